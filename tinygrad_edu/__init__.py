@@ -1,0 +1,49 @@
+"""tinygrad_edu: a scalar reverse-mode automatic differentiation engine to read, step through, draw and trust.
+
+    >>> from tinygrad_edu import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> y = (a * b + 10).tanh()
+    >>> y.backward()
+    >>> round(a.grad, 6)
+    -0.004023
+
+Read the engine in this order: `primitives` (the table), `value`, `graph`, `autodiff`, then `math`, `formula`,
+`expressions`; then `nn`, `optim`, `train`.  Not affiliated with tinygrad.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from . import math
+from .autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
+from .graph import topological_order
+from .value import Value, no_grad
+
+if TYPE_CHECKING:
+    from . import data, nn, optim, testing
+    from .expressions import parse
+    from .train import History, fit
+
+__version__ = "0.1.0"
+__all__ = [
+    "History", "Value", "backward", "data", "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math",
+    "nn", "no_grad", "optim", "parse", "testing", "topological_order", "value_and_grad", "vjp",
+]
+
+# What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.
+_LAZY = {"History": "train", "fit": "train", "parse": "expressions"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
+    elif name in ("data", "nn", "optim", "testing"):
+        value = _import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

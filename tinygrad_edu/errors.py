@@ -1,0 +1,52 @@
+"""Every exception that this package defines, in one tree.
+
+::
+
+    TinygradEduError
+    |-- GraphError                  a graph cannot be used in the way asked for
+    |   `-- StaleGraphError         a leaf was given new data after the graph was recorded
+    |-- ExpressionError             text that `parse` does not accept          (also a ValueError)
+    |-- CheckpointError             a damaged, foreign or unfitting state      (also a ValueError)
+    |-- DataError                   a data set or a history that cannot be read (also a ValueError)
+    |-- NonFiniteError              training met inf or nan                    (also an ArithmeticError)
+    `-- RenderError                 a drawing could not be turned into a picture (also a RuntimeError)
+
+Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
+Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
+"""
+
+
+class TinygradEduError(Exception):
+    """The base of every exception defined here."""
+
+
+class GraphError(TinygradEduError):
+    """A graph cannot be used in the way asked for."""
+
+
+class StaleGraphError(GraphError):
+    """A node no longer follows from its operands, because a leaf's data was assigned after recording.
+
+    First derivatives are stored numbers and stay right; higher ones would mix old and new numbers.
+    The remedy is to compute the expression again.
+    """
+
+
+class ExpressionError(TinygradEduError, ValueError):
+    """The text given to `parse` is not an expression of the small language that it accepts."""
+
+
+class CheckpointError(TinygradEduError, ValueError):
+    """A checkpoint or state dictionary is damaged, foreign, or does not fit the model."""
+
+
+class DataError(TinygradEduError, ValueError):
+    """A data set or a saved history cannot be read."""
+
+
+class NonFiniteError(TinygradEduError, ArithmeticError):
+    """The loss of a training step is inf or nan; the message names the first bad node."""
+
+
+class RenderError(TinygradEduError, RuntimeError):
+    """A drawing cannot be turned into a picture; the message says what to install."""

@@ -1,0 +1,218 @@
+"""The names of the standard library's `math` module, for floats and Values alike, so that one function runs on both.
+
+    >>> from tinygrad_edu import Value, math
+    >>> def wave(x):
+    ...     return math.exp(-x) * math.sin(x)
+    >>> wave(1.0) == wave(Value(1.0)).data
+    True
+
+Numbers in, a number out; a Value among the arguments, a new node out.  Two things differ from the standard module,
+on purpose: arithmetic follows IEEE 754 (``exp(1000)`` is inf, ``log(0)`` -inf, ``sqrt(-1)`` nan, where `math`
+raises), and every row of the table of `primitives` is here too, under its name: ``math.relu``, ``math.sigmoid``,
+``math.softplus``, ... and rows that you define yourself.
+
+Beyond one row each: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`, `sumprod`, `logsumexp`, `softmax`,
+`log_softmax`.  Functions of whole numbers (`comb`, `factorial`, `gcd`, ...) are the standard ones.
+"""
+
+from __future__ import annotations
+
+import math as _math
+from collections.abc import Callable, Iterable, Sequence
+from math import comb, e, factorial, frexp, gcd, inf, isqrt, lcm, ldexp, nan, nextafter, perm, pi, tau, ulp
+from typing import Any
+
+from . import primitives as _p
+from .primitives import (absolute, acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, clip, copysign, cos, cosh, erf, erfc,
+                         exp, exp2, expm1, fmod, gelu_erf, gelu_tanh, hardtanh, leaky_relu, log1p, log2, log10, logaddexp,
+                         logsigmoid, maximum, minimum, pow, reciprocal, relu, rsqrt, sigmoid, sign, silu, sin, sinh,
+                         softplus, softsign, sqrt, square, step, tan, tanh, where, xlogy)
+from .value import Value
+
+fabs = absolute
+gelu = gelu_erf
+
+__all__ = [
+    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip", "comb", "copysign",
+    "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2", "expm1", "fabs", "factorial", "floor", "fmod",
+    "frexp", "fsum", "gcd", "gelu", "gelu_erf", "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf",
+    "isnan", "isqrt", "lcm", "ldexp", "leaky_relu", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
+    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm", "pi", "pow", "prod",
+    "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softmax",
+    "softplus", "softsign", "sqrt", "square", "step", "sumprod", "tan", "tanh", "tau", "trunc", "ulp", "where", "xlogy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Every other row of the table, by its name; then what the standard module has and this one does not know."""
+    if name in _p.TABLE:
+        return _p.TABLE[name]
+    if hasattr(_math, name) and not name.startswith("_"):
+        return _numbers_only(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: neither a row of the table nor a name of math")
+
+
+def _numbers_only(name: str) -> Callable[..., Any]:
+    standard = getattr(_math, name)
+
+    def function(*args: Any, **options: Any) -> Any:
+        if any(isinstance(arg, Value) for arg in args):
+            raise TypeError(f"math.{name} has no row in the table of primitives, so it cannot be differentiated; "
+                            f"pass a number (.data), or define a row with primitives.define({name!r}, ...)")
+        return standard(*args, **options)
+
+    function.__name__ = name
+    function.__doc__ = standard.__doc__
+    return function
+
+
+def log(x: Any, base: Any = None) -> Any:
+    """The natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
+    return _p.log(x) if base is None else _p.div(_p.log(x), _p.log(base))
+
+
+def floor(x: Any) -> Any:
+    """The largest whole number <= x: a Value for a Value; an int for a finite number, as in the standard module."""
+    return _as_int(_p.floor(x))
+
+
+def ceil(x: Any) -> Any:
+    """The smallest whole number >= x; see `floor` for its type."""
+    return _as_int(_p.ceil(x))
+
+
+def trunc(x: Any) -> Any:
+    """``x`` without its fraction; see `floor` for its type."""
+    return _as_int(_p.trunc(x))
+
+
+def _as_int(x: Any) -> Any:
+    return int(x) if isinstance(x, float) and _math.isfinite(x) else x
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    """``(fraction, whole)``, both with the sign of ``x``."""
+    if isinstance(x, Value):
+        return fmod(x, 1.0), _p.trunc(x)
+    return _math.modf(x)
+
+
+def remainder(x: Any, y: Any) -> Any:
+    """The IEEE 754 remainder, as the standard module's: x - n y with n the whole number nearest to x / y.
+
+    The operator ``%`` is another function, the row `primitives.remainder`.
+    """
+    return _p.ieee_remainder(x, y)
+
+
+def degrees(x: Any) -> Any:
+    """``x`` radians in degrees."""
+    return x * (180 / pi)
+
+
+def radians(x: Any) -> Any:
+    """``x`` degrees in radians."""
+    return x * (pi / 180)
+
+
+def hypot(*coordinates: Any) -> Any:
+    """The Euclidean norm of any number of coordinates, without overflow; gradient 0 at the origin."""
+    if len(coordinates) == 2:
+        return _p.hypot(*coordinates)
+    if not any(isinstance(x, Value) for x in coordinates):
+        return _math.hypot(*coordinates)
+    if len(coordinates) == 1:
+        return absolute(coordinates[0])
+    return _p.hypot(hypot(*coordinates[:-1]), coordinates[-1])
+
+
+def norm(xs: Iterable[Any]) -> Any:
+    """`hypot` of a list."""
+    return hypot(*xs)
+
+
+def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
+    """The Euclidean distance of two points.  Raises ValueError if their dimensions differ."""
+    if len(p) != len(q):
+        raise ValueError(f"both points must have the same number of dimensions, not {len(p)} and {len(q)}")
+    return hypot(*(x - y for x, y in zip(p, q)))
+
+
+def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
+    """The product of ``xs``, from the left."""
+    for x in xs:
+        start = start * x
+    return start
+
+
+def fsum(xs: Iterable[Any]) -> Any:
+    """The sum of ``xs``; of floats exactly rounded, as in the standard module; of Values from the left."""
+    xs = list(xs)
+    return sum(xs, 0.0) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
+
+
+def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
+    """The sum of products of two lists of the same length, from the left; ValueError if the lengths differ."""
+    return sum(x * y for x, y in zip(xs, ys, strict=True))
+
+
+def isnan(x: Any) -> bool:
+    """Whether the number, or the Value's data, is nan."""
+    return _math.isnan(x)
+
+
+def isinf(x: Any) -> bool:
+    """Whether the number, or the Value's data, is infinite."""
+    return _math.isinf(x)
+
+
+def isfinite(x: Any) -> bool:
+    """Whether the number, or the Value's data, is neither infinite nor nan."""
+    return _math.isfinite(x)
+
+
+def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
+    """Whether two numbers, or the data of Values, are close; as the standard function."""
+    return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
+
+
+# ---- of lists: shifted by the maximum, so that nothing overflows -------------------------------------------------
+
+
+def _shift(xs: Sequence[Any]) -> float:
+    # A number, not a node: all three functions are invariant under it, so that its derivative cancels.
+    largest = max(map(float, xs), default=-inf)
+    return largest if _math.isfinite(largest) else 0.0
+
+
+def logsumexp(xs: Iterable[Any]) -> Any:
+    """log(sum(exp(x))) without overflow; -inf for an empty list."""
+    xs = list(xs)
+    shift = _shift(xs)
+    return shift + _p.log(sum(exp(x - shift) for x in xs)) if xs else -inf
+
+
+def softmax(xs: Iterable[Any]) -> list[Any]:
+    """exp(x_i) / sum(exp(x_j)), as a list; positive and summing to 1."""
+    xs = list(xs)
+    shift = _shift(xs)
+    exponentials = [exp(x - shift) for x in xs]
+    total = sum(exponentials)
+    return [_p.div(x, total) for x in exponentials]
+
+
+def log_softmax(xs: Iterable[Any]) -> list[Any]:
+    """The logarithms of `softmax`, as a list, without losing the digits of probabilities near 1 (or near 0)."""
+    xs = list(xs)
+    return [log_softmax_at(xs, i) for i in range(len(xs))]
+
+
+def log_softmax_at(xs: Sequence[Any], i: int) -> Any:
+    """The logarithm of the i-th softmax probability.
+
+    It is -softplus(logsumexp(the others) - x_i), which has no cancellation, neither in itself nor in its gradient
+    by x_i, 1 - softmax_i.
+    """
+    shift = _shift(xs)
+    others = logsumexp([x - shift for j, x in enumerate(xs) if j != i])
+    return -softplus(others - (xs[i] - shift))

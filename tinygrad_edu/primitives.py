@@ -1,0 +1,443 @@
+"""THE TABLE: one row for every primitive, from which everything else in the project follows.
+
+A row says all that is to be known of a primitive::
+
+    tanh = define("tanh", forward, lambda x, o: square(1 / cosh(x)))
+
+its name, its forward function on floats, and one partial derivative for each argument, written with
+operators and other rows only.  The same rule therefore runs
+
+* on floats: the local derivative that a node stores (`Primitive.partial_at`);
+* on Values: the gradient as a graph, which can be differentiated again (`autodiff.gradients`);
+* on names: the text of the derivative (`formula`).
+
+``o`` in a rule is the primitive's output.  A rule never looks at ``.data``, never calls the standard
+``math`` module and never says ``if``: a primitive with a branch uses `where`, or another row.  There is one
+rule for each argument, so that the rule of a constant operand is never run: ``(-2) ** 3`` is differentiated
+in its base without touching ``log(-2)``.
+
+To add a primitive, add a row.  The rows further down show every feature; `define` explains the fields.
+
+Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `math` would raise.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import TinygradEduError
+
+inf, nan, pi = math.inf, math.nan, math.pi
+LN2, LOG2E, LOG10E = math.log(2), 1 / math.log(2), 1 / math.log(10)
+SQRT_HALF, INV_SQRT_TAU, TWO_OVER_SQRT_PI = math.sqrt(0.5), 1 / math.sqrt(math.tau), 2 / math.sqrt(pi)
+SQRT_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / pi), 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
+
+Rule = Callable[..., Any]
+Interval = tuple[float, float]
+REALS: tuple[Interval, ...] = ((-inf, inf),)
+POSITIVE: tuple[Interval, ...] = ((0.0, inf),)
+
+
+def _operator(f: Callable[[float, float], float]) -> Any:
+    def method(x: float, y: Any) -> Any:
+        return Ieee(f(float(x), float(y))) if isinstance(y, (float, int)) else NotImplemented
+
+    return method
+
+
+class Ieee(float):
+    """A float whose operators follow IEEE 754 instead of raising: the language that edge cases run in.
+
+    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals (``1 / 0.0``,
+    ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
+    """
+
+    __slots__ = ()
+
+    __add__ = __radd__ = _operator(lambda x, y: x + y)
+    __mul__ = __rmul__ = _operator(lambda x, y: x * y)
+    __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
+    __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
+    __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
+
+    def __neg__(self) -> "Ieee":
+        return Ieee(-float(self))
+
+    def __abs__(self) -> "Ieee":
+        return Ieee(math.fabs(self))
+
+    @staticmethod
+    def apply_primitive(primitive: "Primitive", args: tuple[Any, ...]) -> Any:
+        """Runs a row on floats and stays in this language, unless an argument is of another one."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
+            if apply is not None and not isinstance(arg, Ieee):
+                return apply(primitive, args)
+        return Ieee(primitive.forward(*map(float, args)))
+
+
+def number(x: object, what: str = "a number") -> float:
+    """``x`` as a float: int, float, bool, numpy scalar or anything else with ``__float__`` and no shape.
+
+    Raises TypeError for text, complex numbers, None and arrays, OverflowError for an int too large for a float.
+    """
+    if x.__class__ is float:
+        return x  # type: ignore[return-value]
+    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == ():
+        try:
+            return float(x)  # type: ignore[arg-type]
+        except OverflowError:
+            raise OverflowError(f"{what}: an int of {len(bin(x)) - 2} bits is too large for a float") from None  # type: ignore[arg-type]
+    raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def short_repr(x: object) -> str:
+    """`repr` for error messages, cut to 40 characters."""
+    text = repr(x)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+class Primitive:
+    """One row of the table.  It is callable, in every language that has an ``apply_primitive`` method.
+
+    ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the text ``sin(x)``.
+    """
+
+    __slots__ = ("name", "forward", "partials", "edges", "parameters", "defaults", "symbol", "precedence",
+                 "associativity", "domain", "sample", "piece", "specials", "note")
+
+    def __init__(self, name: str, forward: Callable[..., float], partials: tuple[Rule, ...], *,
+                 edges: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
+                 precedence: int = 0, associativity: str = "left", domain: Rule | None = None,
+                 sample: tuple[tuple[Interval, ...], ...] = (), piece: Rule | None = None,
+                 specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None, note: str = "") -> None:
+        self.name, self.forward, self.partials, self.edges = name, forward, partials, edges
+        names = tuple(parameters.split()) if parameters else ("x", "y", "z")[: len(partials)]
+        if len(names) != len(partials):
+            raise ValueError(f"{name}: {len(partials)} partials but parameters {names}: give one name for each")
+        self.parameters: tuple[str, ...] = names
+        self.defaults, self.note = defaults, note
+        self.symbol, self.precedence, self.associativity = symbol, precedence, associativity
+        self.domain, self.piece = domain, piece
+        self.sample: tuple[tuple[Interval, ...], ...] = sample or (REALS,) * len(partials)
+        self.specials: Mapping[tuple[float, ...], tuple[float, ...]] = specials or {}
+
+    @property
+    def arity(self) -> int:
+        """The number of arguments, those with defaults included."""
+        return len(self.partials)
+
+    def __call__(self, *args: Any) -> Any:
+        missing = self.arity - len(args)
+        if missing:
+            if not 0 < missing <= len(self.defaults):
+                raise TypeError(f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments")
+            args += self.defaults[len(self.defaults) - missing:]
+        for arg in args:
+            if arg.__class__ is not float:
+                apply = getattr(type(arg), "apply_primitive", None)
+                if apply is not None:
+                    return apply(self, args)
+        return self.forward(*[number(arg, f"argument {name} of {self.name}")
+                              for name, arg in zip(self.parameters, args)])
+
+    def partial_at(self, i: int, args: tuple[float, ...], out: float) -> float:
+        """The number d(output)/d(argument ``i``) at the floats ``args``, where the output is ``out``; never raises."""
+        try:
+            d = self.partials[i](*args, out)
+        except ArithmeticError:
+            d = 0j
+        if d.__class__ is complex:
+            d = self.partials[i](*map(Ieee, args), Ieee(out))
+        return float(self.edges[i](*args, out, d) if self.edges else d)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}({', '.join(self.parameters)})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return lookup, (self.name,)
+
+
+TABLE: dict[str, Primitive] = {}
+
+
+def define(name: str, forward: Callable[..., float], *partials: Rule, **fields: Any) -> Primitive:
+    """Adds a row to the table and returns it, ready to be called on floats, Values and names.
+
+    name          what nodes of this kind carry as ``op``; also the name in `math` and in `parse`
+    forward       floats to a float; returns inf or nan rather than raising
+    partials      one rule for each argument: ``rule(*args, o)``, in operators and other rows
+    edges         optional, one for each argument: ``edge(*args, o, d)`` returns the partial where the rule's
+                  value ``d`` is not right because a limit is meant; again in operators and rows
+    parameters    the names of the arguments, by default ``"x y z"``
+    defaults      values of the last arguments when left out
+    symbol, precedence, associativity    how it prints, if it is an operator
+    domain        a condition on the arguments, in the same language: where the value is a finite real
+    sample        for each argument, the union of intervals from which tests may draw it
+    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in
+    specials      arguments at an edge or kink -> the partials there, as the conventions decide
+    note          one line for people
+
+    Raises ValueError when the name is taken or is no identifier.
+    """
+    if name in TABLE:
+        raise ValueError(f"primitive {name!r} is in the table already: {TABLE[name]!r}")
+    if not name.isidentifier():
+        raise ValueError(f"primitive name {name!r} is not an identifier")
+    TABLE[name] = row = Primitive(name, forward, partials, **fields)
+    return row
+
+
+def lookup(name: str) -> Primitive:
+    """The row of that name; raises TinygradEduError if there is none."""
+    try:
+        return TABLE[name]
+    except KeyError:
+        raise TinygradEduError(f"no primitive {name!r} in the table; is the module that defines it imported?") from None
+
+
+# ---- forward functions on floats: the standard library's, with IEEE 754 where that raises ------------------------
+
+
+def guarded(f: Callable[[float], float], pole: float = nan, at_pole: float = nan) -> Callable[[float], float]:
+    """``f`` with IEEE results: nan outside the domain, ``at_pole`` (odd in x if x is) at ``abs(x) == pole``."""
+
+    def forward(x: float) -> float:
+        try:
+            return f(x)
+        except ValueError:
+            return at_pole if x == pole else -at_pole if x == -pole else nan
+        except OverflowError:
+            return f(math.copysign(inf, x))
+
+    return forward
+
+
+def divide(x: float, y: float) -> float:
+    """x / y; a zero divisor gives an infinity of the right sign, or nan for 0/0."""
+    try:
+        return x / y
+    except ZeroDivisionError:
+        return nan if x == 0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)
+
+
+def power(x: float, y: float) -> float:
+    """C99's pow: a negative base with a fractional exponent gives nan, 0 to a negative power inf."""
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return -inf if x < 0 and math.fmod(y, 2) else inf
+    except ValueError:
+        if x != 0:
+            return nan
+        return math.copysign(inf, x) if math.fmod(y, 2) in (1.0, -1.0) else inf
+
+
+def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    """``f(x, y)`` with nan where CPython raises."""
+
+    def forward(x: float, y: float) -> float:
+        try:
+            return f(x, y)
+        except (ValueError, ZeroDivisionError):
+            return nan
+
+    return forward
+
+
+def whole(f: Callable[[float], int]) -> Callable[[float], float]:
+    """An int-valued rounding function as float to float, infinities and nan passing through."""
+    return lambda x: float(f(x)) if math.isfinite(x) else x
+
+
+round_to = round  # the built-in, which the row `round` hides below
+
+
+def compare(x: float, y: float) -> int:
+    """-1, 0 or 1, and 2 where one of them is nan: which piece of a two-sided function (x, y) lies in."""
+    return -1 if x < y else 1 if x > y else 0 if x == y else 2
+
+
+def sigmoid_of(x: float) -> float:
+    """1 / (1 + exp(-x)) without overflow."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1 + e)
+
+
+def softplus_of(x: float) -> float:
+    """log(1 + exp(x)) without overflow and without a threshold."""
+    return (x if x > 0 else 0.0 if x <= 0 else x) + math.log1p(math.exp(-abs(x)))
+
+
+def logaddexp_of(x: float, y: float) -> float:
+    """log(exp(x) + exp(y)) without overflow; equal infinities included."""
+    return x + LN2 if x == y else (x if x > y else y) + math.log1p(math.exp(-abs(x - y)))
+
+
+def maximum_of(x: float, y: float) -> float:
+    """The larger one; nan if either is nan (the built-in depends on the order)."""
+    return x if x > y or x != x else y
+
+
+def minimum_of(x: float, y: float) -> float:
+    """The smaller one; nan if either is nan."""
+    return x if x < y or x != x else y
+
+
+def gelu_tanh_argument(x: Any) -> Any:
+    """2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
+    return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
+
+
+# ---- arithmetic --------------------------------------------------------------------------------------------------
+
+ADDITIVE, MULTIPLICATIVE, UNARY, POWER = 10, 20, 30, 40  # precedences, as in Python
+
+add = define("add", lambda x, y: x + y, lambda x, y, o: 1.0, lambda x, y, o: 1.0, symbol="+", precedence=ADDITIVE)
+sub = define("sub", lambda x, y: x - y, lambda x, y, o: 1.0, lambda x, y, o: -1.0, symbol="-", precedence=ADDITIVE)
+mul = define("mul", lambda x, y: x * y, lambda x, y, o: y, lambda x, y, o: x, symbol="*", precedence=MULTIPLICATIVE)
+div = define("div", divide, lambda x, y, o: 1 / y, lambda x, y, o: -(o / y), symbol="/", precedence=MULTIPLICATIVE,
+             domain=lambda x, y: abs(y) > 0, note="d/dy is never x / y**2, which overflows")
+pow = define("pow", power, lambda x, y, o: y * x ** (y - 1), lambda x, y, o: o * log(x),
+             edges=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),
+                    lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d)),
+             symbol="**", precedence=POWER, associativity="right", domain=lambda x, y: x > 0,
+             sample=(POSITIVE, REALS), specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
+             note="x**0 is the constant 1, also at x = 0 and nan")
+neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
+identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
+remainder = define("remainder", two_argument(lambda x, y: x % y), lambda x, y, o: 1.0, lambda x, y, o: -floor(x / y),
+                   symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
+                   piece=lambda x, y: floor(divide(x, y)), note="the operator %: the sign of y")
+floordiv = define("floordiv", two_argument(lambda x, y: x // y), lambda x, y, o: 0.0, lambda x, y, o: 0.0, symbol="//",
+                  precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0, piece=lambda x, y: floor(divide(x, y)))
+fmod = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -trunc(x / y),
+              domain=lambda x, y: abs(y) > 0, piece=lambda x, y: trunc(divide(x, y)), note="the sign of x")
+ieee_remainder = define("ieee_remainder", two_argument(math.remainder), lambda x, y, o: 1.0,
+                        lambda x, y, o: -round(x / y), domain=lambda x, y: abs(y) > 0,
+                        piece=lambda x, y: round(divide(x, y)), note="the standard library's math.remainder")
+reciprocal = define("reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0)
+square = define("square", lambda x: x * x, lambda x, o: 2 * x)
+
+# ---- choices: the only primitives that know branches -------------------------------------------------------------
+
+where = define("where", lambda c, x, y: x if c else y, lambda c, x, y, o: 0.0, lambda c, x, y, o: where(c, 1.0, 0.0),
+               lambda c, x, y, o: where(c, 0.0, 1.0), parameters="condition x y",
+               note="the branch not taken is kept as a number, so that no nan leaks out of it")
+step = define("step", lambda x: 1.0 if x > 0 else 0.0 if x <= 0 else x, lambda x, o: 0.0,
+              piece=lambda x: compare(x, 0.0))
+sign = define("sign", lambda x: 1.0 if x > 0 else -1.0 if x < 0 else x, lambda x, o: 0.0,
+              piece=lambda x: compare(x, 0.0))
+absolute = define("abs", math.fabs, lambda x, o: sign(x), piece=lambda x: compare(x, 0.0), specials={(0.0,): (0.0,)})
+maximum = define("maximum", maximum_of, *[
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan))),
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))],
+    piece=compare, specials={(1.0, 1.0): (0.5, 0.5)})
+minimum = define("minimum", minimum_of, *[
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan))),
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))],
+    piece=compare, specials={(1.0, 1.0): (0.5, 0.5)})
+fmax = define("fmax", lambda x, y: y if x != x else x if x > y or y != y else y, *[
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))),
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0))))],
+    piece=compare, specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)}, note="ignores a nan")
+fmin = define("fmin", lambda x, y: y if x != x else x if x < y or y != y else y, *[
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))),
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0))))],
+    piece=compare, specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)}, note="ignores a nan")
+clip = define("clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
+              lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))),
+              lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
+              lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
+              parameters="x low high", defaults=(-inf, inf),
+              piece=lambda x, low, high: (compare(x, low), compare(x, high)), specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
+              note="the gradient passes at a bound")
+copysign = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(1.0, y), lambda x, y, o: 0.0,
+                  piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
+floor = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
+ceil = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
+round = define("round", whole(round), lambda x, o: 0.0, piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
+               note="half to even")
+round_digits = define("round_digits", lambda x, n: round_to(x, int(n)), lambda x, n, o: 0.0, lambda x, n, o: 0.0,
+                      parameters="x digits", piece=lambda x, n: round_to(x, int(n)))
+trunc = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x), x == trunc(x)))
+
+# ---- exponentials, logarithms and roots --------------------------------------------------------------------------
+
+exp = define("exp", guarded(math.exp), lambda x, o: o, sample=(((-708.0, 709.0),),))
+exp2 = define("exp2", guarded(math.exp2), lambda x, o: o * LN2, sample=(((-1022.0, 1023.0),),))
+expm1 = define("expm1", guarded(math.expm1), lambda x, o: exp(x), sample=(((-708.0, 709.0),),), note="not o + 1")
+log = define("log", guarded(math.log, 0.0, -inf), lambda x, o: 1 / x, domain=lambda x: x > 0, sample=(POSITIVE,))
+log1p = define("log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf), lambda x, o: 1 / (1 + x),
+               domain=lambda x: x > -1, sample=(((-1.0, inf),),))
+log2 = define("log2", guarded(math.log2, 0.0, -inf), lambda x, o: LOG2E / x, domain=lambda x: x > 0, sample=(POSITIVE,))
+log10 = define("log10", guarded(math.log10, 0.0, -inf), lambda x, o: LOG10E / x, domain=lambda x: x > 0,
+               sample=(POSITIVE,))
+sqrt = define("sqrt", guarded(math.sqrt), lambda x, o: 0.5 / o, domain=lambda x: x >= 0, sample=(POSITIVE,),
+              specials={(0.0,): (inf,)})
+rsqrt = define("rsqrt", lambda x: divide(1.0, sqrt.forward(x)), lambda x, o: -o / (2 * x), domain=lambda x: x > 0,
+               sample=(POSITIVE,))
+cbrt = define("cbrt", math.cbrt, lambda x, o: 1 / (3 * square(o)), specials={(0.0,): (inf,)})
+xlogy = define("xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y), lambda x, y, o: log(y),
+               lambda x, y, o: x / y, domain=lambda x, y: y > 0, sample=(REALS, POSITIVE), note="0 at x = 0")
+logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid(x - y), lambda x, y, o: sigmoid(y - x))
+hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o,
+               edges=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
+
+# ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------
+
+sin = define("sin", guarded(math.sin), lambda x, o: cos(x))
+cos = define("cos", guarded(math.cos), lambda x, o: -sin(x))
+tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o))
+asin = define("asin", guarded(math.asin), lambda x, o: 1 / sqrt((1 - x) * (1 + x)), domain=lambda x: abs(x) <= 1,
+              sample=(((-1.0, 1.0),),), specials={(1.0,): (inf,), (-1.0,): (inf,)})
+acos = define("acos", guarded(math.acos), lambda x, o: -(1 / sqrt((1 - x) * (1 + x))), domain=lambda x: abs(x) <= 1,
+              sample=(((-1.0, 1.0),),), specials={(1.0,): (-inf,), (-1.0,): (-inf,)})
+atan = define("atan", math.atan, lambda x, o: square(1 / hypot(1.0, x)), note="1 / (1 + x**2) without its overflow")
+atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y),
+               lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)), parameters="y x",
+               edges=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
+               piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
+               specials={(0.0, 0.0): (0.0, 0.0)})
+sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
+cosh = define("cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),))
+tanh = define("tanh", math.tanh, lambda x, o: square(1 / cosh(x)),
+              note="not 1 - o**2, which loses all digits where tanh saturates")
+asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x))
+acosh = define("acosh", guarded(math.acosh), lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=lambda x: x >= 1,
+               sample=(((1.0, inf),),), specials={(1.0,): (inf,)}, note="two roots: the product under one overflows")
+atanh = define("atanh", guarded(math.atanh, 1.0, inf), lambda x, o: 1 / ((1 - x) * (1 + x)), domain=lambda x: abs(x) < 1,
+               sample=(((-1.0, 1.0),),), specials={(1.0,): (inf,), (-1.0,): (inf,)})
+
+# ---- activations and the error function --------------------------------------------------------------------------
+
+relu = define("relu", lambda x: x if x > 0 else 0.0 if x <= 0 else x, lambda x, o: step(x),
+              piece=lambda x: compare(x, 0.0), specials={(0.0,): (0.0,)})
+leaky_relu = define("leaky_relu", lambda x, slope: x if x > 0 else slope * x,
+                    lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
+                    lambda x, slope, o: where(x > 0, 0.0, x), parameters="x slope", defaults=(0.01,),
+                    piece=lambda x, slope: compare(x, 0.0), specials={(0.0, 0.01): (0.01, 0.0)})
+elu = define("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
+             lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)), lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
+             parameters="x alpha", defaults=(1.0,), piece=lambda x, alpha: compare(x, 0.0),
+             specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)})
+sigmoid = define("sigmoid", sigmoid_of, lambda x, o: square(0.5 / cosh(x / 2)),
+                 note="o * (1 - o) in a form that keeps its digits where o is near 1")
+logsigmoid = define("logsigmoid", lambda x: -softplus_of(-x), lambda x, o: sigmoid(-x))
+softplus = define("softplus", softplus_of, lambda x, o: sigmoid(x), note="log(1 + exp(x))")
+silu = define("silu", lambda x: x * sigmoid_of(x), lambda x, o: sigmoid(x) * (1 + x * sigmoid(-x)))
+gelu_erf = define("gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
+                  lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))))
+gelu_tanh = define("gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
+                   lambda x, o: sigmoid(gelu_tanh_argument(x)) + x * square(0.5 / cosh(gelu_tanh_argument(x) / 2))
+                   * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))),
+                   edges=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
+                   note="the tanh approximation; past 100 it is relu to the last digit")
+softsign = define("softsign", lambda x: x / (1 + abs(x)), lambda x, o: square(1 / (1 + abs(x))))
+hardtanh = define("hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
+                  lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
+                  piece=lambda x: (compare(x, -1.0), compare(x, 1.0)), specials={(1.0,): (0.0,), (-1.0,): (0.0,)})
+erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)))
+erfc = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))
