@@ -15,6 +15,8 @@ Wrong types and out-of-range arguments raise the built-in `TypeError` and `Value
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 """
 
+from typing import Any
+
 
 class TinygradEduError(Exception):
     """The base of every exception defined here."""
@@ -45,7 +47,12 @@ class DataError(TinygradEduError, ValueError):
 
 
 class NonFiniteError(TinygradEduError, ArithmeticError):
-    """The loss of a training step is inf or nan; the message names the first bad node."""
+    """The loss or a gradient of a training step is inf or nan; the message names the first bad node.
+
+    ``history`` is the `History` of the steps before it.
+    """
+
+    history: Any = None
 
 
 class RenderError(TinygradEduError, RuntimeError):

@@ -208,11 +208,15 @@ def log_softmax(xs: Iterable[Any]) -> list[Any]:
 
 
 def log_softmax_at(xs: Sequence[Any], i: int) -> Any:
-    """The logarithm of the i-th softmax probability.
+    """The logarithm of the i-th softmax probability."""
+    return -surprisal(xs, i)
 
-    It is -softplus(logsumexp(the others) - x_i), which has no cancellation, neither in itself nor in its gradient
-    by x_i, 1 - softmax_i.
+
+def surprisal(xs: Sequence[Any], i: int) -> Any:
+    """-log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
+
+    That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
     shift = _shift(xs)
     others = logsumexp([x - shift for j, x in enumerate(xs) if j != i])
-    return -softplus(others - (xs[i] - shift))
+    return softplus(others - (xs[i] - shift))

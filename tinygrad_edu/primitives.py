@@ -250,7 +250,17 @@ def whole(f: Callable[[float], int]) -> Callable[[float], float]:
     return lambda x: float(f(x)) if math.isfinite(x) else x
 
 
-round_to = round  # the built-in, which the row `round` hides below
+built_in_round = round  # the row `round` hides it below
+
+
+def round_to_digits(x: float, n: float) -> float:
+    """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number."""
+    try:
+        return built_in_round(x, int(n))
+    except OverflowError:  # from an infinite n, or from a result above the largest float
+        return x if n > 0 else math.copysign(0.0, x) if n == -inf else math.copysign(inf, x)
+    except ValueError:
+        return nan
 
 
 def compare(x: float, y: float) -> int:
@@ -308,16 +318,16 @@ pow = define("pow", power, lambda x, y, o: y * x ** (y - 1), lambda x, y, o: o *
              note="x**0 is the constant 1, also at x = 0 and nan")
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
 identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
-remainder = define("remainder", two_argument(lambda x, y: x % y), lambda x, y, o: 1.0, lambda x, y, o: -floor(x / y),
+remainder = define("remainder", two_argument(lambda x, y: x % y), lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
                    symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
-                   piece=lambda x, y: floor(divide(x, y)), note="the operator %: the sign of y")
+                   piece=lambda x, y: floordiv(x, y), note="the operator %: the sign of y")
 floordiv = define("floordiv", two_argument(lambda x, y: x // y), lambda x, y, o: 0.0, lambda x, y, o: 0.0, symbol="//",
-                  precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0, piece=lambda x, y: floor(divide(x, y)))
-fmod = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -trunc(x / y),
-              domain=lambda x, y: abs(y) > 0, piece=lambda x, y: trunc(divide(x, y)), note="the sign of x")
+                  precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0, piece=lambda x, y: floordiv(x, y))
+fmod = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -round((x - o) / y),
+              domain=lambda x, y: abs(y) > 0, piece=lambda x, y: round(divide(x - fmod(x, y), y)), note="the sign of x")
 ieee_remainder = define("ieee_remainder", two_argument(math.remainder), lambda x, y, o: 1.0,
-                        lambda x, y, o: -round(x / y), domain=lambda x, y: abs(y) > 0,
-                        piece=lambda x, y: round(divide(x, y)), note="the standard library's math.remainder")
+                        lambda x, y, o: -round((x - o) / y), domain=lambda x, y: abs(y) > 0,
+                        piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)), note="the standard library's math.remainder")
 reciprocal = define("reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0)
 square = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
@@ -360,8 +370,8 @@ floor = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (fl
 ceil = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
 round = define("round", whole(round), lambda x, o: 0.0, piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
                note="half to even")
-round_digits = define("round_digits", lambda x, n: round_to(x, int(n)), lambda x, n, o: 0.0, lambda x, n, o: 0.0,
-                      parameters="x digits", piece=lambda x, n: round_to(x, int(n)))
+round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",
+                      sample=(REALS, ((-5.0, 12.0),)), piece=round_to_digits)
 trunc = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x), x == trunc(x)))
 
 # ---- exponentials, logarithms and roots --------------------------------------------------------------------------

@@ -1,0 +1,316 @@
+"""The command line ``tinygrad-edu``: demo, draw, check and train.
+
+Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be written to) ends in
+one line on standard error that says what to do, and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import __version__
+from .errors import NonFiniteError, RenderError, TinygradEduError
+from .files import write_atomically
+
+DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
+OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
+DEFAULT_RATES = {"sgd": 0.1, "momentum": 0.05, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0 if all is well, 1 if a check failed, 2 for wrong input."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if "run" not in options:
+        parser.print_help()
+        return 0
+    try:
+        return int(options.run(options))
+    except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
+        print(f"tinygrad-edu {options.command}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"tinygrad-edu {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tinygrad-edu", description="A scalar autodiff engine to read, step through, draw and trust.")
+    parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+
+    demo = commands.add_parser("demo", help="train a network on iris, check its gradients, draw its graph")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder to write to (default: %(default)s)")
+    demo.add_argument("--epochs", type=_positive, default=40, help="default: %(default)s")
+    demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    demo.set_defaults(run=_demo)
+
+    draw = commands.add_parser("draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10')
+    draw.add_argument("expression", nargs="?", help="the expression; or use --example")
+    draw.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
+    draw.add_argument("--example", help="draw a worked example instead: lecture-expression, lecture-neuron, weight-decay")
+    draw.add_argument("-o", "--out", type=Path, default=Path("graph.svg"),
+                      help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)")
+    draw.add_argument("--max-nodes", type=_positive, help="collapse the drawing above this number of nodes")
+    draw.set_defaults(run=_draw)
+
+    check = commands.add_parser("check", help='check the gradients of an expression: check "x**y" x=2 y=3')
+    check.add_argument("expression")
+    check.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
+    check.add_argument("--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)")
+    check.add_argument("--rtol", type=float, default=1e-7, help="relative tolerance (default: %(default)s)")
+    check.set_defaults(run=_check)
+
+    train = commands.add_parser("train", help="train a network on a data set of your choice")
+    train.add_argument("--data", choices=DATA_SETS, default="moons", help="default: %(default)s")
+    train.add_argument("--layers", type=_sizes, default=[16, 16], help="sizes of the hidden layers (default: 16,16)")
+    train.add_argument("--activation", default="relu", help="of the hidden layers (default: %(default)s)")
+    train.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
+    train.add_argument("--lr", type=float, help="learning rate (default: one that suits the optimizer)")
+    train.add_argument("--epochs", type=_positive, default=50, help="default: %(default)s")
+    train.add_argument("--batch-size", type=int, default=16, help="0 for full batches (default: %(default)s)")
+    train.add_argument("--l2", type=float, default=0.0, help="factor of the penalty on squared weights (default: 0)")
+    train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    train.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
+    train.set_defaults(run=_train)
+    return parser
+
+
+# ---- draw and check ----------------------------------------------------------------------------------------------
+
+
+def _draw(options: argparse.Namespace) -> int:
+    import viz
+
+    from .examples import EXAMPLES
+    from .expressions import parse
+
+    if options.example is not None:
+        if options.example not in EXAMPLES:
+            raise ValueError(f"unknown example {options.example!r}; choose one of {', '.join(EXAMPLES)}")
+        if options.expression is not None:
+            raise ValueError("give an expression or --example, not both")
+        root = EXAMPLES[options.example]()
+    elif options.expression is None:
+        raise ValueError('give an expression, as in: tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10')
+    else:
+        root = parse(options.expression, _assignments(options.values, options.expression))
+        root.backward()
+    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
+    path = viz.draw(root, **limit).save(options.out)
+    print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from .expressions import parse
+    from .testing import gradcheck
+
+    given = _assignments(options.values, options.expression)
+    parse(options.expression, given)
+    if not given:
+        raise ValueError(f"{options.expression!r} has no variables, so there is nothing to differentiate by")
+
+    def f(*xs: Any) -> Any:
+        return parse(options.expression, dict(zip(given, xs)))
+
+    f.__name__ = options.expression if len(options.expression) <= 40 else options.expression[:37] + "..."
+    report = gradcheck(f, list(given.values()), options.order, rtol=options.rtol, names=list(given))
+    print(report)
+    return 0 if report else 1
+
+
+def _assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
+    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the expression does not use."""
+    from .expressions import variables_of
+
+    known = variables_of(expression)
+    values: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{text!r} is not of the form name=number, as in a=2")
+        if name not in known:
+            raise ValueError(f"unknown variable {name!r}: the expression has {', '.join(known) or 'no variables'}")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a number; write {name}=1.5") from None
+    missing = [name for name in known if name not in values]
+    if missing:
+        raise ValueError(f"no value for variable {missing[0]!r}; add {' '.join(f'{name}=1.5' for name in missing)}")
+    return {name: values[name] for name in known}
+
+
+# ---- demo and train ----------------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from . import data, nn, optim
+    from .testing import gradcheck
+    from .train import fit
+
+    start = time.perf_counter()
+    out = _folder(options.out)
+    rng = random.Random(options.seed)
+    flowers = data.iris()
+    inputs, targets, test_inputs, test_targets = data.split(flowers.X, flowers.y, test=0.2, rng=rng)
+    scale = data.Standardiser(inputs)
+    inputs, test_inputs = scale(inputs), scale(test_inputs)
+    model = nn.MLP(4, [8, 3], activation="tanh", init="xavier", rng=rng)
+    print(f"iris: {len(inputs)} flowers to train on, {len(test_inputs)} held out; "
+          f"a network 4-8-3 with {len(model.parameters())} parameters")
+    optimizer = optim.Adam(model.parameters(), lr=0.02)
+    history = fit(model, nn.cross_entropy, inputs, targets, optimizer=optimizer, epochs=options.epochs, batch_size=16,
+                  metrics=[nn.accuracy], progress=True, rng=rng)
+    print(history)
+
+    def batch_loss() -> Any:
+        return sum(nn.cross_entropy(model(x), t) for x, t in zip(inputs[:8], targets[:8])) * (1 / 8)
+
+    report = gradcheck(batch_loss, parameters=model.parameters())
+    print(f"gradients of one batch against finite differences: {len(report.entries)} compared, "
+          f"{len(report.failures)} failed, largest relative difference {report.worst:.1e}")
+    if not report:
+        print(report)
+
+    sample = nn.cross_entropy(model([_input(value, name) for value, name in zip(test_inputs[0], flowers.feature_names)]),
+                              test_targets[0])
+    sample.label = "loss"
+    model.zero_grad()
+    sample.backward()
+    written = _pictures(sample, out)
+    written += _save_run(out, model, optimizer, history)
+    correct = sum(nn.accuracy(model(x), t) for x, t in zip(test_inputs, test_targets))
+    print(f"\ntest accuracy: {correct / len(test_inputs):.1%} ({correct:.0f} of {len(test_inputs)} flowers) "
+          f"after {time.perf_counter() - start:.1f} s")
+    _list_files(out, written)
+    print("\nTry next:\n"
+          f"  open {out / 'graph.svg'} in a browser: the graph of one flower's loss, with every derivative\n"
+          '  tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10\n'
+          '  tinygrad-edu check "x**y" x=2 y=3\n'
+          "  tinygrad-edu train --data moons --optimizer momentum")
+    return 0 if report else 1
+
+
+def _train(options: argparse.Namespace) -> int:
+    from . import data, nn, optim
+    from .train import fit
+
+    out = _folder(options.out)
+    rng = random.Random(options.seed)
+    inputs, targets, outputs, loss = _data_set(options.data, rng)
+    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, test=0.2, stratify=options.data != "line", rng=rng)
+    scale = data.Standardiser(inputs)
+    inputs, test_inputs = scale(inputs), scale(test_inputs)
+    model = nn.MLP(len(inputs[0]), [*options.layers, outputs], activation=options.activation,
+                   init="he" if options.activation == "relu" else "xavier", rng=rng)
+    rate = DEFAULT_RATES[options.optimizer] if options.lr is None else options.lr
+    make = {"sgd": optim.SGD, "momentum": lambda p, lr: optim.SGD(p, lr, momentum=0.9), "rmsprop": optim.RMSprop,
+            "adam": optim.Adam, "adamw": optim.AdamW}[options.optimizer]
+    optimizer = make(model.parameters(), rate)
+    metrics = [] if options.data == "line" else [nn.accuracy]
+    penalty = (lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None
+    try:
+        history = fit(model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
+                      batch_size=options.batch_size or None, metrics=metrics, penalty=penalty, progress=True, rng=rng)
+    except NonFiniteError as error:
+        if error.history.loss:
+            _list_files(out, _save_run(out, model, optimizer, error.history))
+        raise
+    print(history)
+    written = _save_run(out, model, optimizer, history) if history.loss else []
+    predictions = [model(x) for x in test_inputs]
+    if options.data == "line":
+        mean = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets)) / len(test_targets)
+        print(f"mean squared error on the {len(test_targets)} points held out: {mean:.4g}")
+    else:
+        correct = sum(map(nn.accuracy, predictions, test_targets))
+        print(f"test accuracy: {correct / len(test_targets):.1%} ({correct:.0f} of {len(test_targets)})")
+    _list_files(out, written)
+    return 0
+
+
+def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
+    """Inputs, targets, the number of outputs that the model needs, and the loss."""
+    from . import data, nn
+
+    if name == "line":
+        inputs, targets = data.line(100, rng=rng)
+        return inputs, targets, 1, nn.mse
+    if name in ("moons", "circles", "xor"):
+        inputs, targets = getattr(data, name)(200, rng=rng)
+        return inputs, targets, 1, nn.hinge
+    inputs, targets = data.iris() if name == "iris" else getattr(data, name)(210, rng=rng)
+    return inputs, targets, len(set(targets)), nn.cross_entropy
+
+
+def _input(value: float, name: str) -> Any:
+    from .value import Value
+
+    return Value(value, name)
+
+
+def _pictures(root: Any, out: Path) -> list[Path]:
+    """The drawing of ``root`` as SVG and PNG; as DOT text, with a word why, if there is no layout engine."""
+    import viz
+
+    drawing = viz.draw(root)
+    try:
+        return [drawing.save(out / "graph.svg"), drawing.save(out / "graph.png")]
+    except RenderError as error:
+        print(f"no picture of the graph: {str(error).splitlines()[0]}")
+        return [drawing.save(out / "graph.dot")]
+
+
+def _save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
+    from . import nn
+
+    written = [history.save(out / "history.json"), nn.save(model, out / "checkpoint.json", optimizer)]
+    try:
+        import viz.plots
+
+        figure = viz.plots.loss(history)
+    except RenderError as error:
+        print(f"no loss curve: {error}")
+    else:
+        png = io.BytesIO()
+        figure.savefig(png, format="png")
+        written.append(write_atomically(out / "loss.png", png.getvalue()))
+    return written
+
+
+def _folder(path: Path) -> Path:
+    """``path`` as an existing folder that can be written to; OSError otherwise, before any work is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"cannot write to the folder {path}: {error.strerror}; choose another one with --out") from None
+    return path
+
+
+def _list_files(out: Path, written: Sequence[Path]) -> None:
+    print(f"\nwrote to {out}:")
+    for path in written:
+        print(f"  {path.name:16} {_WHAT.get(path.name, '')}")
+
+
+_WHAT = {"graph.svg": "one sample's graph", "graph.png": "the same, to put on a slide", "graph.dot": "its DOT text",
+         "loss.png": "the loss curve", "history.json": "loss, metrics and learning rate of every step (History.load)",
+         "checkpoint.json": "parameters and optimiser state (nn.load)"}

@@ -1,0 +1,71 @@
+"""Small graphs from lectures and textbooks, to draw and to step through: ``tinygrad-edu draw --example NAME``.
+
+Each function builds its graph afresh, with labels as in the source, and returns the root after ``backward()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import math, nn
+from .value import Value
+
+
+def lecture_expression() -> Value:
+    """L = (a*b + c) * f, from Karpathy's lecture on micrograd (2022): L = -8, dL/da = 6."""
+    a, b, c, f = Value(2.0, "a"), Value(-3.0, "b"), Value(10.0, "c"), Value(-2.0, "f")
+    e = a * b
+    e.label = "e"
+    d = e + c
+    d.label = "d"
+    return _differentiated(d * f, "L")
+
+
+def lecture_neuron() -> Value:
+    """o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
+    x1, x2, w1, w2 = Value(2.0, "x1"), Value(0.0, "x2"), Value(-3.0, "w1"), Value(1.0, "w2")
+    b = Value(6.8813735870195432, "b")
+    n = x1 * w1 + x2 * w2 + b
+    n.label = "n"
+    return _differentiated(n.tanh(), "o")
+
+
+def weight_decay() -> Value:
+    """J = J_MLE + lambda (sum of squared weights): the graph of Goodfellow, Bengio and Courville, Deep Learning (2016),
+    figure 6.11: a network with one hidden layer of rectifiers, no biases, cross-entropy and weight decay.
+
+    One sample with two inputs; two hidden units; two classes, the first of which is right.
+    """
+    x = [Value(1.0, "x1"), Value(-0.5, "x2")]
+    w1 = [[Value(0.8, "W1[1,1]"), Value(-0.4, "W1[1,2]")], [Value(0.3, "W1[2,1]"), Value(0.9, "W1[2,2]")]]
+    w2 = [[Value(0.5, "W2[1,1]"), Value(-0.7, "W2[1,2]")], [Value(-0.6, "W2[2,1]"), Value(0.2, "W2[2,2]")]]
+    hidden = _labelled([math.relu(_dot(x, column)) for column in zip(*w1)], "H")
+    logits = _labelled([_dot(hidden, column) for column in zip(*w2)], "U2")
+    likelihood = nn.cross_entropy(logits, 0)
+    likelihood.label = "J_MLE"
+    decay = Value(0.01, "lambda") * nn.l2(w for matrix in (w1, w2) for row in matrix for w in row)
+    decay.label = "lambda * sum of w**2"
+    return _differentiated(likelihood + decay, "J")
+
+
+EXAMPLES: dict[str, Callable[[], Value]] = {
+    "lecture-expression": lecture_expression, "lecture-neuron": lecture_neuron, "weight-decay": weight_decay}
+
+
+def _dot(xs: list[Value], ws: tuple[Value, ...]) -> Value:
+    total = xs[0] * ws[0]
+    for x, w in zip(xs[1:], ws[1:]):
+        total = total + x * w
+    return total
+
+
+def _labelled(values: list[Value], name: str) -> list[Value]:
+    for i, value in enumerate(values, 1):
+        value.label = f"{name}[{i}]"
+    return values
+
+
+def _differentiated(root: Value, label: str) -> Value:
+    root.label = label
+    root.backward()
+    return root

@@ -1,0 +1,159 @@
+"""Neuron, Layer, MLP, Sequential and Dropout: micrograd's network, with the same random numbers in the same order.
+
+An input is a list of numbers or Values; a layer of one neuron returns a Value, any other layer a list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import math
+from ..value import Value
+from .init import Generator, Initialiser, generator, initialiser
+from .module import Module
+
+Activation = Callable[[Value], Value]
+ACTIVATIONS: dict[str, Activation | None] = {
+    "linear": None, "relu": math.relu, "leaky_relu": math.leaky_relu, "elu": math.elu, "gelu": math.gelu,
+    "silu": math.silu, "softplus": math.softplus, "softsign": math.softsign, "hardtanh": math.hardtanh,
+    "sigmoid": math.sigmoid, "tanh": math.tanh,
+}
+
+
+def activation_function(activation: str | Activation) -> Activation | None:
+    """The activation of that name (None for "linear"), or the function itself; ValueError for an unknown name."""
+    if callable(activation):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give a function")
+    return ACTIVATIONS[activation]
+
+
+class Neuron(Module):
+    """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias starts at 0."""
+
+    def __init__(self, nin: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
+                 rng: Generator | int | None = None, *, fan_out: int = 1) -> None:
+        draw, source = initialiser(init), generator(rng)
+        _check_size("the number of inputs", nin)
+        self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
+        self.b = Value(0.0)
+        self.activation = activation
+        self._activate = activation_function(activation)
+
+    def __call__(self, x: Any) -> Value:
+        """``x``: a list of as many numbers or Values as the neuron has weights.  Raises ValueError otherwise."""
+        x = _as_input(x, len(self.w), self)
+        total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
+        return total if self._activate is None else self._activate(total)
+
+    def __repr__(self) -> str:
+        kind = self.activation if isinstance(self.activation, str) else getattr(self.activation, "__name__", "custom")
+        return f"{'ReLU' if kind == 'relu' else kind.capitalize()}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """``nout`` neurons with the same ``nin`` inputs."""
+
+    def __init__(self, nin: int, nout: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
+                 rng: Generator | int | None = None) -> None:
+        _check_size("the number of neurons", nout)
+        source = generator(rng)
+        self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
+
+    def __call__(self, x: Any) -> Any:
+        """The neurons' outputs: a list of Values, or the Value itself if there is one neuron."""
+        x = _as_input(x, len(self.neurons[0].w), self)
+        outputs = [neuron(x) for neuron in self.neurons]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(map(repr, self.neurons))}]"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and one output.
+
+    Hidden layers have ``activation``, the last one ``output`` (linear: scores or logits).  ``rng`` is a
+    `random.Random` or a seed; by default the module `random`, as in micrograd.
+    """
+
+    def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
+                 output: str | Activation = "linear", init: str | Initialiser = "uniform",
+                 rng: Generator | int | None = None) -> None:
+        if not nouts:
+            raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
+        source, sizes = generator(rng), [nin, *nouts]
+        self.layers = [Layer(a, b, output if i == len(nouts) - 1 else activation, init, source)
+                       for i, (a, b) in enumerate(zip(sizes, nouts))]
+
+    def __call__(self, x: Any) -> Any:
+        """``x``: a list of ``nin`` numbers or Values.  A list of Values, or one Value if the last layer has one neuron."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(repr, self.layers))}]"
+
+
+class Sequential(Module):
+    """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))``."""
+
+    def __init__(self, *layers: Callable[[Any], Any]) -> None:
+        for i, layer in enumerate(layers):
+            if not callable(layer):
+                raise TypeError(f"part {i} of Sequential is {layer!r}, which cannot be called; give modules or functions")
+        self.layers = list(layers)
+
+    def __call__(self, x: Any) -> Any:
+        """The last layer's output."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class Dropout(Module):
+    """In training mode, sets each input to 0 with probability ``p`` and scales the others by 1 / (1 - p).
+
+    So scaled, the expected output equals the input, and in evaluation mode nothing is done (Srivastava et al., 2014,
+    in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by default the module `random`.
+    """
+
+    def __init__(self, p: float = 0.5, rng: Generator | int | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"the probability of dropping is {p!r}; it must be at least 0 and below 1")
+        self.p = p
+        self._rng = generator(rng)
+
+    def __call__(self, x: Any) -> Any:
+        """A list for a list, a Value for a Value."""
+        if not self.training or self.p == 0:
+            return x
+        if not isinstance(x, (list, tuple)):
+            return x * self._mask()
+        return [xi * self._mask() for xi in x]
+
+    def _mask(self) -> float:
+        return 0.0 if self._rng.random() < self.p else 1 / (1 - self.p)
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"
+
+
+def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
+    """``x`` as a list of ``size`` inputs; a scalar (what a layer of one neuron returns) counts as a list of one."""
+    if isinstance(x, (Value, float, int)):
+        x = [x]
+    if len(x) != size:
+        raise ValueError(f"{type(module).__name__} takes {size} inputs, but was given {len(x)}")
+    return x  # type: ignore[no-any-return]
+
+
+def _check_size(what: str, n: int) -> None:
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"{what} is {n!r}; it must be a whole number of at least 1")

@@ -1,0 +1,261 @@
+"""`gradcheck`: the gradients of a function against finite differences, entry by entry.
+
+    >>> from tinygrad_edu import math
+    >>> from tinygrad_edu.testing import gradcheck
+    >>> report = gradcheck(lambda x, y: math.sin(x) * y, [0.5, 2.0])
+    >>> bool(report), len(report.entries)
+    (True, 2)
+
+Each derivative is compared with central differences at a step relative to the argument, refined by Richardson
+extrapolation until they agree with each other (Ridders, Advances in Engineering Software 4 (1982) 75-76), which also
+gives an estimate of their error.  The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is
+added to it except the rounding error of the difference itself, which is bounded from the graph: every operation
+errs by a unit in its last place or so, and its adjoint says how much of that reaches the result.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ..autodiff import gradients
+from ..graph import topological_order
+from ..primitives import TABLE, number
+from ..value import Value, no_grad
+
+FIRST_STEP, SMALLEST_STEP = 1e-3, 1e-7  # relative to the argument; absolute at 0
+SHRINK = 2.0  # each step is so much smaller than the one before
+MAX_STEPS = 8
+ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
+
+
+class Entry(NamedTuple):
+    """One derivative that was looked at.
+
+    name       of what: ``x``, or for second order ``x, y``
+    analytic   what the engine says
+    numeric    what finite differences say; nan if they cannot be taken
+    step       the first step of the differences, in units of the argument
+    error      how far off ``numeric`` may be, by its own estimate
+    status     "ok"; "mismatch"; "kink", reported but not compared: a primitive is at, or within the smallest step
+               of, a kink or jump; "imprecise": they differ, but the differences are too inexact to blame the engine;
+               "nonfinite": a derivative or the function nearby is inf or nan
+    """
+
+    name: str
+    analytic: float
+    numeric: float
+    step: float
+    error: float
+    status: str
+
+
+class Report:
+    """The outcome of `gradcheck`: true if every entry that could be compared is ok, and at least one was compared,
+    or there was nothing but kinks to look at."""
+
+    def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
+        self.title, self.entries, self.rtol = title, list(entries), rtol
+
+    def __bool__(self) -> bool:
+        return bool(self.entries) and all(entry.status in ("ok", "kink") for entry in self.entries)
+
+    @property
+    def failures(self) -> list[Entry]:
+        """The entries that make the report false."""
+        return [entry for entry in self.entries if entry.status not in ("ok", "kink")]
+
+    @property
+    def kinks(self) -> list[Entry]:
+        """The entries that were not compared, because the function has a kink there."""
+        return [entry for entry in self.entries if entry.status == "kink"]
+
+    @property
+    def worst(self) -> float:
+        """The largest relative difference among the compared entries; 0.0 if none was compared."""
+        return max((_relative(e.analytic, e.numeric) for e in self.entries if e.status in ("ok", "mismatch")), default=0.0)
+
+    def __str__(self) -> str:
+        compared = len(self.entries) - len(self.kinks)
+        lines = [f"{self.title}: {'ok' if self else 'FAILED'}, {compared} compared, {len(self.failures)} failed, "
+                 f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, largest difference {self.worst:.1e}"]
+        shown = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
+        width = max([len(e.name) for e in shown[:20]], default=0)
+        lines += [f"  {e.name:{width}}  {e.status:9}  analytic {e.analytic:<23.16g} numeric {e.numeric:<23.16g} "
+                  f"error estimate {e.error:.0e}  step {e.step:.1e}" for e in shown[:20]]
+        return "\n".join([*lines, *([f"  ... and {len(shown) - 20} more"] if len(shown) > 20 else [])])
+
+    __repr__ = __str__
+
+
+def gradcheck(f: Callable[..., Any], args: Sequence[float] | float = (), order: int = 1, *, rtol: float = 1e-7,
+              parameters: Sequence[Value] = (), names: Sequence[str] | None = None) -> Report:
+    """Compares the derivatives of ``f(*args)`` by every argument, and by every one of ``parameters``, with differences.
+
+    f            takes scalars and returns a scalar; it is called with Values and must be deterministic
+    args         the numbers at which to look
+    order        1 for first derivatives; 2 for second ones, against differences of the first
+    rtol         how much of the derivative they may differ by
+    parameters   leaf Values that ``f`` uses besides its arguments, such as ``model.parameters()``; their data is
+                 moved for a moment and put back
+    names        of the arguments, for the report; by default those in the signature of ``f``
+
+    Raises ValueError for another order, TypeError if ``f`` does not return one scalar that depends on Values.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+    function = _Function(f, args if isinstance(args, (list, tuple)) else [args], parameters, names)  # type: ignore[list-item]
+    slopes = function.slopes()
+    if order == 1:
+        entries = [_entry(function, j, function.names[j], slope.data, function.value, rtol)
+                   for j, slope in enumerate(slopes)]
+    else:
+        entries = []
+        for i, slope in enumerate(slopes):
+            second = [g.data for g in gradients(slope, function.leaves)]
+            entries += [_entry(function, j, f"{function.names[i]}, {function.names[j]}", second[j],
+                               lambda j, x, i=i: function.slope(i, j, x), rtol, slope) for j in range(len(slopes))]
+    return Report(f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol)
+
+
+class _Function:
+    """``f`` as a function of its coordinates, the arguments first and then the parameters, one of them moved."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
+                 names: Sequence[str] | None) -> None:
+        self.f, self.parameters = f, list(parameters)
+        self.args = [number(x, f"argument {i} of gradcheck") for i, x in enumerate(args)]
+        self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
+        self.name = getattr(f, "__name__", type(f).__name__)
+        self.names = [*(names or _argument_names(f, len(self.args))),
+                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
+        self.leaves, self.root = self._graph()
+        self.noise = _rounding(self.root)
+        self._slopes: dict[tuple[int, float], list[float]] = {}
+
+    def _graph(self, j: int = 0, x: float | None = None) -> tuple[list[Value], Value]:
+        with self._moved(j, x) as args:
+            leaves = [Value(value) for value in args]
+            root = self.f(*leaves)
+        if not isinstance(root, Value):
+            raise TypeError(f"gradcheck: {self.name} returned {root!r}; it must return one Value")
+        return [*leaves, *self.parameters], root
+
+    @contextmanager
+    def _moved(self, j: int, x: float | None) -> Iterator[list[float]]:
+        args = list(self.args)
+        if x is None:
+            yield args
+        elif j < len(args):
+            args[j] = x
+            yield args
+        else:
+            parameter = self.parameters[j - len(args)]
+            before, parameter.data = parameter.data, x
+            try:
+                yield args
+            finally:
+                parameter.data = before
+
+    def slopes(self) -> list[Value]:
+        return gradients(self.root, self.leaves)
+
+    def value(self, j: int, x: float) -> float:
+        """The function with coordinate ``j`` at ``x``."""
+        with no_grad(), self._moved(j, x) as args:
+            return float(self.f(*[Value(value) for value in args]))
+
+    def slope(self, i: int, j: int, x: float) -> float:
+        """Its derivative by coordinate ``i``, with coordinate ``j`` at ``x``."""
+        if (j, x) not in self._slopes:
+            with self._moved(j, x) as args:
+                leaves = [Value(value) for value in args]
+                root = self.f(*leaves)
+                self._slopes[j, x] = [g.data for g in gradients(root, [*leaves, *self.parameters])]
+        return self._slopes[j, x][i]
+
+    def pieces(self, j: int, x: float | None = None) -> list[Any]:
+        """Which smooth piece each primitive is on: equal lists mean that no kink lies between."""
+        order = topological_order(self._graph(j, x)[1] if x is not None else self.root, constants=False)
+        return [(node.op, piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None)
+                for node in order if node.op]
+
+
+def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable[[int, float], float], rtol: float,
+           root: Value | None = None) -> Entry:
+    """Compares ``analytic`` with the differences of ``at(j, x)`` in x."""
+    x = function.point[j]
+    base = function.pieces(j)
+    relative = FIRST_STEP
+    while True:
+        step = relative * abs(x) or relative
+        if function.pieces(j, x + step) == base == function.pieces(j, x - step):
+            break
+        relative /= 10
+        if relative < SMALLEST_STEP * 0.99:
+            return Entry(name, analytic, math.nan, step, math.nan, "kink")
+    numeric, error, last = _ridders(lambda x: at(j, x), x, step, rtol)
+    if not (math.isfinite(analytic) and math.isfinite(numeric)):
+        return Entry(name, analytic, numeric, step, error, "nonfinite")
+    noise = (function.noise if root is None else _rounding(root)) / last
+    difference = abs(analytic - numeric)
+    if difference <= rtol * min(abs(analytic), abs(numeric)) + noise:
+        return Entry(name, analytic, numeric, step, error + noise, "ok")
+    return Entry(name, analytic, numeric, step, error + noise, "imprecise" if difference <= 2 * error else "mismatch")
+
+
+def _ridders(f: Callable[[float], float], x: float, step: float, rtol: float) -> tuple[float, float, float]:
+    """The derivative of ``f`` at ``x``, an estimate of its error, and the smallest step used.
+
+    The tableau holds central differences at shrinking steps in its first column, and in each further column the
+    extrapolation that removes one more even power of the step.
+    """
+    best, error, last = math.nan, math.inf, step
+    previous: list[float] = []
+    for i in range(MAX_STEPS):
+        h = step / SHRINK**i
+        right, left = x + h, x - h
+        row = [(f(right) - f(left)) / (right - left)]
+        for k in range(1, i + 1):
+            factor = SHRINK ** (2 * k)
+            row.append((factor * row[k - 1] - previous[k - 1]) / (factor - 1))
+            estimate = max(abs(row[k] - row[k - 1]), abs(row[k] - previous[k - 1]))
+            if estimate <= error:
+                best, error, last = row[k], estimate, h
+        if not math.isfinite(row[0]):
+            return row[0], math.inf, h
+        if error <= 1e-3 * rtol * abs(best) or (i and abs(row[-1] - previous[-1]) >= 2 * error):
+            break
+        previous = row
+    return best, error, last
+
+
+def _rounding(root: Value) -> float:
+    """A bound on the rounding error of evaluating the graph of ``root``: each node's, times its adjoint."""
+    order = topological_order(root, constants=False)
+    adjoints = dict.fromkeys(order, 0.0)
+    adjoints[root] = 1.0
+    total = 0.0
+    for node in reversed(order):
+        if node._args:
+            total += abs(adjoints[node] * node.data)
+            for arg, partial in zip(node._args, node._partials):
+                if partial is not None:
+                    adjoints[arg] += abs(partial) * adjoints[node]
+    return ROUNDING * total if math.isfinite(total) else 0.0
+
+
+def _relative(x: float, y: float) -> float:
+    return abs(x - y) / max(abs(x), abs(y)) if x != y else 0.0
+
+
+def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names[:n] if len(names) >= n else [f"args[{i}]" for i in range(n)]

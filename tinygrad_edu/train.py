@@ -1,0 +1,269 @@
+"""`fit`: gradient descent on a model, by mini-batches or full batches, and `History`: what happened.
+
+One step is what one writes by hand::
+
+    loss = sum(nn.hinge(model(x), y) for x, y in batch) * (1 / len(batch)) + penalty()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import data
+from .errors import DataError, NonFiniteError
+from .files import write_atomically
+from .graph import first_nonfinite
+from .nn.init import Generator
+from .nn.module import Module
+from .optim import Optimizer
+from .value import Value
+
+Metric = Callable[[Any, Any], Any]
+FORMAT, VERSION = "tinygrad_edu history", 1
+
+
+class History:
+    """What happened in a run of `fit`.
+
+    loss             the loss of every step, penalty included, taken before the step's update
+    learning_rates   the learning rate of every step
+    seconds          the time from the start of the run to the end of every step
+    metrics          for each metric its mean over the samples of every epoch, taken as they were trained on
+    epochs           the number of whole epochs done
+    interrupted      whether Ctrl-C ended the run
+    """
+
+    def __init__(self, metrics: Iterable[str] = ()) -> None:
+        self.loss: list[float] = []
+        self.learning_rates: list[float] = []
+        self.seconds: list[float] = []
+        self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
+        self.epochs = 0
+        self.interrupted = False
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        if not self.loss:
+            return "History(no steps)"
+        metrics = "".join(f", {name} {values[-1]:.4g}" for name, values in self.metrics.items() if values)
+        return (f"History({len(self)} steps, {self.epochs} epochs in {self.seconds[-1]:.3g} s: "
+                f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{', interrupted' if self.interrupted else ''})")
+
+    def to_json(self) -> str:
+        """The history as JSON text; inf and nan, which JSON does not know, as text inside it."""
+        return json.dumps({"format": FORMAT, "version": VERSION, "epochs": self.epochs, "interrupted": self.interrupted,
+                           "loss": _encoded(self.loss), "learning_rates": _encoded(self.learning_rates),
+                           "seconds": _encoded(self.seconds),
+                           "metrics": {name: _encoded(values) for name, values in self.metrics.items()}})
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """The history that `to_json` wrote; raises DataError if ``text`` is anything else."""
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT or content["version"] != VERSION:
+                raise ValueError(f"it says format {content['format']!r}, version {content['version']!r}")
+            history = cls()
+            history.epochs, history.interrupted = content["epochs"], content["interrupted"]
+            history.loss, history.seconds = _decoded(content["loss"]), _decoded(content["seconds"])
+            history.learning_rates = _decoded(content["learning_rates"])
+            history.metrics = {name: _decoded(values) for name, values in content["metrics"].items()}
+            if not isinstance(history.epochs, int) or not isinstance(history.interrupted, bool) \
+                    or not len(history.loss) == len(history.seconds) == len(history.learning_rates):
+                raise ValueError("its parts do not fit together")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}") from None
+        return history
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes `to_json` to a file and returns its path; OSError if that is not possible."""
+        return write_atomically(path, self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """The history in a file that `save` wrote; raises DataError for any other content, OSError without a file."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (DataError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,  # noqa: N803
+        optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
+        penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
+        engine: str = "auto", progress: bool = False, rng: Generator | int | None = None,
+        on_epoch: Callable[[History], Any] | None = None) -> History:
+    """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
+
+    model        ``model(X[i])`` is a prediction; a `Module` is in training mode meanwhile
+    loss         ``loss(prediction, target)`` of one sample; it is averaged over the batch
+    optimizer    steps after every batch
+    epochs       how often every sample is used
+    batch_size   samples a step; None: all of them, one step an epoch.  The last batch of an epoch may be smaller
+    shuffle      whether every epoch has a new order; a full batch has none
+    penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
+    metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
+    engine       "eager", or "auto" for the fastest there is; this version has the eager one alone
+    progress     whether to show a progress bar on the terminal
+    rng          a `random.Random` or a seed for the shuffles; by default the module `random`
+    on_epoch     called with the history after every epoch; training ends when it returns True
+
+    Ctrl-C ends the training; the history then says so and has all finished steps.  The parameters are those after
+    the last finished step.
+
+    Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan; it names the
+    step, the first bad node in order of execution and its operands, and has the history in ``.history``.
+    Raises ValueError for lists of different lengths, no samples, and sizes below 1.
+    """
+    if engine not in ("auto", "eager"):
+        raise ValueError(f"unknown engine {engine!r}; choose 'eager' or 'auto'")
+    if len(X) != len(y):
+        raise ValueError(f"{len(X)} samples but {len(y)} targets; give one target for each sample")
+    if len(X) == 0:
+        raise ValueError("there are no samples to train on")
+    if epochs < 0:
+        raise ValueError(f"epochs is {epochs!r}; it must be 0 or more")
+    named = _named_metrics(metrics)
+    history = History(named)
+    steps_per_epoch = 1 if batch_size is None else -(-len(X) // max(batch_size, 1))
+    start = time.perf_counter()
+    try:
+        with _training_mode(model), _bar(progress, epochs * steps_per_epoch, epochs) as show:
+            for _ in range(epochs):
+                totals = dict.fromkeys(named, 0.0)
+                for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=rng):
+                    rate = optimizer.lr
+                    value, predictions = _step(model, loss, inputs, targets, optimizer, penalty, history)
+                    history.loss.append(value)
+                    history.learning_rates.append(rate)
+                    history.seconds.append(time.perf_counter() - start)
+                    for name, metric in named.items():
+                        totals[name] += sum(float(metric(p, t)) for p, t in zip(predictions, targets))
+                    show(history)
+                for name, total in totals.items():
+                    history.metrics[name].append(total / len(X))
+                history.epochs += 1
+                show(history)
+                if on_epoch is not None and on_epoch(history) is True:
+                    break
+    except KeyboardInterrupt:
+        history.interrupted = True
+        _cut(history)
+    return history
+
+
+def _step(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: Sequence[Any], targets: Sequence[Any],
+          optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History) -> tuple[float, list[Any]]:
+    """One update of the parameters; returns the loss before it, and the predictions that it was made from."""
+    predictions = [model(x) for x in inputs]
+    total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
+    if penalty is not None:
+        total = total + penalty()
+    if not isinstance(total, Value):
+        raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
+    if not math.isfinite(total.data):
+        raise _nonfinite(f"the loss is {total.data}", first_nonfinite(total), history)
+    optimizer.zero_grad()
+    total.backward()
+    for i, parameter in enumerate(optimizer.params):
+        if not math.isfinite(parameter.grad):
+            name = str(parameter.label) or f"number {i} of the optimiser's list"
+            raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", parameter, history)
+    optimizer.step()
+    return total.data, predictions
+
+
+def _nonfinite(what: str, node: Value | None, history: History) -> NonFiniteError:
+    where = ""
+    if node is not None and node.op:
+        operands = ", ".join(f"{arg.label} = {arg.data!r}" if arg.label else repr(arg.data) for arg in node.args)
+        where = f"; the first bad node is {node!r}, made by {node.op} from {operands}"
+    elif node is not None and not math.isfinite(node.data):
+        where = f"; the first bad node is the leaf {node!r}: look at the data and at the last update"
+    error = NonFiniteError(f"step {len(history)}, epoch {history.epochs}: {what}{where}.  No parameter was changed by this "
+                           "step.  A smaller learning rate, gradient clipping or scaled inputs usually help")
+    error.history = history
+    return error
+
+
+def _cut(history: History) -> None:
+    """Drops the entries of a step that an interrupt left half-recorded."""
+    done = min(len(history.loss), len(history.learning_rates), len(history.seconds))
+    for entries in (history.loss, history.learning_rates, history.seconds):
+        del entries[done:]
+
+
+def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
+    if metrics is None:
+        return {}
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    functions = [metrics] if callable(metrics) else list(metrics)
+    return {getattr(metric, "__name__", f"metric{i}"): metric for i, metric in enumerate(functions)}
+
+
+@contextmanager
+def _training_mode(model: Any) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    for module, _ in modes:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+class _Show(Protocol):
+    def __call__(self, history: History) -> None: ...
+
+
+@contextmanager
+def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
+    """A function that shows the latest loss and metrics; on a terminal, in a progress bar."""
+    if not wanted:
+        yield lambda history: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                  TextColumn("{task.fields[figures]}")) as progress:
+        task = progress.add_task(f"epoch 0/{epochs}", total=steps, figures="")
+
+        def show(history: History) -> None:
+            figures = [f"loss {history.loss[-1]:.4f}"] if history.loss else []
+            figures += [f"{name} {values[-1]:.3f}" for name, values in history.metrics.items() if values]
+            progress.update(task, completed=len(history), description=f"epoch {history.epochs}/{epochs}",
+                            figures="  ".join(figures))
+
+        yield show
+
+
+def _encoded(numbers: Sequence[float]) -> list[float | str]:
+    return [x if math.isfinite(x) else repr(x) for x in numbers]
+
+
+def _decoded(entries: Any) -> list[float]:
+    if not isinstance(entries, list):
+        raise ValueError(f"{entries!r} is not a list")
+    for entry in entries:
+        if isinstance(entry, bool) or not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan"):
+            raise ValueError(f"{entry!r} is not a number")
+    return [float(entry) for entry in entries]
