@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from operator import index
 from typing import Any
 
 from . import primitives as p
@@ -98,9 +99,7 @@ def _symbolic_partials(node: Value) -> Sequence[Any]:
     row = lookup(node.op)
     data = tuple([arg.data if partial is not None else float(arg) for arg, partial in zip(node._args, node._partials)])
     if _differ(row.forward(*data), node.data):
-        raise StaleGraphError(
-            f"stale graph: {node!r} does not follow from its operands {data} any more, because data was assigned "
-            "after the graph was recorded; compute the expression again before you differentiate it to a higher order")
+        raise _stale(node, data)
     args = tuple([arg if partial is not None else Ieee(arg) for arg, partial in zip(node._args, node._partials)])
     return [None if stored is None else _rule(row, i, args, data, node, stored)
             for i, stored in enumerate(node._partials)]
@@ -108,9 +107,18 @@ def _symbolic_partials(node: Value) -> Sequence[Any]:
 
 def _rule(row: p.Primitive, i: int, args: tuple[Any, ...], data: tuple[float, ...], node: Value, stored: float) -> Any:
     d = row.partials[i](*args, node)
-    if row.edges and _differ(row.edges[i](*data, node.data, float(d)), float(d)):
-        return stored  # at the edge the derivative is a convention, hence a constant
-    return d if isinstance(d, Value) else float(d)
+    number_ = float(d)
+    if row.edges and _differ(edge := float(row.edges[i](*data, node.data, number_)), number_):
+        number_ = d = edge  # at the edge the derivative is a convention, hence a constant
+    if _differ(number_, stored):
+        raise _stale(node, data)
+    return d if isinstance(d, Value) else number_
+
+
+def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
+    return StaleGraphError(
+        f"stale graph: {node!r} does not follow from its operands {data} any more, because data was assigned "
+        "after the graph was recorded; compute the expression again before you differentiate it to a higher order")
 
 
 def _differ(x: float, y: float) -> bool:
@@ -213,13 +221,16 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
     ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument, TypeError if ``f``
     does not return one scalar.
     """
-    chosen = [argnum] if isinstance(argnum, int) else list(argnum)
+    single = not isinstance(argnum, (list, tuple))
+    chosen = [index(i) for i in ([argnum] if single else argnum)]  # type: ignore[union-attr, list-item]
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, counted from 0")
         positions = [i % len(args) for i in chosen]
+        if len(set(positions)) < len(positions):
+            raise ValueError(f"argnum {list(chosen)} of {_name(f)} names an argument twice; name each once")
 
         def of_chosen(*xs: Any) -> Any:
             full = list(args)
@@ -232,7 +243,7 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
         if isinstance(value, list):
             raise TypeError(f"{_name(f)} returned {len(value)} outputs; a gradient is of one: use jacobian() or vjp()")
         slopes = pullback(1.0)
-        return value, slopes[0] if isinstance(argnum, int) else slopes
+        return value, slopes[0] if single else slopes
 
     return value_and_gradient
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import math as _math
+import unicodedata
+import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import reduce
@@ -43,7 +45,7 @@ def parse(text: str, /, variables: Mapping[str, Any] | None = None, **more: Any)
     10,000 characters, nested deeper than 200 or made of more than 10,000 parts, and for variables without a value;
     TypeError for variables that are not numbers.
     """
-    given = {**(variables or {}), **more}
+    given = {unicodedata.normalize("NFKC", name): value for name, value in {**(variables or {}), **more}.items()}
     tree = read(text)
     leaves: dict[str, Any] = {}
     for name in names_in(tree):
@@ -73,9 +75,12 @@ def read(text: str) -> ast.Expression:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CPython's hints about code, such as "invalid escape sequence"
+            tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise ExpressionError(f"not an expression: {error.msg}{_pointer(text.strip(), (error.offset or 1) - 1)}") from None
+        where = _pointer(text.strip(), (error.offset or 1) - 1) if error.lineno == 1 else f" in {_cut(text)}"
+        raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}") from None
     nodes, level, depth = 0, [tree.body], 0
@@ -158,7 +163,8 @@ _KINDS: dict[type[ast.expr], str] = {
 
 
 def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
-    return ExpressionError(why + (_pointer(text.strip(), node.col_offset) if node.lineno == 1 else f": {_cut(text)}"))
+    offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))  # `ast` counts bytes
+    return ExpressionError(why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}"))
 
 
 def _pointer(text: str, offset: int) -> str:

@@ -94,9 +94,13 @@ Row = tuple[Any, ...]
 def rows_of(nodes: Sequence[Value]) -> list[Row]:
     """The state of each node, with operands as positions in ``nodes`` (ints) or as constants (floats)."""
     position = {node: i for i, node in enumerate(nodes)}
-    return [(node.data, node.grad, node.label, node.op,
-             tuple([float(arg) if partial is None else position[arg] for arg, partial in zip(node._args, node._partials)]),
-             node._partials) for node in nodes]
+    rows = []
+    for node in nodes:
+        constant = [arg.__class__ is float or arg.constant for arg in node._args]
+        rows.append((node.data, node.grad, node.label, node.op,
+                     tuple([float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]),
+                     tuple([None if c else partial for partial, c in zip(node._partials, constant)])))
+    return rows
 
 
 def restore(nodes: Sequence[Value], rows: Sequence[Row]) -> None:
@@ -109,7 +113,7 @@ def restore(nodes: Sequence[Value], rows: Sequence[Row]) -> None:
 def deepcopy(root: Value, memo: dict[int, Any]) -> Value:
     """`copy.deepcopy` of ``root`` and all that it was computed from; nodes in ``memo`` are not copied again."""
     order = topological_order(root, constants=False)
-    copies = [memo.get(id(node)) or blank(type(node)) for node in order]
+    copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
     fresh = [i for i, node in enumerate(order) if id(node) not in memo]
     memo.update(zip(map(id, order), copies))
     rows = rows_of(order)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Sequence
-from math import comb, e, factorial, frexp, gcd, inf, isqrt, lcm, ldexp, nan, nextafter, perm, pi, tau, ulp
+from math import e, inf, nan, pi, tau
 from typing import Any
 
 from . import primitives as _p
@@ -64,6 +64,10 @@ def _numbers_only(name: str) -> Callable[..., Any]:
     function.__name__ = name
     function.__doc__ = standard.__doc__
     return function
+
+
+comb, factorial, frexp, gcd, isqrt, lcm, ldexp, nextafter, perm, ulp = map(
+    _numbers_only, ("comb", "factorial", "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp"))
 
 
 def log(x: Any, base: Any = None) -> Any:

@@ -83,12 +83,18 @@ def number(x: object, what: str = "a number") -> float:
     """
     if x.__class__ is float:
         return x  # type: ignore[return-value]
-    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == ():
+    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and _kind(x) in "fiub":
         try:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
-            raise OverflowError(f"{what}: an int of {len(bin(x)) - 2} bits is too large for a float") from None  # type: ignore[arg-type]
+            size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
+            raise OverflowError(f"{what}: {size} is too large for a float") from None
     raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def _kind(x: object) -> str:
+    # numpy's complex scalars have __float__ too, and would lose their imaginary part
+    return str(getattr(getattr(x, "dtype", None), "kind", "f"))
 
 
 def short_repr(x: object) -> str:
@@ -368,7 +374,7 @@ copysign = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(
                   piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
 floor = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
 ceil = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
-round = define("round", whole(round), lambda x, o: 0.0, piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
+round = define("round", whole(built_in_round), lambda x, o: 0.0, piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
                note="half to even")
 round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",
                       sample=(REALS, ((-5.0, 12.0),)), piece=round_to_digits)

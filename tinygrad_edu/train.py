@@ -23,9 +23,9 @@ from . import data
 from .errors import DataError, NonFiniteError
 from .files import write_atomically
 from .graph import first_nonfinite
-from .nn.init import Generator
 from .nn.module import Module
 from .optim import Optimizer
+from .randomness import Rng, generator
 from .value import Value
 
 Metric = Callable[[Any, Any], Any]
@@ -108,7 +108,7 @@ class History:
 def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,  # noqa: N803
         optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
         penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
-        engine: str = "auto", progress: bool = False, rng: Generator | int | None = None,
+        engine: str = "auto", progress: bool = False, rng: Rng = None,
         on_epoch: Callable[[History], Any] | None = None) -> History:
     """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
 
@@ -142,13 +142,14 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         raise ValueError(f"epochs is {epochs!r}; it must be 0 or more")
     named = _named_metrics(metrics)
     history = History(named)
+    source = generator(rng)
     steps_per_epoch = 1 if batch_size is None else -(-len(X) // max(batch_size, 1))
     start = time.perf_counter()
     try:
         with _training_mode(model), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
-                for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=rng):
+                for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
                     rate = optimizer.lr
                     value, predictions = _step(model, loss, inputs, targets, optimizer, penalty, history)
                     history.loss.append(value)

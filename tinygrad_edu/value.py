@@ -305,6 +305,7 @@ class Constant(Value):
 
     __slots__ = ()
     constant = True
+    grad = property(lambda self: 0.0, lambda self, grad: None)  # type: ignore[assignment]
 
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)

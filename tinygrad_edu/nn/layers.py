@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import math
+from ..randomness import Rng, generator
 from ..value import Value
-from .init import Generator, Initialiser, generator, initialiser
+from .init import Initialiser, initialiser
 from .module import Module
 
 Activation = Callable[[Value], Value]
@@ -34,7 +35,7 @@ class Neuron(Module):
     """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias starts at 0."""
 
     def __init__(self, nin: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
-                 rng: Generator | int | None = None, *, fan_out: int = 1) -> None:
+                 rng: Rng = None, *, fan_out: int = 1) -> None:
         draw, source = initialiser(init), generator(rng)
         _check_size("the number of inputs", nin)
         self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
@@ -57,7 +58,7 @@ class Layer(Module):
     """``nout`` neurons with the same ``nin`` inputs."""
 
     def __init__(self, nin: int, nout: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
-                 rng: Generator | int | None = None) -> None:
+                 rng: Rng = None) -> None:
         _check_size("the number of neurons", nout)
         source = generator(rng)
         self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
@@ -81,7 +82,7 @@ class MLP(Module):
 
     def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
                  output: str | Activation = "linear", init: str | Initialiser = "uniform",
-                 rng: Generator | int | None = None) -> None:
+                 rng: Rng = None) -> None:
         if not nouts:
             raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
         source, sizes = generator(rng), [nin, *nouts]
@@ -124,7 +125,7 @@ class Dropout(Module):
     in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by default the module `random`.
     """
 
-    def __init__(self, p: float = 0.5, rng: Generator | int | None = None) -> None:
+    def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"the probability of dropping is {p!r}; it must be at least 0 and below 1")
         self.p = p

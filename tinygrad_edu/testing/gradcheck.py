@@ -180,7 +180,8 @@ class _Function:
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
         """Which smooth piece each primitive is on: equal lists mean that no kink lies between."""
         order = topological_order(self._graph(j, x)[1] if x is not None else self.root, constants=False)
-        return [(node.op, piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None)
+        return [(node.op, *[partial is None for partial in node._partials],
+                 piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None)
                 for node in order if node.op]
 
 

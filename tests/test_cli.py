@@ -1,0 +1,144 @@
+"""The command line, in its own process where the exit status and the streams matter."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinygrad_edu import cli, nn
+from tinygrad_edu.train import History
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*args, cwd=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run([sys.executable, "-m", "tinygrad_edu", *map(str, args)], cwd=cwd, env=environment,
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_demo_trains_checks_draws_and_saves(tmp_path):
+    out = tmp_path / "out"
+    done = run("demo", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert sorted(p.name for p in out.iterdir()) == ["checkpoint.json", "graph.png", "graph.svg", "history.json", "loss.png"]
+    assert (out / "graph.svg").read_text().rstrip().endswith("</svg>")
+    assert (out / "graph.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
+    history = History.load(out / "history.json")
+    assert history.epochs == 40
+    assert len(history) == 40 * 8
+    nn.load(nn.MLP(4, [8, 3]), out / "checkpoint.json")
+    accuracy = float(done.stdout.split("test accuracy: ")[1].split("%")[0])
+    assert accuracy >= 93
+    assert "0 failed" in done.stdout
+    assert "Try next" in done.stdout
+    assert "epoch 40/40" in done.stdout
+
+
+@pytest.mark.parametrize("data", cli.DATA_SETS)
+def test_train_on_every_data_set(data, tmp_path):
+    done = run("train", "--data", data, "--epochs", 2, "--layers", 4, "--out", tmp_path / data)
+    assert done.returncode == 0, done.stderr
+    assert "held out" in done.stdout or "test accuracy" in done.stdout
+    assert json.loads((tmp_path / data / "history.json").read_text())["epochs"] == 2
+
+
+def test_train_with_every_optimizer_learns(tmp_path, capsys):
+    for optimizer in cli.OPTIMIZERS:
+        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path)]) == 0
+        history = History.load(tmp_path / "history.json")
+        assert sum(history.loss[-10:]) < sum(history.loss[:10])
+    assert capsys.readouterr().err == ""
+
+
+def test_train_is_repeatable(tmp_path):
+    for folder in ("a", "b"):
+        assert run("train", "--epochs", 2, "--layers", 4, "--seed", 5, "--out", tmp_path / folder).returncode == 0
+    assert History.load(tmp_path / "a/history.json").loss == History.load(tmp_path / "b/history.json").loss
+
+
+def test_draw_an_expression(tmp_path):
+    done = run("draw", "tanh(a*b + c)", "a=2", "b=-3", "c=10", "-o", tmp_path / "y.svg")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"result = 0.9993292997; wrote {tmp_path / 'y.svg'}\n"
+    assert "tanh" in (tmp_path / "y.svg").read_text()
+
+
+def test_draw_the_graph_of_figure_6_11(tmp_path):
+    done = run("draw", "--example", "weight-decay", "-o", tmp_path / "decay.svg")
+    assert done.returncode == 0, done.stderr
+    picture = (tmp_path / "decay.svg").read_text()
+    assert "J_MLE" in picture
+    assert "W1[1,1]" in picture
+
+
+def test_check_says_what_it_compared():
+    done = run("check", "x**y", "x=2", "y=3")
+    assert done.returncode == 0
+    assert "gradcheck of x**y: ok, 2 compared, 0 failed" in done.stdout
+    assert run("check", "x**y", "x=2", "y=3", "--order", 2).returncode == 0
+
+
+def test_check_exits_with_1_when_it_fails():
+    done = run("check", "log(x*0)*x", "x=1")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["draw", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
+    (["draw", "a", "a=2", "z=1"], "unknown variable 'z': the expression has a"),
+    (["draw", "a", "a=two"], "'two' is not a number; write a=1.5"),
+    (["draw", "a", "a"], "'a' is not of the form name=number"),
+    (["draw", "a +", "a=1"], "not an expression: invalid syntax"),
+    (["draw", "a.b", "a=1"], "an attribute is not part of the language"),
+    (["draw"], "give an expression"),
+    (["draw", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
+    (["draw", "a", "a=1", "-o", "missing/y.svg"], "missing"),
+    (["draw", "a", "a=1", "-o", "y.xyz"], ".xyz"),
+    (["check", "1 + 2"], "has no variables"),
+    (["check", "x", "x=1", "--order", "3"], "invalid choice"),
+    (["train", "--data", "mnist"], "invalid choice: 'mnist'"),
+    (["train", "--layers", "4,x"], "--layers"),
+    (["train", "--lr", "-1"], "-1"),
+    (["train", "--activation", "rely"], "unknown activation 'rely'"),
+    (["train", "--epochs", "0"], "--epochs"),
+    (["demo", "--epochs", "many"], "--epochs"),
+    (["sing"], "invalid choice: 'sing'"),
+])
+def test_wrong_input_is_one_line_and_exit_status_2(args, message, tmp_path):
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("tinygrad-edu")
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("here already")
+    done = run(command, "--out", blocked / "sub")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "choose another one with --out" in done.stderr
+    assert blocked.read_text() == "here already"
+
+
+def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
+    done = run("train", "--data", "line", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "200", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert History.load(tmp_path / "history.json").loss
+
+
+def test_help_and_version():
+    assert "demo" in run().stdout
+    assert run("--version").stdout.startswith("tinygrad-edu 0.")

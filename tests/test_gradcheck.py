@@ -1,0 +1,128 @@
+"""gradcheck: passes what is right, catches what is wrong, says what it cannot tell."""
+
+import pytest
+
+from tinygrad_edu import Value, math, nn, primitives
+from tinygrad_edu.testing import gradcheck
+
+
+def test_a_right_gradient_passes_with_every_entry():
+    report = gradcheck(lambda x, y: math.sin(x) * y + math.exp(x * y), [0.5, 2.0])
+    assert report
+    assert [(e.name, e.status) for e in report.entries] == [("x", "ok"), ("y", "ok")]
+    assert report.worst < 1e-9
+    assert all(0 < e.error < 1e-7 for e in report.entries)
+
+
+@pytest.mark.parametrize("x", [1e-12, 3e-5, 0.3, 1.0, 70.0, 1e8])
+def test_steps_are_relative(x):
+    assert gradcheck(lambda x: x**2.5 * 1e-6, [x])
+
+
+@pytest.fixture
+def wrong_tanh():
+    row, kept = primitives.tanh, primitives.tanh.partials
+    yield lambda factor, offset=0.0: setattr(row, "partials", (lambda x, o: (1 - o * o) * factor + offset,))
+    row.partials = kept
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1.000001, 0), (0.999999, 0), (-1, 0), (0, 0), (1, 1e-6), (1.0009, 0)])
+def test_a_planted_wrong_rule_is_caught(wrong_tanh, factor, offset):
+    wrong_tanh(factor, offset)
+    report = gradcheck(lambda x: math.tanh(x), [0.3])
+    assert not report
+    (entry,) = report.failures
+    assert entry.status == "mismatch"
+    text = str(report)
+    assert "FAILED" in text
+    assert f"{entry.analytic:.16g}" in text
+    assert f"{entry.numeric:.16g}" in text
+
+
+def test_a_zero_gradient_of_a_small_slope_is_caught():
+    """torch's gradcheck lets this pass: its tolerance is absolute."""
+    flat = primitives.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0)
+    try:
+        assert not gradcheck(flat, [1.0])
+    finally:
+        del primitives.TABLE["flat_for_test"]
+
+
+def test_a_wrong_second_derivative_is_caught_by_order_2_alone():
+    # The first derivative is right on floats, but its rule hides its dependence on x from Values.
+    bad = primitives.define("bad_for_test", lambda x: x * x * x, lambda x, o: 3.0 * float(x) * float(x))
+    try:
+        assert gradcheck(bad, [1.5])
+        assert not gradcheck(bad, [1.5], order=2)
+    finally:
+        del primitives.TABLE["bad_for_test"]
+
+
+def test_order_2_compares_every_pair():
+    report = gradcheck(lambda x, y: math.sin(x) * y * y, [0.5, 2.0], order=2)
+    assert report
+    assert [e.name for e in report.entries] == ["x, x", "x, y", "y, x", "y, y"]
+
+
+@pytest.mark.parametrize("f", [lambda x: math.relu(x), lambda x: abs(x), lambda x: math.maximum(x, 0.0),
+                               lambda x: math.clip(x, 0, 1), lambda x: math.floor(x), lambda x: math.sqrt(abs(x)),
+                               lambda x: math.relu(x * 3) + x])
+def test_kinks_are_reported_and_not_compared(f):
+    report = gradcheck(f, [0.0])
+    assert [e.status for e in report.entries] == ["kink"]
+    assert report.kinks == report.entries
+    assert "1 at kinks" in str(report)
+
+
+def test_a_kink_near_by_only_makes_the_step_smaller():
+    report = gradcheck(lambda x: math.relu(x) + math.relu(x - 1), [1.0001])
+    assert report
+    assert report.entries[0].status == "ok"
+    assert report.entries[0].step < 1e-4
+
+
+def test_a_python_branch_at_the_point_is_a_kink_too():
+    report = gradcheck(lambda x: x * x if x > 1 else x * 1.0, [1.0])
+    assert [e.status for e in report.entries] == ["kink"]
+
+
+def test_an_infinite_derivative_is_no_pass():
+    report = gradcheck(lambda x: math.log(x * 0.0) * x, [1.0])
+    assert not report
+    assert report.entries[0].status == "nonfinite"
+
+
+def test_cancellation_within_a_function_is_not_blamed_on_the_engine():
+    assert gradcheck(lambda x: (x + 1e6) - 1e6, [0.3])
+    assert gradcheck(lambda x: math.sin(x) ** 2 + math.cos(x) ** 2, [0.3])
+
+
+def test_parameters_are_moved_and_put_back():
+    model = nn.MLP(2, [3, 1], activation="tanh", rng=0)
+    before = model.state_dict()
+    report = gradcheck(lambda: nn.mse(model([0.2, 0.7]), 1.0), parameters=model.parameters())
+    assert report
+    assert [e.name for e in report.entries] == list(before)
+    assert model.state_dict() == before
+
+    def breaks():
+        if model.state_dict() != before:
+            raise RuntimeError("stop")
+        return nn.mse(model([0.2, 0.7]), 1.0)
+
+    with pytest.raises(RuntimeError, match="stop"):
+        gradcheck(breaks, parameters=model.parameters())
+    assert model.state_dict() == before
+
+
+def test_a_report_of_nothing_is_no_pass():
+    assert not gradcheck(lambda: Value(1.0) * 2)
+
+
+def test_bad_calls_are_named():
+    with pytest.raises(ValueError, match="order is 3"):
+        gradcheck(lambda x: x, [1.0], order=3)
+    with pytest.raises(TypeError, match="must return one Value"):
+        gradcheck(lambda x: [x], [1.0])
+    with pytest.raises(TypeError, match="argument 0 of gradcheck must be a real number"):
+        gradcheck(lambda x: x, ["1"])

@@ -1,0 +1,345 @@
+"""Modules, layers, losses, initialisers and checkpoints."""
+
+import copy
+import json
+import math as std
+import pickle
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, data, math, nn, optim
+from tinygrad_edu.errors import CheckpointError
+from tinygrad_edu.testing import gradcheck
+
+
+def test_parameters_are_found_and_named_wherever_they_are():
+    class Net(nn.Module):
+        def __init__(self):
+            self.scale = Value(2.0)
+            self.parts = {"body": nn.Layer(1, 2, rng=0), "extra": [Value(1.0), (Value(3.0),)]}
+            self.note = "not a parameter"
+
+    net = Net()
+    names = [name for name, _ in net.named_parameters()]
+    assert names == ["scale", "parts.body.neurons.0.w.0", "parts.body.neurons.0.b", "parts.body.neurons.1.w.0",
+                     "parts.body.neurons.1.b", "parts.extra.0", "parts.extra.1.0"]
+    assert [p.label for p in net.parameters()] == names
+    assert all(isinstance(p.label, nn.ParameterName) for p in net.parameters())
+
+
+def test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            self.a = Value(1.0, "my weight")
+            self.b = self.a
+
+    tied = Tied()
+    assert [(name, p.label) for name, p in tied.named_parameters()] == [("a", "my weight")]
+
+
+def test_results_kept_on_a_module_are_no_parameters():
+    model = nn.Neuron(2, rng=0)
+    model.last = model([1.0, 2.0])
+    assert len(model.parameters()) == 3
+
+
+def test_a_cycle_of_modules_ends():
+    outer, inner = nn.Module(), nn.Neuron(1, rng=0)
+    inner.owner = outer
+    outer.inner = inner
+    assert len(outer.parameters()) == 2
+    assert list(outer.modules()) == [outer, inner]
+
+
+def test_zero_grad_reaches_every_layer():
+    model = nn.MLP(2, [3, 2, 1], rng=0)
+    (model([1.0, -1.0]) * 3).backward()
+    assert any(p.grad for p in model.parameters())
+    model.zero_grad()
+    assert [p.grad for p in model.parameters()] == [0.0] * len(model.parameters())
+
+
+def test_mlp_draws_microgads_numbers_in_microgads_order():
+    random.seed(7)
+    model = nn.MLP(2, [2, 1])
+    random.seed(7)
+    expected = []
+    for nin, nout in ((2, 2), (2, 1)):
+        for _ in range(nout):
+            expected += [*[random.uniform(-1, 1) for _ in range(nin)], 0.0]
+    assert [p.data for p in model.parameters()] == expected
+
+
+def test_a_layer_of_one_neuron_may_feed_another_layer():
+    model = nn.MLP(2, [16, 1, 1], rng=3)
+    y = model([0.5, -0.5])
+    assert isinstance(y, Value)
+    assert gradcheck(lambda: model([0.5, -0.5]), parameters=model.parameters())
+
+
+def test_a_neuron_is_activation_of_bias_plus_dot_product():
+    neuron = nn.Neuron(2, activation="tanh", rng=0)
+    w0, w1 = (w.data for w in neuron.w)
+    neuron.b.data = 0.25
+    assert neuron([3.0, -2.0]).data == std.tanh(0.25 + w0 * 3.0 + w1 * -2.0)
+
+
+@pytest.mark.parametrize("activation", nn.ACTIVATIONS)
+def test_every_activation_trains(activation):
+    model = nn.MLP(2, [3, 1], activation=activation, rng=5)
+    assert gradcheck(lambda: model([0.3, 0.8]), parameters=model.parameters())
+
+
+def test_xavier_and_he_have_the_published_spread():
+    rng = random.Random(0)
+    drawn = [nn.xavier(30, 20, rng) for _ in range(20_000)]
+    assert max(map(abs, drawn)) <= std.sqrt(6 / 50) < max(map(abs, drawn)) * 1.001
+    drawn = [nn.he(8, 4, rng) for _ in range(20_000)]
+    assert abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5) < 0.01
+    assert {nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data} == {4.0}
+
+
+def test_dropout_drops_in_training_and_scales_the_rest():
+    dropout = nn.Dropout(0.25, rng=0)
+    xs = [Value(3.0) for _ in range(4000)]
+    ys = dropout(xs)
+    assert {y.data for y in ys} == {0.0, 4.0}
+    assert abs(sum(y.data == 0 for y in ys) / 4000 - 0.25) < 0.03
+    sum(ys).backward()
+    assert all(x.grad == (4 / 3 if y.data else 0.0) for x, y in zip(xs, ys))
+    assert dropout.eval()(xs) is xs
+    again = nn.Dropout(0.25, rng=0)(xs)
+    assert [y.data for y in again] == [y.data for y in ys]
+
+
+def test_train_and_eval_reach_every_module():
+    model = nn.Sequential(nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0))
+    assert model.eval() is model
+    assert not any(module.training for module in model.modules())
+    assert model([1.0, 2.0]).data == model([1.0, 2.0]).data
+    assert all(module.training for module in model.train().modules())
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: nn.Neuron(0), "number of inputs is 0"),
+    (lambda: nn.Layer(2, 0), "number of neurons is 0"),
+    (lambda: nn.MLP(2, []), "at least one layer"),
+    (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
+    (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
+    (lambda: nn.Dropout(1.0), "probability of dropping is 1.0"),
+    (lambda: nn.Neuron(2, rng=0)([1.0]), "takes 2 inputs, but was given 1"),
+    (lambda: nn.hinge(Value(1.0), 0), "target is 0"),
+    (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target is 2"),
+    (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "target is 2"),
+    (lambda: nn.cross_entropy([Value(1.0)], 0), "at least two logits"),
+    (lambda: nn.mse([Value(1.0)], [1.0, 2.0]), "1 predictions"),
+])
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_module_without_call_and_a_sequential_of_numbers_are_type_errors():
+    with pytest.raises(TypeError, match="has no __call__"):
+        nn.Module()(1.0)
+    with pytest.raises(TypeError, match="part 1 of Sequential"):
+        nn.Sequential(nn.Dropout(0.1), 3)
+
+
+# ---- losses ------------------------------------------------------------------------------------------------------
+
+
+def test_losses_at_known_points():
+    assert nn.mse(Value(3.0), 1.0).data == 4.0
+    assert nn.mse([Value(3.0), Value(0.0)], [1.0, 2.0]).data == 4.0
+    assert nn.hinge(Value(0.25), 1).data == 0.75
+    assert nn.hinge(Value(2.0), 1).data == 0.0
+    assert nn.hinge(Value(0.25), -1).data == 1.25
+    assert nn.binary_cross_entropy(Value(0.0), 1).data == std.log(2)
+    assert nn.cross_entropy([Value(0.0)] * 4, 2).data == pytest.approx(std.log(4), rel=1e-15)
+    assert nn.l1([Value(-2.0), Value(3.0)]).data == 5.0
+    assert nn.l2([Value(-2.0), Value(3.0)]).data == 13.0
+
+
+@given(st.floats(-700, 700), st.sampled_from([0, 1]))
+def test_binary_cross_entropy_keeps_its_digits(x, t):
+    logit = Value(x)
+    loss = nn.binary_cross_entropy(logit, t)
+    loss.backward()
+    sign = -1 if t else 1
+    assert loss.data == pytest.approx(math.softplus(sign * x), rel=1e-15)
+    assert logit.grad == pytest.approx(sign * math.sigmoid(sign * x), rel=1e-14)
+
+
+def test_cross_entropy_of_a_sure_prediction_keeps_its_digits():
+    logits = [Value(50.0), Value(0.0)]
+    loss = nn.cross_entropy(logits, 0)
+    loss.backward()
+    assert loss.data == pytest.approx(std.exp(-50), rel=1e-14)
+    assert logits[0].grad == pytest.approx(-std.exp(-50), rel=1e-14)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=5), st.data())
+def test_the_gradient_of_cross_entropy_is_softmax_minus_one_hot(xs, draw):
+    target = draw.draw(st.integers(0, len(xs) - 1))
+    logits = [Value(x) for x in xs]
+    nn.cross_entropy(logits, target).backward()
+    for i, (logit, probability) in enumerate(zip(logits, nn.softmax(xs))):
+        if i != target:
+            assert logit.grad == pytest.approx(probability, rel=1e-12)
+    assert sum(logit.grad for logit in logits) == pytest.approx(0, abs=1e-14)
+
+
+def test_accuracy_of_scores_and_of_logits():
+    assert nn.accuracy(Value(0.1), 1) == 1.0
+    assert nn.accuracy(Value(-0.1), -1) == nn.accuracy(Value(-0.1), 0) == 1.0
+    assert nn.accuracy(Value(0.1), -1) == 0.0
+    assert nn.accuracy([Value(0.1), Value(0.9), Value(0.5)], 1) == 1.0
+
+
+# ---- state and checkpoints ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model():
+    return nn.MLP(2, [3, 1], rng=1)
+
+
+def test_a_checkpoint_brings_back_every_bit(model, tmp_path):
+    model.parameters()[0].data = 0.1 + 0.2
+    model.parameters()[1].data = std.inf
+    nn.save(model, tmp_path / "model.json")
+    other = nn.MLP(2, [3, 1], rng=2)
+    nn.load(other, tmp_path / "model.json")
+    assert other.state_dict() == model.state_dict()
+    content = json.loads((tmp_path / "model.json").read_text())
+    assert content["version"] == 1
+    assert content["parameters"]["layers.0.neurons.0.w"]["shape"] == [2]
+    assert content["parameters"]["layers.1.neurons.0.b"]["shape"] == []
+
+
+def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path):
+    def run(steps, model, optimizer):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            nn.mse(model([0.5, -1.0]), 2.0).backward()
+            optimizer.step()
+
+    through, first, second = (nn.MLP(2, [3, 1], rng=seed) for seed in (1, 1, 9))
+    run(7, through, optim.Adam(through.parameters()))
+    optimizer = optim.Adam(first.parameters())
+    run(3, first, optimizer)
+    nn.save(first, tmp_path / "c.json", optimizer)
+    resumed = optim.Adam(second.parameters())
+    nn.load(second, tmp_path / "c.json", resumed)
+    run(4, second, resumed)
+    assert second.state_dict() == through.state_dict()
+
+
+def damaged(text):
+    yield "truncated", text[: len(text) // 2]
+    yield "empty", ""
+    yield "altered", text.replace('"data": 0.0', '"data": 0.5', 1)
+    yield "foreign", json.dumps({"weights": [1, 2]})
+    yield "a list", "[1, 2]"
+    yield "a newer version", text.replace('"version": 1', '"version": 2')
+    yield "deep nesting", "[" * 100_000
+    yield "text", "hello"
+
+
+def test_a_bad_checkpoint_raises_one_error_and_leaves_the_model_as_it_was(model, tmp_path):
+    path = tmp_path / "model.json"
+    good = nn.save(model, path).read_text()
+    for what, text in damaged(good):
+        assert text != good, what
+        other = nn.MLP(2, [3, 1], rng=2)
+        before = other.state_dict()
+        path.write_text(text)
+        with pytest.raises(CheckpointError, match=r"model\.json"):
+            nn.load(other, path)
+        assert other.state_dict() == before, what
+
+
+@given(st.data())
+def test_any_flipped_byte_of_a_checkpoint_is_noticed(draw):
+    import tempfile
+    from pathlib import Path
+
+    source, target = nn.Neuron(2, rng=1), nn.Neuron(2, rng=2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = nn.save(source, Path(folder) / "n.json")
+        content = bytearray(path.read_bytes())
+        i = draw.draw(st.integers(0, len(content) - 1))
+        content[i] ^= 1 << draw.draw(st.integers(0, 7))
+        path.write_bytes(content)
+        before = target.state_dict()
+        try:
+            nn.load(target, path)
+        except CheckpointError:
+            assert target.state_dict() == before
+        else:
+            assert target.state_dict() == source.state_dict()  # only white space was hit
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_name(model, tmp_path):
+    nn.save(nn.MLP(2, [4, 1], rng=0), tmp_path / "other.json")
+    before = model.state_dict()
+    with pytest.raises(CheckpointError, match=r"layers\.0\.neurons\.3"):
+        nn.load(model, tmp_path / "other.json")
+    assert model.state_dict() == before
+
+
+def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
+    nn.save(model, tmp_path / "c.json", optim.Adam(model.parameters()))
+    other = nn.MLP(2, [3, 1], rng=2)
+    before = other.state_dict()
+    with pytest.raises(CheckpointError):
+        nn.load(other, tmp_path / "c.json", optim.SGD(other.parameters(), 0.1))
+    assert other.state_dict() == before
+    nn.save(model, tmp_path / "plain.json")
+    with pytest.raises(CheckpointError, match="no optimiser state"):
+        nn.load(other, tmp_path / "plain.json", optim.Adam(other.parameters()))
+
+
+def test_an_old_checkpoint_survives_a_failed_save(model, tmp_path):
+    path = nn.save(model, tmp_path / "model.json")
+    good = path.read_bytes()
+    model.parameters()[0].data = object()
+    with pytest.raises(TypeError):
+        nn.save(model, path)
+    assert path.read_bytes() == good
+    assert [p.name for p in tmp_path.iterdir()] == ["model.json"]
+    with pytest.raises(FileNotFoundError, match="does not exist; create it first"):
+        nn.save(nn.Neuron(1, rng=0), tmp_path / "missing" / "m.json")
+
+
+@pytest.mark.parametrize("state", [{}, {"w.0": 1.0, "w.1": 2.0}, {"w.0": 1, "w.1": 2, "b": "3"}, {"w.0": 1, "w.1": 2, "b": True},
+                                   {"w.0": 1, "w.1": 2, "b": 3, "c": 4}, [1, 2, 3]])
+def test_a_state_that_does_not_fit_changes_nothing(state):
+    neuron = nn.Neuron(2, rng=0)
+    before = neuron.state_dict()
+    with pytest.raises(CheckpointError):
+        neuron.load_state_dict(state)
+    assert neuron.state_dict() == before
+
+
+def test_models_copy_and_pickle(model):
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.state_dict() == model.state_dict()
+        assert [p.label for p in twin.parameters()] == [p.label for p in model.parameters()]
+        twin.parameters()[0].data += 1
+        assert twin.state_dict() != model.state_dict()
+
+
+def test_a_model_learns_xor():
+    inputs, targets = data.xor(40, rng=0)
+    model = nn.MLP(2, [8, 1], activation="tanh", rng=0)
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        sum(nn.hinge(model(x), t) for x, t in zip(inputs, targets)).backward()
+        optimizer.step()
+    assert sum(nn.accuracy(model(x), t) for x, t in zip(inputs, targets)) / 40 >= 0.95

@@ -1,0 +1,76 @@
+"""The README and the docstrings say what is true: their examples run, their commands and files exist."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import tinygrad_edu
+import viz
+from tinygrad_edu import cli, examples, primitives
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MODULES = sorted(info.name for package in (tinygrad_edu, viz)
+                 for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".") if info.name[-8:] != "__main__")
+
+
+def test_the_tour_runs_as_printed():
+    known = set(primitives.TABLE)
+    try:
+        results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    finally:
+        for name in set(primitives.TABLE) - known:
+            del primitives.TABLE[name]
+    assert results.attempted >= 30
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize("name", [*MODULES, "tinygrad_edu"])
+def test_docstring_examples_run_as_printed(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_every_file_that_the_readme_links_exists():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert len(links) > 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_command_of_the_readme_parses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^tinygrad-edu (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+    assert len(commands) >= 5
+    import shlex
+
+    parser = cli._parser()
+    for command in commands:
+        assert parser.parse_args(shlex.split(command)).command == command.split()[0]
+
+
+def test_the_drawing_in_the_readme_is_the_one_that_the_project_makes():
+    picture = (ROOT / "viz" / "gallery" / "neuron.svg").read_text()
+    root = examples.lecture_neuron()
+    assert f"{root.data:.4f}"[:6] in picture
+    assert "tanh" in picture
+
+
+def test_the_public_names_are_there_and_documented():
+    for name in tinygrad_edu.__all__:
+        assert getattr(tinygrad_edu, name).__doc__, name
+    for name in viz.__all__:
+        assert getattr(viz, name).__doc__, name
+
+
+def test_the_version_is_the_changelogs():
+    assert f"## {tinygrad_edu.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_code_blocks_of_the_readme_are_python():
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        ast.parse(block)
+    assert "```pycon" in README

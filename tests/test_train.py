@@ -1,0 +1,251 @@
+"""fit and History."""
+
+import json
+import math as std
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tinygrad_edu import Value, data, fit, math, nn, optim
+from tinygrad_edu.errors import DataError, NonFiniteError
+from tinygrad_edu.train import History
+
+X, Y = data.moons(30, rng=0)
+
+
+def run(model=None, **options):
+    model = model or nn.MLP(2, [4, 1], rng=1)
+    arguments = {"optimizer": optim.SGD(model.parameters(), lr=0.1), "epochs": 4, "rng": 3, **options}
+    return model, fit(model, nn.hinge, X, Y, **arguments)
+
+
+def test_a_full_batch_step_is_what_one_writes_by_hand():
+    by_fit, history = run(epochs=3, penalty=None)
+    by_hand = nn.MLP(2, [4, 1], rng=1)
+    losses = []
+    for _ in range(3):
+        loss = sum(nn.hinge(by_hand(x), t) for x, t in zip(X, Y)) * (1 / len(X))
+        by_hand.zero_grad()
+        loss.backward()
+        losses.append(loss.data)
+        for p in by_hand.parameters():
+            p.data -= 0.1 * p.grad
+    assert history.loss == losses
+    assert by_fit.state_dict() == by_hand.state_dict()
+
+
+def test_mini_batches_cover_every_sample_once_an_epoch_in_a_new_order():
+    seen = []
+    model = nn.Neuron(2, rng=0)
+
+    def spy(prediction, target):
+        return nn.hinge(prediction, target)
+
+    def call(x):
+        seen.append(tuple(x))
+        return model(x)
+
+    fit(call, spy, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2, batch_size=8, rng=1)
+    first, second = seen[:30], seen[30:]
+    assert sorted(first) == sorted(second) == sorted(map(tuple, X))
+    assert first != second
+
+
+def test_history_has_a_figure_for_every_step_and_every_epoch():
+    schedule = optim.linear(0.2, 16, final=0.0)
+    model = nn.MLP(2, [4, 1], rng=1)
+    _, history = run(model, optimizer=optim.SGD(model.parameters(), lr=schedule), batch_size=8, metrics=[nn.accuracy])
+    assert len(history) == len(history.loss) == len(history.seconds) == 16
+    assert history.learning_rates == [schedule(step) for step in range(16)]
+    assert history.seconds == sorted(history.seconds)
+    assert len(history.metrics["accuracy"]) == history.epochs == 4
+    assert not history.interrupted
+    assert repr(history).startswith("History(16 steps, 4 epochs in ")
+
+
+def test_the_same_seed_gives_the_same_run():
+    assert run(batch_size=4)[1].loss == run(batch_size=4)[1].loss != run(batch_size=4, rng=4)[1].loss
+
+
+def test_the_penalty_is_added_once_a_step():
+    model = nn.MLP(2, [4, 1], rng=1)
+    decay = 0.5 * sum(p.data**2 for p in model.parameters())
+    _, plain = run(epochs=1)
+    _, penalised = run(model, epochs=1, penalty=lambda: 0.5 * nn.l2(model.parameters()))
+    assert penalised.loss[0] == pytest.approx(plain.loss[0] + decay, rel=1e-14)
+
+
+def test_metrics_by_name_and_on_epoch_can_stop_early():
+    calls = []
+
+    def stop(history):
+        calls.append(history.epochs)
+        return history.epochs == 2
+
+    _, history = run(epochs=9, metrics={"score": lambda p, t: p * t}, on_epoch=stop)
+    assert calls == [1, 2]
+    assert history.epochs == len(history.metrics["score"]) == 2
+
+
+def test_dropout_is_on_during_fit_and_the_mode_comes_back():
+    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(4, 1, "linear", rng=0)).eval()
+    modes = []
+
+    def loss(p, t):
+        modes.append(model.layers[1].training)
+        return nn.hinge(p, t)
+
+    fit(model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=1)
+    assert set(modes) == {True}
+    assert not model.layers[1].training
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_spoils_a_parameter():
+    model = nn.Neuron(2, activation="linear", rng=0)
+    model.b.label = "bias"
+
+    def loss(p, t):
+        return math.log(p * 0.0) + p
+
+    before = model.state_dict()
+    with pytest.raises(NonFiniteError) as caught:
+        fit(model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=1)
+    message = str(caught.value)
+    assert "step 0, epoch 0: the loss is -inf" in message
+    assert "made by log from 0.0" in message or "made by log from -0.0" in message
+    assert model.state_dict() == before
+    assert caught.value.history.loss == []
+
+
+def test_a_gradient_that_is_not_finite_is_named_and_spoils_nothing():
+    w = Value(0.0, "w")
+    with pytest.raises(NonFiniteError, match="gradient of parameter w is inf"):
+        fit(lambda x: math.sqrt(w) + x, lambda p, t: p, [1.0], [0.0], optimizer=optim.SGD([w], lr=0.1), epochs=1)
+    assert w.data == 0.0
+
+
+def test_divergence_keeps_the_history_up_to_it():
+    w = Value(1.0, "w")
+    with pytest.raises(NonFiniteError) as caught:
+        fit(lambda x: w * x, nn.mse, [3.0], [1.0], optimizer=optim.SGD([w], lr=1e6), epochs=500)
+    assert 5 < len(caught.value.history) < 500
+    assert std.isfinite(w.data)
+
+
+INTERRUPTED = """
+import sys
+from tinygrad_edu import data, fit, nn, optim
+X, y = data.moons(30, rng=0)
+model = nn.MLP(2, [8, 1], rng=1)
+print("ready", flush=True)
+history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=10**6, batch_size=5)
+print(history.interrupted, len(history.loss) == len(history.learning_rates) == len(history.seconds), len(history) > 0)
+"""
+
+
+def test_ctrl_c_returns_what_there_is():
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("True True True\n", "", 0)
+
+
+def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
+    states, model = [], nn.MLP(2, [3, 1], rng=1)
+    run(nn.MLP(2, [3, 1], rng=1), epochs=6, on_epoch=lambda h: None)
+    twin = nn.MLP(2, [3, 1], rng=1)
+    fit(twin, nn.hinge, X, Y, optimizer=optim.SGD(twin.parameters(), lr=0.1), epochs=6,
+        on_epoch=lambda h: states.append(twin.state_dict()))
+    calls = []
+
+    def loss(p, t):
+        calls.append(1)
+        if len(calls) == 100:  # in the middle of the fourth step
+            raise KeyboardInterrupt
+        return nn.hinge(p, t)
+
+    history = fit(model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6)
+    assert history.interrupted
+    assert history.epochs == len(history) == 3
+    assert model.state_dict() == states[2]
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"engine": "jit"}, ValueError, "unknown engine 'jit'; choose 'eager' or 'auto'"),
+    ({"epochs": -1}, ValueError, "epochs is -1"),
+    ({"batch_size": 0}, ValueError, "0"),
+    ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
+])
+def test_bad_options_are_named(change, error, message):
+    with pytest.raises(error, match=message):
+        run(**change)
+
+
+def test_bad_data_is_named():
+    model = nn.Neuron(1, rng=0)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="2 samples but 1 targets"):
+        fit(model, nn.mse, [[1.0], [2.0]], [1.0], optimizer=optimizer, epochs=1)
+    with pytest.raises(ValueError, match="no samples"):
+        fit(model, nn.mse, [], [], optimizer=optimizer, epochs=1)
+    with pytest.raises(TypeError, match="depends on no Value"):
+        fit(model, lambda p, t: 1.0, [[1.0]], [1.0], optimizer=optimizer, epochs=1)
+
+
+def test_the_progress_bar_shows_loss_and_metric(capsys):
+    run(progress=True, metrics=[nn.accuracy], batch_size=10)
+    shown = capsys.readouterr().out
+    assert "epoch 4/4" in shown
+    assert "12/12" in shown
+    assert "loss 0." in shown
+    assert "accuracy 0." in shown
+    run()
+    assert capsys.readouterr().out == ""
+
+
+def test_history_to_json_and_back(tmp_path):
+    _, history = run(metrics=[nn.accuracy], batch_size=10)
+    history.loss[0], history.loss[1] = std.inf, std.nan
+    again = History.from_json(history.to_json())
+    assert again == history
+    json.loads(history.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert History.load(history.save(tmp_path / "history.json")) == history
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "tinygrad_edu history", "version": 2}', "[" * 100_000,
+                                  History().to_json().replace('"loss": []', '"loss": [1]'),
+                                  History().to_json().replace('"loss": []', '"loss": ["one"]'),
+                                  History().to_json().replace('"epochs": 0', '"epochs": "0"')])
+def test_a_bad_history_is_a_data_error(text, tmp_path):
+    with pytest.raises(DataError):
+        History.from_json(text)
+    (tmp_path / "h.json").write_text(text)
+    with pytest.raises(DataError, match=r"h\.json"):
+        History.load(tmp_path / "h.json")
+
+
+def test_two_threads_train_their_own_models():
+    results = {}
+
+    def work(seed):
+        model = nn.MLP(2, [3, 1], rng=seed)
+        results[seed] = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3).loss
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in (1, 2):
+        model = nn.MLP(2, [3, 1], rng=seed)
+        alone = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3).loss
+        assert results[seed] == alone

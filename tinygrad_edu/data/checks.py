@@ -1,0 +1,47 @@
+"""What the modules of this package check: counts, spreads and samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+from ..primitives import number, short_repr
+
+
+def whole(x: object, what: str, least: int, why: str) -> int:
+    """``x`` as an int >= ``least``; TypeError or ValueError otherwise."""
+    if isinstance(x, bool) or not hasattr(type(x), "__index__"):
+        raise TypeError(f"{what} must be a whole number, not {type(x).__name__} ({short_repr(x)})")
+    count = int(cast(Any, x).__index__())
+    if count < least:
+        raise ValueError(f"{what} must be at least {least}, not {count}: {why}")
+    return count
+
+
+def spread(noise: float, what: str = "noise") -> float:
+    """A standard deviation: a finite number >= 0."""
+    noise = number(noise, what)
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; 0 means none")
+    return noise
+
+
+def finite(x: float, what: str) -> float:
+    """A finite number."""
+    x = number(x, what)
+    if not math.isfinite(x):
+        raise ValueError(f"{what} must be finite, not {x!r}")
+    return x
+
+
+def matched(X: Sequence[Any], y: Sequence[Any]) -> int:
+    """The number of samples in ``X`` and ``y``, which must agree and not be 0."""
+    for name, values in (("X", X), ("y", y)):
+        if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
+            raise TypeError(f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); use list({name})")
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} samples but y has {len(y)}; give one target for each sample")
+    if not len(X):
+        raise ValueError("X and y are empty; give at least one sample")
+    return len(X)

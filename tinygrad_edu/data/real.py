@@ -1,0 +1,86 @@
+"""Two real data sets, which come with the package: iris flowers and first names."""
+
+from __future__ import annotations
+
+import csv
+from binascii import crc32
+from importlib.resources import files
+from typing import Any
+
+from ..errors import DataError
+
+# Of the text with "\n" for line ends, so that a checkout that rewrites those does no harm.
+CHECKSUMS = {"iris.csv": 0x2028DF6F, "names.txt": 0xFEDECB58}
+
+
+class Dataset(tuple[list[list[float]], list[int]]):
+    """A table of samples: the pair ``(X, y)``, which also knows its names.
+
+    X                rows of floats, one row a sample
+    y                class indices, one a sample
+    feature_names    a name, with its unit, for each column of X
+    class_names      a name for each class index
+    """
+
+    feature_names: list[str]
+    class_names: list[str]
+
+    def __new__(cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]) -> Dataset:
+        dataset = super().__new__(cls, (X, y))
+        dataset.feature_names, dataset.class_names = feature_names, class_names
+        return dataset
+
+    @property
+    def X(self) -> list[list[float]]:
+        """The rows of floats."""
+        return self[0]
+
+    @property
+    def y(self) -> list[int]:
+        """The class indices."""
+        return self[1]
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # for copy and pickle
+        return self.X, self.y, self.feature_names, self.class_names
+
+    def __repr__(self) -> str:
+        return f"<Dataset of {len(self.X)} samples: features {self.feature_names}, classes {self.class_names}>"
+
+
+def iris() -> Dataset:
+    """150 iris flowers: length and width of sepal and petal, in cm, and the species as 0, 1, 2; 50 of each.
+
+    The first species is linearly separable from the other two, which are not from each other.
+
+    Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936), with
+    the measurements as published there.  Raises DataError if the packaged file is missing or damaged.
+    """
+    header, *rows = csv.reader(_text("iris.csv").splitlines())
+    class_names = list(dict.fromkeys(row[-1] for row in rows))
+    return Dataset([[float(cell) for cell in row[:-1]] for row in rows], [class_names.index(row[-1]) for row in rows],
+                   header[:-1], class_names)
+
+
+def names() -> list[str]:
+    """32,033 first names, in lower-case letters a to z.
+
+    First girls', then boys', each by falling frequency; a name that is given to both appears twice, so that there
+    are 29,494 different ones.
+
+    Source: the names of the year 2018 published by the US Social Security Administration, as collected for Andrej
+    Karpathy's makemore.  Raises DataError if the packaged file is missing or damaged.
+    """
+    return _text("names.txt").split()
+
+
+def _text(name: str) -> str:
+    remedy = "install tinygrad_edu again"
+    try:
+        content = files(__package__).joinpath(name).read_bytes()
+    except OSError as error:
+        raise DataError(f"the data set {name} cannot be read ({error}); {remedy}") from None
+    content = content.replace(b"\r\n", b"\n")
+    found, expected = crc32(content), CHECKSUMS[name]
+    if found != expected:
+        raise DataError(f"the data set {name} is damaged: its checksum is {found:08x}, not {expected:08x}; {remedy}")
+    return content.decode()
