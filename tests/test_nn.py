@@ -316,8 +316,8 @@ def test_an_old_checkpoint_survives_a_failed_save(model, tmp_path):
         nn.save(nn.Neuron(1, rng=0), tmp_path / "missing" / "m.json")
 
 
-@pytest.mark.parametrize("state", [{}, {"w.0": 1.0, "w.1": 2.0}, {"w.0": 1, "w.1": 2, "b": "3"}, {"w.0": 1, "w.1": 2, "b": True},
-                                   {"w.0": 1, "w.1": 2, "b": 3, "c": 4}, [1, 2, 3]])
+@pytest.mark.parametrize("state", [{}, {"w.0": 1.0, "w.1": 2.0}, {"w.0": 1, "w.1": 2, "b": "3"}, [1, 2, 3],
+                                   {"w.0": 1, "w.1": 2, "b": True}, {"w.0": 1, "w.1": 2, "b": 3, "c": 4}])
 def test_a_state_that_does_not_fit_changes_nothing(state):
     neuron = nn.Neuron(2, rng=0)
     before = neuron.state_dict()

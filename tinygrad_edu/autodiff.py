@@ -221,8 +221,8 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
     ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument, TypeError if ``f``
     does not return one scalar.
     """
-    single = not isinstance(argnum, (list, tuple))
-    chosen = [index(i) for i in ([argnum] if single else argnum)]  # type: ignore[union-attr, list-item]
+    single = not isinstance(argnum, Sequence)
+    chosen = [index(i) for i in (argnum if isinstance(argnum, Sequence) else [argnum])]
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for i in chosen:

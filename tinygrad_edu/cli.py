@@ -227,13 +227,13 @@ def _train(options: argparse.Namespace) -> int:
     out = _folder(options.out)
     rng = random.Random(options.seed)
     inputs, targets, outputs, loss = _data_set(options.data, rng)
-    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, test=0.2, stratify=options.data != "line", rng=rng)
+    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, stratify=options.data != "line", rng=rng)
     scale = data.Standardiser(inputs)
     inputs, test_inputs = scale(inputs), scale(test_inputs)
     model = nn.MLP(len(inputs[0]), [*options.layers, outputs], activation=options.activation,
                    init="he" if options.activation == "relu" else "xavier", rng=rng)
     rate = DEFAULT_RATES[options.optimizer] if options.lr is None else options.lr
-    make = {"sgd": optim.SGD, "momentum": lambda p, lr: optim.SGD(p, lr, momentum=0.9), "rmsprop": optim.RMSprop,
+    make: Any = {"sgd": optim.SGD, "momentum": lambda p, lr: optim.SGD(p, lr, momentum=0.9), "rmsprop": optim.RMSprop,
             "adam": optim.Adam, "adamw": optim.AdamW}[options.optimizer]
     optimizer = make(model.parameters(), rate)
     metrics = [] if options.data == "line" else [nn.accuracy]
@@ -268,8 +268,8 @@ def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
     if name in ("moons", "circles", "xor"):
         inputs, targets = getattr(data, name)(200, rng=rng)
         return inputs, targets, 1, nn.hinge
-    inputs, targets = data.iris() if name == "iris" else getattr(data, name)(210, rng=rng)
-    return inputs, targets, len(set(targets)), nn.cross_entropy
+    samples, classes = data.iris() if name == "iris" else getattr(data, name)(210, rng=rng)
+    return samples, classes, len(set(classes)), nn.cross_entropy
 
 
 def _input(value: float, name: str) -> Any:

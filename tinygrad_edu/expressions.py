@@ -103,7 +103,7 @@ def names_in(tree: ast.Expression) -> list[str]:
 
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     """Recursion is safe here: `read` has limited the depth."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
         try:
             return float(node.value)
         except OverflowError:

@@ -13,9 +13,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .primitives import (ADDITIVE, INV_SQRT_TAU, LN2, LOG2E, LOG10E, MULTIPLICATIVE, SQRT_HALF, SQRT_TWO_OVER_PI,
-                         TWO_OVER_SQRT_PI, UNARY, Primitive, absolute, add, div, floordiv, lookup, mul, neg, pow,
-                         remainder, sub)
+from .primitives import (
+    INV_SQRT_TAU,
+    LN2,
+    LOG2E,
+    LOG10E,
+    MULTIPLICATIVE,
+    SQRT_HALF,
+    SQRT_TWO_OVER_PI,
+    TWO_OVER_SQRT_PI,
+    UNARY,
+    Primitive,
+    absolute,
+    add,
+    div,
+    floordiv,
+    lookup,
+    mul,
+    neg,
+    pow,
+    remainder,
+    sub,
+)
 
 COMPARISON, ATOM = 5, 100
 KNOWN_NUMBERS = {
@@ -28,7 +47,7 @@ KNOWN_NUMBERS = {
 class Name:
     """Text in the language of the table.  Its truth value raises: a rule must branch by `where`, not by ``if``."""
 
-    __slots__ = ("text", "precedence")
+    __slots__ = ("precedence", "text")
 
     def __init__(self, text: str, precedence: int = ATOM) -> None:
         self.text, self.precedence = text, precedence

@@ -135,7 +135,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={getattr(self, name)!r}" for name in self._options)
-        return f"<{type(self).__name__} of {len(self.params)} parameters: lr={self._lr!r}{options}, steps={self.steps}>"
+        count = "1 parameter" if len(self.params) == 1 else f"{len(self.params)} parameters"
+        return f"<{type(self).__name__} of {count}: lr={self._lr!r}{options}, steps={self.steps}>"
 
     # ---- how the methods above do it
 

@@ -58,6 +58,7 @@ class Ieee(float):
     __mul__ = __rmul__ = _operator(lambda x, y: x * y)
     __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
     __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
+    __floordiv__, __mod__ = _operator(lambda x, y: floordiv.forward(x, y)), _operator(lambda x, y: remainder.forward(x, y))
     __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
 
     def __neg__(self) -> "Ieee":
@@ -82,7 +83,7 @@ def number(x: object, what: str = "a number") -> float:
     Raises TypeError for text, complex numbers, None and arrays, OverflowError for an int too large for a float.
     """
     if x.__class__ is float:
-        return x  # type: ignore[return-value]
+        return x
     if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and _kind(x) in "fiub":
         try:
             return float(x)  # type: ignore[arg-type]
@@ -109,8 +110,22 @@ class Primitive:
     ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the text ``sin(x)``.
     """
 
-    __slots__ = ("name", "forward", "partials", "edges", "parameters", "defaults", "symbol", "precedence",
-                 "associativity", "domain", "sample", "piece", "specials", "note")
+    __slots__ = (
+        "associativity",
+        "defaults",
+        "domain",
+        "edges",
+        "forward",
+        "name",
+        "note",
+        "parameters",
+        "partials",
+        "piece",
+        "precedence",
+        "sample",
+        "specials",
+        "symbol",
+    )
 
     def __init__(self, name: str, forward: Callable[..., float], partials: tuple[Rule, ...], *,
                  edges: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
@@ -262,7 +277,7 @@ built_in_round = round  # the row `round` hides it below
 def round_to_digits(x: float, n: float) -> float:
     """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number."""
     try:
-        return built_in_round(x, int(n))
+        return float(built_in_round(x, int(n)))
     except OverflowError:  # from an infinite n, or from a result above the largest float
         return x if n > 0 else math.copysign(0.0, x) if n == -inf else math.copysign(inf, x)
     except ValueError:
@@ -327,21 +342,25 @@ identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node 
 remainder = define("remainder", two_argument(lambda x, y: x % y), lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
                    symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
                    piece=lambda x, y: floordiv(x, y), note="the operator %: the sign of y")
-floordiv = define("floordiv", two_argument(lambda x, y: x // y), lambda x, y, o: 0.0, lambda x, y, o: 0.0, symbol="//",
-                  precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0, piece=lambda x, y: floordiv(x, y))
-fmod = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -round((x - o) / y),
-              domain=lambda x, y: abs(y) > 0, piece=lambda x, y: round(divide(x - fmod(x, y), y)), note="the sign of x")
-ieee_remainder = define("ieee_remainder", two_argument(math.remainder), lambda x, y, o: 1.0,
-                        lambda x, y, o: -round((x - o) / y), domain=lambda x, y: abs(y) > 0,
-                        piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)), note="the standard library's math.remainder")
+floordiv: Primitive = define("floordiv", two_argument(lambda x, y: x // y), lambda x, y, o: 0.0, lambda x, y, o: 0.0,
+                             symbol="//", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
+                             piece=lambda x, y: floordiv(x, y))
+fmod: Primitive = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -round((x - o) / y),
+                         domain=lambda x, y: abs(y) > 0, piece=lambda x, y: round(divide(x - fmod(x, y), y)),
+                         note="the sign of x")
+ieee_remainder: Primitive = define("ieee_remainder", two_argument(math.remainder), lambda x, y, o: 1.0,
+                                   lambda x, y, o: -round((x - o) / y), domain=lambda x, y: abs(y) > 0,
+                                   piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)),
+                                   note="the standard library's math.remainder")
 reciprocal = define("reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0)
-square = define("square", lambda x: x * x, lambda x, o: 2 * x)
+square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
 # ---- choices: the only primitives that know branches -------------------------------------------------------------
 
-where = define("where", lambda c, x, y: x if c else y, lambda c, x, y, o: 0.0, lambda c, x, y, o: where(c, 1.0, 0.0),
-               lambda c, x, y, o: where(c, 0.0, 1.0), parameters="condition x y",
-               note="the branch not taken is kept as a number, so that no nan leaks out of it")
+where: Primitive = define("where", lambda c, x, y: x if c else y, lambda c, x, y, o: 0.0,
+                          lambda c, x, y, o: where(c, 1.0, 0.0),
+                          lambda c, x, y, o: where(c, 0.0, 1.0), parameters="condition x y",
+                          note="the branch not taken is kept as a number, so that no nan leaks out of it")
 step = define("step", lambda x: 1.0 if x > 0 else 0.0 if x <= 0 else x, lambda x, o: 0.0,
               piece=lambda x: compare(x, 0.0))
 sign = define("sign", lambda x: 1.0 if x > 0 else -1.0 if x < 0 else x, lambda x, o: 0.0,
@@ -370,22 +389,23 @@ clip = define("clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
               parameters="x low high", defaults=(-inf, inf),
               piece=lambda x, low, high: (compare(x, low), compare(x, high)), specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
               note="the gradient passes at a bound")
-copysign = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(1.0, y), lambda x, y, o: 0.0,
-                  piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
-floor = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
-ceil = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
-round = define("round", whole(built_in_round), lambda x, o: 0.0, piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
-               note="half to even")
+copysign: Primitive = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(1.0, y), lambda x, y, o: 0.0,
+                             piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
+floor: Primitive = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
+ceil: Primitive = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
+round: Primitive = define("round", whole(built_in_round), lambda x, o: 0.0,
+                          piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
+                          note="half to even")
 round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",
                       sample=(REALS, ((-5.0, 12.0),)), piece=round_to_digits)
-trunc = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x), x == trunc(x)))
+trunc: Primitive = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x), x == trunc(x)))
 
 # ---- exponentials, logarithms and roots --------------------------------------------------------------------------
 
 exp = define("exp", guarded(math.exp), lambda x, o: o, sample=(((-708.0, 709.0),),))
 exp2 = define("exp2", guarded(math.exp2), lambda x, o: o * LN2, sample=(((-1022.0, 1023.0),),))
 expm1 = define("expm1", guarded(math.expm1), lambda x, o: exp(x), sample=(((-708.0, 709.0),),), note="not o + 1")
-log = define("log", guarded(math.log, 0.0, -inf), lambda x, o: 1 / x, domain=lambda x: x > 0, sample=(POSITIVE,))
+log: Primitive = define("log", guarded(math.log, 0.0, -inf), lambda x, o: 1 / x, domain=lambda x: x > 0, sample=(POSITIVE,))
 log1p = define("log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf), lambda x, o: 1 / (1 + x),
                domain=lambda x: x > -1, sample=(((-1.0, inf),),))
 log2 = define("log2", guarded(math.log2, 0.0, -inf), lambda x, o: LOG2E / x, domain=lambda x: x > 0, sample=(POSITIVE,))
@@ -405,7 +425,7 @@ hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o
 # ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------
 
 sin = define("sin", guarded(math.sin), lambda x, o: cos(x))
-cos = define("cos", guarded(math.cos), lambda x, o: -sin(x))
+cos: Primitive = define("cos", guarded(math.cos), lambda x, o: -sin(x))
 tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o))
 asin = define("asin", guarded(math.asin), lambda x, o: 1 / sqrt((1 - x) * (1 + x)), domain=lambda x: abs(x) <= 1,
               sample=(((-1.0, 1.0),),), specials={(1.0,): (inf,), (-1.0,): (inf,)})
@@ -418,7 +438,7 @@ atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y
                piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
                specials={(0.0, 0.0): (0.0, 0.0)})
 sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
-cosh = define("cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),))
+cosh: Primitive = define("cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),))
 tanh = define("tanh", math.tanh, lambda x, o: square(1 / cosh(x)),
               note="not 1 - o**2, which loses all digits where tanh saturates")
 asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x))
@@ -439,8 +459,8 @@ elu = define("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
              lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)), lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
              parameters="x alpha", defaults=(1.0,), piece=lambda x, alpha: compare(x, 0.0),
              specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)})
-sigmoid = define("sigmoid", sigmoid_of, lambda x, o: square(0.5 / cosh(x / 2)),
-                 note="o * (1 - o) in a form that keeps its digits where o is near 1")
+sigmoid: Primitive = define("sigmoid", sigmoid_of, lambda x, o: square(0.5 / cosh(x / 2)),
+                            note="o * (1 - o) in a form that keeps its digits where o is near 1")
 logsigmoid = define("logsigmoid", lambda x: -softplus_of(-x), lambda x, o: sigmoid(-x))
 softplus = define("softplus", softplus_of, lambda x, o: sigmoid(x), note="log(1 + exp(x))")
 silu = define("silu", lambda x: x * sigmoid_of(x), lambda x, o: sigmoid(x) * (1 + x * sigmoid(-x)))
@@ -456,4 +476,4 @@ hardtanh = define("hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
                   lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
                   piece=lambda x: (compare(x, -1.0), compare(x, 1.0)), specials={(1.0,): (0.0,), (-1.0,): (0.0,)})
 erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)))
-erfc = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))
+erfc: Primitive = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))

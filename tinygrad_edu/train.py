@@ -105,7 +105,7 @@ class History:
             raise DataError(f"{path}: {error}") from None
 
 
-def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,  # noqa: N803
+def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,
         optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
         penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
         engine: str = "auto", progress: bool = False, rng: Rng = None,
@@ -216,7 +216,7 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
         return {}
     if isinstance(metrics, Mapping):
         return dict(metrics)
-    functions = [metrics] if callable(metrics) else list(metrics)
+    functions: list[Metric] = [metrics] if callable(metrics) else list(metrics)
     return {getattr(metric, "__name__", f"metric{i}"): metric for i, metric in enumerate(functions)}
 
 
@@ -265,6 +265,6 @@ def _decoded(entries: Any) -> list[float]:
     if not isinstance(entries, list):
         raise ValueError(f"{entries!r} is not a list")
     for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan"):
+        if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
             raise ValueError(f"{entry!r} is not a number")
     return [float(entry) for entry in entries]

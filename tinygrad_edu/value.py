@@ -55,7 +55,7 @@ class Value:
     TypeError for anything else, OverflowError for an int too large for a float.
     """
 
-    __slots__ = ("data", "grad", "label", "op", "_args", "_partials", "_serial")
+    __slots__ = ("_args", "_partials", "_serial", "data", "grad", "label", "op")
 
     data: float
     grad: float
@@ -305,7 +305,7 @@ class Constant(Value):
 
     __slots__ = ()
     constant = True
-    grad = property(lambda self: 0.0, lambda self, grad: None)  # type: ignore[assignment]
+    grad = property(lambda self: 0.0, lambda self, grad: None)
 
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
@@ -321,7 +321,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     if _contexts and _no_grad.get():
         return Value(out)
     if primitive is p.where:
-        condition, x, y = operands
+        _, x, y = operands
         operands = (data[0], x, data[2]) if data[0] else (data[0], data[1], y)
     partials = tuple([primitive.partial_at(i, data, out) if isinstance(arg, Value) else None
                       for i, arg in enumerate(operands)])
@@ -345,7 +345,7 @@ def _record(op: str, data: float, args: tuple[Any, ...], partials: tuple[float |
 def _data(x: Any) -> float | None:
     """The number in ``x``, a Value or a number; None for everything else, with which operators do not deal."""
     if x.__class__ is float:
-        return x  # type: ignore[no-any-return]
+        return x
     if isinstance(x, Value):
         return x.data
     try:
@@ -356,7 +356,7 @@ def _data(x: Any) -> float | None:
 
 def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     if _data(x) is None or _data(y) is None:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
     return apply(primitive, (x, y))
 
 

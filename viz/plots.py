@@ -13,6 +13,7 @@ from tinygrad_edu.errors import RenderError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
     from tinygrad_edu.train import History
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#9aa5b1"  # of the Okabe-Ito palette, told apart by the colour-blind
@@ -42,8 +43,8 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
     if any(history.metrics.values()):
         right = ax.twinx()
         for (name, values), style in zip(history.metrics.items(), ["-", "--", ":", "-."] * len(history.metrics)):
-            ends = [steps_per_epoch * (i + 1) for i in range(len(values))]
-            lines += right.plot(ends, values, color=ORANGE, linestyle=style, label=name)
+            at = [steps_per_epoch * (i + 1) for i in range(len(values))]
+            lines += right.plot(at, values, color=ORANGE, linestyle=style, label=name)
         right.set_ylabel(", ".join(history.metrics), color=ORANGE)
         right.spines["top"].set_visible(False)
     ax.spines["top"].set_visible(False)

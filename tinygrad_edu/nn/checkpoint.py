@@ -112,6 +112,6 @@ def _flat(groups: Any, path: object) -> dict[str, float]:
 
 
 def _number(entry: Any) -> float:
-    if isinstance(entry, bool) or not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan"):
+    if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
         raise ValueError(f"{entry!r} is not a number")
     return float(entry)

@@ -9,7 +9,6 @@ import math
 import random
 from collections.abc import Callable
 
-
 Initialiser = Callable[[int, int, random.Random], float]
 
 

@@ -41,7 +41,7 @@ class Module:
         super().__setattr__(name, value)
         for path, parameter in _named(value, name, set()):
             label = parameter.label
-            if not label or isinstance(label, ParameterName) and path.endswith(f".{label}"):
+            if not label or (isinstance(label, ParameterName) and path.endswith(f".{label}")):
                 parameter.label = ParameterName(path)
             elif not isinstance(label, ParameterName):
                 parameter.label = ParameterName(label)

@@ -19,6 +19,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..autodiff import gradients
@@ -117,7 +118,7 @@ def gradcheck(f: Callable[..., Any], args: Sequence[float] | float = (), order: 
         for i, slope in enumerate(slopes):
             second = [g.data for g in gradients(slope, function.leaves)]
             entries += [_entry(function, j, f"{function.names[i]}, {function.names[j]}", second[j],
-                               lambda j, x, i=i: function.slope(i, j, x), rtol, slope) for j in range(len(slopes))]
+                               partial(function.slope, i), rtol, slope) for j in range(len(slopes))]
     return Report(f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol)
 
 
@@ -180,7 +181,7 @@ class _Function:
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
         """Which smooth piece each primitive is on: equal lists mean that no kink lies between."""
         order = topological_order(self._graph(j, x)[1] if x is not None else self.root, constants=False)
-        return [(node.op, *[partial is None for partial in node._partials],
+        return [(node.op, *[slope is None for slope in node._partials],
                  piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None)
                 for node in order if node.op]
 
@@ -243,9 +244,9 @@ def _rounding(root: Value) -> float:
     for node in reversed(order):
         if node._args:
             total += abs(adjoints[node] * node.data)
-            for arg, partial in zip(node._args, node._partials):
-                if partial is not None:
-                    adjoints[arg] += abs(partial) * adjoints[node]
+            for arg, slope in zip(node._args, node._partials):
+                if slope is not None:
+                    adjoints[arg] += abs(slope) * adjoints[node]
     return ROUNDING * total if math.isfinite(total) else 0.0
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what the engine costs, measured on the machine at hand.  ``python -m tests.benchmarks --help``."""

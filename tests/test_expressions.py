@@ -1,0 +1,308 @@
+"""The reader of expressions: what it reads, what it refuses, how fast, and in which words."""
+
+import math as std
+import re
+import time
+import warnings
+
+import pytest
+from helpers import bits, inf, nan, same
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, gradients, math, parse, primitives, topological_order
+from tinygrad_edu.errors import ExpressionError, TinygradEduError
+from tinygrad_edu.expressions import MAX_DEPTH, MAX_LENGTH, function_names, variables_of
+
+# ---- what it reads
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("1", 1.0), ("1.5e3", 1500.0), (".5", 0.5), ("1_000", 1000.0), ("0x10", 16.0), ("pi", std.pi), ("e", std.e), ("tau", std.tau),
+    ("inf", inf), ("-inf", -inf), ("nan", nan), ("1e999", inf), ("2 + 3 * 4", 14.0), ("(2 + 3) * 4", 20.0), ("2 ** 3 ** 2", 512.0),
+    ("-2 ** 2", -4.0), ("2 ** -1", 0.5), ("+-+2", -2.0), ("7 // 2", 3.0), ("-7 % 3", 2.0), ("1 / 0", inf), ("0 / 0", nan),
+    ("9 ** 9 ** 9 ** 9", inf), ("(-8) ** (1/3)", nan), ("max(1, 3, 2)", 3.0), ("min(1, -3, 2)", -3.0), ("max(1)", 1.0),
+    ("log(8, 2)", 3.0), ("log(e)", 1.0), ("hypot(3, 4)", 5.0), ("hypot(1, 2, 2)", 3.0), ("logsumexp(0, 0)", std.log(2)),
+    ("where(1 < 2, 3, 4)", 3.0), ("where(1 >= 2, 3, 4)", 4.0), ("where(0, 3, 4)", 4.0), ("degrees(pi)", 180.0), ("gelu(0)", 0.0),
+    ("relu(-3)", 0.0), ("clip(5, 0, 2)", 2.0), ("clip(5)", 5.0), ("leaky_relu(-1)", -0.01), ("abs(-2)", 2.0), ("fabs(-2)", 2.0),
+    ("remainder(5, 3)", -1.0), ("  1 ", 1.0), ("(1 +\n 2)", 3.0), ("1 # one", 1.0), ("exp(1000)", inf), ("max(nan, 1)", nan),
+])
+def test_expressions_of_numbers(text, expected):
+    result = parse(text)
+    assert isinstance(result, Value)
+    assert same(result.data, expected)
+    if not std.isnan(expected):
+        assert bits(result.data) == bits(expected)
+
+
+def test_variables_become_labelled_leaves_and_gradients_flow():
+    y = parse("tanh(a*b + c)", a=2, b=-3, c=10)
+    assert y.data == std.tanh(4.0)
+    assert [node.label for node in topological_order(y)] == ["a", "b", "", "c", "", ""]
+    assert y.label == ""
+    y.backward()
+    leaves = {node.label: node for node in topological_order(y)}
+    assert leaves["a"].grad == pytest.approx(-3 * (1 - std.tanh(4.0) ** 2), rel=1e-12)
+
+
+def test_a_variable_that_is_used_twice_is_one_leaf():
+    y = parse("x * x + x", x=3)
+    assert len(topological_order(y)) == 3
+    y.backward()
+    assert topological_order(y)[0].grad == 7.0
+
+
+def test_values_are_used_as_they_are():
+    x = Value(3.0, "mine")
+    y = parse("x ** 2 * k", {"x": x}, k=2)
+    y.backward()
+    assert x.grad == 12.0
+    assert x.label == "mine"
+    assert parse("x", x=x) is x
+    assert gradients(parse("sin(x)", x=x), [x])[0].data == std.cos(3.0)
+
+
+def test_keywords_win_over_the_mapping_and_variables_over_constants():
+    assert parse("x", {"x": 1.0}, x=2.0).data == 2.0
+    assert parse("e + pi", e=1.0, pi=2.0).data == 3.0
+    assert parse("text", text=1).data == 1.0
+
+
+def test_names_in_other_alphabets_are_names():
+    assert parse("α * β", α=2.0, β=3.0).data == 6.0
+    assert parse("ｘ", x=4.0).data == 4.0  # a full-width x is x, as in Python
+
+
+@pytest.mark.parametrize("name", ["\N{MICRO SIGN}", "\N{LATIN SMALL LIGATURE FI}"])
+def test_names_that_python_normalises_are_found_in_the_mapping(name):
+    assert parse(f"2 * {name}", {name: 3.0}).data == 6.0
+
+
+def test_variables_of_lists_names_in_order():
+    assert variables_of("b + sin(a) * b - pi") == ["b", "a"]
+    assert variables_of("1 + 2") == []
+    with pytest.raises(ExpressionError):
+        variables_of("1 +")
+
+
+def test_every_row_can_be_called():
+    names = function_names()
+    assert set(primitives.TABLE) <= set(names)
+    assert names == sorted(set(names))
+    for name, row in primitives.TABLE.items():
+        if name != "remainder":  # the standard library's, as in math
+            y = parse(f"{name}({', '.join('0.5' for _ in row.parameters)})")
+            assert same(y.data, row(*[0.5] * row.arity))
+    assert parse("remainder(x, 2)", x=5).data == math.remainder(5.0, 2.0) == 1.0
+    assert parse("5.5 % 2").data == 1.5
+
+
+trees = st.recursive(
+    st.integers(0, 20).map(lambda n: (str(n), float(n))) | st.sampled_from([("x", 1.5), ("y", -0.25), ("0.125", 0.125)]),
+    lambda parts: st.tuples(st.sampled_from("+-*"), parts, parts).map(lambda t: (
+        f"({t[1][0]} {t[0]} {t[2][0]})", {"+": t[1][1] + t[2][1], "-": t[1][1] - t[2][1], "*": t[1][1] * t[2][1]}[t[0]]))
+    | parts.map(lambda p: (f"-({p[0]})", -p[1])) | parts.map(lambda p: (f"tanh({p[0]})", std.tanh(p[1]))), max_leaves=20)
+
+
+@given(tree=trees)
+def test_expressions_have_the_value_that_python_gives_them(tree):
+    text, expected = tree
+    assert same(parse(text, x=1.5, y=-0.25).data, expected)
+
+
+# ---- whatever comes in, a Value or an ExpressionError comes out, without a warning
+
+FRAGMENTS = ["x", "y", "1", "2.5", "1e9", "(", ")", "(", ")", "+", "-", "*", "/", "//", "**", "%", ",", "sin", "max(", "where(",
+             "x<y", "<", " ", ".", "[", "]", "{", "}", ":", "'", '"', "\\", "if", "else", "lambda", "for", "in", "=", ":=", "not",
+             "and", "await ", "f'", "@", "~", "\n", "#", "\x00", "é", "ﬁ", "\u2028", "\ud800", "1j", "True", "None", "...", "0x",
+             "9" * 30, "round_digits(", "inf", "nan", "__class__", "import", "yield", "*x", "log("]
+anything = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join) | st.text(max_size=30) | st.text(
+    st.characters(codec="utf-8"), max_size=10)
+
+
+def outcome(text, variables):
+    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result, error = parse(text, variables), None
+        except ExpressionError as refused:
+            result, error = None, refused
+    assert caught == [], [str(warning.message) for warning in caught]
+    return result, error
+
+
+@given(text=anything)
+def test_any_text_gives_a_value_or_an_expression_error(text):
+    result, error = outcome(text, {"x": 1.5, "y": Value(-2.0)})
+    assert isinstance(result, Value) or str(error)
+
+
+@given(text=anything)
+def test_any_text_with_undefined_variables_gives_an_expression_error(text):
+    result, error = outcome(f"sin({text}) + never_defined" if text.count("(") == text.count(")") else text + " + never_defined", {})
+    if error is None:  # a comment has swallowed the variable
+        assert "#" in text
+        assert isinstance(result, Value)
+
+
+@given(text=st.lists(st.sampled_from(["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]), max_size=60).map("".join))
+def test_any_string_of_tokens_gives_a_value_or_an_expression_error(text):
+    result, error = outcome(text, {"x": 0.5})
+    assert isinstance(result, Value) or isinstance(error, ExpressionError)
+
+
+ATTACKS = {
+    "attribute": "x.__class__", "walk": "().__class__.__bases__[0].__subclasses__()", "dunder": "__import__('os').system('true')",
+    "builtins": "__builtins__", "getattr": "getattr(x, 'data')", "call of a call": "sin(1)(2)", "method": "x.backward()",
+    "index": "x[0]", "tower in a call": "exp(9**9**9**9).real", "lambda": "lambda: x", "called lambda": "(lambda: 1)()",
+    "walrus": "(z := 1)", "f-string": "f'{x}'", "f-string call": "f'{x.__class__}'", "list": "[x for x in y]", "set": "{1, 2}",
+    "generator": "sum(x for x in y)", "dict": "{x: y}", "conditional": "x if y else 1", "and": "x and y", "not": "not x",
+    "star": "max(*x)", "keywords": "sin(x=1)", "double star": "sin(**x)", "await": "await x", "yield": "(yield)", "bytes": "b'x'",
+    "string": "'x'", "long string": "'" + "a" * 9000 + "'", "complex": "1j", "True": "True", "None": "None", "Ellipsis": "...",
+    "statement": "import os", "assignment": "x = 1", "two": "x; y", "lines": "x\ny", "matrix": "x @ y", "bits": "x | y",
+    "invert": "~x", "shift": "1 << 1000000000", "chained": "where(1 < x < 2, 1, 2)", "equality": "where(x == 1, 1, 2)",
+    "in": "where(x in y, 1, 2)", "condition": "x < 1", "condition in sum": "(x < 1) + 1", "condition as argument": "sin(x < 1)",
+    "condition second": "where(x < 1, x < 2, 1)", "negated condition": "-(x < 1)", "NUL": "x\0", "only NUL": "\0",
+    "surrogate": "\ud800", "right to left": "x \u202e+ 1", "zero width": "x\u200b+1", "minus sign": "x \u2212 1",
+    "superscript": "x\N{SUPERSCRIPT TWO}", "greek question mark": "x\N{GREEK QUESTION MARK}y", "digits": "\u0661 + 1",
+    "empty": "", "blank": " \t\n", "comment": "# nothing", "brackets": "(" * 100_000, "balanced": "(" * 4000 + "x" + ")" * 4000,
+    "minus signs": "-" * 100_000 + "x", "9999 minus signs": "-" * 9999 + "x", "tildes": "~" * 5000 + "x", "nots": "not " * 2000 + "x",
+    "calls": "sin(" * 2000 + "x" + ")" * 2000, "lists": "[" * 3000 + "]" * 3000, "sums": "+".join("x" * 4000),
+    "powers": "**".join("9" * 3000), "attributes": "x" + ".a" * 4000, "indices": "x" + "[0]" * 3000, "called": "x" + "()" * 4000,
+    "huge number": "9" * 9999, "huge hexadecimal": "0x" + "f" * 9990, "a million digits": "9" * 1_000_000, "commas": "max(" + "1," * 4990,
+    "lambdas": "lambda:" * 1400 + "1", "long name": "a" * 9999, "unknown long function": "a" * 9990 + "(1)", "quotes": "'" * 9999,
+    "f-strings": "f'{" * 2000, "backslashes": "\\" * 9999, "ternaries": "1 if 1 else " * 800 + "1", "ands": " and ".join("x" * 1500),
+    "comparisons": "<".join("x" * 4000), "stars": "max(" + "*" * 9000, "walrus tower": "(a:=" * 2000, "digits and names": "1if x else 2",
+    "escape": r"'\d'", "octal": "0777", "bad literal": "1_000_", "invalid characters": "x ? y : z", "backticks": "`x`",
+    "non-finite digits": "round_digits(x, nan)  .real", "no arguments": "sin()", "too many": "sin(1, 2)", "too few": "hypot()",
+    "print": "print(x)", "open": "open('x')", "eval": "eval('1')", "type": "type(x)",
+}
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_attacks_are_refused_within_a_second(name):
+    start = time.perf_counter()
+    result, error = outcome(ATTACKS[name], {"x": 1.5, "y": 2.0})
+    assert time.perf_counter() - start < 1
+    assert result is None, f"{ATTACKS[name][:40]!r} gave {result}"
+    assert len(str(error)) < 600
+    assert re.search(r"[a-z]", str(error))
+
+
+def test_the_tower_of_powers_is_harmless():
+    assert parse("9**9**9**9").data == inf
+
+
+@pytest.mark.parametrize("digits", ["nan", "inf", "-inf", "1e300"])
+def test_rounding_to_digits_that_are_no_number_of_digits_is_ieee(digits):
+    result, error = outcome(f"round_digits(1.25, {digits})", {})
+    assert isinstance(result, Value) or error is not None
+
+
+# ---- the caps
+
+
+def test_length_is_capped():
+    assert parse("x" + " " * (MAX_LENGTH - 1), x=1).data == 1.0
+    with pytest.raises(ExpressionError, match=r"the expression has 10,001 characters; at most 10,000 are read"):
+        parse("x" + " " * MAX_LENGTH, x=1)
+
+
+def test_depth_is_capped():
+    assert MAX_DEPTH == 200
+    assert parse("-" * (MAX_DEPTH - 1) + "x", x=1).data == -1.0
+    assert parse("+".join(["x"] * MAX_DEPTH), x=1).data == 200.0
+    assert parse("sin(" * 90 + "x" + ")" * 90, x=1).data > 0
+    for deeper in ("-" * MAX_DEPTH + "x", "+".join(["x"] * (MAX_DEPTH + 1))):
+        with pytest.raises(ExpressionError, match="the expression is nested deeper than 200 levels"):
+            parse(deeper, x=1)
+
+
+def test_wide_expressions_close_to_the_caps_are_read():
+    wide = "max(" + ",".join(["-" * 100 + "1"] * 98) + ")"  # 9,998 parts and as many characters
+    assert len(wide) < MAX_LENGTH
+    assert parse(wide).data == 1.0
+
+
+def test_reading_works_deep_in_a_recursion():
+    def deep(levels):
+        return deep(levels - 1) if levels else outcome("-" * 150 + "x", {"x": 1.0})
+
+    result, error = deep(500)
+    assert error is not None or result.data == 1.0
+
+
+# ---- the words of refusals
+
+GOLDEN = {
+    "x +": "not an expression: invalid syntax\n    x +\n       ^",
+    "x.data": "an attribute is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
+              "    x.data\n    ^",
+    "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
+                "    1 + x[0]\n        ^",
+    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or asin?\n    2 * sinn(x)\n        ^",
+    "print(x)": "unknown function 'print'; an expression may call the rows of the table, such as exp, log, sin, tanh, relu, "
+                "maximum, where\n    print(x)\n    ^",
+    "x + z": "no value for variable 'z' in 'x + z'; known: x, y",
+    "x < y": "'x < y' is a condition, not a number; choose with where(condition, x, y)",
+    "1 + (x < y)": "a condition stands where a number is needed; choose with where(condition, x, y)\n    1 + (x < y)\n         ^",
+    "max(1, x < y)": "a condition may only be the first argument of where()\n    max(1, x < y)\n           ^",
+    "sin(x=1)": "sin() takes plain arguments only\n    sin(x=1)\n    ^",
+    "sin()": "sin() needs an argument\n    sin()\n    ^",
+    "sin(1, 2)": "sin(x) was called with 2 arguments\n    sin(1, 2)\n    ^",
+    "where(x, 1)": "where(condition, x, y) was called with 2 arguments\n    where(x, 1)\n    ^",
+    "x if y else 1": "if/else is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
+                     "    x if y else 1\n    ^",
+}
+
+
+@pytest.mark.parametrize("text", list(GOLDEN))
+def test_refusals_name_the_place_and_the_remedy(text):
+    with pytest.raises(ExpressionError) as refused:
+        parse(text, x=1.0, y=2.0)
+    assert str(refused.value) == GOLDEN[text]
+
+
+def test_a_variable_without_a_value_when_none_is_known():
+    with pytest.raises(ExpressionError) as refused:
+        parse("speed * 2")
+    assert str(refused.value) == "no value for variable 'speed' in 'speed * 2'; give one: speed=1.5"
+
+
+def test_the_caret_stands_below_the_place_in_long_and_in_foreign_text():
+    long = "x + " * 40 + "y.z" + " + x" * 5
+    for text in (long, "α + β.γ", "  x.y", "é * é * é + x.y"):
+        with pytest.raises(ExpressionError) as refused:
+            parse(text, {"x": 1, "y": 1, "α": 1, "β": 1, "é": 1})
+        _, line, caret = str(refused.value).split("\n")
+        column = caret.index("^")
+        place = {long: "y.z", "α + β.γ": "β.γ", "  x.y": "x.y"}.get(text, "x.y")
+        assert line[column:].startswith(place), str(refused.value)
+
+
+def test_the_caret_stands_below_the_line_of_the_mistake():
+    with pytest.raises(ExpressionError) as refused:
+        parse("(x\n+ y +* 3)", x=1, y=2)
+    message, line, caret = str(refused.value).split("\n")
+    assert "not an expression" in message
+    assert line.strip() == "+ y +* 3)"
+    assert line[caret.index("^")] == "*"
+
+
+def test_refusals_are_value_errors_of_this_package():
+    for kind in (TinygradEduError, ValueError):
+        with pytest.raises(kind):
+            parse("x +")
+
+
+@pytest.mark.parametrize("text", [None, 1, b"x", ["x"]])
+def test_only_text_is_read(text):
+    with pytest.raises(TypeError, match=rf"parse\(\) takes text, not {type(text).__name__}"):
+        parse(text)
+
+
+@pytest.mark.parametrize("bad", ["1", None, 1j, [1.0]])
+def test_variables_are_numbers(bad):
+    with pytest.raises(TypeError, match="variable x must be a real number, not " + type(bad).__name__):
+        parse("x + 1", x=bad)

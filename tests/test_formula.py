@@ -1,0 +1,224 @@
+"""The text of derivatives: golden lines, brackets, and that every text says what its rule does."""
+
+import ast
+import itertools
+import random
+
+import pytest
+from helpers import SPECIAL, points, replaced, same
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import parse, primitives
+from tinygrad_edu.errors import TinygradEduError
+from tinygrad_edu.formula import KNOWN_NUMBERS, Name, as_name, derivative, formula
+from tinygrad_edu.primitives import TABLE, Ieee
+
+ROWS = list(TABLE.values())
+every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
+
+GOLDEN = {
+    "pow": "d/dx x**y = y * x ** (y - 1)\nd/dy x**y = x ** y * log(x)",
+    "add": "d/dx x+y = 1\nd/dy x+y = 1",
+    "sub": "d/dx x-y = 1\nd/dy x-y = -1",
+    "mul": "d/dx x*y = y\nd/dy x*y = x",
+    "div": "d/dx x/y = 1 / y\nd/dy x/y = -(x / y / y)",
+    "neg": "d/dx -x = -1",
+    "tanh": "d/dx tanh(x) = square(1 / cosh(x))",
+    "exp": "d/dx exp(x) = exp(x)",
+    "log": "d/dx log(x) = 1 / x",
+    "log2": "d/dx log2(x) = log2(e) / x",
+    "exp2": "d/dx exp2(x) = exp2(x) * log(2)",
+    "relu": "d/dx relu(x) = step(x)",
+    "abs": "d/dx abs(x) = sign(x)",
+    "sin": "d/dx sin(x) = cos(x)",
+    "cos": "d/dx cos(x) = -sin(x)",
+    "reciprocal": "d/dx reciprocal(x) = -square(reciprocal(x))",
+    "rsqrt": "d/dx rsqrt(x) = -rsqrt(x) / (2 * x)",
+    "leaky_relu": "d/dx leaky_relu(x, slope) = where(x > 0, 1, where(x <= 0, slope, nan))\n"
+                  "d/dslope leaky_relu(x, slope) = where(x > 0, 0, x)",
+}
+
+
+@pytest.mark.parametrize("name", list(GOLDEN))
+def test_golden_formulas(name):
+    assert formula(name) == GOLDEN[name]
+    assert formula(TABLE[name]) == GOLDEN[name]
+
+
+def test_the_formula_of_one_argument_alone():
+    assert formula("pow", 0) == "d/dx x**y = y * x ** (y - 1)"
+    assert formula("pow", 1) == "d/dy x**y = x ** y * log(x)"
+
+
+def test_an_unknown_row_is_refused():
+    with pytest.raises(TinygradEduError, match="no primitive 'sinn' in the table"):
+        formula("sinn")
+
+
+def test_a_derivative_in_names_of_ones_own():
+    assert str(derivative("mul", 0, (Name("w"), Name("input")))) == "input"
+    assert str(derivative("tanh", 0, (Name("h"),))) == "square(1 / cosh(h))"
+    assert str(derivative("exp", 0, (Name("h"),), Name("out"))) == "out"
+    assert str(derivative("div", 1, (as_name(2.0), Name("y") + 1))) == "-(2 / (y + 1) / (y + 1))"
+
+
+# ---- text = rule
+
+
+def argument_tuples(row):
+    special = list(itertools.product(SPECIAL, repeat=row.arity))
+    chosen = special if len(special) <= 200 else random.Random(row.name).choices(special, k=150)
+    if row.name == "round_digits":
+        chosen = [args for args in chosen if abs(args[1]) < 300]
+    return points(row, 20) + points(row, 20, wide=False) + chosen
+
+
+def contradictions(row):
+    """THE CHECKER: where the text of a rule, read back and evaluated, is another number than the rule run on floats."""
+    found = []
+    for i in range(row.arity):
+        text = str(derivative(row, i))
+        for args in argument_tuples(row):
+            expected = float(row.partials[i](*map(Ieee, args), Ieee(row.forward(*args))))
+            got = parse(text, dict(zip(row.parameters, args, strict=True))).data
+            if not same(got, expected):
+                found.append(f"{text} at {args}: {got!r}, but the rule gives {expected!r}")
+    return found
+
+
+@every_row
+def test_every_text_says_what_its_rule_does_to_the_last_digit(row):
+    wrong = contradictions(row)
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def test_the_checker_reports_a_text_that_says_something_else():
+    row = primitives.log2
+    assert contradictions(row) == []
+    with replaced(row, "partials", (lambda x, o: (1.4426950408889632 if isinstance(x, float) else primitives.LOG2E) / x,)):
+        assert contradictions(row)
+
+
+@pytest.mark.parametrize("number", list(KNOWN_NUMBERS), ids=list(KNOWN_NUMBERS.values()))
+def test_well_known_numbers_are_written_as_formulas_that_give_them_back(number):
+    assert parse(str(as_name(number))).data == number
+    assert parse(str(2 / as_name(number))).data == 2 / number
+    assert parse(str(2 ** as_name(number))).data == 2**number
+
+
+@given(x=st.floats(allow_nan=False))
+def test_numbers_are_written_so_that_they_are_read_back(x):
+    text = str(as_name(x))
+    assert parse(text).data == x
+    assert parse(str(1 - as_name(x))).data == 1 - x
+
+
+@pytest.mark.parametrize(("x", "text"), [(1.0, "1"), (-2.0, "-2"), (0.5, "0.5"), (1e300, "1e+300"), (1e15, "1000000000000000"),
+                                         (-0.1, "-0.1"), (float("inf"), "inf"), (True, "1"), (3, "3")])
+def test_numbers_are_short(x, text):
+    assert str(as_name(x)) == text
+
+
+# ---- brackets
+
+
+def superfluous_brackets(text):
+    """Pairs of brackets around a part of an expression, not of a call, without which it reads the same."""
+    tree, found, opened = ast.dump(ast.parse(text, mode="eval")), [], []
+    for i, char in enumerate(text):
+        if char == "(":
+            opened.append(i)
+        elif char == ")":
+            start = opened.pop()
+            if start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+                continue
+            without = text[:start] + " " + text[start + 1:i] + " " + text[i + 1:]
+            try:
+                same_tree = ast.dump(ast.parse(without.strip(), mode="eval")) == tree
+            except SyntaxError:
+                same_tree = False
+            if same_tree:
+                found.append((start, i))
+    return found
+
+
+def test_superfluous_brackets_are_found():
+    assert superfluous_brackets("(x * y) + z") == [(0, 6)]
+    assert superfluous_brackets("x - (y + z)") == []
+    assert superfluous_brackets("sin((x))") == [(4, 6)]
+    assert superfluous_brackets("2 ** (-x)") == [(5, 8)]
+
+
+@every_row
+def test_formulas_are_python_without_a_bracket_too_many(row):
+    for i in range(row.arity):
+        text = str(derivative(row, i))
+        assert superfluous_brackets(text) == []
+    assert len(formula(row).splitlines()) == row.arity
+
+
+BINARY = {"+": (lambda x, y: x + y, ast.Add), "-": (lambda x, y: x - y, ast.Sub), "*": (lambda x, y: x * y, ast.Mult),
+          "/": (lambda x, y: x / y, ast.Div), "%": (lambda x, y: x % y, ast.Mod), "//": (lambda x, y: x // y, ast.FloorDiv),
+          "**": (lambda x, y: x**y, ast.Pow)}
+leaves = st.sampled_from("xyz").map(lambda name: (Name(name), ast.Name(name, ast.Load()))) | st.sampled_from(
+    [2, 0.5, 10]).map(lambda n: (as_name(n), ast.Constant(n))) | st.sampled_from([3, 0.25]).map(
+    lambda n: (as_name(-n), ast.UnaryOp(ast.USub(), ast.Constant(n))))
+
+
+def combined(parts):
+    binary = st.tuples(st.sampled_from(list(BINARY)), parts, parts).map(lambda t: (
+        BINARY[t[0]][0](t[1][0], t[2][0]), ast.BinOp(t[1][1], BINARY[t[0]][1](), t[2][1])))
+    negated = parts.map(lambda p: (-p[0], ast.UnaryOp(ast.USub(), p[1])))
+    called = parts.map(lambda p: (primitives.sin(p[0]), ast.Call(ast.Name("sin", ast.Load()), [p[1]], [])))
+    chosen = st.tuples(parts, parts).map(lambda t: (
+        primitives.where(t[0][0] < t[1][0], t[0][0], 1.0),
+        ast.Call(ast.Name("where", ast.Load()), [ast.Compare(t[0][1], [ast.Lt()], [t[1][1]]), t[0][1], ast.Constant(1)], [])))
+    return binary | binary | binary | negated | called | chosen
+
+
+@given(st.recursive(leaves, combined, max_leaves=12))
+def test_text_reads_back_as_the_same_tree_with_the_fewest_brackets(pair):
+    name, tree = pair
+    assert ast.dump(ast.parse(str(name), mode="eval").body) == ast.dump(tree)
+    assert superfluous_brackets(str(name)) == []
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    (lambda x, y: (x + y) * x, "(x + y) * x"), (lambda x, y: x - (y - x), "x - (y - x)"), (lambda x, y: (x - y) - x, "x - y - x"),
+    (lambda x, y: x / (y * x), "x / (y * x)"), (lambda x, y: (x**y) ** x, "(x ** y) ** x"), (lambda x, y: x ** (y**x), "x ** y ** x"),
+    (lambda x, y: (-x) ** 2, "(-x) ** 2"), (lambda x, y: -(x**2), "-x ** 2"), (lambda x, y: 2 ** (-x), "2 ** -x"),
+    (lambda x, y: -(x * y), "-(x * y)"), (lambda x, y: (-x) * y, "-x * y"), (lambda x, y: x * (-y), "x * -y"), (lambda x, y: --x, "--x"),
+    (lambda x, y: (-2) ** x, "(-2) ** x"), (lambda x, y: abs(x - y) // 2, "abs(x - y) // 2"),
+    (lambda x, y: (x + 1 < y * 2), "x + 1 < y * 2"), (lambda x, y: 1 - x % y, "1 - x % y"),
+    (lambda x, y: x >= -y, "x >= -y"), (lambda x, y: 1 > x, "x < 1"),
+])
+def test_brackets_stand_where_python_needs_them(name, text):
+    assert str(name(Name("x"), Name("y"))) == text
+
+
+# ---- the truth of a name
+
+
+@pytest.mark.parametrize("use", [bool, lambda x: 1 if x > 0 else 2, lambda x: x and 1, lambda x: not x, lambda x: max(x, 0),
+                                 lambda x: 0 < x < 1])
+def test_the_truth_of_a_name_is_not_known(use):
+    with pytest.raises(TypeError, match=r"the truth of `.*` is not known.*rules choose with where\(condition, x, y\)"):
+        use(Name("x"))
+
+
+def test_a_row_with_a_branch_in_its_rule_is_found_out():
+    stray = primitives.define("stray", lambda x: abs(x), lambda x, o: 1.0 if x > 0 else -1.0)
+    try:
+        with pytest.raises(TypeError, match="the truth of `x > 0` is not known"):
+            formula(stray)
+    finally:
+        del TABLE["stray"]
+
+
+@every_row
+def test_default_arguments_are_left_out_of_the_text(row):
+    names = [Name(parameter) for parameter in row.parameters]
+    text = str(row(*names[:row.arity - len(row.defaults)]))
+    assert all(str(as_name(default)) not in text for default in row.defaults)
+    assert text.count(",") == (0 if row.symbol else row.arity - len(row.defaults) - 1)

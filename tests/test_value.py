@@ -1,0 +1,425 @@
+"""Value: operators on whatever Python and numpy put beside it, constants, text, comparisons, no_grad, IEEE 754."""
+
+import math as std
+import operator
+import random
+import threading
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from helpers import SPECIAL, bits, inf, nan, same
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, gradients, math, no_grad, primitives
+from tinygrad_edu.value import Constant
+
+OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
+             "remainder": operator.mod, "floordiv": operator.floordiv}
+NUMBERS = [3, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(3), np.bool_(True), np.array(2.5), Fraction(5, 2),
+           Decimal("2.5")]
+floats = st.floats() | st.sampled_from(SPECIAL) | st.floats(-10, 10)
+every_operator = pytest.mark.parametrize("name", list(OPERATORS))
+
+
+# ---- operators
+
+
+@every_operator
+@pytest.mark.parametrize("other", NUMBERS, ids=lambda n: type(n).__name__)
+def test_operators_take_numbers_on_either_side(name, other):
+    op, x = OPERATORS[name], Value(1.5, "x")
+    for result, expected, place in ((op(x, other), (1.5, float(other)), 0), (op(other, x), (float(other), 1.5), 1)):
+        assert type(result) is Value
+        assert result.op == name
+        assert result.data == primitives.TABLE[name].forward(*expected)
+        assert result.args[place] is x
+        assert result.args[1 - place].data == float(other)
+        assert result.args[1 - place].constant
+
+
+@every_operator
+@pytest.mark.parametrize("array", [np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2))], ids=["n", "1", "2x2"])
+def test_operators_refuse_numpy_arrays_on_either_side(name, array):
+    with pytest.raises(TypeError, match="unsupported operand|does not support ufuncs|Concatenation operation"):
+        OPERATORS[name](Value(1.0), array)
+    with pytest.raises(TypeError, match="unsupported operand|does not support ufuncs|Concatenation operation"):
+        OPERATORS[name](array, Value(1.0))
+
+
+@every_operator
+@pytest.mark.parametrize("other", ["2", None, 2j, [1.0], {}], ids=repr)
+def test_operators_refuse_what_is_no_number(name, other):
+    with pytest.raises(TypeError):
+        OPERATORS[name](other, Value(1.0))
+    with pytest.raises(TypeError, match="unsupported operand|can't multiply sequence"):
+        OPERATORS[name](Value(1.0), other)
+
+
+@every_operator
+@given(x=floats, y=floats)
+def test_operators_equal_their_rows_in_value_and_partials(name, x, y):
+    row = primitives.TABLE[name]
+    out = row.forward(x, y)
+    partials = tuple(row.partial_at(i, (x, y), out) for i in range(2))
+    for a, b, known in ((Value(x), Value(y), (True, True)), (Value(x), y, (True, False)), (x, Value(y), (False, True))):
+        node = OPERATORS[name](a, b)
+        assert node.op == name
+        assert bits(node.data) == bits(out)
+        for i in range(2):
+            assert bits(node.partials[i]) == bits(partials[i] if known[i] else 0.0)
+
+
+@given(x=floats)
+def test_neg_equals_its_row(x):
+    node = -Value(x)
+    assert (node.op, bits(node.data), node.partials) == ("neg", bits(primitives.neg.forward(x)), (-1.0,))
+
+
+@every_operator
+def test_operators_equal_their_rows_at_every_pair_of_special_values(name):
+    for x in SPECIAL:
+        for y in SPECIAL:
+            a, b = Value(x), Value(y)
+            node, applied = OPERATORS[name](a, b), primitives.TABLE[name](Value(x), Value(y))
+            assert list(map(bits, (node.data, *node.partials))) == list(map(bits, (applied.data, *applied.partials)))
+
+
+def test_an_operand_on_both_sides_makes_two_edges():
+    a = Value(3.0)
+    double, squared, nothing = a + a, a * a, a - a
+    assert double.args == (a, a)
+    for root, slope in ((double, 2.0), (squared, 6.0), (nothing, 0.0)):
+        a.grad = 0.0
+        root.backward()
+        assert a.grad == slope
+
+
+def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
+    a = Value(1.0)
+    b = a
+    b += 2
+    b *= a
+    b -= 1
+    b /= 2
+    b **= 2
+    assert a.data == 1.0
+    assert a.op == ""
+    assert b is not a
+    assert b.data == 1.0
+    b.backward()
+    assert a.grad == 2 * 1 * (3 + 1) / 2  # ((a + 2) a - 1)**2 / 4 at 1
+
+
+def test_unary_operators_and_rounding():
+    x = Value(-2.5)
+    assert (abs(x).data, (-x).data, (+x)) == (2.5, 2.5, x)
+    assert (round(x).data, std.floor(x).data, std.ceil(x).data, std.trunc(x).data) == (-2.0, -3.0, -2.0, -2.0)
+    assert round(Value(2.675), 2).data == 2.67
+    assert round(Value(1234.5), -2).data == 1200.0
+    for node in (round(x), std.floor(x), std.ceil(x), std.trunc(x), round(x, 1)):
+        x.grad = 0.0
+        node.backward()
+        assert x.grad == 0.0
+        assert isinstance(node, Value)
+    assert gradients(abs(x), [x])[0].data == -1.0
+
+
+@given(x=st.floats(-1e6, 1e6), y=st.floats(-1e6, 1e6).filter(lambda y: abs(y) > 1e-6))
+def test_divmod_and_remainder_are_pythons(x, y):
+    quotient, rest = divmod(Value(x), y)
+    assert (quotient.data, rest.data) == divmod(x, y) == ((Value(x) // y).data, (x % Value(y)).data)
+    assert tuple(v.data for v in divmod(x, Value(y))) == divmod(x, y)
+    a, b = Value(x), Value(y)
+    rest = a % b
+    rest.backward()
+    assert (a.grad, b.grad) == (1.0, -(x // y))
+
+
+def test_pow_takes_no_modulus():
+    with pytest.raises(TypeError, match="takes no modulus"):
+        pow(Value(2.0), 3, 5)
+
+
+def test_the_builtin_sum_adds_from_zero():
+    xs = [Value(float(i)) for i in range(5)]
+    total = sum(xs)
+    total.backward()
+    assert total.data == 10.0
+    assert [x.grad for x in xs] == [1.0] * 5
+    assert sum([], Value(0.0)).data == 0.0
+
+
+def test_builtin_max_min_and_sorted_compare_data():
+    xs = [Value(2.0), Value(3.0), Value(1.0)]
+    assert max(xs) is xs[1]
+    assert min(xs) is xs[2]
+    assert sorted(xs) == [xs[2], xs[0], xs[1]]
+
+
+# ---- constants
+
+
+def test_constants_are_drawn_but_receive_no_gradient():
+    x = Value(2.0)
+    y = 3 * x + 1
+    y.backward()
+    product, one = y.args
+    three = product.args[0]
+    assert (three.data, one.data) == (3.0, 1.0)
+    assert type(three) is type(one) is Constant
+    assert three.constant
+    assert not x.constant
+    assert (three.grad, one.grad) == (0.0, 0.0)
+    assert y.args[1] is one  # the same node each time
+    assert (product.partials, y.partials) == ((0.0, 2.0)[::-1] if product.args[0] is x else (0.0, 3.0), (1.0, 0.0))
+    assert y.args == (product, one)
+    assert three.args == ()
+    assert three.op == ""
+
+
+def test_a_constant_used_as_an_operand_stays_a_constant():
+    x = Value(2.0)
+    three = (x * 3).args[1]
+    for z, slope in ((three * x, 3.0), (x * three, 3.0), (x + three, 1.0), (three - x, -1.0), (math.hypot(three, x * 2), 1.6)):
+        x.grad = 0.0
+        z.backward()
+        assert x.grad == pytest.approx(slope, rel=1e-15)
+        assert three.grad == 0.0
+
+
+def test_a_rule_of_a_constant_operand_is_never_run():
+    x = Value(-2.0)
+    y = x**3
+    y.backward()
+    assert (y.data, x.grad, y.partials) == (-8.0, 12.0, (12.0, 0.0))  # the rule by the exponent would give nan
+
+
+# ---- construction
+
+
+@pytest.mark.parametrize(("data", "expected"), [(1, 1.0), (True, 1.0), (2.5, 2.5), (np.float32(0.1), 0.10000000149011612),
+                                                (np.int64(7), 7.0), (np.bool_(False), 0.0), (np.float64(0.1), 0.1),
+                                                (Fraction(1, 4), 0.25)])
+def test_data_becomes_a_plain_float(data, expected):
+    assert bits(Value(data).data) == bits(expected)
+
+
+@pytest.mark.parametrize("data", [1j, np.complex128(1 + 2j), np.complex64(1j), "1.0", b"1", None, [1.0], (1.0,),
+                                  np.array([1.0]), object()], ids=lambda data: type(data).__name__)
+def test_data_that_is_no_real_number_is_refused(data):
+    with pytest.raises(TypeError, match=rf"the data of Value 'w' must be a real number, not {type(data).__name__} \("):
+        Value(data, "w")
+
+
+def test_a_value_of_a_value_is_refused_with_the_remedy():
+    with pytest.raises(TypeError, match=r"takes a number, not a Value .*y \+ 0"):
+        Value(Value(1.0))
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)])
+def test_an_int_too_large_for_a_float_is_refused_with_the_label(huge):
+    with pytest.raises(OverflowError, match=f"the data of Value 'w': an int of {huge.bit_length()} bits is too large for a float"):
+        Value(huge, "w")
+    with pytest.raises(OverflowError, match="too large for a float"):
+        Value(1.0) * huge
+
+
+def test_a_fraction_too_large_for_a_float_is_refused():
+    with pytest.raises(OverflowError, match="too large for a float"):
+        Value(Fraction(10**400))
+
+
+@pytest.mark.parametrize("label", [1, None, 1.5, b"a"])
+def test_a_label_that_is_no_text_is_refused(label):
+    with pytest.raises(TypeError, match="label must be text, not " + type(label).__name__):
+        Value(1.0, label)
+
+
+def test_attributes_cannot_be_made_up():
+    with pytest.raises(AttributeError):
+        Value(1.0).gard = 2.0
+
+
+def test_structure_is_read_only():
+    y = Value(1.0) + 1
+    with pytest.raises(AttributeError):
+        y.args = ()
+    with pytest.raises(AttributeError):
+        y.partials = ()
+
+
+# ---- text and numbers
+
+
+def test_repr_shows_label_data_grad_and_op():
+    a = Value(2.0, "a")
+    assert repr(a) == "Value(label='a', data=2.0, grad=0.0)"
+    assert repr(Value(-0.0)) == "Value(data=-0.0, grad=0.0)"
+    y = a * 3
+    y.backward()
+    assert repr(y) == "Value(data=6.0, grad=1.0, op='mul')"
+    assert repr(y.args[1]) == "Constant(data=3.0, grad=0.0)"
+    assert f"{a}" == str(a) == repr(a)
+
+
+def test_format_specs_are_those_of_floats():
+    assert f"{Value(3.14159):.2f}|{Value(1e6):,.0f}|{Value(0.5):>6.1%}|{Value(2.0):e}" == "3.14|1,000,000| 50.0%|2.000000e+00"
+
+
+def test_conversions_to_numbers():
+    x = Value(2.75)
+    assert (float(x), int(x), bool(x), bool(Value(0.0)), bool(Value(nan))) == (2.75, 2, True, False, True)
+    assert type(float(x)) is float
+    assert std.sqrt(Value(4.0)) == 2.0
+
+
+@given(x=floats, y=floats)
+def test_comparisons_compare_data(x, y):
+    for compare in (operator.lt, operator.le, operator.gt, operator.ge):
+        expected = compare(x, y)
+        assert compare(Value(x), Value(y)) is compare(Value(x), y) is compare(x, Value(y)) is expected
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+def test_comparison_with_what_is_no_number_raises(compare):
+    with pytest.raises(TypeError, match="not supported between"):
+        compare(Value(1.0), "1")
+
+
+def test_equality_and_hash_are_identity():
+    a, b = Value(1.0), Value(1.0)
+    assert a == a  # noqa: PLR0124
+    assert a != b
+    assert a != 1.0
+    assert hash(a) == hash(a)
+    assert len({a, b, a}) == 2
+    a.data = 5.0
+    assert a in {a: "still found"}
+
+
+# ---- IEEE 754
+
+
+@pytest.mark.parametrize(("make", "expected"), [
+    (lambda v: v(1.0) / 0, inf), (lambda v: v(-1.0) / 0, -inf), (lambda v: v(1.0) / -0.0, -inf), (lambda v: v(0.0) / 0, nan),
+    (lambda v: 1 / v(0.0), inf), (lambda v: v(1e200) ** 2, inf), (lambda v: v(-1e200) ** 3, -inf),
+    (lambda v: v(-8.0) ** (1 / 3), nan), (lambda v: v(0.0) ** -1, inf), (lambda v: v(-0.0) ** -1, -inf),
+    (lambda v: v(0.0) ** 0, 1.0), (lambda v: v(inf) - inf, nan), (lambda v: v(inf) * 0, nan), (lambda v: v(1e308) * 10, inf),
+    (lambda v: math.exp(v(1000.0)), inf), (lambda v: math.log(v(0.0)), -inf), (lambda v: math.log(v(-1.0)), nan),
+    (lambda v: math.sqrt(v(-1.0)), nan), (lambda v: math.sin(v(inf)), nan), (lambda v: v(1.0) % 0, nan),
+    (lambda v: v(1.0) // 0, nan), (lambda v: 2 ** v(5000.0), inf), (lambda v: math.cosh(v(-1000.0)), inf),
+    (lambda v: math.sinh(v(-1000.0)), -inf), (lambda v: math.expm1(v(-1000.0)), -1.0),
+])
+def test_arithmetic_follows_ieee_754_and_never_raises(make, expected):
+    y = make(Value)
+    assert same(y.data, expected)
+    y.backward()
+
+
+def test_where_keeps_nan_of_the_other_branch_out_of_the_gradient():
+    x = Value(-1.0)
+    y = math.where(x > 0, math.log(x), x * 3)
+    y.backward()
+    assert (y.data, x.grad) == (-3.0, 3.0)
+    x = Value(0.0)
+    y = math.where(x > 0, math.sqrt(x) / x, 0)
+    y.backward()
+    assert (y.data, x.grad) == (0.0, 0.0)
+    assert y.args[1].constant  # the branch not taken is kept as a number
+
+
+def test_micrograd_names_are_methods():
+    for name in ("relu", "tanh", "sigmoid", "exp", "log", "sqrt"):
+        x = Value(0.7)
+        assert bits(getattr(x, name)().data) == bits(getattr(math, name)(0.7))
+        assert getattr(x, name)().op == name
+
+
+# ---- no_grad
+
+
+def operations(x):
+    return [x + 1, 1 + x, x + x, x - 1, 1 - x, x - x, x * 2, 2 * x, x * x, x / 2, 2 / x, x**2, 2**x, -x, abs(x), x % 2, x // 2,
+            x.tanh(), math.sin(x), math.where(True, x, 1), round(x)]
+
+
+def test_no_grad_records_nothing_and_computes_the_same():
+    x = Value(1.5)
+    recorded = operations(x)
+    with no_grad():
+        plain = operations(x)
+    assert all(v.args == () and v.op == "" and type(v) is Value for v in plain)
+    assert [v.data for v in plain] == [v.data for v in recorded]
+    assert all(v.args for v in recorded + operations(x))
+
+
+def test_no_grad_nests_and_ends_after_an_exception():
+    x = Value(1.0)
+    with no_grad():
+        with no_grad():
+            assert not (x + x).args
+        assert not (x * x).args
+        with pytest.raises(ZeroDivisionError), no_grad():
+            raise ZeroDivisionError
+        assert not (x + 1).args
+    assert (x + x).args
+    assert (x * x).args
+    assert (x + 1).args
+
+
+def test_no_grad_holds_for_its_own_thread_alone():
+    inside, checked = threading.Event(), threading.Event()
+    seen = {}
+
+    def silent():
+        with no_grad():
+            inside.set()
+            checked.wait(10)
+            seen["silent"] = (Value(1.0) + Value(2.0)).args
+        seen["afterwards"] = (Value(1.0) + Value(2.0)).args
+
+    thread = threading.Thread(target=silent)
+    thread.start()
+    assert inside.wait(10)
+    seen["other"] = [(Value(1.0) + Value(2.0)).args, (Value(1.0) * Value(2.0)).args, math.sin(Value(1.0)).args]
+    checked.set()
+    thread.join(10)
+    assert seen["silent"] == ()
+    assert len(seen["afterwards"]) == 2
+    assert all(seen["other"])
+
+
+def test_no_grad_works_as_a_decorator():
+    @no_grad()
+    def predict(x):
+        return x * x
+
+    assert predict(Value(3.0)).args == ()
+    assert predict(Value(3.0)).data == 9.0
+
+
+def test_threads_build_graphs_at_the_same_time():
+    results = {}
+
+    def work(k):
+        rng = random.Random(k)
+        x = Value(rng.random())
+        y = x
+        for _ in range(3000):
+            y = y * 0.999 + x
+        y.backward()
+        results[k] = (y.data, x.grad)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = dict(results)
+    for k in range(4):
+        work(k)
+    assert len(together) == 4
+    assert together == results
