@@ -58,7 +58,7 @@ class Ieee(float):
     __mul__ = __rmul__ = _operator(lambda x, y: x * y)
     __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
     __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
-    __floordiv__, __mod__ = _operator(lambda x, y: floordiv.forward(x, y)), _operator(lambda x, y: remainder.forward(x, y))
+    __floordiv__, __mod__ = _operator(lambda x, y: quotient_of(x, y)), _operator(lambda x, y: remainder_of(x, y))
     __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
 
     def __neg__(self) -> "Ieee":
@@ -266,6 +266,9 @@ def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float],
     return forward
 
 
+quotient_of, remainder_of = two_argument(lambda x, y: x // y), two_argument(lambda x, y: x % y)
+
+
 def whole(f: Callable[[float], int]) -> Callable[[float], float]:
     """An int-valued rounding function as float to float, infinities and nan passing through."""
     return lambda x: float(f(x)) if math.isfinite(x) else x
@@ -339,10 +342,10 @@ pow = define("pow", power, lambda x, y, o: y * x ** (y - 1), lambda x, y, o: o *
              note="x**0 is the constant 1, also at x = 0 and nan")
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
 identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
-remainder = define("remainder", two_argument(lambda x, y: x % y), lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
+remainder = define("remainder", remainder_of, lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
                    symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
                    piece=lambda x, y: floordiv(x, y), note="the operator %: the sign of y")
-floordiv: Primitive = define("floordiv", two_argument(lambda x, y: x // y), lambda x, y, o: 0.0, lambda x, y, o: 0.0,
+floordiv: Primitive = define("floordiv", quotient_of, lambda x, y, o: 0.0, lambda x, y, o: 0.0,
                              symbol="//", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
                              piece=lambda x, y: floordiv(x, y))
 fmod: Primitive = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -round((x - o) / y),
