@@ -67,7 +67,8 @@ def _erfc(x):
 
 SMOOTH = {
     "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "div": lambda x, y: x / y,
-    "pow": mp.power, "neg": lambda x: -x, "identity": lambda x: +x, "reciprocal": lambda x: 1 / x,
+    "pow": mp.power, "pow_lower": lambda x, y: mp.power(x, y - 1), "sigmoid_difference": lambda x, y: _logistic(x - y),
+    "neg": lambda x: -x, "identity": lambda x: +x, "reciprocal": lambda x: 1 / x,
     "square": lambda x: x * x, "exp": mp.exp, "exp2": lambda x: mpf(2)**x, "expm1": mp.expm1, "log": mp.log,
     "log1p": mp.log1p, "log2": lambda x: mp.log(x) / mp.log(2), "log10": lambda x: mp.log(x) / mp.log(10),
     "sqrt": mp.sqrt, "rsqrt": lambda x: 1 / mp.sqrt(x), "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),

@@ -218,13 +218,9 @@ def test_an_argnum_that_does_not_exist_is_refused(argnum):
 
 
 @pytest.mark.parametrize("argnum", [[0, 0], [0, -2]])
-def test_an_argument_chosen_twice_gets_its_derivative_twice_or_is_refused(argnum):
-    try:
-        slopes = grad(polynomial, argnum)(2.0, 5.0)
-    except ValueError as error:
-        assert "argnum" in str(error)
-    else:
-        assert slopes == (20.0, 20.0)
+def test_an_argument_chosen_twice_is_refused(argnum):
+    with pytest.raises(ValueError, match="argnum"):
+        grad(polynomial, argnum)(2.0, 5.0)
 
 
 def test_a_function_of_several_outputs_has_no_gradient():

@@ -18,14 +18,15 @@ from tinygrad_edu.expressions import MAX_DEPTH, MAX_LENGTH, function_names, vari
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    ("1", 1.0), ("1.5e3", 1500.0), (".5", 0.5), ("1_000", 1000.0), ("0x10", 16.0), ("pi", std.pi), ("e", std.e), ("tau", std.tau),
-    ("inf", inf), ("-inf", -inf), ("nan", nan), ("1e999", inf), ("2 + 3 * 4", 14.0), ("(2 + 3) * 4", 20.0), ("2 ** 3 ** 2", 512.0),
-    ("-2 ** 2", -4.0), ("2 ** -1", 0.5), ("+-+2", -2.0), ("7 // 2", 3.0), ("-7 % 3", 2.0), ("1 / 0", inf), ("0 / 0", nan),
-    ("9 ** 9 ** 9 ** 9", inf), ("(-8) ** (1/3)", nan), ("max(1, 3, 2)", 3.0), ("min(1, -3, 2)", -3.0), ("max(1)", 1.0),
-    ("log(8, 2)", 3.0), ("log(e)", 1.0), ("hypot(3, 4)", 5.0), ("hypot(1, 2, 2)", 3.0), ("logsumexp(0, 0)", std.log(2)),
-    ("where(1 < 2, 3, 4)", 3.0), ("where(1 >= 2, 3, 4)", 4.0), ("where(0, 3, 4)", 4.0), ("degrees(pi)", 180.0), ("gelu(0)", 0.0),
-    ("relu(-3)", 0.0), ("clip(5, 0, 2)", 2.0), ("clip(5)", 5.0), ("leaky_relu(-1)", -0.01), ("abs(-2)", 2.0), ("fabs(-2)", 2.0),
-    ("remainder(5, 3)", -1.0), ("  1 ", 1.0), ("(1 +\n 2)", 3.0), ("1 # one", 1.0), ("exp(1000)", inf), ("max(nan, 1)", nan),
+    ("1", 1.0), ("1.5e3", 1500.0), (".5", 0.5), ("1_000", 1000.0), ("0x10", 16.0), ("pi", std.pi), ("e", std.e),
+    ("tau", std.tau), ("inf", inf), ("-inf", -inf), ("nan", nan), ("1e999", inf), ("2 + 3 * 4", 14.0), ("(2 + 3) * 4", 20.0),
+    ("2 ** 3 ** 2", 512.0), ("-2 ** 2", -4.0), ("2 ** -1", 0.5), ("+-+2", -2.0), ("7 // 2", 3.0), ("-7 % 3", 2.0),
+    ("1 / 0", inf), ("0 / 0", nan), ("9 ** 9 ** 9 ** 9", inf), ("(-8) ** (1/3)", nan), ("max(1, 3, 2)", 3.0),
+    ("min(1, -3, 2)", -3.0), ("max(1)", 1.0), ("log(8, 2)", 3.0), ("log(e)", 1.0), ("hypot(3, 4)", 5.0),
+    ("hypot(1, 2, 2)", 3.0), ("logsumexp(0, 0)", std.log(2)), ("where(1 < 2, 3, 4)", 3.0), ("where(1 >= 2, 3, 4)", 4.0),
+    ("where(0, 3, 4)", 4.0), ("degrees(pi)", 180.0), ("gelu(0)", 0.0), ("relu(-3)", 0.0), ("clip(5, 0, 2)", 2.0),
+    ("clip(5)", 5.0), ("leaky_relu(-1)", -0.01), ("abs(-2)", 2.0), ("fabs(-2)", 2.0), ("remainder(5, 3)", -1.0),
+    ("  1 ", 1.0), ("(1 +\n 2)", 3.0), ("1 # one", 1.0), ("exp(1000)", inf), ("max(nan, 1)", nan),
 ])
 def test_expressions_of_numbers(text, expected):
     result = parse(text)
@@ -38,7 +39,7 @@ def test_expressions_of_numbers(text, expected):
 def test_variables_become_labelled_leaves_and_gradients_flow():
     y = parse("tanh(a*b + c)", a=2, b=-3, c=10)
     assert y.data == std.tanh(4.0)
-    assert [node.label for node in topological_order(y)] == ["a", "b", "", "c", "", ""]
+    assert [node.label for node in topological_order(y)] == ["a", "b", "c", "", "", ""]
     assert y.label == ""
     y.backward()
     leaves = {node.label: node for node in topological_order(y)}
@@ -69,8 +70,8 @@ def test_keywords_win_over_the_mapping_and_variables_over_constants():
 
 
 def test_names_in_other_alphabets_are_names():
-    assert parse("α * β", α=2.0, β=3.0).data == 6.0
-    assert parse("ｘ", x=4.0).data == 4.0  # a full-width x is x, as in Python
+    assert parse("λ * β", λ=2.0, β=3.0).data == 6.0
+    assert parse("\N{FULLWIDTH LATIN SMALL LETTER X}", x=4.0).data == 4.0  # as in Python
 
 
 @pytest.mark.parametrize("name", ["\N{MICRO SIGN}", "\N{LATIN SMALL LIGATURE FI}"])
@@ -112,10 +113,12 @@ def test_expressions_have_the_value_that_python_gives_them(tree):
 
 # ---- whatever comes in, a Value or an ExpressionError comes out, without a warning
 
-FRAGMENTS = ["x", "y", "1", "2.5", "1e9", "(", ")", "(", ")", "+", "-", "*", "/", "//", "**", "%", ",", "sin", "max(", "where(",
-             "x<y", "<", " ", ".", "[", "]", "{", "}", ":", "'", '"', "\\", "if", "else", "lambda", "for", "in", "=", ":=", "not",
-             "and", "await ", "f'", "@", "~", "\n", "#", "\x00", "é", "ﬁ", "\u2028", "\ud800", "1j", "True", "None", "...", "0x",
-             "9" * 30, "round_digits(", "inf", "nan", "__class__", "import", "yield", "*x", "log("]
+FRAGMENTS = [
+    "x", "y", "1", "2.5", "1e9", "(", ")", "(", ")", "+", "-", "*", "/", "//", "**", "%", ",", "sin", "max(", "where(", "x<y",
+    "<", " ", ".", "[", "]", "{", "}", ":", "'", '"', "\\", "if", "else", "lambda", "for", "in", "=", ":=", "not", "and",
+    "await ", "f'", "@", "~", "\n", "#", "\x00", "é", "ﬁ", "\u2028", "\ud800", "1j", "True", "None", "...", "0x", "9" * 30,
+    "round_digits(", "inf", "nan", "__class__", "import", "yield", "*x", "log(",
+]
 anything = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join) | st.text(max_size=30) | st.text(
     st.characters(codec="utf-8"), max_size=10)
 
@@ -140,43 +143,46 @@ def test_any_text_gives_a_value_or_an_expression_error(text):
 
 @given(text=anything)
 def test_any_text_with_undefined_variables_gives_an_expression_error(text):
-    result, error = outcome(f"sin({text}) + never_defined" if text.count("(") == text.count(")") else text + " + never_defined", {})
-    if error is None:  # a comment has swallowed the variable
-        assert "#" in text
-        assert isinstance(result, Value)
+    result, error = outcome(f"never_defined + sin({text})", {})
+    assert result is None
+    assert str(error)
 
 
-@given(text=st.lists(st.sampled_from(["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]), max_size=60).map("".join))
+@given(text=st.lists(st.sampled_from(["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]),
+    max_size=60).map("".join))
 def test_any_string_of_tokens_gives_a_value_or_an_expression_error(text):
     result, error = outcome(text, {"x": 0.5})
     assert isinstance(result, Value) or isinstance(error, ExpressionError)
 
 
 ATTACKS = {
-    "attribute": "x.__class__", "walk": "().__class__.__bases__[0].__subclasses__()", "dunder": "__import__('os').system('true')",
-    "builtins": "__builtins__", "getattr": "getattr(x, 'data')", "call of a call": "sin(1)(2)", "method": "x.backward()",
-    "index": "x[0]", "tower in a call": "exp(9**9**9**9).real", "lambda": "lambda: x", "called lambda": "(lambda: 1)()",
-    "walrus": "(z := 1)", "f-string": "f'{x}'", "f-string call": "f'{x.__class__}'", "list": "[x for x in y]", "set": "{1, 2}",
-    "generator": "sum(x for x in y)", "dict": "{x: y}", "conditional": "x if y else 1", "and": "x and y", "not": "not x",
-    "star": "max(*x)", "keywords": "sin(x=1)", "double star": "sin(**x)", "await": "await x", "yield": "(yield)", "bytes": "b'x'",
-    "string": "'x'", "long string": "'" + "a" * 9000 + "'", "complex": "1j", "True": "True", "None": "None", "Ellipsis": "...",
-    "statement": "import os", "assignment": "x = 1", "two": "x; y", "lines": "x\ny", "matrix": "x @ y", "bits": "x | y",
-    "invert": "~x", "shift": "1 << 1000000000", "chained": "where(1 < x < 2, 1, 2)", "equality": "where(x == 1, 1, 2)",
-    "in": "where(x in y, 1, 2)", "condition": "x < 1", "condition in sum": "(x < 1) + 1", "condition as argument": "sin(x < 1)",
-    "condition second": "where(x < 1, x < 2, 1)", "negated condition": "-(x < 1)", "NUL": "x\0", "only NUL": "\0",
-    "surrogate": "\ud800", "right to left": "x \u202e+ 1", "zero width": "x\u200b+1", "minus sign": "x \u2212 1",
-    "superscript": "x\N{SUPERSCRIPT TWO}", "greek question mark": "x\N{GREEK QUESTION MARK}y", "digits": "\u0661 + 1",
-    "empty": "", "blank": " \t\n", "comment": "# nothing", "brackets": "(" * 100_000, "balanced": "(" * 4000 + "x" + ")" * 4000,
-    "minus signs": "-" * 100_000 + "x", "9999 minus signs": "-" * 9999 + "x", "tildes": "~" * 5000 + "x", "nots": "not " * 2000 + "x",
-    "calls": "sin(" * 2000 + "x" + ")" * 2000, "lists": "[" * 3000 + "]" * 3000, "sums": "+".join("x" * 4000),
-    "powers": "**".join("9" * 3000), "attributes": "x" + ".a" * 4000, "indices": "x" + "[0]" * 3000, "called": "x" + "()" * 4000,
-    "huge number": "9" * 9999, "huge hexadecimal": "0x" + "f" * 9990, "a million digits": "9" * 1_000_000, "commas": "max(" + "1," * 4990,
-    "lambdas": "lambda:" * 1400 + "1", "long name": "a" * 9999, "unknown long function": "a" * 9990 + "(1)", "quotes": "'" * 9999,
-    "f-strings": "f'{" * 2000, "backslashes": "\\" * 9999, "ternaries": "1 if 1 else " * 800 + "1", "ands": " and ".join("x" * 1500),
-    "comparisons": "<".join("x" * 4000), "stars": "max(" + "*" * 9000, "walrus tower": "(a:=" * 2000, "digits and names": "1if x else 2",
-    "escape": r"'\d'", "octal": "0777", "bad literal": "1_000_", "invalid characters": "x ? y : z", "backticks": "`x`",
-    "non-finite digits": "round_digits(x, nan)  .real", "no arguments": "sin()", "too many": "sin(1, 2)", "too few": "hypot()",
-    "print": "print(x)", "open": "open('x')", "eval": "eval('1')", "type": "type(x)",
+    "attribute": "x.__class__", "walk": "().__class__.__bases__[0].__subclasses__()",
+    "dunder": "__import__('os').system('true')", "builtins": "__builtins__", "getattr": "getattr(x, 'data')",
+    "call of a call": "sin(1)(2)", "method": "x.backward()", "index": "x[0]", "tower in a call": "exp(9**9**9**9).real",
+    "lambda": "lambda: x", "called lambda": "(lambda: 1)()", "walrus": "(z := 1)", "f-string": "f'{x}'",
+    "f-string call": "f'{x.__class__}'", "list": "[x for x in y]", "set": "{1, 2}", "generator": "sum(x for x in y)",
+    "dict": "{x: y}", "conditional": "x if y else 1", "and": "x and y", "not": "not x", "star": "max(*x)",
+    "keywords": "sin(x=1)", "double star": "sin(**x)", "await": "await x", "yield": "(yield)", "bytes": "b'x'",
+    "string": "'x'", "long string": "'" + "a" * 9000 + "'", "complex": "1j", "True": "True", "None": "None",
+    "Ellipsis": "...", "statement": "import os", "assignment": "x = 1", "two": "x; y", "lines": "x\ny", "matrix": "x @ y",
+    "bits": "x | y", "invert": "~x", "shift": "1 << 1000000000", "chained": "where(1 < x < 2, 1, 2)",
+    "equality": "where(x == 1, 1, 2)", "in": "where(x in y, 1, 2)", "condition": "x < 1", "condition in sum": "(x < 1) + 1",
+    "condition as argument": "sin(x < 1)", "condition second": "where(x < 1, x < 2, 1)", "negated condition": "-(x < 1)",
+    "NUL": "x\0", "only NUL": "\0", "surrogate": "\ud800", "right to left": "x \u202e+ 1", "zero width": "x\u200b+1",
+    "minus sign": "x \u2212 1", "superscript": "x\N{SUPERSCRIPT TWO}", "greek question mark": "x\N{GREEK QUESTION MARK}y",
+    "digits": "\u0661 + 1", "empty": "", "blank": " \t\n", "comment": "# nothing", "brackets": "(" * 100_000,
+    "balanced": "(" * 4000 + "x" + ")" * 4000, "minus signs": "-" * 100_000 + "x", "9999 minus signs": "-" * 9999 + "x",
+    "tildes": "~" * 5000 + "x", "nots": "not " * 2000 + "x", "calls": "sin(" * 2000 + "x" + ")" * 2000,
+    "lists": "[" * 3000 + "]" * 3000, "sums": "+".join("x" * 4000), "powers": "**".join("9" * 3000),
+    "attributes": "x" + ".a" * 4000, "indices": "x" + "[0]" * 3000, "called": "x" + "()" * 4000, "huge number": "9" * 9999,
+    "huge hexadecimal": "0x" + "f" * 9990, "a million digits": "9" * 1_000_000, "commas": "max(" + "1," * 4990,
+    "lambdas": "lambda:" * 1400 + "1", "long name": "a" * 9999, "unknown long function": "a" * 9990 + "(1)",
+    "quotes": "'" * 9999, "f-strings": "f'{" * 2000, "backslashes": "\\" * 9999, "ternaries": "1 if 1 else " * 800 + "1",
+    "ands": " and ".join("x" * 1500), "comparisons": "<".join("x" * 4000), "stars": "max(" + "*" * 9000,
+    "walrus tower": "(a:=" * 2000, "digits and names": "1if x else 2", "escape": r"'\d'", "octal": "0777",
+    "bad literal": "1_000_", "invalid characters": "x ? y : z", "backticks": "`x`",
+    "non-finite digits": "round_digits(x, nan)  .real", "no arguments": "sin()", "too many": "sin(1, 2)",
+    "too few": "hypot()", "print": "print(x)", "open": "open('x')", "eval": "eval('1')", "type": "type(x)",
 }
 
 
@@ -220,9 +226,9 @@ def test_depth_is_capped():
 
 
 def test_wide_expressions_close_to_the_caps_are_read():
-    wide = "max(" + ",".join(["-" * 100 + "1"] * 98) + ")"  # 9,998 parts and as many characters
-    assert len(wide) < MAX_LENGTH
-    assert parse(wide).data == 1.0
+    wide = "max(" + ",".join(["-" * 100 + "1"] * 98) + ")"  # 9,899 parts in 10,000 characters
+    assert len(wide) == MAX_LENGTH
+    assert parse(wide).data == 1.0  # an even number of minus signs
 
 
 def test_reading_works_deep_in_a_recursion():
@@ -236,17 +242,17 @@ def test_reading_works_deep_in_a_recursion():
 # ---- the words of refusals
 
 GOLDEN = {
-    "x +": "not an expression: invalid syntax\n    x +\n       ^",
     "x.data": "an attribute is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
               "    x.data\n    ^",
     "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
                 "    1 + x[0]\n        ^",
-    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or asin?\n    2 * sinn(x)\n        ^",
+    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or sign?\n    2 * sinn(x)\n        ^",
     "print(x)": "unknown function 'print'; an expression may call the rows of the table, such as exp, log, sin, tanh, relu, "
                 "maximum, where\n    print(x)\n    ^",
     "x + z": "no value for variable 'z' in 'x + z'; known: x, y",
     "x < y": "'x < y' is a condition, not a number; choose with where(condition, x, y)",
-    "1 + (x < y)": "a condition stands where a number is needed; choose with where(condition, x, y)\n    1 + (x < y)\n         ^",
+    "1 + (x < y)": "a condition stands where a number is needed; choose with where(condition, x, y)\n"
+                   "    1 + (x < y)\n         ^",
     "max(1, x < y)": "a condition may only be the first argument of where()\n    max(1, x < y)\n           ^",
     "sin(x=1)": "sin() takes plain arguments only\n    sin(x=1)\n    ^",
     "sin()": "sin() needs an argument\n    sin()\n    ^",
@@ -272,22 +278,35 @@ def test_a_variable_without_a_value_when_none_is_known():
 
 def test_the_caret_stands_below_the_place_in_long_and_in_foreign_text():
     long = "x + " * 40 + "y.z" + " + x" * 5
-    for text in (long, "α + β.γ", "  x.y", "é * é * é + x.y"):
+    for text in (long, "λ + β.δ", "  x.y", "é * é * é + x.y"):
         with pytest.raises(ExpressionError) as refused:
-            parse(text, {"x": 1, "y": 1, "α": 1, "β": 1, "é": 1})
+            parse(text, {"x": 1, "y": 1, "λ": 1, "β": 1, "é": 1})
         _, line, caret = str(refused.value).split("\n")
         column = caret.index("^")
-        place = {long: "y.z", "α + β.γ": "β.γ", "  x.y": "x.y"}.get(text, "x.y")
+        place = {long: "y.z", "λ + β.δ": "β.δ", "  x.y": "x.y"}.get(text, "x.y")
         assert line[column:].startswith(place), str(refused.value)
 
 
-def test_the_caret_stands_below_the_line_of_the_mistake():
-    with pytest.raises(ExpressionError) as refused:
-        parse("(x\n+ y +* 3)", x=1, y=2)
-    message, line, caret = str(refused.value).split("\n")
-    assert "not an expression" in message
-    assert line.strip() == "+ y +* 3)"
-    assert line[caret.index("^")] == "*"
+def test_the_caret_stands_below_what_python_cannot_read():
+    for text, place in (("x + * 2", "*"), ("2 x", "x"), ("1 + 2)", ")")):
+        with pytest.raises(ExpressionError, match="not an expression: ") as refused:
+            parse(text, x=1)
+        _, line, caret = str(refused.value).split("\n")
+        assert line[caret.index("^"):].startswith(place)
+
+
+def test_the_caret_stands_at_the_end_when_something_is_missing_there():
+    with pytest.raises(ExpressionError, match="not an expression: ") as refused:
+        parse("x +", x=1)
+    _, line, caret = str(refused.value).split("\n")
+    assert caret.index("^") >= len(line.rstrip())
+
+
+def test_a_mistake_in_a_later_line_is_shown_with_the_text():
+    for text in ("(x\n+ y +* 3)", "(x +\n y.z)"):
+        with pytest.raises(ExpressionError) as refused:
+            parse(text, x=1, y=2)
+        assert repr(text) in str(refused.value)
 
 
 def test_refusals_are_value_errors_of_this_package():

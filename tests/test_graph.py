@@ -87,7 +87,8 @@ rng = random.Random(1)
 nodes = [Value(rng.random(), f"x{i}") for i in range(5)]
 for _ in range(300):
     a, b = rng.choice(nodes), rng.choice(nodes)
-    nodes.append(rng.choice([lambda: a + b, lambda: a * b, lambda: math.sin(a), lambda: 2 * a, lambda: math.where(True, a, 3)])())
+    nodes.append(rng.choice([lambda: a + b, lambda: a * b, lambda: math.sin(a), lambda: 2 * a,
+                             lambda: math.where(True, a, 3)])())
 order = topological_order(*nodes[-20:])
 place = {node: i for i, node in enumerate(order)}
 print(json.dumps([[n.op, n.label, n.data, [place[a] for a in n.args]] for n in order]))
@@ -345,7 +346,7 @@ import sys, tracemalloc
 from tinygrad_edu import Value
 step = {"y + x": lambda y, x: y + x, "y * 1.0000001": lambda y, x: y * 1.0000001, "y + 1.0": lambda y, x: y + 1.0,
         "tanh": lambda y, x: y.tanh()}[sys.argv[1]]
-n = 100_000
+n = 30_000
 tracemalloc.start()
 x = y = Value(0.5)
 for _ in range(n):

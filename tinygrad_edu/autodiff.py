@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from math import isfinite
 from operator import index
 from typing import Any
 
@@ -108,7 +109,7 @@ def _symbolic_partials(node: Value) -> Sequence[Any]:
 def _rule(row: p.Primitive, i: int, args: tuple[Any, ...], data: tuple[float, ...], node: Value, stored: float) -> Any:
     d = row.partials[i](*args, node)
     number_ = float(d)
-    if row.edges and _differ(edge := float(row.edges[i](*data, node.data, number_)), number_):
+    if not isfinite(number_) and _differ(edge := row.edge_at(i, data, node.data, number_), number_):
         number_ = d = edge  # at the edge the derivative is a convention, hence a constant
     if _differ(number_, stored):
         raise _stale(node, data)

@@ -55,7 +55,7 @@ def parse(text: str, /, variables: Mapping[str, Any] | None = None, **more: Any)
         elif name in CONSTANTS:
             leaves[name] = CONSTANTS[name]
         else:
-            raise ExpressionError(f"no value for variable {name!r} in {_cut(text)}; "
+            raise ExpressionError(f"no value for variable {_cut(name)} in {_cut(text)}; "
                                   + (f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"))
     result = _build(tree.body, leaves, text)
     if isinstance(result, bool):
@@ -79,7 +79,7 @@ def read(text: str) -> ast.Expression:
             warnings.simplefilter("ignore")  # CPython's hints about code, such as "invalid escape sequence"
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        where = _pointer(text.strip(), (error.offset or 1) - 1) if error.lineno == 1 else f" in {_cut(text)}"
+        where = _pointer(text.strip(), error.offset - 1 if error.offset else len(text.strip())) if error.lineno == 1 else f" in {_cut(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}") from None
@@ -134,7 +134,7 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
     function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
     if function is None:
         near = get_close_matches(name, function_names(), n=3)
-        raise _refuse(node, text, f"unknown function {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else
+        raise _refuse(node, text, f"unknown function {_cut(name)}; " + (f"did you mean {' or '.join(near)}?" if near else
                       "an expression may call the rows of the table, such as exp, log, sin, tanh, relu, maximum, where"))
     if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
         raise _refuse(node, text, f"{name}() takes plain arguments only")

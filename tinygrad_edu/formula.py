@@ -62,6 +62,8 @@ class Name:
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Name:
         """The text of ``primitive`` applied to names and numbers."""
+        if primitive.spelling:
+            return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
             while args and primitive.defaults and len(args) > primitive.arity - len(primitive.defaults) \
                     and args[-1].__class__ is float and args[-1] == primitive.defaults[len(args) - primitive.arity - 1]:
@@ -152,7 +154,7 @@ def derivative(primitive: Primitive | str, i: int, args: tuple[Name, ...] | None
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(Name(parameter) for parameter in row.parameters)
-    return as_name(row.partials[i](*names, out or Name.apply_primitive(row, names)))
+    return as_name(row.partials[i](*names, Name.apply_primitive(row, names) if out is None else out))
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:

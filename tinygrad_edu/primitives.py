@@ -28,7 +28,7 @@ from typing import Any
 from .errors import TinygradEduError
 
 inf, nan, pi = math.inf, math.nan, math.pi
-LN2, LOG2E, LOG10E = math.log(2), 1 / math.log(2), 1 / math.log(10)
+LN2, LOG2E, LOG10E = math.log(2), math.log2(math.e), math.log10(math.e)
 SQRT_HALF, INV_SQRT_TAU, TWO_OVER_SQRT_PI = math.sqrt(0.5), 1 / math.sqrt(math.tau), 2 / math.sqrt(pi)
 SQRT_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / pi), 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
 
@@ -110,26 +110,12 @@ class Primitive:
     ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the text ``sin(x)``.
     """
 
-    __slots__ = (
-        "associativity",
-        "defaults",
-        "domain",
-        "edges",
-        "forward",
-        "name",
-        "note",
-        "parameters",
-        "partials",
-        "piece",
-        "precedence",
-        "sample",
-        "specials",
-        "symbol",
-    )
+    __slots__ = ("associativity", "defaults", "domain", "edges", "forward", "name", "note", "parameters", "partials", "piece",
+                 "precedence", "sample", "specials", "spelling", "symbol")
 
     def __init__(self, name: str, forward: Callable[..., float], partials: tuple[Rule, ...], *,
                  edges: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
-                 precedence: int = 0, associativity: str = "left", domain: Rule | None = None,
+                 precedence: int = 0, associativity: str = "left", spelling: Rule | None = None, domain: Rule | None = None,
                  sample: tuple[tuple[Interval, ...], ...] = (), piece: Rule | None = None,
                  specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None, note: str = "") -> None:
         self.name, self.forward, self.partials, self.edges = name, forward, partials, edges
@@ -139,7 +125,7 @@ class Primitive:
         self.parameters: tuple[str, ...] = names
         self.defaults, self.note = defaults, note
         self.symbol, self.precedence, self.associativity = symbol, precedence, associativity
-        self.domain, self.piece = domain, piece
+        self.spelling, self.domain, self.piece = spelling, domain, piece
         self.sample: tuple[tuple[Interval, ...], ...] = sample or (REALS,) * len(partials)
         self.specials: Mapping[tuple[float, ...], tuple[float, ...]] = specials or {}
 
@@ -154,11 +140,13 @@ class Primitive:
             if not 0 < missing <= len(self.defaults):
                 raise TypeError(f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments")
             args += self.defaults[len(self.defaults) - missing:]
-        for arg in args:
-            if arg.__class__ is not float:
-                apply = getattr(type(arg), "apply_primitive", None)
-                if apply is not None:
-                    return apply(self, args)
+        foreign = [type(arg) for arg in args if arg.__class__ is not float]
+        if not foreign:
+            return self.forward(*args)
+        for language in foreign:
+            apply = getattr(language, "apply_primitive", None)
+            if apply is not None:
+                return apply(self, args)
         return self.forward(*[number(arg, f"argument {name} of {self.name}")
                               for name, arg in zip(self.parameters, args)])
 
@@ -170,7 +158,12 @@ class Primitive:
             d = 0j
         if d.__class__ is complex:
             d = self.partials[i](*map(Ieee, args), Ieee(out))
-        return float(self.edges[i](*args, out, d) if self.edges else d)
+        d = float(d)
+        return d if math.isfinite(d) else self.edge_at(i, args, out, d)
+
+    def edge_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
+        """What is meant where the rule for argument ``i`` gives ``d``, an infinity or nan."""
+        return float(self.edges[i](*args, out, d)) if self.edges else d
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.parameters)})>"
@@ -188,11 +181,13 @@ def define(name: str, forward: Callable[..., float], *partials: Rule, **fields: 
     name          what nodes of this kind carry as ``op``; also the name in `math` and in `parse`
     forward       floats to a float; returns inf or nan rather than raising
     partials      one rule for each argument: ``rule(*args, o)``, in operators and other rows
-    edges         optional, one for each argument: ``edge(*args, o, d)`` returns the partial where the rule's
-                  value ``d`` is not right because a limit is meant; again in operators and rows
+    edges         optional, one for each argument: ``edge(*args, o, d)`` is asked where the rule's value ``d`` is
+                  inf or nan, and returns what is meant there; again in operators and rows
     parameters    the names of the arguments, by default ``"x y z"``
     defaults      values of the last arguments when left out
     symbol, precedence, associativity    how it prints, if it is an operator
+    spelling      for a row that computes an expression of other rows with better digits: that expression, which is
+                  printed in its place
     domain        a condition on the arguments, in the same language: where the value is a finite real
     sample        for each argument, the union of intervals from which tests may draw it
     piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in
@@ -254,19 +249,48 @@ def power(x: float, y: float) -> float:
         return math.copysign(inf, x) if math.fmod(y, 2) in (1.0, -1.0) else inf
 
 
+def difference(x: float, y: float) -> tuple[float, float]:
+    """x - y as (rounded, what the rounding lost): Knuth's exact sum of two, 1969, 4.2.2, theorem B."""
+    s = x - y
+    back = s - x
+    lost = (x - (s - back)) - (y + back)
+    return s, lost if lost == lost else 0.0
+
+
+def pow_lower_of(x: float, y: float) -> float:
+    """x ** (y - 1), with the digits that rounding y - 1 would lose where log x is large."""
+    exponent, lost = difference(y, 1.0)
+    result = power(x, exponent)
+    return result + result * (lost * math.log(x)) if lost and 0 < x < inf and result < inf else result
+
+
+def sigmoid_difference_of(x: float, y: float) -> float:
+    """sigmoid(x - y), with the digits that rounding x - y would lose where it is large and negative."""
+    s, lost = difference(x, y)
+    result = sigmoid_of(s)
+    return result + lost * (result * (1 - result))
+
+
 def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float], float]:
     """``f(x, y)`` with nan where CPython raises."""
 
     def forward(x: float, y: float) -> float:
         try:
             return f(x, y)
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             return nan
 
     return forward
 
 
-quotient_of, remainder_of = two_argument(lambda x, y: x // y), two_argument(lambda x, y: x % y)
+def quotient_of(x: float, y: float) -> float:
+    """x // y; nan for a zero divisor."""
+    return x // y if y else nan
+
+
+def remainder_of(x: float, y: float) -> float:
+    """x % y, with the sign of y; nan for a zero divisor."""
+    return x % y if y else nan
 
 
 def whole(f: Callable[[float], int]) -> Callable[[float], float]:
@@ -307,7 +331,11 @@ def softplus_of(x: float) -> float:
 
 def logaddexp_of(x: float, y: float) -> float:
     """log(exp(x) + exp(y)) without overflow; equal infinities included."""
-    return x + LN2 if x == y else (x if x > y else y) + math.log1p(math.exp(-abs(x - y)))
+    if not x < y:
+        x, y = y, x
+    s, lost = difference(x, y)
+    small = math.exp(s) if s < 0 else 1.0 if x == y else s  # s is nan for a nan and for equal infinities
+    return y + math.log1p(small + small * lost)
 
 
 def maximum_of(x: float, y: float) -> float:
@@ -334,12 +362,17 @@ sub = define("sub", lambda x, y: x - y, lambda x, y, o: 1.0, lambda x, y, o: -1.
 mul = define("mul", lambda x, y: x * y, lambda x, y, o: y, lambda x, y, o: x, symbol="*", precedence=MULTIPLICATIVE)
 div = define("div", divide, lambda x, y, o: 1 / y, lambda x, y, o: -(o / y), symbol="/", precedence=MULTIPLICATIVE,
              domain=lambda x, y: abs(y) > 0, note="d/dy is never x / y**2, which overflows")
-pow = define("pow", power, lambda x, y, o: y * x ** (y - 1), lambda x, y, o: o * log(x),
+pow = define("pow", power, lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: o * log(x),
              edges=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),
                     lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d)),
              symbol="**", precedence=POWER, associativity="right", domain=lambda x, y: x > 0,
              sample=(POSITIVE, REALS), specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
              note="x**0 is the constant 1, also at x = 0 and nan")
+pow_lower: Primitive = define("pow_lower", pow_lower_of, lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
+                              lambda x, y, o: o * log(x), spelling=lambda x, y: x ** (y - 1),
+                              edges=(lambda x, y, o, d: where(abs(y - 1) <= 0, where(abs(x) > 0, d, 0.0), d),
+                                     lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d)),
+                              domain=lambda x, y: x > 0, sample=(POSITIVE, REALS), note="what pow's derivative needs")
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
 identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
 remainder = define("remainder", remainder_of, lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
@@ -421,7 +454,12 @@ rsqrt = define("rsqrt", lambda x: divide(1.0, sqrt.forward(x)), lambda x, o: -o 
 cbrt = define("cbrt", math.cbrt, lambda x, o: 1 / (3 * square(o)), specials={(0.0,): (inf,)})
 xlogy = define("xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y), lambda x, y, o: log(y),
                lambda x, y, o: x / y, domain=lambda x, y: y > 0, sample=(REALS, POSITIVE), note="0 at x = 0")
-logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid(x - y), lambda x, y, o: sigmoid(y - x))
+logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid_difference(x, y),
+                   lambda x, y, o: sigmoid_difference(y, x))
+sigmoid_difference: Primitive = define("sigmoid_difference", sigmoid_difference_of,
+                                       lambda x, y, o: square(0.5 / cosh((x - y) / 2)),
+                                       lambda x, y, o: -square(0.5 / cosh((x - y) / 2)),
+                                       spelling=lambda x, y: sigmoid(x - y), note="what logaddexp's derivative needs")
 hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o,
                edges=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
 

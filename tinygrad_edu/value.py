@@ -252,47 +252,47 @@ class Value:
         return self
 
     def __abs__(self) -> Value:
-        return apply(p.absolute, (self,))
+        return _apply(p.absolute, (self,), (self.data,))
 
     def __round__(self, digits: int | None = None) -> Value:
         if digits is None:
-            return apply(p.round, (self,))
+            return _apply(p.round, (self,), (self.data,))
         return apply(p.round_digits, (self, digits))
 
     def __trunc__(self) -> Value:
-        return apply(p.trunc, (self,))
+        return _apply(p.trunc, (self,), (self.data,))
 
     def __floor__(self) -> Value:
-        return apply(p.floor, (self,))
+        return _apply(p.floor, (self,), (self.data,))
 
     def __ceil__(self) -> Value:
-        return apply(p.ceil, (self,))
+        return _apply(p.ceil, (self,), (self.data,))
 
     # ---- the functions that lessons write as methods; all others are in `math`
 
     def relu(self) -> Value:
         """max(0, x), with derivative 0 at 0."""
-        return apply(p.relu, (self,))
+        return _apply(p.relu, (self,), (self.data,))
 
     def tanh(self) -> Value:
         """The hyperbolic tangent."""
-        return apply(p.tanh, (self,))
+        return _apply(p.tanh, (self,), (self.data,))
 
     def sigmoid(self) -> Value:
         """1 / (1 + exp(-x))."""
-        return apply(p.sigmoid, (self,))
+        return _apply(p.sigmoid, (self,), (self.data,))
 
     def exp(self) -> Value:
         """e to the power x."""
-        return apply(p.exp, (self,))
+        return _apply(p.exp, (self,), (self.data,))
 
     def log(self) -> Value:
         """The natural logarithm."""
-        return apply(p.log, (self,))
+        return _apply(p.log, (self,), (self.data,))
 
     def sqrt(self) -> Value:
         """The square root."""
-        return apply(p.sqrt, (self,))
+        return _apply(p.sqrt, (self,), (self.data,))
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
@@ -316,7 +316,11 @@ def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become constants."""
     operands = tuple([arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
                       for name, arg in zip(primitive.parameters, args)])
-    data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
+    return _apply(primitive, operands, tuple([arg.data if isinstance(arg, Value) else arg for arg in operands]))
+
+
+def _apply(primitive: Primitive, operands: tuple[Any, ...], data: tuple[float, ...]) -> Value:
+    """`apply` for operands that are Values and floats, whose numbers are ``data``."""
     out = primitive.forward(*data)
     if _contexts and _no_grad.get():
         return Value(out)
@@ -355,9 +359,11 @@ def _data(x: Any) -> float | None:
 
 
 def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
-    if _data(x) is None or _data(y) is None:
+    data = _data(x), _data(y)
+    if data[0] is None or data[1] is None:
         return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
-    return apply(primitive, (x, y))
+    operands = x if isinstance(x, Value) else data[0], y if isinstance(y, Value) else data[1]
+    return _apply(primitive, operands, data)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -142,13 +142,16 @@ class CollectorClock:
         gc.callbacks.remove(self._count)
 
 
-def measure_size(size: int, collector: bool) -> dict[str, Any]:
-    """Nanoseconds a node, of some repetitions, and bytes a node of one more; run in a process of its own."""
+def count(operations: int) -> int:
+    """How many nodes `layered` makes."""
+    return operations // (2 * WIDTH) * 2 * WIDTH + WIDTH - 1
+
+
+def measure_time(size: int, collector: bool) -> list[list[float]]:
+    """Nanoseconds a node of some repetitions: build, backward, both, and what the collector took of that."""
     if not collector:
         gc.disable()
-    build = layered(size)
-    nodes = size // (2 * WIDTH) * 2 * WIDTH + WIDTH - 1
-    rows = []
+    build, nodes, rows = layered(size), count(size), []
     for _ in range(max(3, min(100, 300_000 // size))):
         with CollectorClock() as clock:
             start = perf_counter()
@@ -158,12 +161,18 @@ def measure_size(size: int, collector: bool) -> dict[str, Any]:
             end = perf_counter()
         rows.append([1e9 * t / nodes for t in (built - start, end - built, end - start, clock.seconds)])
         del y
+    return rows
+
+
+def measure_bytes(size: int) -> tuple[float, float]:
+    """Bytes a node, held after backward and at the peak."""
+    build = layered(size)
     gc.collect()  # empties the interpreter's free lists, whose memory would not be counted
     tracemalloc.start()
     y = build()
     y.backward()
     held, peak = tracemalloc.get_traced_memory()
-    return {"rows": rows, "held": held / nodes, "peak": peak / nodes}
+    return held / count(size), peak / count(size)
 
 
 def scaling(sizes: tuple[int, ...], passes: int) -> Table:
@@ -173,20 +182,19 @@ def scaling(sizes: tuple[int, ...], passes: int) -> Table:
                           "backward, and at the peak. Flat: the largest total over the least, minus 1.")
     for heading in ("gc", "nodes", "build ns", "backward ns", "both ns", "of that gc ns", "bytes", "peak bytes"):
         table.add_column(heading, justify="right")
-    runs: dict[tuple[bool, int], list[Any]] = {(collector, size): [] for collector in (True, False) for size in sizes}
+    runs: dict[tuple[bool, int], list[list[float]]] = {(collector, size): [] for collector in (True, False) for size in sizes}
     for _ in range(passes):
         for (collector, size), results in runs.items():
-            results.append(fresh("measure_size", size, collector))
+            results += fresh("measure_time", size, collector)
+    memory = {size: fresh("measure_bytes", size) for size in sizes}
+    held = [memory[size][0] for size in sizes]
     for collector in (True, False):
-        totals, held = [], []
+        totals = []
         for size in sizes:
-            results = runs[collector, size]
-            rows = [row for result in results for row in result["rows"]]
-            build, backward, both, in_gc = (median(column) for column in zip(*rows, strict=True))
+            build, backward, both, in_gc = (median(column) for column in zip(*runs[collector, size], strict=True))
             totals.append(both)
-            held.append(results[0]["held"])
             table.add_row("on" if collector else "off", f"{size:,}", f"{build:.0f}", f"{backward:.0f}", f"{both:.0f}",
-                          f"{in_gc:.0f}", f"{held[-1]:.0f}", f"{results[0]['peak']:.0f}")
+                          f"{in_gc:.0f}", *[f"{b:.0f}" for b in memory[size]])
         time_flat, bytes_flat = max(totals) / min(totals) - 1, max(held) / min(held) - 1
         table.add_row("", "flat, target 30 %", "", "", f"{time_flat:.0%}", mark(time_flat <= 0.3),
                       f"{bytes_flat:.0%}", mark(bytes_flat <= 0.3), end_section=True)
@@ -204,7 +212,7 @@ LINKS: dict[str, Callable[[Value], Value]] = {
 
 
 def measure_chain(name: str, length: int) -> dict[str, float]:
-    """Seconds and peak bytes an operation of one chain; run in a process of its own."""
+    """Seconds and peak bytes an operation of one chain."""
     link, x = LINKS[name], Value(0.5)
     before = resident("VmRSS")
     start = perf_counter()
@@ -306,5 +314,4 @@ def fresh(function: str, *arguments: object) -> Any:
 
 
 if __name__ == "__main__":
-    measure: Callable[..., Any] = {"measure_size": measure_size, "measure_chain": measure_chain}[sys.argv[1]]
-    print(json.dumps(measure(*json.loads(sys.argv[2]))))
+    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))

@@ -44,7 +44,7 @@ class MicrogptValue:
         visit(self)
         self.grad = 1
         for v in reversed(order):
-            for child, local_grad in zip(v._children, v._local_grads):  # noqa: B905 (as fast as the original)
+            for child, local_grad in zip(v._children, v._local_grads):
                 child.grad += local_grad * v.grad
 
 

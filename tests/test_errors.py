@@ -1,0 +1,60 @@
+"""The exception tree: as drawn in its docstring, catchable by family, and raised as the built-ins where it says so."""
+
+import inspect
+import re
+
+import pytest
+
+from tinygrad_edu import Value, errors, gradients, parse
+from tinygrad_edu.primitives import lookup
+
+CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and cls.__module__ == errors.__name__}
+
+
+def drawn_tree():
+    """``{name: (base, other base or None)}`` as the module's docstring draws it."""
+    tree, path = {}, []
+    for line in errors.__doc__.splitlines():
+        match = re.match(r"    ((?:[|` ]  +|\|-- |`-- )*)(\w+)(?:  .*?(?:\(also an? (\w+)\))?)?$", line)
+        if not match or not match[2].endswith("Error"):
+            continue
+        depth = len(match[1]) // 4
+        path[depth:] = [match[2]]
+        tree[match[2]] = (path[depth - 1] if depth else "Exception", match[3])
+    return tree
+
+
+def test_the_tree_is_as_drawn():
+    tree = drawn_tree()
+    assert set(tree) == set(CLASSES)
+    assert len(tree) >= 8
+    for name, (base, other) in tree.items():
+        assert [b.__name__ for b in CLASSES[name].__bases__] == [base] + ([other] if other else [])
+
+
+@pytest.mark.parametrize("name", list(CLASSES))
+def test_every_error_is_documented_and_caught_by_the_base(name):
+    assert inspect.getdoc(CLASSES[name])
+    with pytest.raises(errors.TinygradEduError, match="the message"):
+        raise CLASSES[name]("the message")
+
+
+def stale():
+    x = Value(2.0)
+    y = x * x
+    x.data = 3.0
+    gradients(y, [x])
+
+
+@pytest.mark.parametrize(("act", "error", "builtin"), [
+    (stale, errors.StaleGraphError, Exception),
+    (stale, errors.GraphError, Exception),
+    (lambda: parse("x +"), errors.ExpressionError, ValueError),
+    (lambda: lookup("nothing"), errors.TinygradEduError, Exception),
+])
+def test_errors_are_raised_where_the_documentation_says(act, error, builtin):
+    with pytest.raises(error) as caught:
+        act()
+    assert isinstance(caught.value, builtin)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
