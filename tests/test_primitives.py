@@ -125,6 +125,15 @@ def test_digits_survive_at_the_ends_of_domains(name, args):
     assert disagreements(TABLE[name], [args]) == {}
 
 
+@pytest.mark.parametrize("distance", [30.0, 100.0, 300.0, 700.0])
+def test_digits_survive_when_the_difference_of_two_arguments_rounds(distance):
+    rng = random.Random(distance)
+    args = [(rng.uniform(-1, 1), distance + rng.uniform(-1, 1)) for _ in range(10)]
+    assert disagreements(TABLE["logaddexp"], args + [(y, x) for x, y in args]) == {}
+    # y - 1 rounds for small and for negative y; log x makes much of it:
+    assert disagreements(TABLE["pow"], [(10.0**distance if distance < 300 else 1e-300, x) for x, _ in args]) == {}
+
+
 # ---- (b) the fields
 
 

@@ -1,0 +1,55 @@
+"""Pictures of computation graphs.
+
+    >>> from tinygrad_edu import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> y = (a * b + 10).tanh()
+    >>> y.backward()
+    >>> draw(y)                                     # in a notebook, the picture itself
+    <Drawing: 6 nodes, 5 edges, 0 clusters>
+    >>> path = draw(y).save("y.svg")                # doctest: +SKIP
+
+It is made in three steps, each of which can be looked at: records (`viz.model`), DOT text (`viz.dot`), a picture
+(`viz.render`).  What each role looks like is in `viz.style`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinygrad_edu import Value
+from tinygrad_edu.primitives import short_repr
+
+from .model import MAX_NODES, build
+from .render import Drawing
+
+__all__ = ["Drawing", "draw"]
+
+
+def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
+         title: str = "", legend: bool = True) -> Drawing:
+    """A drawing of the graph that ``y``, a Value or several, was computed from.
+
+    Each node shows its label, data, gradient and operation; each edge the local derivative of the node that it leads
+    to.  Edges from constants are dashed and have no number: a constant does not vary, so that no gradient flows there.
+
+    collapse     None; "neurons" (the innermost modules) or "layers" (the outermost ones); or paths of modules, such as
+                 ``["layers.0", "layers.1.neurons.3"]``.  A collapsed module is one box.  If it has one output, the box
+                 shows its data and gradient, and edges into it show the derivative of that output
+    max_nodes    above this many nodes the drawing collapses neurons by itself, then layers, and then leaves out what is
+                 farthest from ``y``; a line in the picture says so.  None for no limit
+    title        a line above the picture
+    legend       whether to explain the colours
+
+    Raises TypeError if ``y`` is no Value, or a list with something else in it; ValueError for an empty list, or a
+    ``collapse`` or ``max_nodes`` that means nothing for this graph.
+    """
+    roots = [y] if isinstance(y, Value) or not isinstance(y, Iterable) or isinstance(y, str) else list(y)
+    for root in roots:
+        if not isinstance(root, Value):
+            raise TypeError(f"draw() takes a Value or a list of Values, not {type(root).__name__} ({short_repr(root)}); "
+                            "what a computation returns from Values is a Value")
+    if not roots:
+        raise ValueError("draw() was given an empty list; give at least one Value")
+    if not isinstance(title, str):
+        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
+    return Drawing(build(roots, collapse, max_nodes), title, legend)

@@ -1,0 +1,223 @@
+"""Records to DOT, the language of Graphviz.  It is text for text: no engine is needed, and the same graph gives the
+same text in every process.
+
+Labels of nodes are Graphviz's HTML-like tables.  Whatever a user typed goes through `escape`, and comes out in the
+picture as typed.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from graphviz import Digraph
+
+from tinygrad_edu.primitives import TABLE
+
+from .model import Cluster, Edge, Graph, Node, enclosing
+from .style import CLUSTER_FILLS, CLUSTER_LINE, EDGE_LINE, EDGE_TEXT, FAINT, FONT, LARGE, ROLES, SMALL, TEXT, TEXT_SIZE
+
+LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
+LARGE_GRAPH = 300  # nodes; above it the layout settles for less than the best, and is several times as fast
+
+_LOOKS = {role: {"shape": style.shape, "style": style.style, "fillcolor": style.fill, "color": style.line,
+                 "penwidth": str(style.width), "margin": style.margin, "peripheries": str(style.peripheries)}
+          for role, style in ROLES.items()}  # that of operations is the default, which keeps the text short
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML has no place for most of them
+
+
+def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
+    """The DOT text of ``graph``: a caption with ``title``, the notes and the legend, then clusters, nodes and edges."""
+    dot = Digraph(graph_attr=_graph_attributes(graph, title, legend),
+                  node_attr={"fontname": FONT, "fontsize": str(TEXT_SIZE), "fontcolor": TEXT, "height": "0.1", "width": "0.1",
+                             **_LOOKS["operation"]},
+                  edge_attr={"fontname": FONT, "fontsize": str(SMALL), "fontcolor": EDGE_TEXT, "color": EDGE_LINE,
+                             "arrowsize": "0.6", "labeldistance": "1.8"})
+    frames = {"": dot}
+    for i, cluster in enumerate(graph.clusters):
+        frames[cluster.path] = Digraph(f"cluster_{i}", graph_attr=_cluster_attributes(cluster, i))
+    for node in graph.nodes:
+        frames[node.cluster].node(node.name, **_node_attributes(node))
+    for cluster in reversed(graph.clusters):  # the innermost first: a frame is copied into the one around it
+        frames[cluster.parent].subgraph(frames[cluster.path])
+    large = len(graph.nodes) > LARGE_GRAPH
+    for i, edge in enumerate(graph.edges):
+        dot.edge(edge.source, edge.target, **_edge_attributes(i, edge, large))
+    return str(dot.source)
+
+
+# ---- attributes --------------------------------------------------------------------------------------------------
+
+
+def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
+    caption = list(_caption_rows(graph, title, legend))
+    dense = any(node.role == "module" for node in graph.nodes)  # layers of boxes, each joined to each
+    attributes = {"rankdir": "LR", "fontname": FONT, "fontsize": str(SMALL), "fontcolor": FAINT, "charset": "UTF-8",
+                  "nodesep": "0.16", "ranksep": "0.8" if dense else "0.42", "pad": "0.15", "bgcolor": "white"}
+    if caption:
+        attributes |= {"label": _table(caption), "labelloc": "t", "labeljust": "l"}
+    if len(graph.nodes) > LARGE_GRAPH:
+        attributes |= {"splines": "line", "nslimit": "0.1", "nslimit1": "0.5", "mclimit": "0.02"}
+    return attributes
+
+
+def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
+    if title:
+        yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
+    for note in graph.notes:
+        yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
+    if legend:
+        roles = {node.role for node in graph.nodes}
+        cells = [f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
+                 f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
+                 for role, style in ROLES.items() if role in roles]
+        cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
+        yield _row('<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
+                   f"{_row(*cells)}</TABLE></TD>")
+
+
+def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
+    depth = len(enclosing(cluster.path)) - 1
+    name = cluster.path[len(cluster.parent) + 1:] if cluster.parent else cluster.path
+    return {"id": f"c{i}", "label": f"<{escape(name)}>", "style": "filled,rounded", "fillcolor": CLUSTER_FILLS[depth % 2],
+            "color": CLUSTER_LINE, "labeljust": "l", "labelloc": "t", "fontsize": str(TEXT_SIZE), "margin": "8"}
+
+
+def _node_attributes(node: Node) -> dict[str, str]:
+    look = {} if node.role == "operation" else _LOOKS[node.role]
+    if node.output and node.role == "module":
+        look = look | {"peripheries": "2"}
+    return {"id": node.name, "label": _node_label(node), **look}
+
+
+def _edge_attributes(i: int, edge: Edge, large: bool) -> dict[str, str]:
+    attributes = {"id": f"e{i}"}
+    text = f"{edge.count} edges" if edge.count > 1 and edge.derivative is None else brief(edge.derivative)
+    if edge.of:
+        text = f"{shown_label(edge.of, True)}: {text}" if text else shown_label(edge.of, True)
+    if text:
+        # A label in the middle of an edge takes part in the layout and costs time; one at its head does not.
+        attributes["headlabel" if large else "label"] = f"<{escape(text)}>"
+    if edge.constant:
+        attributes["style"] = "dashed"
+    return attributes
+
+
+# ---- the inside of a node ----------------------------------------------------------------------------------------
+
+
+def _node_label(node: Node) -> str:
+    if node.role == "constant":
+        return f"<{escape(brief(node.data))}>"
+    rows = []
+    label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
+    if label:
+        rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
+    if node.role in ("module", "rest"):
+        rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
+    for what, number in (("data", node.data), ("grad", node.grad)):
+        if number is not None:
+            rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{number_text(number)}</TD>')
+    if node.op:
+        rows[0] = (f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(symbol(node.op))}</B>'
+                   f"</FONT></TD>{rows[0]}")
+    return _table([_row(row) for row in rows])
+
+
+def symbol(op: str) -> str:
+    """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not to look like ``-``."""
+    row = TABLE.get(op)
+    return row.symbol if row and row.symbol and row.arity == 2 else op
+
+
+def contents(node: Node) -> str:
+    """What is in a box: "7 operations, 3 parameters"."""
+    parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in
+             ((node.operations, "operation"), (node.parameters, "parameter")) if count]
+    return ", ".join(parts)
+
+
+def shown_label(label: str, short: bool) -> str:
+    """``label``, or if ``short`` its last step: inside the frame of its module, ``neurons.0.w.1`` is just ``w.1``."""
+    if short and (around := enclosing(label)[-2:-1]):
+        return label[len(around[0]) + 1:]
+    return label
+
+
+# ---- numbers and text --------------------------------------------------------------------------------------------
+
+
+def number_text(x: float) -> str:
+    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``, ``1.2346e-7``, ``inf``."""
+    if not math.isfinite(x):
+        return str(x)
+    if x == 0:
+        return "0.0000"  # never -0
+    size = abs(x)
+    text = (f"{x:.4f}" if 0.1 <= size < 1 else f"{x:#.5g}" if 1 <= size < 99999.5 else f"{x:#.4g}" if 1e-3 <= size < 1 else
+            f"{x:.4e}")
+    return _short_exponent(text).removesuffix(".")
+
+
+def brief(x: float | None) -> str:
+    """Four significant digits, no trailing zeros: ``4``, ``-0.7071``, ``1.235e-7``; "" for None."""
+    if x is None:
+        return ""
+    return _short_exponent(f"{x:.4g}") if x else "0"
+
+
+def _short_exponent(text: str) -> str:
+    """``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
+    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
+
+
+def escape(text: str, line_length: int = LINE_LENGTH) -> str:
+    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``, any Unicode.
+
+    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters that cannot be
+    shown are replaced: control characters by their pictures in Unicode, lone surrogates by U+FFFD.
+    """
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
+    text = _UNPRINTABLE.sub(_picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))
+    lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
+    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
+    return "<BR/>".join(html.escape(line).replace("\\", "\\\\") for line in lines)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
+
+
+def _pieces(line: str, length: int) -> Iterator[str]:
+    """``line`` in pieces of about ``length`` characters, broken after a space if there is one, never inside a letter."""
+    while len(line) > length:
+        end = line.rfind(" ", length // 2, length) + 1 or length
+        while end < len(line) and _joins(line[end], line[end - 1]):
+            end += 1
+        yield line[:end]
+        line = line[end:]
+    yield line
+
+
+def _joins(character: str, before: str) -> bool:
+    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join, emoji modifiers."""
+    return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
+            or "\U0001f3fb" <= character <= "\U0001f3ff")
+
+
+def _table(rows: list[str]) -> str:
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>>'
+
+
+def _row(*cells: str) -> str:
+    return f"<TR>{''.join(cells)}</TR>"
+
+
+def _cell(content: str, size: int, color: str, attributes: str = "") -> str:
+    return f'<TD ALIGN="LEFT"{attributes}><FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'

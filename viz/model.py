@@ -1,0 +1,430 @@
+"""A graph as plain records: what is to be drawn, and nothing about drawing.
+
+    >>> from tinygrad_edu import Value
+    >>> a = Value(3.0, "a")
+    >>> graph = build([a + a])
+    >>> [(node.name, node.role, node.label, node.op) for node in graph.nodes]
+    [('n0', 'input', 'a', ''), ('n1', 'output', '', 'add')]
+    >>> [(edge.source, edge.target, edge.derivative) for edge in graph.edges]
+    [('n0', 'n1', 1.0), ('n0', 'n1', 1.0)]
+
+`build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed into a box, and
+what is left out.  Modules are found from the labels of the parameters alone (see `find_modules`), after the fact, so
+that the forward pass pays nothing for it.  Records are copies: what happens to the graph later does not change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tinygrad_edu import Value
+from tinygrad_edu.graph import topological_order
+from tinygrad_edu.nn.module import ParameterName
+
+MAX_NODES = 300
+
+# What may follow the sum in a neuron and still be part of it.
+ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu_erf", "gelu_tanh", "silu", "softplus",
+                         "softsign", "hardtanh"})
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One box of the drawing: a node of the graph, a collapsed module, or all that was left out.
+
+    name        n0, n1, ... in order of execution
+    role        input, parameter, constant, operation, output, module or rest
+    label       the label as typed; of a module its path
+    op          the name of the primitive, "" for leaves and boxes
+    data, grad  None where there is no such number: a constant has no gradient, and a box has numbers only if it
+                stands for a module with one output, whose numbers they are
+    cluster     the path of the innermost cluster around it, "" for none
+    output      whether it is, or contains, a root
+    operations, parameters, nodes    how many of them it stands for
+    """
+
+    name: str
+    role: str
+    label: str
+    op: str
+    data: float | None
+    grad: float | None
+    cluster: str
+    output: bool = False
+    operations: int = 0
+    parameters: int = 0
+    nodes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From an operand to its user.  ``a + a`` has two of them.
+
+    derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed module with one
+                output, the derivative of that output by the source, summed over all paths within.  None for a
+                constant, which does not vary: no gradient flows there, and its rule was never run.  None also where
+                several edges were merged
+    count       how many edges of the graph this one stands for
+    constant    whether the source is a constant
+    of          the label of the parameter that it comes from, where that is hidden in a box
+    """
+
+    source: str
+    target: str
+    derivative: float | None
+    count: int = 1
+    constant: bool = False
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A module that is drawn as a frame around its nodes; ``parent`` is the path of the frame around it, or ""."""
+
+    path: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown, and why."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    clusters: tuple[Cluster, ...]
+    notes: tuple[str, ...] = ()
+
+
+def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES) -> Graph:
+    """The records of the graph of ``roots``.
+
+    collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of modules
+    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed, then layers, and
+                then only the nodes nearest to the roots are kept
+
+    Raises TypeError or ValueError for a ``collapse`` or ``max_nodes`` that means nothing for this graph.
+    """
+    check_max_nodes(max_nodes)
+    order = topological_order(*roots)
+    modules = find_modules(order)
+    boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes)
+    if max_nodes is None or size <= max_nodes:
+        return _Builder(roots, order, modules, boxes, None, notes).graph()
+    kept = _nearest(roots, order, boxes, max_nodes)
+    return _Builder(roots, order, modules, boxes, kept, notes).graph()
+
+
+def check_max_nodes(max_nodes: int | None) -> None:
+    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1."""
+    if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
+        raise TypeError(f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} ({max_nodes!r})")
+    if max_nodes is not None and max_nodes < 1:
+        raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
+
+
+# ---- modules -----------------------------------------------------------------------------------------------------
+
+
+def module_path(label: str) -> str:
+    """The module that a parameter with this label belongs to; "" at the top level.
+
+    ``layers.0.neurons.1.w.0`` is entry ``w.0`` of ``layers.0.neurons.1``.
+    """
+    return ".".join(_steps(label)[:-1])
+
+
+def enclosing(path: str) -> list[str]:
+    """The modules around ``path`` from the outside in, and itself: ``layers.0``, ``layers.0.neurons.1``."""
+    steps = _steps(path)
+    return [".".join(steps[:i + 1]) for i in range(len(steps))] if path else []
+
+
+def _steps(path: str) -> list[str]:
+    """``layers.0.neurons.1`` in steps: ``layers.0`` and ``neurons.1``; an index belongs to the name before it."""
+    steps: list[str] = []
+    for token in path.split("."):
+        if steps and token.isdigit():
+            steps[-1] += f".{token}"
+        else:
+            steps.append(token)
+    return steps
+
+
+def find_modules(order: Sequence[Value]) -> dict[Value, str]:
+    """The module of each node that has one, from nothing but the labels of the parameters.
+
+    Parameters belong to the module that named them.  Operations are claimed in order of execution:
+
+    * an operation on a parameter and something that is not one, ``w * x``, belongs to the parameter's module.  On
+      parameters alone, as in the penalty ``w * w``, it does not;
+    * an operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it as well, as long as no
+      parameter occurs twice.  When all parameters of the module occur, it is complete, and what is done with it
+      further is not the module's;
+    * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it is an activation
+      only where another module takes it as its input.)
+
+    Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.  It is claimed in
+    the end only if the sum that it goes into became complete, or met an input that is a Value.
+    """
+    bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
+    full: dict[str, int] = {}
+    owner: dict[Value, str] = {}
+    for node in order:
+        if isinstance(node.label, ParameterName) and not node.op and (path := module_path(node.label)):
+            bits[node] = full.get(path, 0) + 1
+            full[path] = full.get(path, 0) * 2 + 1
+            owner[node] = path
+    if not owner:
+        return owner
+
+    covered: dict[Value, int] = {}  # of the operations claimed so far: which parameters occur in them
+    doubtful: set[Value] = set()
+    inputs: set[Value] = set()
+    for node in order:
+        if not node.op:
+            continue
+        mine = {owner[arg] for arg in node.args if arg in bits}
+        if not mine:
+            mine = {owner[arg] for arg in node.args if arg in covered}
+        if len(mine) != 1:
+            continue
+        path = mine.pop()
+        total, overlap, sure = 0, False, False
+        parameters, parts, others = 0, 0, []
+        for arg in node.args:
+            if arg in bits:
+                bit, parameters = bits[arg], parameters + 1
+            elif owner.get(arg) == path and covered[arg] != full[path]:
+                bit, parts, sure = covered[arg], parts + 1, sure or arg not in doubtful
+            else:
+                if not arg.constant:
+                    others.append(arg)
+                continue
+            overlap = overlap or bool(total & bit)
+            total |= bit
+        if overlap or (not parameters and others):
+            continue
+        if not parts and not others and (parameters != 1 or node.op != "mul"):
+            continue
+        owner[node], covered[node] = path, total
+        if others:
+            inputs.update(others)
+        elif not sure and total != full[path]:
+            doubtful.add(node)
+
+    for node in reversed(order):
+        if node in covered:
+            if node in doubtful:
+                del owner[node], covered[node]
+            else:
+                doubtful.difference_update(node.args)
+    _claim_activations(order, owner, covered, full, inputs)
+    for node in [node for node in owner if node.op]:
+        owner.update((arg, owner[node]) for arg in node.args if arg.constant)
+    return owner
+
+
+def _claim_activations(order: Sequence[Value], owner: dict[Value, str], covered: dict[Value, int], full: dict[str, int],
+                       inputs: set[Value]) -> None:
+    users: dict[Value, list[Value]] = {node: [] for node, mask in covered.items() if mask == full[owner[node]]}
+    for node in order:
+        for arg in node.args:
+            if arg in users:
+                users[arg].append(node)
+    for total, (user, *more) in [(node, its_users) for node, its_users in users.items() if its_users]:
+        if not more and user.op in ACTIVATIONS and (user.op != "softplus" or user in inputs):
+            owner[user] = owner[total]
+
+
+# ---- what is drawn -----------------------------------------------------------------------------------------------
+
+_REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
+
+
+def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: str | Iterable[str] | None,
+                  max_nodes: int | None) -> tuple[dict[Value, str], int, list[str]]:
+    """The box of each node that is in one, how many nodes would then be drawn, and what to say about it."""
+    paths = list(dict.fromkeys(outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)))
+    with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
+    levels = {"neurons": [path for path in paths if path not in with_parts],
+              "layers": [path for path in paths if enclosing(path)[0] == path]}
+    collapsed = _collapsed_paths(collapse, paths, levels)
+
+    def boxes_of(chosen: set[str]) -> dict[Value, str]:
+        box_of = {path: next((outer for outer in enclosing(path) if outer in chosen), "") for path in paths}
+        return {node: box for node, path in modules.items() if (box := box_of[path])}
+
+    def size_with(boxes: dict[Value, str]) -> int:
+        return len(order) - len(boxes) + len(set(boxes.values()))
+
+    boxes = boxes_of(collapsed)
+    full_size = size = size_with(boxes)
+    did = ""
+    for level, chosen in levels.items():
+        if max_nodes is None or size <= max_nodes:
+            break
+        further = boxes_of(collapsed | set(chosen))
+        if size_with(further) < size:
+            boxes, size, did = further, size_with(further), level
+    notes = []
+    if did and max_nodes is not None:
+        notes.append(f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than max_nodes={max_nodes}. "
+                     f"To see all: max_nodes={full_size}; to choose: collapse=.")
+    if max_nodes is not None and size > max_nodes:
+        notes.append(f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
+                     f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=.")
+    return boxes, size, notes
+
+
+def _collapsed_paths(collapse: str | Iterable[str] | None, paths: Sequence[str], levels: dict[str, list[str]]) -> set[str]:
+    if collapse is None:
+        return set()
+    if isinstance(collapse, str):
+        if collapse in levels:
+            return set(levels[collapse])
+        collapse = [collapse]
+    elif not isinstance(collapse, Iterable):
+        raise TypeError(f'collapse must be None, "neurons", "layers" or paths of modules, not {type(collapse).__name__} '
+                        f"({collapse!r})")
+    chosen = list(collapse)
+    for path in chosen:
+        if not isinstance(path, str):
+            raise TypeError(f"collapse takes paths of modules, which are text, not {type(path).__name__} ({path!r})")
+        if path not in paths:
+            known = ", ".join(map(repr, paths[:6])) + (f" and {len(paths) - 6} more" if len(paths) > 6 else "")
+            raise ValueError(f'collapse: no module {path!r} in this graph; choose "neurons", "layers"'
+                             + (f", or paths out of {known}" if paths else "; it has no modules at all"))
+    return set(chosen)
+
+
+def _nearest(roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int) -> set[Value | str]:
+    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near ones, later ones."""
+    members: dict[str, list[Value]] = {}
+    for node in order if boxes else ():
+        if node in boxes:
+            members.setdefault(boxes[node], []).append(node)
+    kept: dict[Value | str, None] = {}
+    layer: dict[Value | str, None] = dict.fromkeys(boxes.get(root, root) for root in roots)
+    while layer and len(kept) < limit:
+        if len(layer) > limit - len(kept):
+            position = {boxes.get(node, node): i for i, node in enumerate(order)}
+            layer = dict.fromkeys(sorted(layer, key=position.__getitem__, reverse=True)[:limit - len(kept)])
+        kept.update(layer)
+        operands = (arg for key in layer for node in (members[key] if isinstance(key, str) else [key]) for arg in node.args)
+        layer = {key: None for arg in operands if (key := boxes.get(arg, arg)) not in kept}
+    return set(kept)
+
+
+class _Builder:
+    """Turns nodes and boxes into records, in two passes: who goes where, then the records themselves."""
+
+    def __init__(self, roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str], boxes: dict[Value, str],
+                 kept: set[Value | str] | None, notes: Sequence[str]) -> None:
+        self.roots, self.order, self.modules = dict.fromkeys(roots), order, modules
+        self.boxes, self.kept, self.notes = boxes, kept, tuple(notes)
+        self.members: dict[str, list[Value]] = {}  # of every box that is drawn
+        self.outputs: dict[str, dict[Value, None]] = {}
+        self.names: dict[Value | str, str] = {}
+        self.into_rest: dict[Value, int] = {}  # how many of those left out use it, for the nodes that they use
+
+    def place(self, node: Value) -> Value | str:
+        """Where ``node`` is drawn: itself, or the key of a box."""
+        key = self.boxes.get(node, node)
+        return key if self.kept is None or key in self.kept else _REST
+
+    def graph(self) -> Graph:
+        for node in self.order:
+            key = self.place(node)
+            if key.__class__ is str:
+                self.members.setdefault(key, []).append(node)
+            if key not in self.names:
+                self.names[key] = f"n{len(self.names)}"
+        crossing = list(self.crossing_edges())
+        for key in self.members:
+            self.outputs[key] = {}
+        for _, _, arg in crossing:
+            key = self.place(arg)
+            if isinstance(key, str) and arg.op:
+                self.outputs[key][arg] = None
+        for root in self.roots:
+            if isinstance(key := self.place(root), str):
+                self.outputs[key][root] = None
+        nodes = tuple([self.box(key) if isinstance(key, str) else self.node(key) for key in self.names])
+        return Graph(nodes, tuple(self.edges(crossing)), tuple(_clusters(nodes)), self.notes)
+
+    def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
+        """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for each operand."""
+        boxes, kept, into_rest = self.boxes, self.kept, self.into_rest
+        for user in self.order:
+            if kept is not None and boxes.get(user, user) not in kept:  # all but a few nodes of a very large graph
+                for i, arg in enumerate(user.args):
+                    if arg in into_rest:
+                        into_rest[arg] += 1
+                    elif boxes.get(arg, arg) in kept:
+                        into_rest[arg] = 1
+                        yield user, i, arg
+                continue
+            box = boxes.get(user)
+            for i, arg in enumerate(user.args):
+                if box is None or boxes.get(arg) != box:
+                    yield user, i, arg
+
+    def node(self, node: Value) -> Node:
+        role = ("output" if node in self.roots else "operation" if node.op else "constant" if node.constant else
+                "parameter" if isinstance(node.label, ParameterName) else "input")
+        return Node(self.names[node], role, str(node.label), node.op, node.data, None if node.constant else node.grad,
+                    self.modules.get(node, ""), node in self.roots, int(bool(node.op)), int(role == "parameter"))
+
+    def box(self, key: str) -> Node:
+        members, outputs = self.members[key], list(self.outputs[key])
+        operations = sum(bool(node.op) for node in members)
+        parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
+        data = grad = None
+        if key != _REST and len(outputs) == 1:
+            data, grad = outputs[0].data, outputs[0].grad
+        label = key if key != _REST else f"... {len(members):,} more node{'s' * (len(members) > 1)}"
+        around = enclosing(key)
+        return Node(self.names[key], "rest" if key == _REST else "module", label, "", data, grad,
+                    around[-2] if len(around) > 1 else "", any(root in self.outputs[key] for root in self.roots),
+                    operations, parameters, len(members))
+
+    def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
+        merged: dict[tuple[Value | str, str], list[Value]] = {}
+        for user, _, arg in crossing:
+            if isinstance(target := self.place(user), str):
+                merged.setdefault((self.place(arg), target), []).append(arg)
+        slopes = {key: _slopes(self.members[key], next(iter(outputs)))
+                  for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
+        for user, i, arg in crossing:
+            source, target = self.place(arg), self.place(user)
+            hidden = str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
+            if not isinstance(target, str):
+                derivative = None if arg.constant else user.partials[i]
+                yield Edge(self.names[source], self.names[target], derivative, 1, arg.constant, hidden)
+            elif args := merged.pop((source, target), None):
+                one = len(set(args)) == 1 and target in slopes
+                count = len(args) if target != _REST else sum(self.into_rest[arg] for arg in args)
+                yield Edge(self.names[source], self.names[target], slopes[target].get(arg, 0.0) if one else None,
+                           count, arg.constant, hidden if len(set(args)) == 1 else "")
+
+
+def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
+    """d(output)/d(node) for all nodes that ``members`` use: a sweep backwards over the members alone."""
+    slopes = {output: 1.0}
+    for node in reversed(members):
+        if node in slopes:
+            for arg, partial in zip(node.args, node.partials):
+                slopes[arg] = slopes.get(arg, 0.0) + partial * slopes[node]
+    return slopes
+
+
+def _clusters(nodes: Sequence[Node]) -> Iterator[Cluster]:
+    seen = set()
+    for cluster in dict.fromkeys(node.cluster for node in nodes):
+        parent = ""
+        for path in enclosing(cluster):
+            if path not in seen:
+                seen.add(path)
+                yield Cluster(path, parent)
+            parent = path

@@ -1,0 +1,238 @@
+"""DOT to SVG, PNG and PDF, and the `Drawing` that does it on demand.  The only file that needs a layout engine.
+
+Engines, in this order: ``dot`` of Graphviz on the PATH; else the copy of Graphviz that comes inside pygraphviz (the
+extra ``viz``); else `RenderError`, which names both remedies.  Either runs in a process of its own, so that a layout
+that takes too long can be stopped.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.errors import RenderError
+
+from .dot import contents, symbol, to_dot
+from .model import Graph, Node
+
+TIMEOUT = 60.0  # seconds
+PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
+FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".html": "html"}
+
+# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It sees nothing but the standard
+# library and the folder that pygraphviz is in, hence starts fast and cannot meet a stray module of the user's.
+_PYGRAPHVIZ = """
+import sys
+sys.path.append(sys.argv[1])
+from pygraphviz import AGraph
+graph = AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+if sys.argv[3]:
+    graph.graph_attr["dpi"] = sys.argv[3]
+sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
+"""
+
+_REMEDIES = ("no layout engine: install Graphviz, so that `dot` is on the PATH (https://graphviz.org/download), or "
+             "`pip install 'tinygrad_edu[viz]'`, which brings pygraphviz with an engine inside; "
+             "the DOT text is in .source all the same")
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; background: white }}
+#picture {{ overflow: auto }}
+#picture svg {{ max-width: none !important }}
+#fit:checked ~ #picture svg {{ max-width: 100% !important; height: auto }}
+</style>
+</head>
+<body>
+<input type="checkbox" id="fit"> <label for="fit">fit the width of the window</label>
+<div id="picture">
+{svg}</div>
+</body>
+</html>
+"""
+
+
+class Drawing:
+    """A picture of a graph, made by `viz.draw`: it shows the numbers of that moment, and is laid out when asked for.
+
+    records    the nodes, edges and clusters that are drawn (see `viz.model`)
+    title      the text above the picture
+    source     the DOT text; it needs no layout engine
+
+    In a notebook it displays itself; without a layout engine it says so there, in text.
+    """
+
+    def __init__(self, records: Graph, title: str = "", legend: bool = True) -> None:
+        self.records, self.title, self._legend = records, title, legend
+
+    @cached_property
+    def source(self) -> str:
+        """The DOT text."""
+        return to_dot(self.records, title=self.title, legend=self._legend)
+
+    @cached_property
+    def _svg(self) -> str:
+        return self._tidy(run_engine(self.source, "svg").decode("utf-8"))
+
+    def svg(self) -> str:
+        """The picture as SVG text.  Raises RenderError if there is no layout engine, or it fails."""
+        return self._svg
+
+    def html(self) -> str:
+        """A page that shows the picture and needs nothing else.  Raises RenderError as `svg` does."""
+        return _PAGE.format(title=html.escape(self._name), svg=self.svg())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the picture to ``path``, in the format that its suffix names, and returns the path.
+
+        .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no layout engine);
+        without a suffix, ".svg" is added.  The file appears whole or not at all.
+
+        Raises ValueError for another suffix, OSError if the file cannot be written there, RenderError if there is no
+        layout engine, or it fails.
+        """
+        target = Path(path)
+        if not target.suffix:
+            target = target.with_name(target.name + ".svg")
+        form = FORMATS.get(target.suffix.lower())
+        if form is None:
+            raise ValueError(f"cannot save a drawing as {str(path)!r}: {target.suffix!r} is not a format it can have; "
+                             f"use one of {', '.join(FORMATS)}")
+        if not target.parent.is_dir():
+            kind = NotADirectoryError if target.parent.exists() else FileNotFoundError
+            raise kind(f"cannot save a drawing as {str(path)!r}: {str(target.parent)!r} is not a folder; create it first")
+        content = (self.svg().encode() if form == "svg" else self.html().encode() if form == "html" else
+                   self.source.encode() if form == "dot" else run_engine(self.source, form))
+        try:
+            _write(Path(os.path.realpath(target)), content)
+        except OSError as error:
+            raise type(error)(f"cannot save a drawing as {str(path)!r}: {error.strerror or error}; "
+                              "choose a place where you may write") from error
+        return target
+
+    def __repr__(self) -> str:
+        count = [(len(self.records.nodes), "node"), (len(self.records.edges), "edge"), (len(self.records.clusters), "cluster")]
+        return f"<Drawing{f' {self.title!r}' if self.title else ''}: " + ", ".join(
+            f"{n:,} {what}{'s' * (n != 1)}" for n, what in count) + ">"
+
+    def _repr_svg_(self) -> str | None:
+        try:
+            return self.svg()
+        except RenderError:
+            return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+        except RenderError as error:
+            return {"text/plain": f"{self!r}\n{error}"}
+
+    @property
+    def _name(self) -> str:
+        return self.title or "computation graph of " + (", ".join(
+            _called(node) for node in self.records.nodes if node.output) or "a value")
+
+    def _tidy(self, svg: str) -> str:
+        """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for people."""
+        svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
+        title = html.escape(self._name)
+        # Never wider than its place, and never cut off there: the viewBox scales all of it, also what sticks out.
+        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
+                          'overflow: visible" ', 1)
+        svg = svg.replace(">", f">\n<title>{title}</title>", 1)
+        titles = self._titles()
+        return re.sub(r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n?',
+                      lambda m: m[1] + (f"<title>{html.escape(titles[m[2]])}</title>\n" if m[2] in titles else ""), svg)
+
+    def _titles(self) -> dict[str, str]:
+        """What a browser shows when the mouse rests on a part of the picture: the numbers with all their digits."""
+        nodes = {node.name: node for node in self.records.nodes}
+        titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
+        for i, edge in enumerate(self.records.edges):
+            source, target = edge.of or _called(nodes[edge.source]), _called(nodes[edge.target])
+            titles[f"e{i}"] = (f"{source} to {target}: a constant, no gradient flows" if edge.constant else
+                               f"{source} to {target}: {edge.count} edges" if edge.derivative is None else
+                               f"d({target})/d({source}) = {edge.derivative!r}")
+        return {**titles, **{f"c{i}": cluster.path for i, cluster in enumerate(self.records.clusters)}}
+
+
+def _called(node: Node) -> str:
+    return _printable(node.label or (symbol(node.op) if node.op else "constant" if node.role == "constant" else node.name))
+
+
+def _node_lines(node: Node) -> list[str]:
+    lines = [f"{_called(node)}: {symbol(node.op)}" if node.op and node.label else _called(node)]
+    if node.role in ("module", "rest"):
+        lines.append(contents(node))
+    lines += [f"{what} {number!r}" for what, number in (("data", node.data), ("grad", node.grad)) if number is not None]
+    return lines
+
+
+def _printable(text: str) -> str:
+    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text[:200])
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Writes beside ``target`` first, then renames: at no moment does a part of it stand there."""
+    if target.is_dir():
+        raise IsADirectoryError(0, "it is a folder")
+    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+# ---- engines -----------------------------------------------------------------------------------------------------
+
+
+def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
+    """The DOT text ``source`` laid out as ``form``: "svg", "png" or "pdf".
+
+    Raises RenderError if there is no engine, if it fails, or if it takes longer than ``timeout`` seconds.
+    """
+    dpi = str(PNG_DPI) if form == "png" else ""
+    if dot := shutil.which("dot"):
+        name, command = "dot", [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
+    elif folder := _pygraphviz_folder():
+        name, command = "pygraphviz", [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi]
+    else:
+        raise RenderError(_REMEDIES)
+    try:
+        done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise RenderError(f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, with a "
+                          "smaller max_nodes or with collapse=\"layers\"; the DOT text is in .source") from None
+    except OSError as error:
+        raise RenderError(f"{name} could not be started ({command[0]}: {error.strerror or error}); "
+                          f"without it there is {_REMEDIES}") from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
+        raise RenderError(f"{name} failed to make {form} (exit status {done.returncode}): {' / '.join(said) or 'no message'}; "
+                          "the DOT text is in .source")
+    return done.stdout
+
+
+def _pygraphviz_folder() -> str | None:
+    """The folder that has pygraphviz in it, without importing it; None if there is none."""
+    try:
+        spec = find_spec("pygraphviz")
+    except (ImportError, ValueError):
+        return None
+    return str(Path(spec.origin).parent.parent) if spec and spec.origin else None
