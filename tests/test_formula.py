@@ -71,8 +71,6 @@ ROUNDED = ("pow", "pow_lower", "logaddexp", "sigmoid_difference")
 def argument_tuples(row):
     special = list(itertools.product(SPECIAL, repeat=row.arity))
     chosen = special if len(special) <= 200 else random.Random(row.name).choices(special, k=150)
-    if row.name == "round_digits":
-        chosen = [args for args in chosen if abs(args[1]) < 300]
     return points(row, 20) + points(row, 20, wide=False) + chosen
 
 

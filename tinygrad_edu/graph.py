@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import repeat
 from operator import attrgetter
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .value import Value
 
-_serial, _args, _grad = attrgetter("_serial"), attrgetter("_args"), attrgetter("grad")
+_serial, _grad = attrgetter("_serial"), attrgetter("grad")
 
 
 def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
@@ -29,16 +29,44 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     Every node comes after its operands.  Leaves stand where they were made, constants just before the node that
     uses them; ``constants=False`` leaves constants out, as the engine does, which has no use for them.
     """
-    order = list(dict.fromkeys(roots))
-    seen: set[Any] = set(order)
-    for node in order:  # grows while it is read
-        for arg in node.args if constants else node._args:
-            if arg not in seen:
-                seen.add(arg)
-                if arg.__class__ is not float and (constants or not arg.constant):
-                    order.append(arg)
-    order.sort(key=_serial)
-    return order
+    operations, leaves = _reachable(roots)
+    nodes = operations + leaves
+    if constants:
+        nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
+    else:
+        nodes = [node for node in nodes if not node.constant or node in roots]
+    nodes.sort(key=_serial)
+    return nodes
+
+
+def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
+    """The operations and the leaves among ``roots`` and all that they were computed from, each once.
+
+    The search goes depth first: a chain of operations, such as a dot product, then comes out in one piece, the latest
+    node in front, and what is nearly in order is sorted in no time.
+    """
+    waiting = list(dict.fromkeys(roots))
+    seen: set[Any] = set(waiting)
+    operations: list[Value] = []
+    leaves: list[Value] = []
+    while waiting:
+        node = waiting.pop()
+        if node._x is None:
+            leaves.append(node)
+            continue
+        operations.append(node)
+        if node._dx is not None and (x := node._x) not in seen:
+            seen.add(x)
+            waiting.append(x)
+        if node._dy is not None and (y := node._y) not in seen:
+            seen.add(y)
+            waiting.append(y)
+        if node._rest:  # asking first is faster than a loop over nothing
+            for arg, partial in node._rest:
+                if partial is not None and arg not in seen:
+                    seen.add(arg)
+                    waiting.append(arg)
+    return operations, leaves
 
 
 def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
@@ -50,29 +78,27 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
 
     Should anything interrupt the sweep (Ctrl-C, say), all gradients are put back as they were.
     """
-    order = topological_order(*roots, constants=False)
-    operations = [node for node in order if node._args]
-    before = list(map(_grad, order))
+    operations, leaves = _reachable(roots)
+    operations.sort(key=_serial, reverse=True)
+    nodes = operations + leaves
+    before = list(map(_grad, nodes))
     try:
-        _assign_grads(operations, repeat(0.0))
+        if any(before[:len(operations)]):
+            _assign_grads(operations, repeat(0.0))
         for root, seed in zip(roots, seeds):
             root.grad += seed
-        for node in reversed(operations):
+        for node in operations:
             adjoint = node.grad
-            partials = node._partials
-            if len(partials) == 2:  # most nodes; the loop below says the same, at two thirds of the speed
-                x, y = node._args
-                dx, dy = partials
-                if dx is not None:
-                    x.grad += dx * adjoint
-                if dy is not None:
-                    y.grad += dy * adjoint
-                continue
-            for arg, partial in zip(node._args, partials):
-                if partial is not None:  # None: a constant, which receives no gradient
-                    arg.grad += partial * adjoint
+            if (dx := node._dx) is not None:  # None: a constant, which receives no gradient
+                node._x.grad += dx * adjoint
+            if (dy := node._dy) is not None:
+                node._y.grad += dy * adjoint
+            if node._rest:
+                for arg, partial in node._rest:
+                    if partial is not None:
+                        arg.grad += partial * adjoint
     except BaseException:
-        _assign_grads(order, before)
+        _assign_grads(nodes, before)
         raise
 
 

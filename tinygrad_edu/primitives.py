@@ -135,16 +135,23 @@ class Primitive:
         return len(self.partials)
 
     def __call__(self, *args: Any) -> Any:
+        if len(args) != len(self.partials):
+            args = self._completed(args)
+        for arg in args:
+            if arg.__class__ is not float:
+                return self._dispatch(args)
+        return self.forward(*args)
+
+    def _completed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         missing = self.arity - len(args)
-        if missing:
-            if not 0 < missing <= len(self.defaults):
-                raise TypeError(f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments")
-            args += self.defaults[len(self.defaults) - missing:]
-        foreign = [type(arg) for arg in args if arg.__class__ is not float]
-        if not foreign:
-            return self.forward(*args)
-        for language in foreign:
-            apply = getattr(language, "apply_primitive", None)
+        if not 0 < missing <= len(self.defaults):
+            raise TypeError(f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments")
+        return args + self.defaults[len(self.defaults) - missing:]
+
+    def _dispatch(self, args: tuple[Any, ...]) -> Any:
+        """Leaves the work to the first argument whose language knows of primitives; else they must be numbers."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None:
                 return apply(self, args)
         return self.forward(*[number(arg, f"argument {name} of {self.name}")
@@ -159,7 +166,7 @@ class Primitive:
         if d.__class__ is complex:
             d = self.partials[i](*map(Ieee, args), Ieee(out))
         d = float(d)
-        return d if math.isfinite(d) else self.edge_at(i, args, out, d)
+        return d if -inf < d < inf else self.edge_at(i, args, out, d)
 
     def edge_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
         """What is meant where the rule for argument ``i`` gives ``d``, an infinity or nan."""

@@ -32,8 +32,6 @@ Number = float  # int, bool and numpy scalars are accepted wherever a float is
 
 _serials = count()
 _new = object.__new__
-_ONES, _ONE_MINUS_ONE = (1.0, 1.0), (1.0, -1.0)
-_ONE_FIRST, _ONE_SECOND, _MINUS_ONE_SECOND = (1.0, None), (None, 1.0), (None, -1.0)
 
 # Asking a ContextVar costs as much as half an operator, so that a plain counter says whether to ask at all.
 _no_grad: ContextVar[bool] = ContextVar("_no_grad", default=False)
@@ -55,14 +53,20 @@ class Value:
     TypeError for anything else, OverflowError for an int too large for a float.
     """
 
-    __slots__ = ("_args", "_partials", "_serial", "data", "grad", "label", "op")
+    __slots__ = ("_dx", "_dy", "_rest", "_serial", "_x", "_y", "data", "grad", "label", "op")
 
     data: float
     grad: float
     label: str
     op: str
-    _args: tuple[Any, ...]  # constants are kept as plain floats here, until `args` is read
-    _partials: tuple[float | None, ...]  # None for a constant
+    # The first operand and the derivative by it, the second one likewise, and pairs of any more, of which there are
+    # hardly ever any: slots are faster than tuples, and the garbage collector has less to visit.  A constant is a
+    # plain float here, until `args` is read, and its derivative None; an operand that there is not is None itself.
+    _x: Any
+    _dx: float | None
+    _y: Any
+    _dy: float | None
+    _rest: tuple[tuple[Any, float | None], ...]
     _serial: float
 
     constant = False
@@ -78,8 +82,8 @@ class Value:
         self.grad = 0.0
         self.label = label
         self.op = ""
-        self._args = ()
-        self._partials = ()
+        self._x = self._dx = self._y = self._dy = None
+        self._rest = ()
         self._serial = next(_serials)
 
     # ---- structure
@@ -87,14 +91,31 @@ class Value:
     @property
     def args(self) -> tuple[Value, ...]:
         """The operands, in order, duplicates kept.  Numbers that met a Value appear as `Constant`."""
-        if None in self._partials and float in map(type, self._args):
-            self._args = tuple([Constant(arg, self) if arg.__class__ is float else arg for arg in self._args])
+        if self._x.__class__ is float:
+            self._x = Constant(self._x, self)
+        if self._y.__class__ is float:
+            self._y = Constant(self._y, self)
+        if self._rest:
+            self._rest = tuple([(Constant(arg, self) if arg.__class__ is float else arg, partial)
+                                for arg, partial in self._rest])
         return self._args
 
     @property
     def partials(self) -> tuple[float, ...]:
         """The local derivatives d(this)/d(args[i]), taken when the node was made; 0.0 for a constant."""
         return tuple([0.0 if partial is None else partial for partial in self._partials])
+
+    @property
+    def _args(self) -> tuple[Any, ...]:
+        if self._y is None:
+            return () if self._x is None else (self._x,)
+        return (self._x, self._y, *[arg for arg, _ in self._rest])
+
+    @property
+    def _partials(self) -> tuple[float | None, ...]:
+        if self._y is None:
+            return () if self._x is None else (self._dx,)
+        return (self._dx, self._dy, *[partial for _, partial in self._rest])
 
     def backward(self, seed: float = 1.0) -> None:
         """Adds d(this)/d(leaf), times ``seed``, to ``.grad`` of every leaf that this was computed from.
@@ -106,8 +127,8 @@ class Value:
 
     def _set_state(self, data: float, grad: float, label: str, op: str, args: tuple[Any, ...],
                    partials: tuple[float | None, ...]) -> None:
-        self.data, self.grad, self.label, self.op = data, grad, label, op
-        self._args, self._partials, self._serial = args, partials, next(_serials)
+        self.data, self.grad, self.label, self.op, self._serial = data, grad, label, op, next(_serials)
+        self._x, self._dx, self._y, self._dy, self._rest = _slots(args, partials)
 
     def __copy__(self) -> Value:
         node = graph.blank(type(self))
@@ -164,30 +185,33 @@ class Value:
             node.grad = 0.0
             node.label = ""
             node.op = "add"
-            node._args = (self, other)
-            node._partials = _ONES
+            node._x = self
+            node._dx = 1.0
+            node._y = other
+            node._dy = 1.0
+            node._rest = ()
             node._serial = next(_serials)
             return node
         if (y := _data(other)) is None:
             return NotImplemented
-        return _record("add", self.data + y, (self, y), _ONE_FIRST)
+        return _record("add", self.data + y, self, 1.0, y)
 
     def __radd__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
             return NotImplemented
-        return _record("add", x + self.data, (x, self), _ONE_SECOND)
+        return _record("add", x + self.data, x, None, self, 1.0)
 
     def __sub__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            return _record("sub", self.data - other.data, (self, other), _ONE_MINUS_ONE)
+            return _record("sub", self.data - other.data, self, 1.0, other, -1.0)
         if (y := _data(other)) is None:
             return NotImplemented
-        return _record("sub", self.data - y, (self, y), _ONE_FIRST)
+        return _record("sub", self.data - y, self, 1.0, y)
 
     def __rsub__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
             return NotImplemented
-        return _record("sub", x - self.data, (x, self), _MINUS_ONE_SECOND)
+        return _record("sub", x - self.data, x, None, self, -1.0)
 
     def __mul__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
@@ -200,18 +224,21 @@ class Value:
             node.grad = 0.0
             node.label = ""
             node.op = "mul"
-            node._args = (self, other)
-            node._partials = (y, x)
+            node._x = self
+            node._dx = y
+            node._y = other
+            node._dy = x
+            node._rest = ()
             node._serial = next(_serials)
             return node
         if (number_ := _data(other)) is None:
             return NotImplemented
-        return _record("mul", self.data * number_, (self, number_), (number_, None))
+        return _record("mul", self.data * number_, self, number_, number_)
 
     def __rmul__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
             return NotImplemented
-        return _record("mul", x * self.data, (x, self), (None, x))
+        return _record("mul", x * self.data, x, None, self, x)
 
     def __truediv__(self, other: Value | Number) -> Value:
         return _binary(p.div, self, other)
@@ -246,53 +273,53 @@ class Value:
         return other // self, other % self
 
     def __neg__(self) -> Value:
-        return _record("neg", -self.data, (self,), (-1.0,))
+        return _record("neg", -self.data, self, -1.0)
 
     def __pos__(self) -> Value:
         return self
 
     def __abs__(self) -> Value:
-        return _apply(p.absolute, (self,), (self.data,))
+        return _unary(p.absolute, self)
 
     def __round__(self, digits: int | None = None) -> Value:
         if digits is None:
-            return _apply(p.round, (self,), (self.data,))
+            return _unary(p.round, self)
         return apply(p.round_digits, (self, digits))
 
     def __trunc__(self) -> Value:
-        return _apply(p.trunc, (self,), (self.data,))
+        return _unary(p.trunc, self)
 
     def __floor__(self) -> Value:
-        return _apply(p.floor, (self,), (self.data,))
+        return _unary(p.floor, self)
 
     def __ceil__(self) -> Value:
-        return _apply(p.ceil, (self,), (self.data,))
+        return _unary(p.ceil, self)
 
     # ---- the functions that lessons write as methods; all others are in `math`
 
     def relu(self) -> Value:
         """max(0, x), with derivative 0 at 0."""
-        return _apply(p.relu, (self,), (self.data,))
+        return _unary(p.relu, self)
 
     def tanh(self) -> Value:
         """The hyperbolic tangent."""
-        return _apply(p.tanh, (self,), (self.data,))
+        return _unary(p.tanh, self)
 
     def sigmoid(self) -> Value:
         """1 / (1 + exp(-x))."""
-        return _apply(p.sigmoid, (self,), (self.data,))
+        return _unary(p.sigmoid, self)
 
     def exp(self) -> Value:
         """e to the power x."""
-        return _apply(p.exp, (self,), (self.data,))
+        return _unary(p.exp, self)
 
     def log(self) -> Value:
         """The natural logarithm."""
-        return _apply(p.log, (self,), (self.data,))
+        return _unary(p.log, self)
 
     def sqrt(self) -> Value:
         """The square root."""
-        return _apply(p.sqrt, (self,), (self.data,))
+        return _unary(p.sqrt, self)
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
@@ -314,25 +341,44 @@ class Constant(Value):
 
 def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become constants."""
+    if len(args) == 1:
+        return _unary(primitive, args[0])
     operands = tuple([arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
                       for name, arg in zip(primitive.parameters, args)])
-    return _apply(primitive, operands, tuple([arg.data if isinstance(arg, Value) else arg for arg in operands]))
-
-
-def _apply(primitive: Primitive, operands: tuple[Any, ...], data: tuple[float, ...]) -> Value:
-    """`apply` for operands that are Values and floats, whose numbers are ``data``."""
+    data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    if _contexts and _no_grad.get():
-        return Value(out)
     if primitive is p.where:
         _, x, y = operands
         operands = (data[0], x, data[2]) if data[0] else (data[0], data[1], y)
-    partials = tuple([primitive.partial_at(i, data, out) if isinstance(arg, Value) else None
-                      for i, arg in enumerate(operands)])
-    return _record(primitive.name, out, operands, partials)
+    partials = [primitive.partial_at(i, data, out) if isinstance(arg, Value) else None for i, arg in enumerate(operands)]
+    return _record(primitive.name, out, *_slots(operands, tuple(partials)))
 
 
-def _record(op: str, data: float, args: tuple[Any, ...], partials: tuple[float | None, ...]) -> Value:
+def _unary(primitive: Primitive, x: Value) -> Value:
+    out = primitive.forward(x.data)
+    return _record(primitive.name, out, x, primitive.partial_at(0, (x.data,), out))
+
+
+def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
+    left, right = _data(x), _data(y)
+    if left is None or right is None:
+        return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
+    data = left, right
+    out = primitive.forward(left, right)
+    dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
+    dy = primitive.partial_at(1, data, out) if isinstance(y, Value) else None
+    return _record(primitive.name, out, left if dx is None else x, dx, right if dy is None else y, dy)
+
+
+def _slots(args: tuple[Any, ...], partials: tuple[float | None, ...]) -> tuple[Any, Any, Any, Any, Any]:
+    """What a node with these operands and partials keeps in ``_x``, ``_dx``, ``_y``, ``_dy`` and ``_rest``."""
+    x, y, *_ = *args, None, None
+    dx, dy, *_ = *partials, None, None
+    return x, dx, y, dy, tuple(zip(args[2:], partials[2:]))
+
+
+def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
+            rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
     if _contexts and _no_grad.get():
         return Value(data)
     node: Value = _new(Value)
@@ -340,8 +386,11 @@ def _record(op: str, data: float, args: tuple[Any, ...], partials: tuple[float |
     node.grad = 0.0
     node.label = ""
     node.op = op
-    node._args = args
-    node._partials = partials
+    node._x = x
+    node._dx = dx
+    node._y = y
+    node._dy = dy
+    node._rest = rest
     node._serial = next(_serials)
     return node
 
@@ -356,14 +405,6 @@ def _data(x: Any) -> float | None:
         return number(x)
     except TypeError:
         return None
-
-
-def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
-    data = _data(x), _data(y)
-    if data[0] is None or data[1] is None:
-        return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
-    operands = x if isinstance(x, Value) else data[0], y if isinstance(y, Value) else data[1]
-    return _apply(primitive, operands, data)  # type: ignore[arg-type]
 
 
 @contextmanager
