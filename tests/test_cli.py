@@ -25,7 +25,8 @@ def test_demo_trains_checks_draws_and_saves(tmp_path):
     done = run("demo", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert sorted(p.name for p in out.iterdir()) == ["checkpoint.json", "graph.png", "graph.svg", "history.json", "loss.png"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "checkpoint.json", "graph-whole.svg", "graph.png", "graph.svg", "history.json", "loss.png"]
     assert (out / "graph.svg").read_text().rstrip().endswith("</svg>")
     assert (out / "graph.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")

@@ -213,7 +213,7 @@ def _demo(options: argparse.Namespace) -> int:
           f"after {time.perf_counter() - start:.1f} s")
     _list_files(out, written)
     print("\nTry next:\n"
-          f"  open {out / 'graph.svg'} in a browser: the graph of one flower's loss, with every derivative\n"
+          f"  open {out / 'graph-whole.svg'} in a browser: the graph of one flower's loss, with every derivative\n"
           '  tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10\n'
           '  tinygrad-edu check "x**y" x=2 y=3\n'
           "  tinygrad-edu train --data moons --optimizer momentum")
@@ -279,15 +279,15 @@ def _input(value: float, name: str) -> Any:
 
 
 def _pictures(root: Any, out: Path) -> list[Path]:
-    """The drawing of ``root`` as SVG and PNG; as DOT text, with a word why, if there is no layout engine."""
+    """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is no layout engine."""
     import viz
 
-    drawing = viz.draw(root)
+    neurons, whole = viz.draw(root, collapse="neurons"), viz.draw(root, max_nodes=None)
     try:
-        return [drawing.save(out / "graph.svg"), drawing.save(out / "graph.png")]
+        return [neurons.save(out / "graph.svg"), neurons.save(out / "graph.png"), whole.save(out / "graph-whole.svg")]
     except RenderError as error:
         print(f"no picture of the graph: {str(error).splitlines()[0]}")
-        return [drawing.save(out / "graph.dot")]
+        return [whole.save(out / "graph.dot")]
 
 
 def _save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
@@ -325,6 +325,7 @@ def _list_files(out: Path, written: Sequence[Path]) -> None:
         print(f"  {path.name:16} {_WHAT.get(path.name, '')}")
 
 
-_WHAT = {"graph.svg": "one sample's graph", "graph.png": "the same, to put on a slide", "graph.dot": "its DOT text",
+_WHAT = {"graph.svg": "one sample's graph, each neuron as a box", "graph.png": "the same, to put on a slide",
+         "graph-whole.svg": "every node of it, with every derivative", "graph.dot": "the graph as DOT text",
          "loss.png": "the loss curve", "history.json": "loss, metrics and learning rate of every step (History.load)",
          "checkpoint.json": "parameters and optimiser state (nn.load)"}

@@ -23,8 +23,8 @@ def lecture_expression() -> Value:
 
 def lecture_neuron() -> Value:
     """o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
-    x1, x2, w1, w2 = Value(2.0, "x1"), Value(0.0, "x2"), Value(-3.0, "w1"), Value(1.0, "w2")
-    b = Value(6.8813735870195432, "b")
+    x1, x2 = Value(2.0, "x1"), Value(0.0, "x2")
+    w1, w2, b = (Value(x, nn.ParameterName(name)) for x, name in ((-3.0, "w1"), (1.0, "w2"), (6.8813735870195432, "b")))
     n = x1 * w1 + x2 * w2 + b
     n.label = "n"
     return _differentiated(n.tanh(), "o")
@@ -37,8 +37,8 @@ def weight_decay() -> Value:
     One sample with two inputs; two hidden units; two classes, the first of which is right.
     """
     x = [Value(1.0, "x1"), Value(-0.5, "x2")]
-    w1 = [[Value(0.8, "W1[1,1]"), Value(-0.4, "W1[1,2]")], [Value(0.3, "W1[2,1]"), Value(0.9, "W1[2,2]")]]
-    w2 = [[Value(0.5, "W2[1,1]"), Value(-0.7, "W2[1,2]")], [Value(-0.6, "W2[2,1]"), Value(0.2, "W2[2,2]")]]
+    w1 = _parameters([[0.8, -0.4], [0.3, 0.9]], "W1")
+    w2 = _parameters([[0.5, -0.7], [-0.6, 0.2]], "W2")
     hidden = _labelled([math.relu(_dot(x, column)) for column in zip(*w1)], "H")
     logits = _labelled([_dot(hidden, column) for column in zip(*w2)], "U2")
     likelihood = nn.cross_entropy(logits, 0)
@@ -52,11 +52,13 @@ EXAMPLES: dict[str, Callable[[], Value]] = {
     "lecture-expression": lecture_expression, "lecture-neuron": lecture_neuron, "weight-decay": weight_decay}
 
 
+def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:
+    return [[Value(x, nn.ParameterName(f"{name}[{i},{j}]")) for j, x in enumerate(row, 1)]
+            for i, row in enumerate(numbers, 1)]
+
+
 def _dot(xs: list[Value], ws: tuple[Value, ...]) -> Value:
-    total = xs[0] * ws[0]
-    for x, w in zip(xs[1:], ws[1:]):
-        total = total + x * w
-    return total
+    return math.total(x * w for x, w in zip(xs, ws))  # type: ignore[no-any-return]
 
 
 def _labelled(values: list[Value], name: str) -> list[Value]:

@@ -79,7 +79,8 @@ def read(text: str) -> ast.Expression:
             warnings.simplefilter("ignore")  # CPython's hints about code, such as "invalid escape sequence"
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        where = _pointer(text.strip(), error.offset - 1 if error.offset else len(text.strip())) if error.lineno == 1 else f" in {_cut(text)}"
+        offset = error.offset - 1 if error.offset else len(text.strip())
+        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_cut(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}") from None

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math as _math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from math import e, inf, nan, pi, tau
 from typing import Any
 
@@ -79,92 +80,13 @@ fabs = absolute
 gelu = gelu_erf
 
 __all__ = [
-    "absolute",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "clip",
-    "comb",
-    "copysign",
-    "cos",
-    "cosh",
-    "degrees",
-    "dist",
-    "e",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "expm1",
-    "fabs",
-    "factorial",
-    "floor",
-    "fmod",
-    "frexp",
-    "fsum",
-    "gcd",
-    "gelu",
-    "gelu_erf",
-    "gelu_tanh",
-    "hardtanh",
-    "hypot",
-    "inf",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isqrt",
-    "lcm",
-    "ldexp",
-    "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_softmax",
-    "logaddexp",
-    "logsigmoid",
-    "logsumexp",
-    "maximum",
-    "minimum",
-    "modf",
-    "nan",
-    "nextafter",
-    "norm",
-    "perm",
-    "pi",
-    "pow",
-    "prod",
-    "radians",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
-    "square",
-    "step",
-    "sumprod",
-    "tan",
-    "tanh",
-    "tau",
-    "trunc",
-    "ulp",
-    "where",
-    "xlogy",
+    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip", "comb", "copysign",
+    "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2", "expm1", "fabs", "factorial", "floor", "fmod",
+    "frexp", "fsum", "gcd", "gelu", "gelu_erf", "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf",
+    "isnan", "isqrt", "lcm", "ldexp", "leaky_relu", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm", "pi", "pow", "prod",
+    "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus",
+    "softsign", "sqrt", "square", "step", "sumprod", "tan", "tanh", "tau", "total", "trunc", "ulp", "where", "xlogy",
 ]
 
 
@@ -274,15 +196,20 @@ def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
     return start
 
 
+def total(xs: Iterable[Any]) -> Any:
+    """The sum of ``xs`` from the left, without the built-in's ``0 +`` in front, which would be a node; 0.0 of nothing."""
+    return reduce(lambda x, y: x + y, xs) if (xs := list(xs)) else 0.0
+
+
 def fsum(xs: Iterable[Any]) -> Any:
     """The sum of ``xs``; of floats exactly rounded, as in the standard module; of Values from the left."""
     xs = list(xs)
-    return sum(xs, 0.0) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
+    return total(xs) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
 
 
 def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
     """The sum of products of two lists of the same length, from the left; ValueError if the lengths differ."""
-    return sum(x * y for x, y in zip(xs, ys, strict=True))
+    return total([x * y for x, y in zip(xs, ys, strict=True)])
 
 
 def isnan(x: Any) -> bool:
@@ -318,7 +245,7 @@ def logsumexp(xs: Iterable[Any]) -> Any:
     """log(sum(exp(x))) without overflow; -inf for an empty list."""
     xs = list(xs)
     shift = _shift(xs)
-    return shift + _p.log(sum(exp(x - shift) for x in xs)) if xs else -inf
+    return shift + _p.log(total(exp(x - shift) for x in xs)) if xs else -inf
 
 
 def softmax(xs: Iterable[Any]) -> list[Any]:
@@ -326,8 +253,8 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     xs = list(xs)
     shift = _shift(xs)
     exponentials = [exp(x - shift) for x in xs]
-    total = sum(exponentials)
-    return [_p.div(x, total) for x in exponentials]
+    whole = total(exponentials)
+    return [_p.div(x, whole) for x in exponentials]
 
 
 def log_softmax(xs: Iterable[Any]) -> list[Any]:
@@ -346,6 +273,6 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
 
     That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
-    shift = _shift(xs)
-    others = logsumexp([x - shift for j, x in enumerate(xs) if j != i])
-    return softplus(others - (xs[i] - shift))
+    others = [x for j, x in enumerate(xs) if j != i]
+    shift = _shift(others)
+    return softplus(_p.log(total(exp(x - shift) for x in others)) - (xs[i] - shift))

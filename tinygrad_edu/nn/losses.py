@@ -19,7 +19,7 @@ def mse(prediction: Any, target: Any) -> Any:
         return (prediction - target) ** 2
     if not isinstance(target, (list, tuple)) or len(target) != len(prediction):
         raise ValueError(f"mse: {len(prediction)} predictions, but the target is {target!r}; give a list of as many numbers")
-    return sum((p - t) ** 2 for p, t in zip(prediction, target)) * (1 / len(prediction))
+    return math.total((p - t) ** 2 for p, t in zip(prediction, target)) * (1 / len(prediction))
 
 
 def hinge(score: Any, target: float) -> Any:
@@ -56,12 +56,12 @@ def cross_entropy(logits: Sequence[Any], target: int) -> Any:
 
 def l1(parameters: Iterable[Value]) -> Any:
     """The sum of absolute values: a penalty that drives parameters to exactly 0 (lasso)."""
-    return sum(abs(p) for p in parameters)
+    return math.total(abs(p) for p in parameters)
 
 
 def l2(parameters: Iterable[Value]) -> Any:
     """The sum of squares: weight decay; its gradient by each parameter w is 2 w (ridge)."""
-    return sum(p * p for p in parameters)
+    return math.total(p * p for p in parameters)
 
 
 def accuracy(prediction: Any, target: float) -> float:
