@@ -312,7 +312,7 @@ def test_an_old_checkpoint_survives_a_failed_save(model, tmp_path):
         nn.save(model, path)
     assert path.read_bytes() == good
     assert [p.name for p in tmp_path.iterdir()] == ["model.json"]
-    with pytest.raises(FileNotFoundError, match="does not exist; create it first"):
+    with pytest.raises(FileNotFoundError, match="not a folder; create it first"):
         nn.save(nn.Neuron(1, rng=0), tmp_path / "missing" / "m.json")
 
 

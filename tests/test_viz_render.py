@@ -148,7 +148,7 @@ def test_places_where_nothing_can_be_written(tmp_path):
         draw(value()).save(tmp_path / "file" / "y.svg")
     with pytest.raises(IsADirectoryError, match="it is a folder"):
         draw(value()).save(tmp_path / "folder.svg")
-    with pytest.raises(OSError, match="cannot save a drawing"):
+    with pytest.raises(OSError, match="cannot write"):
         draw(value()).save(tmp_path / f"{'n' * 300}.dot")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.svg"]
 

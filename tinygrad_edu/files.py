@@ -1,39 +1,36 @@
 """Writing files so that nobody ever finds half of one: to a temporary file beside it, then renamed."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
+def check_folder_of(path: str | os.PathLike[str]) -> None:
+    """Raises FileNotFoundError or NotADirectoryError, with a remedy, unless ``path`` lies in a folder that exists."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        kind = NotADirectoryError if folder.exists() else FileNotFoundError
+        raise kind(f"cannot write {str(path)!r}: {str(folder)!r} is not a folder; create it first")
+
+
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
-    """Writes ``content`` (text as UTF-8) to ``path`` in one piece and returns the path.
+    """Writes ``content`` (text as UTF-8) to ``path`` in one piece and returns the path; a symbolic link is followed.
 
     If anything goes wrong, whatever stood at ``path`` before still stands there.  Raises OSError with the path and
     a remedy if the folder is missing or cannot be written to.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    data = content.encode() if isinstance(content, str) else content
+    check_folder_of(path)
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if target.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with open(beside, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.replace(beside, target)
     except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}; choose a folder that you may write to") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise type(error)(f"cannot write {str(path)!r}: {error.strerror or error}; "
+                          "choose a place where you may write") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return Path(path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.errors import RenderError
+from tinygrad_edu.files import check_folder_of, write_atomically
 
 from .dot import contents, symbol, to_dot
 from .model import Graph, Node
@@ -112,17 +112,10 @@ class Drawing:
         if form is None:
             raise ValueError(f"cannot save a drawing as {str(path)!r}: {target.suffix!r} is not a format it can have; "
                              f"use one of {', '.join(FORMATS)}")
-        if not target.parent.is_dir():
-            kind = NotADirectoryError if target.parent.exists() else FileNotFoundError
-            raise kind(f"cannot save a drawing as {str(path)!r}: {str(target.parent)!r} is not a folder; create it first")
+        check_folder_of(target)
         content = (self.svg().encode() if form == "svg" else self.html().encode() if form == "html" else
                    self.source.encode() if form == "dot" else run_engine(self.source, form))
-        try:
-            _write(Path(os.path.realpath(target)), content)
-        except OSError as error:
-            raise type(error)(f"cannot save a drawing as {str(path)!r}: {error.strerror or error}; "
-                              "choose a place where you may write") from error
-        return target
+        return write_atomically(target, content)
 
     def __repr__(self) -> str:
         count = [(len(self.records.nodes), "node"), (len(self.records.edges), "edge"), (len(self.records.clusters), "cluster")]
@@ -184,19 +177,6 @@ def _node_lines(node: Node) -> list[str]:
 
 def _printable(text: str) -> str:
     return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text[:200])
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Writes beside ``target`` first, then renames: at no moment does a part of it stand there."""
-    if target.is_dir():
-        raise IsADirectoryError(0, "it is a folder")
-    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 # ---- engines -----------------------------------------------------------------------------------------------------
