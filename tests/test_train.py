@@ -81,6 +81,14 @@ def test_the_penalty_is_added_once_a_step():
     assert penalised.loss[0] == pytest.approx(plain.loss[0] + decay, rel=1e-14)
 
 
+def test_the_gradient_is_clipped_before_the_step():
+    model = nn.MLP(2, [4, 1], rng=1)
+    before = [p.data for p in model.parameters()]
+    run(model, epochs=1, max_norm=1e-3)
+    moved = std.hypot(*[p.data - x for p, x in zip(model.parameters(), before)])
+    assert moved == pytest.approx(0.1 * 1e-3, rel=1e-9)
+
+
 def test_metrics_by_name_and_on_epoch_can_stop_early():
     calls = []
 

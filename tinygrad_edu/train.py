@@ -24,7 +24,7 @@ from .errors import DataError, NonFiniteError
 from .files import write_atomically
 from .graph import first_nonfinite
 from .nn.module import Module
-from .optim import Optimizer
+from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
 from .value import Value
 
@@ -108,7 +108,7 @@ class History:
 def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,
         optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
         penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
-        engine: str = "auto", progress: bool = False, rng: Rng = None,
+        engine: str = "auto", progress: bool = False, rng: Rng = None, max_norm: float | None = None,
         on_epoch: Callable[[History], Any] | None = None) -> History:
     """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
 
@@ -123,6 +123,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     engine       "eager", or "auto" for the fastest there is; this version has the eager one alone
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
+    max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
     on_epoch     called with the history after every epoch; training ends when it returns True
 
     Ctrl-C ends the training; the history then says so and has all finished steps.  The parameters are those after
@@ -151,7 +152,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                 totals = dict.fromkeys(named, 0.0)
                 for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
                     rate = optimizer.lr
-                    value, predictions = _step(model, loss, inputs, targets, optimizer, penalty, history)
+                    value, predictions = _step(model, loss, inputs, targets, optimizer, penalty, max_norm, history)
                     history.loss.append(value)
                     history.learning_rates.append(rate)
                     history.seconds.append(time.perf_counter() - start)
@@ -171,7 +172,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
 
 
 def _step(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: Sequence[Any], targets: Sequence[Any],
-          optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History) -> tuple[float, list[Any]]:
+          optimizer: Optimizer, penalty: Callable[[], Any] | None, max_norm: float | None, history: History
+          ) -> tuple[float, list[Any]]:
     """One update of the parameters; returns the loss before it, and the predictions that it was made from."""
     predictions = [model(x) for x in inputs]
     total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
@@ -187,6 +189,8 @@ def _step(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: 
         if not math.isfinite(parameter.grad):
             name = str(parameter.label) or f"number {i} of the optimiser's list"
             raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", parameter, history)
+    if max_norm is not None:
+        clip_grad_norm(optimizer.params, max_norm)
     optimizer.step()
     return total.data, predictions
 
