@@ -569,3 +569,15 @@ def test_random_graphs_agree_with_a_sweep_written_differently():
         for leaf in nodes[:3]:
             if leaf in paths:
                 assert leaf.grad == pytest.approx(paths[leaf], rel=1e-13, abs=1e-300)
+
+
+def test_two_roots_with_a_shared_operation_in_one_pickle_keep_the_order_of_execution():
+    a = Value(3.0, "a")
+    shared = a * a
+    first, second = shared * 2.0, shared + 1.0
+    first, second, a = pickle.loads(pickle.dumps((first, second, a)))
+    first.backward()
+    assert a.grad == 12.0
+    second.backward()
+    assert a.grad == 18.0
+    assert first.args[0] is second.args[0]

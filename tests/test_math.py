@@ -292,3 +292,15 @@ def test_every_function_has_a_docstring():
     for name, function in inspect.getmembers(math, inspect.isfunction):
         if not name.startswith("_"):
             assert function.__doc__, name
+
+
+def test_norms_of_many_values_do_not_recurse():
+    xs = [Value(1.0) for _ in range(3000)]
+    length = math.norm(xs)
+    length.backward()
+    assert length.data == pytest.approx(3000**0.5, rel=1e-12)
+    assert xs[0].grad == pytest.approx(3000**-0.5, rel=1e-12)
+
+
+def test_modf_of_an_infinity_is_the_standard_ones():
+    assert [part.data for part in math.modf(Value(float("inf")))] == [0.0, float("inf")]

@@ -343,3 +343,76 @@ def test_a_model_learns_xor():
         sum(nn.hinge(model(x), t) for x, t in zip(inputs, targets)).backward()
         optimizer.step()
     assert sum(nn.accuracy(model(x), t) for x, t in zip(inputs, targets)) / 40 >= 0.95
+
+
+@pytest.mark.parametrize("make", [
+    lambda m: setattr(m, "parts", [Value(1.0), nn.Neuron(1, rng=0), Value(2.0)]),
+    lambda m: (setattr(m, "first", Value(1.0)), setattr(m, "w", [m.first, Value(2.0)])),
+    lambda m: setattr(m, "w", {1: Value(10.0), 0: Value(11.0)}),
+    lambda m: setattr(m, "w", {5: Value(5.0), 7: Value(7.0)}),
+], ids=["gap", "shared", "out of order", "sparse"])
+def test_whatever_is_saved_can_be_loaded(make, tmp_path):
+    model, other = nn.Module(), nn.Module()
+    make(model)
+    make(other)
+    for p in other.parameters():
+        p.data = -1.0
+    nn.load(other, nn.save(model, tmp_path / "m.json"))
+    assert other.state_dict() == model.state_dict()
+
+
+def test_two_parameters_of_one_name_are_refused():
+    model = nn.Module()
+    model.w = {1: Value(1.0), "1": Value(2.0)}
+    with pytest.raises(ValueError, match=r"two parameters of Module have the name 'w\.1'"):
+        model.state_dict()
+
+
+def test_a_state_with_a_number_too_large_changes_nothing():
+    neuron = nn.Neuron(2, rng=0)
+    before = neuron.state_dict()
+    with pytest.raises(CheckpointError, match="too large"):
+        neuron.load_state_dict({**before, "b": 10**400})
+    assert neuron.state_dict() == before
+
+
+def test_an_optimisers_infinity_is_json_and_comes_back(tmp_path):
+    w = nn.Neuron(1, rng=0)
+    optimizer = optim.SGD(w.parameters(), lr=0.1, momentum=0.9)
+    w.parameters()[0].grad = std.inf
+    optimizer.step()
+    path = nn.save(w, tmp_path / "c.json", optimizer)
+    json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    resumed = optim.SGD(w.parameters(), lr=0.1, momentum=0.9)
+    nn.load(w, path, resumed)
+    assert resumed.state == optimizer.state
+
+
+def test_a_checkpoint_follows_a_link_and_keeps_the_files_mode(tmp_path):
+    real = nn.save(nn.Neuron(1, rng=0), tmp_path / "real.json")
+    real.chmod(0o600)
+    link = tmp_path / "latest.json"
+    link.symlink_to(real)
+    nn.save(nn.Neuron(1, rng=1), link)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert json.loads(real.read_text())["parameters"]["w"]["data"] == [nn.Neuron(1, rng=1).w[0].data]
+
+
+def test_a_model_with_dropout_copies_and_pickles():
+    model = nn.Sequential(nn.Layer(1, 2, rng=0), nn.Dropout(0.5))
+    assert copy.deepcopy(model).state_dict() == pickle.loads(pickle.dumps(model)).state_dict() == model.state_dict()
+
+
+def test_a_parameter_that_was_appended_later_gets_its_name():
+    model = nn.Module()
+    model.ws = []
+    model.ws.append(Value(1.0))
+    assert model.named_parameters()[0][1].label == "ws.0"
+
+
+def test_a_masked_logit_has_no_gradient():
+    logits = [Value(2.0), Value(-std.inf)]
+    loss = nn.cross_entropy(logits, 0)
+    loss.backward()
+    assert (loss.data, logits[0].grad, logits[1].grad) == (0.0, 0.0, 0.0)

@@ -144,7 +144,7 @@ def test_fields_are_filled_in_sensibly(row):
     assert row.arity == len(row.partials) == len(row.parameters) == len(set(row.parameters)) == len(row.sample)
     assert len(row.defaults) < row.arity
     assert all(type(default) is float for default in row.defaults)
-    assert len(row.edges) in (0, row.arity)
+    assert len(row.limits) in (0, row.arity)
     assert row.associativity in ("left", "right", "none")
     assert bool(row.symbol) == (row.precedence > 0)
     assert not row.symbol or row.arity <= 2
@@ -476,3 +476,23 @@ def test_rows_are_looked_up_by_name_also_through_pickle():
     assert lookup("tanh") is primitives.tanh
     assert isinstance(primitives.tanh, Primitive)
     assert pickle.loads(pickle.dumps(primitives.tanh)) is primitives.tanh
+
+
+@pytest.mark.parametrize(("rule", "message"), [
+    (lambda x: 2 * x, r"called with \(x, o\)"), (lambda x, o: std.cos(x), "this package's math"),
+    (lambda x, o: x if x > 0 else 1.0, r"where\(condition, x, y\)"), (lambda x, o: x.data, "no attribute 'data'"),
+])
+def test_a_rule_that_is_not_in_the_language_is_refused_when_it_is_defined(rule, message):
+    with pytest.raises(TypeError, match=message):
+        primitives.define("not_in_the_language", lambda x: x * x, rule)
+    assert "not_in_the_language" not in primitives.TABLE
+
+
+def test_a_row_may_be_replaced_when_asked():
+    try:
+        primitives.define("again", lambda x: x, lambda x, o: 1.0)
+        with pytest.raises(ValueError, match="replace=True"):
+            primitives.define("again", lambda x: x, lambda x, o: 1.0)
+        assert primitives.define("again", lambda x: 2 * x, lambda x, o: 2.0, replace=True)(1.0) == 2.0
+    finally:
+        primitives.TABLE.pop("again", None)

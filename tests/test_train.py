@@ -190,7 +190,11 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
 @pytest.mark.parametrize(("change", "error", "message"), [
     ({"engine": "jit"}, ValueError, "unknown engine 'jit'; choose 'eager' or 'auto'"),
     ({"epochs": -1}, ValueError, "epochs is -1"),
-    ({"batch_size": 0}, ValueError, "0"),
+    ({"batch_size": 0}, ValueError, "batch_size is 0"),
+    ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+    ({"penalty": 1e-4}, TypeError, "penalty is 0.0001"),
+    ({"metrics": "accuracy"}, TypeError, "metric is 'accuracy'"),
+    ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
 ])
 def test_bad_options_are_named(change, error, message):
@@ -232,7 +236,8 @@ def test_history_to_json_and_back(tmp_path):
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "tinygrad_edu history", "version": 2}', "[" * 100_000,
                                   History().to_json().replace('"loss": []', '"loss": [1]'),
                                   History().to_json().replace('"loss": []', '"loss": ["one"]'),
-                                  History().to_json().replace('"epochs": 0', '"epochs": "0"')])
+                                  History().to_json().replace('"epoch_ends": []', '"epoch_ends": [1]'),
+                                  History().to_json().replace('"loss": []', '"loss": [1' + "0" * 400 + "]")])
 def test_a_bad_history_is_a_data_error(text, tmp_path):
     with pytest.raises(DataError):
         History.from_json(text)
@@ -257,3 +262,39 @@ def test_two_threads_train_their_own_models():
         model = nn.MLP(2, [3, 1], rng=seed)
         alone = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3).loss
         assert results[seed] == alone
+
+
+def test_an_optimizer_of_another_model_is_noticed():
+    other = nn.MLP(2, [2, 1], rng=0)
+    with pytest.raises(ValueError, match="none of the optimizer's parameters"):
+        run(optimizer=optim.SGD(other.parameters(), lr=0.1))
+
+
+def test_metrics_of_one_name_are_told_apart():
+    _, history = run(epochs=1, metrics=[lambda p, t: 1.0, lambda p, t: 2.0])
+    assert sorted(values[0] for values in history.metrics.values()) == [1.0, 2.0]
+
+
+ALARMS = """
+import signal
+from tinygrad_edu import data, fit, nn, optim
+X, y = data.moons(12, rng=0)
+model = nn.MLP(2, [2, 1], rng=1)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+bad = 0
+for i in range(150):
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    model.eval()
+    signal.setitimer(signal.ITIMER_REAL, 0.002 + i * 37e-6)
+    history = fit(model, nn.hinge, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, metrics=[nn.accuracy])
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    bad += not (history.interrupted and len(history) == optimizer.steps == len(history.seconds)
+                and len(history.metrics["accuracy"]) == history.epochs)
+print(bad)
+"""
+
+
+def test_an_interrupt_at_any_moment_leaves_a_history_of_the_finished_steps():
+    done = subprocess.run([sys.executable, "-c", ALARMS], capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr

@@ -1,14 +1,17 @@
-"""Derivatives of graphs and of functions, as a staircase: each one is a few lines over the one below.
+"""Derivatives of graphs and of functions, as a staircase: each one is a few lines on top of those before it.
 
 ::
 
     of a graph       backward     stored local derivatives, swept backwards into .grad
-                     gradients    the same sweep with the table's rules run on Values: derivatives as graphs
+                     gradients    the same method, the table's rules run on Values: derivatives as graphs
     of a function    vjp          run f on fresh leaves, sweep backwards:  v -> v J
                      jvp          run f on fresh leaves, sweep forwards:   t -> J t
                      value_and_grad, grad
                      jacobian     a vjp for each output
                      hessian      gradients once, then a sweep for each row
+
+A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the weight of an output, and
+a pullback takes the outputs' weights back to the arguments.  J is the matrix d output_i / d argument_j.
 
 The function transforms return numbers for numbers.  Called with Values, or inside the function of another
 transform, they return Values, so that they nest: ``grad(grad(f))`` is the second derivative.
@@ -50,15 +53,19 @@ def gradients(y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | I
     They are graphs themselves and can be differentiated again, to any order.  ``xs`` may be any nodes, not only
     leaves; the gradient by a node that ``y`` does not depend on is a Value of 0.  No ``.grad`` changes.
 
-    Raises StaleGraphError if a leaf was given new data after ``y`` was computed from it.
+    Raises StaleGraphError if a leaf on the way from ``xs`` to ``y`` was given new data after ``y`` was computed from it.
     """
     roots, seeds = _roots_and_seeds(y, seeds)
+    if isinstance(xs, Value):
+        raise TypeError("gradients() differentiates by a list of Values: gradients(y, [x])")
     xs = list(xs)
     for x in xs:
         _check_value(x, "gradients() differentiates by Values")
     with recording(True):
         adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
-        return [g if isinstance(g := adjoints.get(x, 0.0), Value) else Value(g) for x in xs]
+        existing = set(topological_order(*roots))
+        return [Value(g) if not isinstance(g := adjoints.get(x, 0.0), Value) else  # a node of its own, so that a label
+                p.identity(g) if g in existing else g for x in xs]  # or new data cannot change the graph of y
 
 
 def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
@@ -101,25 +108,31 @@ def _symbolic_partials(node: Value) -> Sequence[Any]:
     data = tuple([arg.data if partial is not None else float(arg) for arg, partial in zip(node._args, node._partials)])
     if _differ(row.forward(*data), node.data):
         raise _stale(node, data)
+    # A constant is wrapped, so that a 0 in a denominator does not raise.
     args = tuple([arg if partial is not None else Ieee(arg) for arg, partial in zip(node._args, node._partials)])
-    return [None if stored is None else _rule(row, i, args, data, node, stored)
+    return [None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
             for i, stored in enumerate(node._partials)]
 
 
-def _rule(row: p.Primitive, i: int, args: tuple[Any, ...], data: tuple[float, ...], node: Value, stored: float) -> Any:
+def _partial_as_graph(row: p.Primitive, i: int, args: tuple[Any, ...], data: tuple[float, ...], node: Value,
+                      stored: float) -> Any:
     d = row.partials[i](*args, node)
-    number_ = float(d)
-    if not isfinite(number_) and _differ(edge := row.edge_at(i, data, node.data, number_), number_):
-        number_ = d = edge  # at the edge the derivative is a convention, hence a constant
-    if _differ(number_, stored):
+    slope = float(d)
+    if not isfinite(slope) and _differ(edge := row.limit_at(i, data, node.data, slope), slope):
+        slope = d = edge  # at the edge the derivative is a convention, hence a constant
+    if _differ(slope, stored):
         raise _stale(node, data)
-    return d if isinstance(d, Value) else number_
+    return d if isinstance(d, Value) else slope
 
 
 def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
-        f"stale graph: {node!r} does not follow from its operands {data} any more, because data was assigned "
-        "after the graph was recorded; compute the expression again before you differentiate it to a higher order")
+        f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), because data was "
+        "assigned after the graph was recorded; compute the expression again before you differentiate it to a higher order")
+
+
+def _shown(node: Value, data: tuple[float, ...]) -> str:
+    return ", ".join(f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data))
 
 
 def _differ(x: float, y: float) -> bool:
@@ -137,6 +150,12 @@ def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], An
     A primal that is a Value gets a node of its own (`identity`), so that the derivative by this argument is not
     mixed up with other uses of the same Value inside ``f``.
     """
+    if not callable(f):
+        raise TypeError(f"{p.short_repr(f)} is no function, and only functions can be differentiated here")
+    for x in primals:
+        if isinstance(x, (list, tuple)):
+            raise TypeError(f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of scalars; for a "
+                            "function of one list use jacobian(f)(xs) or hessian(f)(xs)")
     lift = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
         leaves = [p.identity(x) if isinstance(x, Value) else Value(x) for x in primals]
@@ -158,9 +177,11 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
 
 
 def _pull(outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool) -> list[Any]:
-    if lift:
-        return list(gradients([y * ct for y, ct in zip(outputs, cotangents)], leaves) if _not_ones(cotangents)
-                    else gradients(outputs, leaves))
+    """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values."""
+    if lift or any(isinstance(ct, Value) for ct in cotangents):
+        with recording(True):
+            weighted = [y * ct for y, ct in zip(outputs, cotangents)] if _not_ones(cotangents) else outputs
+        return list(gradients(weighted, leaves))
     adjoints = _sweep(outputs, [number(ct, "a cotangent") for ct in cotangents], leaves, _stored_partials)
     return [adjoints.get(x, 0.0) for x in leaves]
 
@@ -195,7 +216,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequ
 
     Raises ValueError if there is not one tangent for each primal.
     """
-    primals, tangents = list(primals), list(tangents)
+    primals, tangents = _as_list(primals, "jvp: primals"), _as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
         raise ValueError(f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent for each primal")
     leaves, result, lift = _run(f, primals)
@@ -262,7 +283,7 @@ def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], li
     """
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        leaves, result, lift = _run(lambda *args: f(list(args)), list(xs))
+        leaves, result, lift = _run(lambda *args: f(list(args)), _as_list(xs, "jacobian and hessian: the argument"))
         return [_pull([y], [1.0], leaves, lift) for y in _outputs(result, f)]
 
     return matrix
@@ -272,7 +293,7 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
     """The function from a list of n numbers to the n x n matrix of second derivatives of a scalar ``f`` of one list."""
 
     def gradient(xs: list[Value]) -> list[Value]:
-        outputs = _outputs(f(xs), f)
+        outputs = _outputs(f(list(xs)), f)  # a list of its own, should f change it
         if len(outputs) != 1:
             raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
         return gradients(outputs, xs)
@@ -293,7 +314,16 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
         seeds = [seeds] if isinstance(seeds, Value) or not isinstance(seeds, Iterable) else list(seeds)
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
+    for seed in seeds:
+        if isinstance(seed, Value):
+            raise TypeError(f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead")
     return roots, [number(seed, "a seed") for seed in seeds]
+
+
+def _as_list(xs: Any, what: str) -> list[Any]:
+    if isinstance(xs, Value) or not isinstance(xs, Iterable):
+        raise TypeError(f"{what} must be a list of numbers, not {p.short_repr(xs)}")
+    return list(xs)
 
 
 def _check_value(x: Any, why: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,16 +35,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(options.run(options))
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
-        print(f"tinygrad-edu {options.command}: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"tinygrad-edu {options.command}: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"tinygrad-edu {options.command}: interrupted", file=sys.stderr)
         return 130
 
 
+def _one_line(error: BaseException) -> str:
+    """The message on one line; of an error with a caret below a text, the text as far as the caret."""
+    message, *rest = str(error).splitlines() or [type(error).__name__]
+    if len(rest) == 2 and rest[1].strip() == "^":
+        read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
+        message += f" after {read!r}" if read.strip() and not ahead.strip() else f" at {(ahead or rest[0]).strip()[:20]!r}"
+    return message
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: -"):
+            message += "; an expression that starts with a minus sign needs brackets: \"(-a*b)\""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -70,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("expression")
     check.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
     check.add_argument("--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)")
-    check.add_argument("--rtol", type=float, default=1e-7, help="relative tolerance (default: %(default)s)")
+    check.add_argument("--rtol", type=_tolerance, default=1e-7, help="relative tolerance (default: %(default)s)")
     check.set_defaults(run=_check)
 
     train = commands.add_parser("train", help="train a network on a data set of your choice")
@@ -80,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
     train.add_argument("--lr", type=float, help="learning rate (default: one that suits the optimizer)")
     train.add_argument("--epochs", type=_positive, default=50, help="default: %(default)s")
-    train.add_argument("--batch-size", type=int, default=16, help="0 for full batches (default: %(default)s)")
+    train.add_argument("--batch-size", type=_batch_size, default=16, help="0 for full batches (default: %(default)s)")
     train.add_argument("--l2", type=float, default=0.0, help="factor of the penalty on squared weights (default: 0)")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
@@ -89,16 +105,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    n = int(text)
-    if n < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return n
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        if 0 < float(text) < 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1, such as 1e-7")
+
+
+def _batch_size(text: str) -> int | None:
+    return None if text == "0" else _positive(text)
 
 
 def _sizes(text: str) -> list[int]:
     try:
         return [_positive(part) for part in text.split(",")]
-    except ValueError:
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 16,16") from None
 
 
@@ -157,6 +185,8 @@ def _assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
         name = name.strip()
         if not equals or not name.isidentifier():
             raise ValueError(f"{text!r} is not of the form name=number, as in a=2")
+        if name in values:
+            raise ValueError(f"variable {name!r} has two values; give one")
         if name not in known:
             raise ValueError(f"unknown variable {name!r}: the expression has {', '.join(known) or 'no variables'}")
         try:
@@ -191,13 +221,15 @@ def _demo(options: argparse.Namespace) -> int:
     history = fit(model, nn.cross_entropy, inputs, targets, optimizer=optimizer, epochs=options.epochs, batch_size=16,
                   metrics=[nn.accuracy], progress=True, rng=rng)
     print(history)
+    if history.interrupted:
+        raise KeyboardInterrupt
 
     def batch_loss() -> Any:
-        return sum(nn.cross_entropy(model(x), t) for x, t in zip(inputs[:8], targets[:8])) * (1 / 8)
+        return sum(nn.cross_entropy(model(x), t) for x, t in zip(inputs[:16], targets[:16])) * (1 / 16)
 
     report = gradcheck(batch_loss, parameters=model.parameters())
     print(f"gradients of one batch against finite differences: {len(report.entries)} compared, "
-          f"{len(report.failures)} failed, largest relative difference {report.worst:.1e}")
+          f"{len(report.failures)} failed, largest difference {report.worst:.1g} of the tolerance")
     if not report:
         print(report)
 
@@ -213,7 +245,8 @@ def _demo(options: argparse.Namespace) -> int:
           f"after {time.perf_counter() - start:.1f} s")
     _list_files(out, written)
     print("\nTry next:\n"
-          f"  open {out / 'graph-whole.svg'} in a browser: the graph of one flower's loss, with every derivative\n"
+          f"  open {next(p for p in reversed(written) if p.name.startswith('graph'))}: "
+          "the graph of one flower's loss, with every derivative\n"
           '  tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10\n'
           '  tinygrad-edu check "x**y" x=2 y=3\n'
           "  tinygrad-edu train --data moons --optimizer momentum")
@@ -240,13 +273,13 @@ def _train(options: argparse.Namespace) -> int:
     penalty = (lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None
     try:
         history = fit(model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-                      batch_size=options.batch_size or None, metrics=metrics, penalty=penalty, progress=True, rng=rng)
+                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, progress=True, rng=rng)
     except NonFiniteError as error:
         if error.history.loss:
             _list_files(out, _save_run(out, model, optimizer, error.history))
         raise
-    print(history)
     written = _save_run(out, model, optimizer, history) if history.loss else []
+    print(history)
     predictions = [model(x) for x in test_inputs]
     if options.data == "line":
         mean = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets)) / len(test_targets)
@@ -286,7 +319,7 @@ def _pictures(root: Any, out: Path) -> list[Path]:
     try:
         return [neurons.save(out / "graph.svg"), neurons.save(out / "graph.png"), whole.save(out / "graph-whole.svg")]
     except RenderError as error:
-        print(f"no picture of the graph: {str(error).splitlines()[0]}")
+        print(f"no picture of the graph: {_one_line(error)}")
         return [whole.save(out / "graph.dot")]
 
 
@@ -311,9 +344,8 @@ def _folder(path: Path) -> Path:
     """``path`` as an existing folder that can be written to; OSError otherwise, before any work is done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise OSError(f"cannot write to the folder {path}: {error.strerror}; choose another one with --out") from None
     return path

@@ -35,7 +35,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: lambda x, y: x < y, ast.LtE: lambda x, y: x <= y, ast.Gt: lambda x, y: x > y, ast.GtE: lambda x, y: x >= y}
 
 
-def parse(text: str, /, variables: Mapping[str, Any] | None = None, **more: Any) -> Value:
+def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any) -> Value:
     """The graph of the expression ``text``; its root carries no label, its leaves carry their names.
 
     Variables are numbers or Values, by keyword or in a mapping; a variable that is used twice is one leaf.  Values are
@@ -164,6 +164,8 @@ _KINDS: dict[type[ast.expr], str] = {
 
 
 def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        why = "^ is not part of the language; a power is written x**y"
     offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))  # `ast` counts bytes
     return ExpressionError(why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}"))
 

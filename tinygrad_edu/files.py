@@ -1,8 +1,10 @@
-"""Writing files so that nobody ever finds half of one: to a temporary file beside it, then renamed."""
+"""Writing files so that nobody ever finds half of one, and numbers so that every JSON reader understands them."""
 
+import math
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 
 def check_folder_of(path: str | os.PathLike[str]) -> None:
@@ -25,8 +27,12 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
     try:
         if target.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        if target.exists() and not target.is_file():
+            raise OSError(0, "it is a device, not a file")
         with open(beside, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
+        if target.exists():
+            beside.chmod(target.stat().st_mode & 0o777)
         os.replace(beside, target)
     except OSError as error:
         raise type(error)(f"cannot write {str(path)!r}: {error.strerror or error}; "
@@ -34,3 +40,19 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
     finally:
         beside.unlink(missing_ok=True)
     return Path(path)
+
+
+def to_json(x: float) -> float | str:
+    """``x`` as JSON can have it: infinities and nan, for which it has no numbers, as text."""
+    x = float(x)
+    return x if math.isfinite(x) else repr(x)
+
+
+def from_json(entry: Any) -> float:
+    """The number that `to_json` wrote; raises ValueError for anything else."""
+    if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
+        raise ValueError(f"{entry!r} is not a number")
+    try:
+        return float(entry)
+    except OverflowError:
+        raise ValueError(f"a number of {len(str(entry))} digits is too large") from None

@@ -143,7 +143,7 @@ def as_name(x: Any) -> Name:
     if x in KNOWN_NUMBERS:
         text = KNOWN_NUMBERS[x]
         return Name(text, MULTIPLICATIVE if " * " in text and not text.startswith("rsqrt") else ATOM)
-    text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 else repr(x)
+    text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
 

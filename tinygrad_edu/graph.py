@@ -29,12 +29,15 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     Every node comes after its operands.  Leaves stand where they were made, constants just before the node that
     uses them; ``constants=False`` leaves constants out, as the engine does, which has no use for them.
     """
+    for root in roots:
+        if not hasattr(root, "_serial"):
+            raise TypeError(f"topological_order() takes Values, one after the other, not {type(root).__name__}")
     operations, leaves = _reachable(roots)
     nodes = operations + leaves
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
     else:
-        nodes = [node for node in nodes if not node.constant or node in roots]
+        nodes = [node for node in nodes if not node.constant]  # one that was taken from `args` and computed with
     nodes.sort(key=_serial)
     return nodes
 
@@ -85,21 +88,27 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     try:
         if any(before[:len(operations)]):
             _assign_grads(operations, repeat(0.0))
-        for root, seed in zip(roots, seeds):
-            root.grad += seed
-        for node in operations:
-            adjoint = node.grad
-            if (dx := node._dx) is not None:  # None: a constant, which receives no gradient
-                node._x.grad += dx * adjoint
-            if (dy := node._dy) is not None:
-                node._y.grad += dy * adjoint
-            if node._rest:
-                for arg, partial in node._rest:
-                    if partial is not None:
-                        arg.grad += partial * adjoint
+        _sweep(operations, roots, seeds)
+        _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))  # those that were computed with
     except BaseException:
         _assign_grads(nodes, before)
         raise
+
+
+def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
+    # A function of its own, because CPython 3.13 leaves the jump back of a loop out of a `try` around it.
+    for root, seed in zip(roots, seeds):
+        root.grad += seed
+    for node in operations:
+        adjoint = node.grad
+        if (dx := node._dx) is not None:  # None: a constant, which receives no gradient
+            node._x.grad += dx * adjoint
+        if (dy := node._dy) is not None:
+            node._y.grad += dy * adjoint
+        if node._rest:
+            for arg, partial in node._rest:
+                if partial is not None:
+                    arg.grad += partial * adjoint
 
 
 def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
@@ -112,12 +121,12 @@ def first_nonfinite(root: Value) -> Value | None:
     return next((node for node in topological_order(root) if not math.isfinite(node.data)), None)
 
 
-# ---- copies: deepcopy and pickle of whole graphs, without recursion ----------------------------------------------
+# ---- copies: deepcopy and pickle of whole graphs, without recursion; at a first reading, stop here ---------------
 
-Row = tuple[Any, ...]
+NodeState = tuple[Any, ...]
 
 
-def rows_of(nodes: Sequence[Value]) -> list[Row]:
+def rows_of(nodes: Sequence[Value]) -> list[NodeState]:
     """The state of each node, with operands as positions in ``nodes`` (ints) or as constants (floats)."""
     position = {node: i for i, node in enumerate(nodes)}
     rows = []
@@ -129,9 +138,11 @@ def rows_of(nodes: Sequence[Value]) -> list[Row]:
     return rows
 
 
-def restore(nodes: Sequence[Value], rows: Sequence[Row]) -> None:
+def restore(nodes: Sequence[Value], rows: Sequence[NodeState]) -> None:
     """Gives blank nodes the states that `rows_of` read, and new serial numbers in the same order."""
     for node, (data, grad, label, op, args, partials) in zip(nodes, rows):
+        if hasattr(node, "op"):
+            continue  # it has its state from another root of the same pickle
         operands = tuple([nodes[arg] if arg.__class__ is int else arg for arg in args])
         node._set_state(data, grad, label, op, operands, partials)
 
@@ -158,12 +169,12 @@ def blank(cls: type[Value]) -> Value:
 _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=frozenset())
 
 
-class GraphState(list[Any]):
+class GraphState:
     """What a node pickles besides itself: every node of its graph, in order, and then their rows.
 
     Each node is saved as a blank, so that saving one never descends into another; the rows follow when all nodes
-    have their place in the pickle's memo.  `pickle` reads the list item by item while it writes, and for just as
-    long `_in_progress` tells the nodes of this graph to save themselves as blanks.
+    have their place in the pickle's memo.  It becomes a list, which `pickle` reads item by item while it writes, and for
+    just as long `_in_progress` tells the nodes of this graph to save themselves as blanks.
     """
 
     def __init__(self, root: Value) -> None:

@@ -96,7 +96,13 @@ def __getattr__(name: str) -> Any:
         return _p.TABLE[name]
     if hasattr(_math, name) and not name.startswith("_"):
         return _numbers_only(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: neither a row of the table nor a name of math")
+    instead = {"max": "; use maximum", "min": "; use minimum", "sum": "; use total, or the built-in"}.get(name, "")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: neither a row of the table nor a name of "
+                         f"math{instead}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_p.TABLE})
 
 
 def _numbers_only(name: str) -> Callable[..., Any]:
@@ -144,7 +150,7 @@ def _as_int(x: Any) -> Any:
 def modf(x: Any) -> tuple[Any, Any]:
     """``(fraction, whole)``, both with the sign of ``x``."""
     if isinstance(x, Value):
-        return fmod(x, 1.0), _p.trunc(x)
+        return where(isfinite(x), fmod(x, 1.0), copysign(0.0, x)), _p.trunc(x)
     return _math.modf(x)
 
 
@@ -172,9 +178,7 @@ def hypot(*coordinates: Any) -> Any:
         return _p.hypot(*coordinates)
     if not any(isinstance(x, Value) for x in coordinates):
         return _math.hypot(*coordinates)
-    if len(coordinates) == 1:
-        return absolute(coordinates[0])
-    return _p.hypot(hypot(*coordinates[:-1]), coordinates[-1])
+    return reduce(_p.hypot, coordinates[1:], absolute(coordinates[0]))
 
 
 def norm(xs: Iterable[Any]) -> Any:
@@ -249,7 +253,11 @@ def logsumexp(xs: Iterable[Any]) -> Any:
 
 
 def softmax(xs: Iterable[Any]) -> list[Any]:
-    """exp(x_i) / sum(exp(x_j)), as a list; positive and summing to 1."""
+    """exp(x_i) / sum(exp(x_j)), as a list; positive and summing to 1.
+
+    Where a probability is within 1e-16 of 1, its own gradient, p (1 - p), is lost to rounding; `log_softmax` and
+    `nn.cross_entropy` keep theirs.
+    """
     xs = list(xs)
     shift = _shift(xs)
     exponentials = [exp(x - shift) for x in xs]
@@ -273,6 +281,8 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
 
     That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
-    others = [x for j, x in enumerate(xs) if j != i]
+    others = [x for j, x in enumerate(xs) if j != i and float(x) != -inf]  # such a one has no share, nor a gradient
+    if not others:
+        return softplus(-inf - xs[i])
     shift = _shift(others)
     return softplus(_p.log(total(exp(x - shift) for x in others)) - (xs[i] - shift))

@@ -147,10 +147,13 @@ class Optimizer:
     def _ieee_update(self, data: float, grad: float, state: State, lr: float, t: int) -> tuple[float, State]:
         # As in `Primitive.partial_at`: plain floats are fast, and raise only where an eps of 0 meets a gradient of 0.
         try:
-            return self.update(data, grad, state, lr, t)
-        except ZeroDivisionError:
-            data, state = self.update(Ieee(data), Ieee(grad), tuple(map(Ieee, state)), Ieee(lr), t)
-            return float(data), tuple(map(float, state))
+            new, slots = self.update(data, grad, state, lr, t)
+            if not isinstance(new, complex):
+                return new, slots
+        except ArithmeticError:
+            pass
+        new, slots = self.update(Ieee(data), Ieee(grad), tuple(map(Ieee, state)), Ieee(lr), t)
+        return float(new), tuple(map(float, slots))
 
     def _checked_rate(self, lr: Rate) -> Rate:
         return lr if callable(lr) else _in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
@@ -484,7 +487,7 @@ def _assign(objects: Iterable[Any], names: Iterable[str], values: Iterable[Any])
 def _leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
     if isinstance(params, Value) or not isinstance(params, Iterable):
         raise TypeError(f"{user}: the parameters must be a list of Values, not {short_repr(params)}; "
-                        "put a single one into a list")
+                        "pass model.parameters(), or put a single Value into a list")
     leaves = tuple(params)
     if not leaves:
         raise ValueError(f"{user}: there are no parameters; pass model.parameters(), "

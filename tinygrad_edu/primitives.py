@@ -12,9 +12,13 @@ operators and other rows only.  The same rule therefore runs
 * on names: the text of the derivative (`formula`).
 
 ``o`` in a rule is the primitive's output.  A rule never looks at ``.data``, never calls the standard
-``math`` module and never says ``if``: a primitive with a branch uses `where`, or another row.  There is one
-rule for each argument, so that the rule of a constant operand is never run: ``(-2) ** 3`` is differentiated
-in its base without touching ``log(-2)``.
+``math`` module and never says ``if``: a primitive with a branch uses `where`, or another row.  It cannot say
+``==`` either, which is identity for Values: ``abs(y) <= 0`` means that y is 0, and ``x <= y`` after both strict
+cases means equal, and not nan.  There is one rule for each argument, so that the rule of a constant operand is
+never run: ``(-2) ** 3`` is differentiated in its base without touching ``log(-2)``.
+
+Floats, Values and names are *languages*: kinds of operands.  A language that is not plain numbers says in a static
+method ``apply_primitive(primitive, args)`` how rows run on it.
 
 To add a primitive, add a row.  The rows further down show every feature; `define` explains the fields.
 
@@ -23,6 +27,7 @@ Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `m
 
 import math
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 from typing import Any
 
 from .errors import TinygradEduError
@@ -36,45 +41,6 @@ Rule = Callable[..., Any]
 Interval = tuple[float, float]
 REALS: tuple[Interval, ...] = ((-inf, inf),)
 POSITIVE: tuple[Interval, ...] = ((0.0, inf),)
-
-
-def _operator(f: Callable[[float, float], float]) -> Any:
-    def method(x: float, y: Any) -> Any:
-        return Ieee(f(float(x), float(y))) if isinstance(y, (float, int)) else NotImplemented
-
-    return method
-
-
-class Ieee(float):
-    """A float whose operators follow IEEE 754 instead of raising: the language that edge cases run in.
-
-    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals (``1 / 0.0``,
-    ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
-    """
-
-    __slots__ = ()
-
-    __add__ = __radd__ = _operator(lambda x, y: x + y)
-    __mul__ = __rmul__ = _operator(lambda x, y: x * y)
-    __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
-    __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
-    __floordiv__, __mod__ = _operator(lambda x, y: quotient_of(x, y)), _operator(lambda x, y: remainder_of(x, y))
-    __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
-
-    def __neg__(self) -> "Ieee":
-        return Ieee(-float(self))
-
-    def __abs__(self) -> "Ieee":
-        return Ieee(math.fabs(self))
-
-    @staticmethod
-    def apply_primitive(primitive: "Primitive", args: tuple[Any, ...]) -> Any:
-        """Runs a row on floats and stays in this language, unless an argument is of another one."""
-        for arg in args:
-            apply = getattr(type(arg), "apply_primitive", None)
-            if apply is not None and not isinstance(arg, Ieee):
-                return apply(primitive, args)
-        return Ieee(primitive.forward(*map(float, args)))
 
 
 def number(x: object, what: str = "a number") -> float:
@@ -110,15 +76,30 @@ class Primitive:
     ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the text ``sin(x)``.
     """
 
-    __slots__ = ("associativity", "defaults", "domain", "edges", "forward", "name", "note", "parameters", "partials", "piece",
-                 "precedence", "sample", "specials", "spelling", "symbol")
+    __slots__ = (
+        "associativity",
+        "defaults",
+        "domain",
+        "forward",
+        "limits",
+        "name",
+        "note",
+        "parameters",
+        "partials",
+        "piece",
+        "precedence",
+        "sample",
+        "specials",
+        "spelling",
+        "symbol",
+    )
 
     def __init__(self, name: str, forward: Callable[..., float], partials: tuple[Rule, ...], *,
-                 edges: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
+                 limits: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
                  precedence: int = 0, associativity: str = "left", spelling: Rule | None = None, domain: Rule | None = None,
                  sample: tuple[tuple[Interval, ...], ...] = (), piece: Rule | None = None,
                  specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None, note: str = "") -> None:
-        self.name, self.forward, self.partials, self.edges = name, forward, partials, edges
+        self.name, self.forward, self.partials, self.limits = name, forward, partials, limits
         names = tuple(parameters.split()) if parameters else ("x", "y", "z")[: len(partials)]
         if len(names) != len(partials):
             raise ValueError(f"{name}: {len(partials)} partials but parameters {names}: give one name for each")
@@ -162,15 +143,15 @@ class Primitive:
         try:
             d = self.partials[i](*args, out)
         except ArithmeticError:
-            d = 0j
+            d = 0j  # as if it had left the reals, like (-8.0) ** 0.5
         if d.__class__ is complex:
             d = self.partials[i](*map(Ieee, args), Ieee(out))
         d = float(d)
-        return d if -inf < d < inf else self.edge_at(i, args, out, d)
+        return d if -inf < d < inf else self.limit_at(i, args, out, d)
 
-    def edge_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
+    def limit_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
         """What is meant where the rule for argument ``i`` gives ``d``, an infinity or nan."""
-        return float(self.edges[i](*args, out, d)) if self.edges else d
+        return float(self.limits[i](*args, out, d)) if self.limits else d
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.parameters)})>"
@@ -179,16 +160,68 @@ class Primitive:
         return lookup, (self.name,)
 
 
+def _operator(f: Callable[[float, float], Any], wrap: Callable[[Any], Any] | None = None) -> Any:
+    def method(x: Any, y: Any) -> Any:
+        if not isinstance(y, (float, int, Ieee)):
+            return NotImplemented
+        result = f(float(x), float(y))
+        return Ieee(result) if wrap is None else wrap(result)
+
+    return method
+
+
+class Ieee:
+    """A number whose operators follow IEEE 754 instead of raising: the language that edge cases run in.
+
+    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals (``1 / 0.0``,
+    ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self, x: float) -> None:
+        self.number = float(x)
+
+    # The lambdas look up `divide` and the others when they are called: these stand further down.
+    __add__ = __radd__ = _operator(lambda x, y: x + y)
+    __mul__ = __rmul__ = _operator(lambda x, y: x * y)
+    __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
+    __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
+    __floordiv__, __mod__ = _operator(lambda x, y: quotient_of(x, y)), _operator(lambda x, y: remainder_of(x, y))
+    __rfloordiv__, __rmod__ = _operator(lambda x, y: quotient_of(y, x)), _operator(lambda x, y: remainder_of(y, x))
+    __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
+    __lt__, __le__ = _operator(lambda x, y: x < y, bool), _operator(lambda x, y: x <= y, bool)
+    __gt__, __ge__ = _operator(lambda x, y: x > y, bool), _operator(lambda x, y: x >= y, bool)
+
+    def __neg__(self) -> "Ieee":
+        return Ieee(-self.number)
+
+    def __abs__(self) -> "Ieee":
+        return Ieee(math.fabs(self.number))
+
+    def __float__(self) -> float:
+        return self.number
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Runs a row on floats and stays in this language, unless an argument is of another one."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
+            if apply is not None and not isinstance(arg, Ieee):
+                return apply(primitive, args)
+        return Ieee(primitive.forward(*map(float, args)))
+
+
 TABLE: dict[str, Primitive] = {}
 
 
-def define(name: str, forward: Callable[..., float], *partials: Rule, **fields: Any) -> Primitive:
+def define(name: str, forward: Callable[..., float], *partials: Rule, replace: bool = False, **fields: Any) -> Primitive:
     """Adds a row to the table and returns it, ready to be called on floats, Values and names.
 
     name          what nodes of this kind carry as ``op``; also the name in `math` and in `parse`
     forward       floats to a float; returns inf or nan rather than raising
     partials      one rule for each argument: ``rule(*args, o)``, in operators and other rows
-    edges         optional, one for each argument: ``edge(*args, o, d)`` is asked where the rule's value ``d`` is
+    limits         optional, one for each argument: ``limit(*args, o, d)`` is asked where the rule's value ``d`` is
                   inf or nan, and returns what is meant there; again in operators and rows
     parameters    the names of the arguments, by default ``"x y z"``
     defaults      values of the last arguments when left out
@@ -197,18 +230,69 @@ def define(name: str, forward: Callable[..., float], *partials: Rule, **fields: 
                   printed in its place
     domain        a condition on the arguments, in the same language: where the value is a finite real
     sample        for each argument, the union of intervals from which tests may draw it
-    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in
-    specials      arguments at an edge or kink -> the partials there, as the conventions decide
+    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in (for `gradcheck`)
+    specials      arguments at an edge or kink -> the partials there, as the conventions decide (for tests)
     note          one line for people
+    replace       whether a row of that name may give way to this one
 
-    Raises ValueError when the name is taken or is no identifier.
+    Write ``forward`` with this package's `math`: the standard one raises where IEEE 754 has inf or nan.
+
+    Raises ValueError when the name is taken or is no identifier; TypeError for a rule that is not written as above
+    (it is tried once, on an operand that stands for any number).
     """
-    if name in TABLE:
-        raise ValueError(f"primitive {name!r} is in the table already: {TABLE[name]!r}")
-    if not name.isidentifier():
+    if name in TABLE and not replace:
+        raise ValueError(f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
+                         "choose another name, or say replace=True")
+    if not name.isidentifier() or iskeyword(name):
         raise ValueError(f"primitive name {name!r} is not an identifier")
-    TABLE[name] = row = Primitive(name, forward, partials, **fields)
+    if not partials or not all(map(callable, (forward, *partials))):
+        raise TypeError(f"primitive {name!r} takes a forward function and one rule for each argument, "
+                        f"not {short_repr(forward)} and {short_repr(partials)}")
+    row = Primitive(name, forward, partials, **fields)
+    if _table_is_complete:
+        _try_rules(row)
+    TABLE[name] = row
     return row
+
+
+class AnyNumber:
+    """An operand that stands for any number: it takes part in operators and rows, and nothing else can be done with it.
+
+    Running a rule on it shows whether the rule keeps to what all languages have in common.
+    """
+
+    __slots__ = ()
+
+    def _operate(self, *others: Any) -> "AnyNumber":
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _operate
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _operate
+
+    def __bool__(self) -> bool:
+        raise TypeError("it asks whether a condition is true: choose with where(condition, x, y), not with if, and, or, max")
+
+    def __float__(self) -> float:
+        raise TypeError("it makes a plain number of its argument, as the standard math module does: use this package's math")
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> "AnyNumber":
+        """Any number again."""
+        return AnyNumber()
+
+
+def _try_rules(row: Primitive) -> None:
+    operands = [AnyNumber() for _ in range(row.arity + 1)]
+    for parameter, rule in zip(row.parameters, row.partials):
+        try:
+            rule(*operands)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise TypeError(f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is called with "
+                            f"({', '.join((*row.parameters, 'o'))}), o being the output, and is written in operators and "
+                            "rows of the table") from None
+
+
+_table_is_complete = False  # rules name rows that stand further down, so that those here are tried in the end
 
 
 def lookup(name: str) -> Primitive:
@@ -370,16 +454,17 @@ mul = define("mul", lambda x, y: x * y, lambda x, y, o: y, lambda x, y, o: x, sy
 div = define("div", divide, lambda x, y, o: 1 / y, lambda x, y, o: -(o / y), symbol="/", precedence=MULTIPLICATIVE,
              domain=lambda x, y: abs(y) > 0, note="d/dy is never x / y**2, which overflows")
 pow = define("pow", power, lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: o * log(x),
-             edges=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),
+             limits=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),
                     lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d)),
              symbol="**", precedence=POWER, associativity="right", domain=lambda x, y: x > 0,
              sample=(POSITIVE, REALS), specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
              note="x**0 is the constant 1, also at x = 0 and nan")
 pow_lower: Primitive = define("pow_lower", pow_lower_of, lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
                               lambda x, y, o: o * log(x), spelling=lambda x, y: x ** (y - 1),
-                              edges=(lambda x, y, o, d: where(abs(y - 1) <= 0, where(abs(x) > 0, d, 0.0), d),
+                              limits=(lambda x, y, o, d: where(abs(y - 1) <= 0, where(abs(x) > 0, d, 0.0), d),
                                      lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d)),
-                              domain=lambda x, y: x > 0, sample=(POSITIVE, REALS), note="what pow's derivative needs")
+                              domain=lambda x, y: x > 0, sample=(POSITIVE, REALS),
+                              note="what pow's derivative needs: y - 1 rounds, which costs digits where log x is large")
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
 identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
 remainder = define("remainder", remainder_of, lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
@@ -398,7 +483,7 @@ ieee_remainder: Primitive = define("ieee_remainder", two_argument(math.remainder
 reciprocal = define("reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0)
 square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
-# ---- choices: the only primitives that know branches -------------------------------------------------------------
+# ---- choices: what rules say instead of if -------------------------------------------------------------
 
 where: Primitive = define("where", lambda c, x, y: x if c else y, lambda c, x, y, o: 0.0,
                           lambda c, x, y, o: where(c, 1.0, 0.0),
@@ -468,7 +553,7 @@ sigmoid_difference: Primitive = define("sigmoid_difference", sigmoid_difference_
                                        lambda x, y, o: -square(0.5 / cosh((x - y) / 2)),
                                        spelling=lambda x, y: sigmoid(x - y), note="what logaddexp's derivative needs")
 hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o,
-               edges=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
+               limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
 
 # ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------
 
@@ -482,7 +567,7 @@ acos = define("acos", guarded(math.acos), lambda x, o: -(1 / sqrt((1 - x) * (1 +
 atan = define("atan", math.atan, lambda x, o: square(1 / hypot(1.0, x)), note="1 / (1 + x**2) without its overflow")
 atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y),
                lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)), parameters="y x",
-               edges=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
+               limits=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
                piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
                specials={(0.0, 0.0): (0.0, 0.0)})
 sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
@@ -517,7 +602,7 @@ gelu_erf = define("gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
 gelu_tanh = define("gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
                    lambda x, o: sigmoid(gelu_tanh_argument(x)) + x * square(0.5 / cosh(gelu_tanh_argument(x) / 2))
                    * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))),
-                   edges=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
+                   limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
                    note="the tanh approximation; past 100 it is relu to the last digit")
 softsign = define("softsign", lambda x: x / (1 + abs(x)), lambda x, o: square(1 / (1 + abs(x))))
 hardtanh = define("hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
@@ -525,3 +610,7 @@ hardtanh = define("hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
                   piece=lambda x: (compare(x, -1.0), compare(x, 1.0)), specials={(1.0,): (0.0,), (-1.0,): (0.0,)})
 erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)))
 erfc: Primitive = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))
+
+_table_is_complete = True
+for _row in TABLE.values():
+    _try_rules(_row)

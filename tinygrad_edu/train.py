@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 from . import data
 from .errors import DataError, NonFiniteError
-from .files import write_atomically
-from .graph import first_nonfinite
+from .files import from_json, to_json, write_atomically
+from .graph import first_nonfinite, topological_order
 from .nn.module import Module
 from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
@@ -40,6 +40,7 @@ class History:
     seconds          the time from the start of the run to the end of every step
     metrics          for each metric its mean over the samples of every epoch, taken as they were trained on
     epochs           the number of whole epochs done
+    epoch_ends       the number of steps done at the end of each of them
     interrupted      whether Ctrl-C ended the run
     """
 
@@ -48,8 +49,13 @@ class History:
         self.learning_rates: list[float] = []
         self.seconds: list[float] = []
         self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
-        self.epochs = 0
+        self.epoch_ends: list[int] = []
         self.interrupted = False
+
+    @property
+    def epochs(self) -> int:
+        """The number of whole epochs done."""
+        return len(self.epoch_ends)
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -61,14 +67,15 @@ class History:
 
     def __repr__(self) -> str:
         if not self.loss:
-            return "History(no steps)"
+            return f"History(no steps{', interrupted' if self.interrupted else ''})"
         metrics = "".join(f", {name} {values[-1]:.4g}" for name, values in self.metrics.items() if values)
         return (f"History({len(self)} steps, {self.epochs} epochs in {self.seconds[-1]:.3g} s: "
                 f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{', interrupted' if self.interrupted else ''})")
 
     def to_json(self) -> str:
         """The history as JSON text; inf and nan, which JSON does not know, as text inside it."""
-        return json.dumps({"format": FORMAT, "version": VERSION, "epochs": self.epochs, "interrupted": self.interrupted,
+        return json.dumps({"format": FORMAT, "version": VERSION,
+                           "epoch_ends": self.epoch_ends, "interrupted": self.interrupted,
                            "loss": _encoded(self.loss), "learning_rates": _encoded(self.learning_rates),
                            "seconds": _encoded(self.seconds),
                            "metrics": {name: _encoded(values) for name, values in self.metrics.items()}})
@@ -81,12 +88,13 @@ class History:
             if content["format"] != FORMAT or content["version"] != VERSION:
                 raise ValueError(f"it says format {content['format']!r}, version {content['version']!r}")
             history = cls()
-            history.epochs, history.interrupted = content["epochs"], content["interrupted"]
+            history.epoch_ends, history.interrupted = content["epoch_ends"], content["interrupted"]
             history.loss, history.seconds = _decoded(content["loss"]), _decoded(content["seconds"])
             history.learning_rates = _decoded(content["learning_rates"])
             history.metrics = {name: _decoded(values) for name, values in content["metrics"].items()}
-            if not isinstance(history.epochs, int) or not isinstance(history.interrupted, bool) \
-                    or not len(history.loss) == len(history.seconds) == len(history.learning_rates):
+            ends = [n for n in history.epoch_ends if type(n) is int and 0 < n <= len(history)]
+            if not len(history.loss) == len(history.seconds) == len(history.learning_rates) \
+                    or history.epoch_ends != sorted(ends) or not isinstance(history.interrupted, bool):
                 raise ValueError("its parts do not fit together")
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}") from None
@@ -124,7 +132,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
-    on_epoch     called with the history after every epoch; training ends when it returns True
+    on_epoch     called with the history after every epoch; training ends when it returns something true
 
     Ctrl-C ends the training; the history then says so and has all finished steps.  The parameters are those after
     the last finished step.
@@ -139,59 +147,73 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         raise ValueError(f"{len(X)} samples but {len(y)} targets; give one target for each sample")
     if len(X) == 0:
         raise ValueError("there are no samples to train on")
-    if epochs < 0:
-        raise ValueError(f"epochs is {epochs!r}; it must be 0 or more")
+    if not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"epochs is {epochs!r}; it must be a whole number, 0 or more")
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1, or None for full batches")
+    for name, function in (("model", model), ("loss", loss), ("penalty", penalty), ("on_epoch", on_epoch)):
+        if not callable(function) and (function is not None or name in ("model", "loss")):
+            raise TypeError(f"{name} is {function!r}, which cannot be called; give a function")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is {optimizer!r}; make one of optim, such as optim.Adam(model.parameters())")
     named = _named_metrics(metrics)
     history = History(named)
     source = generator(rng)
     steps_per_epoch = 1 if batch_size is None else -(-len(X) // max(batch_size, 1))
-    start = time.perf_counter()
-    try:
+    done_before = optimizer.steps
+
+    def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
+        start = time.perf_counter()
         with _training_mode(model), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
                 for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
                     rate = optimizer.lr
-                    value, predictions = _step(model, loss, inputs, targets, optimizer, penalty, max_norm, history)
+                    value, predictions = _differentiate(model, loss, inputs, targets, optimizer, penalty, history)
+                    for name, metric in named.items():
+                        totals[name] += sum(float(metric(p, t)) for p, t in zip(predictions, targets))
+                    if max_norm is not None:
+                        clip_grad_norm(optimizer.params, max_norm)
                     history.loss.append(value)
                     history.learning_rates.append(rate)
                     history.seconds.append(time.perf_counter() - start)
-                    for name, metric in named.items():
-                        totals[name] += sum(float(metric(p, t)) for p, t in zip(predictions, targets))
+                    optimizer.step()
                     show(history)
                 for name, total in totals.items():
                     history.metrics[name].append(total / len(X))
-                history.epochs += 1
+                history.epoch_ends.append(len(history))
                 show(history)
-                if on_epoch is not None and on_epoch(history) is True:
+                if on_epoch is not None and on_epoch(history):
                     break
+
+    try:
+        run()
     except KeyboardInterrupt:
         history.interrupted = True
-        _cut(history)
+        _cut(history, optimizer.steps - done_before)
     return history
 
 
-def _step(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: Sequence[Any], targets: Sequence[Any],
-          optimizer: Optimizer, penalty: Callable[[], Any] | None, max_norm: float | None, history: History
-          ) -> tuple[float, list[Any]]:
-    """One update of the parameters; returns the loss before it, and the predictions that it was made from."""
+def _differentiate(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: Sequence[Any],
+                   targets: Sequence[Any], optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History
+                   ) -> tuple[float, list[Any]]:
+    """The loss of one batch and the predictions that it was made from; the parameters then have its gradients."""
     predictions = [model(x) for x in inputs]
     total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
-    if penalty is not None:
-        total = total + penalty()
     if not isinstance(total, Value):
         raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
+    if penalty is not None:
+        total = total + penalty()
     if not math.isfinite(total.data):
         raise _nonfinite(f"the loss is {total.data}", first_nonfinite(total), history)
+    if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
+        raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this model")
     optimizer.zero_grad()
     total.backward()
     for i, parameter in enumerate(optimizer.params):
         if not math.isfinite(parameter.grad):
             name = str(parameter.label) or f"number {i} of the optimiser's list"
             raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", parameter, history)
-    if max_norm is not None:
-        clip_grad_norm(optimizer.params, max_norm)
-    optimizer.step()
     return total.data, predictions
 
 
@@ -201,18 +223,19 @@ def _nonfinite(what: str, node: Value | None, history: History) -> NonFiniteErro
         operands = ", ".join(f"{arg.label} = {arg.data!r}" if arg.label else repr(arg.data) for arg in node.args)
         where = f"; the first bad node is {node!r}, made by {node.op} from {operands}"
     elif node is not None and not math.isfinite(node.data):
-        where = f"; the first bad node is the leaf {node!r}: look at the data and at the last update"
+        where = f"; the first bad node is the leaf {node!r}: look at the data"
     error = NonFiniteError(f"step {len(history)}, epoch {history.epochs}: {what}{where}.  No parameter was changed by this "
                            "step.  A smaller learning rate, gradient clipping or scaled inputs usually help")
     error.history = history
     return error
 
 
-def _cut(history: History) -> None:
-    """Drops the entries of a step that an interrupt left half-recorded."""
-    done = min(len(history.loss), len(history.learning_rates), len(history.seconds))
+def _cut(history: History, steps: int) -> None:
+    """Leaves of an interrupted run the steps that the optimiser finished, and whole epochs."""
     for entries in (history.loss, history.learning_rates, history.seconds):
-        del entries[done:]
+        del entries[steps:]
+    for values in history.metrics.values():
+        del values[history.epochs:]
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
@@ -220,8 +243,13 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
         return {}
     if isinstance(metrics, Mapping):
         return dict(metrics)
-    functions: list[Metric] = [metrics] if callable(metrics) else list(metrics)
-    return {getattr(metric, "__name__", f"metric{i}"): metric for i, metric in enumerate(functions)}
+    functions: list[Any] = [metrics] if callable(metrics) or isinstance(metrics, str) else list(metrics)
+    for metric in functions:
+        if not callable(metric):
+            raise TypeError(f"a metric is {metric!r}, which cannot be called; give functions such as nn.accuracy")
+    names = [getattr(metric, "__name__", "metric") for metric in functions]
+    return {name if names.count(name) == 1 else f"{name} {i}": metric
+            for i, (name, metric) in enumerate(zip(names, functions), 1)}
 
 
 @contextmanager
@@ -253,8 +281,8 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
         task = progress.add_task(f"epoch 0/{epochs}", total=steps, figures="")
 
         def show(history: History) -> None:
-            figures = [f"loss {history.loss[-1]:.4f}"] if history.loss else []
-            figures += [f"{name} {values[-1]:.3f}" for name, values in history.metrics.items() if values]
+            figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []
+            figures += [f"{name} {values[-1]:.3g}" for name, values in history.metrics.items() if values]
             progress.update(task, completed=len(history), description=f"epoch {history.epochs}/{epochs}",
                             figures="  ".join(figures))
 
@@ -262,13 +290,10 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
 
 
 def _encoded(numbers: Sequence[float]) -> list[float | str]:
-    return [x if math.isfinite(x) else repr(x) for x in numbers]
+    return [to_json(x) for x in numbers]
 
 
 def _decoded(entries: Any) -> list[float]:
     if not isinstance(entries, list):
         raise ValueError(f"{entries!r} is not a list")
-    for entry in entries:
-        if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
-            raise ValueError(f"{entry!r} is not a number")
-    return [float(entry) for entry in entries]
+    return [from_json(entry) for entry in entries]

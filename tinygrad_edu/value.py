@@ -11,8 +11,8 @@ and the derivative of its data by each operand, as a number.  That is all that b
     >>> a.grad, b.grad
     (-3.0, 2.0)
 
-The operators + - * / are written out here, for speed; everything else goes through `apply` and the table of
-`primitives`.  A test holds the two together.
+The operators + - * and the minus sign are written out here, for speed, and + and * make their nodes in place;
+everything else runs its row of the table of `primitives`.  A test holds the two together.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _contexts_lock = Lock()
 class Value:
     """One node of a computation graph.
 
-    data       the number, a float
-    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to 0
+    data       the number, a float; an assignment to a leaf's changes later computations (assign floats)
+    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to 0.0
     label      a name, shown wherever the node is
     op         the primitive that made the node; "" for a leaf
     args       the operands, in order, duplicates kept
@@ -61,7 +61,7 @@ class Value:
     op: str
     # The first operand and the derivative by it, the second one likewise, and pairs of any more, of which there are
     # hardly ever any: slots are faster than tuples, and the garbage collector has less to visit.  A constant is a
-    # plain float here, until `args` is read, and its derivative None; an operand that there is not is None itself.
+    # plain float here, until `args` is read, and its derivative None; a missing operand is None.
     _x: Any
     _dx: float | None
     _y: Any
@@ -174,7 +174,7 @@ class Value:
     def __ge__(self, other: Value | Number) -> bool:
         return NotImplemented if (y := _data(other)) is None else self.data >= y
 
-    # ---- arithmetic: the four hot operators make their nodes in place when two Values meet
+    # ---- arithmetic: + and * of two Values, the most frequent operations, make their nodes in place
 
     def __add__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
@@ -231,9 +231,9 @@ class Value:
             node._rest = ()
             node._serial = next(_serials)
             return node
-        if (number_ := _data(other)) is None:
+        if (factor := _data(other)) is None:
             return NotImplemented
-        return _record("mul", self.data * number_, self, number_, number_)
+        return _record("mul", self.data * factor, self, factor, factor)
 
     def __rmul__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
@@ -332,7 +332,6 @@ class Constant(Value):
 
     __slots__ = ()
     constant = True
-    grad = property(lambda self: 0.0, lambda self, grad: None)
 
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
@@ -347,9 +346,10 @@ def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
                       for name, arg in zip(primitive.parameters, args)])
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    if primitive is p.where:
+    if primitive is p.where:  # the one row that is known here by name: the branch not taken stays a number
         _, x, y = operands
-        operands = (data[0], x, data[2]) if data[0] else (data[0], data[1], y)
+        condition = float(data[0])
+        operands = (condition, x, float(data[2])) if condition else (condition, float(data[1]), y)
     partials = [primitive.partial_at(i, data, out) if isinstance(arg, Value) else None for i, arg in enumerate(operands)]
     return _record(primitive.name, out, *_slots(operands, tuple(partials)))
 

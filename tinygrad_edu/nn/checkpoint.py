@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
-from ..files import write_atomically
+from ..files import from_json, to_json, write_atomically
 from .module import Module
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
 
     Raises OSError if the file cannot be written; an older checkpoint of that name then still stands.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save(model, path) takes a Module first, not {type(model).__name__}")
     content = {"format": FORMAT, "version": VERSION, "parameters": _grouped(model.state_dict()),
-               "optimizer": None if optimizer is None else optimizer.state_dict()}
+               "optimizer": None if optimizer is None else _each_number(optimizer.state_dict(), float, to_json)}
     return write_atomically(path, json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n")
 
 
@@ -47,14 +49,14 @@ def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
     optimiser; both are then as they were.  Raises OSError if it cannot be opened.
     """
     content = _read(Path(path))
-    if optimizer is not None and content["optimizer"] is None:
+    if optimizer is not None and content.get("optimizer") is None:
         raise CheckpointError(f"{path} has no optimiser state; load it without optimizer=")
-    state = _flat(content["parameters"], path)
+    state = _flat(content.get("parameters"), path)
     before = model.state_dict()
     model.load_state_dict(state)
     if optimizer is not None:
         try:
-            optimizer.load_state_dict(content["optimizer"])
+            optimizer.load_state_dict(_each_number(content["optimizer"], str, _from_text))
         except BaseException:
             model.load_state_dict(before)
             raise
@@ -65,14 +67,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: it is not valid JSON; save it again") from None
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of tinygrad_edu: it does not say format {FORMAT!r}")
     if content.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {content.get('version')!r}; this release reads version {VERSION}")
     digest = content.pop("sha256", None)
     if digest != _digest(content):
-        raise CheckpointError(f"{path} was altered after it was saved: its digest does not match; save it again")
+        raise CheckpointError(f"{path} was altered after it was saved: its digest does not match; take another copy")
     return content
 
 
@@ -83,15 +85,28 @@ def _digest(content: dict[str, Any]) -> str:
 def _grouped(state: dict[str, float]) -> dict[str, Any]:
     """``w.0, w.1`` as one entry ``w`` with a shape; infinities and nan, which JSON does not know, as text."""
     groups: dict[str, Any] = {}
-    for name, number in state.items():
-        base, _, last = name.rpartition(".")
-        entry = number if math.isfinite(number) else repr(number)
-        if base and last.isdigit():
-            groups.setdefault(base, {"shape": [0], "data": []})["data"].append(entry)
-            groups[base]["shape"][0] += 1
+    members: dict[str, list[str]] = {}
+    for name in state:
+        members.setdefault(name.rpartition(".")[0], []).append(name)
+    for base, names in members.items():
+        if base and names == [f"{base}.{i}" for i in range(len(names))]:
+            groups[base] = {"shape": [len(names)], "data": [to_json(state[name]) for name in names]}
         else:
-            groups[name] = {"shape": [], "data": entry}
+            groups.update((name, {"shape": [], "data": to_json(state[name])}) for name in names)
     return groups
+
+
+def _each_number(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """A state with ``convert`` applied to every entry of a type, at any depth of lists and dicts."""
+    if isinstance(state, dict):
+        return {name: _each_number(entry, kind, convert) for name, entry in state.items()}
+    if isinstance(state, (list, tuple)):
+        return [_each_number(entry, kind, convert) for entry in state]
+    return convert(state) if isinstance(state, kind) else state
+
+
+def _from_text(entry: str) -> float | str:
+    return float(entry) if entry in ("inf", "-inf", "nan") else entry
 
 
 def _flat(groups: Any, path: object) -> dict[str, float]:
@@ -101,17 +116,11 @@ def _flat(groups: Any, path: object) -> dict[str, float]:
         for name, group in groups.items():
             shape, data = group["shape"], group["data"]
             if shape == []:
-                state[name] = _number(data)
+                state[name] = from_json(data)
             elif shape == [len(data)]:
-                state.update((f"{name}.{i}", _number(entry)) for i, entry in enumerate(data))
+                state.update((f"{name}.{i}", from_json(entry)) for i, entry in enumerate(data))
             else:
                 raise ValueError(f"{name} has shape {shape} but {len(data)} numbers")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a checkpoint that this release can read: {error}") from None
     return state
-
-
-def _number(entry: Any) -> float:
-    if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
-        raise ValueError(f"{entry!r} is not a number")
-    return float(entry)

@@ -83,6 +83,8 @@ class MLP(Module):
     def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
                  output: str | Activation = "linear", init: str | Initialiser = "uniform",
                  rng: Rng = None) -> None:
+        if not isinstance(nouts, (list, tuple)):
+            raise TypeError(f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}")
         if not nouts:
             raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
         source, sizes = generator(rng), [nin, *nouts]
@@ -129,7 +131,7 @@ class Dropout(Module):
         if not 0 <= p < 1:
             raise ValueError(f"the probability of dropping is {p!r}; it must be at least 0 and below 1")
         self.p = p
-        self._rng = generator(rng)
+        self._rng = None if rng is None else generator(rng)  # the module `random` itself could not be copied
 
     def __call__(self, x: Any) -> Any:
         """A list for a list, a Value for a Value."""
@@ -140,7 +142,7 @@ class Dropout(Module):
         return [xi * self._mask() for xi in x]
 
     def _mask(self) -> float:
-        return 0.0 if self._rng.random() < self.p else 1 / (1 - self.p)
+        return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)
 
     def __repr__(self) -> str:
         return f"Dropout({self.p})"

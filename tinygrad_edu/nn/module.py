@@ -8,10 +8,13 @@ drawing finds the neurons of a graph, while the forward pass pays nothing for it
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from typing import Any, TypeVar
 
 from ..errors import CheckpointError
+from ..primitives import number
 from ..value import Value
 
 Self = TypeVar("Self", bound="Module")
@@ -53,8 +56,13 @@ class Module:
     def named_parameters(self) -> list[tuple[str, Value]]:
         """``(name, parameter)`` for all parameters, in the same order; the name is the path to it."""
         first: dict[Value, str] = {}
+        owner: dict[str, Value] = {}
         for name, parameter in _named(self, "", set()):
+            if owner.setdefault(name, parameter) is not parameter:
+                raise ValueError(f"two parameters of {type(self).__name__} have the name {name!r}; rename a key or attribute")
             first.setdefault(parameter, name)
+            if not parameter.label:  # it was put into a list after the list was assigned
+                parameter.label = ParameterName(name)
         return [(name, parameter) for parameter, name in first.items()]
 
     def modules(self) -> Iterator[Module]:
@@ -103,11 +111,15 @@ class Module:
             raise CheckpointError(
                 f"the state does not fit the model: {_some('missing', missing)}{'; ' if missing and foreign else ''}"
                 f"{_some('not in the model', foreign)}; build the model with the sizes that it was saved with")
-        for name, number in state.items():
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                raise CheckpointError(f"the state of {name} is {number!r}, not a number")
-        for name, parameter in parameters.items():
-            parameter.data = float(state[name])
+        data: dict[str, float] = {}
+        for name, entry in state.items():
+            if isinstance(entry, (bool, str)):
+                raise CheckpointError(f"the state of {name} is {entry!r}, not a number")
+            try:
+                data[name] = number(entry)
+            except (TypeError, OverflowError) as error:
+                raise CheckpointError(f"the state of {name}: {error}") from None
+        deque(map(setattr, parameters.values(), repeat("data"), map(data.__getitem__, parameters)), maxlen=0)  # all or none
 
     def __call__(self, x: Any) -> Any:
         """The output of the module; a subclass defines it."""
