@@ -239,6 +239,19 @@ def test_above_max_nodes_neurons_then_layers_are_collapsed():
     assert build([loss], max_nodes=size).notes == ()
 
 
+def test_neurons_that_are_joined_by_too_many_edges_give_way_to_layers():
+    _, loss = mlp_loss((1, 2), sizes=[16, 16, 1])
+    graph = build([loss])
+    assert [n.label for n in graph.nodes if n.role == "module"] == ["layers.0", "layers.1", "layers.2"]
+    assert graph.notes[0].startswith("Layers are collapsed: the ")
+    chosen = build([loss], collapse="neurons")
+    assert sum(n.role == "module" for n in chosen.nodes) == 33
+    assert len(chosen.edges) > 150
+    assert chosen.notes == ()
+    _, small = mlp_loss((1, 2), sizes=[9, 9, 1])  # 18 + 81 + 9 edges
+    assert sum(n.role == "module" for n in build([small]).nodes) == 19
+
+
 def test_what_is_farthest_is_left_out():
     x = Value(1.0, "x")
     y = x
@@ -246,10 +259,10 @@ def test_what_is_farthest_is_left_out():
         y = y.tanh()
     graph = build([y], max_nodes=10)
     rest = graph.nodes[0]
-    assert (rest.role, rest.label, rest.operations) == ("rest", "... 991 more nodes", 990)
-    assert len(graph.nodes) == 11
-    assert len(graph.edges) == 10
-    assert graph.edges[0].derivative == topological_order(y)[-10].partials[0]
+    assert (rest.role, rest.label, rest.operations) == ("rest", "... 992 more nodes", 991)
+    assert len(graph.nodes) == 10
+    assert len(graph.edges) == 9
+    assert graph.edges[0].derivative == topological_order(y)[-9].partials[0]
     assert "1,001" in graph.notes[0]
     assert "max_nodes=None" in graph.notes[0]
 
@@ -262,7 +275,7 @@ def test_a_shared_leaf_near_the_output_also_leads_into_the_rest():
     graph = build([y], max_nodes=10)
     rest, leaf = (next(n.name for n in graph.nodes if n.role == role) for role in ("rest", "input"))
     merged = [e for e in graph.edges if (e.source, e.target) == (leaf, rest)]
-    assert [(e.count, e.derivative) for e in merged] == [(101 - 9, None)]  # 9 additions are shown, 91 hidden, one of x + x
+    assert [(e.count, e.derivative) for e in merged] == [(101 - 8, None)]  # 8 additions are shown, 92 hidden, one of x + x
 
 
 def test_a_chain_of_a_million_nodes_is_drawn():
@@ -270,8 +283,8 @@ def test_a_chain_of_a_million_nodes_is_drawn():
     for _ in range(1_000_000):
         y = y.__neg__()
     drawing = draw(y)
-    assert len(drawing.records.nodes) == 301
-    assert drawing.records.nodes[0].label == "... 999,701 more nodes"
+    assert len(drawing.records.nodes) == 300
+    assert drawing.records.nodes[0].label == "... 999,702 more nodes"
     assert "max_nodes=300" in drawing.source
     assert "<svg" in drawing.svg()
 
@@ -281,3 +294,22 @@ def test_nonfinite_numbers_are_kept():
     node = build([y]).nodes[-1]
     assert node.data is not None
     assert math.isnan(node.data)
+
+
+def test_two_models_of_the_same_names_stay_apart():
+    first, second = nn.MLP(1, [1], rng=0), nn.MLP(1, [1], rng=1)
+    drawing = draw(first([Value(1.0)]) + second([Value(1.0)]), collapse="neurons")
+    boxes = [node for node in drawing.records.nodes if node.role == "module"]
+    assert [box.label for box in boxes] == ["layers.0.neurons.0", "model 2.layers.0.neurons.0"]
+    assert [(box.operations, box.parameters) for box in boxes] == [(2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 20])
+def test_no_more_nodes_are_drawn_than_asked_for(limit):
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    y = a * b
+    for _ in range(60):
+        y = y * a + 1.0
+    drawing = draw(y, max_nodes=limit)
+    assert len(drawing.records.nodes) == max(limit, 2)
+    assert "<svg" in draw(a * b, max_nodes=limit).svg()

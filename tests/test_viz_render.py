@@ -1,7 +1,10 @@
 """Pictures: labels come out as typed, files are whole, engines are found or their absence is explained."""
 
+import itertools
+import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +156,111 @@ def test_places_where_nothing_can_be_written(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.svg"]
 
 
+def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pics").mkdir()
+    for folder in ("pics", tmp_path / "pics", "."):
+        with pytest.raises(IsADirectoryError, match=r"it is a folder; name a file in it, such as .*graph\.svg"):
+            draw(value()).save(folder)
+    with pytest.raises(ValueError, match=r"name a file, such as 'graph\.svg'"):
+        draw(value()).save("")
+    assert [p.name for p in tmp_path.iterdir()] == ["pics"]
+
+
+def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert draw(value()).save("~/y.dot") == tmp_path / "y.dot"
+    assert (tmp_path / "y.dot").is_file()
+    with pytest.raises(FileNotFoundError, match="no_such_user_of_this"):
+        draw(value()).save("~no_such_user_of_this/y.dot")
+
+
+def network(inputs, sizes, **kwargs):
+    model = nn.MLP(inputs, sizes, rng=random.Random(1), **kwargs)
+    y = model([Value(0.3 * i - 0.2, f"x{i}") for i in range(inputs)])
+    outputs = y if isinstance(y, list) else [y]
+    sum(outputs[1:], outputs[0]).backward()
+    return outputs
+
+
+def demo():
+    return nn.cross_entropy(network(4, [8, 3], activation="tanh"), 1)
+
+
+def places(svg, css_class):
+    """The first lines of the groups of that class, with the places of their texts: (x, y, line)."""
+    groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
+    firsts = [text for g in groups if (text := next(g.iter(f"{SVG}text"), None)) is not None]
+    return [(float(text.get("x")), float(text.get("y")), "".join(text.itertext())) for text in firsts]
+
+
+@pytest.mark.parametrize(("make", "collapse"), [
+    (lambda: network(2, [16, 16, 1]), None), (lambda: network(4, [32, 32, 3]), None),
+    (lambda: network(2, [8, 8, 1]), "neurons"), (demo, "neurons"),
+], ids=["16-16-1", "32-32-3", "8-8-1", "demo"])
+def test_textbook_networks_fit_on_a_screen(make, collapse, engine):
+    root = ET.fromstring(draw(make(), collapse=collapse).svg())
+    width, height = (float(root.get(side).removesuffix("pt")) for side in ("width", "height"))
+    assert width <= 1600
+    assert height <= 1200
+
+
+@pytest.mark.parametrize("make", [lambda: network(2, [8, 8, 1]), lambda: network(2, [12, 12, 1]),
+                                  lambda: network(2, [3, 3, 2]), demo], ids=["8-8-1", "12-12-1", "3-3-2", "demo"])
+def test_layers_are_columns_in_the_order_of_the_index(make, engine):
+    columns, last = [], -math.inf
+    for x, y, name in sorted(places(draw(make(), collapse="neurons").svg(), "node")):
+        if name.startswith(("neurons.", "x")):
+            if x > last + 40:
+                columns.append([])
+            columns[-1].append((y, int(name.strip("neuros.x"))))
+            last = x
+    assert len(columns) in (3, 4)
+    for column in columns:
+        assert [index for _, index in sorted(column)] == list(range(len(column)))
+
+
+def test_whole_neurons_are_in_the_order_of_the_index(engine):
+    svg = draw(network(2, [4, 4, 1]), max_nodes=None).svg()
+    neurons = [name for _, _, name in sorted(places(svg, "cluster"), key=lambda place: place[1]) if "neurons" in name]
+    assert neurons == [f"neurons.{i}" for i in (0, 0, 1, 2, 3, 0, 1, 2, 3)]
+
+
+def test_dense_edges_have_their_numbers_in_tooltips_alone(engine):
+    outputs = network(2, [8, 8, 1])
+    drawing = draw(outputs, collapse="neurons")
+    svg = drawing.svg()
+    assert places(svg, "edge") == []
+    assert "rest the mouse on them" in " ".join(texts(svg, "graph", 0))
+    titles = [title.text for title in ET.fromstring(svg).iter(f"{SVG}title")]
+    assert f"d(layers.0.neurons.0)/d(x0) = {drawing.records.edges[0].derivative!r}" in titles
+    assert len([title for title in titles if title.startswith("d(")]) == 88
+    sparse = draw(network(2, [3, 1]), collapse="neurons").svg()
+    assert len(places(sparse, "edge")) == 9
+    assert "rest the mouse" not in sparse
+
+
+@pytest.mark.parametrize("make", [lambda: network(2, [8, 8, 1]), demo], ids=["8-8-1", "demo"])
+def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
+    root = ET.fromstring(draw(make(), collapse="neurons", legend=False).svg())
+    titles = [(float(t.get("x")), float(t.get("y"))) for g in root.iter(f"{SVG}g") if g.get("class") == "cluster"
+              for t in g.iter(f"{SVG}text")]
+    assert len(titles) >= 2
+    checked = 0
+    for group in root.iter(f"{SVG}g"):
+        if group.get("class") == "edge" and "stroke-dasharray" not in next(group.iter(f"{SVG}path")).attrib:
+            numbers = [float(n) for n in re.findall(r"-?[\d.]+", next(group.iter(f"{SVG}path")).get("d"))]
+            points = list(zip(numbers[::2], numbers[1::2]))
+            for (x0, y0), (x1, y1) in itertools.pairwise(points):
+                for i in range(101):
+                    x, y = x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
+                    for title_x, title_y in titles:  # the middle or the beginning of the words, by engine; on the baseline
+                        assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
+                        checked += 1
+    assert checked
+
+
 def test_notebooks(engine):
     drawing = draw(value())
     bundle = drawing._repr_mimebundle_()
@@ -186,7 +294,10 @@ def test_without_an_engine_the_error_names_both_remedies(tmp_path):
     assert len(errors) == 2
     for error in errors:
         assert "`dot` is on the PATH" in error
-        assert "pip install 'tinygrad_edu[viz]'" in error
+        assert "pip install pygraphviz" in error
+        assert 'in a clone of the project: `pip install ".[viz]"`' in error
+        assert 'save("y.dot")' in error
+        assert "-o y.dot" in error
         assert ".source" in error
     assert [p.name for p in tmp_path.iterdir()] == ["y.dot"]
 
@@ -199,3 +310,10 @@ def test_an_engine_that_fails_says_why(engine):
 def test_an_engine_that_takes_too_long_is_stopped(engine):
     with pytest.raises(RenderError, match=r"not finished the layout after 0\.001 seconds.*max_nodes"):
         run_engine(draw(value()).source, "svg", timeout=0.001)
+
+
+@pytest.mark.parametrize("title", ["\0", "\x1b[31m", "\uffff", "\ud800", "<b>&"])
+def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
+    drawing = draw(Value(1.0, "a") * 2, title=title)
+    ET.fromstring(drawing.svg())
+    assert drawing.save(tmp_path / "y.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

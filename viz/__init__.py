@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from tinygrad_edu import Value
 from tinygrad_edu.primitives import short_repr
 
+from . import plots
 from .model import MAX_NODES, build
 from .render import Drawing
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["Drawing", "draw", "plots"]
 
 
 def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
@@ -30,13 +31,15 @@ def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = N
     """A drawing of the graph that ``y``, a Value or several, was computed from.
 
     Each node shows its label, data, gradient and operation; each edge the local derivative of the node that it leads
-    to.  Edges from constants are dashed and have no number: a constant does not vary, so that no gradient flows there.
+    to.  Where collapsed modules are joined by very many edges, their numbers are shown when the mouse rests on them.
+    Edges from constants are dashed and have no number: a constant does not vary, so that no gradient flows there.
 
     collapse     None; "neurons" (the innermost modules) or "layers" (the outermost ones); or paths of modules, such as
                  ``["layers.0", "layers.1.neurons.3"]``.  A collapsed module is one box.  If it has one output, the box
                  shows its data and gradient, and edges into it show the derivative of that output
-    max_nodes    above this many nodes the drawing collapses neurons by itself, then layers, and then leaves out what is
-                 farthest from ``y``; a line in the picture says so.  None for no limit
+    max_nodes    above this many nodes the drawing collapses neurons by itself; then, or if the neurons are joined by
+                 more edges than can be told apart, layers; and then leaves out what is farthest from ``y``.  A line in
+                 the picture says so.  None for no limit
     title        a line above the picture
     legend       whether to explain the colours
 

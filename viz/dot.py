@@ -8,6 +8,7 @@ picture as typed.
 from __future__ import annotations
 
 import html
+import itertools
 import math
 import re
 import unicodedata
@@ -22,6 +23,8 @@ from .style import CLUSTER_FILLS, CLUSTER_LINE, EDGE_LINE, EDGE_TEXT, FAINT, FON
 
 LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
 LARGE_GRAPH = 300  # nodes; above it the layout settles for less than the best, and is several times as fast
+DENSE_EDGES, DENSE_RATIO = 60, 2  # edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
+TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
 _LOOKS = {role: {"shape": style.shape, "style": style.style, "fillcolor": style.fill, "color": style.line,
                  "penwidth": str(style.width), "margin": style.margin, "peripheries": str(style.peripheries)}
@@ -42,12 +45,77 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
         frames[cluster.path] = Digraph(f"cluster_{i}", graph_attr=_cluster_attributes(cluster, i))
     for node in graph.nodes:
         frames[node.cluster].node(node.name, **_node_attributes(node))
-    for cluster in reversed(graph.clusters):  # the innermost first: a frame is copied into the one around it
-        frames[cluster.parent].subgraph(frames[cluster.path])
-    large = len(graph.nodes) > LARGE_GRAPH
+    for column in columns(graph):
+        frames[column[0].cluster].subgraph(_column(column))
+    for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
+        frames[cluster.parent].subgraph(frames[cluster.path])  # the innermost first: a frame is copied into its parent
+    boxes = {node.name for node in graph.nodes if node.role == "module"}
+    large, dense = len(graph.nodes) > LARGE_GRAPH, is_dense(graph)
     for i, edge in enumerate(graph.edges):
-        dot.edge(edge.source, edge.target, **_edge_attributes(i, edge, large))
+        dot.edge(edge.source, edge.target, **_edge_attributes(i, edge, large, dense, dense and edge.target in boxes))
     return str(dot.source)
+
+
+# ---- layers of boxes, each joined to each ------------------------------------------------------------------------
+
+
+def is_dense(graph: Graph) -> bool:
+    """Whether the edges into collapsed modules are too many for a number on each of them to be read."""
+    boxes = {node.name for node in graph.nodes if node.role == "module"}
+    edges = [edge for edge in graph.edges if edge.target in boxes]
+    ends = {name for edge in edges for name in (edge.source, edge.target)}
+    return len(edges) > DENSE_EDGES or len(edges) > DENSE_RATIO * len(ends)
+
+
+def columns(graph: Graph) -> list[list[Node]]:
+    """Nodes to be drawn one below the other, in this order: the boxes of one frame, and leaves that go to the same boxes.
+
+    Modules of which one leads to another, directly, are no column.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    users: dict[str, dict[str, None]] = {}
+    for edge in graph.edges:
+        users.setdefault(edge.source, {})[edge.target] = None
+    groups: dict[tuple[str, ...], list[Node]] = {}
+    for node in graph.nodes:
+        its_users = users.get(node.name, {})
+        if node.role == "module" and node.cluster:
+            groups.setdefault((node.cluster,), []).append(node)
+        elif node.role in ("input", "constant") and its_users and all(nodes[name].role == "module" for name in its_users):
+            groups.setdefault(("", node.cluster, *sorted(its_users)), []).append(node)
+    found = []
+    for group in groups.values():
+        names = {node.name for node in group}
+        if len(group) > 1 and not any(names & users.get(name, {}).keys() for name in names):
+            found.append(sorted(group, key=_place_in_column))
+    return found + [after for column in found if len(after := _after(column, graph, nodes)) > 1]
+
+
+def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
+    """What is done with each box of ``column`` alone, in the order of the boxes: a loss that takes its output, say."""
+    operands: dict[str, set[str]] = {}
+    for edge in graph.edges:
+        if not edge.constant:
+            operands.setdefault(edge.target, set()).add(edge.source)
+    alone: dict[str, list[Node]] = {}
+    for target, sources in operands.items():
+        if len(sources) == 1 and nodes[target].op and not nodes[target].cluster:
+            alone.setdefault(next(iter(sources)), []).append(nodes[target])
+    return [node for box in column for node in alone.get(box.name, ())]
+
+
+def _place_in_column(node: Node) -> tuple[str, int]:
+    """``neurons.10`` after ``neurons.9``; leaves stay as they are."""
+    name, _, index = node.label.rpartition(".")
+    return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
+
+
+def _column(nodes: list[Node]) -> Digraph:
+    """Invisible edges along the column.  Where ranks go from left to right, dot turns their order round, but not in frames."""
+    column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
+    for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
+        column.edge(above.name, below.name)
+    return column
 
 
 # ---- attributes --------------------------------------------------------------------------------------------------
@@ -55,11 +123,15 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
 
 def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     caption = list(_caption_rows(graph, title, legend))
-    dense = any(node.role == "module" for node in graph.nodes)  # layers of boxes, each joined to each
+    boxes = any(node.role == "module" for node in graph.nodes)
     attributes = {"rankdir": "LR", "fontname": FONT, "fontsize": str(SMALL), "fontcolor": FAINT, "charset": "UTF-8",
-                  "nodesep": "0.16", "ranksep": "0.8" if dense else "0.42", "pad": "0.15", "bgcolor": "white"}
+                  "nodesep": "0.16", "ranksep": "0.8" if boxes else "0.42", "pad": "0.15", "bgcolor": "white"}
     if caption:
         attributes |= {"label": _table(caption), "labelloc": "t", "labeljust": "l"}
+    if columns(graph):
+        attributes["remincross"] = "false"  # a second pass over all frames at once would forget the order in them
+    if is_dense(graph):
+        attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
     if len(graph.nodes) > LARGE_GRAPH:
         attributes |= {"splines": "line", "nslimit": "0.1", "nslimit1": "0.5", "mclimit": "0.02"}
     return attributes
@@ -68,7 +140,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in graph.notes:
+    for note in (*graph.notes, *([TOOLTIPS] if is_dense(graph) else [])):
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
         roles = {node.role for node in graph.nodes}
@@ -94,14 +166,16 @@ def _node_attributes(node: Node) -> dict[str, str]:
     return {"id": node.name, "label": _node_label(node), **look}
 
 
-def _edge_attributes(i: int, edge: Edge, large: bool) -> dict[str, str]:
+def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
     attributes = {"id": f"e{i}"}
-    text = f"{edge.count} edges" if edge.count > 1 and edge.derivative is None else brief(edge.derivative)
-    if edge.of:
+    text = "" if bare else f"{edge.count:,} edges" if edge.count > 1 and edge.derivative is None else brief(edge.derivative)
+    if edge.of and not bare:
         text = f"{shown_label(edge.of, True)}: {text}" if text else shown_label(edge.of, True)
     if text:
-        # A label in the middle of an edge takes part in the layout and costs time; one at its head does not.
-        attributes["headlabel" if large else "label"] = f"<{escape(text)}>"
+        # A label in the middle of an edge takes part in the layout and costs time and room; the others do not.
+        attributes["headlabel" if large else "xlabel" if dense else "label"] = f"<{escape(text)}>"
+    if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
+        attributes |= {"tailport": "e", "headport": "w"}
     if edge.constant:
         attributes["style"] = "dashed"
     return attributes
@@ -138,7 +212,7 @@ def contents(node: Node) -> str:
     """What is in a box: "7 operations, 3 parameters"."""
     parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in
              ((node.operations, "operation"), (node.parameters, "parameter")) if count]
-    return ", ".join(parts)
+    return ", ".join(parts) or "inputs and constants"
 
 
 def shown_label(label: str, short: bool) -> str:
@@ -164,10 +238,11 @@ def number_text(x: float) -> str:
 
 
 def brief(x: float | None) -> str:
-    """Four significant digits, no trailing zeros: ``4``, ``-0.7071``, ``1.235e-7``; "" for None."""
+    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for None."""
     if x is None:
         return ""
-    return _short_exponent(f"{x:.4g}") if x else "0"
+    mantissa, e, exponent = number_text(x).partition("e")
+    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + e + exponent
 
 
 def _short_exponent(text: str) -> str:

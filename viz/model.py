@@ -15,6 +15,7 @@ that the forward pass pays nothing for it.  Records are copies: what happens to 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from tinygrad_edu.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 
 MAX_NODES = 300
+MAX_EDGES = 150  # into collapsed neurons; above it, neurons that were collapsed to save space save too little
 
 # What may follow the sum in a neuron and still be part of it.
 ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu_erf", "gelu_tanh", "silu", "softplus",
@@ -100,8 +102,8 @@ def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, m
     """The records of the graph of ``roots``.
 
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed, then layers, and
-                then only the nodes nearest to the roots are kept
+    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed; then, or if more
+                than `MAX_EDGES` edges lead to them, layers; and then only the nodes nearest to the roots are kept
 
     Raises TypeError or ValueError for a ``collapse`` or ``max_nodes`` that means nothing for this graph.
     """
@@ -111,7 +113,7 @@ def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, m
     boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes)
     if max_nodes is None or size <= max_nodes:
         return _Builder(roots, order, modules, boxes, None, notes).graph()
-    kept = _nearest(roots, order, boxes, max_nodes)
+    kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))  # one place is for the box of all the others
     return _Builder(roots, order, modules, boxes, kept, notes).graph()
 
 
@@ -164,14 +166,20 @@ def find_modules(order: Sequence[Value]) -> dict[Value, str]:
     * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it is an activation
       only where another module takes it as its input.)
 
+    Where two models with the same names meet in one graph, the modules of the second are in a module ``model 2``.
+
     Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.  It is claimed in
     the end only if the sum that it goes into became complete, or met an input that is a Value.
     """
     bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
     full: dict[str, int] = {}
     owner: dict[Value, str] = {}
+    models: Counter[str] = Counter()
     for node in order:
         if isinstance(node.label, ParameterName) and not node.op and (path := module_path(node.label)):
+            models[node.label] += 1
+            if models[node.label] > 1:  # another model, whose parameters have the same names
+                path = f"model {models[node.label]}.{path}"
             bits[node] = full.get(path, 0) + 1
             full[path] = full.get(path, 0) * 2 + 1
             owner[node] = path
@@ -260,13 +268,13 @@ def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: s
 
     boxes = boxes_of(collapsed)
     full_size = size = size_with(boxes)
-    did = ""
+    did, joined = "", 0
     for level, chosen in levels.items():
-        if max_nodes is None or size <= max_nodes:
+        if max_nodes is None or (size <= max_nodes and joined <= MAX_EDGES):
             break
         further = boxes_of(collapsed | set(chosen))
         if size_with(further) < size:
-            boxes, size, did = further, size_with(further), level
+            boxes, size, did, joined = further, size_with(further), level, _edges_into(further)
     notes = []
     if did and max_nodes is not None:
         notes.append(f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than max_nodes={max_nodes}. "
@@ -275,6 +283,11 @@ def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: s
         notes.append(f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
                      f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=.")
     return boxes, size, notes
+
+
+def _edges_into(boxes: dict[Value, str]) -> int:
+    """How many edges lead into boxes when all between the same two ends are one."""
+    return len({(boxes.get(arg, arg), box) for user, box in boxes.items() for arg in user.args if boxes.get(arg) != box})
 
 
 def _collapsed_paths(collapse: str | Iterable[str] | None, paths: Sequence[str], levels: dict[str, list[str]]) -> set[str]:

@@ -41,8 +41,8 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
 """
 
 _REMEDIES = ("no layout engine: install Graphviz, so that `dot` is on the PATH (https://graphviz.org/download), or "
-             "`pip install 'tinygrad_edu[viz]'`, which brings pygraphviz with an engine inside; "
-             "the DOT text is in .source all the same")
+             "`pip install pygraphviz`, which has an engine inside (in a clone of the project: `pip install \".[viz]\"`); "
+             "a .dot file needs none: save(\"y.dot\"), on the command line -o y.dot; its text is in .source")
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -100,12 +100,15 @@ class Drawing:
         """Writes the picture to ``path``, in the format that its suffix names, and returns the path.
 
         .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no layout engine);
-        without a suffix, ".svg" is added.  The file appears whole or not at all.
+        without a suffix, ".svg" is added; ``~`` is your home.  The file appears whole or not at all.
 
-        Raises ValueError for another suffix, OSError if the file cannot be written there, RenderError if there is no
-        layout engine, or it fails.
+        Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the file cannot be written
+        there, RenderError if there is no layout engine, or it fails.
         """
-        target = Path(path)
+        target = _expanded(path)
+        if os.path.isdir(target):
+            raise IsADirectoryError(f"cannot save a drawing as {os.fspath(path)!r}: it is a folder; name a file in it, "
+                                    f"such as {str(target / 'graph.svg')!r}")
         if not target.suffix:
             target = target.with_name(target.name + ".svg")
         form = FORMATS.get(target.suffix.lower())
@@ -136,7 +139,7 @@ class Drawing:
 
     @property
     def _name(self) -> str:
-        return self.title or "computation graph of " + (", ".join(
+        return _printable(self.title) or "computation graph of " + (", ".join(
             _called(node) for node in self.records.nodes if node.output) or "a value")
 
     def _tidy(self, svg: str) -> str:
@@ -160,7 +163,16 @@ class Drawing:
             titles[f"e{i}"] = (f"{source} to {target}: a constant, no gradient flows" if edge.constant else
                                f"{source} to {target}: {edge.count} edges" if edge.derivative is None else
                                f"d({target})/d({source}) = {edge.derivative!r}")
-        return {**titles, **{f"c{i}": cluster.path for i, cluster in enumerate(self.records.clusters)}}
+        return {**titles, **{f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)}}
+
+
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    if not os.fspath(path):
+        raise ValueError("cannot save a drawing as '': name a file, such as 'graph.svg'")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no such user
+        return Path(path)
 
 
 def _called(node: Node) -> str:
