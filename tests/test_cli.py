@@ -1,6 +1,5 @@
 """The command line, in its own process where the exit status and the streams matter."""
 
-import json
 import os
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def test_train_on_every_data_set(data, tmp_path):
     done = run("train", "--data", data, "--epochs", 2, "--layers", 4, "--out", tmp_path / data)
     assert done.returncode == 0, done.stderr
     assert "held out" in done.stdout or "test accuracy" in done.stdout
-    assert json.loads((tmp_path / data / "history.json").read_text())["epochs"] == 2
+    assert History.load(tmp_path / data / "history.json").epochs == 2
 
 
 def test_train_with_every_optimizer_learns(tmp_path, capsys):

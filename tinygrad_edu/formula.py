@@ -23,17 +23,9 @@ from .primitives import (
     SQRT_TWO_OVER_PI,
     TWO_OVER_SQRT_PI,
     UNARY,
+    Operand,
     Primitive,
-    absolute,
-    add,
-    div,
-    floordiv,
     lookup,
-    mul,
-    neg,
-    pow,
-    remainder,
-    sub,
 )
 
 COMPARISON, ATOM = 5, 100
@@ -44,7 +36,7 @@ KNOWN_NUMBERS = {
 }
 
 
-class Name:
+class Name(Operand):
     """Text in the language of the table.  Its truth value raises: a rule must branch by `where`, not by ``if``."""
 
     __slots__ = ("precedence", "text")
@@ -74,65 +66,9 @@ class Name:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
         return _infix(primitive.symbol, names[0], names[1], primitive.precedence, primitive.associativity)
 
-    def __add__(self, y: Any) -> Name:
-        return self.apply_primitive(add, (self, y))
-
-    def __radd__(self, x: Any) -> Name:
-        return self.apply_primitive(add, (x, self))
-
-    def __sub__(self, y: Any) -> Name:
-        return self.apply_primitive(sub, (self, y))
-
-    def __rsub__(self, x: Any) -> Name:
-        return self.apply_primitive(sub, (x, self))
-
-    def __mul__(self, y: Any) -> Name:
-        return self.apply_primitive(mul, (self, y))
-
-    def __rmul__(self, x: Any) -> Name:
-        return self.apply_primitive(mul, (x, self))
-
-    def __truediv__(self, y: Any) -> Name:
-        return self.apply_primitive(div, (self, y))
-
-    def __rtruediv__(self, x: Any) -> Name:
-        return self.apply_primitive(div, (x, self))
-
-    def __mod__(self, y: Any) -> Name:
-        return self.apply_primitive(remainder, (self, y))
-
-    def __rmod__(self, x: Any) -> Name:
-        return self.apply_primitive(remainder, (x, self))
-
-    def __floordiv__(self, y: Any) -> Name:
-        return self.apply_primitive(floordiv, (self, y))
-
-    def __rfloordiv__(self, x: Any) -> Name:
-        return self.apply_primitive(floordiv, (x, self))
-
-    def __pow__(self, y: Any, modulus: None = None) -> Name:
-        return self.apply_primitive(pow, (self, y))
-
-    def __rpow__(self, x: Any, modulus: None = None) -> Name:
-        return self.apply_primitive(pow, (x, self))
-
-    def __neg__(self) -> Name:
-        return self.apply_primitive(neg, (self,))
-
-    def __abs__(self) -> Name:
-        return self.apply_primitive(absolute, (self,))
-
-    def __lt__(self, y: Any) -> Name:
-        return _infix("<", self, as_name(y), COMPARISON, "none")
-
-    def __le__(self, y: Any) -> Name:
-        return _infix("<=", self, as_name(y), COMPARISON, "none")
-
-    def __gt__(self, y: Any) -> Name:
-        return _infix(">", self, as_name(y), COMPARISON, "none")
-
-    def __ge__(self, y: Any) -> Name:
-        return _infix(">=", self, as_name(y), COMPARISON, "none")
+    def compare(self, symbol: str, y: Any) -> Name:
+        """The text of a comparison."""
+        return _infix(symbol, self, as_name(y), COMPARISON, "none")
 
 
 def as_name(x: Any) -> Name:

@@ -18,13 +18,14 @@ cases means equal, and not nan.  There is one rule for each argument, so that th
 never run: ``(-2) ** 3`` is differentiated in its base without touching ``log(-2)``.
 
 Floats, Values and names are *languages*: kinds of operands.  A language that is not plain numbers says in a static
-method ``apply_primitive(primitive, args)`` how rows run on it.
+method ``apply_primitive(primitive, args)`` how rows run on it (see `Operand`).
 
 To add a primitive, add a row.  The rows further down show every feature; `define` explains the fields.
 
 Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `math` would raise.
 """
 
+import builtins
 import math
 from collections.abc import Callable, Mapping
 from keyword import iskeyword
@@ -160,17 +161,82 @@ class Primitive:
         return lookup, (self.name,)
 
 
-def _operator(f: Callable[[float, float], Any], wrap: Callable[[Any], Any] | None = None) -> Any:
-    def method(x: Any, y: Any) -> Any:
-        if not isinstance(y, (float, int, Ieee)):
-            return NotImplemented
-        result = f(float(x), float(y))
-        return Ieee(result) if wrap is None else wrap(result)
+class Operand:
+    """The operators of a language, each of which runs its row: a language has but to define these two methods."""
 
-    return method
+    __slots__ = ()
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """How rows run in this language."""
+        raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """What ``self < y`` is, for "<", "<=", ">" or ">=" as ``symbol``: a condition that `where` takes."""
+        raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
+
+    def __add__(self, y: Any) -> Any:
+        return self.apply_primitive(add, (self, y))
+
+    def __radd__(self, x: Any) -> Any:
+        return self.apply_primitive(add, (x, self))
+
+    def __sub__(self, y: Any) -> Any:
+        return self.apply_primitive(sub, (self, y))
+
+    def __rsub__(self, x: Any) -> Any:
+        return self.apply_primitive(sub, (x, self))
+
+    def __mul__(self, y: Any) -> Any:
+        return self.apply_primitive(mul, (self, y))
+
+    def __rmul__(self, x: Any) -> Any:
+        return self.apply_primitive(mul, (x, self))
+
+    def __truediv__(self, y: Any) -> Any:
+        return self.apply_primitive(div, (self, y))
+
+    def __rtruediv__(self, x: Any) -> Any:
+        return self.apply_primitive(div, (x, self))
+
+    def __floordiv__(self, y: Any) -> Any:
+        return self.apply_primitive(floordiv, (self, y))
+
+    def __rfloordiv__(self, x: Any) -> Any:
+        return self.apply_primitive(floordiv, (x, self))
+
+    def __mod__(self, y: Any) -> Any:
+        return self.apply_primitive(remainder, (self, y))
+
+    def __rmod__(self, x: Any) -> Any:
+        return self.apply_primitive(remainder, (x, self))
+
+    def __pow__(self, y: Any) -> Any:
+        return self.apply_primitive(pow, (self, y))
+
+    def __rpow__(self, x: Any) -> Any:
+        return self.apply_primitive(pow, (x, self))
+
+    def __neg__(self) -> Any:
+        return self.apply_primitive(neg, (self,))
+
+    def __abs__(self) -> Any:
+        return self.apply_primitive(absolute, (self,))
+
+    def __lt__(self, y: Any) -> Any:
+        return self.compare("<", y)
+
+    def __le__(self, y: Any) -> Any:
+        return self.compare("<=", y)
+
+    def __gt__(self, y: Any) -> Any:
+        return self.compare(">", y)
+
+    def __ge__(self, y: Any) -> Any:
+        return self.compare(">=", y)
 
 
-class Ieee:
+class Ieee(Operand):
     """A number whose operators follow IEEE 754 instead of raising: the language that edge cases run in.
 
     Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals (``1 / 0.0``,
@@ -182,23 +248,6 @@ class Ieee:
     def __init__(self, x: float) -> None:
         self.number = float(x)
 
-    # The lambdas look up `divide` and the others when they are called: these stand further down.
-    __add__ = __radd__ = _operator(lambda x, y: x + y)
-    __mul__ = __rmul__ = _operator(lambda x, y: x * y)
-    __sub__, __rsub__ = _operator(lambda x, y: x - y), _operator(lambda x, y: y - x)
-    __truediv__, __rtruediv__ = _operator(lambda x, y: divide(x, y)), _operator(lambda x, y: divide(y, x))
-    __floordiv__, __mod__ = _operator(lambda x, y: quotient_of(x, y)), _operator(lambda x, y: remainder_of(x, y))
-    __rfloordiv__, __rmod__ = _operator(lambda x, y: quotient_of(y, x)), _operator(lambda x, y: remainder_of(y, x))
-    __pow__, __rpow__ = _operator(lambda x, y: power(x, y)), _operator(lambda x, y: power(y, x))
-    __lt__, __le__ = _operator(lambda x, y: x < y, bool), _operator(lambda x, y: x <= y, bool)
-    __gt__, __ge__ = _operator(lambda x, y: x > y, bool), _operator(lambda x, y: x >= y, bool)
-
-    def __neg__(self) -> "Ieee":
-        return Ieee(-self.number)
-
-    def __abs__(self) -> "Ieee":
-        return Ieee(math.fabs(self.number))
-
     def __float__(self) -> float:
         return self.number
 
@@ -209,7 +258,39 @@ class Ieee:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None and not isinstance(arg, Ieee):
                 return apply(primitive, args)
-        return Ieee(primitive.forward(*map(float, args)))
+        return Ieee(primitive.forward(*[float(arg) for arg in args]))
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """True or False."""
+        if not isinstance(y, (Ieee, float, int)):
+            return NotImplemented
+        left, right = self.number, float(y)
+        return left < right if symbol == "<" else left <= right if symbol == "<=" else \
+            left > right if symbol == ">" else left >= right
+
+
+class AnyNumber(Operand):
+    """An operand that stands for any number: it takes part in operators and rows, and nothing else can be done with it.
+
+    Running a rule on it shows whether the rule keeps to what all languages have in common.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> "AnyNumber":
+        """Any number again."""
+        return AnyNumber()
+
+    def compare(self, symbol: str, y: Any) -> "AnyNumber":
+        """Any condition."""
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("it asks whether a condition is true: choose with where(condition, x, y), not with if, and, or, max")
+
+    def __float__(self) -> float:
+        raise TypeError("it makes a plain number of its argument, as the standard math module does: use this package's math")
 
 
 TABLE: dict[str, Primitive] = {}
@@ -253,32 +334,6 @@ def define(name: str, forward: Callable[..., float], *partials: Rule, replace: b
         _try_rules(row)
     TABLE[name] = row
     return row
-
-
-class AnyNumber:
-    """An operand that stands for any number: it takes part in operators and rows, and nothing else can be done with it.
-
-    Running a rule on it shows whether the rule keeps to what all languages have in common.
-    """
-
-    __slots__ = ()
-
-    def _operate(self, *others: Any) -> "AnyNumber":
-        return self
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _operate
-    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _operate
-
-    def __bool__(self) -> bool:
-        raise TypeError("it asks whether a condition is true: choose with where(condition, x, y), not with if, and, or, max")
-
-    def __float__(self) -> float:
-        raise TypeError("it makes a plain number of its argument, as the standard math module does: use this package's math")
-
-    @staticmethod
-    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> "AnyNumber":
-        """Any number again."""
-        return AnyNumber()
 
 
 def _try_rules(row: Primitive) -> None:
@@ -389,13 +444,10 @@ def whole(f: Callable[[float], int]) -> Callable[[float], float]:
     return lambda x: float(f(x)) if math.isfinite(x) else x
 
 
-built_in_round = round  # the row `round` hides it below
-
-
 def round_to_digits(x: float, n: float) -> float:
     """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number."""
     try:
-        return float(built_in_round(x, int(n)))
+        return float(builtins.round(x, int(n)))
     except OverflowError:  # from an infinite n, or from a result above the largest float
         return x if n > 0 else math.copysign(0.0, x) if n == -inf else math.copysign(inf, x)
     except ValueError:
@@ -521,7 +573,7 @@ copysign: Primitive = define("copysign", math.copysign, lambda x, y, o: sign(x) 
                              piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
 floor: Primitive = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
 ceil: Primitive = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
-round: Primitive = define("round", whole(built_in_round), lambda x, o: 0.0,
+round: Primitive = define("round", whole(builtins.round), lambda x, o: 0.0,
                           piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
                           note="half to even")
 round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",

@@ -31,7 +31,6 @@ from .primitives import Primitive, number
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
 
 _serials = count()
-_new = object.__new__
 
 # Asking a ContextVar costs as much as half an operator, so that a plain counter says whether to ask at all.
 _no_grad: ContextVar[bool] = ContextVar("_no_grad", default=False)
@@ -67,7 +66,7 @@ class Value:
     _y: Any
     _dy: float | None
     _rest: tuple[tuple[Any, float | None], ...]
-    _serial: float
+    _serial: Any  # an int; of a constant, half less than its user's
 
     constant = False
     __array_ufunc__ = None  # numpy's operators leave the work to those below
@@ -251,7 +250,7 @@ class Value:
             raise TypeError("pow() of a Value takes no modulus")
         return _binary(p.pow, self, other)
 
-    def __rpow__(self, other: Number, modulus: None = None) -> Value:
+    def __rpow__(self, other: Number) -> Value:
         return _binary(p.pow, other, self)
 
     def __mod__(self, other: Value | Number) -> Value:
@@ -327,6 +326,9 @@ class Value:
         return apply(primitive, args)
 
 
+_new: Any = Value.__new__  # makes a node without the checks of Value()
+
+
 class Constant(Value):
     """A number that met a Value, as an operand of the node that it helped to make; it receives no gradient."""
 
@@ -372,9 +374,11 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
 
 def _slots(args: tuple[Any, ...], partials: tuple[float | None, ...]) -> tuple[Any, Any, Any, Any, Any]:
     """What a node with these operands and partials keeps in ``_x``, ``_dx``, ``_y``, ``_dy`` and ``_rest``."""
-    x, y, *_ = *args, None, None
-    dx, dy, *_ = *partials, None, None
-    return x, dx, y, dy, tuple(zip(args[2:], partials[2:]))
+    if not args:
+        return None, None, None, None, ()
+    if len(args) == 1:
+        return args[0], partials[0], None, None, ()
+    return args[0], partials[0], args[1], partials[1], tuple(zip(args[2:], partials[2:]))
 
 
 def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
