@@ -1,0 +1,176 @@
+"""Recordings and the stepper: the same numbers as the engine's, in words, in both directions."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_edu import Value, examples, math, primitives, topological_order
+from tinygrad_edu.stepper import Recording, Stepper, brief, record
+
+
+def product():
+    a, b = Value(2.0, "a"), Value(-3.0, "b")
+    d = a * b
+    d.label = "d"
+    y = d * 0.5
+    y.label = "y"
+    return y
+
+
+def random_graph(seed, operations=30):
+    rng = random.Random(seed)
+    nodes = [Value(rng.uniform(-2, 2), name) for name in "abc"]
+    for _ in range(operations):
+        operation = rng.choice([lambda x, y: x + y, lambda x, y: x * y, lambda x, y: math.tanh(x), lambda x, y: x - 1.5,
+                                lambda x, y: 2.0 * y])
+        nodes.append(operation(rng.choice(nodes[-50:]), rng.choice(nodes[-50:])))
+    return math.total(nodes[3:])
+
+
+def test_the_sentences_of_a_product():
+    sentences = [step.sentence for step in record(product())]
+    assert sentences == [
+        "d = a * b = 2 × -3 = -6",
+        "y = d * 0.5 = -6 × 0.5 = -3",
+        "∂y/∂y = 1",
+        "∂y/∂d += ∂y/∂y · ∂y/∂d = 1 × 0.5 = 0.5   [∂y/∂d = 0.5]",
+        "∂y/∂a += ∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5   [∂d/∂a = b]",
+        "∂y/∂b += ∂y/∂d · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]",
+    ]
+
+
+def test_the_view_says_where_what_changed_and_what_is_next():
+    stepper = Stepper(record(product())).watch("a").run_to("a")
+    assert repr(stepper) == (
+        "step 5 of 6, backward\n"
+        "  ∂y/∂a += ∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5   [∂d/∂a = b]\n"
+        "  changed: grad of a: 0 -> -1.5\n"
+        "  watch:   a: data 2, grad -1.5\n"
+        "  next:    ∂y/∂b += ∂y/∂d · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]")
+    assert repr(Stepper(record(product()))).splitlines()[:2] == ["step 0 of 6, start", "  given: a = 2, b = -3"]
+    assert repr(stepper.finish()).endswith("nothing, this is the end")
+
+
+def test_an_edge_that_comes_twice_is_two_steps():
+    a = Value(3.0, "a")
+    y = a + a
+    y.label = "y"
+    steps = list(record(y))
+    assert [(step.name, step.before, step.after) for step in steps[2:]] == [("a", 0.0, 1.0), ("a", 1.0, 2.0)]
+
+
+@pytest.mark.parametrize("name", [name for name, row in primitives.TABLE.items() if name != "where"])
+def test_every_primitive_has_sentences(name):
+    row = primitives.TABLE[name]
+    args = [Value(0.75 - 0.5 * i, chr(ord("p") + i)) for i in range(row.arity)]
+    y = row(*args)
+    y.label = "y"
+    forward, seed, *backward = record(y)
+    assert forward.sentence.startswith("y = ")
+    assert forward.sentence.endswith(f" = {brief(y.data)}")
+    assert "p" in forward.sentence.split(" = ")[1]
+    assert seed.sentence == "∂y/∂y = 1"
+    for i, step in enumerate(backward):
+        at = args[i].label
+        assert step.sentence.startswith(f"∂y/∂{at} += ∂y/∂y · ∂y/∂{at} = 1 × ")
+        assert step.formula.startswith(f"∂y/∂{at} = ")
+        assert step.after == y.partials[i] or y.partials[i] != y.partials[i]
+
+
+@given(st.integers(0, 10_000))
+def test_the_end_of_a_recording_is_what_backward_gives(seed):
+    y = random_graph(seed)
+    before = [(node.data, node.grad, node.label) for node in topological_order(y)]
+    stepper = Stepper(record(y)).finish()
+    assert [(node.data, node.grad, node.label) for node in topological_order(y)] == before
+    y.backward()
+    for node, name in zip(topological_order(y), (n.name for n in stepper.recording.nodes)):
+        if not node.constant:
+            assert stepper.grad(name) == node.grad
+            assert stepper.data(name) == node.data
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 200), max_size=12))
+def test_walking_in_any_order_always_shows_the_same_state(seed, jumps):
+    recording = record(random_graph(seed, 12))
+    straight = Stepper(recording)
+    views = [repr(straight)] + [repr(straight.next()) for _ in recording]
+    walker = Stepper(recording)
+    for jump in jumps:
+        target = jump % (len(recording) + 1)
+        if jump % 3 == 0:
+            walker.goto(target)
+        elif jump % 3 == 1:
+            walker.back(jump)
+        else:
+            walker.next(jump % 7)
+        assert repr(walker) == views[walker.position]
+    assert repr(walker.restart()) == views[0]
+
+
+def test_run_to_finds_labels_operations_and_phases():
+    stepper = Stepper(record(examples.lecture_neuron()))
+    assert stepper.run_to("tanh").step.name == "o"
+    assert stepper.run_to("backward").step.sentence == "∂o/∂o = 1"
+    assert stepper.run_to("w1").step.after == pytest.approx(1.0)
+    position = stepper.position
+    with pytest.raises(ValueError, match=r"no step after position \d+ is about 'q'; this recording has x1, x2"):
+        stepper.run_to("q")
+    assert stepper.position == position
+
+
+def test_run_stops_at_breakpoints_and_else_at_the_end():
+    stepper = Stepper(record(product())).stop_at("a")
+    assert stepper.run().step.name == "a"
+    assert stepper.run().position == len(stepper.recording)
+    with pytest.raises(ValueError, match="nothing here is called 'z'; there are a, b"):
+        stepper.stop_at("z")
+    with pytest.raises(ValueError, match="nothing here is called 'z'"):
+        stepper.watch("z")
+
+
+def test_ends_are_quiet_and_positions_are_checked():
+    stepper = Stepper(product())
+    assert stepper.back().position == 0
+    assert stepper.next(100).position == 6
+    with pytest.raises(IndexError, match="positions 0 to 6"):
+        stepper.goto(7)
+    with pytest.raises(ValueError, match="number of steps is -1"):
+        stepper.next(-1)
+    with pytest.raises(ValueError, match="no node is called 'q'"):
+        stepper.grad("q")
+    with pytest.raises(TypeError, match="takes a Value, not int"):
+        record(3)
+
+
+def test_names_are_unique_also_where_labels_are_not():
+    a, b = Value(1.0, "a"), Value(2.0, "a")
+    y = a * b + 10
+    recording = record(y)
+    assert [node.name for node in recording.nodes] == ["a#1", "a#2", "v3", "10", "v4"]
+    about_a = [step for step in recording if recording.matches(step.number - 1, "a")]
+    assert [(step.phase, step.after) for step in about_a] == [("backward", 2.0), ("backward", 1.0)]
+
+
+def test_a_recording_is_a_sequence_and_does_not_change():
+    y = product()
+    recording = record(y)
+    assert isinstance(recording, Recording)
+    assert len(recording) == 6
+    assert recording[-1] == recording[5]
+    assert [step.number for step in recording[1:4]] == [2, 3, 4]
+    y.args[0].args[0].data = 100.0
+    assert recording[0].sentence == "d = a * b = 2 × -3 = -6"
+    assert repr(recording) == "<Recording of y: 5 nodes, 2 steps forward, 4 backward>"
+
+
+def test_a_leaf_alone_has_one_step():
+    assert [step.sentence for step in record(Value(2.0, "x"))] == ["∂x/∂x = 1"]
+
+
+def test_a_graph_of_ten_thousand_nodes_is_recorded_and_stepped_without_recursion():
+    stepper = Stepper(record(random_graph(1, 10_000)))
+    assert len(stepper.recording) > 20_000
+    assert stepper.finish().back().goto(5000).position == 5000

@@ -1,0 +1,360 @@
+"""Stepping through a graph, forwards and backwards in time: a `Recording` is the film, a `Stepper` the cursor on it.
+
+    >>> from tinygrad_edu import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> d = a * b
+    >>> d.label = "d"
+    >>> stepper = Stepper(record(d))
+    >>> stepper.next().step.sentence
+    'd = a * b = 2 × -3 = -6'
+    >>> stepper.run_to("a").step.sentence
+    '∂d/∂a += ∂d/∂d · ∂d/∂a = 1 × -3 = -3   [∂d/∂a = b]'
+    >>> stepper.back().back().position
+    1
+
+A recording has every forward operation in the order of execution, then every edge of the backward pass in the order
+in which `graph.backpropagate` takes them.  It is a copy: nothing that is done with it changes the user's graph, and
+gradients in it start at 0 whatever they were.  There is no input or output here, only data and text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, overload
+
+from .formula import Name, as_name, derivative
+from .graph import topological_order
+from .primitives import UNARY, lookup, short_repr
+from .value import Value
+
+
+class Node(NamedTuple):
+    """One node as it was recorded.
+
+    name       its label; where it has none, or shares it, a name made from its position: ``v3``, ``a#2``
+    label      the label as it was
+    op         the primitive, "" for a leaf
+    data       its number
+    args       the positions of its operands in `Recording.nodes`
+    partials   the local derivatives by them; None for a constant
+    constant   whether it is a number that met a Value
+    """
+
+    name: str
+    label: str
+    op: str
+    data: float
+    args: tuple[int, ...]
+    partials: tuple[float | None, ...]
+    constant: bool
+
+
+class Event(NamedTuple):
+    """What a step does, without words: ``node`` gets the number ``after``, where ``before`` was.
+
+    node       the position of the node: its data in the forward phase, its gradient in the backward one
+    user       in the backward phase the operation whose edge is followed; None forward, and for the seed
+    operand    which operand of ``user`` it is, from 0; 0 where there is no user
+    before     the data, which is None as long as it is not computed, or the gradient
+    after      the same after the step
+    """
+
+    node: int
+    user: int | None
+    operand: int
+    before: float | None
+    after: float
+
+
+class Step(NamedTuple):
+    """One step of a recording, in words.
+
+    number     which step of the recording it is, counted from 1; 0 for the state before the first one
+    phase      "forward" or "backward"; "start" before the first step
+    name       of the node that got a number
+    before     the data (None: not computed yet) or the gradient before
+    after      the same after
+    sentence   what happened, in names and numbers
+    formula    the rule of the table that gave the local derivative; "" where there is none
+    """
+
+    number: int
+    phase: str
+    name: str
+    before: float | None
+    after: float | None
+    sentence: str
+    formula: str
+
+
+class Recording(Sequence[Step]):
+    """The steps of one forward and one backward pass, immutable.  Made by `record`; sentences are made when read.
+
+    nodes      every node, constants included, in the order of execution
+    events     what each step does, without words
+    root       the position of the root in ``nodes``
+    forward    how many steps are forward ones; the others are backward
+    """
+
+    def __init__(self, nodes: tuple[Node, ...], events: tuple[Event, ...], root: int, forward: int) -> None:
+        self.nodes, self.events, self.root, self.forward = nodes, events, root, forward
+        # A gradient is complete when the node's own edges are followed, so the last one recorded is the one they use.
+        self._gradients = {event.node: event.after for event in events[forward:]}
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        event = self.events[index]
+        name = self.nodes[event.node].name
+        if index < self.forward:
+            return Step(index + 1, "forward", name, event.before, event.after, self._forward_sentence(event.node), "")
+        if event.user is None:
+            return Step(index + 1, "backward", name, event.before, event.after, f"∂{name}/∂{name} = 1", "")
+        sentence, formula = self._backward_sentence(event.user, event.operand)
+        return Step(index + 1, "backward", name, event.before, event.after, sentence, formula)
+
+    def start(self) -> Step:
+        """What is there before the first step."""
+        leaves = [node for node in self.nodes if not node.op and not node.constant]
+        shown = ", ".join(f"{node.name} = {brief(node.data)}" for node in leaves[:6])
+        more = f" and {len(leaves) - 6} more" if len(leaves) > 6 else ""
+        return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
+
+    def matches(self, index: int, target: str) -> bool:
+        """Whether a step is about ``target``: the name or label of the node that gets a number, an operation, a phase."""
+        event, forward = self.events[index], index < self.forward
+        node = self.nodes[event.node]
+        acting = node if forward else None if event.user is None else self.nodes[event.user]
+        return target in (node.name, node.label, acting.op if acting else "", "forward" if forward else "backward")
+
+    def targets(self) -> list[str]:
+        """Everything that `matches` can find: names, operations, phases."""
+        names = [node.name for node in self.nodes if not node.constant]
+        return list(dict.fromkeys([*names, *[node.op for node in self.nodes if node.op], "forward", "backward"]))
+
+    def __repr__(self) -> str:
+        return (f"<Recording of {self.nodes[self.root].name}: {len(self.nodes)} nodes, {self.forward} steps forward, "
+                f"{len(self) - self.forward} backward>")
+
+    def _forward_sentence(self, position: int) -> str:
+        node = self.nodes[position]
+        row = lookup(node.op)
+        names = Name.apply_primitive(row, self._names(node)).text
+        numbers = Name.apply_primitive(row, tuple([_number_name(self.nodes[arg].data) for arg in node.args])).text
+        return " = ".join(dict.fromkeys([node.name, names, numbers.replace(" * ", " × "), brief(node.data)]))
+
+    def _backward_sentence(self, user: int, operand: int) -> tuple[str, str]:
+        top, of = self.nodes[self.root].name, self.nodes[user]
+        at = self.nodes[of.args[operand]].name
+        partial, adjoint = of.partials[operand] or 0.0, self._gradients[user]
+        formula = f"∂{of.name}/∂{at} = {derivative(lookup(of.op), operand, self._names(of), Name(of.name)).text}"
+        product = f"{brief(adjoint)} × {brief(partial)} = {brief(partial * adjoint)}"
+        return f"∂{top}/∂{at} += ∂{top}/∂{of.name} · ∂{of.name}/∂{at} = {product}   [{formula}]", formula
+
+    def _names(self, node: Node) -> tuple[Name, ...]:
+        return tuple([as_name(operand.data) if operand.constant else Name(operand.name)
+                      for operand in (self.nodes[arg] for arg in node.args)])
+
+
+def record(root: Value) -> Recording:
+    """The recording of the graph of ``root``.  Takes what was computed as it is, and changes nothing of it.
+
+    Raises TypeError if ``root`` is no Value.
+    """
+    if not isinstance(root, Value):
+        raise TypeError(f"record() takes a Value, not {type(root).__name__} ({short_repr(root)})")
+    order = topological_order(root)
+    position = {node: i for i, node in enumerate(order)}
+    nodes = tuple([Node(name, str(node.label), node.op, node.data, tuple([position[arg] for arg in node.args]),
+                        node._partials, node.constant) for name, node in zip(_unique_names(order), order)])
+    events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
+    forward = len(events)
+    gradients = [0.0] * len(nodes)
+    gradients[-1] = 1.0
+    events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
+    for i in range(len(nodes) - 1, -1, -1):
+        node = nodes[i]
+        for operand, (arg, partial) in enumerate(zip(node.args, node.partials)):
+            if partial is not None:
+                before = gradients[arg]
+                gradients[arg] = after = before + partial * gradients[i]
+                events.append(Event(arg, i, operand, before, after))
+    return Recording(nodes, tuple(events), len(nodes) - 1, forward)
+
+
+def _unique_names(order: Sequence[Value]) -> list[str]:
+    labels = Counter(str(node.label) for node in order)
+    seen: Counter[str] = Counter()
+    names, count = [], 0
+    for node in order:
+        label = str(node.label)
+        count += not node.constant
+        if node.constant:
+            names.append(brief(node.data))
+        elif not label:
+            name = f"v{count}"
+            names.append(name if name not in labels else name + "#")
+        else:
+            seen[label] += 1
+            names.append(label if labels[label] == 1 else f"{label}#{seen[label]}")
+    return names
+
+
+class Stepper:
+    """A cursor on a recording, which moves both ways.  Every move returns the stepper, whose repr is the view of it.
+
+    recording     the `Recording`
+    position      how many steps have been done, 0 to len(recording)
+    step          the last step done (its ``phase`` is "start" if none was)
+    breakpoints   what `run` stops at: names, labels, operations or phases; see `stop_at`
+    watches       the names whose data and gradient every view shows; see `watch`
+    """
+
+    def __init__(self, recording: Recording | Value) -> None:
+        self.recording = record(recording) if isinstance(recording, Value) else recording
+        self.position = 0
+        self.breakpoints: list[str] = []
+        self.watches: list[str] = []
+        self._data: list[float | None] = [None if node.op else node.data for node in self.recording.nodes]
+        self._grads: list[float] = [0.0] * len(self.recording.nodes)
+
+    @property
+    def step(self) -> Step:
+        """The last step done."""
+        return self.recording[self.position - 1] if self.position else self.recording.start()
+
+    def next(self, count: int = 1) -> Stepper:
+        """Does the next step, or ``count`` of them; stays at the end when there is none."""
+        return self.goto(min(self.position + _count(count), len(self.recording)))
+
+    def back(self, count: int = 1) -> Stepper:
+        """Undoes the last step, or ``count`` of them; stays at the start when there is none."""
+        return self.goto(max(self.position - _count(count), 0))
+
+    def goto(self, position: int) -> Stepper:
+        """Moves to where ``position`` steps have been done.  Raises IndexError if there are not so many."""
+        if not 0 <= position <= len(self.recording):
+            raise IndexError(f"position {position} is not in this recording, which has positions 0 to {len(self.recording)}")
+        events, forward = self.recording.events, self.recording.forward
+        while self.position < position:
+            event = events[self.position]
+            if self.position < forward:
+                self._data[event.node] = event.after
+            else:
+                self._grads[event.node] = event.after
+            self.position += 1
+        while self.position > position:
+            self.position -= 1
+            event = events[self.position]
+            if self.position < forward:
+                self._data[event.node] = None
+            else:
+                self._grads[event.node] = event.before or 0.0
+        return self
+
+    def run_to(self, target: str) -> Stepper:
+        """Does steps until one is about ``target``: a name, a label, an operation, "forward" or "backward".
+
+        Raises ValueError, and does not move, if no step ahead is; the message says what exists.
+        """
+        return self.goto(self._find([target]))
+
+    def run(self) -> Stepper:
+        """Does steps until one is about a breakpoint, or to the end."""
+        try:
+            return self.goto(self._find(self.breakpoints))
+        except ValueError:
+            return self.finish()
+
+    def stop_at(self, target: str) -> Stepper:
+        """Adds a breakpoint.  Raises ValueError if nothing in the recording is called so."""
+        self._check(target, self.recording.targets())
+        self.breakpoints.append(target)
+        return self
+
+    def watch(self, name: str) -> Stepper:
+        """Adds a watch.  Raises ValueError if no node is called so."""
+        self._check(name, [node.name for node in self.recording.nodes if not node.constant])
+        self.watches.append(name)
+        return self
+
+    def restart(self) -> Stepper:
+        """Goes back to before the first step; breakpoints and watches stay."""
+        return self.goto(0)
+
+    def finish(self) -> Stepper:
+        """Goes to the end."""
+        return self.goto(len(self.recording))
+
+    def data(self, name: str) -> float | None:
+        """The number of a node at this moment; None if it is not computed yet.  Raises ValueError for an unknown name."""
+        return self._data[self._position_of(name)]
+
+    def grad(self, name: str) -> float:
+        """The gradient of a node at this moment, as far as it has been accumulated.  ValueError for an unknown name."""
+        return self._grads[self._position_of(name)]
+
+    def __repr__(self) -> str:
+        step = self.step
+        total = len(self.recording)
+        lines = [f"step {self.position} of {total}, {step.phase}", f"  {step.sentence}"]
+        if step.phase == "forward":
+            lines.append(f"  changed: data of {step.name}: {brief(step.after)}")
+        elif step.phase == "backward":
+            lines.append(f"  changed: grad of {step.name}: {brief(step.before)} -> {brief(step.after)}")
+        lines += [f"  watch:   {name}: data {brief(self.data(name))}, grad {brief(self.grad(name))}" for name in self.watches]
+        ahead = self.recording[self.position].sentence if self.position < total else "nothing, this is the end"
+        return "\n".join([*lines, f"  next:    {ahead}"])
+
+    def _find(self, targets: Sequence[str]) -> int:
+        for i in range(self.position, len(self.recording)):
+            if any(self.recording.matches(i, target) for target in targets):
+                return i + 1
+        what = " or ".join(map(repr, targets)) or "a breakpoint"
+        raise ValueError(f"no step after position {self.position} is about {what}; "
+                         f"this recording has {_shortened(self.recording.targets())}")
+
+    def _position_of(self, name: str) -> int:
+        for i, node in enumerate(self.recording.nodes):
+            if node.name == name and not node.constant:
+                return i
+        raise ValueError(f"no node is called {name!r}; "
+                         f"there are {_shortened([node.name for node in self.recording.nodes if not node.constant])}")
+
+    def _check(self, target: str, known: Sequence[str]) -> None:
+        if target not in known:
+            raise ValueError(f"nothing here is called {target!r}; there are {_shortened(known)}")
+
+
+def brief(x: float | None) -> str:
+    """A number as a person writes it, to four digits: -3, 0.7071, 1.7e-17; "?" for one that is not there yet."""
+    if x is None:
+        return "?"
+    if math.isfinite(x) and x == int(x) and abs(x) < 1e6:
+        return str(int(x))
+    return f"{x:.4g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def _number_name(x: float) -> Name:
+    text = brief(x)
+    return Name(text, UNARY) if text.startswith("-") else Name(text)
+
+
+def _count(count: Any) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"the number of steps is {count!r}; it must be a whole number of at least 0")
+    return count
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
