@@ -174,3 +174,14 @@ def test_a_graph_of_ten_thousand_nodes_is_recorded_and_stepped_without_recursion
     stepper = Stepper(record(random_graph(1, 10_000)))
     assert len(stepper.recording) > 20_000
     assert stepper.finish().back().goto(5000).position == 5000
+
+
+def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
+    a, b = Value(2.0, "a"), Value(5.0, "b")
+    y = math.where(a > 1, a, b)
+    y.label = "y"
+    assert [step.sentence for step in record(y)] == [
+        "y = where(1, a, 5) = where(1, 2, 5) = 2",
+        "∂y/∂y = 1",
+        "∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × 1 = 1   [∂y/∂a = where(1, 1, 0)]",
+    ]

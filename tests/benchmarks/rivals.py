@@ -13,12 +13,12 @@ class MicrogptValue:
     recursion.  It accumulates into every node's ``grad``, as the original does.
     """
 
-    __slots__ = ("_children", "_local_grads", "data", "grad")
+    __slots__ = ("_local_grads", "_operands", "data", "grad")
 
-    def __init__(self, data: float, children: tuple[Any, ...] = (), local_grads: tuple[float, ...] = ()) -> None:
+    def __init__(self, data: float, operands: tuple[Any, ...] = (), local_grads: tuple[float, ...] = ()) -> None:
         self.data = data
         self.grad: float = 0
-        self._children = children
+        self._operands = operands
         self._local_grads = local_grads
 
     def __add__(self, other: Any) -> MicrogptValue:
@@ -37,15 +37,15 @@ class MicrogptValue:
         def visit(v: MicrogptValue) -> None:
             if v not in visited:
                 visited.add(v)
-                for child in v._children:
-                    visit(child)
+                for operand in v._operands:
+                    visit(operand)
                 order.append(v)
 
         visit(self)
         self.grad = 1
         for v in reversed(order):
-            for child, local_grad in zip(v._children, v._local_grads):
-                child.grad += local_grad * v.grad
+            for operand, local_grad in zip(v._operands, v._local_grads):
+                operand.grad += local_grad * v.grad
 
 
 def micrograd_value() -> type[Any] | None:
