@@ -125,6 +125,8 @@ def test_bad_calls_are_named():
         gradcheck(lambda x: x, [1.0], order=3)
     with pytest.raises(TypeError, match="must return one Value"):
         gradcheck(lambda x: [x], [1.0])
+    with pytest.raises(ValueError, match="2 arguments but 1 names"):
+        gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
     with pytest.raises(TypeError, match="argument 0 of gradcheck must be a real number"):
         gradcheck(lambda x: x, ["1"])
 

@@ -139,7 +139,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
 
     Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan; it names the
     step, the first bad node in order of execution and its operands, and has the history in ``.history``.
-    Raises ValueError for lists of different lengths, no samples, and sizes below 1.
+    Raises ValueError for lists of different lengths, no samples, sizes below 1, and an optimizer whose parameters the
+    loss does not use; TypeError for what cannot be called, and for a loss that is no Value.
     """
     if engine not in ("auto", "eager"):
         raise ValueError(f"unknown engine {engine!r}; choose 'eager' or 'auto'")
@@ -159,7 +160,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     named = _named_metrics(metrics)
     history = History(named)
     source = generator(rng)
-    steps_per_epoch = 1 if batch_size is None else -(-len(X) // max(batch_size, 1))
+    steps_per_epoch = 1 if batch_size is None else -(-len(X) // batch_size)
     done_before = optimizer.steps
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it

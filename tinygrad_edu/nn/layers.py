@@ -73,34 +73,6 @@ class Layer(Module):
         return f"Layer of [{', '.join(map(repr, self.neurons))}]"
 
 
-class MLP(Module):
-    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and one output.
-
-    Hidden layers have ``activation``, the last one ``output`` (linear: scores or logits).  ``rng`` is a
-    `random.Random` or a seed; by default the module `random`, as in micrograd.
-    """
-
-    def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
-                 output: str | Activation = "linear", init: str | Initialiser = "uniform",
-                 rng: Rng = None) -> None:
-        if not isinstance(nouts, (list, tuple)):
-            raise TypeError(f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}")
-        if not nouts:
-            raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
-        source, sizes = generator(rng), [nin, *nouts]
-        self.layers = [Layer(a, b, output if i == len(nouts) - 1 else activation, init, source)
-                       for i, (a, b) in enumerate(zip(sizes, nouts))]
-
-    def __call__(self, x: Any) -> Any:
-        """``x``: a list of ``nin`` numbers or Values.  A list of Values, or one Value if the last layer has one neuron."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def __repr__(self) -> str:
-        return f"MLP of [{', '.join(map(repr, self.layers))}]"
-
-
 class Sequential(Module):
     """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))``."""
 
@@ -118,6 +90,29 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class MLP(Sequential):
+    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and one output.
+
+    It takes a list of ``nin`` numbers or Values, and returns a list of Values, or one Value if the last layer has one
+    neuron.  Hidden layers have ``activation``, the last one ``output`` (linear: scores or logits).  ``rng`` is a
+    `random.Random` or a seed; by default the module `random`, as in micrograd.
+    """
+
+    def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
+                 output: str | Activation = "linear", init: str | Initialiser = "uniform",
+                 rng: Rng = None) -> None:
+        if not isinstance(nouts, (list, tuple)):
+            raise TypeError(f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}")
+        if not nouts:
+            raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
+        source, sizes = generator(rng), [nin, *nouts]
+        super().__init__(*[Layer(a, b, output if i == len(nouts) - 1 else activation, init, source)
+                           for i, (a, b) in enumerate(zip(sizes, nouts))])
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
 class Dropout(Module):

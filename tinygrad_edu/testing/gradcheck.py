@@ -148,6 +148,8 @@ class _Function:
         self.args = [number(x, f"argument {i} of gradcheck") for i, x in enumerate(args)]
         self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
         self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
+        if names is not None and len(names) != len(self.args):
+            raise ValueError(f"gradcheck: {len(self.args)} arguments but {len(names)} names; give one name for each")
         self.names = [*(names or _argument_names(f, len(self.args))),
                       *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
         self.leaves, self.root = self._graph()
