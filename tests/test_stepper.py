@@ -3,11 +3,12 @@
 import random
 
 import pytest
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, primitives, topological_order
-from tinygrad_edu.stepper import Recording, Stepper, brief, record
+from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, brief, compare_orders, record
 
 
 def product():
@@ -61,22 +62,27 @@ def test_an_edge_that_comes_twice_is_two_steps():
     assert [(step.name, step.before, step.after) for step in steps[2:]] == [("a", 0.0, 1.0), ("a", 1.0, 2.0)]
 
 
-@pytest.mark.parametrize("name", [name for name, row in primitives.TABLE.items() if name != "where"])
-def test_every_primitive_has_sentences(name):
+def golden_sentences():
+    """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and approved them."""
+    sentences = {}
+    for line in (ROOT / "tests/golden/sentences.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("  "):
+            sentences[name].append(line.strip())
+        else:
+            sentences[name := line] = []
+    return sentences
+
+
+@pytest.mark.parametrize("name", primitives.TABLE)
+def test_the_sentences_of_every_primitive(name):
     row = primitives.TABLE[name]
-    args = [Value(0.75 - 0.5 * i, chr(ord("p") + i)) for i in range(row.arity)]
-    y = row(*args)
+    y = row(*[Value((1.75 if name == "acosh" else 0.75) - 0.5 * i, "pqr"[i]) for i in range(row.arity)])
     y.label = "y"
-    forward, seed, *backward = record(y)
-    assert forward.sentence.startswith("y = ")
-    assert forward.sentence.endswith(f" = {brief(y.data)}")
-    assert "p" in forward.sentence.split(" = ")[1]
-    assert seed.sentence == "∂y/∂y = 1"
-    for i, step in enumerate(backward):
-        at = args[i].label
-        assert step.sentence.startswith(f"∂y/∂{at} += ∂y/∂y · ∂y/∂{at} = 1 × ")
-        assert step.formula.startswith(f"∂y/∂{at} = ")
-        assert step.after == y.partials[i] or y.partials[i] != y.partials[i]
+    recording = record(y)
+    assert [step.sentence for step in recording if step.number != 2] == golden_sentences()[name]
+    assert recording[1].sentence == "∂y/∂y = 1"
+    assert [step.after for step in recording[2:]] == [partial for partial in y._partials if partial is not None]
+    assert all(step.sentence.endswith(f"[{step.formula}]") for step in recording[2:])
 
 
 @given(st.integers(0, 10_000))
@@ -185,3 +191,84 @@ def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
         "∂y/∂y = 1",
         "∂y/∂a += ∂y/∂y · ∂y/∂a = 1 × 1 = 1   [∂y/∂a = where(1, 1, 0)]",
     ]
+
+
+def doubled_twice():
+    a = Value(1.0, "a")
+    b = a + a
+    b.label = "b"
+    c = b + b
+    c.label = "c"
+    return c
+
+
+def test_the_naive_order_beside_the_topological_one():
+    assert str(compare_orders(doubled_twice())) == """\
+topological order                    naive recursive order
+∂c/∂c = 1                            ∂c/∂c = 1
+∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1
+∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   ∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   <- too early
+∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2   ∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1
+∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2   ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   <- the rest of it
+                                     ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
+                                     ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
+
+b is used more than once, so that ∂c/∂b is a sum.  The naive order passes it on to
+a when it is 1 (step 5), before the rest of it arrives (step 7 makes it 2).
+Then it passes on all of it, and so what it passed on before a second time.
+  ∂c/∂a is 4; the naive order gives 6
+The topological order visits a node after all of its users, when its gradient is complete, and
+follows each edge once."""
+
+
+def naive_backward(node):
+    """What one writes first."""
+    for arg, partial in zip(node.args, node.partials):
+        if not arg.constant:
+            arg.grad += partial * node.grad
+            naive_backward(arg)
+
+
+@given(st.integers(0, 10_000))
+def test_the_naive_recording_does_what_the_naive_recursion_does(seed):
+    y = random_graph(seed, 4)
+    stepper = Stepper(record(y, order="naive")).finish()
+    comparison = compare_orders(y)
+    assert comparison.naive.events == stepper.recording.events
+    for node in topological_order(y):
+        node.grad = 0.0
+    y.grad = 1.0
+    naive_backward(y)
+    naive = [node.grad for node in topological_order(y, constants=False)]
+    for node in topological_order(y):
+        node.grad = 0.0
+    y.backward()
+    right = [node.grad for node in topological_order(y, constants=False)]
+    assert list(comparison.gradients.values()) == list(zip(right, naive))
+    if comparison.early is None:
+        assert naive == pytest.approx(right, rel=1e-12)
+
+
+def test_a_naive_recording_can_be_stepped_both_ways():
+    stepper = Stepper(record(doubled_twice(), order="naive"))
+    assert stepper.finish().grad("a") == 6.0
+    assert stepper.back(2).grad("a") == 2.0
+    assert stepper.restart().run_to("a").step.sentence == "∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   [∂b/∂a = 1]"
+    assert repr(stepper.recording) == "<Recording of c: 3 nodes, 2 steps forward, 7 backward, in the naive order>"
+
+
+def test_both_orders_agree_where_no_operation_is_used_twice():
+    comparison = compare_orders(examples.lecture_neuron())
+    assert comparison.early is comparison.late is None
+    assert str(comparison).endswith("Both orders agree: whenever the naive one passes a gradient on, that gradient is "
+                                    "complete already,\nas it always is where no operation is used twice.")
+
+
+def test_the_naive_order_of_very_many_paths_is_refused():
+    x = Value(1.0, "x")
+    for _ in range(1000):
+        x = x + x
+    with pytest.raises(ValueError, match=f"takes more than {NAIVE_LIMIT:,} steps for this graph of 1,001 nodes"):
+        compare_orders(x)
+    with pytest.raises(ValueError, match="unknown order 'random'; choose 'topological' or 'naive'"):
+        record(x, order="random")

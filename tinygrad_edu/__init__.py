@@ -22,17 +22,18 @@ from .value import Value, no_grad
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
     from .expressions import parse
-    from .stepper import Stepper, record
+    from .stepper import Stepper, compare_orders, record
     from .train import History, fit
 
 __version__ = "0.1.0"
 __all__ = [
-    "History", "Stepper", "Value", "backward", "data", "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math",
-    "nn", "no_grad", "optim", "parse", "record", "testing", "topological_order", "value_and_grad", "vjp",
+    "History", "Stepper", "Value", "backward", "compare_orders", "data", "fit", "grad", "gradients", "hessian", "jacobian",
+    "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "testing", "topological_order", "value_and_grad", "vjp",
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.
-_LAZY = {"History": "train", "fit": "train", "parse": "expressions", "Stepper": "stepper", "record": "stepper"}
+_LAZY = {"History": "train", "fit": "train", "parse": "expressions", "Stepper": "stepper", "record": "stepper",
+         "compare_orders": "stepper"}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,13 +21,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple, overload
 
 from .formula import Name, as_name, derivative
 from .graph import topological_order
 from .primitives import UNARY, lookup, short_repr
 from .value import Value
+
+NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
+TABLE_LINES = 24  # of a printed `Comparison`
 
 
 class Node(NamedTuple):
@@ -59,6 +63,7 @@ class Event(NamedTuple):
     operand    which operand of ``user`` it is, from 0; 0 where there is no user
     before     the data, which is None as long as it is not computed, or the gradient
     after      the same after the step
+    adjoint    the gradient of ``user`` at that moment, which is multiplied by the local derivative; 1 for the seed
     """
 
     node: int
@@ -66,6 +71,7 @@ class Event(NamedTuple):
     operand: int
     before: float | None
     after: float
+    adjoint: float = 1.0
 
 
 class Step(NamedTuple):
@@ -96,12 +102,12 @@ class Recording(Sequence[Step]):
     events     what each step does, without words
     root       the position of the root in ``nodes``
     forward    how many steps are forward ones; the others are backward
+    order      the order of the backward pass, "topological" or "naive"
     """
 
-    def __init__(self, nodes: tuple[Node, ...], events: tuple[Event, ...], root: int, forward: int) -> None:
-        self.nodes, self.events, self.root, self.forward = nodes, events, root, forward
-        # A gradient is complete when the node's own edges are followed, so the last one recorded is the one they use.
-        self._gradients = {event.node: event.after for event in events[forward:]}
+    def __init__(self, nodes: tuple[Node, ...], events: tuple[Event, ...], root: int, forward: int,
+                 order: str = "topological") -> None:
+        self.nodes, self.events, self.root, self.forward, self.order = nodes, events, root, forward, order
 
     def __len__(self) -> int:
         return len(self.events)
@@ -120,7 +126,7 @@ class Recording(Sequence[Step]):
             return Step(index + 1, "forward", name, event.before, event.after, self._forward_sentence(event.node), "")
         if event.user is None:
             return Step(index + 1, "backward", name, event.before, event.after, f"∂{name}/∂{name} = 1", "")
-        sentence, formula = self._backward_sentence(event.user, event.operand)
+        sentence, formula = self._backward_sentence(event.user, event.operand, event.adjoint)
         return Step(index + 1, "backward", name, event.before, event.after, sentence, formula)
 
     def start(self) -> Step:
@@ -143,8 +149,9 @@ class Recording(Sequence[Step]):
         return list(dict.fromkeys([*names, *[node.op for node in self.nodes if node.op], "forward", "backward"]))
 
     def __repr__(self) -> str:
+        naive = ", in the naive order" if self.order == "naive" else ""
         return (f"<Recording of {self.nodes[self.root].name}: {len(self.nodes)} nodes, {self.forward} steps forward, "
-                f"{len(self) - self.forward} backward>")
+                f"{len(self) - self.forward} backward{naive}>")
 
     def _forward_sentence(self, position: int) -> str:
         node = self.nodes[position]
@@ -153,10 +160,10 @@ class Recording(Sequence[Step]):
         numbers = Name.apply_primitive(row, tuple([_number_name(self.nodes[arg].data) for arg in node.args])).text
         return " = ".join(dict.fromkeys([node.name, names, numbers.replace(" * ", " × "), brief(node.data)]))
 
-    def _backward_sentence(self, user: int, operand: int) -> tuple[str, str]:
+    def _backward_sentence(self, user: int, operand: int, adjoint: float) -> tuple[str, str]:
         top, of = self.nodes[self.root].name, self.nodes[user]
         at = self.nodes[of.args[operand]].name
-        partial, adjoint = of.partials[operand] or 0.0, self._gradients[user]
+        partial = of.partials[operand] or 0.0
         formula = f"∂{of.name}/∂{at} = {derivative(lookup(of.op), operand, self._names(of), Name(of.name)).text}"
         product = f"{brief(adjoint)} × {brief(partial)} = {brief(partial * adjoint)}"
         return f"∂{top}/∂{at} += ∂{top}/∂{of.name} · ∂{of.name}/∂{at} = {product}   [{formula}]", formula
@@ -166,30 +173,149 @@ class Recording(Sequence[Step]):
                       for operand in (self.nodes[arg] for arg in node.args)])
 
 
-def record(root: Value) -> Recording:
+def record(root: Value, order: str = "topological") -> Recording:
     """The recording of the graph of ``root``.  Takes what was computed as it is, and changes nothing of it.
 
-    Raises TypeError if ``root`` is no Value.
+    order    of the backward pass: "topological", the engine's; or "naive", the recursion that one writes first, which
+             follows a node's edges as soon as a contribution arrives, and so, where a node has several users, passes
+             on an unfinished sum and then passes it on again: see `compare_orders`
+
+    Raises TypeError if ``root`` is no Value, ValueError for another order, and for a naive one of more than
+    `NAIVE_LIMIT` steps: it walks every path, and their number can double with every node.
     """
     if not isinstance(root, Value):
         raise TypeError(f"record() takes a Value, not {type(root).__name__} ({short_repr(root)})")
-    order = topological_order(root)
-    position = {node: i for i, node in enumerate(order)}
+    if order not in ("topological", "naive"):
+        raise ValueError(f"unknown order {order!r}; choose 'topological' or 'naive'")
+    values = topological_order(root)
+    position = {node: i for i, node in enumerate(values)}
     nodes = tuple([Node(name, str(node.label), node.op, node.data, tuple([position[arg] for arg in node.args]),
-                        node._partials, node.constant) for name, node in zip(_unique_names(order), order)])
+                        node._partials, node.constant) for name, node in zip(_unique_names(values), values)])
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
+    events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
+    events += _topological_events(nodes) if order == "topological" else _naive_events(nodes)
+    return Recording(nodes, tuple(events), len(nodes) - 1, forward, order)
+
+
+def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:
     gradients = [0.0] * len(nodes)
     gradients[-1] = 1.0
-    events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
     for i in range(len(nodes) - 1, -1, -1):
-        node = nodes[i]
+        node, adjoint = nodes[i], gradients[i]
         for operand, (arg, partial) in enumerate(zip(node.args, node.partials)):
             if partial is not None:
                 before = gradients[arg]
-                gradients[arg] = after = before + partial * gradients[i]
-                events.append(Event(arg, i, operand, before, after))
-    return Recording(nodes, tuple(events), len(nodes) - 1, forward)
+                gradients[arg] = after = before + partial * adjoint
+                yield Event(arg, i, operand, before, after, adjoint)
+
+
+def _naive_events(nodes: Sequence[Node]) -> Iterator[Event]:
+    """The steps of ``def backward(node): for arg in node.args: arg.grad += partial * node.grad; backward(arg)``."""
+    gradients = [0.0] * len(nodes)
+    gradients[-1] = 1.0
+    stack = [(len(nodes) - 1, 0)]  # calls that are not finished, and the operand that each is at
+    count = 0
+    while stack:
+        i, operand = stack.pop()
+        node = nodes[i]
+        if operand == len(node.args):
+            continue
+        stack.append((i, operand + 1))
+        arg, partial = node.args[operand], node.partials[operand]
+        if partial is not None:
+            if (count := count + 1) > NAIVE_LIMIT:
+                raise ValueError(f"the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of {len(nodes):,} "
+                                 "nodes, since it walks every path; record a smaller graph")
+            before, adjoint = gradients[arg], gradients[i]
+            gradients[arg] = after = before + partial * adjoint
+            yield Event(arg, i, operand, before, after, adjoint)
+            stack.append((arg, 0))
+
+
+class Comparison(NamedTuple):
+    """The backward pass of one graph in two orders; ``print`` it to see both, and where and why they differ.
+
+    topological    the recording in the engine's order, which gives the gradients
+    naive          the recording in the naive recursive order
+    early          the number of the first step of ``naive`` that goes wrong: it passes on a gradient that is not complete
+                   yet; None if there is none, so that both orders agree
+    late           the number of the step that adds to that gradient afterwards; None if ``early`` is
+    """
+
+    topological: Recording
+    naive: Recording
+    early: int | None
+    late: int | None
+
+    @property
+    def gradients(self) -> dict[str, tuple[float, float]]:
+        """For every node that is no constant its gradient by the topological order, and by the naive one."""
+        ends = [Stepper(recording).finish()._grads for recording in (self.topological, self.naive)]
+        return {node.name: (right, naive) for node, right, naive in zip(self.naive.nodes, *ends) if not node.constant}
+
+    def __str__(self) -> str:
+        return "\n".join([*self._table(), "", *self._reasons()])
+
+    def _table(self) -> Iterator[str]:
+        columns = [[step.sentence for step in recording[recording.forward:]] for recording in (self.topological, self.naive)]
+        columns = [[sentence.partition("   [")[0] for sentence in column] for column in columns]
+        width = max(map(len, ["topological order", *columns[0]]))
+        yield f"{'topological order':<{width}}   naive recursive order"
+        first = self.naive.forward + 1
+        shown = min(max(map(len, columns)), TABLE_LINES)
+        for i, (left, right) in enumerate(zip_longest(*columns, fillvalue="")):
+            if i == shown:
+                yield f"... and {max(map(len, columns)) - shown} more steps"
+                break
+            mark = "   <- too early" if first + i == self.early else "   <- the rest of it" if first + i == self.late else ""
+            yield f"{left:<{width}}   {right}{mark}".rstrip()
+
+    def _reasons(self) -> Iterator[str]:
+        if self.early is None or self.late is None:
+            yield "Both orders agree: whenever the naive one passes a gradient on, that gradient is complete already,"
+            yield "as it always is where no operation is used twice."
+            return
+        nodes, events, root = self.naive.nodes, self.naive.events, self.naive.nodes[self.naive.root].name
+        event = events[self.early - 1]
+        user, to, final = nodes[event.user or 0].name, nodes[event.node].name, events[self.late - 1].after
+        yield f"{user} is used more than once, so that ∂{root}/∂{user} is a sum.  The naive order passes it on to"
+        yield (f"{to} when it is {brief(event.adjoint)} (step {self.early}), before the rest of it arrives "
+               f"(step {self.late} makes it {brief(final)}).")
+        yield "Then it passes on all of it, and so what it passed on before a second time."
+        wrong = {name: pair for name, pair in self.gradients.items() if pair[0] != pair[1]}
+        for name, (right, naive) in list(wrong.items())[:TABLE_LINES]:
+            yield f"  ∂{root}/∂{name} is {brief(right)}; the naive order gives {brief(naive)}"
+        if not wrong:
+            yield "  Here the extra amounts happen to be 0, so that the gradients come out right all the same."
+        yield "The topological order visits a node after all of its users, when its gradient is complete, and"
+        yield "follows each edge once."
+
+
+def compare_orders(root: Value) -> Comparison:
+    """The backward pass of ``root`` in the topological order and in the naive recursive one, side by side.
+
+        >>> from tinygrad_edu import Value
+        >>> a = Value(1.0, "a")
+        >>> b = a + a
+        >>> c = b + b
+        >>> compare_orders(c).gradients["a"]
+        (4.0, 6.0)
+
+    Raises what `record` raises.
+    """
+    right, naive = record(root), record(root, order="naive")
+    missing: dict[int, set[tuple[int | None, int]]] = {}  # for each node the edges that have brought nothing yet
+    for event in right.events[right.forward:]:
+        missing.setdefault(event.node, set()).add((event.user, event.operand))
+    early = None
+    for number, event in enumerate(naive.events[naive.forward:], naive.forward + 1):
+        if early is not None and event.node == naive.events[early - 1].user:
+            return Comparison(right, naive, early, number)
+        if early is None and event.user is not None and missing[event.user]:
+            early = number
+        missing[event.node].discard((event.user, event.operand))
+    return Comparison(right, naive, None, None)
 
 
 def _unique_names(order: Sequence[Value]) -> list[str]:
