@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, primitives, topological_order
-from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, brief, compare_orders, record
+from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, compare_orders, record
 
 
 def product():
@@ -64,12 +64,13 @@ def test_an_edge_that_comes_twice_is_two_steps():
 
 def golden_sentences():
     """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and approved them."""
-    sentences = {}
+    sentences, name = {}, ""
     for line in (ROOT / "tests/golden/sentences.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
             sentences[name].append(line.strip())
         else:
-            sentences[name := line] = []
+            name = line
+            sentences[name] = []
     return sentences
 
 

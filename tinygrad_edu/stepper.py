@@ -26,7 +26,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple, overload
 
 from .formula import Name, as_name, derivative
-from .graph import topological_order
+from .graph import blank, topological_order
 from .primitives import UNARY, lookup, short_repr
 from .value import Value
 
@@ -148,6 +148,18 @@ class Recording(Sequence[Step]):
         names = [node.name for node in self.nodes if not node.constant]
         return list(dict.fromkeys([*names, *[node.op for node in self.nodes if node.op], "forward", "backward"]))
 
+    def values(self) -> list[Value]:
+        """The recorded graph once more: new Values, in the order of ``nodes``, with all gradients at 0."""
+        root = None
+        made: list[Any] = []
+        for node in self.nodes:
+            value = node.data if node.constant else blank(Value)
+            if isinstance(value, Value):
+                root = value
+                value._set_state(node.data, 0.0, node.label, node.op, tuple([made[arg] for arg in node.args]), node.partials)
+            made.append(value)
+        return topological_order(root) if root is not None else []
+
     def __repr__(self) -> str:
         naive = ", in the naive order" if self.order == "naive" else ""
         return (f"<Recording of {self.nodes[self.root].name}: {len(self.nodes)} nodes, {self.forward} steps forward, "
@@ -189,7 +201,7 @@ def record(root: Value, order: str = "topological") -> Recording:
         raise ValueError(f"unknown order {order!r}; choose 'topological' or 'naive'")
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
-    nodes = tuple([Node(name, str(node.label), node.op, node.data, tuple([position[arg] for arg in node.args]),
+    nodes = tuple([Node(name, node.label if isinstance(node.label, str) else str(node.label), node.op, node.data, tuple([position[arg] for arg in node.args]),
                         node._partials, node.constant) for name, node in zip(_unique_names(values), values)])
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
@@ -429,6 +441,10 @@ class Stepper:
     def grad(self, name: str) -> float:
         """The gradient of a node at this moment, as far as it has been accumulated.  ValueError for an unknown name."""
         return self._grads[self._position_of(name)]
+
+    def numbers(self, position: int) -> tuple[float | None, float]:
+        """The data and the gradient at this moment of the node at ``position`` in `Recording.nodes`."""
+        return self._data[position], self._grads[position]
 
     def __repr__(self) -> str:
         step = self.step

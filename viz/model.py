@@ -44,6 +44,8 @@ class Node:
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
     operations, parameters, nodes    how many of them it stands for
+    members     the positions of these nodes in the order of execution; () for all that was left out
+    shows       the position of the one whose data and grad it shows; None if it shows none
     """
 
     name: str
@@ -57,6 +59,8 @@ class Node:
     operations: int = 0
     parameters: int = 0
     nodes: int = 1
+    members: tuple[int, ...] = ()
+    shows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Edge:
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
     of          the label of the parameter that it comes from, where that is hidden in a box
+    links       the edges of the graph that this one stands for: the position of the user in the order of execution,
+                and which of its operands; () into all that was left out
     """
 
     source: str
@@ -78,6 +84,7 @@ class Edge:
     count: int = 1
     constant: bool = False
     of: str = ""
+    links: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +347,7 @@ class _Builder:
         self.outputs: dict[str, dict[Value, None]] = {}
         self.names: dict[Value | str, str] = {}
         self.into_rest: dict[Value, int] = {}  # how many of those left out use it, for the nodes that they use
+        self.positions: dict[Value, int] = {}  # of all nodes but those left out
 
     def place(self, node: Value) -> Value | str:
         """Where ``node`` is drawn: itself, or the key of a box."""
@@ -347,10 +355,12 @@ class _Builder:
         return key if self.kept is None or key in self.kept else _REST
 
     def graph(self) -> Graph:
-        for node in self.order:
+        for i, node in enumerate(self.order):
             key = self.place(node)
             if key.__class__ is str:
                 self.members.setdefault(key, []).append(node)
+            if key != _REST:
+                self.positions[node] = i
             if key not in self.names:
                 self.names[key] = f"n{len(self.names)}"
         crossing = list(self.crossing_edges())
@@ -387,26 +397,28 @@ class _Builder:
         role = ("output" if node in self.roots else "operation" if node.op else "constant" if node.constant else
                 "parameter" if isinstance(node.label, ParameterName) else "input")
         return Node(self.names[node], role, str(node.label), node.op, node.data, None if node.constant else node.grad,
-                    self.modules.get(node, ""), node in self.roots, int(bool(node.op)), int(role == "parameter"))
+                    self.modules.get(node, ""), node in self.roots, int(bool(node.op)), int(role == "parameter"),
+                    members=(at := (self.positions[node],)), shows=at[0])
 
     def box(self, key: str) -> Node:
         members, outputs = self.members[key], list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
         parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
-        data = grad = None
+        data = grad = shows = None
         if key != _REST and len(outputs) == 1:
-            data, grad = outputs[0].data, outputs[0].grad
+            data, grad, shows = outputs[0].data, outputs[0].grad, self.positions[outputs[0]]
         label = key if key != _REST else f"... {len(members):,} more node{'s' * (len(members) > 1)}"
         around = enclosing(key)
         return Node(self.names[key], "rest" if key == _REST else "module", label, "", data, grad,
                     around[-2] if len(around) > 1 else "", any(root in self.outputs[key] for root in self.roots),
-                    operations, parameters, len(members))
+                    operations, parameters, len(members),
+                    () if key == _REST else tuple([self.positions[node] for node in members]), shows)
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
-        merged: dict[tuple[Value | str, str], list[Value]] = {}
-        for user, _, arg in crossing:
+        merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
+        for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):
-                merged.setdefault((self.place(arg), target), []).append(arg)
+                merged.setdefault((self.place(arg), target), []).append((user, i, arg))
         slopes = {key: _slopes(self.members[key], next(iter(outputs)))
                   for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
         for user, i, arg in crossing:
@@ -414,12 +426,15 @@ class _Builder:
             hidden = str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
             if not isinstance(target, str):
                 derivative = None if arg.constant else user.partials[i]
-                yield Edge(self.names[source], self.names[target], derivative, 1, arg.constant, hidden)
-            elif args := merged.pop((source, target), None):
+                yield Edge(self.names[source], self.names[target], derivative, 1, arg.constant, hidden,
+                           ((self.positions[user], i),))
+            elif links := merged.pop((source, target), None):
+                args = [link[2] for link in links]
                 one = len(set(args)) == 1 and target in slopes
                 count = len(args) if target != _REST else sum(self.into_rest[arg] for arg in args)
                 yield Edge(self.names[source], self.names[target], slopes[target].get(arg, 0.0) if one else None,
-                           count, arg.constant, hidden if len(set(args)) == 1 else "")
+                           count, arg.constant, hidden if len(set(args)) == 1 else "",
+                           () if target == _REST else tuple([(self.positions[to], operand) for to, operand, _ in links]))
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:

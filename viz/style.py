@@ -40,3 +40,4 @@ CLUSTER_FILLS = ("#f7f7f7", "#efefef")  # by depth, alternating
 CLUSTER_LINE = "#bdbdbd"
 EDGE_LINE = "#666666"
 EDGE_TEXT = "#303030"
+POSITIVE, NEGATIVE, SPOTLIGHT = "#0072b2", "#d55e00", "#b8860b"  # a gradient's sign; the node and edge of the last step
