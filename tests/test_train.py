@@ -1,19 +1,24 @@
-"""fit and History."""
+"""fit, History, and the snapshots that fit keeps."""
 
+import copy
+import gc
 import json
 import math as std
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from tinygrad_edu import Value, data, fit, math, nn, optim
+from tinygrad_edu import Value, data, fit, math, nn, optim, snapshots
 from tinygrad_edu.errors import DataError, NonFiniteError
+from tinygrad_edu.snapshots import MAX_NUMBERS, MAX_SNAPSHOTS, Snapshot
 from tinygrad_edu.train import History
 
 X, Y = data.moons(30, rng=0)
@@ -196,6 +201,8 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
     ({"metrics": "accuracy"}, TypeError, "metric is 'accuracy'"),
     ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
+    *[({"record_every": wrong}, ValueError, f"record_every is {wrong!r}; it must be a whole number of steps, at least 1, or")
+      for wrong in (0, -1, True, 2.5, "x")],
 ])
 def test_bad_options_are_named(change, error, message):
     with pytest.raises(error, match=message):
@@ -282,12 +289,19 @@ X, y = data.moons(12, rng=0)
 model = nn.MLP(2, [2, 1], rng=1)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 bad = 0
+
+def loss(prediction, target):
+    global wait
+    if wait:  # armed by the first step: on a busy machine an alarm could otherwise ring before fit has begun
+        signal.setitimer(signal.ITIMER_REAL, wait)
+        wait = 0
+    return nn.hinge(prediction, target)
+
 for i in range(150):
     optimizer = optim.SGD(model.parameters(), lr=0.0)
     model.eval()
-    signal.setitimer(signal.ITIMER_REAL, 0.002 + i * 37e-6)
-    history = fit(model, nn.hinge, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, metrics=[nn.accuracy])
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    wait = 0.001 + i * 37e-6
+    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, metrics=[nn.accuracy])
     bad += not (history.interrupted and len(history) == optimizer.steps == len(history.seconds)
                 and len(history.metrics["accuracy"]) == history.epochs)
 print(bad)
@@ -298,3 +312,307 @@ def test_an_interrupt_at_any_moment_leaves_a_history_of_the_finished_steps():
     done = subprocess.run([sys.executable, "-c", ALARMS], capture_output=True, text=True, timeout=120, check=False,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+# ---- snapshots -----------------------------------------------------------------------------------------------------
+
+
+def steps_of(history):
+    return [snapshot.step for snapshot in history.training.snapshots]
+
+
+def line(w, epochs, **options):
+    """A training of one parameter, one sample and one step an epoch."""
+    return fit(lambda x: w * x, nn.mse, [1.0], [1.0], optimizer=optim.SGD([w], lr=1e-3), epochs=epochs, **options)
+
+
+def test_without_record_every_nothing_is_kept():
+    assert run()[1].training is None
+
+
+@pytest.mark.parametrize(("every", "steps", "kept"), [
+    (1, 4, [1, 2, 3, 4]), (2, 5, [1, 2, 4, 5]), (3, 6, [1, 3, 6]), (10, 7, [1, 7]), (5, 1, [1]), (3, 0, [])])
+def test_the_first_step_every_multiple_and_the_last_step_are_kept(every, steps, kept):
+    assert steps_of(line(Value(0.0), steps, record_every=every)) == kept
+
+
+def test_the_newest_snapshot_is_always_that_of_the_last_step():
+    seen = []
+    line(Value(0.0), 7, record_every=3, on_epoch=lambda history: seen.append(steps_of(history)))
+    assert seen == [[1], [1, 2], [1, 3], [1, 3, 4], [1, 3, 5], [1, 3, 6], [1, 3, 6, 7]]
+
+
+def test_snapshots_have_what_each_update_read_and_wrote():
+    by_hand = nn.MLP(2, [4, 1], rng=1)
+    expected = []
+    for _ in range(4):
+        by_hand.zero_grad()
+        (sum(nn.hinge(by_hand(x), t) for x, t in zip(X, Y)) * (1 / len(X))).backward()
+        before, gradients = [p.data for p in by_hand.parameters()], [p.grad for p in by_hand.parameters()]
+        for p in by_hand.parameters():
+            p.data -= 0.1 * p.grad
+        expected.append((before, gradients, [p.data for p in by_hand.parameters()]))
+    model, history = run(record_every=1)
+    training = history.training
+    assert [(list(s.before), list(s.gradients), list(s.after)) for s in training.snapshots] == expected
+    assert training.model is model
+    assert training.loss is nn.hinge
+    assert training.X is X
+    assert training.y is Y
+    assert training.parameters == tuple(model.parameters())
+    assert training.names == tuple(model.state_dict())
+    assert repr(training) == "<TrainingRecord: 4 snapshots of steps 1 to 4, 17 parameters>"
+
+
+def test_gradients_in_a_snapshot_are_the_clipped_ones():
+    _, history = run(epochs=2, max_norm=1e-3, record_every=1)
+    assert [std.hypot(*s.gradients) for s in history.training.snapshots] == pytest.approx([1e-3, 1e-3], rel=1e-12)
+
+
+def test_recording_changes_nothing_of_the_training():
+    plain, recorded = run(batch_size=7), run(batch_size=7, record_every=2)
+    assert plain[1].loss == recorded[1].loss
+    assert plain[0].state_dict() == recorded[0].state_dict()
+
+
+def test_what_on_epoch_does_to_the_parameters_is_in_the_next_snapshot_only():
+    w = Value(0.0, "w")
+
+    def reset(history):
+        w.data = 5.0
+
+    first, second = line(w, 2, record_every=1, on_epoch=reset).training.snapshots
+    assert first.after[0] == 0.002
+    assert second.before[0] == 5.0
+
+
+def test_names_are_labels_and_unique():
+    twins = [nn.Neuron(1, rng=0), nn.Neuron(1, rng=0), nn.Sequential(nn.Neuron(1, rng=0)), nn.Sequential(nn.Neuron(1, rng=0))]
+    loose = [Value(1.0), Value(1.0, "parameter 10"), Value(1.0), Value(1.0, "w#2"), Value(1.0, "w"), Value(1.0, "w")]
+    parameters = [p for model in twins for p in model.parameters()] + loose
+    history = fit(lambda x: sum(p * x for p in parameters), nn.mse, [1.0], [1.0],
+                  optimizer=optim.SGD(parameters, lr=0.1), epochs=1, record_every=1)
+    assert history.training.names == (
+        "w.0", "b", "model 2.w.0", "b#2", "layers.0.w.0", "layers.0.b", "model 2.layers.0.w.0", "model 2.layers.0.b",
+        "parameter 8", "parameter 10", "parameter 10'", "w#2", "w", "w#2'")
+
+
+def test_a_long_training_keeps_the_same_number_of_snapshots_farther_apart():
+    sizes, intervals = set(), []
+
+    def look(history):
+        sizes.add(len(history.training.snapshots))
+        intervals.append(history.training.interval)
+
+    history = line(Value(0.0), 1000, record_every=1, on_epoch=look)
+    assert max(sizes) == MAX_SNAPSHOTS
+    assert sorted(set(intervals)) == [1, 2, 4, 8]
+    assert steps_of(history) == [1, *range(8, 1001, 8)]
+    assert history.loss[steps_of(history)[50] - 1] == (history.training.snapshots[50].before[0] - 1) ** 2
+
+
+def test_the_last_step_is_kept_beside_the_even_ones_of_a_long_training():
+    assert steps_of(line(Value(0.0), 611, record_every=1)) == [1, *range(4, 611, 4), 611]
+
+
+def wide(parameters, epochs, look):
+    """A training of many parameters, of which the loss uses one."""
+    return fit(lambda x: parameters[0] * x, nn.mse, [1.0], [1.0], optimizer=optim.SGD(parameters, lr=0.1), epochs=epochs,
+               record_every=1, on_epoch=look)
+
+
+def test_snapshots_of_a_large_model_are_bounded_in_numbers(monkeypatch):
+    assert MAX_NUMBERS * 8 == 16e6
+    monkeypatch.setattr(snapshots, "MAX_NUMBERS", 500)
+    counts = []
+    wide([Value(0.0) for _ in range(10)], 20, lambda history: counts.append(len(history.training.snapshots)))
+    assert counts == [*range(1, 17), 10, 10, 11, 11]  # 30 numbers a snapshot: room for 16
+
+
+def test_a_model_too_large_for_the_limit_keeps_the_first_and_the_last_snapshot(monkeypatch):
+    monkeypatch.setattr(snapshots, "MAX_NUMBERS", 500)
+    seen = []
+    wide([Value(0.0) for _ in range(200)], 5, lambda history: seen.append(steps_of(history)))
+    assert seen == [[1], [1, 2], [1, 3], [1, 4], [1, 5]]
+
+
+def test_memory_does_not_grow_with_the_steps():
+    sizes = {}
+
+    def measure(history):
+        if len(history) in (200, 400):
+            gc.collect()
+            sizes[len(history)] = tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        wide([Value(0.0) for _ in range(200)], 400, measure)
+    finally:
+        tracemalloc.stop()
+    assert sizes[200] > 200 * 3 * 200 * 8  # it is the snapshots that are measured
+    assert sizes[400] < sizes[200]
+
+
+def test_an_interrupted_training_has_snapshots_of_finished_steps_and_of_the_last_one():
+    model = nn.MLP(2, [3, 1], rng=1)
+    calls = []
+
+    def loss(p, t):
+        calls.append(1)
+        if len(calls) == 100:  # in the middle of the fourth step
+            raise KeyboardInterrupt
+        return nn.hinge(p, t)
+
+    history = fit(model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6, record_every=2)
+    assert len(history) == 3
+    assert steps_of(history) == [1, 2, 3]
+    assert list(history.training.snapshots[-1].after) == list(model.state_dict().values())
+
+
+def test_divergence_keeps_the_snapshots_up_to_it():
+    w = Value(1.0, "w")
+    with pytest.raises(NonFiniteError) as caught:
+        fit(lambda x: w * x, nn.mse, [3.0], [1.0], optimizer=optim.SGD([w], lr=1e6), epochs=500, record_every=4)
+    history = caught.value.history
+    assert steps_of(history)[-1] == len(history)
+    assert history.training.snapshots[-1].after[0] == w.data
+
+
+def test_at_shows_the_model_as_it_was_and_puts_everything_back():
+    model, history = run(record_every=1)
+    first = history.training.snapshots[0]
+    start = nn.MLP(2, [4, 1], rng=1)
+    data_now, grads_now = [p.data for p in model.parameters()], [p.grad for p in model.parameters()]
+    with history.training.at(first) as same:
+        assert same is model
+        assert [model(x).data for x in X] == [start(x).data for x in X]
+        with history.training.at(first, after=True):
+            assert [p.data for p in model.parameters()] == list(first.after)
+        assert [p.data for p in model.parameters()] == list(first.before)
+    assert [p.data for p in model.parameters()] == data_now
+    assert [p.grad for p in model.parameters()] == grads_now
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_at_puts_everything_back_when_the_block_raises(error):
+    model, history = run(record_every=1)
+    now = model.state_dict()
+    with pytest.raises(error), history.training.at(history.training.snapshots[0]):
+        raise error
+    assert model.state_dict() == now
+
+
+def test_at_does_not_change_parameters_that_were_not_trained():
+    model = nn.MLP(2, [4, 1], rng=1)
+    fixed, trained = model.parameters()[0], model.parameters()[1:]
+    _, history = run(model, optimizer=optim.SGD(trained, lr=0.1), record_every=1)
+    fixed.data = 7.0
+    with history.training.at(history.training.snapshots[0]):
+        assert fixed.data == 7.0
+    assert fixed.data == 7.0
+
+
+def test_at_wants_a_snapshot_of_its_own():
+    training = run(record_every=1)[1].training
+    with pytest.raises(TypeError, match=r"at\(\) takes a Snapshot, not int \(1\)"), training.at(1):
+        pass
+    foreign = line(Value(0.0), 1, record_every=1).training.snapshots[0]
+    with pytest.raises(ValueError, match="the snapshot has 1 parameters, but this training has 17"), training.at(foreign):
+        pass
+
+
+def test_equality_and_json_leave_the_snapshots_out():
+    _, history = run(record_every=1)
+    again = History.from_json(history.to_json())
+    assert again == history
+    assert again.training is None
+
+
+def test_a_pickled_history_leaves_the_snapshots_out_so_that_any_loss_will_do():
+    model = nn.MLP(2, [3, 1], rng=0)
+    history = fit(model, lambda p, t: nn.hinge(p, t), X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2,
+                  record_every=1)
+    again = pickle.loads(pickle.dumps(history))
+    assert again == history
+    assert again.training is None
+    assert history.training is not None
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copied_history_refers_to_the_same_model_and_keeps_its_own_list(copied):
+    twins = []
+    model, history = run(record_every=1, on_epoch=lambda history: twins.append(copied(history)) or len(history) == 3)
+    twin = copied(history)
+    assert twin.training.model is model
+    assert twin.training.parameters == history.training.parameters
+    assert steps_of(twin) == [1, 2, 3]
+    if copied is copy.deepcopy:
+        assert [steps_of(earlier) for earlier in twins] == [[1], [1, 2], [1, 2, 3]]
+
+
+def test_a_snapshot_cannot_be_changed():
+    snapshot = line(Value(0.0), 1, record_every=1).training.snapshots[0]
+    assert isinstance(snapshot, Snapshot)
+    with pytest.raises(AttributeError):
+        snapshot.step = 2
+
+
+RECORDED_ALARMS = """
+import signal
+from tinygrad_edu import data, fit, nn, optim
+X, y = data.moons(12, rng=0)
+model = nn.MLP(2, [2, 1], rng=1)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+bad = 0
+
+def loss(prediction, target):
+    global wait
+    if wait:
+        signal.setitimer(signal.ITIMER_REAL, wait)
+        wait = 0
+    return nn.hinge(prediction, target)
+
+for i in range(150):
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    wait = 0.0002 + i * 37e-6
+    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, record_every=3)
+    steps = [snapshot.step for snapshot in history.training.snapshots]
+    due = sorted({1, optimizer.steps, *range(3, optimizer.steps + 1, 3)} - {0} if optimizer.steps else ())
+    after = list(history.training.snapshots[-1].after) if steps else [p.data for p in optimizer.params]
+    bad += not (steps == due and after == [p.data for p in optimizer.params])
+print(bad)
+"""
+
+
+def test_an_interrupt_at_any_moment_leaves_snapshots_of_the_finished_steps():
+    done = subprocess.run([sys.executable, "-c", RECORDED_ALARMS], capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+AT_ALARMS = """
+import signal
+from tinygrad_edu import data, fit, nn, optim
+X, y = data.moons(12, rng=0)
+model = nn.MLP(2, [2, 1], rng=1)
+history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=1, record_every=1)
+now = model.state_dict()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+interrupted = bad = 0
+for i in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0003 + i * 1e-6)
+        while True:
+            with history.training.at(history.training.snapshots[0]):
+                pass
+    except KeyboardInterrupt:
+        interrupted += 1
+    bad += model.state_dict() != now
+print(interrupted, bad)
+"""
+
+
+def test_an_interrupt_at_any_moment_of_at_leaves_the_parameters_as_they_were():
+    done = subprocess.run([sys.executable, "-c", AT_ALARMS], capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    assert (done.stdout, done.returncode) == ("300 0\n", 0), done.stderr

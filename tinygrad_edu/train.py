@@ -26,6 +26,7 @@ from .graph import first_nonfinite, topological_order
 from .nn.module import Module
 from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
+from .snapshots import Recorder, TrainingRecord
 from .value import Value
 
 Metric = Callable[[Any, Any], Any]
@@ -42,6 +43,8 @@ class History:
     epochs           the number of whole epochs done
     epoch_ends       the number of steps done at the end of each of them
     interrupted      whether Ctrl-C ended the run
+    training         with ``record_every=``, the model and snapshots of its parameters, a `snapshots.TrainingRecord`;
+                     else None.  It is for this process only: equality, `to_json`, `save` and pickle leave it out
     """
 
     def __init__(self, metrics: Iterable[str] = ()) -> None:
@@ -51,6 +54,7 @@ class History:
         self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
         self.epoch_ends: list[int] = []
         self.interrupted = False
+        self.training: TrainingRecord | None = None
 
     @property
     def epochs(self) -> int:
@@ -117,7 +121,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
         penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
         engine: str = "auto", progress: bool = False, rng: Rng = None, max_norm: float | None = None,
-        on_epoch: Callable[[History], Any] | None = None) -> History:
+        on_epoch: Callable[[History], Any] | None = None, record_every: int | None = None) -> History:
     """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
 
     model        ``model(X[i])`` is a prediction; a `Module` is in training mode meanwhile
@@ -133,9 +137,12 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
     on_epoch     called with the history after every epoch; training ends when it returns something true
+    record_every keep snapshots of the parameters and gradients in ``history.training``: of step 1, of every multiple of
+                 this number of steps, and of the last step; in a long training fewer, so that memory stays bounded
+                 (`snapshots.TrainingRecord`).  None: keep none
 
-    Ctrl-C ends the training; the history then says so and has all finished steps.  The parameters are those after
-    the last finished step.
+    Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of no other ones.  The
+    parameters are those after the last finished step.
 
     Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan; it names the
     step, the first bad node in order of execution and its operands, and has the history in ``.history``.
@@ -152,6 +159,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         raise ValueError(f"epochs is {epochs!r}; it must be a whole number, 0 or more")
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1, or None for full batches")
+    if record_every is not None and (not isinstance(record_every, int) or isinstance(record_every, bool) or record_every < 1):
+        raise ValueError(f"record_every is {record_every!r}; it must be a whole number of steps, at least 1, "
+                         "or None for no snapshots")
     for name, function in (("model", model), ("loss", loss), ("penalty", penalty), ("on_epoch", on_epoch)):
         if not callable(function) and (function is not None or name in ("model", "loss")):
             raise TypeError(f"{name} is {function!r}, which cannot be called; give a function")
@@ -162,6 +172,10 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     source = generator(rng)
     steps_per_epoch = 1 if batch_size is None else -(-len(X) // batch_size)
     done_before = optimizer.steps
+    recorder = None
+    if record_every is not None:
+        history.training = TrainingRecord(model, loss, X, y, optimizer.params, record_every)
+        recorder = Recorder(history.training)
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         start = time.perf_counter()
@@ -178,7 +192,11 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     history.loss.append(value)
                     history.learning_rates.append(rate)
                     history.seconds.append(time.perf_counter() - start)
+                    if recorder is not None:
+                        recorder.before_update(len(history))
                     optimizer.step()
+                    if recorder is not None:
+                        recorder.after_update()
                     show(history)
                 for name, total in totals.items():
                     history.metrics[name].append(total / len(X))
@@ -192,6 +210,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     except KeyboardInterrupt:
         history.interrupted = True
         _cut(history, optimizer.steps - done_before)
+        if recorder is not None:
+            recorder.settle(len(history))
     return history
 
 
