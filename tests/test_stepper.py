@@ -7,7 +7,7 @@ from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, examples, math, primitives, topological_order
+from tinygrad_edu import Value, examples, math, nn, primitives, topological_order
 from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, compare_orders, record
 
 
@@ -273,3 +273,39 @@ def test_the_naive_order_of_very_many_paths_is_refused():
         compare_orders(x)
     with pytest.raises(ValueError, match="unknown order 'random'; choose 'topological' or 'naive'"):
         record(x, order="random")
+
+
+@given(st.integers(0, 10_000))
+def test_a_recording_gives_its_graph_back(seed):
+    y = random_graph(seed)
+    y.label = nn.ParameterName("layers.0.y")
+    recording = record(y)
+    values = recording.values()
+    assert [(value.data, value.op, value.label, value.constant) for value in values] == [
+        (node.data, node.op, node.label, node.constant) for node in recording.nodes]
+    assert isinstance(values[-1].label, nn.ParameterName)
+    assert {value.grad for value in values} == {0.0}
+    assert record(values[-1]).nodes == recording.nodes
+    assert not set(values) & set(topological_order(y))
+
+
+def test_numbers_are_those_of_the_moment():
+    stepper = Stepper(record(product()))
+    assert stepper.numbers(2) == (None, 0.0)
+    assert stepper.finish().numbers(2) == (-6.0, 0.5)
+
+
+def test_a_label_that_several_nodes_share_is_a_target():
+    a, b = Value(1.0, "a"), Value(2.0, "a")
+    stepper = Stepper(a * b).stop_at("a")
+    assert stepper.run().step.name == "a#1"
+    assert stepper.run().step.name == "a#2"
+
+
+def test_names_have_nothing_that_a_terminal_could_take_for_a_command():
+    x = Value(1.0, "\x1b[31mred\n\u202e")
+    stepper = Stepper(x * 2).finish()
+    assert stepper.step.name == "\\x1b[31mred\\n\\u202e"
+    assert repr(stepper).replace("\n", "").isprintable()
+    assert stepper.grad("\\x1b[31mred\\n\\u202e") == 2.0
+    assert stepper.restart().run_to(x.label).step.name == stepper.recording.nodes[0].name

@@ -57,3 +57,12 @@ class NonFiniteError(TinygradEduError, ArithmeticError):
 
 class RenderError(TinygradEduError, RuntimeError):
     """A drawing cannot be turned into a picture; the message says what to install."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line; of an error with a caret below a text, the text as far as the caret."""
+    message, *rest = str(error).splitlines() or [type(error).__name__]
+    if len(rest) == 2 and rest[1].strip() == "^":
+        read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
+        message += f" after {read!r}" if read.strip() and not ahead.strip() else f" at {(ahead or rest[0]).strip()[:20]!r}"
+    return message

@@ -37,7 +37,7 @@ TABLE_LINES = 24  # of a printed `Comparison`
 class Node(NamedTuple):
     """One node as it was recorded.
 
-    name       its label; where it has none, or shares it, a name made from its position: ``v3``, ``a#2``
+    name       its label, printable; where it has none, or shares it, a name made from its position: ``v3``, ``a#2``
     label      the label as it was
     op         the primitive, "" for a leaf
     data       its number
@@ -144,8 +144,9 @@ class Recording(Sequence[Step]):
         return target in (node.name, node.label, acting.op if acting else "", "forward" if forward else "backward")
 
     def targets(self) -> list[str]:
-        """Everything that `matches` can find: names, operations, phases."""
-        names = [node.name for node in self.nodes if not node.constant]
+        """Everything that `matches` can find: names, labels that several nodes share, operations, phases."""
+        names = [name for node in self.nodes if not node.constant for name in (node.name, node.label)
+                 if name and name.isprintable()]
         return list(dict.fromkeys([*names, *[node.op for node in self.nodes if node.op], "forward", "backward"]))
 
     def values(self) -> list[Value]:
@@ -201,8 +202,9 @@ def record(root: Value, order: str = "topological") -> Recording:
         raise ValueError(f"unknown order {order!r}; choose 'topological' or 'naive'")
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
-    nodes = tuple([Node(name, node.label if isinstance(node.label, str) else str(node.label), node.op, node.data, tuple([position[arg] for arg in node.args]),
-                        node._partials, node.constant) for name, node in zip(_unique_names(values), values)])
+    nodes = tuple([Node(name, node.label if isinstance(node.label, str) else str(node.label), node.op, node.data,
+                        tuple([position[arg] for arg in node.args]), node._partials, node.constant)
+                   for name, node in zip(_unique_names(values), values)])
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
     events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
@@ -331,11 +333,11 @@ def compare_orders(root: Value) -> Comparison:
 
 
 def _unique_names(order: Sequence[Value]) -> list[str]:
-    labels = Counter(str(node.label) for node in order)
+    labels = Counter(_printable(str(node.label)) for node in order)
     seen: Counter[str] = Counter()
     names, count = [], 0
     for node in order:
-        label = str(node.label)
+        label = _printable(str(node.label))
         count += not node.constant
         if node.constant:
             names.append(brief(node.data))
@@ -346,6 +348,11 @@ def _unique_names(order: Sequence[Value]) -> list[str]:
             seen[label] += 1
             names.append(label if labels[label] == 1 else f"{label}#{seen[label]}")
     return names
+
+
+def _printable(label: str) -> str:
+    """``label`` without anything that a terminal could take for a command: a new line as ``\\n``, escape as ``\\x1b``."""
+    return label if label.isprintable() else "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
 
 
 class Stepper:
