@@ -140,7 +140,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in (*graph.notes, *([TOOLTIPS] if is_dense(graph) else [])):
+    for note in (*graph.notes, *([TOOLTIPS] if legend and is_dense(graph) else [])):
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
         roles = {node.role for node in graph.nodes}

@@ -14,24 +14,26 @@ e0, e1, ..., frames of modules c0, c1, ...; the texts with a node's data and gra
 from __future__ import annotations
 
 import copy
+import html
 import math
-import textwrap
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from tinygrad_edu import Stepper, Value, record
-from tinygrad_edu.stepper import Recording
+from tinygrad_edu.stepper import Event, Recording
 
-from .dot import number_text
+from .dot import brief, number_text
+from .frame import SVG as SVG
+from .frame import Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, build
 from .render import Drawing
-from .style import FAINT, FONT, NEGATIVE, POSITIVE, SMALL, SPOTLIGHT, TEXT
+from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE
 
-SVG = "{http://www.w3.org/2000/svg}"
 UNKNOWN = "?"  # what stands for a number that is not computed yet
 DIGIT_WIDTH, POINT_WIDTH, MINUS_WIDTH = 0.556, 0.278, 0.333  # of Helvetica, in units of the font size
-CAPTION_SIZE, CAPTION_LINE, CAPTION_WIDTH = 13, 18, 0.52  # points; the last is that of a letter, in font sizes
 
 ET.register_namespace("", SVG[1:-1])
 ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -48,14 +50,16 @@ class Scene:
     edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are not there
     hidden       whether each step of the recording changes nothing that is drawn
 
+    ``widest``   data and gradient to make room for, by position, where more is to be shown than the recording has
+
     Raises what `viz.draw` raises, RenderError without a layout engine included.
     """
 
     def __init__(self, recording: Recording | Value, collapse: str | Iterable[str] | None = None,
-                 max_nodes: int | None = MAX_NODES) -> None:
+                 max_nodes: int | None = MAX_NODES, widest: Mapping[int, tuple[float, float]] | None = None) -> None:
         self.recording = record(recording) if isinstance(recording, Value) else recording
         roots = self.recording.values()[-1:]
-        self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes))
+        self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes), widest or {})
         self.nodes: list[int | None] = [None] * len(self.recording.nodes)
         self.edges: dict[tuple[int, int], int] = {}
         for i, node in enumerate(self.graph.nodes):
@@ -66,7 +70,10 @@ class Scene:
         shown = {node.shows for node in self.graph.nodes}
         self.hidden = [event.node not in shown and (event.user is None or (event.user, event.operand) not in self.edges)
                        for event in self.recording.events]
-        self._root = self._annotated(Drawing(replace(self.graph, notes=()), legend=False).svg())
+        self._done = self._completed()
+        self._flowed = self._flows()
+        self._root = self._annotated(Drawing(self._to_lay_out(), legend=False).svg())
+        self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}  # the text of each part as last drawn
 
     @property
     def svg(self) -> str:
@@ -79,48 +86,77 @@ class Scene:
         _, _, width, height = map(float, self._root.attrib["viewBox"].split())
         return width, height
 
+    @property
+    def frame_size(self) -> tuple[float, float]:
+        """Width and height in points of a frame with its caption, the same for all of them."""
+        return self._caption.width, self._caption.height
+
     def frame(self, stepper: Stepper, caption: bool = True) -> str:
         """The picture of the moment that ``stepper`` is at, as SVG text.
 
-        What is not computed yet is faint.  The node and the edge of the last step are lit; edges along which a gradient
-        has flowed are coloured by its sign and as wide as its magnitude.  ``caption``: the step's sentence below.
+        What is not computed yet is faint.  The node and the edges of the last step glow; edges along which a gradient
+        has flowed point to where it went, coloured by its sign and as wide as its magnitude.  ``caption``: the step's
+        sentence below, and how far the recording has come.
         """
-        root = self._at(stepper)
-        parts = {group.get("id"): group for group in root.iter(f"{SVG}g")}
-        for i, node in enumerate(self.graph.nodes):
-            if node.shows is not None and stepper.numbers(node.shows)[0] is None:
-                parts[f"n{i}"].set("opacity", "0.3")
-        reached = {self.graph.nodes[self.nodes[event.node] or 0].name
-                   for event in self.recording.events[:min(stepper.position, self.recording.forward)]
-                   if self.nodes[event.node] is not None}
-        for i, edge in enumerate(self.graph.edges):
-            if edge.target not in reached:
-                parts[f"e{i}"].set("opacity", "0.25")
-        for i, flow in self.flows(stepper).items():
-            _stroke(parts[f"e{i}"], POSITIVE if flow >= 0 else NEGATIVE, flow_width(flow))
-        self._light(parts, stepper)
+        looks = self._looks(stepper)
+        group = next(self._root.iter(f"{SVG}g"))
+        parts = "\n".join([self._part(part, looks.get(part.get("id", ""))) for part in group if part.tag == f"{SVG}g"])
+        (width, height), left, below = self.size, 0.0, ""
         if caption:
-            self._write_caption(root, stepper)
-        return self._text(root)
+            (width, height), left, below = self.frame_size, self._caption.left, self._caption.svg(stepper.position)
+        name = html.escape(self._root.get("aria-label", ""))
+        return (f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" height="{height:.0f}pt" '
+                f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
+                f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n{below}\n</svg>\n')
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
         """For each drawn edge along which a gradient has flowed so far the sum of what did."""
-        flows: dict[int, float] = {}
+        return {edge: sums[count - 1] for edge, (positions, sums) in self._flowed.items()
+                if (count := bisect_right(positions, stepper.position))}
+
+    def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
+        """For each drawn edge the numbers of the steps in which a gradient flows along it, and the sums after them."""
+        flows: dict[int, tuple[list[int], list[float]]] = {}
         start = self.recording.forward + 1  # after the seed, which comes along no edge
-        for event in self.recording.events[start:stepper.position]:
+        for number, event in enumerate(self.recording.events[start:], start + 1):
             if event.user is not None and (edge := self.edges.get((event.user, event.operand))) is not None:
-                flows[edge] = flows.get(edge, 0.0) + event.after - (event.before or 0.0)
+                positions, sums = flows.setdefault(edge, ([], []))
+                positions.append(number)
+                partial = self.recording.nodes[event.user].partials[event.operand] or 0.0
+                sums.append((sums[-1] if sums else 0.0) + partial * event.adjoint)
         return flows
 
-    def _with_widest_numbers(self, graph: Graph) -> Graph:
+    def _completed(self) -> list[int]:
+        """For each drawn node the number of the step after which it is computed: its output, or all that is in it."""
+        done = [0] * len(self.graph.nodes)
+        rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
+        for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
+            i = self.nodes[event.node] if self.nodes[event.node] is not None else rest
+            if i is not None and self.graph.nodes[i].shows in (None, event.node):
+                done[i] = number
+        return done
+
+    def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
         events, forward = self.recording.events, self.recording.forward
         widest: dict[int, float] = {}
         for event in events[forward:]:
             if len(number_text(event.after)) > len(number_text(widest.get(event.node, 0.0))):
                 widest[event.node] = event.after
+        room = {**{position: (self.recording.nodes[position].data, grad) for position, grad in widest.items()}, **given}
         return replace(graph, nodes=tuple([
-            node if node.shows is None or node.grad is None else replace(node, grad=widest.get(node.shows, 0.0))
+            node if node.shows not in room else
+            replace(node, data=room[node.shows][0], grad=None if node.grad is None else room[node.shows][1])
             for node in graph.nodes]))
+
+    @cached_property
+    def _caption(self) -> Caption:
+        return Caption(self.recording, *self.size)
+
+    def _to_lay_out(self) -> Graph:
+        """The records with the names that the sentences use, so that ``v6`` can be found in the picture."""
+        return replace(self.graph, notes=(), nodes=tuple([
+            node if node.role in ("module", "constant") or node.shows is None or not node.label.isprintable() else
+            replace(node, label=self.recording.nodes[node.shows].name) for node in self.graph.nodes]))
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
@@ -137,15 +173,22 @@ class Scene:
             if kind == "node" and (node := nodes[group.attrib["id"]]):
                 group.set("class", f"node {node.role}")
                 texts = group.findall(f".//{SVG}text")
-                if node.shows is not None and node.role != "constant":
+                if node.role == "constant":
+                    texts[-1].set("class", "data")
+                elif node.shows is not None:
                     _mark(texts[-3], "data")
                     _mark(texts[-1], "grad")
+                    for text in (texts[-3], texts[-1]):
+                        text.set("x", max(texts[-3].attrib["x"], texts[-1].attrib["x"], key=float))
+                    if node.role != "module" and not node.label:
+                        texts[-5].set("fill", FAINT)  # a name made up for the sentences
+                        texts[-5].attrib.pop("font-weight", None)
         return root
 
     def _at(self, stepper: Stepper) -> ET.Element:
         """A copy with the numbers of a moment."""
         root = copy.deepcopy(self._root)
-        shows = {node.name: node.shows for node in self.graph.nodes}
+        shows = {node.name: node.shows for node in self.graph.nodes if node.role != "constant"}
         for group in root.iter(f"{SVG}g"):
             position = shows.get(group.get("id", ""))
             if position is None:
@@ -158,46 +201,57 @@ class Scene:
                     text.text = number_text(grad)
         return root
 
-    def _light(self, parts: dict[str | None, ET.Element], stepper: Stepper) -> None:
-        if not stepper.position:
-            return
-        event = self.recording.events[stepper.position - 1]
-        drawn = self.nodes[event.node]
-        if drawn is not None:
-            for shape in list(parts[f"n{drawn}"])[:1]:
-                shape.set("stroke", SPOTLIGHT)
-                shape.set("stroke-width", "4")
-        if event.user is not None and (edge := self.edges.get((event.user, event.operand))) is not None:
-            _stroke(parts[f"e{edge}"], SPOTLIGHT, 4.0)
-        elif stepper.position <= self.recording.forward:
-            for operand in range(len(self.recording.nodes[event.node].args)):
-                if (edge := self.edges.get((event.node, operand))) is not None:
-                    _stroke(parts[f"e{edge}"], SPOTLIGHT, 2.5)
+    def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
+        """How each part is drawn at a moment, by its id."""
+        position = stepper.position
+        event = self.recording.events[position - 1] if position else None
+        looks: dict[str, NodeLook | EdgeLook] = {}
+        for i, node in enumerate(self.graph.nodes):
+            lit = ""
+            if event is not None and self.nodes[event.node] == i:
+                lit = "box" if node.shows != event.node else "data" if position <= self.recording.forward else "grad"
+            data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
+            text = brief(node.data) if node.role == "constant" else UNKNOWN if data is None else number_text(data)
+            looks[f"n{i}"] = NodeLook(text, number_text(grad), position < self._done[i] and not lit, lit)
+        done = {node.name: position >= number for node, number in zip(self.graph.nodes, self._done)}
+        flows, lit_edges = self.flows(stepper), self._lit_edges(event)
+        for i, edge in enumerate(self.graph.edges):
+            color, width = EDGE_LINE, 2.0 if i in lit_edges else 1.0
+            if i in flows:
+                color = POSITIVE if flows[i] > 0 else NEGATIVE if flows[i] < 0 else EDGE_LINE
+                width = flow_width(flows[i])
+            faint = not done[edge.target] and i not in lit_edges
+            looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
+        return looks
 
-    def _write_caption(self, root: ET.Element, stepper: Stepper) -> None:
-        """Two lines of text below the drawing, in room that every frame has."""
-        width, height = self.size
-        step = stepper.step
-        sentence = step.sentence.removesuffix(f"   [{step.formula}]") if step.formula else step.sentence
-        room = max(int((width - 20) / (CAPTION_SIZE * CAPTION_WIDTH)), 30)
-        lines = [*textwrap.wrap(sentence, room)[:2], f"because {step.formula}" if step.formula else ""]
-        full = height + CAPTION_ROOM
-        wide = max(width, 20 + CAPTION_SIZE * CAPTION_WIDTH * 30)
-        root.set("viewBox", f"0.00 0.00 {wide:.2f} {full:.2f}")
-        root.set("width", f"{wide:.0f}pt")
-        root.set("height", f"{full:.0f}pt")
-        head = f"step {stepper.position} of {len(self.recording)}, {step.phase}"
-        for i, (text, size, color) in enumerate([(head, SMALL, FAINT), *[(line, CAPTION_SIZE, TEXT) for line in lines if line]]):
-            element = ET.SubElement(root, f"{SVG}text", {
-                "class": "caption", "x": "12", "y": f"{height + 12 + i * CAPTION_LINE:.2f}", "font-family": FONT,
-                "font-size": str(size), "fill": color, "{http://www.w3.org/XML/1998/namespace}space": "preserve"})
-            element.text = text[:room] + ("..." if len(text) > room else "")
+    def _lit_edges(self, event: Event | None) -> set[int]:
+        if event is None:
+            return set()
+        if event.user is not None:
+            links = [(event.user, event.operand)]
+        else:
+            is_seed = event.before is not None
+            links = [(event.node, operand) for operand in range(0 if is_seed else len(self.recording.nodes[event.node].args))]
+        return {self.edges[link] for link in links if link in self.edges}
+
+    def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
+        """The SVG text of a part; what looks as it did last time is not written again."""
+        name = element.get("id", "")
+        if name and (drawn := self._drawn.get(name)) and drawn[0] == look:
+            return drawn[1]
+        if look is not None:
+            element = copy.deepcopy(element)
+            if isinstance(look, NodeLook):
+                draw_node(element, look)
+            else:
+                draw_edge(element, look)
+        text = self._text(element).strip().replace(f' xmlns="{SVG[1:-1]}"', "")
+        if name:
+            self._drawn[name] = look, text
+        return text
 
     def _text(self, root: ET.Element) -> str:
         return ET.tostring(root, encoding="unicode")
-
-
-CAPTION_ROOM = 4 * CAPTION_LINE + 8  # below every frame, in points
 
 
 def flow_width(flow: float) -> float:
@@ -214,13 +268,3 @@ def _mark(text: ET.Element, name: str) -> None:
     text.set("class", name)
     text.set("x", f"{float(text.attrib['x']) + width * size:.2f}")
     text.set("text-anchor", "end")
-
-
-def _stroke(group: ET.Element, color: str, width: float) -> None:
-    for shape in group.iter():
-        if shape.tag in (f"{SVG}path", f"{SVG}polygon", f"{SVG}polyline"):
-            shape.set("stroke", color)
-            if shape.tag == f"{SVG}path":
-                shape.set("stroke-width", f"{width:.2f}")
-            if shape.get("fill") not in (None, "none"):
-                shape.set("fill", color)
