@@ -616,3 +616,16 @@ def test_an_interrupt_at_any_moment_of_at_leaves_the_parameters_as_they_were():
     done = subprocess.run([sys.executable, "-c", AT_ALARMS], capture_output=True, text=True, timeout=120, check=False,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
     assert (done.stdout, done.returncode) == ("300 0\n", 0), done.stderr
+
+
+def test_the_path_of_parameters_goes_from_the_first_snapshot_to_the_end():
+    w, b = Value(0.0, "w"), Value(1.0, "b")
+    history = fit(lambda x: w * x + b, nn.mse, [1.0, 2.0], [3.0, 6.0], optimizer=optim.SGD([w, b], lr=0.1), epochs=4,
+                  record_every=1)
+    path = history.training.path(b, w)
+    assert path[0] == (1.0, 0.0)
+    assert path[-1] == (b.data, w.data)
+    assert path[1:-1] == [(snapshot.after[1], snapshot.after[0]) for snapshot in history.training.snapshots[:-1]]
+    assert history.training.path() == [()] * 5
+    with pytest.raises(ValueError, match=r"Value\(label='c'.* is none of the 2 parameters that were trained: w, b"):
+        history.training.path(Value(0.0, "c"))

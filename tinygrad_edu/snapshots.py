@@ -104,6 +104,19 @@ class TrainingRecord:
         finally:
             deque(back, maxlen=0)  # it is ready before the block begins, so that Ctrl-C finds no gap before it
 
+    def path(self, *parameters: Value) -> list[tuple[float, ...]]:
+        """The way of some parameters through the training: their data before each snapshot's update, and after the last.
+
+        Raises ValueError for a Value that the optimiser did not train.
+        """
+        at = {parameter: i for i, parameter in enumerate(self.parameters)}
+        for parameter in parameters:
+            if parameter not in at:
+                known = ", ".join(self.names[:6]) + (", ..." if len(at) > 6 else "")
+                raise ValueError(f"{parameter!r} is none of the {len(at)} parameters that were trained: {known}")
+        data = [snapshot.before for snapshot in self.snapshots] + [snapshot.after for snapshot in self.snapshots[-1:]]
+        return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
+
     def __copy__(self) -> TrainingRecord:
         twin = TrainingRecord(self.model, self.loss, self.X, self.y, self.parameters, self.interval)
         twin.names, twin.snapshots = self.names, list(self.snapshots)

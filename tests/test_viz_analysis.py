@@ -1,0 +1,503 @@
+"""The numbers behind the plots: what is found in models of known behaviour, and that the models are left as they were."""
+
+import json
+import math
+import random
+
+import pytest
+from helpers import bits, inf, nan, run_python
+
+from tinygrad_edu import Value, data, nn, no_grad
+from tinygrad_edu import math as tmath
+from viz import analysis
+from viz.analysis import (
+    activations,
+    class_indices,
+    decision_grid,
+    fitted_curve,
+    gradient_flow,
+    histogram,
+    layer_of,
+    loss_surface,
+    outputs,
+    quantile,
+    samples,
+    spaced,
+    window,
+    winner,
+)
+
+
+def state(model):
+    """All that must not change, to the last bit."""
+    return ([(name, bits(p.data), bits(p.grad), p.label) for name, p in model.named_parameters()],
+            [module.training for module in model.modules()])
+
+
+def trained(model, X=((0.5, -1.0), (2.0, 1.0))):
+    for x in X:
+        y = model(list(x))
+        tmath.total(y if isinstance(y, list) else [y]).backward()
+    return model
+
+
+def with_dropout(rng=0):
+    return nn.Sequential(nn.Layer(2, 4, rng=rng), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=rng))
+
+
+# ---- samples -----------------------------------------------------------------------------------------------------
+
+
+def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
+    assert samples([[1, 2], (3.0, True)]).rows == ((1.0, 2.0), (3.0, 1.0))
+    assert samples(x for x in [[1], [2]]).rows == ((1.0,), (2.0,))
+    assert samples(range(2)).rows == ((0.0,), (1.0,))
+    assert samples(range(2)).input((3.0,)) == 3.0
+    assert samples([[1]]).input((3.0,)) == [3.0]
+
+
+@pytest.mark.parametrize(("X", "error", "message"), [
+    ([], ValueError, "no samples"), ([[]], ValueError, "no features"), ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
+    (["ab"], TypeError, r"X\[0\] must be a real number, not str"), ([[1j]], TypeError, "complex"),
+])
+def test_what_is_no_table_of_numbers_is_named(X, error, message):
+    with pytest.raises(error, match=message):
+        samples(X)
+
+
+@pytest.mark.parametrize(("numbers", "expected"), [
+    ([0, 10], (-1.0, 11.0)), ([5.0], (2.5, 7.5)), ([0.0, 0.0], (-0.5, 0.5)), ([], (-0.5, 0.5)),
+    ([nan, inf, 1e300], (-0.5, 0.5)),
+    ([0, nan, 10, -inf], (-1.0, 11.0)), ([1e15, 1e15 + 1], (0.5e15, 1.5e15)),
+])
+def test_a_window_is_around_what_can_be_drawn_and_never_empty(numbers, expected):
+    assert window(numbers) == pytest.approx(expected)
+
+
+def test_spaced_numbers_end_where_they_should():
+    assert spaced(0.0, 0.3, 4) == pytest.approx((0, 0.1, 0.2, 0.3))
+    assert spaced(-0.1, 0.7, 50)[-1] == 0.7
+    assert spaced(-0.1, 0.7, 50)[0] == -0.1
+
+
+def test_the_winner_is_the_one_that_accuracy_counts_as_right():
+    rng = random.Random(0)
+    for _ in range(200):
+        scores = [rng.choice([-1.0, 0.0, 0.5, 2.0]) for _ in range(rng.choice([1, 2, 4]))]
+        prediction = scores[0] if len(scores) == 1 else scores
+        for label in range(max(2, len(scores))):
+            assert (winner(scores) == label) == bool(nn.accuracy(prediction, label))
+    assert winner([nan]) == winner([1.0, nan]) == -1
+
+
+def test_labels_become_classes():
+    assert class_indices([-1, 1, 1], 1) == [0, 1, 1]
+    assert class_indices([0, 1], 1) == [0, 1]
+    assert class_indices([2.0, 0.0], 3) == [2, 0]
+
+
+@pytest.mark.parametrize(("labels", "count"), [
+    ([0, 2], 1), ([-1, 0], 1), ([0.5], 1), ([3], 3), ([-1], 2), ([0.5], 2), ([nan], 2)])
+def test_labels_that_do_not_fit_the_outputs_are_errors(labels, count):
+    with pytest.raises(ValueError, match=r"^y\[\d\] is .* separates"):
+        class_indices(labels, count)
+
+
+@pytest.mark.parametrize("model", [lambda x: [], lambda x: [1.0] * int(x[0])])
+def test_a_model_must_give_as_many_outputs_for_every_sample(model):
+    with pytest.raises(ValueError, match="as many, and at least one"):
+        outputs(model, [[1], [2]])
+
+
+def test_a_model_that_returns_text_is_named():
+    with pytest.raises(TypeError, match="an output of the model must be a real number, not str"):
+        outputs(lambda x: "0.5", [[1]])
+
+
+# ---- decisions ---------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_grid_holds_the_outputs_at_its_points():
+    grid = decision_grid(lambda x: [x[0], 10 * x[1]], [[0, 0], [4, 2]], resolution=5, margin=0.25)
+    assert grid.xs == (-1.0, 0.5, 2.0, 3.5, 5.0)
+    assert grid.ys == (-0.5, 0.25, 1.0, 1.75, 2.5)
+    assert grid.outputs[0] == (grid.xs,) * 5
+    assert [row[0] for row in grid.outputs[1]] == [10 * y for y in grid.ys]
+    assert grid.classes()[2] == (1, 1, 1, 1, 1)
+    assert grid.classes()[0] == (0, 0, 0, 0, 0)
+    assert grid.margin(1)[1] == (3.5, 2.0, 0.5, -1.0, -2.5)
+
+
+def test_one_output_is_its_own_margin_and_decides_by_its_sign():
+    grid = decision_grid(lambda x: x[0] - 1, [[0, 0], [2, 1]], resolution=3, margin=0.0)
+    assert grid.margin(0) == grid.outputs[0] == ((-1.0, 0.0, 1.0),) * 3
+    assert grid.classes() == ((0, 0, 1),) * 3
+
+
+def test_other_features_stay_at_their_means():
+    def model(x):
+        return 100 * x[0] + 10 * x[1] + x[2]
+
+    grid = decision_grid(model, [[1, 2, 3], [3, 6, 5]], features=(2, 0), resolution=2, margin=0.0)
+    assert grid.fixed == ((1, 4.0),)
+    assert grid.outputs[0] == ((143.0, 145.0), (343.0, 345.0))
+    fit = fitted_curve(model, [[1, 2, 3], [3, 6, 5]], feature=1, resolution=2, margin=0.0)
+    assert fit.fixed == ((0, 2.0), (2, 4.0))
+    assert fit.outputs == ((224.0, 264.0),)
+
+
+def test_ranges_of_ones_own_give_several_grids_the_same_points():
+    ranges = ((0, 1), (2, 3))
+    grids = [decision_grid(lambda x: x[0], X, resolution=2, ranges=ranges) for X in ([[5, 5]], [[7, 9]])]
+    assert grids[0] == grids[1]
+    assert (grids[0].xs, grids[0].ys) == ((0.0, 1.0), (2.0, 3.0))
+    assert fitted_curve(lambda x: x, [7], range=(0, 1), resolution=2).outputs == ((0.0, 1.0),)
+
+
+def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
+    X = [[0, 0], [4, 2]]
+    assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(sum, X, resolution=3)
+    with pytest.raises(ValueError, match="every sample in X has nan or infinity"):
+        decision_grid(sum, [[nan, 1]])
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
+    ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
+    ({"resolution": 1}, "resolution is 1"), ({"resolution": 2.5}, "resolution is 2.5"),
+    ({"resolution": True}, "resolution is True"),
+    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] is \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+])
+def test_a_grid_that_cannot_be_is_an_error(options, message):
+    with pytest.raises(ValueError, match=message):
+        decision_grid(sum, [[1, 2, 3]], **options)
+
+
+def test_a_grid_needs_two_features():
+    with pytest.raises(ValueError, match="use fitted_curve"):
+        decision_grid(sum, [[1]])
+
+
+@pytest.mark.parametrize("look", [
+    lambda model: outputs(model, [[1, 2]]), lambda model: decision_grid(model, [[1, 2]], resolution=3),
+    lambda model: fitted_curve(model, [[1, 2]], resolution=3), lambda model: activations(model, [[1, 2], [2, 1]]),
+    lambda model: gradient_flow(model),
+    lambda model: loss_surface(lambda: model([1, 2]) ** 2, *model.parameters()[:2], resolution=3),
+], ids=["outputs", "decision_grid", "fitted_curve", "activations", "gradient_flow", "loss_surface"])
+def test_a_model_is_left_as_it_was(look):
+    model = trained(with_dropout())
+    model.layers[0].training = False  # modes that differ are put back one by one
+    before = state(model)
+    look(model)
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("look", [outputs, activations])
+def test_a_model_that_raises_is_put_back_into_its_mode(look):
+    model = with_dropout()
+    with pytest.raises(ValueError, match="takes 2 inputs"):
+        look(model, [[1, 2, 3]])
+    assert all(module.training for module in model.modules())
+
+
+def test_models_run_in_evaluation_mode():
+    model = with_dropout()
+    given = outputs(model, [[1, 2]] * 5)
+    assert len(set(given)) == 1
+    assert given[0][0] == float(model.eval()([1, 2]))
+
+
+# ---- gradients ---------------------------------------------------------------------------------------------------
+
+
+def flow(**gradients):
+    return gradient_flow({name: value for layer, values in gradients.items()
+                          for name, value in zip([f"{layer}.w.{i}" for i in range(len(values))], values)})
+
+
+def test_statistics_of_a_layer():
+    layer, = flow(a=[0.0, -3.0, 4.0, nan, 0.0])
+    assert (layer.path, layer.count, layer.zeros, layer.nonfinite) == ("a", 5, 2, 1)
+    assert layer.rms == 2.5
+    assert (layer.low, layer.median, layer.high) == pytest.approx((3.05, 3.5, 3.95))
+
+
+@pytest.mark.parametrize(("rms", "verdicts"), [
+    ((1.0, 1.0), ("fine", "fine")), ((1.01e-3, 1.0), ("fine", "fine")), ((0.99e-3, 1.0), ("vanishing", "fine")),
+    ((1e-12, 1e-10), ("fine", "fine")), ((999.0, 1.0), ("fine", "fine")), ((1.01, 1e-3), ("exploding", "fine")),
+    ((1001.0, 1001.0), ("exploding", "exploding")), ((0.0, 1.0), ("zero", "fine")), ((0.0, 0.0), ("zero", "zero")),
+    ((1.0, 0.0), ("fine", "zero")), ((nan, 1.0), ("not finite", "fine")), ((1.0, inf), ("fine", "not finite")),
+    ((1e308, 1e308), ("exploding", "exploding")), ((5e-324, 1.0), ("vanishing", "fine")),
+])
+def test_what_is_vanishing_and_what_is_exploding(rms, verdicts):
+    layers = flow(a=[rms[0]] * 3, b=[rms[1]] * 3)
+    assert tuple(layer.verdict for layer in layers) == verdicts
+
+
+def test_gradients_vanish_in_a_deep_sigmoid_network_and_explode_with_large_weights():
+    X, y = data.moons(10, rng=0)
+    deep = nn.MLP(2, [6] * 8 + [1], "sigmoid", rng=0)
+    for x, t in zip(X, y):
+        nn.mse(deep(x), t).backward()
+    verdicts = [layer.verdict for layer in gradient_flow(deep)]
+    assert verdicts[0] == "vanishing"
+    assert verdicts[-1] == "fine"
+    wide = nn.MLP(2, [6] * 8 + [1], "linear", rng=0)
+    for p in wide.parameters():
+        p.data *= 10
+    wide([1.0, 1.0]).backward()
+    assert gradient_flow(wide)[0].verdict == "exploding"
+
+
+def test_gradients_may_come_from_a_module_a_mapping_or_labelled_parameters():
+    model = trained(nn.MLP(2, [3, 1], rng=0))
+    expected = gradient_flow(model)
+    assert [(layer.path, layer.count) for layer in expected] == [("layers.0", 9), ("layers.1", 4)]
+    assert gradient_flow(model.parameters()) == expected
+    assert gradient_flow(dict(model.named_parameters())) == expected
+    assert gradient_flow({name: p.grad for name, p in model.named_parameters()}) == expected
+
+
+@pytest.mark.parametrize("nothing", [[], {}, nn.Dropout()])
+def test_no_parameters_are_an_error(nothing):
+    with pytest.raises(ValueError, match="no parameters"):
+        gradient_flow(nothing)
+
+
+@pytest.mark.parametrize("wrong", [3, ["w"], None])
+def test_what_has_no_gradients_is_named(wrong):
+    with pytest.raises(TypeError, match="gradients are taken from a Module"):
+        gradient_flow(wrong)
+
+
+@pytest.mark.parametrize(("name", "layer"), [
+    ("layers.0.neurons.3.w.1", "layers.0"), ("layers.0.neurons.3.b", "layers.0"), ("neurons.3.w.1", ""), ("w.0", ""),
+    ("b", ""), ("layers.0.w.1", "layers.0"), ("layers.0.units.3.w.1", "layers.0"),
+    ("encoder.layers.1.neurons.0.w.2", "encoder.layers.1"), ("attention.W.0.5", "attention"), ("blocks.1.W.0.5", "blocks.1"),
+    ("head.w.0", "head"), ("", ""),
+])
+def test_the_layer_of_a_parameter(name, layer):
+    assert layer_of(name) == layer
+
+
+def test_a_module_with_two_lists_of_parameters_is_no_neuron():
+    assert layer_of("block.norms.0.gain.1", ["block.norms.0.gain.0", "block.norms.0.bias.0"]) == "block.norms.0"
+    assert layer_of("block.norms.0.gain.1") == "block"
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (1 / 3, 2.0)])
+def test_quantiles_are_interpolated(p, expected):
+    assert quantile([1.0, 2.0, 3.0, 4.0], p) == pytest.approx(expected)
+    assert quantile([], p) == 0.0
+    assert quantile([7.0], p) == 7.0
+
+
+# ---- activations -------------------------------------------------------------------------------------------------
+
+
+def test_activations_are_the_outputs_of_the_layers():
+    model = nn.MLP(2, [3, 2, 1], "tanh", rng=0)
+    X = [[0.5, -1.0], [2.0, 1.0]]
+    layers = activations(model, X)
+    assert [layer.path for layer in layers] == ["layers.0", "layers.1", "layers.2"]
+    assert [unit.path for unit in layers[1].units] == ["layers.1.neurons.0", "layers.1.neurons.1"]
+    assert [unit.op for layer in layers for unit in layer.units] == ["tanh"] * 5 + [""]
+    for k, x in enumerate(X):
+        hidden = x
+        for layer, module in zip(layers, model.layers):
+            hidden = module(hidden)
+            expected = hidden if isinstance(hidden, list) else [hidden]
+            assert [unit.outputs[k] for unit in layer.units] == [value.data for value in expected]
+
+
+@pytest.mark.parametrize("activation", sorted(set(nn.ACTIVATIONS) - {"linear"}))
+def test_every_activation_is_recognised(activation):
+    first, last = activations(nn.MLP(2, [3, 1], activation, rng=0), [[0.5, -1.0]])
+    assert all(unit.op for unit in first.units)
+    assert len(set(first.outputs)) > 1
+    assert [unit.op for unit in last.units] == [""]
+
+
+def test_dead_units_are_those_that_no_sample_reaches():
+    model = nn.MLP(2, [6, 1], rng=0)
+    X = [[0.5, -1.0], [2.0, 1.0], [-1.0, 0.0]]
+    for neuron in model.layers[0].neurons[:2]:
+        neuron.b.data = -100.0
+    first, last = activations(model, X)
+    dead = [not any(neuron(x).data > 0 for x in X) for neuron in model.layers[0].neurons]
+    assert [unit.dead for unit in first.units] == dead
+    assert first.dead == sum(dead) >= 2
+    assert last.dead == 0
+
+
+def test_a_linear_unit_with_output_zero_is_not_dead():
+    model = nn.Layer(1, 2, "linear", rng=0)
+    for p in model.parameters():
+        p.data = 0.0
+    assert activations(model, [[1.0]])[0].dead == 0
+
+
+@pytest.mark.parametrize(("activation", "bias", "saturated"), [
+    ("tanh", 3.0, True), ("tanh", 2.0, False), ("tanh", -3.0, True), ("sigmoid", 6.0, True), ("sigmoid", 5.0, False),
+    ("sigmoid", -6.0, True), ("hardtanh", 1.0, True), ("hardtanh", 0.9, False), ("softsign", 100.0, True),
+    ("relu", 100.0, False),
+])
+def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(activation, bias, saturated):
+    model = nn.MLP(1, [1, 1], activation, rng=0)
+    model.layers[0].neurons[0].w[0].data, model.layers[0].neurons[0].b.data = 0.0, bias
+    layer = activations(model, [[0.0], [1.0]])[0]
+    assert layer.saturated == saturated
+    assert layer.saturation == float(saturated)
+
+
+def test_one_sample_in_the_middle_is_not_saturated():
+    model = nn.MLP(1, [1, 1], "tanh", rng=0)
+    model.layers[0].neurons[0].w[0].data = 10.0
+    layer = activations(model, [[-1.0], [1.0], [0.0], [2.0]])[0]
+    assert (layer.saturated, layer.saturation) == (0, 0.75)
+
+
+class Dense(nn.Module):
+    """A layer as a matrix, whose activation is applied by the model around it."""
+
+    def __init__(self, rows):
+        self.W = [[Value(x) for x in row] for row in rows]
+
+    def __call__(self, x):
+        return [sum((w * xi for w, xi in zip(row[1:], x[1:])), row[0] * x[0]) for row in self.W]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        self.blocks = [Dense([[1.0, 2.0], [-3.0, -1.0]]), Dense([[1.0, 1.0]])]
+
+    def __call__(self, x):
+        return self.blocks[1]([h.relu() for h in self.blocks[0](x)])[0]
+
+
+def test_a_layer_of_ones_own_may_be_a_matrix_with_the_activation_outside():
+    first, last = activations(Net(), [[1.0, 1.0], [2.0, 0.5]])
+    assert (first.path, last.path) == ("blocks.0", "blocks.1")
+    assert [(unit.op, unit.outputs) for unit in first.units] == [("relu", (3.0, 3.0)), ("relu", (0.0, 0.0))]
+    assert first.dead == 1
+    assert last.outputs == (3.0, 3.0)
+    assert [layer.path for layer in gradient_flow(Net())] == ["blocks.0", "blocks.1"]
+
+
+class Routed(nn.Module):
+    """Two neurons whose order depends on the sample, so that graphs have the same operations in another wiring."""
+
+    def __init__(self):
+        self.first, self.second = nn.Neuron(1, "tanh", rng=0), nn.Neuron(1, "tanh", rng=1)
+
+    def __call__(self, x):
+        return self.second(self.first(x)) if x[0] > 0 else self.first(self.second(x))
+
+
+def test_graphs_that_differ_from_sample_to_sample_are_told_apart():
+    model = Routed()
+    layers = {layer.path: layer for layer in activations(model, [[1.0], [-1.0]])}
+    assert layers["first"].outputs == (model.first([1.0]).data, model([-1.0]).data)
+    assert layers["second"].outputs == (model([1.0]).data, model.second([-1.0]).data)
+
+
+def test_a_neuron_that_runs_twice_is_one_unit():
+    shared = nn.Layer(1, 2, "tanh", rng=0)
+    layer, = activations(lambda x: [h for xi in x for h in shared([xi])], [[0.5, 1.0]])
+    assert len(layer.units) == 2
+    assert [len(unit.outputs) for unit in layer.units] == [2, 2]
+
+
+def test_without_modules_the_outputs_are_the_layer():
+    weight = Value(2.0)
+    layer, = activations(lambda x: [weight * x[0], (weight * x[1]).relu()], [[1.0, -1.0]])
+    assert (layer.path, layer.outputs, layer.dead) == ("", (2.0, -0.0), 1)
+
+
+def test_activations_are_recorded_also_where_recording_is_off():
+    with no_grad():
+        layer = activations(nn.MLP(2, [3, 1], rng=0), [[1.0, 1.0]])[0]
+    assert [unit.op for unit in layer.units] == ["relu"] * 3
+
+
+@pytest.mark.parametrize("model", [lambda x: 1.0, lambda x: [Value(1.0), 2.0]])
+def test_a_model_without_a_graph_has_no_activations(model):
+    with pytest.raises(TypeError, match="no graph to find activations in"):
+        activations(model, [[1.0]])
+
+
+@pytest.mark.parametrize(("numbers", "counts"), [
+    ([0.0, 0.4, 0.5, 1.0], [2, 2]), ([1.5, -0.1, nan, inf], [0, 0]), ([], [0, 0]), ([0.9999999999999999], [0, 1]),
+])
+def test_histograms_count_what_is_between_their_ends(numbers, counts):
+    assert histogram(numbers, (0.0, 0.5, 1.0)) == counts
+
+
+# ---- the loss over two parameters --------------------------------------------------------------------------------
+
+
+def test_a_loss_surface_holds_the_loss_at_its_points():
+    p, q = Value(3.0), Value(4.0)
+    surface = loss_surface(lambda: 10 * p + q, p, q, ranges=((0, 1), (2, 4)), resolution=3)
+    assert (surface.xs, surface.ys) == ((0.0, 0.5, 1.0), (2.0, 3.0, 4.0))
+    assert surface.losses == ((2.0, 7.0, 12.0), (3.0, 8.0, 13.0), (4.0, 9.0, 14.0))
+
+
+def test_the_ranges_cover_the_path_and_the_current_point():
+    p, q = Value(3.0), Value(4.0)
+    surface = loss_surface(lambda: p * q, p, q, path=((x, -x) for x in (0, 1, nan)), resolution=2)
+    assert surface.xs == (-0.75, 3.75)
+    assert surface.ys == (-2.25, 5.25)
+
+
+def test_parameters_are_put_back_when_the_loss_raises():
+    p, q = Value(3.0), Value(4.0)
+    p.grad, q.grad = 0.5, -0.5
+    calls = []
+
+    def loss():
+        calls.append((p.data, q.data))
+        p.backward()
+        if len(calls) == 5:
+            raise ZeroDivisionError
+        return p * q
+
+    with pytest.raises(ZeroDivisionError):
+        loss_surface(loss, p, q, resolution=3)
+    assert len(set(calls)) == 5
+    assert (p.data, q.data, p.grad, q.grad) == (3.0, 4.0, 0.5, -0.5)
+
+
+def test_what_is_no_parameter_is_named():
+    p, q = Value(3.0), Value(4.0)
+    for arguments, error, message in [
+            ((lambda: p, p, p), ValueError, "the same parameter"), ((lambda: p, p, q + 1), ValueError, "which was computed"),
+            ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
+            ((p, p, q), TypeError, "loss is .*cannot be called"),
+            ((lambda: "1", p, q), TypeError, "the loss must be a real number")]:
+        with pytest.raises(error, match=message):
+            loss_surface(*arguments)
+    for path in ([1, 2], [(1, 2, 3)], ["a"]):
+        with pytest.raises(ValueError, match=r"path\[0\] is .*give pairs"):
+            loss_surface(lambda: p, p, q, path=path)
+    assert (p.data, q.data) == (3.0, 4.0)
+
+
+# ---- no matplotlib -----------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_need_no_matplotlib():
+    done = run_python("""
+import json, sys
+from tinygrad_edu import nn
+from viz import analysis, curves
+model = nn.MLP(2, [2, 1], rng=0)
+analysis.decision_grid(model, [[1, 2]], resolution=2), analysis.activations(model, [[1, 2]]), curves.curves("tanh")
+print(json.dumps(sorted({"matplotlib", "numpy", "rich", "PIL"} & set(sys.modules))))
+""")
+    assert json.loads(done.stdout) == [], done.stderr
+
+
+def test_what_is_not_drawable_is_what_is_nan_or_enormous():
+    assert [analysis.drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
+        True, True, False, False, False, False, True]

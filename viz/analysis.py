@@ -1,0 +1,615 @@
+"""The numbers behind the plots, as plain records: no matplotlib here, so that a page or a test can use them as well.
+
+    >>> from tinygrad_edu import nn
+    >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
+    >>> nn.hinge(model([0.5, -1.0]), 1).backward()
+    >>> [(layer.path, layer.count, layer.verdict) for layer in gradient_flow(model)]
+    [('layers.0', 12, 'fine'), ('layers.1', 20, 'fine'), ('layers.2', 5, 'fine')]
+    >>> grid = decision_grid(model, [[0.5, -1.0], [2.0, 1.0]], resolution=3)
+    >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
+    ([0.35, 1.25, 2.15], 1)
+
+A model is anything that can be called with a sample.  It is run as it would be used: modules in evaluation mode, which
+is put back afterwards, on plain numbers, and without recording a graph unless the graph is what is looked at.  Nothing
+here changes a parameter or a gradient for longer than the call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+from tinygrad_edu import Value, no_grad
+from tinygrad_edu.graph import topological_order
+from tinygrad_edu.nn.module import Module
+from tinygrad_edu.primitives import number, short_repr
+from tinygrad_edu.value import recording
+
+from .model import ACTIVATIONS, enclosing, find_modules, module_path
+
+VANISHING = 1e-3  # of the last layer's rms: see `gradient_flow`
+EXPLODING = 1e3  # times the last layer's rms, or in itself
+SATURATED = 0.99  # of the way to the asymptote of a sigmoid-shaped activation
+LARGEST = 1e100  # what is larger is left out of pictures like an infinity: squares and spans of it are beyond floats
+
+Range = tuple[float, float]
+Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
+
+
+# ---- samples -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A table of inputs as floats.
+
+    rows      one tuple a sample, all of the same length
+    scalar    whether the samples were numbers instead of rows; the model then gets numbers, too
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    scalar: bool
+
+    @property
+    def features(self) -> int:
+        """How many numbers a sample has."""
+        return len(self.rows[0])
+
+    def input(self, row: Sequence[float]) -> Any:
+        """``row`` in the form in which the model takes it."""
+        return row[0] if self.scalar else list(row)
+
+
+def samples(X: Samples | Iterable[Any]) -> Samples:
+    """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
+
+    Raises ValueError if there are none or their lengths differ, TypeError if an entry is no number.
+    """
+    if isinstance(X, Samples):
+        return X
+    given = list(X)
+    if not given:
+        raise ValueError("X has no samples; give at least one row of numbers")
+    scalar = not hasattr(given[0], "__len__")
+    rows = tuple([tuple([number(entry, f"X[{i}]") for entry in ([row] if scalar else row)]) for i, row in enumerate(given)])
+    if not rows[0]:
+        raise ValueError("X[0] has no features; give rows of at least one number")
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the same length")
+    return Samples(rows, scalar)
+
+
+@contextmanager
+def evaluation_mode(model: Any) -> Iterator[None]:
+    """Modules in evaluation mode for the time of a with block; afterwards each is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training] if isinstance(model, Module) else []
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
+    """What ``model`` gives for each sample, as floats, without recording; a model of one output gives tuples of one.
+
+    Raises TypeError if the model returns anything but a number, a Value or a list of them, ValueError if it returns
+    none, or not as many for every sample.
+    """
+    table = samples(X)
+    return _run(model, table, table.rows)
+
+
+def _run(model: Callable[[Any], Any], table: Samples, points: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    with evaluation_mode(model), no_grad():
+        given = [_floats(model(table.input(point))) for point in points]
+    counts = sorted(set(map(len, given)))
+    if len(counts) > 1 or not counts[0]:
+        raise ValueError(f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, and at least "
+                         "one, for every sample")
+    return given
+
+
+def _floats(result: Any) -> tuple[float, ...]:
+    entries = result if isinstance(result, (list, tuple)) else [result]
+    return tuple([number(entry, "an output of the model") for entry in entries])
+
+
+def winner(scores: Sequence[float]) -> int:
+    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the index of the largest.
+
+    As `nn.accuracy` has it.  -1 if a score is nan.
+    """
+    if any(map(math.isnan, scores)):
+        return -1
+    return int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
+
+
+def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
+    """The class of each label, as `winner` counts them, for a model with that many outputs.
+
+    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...  Raises ValueError for others.
+    """
+    allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
+    for i, label in enumerate(labels):
+        if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
+            wanted = "two classes, labelled -1 and 1, or 0 and 1" if outputs == 1 else f"classes labelled 0 to {outputs - 1}"
+            raise ValueError(f"y[{i}] is {label!r}, but a model of {outputs} output{'s' * (outputs > 1)} separates {wanted}")
+    return [int(label > 0) for label in labels] if outputs == 1 else [int(label) for label in labels]
+
+
+def window(numbers: Iterable[float], margin: float = 0.1) -> Range:
+    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side; never empty."""
+    drawn = [x for x in numbers if drawable(x)]
+    low, high = (min(drawn), max(drawn)) if drawn else (0.0, 0.0)
+    pad = margin * (high - low) if high - low > 1e-9 * max(abs(low), abs(high)) else 0.5 * max(1.0, abs(low))
+    return low - pad, high + pad
+
+
+def drawable(x: float) -> bool:
+    """Whether ``x`` is finite, and not above `LARGEST` in magnitude."""
+    return -LARGEST <= x <= LARGEST  # false for nan
+
+
+def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
+    """``n`` numbers from ``low`` to ``high``, both included, at equal distances."""
+    return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
+
+
+# ---- decisions ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionGrid:
+    """A model's outputs over a rectangle in the plane of two features.
+
+    xs, ys      where it was asked: values of the first and of the second feature
+    outputs     one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``
+    features    which two features of a sample vary
+    fixed       ``(feature, value)`` for all others, which stay at their means
+    """
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    outputs: tuple[Plane, ...]
+    features: tuple[int, int]
+    fixed: tuple[tuple[int, float], ...]
+
+    def classes(self) -> tuple[tuple[int, ...], ...]:
+        """The class chosen at each point, as `winner` counts them: ``classes()[j][i]``."""
+        return tuple([tuple([winner(scores) for scores in zip(*rows)]) for rows in zip(*self.outputs)])
+
+    def margin(self, k: int) -> Plane:
+        """How far output ``k`` is ahead of the largest other one, at each point; of one output, the output itself.
+
+        The class borders on the others where it is 0.
+        """
+        if len(self.outputs) == 1:
+            return self.outputs[0]
+        return tuple([tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in zip(*rows)])
+                      for rows in zip(*self.outputs)])
+
+
+def decision_grid(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, features: tuple[int, int] | None = None,
+                  resolution: int = 50, margin: float = 0.1, ranges: tuple[Range, Range] | None = None) -> DecisionGrid:
+    """The outputs of ``model`` on ``resolution`` times ``resolution`` points around the samples ``X``.
+
+    features      which two features vary; by default the first two.  The others stay at their means over ``X``
+    margin        how far the grid reaches beyond the samples, in parts of their span
+    ranges        the ranges of the two features instead, so that several grids have the same points
+
+    It costs one call of the model for each point.  Samples with nan or infinity in them are not looked at.
+    Raises ValueError for no samples, for features that do not exist, or for a resolution below 2.
+    """
+    table = samples(X)
+    i, j = _two_features(features, table.features)
+    check_resolution(resolution)
+    rows = [row for row in table.rows if all(map(drawable, row))]
+    if not rows:
+        raise ValueError("every sample in X has nan or infinity in it; give at least one of finite numbers")
+    xs, ys = (spaced(*(window([row[k] for row in rows], margin) if ranges is None else check_range(ranges[n], f"ranges[{n}]")),
+                     resolution) for n, k in enumerate((i, j)))
+    mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
+    points = [tuple([x if k == i else y if k == j else mean[k] for k in range(table.features)]) for y in ys for x in xs]
+    planes = []
+    for output in zip(*_run(model, table, points)):
+        planes.append(tuple([output[start:start + resolution] for start in range(0, len(points), resolution)]))
+    return DecisionGrid(xs, ys, tuple(planes), (i, j), tuple([(k, x) for k, x in enumerate(mean) if k not in (i, j)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``; compare `DecisionGrid`."""
+
+    xs: tuple[float, ...]
+    outputs: tuple[tuple[float, ...], ...]
+    feature: int
+    fixed: tuple[tuple[int, float], ...]
+
+
+def fitted_curve(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, feature: int = 0, resolution: int = 200,
+                 margin: float = 0.1, range: Range | None = None) -> Fit:
+    """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare `decision_grid`."""
+    table = samples(X)
+    (feature,) = _existing((feature,), table.features)
+    check_resolution(resolution)
+    rows = [row for row in table.rows if all(map(drawable, row))]
+    if not rows:
+        raise ValueError("every sample in X has nan or infinity in it; give at least one of finite numbers")
+    ends = window([row[feature] for row in rows], margin) if range is None else check_range(range, "range")
+    xs = spaced(*ends, resolution)
+    mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
+    points = [(*mean[:feature], x, *mean[feature + 1:]) for x in xs]
+    curves = tuple(zip(*_run(model, table, points)))
+    return Fit(xs, curves, feature, tuple([(k, x) for k, x in enumerate(mean) if k != feature]))
+
+
+def check_range(limits: Range, what: str) -> Range:
+    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller one."""
+    try:
+        low, high = (number(limit, what) for limit in limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (drawable(low) and drawable(high) and low < high):
+        raise ValueError(f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first")
+    return low, high
+
+
+def check_resolution(resolution: int) -> None:
+    """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
+    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
+        raise ValueError(f"resolution is {resolution!r}; it must be a whole number of at least 2, the points along an axis")
+
+
+def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
+    if features is None:
+        if n < 2:
+            raise ValueError("X has one feature, and a grid varies two; use fitted_curve")
+        return 0, 1
+    if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
+        raise ValueError(f"features is {features!r}; give two different ones, such as (0, 1)")
+    i, j = _existing(features, n)
+    return i, j
+
+
+def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
+    for feature in features:
+        if not hasattr(feature, "__index__") or not 0 <= feature < n:
+            raise ValueError(f"there is no feature {feature!r}; the samples have {n}, counted from 0")
+    return tuple(map(index, features))
+
+
+# ---- gradients by layer ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGradients:
+    """The magnitudes of the gradients of one layer's parameters.
+
+    path               the path of the layer, ``layers.0``; "" for parameters of the model itself
+    count              how many parameters it has
+    zeros, nonfinite   how many of their gradients are exactly 0; how many are nan or infinite
+    low, median, high  the 5th, 50th and 95th percentile of the others' magnitudes, 0.0 if there are none
+    rms                the root of the mean square of all that are finite, zeros included
+    verdict            "fine", "vanishing", "exploding", "zero" or "not finite": see `gradient_flow`
+    """
+
+    path: str
+    count: int
+    zeros: int
+    nonfinite: int
+    low: float
+    median: float
+    high: float
+    rms: float
+    verdict: str
+
+
+def gradient_flow(parameters: Module | Mapping[str, Any] | Iterable[Value]) -> tuple[LayerGradients, ...]:
+    """The gradients that a backward pass left in the parameters, layer by layer, in the order of the parameters.
+
+    ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or labelled parameters.
+    Layers are found from the names (see `layer_of`).
+
+    The verdicts compare each layer with the last one that has a gradient, where backpropagation comes from.  A layer is
+    "vanishing" if its rms is below `VANISHING` (1e-3) of that layer's, "exploding" if it is above `EXPLODING` (1e3) of
+    it, or above 1e3 in itself, so that a step at a learning rate of 1e-3 moves its parameters by 1 and more; "zero" if
+    all its gradients are 0, "not finite" if one is nan or infinite.  That gradients which shrink or grow from layer to
+    layer are what makes deep networks hard to train: Bengio, Simard and Frasconi (1994); measured by layer as here:
+    Glorot and Bengio (2010), section 4.2.  The figures 1e-3 and 1e3 are this function's own convention.
+
+    Raises ValueError if there are no parameters.
+    """
+    by_layer: dict[str, list[float]] = {}
+    named = _named_gradients(parameters)
+    neurons = _neurons(name for name, _ in named)
+    for name, gradient in named:
+        by_layer.setdefault(_layer(module_path(name), neurons), []).append(gradient)
+    if not by_layer:
+        raise ValueError("there are no parameters; give a module that has some, or a mapping from names to gradients")
+    rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
+    reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
+    return tuple([_layer_gradients(path, gradients, rms[path], reference) for path, gradients in by_layer.items()])
+
+
+def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
+    if isinstance(parameters, Module):
+        return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
+    if isinstance(parameters, Mapping):
+        return [(name, entry.grad if isinstance(entry, Value) else number(entry, f"the gradient of {name}"))
+                for name, entry in parameters.items()]
+    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for parameter in given:
+        if not isinstance(parameter, Value):
+            raise TypeError(f"gradients are taken from a Module, a list of its parameters, or a mapping from names to "
+                            f"gradients, not from {type(parameter).__name__} ({short_repr(parameter)})")
+    return [(str(parameter.label), parameter.grad) for parameter in given]
+
+
+def _layer_gradients(path: str, gradients: Sequence[float], rms: float, reference: float) -> LayerGradients:
+    sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
+    nonfinite = sum(not math.isfinite(g) for g in gradients)
+    verdict = ("not finite" if nonfinite else "zero" if rms == 0 else
+               "exploding" if rms > EXPLODING or rms / EXPLODING > reference else
+               "vanishing" if rms < VANISHING * reference else "fine")
+    return LayerGradients(path, len(gradients), gradients.count(0.0), nonfinite, quantile(sizes, 0.05), quantile(sizes, 0.5),
+                          quantile(sizes, 0.95), rms, verdict)
+
+
+def _rms(numbers: Sequence[float]) -> float:
+    finite = [x for x in numbers if math.isfinite(x)]
+    return math.hypot(*finite) / math.sqrt(len(finite)) if finite else 0.0
+
+
+def quantile(ordered: Sequence[float], p: float) -> float:
+    """The ``p``-quantile of numbers in order, interpolated between the two nearest; 0.0 of none."""
+    if not ordered:
+        return 0.0
+    position = p * (len(ordered) - 1)
+    below = math.floor(position)
+    share = position - below
+    return ordered[below] * (1 - share) + (ordered[min(below + 1, len(ordered) - 1)] * share if share else 0.0)
+
+
+def layer_of(name: str, names: Iterable[str] = ()) -> str:
+    """The layer that a parameter belongs to: the innermost module around it, or what holds that, if it is a neuron.
+
+        >>> layer_of("layers.0.neurons.3.w.1"), layer_of("encoder.W.0.5"), layer_of("slope")
+        ('layers.0', 'encoder', '')
+
+    A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a list that the model
+    itself holds must be called ``neurons``, or its entries are layers.  ``names`` are those of all parameters, by which
+    neurons are told from other modules; one name alone is taken to be like its siblings.
+    """
+    return _layer(module_path(name), _neurons([*names, name]))
+
+
+def _layer(path: str, neurons: frozenset[str]) -> str:
+    return ".".join(enclosing(path)[-2:-1]) if path in neurons else path
+
+
+def _neurons(names: Iterable[str]) -> frozenset[str]:
+    lists: dict[str, set[str]] = {}  # of each module: the names of its lists of parameters
+    others = set()
+    for name in names:
+        path = module_path(name)
+        entry = name[len(path) + 1:].split(".") if path else [name]
+        lists.setdefault(path, set())
+        if len(entry) > 2:  # a matrix
+            others.add(path)
+        elif len(entry) == 2:
+            lists[path].add(entry[0])
+    return frozenset(path for path, vectors in lists.items() if len(vectors) <= 1 and path not in others
+                     and path.rpartition(".")[2].isdigit() and ("neurons." in path or len(enclosing(path)) > 1))
+
+
+# ---- activations by layer ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One neuron: ``outputs`` over the samples, ``slopes`` of its activation there, and the activation's name as ``op``.
+
+    ``op`` is "" for a linear unit.
+    """
+
+    path: str
+    op: str
+    outputs: tuple[float, ...]
+    slopes: tuple[float, ...]
+
+    @property
+    def dead(self) -> bool:
+        """Whether its output and the slope of its activation are 0 for every sample, so that it cannot learn from them."""
+        return bool(self.op) and not any(self.outputs) and not any(self.slopes)
+
+    @property
+    def saturation(self) -> float:
+        """The part of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the way from the middle."""
+        middle_and_reach = {"tanh": (0.0, 1.0), "softsign": (0.0, 1.0), "hardtanh": (0.0, 1.0), "sigmoid": (0.5, 0.5)}
+        if self.op not in middle_and_reach:
+            return 0.0
+        middle, reach = middle_and_reach[self.op]
+        return sum(abs(o - middle) > SATURATED * reach for o in self.outputs) / len(self.outputs)
+
+    @property
+    def saturated(self) -> bool:
+        """Whether every sample drives it to an asymptote."""
+        return self.saturation == 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerActivations:
+    """The units of one layer, and how many of them are dead (never active) or saturated on every sample."""
+
+    path: str
+    units: tuple[Unit, ...]
+
+    @property
+    def outputs(self) -> tuple[float, ...]:
+        """The outputs of all units for all samples."""
+        return tuple([o for unit in self.units for o in unit.outputs])
+
+    @property
+    def saturation(self) -> float:
+        """The part of all outputs, 0 to 1, that is at an asymptote: see `Unit.saturation`."""
+        return math.fsum(unit.saturation for unit in self.units) / len(self.units)
+
+    @property
+    def dead(self) -> int:
+        """How many units are dead."""
+        return sum(unit.dead for unit in self.units)
+
+    @property
+    def saturated(self) -> int:
+        """How many units are saturated on every sample."""
+        return sum(unit.saturated for unit in self.units)
+
+
+def activations(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> tuple[LayerActivations, ...]:
+    """The outputs of the units of every layer for the samples ``X``, in order of execution.
+
+    ``model`` is run on each sample, and its units are found in the recorded graph from the names of the parameters
+    (`viz.model.find_modules`): the nodes of a module that something outside of it uses, and the activation after them,
+    if there is one and nothing else comes between.  A neuron that runs several times for one sample is one unit.
+    Where there are no modules in the graph, the model's outputs are its one layer.
+
+    Raises ValueError if there are no samples, TypeError if the outputs of the model are not Values.
+    """
+    table = samples(X)
+    found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
+    shape, places = None, []
+    with evaluation_mode(model), recording(True):
+        for row in table.rows:
+            roots = _roots(model(table.input(row)))
+            order = topological_order(*roots, constants=False)
+            if (new := _shape(order)) != shape:  # mostly all samples have a graph of the same shape
+                shape, places = new, _unit_places(order, roots)
+            for layer, path, i in places:
+                node = order[i]
+                op = node.op if node.op in ACTIVATIONS else ""
+                _, values, slopes = found.setdefault((layer, path), (op, [], []))
+                values.append(node.data)
+                slopes.append(node.partials[0] if op else 1.0)
+    layers: dict[str, list[Unit]] = {}
+    for (layer, path), (op, values, slopes) in found.items():
+        layers.setdefault(layer, []).append(Unit(path, op, tuple(values), tuple(slopes)))
+    return tuple([LayerActivations(layer, tuple(units)) for layer, units in layers.items()])
+
+
+def _roots(result: Any) -> list[Value]:
+    roots = list(result) if isinstance(result, (list, tuple)) else [result]
+    for root in roots:
+        if not isinstance(root, Value):
+            raise TypeError(f"the model returned {short_repr(result)}, which has no graph to find activations in; "
+                            "give a model that computes with Values")
+    return roots
+
+
+def _shape(order: Sequence[Value]) -> list[tuple[str, str, list[int | None]]]:
+    """All of a graph but its numbers."""
+    position = {node: i for i, node in enumerate(order)}
+    return [(node.op, node.label, [position.get(arg) for arg in node.args]) for node in order]
+
+
+def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[str, str, int]]:
+    """``(layer, unit, position in order)`` for the output of every unit in the graph of ``roots``."""
+    modules = find_modules(order)
+    users: dict[Value, list[Value]] = {}
+    for node in order:
+        for arg in node.args:
+            users.setdefault(arg, []).append(node)
+    neurons = _neurons(str(node.label) for node in modules if not node.op and not node.constant)
+    of_module: dict[str, list[Value]] = {}
+    for node in order:
+        path = modules.get(node)
+        outside = [user for user in users.get(node, ()) if modules.get(user) != path]
+        if path is not None and node.op and (outside or node in roots):
+            after = outside[0] if len(users.get(node, ())) == 1 else node  # an activation that is no part of the module
+            of_module.setdefault(path, []).append(after if after.op in ACTIVATIONS and after not in modules else node)
+    position = {node: i for i, node in enumerate(order)}
+    return [(_layer(path, neurons), path if path in neurons else f"{path}[{k}]", position[node])
+            for path, nodes in (of_module or {"": list(roots)}).items() for k, node in enumerate(nodes)]
+
+
+def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
+    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin has both its ends.
+
+    Numbers outside, and nan, are in none.
+    """
+    counts = [0] * (len(edges) - 1)
+    low, high = edges[0], edges[-1]
+    for x in numbers:
+        if low <= x <= high:
+            counts[min(int((x - low) / (high - low) * len(counts)), len(counts) - 1)] += 1
+    return counts
+
+
+# ---- the loss over two parameters --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LossSurface:
+    """``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second one at ``ys[j]``."""
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    losses: Plane
+
+
+def loss_surface(loss: Callable[[], Any], p: Value, q: Value, *, path: Iterable[tuple[float, float]] = (),
+                 ranges: tuple[Range, Range] | None = None, resolution: int = 40) -> LossSurface:
+    """The loss over two parameters, all others as they are.
+
+    loss        computes the loss, a Value or a number, from the parameters' current data; it is called without recording
+    p, q        the parameters; their data are put back afterwards, also if ``loss`` raises, and gradients are left alone
+    path        points ``(p, q)`` that the ranges are to cover, besides the current one
+    ranges      the ranges of p and q instead
+
+    It costs ``resolution`` times ``resolution`` calls of ``loss``.
+    Raises TypeError or ValueError if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
+    """
+    for name, parameter in (("p", p), ("q", q)):
+        if not isinstance(parameter, Value):
+            raise TypeError(f"{name} must be a parameter, a Value, not {type(parameter).__name__} ({short_repr(parameter)})")
+        if parameter.op:
+            raise ValueError(f"{name} is {parameter!r}, which was computed; give a parameter, whose data can be set")
+    if p is q:
+        raise ValueError("p and q are the same parameter; give two different ones")
+    if not callable(loss):
+        raise TypeError(f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: nn.mse(model(x), y)")
+    check_resolution(resolution)
+    before, grads = (p.data, q.data), (p.grad, q.grad)
+    points = [before, *points_of(path)]
+    xs, ys = (spaced(*(window(coordinates, 0.25) if ranges is None else check_range(ranges[n], f"ranges[{n}]")), resolution)
+              for n, coordinates in enumerate(zip(*points)))
+    losses = []
+    try:
+        with no_grad():
+            for y in ys:
+                row = []
+                for x in xs:
+                    p.data, q.data = x, y
+                    row.append(number(loss(), "the loss"))
+                losses.append(tuple(row))
+    finally:
+        (p.data, q.data), (p.grad, q.grad) = before, grads
+    return LossSurface(xs, ys, tuple(losses))
+
+
+def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
+    """The points of a path as pairs of floats; ValueError if one is no pair."""
+    points = []
+    for i, point in enumerate(path):
+        if not hasattr(point, "__len__") or len(point) != 2:
+            raise ValueError(f"path[{i}] is {short_repr(point)}; give pairs of numbers, (p, q)")
+        x, y = point
+        points.append((number(x, f"path[{i}]"), number(y, f"path[{i}]")))
+    return points

@@ -1,0 +1,195 @@
+"""A primitive and its derivatives over its domain, as lists of numbers that can be drawn.
+
+    >>> product = curves("mul", at={"y": 3.0}, resolution=2)
+    >>> product.xs, product.value, product.partials
+    ((-5.0, 5.0), (-15.0, 15.0), ((3.0, 3.0), (-5.0, 5.0)))
+    >>> sum(map(math.isnan, curves("relu").value))  # the kink
+    1
+
+What must not be joined by a line is kept apart by nan: the pieces of a function with kinks or jumps, which the row of
+the table tells (its ``piece``), the intervals of its domain, and the two sides of a pole.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tinygrad_edu import Value, gradients
+from tinygrad_edu.primitives import TABLE, Primitive, number, short_repr
+
+from .analysis import Range, check_range, check_resolution, drawable, quantile, spaced
+
+READABLE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
+HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
+FIXED = (2.0, -1.0)  # the other arguments, in turn, where the row has no defaults for them
+# Rows that would show nothing at the values above: which argument varies, and where the others are.
+CHOSEN: dict[str, tuple[str, dict[str, float]]] = {
+    "where": ("x", {"condition": 1.0, "y": -1.0}),
+    "round_digits": ("x", {"digits": 0.0}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A primitive with one argument varying.
+
+    name, parameters   of the row
+    vary, at           the argument that varies; ``(argument, value)`` for all others
+    xs, value          the function: nan where a line must be interrupted
+    partials           the derivatives by each argument, in order, at the same points
+    second             the second derivative by the argument that varies; empty unless it was asked for
+    height             a range of readable size for the vertical axis; poles reach beyond it
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    vary: str
+    at: tuple[tuple[str, float], ...]
+    xs: tuple[float, ...]
+    value: tuple[float, ...]
+    partials: tuple[tuple[float, ...], ...]
+    second: tuple[float, ...]
+    height: Range
+
+
+def row_of(primitive: Primitive | str) -> Primitive:
+    """The row of that name, or the row itself; ValueError with the nearest names if there is none."""
+    if isinstance(primitive, Primitive):
+        return primitive
+    if not isinstance(primitive, str):
+        raise TypeError(f"a primitive is given by its name or as a row of the table, not as {short_repr(primitive)}")
+    if primitive not in TABLE:
+        near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
+        raise ValueError(f"no primitive {primitive!r} in the table; "
+                         + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(TABLE)}"))
+    return TABLE[primitive]
+
+
+def curves(primitive: Primitive | str, *, vary: str | None = None, at: Mapping[str, float] | None = None,
+           over: Range | None = None, order: int = 1, resolution: int = 400) -> Curves:
+    """A primitive and its partial derivatives while one of its arguments varies.
+
+    primitive    a row of the table, or its name
+    vary, at     the argument that varies, by default the first; values of the others, by default readable ones
+    over         the range in which it varies; by default what its domain has in common with `READABLE`
+    order        1, or 2 for the second derivative by that argument, too
+    resolution   the number of points, not counting those on either side of a kink
+
+    Raises ValueError for a name, an argument or an order that does not exist, and for an empty range.
+    """
+    row = row_of(primitive)
+    check_resolution(resolution)
+    if order not in (1, 2):
+        raise ValueError(f"order is {order!r}; it must be 1 or 2")
+    chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
+    vary = vary or next((name for name in (chosen, *row.parameters) if name not in (at or {})), chosen)
+    for name in (vary, *(at or {})):
+        if name not in row.parameters:
+            raise ValueError(f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}")
+    if vary in (at or {}):
+        raise ValueError(f"{vary} varies, so it cannot stay at {(at or {})[vary]!r}; give `at` for the other arguments")
+    fixed = {**_readable(row, vary), **preset, **{name: number(x, f"{name} in at") for name, x in (at or {}).items()}}
+    i = row.parameters.index(vary)
+
+    def args(x: float) -> tuple[float, ...]:
+        return tuple([x if name == vary else fixed[name] for name in row.parameters])
+
+    xs: list[float] = []
+    for low, high in _intervals(row, i, over):
+        xs += [math.nan, *_with_cuts(spaced(low, high, resolution), row.piece and (lambda x: row.piece(*args(x))))]
+    xs = xs[1:]
+    value = [_value(row, args(x)) for x in xs]
+    partials = [[_shown(row.partial_at(k, args(x), y)) if y == y else math.nan for x, y in zip(xs, value)]
+                for k in range(row.arity)]
+    second = [_second(row, args(x), i) if y == y else math.nan for x, y in zip(xs, value)] if order == 2 else []
+    height = _height([value, *partials, second])
+    lines = [tuple(_interrupted(line, height)) for line in (value, *partials, *([second] if second else []))]
+    return Curves(row.name, row.parameters, vary, tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
+                  tuple(xs), lines[0], tuple(lines[1:row.arity + 1]), lines[-1] if second else (), height)
+
+
+def _readable(row: Primitive, vary: str) -> dict[str, float]:
+    """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next of `FIXED`."""
+    fixed: dict[str, float] = {}
+    defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
+    for name, intervals in zip(row.parameters, row.sample):
+        x = defaults.get(name, FIXED[sum(other != vary for other in fixed) % len(FIXED)])
+        x = math.copysign(1.0, x) if math.isinf(x) else x
+        if not any(low <= x <= high for low, high in intervals):
+            low, high = intervals[0]
+            x = (low + high) / 2 if math.isfinite(high - low) else low + 1 if math.isfinite(low) else high - 1
+        fixed[name] = x
+    return fixed
+
+
+def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
+    if over is not None:
+        return [check_range(over, "over")]
+    low, high = READABLE
+    common = [(max(low, a), min(high, b)) for a, b in row.sample[i] if max(low, a) < min(high, b)]
+    if common:
+        return common
+    a, b = row.sample[i][0]  # the domain lies elsewhere
+    return [(a, min(b, a + high - low)) if math.isfinite(a) else (b - high + low, b)]
+
+
+def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any] | None) -> Iterator[float]:
+    """``xs``, and between points in different pieces the two sides of the border, with nan between them."""
+    yield xs[0]
+    for a, b in pairwise(xs):
+        for _ in range(8):  # borders between two points; more cannot be told apart anyway
+            if piece is None or repr(piece(a)) == repr(piece(b)):  # as text, in which nan equals nan
+                break
+            low, high, here = a, b, repr(piece(a))
+            while high - low > 1e-12 * max(1.0, abs(low)):
+                middle = (low + high) / 2
+                low, high = (middle, high) if repr(piece(middle)) == here else (low, middle)
+            yield from (low, math.nan, high)
+            a = high
+        yield b
+
+
+def _value(row: Primitive, args: tuple[float, ...]) -> float:
+    if any(map(math.isnan, args)):
+        return math.nan
+    try:
+        return _shown(row.forward(*args))
+    except (ArithmeticError, ValueError):  # a row of one's own that does not keep to IEEE 754
+        return math.nan
+
+
+def _second(row: Primitive, args: tuple[float, ...], i: int) -> float:
+    leaves = [Value(arg) for arg in args]
+    slope, = gradients(row(*leaves), [leaves[i]])
+    curvature, = gradients(slope, [leaves[i]])
+    return _shown(curvature.data)
+
+
+def _shown(y: float) -> float:
+    return y if drawable(y) else math.nan
+
+
+def _height(lines: Sequence[Sequence[float]]) -> Range:
+    """The range of all numbers, cut where a few of them are much larger than most."""
+    ys = sorted([y for line in lines for y in line if y == y])
+    if not ys:
+        return -1.0, 1.0
+    limit = max(HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
+    low, high = (y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1]))
+    pad = 0.06 * (high - low) or 0.5 * max(1.0, abs(high))
+    return low - pad, high + pad
+
+
+def _interrupted(line: Sequence[float], height: Range) -> Iterator[float]:
+    """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture on one side to the
+    other, against the direction that it has before or after.
+    """
+    padded = [math.nan, math.nan, *line, math.nan]
+    for a, b, y, c in zip(padded, padded[1:], padded[2:], padded[3:]):
+        back = (y - b) * (b - a) < 0 or (y - b) * (c - y) < 0
+        yield math.nan if b * y < 0 and back and abs(y - b) > height[1] - height[0] else y

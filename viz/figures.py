@@ -1,0 +1,99 @@
+"""What the plots have in common: colours, a Figure to draw into, a title and a legend that cover nothing."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu.errors import RenderError
+
+from .analysis import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito (2008), whose colours the colour-blind can tell apart; classes differ in shape as well.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#9aa5b1"
+CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
+MARKERS = "os^DvP*X"
+DARK = "#1a1a1a"
+BLANK = "nan or beyond 1e100"  # analysis.LARGEST
+
+
+def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
+    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its Axes."""
+    if ax is not None:
+        return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RenderError("plots need matplotlib: pip install matplotlib") from None
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) -> None:
+    """The title, and a legend between it and the picture, which it would cover elsewhere; both fit the width."""
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    lines = [line for text in title.splitlines() for line in textwrap.wrap(text, max(20, int(14 * inches))) or [""]]
+    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
+    rows = 0
+    if handles:
+        labels = [str(handle.get_label()) for handle in handles]
+        columns = _columns(labels, inches)
+        rows = -(-len(labels) // columns)
+        ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, frameon=False, fontsize=9)
+    ax.set_title("\n".join(lines), pad=8 + 18 * rows, fontsize=12 if len(title) <= 12.5 * inches else 10)
+
+
+def _columns(labels: Sequence[str], inches: float) -> int:
+    """The most columns in which a legend fits; it is filled column by column."""
+    for columns in range(len(labels), 1, -1):
+        rows = -(-len(labels) // columns)
+        widths = [max(map(len, labels[start:start + rows])) for start in range(0, len(labels), rows)]
+        if sum(0.058 * width + 0.6 for width in widths) <= inches:
+            return columns
+    return 1
+
+
+def drawable_plane(plane: Sequence[Sequence[float]]) -> list[list[float]]:
+    """``plane`` with nan for all that `analysis.drawable` refuses."""
+    return [[z if drawable(z) else math.nan for z in row] for row in plane]
+
+
+def say_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -> None:
+    """A grey ground, and a note, where ``numbers`` have nan in them."""
+    blank = sum(x != x for x in numbers)
+    if blank:
+        ax.set_facecolor("#d9d9d9")
+        notes.append(f"no {what} at {blank} of {len(numbers)} points: {BLANK}")
+
+
+def literal(text: object) -> str:
+    """``text`` as matplotlib shows it literally: no formulas between dollars, and no label that a legend leaves out."""
+    escaped = str(text).replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
+
+
+def is_int(x: object) -> bool:
+    """Whether ``x`` is a whole number by its type: an int or one of numpy's, but no bool."""
+    return not isinstance(x, (bool, float)) and hasattr(x, "__index__")
+
+
+def class_color(k: int) -> str:
+    """The colour of class ``k``."""
+    return CLASS_COLORS[k % len(CLASS_COLORS)]
+
+
+def tint(color: str, strength: float) -> str:
+    """``color`` on white, 1 for all of it."""
+    parts = [int(color[i:i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
+
+
+def marker_size(n: int) -> float:
+    """The area, in square points, of each of ``n`` markers."""
+    return 36 if n <= 200 else 20 if n <= 1000 else 8
