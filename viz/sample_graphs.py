@@ -1,0 +1,204 @@
+"""The graph of one sample's loss while a model is trained: its numbers before and after each update, kept apart.
+
+The records here are what the page of a training (`viz.live`) shows beside the decision boundary.  Gradients are those of
+the sample's own loss, not of the batch; the forward pass after an update uses the new parameters throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+from tinygrad_edu import Value, record
+from tinygrad_edu.graph import backpropagate, topological_order
+from tinygrad_edu.snapshots import Snapshot, TrainingRecord
+
+from .analysis import evaluation_mode
+from .dot import brief, number_text
+from .model import Graph, build
+from .scene import Scene
+
+MAX_NUMBERS = 250_000  # texts of numbers in all samples together: about 2.5 MB of a page
+MAX_SAMPLES = 24
+MAX_DRAWN = 80  # nodes; above it neurons are collapsed, and then layers
+MAX_SCENES = 6  # graphs of different form; samples whose graph has yet another form are left out
+
+Numbers = tuple[str, str, str]  # data before the update, gradient before it, data after it
+Row = tuple[float, float, float]  # the same as numbers
+Form = tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleGraph:
+    """One sample's graph.
+
+    sample    its position in the training data
+    scene     the position in `SampleGraphs.scenes` of the drawing of its form
+    numbers   for every snapshot and every drawn node with numbers, in the order of ``shown``, its `Numbers`
+    """
+
+    sample: int
+    scene: int
+    numbers: tuple[tuple[Numbers, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleGraphs:
+    """The graphs of some samples, spread evenly over the training data.
+
+    scenes    a `Scene` for every form that the graphs have, which is one for most models
+    shown     for every scene the names (n0, n1, ...) of its drawn nodes that have numbers
+    graphs    a `SampleGraph` for each sample
+    """
+
+    scenes: tuple[Scene, ...]
+    shown: tuple[tuple[str, ...], ...]
+    graphs: tuple[SampleGraph, ...]
+
+
+def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], samples: Sequence[int] | None = None, *,
+                  max_drawn: int = MAX_DRAWN, progress: Callable[[int, int], Any] | None = None) -> SampleGraphs:
+    """The graphs of samples of ``training`` at each of ``snapshots``.
+
+    samples      the positions of those to choose from; by default all
+    max_drawn    how many nodes to draw at most before neurons, and then layers, are collapsed
+    progress     called with the number of samples done, and of all, after each
+
+    The model runs in evaluation mode; inputs that are numbers are Values, so that they have gradients.  Parameters and
+    gradients are put back when it is done.  Raises RenderError without a layout engine.
+    """
+    kept = [parameter.grad for parameter in training.parameters]
+    try:
+        with evaluation_mode(training.model):
+            film = _Film(training, snapshots, max_drawn)
+            chosen = film.choose(range(len(training.X)) if samples is None else samples)
+            for done, sample in enumerate(chosen, 1):
+                film.take(sample)
+                if progress is not None:
+                    progress(done, len(chosen))
+            return film.developed()
+    finally:
+        for parameter, grad in zip(training.parameters, kept):
+            parameter.grad = grad
+
+
+class _Film:
+    """Collects the numbers of sample after sample."""
+
+    def __init__(self, training: TrainingRecord, snapshots: Sequence[Snapshot], max_drawn: int) -> None:
+        self.training, self.snapshots, self.max_drawn = training, snapshots, max_drawn
+        self.sketches: dict[Form, _Sketch] = {}
+        self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
+        self.as_values = True
+        try:
+            self.loss(0)
+        except Exception:  # a model that looks its inputs up, say, which Values cannot be
+            self.as_values = False
+
+    def choose(self, samples: Sequence[int]) -> list[int]:
+        """As many as there is room for, spread evenly; none if the loss is no Value."""
+        root = self.loss(samples[0])
+        if not isinstance(root, Value):
+            return []
+        numbers = 3 * len(self.snapshots) * len(_drawn(root, self.max_drawn).nodes)
+        wanted = min(MAX_SAMPLES, max(1, MAX_NUMBERS // numbers), len(samples))
+        return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
+
+    def take(self, sample: int) -> None:
+        """Adds the numbers of a sample, unless its graph has a form for which there is no room."""
+        root = self.loss(sample)
+        form = _form(topological_order(root))
+        if form not in self.sketches and len(self.sketches) < MAX_SCENES:
+            self.sketches[form] = _Sketch(len(self.sketches), root, form, self.max_drawn)
+        if form in self.sketches:
+            sketch = self.sketches[form]
+            self.taken.append((sample, sketch, [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots]))
+
+    def rows(self, sample: int, snapshot: Snapshot, sketch: _Sketch) -> list[Row]:
+        """The numbers of one snapshot; nan where the model computed something of another form then."""
+        with self.training.at(snapshot):
+            root = self.loss(sample)
+            for parameter in self.training.parameters:
+                parameter.grad = 0.0
+            backpropagate([root], [1.0])
+            before = sketch.numbers(root)
+        with self.training.at(snapshot, after=True):
+            after = sketch.numbers(self.loss(sample))
+        return [(data, grad, later) for (data, grad), (later, _) in zip(before, after)]
+
+    def loss(self, sample: int) -> Value:
+        """The loss of one sample."""
+        x, target = self.training.X[sample], self.training.y[sample]
+        if self.as_values:
+            x = [Value(entry, f"x{i}") for i, entry in enumerate(x, 1)] if hasattr(x, "__len__") else Value(x, "x")
+        loss: Value = self.training.loss(self.training.model(x), target)
+        if isinstance(loss, Value):
+            loss.label = loss.label or "loss"
+        return loss
+
+    def developed(self) -> SampleGraphs:
+        """All of it as records."""
+        sketches = list(self.sketches.values())
+        return SampleGraphs(
+            tuple([sketch.scene([film for _, its, film in self.taken if its is sketch]) for sketch in sketches]),
+            tuple([tuple(sketch.names) for sketch in sketches]),
+            tuple([SampleGraph(sample, sketch.index, tuple([tuple([text(row) for row, text in zip(rows, sketch.texts)])
+                                                            for rows in film])) for sample, sketch, film in self.taken]))
+
+
+class _Sketch:
+    """One form of graph: which of its nodes are drawn with numbers, before the room for the numbers is known."""
+
+    def __init__(self, index: int, root: Value, form: Form, max_drawn: int) -> None:
+        self.index, self.root, self.form, self.max_drawn = index, root, form, max_drawn
+        shown = [node for node in _drawn(root, max_drawn).nodes if node.shows is not None]
+        self.names, self.positions = [node.name for node in shown], [node.shows or 0 for node in shown]
+        self.texts = [_constant_text if node.role == "constant" else _text for node in shown]
+
+    def numbers(self, root: Value) -> list[tuple[float, float]]:
+        """Data and gradient of the drawn nodes of another graph, which should have this form."""
+        order = topological_order(root)
+        if len(order) != len(self.form):
+            return [(nan, nan)] * len(self.positions)
+        return [(order[i].data, order[i].grad) for i in self.positions]
+
+    def scene(self, films: Sequence[list[list[Row]]]) -> Scene:
+        """The drawing, with room for the widest number that any of its nodes ever shows."""
+        widest: dict[int, tuple[float, float]] = {}
+        for i, position in enumerate(self.positions):
+            rows = [rows[i] for film in films for rows in film]
+            widest[position] = (max((x for before, _, after in rows for x in (before, after)), key=_width),
+                                max((grad for _, grad, _ in rows), key=_width))
+        return Scene(record(self.root), _collapse(self.root, self.max_drawn), self.max_drawn, widest)
+
+
+def _collapse(root: Value, max_drawn: int) -> str | None:
+    """ "neurons" if that makes the drawing small enough: a neuron shows its numbers, a layer of several has none."""
+    whole, neurons = (len(build([root], collapse, None).nodes) for collapse in (None, "neurons"))
+    return "neurons" if neurons <= max_drawn < whole else None
+
+
+def _drawn(root: Value, max_drawn: int) -> Graph:
+    return build([root], _collapse(root, max_drawn), max_drawn)
+
+
+def _form(order: Sequence[Value]) -> Form:
+    """What two graphs have in common if one drawing serves both."""
+    at = {node: i for i, node in enumerate(order)}
+    return tuple([(node.op, "" if node.op else str(node.label), tuple([at[arg] for arg in node.args])) for node in order])
+
+
+def _text(row: Row) -> Numbers:
+    before, grad, after = row
+    return number_text(before), number_text(grad), number_text(after)
+
+
+def _constant_text(row: Row) -> Numbers:
+    before, _, after = row
+    return brief(before), "", brief(after)
+
+
+def _width(x: float) -> int:
+    return len(number_text(x))

@@ -1,0 +1,308 @@
+/* What all interactive pages share: a graph's SVG that is moved and zoomed, its parts, and the switch of light and dark.
+
+   const stage = new Stage(element)       // <div class="stage"> with the SVG of page.themed() in it
+   stage.fit(); stage.zoom(1.25); stage.show(box, true)
+   const graph = new Parts(stage.svg)     // graph.nodes[3].data is the text with the data of node n3
+   setText(graph.nodes[3].data, "0.7071")
+   stage.addLayer().append(...)           // a <g> above the drawing, in its coordinates
+
+   No part of a drawing ever changes its place: what moves is the transform of `stage.svg`, the element around all of it,
+   which stands for the SVG that was there, and which a page may take out of its place and put back.  Labels are data: text is set by `textContent` alone, and elements are made by `create` and `createSvg` alone. */
+
+const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
+
+// ---- elements ---------------------------------------------------------------------------------------------------------
+
+function byId(id) {
+  return document.getElementById(id)
+}
+
+/** An HTML element.  `properties` are attributes, but for text (its text) and on... (its listeners). */
+function create(tag, properties = {}, ...inside) {
+  return fill(document.createElement(tag), properties, inside)
+}
+
+function createSvg(tag, properties = {}, ...inside) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, inside)
+}
+
+function fill(element, properties, inside) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "text") element.textContent = value
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value)
+    else if (value !== null && value !== false) element.setAttribute(name, value)
+  }
+  element.append(...inside)
+  return element
+}
+
+/** Sets text without touching the page if it is there already. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}
+
+// ---- numbers ----------------------------------------------------------------------------------------------------------
+
+/** The number that Python wrote as text, infinities and nan included. */
+function toNumber(text) {
+  return text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text)
+}
+
+/** How large a number is, from 0 (1e-4 and below) to 1 (about 500 and above), on a logarithmic scale. */
+function magnitude(x) {
+  return Number.isNaN(x) || x === 0 ? 0 : Math.min(Math.max((Math.log10(Math.abs(x)) + 4) / 6.67, 0), 1)
+}
+
+/** The width of a line along which this gradient flowed: 1 at 1e-4 and below, 4 at 1, 6 at most. */
+function flowWidth(x) {
+  return 1 + 5 * magnitude(x)
+}
+
+function signName(x) {
+  return x > 0 ? "positive" : x < 0 ? "negative" : "zero"
+}
+
+// ---- the parts of a drawing -------------------------------------------------------------------------------------------
+
+/** The groups of a drawing by their index: nodes (group, data, grad), edges (group, path) and frames (group, title). */
+class Parts {
+  constructor(svg) {
+    this.nodes = Parts.#groups(svg, "node", "n").map((group) => ({
+      group, data: group.querySelector(".data"), grad: group.querySelector(".grad") }))
+    this.edges = Parts.#groups(svg, "edge", "e").map((group) => ({ group, path: group.querySelector("path") }))
+    this.frames = Parts.#groups(svg, "cluster", "c").map((group) => ({ group, title: group.querySelector("text") }))
+  }
+
+  static #groups(svg, name, letter) {
+    const groups = []
+    for (const group of svg.querySelectorAll(`g.${name}`)) groups[Number(group.id.slice(letter.length))] = group
+    return groups
+  }
+}
+
+// ---- pan and zoom -----------------------------------------------------------------------------------------------------
+
+/** A drawing that is moved by dragging (one finger), zoomed by the wheel (two fingers), and fitted to its place. */
+class Stage {
+  static PARTS = 60 // in a sheet
+  static EDGES = 180 // in a layer
+  static NODES = 960
+  static FAR = 0.28 // below this scale texts are left out
+  static FARTHER = 0.09
+  static LARGEST = 8
+  static FIT_AT_MOST = 1.8
+
+  #pointers = new Map() // where each finger or the mouse is
+  #dragged = 0 // pixels since the pointer went down
+  #fitted = true
+  #moving = 0
+  #gliding = false
+
+  constructor(frame) {
+    this.frame = frame
+    const drawing = frame.querySelector("svg")
+    const [, , width, height] = drawing.getAttribute("viewBox").split(" ").map(Number)
+    this.size = { width, height }
+    this.origin = drawing.querySelector("g.view").getAttribute("transform").match(/translate\(([-\d.]+) ([-\d.]+)\)/)
+      .slice(1).map(Number)
+    this.svg = create("div", { class: "sheet" })
+    frame.prepend(this.svg)
+    this.#split(drawing)
+    this.top = this.addLayer()
+    this.scale = 1
+    this.#measure()
+    this.x = this.y = 0 // where the corner of the drawing is, in pixels of the frame
+    this.fit()
+    new ResizeObserver(() => {
+      this.#measure()
+      if (this.#fitted) this.fit()
+      else this.#place()
+    }).observe(frame)
+    frame.addEventListener("pointerdown", (event) => this.#down(event))
+    frame.addEventListener("pointermove", (event) => this.#move(event))
+    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, (event) => this.#up(event))
+    frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
+  }
+
+  /** Whether the pointer was dragged since it went down, so that the click that follows is none. */
+  get wasDragged() {
+    return this.#dragged > 5
+  }
+
+  /** Whether all of the drawing is in sight. */
+  get isFitted() {
+    return this.#fitted
+  }
+
+  /** All of the drawing, as large as it goes; also after the drawing was put into its place again. */
+  fit() {
+    this.#measure()
+    const { width, height } = this.room
+    const scale = Math.min((width - 16) / this.size.width, (height - 16) / this.size.height, Stage.FIT_AT_MOST)
+    this.#go(scale, (width - this.size.width * scale) / 2, (height - this.size.height * scale) / 2)
+    this.#fitted = true
+  }
+
+  /** Zooms by a factor; the point at (x, y), in pixels of the frame, stays where it is. */
+  zoom(factor, x = this.room.width / 2, y = this.room.height / 2) {
+    const smallest = Math.min(0.05, this.#smallest())
+    const scale = Math.min(Math.max(this.scale * factor, smallest), Stage.LARGEST)
+    const by = scale / this.scale
+    this.#go(scale, x + (this.x - x) * by, y + (this.y - y) * by)
+  }
+
+  pan(dx, dy) {
+    this.#go(this.scale, this.x + dx, this.y + dy)
+  }
+
+  /** Moves as little as is needed to have a box (as getBBox gives it) in sight; `near`: zooms in until it can be read. */
+  show(box, near = false) {
+    const { width, height } = this.room
+    if (this.#fitted && !(near && this.scale < 0.7)) return
+    if (near && this.scale < 0.7) this.zoom(1 / this.scale)
+    const margin = Math.min(40, width / 8, height / 8)
+    const left = this.x + (box.x + this.origin[0]) * this.scale, top = this.y + (box.y + this.origin[1]) * this.scale
+    const dx = shift(left, left + box.width * this.scale, margin, width - margin)
+    const dy = shift(top, top + box.height * this.scale, margin, height - margin)
+    if (dx || dy) this.#glide(dx, dy)
+  }
+
+  /** A group on top of the drawing, in its coordinates, which changes without the rest being painted again. */
+  addLayer() {
+    const layer = create("div", { class: "layer" }), group = this.#addSheet(layer)
+    this.svg.append(layer)
+    return group
+  }
+
+  /** A browser paints all of an SVG when a number in it changes, and all that lies in the rectangle around a line when its
+      colour does.  Hence a large drawing is laid in sheets of a few parts, each an SVG, and these in layers: frames at the
+      bottom, then edges, then nodes. */
+  #split(drawing) {
+    drawing.remove()
+    const parts = [...drawing.querySelector("g.view").children]
+    for (const [name, size] of [["cluster", Infinity], ["edge", Stage.EDGES], ["node", Stage.NODES]]) {
+      const own = parts.filter((part) => part.classList.contains(name))
+      for (let start = 0; start < own.length; start += size) {
+        const layer = create("div", { class: "layer" }), end = Math.min(start + size, own.length)
+        for (let i = start; i < end; i += Stage.PARTS) this.#addSheet(layer).append(...own.slice(i, Math.min(i + Stage.PARTS, end)))
+        this.svg.append(layer)
+      }
+    }
+  }
+
+  #addSheet(layer) {
+    const group = createSvg("g", { transform: `translate(${this.origin.join(" ")})` })
+    layer.append(createSvg("svg", { width: this.size.width, height: this.size.height }, group))
+    return group
+  }
+
+  #measure() {
+    this.room = { width: this.frame.clientWidth || 1, height: this.frame.clientHeight || 1 }
+  }
+
+  #smallest() {
+    const { width, height } = this.room
+    return Math.min(width / this.size.width, height / this.size.height) / 2
+  }
+
+  #go(scale, x, y) {
+    cancelAnimationFrame(this.#moving)
+    this.#gliding = false
+    this.scale = scale
+    this.x = x
+    this.y = y
+    this.#fitted = false
+    this.#place()
+  }
+
+  /** Some of the drawing always stays in sight. */
+  #place() {
+    const { width, height } = this.room
+    const keep = Math.min(60, width / 4, height / 4)
+    this.x = Math.min(Math.max(this.x, keep - this.size.width * this.scale), width - keep)
+    this.y = Math.min(Math.max(this.y, keep - this.size.height * this.scale), height - keep)
+    this.svg.style.transform = `translate(${Math.round(this.x)}px, ${Math.round(this.y)}px) scale(${this.scale})`
+    this.frame.classList.toggle("far", this.scale < Stage.FAR)
+    this.frame.classList.toggle("farther", this.scale < Stage.FARTHER)
+  }
+
+  #glide(dx, dy) {
+    if (REDUCED_MOTION.matches || this.#gliding) return this.pan(dx, dy) // who steps faster than it glides is not held up
+    const [x, y, start] = [this.x, this.y, performance.now()]
+    const frame = (now) => {
+      const t = Math.min(Math.max((now - start) / 250, 0), 1), done = 1 - (1 - t) ** 3
+      this.#go(this.scale, x + dx * done, y + dy * done)
+      this.#gliding = t < 1
+      if (t < 1) this.#moving = requestAnimationFrame(frame)
+    }
+    this.#gliding = true
+    this.#moving = requestAnimationFrame(frame)
+  }
+
+  #at(event) {
+    const { left, top } = this.frame.getBoundingClientRect()
+    return { x: event.clientX - left, y: event.clientY - top }
+  }
+
+  #down(event) {
+    if (event.button || event.target.closest("button, input, select")) return
+    if (!this.#pointers.size) this.#dragged = 0
+    this.#pointers.set(event.pointerId, this.#at(event))
+  }
+
+  #move(event) {
+    const before = this.#pointers.get(event.pointerId)
+    if (!before) return
+    const now = this.#at(event)
+    this.#dragged += Math.abs(now.x - before.x) + Math.abs(now.y - before.y)
+    if (!this.wasDragged) return void this.#pointers.set(event.pointerId, now)
+    if (!this.frame.hasPointerCapture(event.pointerId)) this.frame.setPointerCapture(event.pointerId)
+    this.frame.classList.add("moving")
+    const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1]
+    if (other) { // two fingers: what is under each of them stays under it
+      const apart = Math.hypot(now.x - other.x, now.y - other.y) / Math.hypot(before.x - other.x, before.y - other.y)
+      if (Number.isFinite(apart) && apart > 0) this.zoom(apart, other.x, other.y)
+    } else {
+      this.pan(now.x - before.x, now.y - before.y)
+    }
+    this.#pointers.set(event.pointerId, now)
+  }
+
+  #up(event) {
+    this.#pointers.delete(event.pointerId)
+    if (!this.#pointers.size) this.frame.classList.remove("moving")
+  }
+
+  #wheel(event) {
+    event.preventDefault()
+    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1
+    const speed = event.ctrlKey ? 0.01 : 0.0025 // two fingers on a trackpad come as a wheel with the control key
+    const { x, y } = this.#at(event)
+    this.zoom(Math.exp(-Math.min(Math.max(event.deltaY * lines, -100), 100) * speed), x, y)
+  }
+}
+
+/** How far to move an interval to have it between two bounds; its beginning counts most if it is too long. */
+function shift(start, end, low, high) {
+  return start < low || end - start > high - low ? low - start : end > high ? high - end : 0
+}
+
+// ---- light and dark ---------------------------------------------------------------------------------------------------
+
+/** Makes a button switch between light and dark, beginning with what the system has. */
+function switchTheme(button) {
+  const dark = matchMedia("(prefers-color-scheme: dark)")
+  const root = document.documentElement
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.matches
+  const show = () => {
+    button.textContent = isDark() ? "\u2600" : "\u263e"
+    button.setAttribute("aria-label", isDark() ? "light colours" : "dark colours")
+    button.title = button.getAttribute("aria-label")
+  }
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark"
+    show()
+  })
+  dark.addEventListener("change", show)
+  show()
+}
