@@ -37,3 +37,12 @@ def test_eager_prints_its_tables() -> None:
         assert title in result.stdout
     assert "value 1.0, gradient 1.0" in result.stdout
     assert "imports neither: ok" in " ".join(result.stdout.split())
+
+
+def test_viz_prints_its_tables() -> None:
+    pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
+    result = run("viz", "--quick")
+    assert (result.returncode, result.stderr) == (0, "")
+    for title in ("A drawing of every node", "A page to step through it", "Stepping through"):
+        assert title in result.stdout
+    assert "pygraphviz" in result.stdout

@@ -13,9 +13,9 @@ from tinygrad_edu.train import History
 ROOT = Path(__file__).parent.parent
 
 
-def run(*args, cwd=None):
+def run(*args, cwd=None, script=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run([sys.executable, "-m", "tinygrad_edu", *map(str, args)], cwd=cwd, env=environment,
+    return subprocess.run([sys.executable, "-m", "tinygrad_edu", *map(str, args)], cwd=cwd, env=environment, input=script,
                           capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -77,6 +77,37 @@ def test_draw_the_graph_of_figure_6_11(tmp_path):
     assert "W1[1,1]" in picture
 
 
+def test_step_obeys_a_script():
+    done = run("step", "tanh(a*b + c)", "a=2", "b=-3", "c=10", script="until a\np a*b + c\nq\nnever read\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "y = tanh(a * b + c): 6 nodes, 3 steps forward, 6 backward; h for help\n"
+        "step 0 of 9, start\n"
+        "  given: a = 2, b = -3, c = 10\n"
+        "  next:    v4 = a * b = 2 × -3 = -6\n"
+        "(step 0/9) until a\n"
+        "step 8 of 9, backward\n"
+        "  ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]\n"
+        "  changed: grad of a: 0 -> -0.004023\n"
+        "  next:    ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]\n"
+        "(step 8/9) p a*b + c\n"
+        "4.0\n"
+        "(step 8/9) q\n")
+
+
+def test_step_calls_the_result_y_unless_a_variable_is_called_so():
+    assert run("step", "x * 2", "x=3", script="").stdout.startswith("y = x * 2: ")
+    assert run("step", "y * 2", "y=3", script="").stdout.startswith("v2 = y * 2: ")
+    assert run("step", "x", "x=3", script="").stdout.startswith("x: ")
+
+
+def test_step_through_an_example():
+    done = run("step", "--example", "lecture-neuron", script="n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("o = tanh(x1 * w1 + x2 * w2 + b): 10 nodes, 5 steps forward, 10 backward; h for help\n")
+    assert done.stdout.endswith("\n(step 1/15) \n")
+
+
 def test_check_says_what_it_compared():
     done = run("check", "x**y", "x=2", "y=3")
     assert done.returncode == 0
@@ -101,6 +132,10 @@ def test_check_exits_with_1_when_it_fails():
     (["draw", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
     (["draw", "a", "a=1", "-o", "missing/y.svg"], "missing"),
     (["draw", "a", "a=1", "-o", "y.xyz"], ".xyz"),
+    (["step", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
+    (["step"], 'give an expression, as in: tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10'),
+    (["step", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
+    (["step", "a", "a=1", "--example", "lecture-neuron"], "give an expression or --example, not both"),
     (["check", "1 + 2"], "has no variables"),
     (["check", "x", "x=1", "--order", "3"], "invalid choice"),
     (["train", "--data", "mnist"], "invalid choice: 'mnist'"),

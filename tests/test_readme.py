@@ -5,6 +5,9 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,12 @@ def test_code_blocks_of_the_readme_are_python():
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         ast.parse(block)
     assert "```pycon" in README
+
+
+def test_the_session_of_the_shell_goes_as_printed():
+    block = re.search(r"```console\n\$ tinygrad-edu (.*?)\n(.*?)```", README, re.DOTALL)
+    commands = re.findall(r"^\(step \d+/\d+\) (.*)$", block[2], re.MULTILINE)
+    done = subprocess.run([sys.executable, "-m", "tinygrad_edu", *shlex.split(block[1])], cwd=ROOT, text=True,
+                          input="\n".join(commands) + "\n", capture_output=True, timeout=60, check=False)
+    assert (done.stderr, done.stdout) == ("", block[2])
+    assert len(commands) == 3

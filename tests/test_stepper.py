@@ -309,3 +309,17 @@ def test_names_have_nothing_that_a_terminal_could_take_for_a_command():
     assert repr(stepper).replace("\n", "").isprintable()
     assert stepper.grad("\\x1b[31mred\\n\\u202e") == 2.0
     assert stepper.restart().run_to(x.label).step.name == stepper.recording.nodes[0].name
+
+
+@given(st.lists(st.sampled_from(["a", "a#1", "a#2", "v3", "v3#1", ""]), min_size=1, max_size=8))
+def test_names_are_unique_whatever_the_labels_are(labels):
+    y = math.total(Value(1.0, label) for label in [*labels, "z"])
+    names = [node.name for node in record(y).nodes if not node.constant]
+    assert len(set(names)) == len(names)
+    once = [label for label in labels if label and labels.count(label) == 1]
+    assert set(once) <= set(names)
+
+
+def test_an_operation_in_names():
+    recording = record(product())
+    assert [recording.operation(i) for i in range(len(recording.nodes))] == ["a", "b", "d = a * b", "0.5", "y = d * 0.5"]

@@ -1,4 +1,4 @@
-"""The command line ``tinygrad-edu``: demo, draw, check and train.
+"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train and gallery.
 
 Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be written to) ends in
 one line on standard error that says what to do, and exit status 2.
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .errors import NonFiniteError, RenderError, TinygradEduError
+from .errors import NonFiniteError, RenderError, TinygradEduError, one_line
 from .files import write_atomically
+from .graph import topological_order
+from .value import Value
 
 DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
@@ -39,20 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
-        print(f"tinygrad-edu {options.command}: {_one_line(error)}", file=sys.stderr)
+        print(f"tinygrad-edu {options.command}: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"tinygrad-edu {options.command}: interrupted", file=sys.stderr)
         return 130
-
-
-def _one_line(error: BaseException) -> str:
-    """The message on one line; of an error with a caret below a text, the text as far as the caret."""
-    message, *rest = str(error).splitlines() or [type(error).__name__]
-    if len(rest) == 2 and rest[1].strip() == "^":
-        read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
-        message += f" after {read!r}" if read.strip() and not ahead.strip() else f" at {(ahead or rest[0]).strip()[:20]!r}"
-    return message
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,13 +67,31 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     draw = commands.add_parser("draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10')
-    draw.add_argument("expression", nargs="?", help="the expression; or use --example")
-    draw.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
-    draw.add_argument("--example", help="draw a worked example instead: lecture-expression, lecture-neuron, weight-decay")
+    _add_graph(draw)
     draw.add_argument("-o", "--out", type=Path, default=Path("graph.svg"),
                       help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)")
     draw.add_argument("--max-nodes", type=_positive, help="collapse the drawing above this number of nodes")
     draw.set_defaults(run=_draw)
+
+    step = commands.add_parser("step", help='step through an expression as in a debugger: step "tanh(a*b + c)" a=2 b=-3 c=10',
+                               epilog="Commands may come from standard input: echo 'until a' | tinygrad-edu step \"a*b\" "
+                                      "a=2 b=3.  The command h lists them.")
+    _add_graph(step)
+    step.set_defaults(run=_step)
+
+    explore = commands.add_parser("explore", help='a page to step through it: explore "tanh(a*b + c)" a=2 b=-3 c=10')
+    _add_graph(explore)
+    explore.add_argument("-o", "--out", type=Path, default=Path("graph.html"),
+                         help="page to write, .html (default: %(default)s)")
+    explore.add_argument("--max-nodes", type=_positive, help="collapse modules above this number of nodes")
+    explore.set_defaults(run=_explore)
+
+    animate = commands.add_parser("animate", help='a film of an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif')
+    _add_graph(animate)
+    animate.add_argument("-o", "--out", type=Path, default=Path("graph.gif"),
+                         help="film to write, .gif .apng or .webp (default: %(default)s)")
+    animate.add_argument("--milliseconds", type=_positive, default=800, help="how long a step stays (default: %(default)s)")
+    animate.set_defaults(run=_animate)
 
     check = commands.add_parser("check", help='check the gradients of an expression: check "x**y" x=2 y=3')
     check.add_argument("expression")
@@ -99,9 +110,21 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=_batch_size, default=16, help="0 for full batches (default: %(default)s)")
     train.add_argument("--l2", type=float, default=0.0, help="factor of the penalty on squared weights (default: 0)")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    train.add_argument("--live", action="store_true", help="also write live.html, a page that plays the training")
     train.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
     train.set_defaults(run=_train)
+
+    gallery = commands.add_parser("gallery", help="a neuron as drawing, film and page, and a training as a page")
+    gallery.add_argument("--out", type=Path, default=Path("gallery"), help="folder to write to (default: %(default)s)")
+    gallery.add_argument("--epochs", type=_positive, default=40, help="of the training (default: %(default)s)")
+    gallery.set_defaults(run=_gallery)
     return parser
+
+
+def _add_graph(command: argparse.ArgumentParser) -> None:
+    command.add_argument("expression", nargs="?", help="the expression; or use --example")
+    command.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
+    command.add_argument("--example", help="a worked example instead: lecture-expression, lecture-neuron, weight-decay")
 
 
 def _positive(text: str) -> int:
@@ -130,12 +153,53 @@ def _sizes(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 16,16") from None
 
 
-# ---- draw and check ----------------------------------------------------------------------------------------------
+# ---- draw, step, explore, animate and check ------------------------------------------------------------------------
 
 
 def _draw(options: argparse.Namespace) -> int:
     import viz
 
+    root = _graph(options)
+    if not options.example:
+        root.backward()
+    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
+    path = viz.draw(root, **limit).save(options.out)
+    print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
+    return 0
+
+
+def _step(options: argparse.Namespace) -> int:
+    import viz
+
+    viz.debug(_named_graph(options))
+    return 0
+
+
+def _explore(options: argparse.Namespace) -> int:
+    import viz
+
+    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
+    print(f"wrote {viz.explore(_named_graph(options), options.out, **limit)}; open it in a browser")
+    return 0
+
+
+def _animate(options: argparse.Namespace) -> int:
+    import viz
+
+    print(f"wrote {viz.animate(_named_graph(options), options.out, milliseconds=options.milliseconds)}")
+    return 0
+
+
+def _named_graph(options: argparse.Namespace) -> Value:
+    """`_graph` with a name for its root, since every sentence of the backward pass has it."""
+    root = _graph(options)
+    if not root.label and "y" not in [node.label for node in topological_order(root)]:
+        root.label = "y"
+    return root
+
+
+def _graph(options: argparse.Namespace) -> Value:
+    """The root of the graph that the arguments of `_add_graph` ask for."""
     from .examples import EXAMPLES
     from .expressions import parse
 
@@ -144,16 +208,10 @@ def _draw(options: argparse.Namespace) -> int:
             raise ValueError(f"unknown example {options.example!r}; choose one of {', '.join(EXAMPLES)}")
         if options.expression is not None:
             raise ValueError("give an expression or --example, not both")
-        root = EXAMPLES[options.example]()
-    elif options.expression is None:
-        raise ValueError('give an expression, as in: tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10')
-    else:
-        root = parse(options.expression, _assignments(options.values, options.expression))
-        root.backward()
-    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
-    path = viz.draw(root, **limit).save(options.out)
-    print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
-    return 0
+        return EXAMPLES[options.example]()
+    if options.expression is None:
+        raise ValueError(f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 c=10')
+    return parse(options.expression, _assignments(options.values, options.expression))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -233,7 +291,7 @@ def _demo(options: argparse.Namespace) -> int:
     if not report:
         print(report)
 
-    sample = nn.cross_entropy(model([_input(value, name) for value, name in zip(test_inputs[0], flowers.feature_names)]),
+    sample = nn.cross_entropy(model([Value(value, name) for value, name in zip(test_inputs[0], flowers.feature_names)]),
                               test_targets[0])
     sample.label = "loss"
     model.zero_grad()
@@ -273,13 +331,16 @@ def _train(options: argparse.Namespace) -> int:
     penalty = (lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None
     try:
         history = fit(model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, progress=True, rng=rng)
+                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, progress=True, rng=rng,
+                      record_every=1 if options.live else None)
     except NonFiniteError as error:
         if error.history.loss:
             _list_files(out, _save_run(out, model, optimizer, error.history))
         raise
     written = _save_run(out, model, optimizer, history) if history.loss else []
     print(history)
+    if options.live and history.loss:
+        written.append(_live_page(history, out / "live.html", f"training on {options.data}"))
     predictions = [model(x) for x in test_inputs]
     if options.data == "line":
         mean = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets)) / len(test_targets)
@@ -287,6 +348,35 @@ def _train(options: argparse.Namespace) -> int:
     else:
         correct = sum(map(nn.accuracy, predictions, test_targets))
         print(f"test accuracy: {correct / len(test_targets):.1%} ({correct:.0f} of {len(test_targets)})")
+    _list_files(out, written)
+    return 0
+
+
+def _live_page(history: Any, path: Path, title: str) -> Path:
+    import viz
+
+    return viz.explore(history, path, title=title, progress=True)
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    import viz
+
+    from . import data, nn, optim
+    from .examples import lecture_neuron
+    from .train import fit
+
+    out = _folder(options.out)
+    neuron = lecture_neuron()
+    written = [viz.draw(neuron).save(out / "neuron.svg"), viz.animate(neuron, out / "neuron.gif"),
+               viz.explore(neuron, out / "neuron.html", title="a neuron: o = tanh(x1*w1 + x2*w2 + b)")]
+    rng = random.Random(0)
+    inputs, targets = data.moons(100, noise=0.1, rng=rng)
+    model = nn.MLP(2, [8, 8, 1], init="he", rng=rng)
+    history = fit(model, nn.hinge, inputs, targets, optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+                  epochs=options.epochs, batch_size=20, penalty=lambda: 1e-4 * nn.l2(model.parameters()), progress=True,
+                  rng=rng, record_every=1)
+    print(history)
+    written.append(_live_page(history, out / "moons.html", "two moons, a network 2-8-8-1"))
     _list_files(out, written)
     return 0
 
@@ -305,12 +395,6 @@ def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
     return samples, classes, len(set(classes)), nn.cross_entropy
 
 
-def _input(value: float, name: str) -> Any:
-    from .value import Value
-
-    return Value(value, name)
-
-
 def _pictures(root: Any, out: Path) -> list[Path]:
     """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is no layout engine."""
     import viz
@@ -319,7 +403,7 @@ def _pictures(root: Any, out: Path) -> list[Path]:
     try:
         return [neurons.save(out / "graph.svg"), neurons.save(out / "graph.png"), whole.save(out / "graph-whole.svg")]
     except RenderError as error:
-        print(f"no picture of the graph: {_one_line(error)}")
+        print(f"no picture of the graph: {one_line(error)}")
         return [whole.save(out / "graph.dot")]
 
 
@@ -360,4 +444,6 @@ def _list_files(out: Path, written: Sequence[Path]) -> None:
 _WHAT = {"graph.svg": "one sample's graph, each neuron as a box", "graph.png": "the same, to put on a slide",
          "graph-whole.svg": "every node of it, with every derivative", "graph.dot": "the graph as DOT text",
          "loss.png": "the loss curve", "history.json": "loss, metrics and learning rate of every step (History.load)",
-         "checkpoint.json": "parameters and optimiser state (nn.load)"}
+         "checkpoint.json": "parameters and optimiser state (nn.load)", "live.html": "the training, to be played in a browser",
+         "neuron.svg": "the neuron of a lecture, with every derivative", "neuron.gif": "a film of its passes",
+         "neuron.html": "the same in a browser, step by step", "moons.html": "a training, to be played in a browser"}

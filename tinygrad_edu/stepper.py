@@ -19,10 +19,10 @@ gradients in it start at 0 whatever they were.  There is no input or output here
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any, NamedTuple, overload
 
 from .formula import Name, as_name, derivative
@@ -128,6 +128,13 @@ class Recording(Sequence[Step]):
             return Step(index + 1, "backward", name, event.before, event.after, f"∂{name}/∂{name} = 1", "")
         sentence, formula = self._backward_sentence(event.user, event.operand, event.adjoint)
         return Step(index + 1, "backward", name, event.before, event.after, sentence, formula)
+
+    def operation(self, position: int) -> str:
+        """What the node at ``position`` in ``nodes`` is, in names: ``d = a * b``; of a leaf its name."""
+        node = self.nodes[position]
+        if not node.op:
+            return node.name
+        return f"{node.name} = {Name.apply_primitive(lookup(node.op), self._names(node)).text}"
 
     def start(self) -> Step:
         """What is there before the first step."""
@@ -278,7 +285,7 @@ class Comparison(NamedTuple):
         yield f"{'topological order':<{width}}   naive recursive order"
         first = self.naive.forward + 1
         shown = min(max(map(len, columns)), TABLE_LINES)
-        for i, (left, right) in enumerate(zip_longest(*columns, fillvalue="")):
+        for i, (left, right) in enumerate(itertools.zip_longest(*columns, fillvalue="")):
             if i == shown:
                 yield f"... and {max(map(len, columns)) - shown} more steps"
                 break
@@ -333,20 +340,24 @@ def compare_orders(root: Value) -> Comparison:
 
 
 def _unique_names(order: Sequence[Value]) -> list[str]:
-    labels = Counter(_printable(str(node.label)) for node in order)
-    seen: Counter[str] = Counter()
+    shown = [_printable(str(node.label)) for node in order]
+    labels, seen = Counter(shown), Counter[str]()
+
+    def numbered(stem: str) -> str:
+        while True:
+            seen[stem] += 1
+            if (name := f"{stem}#{seen[stem]}") not in labels:  # that may be a label, too
+                return name
+
     names, count = [], 0
-    for node in order:
-        label = _printable(str(node.label))
+    for node, label in zip(order, shown):
         count += not node.constant
         if node.constant:
             names.append(brief(node.data))
-        elif not label:
-            name = f"v{count}"
-            names.append(name if name not in labels else name + "#")
+        elif label:
+            names.append(label if labels[label] == 1 else numbered(label))
         else:
-            seen[label] += 1
-            names.append(label if labels[label] == 1 else f"{label}#{seen[label]}")
+            names.append(name if (name := f"v{count}") not in labels else numbered(name))
     return names
 
 

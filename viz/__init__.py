@@ -1,4 +1,4 @@
-"""Pictures of computation graphs.
+"""Pictures of computation graphs: drawings, pages to step through them, animations, plots, and a debugger's shell.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
@@ -9,21 +9,29 @@
     >>> path = draw(y).save("y.svg")                # doctest: +SKIP
 
 It is made in three steps, each of which can be looked at: records (`viz.model`), DOT text (`viz.dot`), a picture
-(`viz.render`).  What each role looks like is in `viz.style`.
+(`viz.render`).  What each role looks like is in `viz.style`.  What moves stands on a `viz.scene.Scene`, a drawing that is
+laid out once and whose numbers change: pages (`explore`), animations (`animate`) and what a notebook shows of a Stepper.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, overload
 
-from tinygrad_edu import Value
+from tinygrad_edu import History, Stepper, Value
 from tinygrad_edu.primitives import short_repr
+from tinygrad_edu.stepper import Recording
 
-from . import plots
+from . import notebook, plots
+from .animate import animate
 from .model import MAX_NODES, build
+from .page import Page
 from .render import Drawing
+from .repl import debug
 
-__all__ = ["Drawing", "draw", "plots"]
+__all__ = ["Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
 
 
 def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
@@ -56,3 +64,30 @@ def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = N
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
     return Drawing(build(roots, collapse, max_nodes), title, legend)
+
+
+@overload
+def explore(y: Value | Recording | Stepper | History, path: None = None, **options: Any) -> Page: ...
+@overload
+def explore(y: Value | Recording | Stepper | History, path: str | os.PathLike[str], **options: Any) -> Path: ...
+def explore(y: Value | Recording | Stepper | History, path: str | os.PathLike[str] | None = None, **options: Any
+            ) -> Page | Path:
+    """An interactive page: a `Page`, which a notebook displays, or if a ``path`` is given the path that it was written to.
+
+    Of a Value, a Recording or a Stepper: the graph, to be stepped through forwards and backwards; the options are those of
+    `viz.explorer.explore`, ``collapse``, ``max_nodes`` and ``title``.  Of the History of ``fit(..., record_every=k)``: the
+    training, to be played; the options are those of `viz.live_page.explore_training`, ``title``, ``max_frames``, ``features``
+    and ``progress``.
+
+    The page is one HTML file that needs no network.  Raises what these two raise.
+    """
+    if isinstance(y, History):
+        from .live_page import explore_training
+
+        return explore_training(y, path, **options)
+    from . import explorer
+
+    return explorer.explore(y, path, **options)
+
+
+notebook.register()

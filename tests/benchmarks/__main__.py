@@ -6,6 +6,7 @@ from importlib import import_module
 # name -> (module, with a function main(quick: bool), and what it measures)
 SUITES: dict[str, tuple[str, str]] = {
     "eager": ("tests.benchmarks.eager", "building and differentiating graphs, against microgpt and micrograd"),
+    "viz": ("tests.benchmarks.viz", "drawings, pages, recording and stepping: time and size"),
 }
 
 

@@ -1,0 +1,153 @@
+"""What a picture costs: time and size of DOT, SVG and the explorer's page, and the time of recording and stepping.
+
+The graphs are one sample's loss or outputs of small networks, drawn whole: 41, 342 and 2,649 nodes.  SVG is made by each
+layout engine that is installed, the start of its process included.  Every figure is the median of several runs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import viz
+from tinygrad_edu import Stepper, Value, math, nn, record
+
+from .eager import mark
+
+TARGETS = {41: 0.1, 342: 0.3, 2649: 3.0}  # seconds for an SVG, by the number of nodes
+PAGE_NODES, PAGE_LIMIT = 342, 1_000_000  # bytes
+STEPPED_NODES, RECORD_LIMIT, STEP_LIMIT = 10_000, 0.3, 0.001  # seconds
+
+
+def main(quick: bool = False) -> None:
+    """Runs all and prints the tables."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=112)
+    graphs = [graph(41)] if quick else [graph(41), graph(342), graph(2649)]
+    console.print(pictures(graphs, 1 if quick else 5))
+    console.print(pages(graphs[:1] if quick else graphs[:2], 1 if quick else 3))
+    console.print(steps(300 if quick else STEPPED_NODES, 1 if quick else 5))
+
+
+def graph(nodes: int) -> list[Value]:
+    """The roots of a graph with so many nodes: 41, 342 or 2,649."""
+    rng = random.Random(0)
+    if nodes == 41:
+        return [nn.hinge(nn.MLP(2, [3, 1], rng=rng)([Value(1.0, "x1"), Value(-2.0, "x2")]), 1)]
+    if nodes == 342:
+        return [nn.hinge(nn.MLP(4, [16, 1], rng=rng)([1.0, -2.0, 0.5, 3.0]), 1)]
+    return list(nn.MLP(1, [27, 27, 3], rng=rng)([1.0]))
+
+
+def pictures(graphs: list[list[Value]], runs: int) -> Table:
+    """DOT and SVG of each graph."""
+    table = Table(title="A drawing of every node", title_justify="left")
+    for column in ("nodes", "edges", "DOT, s", "DOT, kB", "engine", "SVG, s", "SVG, kB", "target, s", ""):
+        table.add_column(column, justify="right")
+    for roots in graphs:
+        drawing = viz.draw(roots, max_nodes=None)
+        dot_time = timed(lambda roots=roots: viz.draw(roots, max_nodes=None).source, runs)
+        count = len(drawing.records.nodes)
+        for name, engine in ENGINES.items():
+            if not available(name):
+                table.add_row(f"{count:,}", f"{len(drawing.records.edges):,}", "", "", name, "not installed", "", "", "")
+                continue
+            with engine():
+                time = timed(lambda roots=roots: viz.draw(roots, max_nodes=None).svg(), runs)
+                size = len(viz.draw(roots, max_nodes=None).svg().encode())
+            target = TARGETS[count]
+            table.add_row(f"{count:,}", f"{len(drawing.records.edges):,}", f"{dot_time:.3f}",
+                          f"{len(drawing.source) / 1000:.0f}", name, f"{time:.3f}", f"{size / 1000:.0f}", f"{target:g}", mark(time <= target))
+    return table
+
+
+def pages(graphs: list[list[Value]], runs: int) -> Table:
+    """The explorer's page of each graph."""
+    table = Table(title="A page to step through it", title_justify="left")
+    for column in ("nodes", "steps", "page, s", "page, kB", "limit, kB", ""):
+        table.add_column(column, justify="right")
+    for roots in graphs:
+        recording = record(roots[0])
+        time = timed(lambda roots=roots: page(roots[0]), runs)
+        size = len(page(roots[0]).encode())
+        table.add_row(f"{len(recording.nodes):,}", f"{len(recording):,}", f"{time:.3f}", f"{size / 1000:.0f}",
+                      f"{PAGE_LIMIT / 1000:.0f}", mark(size <= PAGE_LIMIT))
+    return table
+
+
+def page(root: Value) -> str:
+    """The text of the explorer's page."""
+    return viz.explore(root).html
+
+
+def steps(nodes: int, runs: int) -> Table:
+    """Recording a graph, and steps with their view in both directions and by a jump."""
+    rng = random.Random(0)
+    values = [Value(rng.uniform(-1, 1), f"x{i}") for i in range(10)]
+    while len(values) < nodes - 1:
+        values.append(math.tanh(rng.choice(values[-50:]) * 0.5) if len(values) % 5 else values[-1] + rng.choice(values))
+    root = math.total(values[-300:])
+    recording = record(root)
+    stepper = Stepper(recording)
+    middle = len(recording) // 2
+    moves: dict[str, Callable[[], Any]] = {
+        "next": lambda: repr(stepper.next()), "back": lambda: repr(stepper.back()), "sentence": lambda: stepper.step.sentence}
+    stepper.goto(middle)
+    table = Table(title=f"Stepping through {len(recording.nodes):,} nodes, {len(recording):,} steps", title_justify="left")
+    for column in ("what", "ms", "limit, ms", ""):
+        table.add_column(column, justify="right")
+    time = timed(lambda: record(root), runs)
+    table.add_row("record", f"{time * 1e3:.1f}", f"{RECORD_LIMIT * 1e3:g}", mark(time <= RECORD_LIMIT))
+    for name, move in moves.items():
+        time = timed(move, 20 * runs)
+        table.add_row(f"{name}, with its view" if name != "sentence" else name, f"{time * 1e3:.3f}", f"{STEP_LIMIT * 1e3:g}",
+                      mark(time <= STEP_LIMIT))
+    return table
+
+
+def timed(function: Callable[[], Any], runs: int) -> float:
+    """The median of the seconds that a call takes."""
+    times = []
+    for _ in range(runs):
+        start = perf_counter()
+        function()
+        times.append(perf_counter() - start)
+    return median(times)
+
+
+@contextmanager
+def _without_dot() -> Any:
+    """Graphviz's own program out of sight, so that the copy inside pygraphviz is taken."""
+    path = os.environ["PATH"]
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["PATH"] = empty
+        try:
+            yield
+        finally:
+            os.environ["PATH"] = path
+
+
+@contextmanager
+def _as_it_is() -> Any:
+    yield
+
+
+ENGINES: dict[str, Callable[[], Any]] = {"dot": _as_it_is, "pygraphviz": _without_dot}
+
+
+def available(engine: str) -> bool:
+    """Whether a layout engine is installed."""
+    from importlib.util import find_spec
+
+    return bool(shutil.which("dot")) if engine == "dot" else find_spec("pygraphviz") is not None

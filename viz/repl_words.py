@@ -1,0 +1,102 @@
+"""What a typed word stands for at the shell: a command, a name, a number.  What is none says what there is instead.
+
+    >>> command_of("unt")
+    'until'
+    >>> find("'two words'", ["a", "two words"])
+    'two words'
+    >>> find("alpah", ["a", "alpha"])
+    Traceback (most recent call last):
+    ValueError: nothing here is called 'alpah'; did you mean alpha? There are a, alpha
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+
+from tinygrad_edu.primitives import short_repr
+
+# pdb's letters, where they mean the same here; `b` is back, and `w` is watch.
+ALIASES = {"n": "next", "s": "next", "step": "next", "b": "back", "c": "continue", "end": "finish", "p": "print", "l": "list",
+           "w": "watch", "bt": "where", "h": "help", "q": "quit", "exit": "quit"}
+GROUPS = {
+    "Move": ("next", "back", "continue", "until", "goto", "restart", "finish"),
+    "Look": ("print", "list", "where", "draw", "orders"),
+    "Stop and watch": ("break", "clear", "watch", "unwatch"),
+    "Other": ("help", "quit"),
+}
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
+
+
+def command_of(word: str) -> str:
+    """The command that ``word`` stands for, in full.
+
+    Raises ValueError if it is none, and if it is short for several.
+    """
+    if word in COMMANDS:
+        return word
+    if word in ALIASES:
+        return ALIASES[word]
+    begun = [name for name in COMMANDS if len(word) > 1 and name.startswith(word)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
+    near = difflib.get_close_matches(word[:40].lower(), [*COMMANDS, *ALIASES], n=1)
+    raise ValueError(f"{short_repr(word)} is no command; {_there(near)} are {', '.join(COMMANDS)}")
+
+
+def find(typed: str, known: Collection[str]) -> str:
+    """What `meant` gives.  Raises ValueError, which says what there is, for what is none of the ``known`` names."""
+    name = meant(typed, known)
+    if name is not None:
+        return name
+    word, names = unquoted(typed), list(known)
+    near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)  # of all it would take long
+    raise ValueError(f"nothing here is called {short_repr(word)}; {_there(near)} are {some(names)}")
+
+
+def meant(typed: str, known: Collection[str]) -> str | None:
+    """Which of the ``known`` names was typed, with quotes or without; None if it is none of them."""
+    return next((name for name in (typed, unquoted(typed)) if name in known), None)
+
+
+def some(names: Collection[str]) -> str:
+    """The names in a row; of more than twelve the first and the last ones."""
+    each = list(names)
+    if len(each) <= 12:
+        return ", ".join(each)
+    return f"{', '.join(each[:6])}, ..., {', '.join(each[-4:])}, {len(each):,} in all"
+
+
+def unquoted(text: str) -> str:
+    """``text`` without the quotes around it, if there are any."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def whole(digits: str, otherwise: str) -> int:
+    """The number, or for a very long one, which Python refuses to read, one that is larger than any number of steps.
+
+    Raises ValueError with the message ``otherwise`` for what is not all digits.
+    """
+    if not re.fullmatch("[0-9]+", digits):
+        raise ValueError(otherwise)
+    return int(digits) if len(digits) < 19 else 10**18
+
+
+def no_argument(arg: str, command: str) -> None:
+    """Raises ValueError if ``command``, which takes no argument, was given one."""
+    if arg:
+        raise ValueError(f"{command} takes no argument, but was given {short_repr(arg)}")
+
+
+def completed(word: str, line: str, known: Iterable[str]) -> list[str]:
+    """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is one of ``known``."""
+    argument = line.partition(" ")[2].lstrip()
+    before = argument[:len(argument) - len(word)]
+    return [name[len(before):] for name in known if name.startswith(argument)]
+
+
+def _there(near: list[str]) -> str:
+    return f"did you mean {' or '.join(near)}? There" if near else "there"
