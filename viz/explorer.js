@@ -1,0 +1,1027 @@
+/* The explorer: walks through a recording on its drawing.  Stands on stage.js; the data come from explorer.py.
+
+   Film      what every node and edge shows after how many steps; knows nothing of the page
+   Modules   frames that collapse and expand in place
+   Picture   the film in the drawing
+   Details   one node, edge or module in the panel
+   StepList  all steps, of which only those in sight are in the page
+   Search    finds labels, operations and modules
+   Explorer  the controls and keys, which hold these together
+
+   Every number is text that Python made.  Here numbers are only compared, for colours and widths. */
+
+const data = JSON.parse(byId("data").textContent)
+const NOTHING = { text: "", exact: "" }
+const UNKNOWN = { text: "?", exact: "not computed yet" }
+const ZERO = { text: "0.0000", exact: "nothing has arrived yet" }
+
+/** The name by which a reader knows a node. */
+function called(node) {
+  return node.label || node.name || node.symbol
+}
+
+// ---- the film ---------------------------------------------------------------------------------------------------------
+
+/** A cursor on the steps.  For each node and edge it knows which step set its numbers last; a step back undoes that. */
+class Film {
+  constructor(data) {
+    this.nodes = data.nodes
+    this.edges = data.edges
+    this.forward = data.forward
+    this.position = 0
+    const { number } = data.steps
+    this.steps = number.map((_, index) => Object.fromEntries(
+      Object.entries(data.steps).map(([field, column]) => [field, column[index]])))
+    this.contributions = data.nodes.map(() => []) // the backward steps that add to the gradient of each node
+    this.computation = data.nodes.map(() => null) // the forward step of each node
+    this.along = data.edges.map(() => []) // the steps whose gradient flows along each edge
+    const last = { data: [], grad: [], edge: [] }
+    this.steps.forEach((step, index) => {
+      step.index = index
+      step.phase = index < data.forward ? "forward" : "backward"
+      step.sets = step.text === null ? null : step.phase === "forward" ? "data" : "grad"
+      if (step.sets) {
+        step.earlier = last[step.sets][step.node] ?? null
+        last[step.sets][step.node] = step
+        if (step.sets === "data") this.computation[step.node] = step
+        else this.contributions[step.node].push(step)
+      }
+      if (step.edge >= 0) {
+        step.earlierHere = last.edge[step.edge] ?? null
+        step.flowed = (step.earlierHere?.flowed ?? 0) + toNumber(step.flow)
+        last.edge[step.edge] = step
+        this.along[step.edge].push(step)
+      }
+    })
+    this.now = { data: data.nodes.map(() => null), grad: data.nodes.map(() => null), edge: data.edges.map(() => null) }
+    this.nodesSince = indicesBy(data.nodes, "since")
+    this.edgesSince = indicesBy(data.edges, "since")
+  }
+
+  /** The last step done; null before the first one. */
+  get step() {
+    return this.steps[this.position - 1] ?? null
+  }
+
+  /** Goes to where `position` steps have been done, and returns the nodes and edges that now look different. */
+  seek(position) {
+    const changed = { nodes: new Set(), edges: new Set() }
+    while (this.position < position) {
+      const step = this.steps[this.position]
+      this.position += 1
+      this.#set(step, step, step, this.position, changed)
+    }
+    while (this.position > position) {
+      const step = this.steps[this.position - 1]
+      this.#set(step, step.earlier, step.earlierHere, this.position, changed)
+      this.position -= 1
+    }
+    return changed
+  }
+
+  data(node) {
+    const step = this.now.data[node], { given, role, since } = this.nodes[node]
+    if (given) return { text: given[0], exact: given[1] }
+    return step ?? (this.computation[node] ? UNKNOWN : role === "module" && this.position < since ? UNKNOWN : NOTHING)
+  }
+
+  grad(node) {
+    return this.nodes[node].grad ? this.now.grad[node] ?? ZERO : NOTHING
+  }
+
+  isComputed(node) {
+    return this.position >= this.nodes[node].since
+  }
+
+  #set(step, ofNode, ofEdge, count, changed) {
+    if (step.sets) {
+      this.now[step.sets][step.node] = ofNode
+      changed.nodes.add(step.node)
+    }
+    if (step.edge >= 0) {
+      this.now.edge[step.edge] = ofEdge
+      changed.edges.add(step.edge)
+    }
+    for (const node of this.nodesSince.get(count) ?? []) changed.nodes.add(node)
+    for (const edge of this.edgesSince.get(count) ?? []) changed.edges.add(edge)
+  }
+}
+
+function indicesBy(records, field) {
+  const indices = new Map()
+  records.forEach((record, index) => {
+    if (!indices.has(record[field])) indices.set(record[field], [])
+    indices.get(record[field]).push(index)
+  })
+  return indices
+}
+
+// ---- modules ----------------------------------------------------------------------------------------------------------
+
+/** Frames that collapse in place: what is inside is not shown, and a cover stands where the frame is. */
+class Modules {
+  #covers = new Map() // by the index of the frame
+
+  constructor(data, parts, layer) {
+    this.data = data
+    this.parts = parts
+    this.layer = layer
+    this.collapsed = new Set()
+    this.boxes = parts.frames.map(({ group }) => group.querySelector("path, polygon").getBBox())
+    this.isInner = data.frames.map((_, frame) => !data.frames.some(({ parent }) => parent === frame))
+    data.frames.forEach((_, frame) => this.#addButton(frame))
+  }
+
+  /** The outermost collapsed module around a frame; -1 if there is none. */
+  coverOf(frame) {
+    let found = -1
+    for (; frame >= 0; frame = this.data.frames[frame].parent) if (this.collapsed.has(frame)) found = frame
+    return found
+  }
+
+  coverOfNode(node) {
+    return this.coverOf(this.data.nodes[node].frame)
+  }
+
+  cover(frame) {
+    return this.#covers.get(frame)
+  }
+
+  get covers() {
+    return [...this.#covers.keys()]
+  }
+
+  /** Whether a step changes something in sight. */
+  sees(step) {
+    if (step.node >= 0) {
+      const cover = this.coverOfNode(step.node)
+      if (cover < 0 || this.data.frames[cover].output === step.node) return true
+    }
+    return step.edge >= 0 && !this.#isWithin(this.data.edges[step.edge])
+  }
+
+  levels() {
+    return { neurons: this.data.frames.flatMap((_, frame) => this.isInner[frame] ? [frame] : []),
+      layers: this.data.frames.flatMap(({ parent }, frame) => parent < 0 ? [frame] : []) }
+  }
+
+  /** Collapses exactly these frames. */
+  collapse(frames) {
+    this.collapsed = new Set(frames)
+    this.data.nodes.forEach((_, node) => this.#hide(this.parts.nodes[node], this.coverOfNode(node) >= 0))
+    this.data.edges.forEach((edge, index) => this.#hide(this.parts.edges[index], this.#isWithin(edge)))
+    this.data.frames.forEach((_, frame) => this.#hide(this.parts.frames[frame], this.coverOf(frame) >= 0))
+    for (const [frame, cover] of this.#covers) {
+      for (const head of cover.heads.splice(0)) head.remove()
+      if (this.coverOf(frame) === frame) continue
+      cover.group.remove()
+      this.#covers.delete(frame)
+    }
+    for (const frame of this.collapsed) {
+      if (this.coverOf(frame) === frame && !this.#covers.has(frame)) this.#addCover(frame)
+    }
+    const heads = [...this.#covers].flatMap(([frame, cover]) => this.#heads(frame, cover))
+    for (const [group, head] of heads) group.append(head) // after all of the measuring, which would be slow in between
+  }
+
+  #isWithin(edge) {
+    const cover = this.coverOfNode(edge.source)
+    return cover >= 0 && cover === this.coverOfNode(edge.target)
+  }
+
+  #hide(part, hidden) {
+    part?.group.classList.toggle("inside", hidden)
+  }
+
+  /** The title of a frame becomes a button, with a minus in the corner. */
+  #addButton(frame) {
+    const { group, title } = this.parts.frames[frame], box = this.boxes[frame]
+    const x = box.x + box.width - 16, y = box.y + 6
+    const button = createSvg("g", { class: "frame-button", "data-frame": frame, role: "button", tabindex: -1,
+      "aria-expanded": "true", "aria-label": `module ${this.data.frames[frame].path}: collapse` },
+    createSvg("rect", { x: box.x + 3, y: box.y + 2, width: box.width - 6, height: 18, rx: 4 }),
+    createSvg("path", { d: `M${x} ${y + 5}h8` }))
+    button.append(title)
+    group.append(button)
+    this.parts.frames[frame].button = button
+  }
+
+  #addCover(frame) {
+    const { path, contents, output } = this.data.frames[frame], box = this.boxes[frame]
+    const about = box.height > box.width ? contents.split(", ") : [contents]
+    const rows = [[path, "path"], ...about.map((text) => [text, "about"])]
+    if (output >= 0) rows.push(["", "data"], ["", "grad"])
+    const longest = Math.max(...rows.map(([text]) => text.length), 14)
+    const size = Math.min(Math.max(box.width - 12, 20) / (longest * 0.56), (box.height - 8) / (rows.length * 1.4))
+    const top = box.y + (box.height - rows.length * size * 1.4) / 2
+    const texts = rows.map(([text, name], row) => createSvg("text", { class: name, x: box.x + box.width / 2, text,
+      y: top + (row + 1) * size * 1.4 - size * 0.4, "text-anchor": "middle", "font-size": size }))
+    const group = createSvg("g", { class: "cover", "data-frame": frame, role: "button", tabindex: -1, "aria-expanded": "false",
+      "aria-label": `module ${path}, ${contents}: expand` },
+    createSvg("rect", { x: box.x, y: box.y, width: box.width, height: box.height, rx: Math.min(12, box.width / 6) }), ...texts)
+    this.layer.append(group)
+    this.#covers.set(frame, { group, frame, output, heads: [],
+      data: output >= 0 ? texts.at(-2) : null, grad: output >= 0 ? texts.at(-1) : null })
+  }
+
+  /** Where an edge leads into a module its head is under the cover; another one stands at the border. */
+  #heads(frame, cover) {
+    const { x, y, width, height } = this.boxes[frame]
+    const isInside = (point) => point.x > x && point.x < x + width && point.y > y && point.y < y + height
+    return this.data.edges.flatMap((edge, index) => {
+      if (this.coverOfNode(edge.target) !== frame || this.coverOfNode(edge.source) === frame) return []
+      const { group, path } = this.parts.edges[index]
+      let outside = 0, inside = path.getTotalLength()
+      if (!isInside(path.getPointAtLength(inside)) || isInside(path.getPointAtLength(0))) return []
+      while (inside - outside > 0.2) {
+        const middle = (inside + outside) / 2
+        if (isInside(path.getPointAtLength(middle))) inside = middle
+        else outside = middle
+      }
+      const tip = path.getPointAtLength(inside), before = path.getPointAtLength(Math.max(inside - 6, 0))
+      const angle = Math.atan2(tip.y - before.y, tip.x - before.x) * 180 / Math.PI
+      const head = createSvg("polygon", { points: "0,0 -6,2.1 -6,-2.1",
+        transform: `translate(${tip.x} ${tip.y}) rotate(${angle})` })
+      cover.heads.push(head)
+      return [[group, head]]
+    })
+  }
+}
+
+// ---- the picture ------------------------------------------------------------------------------------------------------
+
+/** Draws the film: numbers, what is not computed yet, the flow of gradients, the node and the edges of the last step. */
+class Picture {
+  #lit = []
+  #moving = 0
+  #boxes = new Map()
+
+  constructor(data, film, stage) {
+    this.data = data
+    this.film = film
+    this.stage = stage
+    this.colour = "role"
+    this.parts = new Parts(stage.svg)
+    this.operands = data.nodes.map(() => []) // the indices of the edges into each node
+    this.users = data.nodes.map(() => []) // ... and out of it
+    data.edges.forEach(({ source, target }, edge) => {
+      this.operands[target].push(edge)
+      this.users[source].push(edge)
+    })
+    data.nodes.forEach((node, index) => fill(this.parts.nodes[index].group, {
+      role: "button", tabindex: -1, "aria-label": [called(node), node.role, node.op].filter(Boolean).join(", ") }, []))
+    this.modules = new Modules(data, this.parts, stage.top)
+    this.dot = createSvg("g", { class: "flow", visibility: "hidden" }, createSvg("circle", { r: 5 }), createSvg("text", { y: -10 }))
+    stage.addLayer().append(this.dot)
+    this.drawAll()
+  }
+
+  drawAll() {
+    this.data.nodes.forEach((_, node) => this.#drawNode(node))
+    this.data.edges.forEach((_, edge) => this.#drawEdge(edge))
+    this.#drawCovers()
+    this.#light()
+  }
+
+  /** Draws what `Film.seek` says has changed. */
+  draw({ nodes, edges }) {
+    for (const node of nodes) this.#drawNode(node)
+    for (const edge of edges) this.#drawEdge(edge)
+    this.#drawCovers()
+    this.#light()
+  }
+
+  collapse(frames) {
+    this.modules.collapse(frames)
+    this.#drawCovers()
+    this.#light()
+  }
+
+  colourBy(what) {
+    this.colour = what
+    this.stage.frame.dataset.colour = what
+    this.data.nodes.forEach((_, node) => this.#tint(node))
+  }
+
+  /** The element that stands for a node: its own, or the cover over it. */
+  elementOf(node) {
+    const cover = this.modules.coverOfNode(node)
+    return cover >= 0 ? this.modules.cover(cover).group : this.parts.nodes[node].group
+  }
+
+  elementOfFrame(frame) {
+    const cover = this.modules.coverOf(frame)
+    return cover >= 0 ? this.modules.cover(cover).group : this.parts.frames[frame].button
+  }
+
+  /** Where a node is, in the coordinates of the drawing. */
+  boxOf(node) {
+    const cover = this.modules.coverOfNode(node)
+    if (cover >= 0) return this.modules.boxes[cover]
+    if (!this.#boxes.has(node)) this.#boxes.set(node, this.parts.nodes[node].group.getBBox())
+    return this.#boxes.get(node)
+  }
+
+  /** A dot with the number goes along the edge, from the user to the operand: what flows is an adjoint. */
+  flow(step, milliseconds) {
+    cancelAnimationFrame(this.#moving)
+    this.dot.setAttribute("visibility", "hidden")
+    const edge = step && step.edge >= 0 ? this.parts.edges[step.edge] : null
+    if (!edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
+    const length = edge.path.getTotalLength(), start = performance.now()
+    this.dot.lastChild.textContent = step.flow
+    const frame = (now) => {
+      const t = Math.min(Math.max((now - start) / milliseconds, 0), 1)
+      const point = edge.path.getPointAtLength(length * (1 - t * t * (3 - 2 * t)))
+      this.dot.setAttribute("transform", `translate(${point.x} ${point.y}) scale(${Math.max(1, 0.8 / this.stage.scale)})`)
+      this.dot.setAttribute("visibility", t < 1 ? "visible" : "hidden")
+      if (t < 1) this.#moving = requestAnimationFrame(frame)
+    }
+    frame(start)
+  }
+
+  #drawNode(node) {
+    const { group, data, grad } = this.parts.nodes[node], { film } = this
+    group.classList.toggle("todo", !film.isComputed(node))
+    group.classList.toggle("reached", film.now.grad[node] !== null)
+    if (data) setText(data, film.data(node).text)
+    if (grad) setText(grad, film.grad(node).text)
+    if (this.colour !== "role") this.#tint(node)
+  }
+
+  #drawEdge(edge) {
+    const { group } = this.parts.edges[edge], step = this.film.now.edge[edge]
+    const classes = group.classList
+    classes.toggle("ahead", this.film.position < this.data.edges[edge].since)
+    classes.remove("positive", "negative", "zero")
+    if (step) {
+      classes.add(signName(step.flowed))
+      group.style.setProperty("--width", `${flowWidth(step.flowed).toFixed(2)}px`)
+    } else {
+      group.style.removeProperty("--width")
+    }
+  }
+
+  #drawCovers() {
+    for (const frame of this.modules.covers) {
+      const { output, group, data, grad } = this.modules.cover(frame)
+      if (output < 0) continue
+      group.classList.toggle("todo", !this.film.isComputed(output))
+      setText(data, `data ${this.film.data(output).text}`)
+      setText(grad, `grad ${this.film.grad(output).text}`)
+    }
+  }
+
+  #tint(node) {
+    const { group } = this.parts.nodes[node], classes = group.classList
+    classes.remove("positive", "negative")
+    group.style.removeProperty("--tint")
+    if (this.colour === "role") return
+    const { exact } = this.film[this.colour](node), x = toNumber(exact)
+    if (Number.isNaN(x) || x === 0) return
+    classes.add(signName(x))
+    group.style.setProperty("--tint", `${(10 + 40 * magnitude(x)).toFixed(1)}%`)
+  }
+
+  #light() {
+    for (const element of this.#lit) element.classList.remove("lit")
+    this.#lit = []
+    const { step } = this.film
+    if (!step) return
+    if (step.node >= 0) this.#lit.push(this.elementOf(step.node))
+    const edges = step.edge >= 0 ? [step.edge] : step.phase === "forward" && step.sets ? this.operands[step.node] : []
+    this.#lit.push(...edges.map((edge) => this.parts.edges[edge].group))
+    for (const element of this.#lit) element.classList.add("lit")
+  }
+}
+
+// ---- details ----------------------------------------------------------------------------------------------------------
+
+/** The panel about one thing: what the pointer is on, else what was clicked, else the node of the last step.
+    A thing is { kind: "node" | "edge" | "frame", index }. */
+class Details {
+  static MOST = 40 // lines of a sum
+
+  constructor(explorer, panel) {
+    this.explorer = explorer
+    this.film = explorer.film
+    this.picture = explorer.picture
+    this.panel = panel
+    this.pinned = this.hovered = null
+  }
+
+  pin(thing) {
+    this.#mark("pinned", this.pinned, false)
+    this.pinned = thing
+    this.#mark("pinned", thing, true)
+    this.render()
+  }
+
+  hover(thing) {
+    if (same(thing, this.hovered)) return
+    this.#mark("hovered", this.hovered, false)
+    this.hovered = thing
+    this.#mark("hovered", thing, true)
+    this.render()
+  }
+
+  render() {
+    const thing = this.hovered ?? this.pinned ?? this.#followed()
+    const mode = this.hovered ? "looked at" : this.pinned ? "kept; Escape lets go" : "of this step"
+    this.panel.replaceChildren(...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode })))
+  }
+
+  /** What a screen reader says of a node. */
+  describe(index) {
+    const node = data.nodes[index], value = this.film.data(index).text, gradient = this.film.grad(index).text
+    return [called(node), node.role, node.op, value && `data ${value}`, gradient && `gradient ${gradient}`]
+      .filter(Boolean).join(", ")
+  }
+
+  #followed() {
+    const { step } = this.film
+    return { kind: "node", index: step && step.node >= 0 ? step.node : data.nodes.findLastIndex(({ role }) => role !== "rest") }
+  }
+
+  #mark(name, thing, on) {
+    const parts = this.picture.parts
+    if (thing?.kind === "node") parts.nodes[thing.index].group.classList.toggle(name, on)
+    if (thing?.kind === "edge") parts.edges[thing.index].group.classList.toggle(name, on)
+  }
+
+  _node(index, mode) {
+    const node = data.nodes[index], { film } = this
+    const about = [node.role, node.op, node.frame >= 0 && `in ${data.frames[node.frame].path}`, node.contents].filter(Boolean)
+    const content = this.#head(called(node), about, mode)
+    if (node.given || film.computation[index]) content.push(this.#numbers(film.data(index), film.grad(index), node.grad))
+    if (node.role === "module") {
+      content.push(create("p", { class: "hint", text: "It was collapsed before the layout and has no inside on this page. To "
+        + "have one, make the page with another collapse=[...] or a larger max_nodes=." }))
+    }
+    if (node.role === "constant") content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows to it." }))
+    const computation = film.computation[index]
+    const made = computation && node.role !== "module" ? this.#section("computed as", this.#line(computation, computation.rest)) : []
+    const forward = [...made, ...this.#partials(index)], backward = this.#sum(index)
+    return [...content, ...(film.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])]
+  }
+
+  _edge(index, mode) {
+    const edge = data.edges[index], from = data.nodes[edge.source], to = data.nodes[edge.target]
+    const about = [edge.constant ? "edge from a constant" : "edge", edge.links > 1 && `stands for ${edge.links} edges`].filter(Boolean)
+    const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
+    const steps = this.film.along[index]
+    if (edge.derivative) {
+      content.push(...this.#section("local derivative",
+        create("p", { class: "math", text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}` }),
+        create("dl", { class: "numbers" }, number("value", { text: edge.derivative[0], exact: edge.derivative[1] }))))
+    } else if (edge.constant) {
+      content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows along this edge." }))
+    }
+    if (steps.length) content.push(...this.#section("what flows along it, backwards", ...this.#lines(steps, (step) => step.rest)))
+    content.push(...this.#section("its ends", this.#link(edge.source, "operand"), this.#link(edge.target, "user")))
+    return content
+  }
+
+  _frame(index, mode) {
+    const frame = data.frames[index], collapsed = this.picture.modules.coverOf(index) >= 0
+    const content = this.#head(frame.path, ["module", frame.contents], mode)
+    if (frame.output >= 0) {
+      content.push(this.#numbers(this.film.data(frame.output), this.film.grad(frame.output), true),
+        create("p", { class: "hint", text: `These are of its output, ${called(data.nodes[frame.output])}.` }))
+    }
+    content.push(create("p", { class: "hint", text: collapsed
+      ? "Collapsed: steps inside are stepped over. A click, or Enter, expands it."
+      : "A click on its title, or Enter, collapses it." }))
+    return content
+  }
+
+  #head(title, about, mode) {
+    return [create("h2", { text: title }), create("p", { class: "role" }, create("span", { text: about.join(" \u00b7 ") }), mode)]
+  }
+
+  #numbers(value, gradient, hasGradient) {
+    return create("dl", { class: "numbers" }, number("data", value), ...(hasGradient ? [number("gradient", gradient)] : []))
+  }
+
+  #section(title, ...inside) {
+    return [create("h3", { text: title }), create("div", { class: "lines" }, ...inside)]
+  }
+
+  /** The rules by which this node depends on its operands. */
+  #partials(index) {
+    const lines = this.picture.operands[index].filter((edge) => !data.edges[edge].constant).map((edge) => {
+      const { source, derivative } = data.edges[edge], formula = this.film.along[edge][0]?.formula
+      const known = this.film.isComputed(index)
+      const text = formula && data.nodes[index].role !== "module" ? formula
+        : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
+      const value = derivative ? known ? derivative[0] : "?" : ""
+      return create("button", { class: "math", title: `to ${called(data.nodes[source])}`,
+        text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
+        onclick: () => this.explorer.visit({ kind: "node", index: source }) })
+    })
+    return lines.length ? this.#section("derivatives by its operands", ...lines) : []
+  }
+
+  /** The gradient is a sum over the users: a line for each contribution, and how far it has come. */
+  #sum(index) {
+    const steps = this.film.contributions[index]
+    if (!steps.length) return []
+    const done = steps.filter((step) => step.index < this.film.position).length
+    const { text } = this.film.grad(index)
+    const count = done < steps.length ? `so far: ${done} of ${steps.length} added` : done > 1 ? `all ${done} added` : "complete"
+    const title = steps.some((step) => step.lead) ? "gradient: the sum over its users" : "gradient"
+    const lead = (steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]).replace(" += ", "")
+    return [...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
+      create("p", { class: "total" }, create("span", { class: "math", text: `${lead} = ${text} ` }),
+        create("span", { class: "about", text: count }))]
+  }
+
+  #lines(steps, textOf) {
+    const next = steps.findIndex((step) => step.index >= this.film.position)
+    const from = Math.max(0, Math.min((next < 0 ? steps.length : next) - Details.MOST / 2, steps.length - Details.MOST))
+    const shown = steps.slice(from, from + Details.MOST)
+    const after = steps.length - from - shown.length
+    return [...(from ? [create("p", { class: "about", text: `${from} before` })] : []),
+      ...shown.map((step) => this.#line(step, textOf(step))),
+      ...(after ? [create("p", { class: "about", text: `${after} after` })] : [])]
+  }
+
+  /** A line that leads to its step. */
+  #line(step, text) {
+    const done = step.index < this.film.position
+    const name = ["math", done ? step.flow && signName(toNumber(step.flow)) : "coming", step === this.film.step && "now"]
+    return create("button", { class: name.filter(Boolean).join(" "), text, onclick: () => this.explorer.goTo(step.index + 1),
+      title: `step ${step.number}${done ? "" : ", still to come"}` })
+  }
+
+  #link(index, what) {
+    return create("button", { text: `${what}: ${called(data.nodes[index])}`,
+      onclick: () => this.explorer.visit({ kind: "node", index }) })
+  }
+}
+
+function same(one, other) {
+  return one?.kind === other?.kind && one?.index === other?.index
+}
+
+function number(what, { text, exact }) {
+  return create("div", {}, create("dt", { text: what }), create("dd", { text },
+    create("span", { class: "exact", text: exact })))
+}
+
+// ---- the list of steps ------------------------------------------------------------------------------------------------
+
+/** All steps; of thousands only those in sight are in the page. */
+class StepList {
+  static ROW = 28 // pixels
+
+  constructor(explorer, list, rows) {
+    this.explorer = explorer
+    this.list = list
+    this.rows = rows
+    this.count = explorer.film.steps.length + 1 // the first row is the moment before the first step
+    this.top = this.height = 0 // of what is in sight; asking the browser at every step would make it lay out the page
+    rows.style.height = `${this.count * StepList.ROW}px`
+    list.addEventListener("scroll", () => {
+      this.top = list.scrollTop
+      this.render()
+    })
+    rows.addEventListener("click", (event) => {
+      const row = event.target.closest("[data-position]")
+      if (row) explorer.goTo(Number(row.dataset.position))
+    })
+    new ResizeObserver(() => {
+      this.height = list.clientHeight
+      this.reveal()
+    }).observe(list)
+  }
+
+  /** Scrolls to the last step done. */
+  reveal() {
+    const at = this.explorer.film.position * StepList.ROW
+    if (at < this.top + StepList.ROW || at > this.top + this.height - 2 * StepList.ROW) {
+      this.top = Math.max(0, Math.min(at - this.height / 2, this.count * StepList.ROW - this.height))
+      this.list.scrollTop = this.top
+    }
+    this.render()
+  }
+
+  render() {
+    const { film, picture } = this.explorer
+    const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
+    const last = Math.min(Math.ceil((this.top + this.height) / StepList.ROW) + 2, this.count)
+    const rows = []
+    for (let position = first; position < last; position += 1) {
+      const step = film.steps[position - 1]
+      const unseen = step && !picture.modules.sees(step)
+      rows.push(create("div", { role: "option", id: `row${position}`, "data-position": position,
+        class: [position > film.position && "ahead", unseen && "unseen"].filter(Boolean).join(" "),
+        "aria-selected": String(position === film.position), "aria-posinset": position + 1, "aria-setsize": this.count,
+        title: unseen ? "inside a collapsed module" : null },
+      create("span", { class: "number", text: step ? step.number : 0 }), step ? step.lead + step.rest : data.given))
+      rows.at(-1).style.top = `${position * StepList.ROW}px`
+    }
+    this.rows.replaceChildren(...rows)
+    this.list.setAttribute("aria-activedescendant", `row${film.position}`)
+  }
+}
+
+// ---- search -----------------------------------------------------------------------------------------------------------
+
+/** Finds nodes by label, name or operation, and modules by path, whatever their case. */
+class Search {
+  static MOST = 50 // matches in the list; Enter reaches all
+
+  constructor(explorer) {
+    this.explorer = explorer
+    this.query = byId("query")
+    this.list = byId("matches")
+    this.found = byId("found")
+    this.matches = []
+    this.current = -1
+    this.things = [
+      ...data.frames.map(({ path }, index) => ({ kind: "frame", index, title: path, about: "module", keys: [path] })),
+      ...data.nodes.map((node, index) => ({ kind: "node", index, title: called(node), about: node.op || node.role,
+        keys: [node.label, node.name, node.op, node.symbol] }))]
+    for (const thing of this.things) thing.keys = thing.keys.filter(Boolean).map((key) => key.toLowerCase())
+    this.query.addEventListener("input", () => this.update())
+    this.query.addEventListener("focus", () => this.#showList(true))
+    this.query.addEventListener("keydown", (event) => this.#key(event))
+    byId("search").addEventListener("submit", (event) => event.preventDefault())
+    document.addEventListener("pointerdown", (event) => {
+      if (!event.target.closest("#search")) this.#showList(false)
+    })
+  }
+
+  update() {
+    const text = this.query.value.trim().toLowerCase()
+    this.#mark(false)
+    const exact = [], others = []
+    for (const thing of text ? this.things : []) {
+      if (thing.keys.includes(text)) exact.push(thing)
+      else if (thing.keys.some((key) => key.includes(text))) others.push(thing)
+    }
+    this.matches = [...exact, ...others]
+    this.current = -1
+    this.#mark(true)
+    this.#render()
+    this.#showList(true)
+  }
+
+  go(step) {
+    if (!this.matches.length) return
+    this.current = (this.current + step + this.matches.length) % this.matches.length
+    if (this.current < 0) this.current = this.matches.length - 1
+    const thing = this.matches[this.current]
+    this.explorer.visit(thing)
+    this.#mark(true)
+    this.#render()
+  }
+
+  /** Marks what was found; also after modules were collapsed or expanded, since covers stand for what is inside them. */
+  #mark(on) {
+    for (const element of document.querySelectorAll(".match")) element.classList.remove("match", "found")
+    if (!on) return
+    const { picture } = this.explorer
+    this.matches.forEach((thing, i) => {
+      const element = thing.kind === "node" ? picture.elementOf(thing.index) : picture.elementOfFrame(thing.index)
+      element.classList.add("match")
+      if (i === this.current) element.classList.add("found")
+    })
+  }
+
+  #render() {
+    const { matches, current } = this
+    this.found.textContent = !this.query.value.trim() ? "" : !matches.length ? "no match"
+      : current < 0 ? `${matches.length} match${matches.length > 1 ? "es" : ""}` : `${current + 1} of ${matches.length}`
+    const from = Math.max(Math.min(current - 5, matches.length - Search.MOST), 0)
+    const rows = matches.slice(from, from + Search.MOST).map((thing, i) => create("li", {}, create("button", {
+      type: "button", "aria-current": String(from + i === current), onclick: () => {
+        this.current = from + i - 1
+        this.go(1)
+      } }, create("span", { class: "what", text: thing.title }), create("span", { class: "kind", text: thing.about }))))
+    if (matches.length > Search.MOST) rows.push(create("li", { class: "more", text: `${matches.length} in all; Enter goes through them` }))
+    this.list.replaceChildren(...rows)
+  }
+
+  #showList(shown) {
+    this.list.hidden = !shown || !this.matches.length
+  }
+
+  #key(event) {
+    if (event.key === "Enter") this.go(event.shiftKey ? -1 : 1)
+    if (event.key === "Escape") {
+      this.query.value = ""
+      this.update()
+      this.query.blur()
+      event.stopPropagation()
+    }
+  }
+}
+
+// ---- the explorer -----------------------------------------------------------------------------------------------------
+
+class Explorer {
+  #timer = 0
+  #address = 0
+  #pointer = 0
+
+  constructor() {
+    this.stage = new Stage(byId("stage"))
+    this.film = new Film(data)
+    this.picture = new Picture(data, this.film, this.stage)
+    this.details = new Details(this, byId("details"))
+    this.list = new StepList(this, byId("list"), byId("rows"))
+    this.search = new Search(this)
+    this.#describe()
+    this.#listen()
+    this.goTo(this.#fromAddress() ?? this.#positionOf(data.open))
+  }
+
+  get isPlaying() {
+    return this.#timer !== 0
+  }
+
+  // -- moving through the steps
+
+  /** Goes to where `position` steps of the page have been done. */
+  goTo(position, { flow = 0 } = {}) {
+    position = Math.min(Math.max(position, 0), this.film.steps.length)
+    this.picture.draw(this.film.seek(position))
+    this.#say()
+    this.details.render()
+    this.list.reveal()
+    if (byId("follow").checked && !this.stage.isFitted && this.film.step?.node >= 0) this.stage.show(this.picture.boxOf(this.film.step.node))
+    this.picture.flow(flow ? this.film.step : null, flow)
+    this.#remember()
+  }
+
+  /** The next step that changes something in sight; what happens inside collapsed modules is stepped over. */
+  next(milliseconds = 350) {
+    const { steps } = this.film
+    let position = this.film.position + 1
+    while (position < steps.length && !this.picture.modules.sees(steps[position - 1])) position += 1
+    this.goTo(position, { flow: milliseconds })
+  }
+
+  back() {
+    let position = this.film.position - 1
+    while (position > 0 && !this.picture.modules.sees(this.film.steps[position - 1])) position -= 1
+    this.goTo(position)
+  }
+
+  play() {
+    if (this.isPlaying) return this.pause()
+    if (this.film.position === this.film.steps.length) this.goTo(0)
+    const tick = () => {
+      const interval = 1000 / Number(byId("speed").value)
+      this.next(interval < 150 ? 0 : Math.min(interval * 0.8, 400))
+      if (this.film.position < this.film.steps.length) this.#timer = setTimeout(tick, interval)
+      else this.pause()
+    }
+    this.#timer = setTimeout(tick, 0)
+    byId("sentence").setAttribute("aria-live", "off")
+    setText(byId("play"), "pause")
+  }
+
+  pause() {
+    clearTimeout(this.#timer)
+    this.#timer = 0
+    byId("sentence").setAttribute("aria-live", "polite")
+    setText(byId("play"), "play")
+  }
+
+  // -- looking at things
+
+  /** Shows a node, edge or module in the drawing and keeps its details; whatever covers it expands. */
+  visit(thing) {
+    if (thing.kind === "node") this.#expandAround(data.nodes[thing.index].frame)
+    if (thing.kind === "frame") this.#expandAround(data.frames[thing.index].parent)
+    this.details.pin({ kind: thing.kind, index: thing.index })
+    const box = thing.kind === "node" ? this.picture.boxOf(thing.index) : this.picture.modules.boxes[thing.index]
+    if (box) this.stage.show(box, true)
+  }
+
+  collapse(frames) {
+    this.picture.collapse(frames)
+    this.details.render()
+    this.list.render()
+  }
+
+  toggle(frame) {
+    const { modules } = this.picture, frames = new Set(modules.collapsed)
+    if (!frames.delete(frame)) frames.add(frame)
+    const hadFocus = document.activeElement?.closest(".cover, .frame-button")
+    this.collapse(frames)
+    this.details.hover(null)
+    if (hadFocus) this.picture.elementOfFrame(frame).focus({ preventScroll: true })
+  }
+
+  #expandAround(frame) {
+    const frames = new Set(this.picture.modules.collapsed), before = frames.size
+    for (; frame >= 0; frame = data.frames[frame].parent) frames.delete(frame)
+    if (frames.size < before) this.collapse(frames)
+  }
+
+  // -- the page around the drawing
+
+  #describe() {
+    fill(this.stage.svg, { role: "group", tabindex: 0, "aria-roledescription": "graph",
+      "aria-label": `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; the keys ] and [ go from node to node` }, [])
+    byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
+    byId("notes").hidden = !data.notes.length
+    byId("modules").hidden = !data.frames.length
+    byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
+    byId("slider").max = this.film.steps.length
+    const phases = create("div", { class: "phases", "aria-hidden": "true" }, create("span", { class: "forward" }),
+      create("span", { class: "backward" }))
+    phases.firstChild.style.flexGrow = data.forward
+    phases.lastChild.style.flexGrow = this.film.steps.length - data.forward
+    byId("slider").after(phases)
+    const roles = [...new Set(data.nodes.map(({ role }) => role))]
+    byId("legend").replaceChildren(...roles.map((role) => create("li", { class: `node ${role}`,
+      text: role === "rest" ? "nodes left out" : role === "module" ? "collapsed module" : role })))
+    switchTheme(byId("theme"))
+  }
+
+  #say() {
+    const { step, position, steps } = this.film
+    const sentence = step ? step.lead + step.rest : data.given
+    const hidden = step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
+    const phase = step ? step.phase + (step.phase === "backward" && data.order === "naive" ? ", in the naive order" : "") : "start"
+    setText(byId("where"), `step ${(step?.number ?? 0).toLocaleString("en")} of ${data.total.toLocaleString("en")} \u00b7 ${phase}${hidden}`)
+    setText(byId("sentence"), sentence)
+    byId("sentence").classList.toggle("long", sentence.length > 70)
+    setText(byId("formula"), step?.formula ?? "")
+    const slider = byId("slider")
+    slider.value = position
+    slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
+    for (const id of ["first", "back"]) byId(id).disabled = position === 0
+    for (const id of ["next", "last"]) byId(id).disabled = position === steps.length
+  }
+
+  #listen() {
+    const on = (id, type, listener) => byId(id).addEventListener(type, listener)
+    const moved = (move) => () => {
+      this.pause()
+      move()
+    }
+    on("first", "click", moved(() => this.goTo(0)))
+    on("back", "click", moved(() => this.back()))
+    on("next", "click", moved(() => this.next()))
+    on("last", "click", moved(() => this.goTo(Infinity)))
+    on("play", "click", () => this.play())
+    on("slider", "input", moved(() => this.goTo(Number(byId("slider").value))))
+    on("zoom-in", "click", () => this.stage.zoom(1.3))
+    on("zoom-out", "click", () => this.stage.zoom(1 / 1.3))
+    on("zoom-fit", "click", () => this.stage.fit())
+    on("colour", "change", () => this.picture.colourBy(byId("colour").value))
+    on("help-button", "click", () => byId("help").showModal())
+    on("collapse-neurons", "click", () => this.collapse(this.picture.modules.levels().neurons))
+    on("collapse-layers", "click", () => this.collapse(this.picture.modules.levels().layers))
+    on("expand-all", "click", () => this.collapse([]))
+    on("stage", "click", (event) => this.#click(event))
+    on("stage", "pointermove", (event) => this.#hover(event))
+    on("stage", "pointerleave", () => this.details.hover(null))
+    on("stage", "focusin", (event) => this.#focused(event))
+    on("stage", "focusout", () => this.details.hover(null))
+    addEventListener("hashchange", () => {
+      const position = this.#fromAddress()
+      if (position !== null && position !== this.film.position) this.goTo(position)
+    })
+    document.addEventListener("keydown", (event) => this.#key(event))
+  }
+
+  #key(event) {
+    const { target, key } = event
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return
+    if (target.matches("select, input[type=search]")) return
+    const action = this.#actionFor(key, target)
+    if (!action) return
+    event.preventDefault()
+    action()
+  }
+
+  /** What a key does; nothing where the browser has a meaning for it in the control that has the focus. */
+  #actionFor(key, target) {
+    const step = (move) => () => {
+      this.pause()
+      move()
+    }
+    const item = target.closest?.(".node, .cover, .frame-button")
+    const isSlider = target.matches("input[type=range]")
+    const keys = {
+      ArrowRight: isSlider ? null : step(() => this.next()),
+      ArrowLeft: isSlider ? null : step(() => this.back()),
+      ArrowDown: target.id === "list" ? step(() => this.next()) : null,
+      ArrowUp: target.id === "list" ? step(() => this.back()) : null,
+      Home: isSlider ? null : step(() => this.goTo(0)),
+      End: isSlider ? null : step(() => this.goTo(Infinity)),
+      PageDown: isSlider ? null : step(() => this.goTo(this.film.position + 10)),
+      PageUp: isSlider ? null : step(() => this.goTo(this.film.position - 10)),
+      Enter: item ? () => this.#activate(item) : null,
+      " ": item ? () => this.#activate(item) : target.matches("button, summary, input[type=checkbox]") ? null : () => this.play(),
+      "+": () => this.stage.zoom(1.3), "=": () => this.stage.zoom(1.3), "-": () => this.stage.zoom(1 / 1.3),
+      0: () => this.stage.fit(),
+      "/": () => byId("query").focus(),
+      "?": () => byId("help").showModal(),
+      "]": () => this.#focusNext(1), "[": () => this.#focusNext(-1),
+      Escape: () => {
+        this.details.hover(null)
+        this.details.pin(null)
+      },
+    }
+    return Object.hasOwn(keys, key) ? keys[key] : null
+  }
+
+  #click(event) {
+    if (this.stage.wasDragged || event.target.closest(".zoom")) return
+    const item = this.#partAt(event.clientX, event.clientY)
+    if (item) this.#activate(item)
+    else this.details.pin(null)
+  }
+
+  /** A node's or an edge's details are kept, or let go if they were; a module collapses or expands. */
+  #activate(element) {
+    const thing = this.#thing(element)
+    if (thing.kind === "frame") this.toggle(thing.index)
+    else this.details.pin(same(thing, this.details.pinned) ? null : thing)
+  }
+
+  #thing(element) {
+    if (element.dataset.frame) return { kind: "frame", index: Number(element.dataset.frame) }
+    return { kind: element.classList.contains("edge") ? "edge" : "node", index: Number(element.id.slice(1)) }
+  }
+
+  /** The part under the pointer.  Edges are thin, so that one a few pixels away will do. */
+  #partAt(x, y) {
+    for (const [dx, dy] of [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]) {
+      const part = document.elementFromPoint(x + dx, y + dy)?.closest(".node, .cover, .frame-button, .edge")
+      if (part && this.stage.frame.contains(part)) return part
+    }
+    return null
+  }
+
+  #hover(event) {
+    if (event.pointerType !== "mouse" || event.buttons) return
+    cancelAnimationFrame(this.#pointer)
+    this.#pointer = requestAnimationFrame(() => {
+      const part = this.#partAt(event.clientX, event.clientY)
+      this.details.hover(part ? this.#thing(part) : null)
+    })
+  }
+
+  /** The drawing is one stop of the Tab key; within it ] and [ go from one node or module to another. */
+  #focusNext(by) {
+    const { modules } = this.picture
+    const items = [], seen = new Set()
+    const add = (element) => {
+      if (!seen.has(element)) items.push(element)
+      seen.add(element)
+    }
+    data.nodes.forEach(({ frame }, node) => {
+      const around = []
+      for (let at = frame; at >= 0; at = data.frames[at].parent) around.unshift(at)
+      for (const at of around) add(this.picture.elementOfFrame(at))
+      add(this.picture.elementOf(node))
+    })
+    const at = items.indexOf(document.activeElement)
+    const item = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : (at + by + items.length) % items.length]
+    item.focus({ preventScroll: true })
+    const thing = this.#thing(item)
+    this.stage.show(thing.kind === "node" ? this.picture.boxOf(thing.index) : modules.boxes[thing.index])
+  }
+
+  #focused(event) {
+    const node = event.target.closest(".node")
+    if (node) node.setAttribute("aria-label", this.details.describe(this.#thing(node).index))
+    if (event.target.matches(".node, .cover, .frame-button") && event.target.matches(":focus-visible")) {
+      this.details.hover(this.#thing(event.target))
+    }
+  }
+
+  // -- the address keeps the step, in the numbers of the recording
+
+  #positionOf(number) {
+    const { steps } = this.film
+    const after = steps.findIndex((step) => step.number > number)
+    return after < 0 ? steps.length : after
+  }
+
+  #fromAddress() {
+    const match = location.hash.match(/^#step=(\d+)$/)
+    return match ? this.#positionOf(Number(match[1])) : null
+  }
+
+  #remember() {
+    clearTimeout(this.#address)
+    this.#address = setTimeout(() => {
+      try {
+        history.replaceState(null, "", `#step=${this.film.step?.number ?? 0}`)
+      } catch { /* a page in a frame may have no address of its own */ }
+    }, 400)
+  }
+}
+
+new Explorer()
+document.documentElement.dataset.ready = "true"
