@@ -68,7 +68,8 @@ def pictures(graphs: list[list[Value]], runs: int) -> Table:
                 size = len(viz.draw(roots, max_nodes=None).svg().encode())
             target = TARGETS[count]
             table.add_row(f"{count:,}", f"{len(drawing.records.edges):,}", f"{dot_time:.3f}",
-                          f"{len(drawing.source) / 1000:.0f}", name, f"{time:.3f}", f"{size / 1000:.0f}", f"{target:g}", mark(time <= target))
+                          f"{len(drawing.source) / 1000:.0f}", name, f"{time:.3f}", f"{size / 1000:.0f}", f"{target:g}",
+                          mark(time <= target))
     return table
 
 
