@@ -323,3 +323,50 @@ def test_names_are_unique_whatever_the_labels_are(labels):
 def test_an_operation_in_names():
     recording = record(product())
     assert [recording.operation(i) for i in range(len(recording.nodes))] == ["a", "b", "d = a * b", "0.5", "y = d * 0.5"]
+
+
+def test_a_constant_that_is_used_again_gets_no_gradient():
+    x = Value(2.0, "x")
+    constant = (x * 3).args[1]
+    for y in (constant * x, x * constant, constant.tanh() + x, math.maximum(constant, x)):
+        y.label = "y"
+        recording = record(y)
+        stepper = Stepper(recording).finish()
+        y.backward()
+        assert [stepper.numbers(i)[1] for i, node in enumerate(recording.nodes) if not node.constant] == [
+            node.grad for node in topological_order(y, constants=False)]
+        assert not any("/∂3" in step.sentence for step in recording)
+        assert record(recording.values()[-1]).events == recording.events
+        x.grad = 0.0
+
+
+def test_a_constant_alone_is_a_graph_of_one_node():
+    recording = record((Value(2.0) * 3).args[1])
+    assert [value.data for value in recording.values()] == [3.0]
+    assert str(compare_orders(recording.values()[0])).startswith("topological order")
+
+
+def test_a_recording_cannot_be_changed():
+    recording = record(product())
+    with pytest.raises(AttributeError):
+        recording.forward = 9
+    with pytest.raises(AttributeError):
+        recording.nodes = ()
+
+
+def test_wrong_types_are_named():
+    stepper = Stepper(product())
+    for position in (1.5, "x", True, None):
+        with pytest.raises(TypeError, match=f"a position is a whole number, not {type(position).__name__}"):
+            stepper.goto(position)
+    assert stepper.position == 0
+    with pytest.raises(TypeError, match=r"Stepper\(\) takes a Recording or a Value, not int \(3\)"):
+        Stepper(3)
+
+
+def test_a_minus_sign_before_a_negative_number_has_brackets():
+    a = Value(-2.0, "a")
+    y = -a
+    y.label = "y"
+    assert record(y)[0].sentence == "y = -a = -(-2) = 2"
+    assert record(-y)[1].sentence == "v3 = -y = -2"

@@ -8,7 +8,8 @@ import pytest
 from browser import chromium, console, requests, visit, wait_until
 
 import viz
-from tinygrad_edu import data, fit, nn, optim
+from tinygrad_edu import Value, data, fit, nn, optim
+from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.train import History
 from viz.live import frames
 from viz.live_page import explore_training
@@ -218,3 +219,77 @@ def test_labels_and_titles_are_data(driver, tmp_path):
     assert driver.execute_script("return window.hacked") is None
     assert driver.find_element("css selector", "h1").text == evil
     assert console(driver) == []
+
+
+def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver, tmp_path):
+    page = explore_training(moons(), samples=3)
+    assert "The 3 samples with a dark outline have a graph, of 20; more: samples=." in data_of(page)["notes"]
+    visit(driver, page.save(tmp_path / "few.html"))
+    before = driver.find_element("id", "sample-name").text
+    others = driver.find_elements("css selector", "#model .point:not(.offered)")
+    assert len(others) == 17
+    driver.execute_script("""
+        const box = arguments[0].getBoundingClientRect()
+        document.getElementById("model").dispatchEvent(new MouseEvent("click", { bubbles: true,
+          clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 }))""", others[4])
+    assert driver.find_element("id", "sample-name").text == before
+    assert driver.find_element("id", "said").text == "This sample has no graph here; those with a dark outline have."
+
+
+def test_nodes_are_walked_by_keys(driver, page):
+    path, found = page
+    visit(driver, path)
+    body = driver.find_element("tag name", "body")
+    for key, at in (("]", 0), ("]", 1), ("[", 0), ("[", len(found["scenes"][0]["shown"]) - 1)):
+        body.send_keys(key)
+        last = driver.find_element("id", "details").text.splitlines()[-1]
+        assert last.endswith(" ".join(found["samples"][0]["numbers"][0][at]))
+
+
+def test_features_have_their_names(tmp_path):
+    flowers = data.iris()
+    page = data_of(explore_training(iris(), feature_names=flowers.feature_names))
+    assert page["names"] == flowers.feature_names[:2]
+    assert flowers.feature_names[2] in page["caption"]
+    assert flowers.feature_names[0] in page["scenes"][0]["names"]
+    with pytest.raises(ValueError, match="there are 1 feature names, but the samples have 4 features"):
+        explore_training(iris(), feature_names=["a"])
+
+
+# ---- trainings that went wrong, and data that are no table of numbers ------------------------------------------------
+
+
+def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
+    w = Value(0.5, "w")
+    try:
+        return fit(lambda x: model(x, w) if model else w * (x[0] if isinstance(x, list) else x), loss, X, y,
+                   optimizer=optim.SGD([w], lr=rate), epochs=3, record_every=1)
+    except NonFiniteError as error:
+        return error.history
+
+
+@pytest.mark.parametrize(("history", "kind"), [
+    (lambda: fitted([1.7e308, -1.7e308], [1.0, 2.0], loss=lambda p, t: p * 1e-308), "none"),
+    (lambda: fitted([[1.0, None], [2.0, None]], [1.0, 2.0]), "regression"),
+    (lambda: fitted([1.0, 2.0], {0: 1.0, 1: 2.0}), "fit"),
+    (lambda: fitted([1.0, 2.0], [[1.0], [2.0]], loss=lambda p, t: (p - t[0]) ** 2), "fit"),
+    (lambda: fitted([1.0, 2.0], ["one", "two"], loss=lambda p, t: p * p), "none"),
+    (lambda: fitted([1.0, 2.0], [1.0, 2.0], lambda x, w: {"out": x * w}, loss=lambda p, t: p["out"] * t), "none"),
+    (lambda: fitted([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], rate=1e40), "fit"),
+    (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 1.5e308), "fit"),
+    (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 5e-324), "fit"),
+])
+def test_every_history_has_a_page_without_a_word_on_the_console(history, kind, driver, tmp_path):
+    page = explore_training(history())
+    assert data_of(page)["kind"] == kind
+    visit(driver, page.save(tmp_path / "page.html"))
+    driver.find_element("tag name", "body").send_keys("\ue010")  # End
+    assert console(driver) == []
+
+
+def test_data_that_were_emptied_since_say_so():
+    X = [1.0, 2.0]
+    history = fitted(X, [1.0, 2.0])
+    X.clear()
+    with pytest.raises(ValueError, match="the training data have changed since: there are 0 samples and 2 targets"):
+        explore_training(history)

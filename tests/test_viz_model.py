@@ -313,3 +313,23 @@ def test_no_more_nodes_are_drawn_than_asked_for(limit):
     drawing = draw(y, max_nodes=limit)
     assert len(drawing.records.nodes) == max(limit, 2)
     assert "<svg" in draw(a * b, max_nodes=limit).svg()
+
+
+def test_expanded_modules_stay_open_and_their_siblings_do_not():
+    model = nn.MLP(2, [3, 3, 1], rng=random.Random(0))
+    y = model([Value(1.0, "x1"), Value(2.0, "x2")])
+
+    def boxes(**options):
+        return [node.label for node in build([y], **options).nodes if node.role == "module"]
+
+    assert boxes(collapse="layers", expand="layers.1.neurons.2") == [
+        "layers.0", "layers.1.neurons.0", "layers.1.neurons.1", "layers.2"]
+    assert boxes(collapse="layers", expand="layers.1") == ["layers.0", "layers.2"]
+    assert boxes(collapse="neurons", expand=["layers.0", "layers.2.neurons.0"]) == [f"layers.1.neurons.{i}" for i in range(3)]
+    assert boxes(expand="layers.0.neurons.0") == []
+    assert boxes(collapse="neurons", expand="neurons") == []
+    graph = build([y], "layers", expand="layers.1.neurons.2")
+    assert {node.label for node in graph.nodes if node.cluster == "layers.1.neurons.2" and node.role == "parameter"} == {
+        f"layers.1.neurons.2.{name}" for name in ("w.0", "w.1", "w.2", "b")}
+    with pytest.raises(ValueError, match=r"expand: no module 'layers.7' in this graph"):
+        build([y], expand="layers.7")

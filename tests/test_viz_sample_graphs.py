@@ -6,7 +6,7 @@ import pytest
 
 from tinygrad_edu import Value, data, fit, math, nn, optim, topological_order
 from viz.dot import number_text
-from viz.sample_graphs import MAX_SAMPLES, sample_graphs
+from viz.sample_graphs import sample_graphs
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
@@ -87,8 +87,8 @@ def test_neurons_are_collapsed_where_there_are_too_many_nodes():
 
 def test_samples_are_spread_evenly_and_bounded():
     _, _, _, training = trained(samples=200, steps=1)
-    chosen = [graph.sample for graph in sample_graphs(training, training.snapshots).graphs]
-    assert len(chosen) == MAX_SAMPLES
+    chosen = [graph.sample for graph in sample_graphs(training, training.snapshots, max_samples=10).graphs]
+    assert len(chosen) == 10
     assert chosen[0] == 0
     assert chosen[-1] == 199
     assert [graph.sample for graph in sample_graphs(training, training.snapshots, [3, 5]).graphs] == [3, 5]
@@ -118,3 +118,36 @@ def test_inputs_that_cannot_be_values_stay_as_they_are():
                   record_every=1)
     graphs = sample_graphs(history.training, history.training.snapshots)
     assert [node.label for node in graphs.scenes[0].graph.nodes if node.role == "input"] == ["row 0"]
+
+
+def test_gradients_of_values_that_are_not_trained_are_right_and_put_back():
+    w, u = Value(1.0, "w"), Value(2.0, "u")
+    product = u * 1.0
+    history = fit(lambda x: w * x * product, nn.mse, [1.0, 2.0], [1.0, 0.0], optimizer=optim.SGD([w], lr=0.001), epochs=2,
+                  record_every=1)
+    u.grad, product.grad = 7.0, 8.0
+    graphs = sample_graphs(history.training, history.training.snapshots)
+    assert (u.grad, product.grad, u.label) == (7.0, 8.0, "u")
+    at = [node.label for node in graphs.scenes[0].graph.nodes].index("u")
+    column = graphs.shown[0].index(f"n{at}")
+    for graph in graphs.graphs:
+        x, target = history.training.X[graph.sample], history.training.y[graph.sample]
+        for snapshot, rows in zip(history.training.snapshots, graph.numbers):
+            weight = snapshot.before[0]
+            assert rows[column][1] == number_text(2 * (weight * x * 2.0 - target) * weight * x)
+
+
+def test_a_persistent_loss_keeps_its_label():
+    v = Value(1.0)
+    history = fit(lambda x: v, lambda prediction, target: prediction, [1.0], [0.0], optimizer=optim.SGD([v], lr=0.1), epochs=2,
+                  record_every=1)
+    sample_graphs(history.training, history.training.snapshots)
+    assert v.label == ""
+
+
+def test_there_are_no_derivatives_on_edges_since_they_change_with_the_training():
+    _, _, _, training = trained()
+    svg = sample_graphs(training, training.snapshots).scenes[0].svg
+    edges = svg.split('class="edge"')[1:]
+    assert len(edges) > 5
+    assert not any("<text" in edge.split("</g>")[0] for edge in edges)

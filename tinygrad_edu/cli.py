@@ -340,7 +340,8 @@ def _train(options: argparse.Namespace) -> int:
     written = _save_run(out, model, optimizer, history) if history.loss else []
     print(history)
     if options.live and history.loss:
-        written.append(_live_page(history, out / "live.html", f"training on {options.data}"))
+        names = data.iris().feature_names if options.data == "iris" else None
+        written.append(_live_page(history, out / "live.html", f"training on {options.data}", names))
     predictions = [model(x) for x in test_inputs]
     if options.data == "line":
         mean = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets)) / len(test_targets)
@@ -352,10 +353,10 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _live_page(history: Any, path: Path, title: str) -> Path:
+def _live_page(history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None) -> Path:
     import viz
 
-    return viz.explore(history, path, title=title, progress=True)
+    return viz.explore(history, path, title=title, feature_names=feature_names, progress=True)
 
 
 def _gallery(options: argparse.Namespace) -> int:

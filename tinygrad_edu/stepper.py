@@ -22,7 +22,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, overload
 
 from .formula import Name, as_name, derivative
@@ -95,6 +96,7 @@ class Step(NamedTuple):
     formula: str
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Recording(Sequence[Step]):
     """The steps of one forward and one backward pass, immutable.  Made by `record`; sentences are made when read.
 
@@ -105,9 +107,11 @@ class Recording(Sequence[Step]):
     order      the order of the backward pass, "topological" or "naive"
     """
 
-    def __init__(self, nodes: tuple[Node, ...], events: tuple[Event, ...], root: int, forward: int,
-                 order: str = "topological") -> None:
-        self.nodes, self.events, self.root, self.forward, self.order = nodes, events, root, forward, order
+    nodes: tuple[Node, ...]
+    events: tuple[Event, ...]
+    root: int
+    forward: int
+    order: str = "topological"
 
     def __len__(self) -> int:
         return len(self.events)
@@ -158,15 +162,15 @@ class Recording(Sequence[Step]):
 
     def values(self) -> list[Value]:
         """The recorded graph once more: new Values, in the order of ``nodes``, with all gradients at 0."""
-        root = None
         made: list[Any] = []
-        for node in self.nodes:
-            value = node.data if node.constant else blank(Value)
-            if isinstance(value, Value):
-                root = value
-                value._set_state(node.data, 0.0, node.label, node.op, tuple([made[arg] for arg in node.args]), node.partials)
-            made.append(value)
-        return topological_order(root) if root is not None else []
+        for node in self.nodes[:-1]:
+            made.append(node.data if node.constant else self._value(node, made))
+        return topological_order(self._value(self.nodes[-1], made))
+
+    def _value(self, node: Node, made: Sequence[Any]) -> Value:
+        value = blank(Value)
+        value._set_state(node.data, 0.0, node.label, node.op, tuple([made[arg] for arg in node.args]), node.partials)
+        return value
 
     def __repr__(self) -> str:
         naive = ", in the naive order" if self.order == "naive" else ""
@@ -177,7 +181,10 @@ class Recording(Sequence[Step]):
         node = self.nodes[position]
         row = lookup(node.op)
         names = Name.apply_primitive(row, self._names(node)).text
-        numbers = Name.apply_primitive(row, tuple([_number_name(self.nodes[arg].data) for arg in node.args])).text
+        operands = [_number_name(self.nodes[arg].data) for arg in node.args]
+        if row.symbol and row.arity == 1 and operands[0].text.startswith("-"):
+            operands = [Name(f"({operands[0].text})")]  # -(-2) and not --2, which looks like another operator
+        numbers = Name.apply_primitive(row, tuple(operands)).text
         return " = ".join(dict.fromkeys([node.name, names, numbers.replace(" * ", " × "), brief(node.data)]))
 
     def _backward_sentence(self, user: int, operand: int, adjoint: float) -> tuple[str, str]:
@@ -210,13 +217,21 @@ def record(root: Value, order: str = "topological") -> Recording:
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
     nodes = tuple([Node(name, node.label if isinstance(node.label, str) else str(node.label), node.op, node.data,
-                        tuple([position[arg] for arg in node.args]), node._partials, node.constant)
+                        tuple([position[arg] for arg in node.args]), _partials(node), node.constant)
                    for name, node in zip(_unique_names(values), values)])
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
     events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
     events += _topological_events(nodes) if order == "topological" else _naive_events(nodes)
     return Recording(nodes, tuple(events), len(nodes) - 1, forward, order)
+
+
+def _partials(node: Value) -> tuple[float | None, ...]:
+    """The local derivatives of ``node``; None for constants, also for one that was taken from a graph and used again."""
+    partials = node._partials
+    if None in partials or not node.op:
+        return partials
+    return tuple([None if isinstance(arg, Value) and arg.constant else d for arg, d in zip(node._args, partials)])
 
 
 def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:
@@ -377,12 +392,16 @@ class Stepper:
     """
 
     def __init__(self, recording: Recording | Value) -> None:
+        if not isinstance(recording, (Recording, Value)):
+            raise TypeError(f"Stepper() takes a Recording or a Value, not {type(recording).__name__} "
+                            f"({short_repr(recording)})")
         self.recording = record(recording) if isinstance(recording, Value) else recording
         self.position = 0
         self.breakpoints: list[str] = []
         self.watches: list[str] = []
         self._data: list[float | None] = [None if node.op else node.data for node in self.recording.nodes]
         self._grads: list[float] = [0.0] * len(self.recording.nodes)
+        self._positions = {node.name: i for i, node in enumerate(self.recording.nodes) if not node.constant}
 
     @property
     def step(self) -> Step:
@@ -398,7 +417,12 @@ class Stepper:
         return self.goto(max(self.position - _count(count), 0))
 
     def goto(self, position: int) -> Stepper:
-        """Moves to where ``position`` steps have been done.  Raises IndexError if there are not so many."""
+        """Moves to where ``position`` steps have been done.
+
+        Raises IndexError if there are not so many, TypeError if it is no whole number.
+        """
+        if isinstance(position, bool) or not isinstance(position, int):
+            raise TypeError(f"a position is a whole number, not {type(position).__name__} ({short_repr(position)})")
         if not 0 <= position <= len(self.recording):
             raise IndexError(f"position {position} is not in this recording, which has positions 0 to {len(self.recording)}")
         events, forward = self.recording.events, self.recording.forward
@@ -440,7 +464,7 @@ class Stepper:
 
     def watch(self, name: str) -> Stepper:
         """Adds a watch.  Raises ValueError if no node is called so."""
-        self._check(name, [node.name for node in self.recording.nodes if not node.constant])
+        self._check(name, self._positions)
         self.watches.append(name)
         return self
 
@@ -485,15 +509,14 @@ class Stepper:
                          f"this recording has {_shortened(self.recording.targets())}")
 
     def _position_of(self, name: str) -> int:
-        for i, node in enumerate(self.recording.nodes):
-            if node.name == name and not node.constant:
-                return i
+        if name in self._positions:
+            return self._positions[name]
         raise ValueError(f"no node is called {name!r}; "
-                         f"there are {_shortened([node.name for node in self.recording.nodes if not node.constant])}")
+                         f"there are {_shortened(list(self._positions))}")
 
-    def _check(self, target: str, known: Sequence[str]) -> None:
+    def _check(self, target: str, known: Collection[str]) -> None:
         if target not in known:
-            raise ValueError(f"nothing here is called {target!r}; there are {_shortened(known)}")
+            raise ValueError(f"nothing here is called {target!r}; there are {_shortened(list(known))}")
 
 
 def brief(x: float | None) -> str:

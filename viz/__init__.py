@@ -35,7 +35,7 @@ __all__ = ["Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
 
 
 def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
-         title: str = "", legend: bool = True) -> Drawing:
+         expand: str | Iterable[str] = (), title: str = "", legend: bool = True) -> Drawing:
     """A drawing of the graph that ``y``, a Value or several, was computed from.
 
     Each node shows its label, data, gradient and operation; each edge the local derivative of the node that it leads
@@ -48,11 +48,12 @@ def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = N
     max_nodes    above this many nodes the drawing collapses neurons by itself; then, or if the neurons are joined by
                  more edges than can be told apart, layers; and then leaves out what is farthest from ``y``.  A line in
                  the picture says so.  None for no limit
+    expand       paths of modules to show whole, whatever else is collapsed
     title        a line above the picture
     legend       whether to explain the colours
 
     Raises TypeError if ``y`` is no Value, or a list with something else in it; ValueError for an empty list, or a
-    ``collapse`` or ``max_nodes`` that means nothing for this graph.
+    ``collapse``, ``expand`` or ``max_nodes`` that means nothing for this graph.
     """
     roots = [y] if isinstance(y, Value) or not isinstance(y, Iterable) or isinstance(y, str) else list(y)
     for root in roots:
@@ -63,7 +64,7 @@ def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = N
         raise ValueError("draw() was given an empty list; give at least one Value")
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
-    return Drawing(build(roots, collapse, max_nodes), title, legend)
+    return Drawing(build(roots, collapse, max_nodes, expand), title, legend)
 
 
 @overload

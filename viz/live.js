@@ -19,9 +19,13 @@ class Plot {
   constructor(place, width, height, xs, ys, names, { logarithmic = false, right = 12 } = {}) {
     Object.assign(this, { width, height, xs, ys, logarithmic, right })
     this.svg = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": names.title })
+    const { LEFT, TOP, BOTTOM } = Plot
+    const clip = createSvg("clipPath", { id: `inside-${place.id}` }, createSvg("rect", {
+      x: LEFT, y: TOP, width: width - LEFT - right, height: height - TOP - BOTTOM }))
     this.back = createSvg("g")
+    this.inside = createSvg("g", { "clip-path": `url(#inside-${place.id})` }) // what must not leave the axes
     this.front = createSvg("g")
-    this.svg.append(this.back, this.front)
+    this.svg.append(clip, this.inside, this.back, this.front)
     place.append(this.svg)
     this.#axes(names)
   }
@@ -55,7 +59,8 @@ class Plot {
         pen = "M"
         continue
       }
-      text += `${pen}${at[0].toFixed(1)} ${at[1].toFixed(1)}`
+      const [px, py] = at.map((c) => Math.min(Math.max(c, -1e4), 1e4).toFixed(1)) // SVG has no larger numbers
+      text += `${pen}${px} ${py}`
       pen = "L"
     }
     return text
@@ -100,6 +105,8 @@ function short(x) {
   return x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(0).replace("e+", "e") : String(Number(x.toPrecision(4)))
 }
 
+const NEAR = 16 // how far from a point a click may be, in units of the plot
+
 const SHAPES = [ // of the points of each class, around (0, 0)
   "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0", "M-3.8 -3.8H3.8V3.8H-3.8Z", "M0 -5L4.6 3.6H-4.6Z",
   "M0 -5.4L5.4 0L0 5.4L-5.4 0Z", "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z", "M0 5L4.6 -3.6H-4.6Z"]
@@ -112,7 +119,8 @@ const marks = points.map(({ kind }, i) => createSvg("path", { class: `point k${k
   d: SHAPES[kind % 6] }))
 const surface = createSvg("g")
 const lines = createSvg("g")
-model.front.append(surface, lines, ...marks)
+model.inside.append(surface, lines)
+model.front.append(...marks)
 
 /** Where a point is at this moment: beside its target a prediction moves. */
 function placeOf(i) {
@@ -123,7 +131,8 @@ function placeOf(i) {
 function drawModel({ curves, scores, winners, margins }) {
   let paths = []
   if (curves) {
-    paths = curves.map((curve, i) => ({ class: `curve fit k${i % 6}`, d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y])) }))
+    const several = curves.length > 1 ? "several" : ""
+    paths = curves.map((curve, i) => ({ class: `curve fit ${several} k${i % 6}`, d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y])) }))
   } else if (scores) {
     // A score of 1 is as sure as the hinge loss asks for; the class of positive scores is the second one.
     drawSurface(scores.map((s) => s > 0 ? 1 : 0), scores.map((s) => s === null ? NaN : Math.tanh(Math.abs(s))))
@@ -149,19 +158,23 @@ const cells = []
 function drawSurface(winners, strengths) {
   const { xs, ys } = DATA.grid
   if (!cells.length) {
-    const width = model.x(xs[1]) - model.x(xs[0]), height = model.y(ys[0]) - model.y(ys[1])
-    for (const y of ys) {
-      for (const x of xs) {
-        cells.push(createSvg("rect", { x: (model.x(x) - width / 2).toFixed(2), y: (model.y(y) - height / 2).toFixed(2),
-          width: width.toFixed(2), height: height.toFixed(2), fill: "var(--k)", "shape-rendering": "crispEdges" }))
-      }
-    }
+    // Neighbours share an edge to the last digit, or a line of background would show between them.
+    const across = edges(xs.map((x) => model.x(x))), down = edges(ys.map((y) => model.y(y)))
+    ys.forEach((_, row) => xs.forEach((_, column) => cells.push(createSvg("rect", {
+      x: across[column], y: Math.min(down[row], down[row + 1]), width: across[column + 1] - across[column],
+      height: Math.abs(down[row + 1] - down[row]), fill: "var(--k)", "shape-rendering": "crispEdges" }))))
     surface.append(...cells)
   }
   cells.forEach((cell, i) => {
     cell.setAttribute("class", `k${winners[i] % 6}`)
     cell.setAttribute("fill-opacity", (Number.isFinite(strengths[i]) ? 0.06 + 0.4 * strengths[i] : 0).toFixed(2))
   })
+}
+
+/** The borders of the cells around these centres, in whole tenths. */
+function edges(centres) {
+  const half = (centres[1] - centres[0]) / 2
+  return [...centres.map((c) => c - half), centres.at(-1) + half].map((c) => Math.round(c * 10) / 10)
 }
 
 /** Where the score is 0, by marching squares: in each cell of the grid the line between the crossings of its sides. */
@@ -186,14 +199,15 @@ function zeroLine(scores) {
   return text
 }
 
+/** Chooses the sample that was clicked; says so where it has no graph on this page. */
 byId("model").addEventListener("click", (event) => {
-  if (!DATA.samples.length) return
   const [x, y] = model.at(event)
-  const far = ({ point }) => {
-    const [px, py] = placeOf(point)
-    return Math.hypot(px - model.x(x), py - model.y(y))
-  }
-  chooseSample(DATA.samples.reduce((best, sample, i) => far(sample) < far(DATA.samples[best]) ? i : best, 0))
+  const far = points.map((_, i) => Math.hypot(placeOf(i)[0] - model.x(x), placeOf(i)[1] - model.y(y)))
+  const nearest = far.reduce((best, distance, i) => distance < (far[best] ?? Infinity) ? i : best, -1)
+  if (nearest < 0 || far[nearest] > NEAR) return
+  const sample = DATA.samples.findIndex(({ point }) => point === nearest)
+  setText(byId("said"), sample < 0 ? "This sample has no graph here; those with a dark outline have." : "")
+  if (sample >= 0) chooseSample(sample)
 })
 
 // ---- curves -----------------------------------------------------------------------------------------------------------
@@ -221,16 +235,21 @@ const layersNow = createSvg("path", { class: "now" })
 layers.front.prepend(layersNow)
 placeLayerNames()
 
-/** Each name at the right end of its line, one below the other where they would overlap. */
+/** Each name at the right end of its line, or as near to it as there is room. */
 function placeLayerNames() {
-  const last = snapshots.at(-1).layers
-  let free = Plot.TOP
-  DATA.layers.map((name, i) => ({ name, i, y: layers.y(last[i]) })).filter(({ y }) => Number.isFinite(y))
-    .sort((a, b) => a.y - b.y).forEach(({ name, i, y }) => {
-      free = Math.max(y + 4, free + 13)
-      layers.front.append(createSvg("text", { class: `layer-name k${i % 6}`, x: layers.width - layers.right + 8,
-        y: Math.min(free, layers.height - Plot.BOTTOM - 2), text: shortened(name) }))
-    })
+  const ends = DATA.layers.map((name, i) => ({ name, i, y: layers.y(snapshots.at(-1).layers[i]) + 4 }))
+    .filter(({ y }) => Number.isFinite(y)).sort((a, b) => a.y - b.y)
+  const LINE = 13
+  ends.forEach((end, k) => { end.y = Math.max(end.y, k ? ends[k - 1].y + LINE : Plot.TOP + 8) })
+  let free = layers.height - Plot.BOTTOM
+  for (const end of ends.reverse()) {
+    end.y = Math.min(end.y, free)
+    free = end.y - LINE
+  }
+  for (const { name, i, y } of ends) {
+    layers.front.append(createSvg("text", { class: `layer-name k${i % 6}`, x: layers.width - layers.right + 8, y,
+      text: shortened(name) }))
+  }
 }
 
 function shortened(name) {
@@ -249,13 +268,13 @@ let shownScene = -1
 /** The stage and the parts of a scene; its SVG is taken out of its template when it is first needed. */
 function stageOf(scene) {
   if (!stages[scene]) {
-    const place = create("div", { class: "stage-inside" })
+    const place = create("div", { class: "stage" })
     place.append(byId(`scene-${scene}`).content.cloneNode(true))
-    byId("graph").replaceChildren(place.querySelector("svg"))
-    const stage = new Stage(byId("graph"))
-    stages[scene] = { stage, parts: new Parts(stage.svg), svg: stage.svg }
-    DATA.scenes[scene].shown.forEach((node, i) => stages[scene].parts.nodes[node].group.addEventListener("click", () => {
-      if (!stage.wasDragged) chooseNode(i)
+    byId("graph").append(place)
+    const stage = new Stage(place), parts = new Parts(stage.svg)
+    stages[scene] = { place, stage, parts }
+    DATA.scenes[scene].shown.forEach((node, i) => parts.nodes[node].group.addEventListener("click", () => {
+      if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
     }))
   }
   return stages[scene]
@@ -264,9 +283,9 @@ function stageOf(scene) {
 function drawGraph() {
   const sample = DATA.samples[state.sample]
   if (!sample) return
-  const { stage, parts, svg } = stageOf(sample.scene)
+  const { place, stage, parts } = stageOf(sample.scene)
   if (shownScene !== sample.scene) {
-    byId("graph").replaceChildren(svg)
+    for (const other of stages) if (other) other.place.hidden = other.place !== place
     stage.fit()
     shownScene = sample.scene
     state.node = -1
@@ -286,7 +305,7 @@ function drawGraph() {
 function drawDetails(sample, numbers) {
   const place = byId("details")
   if (state.node < 0) {
-    place.replaceChildren(create("p", { text: "Click a node for its numbers before and after the update." }))
+    place.replaceChildren(create("p", { text: "Click a node, or press ] and [, for its numbers before and after the update." }))
     return
   }
   const [before, gradient, after] = numbers[state.node]
@@ -297,8 +316,14 @@ function drawDetails(sample, numbers) {
 }
 
 function chooseNode(i) {
-  state.node = state.node === i ? -1 : i
+  state.node = i
   drawGraph()
+}
+
+/** The next node that has numbers, or the one before, in the order of execution. */
+function walk(by) {
+  const { shown } = DATA.scenes[shownScene] ?? { shown: [] }
+  if (shown.length) chooseNode((state.node + by + shown.length) % shown.length)
 }
 
 function chooseSample(i) {
@@ -357,6 +382,7 @@ function play(on) {
     }, Number(byId("speed").value))
   }
   byId("play").textContent = on ? "pause" : "play"
+  for (const id of ["where", "details"]) byId(id).setAttribute("aria-live", on ? "off" : "polite") // no flood of words
 }
 
 function stepTo(at) {
@@ -375,14 +401,16 @@ const COMMANDS = {
   "previous-sample": () => chooseSample(state.sample - 1), "next-sample": () => chooseSample(state.sample + 1),
   fit: () => stages[shownScene]?.stage.fit(), larger: () => stages[shownScene]?.stage.zoom(1.3),
   smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3) }
+const WALK = { "[": () => walk(-1), "]": () => walk(1) }
 for (const [id, command] of Object.entries(COMMANDS)) byId(id).addEventListener("click", command)
 
 const KEYS = { ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", " ": "play" }
 document.addEventListener("keydown", (event) => {
   const ours = !event.target.closest("input, select, button") || (event.key !== " " && event.target.closest("button"))
-  if (KEYS[event.key] && ours && !event.ctrlKey && !event.metaKey && !event.altKey) {
+  const command = COMMANDS[KEYS[event.key]] ?? WALK[event.key]
+  if (command && ours && !event.ctrlKey && !event.metaKey) {
     event.preventDefault()
-    COMMANDS[KEYS[event.key]]()
+    command()
   }
 })
 byId("slider").max = snapshots.length - 1

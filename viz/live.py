@@ -251,6 +251,9 @@ def _training(history: History) -> TrainingRecord:
         raise ValueError("this history has no snapshots; ask fit for them: fit(..., record_every=10)")
     if not history.training.snapshots:
         raise ValueError("this history has no snapshots, because no step was finished; train for at least one epoch")
+    if not len(history.training.X) or len(history.training.X) != len(history.training.y):
+        raise ValueError(f"the training data have changed since: there are {len(history.training.X)} samples and "
+                         f"{len(history.training.y)} targets; leave the lists that were given to fit as they are")
     return history.training
 
 
@@ -344,17 +347,23 @@ def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], fe
              ) -> _Picture:
     """The picture that suits the training; whether the model goes along with it is tried out at the first snapshot."""
     with training.at(first) as model:
-        given = _ask(model, [training.X[i] for i in shown])
-        size = len(given[0])
+        size = 0
 
         def none(why: str) -> _Picture:
             return _Picture([Point(i, (), (), -1) for i in shown], size, [f"No picture: {why}."])
 
+        inputs = [training.X[i] for i in shown]
+        try:
+            given = _ask(model, inputs)
+        except _NoNumbersError:
+            return none("the model does not return numbers")
+        size = len(given[0])
+
         if set(map(len, given)) != {size}:
             return none("the model does not return equally many numbers for every sample")
         try:
-            targets = [_numbers(target) for target in training.y]
-        except (TypeError, OverflowError):
+            targets = [_numbers(training.y[i]) for i in range(len(training.y))]
+        except _NoNumbersError:
             return none("the targets are not numbers")
         comparable = {len(target) for target in targets} == {size}
         classes = _classes(targets, size)
@@ -372,6 +381,8 @@ def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], fe
             outputs(model, _probes(table))
         except Exception as error:  # anything: the user's model is asked for what nobody has asked it before
             return none(f"the model cannot be asked between the samples ({type(error).__name__}: {error})")
+        if not any(all(map(drawable, row)) for row in table.rows):
+            return none("no sample has numbers that can be drawn")
         if table.features > 1:
             return _Boundary(training, table, shown, classes, size, features, resolution)
         return _Fit(training, table, shown, classes, size)
@@ -417,10 +428,17 @@ def _ask(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
         return [_numbers(model(x)) for x in inputs]
 
 
+class _NoNumbersError(TypeError):
+    """Something is neither a number nor a list of them."""
+
+
 def _numbers(result: Any) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises TypeError for anything else."""
-    entries = result if isinstance(result, (list, tuple)) else [result]
-    return tuple([float(entry) if isinstance(entry, Value) else number(entry) for entry in entries])
+    """A number, or a list of them, as floats.  Raises _NoNumbersError for anything else."""
+    entries = result if hasattr(result, "__len__") and not isinstance(result, (str, dict)) else [result]
+    try:
+        return tuple([float(entry) if isinstance(entry, Value) else number(entry) for entry in entries])
+    except (TypeError, OverflowError) as error:
+        raise _NoNumbersError(str(error)) from None
 
 
 class _Replay:

@@ -22,20 +22,24 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.train import History
 
 from .dot import brief, symbol
 from .live import Frame, LiveData, Point, frames
 from .model import Node
 from .page import Page, assemble, destination, read, themed
-from .sample_graphs import SampleGraphs, sample_graphs
+from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 LOG_RANGE = 1e3  # a loss that spans more than this factor has a logarithmic axis
+LARGEST = 1e100  # on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
+TINY = 1e-12  # what a feature of standardised data has as its mean
 SHOWN = 3  # features of a sample in its name
 
 
 def explore_training(history: History, path: str | os.PathLike[str] | None = None, *, title: str = "", max_frames: int = 30,
-                     features: tuple[int, int] | None = None, progress: bool = False) -> Page | Path:
+                     features: tuple[int, int] | None = None, feature_names: Sequence[str] | None = None,
+                     samples: int = MAX_SAMPLES, progress: bool = False) -> Page | Path:
     """A page that plays a training recorded by ``fit(..., record_every=k)``: a `Page`, or the path that it was written to.
 
     At each snapshot it shows the model (decision boundary, fitted curve, or predictions beside targets), the loss, the
@@ -44,28 +48,35 @@ def explore_training(history: History, path: str | os.PathLike[str] | None = Non
     title        of the page
     max_frames   how many snapshots to show at most, evenly chosen, the first and the last included
     features     which two features of a sample span the picture; by default the first two
+    feature_names    one for each feature; by default "feature 0" and so on
+    samples      how many samples to make graphs of at most, evenly chosen; fewer if the graphs are large
     progress     whether to show a progress bar on the terminal, since the model is asked very often
 
-    Raises TypeError for what is no History, ValueError for a history without snapshots, RenderError without a layout engine,
-    and what `Page.save` raises for ``path``.
+    Raises TypeError for what is no History, ValueError for a history without snapshots and for another number of names than
+    of features, RenderError without a layout engine, and what `Page.save` raises for ``path``.
     """
+    if not isinstance(title, str):
+        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
     target = None if path is None else destination(path)
     with _bar(progress) as show:
         live = frames(history, features=features, max_frames=max_frames, progress=lambda done, of: show(done / of / 2))
         training: Any = history.training  # there is one, or frames() had raised
         steps = {frame.step for frame in live.frames}
+        names = _feature_names(training.X, feature_names)
         graphs = sample_graphs(training, [snapshot for snapshot in training.snapshots if snapshot.step in steps],
-                               [point.sample for point in live.points],
+                               [point.sample for point in live.points], names=names, max_samples=samples,
                                progress=lambda done, of: show(0.5 + done / of / 2))
     title = title or f"training: {live.steps:,} step{'s' * (live.steps != 1)}"
     scenes = "\n".join(f'<template id="scene-{i}">{themed(scene.svg)}</template>' for i, scene in enumerate(graphs.scenes))
     body = Template(read("live.html")).substitute(title=html.escape(title), scenes=scenes)
-    page = Page(assemble(title, body, page_data(live, graphs, training.X), styles=["theme.css", "live.css"],
+    page = Page(assemble(title, body, page_data(live, graphs, training.X, names), styles=["theme.css", "live.css"],
                          scripts=["stage.js", "live.js"]), title)
     return page if target is None else page.save(target)
 
 
-def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:
+def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
     """What ``live.js`` reads.
 
     kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the names and ranges of its axes
@@ -83,7 +94,8 @@ def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any]) -> dict[st
     sizes = [size.rms for frame in live.frames for size in frame.gradients if size.rms]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
-        "kind": live.kind, "caption": _caption(live), "names": [axis.label for axis in live.axes] or ["", ""],
+        "kind": live.kind, "caption": _caption(live, names),
+        "names": [_named(axis.label, names) for axis in live.axes] or ["", ""],
         "x": _range(live, 0), "y": _range(live, 1), "classes": live.classes,
         "points": [_point(live, point) for point in live.points], "grid": {"xs": live.xs, "ys": live.ys},
         "steps": live.steps, "loss": list(zip(live.loss.steps, live.loss.values)),
@@ -95,7 +107,7 @@ def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any]) -> dict[st
                    for scene, names in zip(graphs.scenes, graphs.shown)],
         "samples": [{"point": index[graph.sample], "scene": graph.scene, "text": _sample_name(live, graph.sample, X, index),
                      "numbers": graph.numbers} for graph in graphs.graphs],
-        "notes": live.notes}
+        "notes": [*live.notes, *_notes(live, graphs)]}
 
 
 def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
@@ -124,12 +136,36 @@ def _point(live: LiveData, point: Point) -> dict[str, Any]:
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
 
-def _caption(live: LiveData) -> str:
+def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
+    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
+    if given is None:
+        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
+    if len(given) != size:
+        raise ValueError(f"there are {len(given)} feature names, but the samples have {size} features; give one for each")
+    return [str(name) for name in given]
+
+
+def _named(label: str, names: Sequence[str]) -> str:
+    """What `viz.live` calls "feature 2", or "input", by its own name."""
+    number = label.removeprefix("feature ")
+    return names[int(number)] if number.isdecimal() else names[0] if label == "input" else label
+
+
+def _caption(live: LiveData, names: Sequence[str]) -> str:
     what = {"boundary": "what the model decides; the line is its border" if live.outputs == 1 else "what the model decides",
             "fit": "what the model computes", "regression": "predictions beside targets; right ones are on the line",
             "none": "no picture of this model"}[live.kind]
-    fixed = ", ".join(f"feature {i} at {brief(value)}" for i, value in live.fixed)
-    return f"{what}{f' ({fixed})' if fixed else ''}; click a sample for its graph"
+    fixed = ", ".join(f"{names[i]} at {0 if value is None or abs(value) < TINY else value:.3g}" for i, value in live.fixed)
+    return f"{what}{f' ({fixed})' if fixed else ''}"
+
+
+def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
+    have, of = len(graphs.graphs), len(live.points)
+    if not have:
+        return ["There are no graphs of samples: the loss of a sample is no Value."]
+    if have == of or live.kind == "none":
+        return []
+    return [f"The {have} samples with a dark outline have a graph, of {of}; more: samples=."]
 
 
 def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
@@ -150,11 +186,13 @@ def _range(live: LiveData, i: int) -> list[float]:
 
 def _room(numbers: Sequence[float], logarithmic: bool) -> list[float]:
     """The range of an axis for these numbers; a logarithmic one has at least one power of ten in it."""
+    numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]
     low, high = min(numbers), max(numbers)
     if logarithmic:
-        return [10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high) + 1e-9)]
+        return [10.0 ** math.floor(math.log10(max(low, 1 / LARGEST))),
+                10.0 ** math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)]
     return [min(low, 0.0), high + (high - low) * 0.05 or 1.0]
 
 

@@ -105,19 +105,20 @@ class Graph:
     notes: tuple[str, ...] = ()
 
 
-def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES) -> Graph:
+def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
+          expand: str | Iterable[str] = ()) -> Graph:
     """The records of the graph of ``roots``.
 
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of modules
     max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed; then, or if more
                 than `MAX_EDGES` edges lead to them, layers; and then only the nodes nearest to the roots are kept
 
-    Raises TypeError or ValueError for a ``collapse`` or ``max_nodes`` that means nothing for this graph.
+    Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means nothing for this graph.
     """
     check_max_nodes(max_nodes)
     order = topological_order(*roots)
     modules = find_modules(order)
-    boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes)
+    boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
         return _Builder(roots, order, modules, boxes, None, notes).graph()
     kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))  # one place is for the box of all the others
@@ -258,16 +259,29 @@ _REST = ""  # the key of the box for all that is left out; boxes of modules have
 
 
 def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: str | Iterable[str] | None,
-                  max_nodes: int | None) -> tuple[dict[Value, str], int, list[str]]:
+                  max_nodes: int | None, expand: str | Iterable[str]) -> tuple[dict[Value, str], int, list[str]]:
     """The box of each node that is in one, how many nodes would then be drawn, and what to say about it."""
     paths = list(dict.fromkeys(outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)))
     with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
     levels = {"neurons": [path for path in paths if path not in with_parts],
               "layers": [path for path in paths if enclosing(path)[0] == path]}
-    collapsed = _collapsed_paths(collapse, paths, levels)
+    collapsed = _chosen_paths("collapse", collapse, paths, levels)
+    expanded = _chosen_paths("expand", expand, paths, levels)
+    opened = {outer for path in expanded for outer in enclosing(path)}
+
+    def box_of_module(path: str, chosen: set[str]) -> str:
+        around = enclosing(path)
+        if not expanded.isdisjoint(around):
+            return ""
+        covered = False
+        for outer in around:  # the outermost that is chosen; or if that has to be open, the outermost in it that has not
+            covered = covered or outer in chosen
+            if covered and outer not in opened:
+                return outer
+        return ""
 
     def boxes_of(chosen: set[str]) -> dict[Value, str]:
-        box_of = {path: next((outer for outer in enclosing(path) if outer in chosen), "") for path in paths}
+        box_of = {path: box_of_module(path, chosen) for path in paths}
         return {node: box for node, path in modules.items() if (box := box_of[path])}
 
     def size_with(boxes: dict[Value, str]) -> int:
@@ -297,23 +311,25 @@ def _edges_into(boxes: dict[Value, str]) -> int:
     return len({(boxes.get(arg, arg), box) for user, box in boxes.items() for arg in user.args if boxes.get(arg) != box})
 
 
-def _collapsed_paths(collapse: str | Iterable[str] | None, paths: Sequence[str], levels: dict[str, list[str]]) -> set[str]:
-    if collapse is None:
+def _chosen_paths(option: str, wanted: str | Iterable[str] | None, paths: Sequence[str], levels: dict[str, list[str]]
+                  ) -> set[str]:
+    """The paths of modules that ``collapse=`` or ``expand=`` asks for."""
+    if wanted is None:
         return set()
-    if isinstance(collapse, str):
-        if collapse in levels:
-            return set(levels[collapse])
-        collapse = [collapse]
-    elif not isinstance(collapse, Iterable):
-        raise TypeError(f'collapse must be None, "neurons", "layers" or paths of modules, not {type(collapse).__name__} '
-                        f"({collapse!r})")
-    chosen = list(collapse)
+    if isinstance(wanted, str):
+        if wanted in levels:
+            return set(levels[wanted])
+        wanted = [wanted]
+    elif not isinstance(wanted, Iterable):
+        raise TypeError(f'{option} must be None, "neurons", "layers" or paths of modules, not {type(wanted).__name__} '
+                        f"({wanted!r})")
+    chosen = list(wanted)
     for path in chosen:
         if not isinstance(path, str):
-            raise TypeError(f"collapse takes paths of modules, which are text, not {type(path).__name__} ({path!r})")
+            raise TypeError(f"{option} takes paths of modules, which are text, not {type(path).__name__} ({path!r})")
         if path not in paths:
             known = ", ".join(map(repr, paths[:6])) + (f" and {len(paths) - 6} more" if len(paths) > 6 else "")
-            raise ValueError(f'collapse: no module {path!r} in this graph; choose "neurons", "layers"'
+            raise ValueError(f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
                              + (f", or paths out of {known}" if paths else "; it has no modules at all"))
     return set(chosen)
 

@@ -21,7 +21,7 @@ from .model import Graph, build
 from .scene import Scene
 
 MAX_NUMBERS = 250_000  # texts of numbers in all samples together: about 2.5 MB of a page
-MAX_SAMPLES = 24
+MAX_SAMPLES = 60
 MAX_DRAWN = 80  # nodes; above it neurons are collapsed, and then layers
 MAX_SCENES = 6  # graphs of different form; samples whose graph has yet another form are left out
 
@@ -59,51 +59,61 @@ class SampleGraphs:
 
 
 def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], samples: Sequence[int] | None = None, *,
-                  max_drawn: int = MAX_DRAWN, progress: Callable[[int, int], Any] | None = None) -> SampleGraphs:
+                  names: Sequence[str] = (), max_samples: int = MAX_SAMPLES, max_drawn: int = MAX_DRAWN,
+                  progress: Callable[[int, int], Any] | None = None) -> SampleGraphs:
     """The graphs of samples of ``training`` at each of ``snapshots``.
 
     samples      the positions of those to choose from; by default all
+    names        of the features, for the inputs of the graph; by default "feature 0" and so on
+    max_samples  how many graphs to make at most
     max_drawn    how many nodes to draw at most before neurons, and then layers, are collapsed
     progress     called with the number of samples done, and of all, after each
 
     The model runs in evaluation mode; inputs that are numbers are Values, so that they have gradients.  Parameters and
     gradients are put back when it is done.  Raises RenderError without a layout engine.
     """
-    kept = [parameter.grad for parameter in training.parameters]
+    film = _Film(training, snapshots, names, max_drawn)
     try:
         with evaluation_mode(training.model):
-            film = _Film(training, snapshots, max_drawn)
-            chosen = film.choose(range(len(training.X)) if samples is None else samples)
+            film.try_inputs()
+            chosen = film.choose(range(len(training.X)) if samples is None else samples, max_samples)
             for done, sample in enumerate(chosen, 1):
                 film.take(sample)
                 if progress is not None:
                     progress(done, len(chosen))
             return film.developed()
     finally:
-        for parameter, grad in zip(training.parameters, kept):
-            parameter.grad = grad
+        for node, grad in film.kept.items():
+            node.grad = grad
 
 
 class _Film:
     """Collects the numbers of sample after sample."""
 
-    def __init__(self, training: TrainingRecord, snapshots: Sequence[Snapshot], max_drawn: int) -> None:
-        self.training, self.snapshots, self.max_drawn = training, snapshots, max_drawn
+    def __init__(self, training: TrainingRecord, snapshots: Sequence[Snapshot], names: Sequence[str], max_drawn: int) -> None:
+        self.training, self.snapshots, self.names, self.max_drawn = training, snapshots, names, max_drawn
         self.sketches: dict[Form, _Sketch] = {}
         self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
         self.as_values = True
+        self.start = Value(0.0)._serial  # older nodes are the user's
+        self.kept: dict[Value, float] = {}  # their gradients
+
+    def try_inputs(self) -> None:
+        """Finds out whether inputs can be Values, which those that a model looks something up with cannot be."""
         try:
+            for sample in range(len(self.training.X)):
+                self.inputs(sample)
             self.loss(0)
-        except Exception:  # a model that looks its inputs up, say, which Values cannot be
+        except Exception:  # whatever the user's model says to inputs that it was not made for
             self.as_values = False
 
-    def choose(self, samples: Sequence[int]) -> list[int]:
+    def choose(self, samples: Sequence[int], most: int) -> list[int]:
         """As many as there is room for, spread evenly; none if the loss is no Value."""
         root = self.loss(samples[0])
         if not isinstance(root, Value):
             return []
         numbers = 3 * len(self.snapshots) * len(_drawn(root, self.max_drawn).nodes)
-        wanted = min(MAX_SAMPLES, max(1, MAX_NUMBERS // numbers), len(samples))
+        wanted = min(most, max(1, MAX_NUMBERS // numbers), len(samples))
         return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
 
     def take(self, sample: int) -> None:
@@ -120,8 +130,10 @@ class _Film:
         """The numbers of one snapshot; nan where the model computed something of another form then."""
         with self.training.at(snapshot):
             root = self.loss(sample)
-            for parameter in self.training.parameters:
-                parameter.grad = 0.0
+            for node in topological_order(root, constants=False):
+                if node._serial < self.start:
+                    self.kept.setdefault(node, node.grad)
+                    node.grad = 0.0
             backpropagate([root], [1.0])
             before = sketch.numbers(root)
         with self.training.at(snapshot, after=True):
@@ -130,13 +142,20 @@ class _Film:
 
     def loss(self, sample: int) -> Value:
         """The loss of one sample."""
-        x, target = self.training.X[sample], self.training.y[sample]
-        if self.as_values:
-            x = [Value(entry, f"x{i}") for i, entry in enumerate(x, 1)] if hasattr(x, "__len__") else Value(x, "x")
-        loss: Value = self.training.loss(self.training.model(x), target)
-        if isinstance(loss, Value):
+        loss: Value = self.training.loss(self.training.model(self.inputs(sample)), self.training.y[sample])
+        if isinstance(loss, Value) and loss._serial > self.start:
             loss.label = loss.label or "loss"
         return loss
+
+    def inputs(self, sample: int) -> Any:
+        """What the model is given for a sample: labelled Values for numbers, if the model can take them."""
+        x = self.training.X[sample]
+        if not self.as_values:
+            return x
+        if not hasattr(x, "__len__"):
+            return x if isinstance(x, Value) else Value(x, self.names[0] if self.names else "input")
+        names = self.names or [f"feature {i}" for i in range(len(x))]
+        return [entry if isinstance(entry, Value) else Value(entry, name) for entry, name in zip(x, names)]
 
     def developed(self) -> SampleGraphs:
         """All of it as records."""
@@ -171,7 +190,7 @@ class _Sketch:
             rows = [rows[i] for film in films for rows in film]
             widest[position] = (max((x for before, _, after in rows for x in (before, after)), key=_width),
                                 max((grad for _, grad, _ in rows), key=_width))
-        return Scene(record(self.root), _collapse(self.root, self.max_drawn), self.max_drawn, widest)
+        return Scene(record(self.root), _collapse(self.root, self.max_drawn), self.max_drawn, widest, slopes=False)
 
 
 def _collapse(root: Value, max_drawn: int) -> str | None:

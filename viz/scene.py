@@ -30,10 +30,11 @@ from .frame import SVG as SVG
 from .frame import Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, build
 from .render import Drawing
-from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE
+from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
 
 UNKNOWN = "?"  # what stands for a number that is not computed yet
-DIGIT_WIDTH, POINT_WIDTH, MINUS_WIDTH = 0.556, 0.278, 0.333  # of Helvetica, in units of the font size
+DIGIT_WIDTH = 0.556  # of Helvetica, in units of the font size; and of what else numbers are written with:
+OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
 ET.register_namespace("", SVG[1:-1])
 ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -50,16 +51,20 @@ class Scene:
     edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are not there
     hidden       whether each step of the recording changes nothing that is drawn
 
-    ``widest``   data and gradient to make room for, by position, where more is to be shown than the recording has
+    collapse, max_nodes, expand    as in `viz.draw`
+    widest       data and gradient to make room for, by position, where more is to be shown than the recording has
+    slopes       whether the local derivatives stand on the edges
 
     Raises what `viz.draw` raises, RenderError without a layout engine included.
     """
 
     def __init__(self, recording: Recording | Value, collapse: str | Iterable[str] | None = None,
-                 max_nodes: int | None = MAX_NODES, widest: Mapping[int, tuple[float, float]] | None = None) -> None:
+                 max_nodes: int | None = MAX_NODES, widest: Mapping[int, tuple[float, float]] | None = None,
+                 expand: str | Iterable[str] = (), slopes: bool = True) -> None:
         self.recording = record(recording) if isinstance(recording, Value) else recording
         roots = self.recording.values()[-1:]
-        self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes), widest or {})
+        self._slopes = slopes
+        self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes, expand), widest or {})
         self.nodes: list[int | None] = [None] * len(self.recording.nodes)
         self.edges: dict[tuple[int, int], int] = {}
         for i, node in enumerate(self.graph.nodes):
@@ -154,9 +159,11 @@ class Scene:
 
     def _to_lay_out(self) -> Graph:
         """The records with the names that the sentences use, so that ``v6`` can be found in the picture."""
+        edges = self.graph.edges
         return replace(self.graph, notes=(), nodes=tuple([
             node if node.role in ("module", "constant") or node.shows is None or not node.label.isprintable() else
-            replace(node, label=self.recording.nodes[node.shows].name) for node in self.graph.nodes]))
+            replace(node, label=self.recording.nodes[node.shows].name) for node in self.graph.nodes]),
+            edges=edges if self._slopes else tuple([replace(edge, derivative=None, of="") for edge in edges]))
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
@@ -218,7 +225,7 @@ class Scene:
         for i, edge in enumerate(self.graph.edges):
             color, width = EDGE_LINE, 2.0 if i in lit_edges else 1.0
             if i in flows:
-                color = POSITIVE if flows[i] > 0 else NEGATIVE if flows[i] < 0 else EDGE_LINE
+                color = POSITIVE if flows[i] > 0 else NEGATIVE if flows[i] < 0 else EDGE_LINE if flows[i] == 0 else UNDEFINED
                 width = flow_width(flows[i])
             faint = not done[edge.target] and i not in lit_edges
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
@@ -264,7 +271,7 @@ def flow_width(flow: float) -> float:
 def _mark(text: ET.Element, name: str) -> None:
     """Gives a number its class, and its right end its place, which is what stays where it is."""
     size = float(text.attrib["font-size"])
-    width = sum(POINT_WIDTH if c == "." else MINUS_WIDTH if c == "-" else DIGIT_WIDTH for c in text.text or "")
+    width = sum(OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in text.text or "")
     text.set("class", name)
     text.set("x", f"{float(text.attrib['x']) + width * size:.2f}")
     text.set("text-anchor", "end")

@@ -40,4 +40,5 @@ CLUSTER_FILLS = ("#f7f7f7", "#efefef")  # by depth, alternating
 CLUSTER_LINE = "#bdbdbd"
 EDGE_LINE = "#666666"
 EDGE_TEXT = "#303030"
-POSITIVE, NEGATIVE, SPOTLIGHT = "#0072b2", "#d55e00", "#b8860b"  # a gradient's sign; the node and edge of the last step
+POSITIVE, NEGATIVE, UNDEFINED = "#0072b2", "#d55e00", "#c2185b"  # a gradient's sign; one that is nan
+SPOTLIGHT = "#b8860b"  # the node and edge of the last step
