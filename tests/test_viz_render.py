@@ -317,3 +317,11 @@ def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
     drawing = draw(Value(1.0, "a") * 2, title=title)
     ET.fromstring(drawing.svg())
     assert drawing.save(tmp_path / "y.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_what_is_no_path_is_named():
+    for path in (3, None, ["y.svg"]):
+        with pytest.raises(TypeError, match=r"a path is text, such as 'graph.svg', not "):
+            draw(value()).save(path)
+    with pytest.raises(ValueError, match="name a file"):
+        draw(value()).save("a\0b.svg")

@@ -124,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_graph(command: argparse.ArgumentParser) -> None:
     command.add_argument("expression", nargs="?", help="the expression; or use --example")
     command.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
-    command.add_argument("--example", help="a worked example instead: lecture-expression, lecture-neuron, weight-decay")
+    command.add_argument("--example", help="a worked example instead: lecture-expression, lecture-neuron, "
+                                                "weight-decay, shared-node")
 
 
 def _positive(text: str) -> int:

@@ -48,8 +48,17 @@ def weight_decay() -> Value:
     return _differentiated(likelihood + decay, "J")
 
 
+def shared_node() -> Value:
+    """c = b + b with b = a + a: where every naive backward pass goes wrong; dc/da = 4.  See `stepper.compare_orders`."""
+    a = Value(1.0, "a")
+    b = a + a
+    b.label = "b"
+    return _differentiated(b + b, "c")
+
+
 EXAMPLES: dict[str, Callable[[], Value]] = {
-    "lecture-expression": lecture_expression, "lecture-neuron": lecture_neuron, "weight-decay": weight_decay}
+    "lecture-expression": lecture_expression, "lecture-neuron": lecture_neuron, "weight-decay": weight_decay,
+    "shared-node": shared_node}
 
 
 def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:

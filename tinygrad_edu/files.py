@@ -3,6 +3,7 @@
 import math
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,34 @@ def check_folder_of(path: str | os.PathLike[str]) -> None:
     if not folder.is_dir():
         kind = NotADirectoryError if folder.exists() else FileNotFoundError
         raise kind(f"cannot write {str(path)!r}: {str(folder)!r} is not a folder; create it first")
+
+
+def destination(path: str | os.PathLike[str], what: str, suffixes: Iterable[str], example: str) -> Path:
+    """Where ``what`` ("a drawing") is to be written, checked before anything is computed.
+
+    ``~`` is the user's home; without a suffix, that of ``example`` is added.  Raises ValueError for "" and for a suffix
+    that is none of ``suffixes``, IsADirectoryError for a folder, FileNotFoundError or NotADirectoryError as
+    `check_folder_of` does, and TypeError for what is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"cannot save {what} as {path!r}: a path is text, such as {example!r}, not {type(path).__name__}")
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"cannot save {what} as {text!r}: name a file, such as {example!r}")
+    try:
+        target = Path(path).expanduser()
+    except RuntimeError:  # no such user
+        target = Path(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"cannot save {what} as {text!r}: it is a folder; name a file in it, such as "
+                                f"{str(target / example)!r}")
+    if not target.suffix:
+        target = target.with_name(target.name + Path(example).suffix)
+    if target.suffix.lower() not in suffixes:
+        raise ValueError(f"cannot save {what} as {text!r}: {target.suffix!r} is not a format it can have; "
+                         f"use one of {', '.join(suffixes)}")
+    check_folder_of(target)
+    return target
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:

@@ -8,9 +8,23 @@
     <Drawing: 6 nodes, 5 edges, 0 clusters>
     >>> path = draw(y).save("y.svg")                # doctest: +SKIP
 
-It is made in three steps, each of which can be looked at: records (`viz.model`), DOT text (`viz.dot`), a picture
-(`viz.render`).  What each role looks like is in `viz.style`.  What moves stands on a `viz.scene.Scene`, a drawing that is
-laid out once and whose numbers change: pages (`explore`), animations (`animate`) and what a notebook shows of a Stepper.
+Where is what, from the graph to the screen:
+
+========================================  ===========================================================================
+`model`, `dot`, `render`, `style`         a drawing: records, DOT text, picture; and what each role looks like
+`scene`, `frame`                          a recording's drawing, laid out once, whose numbers move; one moment of it
+`animate`                                 frames as a film
+`page`, `stage.js`, `theme.css`           one HTML file: what all pages share
+`explorer` (.py, .html, .css, .js)        the page to step through a graph
+`live`, `sample_graphs`                   a training as records: the model at each snapshot, the graphs of samples
+`live_page` (and live.html, .css, .js)    the page that plays a training
+`repl`, `repl_words`, `repl_print`,       the shell: its commands; words typed; what `p` and `where` say; the terminal
+`repl_where`, `repl_terminal`
+`analysis`, `curves`                      numbers behind plots: boundaries, gradients and activations by layer, primitives
+`plots`, `boundary`, `figures`            the plots; `notebook`: what a notebook shows
+========================================  ===========================================================================
+
+Each step can be looked at, and tested, by itself; only `render` needs a layout engine, only `plots` matplotlib.
 """
 
 from __future__ import annotations
@@ -75,13 +89,26 @@ def explore(y: Value | Recording | Stepper | History, path: str | os.PathLike[st
             ) -> Page | Path:
     """An interactive page: a `Page`, which a notebook displays, or if a ``path`` is given the path that it was written to.
 
-    Of a Value, a Recording or a Stepper: the graph, to be stepped through forwards and backwards; the options are those of
-    `viz.explorer.explore`, ``collapse``, ``max_nodes`` and ``title``.  Of the History of ``fit(..., record_every=k)``: the
-    training, to be played; the options are those of `viz.live_page.explore_training`, ``title``, ``max_frames``, ``features``
-    and ``progress``.
+    Of a Value, a Recording or a Stepper: the graph, to be stepped through forwards and backwards.  Options:
 
-    The page is one HTML file that needs no network.  Raises what these two raise.
+    collapse, expand, max_nodes    which modules are boxes, as in `draw`; here ``max_nodes`` is 2,000
+    title                          of the page
+
+    Of the History of ``fit(..., record_every=k)``: the training, to be played.  Options:
+
+    title, progress                of the page; whether to show a progress bar, since the model is asked very often
+    max_frames                     how many snapshots to show at most, evenly chosen; by default 30
+    features, feature_names        which two features span the picture, by default ``(0, 1)``; the names of all
+    samples                        how many samples to make graphs of at most; by default 60
+
+    The page is one HTML file that needs no network.  Raises TypeError for another ``y`` or option, and what
+    `viz.explorer.explore` and `viz.live_page.explore_training` raise.
     """
+    if not isinstance(y, (Value, Recording, Stepper, History)):
+        hint = ("give one of its Values" if isinstance(y, (list, tuple)) else
+                "call it, and give what it returns" if callable(y) else "what a computation returns from Values is a Value")
+        raise TypeError(f"explore() takes a Value, a Recording, a Stepper, or the History of fit(..., record_every=k), not "
+                        f"{type(y).__name__} ({short_repr(y)}); {hint}")
     if isinstance(y, History):
         from .live_page import explore_training
 

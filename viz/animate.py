@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Stepper, Value, record
 from tinygrad_edu.errors import RenderError
-from tinygrad_edu.files import check_folder_of, write_atomically
+from tinygrad_edu.files import destination, write_atomically
 from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.stepper import Recording
 
@@ -57,7 +57,8 @@ def animate(recording: Recording | Value | Stepper, path: str | os.PathLike[str]
     numbers, colours and widths.  Steps that change nothing drawn, within a collapsed module, have no frame.
 
     recording     a `Recording`, a Value (which is recorded), or a Stepper (the whole of its recording)
-    path          its suffix names the format: .gif (256 colours), .apng or .webp (both lossless); ``~`` is your home
+    path          its suffix names the format: .gif (256 colours), .apng or .webp (both lossless); without one, ".gif" is
+                  added; ``~`` is your home
     collapse      as in `viz.draw`
     max_nodes     as in `viz.draw`
     milliseconds  how long a frame stays; the first one stays `FIRST` times, the last one `LAST` times as long
@@ -71,7 +72,7 @@ def animate(recording: Recording | Value | Stepper, path: str | os.PathLike[str]
     Pillow, resvg or any font; what `viz.draw` raises for ``collapse`` and ``max_nodes``; OSError if the file cannot be
     written.
     """
-    target = _destination(path)
+    target = destination(path, "a film", FORMATS, "graph.gif")
     if not isinstance(recording, (Recording, Value, Stepper)):
         raise TypeError(f"animate() takes a Recording, a Value or a Stepper, not {type(recording).__name__} "
                         f"({short_repr(recording)})")
@@ -88,16 +89,6 @@ def animate(recording: Recording | Value | Stepper, path: str | os.PathLike[str]
     stepper = Stepper(made)
     pictures = [to_png(scene.frame(stepper.goto(position)), width) for position in positions]
     return write_atomically(target, _encoded(pictures, FORMATS[target.suffix.lower()], durations, loop))
-
-
-def _destination(path: str | os.PathLike[str]) -> Path:
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in FORMATS:
-        raise ValueError(f"cannot save an animation as {os.fspath(path)!r}: "
-                         f"{f'{target.suffix!r} is not a format it can have' if target.suffix else 'it has no suffix'}; "
-                         f"use one of {', '.join(FORMATS)}")
-    check_folder_of(target)
-    return target
 
 
 def _check_number(name: str, number: Any, low: float, high: float) -> None:

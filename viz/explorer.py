@@ -26,7 +26,7 @@ from tinygrad_edu.stepper import Recording
 
 from .dot import brief, contents, number_text, symbol
 from .model import Edge, Node, enclosing
-from .page import Page, assemble, destination, read, themed
+from .page import Page, assemble, page_path, read, themed
 from .scene import Scene
 
 MAX_NODES = 2000  # drawn nodes; what a browser steps at 30 frames a second
@@ -61,7 +61,7 @@ def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str] | None 
                         "what a computation returns from Values is a Value")
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
-    target = None if path is None else destination(path)
+    target = None if path is None else page_path(path)
     recording = y.recording if isinstance(y, Stepper) else record(y) if isinstance(y, Value) else y
     scene = Scene(recording, collapse, max_nodes)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"

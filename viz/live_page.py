@@ -25,10 +25,9 @@ from typing import Any
 from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.train import History
 
-from .dot import brief, symbol
+from .dot import brief
 from .live import Frame, LiveData, Point, frames
-from .model import Node
-from .page import Page, assemble, destination, read, themed
+from .page import Page, assemble, page_path, read, themed
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 LOG_RANGE = 1e3  # a loss that spans more than this factor has a logarithmic axis
@@ -59,7 +58,7 @@ def explore_training(history: History, path: str | os.PathLike[str] | None = Non
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
-    target = None if path is None else destination(path)
+    target = None if path is None else page_path(path)
     with _bar(progress) as show:
         live = frames(history, features=features, max_frames=max_frames, progress=lambda done, of: show(done / of / 2))
         training: Any = history.training  # there is one, or frames() had raised
@@ -102,7 +101,7 @@ def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Seq
         "lossRange": _room(losses, logarithmic), "lossLogarithmic": logarithmic,
         "layers": live.layers, "layerRange": _room(sizes, True),
         "snapshots": [_snapshot(live, frame) for frame in live.frames],
-        "scenes": [{"shown": [int(name[1:]) for name in names], "names": [_called(scene.graph.nodes[int(name[1:])])
+        "scenes": [{"shown": [int(name[1:]) for name in names], "names": [scene.name_of(scene.graph.nodes[int(name[1:])])
                                                                           for name in names]}
                    for scene, names in zip(graphs.scenes, graphs.shown)],
         "samples": [{"point": index[graph.sample], "scene": graph.scene, "text": _sample_name(live, graph.sample, X, index),
@@ -174,10 +173,6 @@ def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int,
     shown = ", ".join(f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN])
     target = live.classes[point.label] if live.classes and point.label >= 0 else ", ".join(map(brief, point.target))
     return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (f", target {target}" if target else "")
-
-
-def _called(node: Node) -> str:
-    return node.label or (symbol(node.op) if node.op else "constant")
 
 
 def _range(live: LiveData, i: int) -> list[float]:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.files import check_folder_of, write_atomically
+from tinygrad_edu.files import destination, write_atomically
 
 from .scene import SVG
 from .style import CLUSTER_FILLS
@@ -56,6 +56,7 @@ style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
 """
 
 _TEXT_CLASSES = {"15.00": "op", "9.00": "small"}  # by font size; texts of 11 points are plain ones or bold labels
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # in a title, say: no file can have them
 _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -69,7 +70,7 @@ class Page:
     """
 
     def __init__(self, html: str, name: str) -> None:
-        self.html, self.name = html, name
+        self.html, self.name = (_UNSTORABLE.sub("\ufffd", text) for text in (html, name))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the page to ``path`` and returns the path; without a suffix ".html" is added; ``~`` is your home.
@@ -77,7 +78,7 @@ class Page:
         The file appears whole or not at all.  Raises ValueError for another suffix or "", IsADirectoryError for a folder,
         OSError if the file cannot be written there.
         """
-        return write_atomically(destination(path), self.html)
+        return write_atomically(page_path(path), self.html)
 
     def __repr__(self) -> str:
         return f"<Page {self.name!r}: {len(self.html.encode()) / 1000:,.0f} kB; .save(\"y.html\") writes it>"
@@ -87,24 +88,9 @@ class Page:
                 f'width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>')
 
 
-def destination(path: str | os.PathLike[str]) -> Path:
+def page_path(path: str | os.PathLike[str]) -> Path:
     """Where a page is to be written, checked before anything is computed; raises what `Page.save` raises."""
-    if not os.fspath(path):
-        raise ValueError("cannot save a page as '': name a file, such as 'graph.html'")
-    try:
-        target = Path(path).expanduser()
-    except RuntimeError:  # no such user
-        target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"cannot save a page as {os.fspath(path)!r}: it is a folder; name a file in it, such as "
-                                f"{str(target / 'graph.html')!r}")
-    if not target.suffix:
-        target = target.with_name(target.name + SUFFIXES[0])
-    if target.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"cannot save a page as {os.fspath(path)!r}: {target.suffix!r} is not a format it can have; "
-                         f"use {' or '.join(SUFFIXES)}")
-    check_folder_of(target)
-    return target
+    return destination(path, "a page", SUFFIXES, "graph.html")
 
 
 def assemble(title: str, body: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]) -> str:

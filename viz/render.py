@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.errors import RenderError
-from tinygrad_edu.files import check_folder_of, write_atomically
+from tinygrad_edu.files import destination, write_atomically
 
 from .dot import contents, symbol, to_dot
 from .model import Graph, Node
@@ -105,17 +105,8 @@ class Drawing:
         Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the file cannot be written
         there, RenderError if there is no layout engine, or it fails.
         """
-        target = _expanded(path)
-        if os.path.isdir(target):
-            raise IsADirectoryError(f"cannot save a drawing as {os.fspath(path)!r}: it is a folder; name a file in it, "
-                                    f"such as {str(target / 'graph.svg')!r}")
-        if not target.suffix:
-            target = target.with_name(target.name + ".svg")
-        form = FORMATS.get(target.suffix.lower())
-        if form is None:
-            raise ValueError(f"cannot save a drawing as {str(path)!r}: {target.suffix!r} is not a format it can have; "
-                             f"use one of {', '.join(FORMATS)}")
-        check_folder_of(target)
+        target = destination(path, "a drawing", FORMATS, "graph.svg")
+        form = FORMATS[target.suffix.lower()]
         content = (self.svg().encode() if form == "svg" else self.html().encode() if form == "html" else
                    self.source.encode() if form == "dot" else run_engine(self.source, form))
         return write_atomically(target, content)
@@ -164,15 +155,6 @@ class Drawing:
                                f"{source} to {target}: {edge.count} edges" if edge.derivative is None else
                                f"d({target})/d({source}) = {edge.derivative!r}")
         return {**titles, **{f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)}}
-
-
-def _expanded(path: str | os.PathLike[str]) -> Path:
-    if not os.fspath(path):
-        raise ValueError("cannot save a drawing as '': name a file, such as 'graph.svg'")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # no such user
-        return Path(path)
 
 
 def _called(node: Node) -> str:

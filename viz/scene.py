@@ -28,7 +28,7 @@ from tinygrad_edu.stepper import Event, Recording
 from .dot import brief, number_text
 from .frame import SVG as SVG
 from .frame import Caption, EdgeLook, NodeLook, draw_edge, draw_node
-from .model import MAX_NODES, Graph, build
+from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
 
@@ -131,6 +131,10 @@ class Scene:
                 sums.append((sums[-1] if sums else 0.0) + partial * event.adjoint)
         return flows
 
+    def name_of(self, node: Node) -> str:
+        """What the sentences call a drawn node; of a box its path."""
+        return node.label if node.shows is None or node.role == "module" else self.recording.nodes[node.shows].name
+
     def _completed(self) -> list[int]:
         """For each drawn node the number of the step after which it is computed: its output, or all that is in it."""
         done = [0] * len(self.graph.nodes)
@@ -160,10 +164,11 @@ class Scene:
     def _to_lay_out(self) -> Graph:
         """The records with the names that the sentences use, so that ``v6`` can be found in the picture."""
         edges = self.graph.edges
+        if not self._slopes:
+            edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
         return replace(self.graph, notes=(), nodes=tuple([
-            node if node.role in ("module", "constant") or node.shows is None or not node.label.isprintable() else
-            replace(node, label=self.recording.nodes[node.shows].name) for node in self.graph.nodes]),
-            edges=edges if self._slopes else tuple([replace(edge, derivative=None, of="") for edge in edges]))
+            node if node.role == "constant" or not node.label.isprintable() else replace(node, label=self.name_of(node))
+            for node in self.graph.nodes]), edges=edges)
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
