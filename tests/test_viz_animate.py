@@ -172,7 +172,7 @@ def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monk
 def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(tmp_path):
     assert animate(small(), tmp_path / "film").name == "film.gif"
     (tmp_path / "d.gif").mkdir()
-    with pytest.raises(IsADirectoryError, match="cannot save a film as .* it is a folder; name a file in it"):
+    with pytest.raises(IsADirectoryError, match=r"cannot save a film as .* it is a folder; name a file in it"):
         animate(small(), tmp_path / "d.gif")
     with pytest.raises(FileNotFoundError, match="create it first"):
         animate(small(), "~nosuchuser9/x.gif")

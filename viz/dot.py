@@ -22,6 +22,7 @@ from .model import Cluster, Edge, Graph, Node, enclosing
 from .style import CLUSTER_FILLS, CLUSTER_LINE, EDGE_LINE, EDGE_TEXT, FAINT, FONT, LARGE, ROLES, SMALL, TEXT, TEXT_SIZE
 
 LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
+CAP = 5  # points, above the label of a parameter
 LARGE_GRAPH = 300  # nodes; above it the layout settles for less than the best, and is several times as fast
 DENSE_EDGES, DENSE_RATIO = 60, 2  # edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
 TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
@@ -199,6 +200,8 @@ def _node_label(node: Node) -> str:
     if node.op:
         rows[0] = (f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(symbol(node.op))}</B>'
                    f"</FONT></TD>{rows[0]}")
+    if node.role == "parameter":
+        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CAP}"></TD>')  # below the rim of the cylinder
     return _table([_row(row) for row in rows])
 
 
