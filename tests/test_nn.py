@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import Value, data, math, nn, optim
 from tinygrad_edu.errors import CheckpointError
+from tinygrad_edu.nn.module import mode
 from tinygrad_edu.testing import gradcheck
 
 
@@ -121,6 +122,23 @@ def test_train_and_eval_reach_every_module():
     assert not any(module.training for module in model.modules())
     assert model([1.0, 2.0]).data == model([1.0, 2.0]).data
     assert all(module.training for module in model.train().modules())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_back(training):
+    model = nn.Sequential(nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0))
+    model.layers[0].eval()
+    before = [module.training for module in model.modules()]
+    assert len(set(before)) == 2
+    with mode(model, training=training):
+        assert {module.training for module in model.modules()} == {training}
+        model.train(not training)
+    assert [module.training for module in model.modules()] == before
+    with pytest.raises(ValueError, match="takes 2 inputs"), mode(model, training=training):
+        model([1.0])
+    assert [module.training for module in model.modules()] == before
+    with mode(len, training=training):  # a function has no modes
+        pass
 
 
 @pytest.mark.parametrize(("make", "message"), [

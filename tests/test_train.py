@@ -231,6 +231,13 @@ def test_the_progress_bar_shows_loss_and_metric(capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("name", ["[/x]", "[bold]", "[", "\\[a]"])
+def test_names_of_metrics_are_shown_as_they_are_in_the_progress_bar(name, capsys):
+    _, history = run(progress=True, metrics={name: nn.accuracy})
+    assert history.epochs == 4
+    assert f"{name} 0." in capsys.readouterr().out
+
+
 def test_history_to_json_and_back(tmp_path):
     _, history = run(metrics=[nn.accuracy], batch_size=10)
     history.loss[0], history.loss[1] = std.inf, std.nan

@@ -11,15 +11,20 @@ from tinygrad_edu import Value, data, nn, no_grad
 from tinygrad_edu import math as tmath
 from viz import analysis
 from viz.analysis import (
+    NoNumbersError,
     activations,
     class_indices,
+    curve_at,
     decision_grid,
     fitted_curve,
+    floats,
     gradient_flow,
+    grid_at,
     histogram,
-    layer_of,
     loss_surface,
     outputs,
+    places_of_curve,
+    places_of_grid,
     quantile,
     samples,
     spaced,
@@ -59,6 +64,7 @@ def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
 @pytest.mark.parametrize(("X", "error", "message"), [
     ([], ValueError, "no samples"), ([[]], ValueError, "no features"), ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
     (["ab"], TypeError, r"X\[0\] must be a real number, not str"), ([[1j]], TypeError, "complex"),
+    (3, TypeError, r"X must be samples: rows of numbers, or numbers, not int \(3\)"),
 ])
 def test_what_is_no_table_of_numbers_is_named(X, error, message):
     with pytest.raises(error, match=message):
@@ -114,6 +120,24 @@ def test_a_model_that_returns_text_is_named():
         outputs(lambda x: "0.5", [[1]])
 
 
+@pytest.mark.parametrize("look", [outputs, activations, decision_grid])
+def test_samples_in_the_place_of_the_model_are_named(look):
+    with pytest.raises(TypeError, match=r"the model is \[\[1, 2\]\], which cannot be called; give the model first"):
+        look([[1, 2]], [[1, 2]])
+
+
+@pytest.mark.parametrize(("given", "numbers"), [
+    (2, (2.0,)), (Value(0.5), (0.5,)), ([Value(0.5), 1], (0.5, 1.0)), ((True,), (1.0,)), ([], ()), (range(2), (0.0, 1.0))])
+def test_a_number_or_a_list_of_them_becomes_floats(given, numbers):
+    assert floats(given, "it") == numbers
+
+
+@pytest.mark.parametrize("given", ["1", None, {1: 2}, [[1.0]], [1, "2"], 10**400])
+def test_what_is_no_number_is_named(given):
+    with pytest.raises(NoNumbersError, match=r"^a target"):
+        floats(given, "a target")
+
+
 # ---- decisions ---------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +176,16 @@ def test_ranges_of_ones_own_give_several_grids_the_same_points():
     assert grids[0] == grids[1]
     assert (grids[0].xs, grids[0].ys) == ((0.0, 1.0), (2.0, 3.0))
     assert fitted_curve(lambda x: x, [7], range=(0, 1), resolution=2).outputs == ((0.0, 1.0),)
+
+
+def test_several_models_are_asked_at_the_same_places():
+    X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]  # of which one changes what it is given
+    grid, curve = places_of_grid(X, features=(2, 1), resolution=4), places_of_curve(X, feature=1, resolution=5)
+    for model in models:
+        assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)
+        assert curve_at(curve, model) == fitted_curve(model, X, feature=1, resolution=5)
+    assert len(grid.points) == 16
+    assert (curve.axes, curve.fixed) == ((spaced(-0.2, 2.2, 5),), ((0, 2.0), (2, 2.0)))
 
 
 def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
@@ -264,9 +298,10 @@ def test_no_parameters_are_an_error(nothing):
         gradient_flow(nothing)
 
 
-@pytest.mark.parametrize("wrong", [3, ["w"], None])
-def test_what_has_no_gradients_is_named(wrong):
-    with pytest.raises(TypeError, match="gradients are taken from a Module"):
+@pytest.mark.parametrize(("wrong", "named"), [(3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"),
+                                              ("tanh", r"str \('tanh'\)")])
+def test_what_has_no_gradients_is_named(wrong, named):
+    with pytest.raises(TypeError, match=f"gradients are taken from a Module, .* not from {named}"):
         gradient_flow(wrong)
 
 
@@ -277,12 +312,13 @@ def test_what_has_no_gradients_is_named(wrong):
     ("head.w.0", "head"), ("", ""),
 ])
 def test_the_layer_of_a_parameter(name, layer):
-    assert layer_of(name) == layer
+    assert [found.path for found in gradient_flow({name: 1.0})] == [layer]
 
 
 def test_a_module_with_two_lists_of_parameters_is_no_neuron():
-    assert layer_of("block.norms.0.gain.1", ["block.norms.0.gain.0", "block.norms.0.bias.0"]) == "block.norms.0"
-    assert layer_of("block.norms.0.gain.1") == "block"
+    assert [layer.path for layer in gradient_flow({"block.norms.0.gain.0": 1.0})] == ["block"]
+    both = {"block.norms.0.gain.0": 1.0, "block.norms.0.bias.0": 1.0}
+    assert [layer.path for layer in gradient_flow(both)] == ["block.norms.0"]
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (1 / 3, 2.0)])

@@ -209,6 +209,71 @@ def test_a_history_without_steps_is_an_error():
         loss(history([]))
 
 
+@pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
+def test_a_loss_is_that_of_a_history(wrong):
+    with pytest.raises(TypeError, match=rf"takes the History that fit returns, not {type(wrong).__name__} \("):
+        loss(wrong)
+
+
+@pytest.mark.parametrize(("plot", "message"), [
+    (lambda: decision_boundary(X, Y, MODEL), r"the model is \[\[1.0, .*, which cannot be called; give the model first"),
+    (lambda: decision_boundary(MODEL, MODEL, X), r"X must be samples: rows of numbers, or numbers, not MLP \("),
+    (lambda: decision_boundary(MODEL, X, MODEL), r"y must be labels: a number for each sample, not MLP \("),
+    (lambda: activation_histograms(X, MODEL), r"the model is \[\[1.0, .*, which cannot be called"),
+    (lambda: gradient_flow(MODEL, 3), r"X must be samples: .*, not int \(3\)"),
+    (lambda: gradient_flow("tanh"), r"gradients are taken from a Module, .* not from str \('tanh'\)"),
+], ids=["X y model", "model model X", "model X model", "X model", "no samples", "name"])
+def test_arguments_in_the_wrong_place_are_named(plot, message):
+    with pytest.raises(TypeError, match=message):
+        plot()
+
+
+@every_plot
+def test_an_axes_that_has_no_room_for_a_plot_is_named(plot):
+    figure = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`").Figure()
+    with pytest.raises(ValueError, match="plots need a horizontal and a vertical axis, but ax is of the type PolarAxes; give"):
+        plot(ax=figure.add_subplot(projection="polar"))
+    with pytest.raises(TypeError, match=r"ax is <?Figure.*, not an Axes; give one, such as figure.add_subplot"):
+        plot(ax=figure)
+
+
+STRANGE = ["\ud800", "name" * 750, "W" * 3000, "\n" * 3000, "\x00\x1b[0m", "_$" * 1500]
+
+
+def named(name):
+    """Plots with that name wherever they show a name of the user's."""
+    p, q, w = Value(1.0, name), Value(2.0, name), Value(0.5)
+    net = nn.Sequential(nn.Layer(2, 2, rng=0))
+    setattr(net, name, nn.Layer(2, 1, rng=1))
+    samples = [[1.0, 2.0, 0.0], [-1.0, 1.0, 1.0]]
+    return [
+        (loss, (history([2.0, 1.0], epochs=2, **{name: [0.5, 1.0], f"{name}2": [0.5, 1.0]}),), {}),
+        (decision_boundary, (lambda x: w * x[0], samples, [1, -1]), {
+            "resolution": 4, "feature_names": [name] * 3, "class_names": [name] * 2}),
+        (gradient_flow, ({f"{name}.w.0": 1.0, f"{name}.b.w.0": 2.0},), {}),
+        (activation_histograms, (lambda x: getattr(net, name)(net(x)), X), {}),
+        (loss_surface, (lambda: p * p + q, p, q), {"resolution": 4}),
+    ]
+
+
+@pytest.mark.parametrize("k", range(5), ids=list(PLOTS)[:5])
+@pytest.mark.parametrize("name", STRANGE, ids=["surrogate", "long", "wide", "lines", "control", "dollars"])
+def test_names_of_any_kind_leave_room_for_the_picture(name, k):
+    plot, arguments, options = named(name)[k]
+    ax = drawn(plot, *arguments, **options)
+    width, height = ax.get_window_extent().size / ax.figure.dpi
+    assert width > 2
+    assert height > 1
+
+
+def test_long_names_keep_their_ends_and_what_cannot_be_drawn_is_replaced():
+    _, long, broken = legend(axes([2.0, 1.0], epochs=2, **{f"first{'.' * 3000}last": [1.0, 0.5], "a\ud800\nb": [1.0, 0.5]})[0])
+    assert long.startswith("first...")
+    assert long.endswith("...last")
+    assert len(long) == 40
+    assert broken == "a\ufffd b"
+
+
 # ---- decision_boundary -------------------------------------------------------------------------------------------
 
 
@@ -538,6 +603,19 @@ def test_a_function_without_a_value_here_says_so():
 def test_an_unknown_primitive_is_an_error_with_the_nearest_names():
     with pytest.raises(ValueError, match="no primitive 'sigmiod' in the table; did you mean 'sigmoid'"):
         derivatives("sigmiod")
+
+
+def test_names_that_begin_alike_are_suggested_first():
+    with pytest.raises(ValueError, match="no primitive 'gelu' in the table; did you mean 'gelu_erf' or 'gelu_tanh'"):
+        derivatives("gelu")
+    with pytest.raises(ValueError, match="no primitive '' in the table"):
+        derivatives("")
+
+
+@pytest.mark.parametrize(("symbol", "name"), [
+    ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"), ("%", "remainder"), ("//", "floordiv")])
+def test_an_operator_is_found_by_its_symbol(symbol, name):
+    assert title(plotted(derivatives, symbol, resolution=5)) == title(plotted(derivatives, name, resolution=5))
 
 
 def test_a_row_of_ones_own_is_drawn():

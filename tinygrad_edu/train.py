@@ -23,7 +23,7 @@ from . import data
 from .errors import DataError, NonFiniteError
 from .files import from_json, to_json, write_atomically
 from .graph import first_nonfinite, topological_order
-from .nn.module import Module
+from .nn.module import mode
 from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
 from .snapshots import Recorder, TrainingRecord
@@ -179,7 +179,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         start = time.perf_counter()
-        with _training_mode(model), _bar(progress, epochs * steps_per_epoch, epochs) as show:
+        with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
                 for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
@@ -273,18 +273,6 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
             for i, (name, metric) in enumerate(zip(names, functions), 1)}
 
 
-@contextmanager
-def _training_mode(model: Any) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
-    for module, _ in modes:
-        module.training = True
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 class _Show(Protocol):
     def __call__(self, history: History) -> None: ...
 
@@ -298,7 +286,7 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  TextColumn("{task.fields[figures]}")) as progress:
+                  TextColumn("{task.fields[figures]}", markup=False)) as progress:  # names of metrics may have brackets
         task = progress.add_task(f"epoch 0/{epochs}", total=steps, figures="")
 
         def show(history: History) -> None:

@@ -17,15 +17,16 @@ here changes a parameter or a gradient for longer than the call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.graph import topological_order
-from tinygrad_edu.nn.module import Module
+from tinygrad_edu.nn.module import Module, mode
 from tinygrad_edu.primitives import number, short_repr
 from tinygrad_edu.value import recording
 
@@ -67,11 +68,11 @@ class Samples:
 def samples(X: Samples | Iterable[Any]) -> Samples:
     """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
 
-    Raises ValueError if there are none or their lengths differ, TypeError if an entry is no number.
+    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable, or an entry no number.
     """
     if isinstance(X, Samples):
         return X
-    given = list(X)
+    given = entries(X, "X", "samples: rows of numbers, or numbers")
     if not given:
         raise ValueError("X has no samples; give at least one row of numbers")
     scalar = not hasattr(given[0], "__len__")
@@ -84,17 +85,24 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
     return Samples(rows, scalar)
 
 
-@contextmanager
-def evaluation_mode(model: Any) -> Iterator[None]:
-    """Modules in evaluation mode for the time of a with block; afterwards each is in the mode that it was in."""
-    training = [module for module in model.modules() if module.training] if isinstance(model, Module) else []
-    for module in training:
-        module.training = False
+def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
+    """What is in ``given``, an argument of that name; TypeError, which says what is ``wanted``, if it is no iterable."""
     try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+        iterator = iter(given)
+    except TypeError:
+        raise TypeError(f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})") from None
+    return list(iterator)
+
+
+def check_model(model: Any) -> None:
+    """Raises TypeError unless ``model`` can be called."""
+    if not callable(model):
+        raise TypeError(f"the model is {short_repr(model)}, which cannot be called; give the model first, then the samples")
+
+
+def evaluation_mode(model: Any) -> AbstractContextManager[None]:
+    """The modules of ``model`` in evaluation mode for the time of a with block."""
+    return mode(model, training=False)
 
 
 def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
@@ -104,12 +112,20 @@ def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tup
     none, or not as many for every sample.
     """
     table = samples(X)
-    return _run(model, table, table.rows)
+    return _equally_many(ask(model, map(table.input, table.rows)))
 
 
-def _run(model: Callable[[Any], Any], table: Samples, points: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
+    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but however many numbers it is.
+
+    Raises NoNumbersError if that is no number.  What the model itself raises passes through.
+    """
+    check_model(model)
     with evaluation_mode(model), no_grad():
-        given = [_floats(model(table.input(point))) for point in points]
+        return [floats(model(x), "an output of the model") for x in inputs]
+
+
+def _equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     counts = sorted(set(map(len, given)))
     if len(counts) > 1 or not counts[0]:
         raise ValueError(f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, and at least "
@@ -117,9 +133,17 @@ def _run(model: Callable[[Any], Any], table: Samples, points: Sequence[Sequence[
     return given
 
 
-def _floats(result: Any) -> tuple[float, ...]:
-    entries = result if isinstance(result, (list, tuple)) else [result]
-    return tuple([number(entry, "an output of the model") for entry in entries])
+class NoNumbersError(TypeError):
+    """Something is neither a number that fits a float nor a list of such numbers."""
+
+
+def floats(given: Any, what: str) -> tuple[float, ...]:
+    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is, for anything else."""
+    several = hasattr(given, "__len__") and not isinstance(given, (str, dict)) and getattr(given, "shape", None) != ()
+    try:
+        return tuple([number(entry, what) for entry in (given if several else [given])])
+    except (TypeError, OverflowError) as error:
+        raise NoNumbersError(str(error)) from None
 
 
 def winner(scores: Sequence[float]) -> int:
@@ -208,20 +232,23 @@ def decision_grid(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, fe
     It costs one call of the model for each point.  Samples with nan or infinity in them are not looked at.
     Raises ValueError for no samples, for features that do not exist, or for a resolution below 2.
     """
+    return grid_at(places_of_grid(X, features=features, resolution=resolution, margin=margin, ranges=ranges), model)
+
+
+def places_of_grid(X: Samples | Iterable[Any], *, features: tuple[int, int] | None = None, resolution: int = 50,
+                   margin: float = 0.1, ranges: tuple[Range, Range] | None = None) -> Places:
+    """Where `decision_grid`, which says what the arguments are, asks a model."""
     table = samples(X)
-    i, j = _two_features(features, table.features)
-    check_resolution(resolution)
-    rows = [row for row in table.rows if all(map(drawable, row))]
-    if not rows:
-        raise ValueError("every sample in X has nan or infinity in it; give at least one of finite numbers")
-    xs, ys = (spaced(*(window([row[k] for row in rows], margin) if ranges is None else check_range(ranges[n], f"ranges[{n}]")),
-                     resolution) for n, k in enumerate((i, j)))
-    mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
-    points = [tuple([x if k == i else y if k == j else mean[k] for k in range(table.features)]) for y in ys for x in xs]
-    planes = []
-    for output in zip(*_run(model, table, points)):
-        planes.append(tuple([output[start:start + resolution] for start in range(0, len(points), resolution)]))
-    return DecisionGrid(xs, ys, tuple(planes), (i, j), tuple([(k, x) for k, x in enumerate(mean) if k not in (i, j)]))
+    return _places(table, _two_features(features, table.features), resolution, margin,
+                   None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)})
+
+
+def grid_at(places: Places, model: Callable[[Any], Any]) -> DecisionGrid:
+    """The outputs of ``model`` at places that `places_of_grid` found."""
+    (xs, ys), (i, j) = places.axes, places.features
+    planes = [tuple([output[start:start + len(xs)] for start in range(0, len(output), len(xs))])
+              for output in places.outputs(model)]
+    return DecisionGrid(xs, ys, tuple(planes), (i, j), places.fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +264,62 @@ class Fit:
 def fitted_curve(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, feature: int = 0, resolution: int = 200,
                  margin: float = 0.1, range: Range | None = None) -> Fit:
     """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare `decision_grid`."""
+    return curve_at(places_of_curve(X, feature=feature, resolution=resolution, margin=margin, range=range), model)
+
+
+def places_of_curve(X: Samples | Iterable[Any], *, feature: int = 0, resolution: int = 200, margin: float = 0.1,
+                    range: Range | None = None) -> Places:
+    """Where `fitted_curve` asks a model; compare `places_of_grid`."""
     table = samples(X)
-    (feature,) = _existing((feature,), table.features)
+    return _places(table, _existing((feature,), table.features), resolution, margin,
+                   None if range is None else {"range": range})
+
+
+def curve_at(places: Places, model: Callable[[Any], Any]) -> Fit:
+    """The outputs of ``model`` at places that `places_of_curve` found."""
+    (xs,), (feature,) = places.axes, places.features
+    return Fit(xs, tuple(places.outputs(model)), feature, places.fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where models are asked around samples: all that does not depend on the model.
+
+    table       the samples
+    axes        the values of each feature that varies, in order
+    features    which these are
+    fixed       ``(feature, value)`` for all others, which stay at their means
+    points      all combinations, row by row: the first feature varies fastest
+    """
+
+    table: Samples
+    axes: tuple[tuple[float, ...], ...]
+    features: tuple[int, ...]
+    fixed: tuple[tuple[int, float], ...]
+    points: Plane
+
+    def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
+        """For each output of ``model`` what it is at all points; raises what `outputs` raises."""
+        return list(zip(*_equally_many(ask(model, map(self.table.input, self.points)))))
+
+
+def _places(table: Samples, features: tuple[int, ...], resolution: int, margin: float, ranges: Mapping[str, Range] | None
+            ) -> Places:
     check_resolution(resolution)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError("every sample in X has nan or infinity in it; give at least one of finite numbers")
-    ends = window([row[feature] for row in rows], margin) if range is None else check_range(range, "range")
-    xs = spaced(*ends, resolution)
+    ends = ([window([row[k] for row in rows], margin) for k in features] if ranges is None else
+            [check_range(limits, name) for name, limits in ranges.items()])
+    axes = tuple([spaced(low, high, resolution) for low, high in ends])
     mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
-    points = [(*mean[:feature], x, *mean[feature + 1:]) for x in xs]
-    curves = tuple(zip(*_run(model, table, points)))
-    return Fit(xs, curves, feature, tuple([(k, x) for k, x in enumerate(mean) if k != feature]))
+    points = []
+    for point in product(*reversed(axes)):
+        row = mean.copy()
+        for k, x in zip(reversed(features), point):
+            row[k] = x
+        points.append(tuple(row))
+    return Places(table, axes, features, tuple([(k, x) for k, x in enumerate(mean) if k not in features]), tuple(points))
 
 
 def check_range(limits: Range, what: str) -> Range:
@@ -316,7 +387,12 @@ def gradient_flow(parameters: Module | Mapping[str, Any] | Iterable[Value]) -> t
     """The gradients that a backward pass left in the parameters, layer by layer, in the order of the parameters.
 
     ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or labelled parameters.
-    Layers are found from the names (see `layer_of`).
+    Layers are found from the names: the layer of a parameter is the innermost module around it, or what holds that, if
+    it is a neuron.  A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a list
+    that the model itself holds must be called ``neurons``, or its entries are layers.
+
+        >>> [layer.path for layer in gradient_flow({"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0})]
+        ['layers.0', 'encoder', '']
 
     The verdicts compare each layer with the last one that has a gradient, where backpropagation comes from.  A layer is
     "vanishing" if its rms is below `VANISHING` (1e-3) of that layer's, "exploding" if it is above `EXPLODING` (1e3) of
@@ -345,7 +421,7 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     if isinstance(parameters, Mapping):
         return [(name, entry.grad if isinstance(entry, Value) else number(entry, f"the gradient of {name}"))
                 for name, entry in parameters.items()]
-    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    given = list(parameters) if isinstance(parameters, Iterable) and not isinstance(parameters, str) else [parameters]
     for parameter in given:
         if not isinstance(parameter, Value):
             raise TypeError(f"gradients are taken from a Module, a list of its parameters, or a mapping from names to "
@@ -376,19 +452,6 @@ def quantile(ordered: Sequence[float], p: float) -> float:
     below = math.floor(position)
     share = position - below
     return ordered[below] * (1 - share) + (ordered[min(below + 1, len(ordered) - 1)] * share if share else 0.0)
-
-
-def layer_of(name: str, names: Iterable[str] = ()) -> str:
-    """The layer that a parameter belongs to: the innermost module around it, or what holds that, if it is a neuron.
-
-        >>> layer_of("layers.0.neurons.3.w.1"), layer_of("encoder.W.0.5"), layer_of("slope")
-        ('layers.0', 'encoder', '')
-
-    A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a list that the model
-    itself holds must be called ``neurons``, or its entries are layers.  ``names`` are those of all parameters, by which
-    neurons are told from other modules; one name alone is taken to be like its siblings.
-    """
-    return _layer(module_path(name), _neurons([*names, name]))
 
 
 def _layer(path: str, neurons: frozenset[str]) -> str:
@@ -481,8 +544,9 @@ def activations(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> tupl
     if there is one and nothing else comes between.  A neuron that runs several times for one sample is one unit.
     Where there are no modules in the graph, the model's outputs are its one layer.
 
-    Raises ValueError if there are no samples, TypeError if the outputs of the model are not Values.
+    Raises ValueError if there are no samples, TypeError if ``model`` cannot be called or its outputs are not Values.
     """
+    check_model(model)
     table = samples(X)
     found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
     shape, places = None, []

@@ -59,7 +59,8 @@ def decision_boundary(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable
 
     The model is run in evaluation mode, without recording.  Samples with nan or infinity in them are left out, and
     outputs that are not finite are blank; the title says so.
-    Raises ValueError for no samples, labels that fit neither the samples nor the outputs, and features that do not exist.
+    Raises TypeError for a model that cannot be called, and for samples and labels that are none; ValueError for no samples,
+    labels that fit neither the samples nor the outputs, and features that do not exist.
     """
     known = _known(model, X, y, feature_names)
     if features is None:
@@ -112,7 +113,8 @@ class _Known:
 
 
 def _known(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable[Any], feature_names: Sequence[str] | None) -> _Known:
-    table, labels = analysis.samples(X), list(y)
+    analysis.check_model(model)
+    table, labels = analysis.samples(X), analysis.entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
         raise ValueError(f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample")
     targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]

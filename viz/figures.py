@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.errors import RenderError
+from tinygrad_edu.primitives import short_repr
 
 from .analysis import drawable
 
@@ -21,16 +23,26 @@ CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 MARKERS = "os^DvP*X"
 DARK = "#1a1a1a"
 BLANK = "nan or beyond 1e100"  # analysis.LARGEST
+LONGEST = 40  # characters of a name; with longer ones beside it, an Axes would have no room
 
 
 def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
-    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its Axes."""
-    if ax is not None:
-        return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
+    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its Axes.
+
+    Raises TypeError if ``ax`` is no Axes, ValueError if it has other axes than a horizontal and a vertical one.
+    """
     try:
+        from matplotlib.axes import Axes
         from matplotlib.figure import Figure
     except ImportError:
         raise RenderError("plots need matplotlib: pip install matplotlib") from None
+    if ax is not None:
+        if not isinstance(ax, Axes):
+            raise TypeError(f"ax is {short_repr(ax)}, not an Axes; give one, such as figure.add_subplot()")
+        if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
+            raise ValueError(f"plots need a horizontal and a vertical axis, but ax is of the type {type(ax).__name__}; "
+                             "give an Axes without a projection, such as figure.add_subplot()")
+        return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     return figure, figure.add_subplot()
 
@@ -72,9 +84,17 @@ def say_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -
         notes.append(f"no {what} at {blank} of {len(numbers)} points: {BLANK}")
 
 
-def literal(text: object) -> str:
-    """``text`` as matplotlib shows it literally: no formulas between dollars, and no label that a legend leaves out."""
-    escaped = str(text).replace("$", r"\$")
+def literal(text: object, longest: int = LONGEST) -> str:
+    """``text`` as one line that matplotlib shows literally: no formulas between dollars, no label that a legend leaves out.
+
+    What is no character to be drawn is replaced, white space by a blank; of a longer text the middle is left out.
+    """
+    drawn = "".join([" " if c in "\t\n\r\v\f" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
+                     for c in str(text)])
+    if len(drawn) > longest:
+        end = longest // 3
+        drawn = f"{drawn[:longest - 3 - end]}...{drawn[-end:]}"
+    escaped = drawn.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 

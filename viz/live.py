@@ -20,35 +20,36 @@ from __future__ import annotations
 
 import math
 import operator
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.graph import topological_order
-from tinygrad_edu.primitives import lookup, number, short_repr
+from tinygrad_edu.primitives import lookup, short_repr
 from tinygrad_edu.snapshots import Snapshot, TrainingRecord
 from tinygrad_edu.train import History
 from tinygrad_edu.value import recording
 
 from .analysis import (
+    NoNumbersError,
     Range,
     Samples,
+    ask,
     check_resolution,
-    decision_grid,
+    curve_at,
     drawable,
     evaluation_mode,
-    fitted_curve,
+    floats,
     gradient_flow,
-    layer_of,
+    grid_at,
     outputs,
+    places_of_curve,
+    places_of_grid,
     window,
-    winner,
 )
 from .analysis import samples as table_of
-from .model import module_path
 
 CURVE = 100  # points of a fitted curve
 MAX_STEPS = 2000  # points of the loss curve
@@ -103,43 +104,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Magnitude:
-    """How large the gradients of a layer's parameters are.
-
-    rms       the root of their mean square
-    largest   the largest magnitude
-    verdict   "fine", "vanishing", "exploding" or "zero": see `analysis.gradient_flow`
-    """
-
-    rms: Number
-    largest: Number
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """The model before the update of one step, which is the model that the step's loss and gradients are of.
 
-    step, epoch      the step, and the epoch that it belongs to, both counted from 1
+    step             counted from 1
     loss, learning_rate   of the step
-    gradients        the gradients of the step, clipped if they were; one `Magnitude` for each of `LiveData.layers`
+    gradients        how large the gradients of the step were, clipped if they were: the root of their mean square, for each
+                     of `LiveData.layers`
     scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, how far it is above the border
                      of the two classes (see `frames`), so that they meet at 0; of several, how far the largest is
                      ahead of the next
     winners          of a boundary with several outputs, the class of the largest output at the same points; -1 for nan
-    chosen           of a boundary, the class that the model chooses for each of the points; -1 for nan
     curves           of a fit, one curve for each output: ``curves[k][i]`` at ``xs[i]``
     predictions      of a regression, the outputs for each of the points
     """
 
     step: int
-    epoch: int
     loss: Number
     learning_rate: Number
-    gradients: tuple[Magnitude, ...]
+    gradients: tuple[Number, ...]
     scores: tuple[tuple[Number, ...], ...] = ()
     winners: tuple[tuple[int, ...], ...] = ()
-    chosen: tuple[int, ...] = ()
     curves: tuple[tuple[Number, ...], ...] = ()
     predictions: tuple[tuple[Number, ...], ...] = ()
 
@@ -155,9 +140,8 @@ class LiveData:
     outputs         how many numbers the model returns
     xs, ys          where it was asked: of a boundary, the grid; of a fit, ``xs`` alone
     fixed           ``(feature, value)`` for the features that do not vary in the picture, which stay at their means
-    loss, learning_rates   over all steps
-    steps, epochs   how many the training had; of epochs, whole ones
-    snapshots       the steps of all snapshots that were kept
+    loss            over all steps
+    steps           how many the training had
     layers          the names of the layers, in the order of the parameters; "parameters" for those outside of modules
     frames          of some of the snapshots, in order, the first and the last included
     notes           what is not shown, and why
@@ -172,10 +156,7 @@ class LiveData:
     ys: tuple[Number, ...]
     fixed: tuple[tuple[int, Number], ...]
     loss: Line
-    learning_rates: Line
     steps: int
-    epochs: int
-    snapshots: tuple[int, ...]
     layers: tuple[str, ...]
     frames: tuple[Frame, ...]
     notes: tuple[str, ...]
@@ -218,15 +199,15 @@ def frames(history: History, *, samples: int = 500, grid: int = 32, features: tu
     if features is not None and picture.kind != "boundary":
         raise ValueError(f"features is {features!r}, but the picture of this training is a {picture.kind!r}, in which no two "
                          "features span the plane; leave it out")
-    layers = _layers(training.names)
+    layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
     made: list[Frame] = []
     for snapshot in snapshots:
         with training.at(snapshot) as model:
             seen = picture.look(model)
         step = snapshot.step
-        made.append(Frame(step, bisect_left(history.epoch_ends, step) + 1, _rounded(history.loss[step - 1]),
-                          _rounded(history.learning_rates[step - 1]), _magnitudes(snapshot, training.names, layers),
-                          **seen))
+        flow = gradient_flow(dict(zip(training.names, snapshot.gradients)))
+        made.append(Frame(step, _rounded(history.loss[step - 1]), _rounded(history.learning_rates[step - 1]),
+                          _row([layer.rms for layer in flow], COARSE), **seen))
         if progress is not None:
             progress(len(made), len(snapshots))
     notes = [*picture.notes]
@@ -239,9 +220,8 @@ def frames(history: History, *, samples: int = 500, grid: int = 32, features: tu
         kind=picture.kind, axes=picture.axes(made), points=picture.points, classes=picture.classes,
         outputs=picture.outputs, xs=_row(picture.xs), ys=_row(picture.ys),
         fixed=tuple([(i, _rounded(x)) for i, x in picture.fixed]),
-        loss=_line(history.loss), learning_rates=_line(history.learning_rates), steps=len(history), epochs=history.epochs,
-        snapshots=tuple([snapshot.step for snapshot in training.snapshots]),
-        layers=tuple([layer or "parameters" for layer in layers]), frames=tuple(made), notes=tuple(notes))
+        loss=_line(history.loss), steps=len(history), layers=tuple([layer or "parameters" for layer in layers]),
+        frames=tuple(made), notes=tuple(notes))
 
 
 def _training(history: History) -> TrainingRecord:
@@ -284,24 +264,20 @@ class _Boundary(_Picture):
 
     def __init__(self, training: TrainingRecord, table: Samples, shown: Sequence[int], classes: Sequence[float], outputs: int,
                  features: tuple[int, int] | None, resolution: int) -> None:
-        area = decision_grid(lambda x: 0.0, table, features=features, resolution=resolution)
-        self.xs, self.ys, self.fixed, self.features = area.xs, area.ys, area.fixed, area.features
+        self.places = places_of_grid(table, features=features, resolution=resolution)
+        (self.xs, self.ys), self.fixed, self.features = self.places.axes, self.places.fixed, self.places.features
         self.table, self.classes = table, tuple([f"{c:g}" for c in classes])
         self.level = _level(training.loss, classes) if outputs == 1 else 0.0
-        targets = [_numbers(training.y[i]) for i in shown]
-        super().__init__([Point(i, _row([table.rows[i][k] for k in area.features]), _row(target), classes.index(target[0]))
+        targets = _targets(training, shown)
+        super().__init__([Point(i, _row([table.rows[i][k] for k in self.features]), _row(target), classes.index(target[0]))
                           for i, target in zip(shown, targets)], outputs)
-        self.inputs = [table.input(table.rows[i]) for i in shown]
 
     def look(self, model: Model) -> dict[str, Any]:
-        fast = _replayed(model, self.table)
-        area = decision_grid(fast, self.table, features=self.features, resolution=len(self.xs))
-        chosen = tuple([winner([x - self.level for x in scores]) for scores in outputs(fast, self.inputs)])
+        area = grid_at(self.places, _replayed(model, self.table))
         if self.outputs == 1:
-            return {"chosen": chosen, "scores": _plane([[x - self.level for x in row] for row in area.outputs[0]], COARSE)}
+            return {"scores": _plane([[x - self.level for x in row] for row in area.outputs[0]], COARSE)}
         grid = [list(zip(*rows)) for rows in zip(*area.outputs)]
-        return {"chosen": chosen, "scores": _plane([[_lead(scores) for scores in row] for row in grid], COARSE),
-                "winners": area.classes()}
+        return {"scores": _plane([[_lead(scores) for scores in row] for row in grid], COARSE), "winners": area.classes()}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
         return tuple([_axis(f"feature {k}", where[0], where[-1]) for k, where in zip(self.features, (self.xs, self.ys))])
@@ -312,17 +288,19 @@ class _Fit(_Picture):
 
     def __init__(self, training: TrainingRecord, table: Samples, shown: Sequence[int], classes: Sequence[float], outputs: int
                  ) -> None:
-        self.xs = fitted_curve(lambda x: 0.0, table, resolution=CURVE).xs
+        self.places = places_of_curve(table, resolution=CURVE)
+        self.xs, = self.places.axes
         self.table, self.classes = table, tuple([f"{c:g}" for c in classes])
-        targets = [_numbers(training.y[i]) for i in shown]
+        notes = [] if outputs == 1 or classes else [
+            f"Of {outputs} outputs the picture shows all curves, but only the targets of the first."]
         super().__init__([Point(i, _row(table.rows[i]), _row(target), classes.index(target[0]) if classes else -1)
-                          for i, target in zip(shown, targets)], outputs)
+                          for i, target in zip(shown, _targets(training, shown))], outputs, notes)
 
     def look(self, model: Model) -> dict[str, Any]:
-        return {"curves": _plane(fitted_curve(_replayed(model, self.table), self.table, resolution=CURVE).outputs)}
+        return {"curves": _plane(curve_at(self.places, _replayed(model, self.table)).outputs)}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        targets = [x for point in self.points for x in point.target] if self.outputs == 1 or not self.classes else []
+        targets = [x for point in self.points for x in point.target[:1]] if self.outputs == 1 or not self.classes else []
         low, high = _window(targets, [frame.curves for frame in made])
         return _axis("input", self.xs[0], self.xs[-1]), _axis("output", low, high)
 
@@ -331,15 +309,17 @@ class _Regression(_Picture):
     kind = "regression"
 
     def __init__(self, training: TrainingRecord, shown: Sequence[int], outputs: int) -> None:
-        super().__init__([Point(i, (), _row(_numbers(training.y[i])), -1) for i in shown], outputs)
+        notes = [] if outputs == 1 else [f"Of {outputs} outputs the picture shows the first alone, beside its target."]
+        targets = _targets(training, shown)
+        super().__init__([Point(i, (), _row(target), -1) for i, target in zip(shown, targets)], outputs, notes)
         self.inputs = [training.X[i] for i in shown]
 
     def look(self, model: Model) -> dict[str, Any]:
-        return {"predictions": _plane(_ask(model, self.inputs))}
+        return {"predictions": _plane(ask(model, self.inputs))}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        targets = [x for point in self.points for x in point.target]
-        low, high = _window(targets, [frame.predictions for frame in made])
+        targets = [x for point in self.points for x in point.target[:1]]
+        low, high = _window(targets, [[row[:1] for row in frame.predictions] for frame in made])
         return _axis("target", low, high), _axis("prediction", low, high)
 
 
@@ -354,16 +334,16 @@ def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], fe
 
         inputs = [training.X[i] for i in shown]
         try:
-            given = _ask(model, inputs)
-        except _NoNumbersError:
+            given = ask(model, inputs)
+        except NoNumbersError:
             return none("the model does not return numbers")
         size = len(given[0])
 
         if set(map(len, given)) != {size}:
             return none("the model does not return equally many numbers for every sample")
         try:
-            targets = [_numbers(training.y[i]) for i in range(len(training.y))]
-        except _NoNumbersError:
+            targets = _targets(training, range(len(training.y)))
+        except NoNumbersError:
             return none("the targets are not numbers")
         comparable = {len(target) for target in targets} == {size}
         classes = _classes(targets, size)
@@ -386,6 +366,10 @@ def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], fe
         if table.features > 1:
             return _Boundary(training, table, shown, classes, size, features, resolution)
         return _Fit(training, table, shown, classes, size)
+
+
+def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float, ...]]:
+    return [floats(training.y[i], "a target") for i in shown]
 
 
 def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
@@ -420,25 +404,6 @@ def _lead(scores: Sequence[float]) -> float:
 
 
 # ---- asking the model --------------------------------------------------------------------------------------------
-
-
-def _ask(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """What the model gives for its own samples, as `analysis.outputs` does for tables of numbers."""
-    with evaluation_mode(model), no_grad():
-        return [_numbers(model(x)) for x in inputs]
-
-
-class _NoNumbersError(TypeError):
-    """Something is neither a number nor a list of them."""
-
-
-def _numbers(result: Any) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises _NoNumbersError for anything else."""
-    entries = result if hasattr(result, "__len__") and not isinstance(result, (str, dict)) else [result]
-    try:
-        return tuple([float(entry) if isinstance(entry, Value) else number(entry) for entry in entries])
-    except (TypeError, OverflowError) as error:
-        raise _NoNumbersError(str(error)) from None
 
 
 class _Replay:
@@ -493,28 +458,6 @@ def _probes(table: Samples) -> list[Any]:
     between = [tuple([(a + b) / 2 for a, b in zip(*pair)]) for pair in pairwise(rows)]
     corners = [tuple(map(bound, zip(*rows))) for bound in (min, max)]
     return list(map(table.input, [*rows, *between, *corners]))
-
-
-# ---- gradients by layer ------------------------------------------------------------------------------------------
-
-
-def _layers(names: Sequence[str]) -> dict[str, list[int]]:
-    """For each layer, in the order of `gradient_flow`, the positions of its parameters; "" for those outside of modules."""
-    modules: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        modules.setdefault(module_path(name), []).append(i)
-    layers: dict[str, list[int]] = {}
-    for positions in modules.values():
-        layer = layer_of(names[positions[0]], [names[i] for i in positions])
-        layers.setdefault(layer, []).extend(positions)
-    return layers
-
-
-def _magnitudes(snapshot: Snapshot, names: Sequence[str], layers: Mapping[str, Sequence[int]]) -> tuple[Magnitude, ...]:
-    flow = gradient_flow(dict(zip(names, snapshot.gradients)))
-    largest = [max(abs(snapshot.gradients[i]) for i in positions) for positions in layers.values()]
-    return tuple([Magnitude(_rounded(layer.rms, COARSE), _rounded(most, COARSE), layer.verdict)
-                  for layer, most in zip(flow, largest)])
 
 
 # ---- lists and numbers -------------------------------------------------------------------------------------------

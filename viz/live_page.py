@@ -28,9 +28,9 @@ from tinygrad_edu.train import History
 from .dot import brief
 from .live import Frame, LiveData, Point, frames
 from .page import Page, assemble, page_path, read, themed
+from .plots import LOG_RANGE
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
-LOG_RANGE = 1e3  # a loss that spans more than this factor has a logarithmic axis
 LARGEST = 1e100  # on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
 TINY = 1e-12  # what a feature of standardised data has as its mean
 SHOWN = 3  # features of a sample in its name
@@ -90,7 +90,7 @@ def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Seq
     """
     index = {point.sample: i for i, point in enumerate(live.points)}
     losses = [x for x in live.loss.values if x is not None]
-    sizes = [size.rms for frame in live.frames for size in frame.gradients if size.rms]
+    sizes = [size for frame in live.frames for size in frame.gradients if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
         "kind": live.kind, "caption": _caption(live, names),
@@ -114,7 +114,7 @@ def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
     boundary ``scores`` (one output) or ``winners`` and ``margins``, row by row; of a fit ``curves``; of a regression
     ``predictions``."""
     made: dict[str, Any] = {"step": frame.step, "loss": brief(frame.loss) or "not finite", "rate": brief(frame.learning_rate),
-                            "layers": [size.rms for size in frame.gradients]}
+                            "layers": frame.gradients}
     if frame.winners:
         made |= {"winners": _flat(frame.winners), "margins": _flat(frame.scores)}
     elif frame.scores:

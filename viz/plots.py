@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.formula import formula
-from tinygrad_edu.primitives import Primitive
+from tinygrad_edu.primitives import TABLE, Primitive, short_repr
+from tinygrad_edu.train import History
 
 from . import analysis
 from .analysis import LayerActivations, LayerGradients, Range, drawable
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tinygrad_edu.train import History
-
 __all__ = ["activation_histograms", "decision_boundary", "derivatives", "gradient_flow", "loss", "loss_surface"]
 
 VERDICT_COLORS = {"fine": BLUE, "vanishing": ORANGE, "exploding": "#b2182b", "zero": "#5c6670", "not finite": "#b2182b"}
@@ -63,6 +62,7 @@ MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 7}
 RMS: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 15, "markeredgewidth": 2.2}
 LOG_RANGE = 1e4  # a loss that spans more than this factor is drawn on a logarithmic axis
 SURFACE_LOG_RANGE, DECADES = 50.0, 8  # the same for colours, which show less; and how many powers of ten they cover
+FORMULA = 500  # characters of a formula in a title
 SPREADS = 50.0  # layers whose outputs differ more than this in size share a symmetric logarithmic axis
 
 
@@ -73,8 +73,10 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
     losses that are nan, infinite or beyond 1e100, where matplotlib's own arithmetic overflows, are left out.
 
     ``ax`` is an existing Axes to draw into; by default a new Figure is made.  Returns the Figure.
-    Raises RenderError if matplotlib is not installed, ValueError for a history without steps.
+    Raises RenderError if matplotlib is not installed, TypeError for what is no History, ValueError for one without steps.
     """
+    if not isinstance(history, History):
+        raise TypeError(f"loss() takes the History that fit returns, not {type(history).__name__} ({short_repr(history)})")
     if not history.loss:
         raise ValueError("the history has no steps, so there is no loss to plot")
     figure, ax = figure_and_axes(ax)
@@ -315,7 +317,7 @@ def derivatives(primitive: Primitive | str, *, vary: str | None = None, at: Mapp
                 over: Range | None = None, order: int = 1, resolution: int = 400, ax: Axes | None = None) -> Figure:
     """A primitive and its partial derivatives over its domain; the title has their formulas.
 
-    primitive    a row of the table, or its name
+    primitive    a row of the table, its name, or its symbol: "mul" or "*"; "-" is the subtraction
     vary         the argument on the horizontal axis, by default the first
     at           values of the other arguments, ``{"y": 2.0}``, by default readable ones; they stand below the axis
     over         the range in which the argument varies; by default -5 to 5, as far as the domain reaches
@@ -326,7 +328,7 @@ def derivatives(primitive: Primitive | str, *, vary: str | None = None, at: Mapp
     Lines are interrupted at jumps, poles and the borders of the domain.
     Raises ValueError for an unknown name, and says which are near; and for arguments that do not exist.
     """
-    row = row_of(primitive)
+    row = _row_of(primitive)
     shown = curves(row, vary=vary, at=at, over=over, order=order, resolution=resolution)
     value = formula(row, 0).removeprefix(f"d/d{row.parameters[0]} ").partition(" = ")[0]
     figure, ax = figure_and_axes(ax)
@@ -345,8 +347,20 @@ def derivatives(primitive: Primitive | str, *, vary: str | None = None, at: Mapp
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     nothing = [] if any(drawable(a) and drawable(b) for a, b in pairwise(shown.value)) else ["no finite value here"]
-    title_and_legend(ax, literal("\n".join([formula(row), *nothing])))
+    title_and_legend(ax, "\n".join([literal(line, FORMULA) for line in [*formula(row).splitlines(), *nothing]]))
     return figure
+
+
+def _row_of(primitive: Primitive | str) -> Primitive:
+    """`curves.row_of`, also by symbol; and where the name is the beginning of others, the error suggests those."""
+    if isinstance(primitive, str) and primitive and primitive not in TABLE:
+        row = next((row for row in TABLE.values() if row.symbol == primitive), None)
+        if row is not None:
+            return row
+        longer = [name for name in TABLE if name.startswith(primitive)]
+        if longer:
+            raise ValueError(f"no primitive {primitive!r} in the table; did you mean {' or '.join(map(repr, longer))}?")
+    return row_of(primitive)
 
 
 def _mean(numbers: Sequence[float]) -> float:

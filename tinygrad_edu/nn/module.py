@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, TypeVar
 
@@ -124,6 +125,22 @@ class Module:
     def __call__(self, x: Any) -> Any:
         """The output of the module; a subclass defines it."""
         raise TypeError(f"{type(self).__name__} has no __call__: define what it computes")
+
+
+@contextmanager
+def mode(model: Any, *, training: bool) -> Iterator[None]:
+    """A model in training mode, or in evaluation mode, for the time of a with block.
+
+    Afterwards each of its modules is in the mode that it was in before.  What is no `Module` has no modes and stays as it is.
+    """
+    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    for module, _ in before:
+        module.training = training
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
 
 
 def _some(what: str, names: list[str]) -> str:
