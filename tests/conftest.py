@@ -4,6 +4,7 @@ Choose with the environment variable HYPOTHESIS_PROFILE.
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -13,3 +14,8 @@ settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True
                           suppress_health_check=QUIET)
 settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=QUIET)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev"))
+
+# A background job of a shell is started with Ctrl-C ignored, and so would be every program that a test starts, and sends
+# Ctrl-C to.  With a handler here they have the usual one.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """Recordings and the stepper: the same numbers as the engine's, in words, in both directions."""
 
+import pickle
 import random
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, nn, primitives, topological_order
-from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, compare_orders, record
+from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, brief, compare_orders, record, recording_of
 
 
 def product():
@@ -82,7 +83,8 @@ def test_the_sentences_of_every_primitive(name):
     recording = record(y)
     assert [step.sentence for step in recording if step.number != 2] == golden_sentences()[name]
     assert recording[1].sentence == "∂y/∂y = 1"
-    assert [step.after for step in recording[2:]] == [partial for partial in y._partials if partial is not None]
+    assert [step.after for step in recording[2:]] == [
+        partial for arg, partial in zip(y.args, y.partials) if not arg.constant]
     assert all(step.sentence.endswith(f"[{step.formula}]") for step in recording[2:])
 
 
@@ -360,8 +362,13 @@ def test_wrong_types_are_named():
         with pytest.raises(TypeError, match=f"a position is a whole number, not {type(position).__name__}"):
             stepper.goto(position)
     assert stepper.position == 0
-    with pytest.raises(TypeError, match=r"Stepper\(\) takes a Recording or a Value, not int \(3\)"):
+    remedy = "what a computation returns from Values is a Value"
+    with pytest.raises(TypeError, match=rf"^Stepper\(\) takes a Value, a Recording or a Stepper, not int \(3\); {remedy}$"):
         Stepper(3)
+    with pytest.raises(TypeError, match=rf"^record\(\) takes a Value, not float \(2\.0\); {remedy}$"):
+        record(2.0)
+    with pytest.raises(TypeError, match=rf"^show\(\) takes a Value, a Recording or a Stepper, not str \('y'\); {remedy}$"):
+        recording_of("y", "show()")
 
 
 def test_a_minus_sign_before_a_negative_number_has_brackets():
@@ -370,3 +377,86 @@ def test_a_minus_sign_before_a_negative_number_has_brackets():
     y.label = "y"
     assert record(y)[0].sentence == "y = -a = -(-2) = 2"
     assert record(-y)[1].sentence == "v3 = -y = -2"
+
+
+def test_a_recording_of_what_has_one_is_that_one():
+    y = product()
+    recording = record(y)
+    stepper = Stepper(recording).finish()
+    assert recording_of(recording, "f()") is recording_of(stepper, "f()") is recording
+    assert recording_of(y, "f()").events == recording.events
+    other = Stepper(stepper)
+    assert (other.recording, other.position, stepper.position) == (recording, 0, 6)
+
+
+LIKE_A_RULE = "a   [b"
+
+
+def test_the_words_of_a_step_are_its_sentence_without_the_rule_whatever_the_names_are():
+    x = Value(2.0, LIKE_A_RULE)
+    y = x * x
+    y.label = "y"
+    step = record(y)[2]
+    assert step.words == "∂y/∂a   [b += ∂y/∂y · ∂y/∂a   [b = 1 × 2 = 2"
+    assert step.formula == "∂y/∂a   [b = a   [b"
+    assert step.sentence == f"{step.words}   [{step.formula}]"
+    assert record(y)[0].sentence == record(y)[0].words == "y = a   [b * a   [b = 2 × 2 = 4"
+    assert str(compare_orders(y)).splitlines()[2] == f"{step.words}   {step.words}"
+
+
+@given(st.integers(0, 10_000))
+def test_what_flows_along_an_edge_is_what_a_step_adds(seed):
+    recording = record(random_graph(seed))
+    for step, event in zip(recording, recording.events):
+        if event.user is None:
+            assert recording.flow(event) == 0.0
+        else:
+            assert step.after == step.before + recording.flow(event)
+            assert recording.flow(event) == recording.partial(event.user, event.operand) * event.adjoint
+
+
+def test_positions_are_those_of_the_names_of_all_nodes_but_constants():
+    recording = record(product())
+    assert recording.positions == {"a": 0, "b": 1, "d": 2, "y": 4}
+    assert pickle.loads(pickle.dumps(recording)).positions == recording.positions
+
+
+def test_the_lines_of_a_view_have_kinds():
+    stepper = Stepper(product()).watch("a").watch("d")
+    assert [kind for kind, _ in stepper.lines()] == ["position", "sentence", "watch", "watch", "next"]
+    stepper.next()
+    assert [kind for kind, _ in stepper.lines()] == ["position", "sentence", "changed", "watch", "watch", "next"]
+    assert [text for kind, text in stepper.lines() if kind == "watch"] == [
+        "  watch:   a: data 2, grad 0", "  watch:   d: data -6, grad 0"]
+    assert "\n".join(text for _, text in stepper.lines()) == repr(stepper)
+
+
+def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
+    a, b = Value(2.0, "a"), Value(-3.0, "b")
+    stepper = Stepper(-a - b * a)
+    assert stepper.recording.targets() == ["a", "b", "v3", "v4", "v5", "neg", "mul", "*", "sub", "-", "forward", "backward"]
+    for symbol, name in (("*", "mul"), ("-", "sub")):  # and "-" is not neg, as in drawings
+        steps = range(len(stepper.recording))
+        assert [i for i in steps if stepper.recording.matches(i, symbol)] == [
+            i for i in steps if stepper.recording.matches(i, name)]
+    assert stepper.run_to("*").step.name == "v4"
+    with pytest.raises(ValueError, match="no step after position 2 is about ''; this recording has a, b, v3"):
+        stepper.run_to("")
+
+
+@pytest.mark.parametrize(("x", "text"), [
+    (None, "?"), (3.0, "3"), (-0.0, "0"), (999_999.0, "999999"), (1e6, "1e6"), (0.1 + 0.2, "0.3"), (2 / 3, "0.6667"),
+    (1.0001, "1.0001"), (-1.00004, "-1.00004"), (1234.5, "1234.5"), (9999.6, "9999.6"), (0.99999, "0.99999"),
+    (math.tanh(10.0), "0.999999996"), (30150.7, "3.015e4"), (1e-17 / 3, "3.333e-18"), (4e-5, "4e-5"),
+    (1 + 1e-12, "1"), (2.9999999999999996, "3"), (9999.9999999999, "10000"), (math.inf, "inf"), (math.nan, "nan"),
+])
+def test_numbers_have_four_digits_and_more_where_they_would_look_like_integers(x, text):
+    assert brief(x) == text
+
+
+def test_a_factor_that_is_nearly_one_does_not_look_idle():
+    s = Value(1.0, "s")
+    y = s * 1.0001
+    y.label = "y"
+    assert record(y)[0].sentence == "y = s * 1.0001 = 1 × 1.0001 = 1.0001"
+    assert record(y).nodes[1].name == "1.0001"

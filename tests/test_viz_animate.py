@@ -200,7 +200,7 @@ def test_wrong_options_are_refused(options, error, message, tmp_path):
 
 
 def test_what_is_no_recording_is_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"animate\(\) takes a Recording, a Value or a Stepper, not float \(3\.0\)"):
+    with pytest.raises(TypeError, match=r"animate\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"):
         animate(3.0, tmp_path / "y.gif")
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.browser import chromium, console, requests, visit, wait_until
 from tests.helpers import run_python
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
-from tinygrad_edu.examples import lecture_neuron, weight_decay
+from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz import style
 from viz.dot import brief, number_text
 from viz.explorer import explore, page_data
@@ -232,7 +232,7 @@ def test_without_a_path_it_is_a_page_that_a_notebook_shows():
 
 def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
     y = lecture_neuron()
-    with pytest.raises(ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use \.html or \.htm"):
+    with pytest.raises(ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"):
         explore(y, "y.svg")
     with pytest.raises(ValueError, match="cannot save a page as '': name a file"):
         explore(y, "")
@@ -662,3 +662,35 @@ def test_thousands_of_steps_are_listed_a_window_at_a_time(browser, tmp_path):
     assert rows[-1] == count + 1
     click(browser, "#rows > div:first-child")
     assert at(browser) < 601
+
+
+def test_a_leaf_alone_has_its_number():
+    node, = data_of(explore(Value(2.0, "a")))["nodes"]
+    assert node["given"] == ["2.0000", "2.0"]
+
+
+def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_one():
+    y = network((8, 8, 1))
+    data = data_of(explore(y, max_nodes=100))
+    boxes = [node["label"] for node in data["nodes"] if node["role"] == "module"]
+    assert len(boxes) == 17
+    note = next(note for note in data["notes"] if "expand=" in note)
+    options = re.search(r"viz\.explore\(y, (expand='[^']+')\)", note)[1]
+    opened = data_of(eval(f"explore(y, max_nodes=100, {options})", {"explore": explore, "y": y}))
+    assert [node["label"] for node in opened["nodes"] if node["role"] == "module"] == boxes[1:]
+    assert any(f"of the {data['total']:,} steps" in note for note in data["notes"])
+
+
+def test_the_naive_order_is_called_wrong_where_it_is():
+    assert "which goes wrong: step 5 passes a gradient on before it is complete." in data_of(
+        explore(record(shared_node(), order="naive")))["notes"][-1]
+    assert data_of(explore(shared_node()))["notes"] == []
+
+
+def test_the_sum_of_what_flowed_along_an_edge_is_exact():
+    y = network((1,))
+    data = data_of(explore(y, collapse="neurons"))
+    scene = Scene(record(y), collapse="neurons")
+    for edge, flow in scene.flows(Stepper(y).finish()).items():
+        texts = [text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge]
+        assert texts[-1] == brief(flow)

@@ -14,13 +14,13 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from helpers import ROOT, bits
+from helpers import ROOT, bits, run_python
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Stepper, Value, examples, math, nn, parse, record, topological_order
-from viz import repl_words as words
 from viz.repl import Shell, debug
+from viz.repl_terminal import CommandLine
 
 
 def lecture():
@@ -43,6 +43,9 @@ def diamond():
     c = b + b
     c.label = "c"
     return c
+
+
+ALL_COMMANDS = [name for names in Shell.groups.values() for name in names]
 
 
 def transcript(y, *commands, color=None):
@@ -403,10 +406,12 @@ def test_draw_frames_modules(tmp_path):
     ("n-1", "*** next takes a whole number of steps, such as next 3, not '-1'"),
     ("n 2 3", "*** next takes a whole number of steps, such as next 3, not '2 3'"),
     ("b x", "*** back takes a whole number of steps, such as back 3, not 'x'"),
+    ("b a", "*** back takes a whole number of steps, such as back 3, not 'a'; to stop at a, write: break a"),
+    ("b *", "*** back takes a whole number of steps, such as back 3, not '*'; to stop at *, write: break *"),
     ("n \u0663", "*** next takes a whole number of steps, such as next 3, not '\u0663'"),
     ("c mul", "*** continue takes no argument, but was given 'mul'"),
-    ("until", "*** until needs a target, such as until backward; there are a, b, y, mul, forward, backward"),
-    ("until mull", "*** nothing here is called 'mull'; did you mean mul? There are a, b, y, mul, forward, backward"),
+    ("until", "*** until needs a target, such as until backward; there are a, b, y, mul, *, forward, backward"),
+    ("until mull", "*** nothing here is called 'mull'; did you mean mul? There are a, b, y, mul, *, forward, backward"),
     ("until forward", "*** no step after this one is about forward, only step 1; goto goes back"),
     ("goto", "*** goto takes the number of a step, 0 to 4"),
     ("goto x", "*** goto takes the number of a step, 0 to 4, not 'x'"),
@@ -416,7 +421,7 @@ def test_draw_frames_modules(tmp_path):
     ("l 1 2 3", "*** list takes the number of a step, 0 to 4, or two of them, not '1 2 3'"),
     ("l 77", "*** there are no such steps; this recording has steps 0 to 4"),
     ("l 3 2", "*** there are no such steps; this recording has steps 0 to 4"),
-    ("break z", "*** nothing here is called 'z'; there are a, b, y, mul, forward, backward"),
+    ("break z", "*** nothing here is called 'z'; there are a, b, y, mul, *, forward, backward"),
     ("break a", "*** a is a breakpoint already"),
     ("clear b", "*** nothing here is called 'b'; there are a"),
     ("watch mul", "*** nothing here is called 'mul'; there are a, b, y"),
@@ -428,6 +433,10 @@ def test_draw_frames_modules(tmp_path):
     ("p grad(a*b)", "*** grad() takes one name, as in grad(a)"),
     ("p grad(z)", "*** nothing here is called 'z'; there are a, b, y"),
     ("p tahn(a)", "*** unknown function 'tahn'; did you mean tan or tanh or atan? at 'tahn(a)'"),
+    ("p math.sin(a)", "*** 'math.sin' is no function here; functions are written without math., as in sin(...); there are "
+                      "the names a, b, y"),
+    ("p a.tanh() + b", "*** 'a.tanh' is no function here; write tanh(a); there are the names a, b, y"),
+    ("p numpy.sinn(a)", "*** 'numpy.sinn' is no function here; functions are called as in tanh(...); there are the names a"),
     ("p a.real", "*** nothing here is called 'a.real'; there are a, b, y"),
     ("p a if b else y", "*** if/else is not part of the language: numbers, names, + - * / // % **, and function calls are "
                         "at 'a if b else y'"),
@@ -469,7 +478,7 @@ def test_very_large_counts_go_to_the_ends():
     assert answers(product(), "end", "b " + "9" * 6000)[0] == "step 0 of 4, start"
 
 
-COMMANDS = [*words.COMMANDS, *words.ALIASES, "unt", "br", "?", "!", "#", "nosuch"]
+COMMANDS = [*ALL_COMMANDS, *Shell.aliases, "unt", "br", "?", "!", "#", "nosuch"]
 ARGUMENTS = ["", "a", "b", "a#1", "v3", "two words", "[red]", "mul", "forward", "backward", "0", "1", "3", "1 4", "-1",
              "grad(a#1)", "a.grad", "[red] * 2", '"two words"', "v4 / 0", "e**e"]
 LINES = st.builds("{} {}".format, st.sampled_from([name for name in COMMANDS if name not in ("draw", "quit", "q", "exit")]),
@@ -510,7 +519,7 @@ def test_an_empty_line_repeats_the_last_command_and_a_comment_does_nothing():
 
 def test_help_lists_every_command_and_explains_each():
     overview = transcript(product(), "h").splitlines()
-    for command in words.COMMANDS:
+    for command in ALL_COMMANDS:
         method = getattr(Shell, f"do_{command}")
         usage, _, summary = inspect.getdoc(method).partition("\n")[0].partition(": ")
         assert f"  {usage:<19}{summary}" in overview
@@ -519,7 +528,7 @@ def test_help_lists_every_command_and_explains_each():
         assert not summary.endswith(".")
     assert all(len(line) <= 80 for line in overview[5:])
     assert answers(product(), "?unt") == answers(product(), "h until")
-    assert {name for name in dir(Shell) if name.startswith("do_")} == {f"do_{name}" for name in (*words.COMMANDS, "EOF")}
+    assert {name for name in dir(Shell) if name.startswith("do_")} == {f"do_{name}" for name in (*ALL_COMMANDS, "EOF")}
 
 
 def test_labels_come_out_as_typed_and_cannot_reach_the_terminal():
@@ -570,6 +579,47 @@ def test_colours_change_no_letter_and_are_for_terminals_only(monkeypatch):
         assert ("\x1b[" in terminal.getvalue()) == is_colored
 
 
+def test_a_label_that_looks_like_a_rule_does_not_end_a_sentence():
+    x = Value(2.0, "a   [b")
+    text = transcript(x * 3, "end", "w a   [b", color=True)
+    assert "\x1b[1m  ∂v2/∂a   [b += ∂v2/∂v2 · ∂v2/∂a   [b = 1 × 3 = 3\x1b[0m\x1b[2m   [∂v2/∂a   [b = 3]\x1b[0m" in text
+    assert "  changed: grad of a   [b: 0 -> \x1b[1;32m3\x1b[0m\n" in text
+    assert "\x1b[36m  watch:   a   [b: data 2, grad 3\x1b[0m\n" in text
+
+
+def test_a_terminal_gets_long_messages_in_lines_that_end_where_words_do(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    terminal = Terminal()
+    debug(product(), stdin=io.StringIO("nosuch\n"), stdout=terminal, color=False)
+    assert terminal.getvalue().partition("***")[2].partition("\n(")[0] == (
+        " 'nosuch' is no command; there are next, back,\n"
+        "    continue, until, goto, restart, finish, print,\n"
+        "    list, where, draw, orders, break, clear,\n"
+        "    watch, unwatch, help, quit")
+    assert len(answers(product(), "nosuch")) == 1
+
+
+class Greeter(CommandLine):
+    """A command line that has nothing to do with graphs."""
+
+    groups = {"Say": ("hello",), **CommandLine.groups}  # noqa: RUF012
+
+    def do_hello(self, arg):
+        """hello [NAME]: greets"""
+        self.put(f"hello {arg}")
+
+
+def test_a_command_line_needs_no_graph():
+    out = io.StringIO()
+    Greeter(io.StringIO("he\nhel Ada\nhello Ada\nuntil a\nhelp\nq\n"), out).run()
+    text = out.getvalue()
+    assert "*** 'he' can be hello or help" in text
+    assert "hello Ada\n" in text
+    assert "*** 'until' is no command; there are hello, help, quit" in text
+    assert "Say\n  hello [NAME]       greets\nOther\n  h, help [COMMAND]  lists" in text
+    assert "TARGET" not in text
+
+
 # ---- interruptions and streams
 
 
@@ -599,6 +649,17 @@ def test_ctrl_c_at_the_prompt_leaves():
     out = Impatient("(step 1/9) ")
     debug(lecture(), stdin=io.StringIO("n\nn\n"), stdout=out)
     assert out.getvalue().endswith("next:    v5 = v4 + c = -6 + 10 = 4\n\n")
+
+
+def test_ctrl_c_works_in_tests_that_run_in_the_background():
+    code = ("import signal, subprocess, sys\n"
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "sys.path.insert(0, 'tests')\n"
+            "import conftest\n"
+            "code = 'import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)'\n"
+            "exec(code)\n"
+            "subprocess.run([sys.executable, '-c', code])")
+    assert run_python(code).stdout.split() == ["True", "True"]
 
 
 def test_a_notebook_is_asked_by_its_own_input(monkeypatch, capsys):
@@ -750,8 +811,12 @@ def test_the_terminal_is_left_cleanly(keys):
         assert "v4 = a * b = 2 × -3 = -6" in session.read_until("(step 1/9) ")
         session.type("\r")
         session.read_until("(step 2/9) ")
-        session.type(keys.rstrip("\x03"))
+        session.type(letters := keys.rstrip("\x03"))
         if keys.endswith("\x03"):
+            # The terminal throws away letters that nobody has read when Ctrl-C comes.  Readline, told that there are some,
+            # would then wait for others, and not hear of Ctrl-C until they come.
+            if letters:
+                session.read_until(letters)
             session.interrupt()
         assert session.status() == 0
         assert "Traceback" not in session.seen

@@ -22,8 +22,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 from .formula import Name, as_name, derivative
@@ -33,6 +34,7 @@ from .value import Value
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
 TABLE_LINES = 24  # of a printed `Comparison`
+DIGITS, MOST_DIGITS = 4, 10  # of a number in a sentence; of one that fewer digits would make an integer
 
 
 class Node(NamedTuple):
@@ -83,8 +85,9 @@ class Step(NamedTuple):
     name       of the node that got a number
     before     the data (None: not computed yet) or the gradient before
     after      the same after
-    sentence   what happened, in names and numbers
+    words      what happened, in names and numbers
     formula    the rule of the table that gave the local derivative; "" where there is none
+    sentence   the words, and the formula in brackets after them
     """
 
     number: int
@@ -92,8 +95,13 @@ class Step(NamedTuple):
     name: str
     before: float | None
     after: float | None
-    sentence: str
+    words: str
     formula: str
+
+    @property
+    def sentence(self) -> str:
+        """The words, and the formula in brackets after them."""
+        return f"{self.words}   [{self.formula}]" if self.formula else self.words
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,6 +113,7 @@ class Recording(Sequence[Step]):
     root       the position of the root in ``nodes``
     forward    how many steps are forward ones; the others are backward
     order      the order of the backward pass, "topological" or "naive"
+    positions  for the name of each node that is no constant where in ``nodes`` it is
     """
 
     nodes: tuple[Node, ...]
@@ -127,11 +136,23 @@ class Recording(Sequence[Step]):
         event = self.events[index]
         name = self.nodes[event.node].name
         if index < self.forward:
-            return Step(index + 1, "forward", name, event.before, event.after, self._forward_sentence(event.node), "")
+            return Step(index + 1, "forward", name, event.before, event.after, self._forward_words(event.node), "")
         if event.user is None:
             return Step(index + 1, "backward", name, event.before, event.after, f"∂{name}/∂{name} = 1", "")
-        sentence, formula = self._backward_sentence(event.user, event.operand, event.adjoint)
-        return Step(index + 1, "backward", name, event.before, event.after, sentence, formula)
+        return Step(index + 1, "backward", name, event.before, event.after, *self._backward_words(event, event.user))
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """For the name of each node that is no constant where in ``nodes`` it is."""
+        return {node.name: i for i, node in enumerate(self.nodes) if not node.constant}
+
+    def partial(self, user: int, operand: int) -> float:
+        """The local derivative of the node at ``user`` in ``nodes`` by its operand number ``operand``; 0 for a constant."""
+        return self.nodes[user].partials[operand] or 0.0
+
+    def flow(self, event: Event) -> float:
+        """The gradient that flows along the edge of an event: local derivative times adjoint.  0 where it has no edge."""
+        return 0.0 if event.user is None else self.partial(event.user, event.operand) * event.adjoint
 
     def operation(self, position: int) -> str:
         """What the node at ``position`` in ``nodes`` is, in names: ``d = a * b``; of a leaf its name."""
@@ -148,17 +169,22 @@ class Recording(Sequence[Step]):
         return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
 
     def matches(self, index: int, target: str) -> bool:
-        """Whether a step is about ``target``: the name or label of the node that gets a number, an operation, a phase."""
+        """Whether a step is about ``target``: the name or label of the node that gets a number, an operation, a phase.
+
+        An operation can be called by its name, ``mul``, or by its symbol, ``*``.
+        """
         event, forward = self.events[index], index < self.forward
         node = self.nodes[event.node]
         acting = node if forward else None if event.user is None else self.nodes[event.user]
-        return target in (node.name, node.label, acting.op if acting else "", "forward" if forward else "backward")
+        return target != "" and target in (node.name, node.label, *_names_of_operation(acting.op if acting else ""),
+                                           "forward" if forward else "backward")
 
     def targets(self) -> list[str]:
         """Everything that `matches` can find: names, labels that several nodes share, operations, phases."""
         names = [name for node in self.nodes if not node.constant for name in (node.name, node.label)
                  if name and name.isprintable()]
-        return list(dict.fromkeys([*names, *[node.op for node in self.nodes if node.op], "forward", "backward"]))
+        operations = itertools.chain.from_iterable(map(_names_of_operation, dict.fromkeys(node.op for node in self.nodes)))
+        return list(dict.fromkeys([*names, *operations, "forward", "backward"]))
 
     def values(self) -> list[Value]:
         """The recorded graph once more: new Values, in the order of ``nodes``, with all gradients at 0."""
@@ -177,7 +203,7 @@ class Recording(Sequence[Step]):
         return (f"<Recording of {self.nodes[self.root].name}: {len(self.nodes)} nodes, {self.forward} steps forward, "
                 f"{len(self) - self.forward} backward{naive}>")
 
-    def _forward_sentence(self, position: int) -> str:
+    def _forward_words(self, position: int) -> str:
         node = self.nodes[position]
         row = lookup(node.op)
         names = Name.apply_primitive(row, self._names(node)).text
@@ -187,13 +213,12 @@ class Recording(Sequence[Step]):
         numbers = Name.apply_primitive(row, tuple(operands)).text
         return " = ".join(dict.fromkeys([node.name, names, numbers.replace(" * ", " × "), brief(node.data)]))
 
-    def _backward_sentence(self, user: int, operand: int, adjoint: float) -> tuple[str, str]:
-        top, of = self.nodes[self.root].name, self.nodes[user]
-        at = self.nodes[of.args[operand]].name
-        partial = of.partials[operand] or 0.0
-        formula = f"∂{of.name}/∂{at} = {derivative(lookup(of.op), operand, self._names(of), Name(of.name)).text}"
-        product = f"{brief(adjoint)} × {brief(partial)} = {brief(partial * adjoint)}"
-        return f"∂{top}/∂{at} += ∂{top}/∂{of.name} · ∂{of.name}/∂{at} = {product}   [{formula}]", formula
+    def _backward_words(self, event: Event, user: int) -> tuple[str, str]:
+        """The words and the formula of the step along an edge."""
+        top, of, at = self.nodes[self.root].name, self.nodes[user], self.nodes[event.node].name
+        formula = f"∂{of.name}/∂{at} = {derivative(lookup(of.op), event.operand, self._names(of), Name(of.name)).text}"
+        product = f"{brief(event.adjoint)} × {brief(self.partial(user, event.operand))} = {brief(self.flow(event))}"
+        return f"∂{top}/∂{at} += ∂{top}/∂{of.name} · ∂{of.name}/∂{at} = {product}", formula
 
     def _names(self, node: Node) -> tuple[Name, ...]:
         return tuple([as_name(operand.data) if operand.constant else Name(operand.name)
@@ -211,7 +236,7 @@ def record(root: Value, order: str = "topological") -> Recording:
     `NAIVE_LIMIT` steps: it walks every path, and their number can double with every node.
     """
     if not isinstance(root, Value):
-        raise TypeError(f"record() takes a Value, not {type(root).__name__} ({short_repr(root)})")
+        raise _no_graph("record()", "a Value", root)
     if order not in ("topological", "naive"):
         raise ValueError(f"unknown order {order!r}; choose 'topological' or 'naive'")
     values = topological_order(root)
@@ -224,6 +249,31 @@ def record(root: Value, order: str = "topological") -> Recording:
     events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
     events += _topological_events(nodes) if order == "topological" else _naive_events(nodes)
     return Recording(nodes, tuple(events), len(nodes) - 1, forward, order)
+
+
+def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
+    """The recording of what functions take that show a graph: of a Value a new one, in the topological order.
+
+    Raises TypeError in the name of ``caller``, such as "explore()", for anything else.
+    """
+    if isinstance(y, Value):
+        return record(y)
+    if isinstance(y, Stepper):
+        return y.recording
+    if isinstance(y, Recording):
+        return y
+    raise _no_graph(caller, "a Value, a Recording or a Stepper", y)
+
+
+def _no_graph(caller: str, takes: str, given: object) -> TypeError:
+    return TypeError(f"{caller} takes {takes}, not {type(given).__name__} ({short_repr(given)}); "
+                     "what a computation returns from Values is a Value")
+
+
+def _names_of_operation(op: str) -> tuple[str, ...]:
+    """What an operation can be called: ``mul`` and, as in drawings, ``*``.  ``neg`` is not ``-``, which is ``sub``."""
+    row = lookup(op) if op else None
+    return () if row is None else (op, row.symbol) if row.symbol and row.arity == 2 else (op,)
 
 
 def _partials(node: Value) -> tuple[float | None, ...]:
@@ -287,15 +337,14 @@ class Comparison(NamedTuple):
     @property
     def gradients(self) -> dict[str, tuple[float, float]]:
         """For every node that is no constant its gradient by the topological order, and by the naive one."""
-        ends = [Stepper(recording).finish()._grads for recording in (self.topological, self.naive)]
-        return {node.name: (right, naive) for node, right, naive in zip(self.naive.nodes, *ends) if not node.constant}
+        right, naive = Stepper(self.topological).finish(), Stepper(self.naive).finish()
+        return {name: (right.numbers(i)[1], naive.numbers(i)[1]) for name, i in self.naive.positions.items()}
 
     def __str__(self) -> str:
         return "\n".join([*self._table(), "", *self._reasons()])
 
     def _table(self) -> Iterator[str]:
-        columns = [[step.sentence for step in recording[recording.forward:]] for recording in (self.topological, self.naive)]
-        columns = [[sentence.partition("   [")[0] for sentence in column] for column in columns]
+        columns = [[step.words for step in recording[recording.forward:]] for recording in (self.topological, self.naive)]
         width = max(map(len, ["topological order", *columns[0]]))
         yield f"{'topological order':<{width}}   naive recursive order"
         first = self.naive.forward + 1
@@ -384,24 +433,20 @@ def _printable(label: str) -> str:
 class Stepper:
     """A cursor on a recording, which moves both ways.  Every move returns the stepper, whose repr is the view of it.
 
-    recording     the `Recording`
+    recording     the `Recording`: of a Value it is made, of another Stepper it is taken
     position      how many steps have been done, 0 to len(recording)
     step          the last step done (its ``phase`` is "start" if none was)
     breakpoints   what `run` stops at: names, labels, operations or phases; see `stop_at`
     watches       the names whose data and gradient every view shows; see `watch`
     """
 
-    def __init__(self, recording: Recording | Value) -> None:
-        if not isinstance(recording, (Recording, Value)):
-            raise TypeError(f"Stepper() takes a Recording or a Value, not {type(recording).__name__} "
-                            f"({short_repr(recording)})")
-        self.recording = record(recording) if isinstance(recording, Value) else recording
+    def __init__(self, recording: Recording | Value | Stepper) -> None:
+        self.recording = recording_of(recording, "Stepper()")
         self.position = 0
         self.breakpoints: list[str] = []
         self.watches: list[str] = []
         self._data: list[float | None] = [None if node.op else node.data for node in self.recording.nodes]
         self._grads: list[float] = [0.0] * len(self.recording.nodes)
-        self._positions = {node.name: i for i, node in enumerate(self.recording.nodes) if not node.constant}
 
     @property
     def step(self) -> Step:
@@ -464,7 +509,7 @@ class Stepper:
 
     def watch(self, name: str) -> Stepper:
         """Adds a watch.  Raises ValueError if no node is called so."""
-        self._check(name, self._positions)
+        self._check(name, self.recording.positions)
         self.watches.append(name)
         return self
 
@@ -488,17 +533,21 @@ class Stepper:
         """The data and the gradient at this moment of the node at ``position`` in `Recording.nodes`."""
         return self._data[position], self._grads[position]
 
-    def __repr__(self) -> str:
-        step = self.step
-        total = len(self.recording)
-        lines = [f"step {self.position} of {total}, {step.phase}", f"  {step.sentence}"]
+    def lines(self) -> list[tuple[str, str]]:
+        """The lines of the view, each with its kind: "position", "sentence", "changed", "watch" or "next"."""
+        step, total = self.step, len(self.recording)
+        lines = [("position", f"step {self.position} of {total}, {step.phase}"), ("sentence", f"  {step.sentence}")]
         if step.phase == "forward":
-            lines.append(f"  changed: data of {step.name}: {brief(step.after)}")
+            lines.append(("changed", f"  changed: data of {step.name}: {brief(step.after)}"))
         elif step.phase == "backward":
-            lines.append(f"  changed: grad of {step.name}: {brief(step.before)} -> {brief(step.after)}")
-        lines += [f"  watch:   {name}: data {brief(self.data(name))}, grad {brief(self.grad(name))}" for name in self.watches]
+            lines.append(("changed", f"  changed: grad of {step.name}: {brief(step.before)} -> {brief(step.after)}"))
+        for name in self.watches:
+            lines.append(("watch", f"  watch:   {name}: data {brief(self.data(name))}, grad {brief(self.grad(name))}"))
         ahead = self.recording[self.position].sentence if self.position < total else "nothing, this is the end"
-        return "\n".join([*lines, f"  next:    {ahead}"])
+        return [*lines, ("next", f"  next:    {ahead}")]
+
+    def __repr__(self) -> str:
+        return "\n".join([text for _, text in self.lines()])
 
     def _find(self, targets: Sequence[str]) -> int:
         for i in range(self.position, len(self.recording)):
@@ -509,10 +558,10 @@ class Stepper:
                          f"this recording has {_shortened(self.recording.targets())}")
 
     def _position_of(self, name: str) -> int:
-        if name in self._positions:
-            return self._positions[name]
-        raise ValueError(f"no node is called {name!r}; "
-                         f"there are {_shortened(list(self._positions))}")
+        positions = self.recording.positions
+        if name in positions:
+            return positions[name]
+        raise ValueError(f"no node is called {name!r}; there are {_shortened(list(positions))}")
 
     def _check(self, target: str, known: Collection[str]) -> None:
         if target not in known:
@@ -520,12 +569,20 @@ class Stepper:
 
 
 def brief(x: float | None) -> str:
-    """A number as a person writes it, to four digits: -3, 0.7071, 1.7e-17; "?" for one that is not there yet."""
+    """A number as a person writes it, to four digits: -3, 0.7071, 1.7e-17; "?" for one that is not there yet.
+
+    Below 10,000 what is no integer does not look like one: 1.0001 and 1234.5 have as many digits as that takes, up to ten.
+    What ten digits would not show is a rounding error.
+    """
     if x is None:
         return "?"
     if math.isfinite(x) and x == int(x) and abs(x) < 1e6:
         return str(int(x))
-    return f"{x:.4g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    text = f"{x:.{DIGITS}g}"
+    if abs(x) < 10**DIGITS and float(text).is_integer():
+        longer = [f"{x:.{digits}g}" for digits in range(DIGITS + 1, MOST_DIGITS + 1)]
+        text = next((text for text in longer if not float(text).is_integer()), f"{x:.0f}")
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def _number_name(x: float) -> Name:

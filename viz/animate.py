@@ -22,11 +22,11 @@ from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import Stepper, Value, record
+from tinygrad_edu import Stepper, Value
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.files import destination, write_atomically
 from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Recording
+from tinygrad_edu.stepper import Recording, recording_of
 
 from .model import MAX_NODES
 from .scene import Scene
@@ -73,13 +73,9 @@ def animate(recording: Recording | Value | Stepper, path: str | os.PathLike[str]
     written.
     """
     target = destination(path, "a film", FORMATS, "graph.gif")
-    if not isinstance(recording, (Recording, Value, Stepper)):
-        raise TypeError(f"animate() takes a Recording, a Value or a Stepper, not {type(recording).__name__} "
-                        f"({short_repr(recording)})")
+    made = recording_of(recording, "animate()")
     _check_number("milliseconds", milliseconds, SHORTEST, LONGEST)
     _check_number("scale", scale, 0.1, 20)
-    made = (recording.recording if isinstance(recording, Stepper) else record(recording) if isinstance(recording, Value)
-            else recording)
     fonts()
     scene = Scene(made, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]

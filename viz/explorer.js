@@ -48,7 +48,7 @@ class Film {
       }
       if (step.edge >= 0) {
         step.earlierHere = last.edge[step.edge] ?? null
-        step.flowed = (step.earlierHere?.flowed ?? 0) + toNumber(step.flow)
+        step.flowed = toNumber(step.flowed)
         last.edge[step.edge] = step
         this.along[step.edge].push(step)
       }
@@ -252,6 +252,8 @@ class Modules {
 
 /** Draws the film: numbers, what is not computed yet, the flow of gradients, the node and the edges of the last step. */
 class Picture {
+  static DOTTED = 1000 // the longest edge to be dotted, in units of the drawing: thousands of dots take seconds to draw
+
   #lit = []
   #moving = 0
   #boxes = new Map()
@@ -270,6 +272,8 @@ class Picture {
     })
     data.nodes.forEach((node, index) => fill(this.parts.nodes[index].group, {
       role: "button", tabindex: -1, "aria-label": [called(node), node.role, node.op].filter(Boolean).join(", ") }, []))
+    const isLong = this.parts.edges.map(({ path }) => path.getTotalLength() > Picture.DOTTED)
+    this.parts.edges.forEach(({ group }, edge) => group.classList.toggle("long", isLong[edge]))
     this.modules = new Modules(data, this.parts, stage.top)
     this.dot = createSvg("g", { class: "flow", visibility: "hidden" }, createSvg("circle", { r: 5 }), createSvg("text", { y: -10 }))
     stage.addLayer().append(this.dot)
@@ -751,7 +755,7 @@ class Explorer {
     this.#say()
     this.details.render()
     this.list.reveal()
-    if (byId("follow").checked && !this.stage.isFitted && this.film.step?.node >= 0) this.stage.show(this.picture.boxOf(this.film.step.node))
+    if (byId("follow").checked && !this.stage.isFitted && this.film.step?.node >= 0) this.stage.follow(this.picture.boxOf(this.film.step.node))
     this.picture.flow(flow ? this.film.step : null, flow)
     this.#remember()
   }

@@ -14,33 +14,34 @@ from __future__ import annotations
 import html
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any, overload
 
-from tinygrad_edu import Stepper, Value, record
+from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Recording
+from tinygrad_edu.stepper import Recording, recording_of
 
 from .dot import brief, contents, number_text, symbol
-from .model import Edge, Node, enclosing
+from .model import Edge, Node, build, enclosing
 from .page import Page, assemble, page_path, read, themed
 from .scene import Scene
 
-MAX_NODES = 2000  # drawn nodes; what a browser steps at 30 frames a second
+MAX_NODES, MAX_EDGES = 2000, 4000  # drawn; what a browser steps at 30 frames a second
 LEAVES = ("input", "parameter", "constant")
 
 
 @overload
 def explore(y: Value | Recording | Stepper, path: None = None, *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, title: str = "") -> Page: ...
+            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Page: ...
 @overload
 def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str], *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, title: str = "") -> Path: ...
+            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Path: ...
 def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str] | None = None, *,
-            collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES, title: str = "") -> Page | Path:
+            collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (),
+            title: str = "") -> Page | Path:
     """A page that steps through the graph of ``y``: a `Page`, or if a ``path`` is given the path that it was written to.
 
     The page is one HTML file that needs no network.  It starts before the first step; for a Stepper, where that is.
@@ -49,29 +50,55 @@ def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str] | None 
     path         a file name that ends in .html or .htm; without a suffix, ".html" is added
     collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be opened on the page, where every other
                  module can be collapsed and expanded by a click
-    max_nodes    above this many nodes modules are collapsed before the layout, as in `viz.draw`, and steps within them are
-                 left out; the page says so
+    max_nodes    above this many nodes modules are collapsed before the layout, as in `viz.draw` (but neurons, as long as
+                 they are few enough), and steps within them are left out; the page says so
+    expand       paths of modules to draw whole, whatever else is collapsed
     title        of the page; without one it is "computation graph of" and the name of the root
 
-    Raises TypeError for another ``y``, RenderError without a layout engine, what `viz.draw` raises for ``collapse`` and
-    ``max_nodes``, and what `Page.save` raises for ``path``.
+    Raises TypeError for another ``y``, RenderError without a layout engine, what `viz.draw` raises for ``collapse``,
+    ``expand`` and ``max_nodes``, and what `Page.save` raises for ``path``.
     """
-    if not isinstance(y, (Value, Recording, Stepper)):
-        raise TypeError(f"explore() takes a Value, a Recording or a Stepper, not {type(y).__name__} ({short_repr(y)}); "
-                        "what a computation returns from Values is a Value")
+    recording = recording_of(y, "explore()")
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
     target = None if path is None else page_path(path)
-    recording = y.recording if isinstance(y, Stepper) else record(y) if isinstance(y, Value) else y
-    scene = Scene(recording, collapse, max_nodes)
+    notes = []
+    if collapse is None and (collapse := _collapse(recording, max_nodes)):
+        notes.append(f"Neurons are collapsed: the {len(recording.nodes):,} nodes are more than max_nodes={max_nodes}.")
+    scene = Scene(recording, collapse, max_nodes, expand=expand)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
     body = Template(read("explorer.html")).substitute(title=html.escape(title), svg=themed(scene.svg))
-    data = {"title": title, **page_data(scene), "open": y.position if isinstance(y, Stepper) else 0}
+    data = {"title": title, **page_data(scene, notes), "open": y.position if isinstance(y, Stepper) else 0}
     page = Page(assemble(title, body, data, styles=["theme.css", "explorer.css"], scripts=["stage.js", "explorer.js"]), title)
     return page if target is None else page.save(target)
 
 
-def page_data(scene: Scene) -> dict[str, Any]:
+def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
+    """ "neurons" for a graph that is too large if they are few enough: each of them shows its numbers, which layers do not."""
+    if max_nodes is None or len(recording.nodes) <= max_nodes:
+        return None
+    neurons = build(recording.values()[-1:], "neurons", None)
+    few = len(neurons.nodes) <= max_nodes and len(neurons.edges) <= MAX_EDGES
+    return "neurons" if few and any(node.role == "module" for node in neurons.nodes) else None
+
+
+def _notes(scene: Scene, steps: int) -> list[str]:
+    """What is not on the page, or not as it should be."""
+    notes, recording = list(scene.graph.notes), scene.recording
+    boxes = [node.label for node in scene.graph.nodes if node.role == "module"]
+    if steps < len(recording):
+        notes.append(f"The page has {steps:,} of the {len(recording):,} steps: the others change nothing that is drawn.")
+    if boxes:
+        notes.append(f"To see the inside of a collapsed module: viz.explore(y, expand={boxes[0]!r}).")
+    if recording.order == "naive":
+        early = compare_orders(recording.values()[-1]).early
+        notes.append("This is the naive recursive order, " + (
+            "which is right here, since no operation is used twice." if early is None else
+            f"which goes wrong: step {early} passes a gradient on before it is complete."))
+    return notes
+
+
+def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     """What ``explorer.js`` reads.  A "count" is a number of steps of the page done, 0 before the first one.
 
     total      how many steps the recording has; of these the page has those that change something drawn
@@ -91,7 +118,7 @@ def page_data(scene: Scene) -> dict[str, Any]:
     frame_of = {cluster.path: i for i, cluster in enumerate(scene.graph.clusters)}
     index = {node.name: i for i, node in enumerate(scene.graph.nodes)}
     return {"total": len(recording), "forward": bisect_right(numbers, recording.forward), "order": recording.order,
-            "given": recording.start().sentence, "notes": scene.graph.notes,
+            "given": recording.start().sentence, "notes": [*notes, *_notes(scene, len(numbers))],
             "nodes": [_node(scene, node, frame_of, computed) for node in scene.graph.nodes],
             "edges": [_edge(edge, index, computed) for edge in scene.graph.edges],
             "frames": _frames(scene, frame_of, index), "steps": _steps(scene, numbers)}
@@ -111,7 +138,7 @@ def _node(scene: Scene, node: Node, frame_of: dict[str, int], computed: dict[int
     operations = [computed[i] for i in ([node.shows] if node.shows is not None else node.members) if i in computed]
     name = scene.recording.nodes[node.shows].name if node.shows is not None and node.role != "module" else node.label
     given = None
-    if node.role in LEAVES and node.data is not None:
+    if node.shows is not None and not scene.recording.nodes[node.shows].op and node.data is not None:
         given = [brief(node.data) if node.role == "constant" else number_text(node.data), repr(node.data)]
     return {"label": node.label, "role": node.role, "op": node.op, "symbol": symbol(node.op) if node.op else "",
             "name": name, "frame": frame_of.get(node.cluster, -1),
@@ -164,24 +191,24 @@ def _steps(scene: Scene, numbers: list[int]) -> dict[str, list[Any]]:
     exact       the same number with all digits
     edge        the index of the edge along which the gradient flows, -1 for none
     flow        how much flows, short; "" in the forward phase
+    flowed      how much has flowed along this edge so far, short
     lead        the beginning of the sentence: ``∂y/∂a += ``, which the sum over users leaves out
     rest        what follows: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
     formula     the rule that gave the local derivative, "" where there is none
     """
     recording = scene.recording
-    rows = []
+    rows, flowed = [], dict[int, float]()
     for number in numbers:
         event, step = recording.events[number - 1], recording[number - 1]
         drawn = scene.nodes[event.node]
         shown = drawn is not None and scene.graph.nodes[drawn].shows == event.node
-        lead, flow, sentence = "", "", step.sentence
+        lead, edge, flow, so_far = "", -1, "", ""
         if event.user is not None:
-            user = recording.nodes[event.user]
-            flow = brief((user.partials[event.operand] or 0.0) * event.adjoint)
+            edge, flow = scene.edges.get((event.user, event.operand), -1), brief(recording.flow(event))
+            flowed[edge] = flowed.get(edge, 0.0) + recording.flow(event)
+            so_far = brief(flowed[edge])
             lead = f"∂{recording.nodes[recording.root].name}/∂{step.name} += "
-            sentence = sentence.removesuffix(f"   [{step.formula}]")
         rows.append((number, -1 if drawn is None else drawn, number_text(event.after) if shown else None, repr(event.after),
-                     -1 if event.user is None else scene.edges.get((event.user, event.operand), -1), flow, lead,
-                     sentence.removeprefix(lead), step.formula))
-    names = ("number", "node", "text", "exact", "edge", "flow", "lead", "rest", "formula")
+                     edge, flow, so_far, lead, step.words.removeprefix(lead), step.formula))
+    names = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
     return {name: list(column) for name, column in zip(names, zip(*rows))} if rows else {name: [] for name in names}

@@ -170,7 +170,7 @@ class Caption:
     def says(self, position: int) -> list[str]:
         """The paragraphs: the sentence of the step, then the rule that it used, and how a sum grew."""
         step = self._recording[position - 1] if position else self._recording.start()
-        said = [step.sentence.removesuffix(f"   [{step.formula}]") if step.formula else step.sentence]
+        said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
             if step.before and brief(step.before) != brief(step.after):

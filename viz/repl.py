@@ -25,20 +25,23 @@ Where the input is no terminal, prompts and commands are written out as here, so
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from typing import IO, Any
+from collections.abc import Collection, Mapping
+from typing import IO, Any, ClassVar
 
 from tinygrad_edu import Value
 from tinygrad_edu.formula import Name, as_name
 from tinygrad_edu.primitives import lookup, short_repr
-from tinygrad_edu.stepper import Recording, Stepper, brief, compare_orders
+from tinygrad_edu.stepper import Recording, Stepper, brief, compare_orders, recording_of
 
-from .repl_print import completed_expression, positions, printed
+from .repl_print import completed_expression, printed
 from .repl_terminal import CommandLine
 from .repl_where import where
 from .repl_words import completed, find, meant, no_argument, some, unquoted, whole
 
 LIST_AROUND = 5  # steps that `list` shows before and after one
+# How the lines of `Stepper.lines` look; and the end of two of them, which is the rule and the new number.
+STYLES = {"position": "cyan", "sentence": "bold", "changed": "", "watch": "cyan", "next": "dim"}
+ENDS = {"sentence": "dim", "changed": "bold green"}
 TITLE_LENGTH = 60  # characters; a longer expression is not shown in the first line
 
 
@@ -53,9 +56,7 @@ def debug(y: Value | Recording | Stepper, *, stdin: IO[str] | None = None, stdou
 
     Nothing of the graph of ``y`` is changed.  Raises TypeError for another ``y``.
     """
-    if not isinstance(y, (Value, Recording, Stepper)):
-        raise TypeError(f"debug() takes a Value, a Recording or a Stepper, not {type(y).__name__} ({short_repr(y)})")
-    Shell(y if isinstance(y, Stepper) else Stepper(y), stdin, stdout, color).run()
+    Shell(y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()")), stdin, stdout, color).run()
 
 
 class Shell(CommandLine):
@@ -65,11 +66,24 @@ class Shell(CommandLine):
     recording    its recording
     """
 
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Move": ("next", "back", "continue", "until", "goto", "restart", "finish"),
+        "Look": ("print", "list", "where", "draw", "orders"),
+        "Stop and watch": ("break", "clear", "watch", "unwatch"),
+        **CommandLine.groups,
+    }
+    # pdb's letters, where they mean the same here; `b` is back, and `w` is watch.
+    aliases: ClassVar[Mapping[str, str]] = {
+        "n": "next", "s": "next", "step": "next", "b": "back", "c": "continue", "end": "finish", "p": "print", "l": "list",
+        "w": "watch", "bt": "where", **CommandLine.aliases,
+    }
+    about = "A TARGET is a name, an operation (mul or *), or a phase: forward, backward.\n"
+
     def __init__(self, stepper: Stepper, stdin: IO[str] | None = None, stdout: IO[str] | None = None,
                  color: bool | None = None) -> None:
         super().__init__(stdin, stdout, color)
         self.stepper, self.recording = stepper, stepper.recording
-        self._names, self._targets = positions(stepper), self.recording.targets()
+        self._names, self._targets = self.recording.positions, self.recording.targets()
 
     def run(self) -> None:
         """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the input."""
@@ -91,7 +105,8 @@ class Shell(CommandLine):
 
         Example: b 2
         """
-        self._move(-_count(arg, "back"))
+        is_target = meant(arg, self._targets) is not None  # in pdb `b` is break
+        self._move(-_count(arg, "back", f"; to stop at {arg}, write: break {arg}" if is_target else ""))
 
     def do_continue(self, arg: str) -> None:
         """c, continue: goes on to the next breakpoint, else to the end
@@ -110,7 +125,7 @@ class Shell(CommandLine):
     def do_until(self, arg: str) -> None:
         """until TARGET: goes on to the next step about TARGET
 
-        TARGET is the name of a node that gets a number, an operation that acts, or a phase: forward, backward.
+        TARGET is a node that gets a number, an operation that acts (mul or *), or a phase: forward, backward.
         Examples: until a    until tanh    until backward
         """
         if not arg:
@@ -258,9 +273,8 @@ class Shell(CommandLine):
             self.stepper.watch(name)
         elif not self.stepper.watches:
             self.put("no watches; w NAME adds one")
-        for name in self.stepper.watches[-1 if arg else 0:]:
-            data, grad = brief(self.stepper.data(name)), brief(self.stepper.grad(name))
-            self.put((f"  watch:   {name}: data {data}, grad {grad}", "cyan"))
+        for line in [text for kind, text in self.stepper.lines() if kind == "watch"][-1 if arg else 0:]:
+            self.put((line, STYLES["watch"]))
 
     def do_unwatch(self, arg: str) -> None:
         """unwatch [NAME]: removes a watch, or all of them
@@ -346,15 +360,12 @@ class Shell(CommandLine):
         return values[self.recording.root]
 
     def _view(self) -> None:
-        for i, line in enumerate(repr(self.stepper).split("\n")):
-            if i == 1:
-                said, bracket, formula = line.partition("   [")
-                self.put((said, "bold"), (bracket + formula, "dim"))
-            elif line.startswith("  changed:"):
-                start, sign, number = line.rpartition(" -> " if " -> " in line else ": ")
-                self.put(start + sign, (number, "bold green"))
-            else:
-                self.put((line, "dim" if line.startswith("  next:") else "cyan"))
+        step = self.stepper.step
+        ends = {"sentence": step.sentence.removeprefix(step.words), "changed": brief(step.after)}
+        for kind, line in self.stepper.lines():
+            start, end = STYLES[kind], ENDS.get(kind, "")
+            length = len(line) - len(ends.get(kind, ""))
+            self.put((line[:length], start), (line[length:], end))
 
 
 def _title(recording: Recording) -> str:
@@ -386,5 +397,5 @@ def _counted(n: int, what: str, plural: str = "s") -> str:
     return f"{n:,} {what}{plural if n != 1 else ''}"
 
 
-def _count(arg: str, command: str) -> int:
-    return whole(arg or "1", f"{command} takes a whole number of steps, such as {command} 3, not {short_repr(arg)}")
+def _count(arg: str, command: str, remedy: str = "") -> int:
+    return whole(arg or "1", f"{command} takes a whole number of steps, such as {command} 3, not {short_repr(arg)}{remedy}")

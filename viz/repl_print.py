@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tinygrad_edu.errors import TinygradEduError, one_line
 from tinygrad_edu.expressions import CONSTANTS, function_names, parse
+from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.stepper import Stepper
 
-from .repl_words import completed, find, meant
+from .repl_words import completed, find, meant, some
 
 _PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"  # a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
 _NAME = rf"\"[^\"]*\"|'[^']*'|{_PATH}"
@@ -35,14 +36,9 @@ def printed(stepper: Stepper, text: str) -> str:
 
     Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does not accept.
     """
-    names = positions(stepper)
+    names = stepper.recording.positions
     name = meant(text, names)
     return repr(_evaluated(stepper, text, names)) if name is None else _described(stepper, name, names[name])
-
-
-def positions(stepper: Stepper) -> dict[str, int]:
-    """For each name that can be typed where in `Recording.nodes` its node is."""
-    return {node.name: i for i, node in enumerate(stepper.recording.nodes) if not node.constant}
 
 
 def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
@@ -69,7 +65,7 @@ def _not_yet(stepper: Stepper, position: int) -> str:
     return f"data not computed yet (step {step} does it)"
 
 
-def _evaluated(stepper: Stepper, text: str, names: dict[str, int]) -> float:
+def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
     letters: dict[tuple[str, bool], str] = {}  # for a name and whether its gradient is meant
     numbers: dict[str, float] = {}
 
@@ -88,6 +84,8 @@ def _evaluated(stepper: Stepper, text: str, names: dict[str, int]) -> float:
             return letter(find(of, names), gradient=True)
         if word == "grad" and call:
             raise ValueError("grad() takes one name, as in grad(a)")
+        if call and word is not None and not word.isidentifier() and word not in names:
+            raise ValueError(_no_function(word, names))
         if word is None or (word not in names and call):
             return match[0]
         if word not in names:
@@ -105,3 +103,11 @@ def _evaluated(stepper: Stepper, text: str, names: dict[str, int]) -> float:
         for (name, gradient), sign in letters.items():
             message = message.replace(sign, f"grad({name})" if gradient else name)
         raise ValueError(message) from None
+
+
+def _no_function(word: str, names: Mapping[str, int]) -> str:
+    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called: ``math.sin(a)``."""
+    path, _, function = word.rpartition(".")
+    written = f"write {function}({path})" if path in names else f"functions are written without {path}., as in {function}(...)"
+    remedy = written if path and function in function_names() else "functions are called as in tanh(...)"
+    return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"

@@ -1,6 +1,7 @@
 """A command line for terminals, scripts and notebooks: everything about the shell that has nothing to do with graphs.
 
-`CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings.  Two letters of a command
+`CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings; a class that has more
+commands lists them in ``groups``.  Two letters of a command
 are enough; what is wrong with a line is said in one line; and no text can reach the terminal as anything but text.  Where
 the input is no terminal, prompts and commands are written out, so that the output is a transcript.
 """
@@ -12,15 +13,17 @@ import cmd
 import inspect
 import io
 import os
+import shutil
 import sys
+import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from tinygrad_edu.errors import TinygradEduError, one_line
 
-from .repl_words import COMMANDS, GROUPS, command_of
+from .repl_words import command_of
 
 MESSAGE_LENGTH = 400  # of an error, in characters
 _IN_ASCII = str.maketrans({"∂": "d", "·": "*", "×": "*"})
@@ -34,7 +37,17 @@ class CommandLine(cmd.Cmd):
     stdin     where they come from, by default the terminal, or a notebook's own ``input``
     stdout    where the output goes, by default the terminal; what its encoding does not have is written as well as it can be
     color     whether to use colours; by default on a terminal, unless NO_COLOR is set
+
+    What a class of commands says of itself:
+
+    groups     the names of its commands, under the headings that `help` lists them by
+    aliases    other names of commands
+    about      what `help` says below the list, before what is true of every command line
     """
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"Other": ("help", "quit")}
+    aliases: ClassVar[Mapping[str, str]] = {"h": "help", "q": "quit", "exit": "quit"}
+    about: ClassVar[str] = ""
 
     def __init__(self, stdin: IO[str] | None = None, stdout: IO[str] | None = None, color: bool | None = None) -> None:
         super().__init__(stdin=stdin or sys.stdin or io.StringIO(), stdout=stdout or sys.stdout or io.StringIO())
@@ -68,8 +81,12 @@ class CommandLine(cmd.Cmd):
             self.stdout.write("".join(text for text, _ in pairs) + "\n")
 
     def error(self, text: str) -> None:
-        """Writes what is wrong."""
-        self.put((f"*** {text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH - 3] + '...'}", "red"))
+        """Writes what is wrong; a terminal gets it in lines that end where words do."""
+        text = self._writable(f"*** {text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH - 3] + '...'}")
+        if _is_terminal(self.stdout):
+            text = textwrap.fill(text, max(shutil.get_terminal_size().columns, 20), subsequent_indent="    ",
+                                 break_long_words=False, break_on_hyphens=False)
+        self.put((text, "red"))
 
     def interrupted(self) -> None:
         """Writes that Ctrl-C has stopped a command."""
@@ -106,12 +123,12 @@ class CommandLine(cmd.Cmd):
         name, arg, line = super().parseline(line)
         if name and name != "EOF":
             with suppress(ValueError):  # `default` says what is wrong with it
-                name = command_of(name)
+                name = self._command(name)
         return name, arg, line
 
     def default(self, line: str) -> None:
         """Raises ValueError, which says what there is instead of an unknown command."""
-        command_of(line.split(maxsplit=1)[0])
+        self._command(line.split(maxsplit=1)[0])
 
     def precmd(self, line: str) -> str:
         """Repeats the command where no terminal has done so."""
@@ -121,26 +138,32 @@ class CommandLine(cmd.Cmd):
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """The commands that begin so."""
-        return [name for name in (*COMMANDS, "end", "exit") if name.startswith(text)]
+        words = (*self._commands(), *(alias for alias in self.aliases if len(alias) > 2))
+        return [name for name in words if name.startswith(text)]
+
+    def _commands(self) -> tuple[str, ...]:
+        return tuple(name for names in self.groups.values() for name in names)
+
+    def _command(self, word: str) -> str:
+        return command_of(word, self._commands(), self.aliases)
 
     # ---- the commands that every shell has
 
     def do_help(self, arg: str) -> None:
         """h, help [COMMAND]: lists the commands, or explains one
 
-        Example: h until
+        Example: h quit
         """
-        helps = {name: inspect.cleandoc(getattr(self, f"do_{name}").__doc__ or "") for name in COMMANDS}
+        helps = {name: inspect.cleandoc(getattr(self, f"do_{name}").__doc__ or "") for name in self._commands()}
         if arg:
-            self.put(helps[command_of(arg)].replace(": ", "\n  ", 1))
+            self.put(helps[self._command(arg)].replace(": ", "\n  ", 1))
             return
-        for group, names in GROUPS.items():
+        for group, names in self.groups.items():
             self.put((group, "bold"))
             for name in names:
                 usage, _, summary = helps[name].partition("\n")[0].partition(": ")
                 self.put("  ", (f"{usage:<19}", "cyan"), summary)
-        self.put("A TARGET is a name, an operation such as mul, or a phase: forward, backward.\n"
-                 "Two letters of a command are enough if no other begins so; an empty line\n"
+        self.put(f"{self.about}Two letters of a command are enough if no other begins so; an empty line\n"
                  "repeats the last command; a line that begins with # is a comment.")
 
     def do_quit(self, arg: str) -> bool:

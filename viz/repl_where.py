@@ -60,7 +60,7 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
         return
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
-    factors = [nodes[user].partials[operand] or 0.0 for user, operand in edges]
+    factors = [recording.partial(user, operand) for user, operand in edges]
     lines = [f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = {brief(factor)}"
              for operation, (user, operand), factor in zip(operations, edges, factors)]
     lines[-1] = f">{lines[-1][1:]}"

@@ -1,6 +1,6 @@
 """What a typed word stands for at the shell: a command, a name, a number.  What is none says what there is instead.
 
-    >>> command_of("unt")
+    >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
     'until'
     >>> find("'two words'", ["a", "two words"])
     'two words'
@@ -13,38 +13,27 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from tinygrad_edu.primitives import short_repr
 
-# pdb's letters, where they mean the same here; `b` is back, and `w` is watch.
-ALIASES = {"n": "next", "s": "next", "step": "next", "b": "back", "c": "continue", "end": "finish", "p": "print", "l": "list",
-           "w": "watch", "bt": "where", "h": "help", "q": "quit", "exit": "quit"}
-GROUPS = {
-    "Move": ("next", "back", "continue", "until", "goto", "restart", "finish"),
-    "Look": ("print", "list", "where", "draw", "orders"),
-    "Stop and watch": ("break", "clear", "watch", "unwatch"),
-    "Other": ("help", "quit"),
-}
-COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
-
-def command_of(word: str) -> str:
-    """The command that ``word`` stands for, in full.
+def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:
+    """The command that ``word`` stands for, in full: one of ``commands``, its beginning, or one of the ``aliases``.
 
     Raises ValueError if it is none, and if it is short for several.
     """
-    if word in COMMANDS:
+    if word in commands:
         return word
-    if word in ALIASES:
-        return ALIASES[word]
-    begun = [name for name in COMMANDS if len(word) > 1 and name.startswith(word)]
+    if word in aliases:
+        return aliases[word]
+    begun = [name for name in commands if len(word) > 1 and name.startswith(word)]
     if len(begun) == 1:
         return begun[0]
     if begun:
         raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
-    near = difflib.get_close_matches(word[:40].lower(), [*COMMANDS, *ALIASES], n=1)
-    raise ValueError(f"{short_repr(word)} is no command; {_there(near)} are {', '.join(COMMANDS)}")
+    near = difflib.get_close_matches(word[:40].lower(), [*commands, *aliases], n=1)
+    raise ValueError(f"{short_repr(word)} is no command; {_there(near)} are {', '.join(commands)}")
 
 
 def find(typed: str, known: Collection[str]) -> str:

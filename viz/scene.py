@@ -22,8 +22,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from tinygrad_edu import Stepper, Value, record
-from tinygrad_edu.stepper import Event, Recording
+from tinygrad_edu import Stepper, Value
+from tinygrad_edu.stepper import Event, Recording, recording_of
 
 from .dot import brief, number_text
 from .frame import SVG as SVG
@@ -58,10 +58,10 @@ class Scene:
     Raises what `viz.draw` raises, RenderError without a layout engine included.
     """
 
-    def __init__(self, recording: Recording | Value, collapse: str | Iterable[str] | None = None,
+    def __init__(self, recording: Recording | Value | Stepper, collapse: str | Iterable[str] | None = None,
                  max_nodes: int | None = MAX_NODES, widest: Mapping[int, tuple[float, float]] | None = None,
                  expand: str | Iterable[str] = (), slopes: bool = True) -> None:
-        self.recording = record(recording) if isinstance(recording, Value) else recording
+        self.recording = recording_of(recording, "Scene()")
         roots = self.recording.values()[-1:]
         self._slopes = slopes
         self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes, expand), widest or {})
@@ -127,8 +127,7 @@ class Scene:
             if event.user is not None and (edge := self.edges.get((event.user, event.operand))) is not None:
                 positions, sums = flows.setdefault(edge, ([], []))
                 positions.append(number)
-                partial = self.recording.nodes[event.user].partials[event.operand] or 0.0
-                sums.append((sums[-1] if sums else 0.0) + partial * event.adjoint)
+                sums.append((sums[-1] if sums else 0.0) + self.recording.flow(event))
         return flows
 
     def name_of(self, node: Node) -> str:

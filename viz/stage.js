@@ -59,7 +59,7 @@ function flowWidth(x) {
 }
 
 function signName(x) {
-  return x > 0 ? "positive" : x < 0 ? "negative" : "zero"
+  return x > 0 ? "positive" : x < 0 ? "negative" : Number.isNaN(x) ? "undefined" : "zero"
 }
 
 // ---- the parts of a drawing -------------------------------------------------------------------------------------------
@@ -91,12 +91,15 @@ class Stage {
   static FARTHER = 0.09
   static LARGEST = 8
   static FIT_AT_MOST = 1.8
+  static GLIDE = 250 // milliseconds
+  static PAUSE = 500 // milliseconds between two moves of `follow`
 
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
   #moving = 0
-  #gliding = false
+  #shown = -Infinity // when `show` moved the drawing last
+  #waiting = 0 // the timer of `follow`
 
   constructor(frame) {
     this.frame = frame
@@ -134,12 +137,17 @@ class Stage {
     return this.#fitted
   }
 
-  /** All of the drawing, as large as it goes; also after the drawing was put into its place again. */
+  /** All of the drawing, as large as it goes, and below the buttons if it would else lie under them; also after the drawing
+      was put into its place again. */
   fit() {
     this.#measure()
-    const { width, height } = this.room
-    const scale = Math.min((width - 16) / this.size.width, (height - 16) / this.size.height, Stage.FIT_AT_MOST)
-    this.#go(scale, (width - this.size.width * scale) / 2, (height - this.size.height * scale) / 2)
+    const below = Math.max(...this.buttons.map(({ bottom }) => bottom), 0)
+    for (const from of [0, below]) {
+      const width = this.room.width, height = this.room.height - from
+      const scale = Math.min((width - 16) / this.size.width, (height - 16) / this.size.height, Stage.FIT_AT_MOST)
+      this.#go(scale, (width - this.size.width * scale) / 2, from + (height - this.size.height * scale) / 2)
+      if (!this.#underButtons(this.#rectOf({ x: -this.origin[0], y: -this.origin[1], ...this.size }))) break
+    }
     this.#fitted = true
   }
 
@@ -155,16 +163,27 @@ class Stage {
     this.#go(this.scale, this.x + dx, this.y + dy)
   }
 
-  /** Moves as little as is needed to have a box (as getBBox gives it) in sight; `near`: zooms in until it can be read. */
+  /** Has a box (as getBBox gives it) in sight and clear of the buttons; what is there already stays where it is.
+      `near`: zooms in until it can be read. */
   show(box, near = false) {
-    const { width, height } = this.room
     if (this.#fitted && !(near && this.scale < 0.7)) return
     if (near && this.scale < 0.7) this.zoom(1 / this.scale)
+    const { width, height } = this.room, rect = this.#rectOf(box)
     const margin = Math.min(40, width / 8, height / 8)
-    const left = this.x + (box.x + this.origin[0]) * this.scale, top = this.y + (box.y + this.origin[1]) * this.scale
-    const dx = shift(left, left + box.width * this.scale, margin, width - margin)
-    const dy = shift(top, top + box.height * this.scale, margin, height - margin)
+    const dx = shift(rect.left, rect.right, margin, width - margin)
+    let dy = shift(rect.top, rect.bottom, margin, height - margin)
+    const hidden = this.#underButtons({ left: rect.left + dx, right: rect.right + dx, top: rect.top + dy, bottom: rect.bottom + dy })
+    if (hidden) dy = hidden.bottom + 8 - rect.top
     if (dx || dy) this.#glide(dx, dy)
+  }
+
+  /** As `show`, for what changes with every step.  Steps may come faster than another place can be drawn, or eyes follow:
+      then it moves twice a second, and at the end. */
+  follow(box) {
+    clearTimeout(this.#waiting)
+    const wait = this.#shown + Stage.PAUSE - performance.now()
+    if (wait <= 0) this.show(box)
+    else this.#waiting = setTimeout(() => this.show(box), wait)
   }
 
   /** A group on top of the drawing, in its coordinates, which changes without the rest being painted again. */
@@ -197,7 +216,21 @@ class Stage {
   }
 
   #measure() {
+    const { left, top } = this.frame.getBoundingClientRect()
     this.room = { width: this.frame.clientWidth || 1, height: this.frame.clientHeight || 1 }
+    this.buttons = [...this.frame.querySelectorAll(".zoom")].map((group) => group.getBoundingClientRect())
+      .map((rect) => ({ left: rect.left - left, right: rect.right - left, top: rect.top - top, bottom: rect.bottom - top }))
+  }
+
+  /** Where a box of the drawing is, in pixels of the frame. */
+  #rectOf({ x, y, width, height }) {
+    const left = this.x + (x + this.origin[0]) * this.scale, top = this.y + (y + this.origin[1]) * this.scale
+    return { left, top, right: left + width * this.scale, bottom: top + height * this.scale }
+  }
+
+  /** The buttons in the corner, if they lie over some of a rectangle. */
+  #underButtons({ left, right, top, bottom }) {
+    return this.buttons.find((group) => left < group.right && right > group.left && top < group.bottom && bottom > group.top)
   }
 
   #smallest() {
@@ -207,7 +240,6 @@ class Stage {
 
   #go(scale, x, y) {
     cancelAnimationFrame(this.#moving)
-    this.#gliding = false
     this.scale = scale
     this.x = x
     this.y = y
@@ -221,21 +253,23 @@ class Stage {
     const keep = Math.min(60, width / 4, height / 4)
     this.x = Math.min(Math.max(this.x, keep - this.size.width * this.scale), width - keep)
     this.y = Math.min(Math.max(this.y, keep - this.size.height * this.scale), height - keep)
-    this.svg.style.transform = `translate(${Math.round(this.x)}px, ${Math.round(this.y)}px) scale(${this.scale})`
+    this.svg.style.transform = `translate3d(${Math.round(this.x)}px, ${Math.round(this.y)}px, 0) scale(${this.scale})`
     this.frame.classList.toggle("far", this.scale < Stage.FAR)
     this.frame.classList.toggle("farther", this.scale < Stage.FARTHER)
   }
 
+  /** Glides to what is near; what comes soon after the last move, or from far away, is there at once. */
   #glide(dx, dy) {
-    if (REDUCED_MOTION.matches || this.#gliding) return this.pan(dx, dy) // who steps faster than it glides is not held up
     const [x, y, start] = [this.x, this.y, performance.now()]
+    const isFar = Math.abs(dx) > this.room.width || Math.abs(dy) > this.room.height
+    const isSoon = start - this.#shown < 2 * Stage.PAUSE
+    this.#shown = start
+    if (REDUCED_MOTION.matches || isFar || isSoon) return this.pan(dx, dy)
     const frame = (now) => {
-      const t = Math.min(Math.max((now - start) / 250, 0), 1), done = 1 - (1 - t) ** 3
+      const t = Math.min(Math.max((now - start) / Stage.GLIDE, 0), 1), done = 1 - (1 - t) ** 3
       this.#go(this.scale, x + dx * done, y + dy * done)
-      this.#gliding = t < 1
       if (t < 1) this.#moving = requestAnimationFrame(frame)
     }
-    this.#gliding = true
     this.#moving = requestAnimationFrame(frame)
   }
 
@@ -246,6 +280,7 @@ class Stage {
 
   #down(event) {
     if (event.button || event.target.closest("button, input, select")) return
+    clearTimeout(this.#waiting)
     if (!this.#pointers.size) this.#dragged = 0
     this.#pointers.set(event.pointerId, this.#at(event))
   }
@@ -275,6 +310,7 @@ class Stage {
 
   #wheel(event) {
     event.preventDefault()
+    clearTimeout(this.#waiting)
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1
     const speed = event.ctrlKey ? 0.01 : 0.0025 // two fingers on a trackpad come as a wheel with the control key
     const { x, y } = this.#at(event)
@@ -282,9 +318,11 @@ class Stage {
   }
 }
 
-/** How far to move an interval to have it between two bounds; its beginning counts most if it is too long. */
+/** How far to move an interval to have it between two bounds: not at all if it is there, else to the middle, so that what
+    comes next to it is in sight as well; of one that is too long the beginning counts. */
 function shift(start, end, low, high) {
-  return start < low || end - start > high - low ? low - start : end > high ? high - end : 0
+  if (end - start > high - low) return low - start
+  return start < low || end > high ? (low + high - start - end) / 2 : 0
 }
 
 // ---- light and dark ---------------------------------------------------------------------------------------------------
