@@ -306,7 +306,8 @@ def _demo(options: argparse.Namespace) -> int:
     print("\nTry next:\n"
           f"  open {next(p for p in reversed(written) if p.name.startswith('graph'))}: "
           "the graph of one flower's loss, with every derivative\n"
-          '  tinygrad-edu draw "tanh(a*b + c)" a=2 b=-3 c=10\n'
+          '  tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10\n'
+          "  tinygrad-edu gallery\n"
           '  tinygrad-edu check "x**y" x=2 y=3\n'
           "  tinygrad-edu train --data moons --optimizer momentum")
     return 0 if report else 1
