@@ -6,6 +6,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,25 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
          "--force-color-profile=srgb")
 
 
+def missing():
+    """What a browser needs and is not installed, in words; "" if all is there."""
+    absent = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
+    return " and ".join(absent + ["selenium"] * (find_spec("selenium") is None))
+
+
 @contextmanager
 def chromium(folder, width=1400, height=900):
     """A driver, its profile in ``folder``, that keeps the console and the network's log; closed at the end."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip(f"needs {'chromium' if not browser else 'chromedriver'} on the PATH")
+    if missing():
+        pytest.skip(f"needs {missing()}")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
-    options.binary_location = browser
+    options.binary_location = shutil.which("chromium")
     for flag in (*FLAGS, f"--window-size={width},{height}", f"--user-data-dir={Path(folder) / 'profile'}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=shutil.which("chromedriver")))
     try:
         yield opened
     finally:

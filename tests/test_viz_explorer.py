@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+import viz
 from tests.browser import chromium, console, requests, visit, wait_until
 from tests.helpers import run_python
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
@@ -694,3 +695,192 @@ def test_the_sum_of_what_flowed_along_an_edge_is_exact():
     for edge, flow in scene.flows(Stepper(y).finish()).items():
         texts = [text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge]
         assert texts[-1] == brief(flow)
+
+
+def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser, tmp_path):
+    visit(browser, explore(record(shared_node(), order="naive"), tmp_path / "naive.html"))
+    comparison = compare_orders(shared_node())
+    for number in range(len(comparison.naive) + 1):
+        move_slider(browser, number)
+        begins = "Too early: ∂" if number == comparison.early else "The rest of ∂" if number == comparison.late else ""
+        assert text(browser, "warning")[:len(begins) or None] == begins
+    assert browser.execute_script("return [...document.querySelectorAll('#rows .mark')].map((mark) => mark.textContent)") == [
+        "too early", "the rest of it"]
+    right, naive = comparison.gradients["a"]
+    total = browser.execute_script("return document.querySelector('#details .total').textContent")
+    assert right != naive
+    assert total.startswith(f"∂c/∂a = {number_text(naive)} ")
+    assert total.endswith(f"; the right gradient is {number_text(right)}")
+    assert f"∂c/∂a is {brief(right)}, here {brief(naive)}" in text(browser, "notes")
+
+
+def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
+    y = network()
+    visit(browser, explore(y, tmp_path / "boxes.html", collapse="neurons"))
+    click_at(browser, "g.node.module text")
+    path = browser.execute_script("return document.querySelector('#details h2').textContent")
+    call = browser.execute_script("return document.querySelector('#details code').textContent")
+    opened = data_of(eval(call, {"viz": viz, "y": y}))
+    assert path in {frame["path"] for frame in opened["frames"]}
+
+
+def test_in_a_notebook_the_help_closes_and_the_search_finds(browser, tmp_path):
+    frame = tmp_path / "notebook.html"
+    frame.write_text(f"<!DOCTYPE html>{explore(lecture_neuron())._repr_html_()}", encoding="utf-8")
+    browser.get(frame.as_uri())
+    browser.switch_to.frame(0)
+    try:
+        wait_until(browser, "return document.documentElement.dataset.ready === 'true'")
+        is_open = "return document.getElementById('help').open"
+        click_at(browser, "#help-button")
+        assert browser.execute_script(is_open)
+        click_at(browser, "#help-close")
+        assert not browser.execute_script(is_open)
+        press(browser, "?")
+        assert browser.execute_script(is_open)
+        press(browser, "\ue00c")
+        assert not browser.execute_script(is_open)
+        press(browser, "/", *"w1", "\ue007")
+        assert text(browser, "found") == "1 of 1"
+        press(browser, "\ue00c", "\ue014")
+        assert at(browser) == 1
+    finally:
+        browser.switch_to.default_content()
+
+
+NAMES = """return Object.fromEntries([...document.querySelectorAll("g.node, g.edge")].map((group) =>
+    [group.id, group.getAttribute("aria-label")]))"""
+
+
+def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
+    visit(browser, pages["neuron"])
+    names = browser.execute_script(NAMES)
+    assert names["n0"] == "x1, input, data 2.0000, gradient 0.0000"
+    assert names["n9"] == "o, output, tanh, not computed yet, gradient 0.0000"
+    assert names["e8"] == "edge, n to o"
+    press(browser, "\ue010")
+    names = browser.execute_script(NAMES)
+    assert names["n0"] == "x1, input, data 2.0000, gradient -1.5000"
+    assert names["n9"] == "o, output, tanh, data 0.7071, gradient 1.0000"
+    assert names["e8"] == "edge, n to o, local derivative 0.5, gradient 0.5"
+    press(browser, "\ue011")
+    assert browser.execute_script(NAMES)["n9"] == "o, output, tanh, not computed yet, gradient 0.0000"
+
+
+def test_a_covers_name_has_the_numbers_of_its_output(browser, pages):
+    visit(browser, pages["network"])
+    click(browser, "#collapse-neurons")
+    press(browser, "\ue010")
+    shown, name = browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")
+        return [[...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent), cover.ariaLabel]""")
+    data, grad = shown[0], shown[1].replace("grad", "gradient")
+    assert name.endswith(f", {data}, {grad}: expand")
+
+
+def test_from_a_node_its_edges_and_their_ends_are_reached_by_keys(browser, pages):
+    visit(browser, pages["neuron"])
+    press(browser, "\ue010")
+    focused = "return document.activeElement.getAttribute('aria-label')"
+    heading = "return document.querySelector('#details h2').textContent"
+    press(browser, "/", "o", "\ue007")
+    browser.execute_script("document.querySelector('#details .lines button').focus()")
+    while not browser.execute_script("return document.activeElement.title.startsWith('to the edge')"):
+        press(browser, "\ue004")
+    press(browser, "\ue007")
+    assert browser.execute_script(focused) == "edge, n to o, local derivative 0.5, gradient 0.5"
+    assert browser.execute_script(heading) == "n → o"
+    browser.execute_script("[...document.querySelectorAll('#details .lines button')].at(-2).focus()")
+    press(browser, "\ue007")
+    assert browser.execute_script(focused).startswith("n, operation, add, ")
+    assert browser.execute_script(heading) == "n"
+
+
+def test_a_line_of_the_panel_keeps_the_focus_when_it_leads_to_its_step(browser, pages):
+    visit(browser, pages["decay"])
+    press(browser, "\ue010", "]")
+    press(browser, "\ue007")
+    line = "return document.activeElement.matches('#details button') && document.activeElement.title"
+    browser.execute_script("document.querySelector('#details .lines button').focus()")
+    title = browser.execute_script(line)
+    press(browser, "\ue007")
+    assert at(browser) == int(title.removeprefix("step "))
+    assert browser.execute_script(line) == title
+
+
+def test_a_row_of_the_list_has_the_whole_sentence_as_its_title(browser, pages):
+    visit(browser, pages["neuron"])
+    titles = browser.execute_script("return [...document.querySelectorAll('#rows > div')].map((row) => row.title)")
+    recording = record(lecture_neuron())
+    assert titles[:3] == [recording.start().sentence, recording[0].words, recording[1].words]
+
+
+IN_SIGHT = """const box = arguments[0].getBoundingClientRect()
+    const stage = document.getElementById("stage").getBoundingClientRect()
+    const zoom = document.querySelector(".zoom").getBoundingClientRect()
+    const inside = box.left >= stage.left && box.right <= stage.right && box.top >= stage.top && box.bottom <= stage.bottom
+    return inside && !(box.right > zoom.left && box.left < zoom.right && box.top < zoom.bottom && box.bottom > zoom.top)"""
+
+
+def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
+    try:
+        reduced = {"name": "prefers-reduced-motion", "value": "reduce"}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [reduced]})
+        visit(browser, pages["network"])
+        press(browser, "+", "+", "+")
+        for node in browser.find_elements("css selector", "g.node")[::6]:
+            browser.execute_script("""const { left, right, top, bottom } = arguments[0].getBoundingClientRect()
+                const zoom = document.querySelector(".zoom").getBoundingClientRect()
+                const x = zoom.left + 20 - (left + right) / 2, y = zoom.top + 20 - (top + bottom) / 2
+                const at = { bubbles: true, pointerId: 1, button: 0, buttons: 1 }
+                const stage = document.getElementById("stage")
+                stage.setPointerCapture = () => {}
+                stage.dispatchEvent(new PointerEvent("pointerdown", { ...at, clientX: 0, clientY: 0 }))
+                stage.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: x, clientY: y }))
+                stage.dispatchEvent(new PointerEvent("pointerup", { ...at, clientX: x, clientY: y }))""", node)
+            assert not browser.execute_script(IN_SIGHT, node)
+            focus_through_search(browser, node.get_attribute("id"))
+            assert browser.execute_script(IN_SIGHT, node)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def focus_through_search(driver, name):
+    """Visits a node by a search for its name, as the reader would."""
+    node = int(name.removeprefix("n"))
+    driver.execute_script("""const query = document.getElementById("query")
+        const data = JSON.parse(document.getElementById("data").textContent), { label, name } = data.nodes[arguments[0]]
+        query.value = label || name
+        query.dispatchEvent(new Event("input"))
+        const enter = () => query.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }))
+        do enter()
+        while (!document.getElementById(`n${arguments[0]}`).classList.contains("found"))""", node)
+
+
+def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(browser, pages):
+    visit(browser, pages["network"])
+    press(browser, *"++++++")
+    moves = browser.execute_async_script("""const done = arguments[arguments.length - 1]
+        const sheet = document.querySelector(".sheet"), start = performance.now(), places = new Set()
+        const frame = () => {
+          places.add(sheet.style.transform)
+          if (performance.now() - start > 1000) return done(places.size)
+          document.getElementById("next").click()
+          requestAnimationFrame(frame)
+        }
+        frame()""")
+    assert 2 <= moves <= 24  # one glide of 250 ms, then a jump each half second
+    assert wait_until(browser, f"return (function () {{ {IN_SIGHT} }})(document.querySelector('g.node.lit'))")
+
+
+def test_a_long_edge_without_gradient_is_not_dotted(browser, tmp_path):
+    """Dots on a line that crosses a large drawing take a browser seconds."""
+    x = Value(2.0, "x")
+    y = x * 1.0
+    for _ in range(40):
+        y = (y * 1.0).tanh()
+    visit(browser, explore((y + x * x) * 0.0, tmp_path / "long.html"))
+    press(browser, "\ue010")
+    dashes = browser.execute_script("""return [...document.querySelectorAll("g.edge.zero")].map((group) =>
+        [group.querySelector("path").getTotalLength(), getComputedStyle(group.querySelector("path")).strokeDasharray])""")
+    assert {dash for length, dash in dashes if length > 400} == {"none"}
+    assert {dash for length, dash in dashes if length <= 400} == {"1px, 4px"}

@@ -216,8 +216,7 @@ class Modules {
     const top = box.y + (box.height - rows.length * size * 1.4) / 2
     const texts = rows.map(([text, name], row) => createSvg("text", { class: name, x: box.x + box.width / 2, text,
       y: top + (row + 1) * size * 1.4 - size * 0.4, "text-anchor": "middle", "font-size": size }))
-    const group = createSvg("g", { class: "cover", "data-frame": frame, role: "button", tabindex: -1, "aria-expanded": "false",
-      "aria-label": `module ${path}, ${contents}: expand` },
+    const group = createSvg("g", { class: "cover", "data-frame": frame, role: "button", tabindex: -1, "aria-expanded": "false" },
     createSvg("rect", { x: box.x, y: box.y, width: box.width, height: box.height, rx: Math.min(12, box.width / 6) }), ...texts)
     this.layer.append(group)
     this.#covers.set(frame, { group, frame, output, heads: [],
@@ -252,7 +251,7 @@ class Modules {
 
 /** Draws the film: numbers, what is not computed yet, the flow of gradients, the node and the edges of the last step. */
 class Picture {
-  static DOTTED = 1000 // the longest edge to be dotted, in units of the drawing: thousands of dots take seconds to draw
+  static DOTTED = 400 // the longest edge to be dotted, in units of the drawing: thousands of dots take seconds to draw
 
   #lit = []
   #moving = 0
@@ -270,11 +269,12 @@ class Picture {
       this.operands[target].push(edge)
       this.users[source].push(edge)
     })
-    data.nodes.forEach((node, index) => fill(this.parts.nodes[index].group, {
-      role: "button", tabindex: -1, "aria-label": [called(node), node.role, node.op].filter(Boolean).join(", ") }, []))
+    for (const { group } of this.parts.nodes) fill(group, { role: "button", tabindex: -1 }, [])
+    for (const { group } of this.parts.edges) fill(group, { role: "img", tabindex: -1 }, [])
     const isLong = this.parts.edges.map(({ path }) => path.getTotalLength() > Picture.DOTTED)
     this.parts.edges.forEach(({ group }, edge) => group.classList.toggle("long", isLong[edge]))
     this.modules = new Modules(data, this.parts, stage.top)
+    this.beam = stage.addLayer(true)
     this.dot = createSvg("g", { class: "flow", visibility: "hidden" }, createSvg("circle", { r: 5 }), createSvg("text", { y: -10 }))
     stage.addLayer().append(this.dot)
     this.drawAll()
@@ -350,14 +350,34 @@ class Picture {
     group.classList.toggle("reached", film.now.grad[node] !== null)
     if (data) setText(data, film.data(node).text)
     if (grad) setText(grad, film.grad(node).text)
+    group.setAttribute("aria-label", this.#nameOf(node))
     if (this.colour !== "role") this.#tint(node)
+  }
+
+  /** What a screen reader says of a node. */
+  #nameOf(node) {
+    const { role, op } = this.data.nodes[node]
+    return [called(this.data.nodes[node]), role, op, ...this.#said(node)].filter(Boolean).join(", ")
+  }
+
+  #said(node) {
+    const { text } = this.film.data(node), gradient = this.film.grad(node).text
+    return [text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`), gradient && `gradient ${gradient}`].filter(Boolean)
+  }
+
+  #nameOfEdge(edge) {
+    const { source, target, derivative, constant } = this.data.edges[edge], step = this.film.now.edge[edge]
+    return [`${constant ? "edge from a constant, " : "edge, "}${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
+      derivative && this.film.isComputed(target) && `local derivative ${derivative[0]}`, step && `gradient ${step.flow}`]
+      .filter(Boolean).join(", ")
   }
 
   #drawEdge(edge) {
     const { group } = this.parts.edges[edge], step = this.film.now.edge[edge]
     const classes = group.classList
+    group.setAttribute("aria-label", this.#nameOfEdge(edge))
     classes.toggle("ahead", this.film.position < this.data.edges[edge].since)
-    classes.remove("positive", "negative", "zero")
+    classes.remove("positive", "negative", "zero", "undefined")
     if (step) {
       classes.add(signName(step.flowed))
       group.style.setProperty("--width", `${flowWidth(step.flowed).toFixed(2)}px`)
@@ -368,7 +388,8 @@ class Picture {
 
   #drawCovers() {
     for (const frame of this.modules.covers) {
-      const { output, group, data, grad } = this.modules.cover(frame)
+      const { output, group, data, grad } = this.modules.cover(frame), { path, contents } = this.data.frames[frame]
+      group.setAttribute("aria-label", `${[`module ${path}`, contents, ...(output < 0 ? [] : this.#said(output))].join(", ")}: expand`)
       if (output < 0) continue
       group.classList.toggle("todo", !this.film.isComputed(output))
       setText(data, `data ${this.film.data(output).text}`)
@@ -391,11 +412,20 @@ class Picture {
     for (const element of this.#lit) element.classList.remove("lit")
     this.#lit = []
     const { step } = this.film
-    if (!step) return
-    if (step.node >= 0) this.#lit.push(this.elementOf(step.node))
-    const edges = step.edge >= 0 ? [step.edge] : step.phase === "forward" && step.sets ? this.operands[step.node] : []
-    this.#lit.push(...edges.map((edge) => this.parts.edges[edge].group))
+    const edges = !step ? [] : step.edge >= 0 ? [step.edge]
+      : step.phase === "forward" && step.sets ? this.operands[step.node] : []
+    const groups = edges.map((edge) => this.parts.edges[edge].group)
+    if (step?.node >= 0) this.#lit.push(this.elementOf(step.node))
+    this.#lit.push(...groups)
     for (const element of this.#lit) element.classList.add("lit")
+    this.beam.replaceChildren(...groups.filter(({ classList }) => !classList.contains("inside")).map(Picture.#beamOf))
+  }
+
+  /** A copy of an edge to glow above it: to paint the edge itself would be to paint all around it, which takes longer. */
+  static #beamOf(group) {
+    const beam = createSvg("g", { class: "beam" }, ...[...group.children].map((part) => part.cloneNode(true)))
+    beam.style.setProperty("--width", group.style.getPropertyValue("--width"))
+    return beam
   }
 }
 
@@ -432,14 +462,13 @@ class Details {
   render() {
     const thing = this.hovered ?? this.pinned ?? this.#followed()
     const mode = this.hovered ? "looked at" : this.pinned ? "kept; Escape lets go" : "of this step"
+    const at = this.panel.contains(document.activeElement) ? this.#buttons().indexOf(document.activeElement) : -1
     this.panel.replaceChildren(...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode })))
+    if (at >= 0) this.#buttons()[at]?.focus({ preventScroll: true })
   }
 
-  /** What a screen reader says of a node. */
-  describe(index) {
-    const node = data.nodes[index], value = this.film.data(index).text, gradient = this.film.grad(index).text
-    return [called(node), node.role, node.op, value && `data ${value}`, gradient && `gradient ${gradient}`]
-      .filter(Boolean).join(", ")
+  #buttons() {
+    return [...this.panel.querySelectorAll("button")]
   }
 
   #followed() {
@@ -459,8 +488,8 @@ class Details {
     const content = this.#head(called(node), about, mode)
     if (node.given || film.computation[index]) content.push(this.#numbers(film.data(index), film.grad(index), node.grad))
     if (node.role === "module") {
-      content.push(create("p", { class: "hint", text: "It was collapsed before the layout and has no inside on this page. To "
-        + "have one, make the page with another collapse=[...] or a larger max_nodes=." }))
+      content.push(create("p", { class: "hint", text: "It was collapsed before the layout. A page with its inside:" }),
+        create("p", {}, create("code", { text: node.opens })))
     }
     if (node.role === "constant") content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows to it." }))
     const computation = film.computation[index]
@@ -519,9 +548,9 @@ class Details {
       const text = formula && data.nodes[index].role !== "module" ? formula
         : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
       const value = derivative ? known ? derivative[0] : "?" : ""
-      return create("button", { class: "math", title: `to ${called(data.nodes[source])}`,
+      return create("button", { class: "math", title: `to the edge from ${called(data.nodes[source])}`,
         text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
-        onclick: () => this.explorer.visit({ kind: "node", index: source }) })
+        onclick: () => this.explorer.enter({ kind: "edge", index: edge }) })
     })
     return lines.length ? this.#section("derivatives by its operands", ...lines) : []
   }
@@ -532,12 +561,13 @@ class Details {
     if (!steps.length) return []
     const done = steps.filter((step) => step.index < this.film.position).length
     const { text } = this.film.grad(index)
-    const count = done < steps.length ? `so far: ${done} of ${steps.length} added` : done > 1 ? `all ${done} added` : "complete"
+    const isWrong = done === steps.length && data.nodes[index].right !== null
+    const count = isWrong ? `${done} added; the right gradient is ${data.nodes[index].right}` : done < steps.length ? `so far: ${done} of ${steps.length} added` : done > 1 ? `all ${done} added` : "complete"
     const title = steps.some((step) => step.lead) ? "gradient: the sum over its users" : "gradient"
     const lead = (steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]).replace(" += ", "")
     return [...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
       create("p", { class: "total" }, create("span", { class: "math", text: `${lead} = ${text} ` }),
-        create("span", { class: "about", text: count }))]
+        create("span", { class: isWrong ? "wrong" : "about", text: count }))]
   }
 
   #lines(steps, textOf) {
@@ -560,7 +590,7 @@ class Details {
 
   #link(index, what) {
     return create("button", { text: `${what}: ${called(data.nodes[index])}`,
-      onclick: () => this.explorer.visit({ kind: "node", index }) })
+      onclick: () => this.explorer.enter({ kind: "node", index }) })
   }
 }
 
@@ -584,6 +614,7 @@ class StepList {
     this.list = list
     this.rows = rows
     this.count = explorer.film.steps.length + 1 // the first row is the moment before the first step
+    this.shown = new Map() // the rows that are in the page, by their position
     this.top = this.height = 0 // of what is in sight; asking the browser at every step would make it lay out the page
     rows.style.height = `${this.count * StepList.ROW}px`
     list.addEventListener("scroll", () => {
@@ -610,23 +641,40 @@ class StepList {
     this.render()
   }
 
-  render() {
-    const { film, picture } = this.explorer
+  /** Rows that stay in sight stay in the page; `anew`: all are made again. */
+  render(anew = false) {
+    const { position } = this.explorer.film
     const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
     const last = Math.min(Math.ceil((this.top + this.height) / StepList.ROW) + 2, this.count)
-    const rows = []
-    for (let position = first; position < last; position += 1) {
-      const step = film.steps[position - 1]
-      const unseen = step && !picture.modules.sees(step)
-      rows.push(create("div", { role: "option", id: `row${position}`, "data-position": position,
-        class: [position > film.position && "ahead", unseen && "unseen"].filter(Boolean).join(" "),
-        "aria-selected": String(position === film.position), "aria-posinset": position + 1, "aria-setsize": this.count,
-        title: unseen ? "inside a collapsed module" : null },
-      create("span", { class: "number", text: step ? step.number : 0 }), step ? step.lead + step.rest : data.given))
-      rows.at(-1).style.top = `${position * StepList.ROW}px`
+    for (const [at, row] of this.shown) {
+      if (!anew && at >= first && at < last) continue
+      row.remove()
+      this.shown.delete(at)
     }
-    this.rows.replaceChildren(...rows)
-    this.list.setAttribute("aria-activedescendant", `row${film.position}`)
+    const top = this.rows.firstChild, kept = top ? Number(top.dataset.position) : last
+    for (let at = first; at < last; at += 1) {
+      if (!this.shown.has(at)) {
+        this.shown.set(at, this.#row(at))
+        this.rows.insertBefore(this.shown.get(at), at < kept ? top : null)
+      }
+      const row = this.shown.get(at), selected = String(at === position)
+      row.classList.toggle("ahead", at > position)
+      if (row.getAttribute("aria-selected") !== selected) row.setAttribute("aria-selected", selected)
+    }
+    this.list.setAttribute("aria-activedescendant", `row${position}`)
+  }
+
+  #row(position) {
+    const { film, picture } = this.explorer, step = film.steps[position - 1]
+    const unseen = step && !picture.modules.sees(step), mark = data.marks[step?.number]
+    const sentence = step ? step.lead + step.rest : data.given
+    const row = create("div", { role: "option", id: `row${position}`, "data-position": position, class: unseen ? "unseen" : null,
+      "aria-posinset": position + 1, "aria-setsize": this.count,
+      title: unseen ? `${sentence}   (inside a collapsed module)` : sentence },
+    create("span", { class: "number", text: step ? step.number : 0 }), sentence,
+    ...(mark ? [create("span", { class: "mark", text: mark[0] })] : []))
+    row.style.top = `${position * StepList.ROW}px`
+    return row
   }
 }
 
@@ -651,7 +699,6 @@ class Search {
     this.query.addEventListener("input", () => this.update())
     this.query.addEventListener("focus", () => this.#showList(true))
     this.query.addEventListener("keydown", (event) => this.#key(event))
-    byId("search").addEventListener("submit", (event) => event.preventDefault())
     document.addEventListener("pointerdown", (event) => {
       if (!event.target.closest("#search")) this.#showList(false)
     })
@@ -797,19 +844,27 @@ class Explorer {
 
   // -- looking at things
 
-  /** Shows a node, edge or module in the drawing and keeps its details; whatever covers it expands. */
-  visit(thing) {
-    if (thing.kind === "node") this.#expandAround(data.nodes[thing.index].frame)
-    if (thing.kind === "frame") this.#expandAround(data.frames[thing.index].parent)
-    this.details.pin({ kind: thing.kind, index: thing.index })
-    const box = thing.kind === "node" ? this.picture.boxOf(thing.index) : this.picture.modules.boxes[thing.index]
+  /** Shows a node, edge (where it ends) or module in the drawing and keeps its details; whatever covers it expands. */
+  visit({ kind, index }) {
+    const node = kind === "edge" ? data.edges[index].target : index
+    if (kind === "edge") this.#expandAround(data.nodes[data.edges[index].source].frame)
+    this.#expandAround(kind === "frame" ? data.frames[index].parent : data.nodes[node].frame)
+    this.details.pin({ kind, index })
+    const box = kind === "frame" ? this.picture.modules.boxes[index] : this.picture.boxOf(node)
     if (box) this.stage.show(box, true)
+  }
+
+  /** The same from the panel, whose lines are gone then: the focus goes there. */
+  enter(thing) {
+    const { parts } = this.picture
+    this.visit(thing)
+    parts[thing.kind === "edge" ? "edges" : "nodes"][thing.index].group.focus({ preventScroll: true })
   }
 
   collapse(frames) {
     this.picture.collapse(frames)
     this.details.render()
-    this.list.render()
+    this.list.render(true)
   }
 
   toggle(frame) {
@@ -857,6 +912,7 @@ class Explorer {
     setText(byId("sentence"), sentence)
     byId("sentence").classList.toggle("long", sentence.length > 70)
     setText(byId("formula"), step?.formula ?? "")
+    setText(byId("warning"), data.marks[step?.number]?.[1] ?? "")
     const slider = byId("slider")
     slider.value = position
     slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
@@ -881,6 +937,7 @@ class Explorer {
     on("zoom-fit", "click", () => this.stage.fit())
     on("colour", "change", () => this.picture.colourBy(byId("colour").value))
     on("help-button", "click", () => byId("help").showModal())
+    on("help-close", "click", () => byId("help").close()) // a form of method="dialog" does nothing in a notebook's frame
     on("collapse-neurons", "click", () => this.collapse(this.picture.modules.levels().neurons))
     on("collapse-layers", "click", () => this.collapse(this.picture.modules.levels().layers))
     on("expand-all", "click", () => this.collapse([]))
@@ -888,7 +945,11 @@ class Explorer {
     on("stage", "pointermove", (event) => this.#hover(event))
     on("stage", "pointerleave", () => this.details.hover(null))
     on("stage", "focusin", (event) => this.#focused(event))
-    on("stage", "focusout", () => this.details.hover(null))
+    for (const id of ["stage", "details"]) { // whose focus goes from a node to its panel still looks at the node
+      on(id, "focusout", ({ relatedTarget }) => {
+        if (!byId("details").contains(relatedTarget)) this.details.hover(null)
+      })
+    }
     addEventListener("hashchange", () => {
       const position = this.#fromAddress()
       if (position !== null && position !== this.film.position) this.goTo(position)
@@ -912,7 +973,7 @@ class Explorer {
       this.pause()
       move()
     }
-    const item = target.closest?.(".node, .cover, .frame-button")
+    const item = target.closest?.(".node, .edge, .cover, .frame-button")
     const isSlider = target.matches("input[type=range]")
     const keys = {
       ArrowRight: isSlider ? null : step(() => this.next()),
@@ -989,7 +1050,10 @@ class Explorer {
       for (const at of around) add(this.picture.elementOfFrame(at))
       add(this.picture.elementOf(node))
     })
-    const at = items.indexOf(document.activeElement)
+    const active = document.activeElement, isEdge = active?.matches(".edge") // from there to its user, or its operand
+    const from = isEdge ? data.edges[this.#thing(active).index][by > 0 ? "target" : "source"] : -1
+    if (isEdge) by = 0
+    const at = items.indexOf(isEdge ? this.picture.elementOf(from) : active)
     const item = items[at < 0 ? (by > 0 ? 0 : items.length - 1) : (at + by + items.length) % items.length]
     item.focus({ preventScroll: true })
     const thing = this.#thing(item)
@@ -997,9 +1061,7 @@ class Explorer {
   }
 
   #focused(event) {
-    const node = event.target.closest(".node")
-    if (node) node.setAttribute("aria-label", this.details.describe(this.#thing(node).index))
-    if (event.target.matches(".node, .cover, .frame-button") && event.target.matches(":focus-visible")) {
+    if (event.target.matches(".node, .edge, .cover, .frame-button") && event.target.matches(":focus-visible")) {
       this.details.hover(this.#thing(event.target))
     }
   }

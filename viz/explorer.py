@@ -90,12 +90,30 @@ def _notes(scene: Scene, steps: int) -> list[str]:
         notes.append(f"The page has {steps:,} of the {len(recording):,} steps: the others change nothing that is drawn.")
     if boxes:
         notes.append(f"To see the inside of a collapsed module: viz.explore(y, expand={boxes[0]!r}).")
-    if recording.order == "naive":
-        early = compare_orders(recording.values()[-1]).early
-        notes.append("This is the naive recursive order, " + (
-            "which is right here, since no operation is used twice." if early is None else
-            f"which goes wrong: step {early} passes a gradient on before it is complete."))
     return notes
+
+
+def _wrong_order(recording: Recording) -> tuple[list[str], dict[int, tuple[str, str]], dict[str, float]]:
+    """What to say of a naive order: a note; by step a mark and a sentence; by name the right gradients where its are wrong."""
+    if recording.order != "naive":
+        return [], {}, {}
+    comparison = compare_orders(recording.values()[-1])
+    if comparison.early is None or comparison.late is None:
+        return ["This is the naive recursive order, which is right here, since no operation is used twice."], {}, {}
+    early, late, root = comparison.early, comparison.late, recording.nodes[recording.root].name
+    event = recording.events[early - 1]
+    gradient = f"∂{root}/∂{recording.nodes[event.user or 0].name}"
+    marks = {early: ("too early", f"Too early: {gradient} is passed on when it is {brief(event.adjoint)}; "
+                                  f"the rest of it arrives in step {late}."),
+             late: ("the rest of it", f"The rest of {gradient}, a part of which was passed on in step {early}; "
+                                      "now all of it is, and so that part a second time.")}
+    wrong = {name: pair for name, pair in comparison.gradients.items() if brief(pair[0]) != brief(pair[1])}
+    shown = "; ".join(f"∂{root}/∂{name} is {brief(right)}, here {brief(naive)}"
+                      for name, (right, naive) in list(wrong.items())[:3])
+    note = f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on before it is complete."
+    if shown:
+        note += f" {shown}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}."
+    return [note], marks, {name: right for name, (right, _) in wrong.items()}
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
@@ -106,6 +124,7 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     given      the sentence before the first step
     order      the order of the backward pass, "topological" or "naive"
     notes      what is not shown, and why
+    marks      by the number of a step in the recording what is wrong with it, in a few words and as a sentence
     nodes      one for each drawn node, see `_node`
     edges      one for each drawn edge, see `_edge`
     frames     one for each module that is drawn as a frame, see `_frames`
@@ -117,14 +136,16 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
                 for number, event in enumerate(recording.events[:recording.forward], 1)}
     frame_of = {cluster.path: i for i, cluster in enumerate(scene.graph.clusters)}
     index = {node.name: i for i, node in enumerate(scene.graph.nodes)}
+    order_notes, marks, right = _wrong_order(recording)
     return {"total": len(recording), "forward": bisect_right(numbers, recording.forward), "order": recording.order,
-            "given": recording.start().sentence, "notes": [*notes, *_notes(scene, len(numbers))],
-            "nodes": [_node(scene, node, frame_of, computed) for node in scene.graph.nodes],
+            "given": recording.start().sentence, "notes": [*notes, *_notes(scene, len(numbers)), *order_notes], "marks": marks,
+            "nodes": [_node(scene, node, frame_of, computed, right) for node in scene.graph.nodes],
             "edges": [_edge(edge, index, computed) for edge in scene.graph.edges],
             "frames": _frames(scene, frame_of, index), "steps": _steps(scene, numbers)}
 
 
-def _node(scene: Scene, node: Node, frame_of: dict[str, int], computed: dict[int, int]) -> dict[str, Any]:
+def _node(scene: Scene, node: Node, frame_of: dict[str, int], computed: dict[int, int], right: dict[str, float]
+          ) -> dict[str, Any]:
     """One drawn node.
 
     label, role, op    as in `viz.model`; ``symbol`` is how the operation is shown
@@ -134,6 +155,8 @@ def _node(scene: Scene, node: Node, frame_of: dict[str, int], computed: dict[int
     given              of a leaf its number, short and with all digits; null where it is computed, or where there is none
     grad               whether there is a gradient
     since              the count from which on it is computed
+    right              the right gradient, if the last step leaves another one (see `compare_orders`); else null
+    opens              of a module the call that makes a page with its inside, else ""
     """
     operations = [computed[i] for i in ([node.shows] if node.shows is not None else node.members) if i in computed]
     name = scene.recording.nodes[node.shows].name if node.shows is not None and node.role != "module" else node.label
@@ -143,7 +166,9 @@ def _node(scene: Scene, node: Node, frame_of: dict[str, int], computed: dict[int
     return {"label": node.label, "role": node.role, "op": node.op, "symbol": symbol(node.op) if node.op else "",
             "name": name, "frame": frame_of.get(node.cluster, -1),
             "contents": contents(node) if node.role in ("module", "rest") else "", "given": given,
-            "grad": node.grad is not None, "since": max(operations, default=0)}
+            "grad": node.grad is not None, "since": max(operations, default=0),
+            "right": number_text(right[name]) if node.role != "module" and name in right else None,
+            "opens": f"viz.explore(y, expand={node.label!r})" if node.role == "module" else ""}
 
 
 def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[str, Any]:

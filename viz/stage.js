@@ -186,10 +186,11 @@ class Stage {
     else this.#waiting = setTimeout(() => this.show(box), wait)
   }
 
-  /** A group on top of the drawing, in its coordinates, which changes without the rest being painted again. */
-  addLayer() {
+  /** A group on top of the drawing, or of all but its nodes, in its coordinates, which changes without the rest being painted
+      again. */
+  addLayer(underNodes = false) {
     const layer = create("div", { class: "layer" }), group = this.#addSheet(layer)
-    this.svg.append(layer)
+    this.svg.insertBefore(layer, underNodes ? this.svg.querySelector(".layer:has(.node)") : null)
     return group
   }
 

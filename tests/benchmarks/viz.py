@@ -1,4 +1,5 @@
-"""What a picture costs: time and size of DOT, SVG and the explorer's page, and the time of recording and stepping.
+"""What a picture costs: time and size of DOT, SVG and the explorer's page, the time of recording and stepping, and the
+frames of a browser in which the page is stepped through.
 
 The graphs are one sample's loss or outputs of small networks, drawn whole: 41, 342 and 2,649 nodes.  SVG is made by each
 layout engine that is installed, the start of its process included.  Every figure is the median of several runs.
@@ -22,10 +23,12 @@ from rich.table import Table
 import viz
 from tinygrad_edu import Stepper, Value, math, nn, record
 
+from .. import browser
 from .eager import mark
 
 TARGETS = {41: 0.1, 342: 0.3, 2649: 3.0}  # seconds for an SVG, by the number of nodes
 PAGE_NODES, PAGE_LIMIT = 342, 1_000_000  # bytes
+FRAME = 1 / 30  # seconds
 STEPPED_NODES, RECORD_LIMIT, STEP_LIMIT = 10_000, 0.3, 0.001  # seconds
 
 
@@ -38,6 +41,7 @@ def main(quick: bool = False) -> None:
     console.print(pictures(graphs, 1 if quick else 5))
     console.print(pages(graphs[:1] if quick else graphs[:2], 1 if quick else 3))
     console.print(steps(300 if quick else STEPPED_NODES, 1 if quick else 5))
+    console.print(stepping(*(([3, 1], 8) if quick else ([24, 24, 1], 100))))
 
 
 def graph(nodes: int) -> list[Value]:
@@ -115,6 +119,48 @@ def steps(nodes: int, runs: int) -> Table:
         table.add_row(f"{name}, with its view" if name != "sentence" else name, f"{time * 1e3:.3f}", f"{STEP_LIMIT * 1e3:g}",
                       mark(time <= STEP_LIMIT))
     return table
+
+
+def stepping(sizes: list[int], count: int) -> Table:
+    """The explorer's page of one sample in a network, one step in each frame of the browser.
+
+    "next" in the middle of the forward phase, "back" in that of the backward one.  "zoomed": texts can be read, and what is
+    in sight, a small part of the drawing, follows the steps.
+    """
+    table = Table(title="Stepping in Chromium, one step a frame", title_justify="left")
+    for column in ("nodes", "view", "direction", "median, ms", "95th percentile, ms", "target, ms", ""):
+        table.add_column(column, justify="right")
+    recording = record(nn.MLP(2, sizes, rng=random.Random(0))([Value(1.0, "x1"), Value(-2.0, "x2")]))
+    nodes = f"{len(recording.nodes):,}"
+    if absent := browser.missing():
+        table.add_row(nodes, "", "", f"{absent}: not installed", "", f"{FRAME * 1e3:.0f}", "")
+        return table
+    with tempfile.TemporaryDirectory() as folder, browser.chromium(folder) as driver:
+        browser.visit(driver, viz.explore(recording, f"{folder}/y.html", max_nodes=None))
+        for view, zooms in (("fitted", 0), ("zoomed", 12)):
+            for direction, start in (("next", recording.forward // 2), ("back", len(recording) - recording.forward // 2)):
+                times = driver.execute_async_script(_FRAMES, zooms, direction, start, count)
+                middle, high = median(times), sorted(times)[len(times) * 95 // 100]
+                table.add_row(nodes, view, direction, f"{middle:.1f}", f"{high:.1f}", f"{FRAME * 1e3:.0f}",
+                              mark(high <= FRAME * 1e3))
+    return table
+
+
+_FRAMES = """const [zooms, direction, start, count, done] = arguments, by = (id) => document.getElementById(id)
+by("zoom-fit").click()
+for (let i = 0; i < zooms; i += 1) by("zoom-in").click()
+by("slider").value = start
+by("slider").dispatchEvent(new Event("input"))
+const times = []
+let before = 0
+const frame = () => {
+  if (before) times.push(performance.now() - before)
+  before = performance.now()
+  if (times.length === count) return done(times)
+  by(direction).click()
+  requestAnimationFrame(frame)
+}
+setTimeout(() => requestAnimationFrame(frame), 1500)"""
 
 
 def timed(function: Callable[[], Any], runs: int) -> float:
