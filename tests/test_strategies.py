@@ -1,0 +1,366 @@
+"""The strategies: what they draw lies where it should, reaches far, shrinks to something small, and finds planted bugs."""
+
+import doctest
+import math as std
+import statistics
+
+import pytest
+from helpers import PIECEWISE, SMOOTH, bits, mp, mpf, replaced, run_python
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from tinygrad_edu import Value, gradients, parse, primitives, testing, topological_order
+from tinygrad_edu.errors import TinygradEduError
+from tinygrad_edu.primitives import TABLE, Primitive, define
+from tinygrad_edu.testing import gradcheck, strategies
+from tinygrad_edu.testing.strategies import (
+    FLAT,
+    SPECIAL,
+    Expression,
+    arguments_for,
+    expressions,
+    floats_for,
+    leaves,
+    scalar_functions,
+    values,
+)
+
+REPEATABLE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+every_row = pytest.mark.parametrize("row", list(TABLE.values()), ids=list(TABLE))
+
+
+def drawn(strategy, n):
+    """``n`` examples, the same ones every time."""
+    examples = []
+
+    @settings(max_examples=n, phases=[Phase.generate], **REPEATABLE)
+    @given(strategy)
+    def collect(example):
+        examples.append(example)
+
+    collect()
+    return examples
+
+
+def smallest(strategy, condition):
+    """What the examples that satisfy a condition shrink to."""
+    return find(strategy, condition, settings=settings(max_examples=1000, report_multiple_bugs=False, **REPEATABLE))
+
+
+def ops(f):
+    return [row.name for row, _ in f.steps]
+
+
+@pytest.fixture
+def own_row():
+    """Defines rows for the time of a test."""
+    before = dict(TABLE)
+    yield define
+    TABLE.clear()
+    TABLE.update(before)
+
+
+# ---- arguments
+
+
+def test_floats_reach_over_every_magnitude_with_both_signs():
+    plain = drawn(floats_for("sin", special=False), 600)
+    assert all(std.isfinite(x) and x != 0 for x in plain)
+    assert 0.4 < statistics.fmean(x < 0 for x in plain) < 0.6
+    powers = [std.log10(abs(x)) for x in plain]
+    quarters = [sum(low <= power < low + 158 for power in powers) / len(powers) for low in (-324, -166, -8, 150)]
+    assert all(0.15 < share < 0.35 for share in quarters), quarters
+    assert min(powers) < -300
+    assert max(powers) > 300
+
+
+def test_the_special_values_are_drawn_and_can_be_left_out():
+    with_special = {repr(x) for x in drawn(floats_for("sin"), 800)}
+    assert {repr(x) for x in SPECIAL} <= with_special
+    with pytest.raises(NoSuchExample):
+        smallest(floats_for("sin", special=False), lambda x: x == 0 or not std.isfinite(x))
+
+
+def test_the_edges_and_kinks_of_a_row_are_among_the_special_values():
+    assert smallest(floats_for("exp"), lambda x: x == 709.0) == 709.0
+    assert smallest(floats_for("leaky_relu", "slope"), lambda x: x == 0.01) == 0.01
+    assert smallest(arguments_for("pow"), lambda args: args == (0.0, 0.5)) == (0.0, 0.5)
+
+
+def test_arguments_may_be_equal():
+    x, y = smallest(arguments_for("maximum"), lambda args: args[0] == args[1] > 1000)
+    assert x == y
+
+
+@every_row
+def test_what_is_drawn_for_a_row_lies_in_its_domain(row):
+    for args in drawn(arguments_for(row, special=False), 25):
+        assert len(args) == row.arity
+        assert all(type(x) is float for x in args)
+        assert row.domain is None or row.domain(*args)
+        for x, intervals in zip(args, row.sample):
+            assert any(low <= x <= high for low, high in intervals)
+        assert type(row(*args)) is float
+
+
+@every_row
+def test_every_argument_of_a_row_can_be_drawn_alone(row):
+    for i, parameter in enumerate(row.parameters):
+        assert [bits(x) for x in drawn(floats_for(row.name, parameter), 8)] == [
+            bits(x) for x in drawn(floats_for(row, i), 8)]
+        for x in drawn(floats_for(row, i, special=False), 10):
+            assert any(low <= x <= high for low, high in row.sample[i])
+            assert row.arity > 1 or row.domain is None or row.domain(x)
+
+
+def test_bounded_intervals_are_drawn_evenly_and_close_to_their_ends():
+    xs = drawn(floats_for("atanh", special=False), 400)
+    assert min(1 - abs(x) for x in xs) < 1e-14
+    assert min(abs(x) for x in xs) < 1e-250
+    assert sum(0.1 < abs(x) < 0.9 for x in xs) > 30
+    assert min(x - 1 for x in drawn(floats_for("acosh", special=False), 200) if x > 1) < 1e-12
+    assert len({int(x) for x in drawn(floats_for("round_digits", "digits", special=False), 300)}) >= 15
+
+
+def test_both_branches_of_where_are_drawn():
+    assert {args[0] for args in drawn(arguments_for("where", special=False), 30)} == {0.0, 1.0}
+
+
+@given(args=arguments_for("hypot", special=False, smallest=0.5, largest=8))
+def test_magnitudes_can_be_bounded(args):
+    assert all(0.5 <= abs(x) <= 8 for x in args)
+
+
+def test_arguments_of_about_the_same_size_are_frequent():
+    pairs = drawn(arguments_for("sub", special=False), 100)
+    assert sum(0.5 <= x / y <= 2 for x, y in pairs) > 25
+
+
+@pytest.mark.parametrize(("strategy", "condition", "expected"), [
+    (floats_for("sin"), lambda x: True, 1.0),
+    (floats_for("sin"), lambda x: 2 < x < 9, 3.0),
+    (floats_for("sin"), lambda x: x > 100, 1000.0),
+    (floats_for("sin"), lambda x: 0 < x < 1e-5, 1e-6),
+    (floats_for("sin"), lambda x: x < 0, -1.0),
+    (floats_for("log", special=False), lambda x: x > 1e50, 1e51),
+    (arguments_for("pow", special=False), lambda args: args[1] < 0, (1.0, -1.0)),
+])
+def test_arguments_shrink_to_simple_numbers(strategy, condition, expected):
+    assert smallest(strategy, condition) == expected
+
+
+def test_a_row_of_ones_own_is_drawn_from_its_domain(own_row):
+    row = own_row("log_of_square_minus_4", lambda x: std.log(x * x - 4), lambda x, o: 2 * x / (x * x - 4),
+                  domain=lambda x: x * x > 4)
+    xs = drawn(floats_for(row, special=False, largest=1e100), 60)
+    assert {x > 0 for x in xs} == {True, False}
+    assert all(abs(x) > 2 for x in xs)
+
+
+def test_wrong_requests_say_what_there_is():
+    with pytest.raises(TinygradEduError, match="no primitive 'tahn'"):
+        floats_for("tahn")
+    with pytest.raises(TypeError, match=r"3 is no row of the table; give a row or its name, such as 'tanh'"):
+        floats_for(3)
+    with pytest.raises(ValueError, match="pow has no argument 2: its arguments are x, y, or 0 to 1"):
+        floats_for("pow", 2)
+    with pytest.raises(ValueError, match="pow has no argument 'z'"):
+        floats_for("pow", "z")
+    with pytest.raises(ValueError, match="smallest and largest are 2 and 1; they must be finite, above 0 and in this order"):
+        floats_for("sin", smallest=2, largest=1)
+    with pytest.raises(ValueError, match=r"acosh takes no x with a magnitude from 5e-324 to 0.5: its intervals are"):
+        floats_for("acosh", largest=0.5)
+    with pytest.raises(ValueError, match="size is -1"):
+        expressions(size=-1)
+    with pytest.raises(ValueError, match=r"size is \(3, 2\)"):
+        expressions(size=(3, 2))
+    with pytest.raises(ValueError, match="primitives is empty"):
+        expressions(primitives=[])
+    for variables in ("xy", [], 0, ["x", "x"]):
+        with pytest.raises(ValueError, match="they must be different names, at least one, or how many"):
+            expressions(variables=variables)
+
+
+# ---- expressions
+
+
+@given(f=expressions(size=(0, 30)))
+def test_expressions_are_equal_on_floats_and_values(f):
+    at = [Value(x, name) for name, x in zip(f.variables, f.point)]
+    assert bits(f(*f.point)) == bits(f(*at).data)
+
+
+@given(f=expressions(size=(0, 30)))
+def test_everything_in_an_expression_is_moderate_and_depends_on_a_variable(f):
+    root = f(*[Value(x) for x in f.point])
+    for node in topological_order(root, constants=False):
+        assert 0.01 <= abs(node.data) <= 30
+    variables = [node for node in topological_order(root, constants=False) if not node.op]
+    slopes = [slope.data for slope in gradients(root, variables)]
+    assert all(map(std.isfinite, slopes))
+    assert any(slopes)
+
+
+@given(f=expressions(size=(1, 20)))
+def test_the_text_of_an_expression_is_read_back(f):
+    known = dict(zip(f.variables, f.point))
+    *lines, last = f.text.split("\n")
+    for line in lines:
+        name, formula = line.split(" = ")
+        known[name] = parse(formula, known).data
+    assert bits(parse(last, known).data) == bits(f(*f.point))
+    assert str(f) == f.text
+
+
+@given(data=st.data(), size=st.integers(0, 40))
+def test_an_expression_has_the_size_asked_for_and_every_step_is_used(data, size):
+    f = data.draw(expressions(size=size, variables=["p", "q"]))
+    assert len(f.steps) == size
+    assert set(f.variables) <= {"p", "q"}
+    root = f(*[Value(x) for x in f.point])
+    if "where" not in ops(f):  # which records the branch taken only
+        assert sum(bool(node.op) for node in topological_order(root)) == size
+
+
+@settings(max_examples=15)
+@given(f=expressions(size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling]))
+def test_expressions_run_in_other_arithmetics(f):
+    with mp.workdps(60):
+        true = f.run(lambda row, args: SMOOTH[row.name](*map(mpf, args)), *map(mpf, f.point))
+        assert abs(true - f(*f.point)) <= 1e-11 * abs(true)
+
+
+def test_every_row_that_passes_a_gradient_on_takes_part():
+    found = {name for f in drawn(expressions(size=30), 120) for name in ops(f)}
+    assert found == {name for name, row in TABLE.items() if name not in FLAT and not row.spelling}
+    assert found <= set(SMOOTH) | set(PIECEWISE)
+
+
+def test_intermediate_results_are_shared_and_graphs_branch():
+    fs = drawn(expressions(size=10), 100)
+    assert sum("t1 = " in f.text for f in fs) > 20
+    deep = [max(map(len, _chains(f))) for f in fs]
+    assert min(deep) <= 6  # not a chain of ten
+
+
+def _chains(f):
+    """For each step the longest way down from it."""
+    chains = [()] * len(f.variables)
+    for k, (_, operands) in enumerate(f.steps):
+        chains.append((*max((chains[i] for i in operands if isinstance(i, int)), key=len), k))
+    return chains
+
+
+@pytest.mark.parametrize(("condition", "text"), [
+    (lambda f: True, "x + x"),
+    (lambda f: "tanh" in ops(f), "tanh(x)"),
+])
+def test_expressions_shrink_to_few_operations(condition, text):
+    f = smallest(expressions(), condition)
+    assert f.text == text
+    assert repr(f) == f"<{text} at x=1.0>"
+
+
+@given(f=expressions(size=(1, 25)))
+def test_the_engine_passes_gradcheck_on_random_expressions(f):
+    assert gradcheck(f, f.point)
+
+
+@given(f=scalar_functions(2, size=(1, 6)))
+def test_scalar_functions_have_the_arity_asked_for_and_a_symmetric_hessian(f):
+    assert len(f.point) == len(f.variables) == 2
+    x, y = (Value(v) for v in f.point)
+    dx, dy = gradients(f(x, y), [x, y])
+    (dxy,), (dyx,) = gradients(dx, [y]), gradients(dy, [x])
+    (dxx,), (dyy,) = gradients(dx, [x]), gradients(dy, [y])
+    assert abs(dxy.data - dyx.data) <= 1e-9 * max(1.0, abs(dxx.data), abs(dyy.data), abs(dxy.data))
+
+
+def test_gradcheck_names_the_function_and_its_variables():
+    f = Expression(("a", "b"), (2.0, 3.0), ((primitives.mul, (0, 1)), (primitives.add, (2, 2))))
+    assert f.text == "t1 = a * b\nt1 + t1"
+    report = gradcheck(f, f.point)
+    assert str(report).startswith("gradcheck of t1 = a * b; t1 + t1: ok")
+    assert [entry.name for entry in report.entries] == ["a", "b"]
+    with pytest.raises(TypeError, match=r"at a=2.0, b=3.0> takes 2 values, one for each variable, not 1"):
+        f(1.0)
+
+
+def test_names_of_intermediates_do_not_collide_with_variables():
+    f = Expression(("t1",), (2.0,), ((primitives.sin, (0,)), (primitives.mul, (1, 1))))
+    assert f.text == "_t1 = sin(t1)\n_t1 * _t1"
+
+
+@given(root=values(size=(0, 12), variables=["a", "b"]))
+def test_values_are_roots_of_labelled_graphs(root):
+    assert isinstance(root, Value)
+    labels = [node.label for node in topological_order(root, constants=False) if not node.op]
+    assert labels in (["a"], ["b"], ["a", "b"])
+    root.backward()
+
+
+@given(leaf=leaves(0.5, 4, label="w"))
+def test_leaves_lie_in_their_bounds(leaf):
+    assert (leaf.op, leaf.label) == ("", "w")
+    assert 0.5 <= abs(leaf.data) <= 4
+
+
+def test_a_failing_test_shows_the_graph():
+    @settings(max_examples=100, report_multiple_bugs=False, **REPEATABLE)
+    @given(values(size=(1, 3), primitives=["add", "sin"]))
+    def fails(root):
+        assert root.op != "sin"
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    assert caught.value.__notes__[0].startswith("the graph: <sin(x) at x=")
+
+
+# ---- planted bugs are found
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("tanh", lambda x, o: (1 - o * o) * 1.000001), ("sqrt", lambda x, o: 0.25 / o)])
+def test_a_wrong_rule_is_found_and_shrinks_to_that_operation(name, wrong):
+    with replaced(TABLE[name], "partials", (wrong,)):
+        f = smallest(expressions(size=(1, 4), primitives=["add", "sin", name]), lambda f: not gradcheck(f, f.point))
+        assert ops(f) == [name]
+        arguments = arguments_for(name, special=False, smallest=0.1, largest=3)
+        assert smallest(arguments, lambda args: not gradcheck(TABLE[name], args)) == (1.0,)
+
+
+def test_a_lost_edge_is_found(monkeypatch):
+    """An engine that forgets the second edge where both operands are one node."""
+    record = Value.__add__
+    monkeypatch.setattr(Value, "__add__", lambda x, y: record(x, y.data) if x is y else record(x, y))
+    assert smallest(expressions(), lambda f: not gradcheck(f, f.point)).text == "x + x"
+
+
+def test_a_bug_in_a_row_of_ones_own_is_found(own_row):
+    row = own_row("bump", lambda x: 1 / (1 + x * x), lambda x, o: -2 * x * o)  # it should be o * o
+    assert isinstance(row, Primitive)
+    arguments = arguments_for(row, special=False, smallest=0.1, largest=10)
+    assert smallest(arguments, lambda args: not gradcheck(row, args)) == (1.0,)
+
+
+# ---- the module
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_examples_of_the_module_are_true(own_row):
+    assert doctest.testmod(strategies) == (0, 8)
+
+
+def test_hypothesis_is_imported_only_when_asked_for():
+    done = run_python("import sys; from tinygrad_edu import testing; print('hypothesis' in sys.modules)\n"
+                      "testing.strategies.floats_for; print('hypothesis' in sys.modules)")
+    assert done.stdout == "False\nTrue\n", done.stderr
+    with pytest.raises(AttributeError, match="has no attribute 'strategy'"):
+        _ = testing.strategy
+
+
+def test_without_hypothesis_the_remedy_is_named():
+    done = run_python("import sys; sys.modules['hypothesis'] = None\nfrom tinygrad_edu.testing import gradcheck\n"
+                      "try: from tinygrad_edu.testing import strategies\nexcept ImportError as error: print(error)")
+    assert done.stdout == "tinygrad_edu.testing.strategies needs hypothesis; install it: pip install hypothesis\n", done.stderr
