@@ -134,7 +134,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
     if len(graph.nodes) > LARGE_GRAPH:
-        attributes |= {"splines": "line", "nslimit": "0.1", "nslimit1": "0.5", "mclimit": "0.02"}
+        attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
 
 
