@@ -22,17 +22,23 @@ MODULES = sorted(info.name for package in (tinygrad_edu, viz)
                  for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".") if info.name[-8:] != "__main__")
 
 
-def test_the_tour_runs_as_printed():
+@pytest.fixture
+def _table():
+    """Rows that an example defines are gone afterwards."""
     known = set(primitives.TABLE)
-    try:
-        results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
-    finally:
-        for name in set(primitives.TABLE) - known:
-            del primitives.TABLE[name]
+    yield
+    for name in set(primitives.TABLE) - known:
+        del primitives.TABLE[name]
+
+
+@pytest.mark.usefixtures("_table")
+def test_the_tour_runs_as_printed():
+    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert results.attempted >= 30
     assert results.failed == 0
 
 
+@pytest.mark.usefixtures("_table")
 @pytest.mark.parametrize("name", [*MODULES, "tinygrad_edu"])
 def test_docstring_examples_run_as_printed(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
