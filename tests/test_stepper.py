@@ -196,17 +196,8 @@ def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
     ]
 
 
-def doubled_twice():
-    a = Value(1.0, "a")
-    b = a + a
-    b.label = "b"
-    c = b + b
-    c.label = "c"
-    return c
-
-
 def test_the_naive_order_beside_the_topological_one():
-    assert str(compare_orders(doubled_twice())) == """\
+    assert str(compare_orders(examples.shared_node())) == """\
 topological order                    naive recursive order
 ∂c/∂c = 1                            ∂c/∂c = 1
 ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1   ∂c/∂b += ∂c/∂c · ∂c/∂b = 1 × 1 = 1
@@ -253,7 +244,7 @@ def test_the_naive_recording_does_what_the_naive_recursion_does(seed):
 
 
 def test_a_naive_recording_can_be_stepped_both_ways():
-    stepper = Stepper(record(doubled_twice(), order="naive"))
+    stepper = Stepper(record(examples.shared_node(), order="naive"))
     assert stepper.finish().grad("a") == 6.0
     assert stepper.back(2).grad("a") == 2.0
     assert stepper.restart().run_to("a").step.sentence == "∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   [∂b/∂a = 1]"

@@ -36,15 +36,6 @@ def product():
     return y
 
 
-def diamond():
-    a = Value(1.0, "a")
-    b = a + a
-    b.label = "b"
-    c = b + b
-    c.label = "c"
-    return c
-
-
 ALL_COMMANDS = [name for names in Shell.groups.values() for name in names]
 
 
@@ -281,7 +272,7 @@ def test_a_stepper_goes_on_from_where_it_is_and_stays_where_it_was_left():
 
 
 def test_a_recording_in_the_naive_order_says_so():
-    text = transcript(record(diamond(), order="naive"), "end", "p a")
+    text = transcript(record(examples.shared_node(), order="naive"), "end", "p a")
     assert text.startswith("c = b + b: 3 nodes, 2 steps forward, 7 backward, in the naive order; h for help\n")
     assert "\na: data 1.0, grad 6.0 after 4 of 4 contributions\n" in text
 
@@ -319,10 +310,10 @@ def test_numbers_are_those_of_this_moment(expression, answer):
 
 
 def test_contributions_are_counted_as_they_come():
-    assert answers(diamond(), "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
-    assert answers(diamond(), "p b") == ["b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"]
-    assert answers(diamond(), "p 2 * b") == ["*** b: data not computed yet (step 1 does it)"]
-    assert answers(diamond(), "p grad(b) + a") == ["1.0"]
+    assert answers(examples.shared_node(), "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
+    assert answers(examples.shared_node(), "p b") == ["b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"]
+    assert answers(examples.shared_node(), "p 2 * b") == ["*** b: data not computed yet (step 1 does it)"]
+    assert answers(examples.shared_node(), "p grad(b) + a") == ["1.0"]
 
 
 def test_names_that_are_no_identifiers_can_be_used():
@@ -353,7 +344,7 @@ def test_names_that_are_no_identifiers_can_be_used():
                             "  one of 4 paths: 1 × 1 = 1; ∂c/∂a is the sum over all of them"]),
 ])
 def test_where_shows_the_path_to_the_root(commands, answer):
-    assert answers(diamond(), *commands) == answer
+    assert answers(examples.shared_node(), *commands) == answer
 
 
 def test_where_shows_the_ends_of_a_long_path():
@@ -369,7 +360,7 @@ def test_where_shows_the_ends_of_a_long_path():
 
 
 def test_orders_explains_the_wrong_order():
-    answer = answers(diamond(), "orders")
+    answer = answers(examples.shared_node(), "orders")
     assert answer[0].split() == ["topological", "order", "naive", "recursive", "order"]
     assert "  ∂c/∂a is 4; the naive order gives 6" in answer
 

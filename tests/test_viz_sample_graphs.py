@@ -151,3 +151,12 @@ def test_there_are_no_derivatives_on_edges_since_they_change_with_the_training()
     edges = svg.split('class="edge"')[1:]
     assert len(edges) > 5
     assert not any("<text" in edge.split("</g>")[0] for edge in edges)
+
+
+def test_another_form_of_the_same_size_shows_nan_and_not_the_numbers_of_other_nodes():
+    w = Value(0.5, "w")
+    history = fit(lambda x: math.sin(w * x) if w.data > 0 else math.tanh(w * x), nn.mse, [1.0], [-3.0],
+                  optimizer=optim.SGD([w], lr=0.4), epochs=2, record_every=1)
+    rows = sample_graphs(history.training, history.training.snapshots).graphs[0].numbers
+    assert w.data < 0
+    assert {before for before, _, _ in rows[0]} == {"nan"}

@@ -179,7 +179,7 @@ class _Sketch:
     def numbers(self, root: Value) -> list[tuple[float, float]]:
         """Data and gradient of the drawn nodes of another graph, which should have this form."""
         order = topological_order(root)
-        if len(order) != len(self.form):
+        if _form(order) != self.form:
             return [(nan, nan)] * len(self.positions)
         return [(order[i].data, order[i].grad) for i in self.positions]
 
