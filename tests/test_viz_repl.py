@@ -310,10 +310,11 @@ def test_numbers_are_those_of_this_moment(expression, answer):
 
 
 def test_contributions_are_counted_as_they_come():
-    assert answers(examples.shared_node(), "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
-    assert answers(examples.shared_node(), "p b") == ["b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"]
-    assert answers(examples.shared_node(), "p 2 * b") == ["*** b: data not computed yet (step 1 does it)"]
-    assert answers(examples.shared_node(), "p grad(b) + a") == ["1.0"]
+    y = examples.shared_node()
+    assert answers(y, "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
+    assert answers(y, "p b") == ["b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"]
+    assert answers(y, "p 2 * b") == ["*** b: data not computed yet (step 1 does it)"]
+    assert answers(y, "p grad(b) + a") == ["1.0"]
 
 
 def test_names_that_are_no_identifiers_can_be_used():
