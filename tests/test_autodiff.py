@@ -161,6 +161,14 @@ def test_a_graph_is_stale_also_when_its_value_happens_to_be_the_same():
         gradients(y, [zero])
 
 
+def test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were():
+    x = Value(2.0, "x")
+    y = (x + 1) ** 2
+    x.data = 5.0
+    with pytest.raises(StaleGraphError, match=r"op='add'\) does not follow from its operands any more \(x is 5\.0"):
+        gradients(y, [x])
+
+
 def test_a_stale_part_that_is_not_asked_for_does_not_matter():
     x, w = Value(2.0), Value(1.0)
     y = x * x + w * w
@@ -342,7 +350,7 @@ def test_forward_over_reverse_and_reverse_over_forward_agree():
     over_forward = grad(lambda v: jvp(f, [v], [1.0])[1])(x)
     both_forward = jvp(lambda v: jvp(f, [v], [1.0])[1], [x], [1.0])[1]
     for other in (over_reverse, over_forward, both_forward):
-        assert float(other) == pytest.approx(second, rel=1e-14)
+        assert float(other) == pytest.approx(second, rel=1e-14, abs=0)
 
 
 # ---- products with vectors
@@ -486,6 +494,26 @@ def test_only_values_can_be_differentiated():
         backward([x, "x"])
     with pytest.raises(TypeError, match=r"gradients\(\) differentiates by Values, not float \(2.0\)"):
         gradients(x, [2.0])
+    assert x.grad == 0.0
+
+
+def test_only_values_can_be_put_in_order():
+    with pytest.raises(TypeError, match="takes Values, one after the other, not list"):
+        topological_order([Value(1.0)])
+
+
+def test_only_functions_can_be_differentiated():
+    for transform in (lambda: vjp(3, 1.0), lambda: jvp(3, [1.0], [1.0])):
+        with pytest.raises(TypeError, match="3 is no function, and only functions can be differentiated"):
+            transform()
+
+
+def test_a_seed_that_is_a_value_is_refused_with_the_remedy():
+    x = Value(2.0)
+    with pytest.raises(TypeError, match=r"a seed must be a number, not a Value .*multiply the root by it"):
+        backward(x * x, Value(3.0))
+    with pytest.raises(TypeError, match="a seed must be a number"):
+        gradients([x * x], [x], [Value(3.0)])
     assert x.grad == 0.0
 
 

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import replaced
 
-from tinygrad_edu import cli, nn
+from tinygrad_edu import cli, nn, primitives
 from tinygrad_edu.train import History
 
 ROOT = Path(__file__).parent.parent
@@ -121,7 +122,68 @@ def test_check_exits_with_1_when_it_fails():
     assert "FAILED" in done.stdout
 
 
+def test_check_shows_the_graph_when_it_fails():
+    done = run("check", "log(x*0)*x", "x=1")
+    assert "the graph:\nx = 1\nv2 = x * 0 = 1 × 0 = 0\n" in done.stdout
+    assert done.stdout.endswith("The first number that is inf or nan is v3.\n")
+
+
+def test_check_draws_points_where_no_numbers_are_given():
+    done = run("check", "x**y", "--examples", 50)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("gradients of x**y: ok, 50 points compared, others rejected (")
+    assert first.endswith(" not finite); tolerance 1e-07 relative")
+    assert second.startswith("largest difference: ")
+    assert " of what is allowed, at x=" in second
+    assert run("check", "x**y", "--examples", 50).stdout == done.stdout
+
+
+def test_check_draws_from_intervals(capsys):
+    assert cli.main(["check", "log(x) / y", "x=0.1..10", "y=2", "--examples", "20", "--order", "2"]) == 0
+    assert "20 points compared, none rejected" in capsys.readouterr().out
+    assert cli.main(["check", "log(x)", "x=1..1"]) == 0
+    assert "gradcheck of log(x): ok, 1 compared" in capsys.readouterr().out
+    assert cli.main(["check", "x + 1", "--examples", "20"]) == 0
+    assert "none rejected" in capsys.readouterr().out
+
+
+def test_check_takes_the_name_of_a_row(capsys):
+    assert cli.main(["check", "tanh", "--examples", "30"]) == 0
+    assert "gradients of tanh: ok, 30 points compared" in capsys.readouterr().out
+    assert cli.main(["check", "pow", "x=2", "y=3"]) == 0
+    assert "gradcheck of pow: ok, 2 compared" in capsys.readouterr().out
+
+
+def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
+    with replaced(primitives.tanh, "partials", (lambda x, o: 1 - o,)):
+        for expression in ("tanh", "tanh(2*x) + 1"):
+            assert cli.main(["check", expression, "--examples", "30"]) == 1
+            out = capsys.readouterr().out
+            assert out.startswith("FAILED after ")
+            assert f"\nthe derivative of {expression} by x is wrong at x=1.0\n" in out
+            assert "   <- WRONG: it is " in out
+        assert cli.main(["check", "tanh(x)", "x=0.5"]) == 1
+        assert "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733" in capsys.readouterr().out
+
+
+def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis.errors", None)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    assert cli.main(["check", "x * 2"]) == 2
+    assert capsys.readouterr().err == ("tinygrad-edu check: drawing points needs hypothesis; install it (pip install "
+                                       "hypothesis), or give a number for each variable, as in x=1.5\n")
+    assert cli.main(["check", "x * 2", "x=1.5"]) == 0
+
+
 @pytest.mark.parametrize(("args", "message"), [
+    (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the function is finite and smooth, "
+                              "such as x=0.1..10"),
+    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this order"),
+    (["check", "x", "x=1..b"], "'b' is not a number; write x=1.5"),
+    (["check", "x", "z=1"], "unknown variable 'z': the expression has x"),
+    (["check", "x", "--examples", "0"], "--examples"),
+    (["check", "foo(x)"], "unknown function 'foo'"),
     (["draw", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
     (["draw", "a", "a=2", "z=1"], "unknown variable 'z': the expression has a"),
     (["draw", "a", "a=two"], "'two' is not a number; write a=1.5"),

@@ -8,7 +8,8 @@ import pytest
 from tinygrad_edu import Value, errors, gradients, parse
 from tinygrad_edu.primitives import lookup
 
-CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and cls.__module__ == errors.__name__}
+CLASSES = {name: cls for name, cls in vars(errors).items()
+           if inspect.isclass(cls) and cls.__module__ == errors.__name__ and not issubclass(cls, Warning)}
 
 
 def drawn_tree():
@@ -37,6 +38,20 @@ def test_every_error_is_documented_and_caught_by_the_base(name):
     assert inspect.getdoc(CLASSES[name])
     with pytest.raises(errors.TinygradEduError, match="the message"):
         raise CLASSES[name]("the message")
+
+
+def message_of(text):
+    with pytest.raises(errors.ExpressionError) as caught:
+        parse(text)
+    return caught.value
+
+
+def test_one_line_of_an_error_says_where_the_caret_is():
+    assert message_of("2 * foo(3)").args[0].count("\n") == 2
+    assert errors.one_line(message_of("2 * foo(3)")).endswith(" at 'foo(3)'")
+    assert errors.one_line(message_of("2 *")).endswith(" after '2 *'")
+    assert errors.one_line(ValueError("the first line\nthe second")) == "the first line"
+    assert errors.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
 def stale():

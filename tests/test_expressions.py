@@ -1,9 +1,6 @@
 """The reader of expressions: what it reads, what it refuses, how fast, and in which words."""
 
 import math as std
-import re
-import time
-import warnings
 
 import pytest
 from helpers import bits, inf, nan, same
@@ -111,89 +108,7 @@ def test_expressions_have_the_value_that_python_gives_them(tree):
     assert same(parse(text, x=1.5, y=-0.25).data, expected)
 
 
-# ---- whatever comes in, a Value or an ExpressionError comes out, without a warning
-
-FRAGMENTS = [
-    "x", "y", "1", "2.5", "1e9", "(", ")", "(", ")", "+", "-", "*", "/", "//", "**", "%", ",", "sin", "max(", "where(", "x<y",
-    "<", " ", ".", "[", "]", "{", "}", ":", "'", '"', "\\", "if", "else", "lambda", "for", "in", "=", ":=", "not", "and",
-    "await ", "f'", "@", "~", "\n", "#", "\x00", "é", "ﬁ", "\u2028", "\ud800", "1j", "True", "None", "...", "0x", "9" * 30,
-    "round_digits(", "inf", "nan", "__class__", "import", "yield", "*x", "log(",
-]
-anything = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join) | st.text(max_size=30) | st.text(
-    st.characters(codec="utf-8"), max_size=10)
-
-
-def outcome(text, variables):
-    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result, error = parse(text, variables), None
-        except ExpressionError as refused:
-            result, error = None, refused
-    assert caught == [], [str(warning.message) for warning in caught]
-    return result, error
-
-
-@given(text=anything)
-def test_any_text_gives_a_value_or_an_expression_error(text):
-    result, error = outcome(text, {"x": 1.5, "y": Value(-2.0)})
-    assert isinstance(result, Value) or str(error)
-
-
-@given(text=anything)
-def test_any_text_with_undefined_variables_gives_an_expression_error(text):
-    result, error = outcome(f"never_defined + sin({text})", {})
-    assert result is None
-    assert str(error)
-
-
-@given(text=st.lists(st.sampled_from(["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]),
-    max_size=60).map("".join))
-def test_any_string_of_tokens_gives_a_value_or_an_expression_error(text):
-    result, error = outcome(text, {"x": 0.5})
-    assert isinstance(result, Value) or isinstance(error, ExpressionError)
-
-
-ATTACKS = {
-    "attribute": "x.__class__", "walk": "().__class__.__bases__[0].__subclasses__()",
-    "dunder": "__import__('os').system('true')", "builtins": "__builtins__", "getattr": "getattr(x, 'data')",
-    "call of a call": "sin(1)(2)", "method": "x.backward()", "index": "x[0]", "tower in a call": "exp(9**9**9**9).real",
-    "lambda": "lambda: x", "called lambda": "(lambda: 1)()", "walrus": "(z := 1)", "f-string": "f'{x}'",
-    "f-string call": "f'{x.__class__}'", "list": "[x for x in y]", "set": "{1, 2}", "generator": "sum(x for x in y)",
-    "dict": "{x: y}", "conditional": "x if y else 1", "and": "x and y", "not": "not x", "star": "max(*x)",
-    "keywords": "sin(x=1)", "double star": "sin(**x)", "await": "await x", "yield": "(yield)", "bytes": "b'x'",
-    "string": "'x'", "long string": "'" + "a" * 9000 + "'", "complex": "1j", "True": "True", "None": "None",
-    "Ellipsis": "...", "statement": "import os", "assignment": "x = 1", "two": "x; y", "lines": "x\ny", "matrix": "x @ y",
-    "bits": "x | y", "invert": "~x", "shift": "1 << 1000000000", "chained": "where(1 < x < 2, 1, 2)",
-    "equality": "where(x == 1, 1, 2)", "in": "where(x in y, 1, 2)", "condition": "x < 1", "condition in sum": "(x < 1) + 1",
-    "condition as argument": "sin(x < 1)", "condition second": "where(x < 1, x < 2, 1)", "negated condition": "-(x < 1)",
-    "NUL": "x\0", "only NUL": "\0", "surrogate": "\ud800", "right to left": "x \u202e+ 1", "zero width": "x\u200b+1",
-    "minus sign": "x \u2212 1", "superscript": "x\N{SUPERSCRIPT TWO}", "greek question mark": "x\N{GREEK QUESTION MARK}y",
-    "digits": "\u0661 + 1", "empty": "", "blank": " \t\n", "comment": "# nothing", "brackets": "(" * 100_000,
-    "balanced": "(" * 4000 + "x" + ")" * 4000, "minus signs": "-" * 100_000 + "x", "9999 minus signs": "-" * 9999 + "x",
-    "tildes": "~" * 5000 + "x", "nots": "not " * 2000 + "x", "calls": "sin(" * 2000 + "x" + ")" * 2000,
-    "lists": "[" * 3000 + "]" * 3000, "sums": "+".join("x" * 4000), "powers": "**".join("9" * 3000),
-    "attributes": "x" + ".a" * 4000, "indices": "x" + "[0]" * 3000, "called": "x" + "()" * 4000, "huge number": "9" * 9999,
-    "huge hexadecimal": "0x" + "f" * 9990, "a million digits": "9" * 1_000_000, "commas": "max(" + "1," * 4990,
-    "lambdas": "lambda:" * 1400 + "1", "long name": "a" * 9999, "unknown long function": "a" * 9990 + "(1)",
-    "quotes": "'" * 9999, "f-strings": "f'{" * 2000, "backslashes": "\\" * 9999, "ternaries": "1 if 1 else " * 800 + "1",
-    "ands": " and ".join("x" * 1500), "comparisons": "<".join("x" * 4000), "stars": "max(" + "*" * 9000,
-    "walrus tower": "(a:=" * 2000, "digits and names": "1if x else 2", "escape": r"'\d'", "octal": "0777",
-    "bad literal": "1_000_", "invalid characters": "x ? y : z", "backticks": "`x`",
-    "non-finite digits": "round_digits(x, nan)  .real", "no arguments": "sin()", "too many": "sin(1, 2)",
-    "too few": "hypot()", "print": "print(x)", "open": "open('x')", "eval": "eval('1')", "type": "type(x)",
-}
-
-
-@pytest.mark.parametrize("name", list(ATTACKS))
-def test_attacks_are_refused_within_a_second(name):
-    start = time.perf_counter()
-    result, error = outcome(ATTACKS[name], {"x": 1.5, "y": 2.0})
-    assert time.perf_counter() - start < 1
-    assert result is None, f"{ATTACKS[name][:40]!r} gave {result}"
-    assert len(str(error)) < 600
-    assert re.search(r"[a-z]", str(error))
+# ---- edges of the language; all that is hostile is in test_hostile.py
 
 
 def test_the_tower_of_powers_is_harmless():
@@ -202,8 +117,7 @@ def test_the_tower_of_powers_is_harmless():
 
 @pytest.mark.parametrize("digits", ["nan", "inf", "-inf", "1e300"])
 def test_rounding_to_digits_that_are_no_number_of_digits_is_ieee(digits):
-    result, error = outcome(f"round_digits(1.25, {digits})", {})
-    assert isinstance(result, Value) or error is not None
+    assert not std.isfinite(parse(f"round_digits(1.25, {digits})").data) or digits == "1e300"
 
 
 # ---- the caps
@@ -233,10 +147,9 @@ def test_wide_expressions_close_to_the_caps_are_read():
 
 def test_reading_works_deep_in_a_recursion():
     def deep(levels):
-        return deep(levels - 1) if levels else outcome("-" * 150 + "x", {"x": 1.0})
+        return deep(levels - 1) if levels else parse("-" * 150 + "x", x=1.0).data
 
-    result, error = deep(500)
-    assert error is not None or result.data == 1.0
+    assert deep(500) == 1.0
 
 
 # ---- the words of refusals

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import parse, primitives
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.formula import KNOWN_NUMBERS, Name, as_name, derivative, formula
-from tinygrad_edu.primitives import TABLE, Ieee
+from tinygrad_edu.primitives import TABLE, Ieee, Operand
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
@@ -65,7 +65,7 @@ def test_a_derivative_in_names_of_ones_own():
 
 # ---- text = rule
 
-ROUNDED = ("pow", "pow_lower", "logaddexp", "sigmoid_difference")
+ROUNDED = ("pow", "pow_lower", "logaddexp", "sigmoid_difference", "sech_squared", "tanh", "sigmoid", "gelu_tanh")
 
 
 def argument_tuples(row):
@@ -125,7 +125,7 @@ def test_numbers_are_short(x, text):
 
 
 def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
-    assert [row.name for row in ROWS if row.spelling] == ["pow_lower", "sigmoid_difference"]
+    assert [row.name for row in ROWS if row.spelling] == ["pow_lower", "sigmoid_difference", "sech_squared"]
     assert str(primitives.pow_lower(Name("x"), Name("y") - 1)) == "x ** (y - 1 - 1)"
     assert str(1 / primitives.pow_lower(2.0, Name("n"))) == "1 / 2 ** (n - 1)"
     assert formula("logaddexp", 0) == "d/dx logaddexp(x, y) = sigmoid(x - y)"
@@ -207,6 +207,27 @@ def test_text_reads_back_as_the_same_tree_with_the_fewest_brackets(pair):
 ])
 def test_brackets_stand_where_python_needs_them(name, text):
     assert str(name(Name("x"), Name("y"))) == text
+
+
+@pytest.mark.parametrize(("use", "text"), [
+    (lambda x: 5 + x, "5 + x"), (lambda x: 5 - x, "5 - x"), (lambda x: 5 * x, "5 * x"), (lambda x: 5 / x, "5 / x"),
+    (lambda x: 5 // x, "5 // x"), (lambda x: 5 % x, "5 % x"), (lambda x: 5**x, "5 ** x"),
+])
+def test_a_number_may_stand_to_the_left_of_a_name(use, text):
+    assert str(use(Name("x"))) == text
+
+
+def test_a_language_says_what_it_has_no_meaning_for():
+    class Silent(Operand):
+        def __repr__(self):
+            return "silence"
+
+    with pytest.raises(TypeError, match=r"mul has no meaning for \(silence, 2\)"):
+        Silent() * 2
+    with pytest.raises(TypeError, match=r"sin has no meaning for \(silence,\)"):
+        primitives.sin(Silent())
+    with pytest.raises(TypeError, match="<= has no meaning for silence"):
+        Silent() <= 2  # noqa: B015
 
 
 # ---- the truth of a name

@@ -75,6 +75,17 @@ def test_kinks_are_reported_and_not_compared(f):
     assert "1 at kinks" in str(report)
 
 
+def test_bounds_of_clip_that_meet_are_a_kink():
+    report = gradcheck(math.clip, [1.0, 2.0, 2.0])
+    assert [e.status for e in report.entries] == ["ok", "kink", "kink"]
+
+
+def test_a_quotient_that_overflows_is_a_kink():
+    """Too many jumps lie near by to tell pieces apart."""
+    report = gradcheck(math.remainder, [1e137, 1e-189])
+    assert {e.status for e in report.entries} == {"kink"}
+
+
 def test_a_kink_near_by_only_makes_the_step_smaller():
     report = gradcheck(lambda x: math.relu(x) + math.relu(x - 1), [1.0001])
     assert report
@@ -91,6 +102,37 @@ def test_an_infinite_derivative_is_no_pass():
     report = gradcheck(lambda x: math.log(x * 0.0) * x, [1.0])
     assert not report
     assert report.entries[0].status == "nonfinite"
+
+
+@pytest.mark.parametrize("slope", [math.inf, -math.inf, math.nan])
+def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_mismatch(wrong_tanh, slope):
+    wrong_tanh(slope)
+    (entry,) = gradcheck(math.tanh, [0.5]).entries
+    assert entry.status == "mismatch"
+    assert entry.excess == math.inf
+    assert abs(entry.numeric - 0.7864477329659274) < 1e-10
+
+
+def test_an_infinite_slope_at_the_point_itself_is_no_mismatch():
+    assert [e.status for e in gradcheck(math.cbrt, [0.0]).entries] == ["nonfinite"]
+    assert gradcheck(math.cbrt, [0.0], order=2).entries[0].status in ("ok", "nonfinite")  # it has none there
+
+
+@pytest.mark.parametrize("f", [lambda x: x * 3, lambda x: math.exp(x) * 1.0, math.sin, lambda x: math.maximum(x, -1.0)])
+@pytest.mark.parametrize("x", [5e-324, -1e-320, 1e-310, 1e-300])
+def test_the_smallest_numbers_can_be_looked_at(f, x):
+    (entry,) = gradcheck(f, [x]).entries
+    assert entry.status in ("ok", "imprecise")
+    assert gradcheck(lambda x: x * 3, [x])
+
+
+def test_the_largest_numbers_can_be_looked_at():
+    assert gradcheck(lambda x, y: x / 2 + y / 4, [1.5e308, -1.5e308])
+    assert gradcheck(primitives.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status == "imprecise"
+
+
+def test_a_result_below_the_normal_numbers_need_not_have_digits():
+    assert gradcheck(math.atan2, [1.7976931348623157e308, 8.988465674311579e307]).entries[1].status == "ok"
 
 
 def test_cancellation_within_a_function_is_not_blamed_on_the_engine():
@@ -116,6 +158,19 @@ def test_parameters_are_moved_and_put_back():
     assert model.state_dict() == before
 
 
+def test_arguments_without_names_are_counted():
+    class Opaque:
+        """Whose signature cannot be read."""
+
+        __signature__ = "none"
+
+        def __call__(self, x, y):
+            return x * y
+
+    assert [e.name for e in gradcheck(Opaque(), [1.0, 2.0]).entries] == ["args[0]", "args[1]"]
+    assert [e.name for e in gradcheck(lambda *xs: xs[0] * xs[1], [1.0, 2.0]).entries] == ["args[0]", "args[1]"]
+
+
 def test_a_report_of_nothing_is_no_pass():
     assert not gradcheck(lambda: Value(1.0) * 2)
 
@@ -127,6 +182,8 @@ def test_bad_calls_are_named():
         gradcheck(lambda x: [x], [1.0])
     with pytest.raises(ValueError, match="2 arguments but 1 names"):
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
+    with pytest.raises(TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"):
+        gradcheck(lambda x: x, [1.0], parameters=Value(1.0))
     with pytest.raises(TypeError, match="argument 0 of gradcheck must be a real number"):
         gradcheck(lambda x: x, ["1"])
 

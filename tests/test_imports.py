@@ -7,14 +7,16 @@ import sys
 import pytest
 from helpers import ROOT, run_python
 
-ENGINE = {"primitives", "value", "graph", "autodiff", "math", "formula", "expressions", "errors"}
+ENGINE = {"primitives", "modes", "anomaly", "value", "graph", "autodiff", "math", "formula", "expressions", "errors"}
 # Module of the engine: what it may import of the package; what it may import only for type checkers.
 MAY_IMPORT = {
     "errors": (set(), set()),
     "primitives": ({"errors"}, set()),
-    "graph": ({"primitives", "errors"}, {"value"}),
-    "value": ({"graph", "primitives", "errors"}, set()),
-    "autodiff": ({"graph", "value", "primitives", "errors"}, set()),
+    "modes": (set(), set()),
+    "anomaly": ({"errors"}, {"value"}),
+    "graph": ({"modes", "anomaly", "primitives", "errors"}, {"value"}),
+    "value": ({"graph", "modes", "anomaly", "primitives", "errors"}, set()),
+    "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
     "math": ({"graph", "value", "primitives", "errors"}, set()),
     "formula": ({"primitives", "errors"}, set()),
     "expressions": (ENGINE, set()),

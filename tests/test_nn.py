@@ -1,6 +1,7 @@
 """Modules, layers, losses, initialisers and checkpoints."""
 
 import copy
+import hashlib
 import json
 import math as std
 import pickle
@@ -94,6 +95,21 @@ def test_every_activation_trains(activation):
     assert gradcheck(lambda: model([0.3, 0.8]), parameters=model.parameters())
 
 
+def test_an_activation_may_be_a_function_of_ones_own():
+    def shifted(x):
+        return x + 10.0
+
+    neuron = nn.Neuron(2, activation=shifted, rng=0)
+    assert neuron([0.0, 0.0]).data == 10.0
+    assert repr(neuron) == "ShiftedNeuron(2)"
+
+
+def test_models_print_as_in_micrograd():
+    assert repr(nn.MLP(2, [2, 1])) == "MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2)], Layer of [LinearNeuron(2)]]"
+    two = nn.Sequential(nn.Layer(1, 1, "tanh"), nn.Dropout(0.25))
+    assert repr(two) == "Sequential(Layer of [TanhNeuron(1)], Dropout(0.25))"
+
+
 def test_xavier_and_he_have_the_published_spread():
     rng = random.Random(0)
     drawn = [nn.xavier(30, 20, rng) for _ in range(20_000)]
@@ -112,6 +128,7 @@ def test_dropout_drops_in_training_and_scales_the_rest():
     sum(ys).backward()
     assert all(x.grad == (4 / 3 if y.data else 0.0) for x, y in zip(xs, ys))
     assert dropout.eval()(xs) is xs
+    assert {dropout.train()(Value(3.0)).data for _ in range(100)} == {0.0, 4.0}
     again = nn.Dropout(0.25, rng=0)(xs)
     assert [y.data for y in again] == [y.data for y in ys]
 
@@ -165,6 +182,8 @@ def test_a_module_without_call_and_a_sequential_of_numbers_are_type_errors():
         nn.Module()(1.0)
     with pytest.raises(TypeError, match="part 1 of Sequential"):
         nn.Sequential(nn.Dropout(0.1), 3)
+    with pytest.raises(TypeError, match=r"sizes of its layers as a list, MLP\(2, \[16, 1\]\), not 16"):
+        nn.MLP(2, 16)
 
 
 # ---- losses ------------------------------------------------------------------------------------------------------
@@ -177,7 +196,7 @@ def test_losses_at_known_points():
     assert nn.hinge(Value(2.0), 1).data == 0.0
     assert nn.hinge(Value(0.25), -1).data == 1.25
     assert nn.binary_cross_entropy(Value(0.0), 1).data == std.log(2)
-    assert nn.cross_entropy([Value(0.0)] * 4, 2).data == pytest.approx(std.log(4), rel=1e-15)
+    assert nn.cross_entropy([Value(0.0)] * 4, 2).data == pytest.approx(std.log(4), rel=1e-15, abs=0)
     assert nn.l1([Value(-2.0), Value(3.0)]).data == 5.0
     assert nn.l2([Value(-2.0), Value(3.0)]).data == 13.0
 
@@ -188,16 +207,26 @@ def test_binary_cross_entropy_keeps_its_digits(x, t):
     loss = nn.binary_cross_entropy(logit, t)
     loss.backward()
     sign = -1 if t else 1
-    assert loss.data == pytest.approx(math.softplus(sign * x), rel=1e-15)
-    assert logit.grad == pytest.approx(sign * math.sigmoid(sign * x), rel=1e-14)
+    assert loss.data == pytest.approx(math.softplus(sign * x), rel=1e-15, abs=0)
+    assert logit.grad == pytest.approx(sign * math.sigmoid(sign * x), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("t", [0.25, 0.5])
+def test_binary_cross_entropy_with_a_probability_as_target_is_its_definition(t):
+    logit = Value(0.75)
+    loss = nn.binary_cross_entropy(logit, t)
+    loss.backward()
+    p = 1 / (1 + std.exp(-0.75))
+    assert loss.data == pytest.approx(-t * std.log(p) - (1 - t) * std.log(1 - p), rel=1e-14, abs=0)
+    assert logit.grad == pytest.approx(p - t, rel=1e-14, abs=0)
 
 
 def test_cross_entropy_of_a_sure_prediction_keeps_its_digits():
     logits = [Value(50.0), Value(0.0)]
     loss = nn.cross_entropy(logits, 0)
     loss.backward()
-    assert loss.data == pytest.approx(std.exp(-50), rel=1e-14)
-    assert logits[0].grad == pytest.approx(-std.exp(-50), rel=1e-14)
+    assert loss.data == pytest.approx(std.exp(-50), rel=1e-14, abs=0)
+    assert logits[0].grad == pytest.approx(-std.exp(-50), rel=1e-14, abs=0)
 
 
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=5), st.data())
@@ -207,7 +236,7 @@ def test_the_gradient_of_cross_entropy_is_softmax_minus_one_hot(xs, draw):
     nn.cross_entropy(logits, target).backward()
     for i, (logit, probability) in enumerate(zip(logits, nn.softmax(xs))):
         if i != target:
-            assert logit.grad == pytest.approx(probability, rel=1e-12)
+            assert logit.grad == pytest.approx(probability, rel=1e-12, abs=0)
     assert sum(logit.grad for logit in logits) == pytest.approx(0, abs=1e-14)
 
 
@@ -320,6 +349,27 @@ def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
     nn.save(model, tmp_path / "plain.json")
     with pytest.raises(CheckpointError, match="no optimiser state"):
         nn.load(other, tmp_path / "plain.json", optim.Adam(other.parameters()))
+
+
+@pytest.mark.parametrize(("entry", "what"), [
+    ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"), ({"shape": []}, "data"),
+    (1.0, "not subscriptable"), ({"shape": [2], "data": [1.0, "two"]}, "'two' is not a number")])
+def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(entry, what, tmp_path):
+    neuron = nn.Neuron(2, rng=1)
+    before = neuron.state_dict()
+    content = json.loads(nn.save(neuron, tmp_path / "n.json").read_text())
+    del content["sha256"]
+    content["parameters"]["w"] = entry
+    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "n.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"is not a checkpoint that this release can read: .*{what}"):
+        nn.load(neuron, tmp_path / "n.json")
+    assert neuron.state_dict() == before
+
+
+def test_only_a_module_is_saved(tmp_path):
+    with pytest.raises(TypeError, match="takes a Module first, not dict"):
+        nn.save({}, tmp_path / "n.json")
 
 
 def test_an_old_checkpoint_survives_a_failed_save(model, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, nn, primitives, topological_order
-from tinygrad_edu.stepper import NAIVE_LIMIT, Recording, Stepper, brief, compare_orders, record, recording_of
+from tinygrad_edu.stepper import NAIVE_LIMIT, TABLE_LINES, Recording, Stepper, brief, compare_orders, record, recording_of
 
 
 def product():
@@ -240,7 +240,7 @@ def test_the_naive_recording_does_what_the_naive_recursion_does(seed):
     right = [node.grad for node in topological_order(y, constants=False)]
     assert list(comparison.gradients.values()) == list(zip(right, naive))
     if comparison.early is None:
-        assert naive == pytest.approx(right, rel=1e-12)
+        assert naive == pytest.approx(right, rel=1e-12, abs=1e-14)
 
 
 def test_a_naive_recording_can_be_stepped_both_ways():
@@ -256,6 +256,25 @@ def test_both_orders_agree_where_no_operation_is_used_twice():
     assert comparison.early is comparison.late is None
     assert str(comparison).endswith("Both orders agree: whenever the naive one passes a gradient on, that gradient is "
                                     "complete already,\nas it always is where no operation is used twice.")
+
+
+def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_same():
+    a = Value(1.0, "a")
+    b = a * 0.0
+    comparison = compare_orders(b + b)
+    assert comparison.early is not None
+    assert comparison.gradients["a"] == (0.0, 0.0)
+    assert "Here the extra amounts happen to be 0, so that the gradients come out right all the same." in str(comparison)
+
+
+def test_a_long_comparison_is_cut_and_says_how_much_there_is():
+    a = Value(1.0, "a")
+    for _ in range(TABLE_LINES):
+        a = a * 1.5
+    steps = len(compare_orders(a).naive) - TABLE_LINES
+    lines = str(compare_orders(a)).splitlines()
+    assert lines[TABLE_LINES + 1] == f"... and {steps - TABLE_LINES} more steps"
+    assert lines[TABLE_LINES + 2] == ""
 
 
 def test_the_naive_order_of_very_many_paths_is_refused():

@@ -2,7 +2,6 @@
 
 import math as std
 import operator
-import random
 import threading
 from decimal import Decimal
 from fractions import Fraction
@@ -97,6 +96,13 @@ def test_an_operand_on_both_sides_makes_two_edges():
         assert a.grad == slope
 
 
+def test_an_operand_in_every_place_gets_every_contribution():
+    x = Value(2.0)
+    y = x * x + math.where(True, x, 7) * 10 + math.where(False, 7, x) * 100 + math.clip(5.0, 1.0, x) * 1000 + x
+    y.backward()
+    assert (y.data, x.grad) == (4.0 + 2220.0 + 2.0, 4.0 + 1110.0 + 1.0)
+
+
 def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
     a = Value(1.0)
     b = a
@@ -186,7 +192,7 @@ def test_a_constant_used_as_an_operand_stays_a_constant():
     for z, slope in ((three * x, 3.0), (x * three, 3.0), (x + three, 1.0), (three - x, -1.0), (math.hypot(three, x * 2), 1.6)):
         x.grad = 0.0
         z.backward()
-        assert x.grad == pytest.approx(slope, rel=1e-15)
+        assert x.grad == pytest.approx(slope, rel=1e-15, abs=0)
         assert three.grad == 0.0
 
 
@@ -400,27 +406,3 @@ def test_no_grad_works_as_a_decorator():
 
     assert predict(Value(3.0)).args == ()
     assert predict(Value(3.0)).data == 9.0
-
-
-def test_threads_build_graphs_at_the_same_time():
-    results = {}
-
-    def work(k):
-        rng = random.Random(k)
-        x = Value(rng.random())
-        y = x
-        for _ in range(3000):
-            y = y * 0.999 + x
-        y.backward()
-        results[k] = (y.data, x.grad)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    together = dict(results)
-    for k in range(4):
-        work(k)
-    assert len(together) == 4
-    assert together == results

@@ -7,10 +7,10 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from helpers import run_python
 
 import viz
 from tests.browser import chromium, console, requests, visit, wait_until
-from tests.helpers import run_python
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
 from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz import style
@@ -676,8 +676,8 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
     boxes = [node["label"] for node in data["nodes"] if node["role"] == "module"]
     assert len(boxes) == 17
     note = next(note for note in data["notes"] if "expand=" in note)
-    options = re.search(r"viz\.explore\(y, (expand='[^']+')\)", note)[1]
-    opened = data_of(eval(f"explore(y, max_nodes=100, {options})", {"explore": explore, "y": y}))
+    path = re.search(r"viz\.explore\(y, expand='([^']+)'\)", note)[1]
+    opened = data_of(explore(y, max_nodes=100, expand=path))
     assert [node["label"] for node in opened["nodes"] if node["role"] == "module"] == boxes[1:]
     assert any(f"of the {data['total']:,} steps" in note for note in data["notes"])
 
@@ -720,7 +720,7 @@ def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
     click_at(browser, "g.node.module text")
     path = browser.execute_script("return document.querySelector('#details h2').textContent")
     call = browser.execute_script("return document.querySelector('#details code').textContent")
-    opened = data_of(eval(call, {"viz": viz, "y": y}))
+    opened = data_of(viz.explore(y, expand=re.fullmatch(r"viz\.explore\(y, expand='([^']+)'\)", call)[1]))
     assert path in {frame["path"] for frame in opened["frames"]}
 
 

@@ -9,7 +9,7 @@ from tinygrad_edu import Value, nn
 from tinygrad_edu.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 from viz import draw
-from viz.model import build, enclosing, find_modules, module_path
+from viz.model import build
 
 
 def mlp_loss(*samples, sizes=(3, 1), penalty=0.0, plain=False, loss=nn.hinge):
@@ -20,18 +20,6 @@ def mlp_loss(*samples, sizes=(3, 1), penalty=0.0, plain=False, loss=nn.hinge):
         total = total + penalty * nn.l2(model.parameters())
     total.backward()
     return model, total
-
-
-def modules_by_op(*roots):
-    """How many operations of each kind each module has; "" for outside."""
-    found: dict[str, dict[str, int]] = {}
-    order = topological_order(*roots)
-    owner = find_modules(order)
-    for node in order:
-        if node.op:
-            ops = found.setdefault(owner.get(node, ""), {})
-            ops[node.op] = ops.get(node.op, 0) + 1
-    return found
 
 
 def test_roles_and_numbers():
@@ -67,62 +55,6 @@ def test_records_are_copies():
     drawing = draw(a + a)
     a.data, a.grad, a.label = 5.0, 7.0, "b"
     assert (drawing.records.nodes[0].data, drawing.records.nodes[0].label) == (1.0, "a")
-
-
-@pytest.mark.parametrize(("label", "module", "around"), [
-    ("layers.0.neurons.1.w.0", "layers.0.neurons.1", ["layers.0", "layers.0.neurons.1"]),
-    ("layers.0.neurons.1.b", "layers.0.neurons.1", ["layers.0", "layers.0.neurons.1"]),
-    ("w.0", "", []), ("b", "", []), ("line.slope", "line", ["line"]), ("a.0.1.w.2.3", "a.0.1", ["a.0.1"]),
-])
-def test_module_paths(label, module, around):
-    assert module_path(label) == module
-    assert enclosing(module) == around
-
-
-@pytest.mark.parametrize("plain", [False, True], ids=["Values", "floats"])
-def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
-    _, loss = mlp_loss((1, -2), (0.5, 3), (2, 2), penalty=0.1, plain=plain)
-    found = modules_by_op(loss)
-    for i in range(3):
-        assert found.pop(f"layers.0.neurons.{i}") == {"mul": 6, "add": 6, "relu": 3}
-    assert found.pop("layers.1.neurons.0") == {"mul": 9, "add": 9}
-    outside = found.pop("")
-    assert not found
-    parameters = 3 * 3 + 4
-    assert outside == {"mul": 3 + parameters + 1, "sub": 3, "relu": 3, "add": 2 + (parameters - 1) + 1}
-
-
-@pytest.mark.parametrize("penalty", [
-    lambda ws: sum(w * w for w in ws), lambda ws: sum(w ** 2 for w in ws), lambda ws: sum(abs(w) for w in ws),
-    lambda ws: sum(0.5 * w * w for w in ws), lambda ws: sum(w * 0.5 * w for w in ws), lambda ws: sum((w - 1) ** 2 for w in ws),
-    nn.l1, nn.l2,
-])
-def test_penalties_stay_outside(penalty):
-    model = nn.MLP(2, [3, 1], rng=random.Random(0))
-    y = model([1.0, 2.0])
-    inside = sum(sum(ops.values()) for path, ops in modules_by_op(y).items() if path)
-    found = modules_by_op(y + penalty(model.parameters()))
-    assert sum(sum(ops.values()) for path, ops in found.items() if path) == inside
-
-
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "softsign", "hardtanh",
-                                        "sigmoid", "tanh"])
-def test_activations_belong_to_their_neurons(activation):
-    model = nn.MLP(1, [2, 1], activation=activation, rng=random.Random(0))
-    found = modules_by_op(model([0.5]))
-    assert "" not in found
-    assert [sum(found[f"layers.0.neurons.{i}"].values()) for i in range(2)] == [3, 3]
-
-
-def test_losses_of_logits_stay_outside():
-    _, loss = mlp_loss((1, 2), (3, 4), loss=lambda y, t: nn.binary_cross_entropy(y, 0.0))
-    assert modules_by_op(loss)[""] == {"softplus": 2, "add": 1}
-
-
-def test_a_sum_over_a_batch_of_one_linear_neuron_is_outside():
-    layer = nn.MLP(1, [1], rng=random.Random(0))
-    found = modules_by_op(layer([1.0]) + layer([2.0]) + layer([3.0]))
-    assert found == {"layers.0.neurons.0": {"mul": 3, "add": 3}, "": {"add": 2}}
 
 
 def test_a_bare_neuron_has_no_cluster():

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from helpers import run_python
 
-from tinygrad_edu import History, Stepper, Value, math, nn, record
+from tinygrad_edu import History, Stepper, Value, explain_nonfinite, math, nn, record
 from tinygrad_edu.examples import lecture_neuron
 from viz import draw, plots
 from viz.notebook import LIMIT, register
@@ -142,6 +142,15 @@ def test_the_inline_backend_keeps_its_own_way_with_figures(notebook):
 def test_a_drawing_is_itself(notebook):
     drawing = draw(lecture_neuron())
     assert bundle(notebook, drawing) == {"image/svg+xml": drawing.svg(), "text/plain": repr(drawing)}
+
+
+def test_an_explanation_is_the_drawn_path_above_the_words(notebook):
+    explanation = explain_nonfinite(math.log(Value(0.0, "p")) + 1)
+    data = bundle(notebook, explanation)
+    assert set(data) == {"text/plain", "text/html"}
+    page = ET.fromstring(f"<body>{data['text/html']}</body>")
+    assert page.find("pre").text == str(explanation) == data["text/plain"]
+    assert "-inf" in [text.text for text in page.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_other_values_are_left_alone(notebook):
@@ -290,7 +299,7 @@ settings = Config()
 settings.HistoryManager.enabled = False
 shell = InteractiveShell.instance(config=settings)
 import viz
-from tinygrad_edu import Value
+from tinygrad_edu import Value, explain_nonfinite, math
 print(sorted(shell.display_formatter.format(Value(2.0, "a"))[0]))
 """)
     assert (done.returncode, done.stdout) == (0, "['image/svg+xml', 'text/plain']\n"), done.stderr

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from helpers import bits, inf, nan
 
-from tinygrad_edu import Value, data, nn
+from tinygrad_edu import Value, data, inspection, nn
 from tinygrad_edu import math as tmath
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.formula import formula
@@ -414,7 +414,7 @@ def rows(ax):
 def test_every_layer_has_a_row_with_its_percentiles_median_and_rms():
     gradients = {f"layers.{k}.w.{i}": 10.0**-k * (i + 1) for k in range(3) for i in range(5)}
     ax = plotted(gradient_flow, gradients)
-    expected = analysis.gradient_flow(gradients)
+    expected = inspection.gradient_flow(gradients)
     assert [row[0] for row in rows(ax)] == ["layers.0", "layers.1", "layers.2"]
     assert ax.get_xscale() == "log"
     low, high = ax.get_ylim()
@@ -459,7 +459,7 @@ def test_gradients_of_any_size_are_drawn():
 def test_every_layer_has_a_ridge_with_its_counts():
     model = nn.MLP(2, [3, 1], "tanh", rng=0)
     ax = plotted(activation_histograms, model, X, bins=4)
-    layers = analysis.activations(model, X)
+    layers = inspection.activations(model, X)
     filled = [patch for patch in ax.patches if patch.get_fill()]
     assert len(filled) == 2
     for k, (patch, layer) in enumerate(zip(filled, layers)):

@@ -17,23 +17,27 @@ from typing import TYPE_CHECKING, Any
 from . import math
 from .autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
 from .graph import topological_order
-from .value import Value, no_grad
+from .modes import detect_anomaly, no_grad
+from .value import Value
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
+    from .diagnosis import diagnose
+    from .explain import explain_nonfinite
     from .expressions import parse
     from .stepper import Stepper, compare_orders, record
     from .train import History, fit
 
 __version__ = "0.1.0"
 __all__ = [
-    "History", "Stepper", "Value", "backward", "compare_orders", "data", "fit", "grad", "gradients", "hessian", "jacobian",
-    "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "testing", "topological_order", "value_and_grad", "vjp",
+    "History", "Stepper", "Value", "backward", "compare_orders", "data", "detect_anomaly", "diagnose", "explain_nonfinite",
+    "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "testing",
+    "topological_order", "value_and_grad", "vjp",
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.
 _LAZY = {"History": "train", "fit": "train", "parse": "expressions", "Stepper": "stepper", "record": "stepper",
-         "compare_orders": "stepper"}
+         "compare_orders": "stepper", "explain_nonfinite": "explain", "diagnose": "diagnosis"}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,11 +27,13 @@ from math import isfinite
 from operator import index
 from typing import Any
 
+from . import anomaly, modes
 from . import primitives as p
 from .errors import StaleGraphError
 from .graph import backpropagate, topological_order
+from .modes import recording
 from .primitives import Ieee, lookup, number
-from .value import Number, Value, recording
+from .value import Number, Value
 
 __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -71,6 +73,7 @@ def gradients(y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | I
 def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
            partials_of: Callable[[Value], Sequence[Any]]) -> dict[Value, Any]:
     """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats or on Values."""
+    watched = modes.current() & modes.ANOMALY
     order = topological_order(*roots, constants=False)
     active = set(xs)  # the nodes that depend on some x
     for node in order:
@@ -85,7 +88,9 @@ def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
             for arg, partial in zip(node._args, partials_of(node)):
                 if partial is not None and arg in active:
                     term = _times(partial, adjoint)
-                    adjoints[arg] = adjoints[arg] + term if arg in adjoints else term
+                    adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
+                    if watched and total.__class__ is float and not isfinite(total):
+                        raise anomaly.of_gradient(node, arg, partial, adjoint, total)
     return adjoints
 
 
@@ -229,7 +234,9 @@ def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequ
             if node not in tangent_of and not tangent_of.keys().isdisjoint(node._args):
                 terms = [_times(partial, tangent_of[arg]) for arg, partial in zip(node._args, partials_of(node))
                          if partial is not None and arg in tangent_of]
-                tangent_of[node] = sum(terms[1:], terms[0])
+                tangent_of[node] = tangent = sum(terms[1:], terms[0])
+                if modes.current() & modes.ANOMALY and not isfinite(tangent):
+                    raise anomaly.of_tangent(node, float(tangent))
     values = [y if lift else y.data for y in outputs]
     moved = [tangent_of.get(y, 0.0) for y in outputs]
     if lift:

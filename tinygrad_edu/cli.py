@@ -7,9 +7,11 @@ one line on standard error that says what to do, and exit status 2.
 from __future__ import annotations
 
 import argparse
+import inspect
 import io
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -93,9 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--milliseconds", type=_positive, default=800, help="how long a step stays (default: %(default)s)")
     animate.set_defaults(run=_animate)
 
-    check = commands.add_parser("check", help='check the gradients of an expression: check "x**y" x=2 y=3')
-    check.add_argument("expression")
-    check.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
+    check = commands.add_parser("check", help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
+                                epilog="With a number for each variable it looks at this point; otherwise it draws points: "
+                                       "from the intervals given, and for other variables from 0.01 to 30, of both signs.")
+    check.add_argument("expression", help="an expression, or the name of a row of the table, such as tanh")
+    check.add_argument("values", nargs="*", metavar="name=number", help="a number or an interval, as in x=2 y=0.1..10")
+    check.add_argument("--examples", type=_positive, default=200, help="how many points to draw (default: %(default)s)")
     check.add_argument("--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)")
     check.add_argument("--rtol", type=_tolerance, default=1e-7, help="relative tolerance (default: %(default)s)")
     check.set_defaults(run=_check)
@@ -216,21 +221,80 @@ def _graph(options: argparse.Namespace) -> Value:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from .expressions import parse
-    from .testing import gradcheck
+    from .expressions import variables_of
+    from .primitives import TABLE, Primitive
 
-    given = _assignments(options.values, options.expression)
-    parse(options.expression, given)
-    if not given:
+    if (row := TABLE.get(options.expression)) is not None:
+        known = list(row.parameters)
+    elif not (known := variables_of(options.expression)):
         raise ValueError(f"{options.expression!r} has no variables, so there is nothing to differentiate by")
+    ranges = _ranges(options.values, known)
+    f: Primitive | Any = row or _function_of(options.expression, known)
+    if len(ranges) == len(known) and all(low == high for low, high in ranges.values()):
+        return _check_at({name: ranges[name][0] for name in known}, f, options)
+    return _check_property(ranges, f, options)
+
+
+def _function_of(expression: str, names: Sequence[str]) -> Any:
+    """An expression as a function of its variables."""
+    from .expressions import parse
 
     def f(*xs: Any) -> Any:
-        return parse(options.expression, dict(zip(given, xs)))
+        return parse(expression, dict(zip(names, xs)))
 
-    f.__name__ = options.expression if len(options.expression) <= 40 else options.expression[:37] + "..."
-    report = gradcheck(f, list(given.values()), options.order, rtol=options.rtol, names=list(given))
+    f.__name__ = expression if len(expression) <= 40 else expression[:37] + "..."
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    f.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+    f(*[1.0] * len(names))  # raises ExpressionError for what is not part of the language
+    return f
+
+
+def _check_at(point: dict[str, float], f: Any, options: argparse.Namespace) -> int:
+    from .testing import gradcheck, suspects
+
+    report = gradcheck(f, list(point.values()), options.order, rtol=options.rtol, names=list(point))
     print(report)
+    if not report:
+        print("\nthe graph:")
+        print(suspects(f(*[Value(x, name) for name, x in point.items()]), options.order, options.rtol))
     return 0 if report else 1
+
+
+def _check_property(ranges: dict[str, tuple[float, float]], f: Any, options: argparse.Namespace) -> int:
+    try:
+        from hypothesis.errors import FailedHealthCheck
+
+        from .testing.properties import Property
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("hypothesis"):
+            raise
+        raise ValueError("drawing points needs hypothesis; install it (pip install hypothesis), or give a number for each "
+                         "variable, as in x=1.5") from None
+    gradients = Property(f, ranges, options.order, options.rtol)
+    try:
+        gradients.run(options.examples)
+    except AssertionError as error:
+        print(f"FAILED after {gradients.counts['compared']} points that agreed; the simplest one that does not:\n{error}")
+        return 1
+    except FailedHealthCheck as error:
+        text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))  # an interval, as one writes it here
+        raise ValueError(text) from None
+    rejected = ", ".join(f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared")
+    print(f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
+          f"{f'others rejected ({rejected})' if rejected else 'none rejected'}; tolerance {options.rtol:g} relative")
+    if gradients.worst:
+        at = ", ".join(f"{name}={x!r}" for name, x in gradients.worst_at.items())
+        print(f"largest difference: {gradients.worst:.1g} of what is allowed, at {at}")
+    return 0
+
+
+def _ranges(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as `_assignments`."""
+    ranges = {}
+    for name, text in _named(texts, known).items():
+        low, dots, high = text.partition("..")
+        ranges[name] = (_parsed(name, low), _parsed(name, high if dots else low))
+    return ranges
 
 
 def _assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
@@ -238,7 +302,16 @@ def _assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
     from .expressions import variables_of
 
     known = variables_of(expression)
-    values: dict[str, float] = {}
+    values = {name: _parsed(name, text) for name, text in _named(texts, known).items()}
+    missing = [name for name in known if name not in values]
+    if missing:
+        raise ValueError(f"no value for variable {missing[0]!r}; add {' '.join(f'{name}=1.5' for name in missing)}")
+    return {name: values[name] for name in known}
+
+
+def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """``["a=2"]`` as ``{"a": "2"}``, each of the ``known`` names at most once."""
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
@@ -248,14 +321,15 @@ def _assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
             raise ValueError(f"variable {name!r} has two values; give one")
         if name not in known:
             raise ValueError(f"unknown variable {name!r}: the expression has {', '.join(known) or 'no variables'}")
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise ValueError(f"{value!r} is not a number; write {name}=1.5") from None
-    missing = [name for name in known if name not in values]
-    if missing:
-        raise ValueError(f"no value for variable {missing[0]!r}; add {' '.join(f'{name}=1.5' for name in missing)}")
-    return {name: values[name] for name in known}
+        values[name] = value
+    return values
+
+
+def _parsed(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; write {name}=1.5") from None
 
 
 # ---- demo and train ----------------------------------------------------------------------------------------------

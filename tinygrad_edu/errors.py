@@ -8,8 +8,10 @@
     |-- ExpressionError             text that `parse` does not accept          (also a ValueError)
     |-- CheckpointError             a damaged, foreign or unfitting state      (also a ValueError)
     |-- DataError                   a data set or a history that cannot be read (also a ValueError)
-    |-- NonFiniteError              training met inf or nan                    (also an ArithmeticError)
+    |-- NonFiniteError              inf or nan, in training or while it is watched for (also an ArithmeticError)
     `-- RenderError                 a drawing could not be turned into a picture (also a RuntimeError)
+
+and one warning, `GradientWarning`: gradients are added up that probably should not be.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -47,16 +49,23 @@ class DataError(TinygradEduError, ValueError):
 
 
 class NonFiniteError(TinygradEduError, ArithmeticError):
-    """The loss or a gradient of a training step is inf or nan; the message names the first bad node.
+    """A number became inf or nan: in a step of `fit`, or within `detect_anomaly`; the message names the operation.
 
-    ``history`` is the `History` of the steps before it.
+    ``line`` is file, line and function that asked for the operation, if that is known.  If `fit` raised it, ``history`` is
+    the `History` of the steps before it, and ``explanation`` what `explain_nonfinite` says of the loss.
     """
 
     history: Any = None
+    explanation: Any = None
+    line: tuple[str, int, str] | None = None
 
 
 class RenderError(TinygradEduError, RuntimeError):
     """A drawing cannot be turned into a picture; the message says what to install."""
+
+
+class GradientWarning(UserWarning):
+    """An optimiser's step is made with gradients that a step before has used already: `zero_grad` is missing."""
 
 
 def one_line(error: BaseException) -> str:

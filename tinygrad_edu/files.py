@@ -80,8 +80,18 @@ def to_json(x: float) -> float | str:
 def from_json(entry: Any) -> float:
     """The number that `to_json` wrote; raises ValueError for anything else."""
     if isinstance(entry, bool) or (not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")):
-        raise ValueError(f"{entry!r} is not a number")
+        shown = repr(entry)
+        raise ValueError(f"{shown if len(shown) <= 60 else shown[:57] + '...'} is not a number")
     try:
         return float(entry)
     except OverflowError:
         raise ValueError(f"a number of {len(str(entry))} digits is too large") from None
+
+
+def nested_deeper_than(levels: int, content: Any) -> bool:
+    """Whether lists and dicts stand in one another more than ``levels`` deep in ``content``; finds out without recursion."""
+    level = [content]
+    for _ in range(levels + 1):
+        level = [entry for part in level if isinstance(part, (list, dict))
+                 for entry in (part.values() if isinstance(part, dict) else part)]
+    return bool(level)

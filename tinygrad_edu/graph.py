@@ -17,6 +17,8 @@ from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from . import anomaly, modes
+
 if TYPE_CHECKING:
     from .value import Value
 
@@ -79,7 +81,7 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     derivative that it stored, to each of its operands.  A node with two users gets both contributions before it
     is visited itself; that is what the order is for.
 
-    Should anything interrupt the sweep (Ctrl-C, say), all gradients are put back as they were.
+    Should anything interrupt the sweep (Ctrl-C, say, or `detect_anomaly`), all gradients are put back as they were.
     """
     operations, leaves = _reachable(roots)
     operations.sort(key=_serial, reverse=True)
@@ -88,7 +90,8 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     try:
         if any(before[:len(operations)]):
             _assign_grads(operations, repeat(0.0))
-        _sweep(operations, roots, seeds)
+        sweep = anomaly.sweep if modes.active and modes.current() & modes.ANOMALY else _sweep
+        sweep(operations, roots, seeds)
         _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))  # those that were computed with
     except BaseException:
         _assign_grads(nodes, before)

@@ -22,12 +22,13 @@ with it in every bit, where its kernels neither fuse a multiplication with an ad
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
-from .errors import CheckpointError
+from .errors import CheckpointError, GradientWarning
 from .primitives import Ieee, number, power, short_repr, sqrt
 from .value import Number, Value
 
@@ -84,15 +85,21 @@ class Optimizer:
         All data and gradients are read before the first parameter changes, and they all change at once: if anything
         raises, or Ctrl-C interrupts, neither the parameters nor the optimiser have changed.  Arithmetic is
         IEEE 754: a gradient of inf or nan makes its own parameter inf or nan, and no other one.
+
+        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since the last step, so that this step would
+        be made with the sum of both.
         """
         lr, t = self.lr, self.steps + 1
-        data, grads = self._read("data"), self._read("grad")
+        data, grads = _numbers(self.params, "data"), _numbers(self.params, "grad")
+        self._warn_of_used(grads)
+        grads = list(map(float, grads))
         states: list[State] = list(zip(*self.state.values(), strict=True)) if self.state else [()] * len(data)
         updated = [self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)]
         columns = zip(*[s for _, s in updated], strict=True)
         state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
-        _assign([*self.params, self, self], [*repeat("data", len(updated)), "state", "steps"],
-                [*[x for x, _ in updated], state, t])
+        _assign([*self.params, *self.params, self, self],
+                [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
+                [*[x for x, _ in updated], *map(_Used, grads), state, t])
 
     def zero_grad(self) -> None:
         """Sets the gradient of every parameter to 0, since `backward` adds to what is there."""
@@ -140,9 +147,13 @@ class Optimizer:
 
     # ---- how the methods above do it
 
-    def _read(self, attribute: str) -> list[float]:
-        values = [getattr(parameter, attribute) for parameter in self.params]
-        return [x if x.__class__ is float else number(x, f"the {attribute} of parameter {i}") for i, x in enumerate(values)]
+    def _warn_of_used(self, grads: Iterable[float]) -> None:
+        for parameter, grad in zip(self.params, grads):
+            if grad and grad.__class__ is _Used:
+                name = f"parameter {parameter.label}" if parameter.label else "a parameter"
+                warnings.warn(f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, has that of the "
+                              "step before in it; call zero_grad() before backward()", GradientWarning, stacklevel=3)
+                return
 
     def _ieee_update(self, data: float, grad: float, state: State, lr: float, t: int) -> tuple[float, State]:
         # As in `Primitive.partial_at`: plain floats are fast, and raise only where an eps of 0 meets a gradient of 0.
@@ -382,7 +393,8 @@ class _Cosine(Schedule):
     def _rate(self, step: int) -> float:
         if step >= self.steps:
             return self.final
-        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * step / self.steps)) / 2
+        rate = self.final + (self.lr - self.final) * (1 + math.cos(math.pi * step / self.steps)) / 2
+        return min(max(rate, min(self.lr, self.final)), max(self.lr, self.final))  # rounding may lead past an end
 
     def __repr__(self) -> str:
         return f"cosine({self.lr!r}, steps={self.steps}, final={self.final!r})"
@@ -456,7 +468,7 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
     Raises ValueError if ``max_norm`` is not positive, and for parameters as `Optimizer` does.
     """
     leaves, limit = _leaves(params, "clip_grad_norm"), _limit(max_norm, "clip_grad_norm: max_norm")
-    grads = [number(x.grad, f"the gradient of parameter {i}") for i, x in enumerate(leaves)]
+    grads = _numbers(leaves, "grad")
     norm = length = math.hypot(*grads)
     if norm > limit and all(map(math.isfinite, grads)):
         if norm == math.inf:  # the components are finite, but their norm is larger than the largest float
@@ -472,11 +484,38 @@ def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
     Raises ValueError if ``limit`` is not positive, and for parameters as `Optimizer` does.
     """
     leaves, bound = _leaves(params, "clip_grad_value"), _limit(limit, "clip_grad_value: limit")
-    grads = [number(x.grad, f"the gradient of parameter {i}") for i, x in enumerate(leaves)]
+    grads = _numbers(leaves, "grad")
     _assign(leaves, repeat("grad"), [bound if g > bound else -bound if g < -bound else g for g in grads])
 
 
 # ---- checks ------------------------------------------------------------------------------------------------------
+
+
+class _Used(float):
+    """A gradient that a step was made with: a float that stays one of these when more is added to it, or it is clipped.
+
+    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: float) -> _Used:
+        return _Used(float.__add__(self, other))
+
+    def __mul__(self, other: float) -> _Used:
+        return _Used(float.__mul__(self, other))
+
+    def __truediv__(self, other: float) -> _Used:
+        return _Used(float.__truediv__(self, other))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy of it is a plain number
+        return float, (float(self),)
+
+
+def _numbers(params: Iterable[Value], attribute: str) -> list[float]:
+    """The data or the gradients of parameters, as floats."""
+    return [x if x.__class__ is float or x.__class__ is _Used else number(x, f"the {attribute} of parameter {i}")
+            for i, x in enumerate([getattr(parameter, attribute) for parameter in params])]
 
 
 def _assign(objects: Iterable[Any], names: Iterable[str], values: Iterable[Any]) -> None:

@@ -440,8 +440,8 @@ def remainder_of(x: float, y: float) -> float:
 
 
 def whole(f: Callable[[float], int]) -> Callable[[float], float]:
-    """An int-valued rounding function as float to float, infinities and nan passing through."""
-    return lambda x: float(f(x)) if math.isfinite(x) else x
+    """An int-valued rounding function as float to float: a zero has the sign of ``x``, infinities and nan pass through."""
+    return lambda x: math.copysign(float(f(x)), x) if math.isfinite(x) else x
 
 
 def round_to_digits(x: float, n: float) -> float:
@@ -465,6 +465,12 @@ def sigmoid_of(x: float) -> float:
         return 1 / (1 + math.exp(-x))
     e = math.exp(x)
     return e / (1 + e)
+
+
+def sech_squared_of(x: float) -> float:
+    """1 / cosh(x)**2 without overflow."""
+    e = math.exp(-2 * abs(x))
+    return 4 * e / ((1 + e) * (1 + e))
 
 
 def softplus_of(x: float) -> float:
@@ -567,18 +573,20 @@ clip = define("clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
               lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
               lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
               parameters="x low high", defaults=(-inf, inf),
-              piece=lambda x, low, high: (compare(x, low), compare(x, high)), specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
+              piece=lambda x, low, high: (compare(x, low), compare(x, high), compare(low, high)),
+              specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
               note="the gradient passes at a bound")
 copysign: Primitive = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(1.0, y), lambda x, y, o: 0.0,
                              piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
-floor: Primitive = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x), x == floor(x)))
-ceil: Primitive = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x), x == ceil(x)))
+# In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
+floor: Primitive = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x) + 0.0, x == floor(x)))
+ceil: Primitive = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x) + 0.0, x == ceil(x)))
 round: Primitive = define("round", whole(builtins.round), lambda x, o: 0.0,
-                          piece=lambda x: (round(x), abs(x - round(x)) == 0.5),
+                          piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
                           note="half to even")
 round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",
-                      sample=(REALS, ((-5.0, 12.0),)), piece=round_to_digits)
-trunc: Primitive = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x), x == trunc(x)))
+                      sample=(REALS, ((-5.0, 12.0),)), piece=lambda x, n: round_to_digits(x, n) + 0.0)
+trunc: Primitive = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x) + 0.0, x == trunc(x)))
 
 # ---- exponentials, logarithms and roots --------------------------------------------------------------------------
 
@@ -595,14 +603,16 @@ sqrt = define("sqrt", guarded(math.sqrt), lambda x, o: 0.5 / o, domain=lambda x:
               specials={(0.0,): (inf,)})
 rsqrt = define("rsqrt", lambda x: divide(1.0, sqrt.forward(x)), lambda x, o: -o / (2 * x), domain=lambda x: x > 0,
                sample=(POSITIVE,))
-cbrt = define("cbrt", math.cbrt, lambda x, o: 1 / (3 * square(o)), specials={(0.0,): (inf,)})
+# The C library's value may be 3 ulp off.  1 / (3 * o**2) would double that.
+cbrt = define("cbrt", math.cbrt, lambda x, o: o / x / 3,
+              limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),), specials={(0.0,): (inf,)})
 xlogy = define("xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y), lambda x, y, o: log(y),
                lambda x, y, o: x / y, domain=lambda x, y: y > 0, sample=(REALS, POSITIVE), note="0 at x = 0")
 logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid_difference(x, y),
                    lambda x, y, o: sigmoid_difference(y, x))
 sigmoid_difference: Primitive = define("sigmoid_difference", sigmoid_difference_of,
-                                       lambda x, y, o: square(0.5 / cosh((x - y) / 2)),
-                                       lambda x, y, o: -square(0.5 / cosh((x - y) / 2)),
+                                       lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
+                                       lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
                                        spelling=lambda x, y: sigmoid(x - y), note="what logaddexp's derivative needs")
 hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o,
                limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
@@ -624,8 +634,11 @@ atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y
                specials={(0.0, 0.0): (0.0, 0.0)})
 sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
 cosh: Primitive = define("cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),))
-tanh = define("tanh", math.tanh, lambda x, o: square(1 / cosh(x)),
-              note="not 1 - o**2, which loses all digits where tanh saturates")
+sech_squared: Primitive = define("sech_squared", sech_squared_of, lambda x, o: -2 * o * tanh(x),
+                                 spelling=lambda x: square(1 / cosh(x)),
+                                 note="what the derivatives of tanh and sigmoid need; 0, not nan, where cosh overflows")
+tanh: Primitive = define("tanh", math.tanh, lambda x, o: sech_squared(x),
+                         note="not 1 - o**2, which loses all digits where tanh saturates")
 asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x))
 acosh = define("acosh", guarded(math.acosh), lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=lambda x: x >= 1,
                sample=(((1.0, inf),),), specials={(1.0,): (inf,)}, note="two roots: the product under one overflows")
@@ -644,7 +657,7 @@ elu = define("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
              lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)), lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
              parameters="x alpha", defaults=(1.0,), piece=lambda x, alpha: compare(x, 0.0),
              specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)})
-sigmoid: Primitive = define("sigmoid", sigmoid_of, lambda x, o: square(0.5 / cosh(x / 2)),
+sigmoid: Primitive = define("sigmoid", sigmoid_of, lambda x, o: 0.25 * sech_squared(x / 2),
                             note="o * (1 - o) in a form that keeps its digits where o is near 1")
 logsigmoid = define("logsigmoid", lambda x: -softplus_of(-x), lambda x, o: sigmoid(-x))
 softplus = define("softplus", softplus_of, lambda x, o: sigmoid(x), note="log(1 + exp(x))")
@@ -652,7 +665,7 @@ silu = define("silu", lambda x: x * sigmoid_of(x), lambda x, o: sigmoid(x) * (1 
 gelu_erf = define("gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
                   lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))))
 gelu_tanh = define("gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
-                   lambda x, o: sigmoid(gelu_tanh_argument(x)) + x * square(0.5 / cosh(gelu_tanh_argument(x) / 2))
+                   lambda x, o: sigmoid(gelu_tanh_argument(x)) + x * (0.25 * sech_squared(gelu_tanh_argument(x) / 2))
                    * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))),
                    limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
                    note="the tanh approximation; past 100 it is relu to the last digit")

@@ -25,9 +25,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .value import Value
+
+if TYPE_CHECKING:
+    from .optim import Optimizer
 
 MAX_SNAPSHOTS = 200
 MAX_NUMBERS = 2_000_000  # in all snapshots together: 16 MB
@@ -56,6 +59,7 @@ class TrainingRecord:
     loss         the loss function,
     X, y         the samples and their targets: the very objects, not copies
     parameters   the optimiser's parameters
+    optimizer    the optimiser itself, if `fit` recorded it: its rule, for its rate and state have moved on
     names        of each parameter its label, made unique where labels are not: ``model 2.layers.0.w.0`` where two
                  models have the same names, ``w#2`` for the second plain ``w``; ``parameter 3`` where there is none
                  (counted from 0, as in the messages of `optim`)
@@ -72,10 +76,11 @@ class TrainingRecord:
     """
 
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 parameters: Iterable[Value], interval: int = 1) -> None:
+                 parameters: Iterable[Value], interval: int = 1, optimizer: Optimizer | None = None) -> None:
+        self.optimizer = optimizer
         self.model, self.loss, self.X, self.y = model, loss, X, y
         self.parameters = tuple(parameters)
-        self.names = tuple(_unique_names([str(parameter.label) for parameter in self.parameters]))
+        self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
         self.interval = interval
 
@@ -118,7 +123,7 @@ class TrainingRecord:
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
     def __copy__(self) -> TrainingRecord:
-        twin = TrainingRecord(self.model, self.loss, self.X, self.y, self.parameters, self.interval)
+        twin = TrainingRecord(self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer)
         twin.names, twin.snapshots = self.names, list(self.snapshots)
         return twin
 
@@ -143,7 +148,7 @@ class Recorder:
 
     def __init__(self, record: TrainingRecord) -> None:
         self.record = record
-        self._begun: tuple[int, array[float], array[float]] | None = None
+        self._begun = 0, array("d"), array("d")  # the step, counted from 1, and what it read
         numbers = 3 * len(record.parameters)
         self._limit = max(2, min(MAX_SNAPSHOTS, MAX_NUMBERS // numbers))
 
@@ -154,13 +159,12 @@ class Recorder:
 
     def after_update(self) -> None:
         """Makes the snapshot of the step that was begun."""
-        if self._begun is not None:
-            self._add(Snapshot(*self._begun, self._data()))
+        self._add(Snapshot(*self._begun, self._data()))
 
     def settle(self, steps: int) -> None:
         """After an interrupt: the snapshot of the last of ``steps`` finished steps, if it was not made any more."""
         last = self.record.snapshots[-1].step if self.record.snapshots else 0
-        if self._begun is not None and last < self._begun[0] == steps:
+        if last < self._begun[0] == steps:
             self.after_update()
 
     def _data(self) -> array[float]:
@@ -184,7 +188,8 @@ def _due(step: int, interval: int) -> bool:
     return step == 1 or step % interval == 0
 
 
-def _unique_names(labels: Sequence[str]) -> Iterator[str]:
+def unique_names(labels: Sequence[str]) -> Iterator[str]:
+    """A name for each label, as `TrainingRecord.names` has them."""
     taken = set(labels)
     seen: Counter[str] = Counter()
     for i, label in enumerate(labels):

@@ -16,13 +16,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from . import data
 from .errors import DataError, NonFiniteError
+from .explain import explain_nonfinite
 from .files import from_json, to_json, write_atomically
-from .graph import first_nonfinite, topological_order
+from .graph import topological_order
+from .modes import detect_anomaly
 from .nn.module import mode
 from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
@@ -144,8 +147,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of no other ones.  The
     parameters are those after the last finished step.
 
-    Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan; it names the
-    step, the first bad node in order of execution and its operands, and has the history in ``.history``.
+    Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan.  It says in which
+    step, and what `explain_nonfinite` finds; the batch is then computed once more within `detect_anomaly`, which
+    knows the line of the program; and it has the history in ``.history``.  Within `detect_anomaly` it is that one's error.
     Raises ValueError for lists of different lengths, no samples, sizes below 1, and an optimizer whose parameters the
     loss does not use; TypeError for what cannot be called, and for a loss that is no Value.
     """
@@ -174,7 +178,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     done_before = optimizer.steps
     recorder = None
     if record_every is not None:
-        history.training = TrainingRecord(model, loss, X, y, optimizer.params, record_every)
+        history.training = TrainingRecord(model, loss, X, y, optimizer.params, record_every, optimizer)
         recorder = Recorder(history.training)
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
@@ -219,35 +223,51 @@ def _differentiate(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any],
                    targets: Sequence[Any], optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History
                    ) -> tuple[float, list[Any]]:
     """The loss of one batch and the predictions that it was made from; the parameters then have its gradients."""
-    predictions = [model(x) for x in inputs]
-    total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
-    if not isinstance(total, Value):
-        raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
-    if penalty is not None:
-        total = total + penalty()
-    if not math.isfinite(total.data):
-        raise _nonfinite(f"the loss is {total.data}", first_nonfinite(total), history)
-    if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
-        raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this model")
-    optimizer.zero_grad()
-    total.backward()
-    for i, parameter in enumerate(optimizer.params):
-        if not math.isfinite(parameter.grad):
-            name = str(parameter.label) or f"number {i} of the optimiser's list"
-            raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", parameter, history)
+    def forward() -> tuple[Value, list[Any]]:
+        predictions = [model(x) for x in inputs]
+        total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
+        if not isinstance(total, Value):
+            raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
+        return (total if penalty is None else total + penalty()), predictions
+
+    try:
+        total, predictions = forward()
+        if not math.isfinite(total.data):
+            raise _nonfinite(f"the loss is {total.data}", total, forward)
+        if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
+            raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this "
+                             "model")
+        optimizer.zero_grad()
+        total.backward()
+        for i, parameter in enumerate(optimizer.params):
+            if not math.isfinite(parameter.grad):
+                name = str(parameter.label) or f"number {i} of the optimiser's list"
+                raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", total, forward)
+    except NonFiniteError as error:  # of those above, or within `detect_anomaly`
+        error.args = (f"step {len(history)}, epoch {history.epochs}: {error}\n"
+                      "No parameter was changed by this step.  A smaller learning rate, gradient clipping or scaled inputs "
+                      "usually help.",)
+        error.history = history
+        raise
     return total.data, predictions
 
 
-def _nonfinite(what: str, node: Value | None, history: History) -> NonFiniteError:
-    where = ""
-    if node is not None and node.op:
-        operands = ", ".join(f"{arg.label} = {arg.data!r}" if arg.label else repr(arg.data) for arg in node.args)
-        where = f"; the first bad node is {node!r}, made by {node.op} from {operands}"
-    elif node is not None and not math.isfinite(node.data):
-        where = f"; the first bad node is the leaf {node!r}: look at the data"
-    error = NonFiniteError(f"step {len(history)}, epoch {history.epochs}: {what}{where}.  No parameter was changed by this "
-                           "step.  A smaller learning rate, gradient clipping or scaled inputs usually help")
-    error.history = history
+def _nonfinite(what: str, total: Value, forward: Callable[[], tuple[Value, Any]]) -> NonFiniteError:
+    """The error for a loss, or a gradient of it, that is inf or nan.
+
+    Only `detect_anomaly` knows lines of the program, and it costs time, so that the batch is computed once more for it.
+    """
+    line = None
+    try:
+        with detect_anomaly():
+            forward()[0].backward()
+    except NonFiniteError as found:
+        line = found.line
+    except Exception:  # the model cannot be run twice: then there is no line to tell
+        pass
+    explanation = explain_nonfinite(total)
+    error = NonFiniteError(f"{what}\n{replace(explanation, line=line)}" if explanation else what)
+    error.explanation, error.line = explanation, line
     return error
 
 

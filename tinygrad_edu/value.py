@@ -17,25 +17,18 @@ everything else runs its row of the table of `primitives`.  A test holds the two
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import count
-from threading import Lock
+from math import inf
 from typing import Any
 
-from . import graph
+from . import anomaly, graph, modes
 from . import primitives as p
+from .modes import ANOMALY, NO_GRAD
 from .primitives import Primitive, number
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
 
 _serials = count()
-
-# Asking a ContextVar costs as much as half an operator, so that a plain counter says whether to ask at all.
-_no_grad: ContextVar[bool] = ContextVar("_no_grad", default=False)
-_contexts = 0
-_contexts_lock = Lock()
 
 
 class Value:
@@ -52,7 +45,7 @@ class Value:
     TypeError for anything else, OverflowError for an int too large for a float.
     """
 
-    __slots__ = ("_dx", "_dy", "_rest", "_serial", "_x", "_y", "data", "grad", "label", "op")
+    __slots__ = ("_dx", "_dy", "_rest", "_serial", "_source", "_x", "_y", "data", "grad", "label", "op")
 
     data: float
     grad: float
@@ -67,6 +60,7 @@ class Value:
     _dy: float | None
     _rest: tuple[tuple[Any, float | None], ...]
     _serial: Any  # an int; of a constant, half less than its user's
+    _source: anomaly.Source  # the line that asked for the node; set within `detect_anomaly` alone
 
     constant = False
     __array_ufunc__ = None  # numpy's operators leave the work to those below
@@ -177,8 +171,8 @@ class Value:
 
     def __add__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            if _contexts and _no_grad.get():
-                return Value(self.data + other.data)
+            if modes.active and modes.current():
+                return _record("add", self.data + other.data, self, 1.0, other, 1.0)
             node: Value = _new(Value)
             node.data = self.data + other.data
             node.grad = 0.0
@@ -214,8 +208,8 @@ class Value:
 
     def __mul__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            if _contexts and _no_grad.get():
-                return Value(self.data * other.data)
+            if modes.active and modes.current():
+                return _record("mul", self.data * other.data, self, other.data, other, self.data)
             node: Value = _new(Value)
             x = self.data
             y = other.data
@@ -383,8 +377,12 @@ def _slots(args: tuple[Any, ...], partials: tuple[float | None, ...]) -> tuple[A
 
 def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
             rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
-    if _contexts and _no_grad.get():
-        return Value(data)
+    mode = modes.active and modes.current()
+    if mode:
+        if mode & ANOMALY and not -inf < data < inf:
+            raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
+        if mode & NO_GRAD:
+            return Value(data)
     node: Value = _new(Value)
     node.data = data
     node.grad = 0.0
@@ -396,6 +394,8 @@ def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: f
     node._dy = dy
     node._rest = rest
     node._serial = next(_serials)
+    if mode:
+        node._source = anomaly.source()
     return node
 
 
@@ -409,28 +409,3 @@ def _data(x: Any) -> float | None:
         return number(x)
     except TypeError:
         return None
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Within this context, results are leaves: nothing is recorded, nothing can be differentiated.
-
-    It holds for the current thread or task alone.
-    """
-    with recording(False):
-        yield
-
-
-@contextmanager
-def recording(on: bool) -> Iterator[None]:
-    """Switches recording on or off for the current thread or task; `no_grad` is ``recording(False)``."""
-    global _contexts
-    token = _no_grad.set(not on)
-    with _contexts_lock:
-        _contexts += 1
-    try:
-        yield
-    finally:
-        with _contexts_lock:
-            _contexts -= 1
-        _no_grad.reset(token)

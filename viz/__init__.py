@@ -20,7 +20,7 @@ Where is what, from the graph to the screen:
 `live_page` (and live.html, .css, .js)    the page that plays a training
 `repl`, `repl_words`, `repl_print`,       the shell: its commands; words typed; what `p` and `where` say; the terminal
 `repl_where`, `repl_terminal`
-`analysis`, `curves`                      numbers behind plots: boundaries, gradients and activations by layer, primitives
+`analysis`, `curves`                      numbers behind plots: boundaries, surfaces of the loss, curves of primitives
 `plots`, `boundary`, `figures`            the plots; `notebook`: what a notebook shows
 ========================================  ===========================================================================
 
@@ -35,12 +35,13 @@ from pathlib import Path
 from typing import Any, overload
 
 from tinygrad_edu import History, Stepper, Value
+from tinygrad_edu.explain import Explanation
 from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.stepper import Recording
 
 from . import notebook, plots
 from .animate import animate
-from .model import MAX_NODES, build
+from .model import MAX_NODES, build, build_path
 from .page import Page
 from .render import Drawing
 from .repl import debug
@@ -48,13 +49,15 @@ from .repl import debug
 __all__ = ["Drawing", "Page", "animate", "debug", "draw", "explore", "plots"]
 
 
-def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
-         expand: str | Iterable[str] = (), title: str = "", legend: bool = True) -> Drawing:
-    """A drawing of the graph that ``y``, a Value or several, was computed from.
+def draw(y: Value | Iterable[Value] | Explanation, *, collapse: str | Iterable[str] | None = None,
+         max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "", legend: bool = True) -> Drawing:
+    """A drawing of the graph that ``y``, a Value or several, was computed from; or of what `explain_nonfinite` found.
 
     Each node shows its label, data, gradient and operation; each edge the local derivative of the node that it leads
     to.  Where collapsed modules are joined by very many edges, their numbers are shown when the mouse rests on them.
     Edges from constants are dashed and have no number: a constant does not vary, so that no gradient flows there.
+    What is inf or nan is marked.  Of an `Explanation`, the path from the first inf or nan to the result is drawn, with the
+    operands along it, and ``collapse`` and ``expand`` do not matter.
 
     collapse     None; "neurons" (the innermost modules) or "layers" (the outermost ones); or paths of modules, such as
                  ``["layers.0", "layers.1.neurons.3"]``.  A collapsed module is one box.  If it has one output, the box
@@ -69,6 +72,8 @@ def draw(y: Value | Iterable[Value], *, collapse: str | Iterable[str] | None = N
     Raises TypeError if ``y`` is no Value, or a list with something else in it; ValueError for an empty list, or a
     ``collapse``, ``expand`` or ``max_nodes`` that means nothing for this graph.
     """
+    if isinstance(y, Explanation):
+        return Drawing(build_path(y.root, y.path, f"The first inf or nan: {y.sentences[0]}", max_nodes), title, legend)
     roots = [y] if isinstance(y, Value) or not isinstance(y, Iterable) or isinstance(y, str) else list(y)
     for root in roots:
         if not isinstance(root, Value):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.inspection import check_model, entries, quantile
 from tinygrad_edu.primitives import number
 
 from . import analysis
@@ -113,8 +114,8 @@ class _Known:
 
 
 def _known(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable[Any], feature_names: Sequence[str] | None) -> _Known:
-    analysis.check_model(model)
-    table, labels = analysis.samples(X), analysis.entries(y, "y", "labels: a number for each sample")
+    check_model(model)
+    table, labels = analysis.samples(X), entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
         raise ValueError(f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample")
     targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
@@ -167,7 +168,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
         if len(planes) == 1:
             from matplotlib.colors import LinearSegmentedColormap
 
-            limit = analysis.quantile(sorted(map(abs, finite)), 0.9) or 1.0
+            limit = quantile(sorted(map(abs, finite)), 0.9) or 1.0
             colors = LinearSegmentedColormap.from_list("scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)])
             levels = analysis.spaced(-limit, limit, 13)
             filled = ax.contourf(grid.xs, grid.ys, plane, levels=levels, cmap=colors, extend="both")

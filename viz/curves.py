@@ -20,9 +20,10 @@ from itertools import pairwise
 from typing import Any
 
 from tinygrad_edu import Value, gradients
+from tinygrad_edu.inspection import quantile
 from tinygrad_edu.primitives import TABLE, Primitive, number, short_repr
 
-from .analysis import Range, check_range, check_resolution, drawable, quantile, spaced
+from .analysis import Range, check_range, check_resolution, drawable, spaced
 
 READABLE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
 HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does

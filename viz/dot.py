@@ -16,14 +16,28 @@ from collections.abc import Iterator
 
 from graphviz import Digraph
 
+from tinygrad_edu.nn.structure import enclosing
 from tinygrad_edu.primitives import TABLE
 
-from .model import Cluster, Edge, Graph, Node, enclosing
-from .style import CLUSTER_FILLS, CLUSTER_LINE, EDGE_LINE, EDGE_TEXT, FAINT, FONT, LARGE, ROLES, SMALL, TEXT, TEXT_SIZE
+from .model import Cluster, Edge, Graph, Node
+from .style import (
+    CLUSTER_FILLS,
+    CLUSTER_LINE,
+    EDGE_LINE,
+    EDGE_TEXT,
+    FAINT,
+    FONT,
+    LARGE,
+    ROLES,
+    SMALL,
+    TEXT,
+    TEXT_SIZE,
+    UNDEFINED,
+)
 
 LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
 CAP = 5  # points, above the label of a parameter
-LARGE_GRAPH = 300  # nodes; above it the layout settles for less than the best, and is several times as fast
+LARGE_GRAPH, LONG_EDGES = 300, 1500  # nodes, columns that edges cross; see `is_large`
 DENSE_EDGES, DENSE_RATIO = 60, 2  # edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
 TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
@@ -51,10 +65,27 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
         frames[cluster.parent].subgraph(frames[cluster.path])  # the innermost first: a frame is copied into its parent
     boxes = {node.name for node in graph.nodes if node.role == "module"}
-    large, dense = len(graph.nodes) > LARGE_GRAPH, is_dense(graph)
+    large, dense = is_large(graph), is_dense(graph)
     for i, edge in enumerate(graph.edges):
         dot.edge(edge.source, edge.target, **_edge_attributes(i, edge, large, dense, dense and edge.target in boxes))
     return str(dot.source)
+
+
+def is_large(graph: Graph) -> bool:
+    """Whether the layout has to settle for less than the best, which is many times as fast.
+
+    What it costs is the number of nodes, and for each edge the number of columns that it crosses: one leaf that every node
+    of a long chain uses makes hundreds of long edges, with which the best layout of 61 nodes takes 24 seconds.
+    """
+    column: dict[str, int] = {}
+    for edge in graph.edges:  # in the order of their targets' execution
+        column[edge.target] = max(column.get(edge.target, 0), column.get(edge.source, 0) + 1)
+    start = column.copy()
+    for edge in graph.edges:
+        if edge.source not in column:  # a leaf stands just before the first node that uses it
+            start[edge.source] = min(start.get(edge.source, len(column)), column[edge.target] - 1)
+    crossed = sum(max(0, column[edge.target] - start[edge.source]) for edge in graph.edges)
+    return len(graph.nodes) > LARGE_GRAPH or crossed > LONG_EDGES
 
 
 # ---- layers of boxes, each joined to each ------------------------------------------------------------------------
@@ -133,7 +164,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
         attributes["remincross"] = "false"  # a second pass over all frames at once would forget the order in them
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
-    if len(graph.nodes) > LARGE_GRAPH:
+    if is_large(graph):
         attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
 
@@ -149,6 +180,9 @@ def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
                  f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
                  for role, style in ROLES.items() if role in roles]
         cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
+        if not all(map(_finite, graph.nodes)):
+            cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
+                         f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>')
         yield _row('<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
                    f"{_row(*cells)}</TABLE></TD>")
 
@@ -162,9 +196,15 @@ def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
 
 def _node_attributes(node: Node) -> dict[str, str]:
     look = {} if node.role == "operation" else _LOOKS[node.role]
+    if not _finite(node):
+        look = look | {"color": UNDEFINED, "penwidth": "2.2"}
     if node.output and node.role == "module":
         look = look | {"peripheries": "2"}
     return {"id": node.name, "label": _node_label(node), **look}
+
+
+def _finite(node: Node) -> bool:
+    return all(number is None or math.isfinite(number) for number in (node.data, node.grad))
 
 
 def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
@@ -175,6 +215,8 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
     if text:
         # A label in the middle of an edge takes part in the layout and costs time and room; the others do not.
         attributes["headlabel" if large else "xlabel" if dense else "label"] = f"<{escape(text)}>"
+    if edge.derivative is not None and not math.isfinite(edge.derivative):
+        attributes["fontcolor"] = UNDEFINED
     if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
         attributes |= {"tailport": "e", "headport": "w"}
     if edge.constant:
@@ -196,7 +238,8 @@ def _node_label(node: Node) -> str:
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
         if number is not None:
-            rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{number_text(number)}</TD>')
+            text = number_text(number) if math.isfinite(number) else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
+            rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
         rows[0] = (f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(symbol(node.op))}</B>'
                    f"</FONT></TD>{rows[0]}")
@@ -263,8 +306,9 @@ def escape(text: str, line_length: int = LINE_LENGTH) -> str:
         text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
     text = _UNPRINTABLE.sub(_picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))
     lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
-    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
-    return "<BR/>".join(html.escape(line).replace("\\", "\\\\") for line in lines)
+    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.  A line of nothing but
+    # closing square brackets is a syntax error to it, for it waits for the end of a CDATA section.
+    return "<BR/>".join(html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines)
 
 
 def _picture(match: re.Match[str]) -> str:

@@ -21,11 +21,12 @@ from string import Template
 from typing import Any, overload
 
 from tinygrad_edu import Stepper, Value, compare_orders
+from tinygrad_edu.nn.structure import enclosing
 from tinygrad_edu.primitives import short_repr
 from tinygrad_edu.stepper import Recording, recording_of
 
 from .dot import brief, contents, number_text, symbol
-from .model import Edge, Node, build, enclosing
+from .model import Edge, Node, build
 from .page import Page, assemble, page_path, read, themed
 from .scene import Scene
 

@@ -27,10 +27,12 @@ from typing import Any
 
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.graph import topological_order
+from tinygrad_edu.inspection import gradient_flow
+from tinygrad_edu.modes import recording
+from tinygrad_edu.nn.module import mode
 from tinygrad_edu.primitives import lookup, short_repr
 from tinygrad_edu.snapshots import Snapshot, TrainingRecord
 from tinygrad_edu.train import History
-from tinygrad_edu.value import recording
 
 from .analysis import (
     NoNumbersError,
@@ -40,9 +42,7 @@ from .analysis import (
     check_resolution,
     curve_at,
     drawable,
-    evaluation_mode,
     floats,
-    gradient_flow,
     grid_at,
     outputs,
     places_of_curve,
@@ -444,7 +444,7 @@ def _replayed(model: Model, table: Samples) -> Model:
     """The model, or its replay if that gives the same bits for some samples, and between and around the samples."""
     probes = _probes(table)
     try:
-        with evaluation_mode(model), recording(True):
+        with mode(model, training=False), recording(True):
             replay = _Replay(model, table)
         found, wanted = outputs(replay, probes), outputs(model, probes)
     except Exception:  # a model that does not run on Values, or raises by itself, is run, and heard, as it is

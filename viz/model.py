@@ -9,27 +9,22 @@
     [('n0', 'n1', 1.0), ('n0', 'n1', 1.0)]
 
 `build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed into a box, and
-what is left out.  Modules are found from the labels of the parameters alone (see `find_modules`), after the fact, so
+what is left out.  Modules are found from the labels of the parameters alone (see `nn.structure`), after the fact, so
 that the forward pass pays nothing for it.  Records are copies: what happens to the graph later does not change them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
+from tinygrad_edu.nn.structure import enclosing, find_modules
 
 MAX_NODES = 300
 MAX_EDGES = 150  # into collapsed neurons; above it, neurons that were collapsed to save space save too little
-
-# What may follow the sum in a neuron and still be part of it.
-ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu_erf", "gelu_tanh", "silu", "softplus",
-                         "softsign", "hardtanh"})
-
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -105,6 +100,22 @@ class Graph:
     notes: tuple[str, ...] = ()
 
 
+def build_path(root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES) -> Graph:
+    """The records of the nodes on a path that leads to ``root``, and of their operands; all others are one box.
+
+    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end.  ``note`` is the first note.
+    """
+    check_max_nodes(max_nodes)
+    half = len(path) if max_nodes is None else max(1, max_nodes // 6)
+    shown = list(path) if len(path) <= 2 * half else [*path[:half], *path[-half:]]
+    notes = [note] if note else []
+    if len(shown) < len(path):
+        notes.append(f"{len(path) - len(shown):,} nodes in the middle of the path are left out.")
+    kept = dict.fromkeys([*[arg for node in shown for arg in node.args], *shown])
+    order = topological_order(root)
+    return _Builder([root], order, find_modules(order), {}, set(kept), notes).graph()
+
+
 def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
           expand: str | Iterable[str] = ()) -> Graph:
     """The records of the graph of ``roots``.
@@ -131,126 +142,6 @@ def check_max_nodes(max_nodes: int | None) -> None:
         raise TypeError(f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} ({max_nodes!r})")
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
-
-
-# ---- modules -----------------------------------------------------------------------------------------------------
-
-
-def module_path(label: str) -> str:
-    """The module that a parameter with this label belongs to; "" at the top level.
-
-    ``layers.0.neurons.1.w.0`` is entry ``w.0`` of ``layers.0.neurons.1``.
-    """
-    return ".".join(_steps(label)[:-1])
-
-
-def enclosing(path: str) -> list[str]:
-    """The modules around ``path`` from the outside in, and itself: ``layers.0``, ``layers.0.neurons.1``."""
-    steps = _steps(path)
-    return [".".join(steps[:i + 1]) for i in range(len(steps))] if path else []
-
-
-def _steps(path: str) -> list[str]:
-    """``layers.0.neurons.1`` in steps: ``layers.0`` and ``neurons.1``; an index belongs to the name before it."""
-    steps: list[str] = []
-    for token in path.split("."):
-        if steps and token.isdigit():
-            steps[-1] += f".{token}"
-        else:
-            steps.append(token)
-    return steps
-
-
-def find_modules(order: Sequence[Value]) -> dict[Value, str]:
-    """The module of each node that has one, from nothing but the labels of the parameters.
-
-    Parameters belong to the module that named them.  Operations are claimed in order of execution:
-
-    * an operation on a parameter and something that is not one, ``w * x``, belongs to the parameter's module.  On
-      parameters alone, as in the penalty ``w * w``, it does not;
-    * an operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it as well, as long as no
-      parameter occurs twice.  When all parameters of the module occur, it is complete, and what is done with it
-      further is not the module's;
-    * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it is an activation
-      only where another module takes it as its input.)
-
-    Where two models with the same names meet in one graph, the modules of the second are in a module ``model 2``.
-
-    Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.  It is claimed in
-    the end only if the sum that it goes into became complete, or met an input that is a Value.
-    """
-    bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
-    full: dict[str, int] = {}
-    owner: dict[Value, str] = {}
-    models: Counter[str] = Counter()
-    for node in order:
-        if isinstance(node.label, ParameterName) and not node.op and (path := module_path(node.label)):
-            models[node.label] += 1
-            if models[node.label] > 1:  # another model, whose parameters have the same names
-                path = f"model {models[node.label]}.{path}"
-            bits[node] = full.get(path, 0) + 1
-            full[path] = full.get(path, 0) * 2 + 1
-            owner[node] = path
-    if not owner:
-        return owner
-
-    covered: dict[Value, int] = {}  # of the operations claimed so far: which parameters occur in them
-    doubtful: set[Value] = set()
-    inputs: set[Value] = set()
-    for node in order:
-        if not node.op:
-            continue
-        mine = {owner[arg] for arg in node.args if arg in bits}
-        if not mine:
-            mine = {owner[arg] for arg in node.args if arg in covered}
-        if len(mine) != 1:
-            continue
-        path = mine.pop()
-        total, overlap, sure = 0, False, False
-        parameters, parts, others = 0, 0, []
-        for arg in node.args:
-            if arg in bits:
-                bit, parameters = bits[arg], parameters + 1
-            elif owner.get(arg) == path and covered[arg] != full[path]:
-                bit, parts, sure = covered[arg], parts + 1, sure or arg not in doubtful
-            else:
-                if not arg.constant:
-                    others.append(arg)
-                continue
-            overlap = overlap or bool(total & bit)
-            total |= bit
-        if overlap or (not parameters and others):
-            continue
-        if not parts and not others and (parameters != 1 or node.op != "mul"):
-            continue
-        owner[node], covered[node] = path, total
-        if others:
-            inputs.update(others)
-        elif not sure and total != full[path]:
-            doubtful.add(node)
-
-    for node in reversed(order):
-        if node in covered:
-            if node in doubtful:
-                del owner[node], covered[node]
-            else:
-                doubtful.difference_update(node.args)
-    _claim_activations(order, owner, covered, full, inputs)
-    for node in [node for node in owner if node.op]:
-        owner.update((arg, owner[node]) for arg in node.args if arg.constant)
-    return owner
-
-
-def _claim_activations(order: Sequence[Value], owner: dict[Value, str], covered: dict[Value, int], full: dict[str, int],
-                       inputs: set[Value]) -> None:
-    users: dict[Value, list[Value]] = {node: [] for node, mask in covered.items() if mask == full[owner[node]]}
-    for node in order:
-        for arg in node.args:
-            if arg in users:
-                users[arg].append(node)
-    for total, (user, *more) in [(node, its_users) for node, its_users in users.items() if its_users]:
-        if not more and user.op in ACTIVATIONS and (user.op != "softplus" or user in inputs):
-            owner[user] = owner[total]
 
 
 # ---- what is drawn -----------------------------------------------------------------------------------------------

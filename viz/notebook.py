@@ -18,10 +18,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tinygrad_edu import History, Stepper, Value, topological_order
+from tinygrad_edu.explain import Explanation
 from tinygrad_edu.stepper import Recording
 
 from . import plots
-from .model import build
+from .model import build, build_path
 from .render import Drawing
 from .scene import Scene
 
@@ -87,6 +88,11 @@ def _show_drawing(drawing: Drawing) -> Bundle:
     return drawing._repr_mimebundle_()
 
 
+def _show_explanation(explanation: Explanation) -> Bundle:
+    picture = Drawing(build_path(explanation.root, explanation.path, "")).svg()
+    return {"text/html": _above(picture[picture.index("<svg"):], str(explanation))}
+
+
 def _check_size(nodes: int, remedy: str) -> None:
     if nodes > LIMIT:
         raise ValueError(f"the graph has {nodes:,} nodes, more than the {LIMIT:,} that are drawn without being asked to; "
@@ -97,8 +103,11 @@ def _moment(scene: Scene, stepper: Stepper, text: str) -> Bundle:
     """The drawing at a moment, white also in a dark notebook, and below it ``text`` and what is not shown."""
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
-    said = html.escape("\n".join([text, *scene.graph.notes]))
-    return {"text/html": f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{said}</pre>'}
+    return {"text/html": _above(picture, "\n".join([text, *scene.graph.notes]))}
+
+
+def _above(picture: str, text: str) -> str:
+    return f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
 
 
 def _png(figure: Any) -> bytes:
@@ -108,4 +117,5 @@ def _png(figure: Any) -> bytes:
 
 
 _DISPLAYS: dict[type, Callable[[Any], Bundle]] = {
-    Value: _show_value, Stepper: _show_stepper, Recording: _show_recording, History: _show_history, Drawing: _show_drawing}
+    Value: _show_value, Stepper: _show_stepper, Recording: _show_recording, History: _show_history, Drawing: _show_drawing,
+    Explanation: _show_explanation}

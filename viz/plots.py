@@ -13,8 +13,8 @@ Each takes ``ax=``, an existing Axes to draw into, and returns the Figure; witho
     figure.savefig("loss.png")
 
 No pyplot: nothing here changes matplotlib's global state, no window opens, and other Axes of a figure stay as they are.
-The numbers are those of `viz.analysis` and `viz.curves`, which can be had without a picture.  All raise RenderError if
-matplotlib is not installed.
+The numbers are those of `tinygrad_edu.inspection`, `viz.analysis` and `viz.curves`, which can be had without a picture.
+All raise RenderError if matplotlib is not installed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import Value
+from tinygrad_edu import Value, inspection
 from tinygrad_edu.formula import formula
+from tinygrad_edu.inspection import LayerActivations, LayerGradients
 from tinygrad_edu.primitives import TABLE, Primitive, short_repr
 from tinygrad_edu.train import History
 
 from . import analysis
-from .analysis import LayerActivations, LayerGradients, Range, drawable
+from .analysis import Range, drawable
 from .boundary import decision_boundary
 from .curves import curves, row_of
 from .figures import (
@@ -117,17 +118,17 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
 
     A bar reaches from the 5th to the 95th percentile of a layer's non-zero gradients, a dot marks the median and a
     stroke the root of the mean square.  Gradients that are 0 are counted beside the layer's name, and layers called
-    vanishing or exploding as `analysis.gradient_flow` defines it: by a rms of less than 1e-3, or more than 1e3, times
+    vanishing or exploding as `inspection.gradient_flow` defines it: by a rms of less than 1e-3, or more than 1e3, times
     that of the last layer.
 
-    model    a `Module`, or anything else that `analysis.gradient_flow` takes
+    model    a `Module`, or anything else that `inspection.gradient_flow` takes
     X        samples to run the model on, so that dead and saturated units are counted, too
     ax       an existing Axes to draw into
 
     Raises ValueError if there are no parameters, or no samples in ``X``.
     """
-    layers = analysis.gradient_flow(model)
-    units = {layer.path: layer for layer in analysis.activations(model, X)} if X is not None else {}
+    layers = inspection.gradient_flow(model)
+    units = {layer.path: layer for layer in inspection.activations(model, X)} if X is not None else {}
     figure, ax = figure_and_axes(ax, 7, max(2.6, 1.5 + 0.52 * len(layers)))
     drawn: list[float] = []
     for row, layer in enumerate(layers):
@@ -197,7 +198,7 @@ def activation_histograms(model: Callable[[Any], Any], X: Iterable[Any], *, bins
     than one bin.
     """
     if is_int(bins) and bins >= 1:
-        layers = analysis.activations(model, X)
+        layers = inspection.activations(model, X)
     else:
         raise ValueError(f"bins is {bins!r}; it must be a whole number of at least 1")
     shown = [[o for o in layer.outputs if drawable(o) and o] for layer in layers]

@@ -13,9 +13,9 @@ from typing import Any
 
 from tinygrad_edu import Value, record
 from tinygrad_edu.graph import backpropagate, topological_order
+from tinygrad_edu.nn.module import mode
 from tinygrad_edu.snapshots import Snapshot, TrainingRecord
 
-from .analysis import evaluation_mode
 from .dot import brief, number_text
 from .model import Graph, build
 from .scene import Scene
@@ -74,7 +74,7 @@ def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], sampl
     """
     film = _Film(training, snapshots, names, max_drawn)
     try:
-        with evaluation_mode(training.model):
+        with mode(training.model, training=False):
             film.try_inputs()
             chosen = film.choose(range(len(training.X)) if samples is None else samples, max_samples)
             for done, sample in enumerate(chosen, 1):

@@ -5,6 +5,7 @@ from importlib import import_module
 
 # name -> (module, with a function main(quick: bool), and what it measures)
 SUITES: dict[str, tuple[str, str]] = {
+    "accuracy": ("tests.benchmarks.accuracy", "right digits of values and gradients, against torch, jax and autograd"),
     "eager": ("tests.benchmarks.eager", "building and differentiating graphs, against microgpt and micrograd"),
     "viz": ("tests.benchmarks.viz", "drawings, pages, recording and stepping: time and size"),
 }
@@ -12,7 +13,7 @@ SUITES: dict[str, tuple[str, str]] = {
 
 def usage() -> str:
     """The text of ``--help``."""
-    suites = "\n".join(f"  {name:<8} {what}" for name, (_, what) in SUITES.items())
+    suites = "\n".join(f"  {name:<9} {what}" for name, (_, what) in SUITES.items())
     return (f"usage: python -m tests.benchmarks SUITE [--quick]\n\nsuites:\n{suites}\n\n"
             "  --quick  tiny sizes: shows that the suite runs; its numbers mean nothing")
 

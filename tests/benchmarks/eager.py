@@ -1,8 +1,8 @@
 """What a node costs: time and memory of building graphs and differentiating them, without compilation.
 
-Four tables: a layer side by side with other engines, the cost of a node from small graphs to large ones, chains
-of a million nodes, and the time to import the package.  Inputs are seeded.  The garbage collector is on, as users
-have it, wherever a table does not say otherwise.
+Five tables: a layer side by side with other engines, the cost of a node from small graphs to large ones, chains
+of a million nodes, what `detect_anomaly` costs, and the time to import the package.  Inputs are seeded.  The garbage
+collector is on, as users have it, wherever a table does not say otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tinygrad_edu import Value
+from tinygrad_edu import Value, detect_anomaly, nn
 
 from .rivals import MicrogptValue, micrograd_value
 
@@ -34,7 +35,7 @@ WIDTH = 100  # of the layered graph of the second table
 
 
 def main(quick: bool = False) -> None:
-    """Runs all four and prints their tables."""
+    """Runs all five and prints their tables."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=112)
@@ -43,6 +44,7 @@ def main(quick: bool = False) -> None:
     console.print(side_by_side(size, rounds))
     console.print(scaling(sizes, passes))
     console.print(chains(1_000 if quick else 1_000_000))
+    console.print(watched(*((8, 3) if quick else (64, 40))))
     console.print(imports(2 if quick else 11))
 
 
@@ -277,7 +279,36 @@ def chains(length: int) -> Table:
     return table
 
 
-# ---- 4. import ---------------------------------------------------------------------------------------------------
+# ---- 4. watching for inf and nan ---------------------------------------------------------------------------------
+
+
+def watched(size: int, rounds: int) -> Table:
+    """Building and differentiating with `detect_anomaly` on, as a multiple of the same with it off."""
+    rng = random.Random(0)
+    rows = [[Value(rng.uniform(-1, 1)) for _ in range(size)] for _ in range(size + 2)]
+    model = nn.MLP(2, [16, 16, 1], rng=rng)
+    programs: dict[str, Callable[[], Value]] = {
+        f"layer of {size} x {size}": lambda: layer(rows[:size], rows[size], rows[size + 1]),
+        "MLP(2, [16, 16, 1]) and its loss": lambda: nn.hinge(model([0.5, -1.0]), 1.0)}
+    table = Table(title="detect_anomaly: build and backward, ms",
+                  caption=f"Medians of {rounds} rounds, off and on in turn.  Off is the engine as it is used.")
+    for heading in ("program", "off", "on", "on / off", "target", ""):
+        table.add_column(heading, justify="left" if heading == "program" else "right")
+    for name, program in programs.items():
+        times: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(rounds):
+            for on, taken in times.items():
+                with detect_anomaly() if on else nullcontext():
+                    start = perf_counter()
+                    program().backward()
+                    taken.append(perf_counter() - start)
+        off, on = (median(taken) for taken in times.values())
+        ratio = median(b / a for a, b in zip(*times.values(), strict=True))
+        table.add_row(name, f"{1e3 * off:.2f}", f"{1e3 * on:.2f}", f"{ratio:.2f}", "3", mark(ratio <= 3))
+    return table
+
+
+# ---- 5. import ---------------------------------------------------------------------------------------------------
 
 
 def imports(pairs: int) -> Table:

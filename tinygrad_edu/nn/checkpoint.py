@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
-from ..files import from_json, to_json, write_atomically
+from ..files import from_json, nested_deeper_than, to_json, write_atomically
+from ..primitives import short_repr
 from .module import Module
 
 if TYPE_CHECKING:
     from ..optim import Optimizer
 
 FORMAT, VERSION = "tinygrad_edu checkpoint", 1
+DEEPEST = 50  # levels of lists and dicts; a checkpoint of this package's optimisers has 5
 
 
 def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> Path:
@@ -70,8 +72,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of tinygrad_edu: it does not say format {FORMAT!r}")
+    if nested_deeper_than(DEEPEST, content):
+        raise CheckpointError(f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; take another copy")
     if content.get("version") != VERSION:
-        raise CheckpointError(f"{path} has version {content.get('version')!r}; this release reads version {VERSION}")
+        raise CheckpointError(f"{path} has version {short_repr(content.get('version'))}; this release reads version {VERSION}")
     digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise CheckpointError(f"{path} was altered after it was saved: its digest does not match; take another copy")

@@ -1,20 +1,31 @@
 """Instruments for testing gradients: the engine's, and those of your own functions and primitives.
 
-`strategies`, which needs hypothesis, is imported when it is first asked for.
+`gradcheck` compares derivatives at one point.  `gradient_test` makes a property test, which looks for the point itself, from
+the `strategies`, as hard as one of the `profiles` says; these need hypothesis, and are imported when they are first asked for.
 """
 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from .gradcheck import Entry, Report, gradcheck
+from .suspects import suspects
 
 if TYPE_CHECKING:
+    from . import profiles as profiles
     from . import strategies as strategies
+    from .properties import gradient_test as gradient_test
 
-__all__ = ["Entry", "Report", "gradcheck"]
+__all__ = ["Entry", "Report", "gradcheck", "suspects"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "strategies":
-        return _import_module(".strategies", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in ("gradient_test", "profiles", "strategies"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        if name == "gradient_test":
+            return _import_module(".properties", __name__).gradient_test
+        return _import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ImportError(f"tinygrad_edu.testing.{name} needs hypothesis; install it: pip install hypothesis") from error

@@ -11,10 +11,11 @@ extrapolation until they agree with each other (Ridders, Advances in Engineering
 gives an estimate of their error.  Where they do not agree with the engine, other steps are tried, since a function may
 wiggle faster than any one of them.
 
-The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it except the rounding error
-of the difference itself, which is bounded from the graph: every operation errs by a unit in its last place or so, and
-its adjoint says how much of that reaches the result.  Where that bound is itself larger than the tolerance, applied
-to the adjoint that is accumulated with absolute values, the entry is not passed, but called imprecise.
+The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it except the smallest normal
+float, below which digits are lost, and the rounding error of the difference itself, which is bounded from the graph:
+every operation errs by a unit in its last place or so, and its adjoint says how much of that reaches the result.  Where
+that bound is itself larger than the tolerance, applied to the adjoint that is accumulated with absolute values, the entry
+is not passed, but called imprecise.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from typing import Any, NamedTuple
 
 from ..autodiff import gradients
 from ..graph import topological_order
+from ..modes import no_grad
 from ..primitives import TABLE, Primitive, number, short_repr
-from ..value import Value, no_grad
+from ..value import Value
 
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)  # the first steps that are tried, relative to the argument; absolute at 0
 SMALLEST_STEP = 1e-7  # a kink that is nearer than this is one
 SHRINK = 2.0  # each step is so much smaller than the one before
 MAX_STEPS = 8
+STEADY = 1e-3  # differences that are this close to each other, as a fraction of them, agree on a number
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
 
@@ -48,9 +51,9 @@ class Entry(NamedTuple):
     step       the first step of the differences, in units of the argument
     error      how far off ``numeric`` may be, by its own estimate
     allowed    how far apart the two may be: the tolerance, and the rounding error of the differences
-    status     "ok"; "mismatch"; "kink", reported but not compared: a primitive is at, or within the smallest step
-               of, a kink or jump; "imprecise": the differences are too inexact to tell; "nonfinite": a derivative or
-               the function nearby is inf or nan
+    status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink", reported but not
+               compared: a primitive is at, or within the smallest step of, a kink or jump; "imprecise": the differences
+               are too inexact to tell; "nonfinite": a derivative or the function nearby is inf or nan
     """
 
     name: str
@@ -60,6 +63,13 @@ class Entry(NamedTuple):
     error: float
     allowed: float
     status: str
+
+    @property
+    def excess(self) -> float:
+        """How far apart the two are, as a fraction of what is allowed."""
+        if self.analytic == self.numeric:
+            return 0.0
+        return abs(self.analytic - self.numeric) / self.allowed if self.allowed and math.isfinite(self.analytic) else math.inf
 
 
 class Report:
@@ -90,8 +100,7 @@ class Report:
     @property
     def worst(self) -> float:
         """The largest difference among the compared entries, as a fraction of what is allowed; above 1 is a mismatch."""
-        differences = [(abs(e.analytic - e.numeric), e.allowed) for e in self.compared if e.analytic != e.numeric]
-        return max((difference / allowed if allowed else math.inf for difference, allowed in differences), default=0.0)
+        return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
         verdict = "FAILED" if not self else "ok" if self.compared else "nothing to compare"
@@ -202,11 +211,14 @@ class _Function:
         return self._slopes[j, x][i]
 
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Which smooth piece each primitive is on: equal lists mean that no kink lies between."""
+        """Which smooth piece each primitive is on: equal lists mean that no kink lies between.
+
+        Where that is an infinity, such as the quotient of a remainder that overflows, there are too many pieces to tell.
+        """
         order = topological_order(self._graph(j, x)[1] if x is not None else self.root, constants=False)
-        return [(node.op, *[slope is None for slope in node._partials],
-                 piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None)
-                for node in order if node.op]
+        pieces = [piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None for node in order if node.op]
+        return [(node.op, *[slope is None for slope in node._partials], object() if piece in (math.inf, -math.inf) else piece)
+                for node, piece in zip([node for node in order if node.op], pieces)]
 
 
 def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable[[int, float], float], rtol: float,
@@ -217,14 +229,14 @@ def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable
     scale = adjoints.get(function.leaves[j], 0.0)
     tried: list[Entry] = []
     for relative in STEPS:
-        step = relative * abs(x) or relative
+        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
         while relative >= SMALLEST_STEP * 0.99 and not function.pieces(j, x + step) == base == function.pieces(j, x - step):
             relative, step = relative / 10, step / 10
         if relative < SMALLEST_STEP * 0.99:
             return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
         numeric, error, last = _ridders(lambda x: at(j, x), x, step, rtol)
         noise = rounding / last
-        allowed = rtol * min(abs(analytic), abs(numeric)) + noise
+        allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
         difference = abs(analytic - numeric)
         status = ("nonfinite" if not (math.isfinite(analytic) and math.isfinite(numeric)) else
                   "mismatch" if difference > allowed else
@@ -238,9 +250,12 @@ def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
-    steady = [e for e in tried if abs(e.numeric - best.numeric) <= 1e-3 * abs(best.numeric)]
+    steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
     if best.status == "mismatch" and (len(steady) < 2 or abs(best.analytic - best.numeric) <= 2 * best.error):
         return best._replace(status="imprecise")  # the differences do not even agree with each other
+    finite = math.isfinite((root or function.root).data)
+    if finite and not math.isfinite(analytic) and best.error <= STEADY * abs(best.numeric) < math.inf:
+        return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
 
@@ -255,6 +270,8 @@ def _ridders(f: Callable[[float], float], x: float, step: float, rtol: float) ->
     for i in range(MAX_STEPS):
         h = step / SHRINK**i
         right, left = x + h, x - h
+        if not 0 < right - left < math.inf:  # as near the largest number
+            break
         row = [(f(right) - f(left)) / (right - left)]
         for k in range(1, i + 1):
             factor = SHRINK ** (2 * k)

@@ -40,15 +40,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hypothesis import note, reject
+from hypothesis import strategies as st
+
 from ..formula import Name, as_name
 from ..primitives import TABLE, Interval, Primitive, lookup, short_repr
 from ..value import Value
-
-try:
-    from hypothesis import note, reject
-    from hypothesis import strategies as st
-except ImportError as error:
-    raise ImportError("tinygrad_edu.testing.strategies needs hypothesis; install it: pip install hypothesis") from error
 
 inf, nan = math.inf, math.nan
 SMALLEST, LARGEST = 5e-324, sys.float_info.max
@@ -61,7 +58,7 @@ STEEPEST, FLATTEST = 100.0, 1e-4  # the relative change of a node, as a multiple
 
 Size = int | tuple[int, int]
 Row = Primitive | str
-_Cut = tuple[float, float, tuple[float | None, ...]]  # an interval and its anchors; None stands for evenly
+_Cut = tuple[float, float, tuple[float | None, ...]]  # an interval and what to spread around; None stands for evenly
 Apply = Callable[[Primitive, tuple[Any, ...]], Any]
 
 
@@ -90,7 +87,7 @@ def floats_for(primitive: Row, argument: int | str = 0, *, special: bool = True,
     if row.parameters[i] == "condition":
         plain: st.SearchStrategy[float] = st.sampled_from([1.0, 0.0])
     else:
-        plain = _in_intervals(_within(row, i, smallest, largest), smallest)
+        plain = _in_intervals(_within(row, i, smallest, largest))
     if row.arity == 1 and row.domain:
         plain = plain.filter(row.domain)
     return _sometimes(plain, st.sampled_from(_special_values(row, i))) if special else plain
@@ -112,7 +109,11 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
         return plain
     columns = [floats_for(row, i, smallest=smallest, largest=largest) for i in range(row.arity)]
     edges = [st.tuples(*columns), columns[0].map(lambda x: (x,) * row.arity)]
-    return _sometimes(plain, st.one_of(*edges, *([st.sampled_from(sorted(row.specials, key=repr))] if row.specials else [])))
+    if row.specials:
+        edges.append(st.sampled_from(sorted(row.specials, key=repr)))
+    if row is TABLE["pow"]:
+        edges.append(st.tuples(st.floats(-10, -0.1), st.integers(-4, 4).map(float)))  # real, outside of its domain
+    return _sometimes(plain, st.one_of(*edges))
 
 
 def _row(primitive: Row) -> Primitive:
@@ -145,43 +146,43 @@ def _check_bounds(smallest: float, largest: float) -> None:
 
 
 def _within(row: Primitive, i: int, smallest: float, largest: float) -> list[_Cut]:
-    """Each interval of the argument cut to the bounds, with the anchors that its floats are spread around."""
+    """The argument's intervals cut to the bounds, each on one side of 0, with what its floats are spread around."""
     _check_bounds(smallest, largest)
-    cut = []
+    cuts: list[_Cut] = []
     for low, high in row.sample[i]:
-        bottom, top = max(low, -largest), min(high, largest)
-        ends = [end for end in (low, high) if end and bottom <= end <= top]
-        zero = [0.0] if bottom <= 0 <= top and max(-bottom, top) >= smallest else []
-        if zero or ends:
-            # mostly around 0: that is where the magnitudes are
-            even = [None] if -inf < low and high < inf else []
-            cut.append((bottom, top, (*zero * 3, *ends, *even)))
-        elif bottom < top and max(abs(bottom), abs(top)) >= smallest:
-            cut.append((bottom, top, (bottom if abs(bottom) < abs(top) else top,)))
-    if not cut:
+        even = [None] if -inf < low and high < inf else []
+        for bottom, top in ((max(low, smallest), min(high, largest)), (max(low, -largest), min(high, -smallest))):
+            if bottom <= top:
+                ends = [end for end in (low, high) if end and bottom <= end <= top]
+                zero = [0.0] * 3 if low <= 0 <= high else []  # mostly: that is where the magnitudes are
+                cuts.append((bottom, top, (*zero, *ends, *even) or (min(bottom, top, key=abs),)))
+    if not cuts:
         raise ValueError(f"{row.name} takes no {row.parameters[i]} with a magnitude from {smallest!r} to {largest!r}: "
                          f"its intervals are {row.sample[i]}")
-    return cut
+    return cuts
 
 
 @st.composite
-def _in_intervals(draw: st.DrawFn, intervals: list[_Cut], smallest: float) -> float:
+def _in_intervals(draw: st.DrawFn, cuts: list[_Cut]) -> float:
     digits = draw(_DIGITS)
-    low, high, anchors = draw(st.sampled_from(intervals))
+    low, high, anchors = draw(st.sampled_from(cuts))
     anchor = draw(st.sampled_from(anchors))
     if anchor is None:
-        x = draw(st.floats(low, high))
-        return x if abs(x) >= smallest else smallest if high >= smallest else -smallest
-    least = smallest if anchor == 0 else math.ulp(anchor)
-    rooms = [(sign, room) for sign, room in ((1, high - anchor), (-1, anchor - low)) if room >= least]
-    if not rooms:
+        return draw(st.floats(low, high))
+    if anchor == 0:
+        return _magnitude(draw, digits, low, high) if low > 0 else -_magnitude(draw, digits, -high, -low)
+    sign, room = max((1, high - anchor), (-1, anchor - low), key=lambda side: side[1])
+    least = math.ulp(anchor)
+    if room < least:
         return anchor
-    sign, room = draw(st.sampled_from(rooms))
     return min(max(anchor + sign * _magnitude(draw, digits, least, min(room, LARGEST)), low), high)
 
 
 # Drawn before the power and in one way: with a branch for small whole numbers, hypothesis takes that most of the time.
 _DIGITS = st.floats(1, 10, exclude_max=True)
+_FACTORS = st.floats(0.5, 2)
+_SIGNS = st.sampled_from([1, -1])
+_ONE_IN_FIVE = st.integers(0, 4)
 
 
 def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) -> float:
@@ -190,14 +191,19 @@ def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) 
     return min(max(float(f"{digits!r}e{power}"), smallest), largest)
 
 
+def _tuples(row: Primitive, smallest: float, largest: float) -> st.SearchStrategy[tuple[float, ...]]:
+    columns = st.tuples(*[floats_for(row, i, special=False, smallest=smallest, largest=largest) for i in range(row.arity)])
+    return columns if row.arity == 1 or row.parameters[0] == "condition" else _often_near(columns, row, smallest, largest)
+
+
 @st.composite
-def _tuples(draw: st.DrawFn, row: Primitive, smallest: float, largest: float) -> tuple[float, ...]:
-    columns = [floats_for(row, i, special=False, smallest=smallest, largest=largest) for i in range(row.arity)]
-    args = [draw(column) for column in columns]
-    if row.arity > 1 and row.parameters[0] != "condition" and draw(st.booleans()):
-        # of about the same size, where functions of several arguments are hard
+def _often_near(draw: st.DrawFn, columns: st.SearchStrategy[tuple[float, ...]], row: Primitive, smallest: float,
+                largest: float) -> tuple[float, ...]:
+    """All of about the same size in half of the cases: that is where functions of several arguments are hard."""
+    args = list(draw(columns))
+    if draw(st.booleans()):
         for i in range(1, row.arity):
-            near = args[0] * draw(st.floats(0.5, 2))
+            near = args[0] * draw(_FACTORS)
             if smallest <= abs(near) <= largest and _lies_in(near, row.sample[i]):
                 args[i] = near
     return tuple(args)
@@ -211,7 +217,34 @@ def _lies_in(x: float, intervals: Iterable[Interval]) -> bool:
 def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> Any:
     """``rare`` once in five times; it takes more choices, so that examples shrink to the usual."""
     drawn = draw(usual)
-    return draw(rare) if draw(st.integers(0, 4)) == 4 else drawn
+    return draw(rare) if draw(_ONE_IN_FIVE) == 4 else drawn
+
+
+@st.composite
+def moderate_floats(draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1]) -> float:
+    """Floats of either sign, with a magnitude from ``smallest`` to ``largest``, every power of ten equally likely."""
+    _check_bounds(smallest, largest)
+    digits = draw(_DIGITS)
+    return draw(_SIGNS) * _magnitude(draw, digits, smallest, largest)
+
+
+def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
+    """Floats from ``low`` to ``high``, about half of them evenly, half of them every power of ten equally likely.
+
+    Of an interval around 0, the powers of ten are those down to a thousandth of its larger end.  Raises ValueError unless
+    the ends are finite and in this order.
+    """
+    if not -inf < low <= high < inf:
+        raise ValueError(f"the interval is {low!r} to {high!r}; its ends must be finite and in this order")
+    least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
+    sides = [(sign, top) for sign, top in ((1, high), (-1, -low)) if top > least > 0]
+    spread = [_spread(sign, least, top) for sign, top in sides]
+    return st.one_of(st.floats(low, high), *spread)
+
+
+@st.composite
+def _spread(draw: st.DrawFn, sign: int, smallest: float, largest: float) -> float:
+    return sign * _magnitude(draw, draw(_DIGITS), smallest, largest)
 
 
 # ---- random expressions ------------------------------------------------------------------------------------------
@@ -331,9 +364,7 @@ def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
 @st.composite
 def leaves(draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = "") -> Value:
     """Leaves of either sign, with a magnitude from ``smallest`` to ``largest``, every power of ten equally likely."""
-    _check_bounds(smallest, largest)
-    digits = draw(_DIGITS)
-    return Value(draw(st.sampled_from([1, -1])) * _magnitude(draw, digits, smallest, largest), label)
+    return Value(draw(moderate_floats(smallest, largest)), label)
 
 
 def _root(f: Expression) -> Value:
@@ -368,7 +399,7 @@ def _options(size: Size, variables: Sequence[str] | int,
 @st.composite
 def _drawn(draw: st.DrawFn, size: tuple[int, int], variables: tuple[str, ...], rows: tuple[Primitive, ...],
            keep: bool) -> Expression:
-    builder = _Builder([draw(leaves()).data for _ in variables], rows)
+    builder = _Builder([draw(moderate_floats()) for _ in variables], rows)
     picks = st.integers(0, len(variables) + size[1] + len(CONSTANTS) - 1)
     # As many picks for each row, so that another row takes the same operands while an example shrinks.
     operations = draw(st.lists(st.tuples(st.integers(0, len(rows) - 1), *[picks] * max(row.arity for row in rows)),
@@ -427,7 +458,8 @@ class _Builder:
     def _track(self, row: Primitive, operands: tuple[int | float, ...]) -> list[float] | None:
         """The operation at all places, or None if it does not fit."""
         args = list(zip(*[self.tracks[k] if isinstance(k, int) else [k] * len(self.tracks[0]) for k in operands]))
-        if row.domain and not all(row.domain(*places) for places in args):
+        inside = row.domain is None or all(row.domain(*places) for places in args)
+        if not inside and not (row is TABLE["pow"] and operands[1] in CONSTANTS):  # x ** 3 and its like are real below 0, too
             return None
         if row.piece and any(row.piece(*places) != row.piece(*args[0]) for places in args):
             return None

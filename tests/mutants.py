@@ -1,0 +1,318 @@
+"""Planted mistakes, each of which a test must find: the ones that small engines are known for, and some of our own.
+
+A mutant is one replacement in one file of the package, and the narrowest tests that have to fail because of it.
+`run_in_a_copy` plants it in a copy; the real files are never touched.  `tests/test_mutants.py` runs them all.
+
+This file imports nothing of the package: it is read in the processes that run the tests, which are to import their copy.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("tinygrad_edu", "tests", "pyproject.toml")
+IGNORED = shutil.ignore_patterns("golden", ".hypothesis", ".pytest_cache")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted mistake.
+
+    name     what it does wrong, as a sentence
+    file     where, below ``tinygrad_edu/``
+    old      the text that gives way; it stands there exactly once
+    new      the text in its place
+    tests    the ids of tests, one of which must fail
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def plant(self, root: Path) -> None:
+        """Makes the replacement below ``root``; raises LookupError unless the old text stands there exactly once."""
+        path = root / "tinygrad_edu" / self.file
+        source = path.read_text(encoding="utf-8")
+        if (count := source.count(self.old)) != 1:
+            raise LookupError(f"the text that {self.name!r} replaces stands {count} times in {self.file}: {self.old!r}")
+        mutated = source.replace(self.old, self.new)
+        compile(mutated, str(path), "exec")
+        for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+            cached.unlink()  # it is found by time and size, either of which may be the same
+        path.write_text(mutated, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of pytest ended: the exit status, negative if it was killed, and what it printed."""
+
+    status: int | None
+    output: str
+
+    @property
+    def passed(self) -> bool:
+        return self.status == 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether a test failed; no other end counts, such as an error while tests are collected or set up."""
+        return self.status == 1 and re.search(r"^FAILED ", self.output, re.M) is not None and "\nERROR " not in self.output
+
+
+def copy_of(root: Path, to: Path) -> Path:
+    """The package and its tests below ``root``, with what Python has compiled of them, copied to a new folder."""
+    to.mkdir(parents=True)
+    for name in COPIED:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, to / name, ignore=IGNORED)
+        else:
+            shutil.copy2(root / name, to / name)
+    return to
+
+
+# Each run is forked from a process that has read what takes long to read and is not ours: half of the time.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pytest", "hypothesis", "mpmath", "numpy"])
+
+
+def run_tests(root: Path, tests: tuple[str, ...], timeout: float = 120) -> Outcome:
+    """Runs tests of a copy, up to the first failure, in a process of its own."""
+    log = root / "log"
+    process = PROCESSES.Process(target=_pytest, args=(root, tests, log))
+    process.start()
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return Outcome(process.exitcode, log.read_text(encoding="utf-8"))
+
+
+def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(root)
+    os.environ.update(PYTHONPATH=str(root), HYPOTHESIS_PROFILE="ci", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    sys.path[:] = [str(root), *[path for path in sys.path if Path(path or ".").resolve() not in (ROOT, ROOT / "tests")]]
+    import pytest
+
+    sys.exit(pytest.main(["-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", *[f"tests/{test}" for test in tests]]))
+
+
+def run_in_a_copy(mutant: Mutant, clean: Path, to: Path) -> Outcome:
+    """The tests of a mutant, in a copy of ``clean`` in which it is planted."""
+    root = copy_of(clean, to)
+    try:
+        mutant.plant(root)
+        return run_tests(root, mutant.tests)
+    finally:
+        shutil.rmtree(root)
+
+
+NAIVE_RECURSION = """\
+    def follow(node: Any) -> None:
+        for arg, partial in zip(node._args, node._partials):
+            if partial is not None:
+                arg.grad += partial * node.grad
+                follow(arg)
+
+    for root in roots:
+        follow(root)
+    for node in ():
+        adjoint = node.grad
+"""
+
+RECURSIVE_SEARCH = """\
+    def visit(node: Any) -> None:
+        (leaves if node._x is None else operations).append(node)
+        for arg, partial in zip(node._args, node._partials):
+            if partial is not None and arg not in seen:
+                seen.add(arg)
+                visit(arg)
+
+    operations: list[Value] = []
+    leaves: list[Value] = []
+    for root in waiting:
+        visit(root)
+    waiting = []
+"""
+
+SEEN_BY_DATA = """\
+    class ByData(set):
+        def __contains__(self, node):
+            return any(node.data == other.data for other in self)
+
+    seen: Any = ByData(waiting)
+"""
+
+UPDATE_ONE_BY_ONE = """\
+        updated = []
+        for parameter, s in zip(self.params, states, strict=True):
+            updated.append(self._ieee_update(float(parameter.data), float(parameter.grad), s, lr, t))
+            parameter.data = updated[-1][0]
+"""
+
+TRUTH = "test_accuracy.py::test_value_and_partials_are_within_the_contract_over_the_whole_domain"
+SATURATED = "test_accuracy.py::test_digits_survive_where_the_function_saturates"
+SPECIAL = "test_primitives.py::test_special_values_hold"
+
+MUTANTS = [
+    # ---- the sweep
+    Mutant("a second contribution to an operand replaces the first", "graph.py",
+           "node._x.grad += dx * adjoint", "node._x.grad = dx * adjoint",
+           ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
+    Mutant("a second contribution to a second operand replaces the first", "graph.py",
+           "node._y.grad += dy * adjoint", "node._y.grad = dy * adjoint",
+           ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
+    Mutant("a second contribution to a third operand replaces the first", "graph.py",
+           "arg.grad += partial * adjoint", "arg.grad = partial * adjoint",
+           ("test_value.py::test_an_operand_in_every_place_gets_every_contribution",)),
+    Mutant("a root's seed replaces what has arrived at it", "graph.py",
+           "root.grad += seed", "root.grad = seed",
+           ("test_graph.py::test_a_leaf_as_root_gets_the_seed_and_accumulates",)),
+    Mutant("adjoints of interior nodes are not set back", "graph.py",
+           "if any(before[:len(operations)]):", "if False:",
+           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+    Mutant("leaves are set back too", "graph.py",
+           "_assign_grads(operations, repeat(0.0))", "_assign_grads(nodes, repeat(0.0))",
+           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+    Mutant("backward follows every edge as soon as something arrives, recursively", "graph.py",
+           "    for node in operations:\n        adjoint = node.grad\n", NAIVE_RECURSION,
+           ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
+    Mutant("the sweep goes in the order in which nodes were found", "graph.py",
+           "operations.sort(key=_serial, reverse=True)", "pass",
+           ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
+    Mutant("nodes are found by recursion", "graph.py",
+           "    operations: list[Value] = []\n    leaves: list[Value] = []\n", RECURSIVE_SEARCH,
+           ("test_math.py::test_norms_of_many_values_do_not_recurse",)),
+    Mutant("nodes of equal data are taken for one", "graph.py",
+           "    seen: set[Any] = set(waiting)\n", SEEN_BY_DATA,
+           ("test_graph.py::test_doubling_and_halving_a_thousand_times_is_exactly_the_identity",)),
+    Mutant("Values are equal when their data are", "value.py",
+           "    constant = False\n", "    constant = False\n    __eq__ = lambda x, y: float(x) == float(y)\n"
+           "    __hash__ = lambda x: hash(x.data)\n",
+           ("test_value.py::test_equality_and_hash_are_identity",)),
+    Mutant("an edge is lost when both operands are one node", "graph.py",
+           "if (dy := node._dy) is not None:", "if (dy := node._dy) is not None and node._y is not node._x:",
+           ("test_value.py::test_an_operand_on_both_sides_makes_two_edges",)),
+    Mutant("an edge is lost in gradients() when both operands are one node", "autodiff.py",
+           "for arg, partial in zip(node._args, partials_of(node)):",
+           "for arg, partial in dict(zip(node._args, partials_of(node))).items():",
+           ("test_autodiff.py::test_gradients_are_graphs_and_leave_no_trace_in_grad",)),
+    Mutant("a constant receives a gradient", "graph.py",
+           "_assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))", "pass",
+           ("test_value.py::test_a_constant_used_as_an_operand_stays_a_constant",)),
+    Mutant("an interrupted sweep leaves what it has done", "graph.py",
+           "        _assign_grads(nodes, before)\n        raise", "        raise",
+           ("test_graph.py::test_an_interrupted_sweep_leaves_every_gradient_as_it_was_and_can_be_retried",)),
+    Mutant("a graph whose leaves have new data passes for the recorded one", "autodiff.py",
+           "if _differ(row.forward(*data), node.data):", "if False:",
+           ("test_autodiff.py::test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were",)),
+    Mutant("the tangents of two operands are not added", "autodiff.py",
+           "sum(terms[1:], terms[0])", "terms[0]",
+           ("test_autodiff.py::test_vjp_and_jvp_by_hand",)),
+
+    # ---- the table
+    *[Mutant(f"a factor of 1 + 1e-6 in {rule}", "primitives.py", old, new, (f"{TRUTH}[{row}]",)) for rule, row, old, new in (
+        ("sin's rule", "sin", "guarded(math.sin), lambda x, o: cos(x)", "guarded(math.sin), lambda x, o: 1.000001 * cos(x)"),
+        ("the rule of a power by its exponent", "pow", "lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: o * log(x)",
+         "lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: 1.000001 * o * log(x)"),
+        ("div's rule by the divisor", "div", "lambda x, y, o: -(o / y)", "lambda x, y, o: -(1.000001 * o / y)"),
+        ("softplus' rule", "softplus", "softplus_of, lambda x, o: sigmoid(x)",
+         "softplus_of, lambda x, o: 1.000001 * sigmoid(x)"),
+        ("atan2's rule by x", "atan2", "lambda y, x, o: -(y / hypot(x, y) / hypot(x, y))",
+         "lambda y, x, o: -(1.000001 * y / hypot(x, y) / hypot(x, y))"),
+        ("the exponential itself", "exp", 'define("exp", guarded(math.exp)',
+         'define("exp", guarded(lambda x: 1.000001 * math.exp(x))'),
+    )],
+    Mutant("a factor of 1 + 1e-6 in the product that Value writes out", "value.py",
+           "            node._dx = y\n", "            node._dx = 1.000001 * y\n",
+           ("test_value.py::test_operators_equal_their_rows_at_every_pair_of_special_values[mul]",)),
+    Mutant("tanh's rule is 1 - tanh**2", "primitives.py",
+           "math.tanh, lambda x, o: sech_squared(x)", "math.tanh, lambda x, o: 1 - square(o)",
+           (f"{SATURATED}[tanh-20.0]",)),
+    Mutant("sigmoid's rule is s * (1 - s)", "primitives.py",
+           "sigmoid_of, lambda x, o: 0.25 * sech_squared(x / 2)", "sigmoid_of, lambda x, o: o * (1 - o)",
+           (f"{SATURATED}[sigmoid-40.0]",)),
+    Mutant("a tie of maximum is given to the first", "primitives.py",
+           "maximum_of, *[\n    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5",
+           "maximum_of, *[\n    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 1.0",
+           (f"{SPECIAL}[maximum]",)),
+    Mutant("relu'(0) is 1", "primitives.py",
+           "lambda x, o: step(x),", "lambda x, o: where(x >= 0, 1.0, step(x)),", (f"{SPECIAL}[relu]",)),
+    Mutant("abs'(0) is 1", "primitives.py",
+           "math.fabs, lambda x, o: sign(x)", "math.fabs, lambda x, o: where(x >= 0, 1.0, -1.0)", (f"{SPECIAL}[abs]",)),
+    Mutant("the gradient of clip stops at a bound", "primitives.py",
+           "where(x > high, 0.0, where(x <= high, 1.0, nan))", "where(x >= high, 0.0, where(x < high, 1.0, nan))",
+           (f"{SPECIAL}[clip]",)),
+    Mutant("clip takes its upper bound from below", "primitives.py",
+           "minimum_of(maximum_of(x, low), high),", "maximum_of(minimum_of(x, high), low),",
+           (f"{TRUTH}[clip]",)),
+    Mutant("0**0 has the derivative nan", "primitives.py",
+           "limits=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),", "limits=(lambda x, y, o, d: nan,",
+           (f"{SPECIAL}[pow]",)),
+    Mutant("where lets nan of the branch not taken into the gradient", "value.py",
+           "if primitive is p.where:", "if False:",
+           ("test_value.py::test_where_keeps_nan_of_the_other_branch_out_of_the_gradient",)),
+    Mutant("a zero divisor raises as in Python", "primitives.py",
+           "return nan if x == 0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)", "raise",
+           ("test_value.py::test_arithmetic_follows_ieee_754_and_never_raises",)),
+
+    # ---- optimisers and training
+    Mutant("a parameter changes before the next gradient is read", "optim.py",
+           "        updated = [self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)]\n",
+           UPDATE_ONE_BY_ONE, ("test_optim.py::test_all_gradients_are_read_before_any_parameter_changes",)),
+    Mutant("parameters change one by one, so that an error leaves a part of a step", "optim.py",
+           "        updated = [self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)]\n",
+           UPDATE_ONE_BY_ONE.replace("float(parameter.grad)", "grads[len(updated)]"),
+           ("test_optim.py::test_a_rule_that_raises_changes_nothing",)),
+    Mutant("all parameters share one momentum", "optim.py",
+           "state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}",
+           "state = {slot: [column[-1]] * len(column) for slot, column in zip(self.state, columns, strict=True)}",
+           ("test_optim.py::test_equal_to_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
+    Mutant("Nesterov's look ahead is left out", "optim.py",
+           "direction = grad + self.momentum * velocity if self.nesterov else velocity", "direction = velocity",
+           ("test_optim.py::test_sgd_by_hand",)),
+    Mutant("Adam's second mean is not corrected", "optim.py",
+           "scale = sqrt(mean_square) / (1 - beta2**t) ** 0.5 + self.eps", "scale = sqrt(mean_square) + self.eps",
+           ("test_optim.py::test_adam_by_hand",)),
+    Mutant("AdamW decays through the gradient", "optim.py",
+           "data = data * (1 - lr * self.weight_decay)", "grad = grad + self.weight_decay * data",
+           ("test_optim.py::test_adamw_by_hand",)),
+    Mutant("clip_grad_value has no lower bound", "optim.py",
+           "-bound if g < -bound else g for g in grads", "g for g in grads",
+           ("test_optim.py::test_clip_grad_value",)),
+    Mutant("fit averages the loss twice", "train.py",
+           "* (1.0 / len(inputs))", "* (1.0 / len(inputs) / len(inputs))",
+           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+    Mutant("fit does not average the loss", "train.py",
+           " * (1.0 / len(inputs))", "", ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+    Mutant("fit adds gradients up over the steps", "train.py",
+           "        optimizer.zero_grad()\n        total.backward()", "        total.backward()",
+           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+    Mutant("the penalty is added for every sample", "train.py",
+           "total + penalty()", "total + len(inputs) * penalty()", ("test_train.py::test_the_penalty_is_added_once_a_step",)),
+    Mutant("zero_grad leaves out the last layer", "nn/module.py",
+           "for parameter in self.parameters():", "for parameter in self.parameters()[:-3]:",
+           ("test_nn.py::test_zero_grad_reaches_every_layer",)),
+    Mutant("an optimiser's zero_grad leaves out the last parameter", "optim.py",
+           '_assign(self.params, repeat("grad"), repeat(0.0))', '_assign(self.params[:-1], repeat("grad"), repeat(0.0))',
+           ("test_optim.py::test_zero_grad_and_a_generator_of_parameters",)),
+    Mutant("dropout does not scale what it keeps", "nn/layers.py",
+           "else 1 / (1 - self.p)", "else 1.0", ("test_nn.py::test_dropout_drops_in_training_and_scales_the_rest",)),
+    Mutant("a shared parameter is counted twice", "nn/module.py",
+           "return [(name, parameter) for parameter, name in first.items()]", "return list(_named(self, '', set()))",
+           ("test_nn.py::test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once",)),
+    Mutant("cross-entropy is computed from the logarithm of the probability", "nn/losses.py",
+           "return math.surprisal(logits, int(target))", "return -math.log(math.softmax(logits)[int(target)])",
+           ("test_nn.py::test_cross_entropy_of_a_sure_prediction_keeps_its_digits",)),
+]

@@ -1,0 +1,215 @@
+"""Mutation testing: every small change of a module, one at a time, and whether the tests notice.
+
+    python tests/mutation.py primitives                  # all mutants of tinygrad_edu/primitives.py
+    python tests/mutation.py nn/layers optim --every 3   # a third of them, the same third every time
+
+It prints every survivor with its line, and how many there are.  tests/README.md has the figures and what is to be said of
+the survivors; `mutants` has those mistakes that the suite itself plants in every run.
+
+What is changed: an operator to another one of its kind; a comparison to its neighbour and to its opposite; `and` to `or`;
+a number to the next one, and a float also by one part in a million; a truth value, a condition or a sign to its opposite;
+a conditional expression to either side; two arguments of a call to the other order; a statement to nothing.  What is not:
+docstrings, annotations, `__slots__`, `__repr__`, and what stands in a `raise`, since messages are for people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mutants import ROOT, Outcome, copy_of, run_tests
+
+# For each module the tests that are to notice, the fastest first; what one group passes goes to the next.
+TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "primitives": (("test_primitives.py",), ("test_accuracy.py",),
+                   ("test_special_values.py", "test_math.py", "test_formula.py", "test_oracle.py", "test_value.py")),
+    "formula": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
+    "value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
+    "graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
+    "autodiff": (("test_autodiff.py",), ("test_oracle.py", "test_primitives.py", "test_anomaly.py")),
+    "optim": (("test_optim.py",), ("test_nn.py", "test_train.py")),
+    "nn/module": (("test_nn.py",), ("test_train.py", "test_optim.py")),
+    "nn/layers": (("test_nn.py",), ("test_train.py", "test_micrograd.py")),
+    "nn/losses": (("test_nn.py",), ("test_train.py",)),
+    "nn/init": (("test_nn.py",),),
+    "nn/checkpoint": (("test_nn.py",),),
+}
+
+OTHER: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.Div,), ast.Div: (ast.Mult,), ast.Pow: (ast.Mult,),
+    ast.Mod: (ast.FloorDiv,), ast.FloorDiv: (ast.Div,), ast.BitAnd: (ast.BitOr,), ast.BitOr: (ast.BitAnd,),
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,), ast.And: (ast.Or,), ast.Or: (ast.And,), ast.Not: (ast.UAdd,),
+}
+LEFT_ALONE = ("__repr__", "__slots__", "__all__")
+
+
+def mutated(source: str) -> Iterator[tuple[int, str, str]]:
+    """``(line, what was changed, source)`` for every mutant of a module."""
+    tree = ast.parse(source)
+    for path in places(tree, ()):
+        node = at(tree, path)
+        for other in others(node):
+            if other is not None and ast.unparse(other) == ast.unparse(node):
+                continue
+            changed = copy.deepcopy(tree)
+            replace(changed, path, other or ast.Pass())
+            yield node.lineno, f"{short(node)}  ->  {short(other) if other else 'nothing'}", ast.unparse(
+                ast.fix_missing_locations(changed))
+
+
+Path_ = tuple[tuple[str, int | None], ...]
+
+
+def places(node: ast.AST, path: Path_) -> Iterator[Path_]:
+    """The ways, by field and index, from the module to everything in it that may be changed."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "type_params", "bases"):
+            continue
+        for i, part in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if not isinstance(part, (ast.stmt, ast.expr, ast.excepthandler, ast.comprehension, ast.arguments, ast.keyword,
+                                     ast.match_case, ast.withitem)) or is_left_alone(part):
+                continue
+            step = (*path, (field, i))
+            if isinstance(part, (ast.stmt, ast.expr)):
+                yield step
+            yield from places(part, step)
+
+
+def is_left_alone(part: ast.AST) -> bool:
+    """Whether a part of a module has nothing to be tested: text, types, messages."""
+    if isinstance(part, ast.Expr):
+        return isinstance(part.value, ast.Constant)  # a docstring
+    if isinstance(part, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr, ast.Pass, ast.Global)):
+        return True
+    if isinstance(part, ast.FunctionDef):
+        return part.name in LEFT_ALONE
+    if isinstance(part, ast.AnnAssign):
+        return part.value is None
+    if isinstance(part, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(part.test)
+    return isinstance(part, ast.Assign) and getattr(part.targets[0], "id", "") in (*LEFT_ALONE, "Rule", "Interval", "State")
+
+
+def at(tree: ast.AST, path: Path_) -> ast.AST:
+    for field, i in path:
+        part = getattr(tree, field)
+        tree = part if i is None else part[i]
+    return tree
+
+
+def replace(tree: ast.AST, path: Path_, new: ast.AST) -> None:
+    field, i = path[-1]
+    parent = at(tree, path[:-1])
+    if i is None:
+        setattr(parent, field, new)
+    else:
+        getattr(parent, field)[i] = new
+
+
+def others(node: ast.AST) -> Iterator[ast.AST | None]:
+    """What may stand in the place of a node; None for nothing at all."""
+    def changed(**fields: object) -> ast.AST:
+        twin = copy.copy(node)
+        for name, value in fields.items():
+            setattr(twin, name, value)
+        return twin
+
+    match node:
+        case ast.BinOp(op=op) | ast.BoolOp(op=op):
+            yield from (changed(op=other()) for other in OTHER.get(type(op), ()))
+        case ast.Compare(ops=[op]):
+            yield from (changed(ops=[other()]) for other in OTHER[type(op)])
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+            yield operand
+        case ast.Constant(value=bool(truth)):
+            yield ast.Constant(not truth)
+        case ast.Constant(value=int(number)):
+            yield ast.Constant(number + 1)
+        case ast.Constant(value=float(number)):
+            yield ast.Constant(number + 1)
+            yield ast.Constant(number * (1 + 1e-6))
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from (body, orelse)
+        case ast.If(test=test) | ast.While(test=test):
+            yield changed(test=ast.UnaryOp(ast.Not(), test))
+        case ast.Call(args=[first, second, *rest]):
+            yield changed(args=[second, first, *rest])
+        case ast.Lambda(body=body) if not isinstance(body, ast.Constant):
+            yield changed(body=ast.BinOp(ast.Constant(1 + 1e-6), ast.Mult(), body))
+        case ast.Return(value=value) if value is not None:
+            yield ast.Return(ast.Constant(None))
+        case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Break() | ast.Continue() | ast.Delete():
+            yield None
+
+
+def short(node: ast.AST) -> str:
+    text = " ".join(ast.unparse(node).split())
+    return text if len(text) <= 90 else text[:87] + "..."
+
+
+def verdict(root: Path, groups: tuple[tuple[str, ...], ...], timeout: float) -> str:
+    """What became of the mutant in ``root``: "killed", "survived", or "broken" if it could not even be imported."""
+    for tests in groups:
+        outcome: Outcome = run_tests(root, tests, timeout)
+        if outcome.status in (1, None) or outcome.status < 0:  # a test failed; or it was stopped, since it took too long
+            return "killed"
+        if not outcome.passed:
+            return "broken"
+    return "survived"
+
+
+def run(module: str, every: int, root: Path) -> Counter[str]:
+    """Runs the mutants of one module and prints the survivors."""
+    path = root / "tinygrad_edu" / f"{module}.py"
+    source, groups = path.read_text(encoding="utf-8"), TESTS[module]
+    start = time.perf_counter()
+    for tests in groups:
+        if not (outcome := run_tests(root, tests, 1200)).passed:
+            sys.exit(f"the tests fail without any mutant: {outcome.output}")
+    timeout = 30 + 3 * (time.perf_counter() - start)
+    chosen = list(mutated(source))
+    random.Random(0).shuffle(chosen)
+    chosen = sorted(chosen[::every])
+    counts: Counter[str] = Counter(mutants=len(chosen))
+    try:
+        for line, what, text in chosen:
+            path.write_text(text, encoding="utf-8")
+            for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+                cached.unlink()
+            counts[found := verdict(root, groups, timeout)] += 1
+            if found == "survived":
+                print(f"{module}.py:{line}: {what}", flush=True)
+    finally:
+        path.write_text(source, encoding="utf-8")
+    living = counts["mutants"] - counts["broken"]
+    print(f"{module}: {living} mutants, {counts['killed']} killed ({counts['killed'] / living:.1%}), {counts['survived']} "
+          f"survived; {counts['broken']} more could not be imported; {time.perf_counter() - start:.0f} s", flush=True)
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", default=list(TESTS), choices=list(TESTS), metavar="module")
+    parser.add_argument("--every", type=int, default=1, help="take one mutant out of so many, spread at random")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for module in options.modules:
+            run(module, options.every, copy_of(ROOT, folder / module.replace("/", "-")))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

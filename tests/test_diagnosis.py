@@ -1,0 +1,582 @@
+"""What `diagnose` finds: every planted illness, whose cure then works, and nothing in trainings that are healthy."""
+
+import math
+import random
+
+import pytest
+from helpers import inf, nan, state_of
+
+from tinygrad_edu import History, Value, data, detect_anomaly, diagnose, fit, nn, optim
+from tinygrad_edu import math as tmath
+from tinygrad_edu.diagnosis import curves
+from tinygrad_edu.diagnosis.trials import Problem, chosen, try_rates
+from tinygrad_edu.errors import NonFiniteError
+
+X, Y = data.moons(40, rng=0)
+XOR = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+
+
+def kinds(diagnosis):
+    return [finding.kind for finding in diagnosis]
+
+
+def moons_model(activation="tanh", rng=1, init="xavier"):
+    return nn.MLP(2, [8, 1], activation, init=init, rng=rng)
+
+
+def trained(model, optimizer, *, inputs=X, targets=Y, loss=nn.hinge, epochs=30, batch_size=None, record_every=1):
+    """The history of a training, also of one that blew up."""
+    try:
+        return fit(model, loss, inputs, targets, optimizer=optimizer, epochs=epochs, batch_size=batch_size, rng=0,
+                   record_every=record_every)
+    except NonFiniteError as error:
+        return error.history
+
+
+def history_of(losses, rate=0.1, steps_per_epoch=1):
+    history = History()
+    history.loss, history.learning_rates = list(losses), [rate] * len(losses)
+    history.seconds = [0.0] * len(losses)
+    history.epoch_ends = list(range(steps_per_epoch, len(losses) + 1, steps_per_epoch))
+    return history
+
+
+# ---- what is healthy ---------------------------------------------------------------------------------------------
+
+
+def iris():
+    flowers = data.iris()
+    inputs = data.Standardiser(flowers.X)(flowers.X)
+    model = nn.MLP(4, [8, 3], activation="tanh", init="xavier", rng=0)
+    return model, nn.cross_entropy, inputs, flowers.y, optim.Adam(model.parameters(), 0.02), 30, 16
+
+
+def moons(make, activation="tanh", init="xavier", epochs=40, batch_size=None, rng=1):
+    model = moons_model(activation, rng, init)
+    return model, nn.hinge, X, Y, make(model.parameters()), epochs, batch_size
+
+
+def xor():
+    model = nn.MLP(2, [4, 1], "tanh", rng=1)
+    return model, nn.binary_cross_entropy, *XOR, optim.SGD(model.parameters(), 0.5), 600, None
+
+
+def noisy_line():
+    rng = random.Random(0)
+    inputs = [[rng.gauss(0, 1)] for _ in range(60)]
+    model = nn.Neuron(1, "linear", rng=0)
+    return model, nn.mse, inputs, [x[0] + rng.gauss(0, 1) for x in inputs], optim.SGD(model.parameters(), 0.1), 60, None
+
+
+HEALTHY = {
+    "iris": iris, "XOR": xor, "more noise than signal": noisy_line,
+    "moons, gradient descent": lambda: moons(lambda p: optim.SGD(p, 0.3)),
+    "moons, relu": lambda: moons(lambda p: optim.SGD(p, 0.1), "relu", "uniform"),
+    "moons, sigmoid": lambda: moons(lambda p: optim.SGD(p, 0.5), "sigmoid", epochs=80),
+    "moons, Adam in batches": lambda: moons(lambda p: optim.Adam(p, 0.03), "relu", "he", batch_size=8),
+    "moons, batches of one": lambda: moons(lambda p: optim.SGD(p, 0.03), epochs=10, batch_size=1),
+    "moons, one epoch": lambda: moons(lambda p: optim.SGD(p, 0.1), epochs=1, batch_size=2),
+    "moons, until the loss is 0": lambda: moons(lambda p: optim.Adam(p, 0.1), epochs=300),
+    "moons, warm-up": lambda: moons(lambda p: optim.Adam(p, optim.warmup(optim.cosine(0.1, 60), 20)), epochs=60),
+}
+
+
+@pytest.mark.parametrize("case", HEALTHY)
+def test_healthy_trainings_give_no_finding(case):
+    model, loss, inputs, targets, optimizer, epochs, batch_size = HEALTHY[case]()
+    assert diagnose(model, inputs).healthy
+    history = trained(model, optimizer, inputs=inputs, targets=targets, loss=loss, epochs=epochs, batch_size=batch_size)
+    for diagnosis in (diagnose(history), diagnose(model, inputs, targets, loss=loss, optimizer=optimizer),
+                      diagnose(model, inputs)):
+        assert diagnosis.healthy, diagnosis
+        assert "nothing found" in str(diagnosis)
+    history.training = None
+    assert diagnose(history).healthy
+    more = trained(model, optimizer, inputs=inputs, targets=targets, loss=loss, epochs=20, batch_size=batch_size)
+    assert diagnose(more).healthy, diagnose(more)
+
+
+# ---- what is ill: the loss ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("make", "activation", "rate", "batch_size"), [
+    (optim.SGD, "tanh", 30.0, None), (optim.SGD, "relu", 30.0, 10), (optim.Adam, "tanh", 30.0, 10),
+    (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10), (optim.SGD, "relu", 1e-5, None),
+    (optim.Adam, "tanh", 1e-5, None), (optim.Adam, "relu", 1e-5, 10)])
+def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(make, activation, rate, batch_size):
+    model = moons_model(activation)
+    start = model.state_dict()
+    history = trained(model, make(model.parameters(), rate), epochs=30 if batch_size is None else 10, batch_size=batch_size)
+    first = diagnose(history).findings[0]
+    assert first.kind in ("loss diverges", "loss stands still", "learning rate too large", "learning rate too small")
+    assert first.numbers["learning_rate"] == rate
+    suggested = first.numbers["suggested_rate"]
+    assert f"{suggested:g}." in first.advice
+    model.load_state_dict(start)
+    cured = trained(model, make(model.parameters(), suggested), epochs=100)
+    assert min(cured.loss) < 0.3
+    assert diagnose(cured).healthy
+
+
+@pytest.mark.parametrize("rate", [2.5, 10.0, 1000.0])
+def test_the_growth_of_a_quadratic_loss_gives_its_curvature_away(rate):
+    x = Value(1.0, "x")
+    history = fit(lambda _: x, lambda p, _: 0.5 * p * p, [0], [0], optimizer=optim.SGD([x], rate), epochs=30)  # curvature 1
+    finding, = diagnose(history)
+    assert finding.kind == "loss diverges"
+    assert finding.numbers["growth"] == pytest.approx((rate - 1) ** 2)
+    assert finding.numbers["suggested_rate"] == 1.0
+    assert "estimate" in finding.sentence
+
+
+def test_a_line_that_diverges_is_cured_by_the_estimate():
+    inputs, targets = data.line(40, rng=0)
+    neuron = nn.Neuron(1, "linear", rng=0)
+    history = fit(neuron, nn.mse, inputs, targets, optimizer=optim.SGD(neuron.parameters(), 20.0), epochs=10)
+    suggested = diagnose(history).findings[0].numbers["suggested_rate"]
+    neuron = nn.Neuron(1, "linear", rng=0)
+    cured = fit(neuron, nn.mse, inputs, targets, optimizer=optim.SGD(neuron.parameters(), suggested), epochs=200)
+    assert cured.loss[-1] < 0.1 * cured.loss[0]
+    assert diagnose(cured).healthy
+
+
+def test_a_training_that_ended_in_an_error_is_diagnosed_from_its_history():
+    model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
+    history = trained(model, optim.SGD(model.parameters(), 10.0), loss=nn.mse)
+    assert 0 < len(history) < 30
+    diagnosis = diagnose(history)
+    assert diagnosis.findings[0].kind == "loss diverges"
+    model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
+    cured = trained(model, optim.SGD(model.parameters(), diagnosis.findings[0].numbers["suggested_rate"]), loss=nn.mse)
+    assert cured.loss[-1] < 0.6 < cured.loss[0]
+
+
+def test_a_loss_that_stands_still_is_found_without_a_record_and_how_to_learn_more():
+    finding, = diagnose(history_of([0.7] * 40, rate=1e-5))
+    assert (finding.kind, finding.numbers["steps"], finding.numbers["last"]) == ("loss stands still", 40, 0.7)
+    assert "do not say" in finding.sentence
+    assert "record_every=1" in finding.advice
+    assert "suggested_rate" not in finding.numbers
+
+
+def test_a_loss_that_no_rate_lowers_is_found_if_the_model_has_learnt_nothing():
+    model = nn.MLP(2, [4, 1], rng=0)
+    for parameter in model.parameters():
+        parameter.data = 0.0
+    targets = [1, -1] * 20  # as many of each: the gradient of the output's bias is 0, and all others are, too
+    history = trained(model, optim.SGD(model.parameters(), 0.1), targets=targets)
+    first = diagnose(history).findings[0]
+    assert (first.kind, "suggested_rate" in first.numbers) == ("loss stands still", False)
+    assert "other parameters" in first.advice
+
+
+def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
+    finding, = diagnose(history_of([2.0, 1.0] + [0.7, 0.5] * 30, rate=0.8))
+    assert (finding.kind, finding.numbers["suggested_rate"]) == ("loss oscillates", 0.4)
+    assert "limit of stability" in finding.sentence
+
+
+@pytest.mark.parametrize(("losses", "steps_per_epoch", "kind"), [
+    ([1.0] * 5 + [nan], 1, "loss not finite"), ([1.0, 3.0, inf], 1, "loss not finite"),
+    ([1.0, 50.0, 2500.0], 1, "loss diverges"), ([1.0, 0.5, 0.2, 0.1, 0.2, 0.8, 0.9], 1, "loss diverges"),
+    ([1.0, 0.9, 1.1, 0.9, 5.0, 300.0, 9e4], 3, "loss diverges"),  # in an epoch that was not finished
+    ([1.0, 0.9, 80.0, 3e4, 1e7], 100, "loss diverges"),  # in the first epoch
+    ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"), ([0.7, 0.5] * 30, 1, "loss oscillates"),
+])
+def test_what_losses_alone_show(losses, steps_per_epoch, kind):
+    finding, = diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))
+    assert (finding.kind, finding.where) == (kind, "loss")
+    assert all(part in str(diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))) for part in (kind, "Advice: "))
+
+
+@pytest.mark.parametrize("losses", [
+    [0.7] * 9, [1.0], [1.0, 0.5, 0.3], [1e-9, 1e-7, 1e-8], [0.02] * 50, [-1.0, -5.0, 3.0], [0.0] * 20,
+    [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3, [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
+    [1.0 - 0.01 * k + 0.1 * (-1) ** k for k in range(60)],  # up and down, and on the whole down
+])
+def test_losses_that_show_nothing(losses):
+    assert diagnose(history_of(losses)).healthy
+
+
+def test_the_noise_of_single_batches_is_no_divergence():
+    rng = random.Random(0)
+    of_batches = [rng.expovariate(1.0) for _ in range(50)]
+    losses = [loss for _ in range(4) for loss in rng.sample(of_batches, 50)]
+    assert kinds(diagnose(history_of(losses, steps_per_epoch=50))) == ["loss stands still"]
+    for few in (5, 20, 50):
+        assert diagnose(history_of(of_batches[:few], steps_per_epoch=50)).healthy
+
+
+def test_growth_is_nan_where_nothing_grew():
+    assert math.isnan(curves.growth(curves.curve_of(history_of([2.0, 1.0]))))
+    assert "suggested_rate" not in diagnose(history_of([1.0, inf])).findings[0].numbers
+    assert "hundredth" in diagnose(history_of([1.0, inf])).findings[0].advice
+
+
+# ---- what is ill: the model --------------------------------------------------------------------------------------
+
+
+def test_a_dead_layer_is_found_and_its_cure_works():
+    model = nn.MLP(2, [6, 4, 1], "relu", rng=0)
+    for neuron in model.layers[0].neurons:
+        neuron.b.data = -10.0
+    for diagnosis in (diagnose(model, X), diagnose(model, X, Y, loss=nn.hinge)):
+        dead = next(finding for finding in diagnosis if finding.kind == "dead units")
+        assert (dead.where, dead.numbers["dead"], dead.numbers["units"], dead.numbers["samples"]) == ("layers.0", 6, 6, 40)
+        assert "no gradient" not in kinds(diagnosis)  # it is explained by the dead units
+    assert "dead units" in kinds(diagnose(trained(model, optim.SGD(model.parameters(), 0.1), epochs=5)))
+    for activation, init in (("relu", "he"), ("leaky_relu", "he")):  # both that the advice names
+        assert init in dead.advice
+        cured = nn.MLP(2, [6, 4, 1], activation, init=init, rng=0)
+        assert diagnose(cured, X, Y, loss=nn.hinge).healthy
+        assert trained(cured, optim.SGD(cured.parameters(), 0.1), epochs=60).loss[-1] < 0.35
+
+
+@pytest.mark.parametrize(("dead", "found"), [(4, []), (5, ["dead units"])])
+def test_half_of_a_layer_may_be_dead(dead, found):
+    model = nn.MLP(2, [8, 1], "relu", rng=3)
+    for neuron in model.layers[0].neurons:
+        neuron.b.data = 5.0
+    for neuron in model.layers[0].neurons[:dead]:
+        neuron.b.data = -10.0
+    diagnosis = diagnose(model, X)
+    assert kinds(diagnosis) == found
+    assert f"{dead} dead" in str(diagnosis)
+
+
+def test_saturated_units_are_found_and_their_cure_works():
+    model = nn.MLP(2, [8, 8, 1], "tanh", rng=0)
+    for parameter in model.parameters():
+        parameter.data *= 50
+    for diagnosis in (diagnose(model, X), diagnose(model, X, Y, loss=nn.hinge)):
+        found = [finding for finding in diagnosis if finding.kind == "saturated units"]
+        assert [finding.where for finding in found] == ["layers.0", "layers.1"]
+        assert found[0].numbers["saturation"] > 0.8
+        assert "xavier" in found[0].advice
+    assert diagnose(nn.MLP(2, [8, 8, 1], "tanh", init="xavier", rng=0), X, Y, loss=nn.hinge).healthy
+
+
+def test_an_output_at_its_asymptote_is_an_illness_only_where_the_loss_says_so():
+    model = nn.MLP(2, [3, 1], "tanh", output="sigmoid", rng=0)
+    model.layers[1].neurons[0].b.data = 50.0
+    targets = [0] * len(X)
+    assert diagnose(model, X).healthy
+    assert "saturated units" in kinds(diagnose(model, X, targets, loss=nn.mse))
+    assert diagnose(model, X, [1] * len(X), loss=nn.mse).healthy
+
+
+def test_few_samples_do_not_show_that_units_are_saturated():
+    model = nn.MLP(2, [4, 1], "tanh", rng=0)
+    for parameter in model.parameters():
+        parameter.data *= 100
+    assert diagnose(model, X[:9]).healthy
+    assert kinds(diagnose(model, X[:10])) == ["saturated units"]
+
+
+def deep(activation, init="uniform"):
+    return nn.MLP(2, [6] * 12 + [1], activation, init=init, rng=0)
+
+
+def test_a_deep_sigmoid_network_vanishes_and_its_cure_works():
+    model = deep("sigmoid")
+    nn.mse(model(X[0]), 1.0).backward()
+    for diagnosis in (diagnose(model), diagnose(model, X), diagnose(model, X, Y, loss=nn.mse)):
+        assert set(kinds(diagnosis)) == {"vanishing gradient"}
+        first = diagnosis.findings[0]
+        assert first.where == "layers.0"
+        assert 0 < first.numbers["rms"] < 1e-3 * first.numbers["last_rms"]
+    for activation, init in (("tanh", "xavier"), ("relu", "he")):
+        assert activation in first.advice
+        assert init in first.advice
+        assert "vanishing gradient" not in kinds(diagnose(deep(activation, init), X, Y, loss=nn.mse))
+
+
+def test_an_exploding_gradient_is_found_and_its_cure_works():
+    model = deep("linear")
+    for parameter in model.parameters():
+        parameter.data *= 10
+    finding = diagnose(model, X, Y, loss=nn.mse).findings[0]
+    assert (finding.kind, finding.where) == ("exploding gradient", "layers.0")
+    assert finding.numbers["rms"] > 1e3
+    assert diagnose(deep("linear", "xavier"), X, Y, loss=nn.mse).healthy
+
+
+def test_a_gradient_that_is_not_finite_is_found():
+    model = nn.MLP(2, [2, 1], rng=0)
+    model.layers[0].neurons[1].w[0].grad = nan
+    model.layers[0].neurons[1].w[1].grad = model.layers[1].neurons[0].b.grad = 1.0
+    finding, = diagnose(model)
+    assert (finding.kind, finding.where, finding.numbers["nonfinite"]) == ("gradient not finite", "layers.0", 1)
+    assert "explain_nonfinite" in finding.advice
+
+
+class Line(nn.Module):
+    """A line with a parameter that it does not use."""
+
+    def __init__(self):
+        self.slope, self.intercept, self.spare = Value(0.5), Value(0.1), Value(3.0)
+
+    def __call__(self, x):
+        return self.slope * x + self.intercept
+
+
+def test_a_parameter_that_the_model_does_not_use_is_found():
+    line = Line()
+    nn.mse(line(2.0), 3.0).backward()
+    finding, = diagnose(line)
+    assert (finding.kind, finding.where, finding.numbers["parameters"]) == ("no gradient", "spare", 1)
+    for diagnosis in (diagnose(line, [1.0, 2.0]), diagnose(line, [1.0, 2.0], [1.0, 3.0], loss=nn.mse)):
+        finding, = diagnosis
+        assert (finding.kind, finding.where, finding.numbers) == ("unused parameters", "spare", {"parameters": 1, "of": 3})
+    history = trained(line, optim.SGD(line.parameters(), 0.1), inputs=[1.0, 2.0], targets=[1.0, 3.0], loss=nn.mse, epochs=99)
+    assert kinds(diagnose(history)) == ["unused parameters"]  # also of a model that has learnt
+
+
+def test_only_a_few_of_many_unused_parameters_are_named():
+    model = nn.Sequential(nn.Layer(2, 3, rng=0), lambda h: [h[0].data, h[1].data], nn.Layer(2, 1, "linear", rng=0))
+    finding, = diagnose(model, X)
+    assert finding.numbers == {"parameters": 9, "of": 12}
+    assert finding.where == "layers.0.neurons.0.w.0, layers.0.neurons.0.w.1, layers.0.neurons.0.b and 6 more"
+
+
+def test_a_bias_whose_gradient_happens_to_cancel_is_no_finding():
+    model = nn.MLP(1, [2, 1], "tanh", rng=0)
+    for x, t in ([1.0], 1), ([-1.0], -1):
+        nn.hinge(model(x), t).backward()
+    assert model.layers[1].neurons[0].b.grad == 0.0
+    assert diagnose(model).healthy
+    assert diagnose(model, [[1.0], [-1.0]], [1, -1], loss=nn.hinge).healthy
+
+
+def test_no_gradient_at_all_is_found_with_its_possible_reasons():
+    model = nn.MLP(2, [3, 1], "tanh", rng=0)
+    finding, = diagnose(model)
+    assert (finding.kind, finding.numbers["parameters"]) == ("no gradient", 13)
+    assert "backward" in finding.advice
+    assert diagnose(model, X).healthy  # nobody has asked for gradients
+    frozen = diagnose(model, X, Y, loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0)
+    assert kinds(frozen) == ["no gradient"]
+    assert "derivatives are 0" in frozen.findings[0].advice
+    detached = diagnose(model, X, Y, loss=lambda p, t: Value(p.data - t) ** 2)
+    assert kinds(detached) == ["unused parameters", "no gradient"]
+
+
+def test_a_frozen_loss_is_found_in_its_history():
+    model = moons_model()
+    history = trained(model, optim.SGD(model.parameters(), 0.1), loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0)
+    assert kinds(diagnose(history)) == ["loss stands still", "no gradient"]
+
+
+# ---- learning rates tried from the present parameters ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(100.0, "learning rate too large"), (1e-4, "learning rate too small"),
+                                            (0.0, "learning rate too small"), (0.1, None)])
+def test_the_rate_of_an_optimiser_is_tried_before_the_training(rate, kind):
+    model = moons_model()
+    diagnosis = diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), rate))
+    assert kinds(diagnosis) == ([kind] if kind else [])
+    assert "would do" in str(diagnosis)
+    if kind:
+        suggested = diagnosis.findings[0].numbers["suggested_rate"]
+        assert trained(model, optim.SGD(model.parameters(), suggested), epochs=100).loss[-1] < 0.3
+
+
+def test_a_schedule_that_begins_small_is_no_finding():
+    model = moons_model()
+    optimizer = optim.Adam(model.parameters(), optim.warmup(0.1, 10_000))
+    assert diagnose(model, X, Y, loss=nn.hinge, optimizer=optimizer).healthy
+
+
+def test_trials_keep_away_from_divergence():
+    model = moons_model()
+    problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
+    trials = try_rates(problem, optim.SGD(model.parameters(), 0.1), 0.1)
+    diverging = min(rate for rate, loss in trials.losses.items() if loss == inf)
+    assert trials.best < diverging / 3
+    assert trials.losses[trials.best] == min(loss for rate, loss in trials.losses.items() if rate < diverging / 3)
+    assert trials.before == pytest.approx(problem.few(32).measured()[0])
+    assert trials.samples == 32
+    assert len(trials.losses) <= 30
+
+
+def test_rates_are_looked_for_far_away():
+    model = moons_model()
+    problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
+    for rate in (1e-7, 1e8):
+        assert 0.01 < try_rates(problem, optim.SGD(model.parameters(), rate), rate).best < 10
+
+
+def test_where_no_rate_helps_none_is_named():
+    model = nn.Layer(1, 1, "linear", rng=0)
+    diagnosis = diagnose(model, [[1.0]], [0.0], loss=lambda p, t: 0.0 * p + 1.0, optimizer=optim.SGD(model.parameters(), 0.1))
+    assert "none lowers the loss" in str(diagnosis)
+    assert kinds(diagnosis) == ["no gradient"]
+
+
+def test_a_rule_that_raises_has_diverged():
+    class Proud(optim.Optimizer):
+        def update(self, data, grad, state, lr, t):
+            if lr > 1:
+                raise ZeroDivisionError
+            return data - lr * grad, state
+
+    model = moons_model()
+    problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
+    trials = try_rates(problem, Proud(model.parameters(), 0.1), 0.1)
+    assert all((loss == inf) == (rate > 1) for rate, loss in trials.losses.items())
+
+
+@pytest.mark.parametrize(("parameters", "samples"), [(100, 32), (2000, 25), (50_000, 8)])
+def test_of_large_models_fewer_samples_are_tried(parameters, samples):
+    weights = {f"w.{i}": Value(0.0) for i in range(parameters)}
+    problem = Problem(lambda x: weights["w.0"] * x[0], nn.hinge, weights, X, Y)
+    first = optim.SGD(list(weights.values()), 1e20)  # which is out of reach, so that trials end soon
+    assert try_rates(problem, first, 1e20).samples == samples
+
+
+# ---- how it is done ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("look", [
+    diagnose, lambda model: diagnose(model, X), lambda model: diagnose(model, X, Y, loss=nn.hinge),
+    lambda model: diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.Adam(model.parameters(), 10.0)),
+], ids=["gradients", "units", "loss", "trials"])
+def test_everything_is_left_as_it_was(look):
+    model = nn.Sequential(nn.Layer(2, 4, "tanh", rng=0), nn.Dropout(0.5), nn.Layer(4, 1, "linear", rng=0))
+    model([1.0, 2.0]).backward()
+    model.layers[0].training = False
+    before, numbers = state_of(model), random.getstate()
+    look(model)
+    assert state_of(model) == before
+    assert random.getstate() == numbers
+
+
+def test_the_state_of_the_optimiser_and_the_parameters_after_a_training_stay():
+    model = moons_model()
+    optimizer = optim.Adam(model.parameters(), 1e-5)
+    history = trained(model, optimizer)
+    before, state = state_of(model), optimizer.state_dict()
+    assert "suggested_rate" in diagnose(history).findings[0].numbers
+    assert (state_of(model), optimizer.state_dict()) == (before, state)
+
+
+def test_a_model_that_raises_is_put_back():
+    model = nn.MLP(2, [3, 1], "tanh", rng=0)
+    calls = []
+
+    def loss(p, t):
+        calls.append(p)
+        if len(calls) > 700:
+            raise KeyError("enough")
+        return nn.hinge(p, t)
+
+    before = state_of(model)
+    with pytest.raises(KeyError, match="enough"):
+        diagnose(model, X, Y, loss=loss, optimizer=optim.SGD(model.parameters(), 0.1))
+    assert state_of(model) == before
+
+
+def test_inputs_that_are_values_keep_their_gradients():
+    inputs = [[Value(x) for x in row] for row in X]
+    inputs[0][0].grad = 7.0
+    diagnose(moons_model(), inputs, Y, loss=nn.hinge)
+    assert [x.grad for row in inputs for x in row] == [7.0] + [0.0] * 79
+
+
+def test_trials_diverge_quietly_where_anomalies_are_detected():
+    model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
+    with detect_anomaly():
+        diagnosis = diagnose(model, X, Y, loss=nn.mse, optimizer=optim.SGD(model.parameters(), 1e10))
+    assert kinds(diagnosis) == ["learning rate too large"]
+
+
+def test_many_samples_are_looked_at_by_a_part_that_is_the_same_every_time():
+    many, targets = data.moons(400, rng=0)
+    assert "for 128 samples" in str(diagnose(moons_model(), many))
+    assert chosen(400, 128) == chosen(400, 128)
+    assert len(set(chosen(400, 128))) == 128
+    chosen_targets = [targets[i] for i in chosen(400, 128)]
+    assert 40 < chosen_targets.count(1) < 88
+    assert chosen(3, 128) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("predict", "loss", "targets", "expected"), [
+    (lambda x: Value(x), nn.mse, [0.0, 2.0], 1.0),  # the mean target, 1, is best
+    (lambda x: [Value(x), Value(0.0)], nn.mse, [[0.0, 0.0], [2.0, 0.0]], 0.5),
+    (lambda x: Value(1e6 * x), nn.hinge, [1, -1], 1.0), (lambda x: [Value(x)] * 2, nn.cross_entropy, [0, 1], math.log(2)),
+    (lambda x: {"a": Value(x)}, lambda p, t: p["a"] ** 2, [0, 0], None), (lambda x: Value(x), nn.mse, [0.0, 0.0], 0.25),
+    (lambda x: [Value(x)] * int(1 + x), lambda p, t: p[0] ** 2, [0, 0], None),
+    (lambda x: Value(x), lambda p, t: -1 - p * p, [0, 0], None),
+])
+def test_the_loss_of_a_constant_prediction(predict, loss, targets, expected):
+    assert Problem(predict, loss, {}, [0.0, 1.0], targets).constant_loss() == (
+        None if expected is None else pytest.approx(expected))
+
+
+def test_a_model_of_another_kind_of_prediction_is_judged_by_the_loss_alone():
+    w = Value(0.0, "w")
+    history = fit(lambda x: {"y": w * x}, lambda p, t: (p["y"] - t) ** 2, [1.0, 2.0], [3.0, 6.0],
+                  optimizer=optim.SGD([w], 0.1), epochs=20, record_every=1)
+    with pytest.raises(TypeError, match="no graph to find activations in"):
+        diagnose(history)
+
+
+def test_a_function_is_a_model_with_its_optimiser():
+    w, b = Value(0.0, "w"), Value(0.0)
+    inputs, targets = [1.0, 2.0, 3.0], [2.0, 4.0, 7.0]
+    diagnosis = diagnose(lambda x: w * x, inputs, targets, loss=nn.mse, optimizer=optim.SGD([w, b], 0.05))
+    finding, = diagnosis
+    assert (finding.kind, finding.where) == ("unused parameters", "parameter 1")
+    w.grad = 1.0
+    assert diagnose(lambda x: w * x, optimizer=optim.SGD([w], 0.05)).healthy
+
+
+def test_a_history_whose_training_has_no_optimiser_is_judged_by_loss_and_model():
+    model = moons_model()
+    history = trained(model, optim.SGD(model.parameters(), 1e-5))
+    history.training.optimizer = None
+    finding, = diagnose(history)
+    assert (finding.kind, "suggested_rate" in finding.numbers) == ("loss stands still", False)
+
+
+def test_a_history_that_was_read_from_a_file_is_judged_by_its_loss():
+    model = moons_model()
+    history = History.from_json(trained(model, optim.SGD(model.parameters(), 1e-5)).to_json())
+    diagnosis = diagnose(history)
+    assert kinds(diagnosis) == ["loss stands still"]
+    assert "nothing of the model" in str(diagnosis)
+
+
+# ---- what is returned, and errors --------------------------------------------------------------------------------
+
+
+def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
+    model = nn.MLP(2, [4, 1], "relu", rng=0)
+    ill = diagnose(model)
+    assert not ill
+    assert not ill.healthy
+    assert list(ill) == list(ill.findings)
+    text = str(ill)
+    assert repr(ill) == text
+    assert text.startswith("Diagnosis of MLP of ")
+    assert "1 finding\nlooked at:\n  - the gradients of 17 parameters in 2 layers" in text
+    assert "\n\n1. no gradient: all parameters\n  The gradients of all 17 parameters are 0" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert bool(diagnose(model, X))
+    assert ill.findings[0] == diagnose(model).findings[0]
+
+
+@pytest.mark.parametrize(("arguments", "options", "error", "message"), [
+    ((3,), {}, TypeError, "the model is 3, which cannot be called"), ((len,), {}, ValueError, "has no parameters to look at"),
+    ((nn.Dropout(),), {}, ValueError, "has no parameters"), ((History(),), {}, ValueError, "the history has no steps"),
+    ((history_of([1.0]), X), {}, TypeError, r"diagnose\(history\) takes nothing else"),
+    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"), ((Line(), []), {}, ValueError, "X has no samples"),
+    ((Line(), 3), {}, TypeError, "X must be samples"), ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
+    ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError, "1 samples but 2 targets"),
+    ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "1 samples but 0 targets"),
+    ((Line(), [1.0], [1.0]), {"loss": lambda p, t: 0.5}, TypeError, "the loss is 0.5, which depends on no Value"),
+])
+def test_what_is_missing_or_wrong_is_named(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        diagnose(*arguments, **options)

@@ -1,0 +1,240 @@
+"""Gradients and activations layer by layer: what is found in models of known behaviour, which are left as they were."""
+
+import pytest
+from helpers import inf, nan, state_of
+
+from tinygrad_edu import Value, data, nn, no_grad
+from tinygrad_edu.inspection import activations, gradient_flow, quantile
+
+
+@pytest.mark.parametrize("look", [lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow])
+def test_a_model_is_left_as_it_was(look):
+    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0))
+    model([1.0, 2.0]).backward()
+    model.layers[0].training = False  # modes that differ are put back one by one
+    before = state_of(model)
+    look(model)
+    assert state_of(model) == before
+
+
+# ---- gradients ---------------------------------------------------------------------------------------------------
+
+
+def flow(**gradients):
+    return gradient_flow({name: value for layer, values in gradients.items()
+                          for name, value in zip([f"{layer}.w.{i}" for i in range(len(values))], values)})
+
+
+def test_statistics_of_a_layer():
+    layer, = flow(a=[0.0, -3.0, 4.0, nan, 0.0])
+    assert (layer.path, layer.count, layer.zeros, layer.nonfinite) == ("a", 5, 2, 1)
+    assert layer.rms == 2.5
+    assert (layer.low, layer.median, layer.high) == pytest.approx((3.05, 3.5, 3.95))
+
+
+@pytest.mark.parametrize(("rms", "verdicts"), [
+    ((1.0, 1.0), ("fine", "fine")), ((1.01e-3, 1.0), ("fine", "fine")), ((0.99e-3, 1.0), ("vanishing", "fine")),
+    ((1e-12, 1e-10), ("fine", "fine")), ((999.0, 1.0), ("fine", "fine")), ((1.01, 1e-3), ("exploding", "fine")),
+    ((1001.0, 1001.0), ("exploding", "exploding")), ((0.0, 1.0), ("zero", "fine")), ((0.0, 0.0), ("zero", "zero")),
+    ((1.0, 0.0), ("fine", "zero")), ((nan, 1.0), ("not finite", "fine")), ((1.0, inf), ("fine", "not finite")),
+    ((1e308, 1e308), ("exploding", "exploding")), ((5e-324, 1.0), ("vanishing", "fine")),
+])
+def test_what_is_vanishing_and_what_is_exploding(rms, verdicts):
+    layers = flow(a=[rms[0]] * 3, b=[rms[1]] * 3)
+    assert tuple(layer.verdict for layer in layers) == verdicts
+
+
+def test_gradients_vanish_in_a_deep_sigmoid_network_and_explode_with_large_weights():
+    X, y = data.moons(10, rng=0)
+    deep = nn.MLP(2, [6] * 8 + [1], "sigmoid", rng=0)
+    for x, t in zip(X, y):
+        nn.mse(deep(x), t).backward()
+    verdicts = [layer.verdict for layer in gradient_flow(deep)]
+    assert verdicts[0] == "vanishing"
+    assert verdicts[-1] == "fine"
+    wide = nn.MLP(2, [6] * 8 + [1], "linear", rng=0)
+    for p in wide.parameters():
+        p.data *= 10
+    wide([1.0, 1.0]).backward()
+    assert gradient_flow(wide)[0].verdict == "exploding"
+
+
+def test_gradients_may_come_from_a_module_a_mapping_or_labelled_parameters():
+    model = nn.MLP(2, [3, 1], rng=0)
+    (model([0.5, -1.0]) + model([2.0, 1.0])).backward()
+    expected = gradient_flow(model)
+    assert [(layer.path, layer.count) for layer in expected] == [("layers.0", 9), ("layers.1", 4)]
+    assert gradient_flow(model.parameters()) == expected
+    assert gradient_flow(dict(model.named_parameters())) == expected
+    assert gradient_flow({name: p.grad for name, p in model.named_parameters()}) == expected
+
+
+@pytest.mark.parametrize("nothing", [[], {}, nn.Dropout()])
+def test_no_parameters_are_an_error(nothing):
+    with pytest.raises(ValueError, match="no parameters"):
+        gradient_flow(nothing)
+
+
+@pytest.mark.parametrize(("wrong", "named"), [(3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"),
+                                              ("tanh", r"str \('tanh'\)")])
+def test_what_has_no_gradients_is_named(wrong, named):
+    with pytest.raises(TypeError, match=f"gradients are taken from a Module, .* not from {named}"):
+        gradient_flow(wrong)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (1 / 3, 2.0)])
+def test_quantiles_are_interpolated(p, expected):
+    assert quantile([1.0, 2.0, 3.0, 4.0], p) == pytest.approx(expected)
+    assert quantile([], p) == 0.0
+    assert quantile([7.0], p) == 7.0
+
+
+# ---- activations -------------------------------------------------------------------------------------------------
+
+
+def test_activations_are_the_outputs_of_the_layers():
+    model = nn.MLP(2, [3, 2, 1], "tanh", rng=0)
+    X = [[0.5, -1.0], [2.0, 1.0]]
+    layers = activations(model, X)
+    assert [layer.path for layer in layers] == ["layers.0", "layers.1", "layers.2"]
+    assert [unit.path for unit in layers[1].units] == ["layers.1.neurons.0", "layers.1.neurons.1"]
+    assert [unit.op for layer in layers for unit in layer.units] == ["tanh"] * 5 + [""]
+    for k, x in enumerate(X):
+        hidden = x
+        for layer, module in zip(layers, model.layers):
+            hidden = module(hidden)
+            expected = hidden if isinstance(hidden, list) else [hidden]
+            assert [unit.outputs[k] for unit in layer.units] == [value.data for value in expected]
+
+
+@pytest.mark.parametrize("activation", sorted(set(nn.ACTIVATIONS) - {"linear"}))
+def test_every_activation_is_recognised(activation):
+    first, last = activations(nn.MLP(2, [3, 1], activation, rng=0), [[0.5, -1.0]])
+    assert all(unit.op for unit in first.units)
+    assert len(set(first.outputs)) > 1
+    assert [unit.op for unit in last.units] == [""]
+
+
+def test_dead_units_are_those_that_no_sample_reaches():
+    model = nn.MLP(2, [6, 1], rng=0)
+    X = [[0.5, -1.0], [2.0, 1.0], [-1.0, 0.0]]
+    for neuron in model.layers[0].neurons[:2]:
+        neuron.b.data = -100.0
+    first, last = activations(model, X)
+    dead = [not any(neuron(x).data > 0 for x in X) for neuron in model.layers[0].neurons]
+    assert [unit.dead for unit in first.units] == dead
+    assert first.dead == sum(dead) >= 2
+    assert last.dead == 0
+
+
+def test_a_linear_unit_with_output_zero_is_not_dead():
+    model = nn.Layer(1, 2, "linear", rng=0)
+    for p in model.parameters():
+        p.data = 0.0
+    assert activations(model, [[1.0]])[0].dead == 0
+
+
+@pytest.mark.parametrize(("activation", "bias", "saturated"), [
+    ("tanh", 3.0, True), ("tanh", 2.0, False), ("tanh", -3.0, True), ("sigmoid", 6.0, True), ("sigmoid", 5.0, False),
+    ("sigmoid", -6.0, True), ("hardtanh", 1.0, True), ("hardtanh", 0.9, False), ("softsign", 100.0, True),
+    ("relu", 100.0, False),
+])
+def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(activation, bias, saturated):
+    model = nn.MLP(1, [1, 1], activation, rng=0)
+    model.layers[0].neurons[0].w[0].data, model.layers[0].neurons[0].b.data = 0.0, bias
+    layer = activations(model, [[0.0], [1.0]])[0]
+    assert layer.saturated == saturated
+    assert layer.saturation == float(saturated)
+
+
+def test_one_sample_in_the_middle_is_not_saturated():
+    model = nn.MLP(1, [1, 1], "tanh", rng=0)
+    model.layers[0].neurons[0].w[0].data = 10.0
+    layer = activations(model, [[-1.0], [1.0], [0.0], [2.0]])[0]
+    assert (layer.saturated, layer.saturation) == (0, 0.75)
+
+
+class Dense(nn.Module):
+    """A layer as a matrix, whose activation is applied by the model around it."""
+
+    def __init__(self, rows):
+        self.W = [[Value(x) for x in row] for row in rows]
+
+    def __call__(self, x):
+        return [sum((w * xi for w, xi in zip(row[1:], x[1:])), row[0] * x[0]) for row in self.W]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        self.blocks = [Dense([[1.0, 2.0], [-3.0, -1.0]]), Dense([[1.0, 1.0]])]
+
+    def __call__(self, x):
+        return self.blocks[1]([h.relu() for h in self.blocks[0](x)])[0]
+
+
+def test_a_layer_of_ones_own_may_be_a_matrix_with_the_activation_outside():
+    first, last = activations(Net(), [[1.0, 1.0], [2.0, 0.5]])
+    assert (first.path, last.path) == ("blocks.0", "blocks.1")
+    assert [(unit.op, unit.outputs) for unit in first.units] == [("relu", (3.0, 3.0)), ("relu", (0.0, 0.0))]
+    assert first.dead == 1
+    assert last.outputs == (3.0, 3.0)
+    assert [layer.path for layer in gradient_flow(Net())] == ["blocks.0", "blocks.1"]
+
+
+class Routed(nn.Module):
+    """Two neurons whose order depends on the sample, so that graphs have the same operations in another wiring."""
+
+    def __init__(self):
+        self.first, self.second = nn.Neuron(1, "tanh", rng=0), nn.Neuron(1, "tanh", rng=1)
+
+    def __call__(self, x):
+        return self.second(self.first(x)) if x[0] > 0 else self.first(self.second(x))
+
+
+def test_graphs_that_differ_from_sample_to_sample_are_told_apart():
+    model = Routed()
+    layers = {layer.path: layer for layer in activations(model, [[1.0], [-1.0]])}
+    assert layers["first"].outputs == (model.first([1.0]).data, model([-1.0]).data)
+    assert layers["second"].outputs == (model([1.0]).data, model.second([-1.0]).data)
+
+
+def test_a_neuron_that_runs_twice_is_one_unit():
+    shared = nn.Layer(1, 2, "tanh", rng=0)
+    layer, = activations(lambda x: [h for xi in x for h in shared([xi])], [[0.5, 1.0]])
+    assert len(layer.units) == 2
+    assert [len(unit.outputs) for unit in layer.units] == [2, 2]
+
+
+def test_without_modules_the_outputs_are_the_layer():
+    weight = Value(2.0)
+    layer, = activations(lambda x: [weight * x[0], (weight * x[1]).relu()], [[1.0, -1.0]])
+    assert (layer.path, layer.outputs, layer.dead) == ("", (2.0, -0.0), 1)
+
+
+def test_activations_are_recorded_also_where_recording_is_off():
+    with no_grad():
+        layer = activations(nn.MLP(2, [3, 1], rng=0), [[1.0, 1.0]])[0]
+    assert [unit.op for unit in layer.units] == ["relu"] * 3
+
+
+@pytest.mark.parametrize("model", [lambda x: 1.0, lambda x: [Value(1.0), 2.0]])
+def test_a_model_without_a_graph_has_no_activations(model):
+    with pytest.raises(TypeError, match="no graph to find activations in"):
+        activations(model, [[1.0]])
+
+
+def test_a_model_that_raises_is_put_back_into_its_mode():
+    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1))
+    with pytest.raises(ValueError, match="takes 2 inputs"):
+        activations(model, [[1, 2, 3]])
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    (([[1, 2]], [[1, 2]]), TypeError, r"the model is \[\[1, 2\]\], which cannot be called; give the model first"),
+    ((sum, []), ValueError, "X has no samples"),
+    ((sum, 3), TypeError, r"X must be samples: a list of what the model takes, not int \(3\)"),
+])
+def test_what_cannot_be_run_is_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        activations(*arguments)

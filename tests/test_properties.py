@@ -1,0 +1,460 @@
+"""gradient_test: passes what is right, finds planted bugs at the simplest point, passes nothing that it could not compare."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, replaced, run_python, scaled
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import FailedHealthCheck
+
+from tinygrad_edu import Value, math, primitives, testing
+from tinygrad_edu.errors import TinygradEduError
+from tinygrad_edu.primitives import TABLE, define
+from tinygrad_edu.testing import gradient_test, profiles, suspects
+from tinygrad_edu.testing.properties import Property
+
+REPEATABLE = settings(max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
+                      suppress_health_check=list(HealthCheck))
+every_row = pytest.mark.parametrize("name", list(TABLE))
+
+
+def bell(x):
+    return math.exp(-x * x)
+
+
+def failure(test):
+    """The message of a test that must fail, without the notes of hypothesis."""
+    with pytest.raises(AssertionError) as caught:
+        REPEATABLE(test)()
+    return str(caught.value)
+
+
+def points(f, order=1, **arguments):
+    """The points that are drawn for ``f``."""
+    seen = []
+
+    @REPEATABLE
+    @given(point=Property(f, arguments, order).points)
+    def collect(point):
+        seen.append(point)
+
+    collect()
+    return seen
+
+
+@pytest.fixture
+def own_row():
+    """Defines rows for the time of a test."""
+    before = dict(TABLE)
+    yield define
+    TABLE.clear()
+    TABLE.update(before)
+
+
+# ---- what is right passes
+
+test_bell = gradient_test(bell)
+test_sigmoid = gradient_test("sigmoid")
+test_slope_of_where = gradient_test(lambda x, y: math.where(x > y, x * y, y), order=2)
+
+
+@gradient_test(x=(0.1, 10), order=2)
+def test_cube_of_log(x):
+    return math.log(x) ** 3
+
+
+@gradient_test
+def test_arguments_by_name_alone(x, *, y):
+    return math.hypot(x, y) / (1 + abs(y))
+
+
+@every_row
+def test_every_row_of_the_table_passes(name):
+    gradients = Property(name, {})
+    gradients.run(scaled(ci=25, thorough=2000))
+    assert gradients.counts["compared"] >= 10
+
+
+@every_row
+def test_second_derivatives_of_every_row_pass(name):
+    gradients = Property(name, {}, order=2)
+    gradients.run(scaled(ci=8, thorough=500))
+    assert gradients.counts["compared"] >= 4
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: x * math.sin(1 / x),
+    lambda x, y: x**y,
+    lambda x: math.sqrt(abs(x)) + math.relu(x - 1),
+    lambda x, y, z: math.logsumexp([x, y * z, z]),
+    lambda a, b: math.atan2(a, b) * (a % b),
+    lambda x: math.tan(x) + math.floor(x) * x,
+    lambda x: (x + 1e6) - 1e6,
+])
+def test_right_gradients_of_functions_pass(f):
+    gradients = Property(f, {})
+    gradients.run(scaled(ci=100, thorough=5000))
+    assert gradients.counts["compared"] == scaled(ci=100, thorough=5000)
+    assert gradients.worst < 1
+
+
+# ---- what it makes
+
+
+def test_the_test_is_named_after_the_function_and_documented():
+    assert test_bell.__name__ == "test_bell"
+    assert test_bell.__module__ == __name__
+    assert test_bell.__doc__ == "The derivatives of bell are what finite differences say."
+    assert gradient_test("tanh").__name__ == gradient_test(primitives.tanh).__name__ == "test_tanh"
+    assert gradient_test(lambda x: x).__name__ == "test_lambda"
+    assert gradient_test(x=(1, 2))(bell).__name__ == "test_bell"
+
+
+def test_it_takes_as_many_examples_as_settings_say():
+    calls = []
+
+    def counted(x):
+        calls.append(float(x))
+        return x * x
+
+    settings(REPEATABLE, max_examples=7)(gradient_test(counted))()
+    few = len(set(calls))
+    calls.clear()
+    settings(REPEATABLE, max_examples=70)(gradient_test(counted))()
+    assert len(set(calls)) > 5 * few > 0
+
+
+# ---- where the points come from
+
+
+def test_arguments_of_a_function_are_moderate_and_of_both_signs():
+    xs = [point["x"] for point in points(lambda x: x)]
+    assert all(0.01 <= abs(x) <= 30 for x in xs)
+    assert min(xs) < -1
+    assert max(xs) > 1
+    assert min(map(abs, xs)) < 0.1
+
+
+def test_intervals_strategies_and_kept_numbers_are_respected():
+    def f(x, y, z, slope=0.5):
+        return x * y * z * slope
+
+    for point in points(f, x=(1, 2), y=st.sampled_from([3.0, 4.0]), z=7):
+        assert list(point) == ["x", "y"]
+        assert 1 <= point["x"] <= 2
+        assert point["y"] in (3, 4)
+    assert {tuple(point) for point in points(f, slope=(0, 1))} == {("x", "y", "z", "slope")}
+
+
+def test_a_kept_number_reaches_the_function():
+    seen = set()
+
+    def f(x, *, power, scale=2.0):
+        seen.add((power, scale))
+        return scale * x**power
+
+    REPEATABLE(gradient_test(f, x=(1, 2), power=3))()
+    assert seen == {(3.0, 2.0)}
+
+
+def test_rows_are_drawn_from_their_domain_and_from_edges_for_first_derivatives():
+    xs = [point["x"] for point in points("sqrt")]
+    assert max(xs) > 1e100
+    assert min(x for x in xs if x > 0) < 1e-100
+    assert 0.0 in xs
+    assert all(0.01 <= point["x"] <= 30 for point in points("sqrt", order=2))
+
+
+def test_arguments_of_a_row_can_be_given():
+    for point in points("clip", x=(0, 4), high=3):
+        assert list(point) == ["x", "low"]
+        assert 0 <= point["x"] <= 4
+
+
+def test_a_row_without_moderate_arguments_is_drawn_from_where_it_is_defined(own_row):
+    row = own_row("far", lambda x: math.log(x), lambda x, o: 1 / x, sample=(((1e6, 1e9),),))
+    assert [point for point in points(row) if 1e6 <= point["x"] <= 1e9]
+    REPEATABLE(gradient_test(row))()
+
+
+@pytest.mark.parametrize(("call", "error", "message"), [
+    (lambda: gradient_test(3), TypeError, "takes a function, a row of the table or a row's name, not 3"),
+    (lambda: gradient_test("tahn"), TinygradEduError, "no primitive 'tahn'"),
+    (lambda: gradient_test(bell, y=(0, 1)), ValueError, "bell has no argument 'y': it has x"),
+    (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y': it has none"),
+    (lambda: gradient_test(bell, x=(1, 0)), ValueError, "the interval is 1.0 to 0.0; its ends must be finite"),
+    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError, r"argument x: \(1, 2, 3\) is no interval; write x=\(low, high\)"),
+    (lambda: gradient_test(bell, x="wide"), TypeError, "argument x must be a real number, not str"),
+    (lambda: gradient_test(bell, x=("a", 2)), TypeError, "an end of the interval of x must be a real number"),
+    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate by; .* such as lambda x, y"),
+    (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate by"),
+    (lambda: gradient_test(bell, order=3)(), ValueError, "order is 3"),
+])
+def test_wrong_requests_say_what_is_right(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+# ---- planted bugs
+
+
+def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own_row):
+    own_row("bump", lambda x: math.exp(-x * x), lambda x, o: -2 * x)  # without its factor o
+
+    def swish(x, beta):
+        return x * math.sigmoid(beta * x) + math.bump(x)
+
+    text = failure(gradient_test(swish, x=(-3, 3)))
+    lines = text.splitlines()
+    assert lines[0] == "the derivative of swish by x is wrong at x=1.0, beta=1.0"
+    assert lines[1] == "  the engine says   -1.072329488128513"
+    assert lines[2].startswith("  differences say    0.191911629528")
+    assert "(error estimate " in lines[2]
+    assert ", step 0.1)" in lines[2]
+    assert lines[3] == "  apart by           1.3   (allowed 2e-08)"
+    assert lines[4] == "the graph there, each operation with its local derivatives:"
+    assert lines[5:7] == ["  x = 1", "  beta = 1"]
+    assert "  v6 = bump(x) = bump(1) = 0.3679" in lines
+    assert "    ∂v6/∂x = -2 * x = -2   <- WRONG: it is -2, and differences of bump say -0.7357588823" in lines
+    assert text.count("WRONG") == 1
+
+
+@pytest.mark.parametrize(("wrong", "at"), [
+    (lambda x, o: (1 - o * o) * 1.000001, 1.0),
+    (lambda x, o: (1 - o * o) * (1 - 1e-6), 1.0),
+    (lambda x, o: o * o - 1, 1.0),
+    (lambda x, o: 0.0, 1.0),
+    (lambda x, o: 1 - o, 1.0),
+    (lambda x, o: 1 - o * o + 1e-6, 1.0),
+    (lambda x, o: (1 - o * o) * math.where(x < 0, 1.00001, 1.0), -1.0),
+    (lambda x, o: (1 - o * o) * math.where(x > 2.5, 1.00001, 1.0), 3.0),
+    (lambda x, o: (1 - o * o) + 0.0 * math.log(x - 2), 1.0),  # nan below 2
+    (lambda x, o: (1 - o * o) + 0.0 / math.relu(x), -1.0),
+])
+def test_a_wrong_rule_is_found_at_the_simplest_point(wrong, at):
+    with replaced(primitives.tanh, "partials", (wrong,)):
+        message = failure(gradient_test("tanh"))
+        assert message.startswith(f"the derivative of tanh by x is wrong at x={at!r}\n")
+        assert "<- WRONG" in message
+        assert "differences of tanh say" in message
+
+
+def test_a_lost_edge_is_found_and_no_operation_blamed(monkeypatch):
+    record = Value.__mul__
+    monkeypatch.setattr(Value, "__mul__", lambda x, y: record(x, y.data) if x is y else record(x, y))
+    message = failure(gradient_test(lambda x: x * x + 1))
+    assert "the derivative of <lambda> by x is wrong at x=1.0" in message
+    assert "WRONG" not in message
+    assert "Each local derivative is right.  If the whole is wrong, an edge is missing" in message
+
+
+def test_a_stored_derivative_that_is_not_its_rows_is_marked():
+    x, y = Value(1.0, "x"), Value(3.0, "y")
+    product = x * y
+    product._dx = 3.001  # as an operator that is written out in `Value` might store it
+    assert suspects(product).splitlines()[2:] == [
+        "v3 = x * y = 1 × 3 = 3",
+        "  ∂v3/∂x = y = 3.001   <- WRONG: it is 3.001, and differences of mul say 3",
+        "  ∂v3/∂y = x = 1"]
+
+
+def test_a_number_that_left_the_graph_is_found():
+    message = failure(gradient_test(lambda x, y: x * y + float(x) ** 2))
+    assert message.startswith("the derivative of <lambda> by x is wrong at x=1.0, y=1.0")
+    assert "a number may have left the\n  graph, by float(x)" in message
+
+
+def test_a_rule_that_hides_from_second_derivatives_is_found_by_order_2(own_row):
+    row = own_row("cube", lambda x: x * x * x, lambda x, o: 3 * x * x)
+    row.partials = (lambda x, o: 3.0 * float(x) * float(x),)
+    REPEATABLE(gradient_test(row))()
+    message = failure(gradient_test(row, order=2))
+    assert message.startswith("the second derivative of cube by x, x is wrong at x=1.0\n")
+    assert "  ∂v2/∂x = 3\n" in message  # such a rule has no text
+    assert "its second derivative by x, x is 0   <- WRONG: it is 0, and differences of cube say 6" in message
+
+
+def test_of_many_wrong_derivatives_a_few_are_shown(own_row):
+    row = own_row("six", lambda a, b, c, d, e, f: a + b + c + d + e + f, *[lambda a, b, c, d, e, f, o: 2.0] * 6,
+                  parameters="a b c d e f")
+    message = failure(gradient_test(row))
+    assert message.count("the derivative of six by") == 4
+    assert "... and 2 more are wrong\n" in message
+
+
+def test_what_the_user_keeps_is_part_of_the_report():
+    message = failure(gradient_test(lambda x, scale: float(x) * x * scale, scale=4))
+    assert message.startswith("the derivative of <lambda> by x is wrong at x=1.0, scale=4.0\n")
+
+
+def test_an_error_of_the_function_itself_is_shown_with_its_point():
+    with pytest.raises(TypeError, match=r"gradcheck: <lambda> returned 2\.0; it must return one Value") as caught:
+        REPEATABLE(gradient_test(lambda x: 2.0))()
+    assert "'x': 1.0" in "\n".join(caught.value.__notes__)
+
+
+# ---- no empty promises
+
+
+@pytest.mark.parametrize(("f", "message"), [
+    (lambda x: math.sqrt(-x * x), r"the derivatives could be compared at only 0 of 40 points \(40 not finite\); give an "
+                                  r"interval where the function is finite and smooth, such as x=\(0.1, 10\)$"),
+    (lambda x: math.floor(x * 1e9), r"only 0 of 40 points \(40 at a kink\)"),
+    (lambda x: (x + 1e16) - 1e16, r"only 0 of 40 points \(40 too inexact\)"),
+    (lambda x, y: x * math.floor(y * 1e9), r"the derivative by y could be compared at only 0 of 20 points \(20 at a kink\); "
+                                           r".* such as y=\(0.1, 10\)$"),
+])
+def test_a_test_that_compares_hardly_anything_does_not_pass(f, message):
+    test = REPEATABLE(gradient_test(f))
+    for _ in range(2):
+        with pytest.raises(FailedHealthCheck, match=message):
+            test()
+
+
+def test_a_handful_of_points_none_of_which_can_be_compared_does_not_pass():
+    with pytest.raises(FailedHealthCheck, match=r"only 0 of 2 points \(2 not finite\)"):
+        Property(math.log, {"x": st.sampled_from([-1.0, -2.0])}).run(20)
+
+
+def test_half_of_the_points_may_be_rejected():
+    gradients = Property(lambda x: math.log(x), {})
+    gradients.run(60)
+    assert gradients.counts["compared"] == 60
+    assert gradients.counts["not finite"] > 10
+
+
+def test_where_the_largest_difference_was_is_known():
+    gradients = Property(lambda x: math.exp(x), {"x": (1, 2)})
+    gradients.run(20)
+    assert 0 < gradients.worst < 1
+    assert 1 <= gradients.worst_at["x"] <= 2
+
+
+# ---- the graph as text
+
+
+def test_a_long_graph_and_a_long_rule_are_cut():
+    y = Value(0.5, "x")
+    for _ in range(60):
+        y = math.gelu_tanh(y) + 1
+    lines = suspects(y).splitlines()
+    assert len(lines) == 1 + 2 * 40 + 1
+    assert lines[2].startswith("  ∂v2/∂x = ... = ")
+    assert lines[-1] == "... and 80 more operations"
+    assert max(map(len, lines)) < 127
+
+
+def test_the_first_number_that_is_not_finite_is_named():
+    x = Value(1.0, "x")
+    assert suspects(math.log(x * 0.0) * x).splitlines()[-1] == "The first number that is inf or nan is v3."
+
+
+def test_a_leaf_is_a_graph():
+    assert suspects(Value(2.0, "w")).splitlines()[0] == "w = 2"
+
+
+# ---- with pytest, and without hypothesis
+
+
+def run_pytest(folder, *options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"}
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)], cwd=folder,
+                          env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_example_of_the_readme_fails_as_printed(tmp_path):
+    section = (ROOT / "README.md").read_text().partition("## Test your own gradients")[2]
+    source, output = re.search(r"```python\n(.*?)```.*?```\n(.*?)```", section, re.DOTALL).groups()
+    (tmp_path / "test_well.py").write_text(source)
+    shown = [line[1:].strip() for line in run_pytest(tmp_path).stdout.splitlines() if line.startswith("E ")]
+    assert shown[0] == "AssertionError: " + output.splitlines()[0]
+    assert shown[1:len(output.splitlines())] == [line.strip() for line in output.splitlines()[1:]]
+
+
+def test_pytest_collects_the_test_and_shows_a_short_failure(tmp_path):
+    (tmp_path / "test_mine.py").write_text('''
+from tinygrad_edu import math, testing
+from tinygrad_edu.testing import profiles
+profiles.load("ci")
+def bell(x):
+    return math.exp(-x * x) + float(x)
+test_bell = testing.gradient_test(bell)
+def parabola(x):
+    return x * x
+test_parabola = testing.gradient_test(parabola)
+''')
+    done = run_pytest(tmp_path, "--hypothesis-show-statistics")
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "E       AssertionError: the derivative of bell by x is wrong at x=1.0" in done.stdout
+    assert "gradcheck.py" not in done.stdout
+    assert "def check(" not in done.stdout
+    assert "Explanation" not in done.stdout
+    assert "points compared" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "module"), [
+    ("gradient_test", "properties"), ("profiles", "profiles"), ("strategies", "strategies")])
+def test_without_hypothesis_the_remedy_is_named(name, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, f"tinygrad_edu.testing.{module}")
+    with pytest.raises(ImportError, match=f"testing.{name} needs hypothesis; install it: pip install hypothesis"):
+        testing.__getattr__(name)
+
+
+def test_another_missing_module_is_not_taken_for_hypothesis(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tinygrad_edu.testing.profiles", None)
+    with pytest.raises(ModuleNotFoundError, match=r"import of tinygrad_edu\.testing\.profiles halted"):
+        testing.__getattr__("profiles")
+
+
+def test_the_package_gives_what_it_imports_late():
+    assert testing.__getattr__("gradient_test") is gradient_test
+    done = run_python("from tinygrad_edu.testing import gradient_test, profiles, strategies\n"
+                      "import tinygrad_edu.testing.profiles as p; print(p is profiles)")
+    assert done.stdout == "True\n", done.stderr
+
+
+# ---- profiles
+
+
+@pytest.mark.parametrize(("environment", "name", "examples"), [
+    ({}, "dev", 30), ({"CI": "true"}, "ci", 60), ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
+def test_the_profile_is_chosen_by_the_environment(environment, name, examples):
+    kept = {key: value for key, value in os.environ.items() if key not in ("CI", "HYPOTHESIS_PROFILE")}
+    done = subprocess.run([sys.executable, "-c", "from tinygrad_edu.testing import profiles; print(profiles.load())\n"
+                           "from hypothesis import settings; print(profiles.scale(), settings().max_examples)"],
+                          env={**kept, **environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [name, name, str(examples)], done.stderr
+
+
+@pytest.fixture
+def _profile():
+    """The profile that was loaded is loaded again."""
+    before = profiles.scale()
+    yield
+    profiles.load(before)
+
+
+@pytest.mark.usefixtures("_profile")
+def test_a_profile_can_be_named_and_scales_loops():
+    for name, n in (("dev", 1), ("ci", 2), ("thorough", 3)):
+        assert profiles.load(name) == name
+        assert profiles.scale() == name
+        assert scaled(dev=1, ci=2, thorough=3) == n
+    settings.register_profile("own", max_examples=500)
+    assert profiles.load("own") == "own"
+    assert profiles.scale() == "ci"
+    settings.register_profile("tiny", max_examples=3)
+    profiles.load("tiny")
+    assert profiles.scale() == "dev"
+    assert scaled(ci=2, thorough=3) == 2
+
+
+@pytest.mark.usefixtures("_profile")
+def test_an_unknown_profile_says_which_there_are():
+    with pytest.raises(ValueError, match=r"no hypothesis profile 'fast'; choose one of dev, ci, thorough, in "):
+        profiles.load("fast")

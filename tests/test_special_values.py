@@ -1,0 +1,172 @@
+"""Special values through every row: zeros, infinities, nan, subnormals, the largest floats.
+
+IEEE 754 all the way: no exception, no complex number, nothing but floats; in every way in which a row can be run.
+"""
+
+import itertools
+import math as std
+import operator
+
+import numpy as np
+import pytest
+from helpers import SPECIAL, bits, inf, nan, replaced, same
+
+from tinygrad_edu import Value, gradients
+from tinygrad_edu.primitives import TABLE
+
+ROWS = list(TABLE.values())
+every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
+OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
+             "remainder": operator.mod, "floordiv": operator.floordiv, "neg": operator.neg, "abs": abs, "round": round}
+
+
+def ways(row, args):
+    """``(how, operands, function)``: a row on floats, on Values and on every mixture, by its name and by its operator."""
+    functions = [("row", row), *([("operator", OPERATORS[row.name])] if row.name in OPERATORS else [])]
+    for how, function in functions:
+        for are_values in itertools.product((True, False), repeat=row.arity):
+            if any(are_values) or how == "row":  # an operator on floats alone is CPython's own
+                yield f"{how} of {are_values}", [Value(x) if v else x for x, v in zip(args, are_values)], function
+
+
+def faults(row):
+    """THE CHECKER: a sentence for whatever goes wrong, by the arguments out of `SPECIAL` and the way of running the row."""
+    found = {}
+    for args in itertools.product(SPECIAL, repeat=row.arity):
+        for how, operands, function in ways(row, args):
+            try:
+                y = function(*operands)
+                leaves = [x for x in operands if isinstance(x, Value)]
+                numbers = _numbers(y, leaves) if leaves else [y]
+                expected = _on_floats(row, args, [isinstance(x, Value) for x in operands])
+            except Exception as error:
+                found[args, how] = f"{row.name}{args}, {how}: {error!r}"
+                continue
+            if not all(type(number) is float for number in numbers):
+                found[args, how] = f"{row.name}{args}, {how}: {numbers} are not all floats"
+            elif not all(map(same, numbers, expected)):
+                found[args, how] = f"{row.name}{args}, {how}: {numbers}, not {expected}"
+    return found
+
+
+def _numbers(y, leaves):
+    """The value, then the gradients after backward, then those that are Values."""
+    y.backward()
+    return [y.data, *[x.grad for x in leaves], *[slope.data for slope in gradients(y, leaves)]]
+
+
+def _on_floats(row, args, are_values):
+    out = row.forward(*args)
+    # Accumulation starts from 0.0 and multiplies by the seed 1.0, neither of which changes a number but the sign of a zero.
+    partials = [row.partial_at(i, args, out) for i, is_value in enumerate(are_values) if is_value]
+    return [out, *partials, *partials]
+
+
+@every_row
+def test_no_special_arguments_raise_or_leave_the_reals_in_any_way_of_running_a_row(row):
+    wrong = faults(row)
+    assert not wrong, f"{len(wrong)}:\n" + "\n".join(itertools.islice(wrong.values(), 20))
+
+
+def planted(name, field, value):
+    """What the checker reports with another field in a row; no report of it as it is."""
+    assert faults(TABLE[name]) == {}
+    with replaced(TABLE[name], field, value):
+        return faults(TABLE[name])
+
+
+def test_the_checker_reports_exceptions_in_every_way_of_running_a_row():
+    found = planted("exp", "forward", std.exp)
+    assert {args for args, _ in found} == {(1.797e308,), (1e200,)}
+    assert all("OverflowError" in fault for fault in found.values())
+    found = planted("div", "forward", operator.truediv)
+    assert {args for args, _ in found} == {(x, zero) for x in SPECIAL for zero in (0.0, -0.0)}
+    assert {how.split()[0] for _, how in found} == {"row", "operator"}
+    found = planted("fmod", "partials", (TABLE["fmod"].partials[0], lambda x, y, o: -float(round((x - o) / y))))
+    assert any("ValueError" in fault or "OverflowError" in fault for fault in found.values())
+
+
+def test_the_checker_reports_numbers_that_are_no_floats():
+    found = planted("pow", "forward", lambda x, y: x**y if x == -1 and y == 1e-200 else 1.0)
+    assert {args for args, _ in found} == {(-1.0, 1e-200)}  # a complex number
+    found = planted("sign", "forward", lambda x: int(x > 0))
+    assert {how for _, how in found} == {"row of (True,)", "row of (False,)"}
+    assert len(found) == 2 * 12  # 0.0 and -0.0 are one key
+
+
+def test_the_checker_reports_an_operator_that_is_not_its_row():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # whose gradients are right
+        patch.setattr(Value, "__mod__", lambda x, y: x - y * (x // y))
+        assert faults(TABLE["sub"]) == {}
+        assert {how for _, how in faults(TABLE["remainder"])} == {"operator of (True, True)", "operator of (True, False)"}
+
+
+# ---- the values are those of IEEE 754, as numpy computes them
+
+NUMPY = {**{name: getattr(np, name) for name in (
+    "square", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "cbrt", "hypot", "sin", "cos", "tan", "sinh",
+    "cosh", "tanh", "logaddexp", "sign", "maximum", "minimum", "fmax", "fmin", "fmod", "copysign", "floor", "ceil",
+    "trunc", "reciprocal", "remainder")},
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative,
+    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "asinh": np.arcsinh, "acosh": np.arccosh,
+    "atanh": np.arctanh, "abs": np.fabs, "round": np.rint}
+
+
+@pytest.mark.parametrize("name", list(NUMPY))
+def test_values_at_special_arguments_are_those_of_numpy(name):
+    row = TABLE[name]
+    for args in itertools.product(SPECIAL, repeat=row.arity):
+        with np.errstate(all="ignore"):
+            expected = float(NUMPY[name](*map(np.float64, args)))
+        got = row.forward(*args)
+        close = same(got, expected) or abs(got - expected) <= 4 * std.ulp(expected)
+        assert close, f"{name}{args} = {got!r}; numpy has {expected!r}"
+        if got == 0 and name not in ("sign", "fmax", "fmin", "maximum", "minimum"):  # whose zero is left open
+            assert bits(got) == bits(expected), f"{name}{args} = {got!r}; numpy has {expected!r}"
+
+
+# ---- nan
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign"])
+def test_nan_in_is_nan_out_for_rows_with_kinks(name):
+    x = Value(nan)
+    y = TABLE[name](x, *((-1.0, 1.0) if name == "clip" else ()))
+    y.backward()
+    assert std.isnan(y.data)
+    assert std.isnan(x.grad)
+
+
+@pytest.mark.parametrize("name", ["step", "sign", "floor", "ceil", "round", "trunc"])
+def test_nan_in_is_nan_out_for_rows_with_jumps_whose_derivative_stays_0(name):
+    x = Value(nan)
+    y = TABLE[name](x)
+    y.backward()
+    assert std.isnan(y.data)
+    assert x.grad == 0
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("args", [(nan, 1.0), (1.0, nan), (nan, nan), (inf, nan), (nan, -inf)])
+def test_nan_wins_every_maximum_and_minimum_on_either_side(name, args):
+    x, y = map(Value, args)
+    z = TABLE[name](x, y)
+    z.backward()
+    assert std.isnan(z.data)
+    assert std.isnan(x.grad)
+    assert std.isnan(y.grad)
+
+
+@pytest.mark.parametrize(("name", "args", "value", "grads"), [
+    ("fmax", (nan, 1.0), 1.0, (0, 1)), ("fmax", (1.0, nan), 1.0, (1, 0)),
+    ("fmin", (nan, 1.0), 1.0, (0, 1)), ("fmin", (1.0, nan), 1.0, (1, 0)),
+])
+def test_fmax_and_fmin_ignore_a_nan(name, args, value, grads):
+    xs = [Value(arg) for arg in args]
+    y = TABLE[name](*xs)
+    y.backward()
+    assert y.data == value
+    assert tuple(x.grad for x in xs) == grads
+
+

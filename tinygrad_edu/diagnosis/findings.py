@@ -1,0 +1,93 @@
+"""What a diagnosis is made of: `Finding`, `Diagnosis`, and numbers as they are printed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+WIDTH = 100  # of the printed text
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    kind      of a layer: "dead units", "saturated units", "vanishing gradient", "exploding gradient", "gradient not
+              finite"; of parameters: "unused parameters", "no gradient"; of a training: "loss diverges", "loss not
+              finite", "loss stands still", "loss oscillates"; where a rate was tried from the present parameters:
+              "learning rate too large", "learning rate too small"
+    where     the path of the layer, the names of parameters, or "loss"
+    numbers   what it rests on, by name; ``suggested_rate`` is the learning rate that would do, where one was found
+    sentence  what is wrong, with these numbers
+    advice    one sentence: what to do about it
+    """
+
+    kind: str
+    where: str
+    numbers: Mapping[str, float]
+    sentence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.kind}: {self.where}", *_wrapped(self.sentence, "  "),
+                          *_wrapped(f"Advice: {self.advice}", "  ")])
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` looked at, and what it found.  Iterating over it gives the findings.
+
+    It is true if it is healthy, as the report of `gradcheck` is true if the gradients are right: ``assert diagnose(model)``
+    holds when nothing was found.  Printed, it is a text to read.
+
+    subject     what was diagnosed
+    looked_at   what was looked at, one sentence each, with the numbers
+    findings    what is wrong, the loss first, then layer by layer
+    """
+
+    subject: str
+    looked_at: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def __bool__(self) -> bool:
+        return self.healthy
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __str__(self) -> str:
+        count = len(self.findings)
+        lines = [f"Diagnosis of {self.subject}: " + (f"{count} finding{'s' * (count > 1)}" if count else "nothing found")]
+        lines += ["looked at:", *[line for look in self.looked_at for line in _wrapped(look, "    ", first="  - ")]]
+        for i, finding in enumerate(self.findings, 1):
+            lines += ["", *f"{i}. {finding}".split("\n")]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent,
+                         break_long_words=False, break_on_hyphens=False)
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """A few of the names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def counted(n: int, what: str) -> str:
+    """``3 samples``, ``1 sample``."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def rounded(x: float) -> float:
+    """A learning rate to the two digits that a trial or an estimate has at best."""
+    return float(f"{x:.1e}")

@@ -1,0 +1,193 @@
+"""Losses measured, and learning rates tried out, on a few samples; everything is put back afterwards."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..graph import topological_order
+from ..modes import no_grad, recording
+from ..nn.module import mode
+from ..optim import Optimizer, State
+from ..value import Value
+
+TRIAL_SAMPLES = 32
+TRIAL_NUMBERS = 50_000  # samples times parameters; above it fewer samples, but `FEWEST_SAMPLES`
+FEWEST_SAMPLES = 8
+TRIAL_STEPS = 10  # enough for a rate that is twice too large to show it, at (1 - 4)**2 = 9 times the loss a step
+FACTOR = math.sqrt(10)  # from one rate to the next
+MOST_RATES = 30
+FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
+BLOWN_UP = 2.0  # a trial has diverged when its loss is so many times the one that it began with
+DISTANCE = 3.0  # how far below the smallest rate that diverges a rate has to be: one `FACTOR`
+
+
+def chosen(count: int, most: int) -> list[int]:
+    """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every time, in order.
+
+    Samples at equal distances could all be of one class, where classes take turns.
+    """
+    return sorted(random.Random(0).sample(range(count), most)) if count > most else list(range(count))
+
+
+@contextmanager
+def recorded(model: Any) -> Iterator[None]:
+    """The model in evaluation mode, and graphs recorded, for the time of a with block."""
+    with mode(model, training=False), recording(True):
+        yield
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model, a loss, and samples with targets to take its mean over; ``parameters`` by name."""
+
+    model: Callable[[Any], Any]
+    loss: Callable[[Any, Any], Any]
+    parameters: Mapping[str, Value]
+    X: Sequence[Any]
+    y: Sequence[Any]
+
+    def few(self, most: int) -> Problem:
+        """The same with at most so many samples."""
+        places = chosen(len(self.X), most)
+        return Problem(self.model, self.loss, self.parameters, [self.X[i] for i in places], [self.y[i] for i in places])
+
+    def measured(self) -> tuple[float, list[float]]:
+        """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is changed by it.
+
+        Raises TypeError if the loss is no Value.
+        """
+        with recorded(self.model):
+            total = sum(self.losses()) * (1.0 / len(self.X))
+        if not isinstance(total, Value):
+            raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
+        leaves = dict.fromkeys([node for node in topological_order(total, constants=False) if not node.op], 0.0)
+        with _kept(leaves, "grad"):
+            for leaf in leaves:
+                leaf.grad = 0.0
+            total.backward()
+            leaves = {leaf: leaf.grad for leaf in leaves}
+        return total.data, [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
+
+    def losses(self) -> Iterator[Any]:
+        """The loss of each sample, as its graph is made; to be asked for within `recorded`."""
+        return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
+
+    def constant_loss(self) -> float | None:
+        """The mean loss of the best constant prediction among three: 0, the mean prediction, and the mean target.
+
+        A model that has learnt is far below it: 1 - loss / constant loss is how much of the loss the inputs explain.  (For
+        the squared error that is the coefficient of determination.)  None if predictions are not numbers or lists of
+        equally many numbers, or no such loss is positive and finite.
+        """
+        with mode(self.model, training=False), no_grad():
+            middle = _mean([self.model(x) for x in self.X])
+            if middle is None:
+                return None
+            zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
+            target = _mean(self.y)
+            constants = [zero, middle, *([target] if _shape(target) == _shape(middle) else [])]
+            losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
+        return min([loss for loss in losses if 0 < loss < math.inf], default=None)
+
+
+def _mean(entries: Sequence[Any]) -> Any:
+    """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything else."""
+    lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
+    if len({(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}) != 1 or not all(
+            isinstance(x, (Value, float, int)) for xs in lists for x in xs):
+        return None
+    means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
+    return means if isinstance(entries[0], (list, tuple)) else means[0]
+
+
+def _shape(mean: Any) -> int | None:
+    return len(mean) if isinstance(mean, list) else None if mean is None else -1
+
+
+@contextmanager
+def _kept(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iterator[None]:
+    before = [getattr(value, attribute) for value in values]
+    try:
+        yield
+    finally:
+        for value, x in zip(values, before):
+            setattr(value, attribute, x)
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What became of the loss at several learning rates.
+
+    rate         the rate that is in use
+    before       the loss before the first step
+    losses       for each rate that was tried the loss after the last step; inf if it diverged
+    best         the rate that would do; None if none lowers the loss
+    samples      of how many samples the loss was the mean
+    """
+
+    rate: float
+    before: float
+    losses: Mapping[float, float]
+    best: float | None
+    samples: int
+
+    def fall(self, rate: float) -> float:
+        """By which part of itself the loss falls in the trial of that rate; negative if it rises."""
+        return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
+
+
+def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
+    """From the present parameters, `TRIAL_STEPS` steps of a fresh optimiser of the same kind at ``rate``, and at others.
+
+    Rates are tried upwards by factors of sqrt(10) until one diverges, which is when its loss is not finite or twice
+    what it was; then downwards from ``rate``, until two in a row do no better than the best.  That is a learning-rate
+    range test (Smith, Cyclical learning rates for training neural networks, 2017, section 3.3), but with a fresh start for
+    each rate.  The best rate is the one with the lowest loss after its last step, among those that are at least a
+    factor of 3 below the smallest one that diverges.
+
+    The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its gradient, mostly some 100,
+    over at most `TRIAL_SAMPLES` samples.  All data and gradients are put back.
+    """
+    few = problem.few(max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))))
+    start = few.measured()
+    losses = {} if rate else {0.0: start[0]}
+    first = lr = rate or FALLBACK_RATE
+    while len(losses) < MOST_RATES // 2 and math.inf not in losses.values():
+        losses[lr] = _loss_after(few, optimizer, lr, start)
+        lr *= FACTOR
+    lr, worse = first / FACTOR, 0
+    while len(losses) < MOST_RATES and worse < 2:
+        lowest = min(losses.values())
+        losses[lr] = _loss_after(few, optimizer, lr, start)
+        if losses[lr] < lowest:
+            worse = 0
+        elif lowest < math.inf:
+            worse += 1
+        lr /= FACTOR
+    limit = min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
+    safe = {lr: loss for lr, loss in losses.items() if lr <= limit and loss < start[0]}
+    return Trials(rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X))
+
+
+def _loss_after(problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]) -> float:
+    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it; inf if it diverges."""
+    parameters = list(problem.parameters.values())
+    states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
+    loss, gradients = start
+    limit = loss + (BLOWN_UP - 1) * abs(loss)
+    with _kept(parameters, "data"):
+        try:
+            for t in range(1, TRIAL_STEPS + 1):
+                for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
+                    parameter.data, states[i] = optimizer.update(parameter.data, gradient, states[i], lr, t)
+                loss, gradients = problem.measured()
+                if not loss <= limit:  # nan included
+                    return math.inf
+        except ArithmeticError:  # of plain floats in the rule, or within `detect_anomaly`
+            return math.inf
+    return loss

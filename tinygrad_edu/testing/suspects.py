@@ -1,0 +1,95 @@
+"""Where a wrong derivative comes from: the graph as text, each local derivative held against differences of its own row."""
+
+from __future__ import annotations
+
+import math
+
+from ..graph import topological_order
+from ..primitives import lookup
+from ..stepper import Recording, brief, record
+from ..value import Value
+from .gradcheck import Entry, gradcheck
+
+MOST_OPERATIONS = 40  # that are shown and looked at
+LONGEST_RULE = 80
+
+
+def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
+    """The graph of ``root`` as text: an operation a line, in names and numbers, and below it its local derivatives.
+
+    A local derivative is marked as wrong if differences of that operation alone say something else, by more than ``rtol``
+    of it; with ``order`` 2 the second derivatives of each operation are looked at too.  Of a graph of more than 40
+    operations the first 40 are shown, and nothing is said of the whole.
+
+        >>> x = Value(2.0, "x")
+        >>> print(suspects(x * x + 1))
+        x = 2
+        v2 = x * x = 2 × 2 = 4
+          ∂v2/∂x = x = 2
+          ∂v2/∂x = x = 2
+        v3 = v2 + 1 = 4 + 1 = 5
+          ∂v3/∂v2 = 1
+        Each local derivative is right.  If the whole is wrong, an edge is missing: a number may have left the
+        graph, by float(x), x.data or the standard math module.
+    """
+    recording, values = record(root), topological_order(root)
+    lines = [f"{node.name} = {brief(node.data)}" for node in recording.nodes if not node.op and not node.constant]
+    rules = {(event.user, event.operand): k for k, event in enumerate(recording.events) if event.user is not None}
+    right = True
+    for k in range(min(recording.forward, MOST_OPERATIONS)):
+        i = recording.events[k].node
+        lines.append(recording[k].words)
+        entries = _local(values[i], 1, rtol)
+        for operand, entry in enumerate(entries):
+            if (i, operand) in rules:  # it is no constant
+                lines.append(f"  {_rule(recording, rules[i, operand])}{_verdict(values[i].op, entry)}")
+                right = right and entry.status != "mismatch"
+        second = [entry for entry in (_local(values[i], 2, rtol) if order == 2 else []) if entry.status == "mismatch"]
+        lines += [f"  its second derivative by {entry.name} is {entry.analytic:.10g}{_verdict(values[i].op, entry)}"
+                  for entry in second]
+        right = right and not second
+    if recording.forward > MOST_OPERATIONS:
+        lines.append(f"... and {recording.forward - MOST_OPERATIONS} more operations")
+    elif (bad := next((node for node in recording.nodes if not math.isfinite(node.data)), None)) is not None:
+        lines.append(f"The first number that is inf or nan is {bad.name}.")
+    elif right:
+        lines += ["Each local derivative is right.  If the whole is wrong, an edge is missing: a number may have left the",
+                  "graph, by float(x), x.data or the standard math module."]
+    return "\n".join(lines)
+
+
+def _local(node: Value, order: int, rtol: float) -> list[Entry]:
+    """The derivatives of the operation of ``node`` by itself, at the same numbers: one for each operand, or pair of them.
+
+    The first derivatives are those that the node has stored, which were not necessarily made by the rule.
+    """
+    entries = gradcheck(lookup(node.op), [arg.data for arg in node.args], order, rtol=rtol).entries
+    return entries if order == 2 else [_held_against(entry, d, rtol) for entry, d in zip(entries, node.partials)]
+
+
+def _held_against(entry: Entry, d: float, rtol: float) -> Entry:
+    """``entry`` with the same differences, and another derivative to compare."""
+    if entry.status not in ("ok", "mismatch"):
+        return entry
+    entry = entry._replace(analytic=d, allowed=entry.error + rtol * abs(entry.numeric))
+    return entry._replace(status="ok" if entry.excess <= 1 else "mismatch")
+
+
+def _rule(recording: Recording, k: int) -> str:
+    """The local derivative of the edge that step ``k`` follows: ``∂v2/∂x = -x * v2 = -0.5``."""
+    event = recording.events[k]
+    user = event.user or 0
+    number = brief(recording.partial(user, event.operand))
+    try:
+        rule = recording[k].formula
+    except (TypeError, ValueError, AttributeError):  # a rule that does not run on names is a bug, but another one
+        rule = f"∂{recording.nodes[user].name}/∂{recording.nodes[event.node].name}"
+    if len(rule) > LONGEST_RULE:
+        rule = f"{rule.partition(' = ')[0]} = ..."
+    return rule if rule.endswith(f" = {number}") else f"{rule} = {number}"
+
+
+def _verdict(op: str, entry: Entry) -> str:
+    if entry.status != "mismatch":
+        return ""
+    return f"   <- WRONG: it is {entry.analytic:.10g}, and differences of {op} say {entry.numeric:.10g}"
