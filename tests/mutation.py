@@ -18,20 +18,23 @@ import argparse
 import ast
 import copy
 import random
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mutants import ROOT, Outcome, copy_of, run_tests
+from mutants import ROOT, SPECIAL, TRUTH, Outcome, copy_of, run_tests
 
 # For each module the tests that are to notice, the fastest first; what one group passes goes to the next.
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "primitives": (("test_primitives.py",), ("test_accuracy.py",),
-                   ("test_special_values.py", "test_math.py", "test_formula.py", "test_oracle.py", "test_value.py")),
+    "primitives": (("test_primitives.py",), ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
+                   ("test_special_values.py",), ("test_accuracy.py",)),
     "formula": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
     "value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
     "graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
@@ -51,28 +54,41 @@ OTHER: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,), ast.And: (ast.Or,), ast.Or: (ast.And,), ast.Not: (ast.UAdd,),
 }
+Place = tuple[tuple[str, int | None], ...]
 LEFT_ALONE = ("__repr__", "__slots__", "__all__")
 
 
-def mutated(source: str) -> Iterator[tuple[int, str, str]]:
-    """``(line, what was changed, source)`` for every mutant of a module."""
-    tree = ast.parse(source)
-    for path in places(tree, ()):
-        node = at(tree, path)
+@dataclass(frozen=True)
+class Change:
+    """One small change of a module: what stands at a place of its syntax tree, and what is to stand there."""
+
+    place: Place
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{short(self.old)}  ->  {short(self.new)}"
+
+    def made(self, tree: ast.AST) -> str:
+        """The source of the module with this change."""
+        put(tree, self.place, self.new)
+        try:
+            return ast.unparse(ast.fix_missing_locations(tree))
+        finally:
+            put(tree, self.place, self.old)
+
+
+def changes(tree: ast.AST) -> Iterator[Change]:
+    """All changes of a module."""
+    for place in places(tree, ()):
+        node = at(tree, place)
         for other in others(node):
-            if other is not None and ast.unparse(other) == ast.unparse(node):
-                continue
-            changed = copy.deepcopy(tree)
-            replace(changed, path, other or ast.Pass())
-            yield node.lineno, f"{short(node)}  ->  {short(other) if other else 'nothing'}", ast.unparse(
-                ast.fix_missing_locations(changed))
+            if ast.unparse(other) != ast.unparse(node):
+                yield Change(place, node, other)
 
 
-Path_ = tuple[tuple[str, int | None], ...]
-
-
-def places(node: ast.AST, path: Path_) -> Iterator[Path_]:
-    """The ways, by field and index, from the module to everything in it that may be changed."""
+def places(node: ast.AST, place: Place) -> Iterator[Place]:
+    """The ways, by field and index, from a node to everything below it that may be changed."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
@@ -80,7 +96,7 @@ def places(node: ast.AST, path: Path_) -> Iterator[Path_]:
             if not isinstance(part, (ast.stmt, ast.expr, ast.excepthandler, ast.comprehension, ast.arguments, ast.keyword,
                                      ast.match_case, ast.withitem)) or is_left_alone(part):
                 continue
-            step = (*path, (field, i))
+            step = (*place, (field, i))
             if isinstance(part, (ast.stmt, ast.expr)):
                 yield step
             yield from places(part, step)
@@ -101,25 +117,25 @@ def is_left_alone(part: ast.AST) -> bool:
     return isinstance(part, ast.Assign) and getattr(part.targets[0], "id", "") in (*LEFT_ALONE, "Rule", "Interval", "State")
 
 
-def at(tree: ast.AST, path: Path_) -> ast.AST:
-    for field, i in path:
+def at(tree: ast.AST, place: Place) -> ast.AST:
+    for field, i in place:
         part = getattr(tree, field)
         tree = part if i is None else part[i]
     return tree
 
 
-def replace(tree: ast.AST, path: Path_, new: ast.AST) -> None:
-    field, i = path[-1]
-    parent = at(tree, path[:-1])
+def put(tree: ast.AST, place: Place, new: ast.AST) -> None:
+    field, i = place[-1]
+    parent = at(tree, place[:-1])
     if i is None:
         setattr(parent, field, new)
     else:
         getattr(parent, field)[i] = new
 
 
-def others(node: ast.AST) -> Iterator[ast.AST | None]:
-    """What may stand in the place of a node; None for nothing at all."""
-    def changed(**fields: object) -> ast.AST:
+def others(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in the place of a node."""
+    def changed(**fields: object) -> Any:
         twin = copy.copy(node)
         for name, value in fields.items():
             setattr(twin, name, value)
@@ -128,8 +144,9 @@ def others(node: ast.AST) -> Iterator[ast.AST | None]:
     match node:
         case ast.BinOp(op=op) | ast.BoolOp(op=op):
             yield from (changed(op=other()) for other in OTHER.get(type(op), ()))
-        case ast.Compare(ops=[op]):
-            yield from (changed(ops=[other()]) for other in OTHER[type(op)])
+        case ast.Compare(ops=ops):
+            yield from (changed(ops=[*ops[:i], other(), *ops[i + 1:]])
+                        for i, op in enumerate(ops) for other in OTHER[type(op)])
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             yield operand
         case ast.Constant(value=bool(truth)):
@@ -150,12 +167,18 @@ def others(node: ast.AST) -> Iterator[ast.AST | None]:
         case ast.Return(value=value) if value is not None:
             yield ast.Return(ast.Constant(None))
         case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Break() | ast.Continue() | ast.Delete():
-            yield None
+            yield ast.Pass()
 
 
 def short(node: ast.AST) -> str:
-    text = " ".join(ast.unparse(node).split())
+    text = "nothing" if isinstance(node, ast.Pass) else ast.unparse(node).split("\n")[0]
     return text if len(text) <= 90 else text[:87] + "..."
+
+
+def tests_of_row(tree: Any, change: Change) -> tuple[tuple[str, ...], ...]:
+    """The tests of the one row of the table that a change is in, if it is in one, to be asked first."""
+    row = re.search(r"define\('(\w+)'", ast.unparse(at(tree, change.place[:1])))
+    return ((f"{TRUTH}[{row[1]}]", f"{SPECIAL}[{row[1]}]"),) if row else ()
 
 
 def verdict(root: Path, groups: tuple[tuple[str, ...], ...], timeout: float) -> str:
@@ -178,18 +201,19 @@ def run(module: str, every: int, root: Path) -> Counter[str]:
         if not (outcome := run_tests(root, tests, 1200)).passed:
             sys.exit(f"the tests fail without any mutant: {outcome.output}")
     timeout = 30 + 3 * (time.perf_counter() - start)
-    chosen = list(mutated(source))
+    tree = ast.parse(source)
+    chosen = list(changes(tree))
     random.Random(0).shuffle(chosen)
-    chosen = sorted(chosen[::every])
+    chosen = sorted(chosen[::every], key=lambda change: change.old.lineno)
     counts: Counter[str] = Counter(mutants=len(chosen))
     try:
-        for line, what, text in chosen:
-            path.write_text(text, encoding="utf-8")
+        for change in chosen:
+            path.write_text(change.made(tree), encoding="utf-8")
             for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
                 cached.unlink()
-            counts[found := verdict(root, groups, timeout)] += 1
+            counts[found := verdict(root, (*tests_of_row(tree, change), *groups), timeout)] += 1
             if found == "survived":
-                print(f"{module}.py:{line}: {what}", flush=True)
+                print(f"{module}.py:{change.old.lineno}: {change}", flush=True)
     finally:
         path.write_text(source, encoding="utf-8")
     living = counts["mutants"] - counts["broken"]

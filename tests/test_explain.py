@@ -199,7 +199,8 @@ def test_the_path_is_drawn_with_its_operands_and_what_is_not_finite_is_marked():
     nodes = {node.label or node.op: node for node in drawing.records.nodes}
     assert set(nodes) == {"w", "p", "log", "mul", "add", "... 2 more nodes"}
     assert drawing.records.notes == ("The first inf or nan: v5 = log(p) = log(0) = -inf",)
-    marked = [line for line in drawing.source.splitlines() if "<TABLE" in line and f'color="{UNDEFINED}" ' in line.rpartition("</TABLE>")[2]]
+    marked = [line for line in drawing.source.splitlines()
+              if "<TABLE" in line and f'color="{UNDEFINED}" ' in line.rpartition("</TABLE>")[2]]
     assert len(marked) == 3  # log, the product and the sum
     assert "<B>-inf</B>" in drawing.source
     assert "inf or nan</FONT>" in drawing.source  # in the legend

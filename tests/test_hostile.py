@@ -88,7 +88,7 @@ def outcome(text, variables):
     return result, error
 
 
-@settings(max_examples=scaled(800, 10_000))
+@settings(max_examples=scaled(2000, 10_000))
 @given(text=anything)
 def test_any_text_gives_a_value_or_an_expression_error(text):
     result, error = outcome(text, {"x": 1.5, "y": Value(-2.0)})
@@ -163,7 +163,7 @@ ATTACKS = {
     "division sign": "x \u00f7 y", "Greek letter for a constant": "\u03c0 * x", "soft hyphen": "x\xad + 1",
     "line separator": "x +\u2028 1", "byte order mark": "x +\ufeff 1", "bell": "x\x07",
     "only surrogates": "\udc80" * 100, "half an emoji": "x + \ud83d", "comprehension": "[x for x in ().__class__.__mro__]",
-    "towers of functions": "exp(" * 3000 + "x",
+    "towers of functions": "exp(" * 3000 + "x", "600 minus signs": "-" * 600 + "x", "700 terms": "+".join("x" * 700),
     "a hundred thousand names": "+".join("x" * 100_000), "f-string in an f-string": "f'{f\"{x}\"}'",
     "exponent of many digits": "1e" + "9" * 9000 + ".", "double attribute": "x.data.__class__",
     "format": "'{0.__class__}'.format(x)",
@@ -299,7 +299,7 @@ def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_cha
     good = nn.save(source, path, its_optimizer).read_bytes()
     model, optimizer, _ = trained(2, 5)
     refused = accepted = 0
-    for i in range(scaled(400, 20_000)):
+    for i in range(scaled(400, 5000)):
         try:
             bad = signed(change_meaning(good, rng)).encode() if i % 2 else change_text(good, rng)
         except RecursionError:  # too deep to be written at all
@@ -324,7 +324,7 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
     rng, (_, _, history) = random.Random(8), trained(1, 4)
     good = history.to_json()
     before, refused, accepted = state_of_all(history), 0, 0
-    for i in range(scaled(400, 20_000)):
+    for i in range(scaled(400, 5000)):
         try:
             bad = (json.dumps(change_meaning(good, rng)) if i % 2 else
                    change_text(good.encode(), rng).decode("utf-8", "replace"))
@@ -343,7 +343,7 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
             assert {name: list(map(bits, entries)) for name, entries in read.metrics.items()} == {
                 name: [bits(numbers(entry)) for entry in entries] for name, entries in content["metrics"].items()}
             assert (read.epoch_ends, read.interrupted) == (content["epoch_ends"], content["interrupted"])
-            assert len(repr(read)) < 1000
+            assert repr(read).startswith("History(")
     assert state_of_all(history) == before
     assert refused > 3 * accepted > 0
 
@@ -481,12 +481,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 pygraphviz = pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 HARMLESS = ["abc"] * 127  # what the drawings of hostile labels are compared with
 BATCHES = [labels(127, seed) for seed in range(8)]  # 1,016 labels
+TITLE = "</title></svg><script>alert(1)</script>\\N"
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
 def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(batch):
     y, plain = tree(batch), tree(HARMLESS)
-    drawing, usual = viz.draw(y, title=batch[0]), viz.draw(plain, title="abc")
+    drawing, usual = viz.draw(y, title=TITLE + batch[7]), viz.draw(plain, title="abc")
     names = [node.name for node in drawing.records.nodes]
     assert sorted(node.label for node in drawing.records.nodes) == sorted(batch)
     shown = {node.name: as_shown(node.label) for node in drawing.records.nodes}
@@ -511,7 +512,7 @@ def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(bat
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
 def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
-    page, usual = (viz.explore(tree(labels), title=labels[0]).html for labels in (batch, HARMLESS))
+    page, usual = (viz.explore(tree(labels), title=title).html for labels, title in ((batch, TITLE), (HARMLESS, "abc")))
     markup, usual_markup = Markup(page), Markup(usual)
     assert {tag for tag, _ in markup.tags} == {tag for tag, _ in usual_markup.tags}
     assert set(markup.tags) == set(usual_markup.tags)
@@ -526,7 +527,7 @@ def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
 
 @pytest.mark.parametrize("batch", BATCHES[:2], ids=lambda batch: "")
 def test_hostile_labels_are_text_in_a_saved_page(batch, tmp_path):
-    page = viz.draw(tree(batch), title=batch[1]).save(tmp_path / "y.html").read_text(encoding="utf-8")
+    page = viz.draw(tree(batch), title=TITLE + batch[7]).save(tmp_path / "y.html").read_text(encoding="utf-8")
     usual = viz.draw(tree(HARMLESS), title="abc").html()
     assert set(Markup(page).tags) <= set(Markup(usual).tags)
     assert Markup(page).others == Markup(usual).others

@@ -1,8 +1,5 @@
 """The tests tested: mistakes are planted in copies of the package, and the suite has to notice every one of them."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from mutants import MUTANTS, ROOT, Mutant, copy_of, run_in_a_copy, run_tests
 
@@ -19,20 +16,9 @@ def clean(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module")
-def outcomes(clean, tmp_path_factory, request):
-    """The outcomes, to come, of the mutants whose tests were chosen; as many run at a time as there are processors."""
-    chosen = [item.callspec.params["mutant"] for item in request.session.items
-              if item.module is request.module and "mutant" in getattr(getattr(item, "callspec", None), "params", {})]
-    folder = tmp_path_factory.mktemp("mutants")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {mutant.name: pool.submit(run_in_a_copy, mutant, clean, folder / str(i)) for i, mutant in enumerate(chosen)}
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_planted_mistake_is_found(mutant, outcomes):
-    outcome = outcomes[mutant.name].result()
+def test_a_planted_mistake_is_found(mutant, clean, tmp_path):
+    outcome = run_in_a_copy(mutant, clean, tmp_path / "root")
     assert not outcome.passed, f"no test of {mutant.tests} noticed that {mutant.name}"
     assert outcome.failed, outcome.output
 
