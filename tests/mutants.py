@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COPIED = ("tinygrad_edu", "tests", "pyproject.toml")
-IGNORED = shutil.ignore_patterns("golden", ".hypothesis", ".pytest_cache")
+IGNORED = shutil.ignore_patterns(".hypothesis", ".pytest_cache")
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,15 @@ def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.chdir(root)
-    os.environ.update(PYTHONPATH=str(root), HYPOTHESIS_PROFILE="ci", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    os.environ.update(PYTHONPATH=str(root), HYPOTHESIS_PROFILE="mutants", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     sys.path[:] = [str(root), *[path for path in sys.path if Path(path or ".").resolve() not in (ROOT, ROOT / "tests")]]
+    sys.dont_write_bytecode = False  # what the copy without mistakes leaves, all others use
     import pytest
+    from hypothesis import HealthCheck, Phase, settings
 
+    # The profile ci, but for the search for the smallest failing example, which nobody is to see.
+    settings.register_profile("mutants", max_examples=60, derandomize=True, database=None, deadline=None,
+                              suppress_health_check=HealthCheck, phases=[Phase.explicit, Phase.reuse, Phase.generate])
     sys.exit(pytest.main(["-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", *[f"tests/{test}" for test in tests]]))
 
 
@@ -196,7 +201,7 @@ MUTANTS = [
            ("test_math.py::test_norms_of_many_values_do_not_recurse",)),
     Mutant("nodes of equal data are taken for one", "graph.py",
            "    seen: set[Any] = set(waiting)\n", SEEN_BY_DATA,
-           ("test_robustness.py::test_the_cost_of_a_sweep_is_that_of_the_nodes_not_of_the_paths",)),
+           ("test_value.py::test_an_operand_in_every_place_gets_every_contribution[nullcontext]",)),
     Mutant("Values are equal when their data are", "value.py",
            "    constant = False\n", "    constant = False\n    __eq__ = lambda x, y: float(x) == float(y)\n"
            "    __hash__ = lambda x: hash(x.data)\n",
@@ -213,7 +218,7 @@ MUTANTS = [
            ("test_value.py::test_a_constant_used_as_an_operand_stays_a_constant",)),
     Mutant("an interrupted sweep leaves what it has done", "graph.py",
            "        _assign_grads(nodes, before)\n        raise", "        raise",
-           ("test_robustness.py::test_ctrl_c_at_any_operation_of_a_sweep_leaves_all_gradients_old_or_all_new",)),
+           ("test_anomaly.py::test_a_gradient_that_overflows_only_with_what_was_there_before_is_found_too",)),
     Mutant("a graph whose leaves have new data passes for the recorded one", "autodiff.py",
            "if _differ(row.forward(*data), node.data):", "if False:",
            ("test_autodiff.py::test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were",)),

@@ -114,7 +114,8 @@ def is_left_alone(part: ast.AST) -> bool:
         return part.value is None
     if isinstance(part, ast.If):
         return "TYPE_CHECKING" in ast.unparse(part.test)
-    return isinstance(part, ast.Assign) and getattr(part.targets[0], "id", "") in (*LEFT_ALONE, "Rule", "Interval", "State")
+    name = getattr(part.targets[0], "id", "") if isinstance(part, ast.Assign) else ""
+    return name in LEFT_ALONE or (name[:1].isupper() and not name.isupper())  # the latter is the name of a type
 
 
 def at(tree: ast.AST, place: Place) -> ast.AST:

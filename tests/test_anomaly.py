@@ -3,12 +3,14 @@
 import itertools
 import math as std
 import threading
+from pathlib import Path
 
 import pytest
 from helpers import bits
 
 from tinygrad_edu import (
     Value,
+    anomaly,
     detect_anomaly,
     explain_nonfinite,
     fit,
@@ -46,6 +48,13 @@ def root_of(x):
 
 
 ROOT_OF = (__file__, root_of.__code__.co_firstlineno + 1, "root_of")
+
+
+def square_of(v):
+    return v * v
+
+
+SQUARE_OF = (__file__, square_of.__code__.co_firstlineno + 1, "square_of")
 
 
 # ---- forward
@@ -147,6 +156,19 @@ def test_it_holds_for_its_own_thread_alone():
     assert seen == [std.inf]
 
 
+def test_a_file_of_the_user_is_not_taken_for_one_of_the_package():
+    path = Path(anomaly.__file__).parent.with_name("tinygrad_edu_lab") / "mine.py"  # its name begins like the package's
+    scope = {"math": math}
+    exec(compile("def f(x):\n    return math.log(x)", str(path), "exec"), scope)
+    assert caught(scope["f"], Value(0.0)).line == (str(path), 2, "f")
+
+
+def test_a_context_is_entered_in_the_mode_of_that_moment():
+    later = no_grad()
+    with detect_anomaly(), later, pytest.raises(NonFiniteError):
+        1 / Value(0.0)
+
+
 def test_it_serves_as_a_decorator():
     with pytest.raises(NonFiniteError, match=r"log\(0.0\) = -inf"):
         detect_anomaly()(logarithm)(Value(0.0))
@@ -184,8 +206,10 @@ def test_a_gradient_names_the_operation_and_the_line_that_recorded_it():
     lambda x: x + 1.0, lambda x: 1.0 + x, lambda x: math.clip(x, 0.0, 1.0), lambda x: math.clip(-1.0, x, 1.0),
     lambda x: math.clip(2.0, 0.0, x)])
 def test_every_operand_of_an_operation_is_watched(make):
-    y = make(Value(0.5, "x"))
-    assert "local derivative 1.0 times adjoint inf" in str(caught(y.backward, std.inf))
+    x = Value(0.5, "x")
+    x.grad = 1e308
+    assert "the gradient of x became inf at " in str(caught(make(x).backward, 1e308))
+    assert x.grad == 1e308
 
 
 def test_gradients_that_overflow_on_their_way_are_found():
@@ -198,6 +222,17 @@ def test_gradients_that_add_up_beyond_the_largest_float_are_found():
     x = Value(0.5, "x")
     assert "the gradient of x became inf at mul(x=0.5, 1e+308) = 5e+307: local derivative 1e+308 times adjoint 1.0" in str(
         caught(lambda: (x * 1e308 + x * 1e308).backward()))
+
+
+@pytest.mark.parametrize("make", [lambda x: x * 3.0, lambda x: 3.0 + x, lambda x: math.clip(2.0, 0.0, x)])
+def test_a_gradient_that_was_not_finite_before_is_said_to_be_the_origin(make):
+    x = Value(0.5, "x")
+    x.grad = std.inf
+    assert str(caught(make(x).backward)) == "backward: the gradient of x was inf before this pass; set it to 0"
+    x.grad = 0.0
+    y = x * 3.0
+    y.label = "y"
+    assert str(caught(y.backward, std.nan)) == "backward: the gradient of y is nan from the start: its seed is nan"
 
 
 def test_operands_without_a_label_are_described():
@@ -258,6 +293,21 @@ def test_fit_explains_and_computes_the_batch_once_more_to_find_the_line():
     assert error.value.line == ROOT_OF
     assert error.value.explanation.phase == "backward"
     assert calls == [1.0, 2.0, 1.0, 2.0]
+
+
+def test_the_line_is_that_of_the_operation_to_blame_and_gradients_stay():
+    """Something else that is not finite, and no part of the loss, has nothing to do with it."""
+    w = Value(1e200, "w")
+
+    def loss(p, t):
+        math.log(p * 0.0)
+        return square_of(w) * p
+
+    with pytest.raises(NonFiniteError) as error:
+        fit(lambda x: w * x, loss, [1.0], [0.0], optimizer=optim.SGD([w], lr=0.1), epochs=1)
+    assert error.value.line == error.value.explanation.line == SQUARE_OF
+    assert "in square_of" in str(error.value)
+    assert w.grad == 0.0
 
 
 def test_a_model_that_cannot_run_twice_is_explained_without_a_line():

@@ -239,3 +239,9 @@ def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
 def test_help_and_version():
     assert "demo" in run().stdout
     assert run("--version").stdout.startswith("tinygrad-edu 0.")
+
+
+def test_a_misspelt_primitive_is_not_taken_for_a_variable():
+    done = run("check", "tahn")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no primitive 'tahn' in the table; did you mean tan or tanh or atan?" in done.stderr

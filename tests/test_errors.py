@@ -54,6 +54,10 @@ def test_one_line_of_an_error_says_where_the_caret_is():
     assert errors.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
+def test_a_power_written_as_in_other_languages_is_refused_with_the_remedy():
+    assert str(message_of("2 ^ 3")).startswith("^ is not part of the language; a power is written x**y")
+
+
 def stale():
     x = Value(2.0)
     y = x * x

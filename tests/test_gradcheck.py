@@ -86,6 +86,21 @@ def test_a_quotient_that_overflows_is_a_kink():
     assert {e.status for e in report.entries} == {"kink"}
 
 
+@pytest.mark.parametrize(("f", "args"), [
+    (max, [1.0, 1.0]), (lambda x, y: sorted([x, y])[0], [1.0, 1.0]), (lambda x: 2 * x - 2 if x > 1 else 3 * x - 3, [1.0]),
+    (lambda x: x * (x if x > 2 else 2.0), [2.0])])
+def test_a_kink_that_the_program_makes_is_one(f, args):
+    report = gradcheck(f, args)
+    assert report
+    assert "kink" in {e.status for e in report.entries}
+
+
+def test_a_wrong_derivative_is_no_kink(wrong_tanh):
+    wrong_tanh(0.5)
+    assert [e.status for e in gradcheck(lambda x: math.tanh(x) * 3, [0.3]).entries] == ["mismatch"]
+    assert [e.status for e in gradcheck(lambda x: x.data * x, [2.0]).entries] == ["mismatch"]
+
+
 def test_a_kink_near_by_only_makes_the_step_smaller():
     report = gradcheck(lambda x: math.relu(x) + math.relu(x - 1), [1.0001])
     assert report
@@ -184,6 +199,8 @@ def test_bad_calls_are_named():
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
     with pytest.raises(TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"):
         gradcheck(lambda x: x, [1.0], parameters=Value(1.0))
+    with pytest.raises(ValueError, match="rtol is 0; it must be between 0 and 1"):
+        gradcheck(lambda x: x, [1.0], rtol=0)
     with pytest.raises(TypeError, match="argument 0 of gradcheck must be a real number"):
         gradcheck(lambda x: x, ["1"])
 

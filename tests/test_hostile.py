@@ -37,16 +37,18 @@ class Within:
         self.start = time.process_time()
 
     def __exit__(self, kind, *_):
-        if kind is None:
+        if kind is None or not issubclass(kind, AssertionError):  # a refusal has to come in time, too
             assert time.process_time() - self.start < self.limit
 
 
-def test_what_takes_too_long_is_noticed():
+@pytest.mark.parametrize("ending", [lambda: None, lambda: int("refused")])
+def test_what_takes_too_long_is_noticed(ending):
     def busy():
         with Within(0.01):
             end = time.process_time() + 0.011
             while time.process_time() < end:
                 pass
+            ending()
 
     with pytest.raises(AssertionError):
         busy()
@@ -92,7 +94,7 @@ def outcome(text, variables):
 @given(text=anything)
 def test_any_text_gives_a_value_or_an_expression_error(text):
     result, error = outcome(text, {"x": 1.5, "y": Value(-2.0)})
-    assert type(result) is Value or str(error)
+    assert (type(result) is Value) != isinstance(error, ExpressionError)
 
 
 @settings(max_examples=scaled(200, 10_000))
@@ -100,7 +102,7 @@ def test_any_text_gives_a_value_or_an_expression_error(text):
 def test_any_text_with_undefined_variables_gives_an_expression_error(text):
     result, error = outcome(f"never_defined + sin({text})", {})
     assert result is None
-    assert str(error)
+    assert isinstance(error, ExpressionError)
 
 
 @settings(max_examples=scaled(200, 10_000))
@@ -582,6 +584,7 @@ DANGEROUS = {
 }
 RUNS_CODE = {"eval", "exec"}  # of which not even the tests have any, but those that say why
 IN_TESTS = {
+    "test_anomaly.py": "code that claims to stand in a file beside the package",
     "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under either import line",
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",
 }
@@ -594,11 +597,12 @@ def dangers(source, names=DANGEROUS):
     from such a module by ``*``, and such a name that is looked up as text.
     """
     tree = ast.parse(source)
-    of_builtins = names.get("", set())
+    of_builtins, everywhere = names.get("", set()), set().union(*names.values())
     modules, imported, found = {}, {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            modules.update((alias.asname or alias.name.partition(".")[0], alias.name) for alias in node.names)
+            tops = [alias.name.partition(".")[0] for alias in node.names]  # what `import os.path` gives a name to
+            modules.update((alias.asname, alias.name) if alias.asname else (top, top) for top, alias in zip(tops, node.names))
         elif isinstance(node, ast.ImportFrom) and not node.level:
             imported.update((alias.asname or alias.name, (node.module, alias.name)) for alias in node.names)
     for node in ast.walk(tree):
@@ -607,13 +611,14 @@ def dangers(source, names=DANGEROUS):
             module = "" if module == "builtins" else module
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module, name = modules.get(node.value.id, node.value.id), node.attr
+            module = "" if module == "__builtins__" else module
         elif isinstance(node, ast.ImportFrom) and node.module in names and any(alias.name == "*" for alias in node.names):
             found.append((node.lineno, f"{node.module}.*"))
             continue
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             looked_up = {arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
-            if called in ("getattr", "operator.attrgetter") and looked_up & of_builtins:
+            if called in ("getattr", "operator.attrgetter") and looked_up & everywhere:
                 found.append((node.lineno, f"{called}(..., {looked_up})"))
             if "" in names and any(option.arg in ("shell", "allow_pickle") and not (
                     isinstance(option.value, ast.Constant) and option.value.value is False) for option in node.keywords):
@@ -644,6 +649,7 @@ def test_tests_run_no_text_either_but_for_a_reason():
 
 
 @pytest.mark.parametrize("source", [
+    "import os.path\nos.system('x')", "import pickle\ngetattr(pickle, 'loads')", "__builtins__.eval('1')",
     "eval('1')", "exec('x = 1')", "compile('1', '', 'eval')", "__import__('os')", "run = exec", "list(map(eval, texts))",
     "import builtins\nbuiltins.exec('')", "import builtins as b\nb.eval('1')", "from builtins import eval as f\nf('1')",
     "import pickle\npickle.loads(b'')", "import pickle as p\np.load(file)", "from pickle import load as read\nread(file)",

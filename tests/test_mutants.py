@@ -29,7 +29,7 @@ def test_what_changes_nothing_is_not_found(clean, tmp_path):
 
 @pytest.mark.parametrize("new", ["raise KeyError\n", "import nothing_of_this_name\n"])
 def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, tmp_path):
-    broken = Mutant("it is broken", "graph.py", "import math\n", new, SURVIVES.tests)
+    broken = Mutant("it is broken", "graph.py", "from collections import deque\n", new, SURVIVES.tests)
     outcome = run_in_a_copy(broken, clean, tmp_path / "root")
     assert not outcome.passed
     assert not outcome.failed
@@ -40,7 +40,7 @@ def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path)
     with pytest.raises(LookupError, match=r"stands \d+ times in graph.py"):
         run_in_a_copy(Mutant("it is nowhere", "graph.py", old, "", SURVIVES.tests), clean, tmp_path / "root")
     with pytest.raises(SyntaxError):
-        run_in_a_copy(Mutant("it is no Python", "graph.py", "import math\n", "import\n", ("",)), clean, tmp_path / "root")
+        run_in_a_copy(Mutant("it is no Python", "graph.py", "from collections import deque\n", "import\n", ("",)), clean, tmp_path / "root")
 
 
 def test_names_are_unique_sentences():

@@ -113,9 +113,12 @@ def test_models_print_as_in_micrograd():
 def test_xavier_and_he_have_the_published_spread():
     rng = random.Random(0)
     drawn = [nn.xavier(30, 20, rng) for _ in range(20_000)]
-    assert max(map(abs, drawn)) <= std.sqrt(6 / 50) < max(map(abs, drawn)) * 1.001
+    limit = std.sqrt(6 / 50)
+    assert limit * 0.999 < max(drawn) <= limit
+    assert -limit * 0.999 > min(drawn) >= -limit
+    assert nn.xavier(30, 20, random.Random(1)) == random.Random(1).uniform(-limit, limit)
     drawn = [nn.he(8, 4, rng) for _ in range(20_000)]
-    assert abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5) < 0.01
+    assert abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5) < 0.01 > abs(sum(drawn) / len(drawn))
     assert {nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data} == {4.0}
 
 
@@ -221,6 +224,14 @@ def test_binary_cross_entropy_with_a_probability_as_target_is_its_definition(t):
     assert logit.grad == pytest.approx(p - t, rel=1e-14, abs=0)
 
 
+@pytest.mark.parametrize(("x", "target"), [(std.inf, 1), (-std.inf, 0)])
+def test_binary_cross_entropy_of_an_infinite_logit_on_the_right_side_is_0(x, target):
+    logit = Value(x)
+    loss = nn.binary_cross_entropy(logit, target)
+    loss.backward()
+    assert (loss.data, logit.grad) == (0.0, 0.0)
+
+
 def test_cross_entropy_of_a_sure_prediction_keeps_its_digits():
     logits = [Value(50.0), Value(0.0)]
     loss = nn.cross_entropy(logits, 0)
@@ -244,6 +255,7 @@ def test_accuracy_of_scores_and_of_logits():
     assert nn.accuracy(Value(0.1), 1) == 1.0
     assert nn.accuracy(Value(-0.1), -1) == nn.accuracy(Value(-0.1), 0) == 1.0
     assert nn.accuracy(Value(0.1), -1) == 0.0
+    assert (nn.accuracy(Value(0.0), 1), nn.accuracy(Value(0.0), -1), nn.accuracy(Value(0.0), 0)) == (0.0, 1.0, 1.0)
     assert nn.accuracy([Value(0.1), Value(0.9), Value(0.5)], 1) == 1.0
 
 

@@ -682,13 +682,14 @@ def test_a_step_with_the_gradients_of_the_step_before_warns_and_names_the_parame
     with pytest.warns(GradientWarning) as caught:
         two_steps()
     assert [str(warning.message) for warning in caught] == [
-        "step() follows step() without zero_grad(): the gradient of parameter w, 6.0, has that of the step before in it; "
+        "step() follows step() without zero_grad(): the gradient of parameter w, 6.0, has in it what a step before has used; "
         "call zero_grad() before backward()"]
     assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("clip", [lambda w: optim.clip_grad_norm([w], 1.0), lambda w: optim.clip_grad_value([w], 100.0),
-                                  lambda w: setattr(w, "grad", w.grad * 0.5)])
+                                  lambda w: setattr(w, "grad", w.grad * 0.5), lambda w: setattr(w, "grad", 0.5 * w.grad),
+                                  lambda w: setattr(w, "grad", w.grad / 2)])
 def test_clipping_does_not_hide_it(clip):
     with pytest.warns(GradientWarning, match="parameter w"):
         two_steps(after=clip)
@@ -705,7 +706,8 @@ def test_a_step_that_follows_at_once_warns_too():
 
 @pytest.mark.parametrize("zero", [
     lambda w, optimizer: optimizer.zero_grad(), lambda w, optimizer: setattr(w, "grad", 0.0),
-    lambda w, optimizer: setattr(w, "grad", 0)], ids=["zero_grad", "by hand", "by hand with an int"])
+    lambda w, optimizer: setattr(w, "grad", 0), lambda w, optimizer: setattr(w, "grad", w.grad * 0)],
+    ids=["zero_grad", "by hand", "by hand with an int", "times 0"])
 def test_gradients_set_to_zero_in_any_way_are_fine(zero):
     w = two_steps(zero)
     assert float(w.data) == w.data

@@ -3,6 +3,7 @@
 import math as std
 import operator
 import threading
+from contextlib import nullcontext
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ from helpers import SPECIAL, bits, inf, nan, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, gradients, math, no_grad, primitives
+from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, primitives, topological_order
 from tinygrad_edu.value import Constant
 
 OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
@@ -96,11 +97,14 @@ def test_an_operand_on_both_sides_makes_two_edges():
         assert a.grad == slope
 
 
-def test_an_operand_in_every_place_gets_every_contribution():
+@pytest.mark.parametrize("watched", [nullcontext, detect_anomaly])
+def test_an_operand_in_every_place_gets_every_contribution(watched):
     x = Value(2.0)
-    y = x * x + math.where(True, x, 7) * 10 + math.where(False, 7, x) * 100 + math.clip(5.0, 1.0, x) * 1000 + x
-    y.backward()
-    assert (y.data, x.grad) == (4.0 + 2220.0 + 2.0, 4.0 + 1110.0 + 1.0)
+    h = x * 3
+    y = h * h + math.where(True, h, 7) * 10 + math.where(False, 7, h) * 100 + math.clip(9.0, 1.0, h) * 1000 + h
+    with watched():
+        y.backward()
+    assert (y.data, h.grad, x.grad) == (36.0 + 6660.0 + 6.0, 12.0 + 1110.0 + 1.0, 3 * 1123.0)
 
 
 def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
@@ -194,6 +198,14 @@ def test_a_constant_used_as_an_operand_stays_a_constant():
         z.backward()
         assert x.grad == pytest.approx(slope, rel=1e-15, abs=0)
         assert three.grad == 0.0
+
+
+def test_a_constant_used_as_an_operand_can_be_left_out_of_the_order_as_all_others():
+    x = Value(2.0)
+    three = (x * 3).args[1]
+    y = three * x
+    assert topological_order(y) == [x, three, y]
+    assert topological_order(y, constants=False) == [x, y]
 
 
 def test_a_rule_of_a_constant_operand_is_never_run():
@@ -397,6 +409,14 @@ def test_no_grad_holds_for_its_own_thread_alone():
     assert seen["silent"] == ()
     assert len(seen["afterwards"]) == 2
     assert all(seen["other"])
+
+
+def test_no_grad_lets_infinite_gradients_pass_as_ever():
+    x = Value(0.0)
+    y = math.sqrt(x)
+    with no_grad():
+        y.backward()
+    assert x.grad == inf
 
 
 def test_no_grad_works_as_a_decorator():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import linecache
 import math
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from math import inf
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Source = tuple[CodeType, int]  # a function, and how far it had come: every node has one, so that it must cost little
 Line = tuple[str, int, str]  # file, line and function
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent) + os.sep
 _is_ours: dict[str, bool] = {}  # for the files that were met: whether they belong to this package
 
 
@@ -47,21 +48,26 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
     """The sweep of `graph.backpropagate`, with a look at every gradient."""
     for root, seed in zip(roots, seeds):
         root.grad += seed
+        if not -inf < root.grad < inf:
+            raise _error(f"backward: the gradient of {_name(root)} is {root.grad} from the start: its seed is {seed!r}", None)
     for node in operations:
         adjoint = node.grad
         if (dx := node._dx) is not None:
-            node._x.grad = grad = node._x.grad + dx * adjoint
+            before = node._x.grad
+            node._x.grad = grad = before + dx * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._x, dx, adjoint, grad)
+                raise of_gradient(node, node._x, dx, adjoint, grad, before)
         if (dy := node._dy) is not None:
-            node._y.grad = grad = node._y.grad + dy * adjoint
+            before = node._y.grad
+            node._y.grad = grad = before + dy * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._y, dy, adjoint, grad)
+                raise of_gradient(node, node._y, dy, adjoint, grad, before)
         for arg, partial in node._rest:
             if partial is not None:
-                arg.grad += partial * adjoint
-                if not -inf < arg.grad < inf:
-                    raise of_gradient(node, arg, partial, adjoint, arg.grad)
+                before = arg.grad
+                arg.grad = grad = before + partial * adjoint
+                if not -inf < grad < inf:
+                    raise of_gradient(node, arg, partial, adjoint, grad, before)
 
 
 # ---- the errors --------------------------------------------------------------------------------------------------
@@ -78,8 +84,11 @@ def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
     return _error(f"{message}\n{shown_line(at)}", at)
 
 
-def of_gradient(node: Value, operand: Value, partial: float, adjoint: Any, gradient: float) -> NonFiniteError:
+def of_gradient(node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
+                ) -> NonFiniteError:
     """The error for an operand's gradient that is inf or nan after the edge from ``node`` was followed."""
+    if not math.isfinite(before):
+        return _error(f"backward: the gradient of {_name(operand)} was {before} before this pass; set it to 0", None)
     return _at(node, f"backward: the gradient of {_name(operand)} became {gradient} at {_call(node.op, node._args)} = "
                      f"{node.data!r}: local derivative {float(partial)!r} times adjoint {float(adjoint)!r}")
 

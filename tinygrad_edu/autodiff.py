@@ -228,6 +228,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequ
     lift = lift or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
     partials_of = _symbolic_partials if lift else _stored_partials
+    watched = modes.current() & modes.ANOMALY
     tangent_of: dict[Value, Any] = dict(zip(leaves, [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]))
     with recording(True):
         for node in topological_order(*outputs, constants=False):
@@ -235,7 +236,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequ
                 terms = [_times(partial, tangent_of[arg]) for arg, partial in zip(node._args, partials_of(node))
                          if partial is not None and arg in tangent_of]
                 tangent_of[node] = tangent = sum(terms[1:], terms[0])
-                if modes.current() & modes.ANOMALY and not isfinite(tangent):
+                if watched and not isfinite(tangent):
                     raise anomaly.of_tangent(node, float(tangent))
     values = [y if lift else y.data for y in outputs]
     moved = [tangent_of.get(y, 0.0) for y in outputs]

@@ -7,6 +7,7 @@ one line on standard error that says what to do, and exit status 2.
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
 import io
 import os
@@ -226,6 +227,10 @@ def _check(options: argparse.Namespace) -> int:
 
     if (row := TABLE.get(options.expression)) is not None:
         known = list(row.parameters)
+    elif options.expression.isidentifier() and not options.values:
+        near = difflib.get_close_matches(options.expression, TABLE, n=3)
+        raise ValueError(f"there is no primitive {options.expression!r} in the table"
+                         + (f"; did you mean {' or '.join(near)}?" if near else "; give an expression, such as sin(x)*x"))
     elif not (known := variables_of(options.expression)):
         raise ValueError(f"{options.expression!r} has no variables, so there is nothing to differentiate by")
     ranges = _ranges(options.values, known)

@@ -1,4 +1,4 @@
-"""What is done with a graph as a whole: put it in order, sweep it backwards, find where it went wrong, copy it.
+"""What is done with a graph as a whole: put it in order, sweep it backwards, copy it.
 
 Nothing here recurses, so a chain of a million nodes is no different from one of three.
 
@@ -9,7 +9,6 @@ the reachable nodes by serial number gives execution order, and the reverse of i
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -117,11 +116,6 @@ def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[
 def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
     # No bytecode runs between the assignments, hence no signal handler: all of them happen, or none.
     deque(map(setattr, nodes, repeat("grad"), grads), maxlen=0)
-
-
-def first_nonfinite(root: Value) -> Value | None:
-    """The first node, in order of execution, whose data is inf or nan; None if all are finite."""
-    return next((node for node in topological_order(root) if not math.isfinite(node.data)), None)
 
 
 # ---- copies: deepcopy and pickle of whole graphs, without recursion; at a first reading, stop here ---------------

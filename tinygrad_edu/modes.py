@@ -1,6 +1,7 @@
 """What is special about the moment: `no_grad` and `detect_anomaly`.
 
-Both hold for the current thread or task alone, nest, and serve as decorators as well.
+Both hold for the current thread or task alone, and nest.  They serve as decorators of plain functions, not of generators and
+coroutines, whose bodies run after the context has ended.
 """
 
 from __future__ import annotations
@@ -8,37 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from threading import Lock
 
-NO_GRAD, ANOMALY = 1, 2  # bits of a mode
+NO_GRAD, ANOMALY, LINES = 1, 2, 4  # bits of a mode: record nothing; raise at inf and nan; keep the line of every node
 
 _mode: ContextVar[int] = ContextVar("_mode", default=0)
-_lock = Lock()
+current = _mode.get  # the mode of this thread or task, a sum of bits
 
-# How many contexts are open in all threads together.  Asking a ContextVar costs as much as half an operator, so that
-# operators look here first.
-active = 0
-
-current = _mode.get  # the mode of this thread or task: the sum of `NO_GRAD` and `ANOMALY`, or 0
+# One entry for every context that is open, in any thread.  Asking a ContextVar costs as much as half an operator, so that
+# operators look here first; an entry too many, after an interrupt, does no harm.
+active: list[None] = []
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def _within(on: int = 0, off: int = 0) -> Iterator[None]:
+    active.append(None)
+    before = current()
+    try:
+        _mode.set(before & ~off | on)
+        yield
+    finally:
+        _mode.set(before)
+        active.pop()
+
+
+def no_grad() -> AbstractContextManager[None]:
     """Within this context, results are leaves: nothing is recorded, nothing can be differentiated.
 
     It holds for the current thread or task alone.
     """
-    with recording(False):
-        yield
+    return _within(on=NO_GRAD)
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
     """Switches recording on or off for the current thread or task; `no_grad` is ``recording(False)``."""
-    return _within(current() & ~NO_GRAD if on else current() | NO_GRAD)
+    return _within(off=NO_GRAD) if on else no_grad()
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+def keeping_lines() -> AbstractContextManager[None]:
+    """Within this context every node keeps the line that asked for it, for `explain_nonfinite` to tell."""
+    return _within(on=LINES)
+
+
+def detect_anomaly() -> AbstractContextManager[None]:
     """Within this context, the first operation whose result is inf or nan raises NonFiniteError, forward or backward.
 
     The error names the operation, its operands, and the line of your program that asked for it; of a gradient, the
@@ -52,23 +64,8 @@ def detect_anomaly() -> Iterator[None]:
             ...
         tinygrad_edu.errors.NonFiniteError: log(p=0.0) = -inf is the first inf or nan...
 
-    It holds for the current thread or task alone.  Off, it costs nothing; on, recording and differentiating take two to
+    It holds for the current thread or task alone.  Off, it takes no time; on, recording and differentiating take two to
     three times as long.  A leaf may be infinite or nan; what is computed from it may not.  `explain_nonfinite` finds out
     afterwards what it can without having watched.
     """
-    with _within(current() | ANOMALY):
-        yield
-
-
-@contextmanager
-def _within(mode: int) -> Iterator[None]:
-    global active
-    token = _mode.set(mode)
-    with _lock:
-        active += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            active -= 1
-        _mode.reset(token)
+    return _within(on=ANOMALY | LINES)

@@ -86,8 +86,8 @@ class Optimizer:
         raises, or Ctrl-C interrupts, neither the parameters nor the optimiser have changed.  Arithmetic is
         IEEE 754: a gradient of inf or nan makes its own parameter inf or nan, and no other one.
 
-        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since the last step, so that this step would
-        be made with the sum of both.
+        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since an optimiser's last step, so that what
+        that step used is used again.
         """
         lr, t = self.lr, self.steps + 1
         data, grads = _numbers(self.params, "data"), _numbers(self.params, "grad")
@@ -149,10 +149,10 @@ class Optimizer:
 
     def _warn_of_used(self, grads: Iterable[float]) -> None:
         for parameter, grad in zip(self.params, grads):
-            if grad and grad.__class__ is _Used:
+            if grad.__class__ is _Used and grad:
                 name = f"parameter {parameter.label}" if parameter.label else "a parameter"
-                warnings.warn(f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, has that of the "
-                              "step before in it; call zero_grad() before backward()", GradientWarning, stacklevel=3)
+                warnings.warn(f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, has in it what a "
+                              "step before has used; call zero_grad() before backward()", GradientWarning, stacklevel=3)
                 return
 
     def _ieee_update(self, data: float, grad: float, state: State, lr: float, t: int) -> tuple[float, State]:
@@ -492,9 +492,10 @@ def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
 
 
 class _Used(float):
-    """A gradient that a step was made with: a float that stays one of these when more is added to it, or it is clipped.
+    """A gradient that a step was made with: a float that stays one of these when more is added to it, or it is scaled.
 
-    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.
+    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.  This is the one thing that an
+    optimiser leaves on a node: nothing else sees a backward pass that adds to what was used.
     """
 
     __slots__ = ()
@@ -502,8 +503,10 @@ class _Used(float):
     def __add__(self, other: float) -> _Used:
         return _Used(float.__add__(self, other))
 
-    def __mul__(self, other: float) -> _Used:
-        return _Used(float.__mul__(self, other))
+    def __mul__(self, other: float) -> float:
+        return _Used(product) if (product := float.__mul__(self, other)) else product
+
+    __rmul__ = __mul__
 
     def __truediv__(self, other: float) -> _Used:
         return _Used(float.__truediv__(self, other))

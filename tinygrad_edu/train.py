@@ -25,7 +25,7 @@ from .errors import DataError, NonFiniteError
 from .explain import explain_nonfinite
 from .files import from_json, to_json, write_atomically
 from .graph import topological_order
-from .modes import detect_anomaly
+from .modes import keeping_lines
 from .nn.module import mode
 from .optim import Optimizer, clip_grad_norm
 from .randomness import Rng, generator
@@ -148,8 +148,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     parameters are those after the last finished step.
 
     Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or nan.  It says in which
-    step, and what `explain_nonfinite` finds; the batch is then computed once more within `detect_anomaly`, which
-    knows the line of the program; and it has the history in ``.history``.  Within `detect_anomaly` it is that one's error.
+    step, and what `explain_nonfinite` finds, with the line of the program, for which the batch is computed once more; and it
+    has the history in ``.history``.  Within `detect_anomaly` it is that one's error.
     Raises ValueError for lists of different lengths, no samples, sizes below 1, and an optimizer whose parameters the
     loss does not use; TypeError for what cannot be called, and for a loss that is no Value.
     """
@@ -244,9 +244,9 @@ def _differentiate(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any],
                 name = str(parameter.label) or f"number {i} of the optimiser's list"
                 raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", total, forward)
     except NonFiniteError as error:  # of those above, or within `detect_anomaly`
+        remedy = "  A smaller learning rate, gradient clipping or scaled inputs usually help." if history.loss else ""
         error.args = (f"step {len(history)}, epoch {history.epochs}: {error}\n"
-                      "No parameter was changed by this step.  A smaller learning rate, gradient clipping or scaled inputs "
-                      "usually help.",)
+                      f"No parameter was changed by this step.{remedy}",)
         error.history = history
         raise
     return total.data, predictions
@@ -255,19 +255,18 @@ def _differentiate(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any],
 def _nonfinite(what: str, total: Value, forward: Callable[[], tuple[Value, Any]]) -> NonFiniteError:
     """The error for a loss, or a gradient of it, that is inf or nan.
 
-    Only `detect_anomaly` knows lines of the program, and it costs time, so that the batch is computed once more for it.
+    To keep the line of every operation costs time, so that the batch is computed once more for it.
     """
-    line = None
-    try:
-        with detect_anomaly():
-            forward()[0].backward()
-    except NonFiniteError as found:
-        line = found.line
-    except Exception:  # the model cannot be run twice: then there is no line to tell
-        pass
     explanation = explain_nonfinite(total)
-    error = NonFiniteError(f"{what}\n{replace(explanation, line=line)}" if explanation else what)
-    error.explanation, error.line = explanation, line
+    try:
+        with keeping_lines():
+            again = explain_nonfinite(forward()[0])
+    except Exception:  # the model cannot be run twice: then there is no line to tell
+        again = None
+    if explanation and again and again.operation == explanation.operation:
+        explanation = replace(explanation, line=again.line)
+    error = NonFiniteError(f"{what}\n{explanation}" if explanation else what)
+    error.explanation, error.line = explanation, explanation.line if explanation else None
     return error
 
 

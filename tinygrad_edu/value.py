@@ -23,7 +23,7 @@ from typing import Any
 
 from . import anomaly, graph, modes
 from . import primitives as p
-from .modes import ANOMALY, NO_GRAD
+from .modes import ANOMALY, LINES, NO_GRAD
 from .primitives import Primitive, number
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
@@ -35,7 +35,8 @@ class Value:
     """One node of a computation graph.
 
     data       the number, a float; an assignment to a leaf's changes later computations (assign floats)
-    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to 0.0
+    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to 0.0.  A float; after an
+               optimiser's step one that remembers having been used, so that a forgotten `zero_grad` is noticed
     label      a name, shown wherever the node is
     op         the primitive that made the node; "" for a leaf
     args       the operands, in order, duplicates kept
@@ -377,7 +378,7 @@ def _slots(args: tuple[Any, ...], partials: tuple[float | None, ...]) -> tuple[A
 
 def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
             rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
-    mode = modes.active and modes.current()
+    mode = modes.current() if modes.active else 0
     if mode:
         if mode & ANOMALY and not -inf < data < inf:
             raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
@@ -394,7 +395,7 @@ def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: f
     node._dy = dy
     node._rest = rest
     node._serial = next(_serials)
-    if mode:
+    if mode & LINES:
         node._source = anomaly.source()
     return node
 

@@ -15,6 +15,7 @@ that the forward pass pays nothing for it.  Records are copies: what happens to 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -103,17 +104,24 @@ class Graph:
 def build_path(root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES) -> Graph:
     """The records of the nodes on a path that leads to ``root``, and of their operands; all others are one box.
 
-    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end.  ``note`` is the first note.
+    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end, and at least the first node with
+    its operands.  ``note`` is the first note.
     """
     check_max_nodes(max_nodes)
-    half = len(path) if max_nodes is None else max(1, max_nodes // 6)
-    shown = list(path) if len(path) <= 2 * half else [*path[:half], *path[-half:]]
+    shown: list[Value] = []
+    kept: set[Value | str] = set()
+    for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
+        more = kept.union(node.args, [node])
+        if shown and max_nodes is not None and len(more) >= max_nodes:  # one place is for the box of all the others
+            break
+        shown.append(node)
+        kept = more
+    shown = list(dict.fromkeys(shown))
     notes = [note] if note else []
     if len(shown) < len(path):
         notes.append(f"{len(path) - len(shown):,} nodes in the middle of the path are left out.")
-    kept = dict.fromkeys([*[arg for node in shown for arg in node.args], *shown])
     order = topological_order(root)
-    return _Builder([root], order, find_modules(order), {}, set(kept), notes).graph()
+    return _Builder([root], order, find_modules(order), {}, kept, notes).graph()
 
 
 def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,

@@ -89,8 +89,9 @@ def _show_drawing(drawing: Drawing) -> Bundle:
 
 
 def _show_explanation(explanation: Explanation) -> Bundle:
-    picture = Drawing(build_path(explanation.root, explanation.path, "")).svg()
-    return {"text/html": _above(picture[picture.index("<svg"):], str(explanation))}
+    records = build_path(explanation.root, explanation.path, "")
+    picture = Drawing(records, legend=False).svg()
+    return {"text/html": _above(picture[picture.index("<svg"):], "\n".join([str(explanation), *records.notes]))}
 
 
 def _check_size(nodes: int, remedy: str) -> None:

@@ -30,13 +30,12 @@ from ..value import Value
 from . import curves, layers
 from .findings import Diagnosis, Finding, counted, rounded
 from .layers import Inside
-from .trials import DISTANCE, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates
+from .trials import DISTANCE, IGNORANT, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
 SAMPLES = 128  # the model is looked at with at most so many
 LEARNT = 0.9  # of the loss explained by the inputs: whatever else is odd about the model, it has learnt
-IGNORANT = 0.1  # of the loss explained: the model does hardly better than a constant
 IMPROVES = 0.1  # a trial that lowers the loss by less is no better rate than the present one
 QUARTER = 0.25  # a trial that brings the loss lower than the whole training did, by such a part of it, shows a better rate
 SLOW = 0.1  # a training that lowered the loss by less may have had too small a rate,
@@ -50,8 +49,8 @@ def diagnose(subject: Any, X: Iterable[Any] | None = None, y: Iterable[Any] | No
     ``diagnose(model)``                        the gradients that the last backward pass left, layer by layer: vanishing,
                                                exploding, not finite; parameters that received none
     ``diagnose(model, X)``                     also dead and saturated units, and parameters that the model does not use
-    ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the mean loss, and knows how far the
-                                               model has come: one that has learnt is not ill
+    ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each sample, and knows how
+                                               far the model has come: one that has learnt is not ill
     the same with ``optimizer=optimizer``      also tries learning rates from the present parameters (`trials.try_rates`)
     ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is not finite.  After
                                                ``fit(..., record_every=...)`` also all of the above at the end of the
@@ -76,6 +75,7 @@ def diagnose(subject: Any, X: Iterable[Any] | None = None, y: Iterable[Any] | No
     if X is None:
         if y is not None or loss is not None:
             raise ValueError("y and loss need samples: diagnose(model, X, y, loss=nn.hinge)")
+        _check_unused(subject, optimizer)
         return _of_gradients(subject, parameters)
     inputs = entries(X, "X", "samples: a list of what the model takes")
     if not inputs:
@@ -83,11 +83,19 @@ def diagnose(subject: Any, X: Iterable[Any] | None = None, y: Iterable[Any] | No
     if loss is None:
         if y is not None:
             raise ValueError("y needs a loss: diagnose(model, X, y, loss=nn.hinge)")
+        _check_unused(subject, optimizer)
         return _of_units(subject, parameters, inputs)
     targets = None if y is None else entries(y, "y", "targets: one for each sample")
     if targets is None or len(targets) != len(inputs):
         raise ValueError(f"{len(inputs)} samples but {len(targets or ())} targets; give one target for each sample")
     return _of_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
+
+
+def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
+    """Raises ValueError for an optimiser of which not even the parameters would be looked at."""
+    if optimizer is not None and isinstance(model, Module) and any(True for _ in model.named_parameters()):
+        raise ValueError("trying the learning rates of optimizer= needs samples, targets and a loss: "
+                         "diagnose(model, X, y, loss=..., optimizer=...)")
 
 
 def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
@@ -118,7 +126,7 @@ def _of_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> 
 
 
 def _inside(problem: Problem) -> Inside:
-    value, gradients = problem.measured()
+    value, gradients = problem.measured_singly()
     with recorded(problem.model):
         unused = layers.unused_parameters(problem.losses(), problem.parameters)
     return Inside(dict(zip(problem.parameters, gradients)), value, problem.constant_loss(),
@@ -169,13 +177,15 @@ def _compared(trials: Trials) -> str:
 
     others = [] if trials.best in (None, trials.rate) else [trials.best]
     return (f"In {TRIAL_STEPS} trial steps from a loss of {trials.before:.4g}, a learning rate of {trials.rate:.3g} "
-            + ", one of ".join([outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]) + ".")
+            + ", one of ".join([outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]) + "."
+            + " No other brings it clearly below the loss of a constant prediction." * (trials.best is None))
 
 
 def _tried(trials: Trials, start: str) -> str:
     return (f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to {max(trials.losses):.2g}, each "
             f"tried for {TRIAL_STEPS} steps from {start} on {counted(trials.samples, 'sample')}: "
-            + ("none lowers the loss" if trials.best is None else f"{rounded(trials.best):g} would do"))
+            + ("none lowers the loss clearly below that of a constant prediction" if trials.best is None else
+               f"{rounded(trials.best):g} would do"))
 
 
 def _of_history(history: History) -> Diagnosis:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 WIDTH = 100  # of the printed text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # its numbers are a dict, which has no hash
 class Finding:
     """One thing that is wrong.
 
@@ -34,7 +34,7 @@ class Finding:
                           *_wrapped(f"Advice: {self.advice}", "  ")])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What `diagnose` looked at, and what it found.  Iterating over it gives the findings.
 

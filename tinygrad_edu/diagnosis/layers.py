@@ -33,8 +33,8 @@ FEW = 10  # with fewer samples, units of a trained network may well be at an asy
 class Inside:
     """What is known of a model.
 
-    gradients   of each parameter by name: of ``loss``, or what `backward` left
-    loss        that they are the gradients of; None if that is not known
+    gradients   of each parameter by name: their size for single samples (`Problem.measured_singly`), or what `backward` left
+    loss        the mean of those that they are the gradients of; None if that is not known
     constant    the loss of a constant prediction (`Problem.constant_loss`); None if that is not known
     layers      the outputs of its units
     unused      the names of parameters that it does not use
@@ -71,7 +71,8 @@ def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -
 def looked_at(inside: Inside) -> Iterator[str]:
     """What there was to see, in words."""
     flow = gradient_flow(inside.gradients)
-    of = "left by the last backward pass" if inside.loss is None else f"of the loss, which is {inside.loss:.4g}"
+    of = ("left by the last backward pass" if inside.loss is None else
+          f"of the loss for single samples, on average {inside.loss:.4g}")
     if inside.constant is not None:
         of += f" (of a constant prediction: {inside.constant:.4g})"
     yield f"the gradients of {counted(len(inside.gradients), 'parameter')} in {counted(len(flow), 'layer')}, {of}"
@@ -148,7 +149,8 @@ def _no_gradient_at_all(inside: Inside, total: int) -> Finding:
                     "or the loss does not depend on them, or every sample is beyond the margin of a hinge loss.")
         advice = "Call loss.backward() first, or give diagnose the data: diagnose(model, X, y, loss=...)."
     else:
-        sentence = f"The loss is {inside.loss:.4g}, but its gradient by every one of {counted(total, 'parameter')} is 0."
+        sentence = (f"The loss is {inside.loss:.4g}, but its gradient by every one of {counted(total, 'parameter')} is 0, for "
+                    "every sample.")
         advice = ("Compute the loss from the prediction with operators and functions of tinygrad_edu.math, not with .data, "
                   "float(), step, sign or a comparison, whose derivatives are 0.")
     return Finding("no gradient", "all parameters", {"parameters": total, "of": total}, sentence, advice)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import NonFiniteError
 from ..graph import topological_order
 from ..modes import no_grad, recording
 from ..nn.module import mode
@@ -23,15 +24,23 @@ FACTOR = math.sqrt(10)  # from one rate to the next
 MOST_RATES = 30
 FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
 BLOWN_UP = 2.0  # a trial has diverged when its loss is so many times the one that it began with
+IGNORANT = 0.1  # of the loss explained by the inputs: the model does hardly better than a constant
 DISTANCE = 3.0  # how far below the smallest rate that diverges a rate has to be: one `FACTOR`
 
 
-def chosen(count: int, most: int) -> list[int]:
+def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
     """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every time, in order.
 
-    Samples at equal distances could all be of one class, where classes take turns.
+    Samples at equal distances could all be of one class, where classes take turns.  With ``targets`` every class has
+    its share, as in the whole, and so has every range of numbers.
     """
-    return sorted(random.Random(0).sample(range(count), most)) if count > most else list(range(count))
+    if count <= most:
+        return list(range(count))
+    places = random.Random(0).sample(range(count), count)
+    if targets is not None:
+        numbers = all(isinstance(target, (int, float)) for target in targets)
+        places.sort(key=lambda i: targets[i] if numbers else repr(targets[i]))
+    return sorted(places[(2 * k + 1) * count // (2 * most)] for k in range(most))
 
 
 @contextmanager
@@ -53,29 +62,58 @@ class Problem:
 
     def few(self, most: int) -> Problem:
         """The same with at most so many samples."""
-        places = chosen(len(self.X), most)
+        places = chosen(len(self.X), most, self.y)
         return Problem(self.model, self.loss, self.parameters, [self.X[i] for i in places], [self.y[i] for i in places])
 
     def measured(self) -> tuple[float, list[float]]:
         """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is changed by it.
 
-        Raises TypeError if the loss is no Value.
+        The derivatives of a loss that is no Value, as ``max(0, 1 - t * p)`` where it is 0, are 0.
         """
         with recorded(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
         if not isinstance(total, Value):
-            raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
-        leaves = dict.fromkeys([node for node in topological_order(total, constants=False) if not node.op], 0.0)
+            return float(total), [0.0] * len(self.parameters)
+        return total.data, self._derivatives(total)
+
+    def measured_singly(self) -> tuple[float, list[float]]:
+        """The mean loss, and for each parameter the root mean square of its derivatives, one of each sample's loss.
+
+        In the derivative of the mean loss samples may cancel, as those of two classes do of which there are equally many.
+        In this they cannot.  Evaluation mode and ``.grad`` as in `measured`.
+
+        Raises TypeError if the loss of no sample is a Value.
+        """
+        total, sizes, graphs, share = 0.0, [0.0] * len(self.parameters), 0, 1.0 / len(self.X)
+        with recorded(self.model):
+            for loss in self.losses():
+                if isinstance(loss, Value):
+                    sizes, graphs = list(map(math.hypot, sizes, self._derivatives(loss))), graphs + 1
+                total += loss.data if isinstance(loss, Value) else loss
+        if not graphs:
+            raise TypeError(f"the loss is {total * share!r}, which depends on no Value; the loss function must use the prediction")
+        return total * share, [size * math.sqrt(share) for size in sizes]
+
+    def _derivatives(self, root: Value) -> list[float]:
+        leaves = dict.fromkeys([node for node in topological_order(root, constants=False) if not node.op], 0.0)
         with _kept(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
-            total.backward()
+            root.backward()
             leaves = {leaf: leaf.grad for leaf in leaves}
-        return total.data, [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
+        return [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
 
     def losses(self) -> Iterator[Any]:
         """The loss of each sample, as its graph is made; to be asked for within `recorded`."""
         return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
+
+    def learns(self, loss: float) -> bool:
+        """Whether the model, whose mean loss is given, is clearly better than a constant prediction, its own mean included.
+
+        True if that cannot be told: where all targets are the same, a constant may be all there is to learn.
+        """
+        constant = self.constant_loss() if len(set(map(repr, self.y))) > 1 else None
+        return constant is None or loss <= (1 - IGNORANT) * constant
 
     def constant_loss(self) -> float | None:
         """The mean loss of the best constant prediction among three: 0, the mean prediction, and the mean target.
@@ -126,7 +164,7 @@ class Trials:
     rate         the rate that is in use
     before       the loss before the first step
     losses       for each rate that was tried the loss after the last step; inf if it diverged
-    best         the rate that would do; None if none lowers the loss
+    best         the rate that would do; None if with none the loss falls, and below that of a constant prediction
     samples      of how many samples the loss was the mean
     """
 
@@ -148,46 +186,61 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     what it was; then downwards from ``rate``, until two in a row do no better than the best.  That is a learning-rate
     range test (Smith, Cyclical learning rates for training neural networks, 2017, section 3.3), but with a fresh start for
     each rate.  The best rate is the one with the lowest loss after its last step, among those that are at least a
-    factor of 3 below the smallest one that diverges.
+    factor of 3 below the smallest one that diverges, and that make the model better than a constant by `IGNORANT` of the
+    loss: what sinks to the loss of a constant prediction, since one class is more frequent, has not begun to learn.
 
     The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its gradient, mostly some 100,
     over at most `TRIAL_SAMPLES` samples.  All data and gradients are put back.
     """
     few = problem.few(max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))))
     start = few.measured()
+    learning: set[float] = set()
+
+    def try_one(lr: float) -> float:
+        with _kept(list(few.parameters.values()), "data"):
+            loss = _loss_after(few, optimizer, lr, start)
+            if loss < start[0] and few.learns(loss):
+                learning.add(lr)
+        return loss
+
     losses = {} if rate else {0.0: start[0]}
     first = lr = rate or FALLBACK_RATE
     while len(losses) < MOST_RATES // 2 and math.inf not in losses.values():
-        losses[lr] = _loss_after(few, optimizer, lr, start)
+        losses[lr] = try_one(lr)
         lr *= FACTOR
     lr, worse = first / FACTOR, 0
     while len(losses) < MOST_RATES and worse < 2:
         lowest = min(losses.values())
-        losses[lr] = _loss_after(few, optimizer, lr, start)
+        losses[lr] = try_one(lr)
         if losses[lr] < lowest:
             worse = 0
         elif lowest < math.inf:
             worse += 1
         lr /= FACTOR
     limit = min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
-    safe = {lr: loss for lr, loss in losses.items() if lr <= limit and loss < start[0]}
+    safe = {lr: losses[lr] for lr in learning if lr <= limit}
     return Trials(rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X))
 
 
 def _loss_after(problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]) -> float:
-    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it; inf if it diverges."""
+    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it; inf if it diverges.
+
+    The parameters are left as the trial leaves them.
+    """
     parameters = list(problem.parameters.values())
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
     loss, gradients = start
     limit = loss + (BLOWN_UP - 1) * abs(loss)
-    with _kept(parameters, "data"):
+    for t in range(1, TRIAL_STEPS + 1):
         try:
-            for t in range(1, TRIAL_STEPS + 1):
-                for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
-                    parameter.data, states[i] = optimizer.update(parameter.data, gradient, states[i], lr, t)
-                loss, gradients = problem.measured()
-                if not loss <= limit:  # nan included
-                    return math.inf
-        except ArithmeticError:  # of plain floats in the rule, or within `detect_anomaly`
+            for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
+                parameter.data, states[i] = optimizer.update(parameter.data, gradient, states[i], lr, t)
+        except ArithmeticError:  # of plain floats in the rule
+            return math.inf
+        try:
+            loss, gradients = problem.measured()
+        except NonFiniteError:  # within `detect_anomaly`
+            return math.inf
+        if not loss <= limit:  # nan included
             return math.inf
     return loss

@@ -133,14 +133,14 @@ def mode(model: Any, *, training: bool) -> Iterator[None]:
 
     Afterwards each of its modules is in the mode that it was in before.  What is no `Module` has no modes and stays as it is.
     """
-    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
-    for module, _ in before:
-        module.training = training
+    modules = list(model.modules()) if isinstance(model, Module) else []
+    there, back = (map(object.__setattr__, modules, repeat("training"), modes)
+                   for modes in (repeat(training), [module.training for module in modules]))
     try:
+        deque(there, maxlen=0)  # one call in C, which no signal handler interrupts, and so is the way back
         yield
     finally:
-        for module, was in before:
-            module.training = was
+        deque(back, maxlen=0)
 
 
 def _some(what: str, names: list[str]) -> str:

@@ -127,11 +127,13 @@ def gradcheck(f: Callable[..., Any], args: Sequence[float] | float = (), order: 
                  moved for a moment and put back
     names        of the arguments, for the report; by default those in the signature of ``f``
 
-    Raises ValueError for another order, or if ``f`` gives another value when called again; TypeError if ``f`` does not
-    return one scalar that depends on Values.
+    Raises ValueError for another order, a tolerance that is not between 0 and 1, or if ``f`` gives another value when called
+    again; TypeError if ``f`` does not return one scalar that depends on Values.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+    if not 0 < rtol < 1:
+        raise ValueError(f"gradcheck: rtol is {rtol!r}; it must be between 0 and 1, such as 1e-7")
     if not isinstance(parameters, (list, tuple)):
         raise TypeError(f"gradcheck: parameters must be a list of Values, such as model.parameters(), not {parameters!r}")
     function = _Function(f, args if isinstance(args, (list, tuple)) else [args], parameters, names)  # type: ignore[list-item]
@@ -174,7 +176,8 @@ class _Function:
             root = self.f(*leaves)
         if not isinstance(root, Value):
             raise TypeError(f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value (the standard "
-                            "math module makes plain numbers of Values: use `from tinygrad_edu import math`)")
+                            "math module makes plain numbers of Values: use `from tinygrad_edu import math`; a branch that "
+                            "returns a number must return Value(number))")
         return [*leaves, *self.parameters], root
 
     @contextmanager
@@ -244,6 +247,8 @@ def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
+        if status == "mismatch" and _is_a_kink(lambda x: at(j, x), x, step):
+            return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
         tried.append(entry)
     if all(entry.status == "ok" for entry in tried):  # no dependence at all, confirmed with every step
         return tried[0]
@@ -257,6 +262,19 @@ def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable
     if finite and not math.isfinite(analytic) and best.error <= STEADY * abs(best.numeric) < math.inf:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
+
+
+def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
+    """Whether the derivatives of ``f`` from the left and from the right of ``x`` differ, and each is steady.
+
+    The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
+    """
+    there = f(x)
+    slopes = [[(f(x + h) - there) / h for h in (sign * step / 8, sign * step / 64)] for sign in (-1, 1)]
+    (_, left), (_, right) = slopes
+    largest = max(abs(left), abs(right))
+    jumps = [abs(near - far) for far, near in slopes]
+    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * max(jumps))
 
 
 def _ridders(f: Callable[[float], float], x: float, step: float, rtol: float) -> tuple[float, float, float]:

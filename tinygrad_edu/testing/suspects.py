@@ -52,6 +52,8 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
         lines.append(f"... and {recording.forward - MOST_OPERATIONS} more operations")
     elif (bad := next((node for node in recording.nodes if not math.isfinite(node.data)), None)) is not None:
         lines.append(f"The first number that is inf or nan is {bad.name}.")
+    elif (steep := next((node for node in recording.nodes if not all(map(math.isfinite, filter(None, node.partials)))), None)):
+        lines.append(f"A local derivative of {steep.name} is not finite; what is multiplied with it is inf or nan.")
     elif right:
         lines += ["Each local derivative is right.  If the whole is wrong, an edge is missing: a number may have left the",
                   "graph, by float(x), x.data or the standard math module."]
