@@ -40,7 +40,8 @@ def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path)
     with pytest.raises(LookupError, match=r"stands \d+ times in graph.py"):
         run_in_a_copy(Mutant("it is nowhere", "graph.py", old, "", SURVIVES.tests), clean, tmp_path / "root")
     with pytest.raises(SyntaxError):
-        run_in_a_copy(Mutant("it is no Python", "graph.py", "from collections import deque\n", "import\n", ("",)), clean, tmp_path / "root")
+        run_in_a_copy(Mutant("it is no Python", "graph.py", "from collections import deque\n", "import\n", ("",)), clean,
+                      tmp_path / "root")
 
 
 def test_names_are_unique_sentences():
