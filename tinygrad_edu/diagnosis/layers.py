@@ -60,10 +60,11 @@ class Inside:
 
 
 def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -> tuple[str, ...]:
-    """The names of the parameters that are in the graph of none of the results, each a Value or a list of them."""
+    """The names of the parameters that are in the graph of none of the results: Values, numbers or lists of them."""
     left = {parameter: name for name, parameter in parameters.items()}
     for result in results:
-        for node in topological_order(*(result if isinstance(result, (list, tuple)) else [result]), constants=False):
+        roots = result if isinstance(result, (list, tuple)) else [result]
+        for node in topological_order(*[root for root in roots if isinstance(root, Value)], constants=False):
             left.pop(node, None)
     return tuple(left.values())
 

@@ -91,7 +91,8 @@ class Problem:
                     sizes, graphs = list(map(math.hypot, sizes, self._derivatives(loss))), graphs + 1
                 total += loss.data if isinstance(loss, Value) else loss
         if not graphs:
-            raise TypeError(f"the loss is {total * share!r}, which depends on no Value; the loss function must use the prediction")
+            raise TypeError(f"the loss is {total * share!r}, which depends on no Value; the loss function must use the "
+                            "prediction")
         return total * share, [size * math.sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
