@@ -379,3 +379,20 @@ def test_two_roots_with_a_shared_operation_in_one_pickle_keep_the_order_of_execu
     second.backward()
     assert a.grad == 18.0
     assert first.args[0] is second.args[0]
+
+
+def test_an_operation_that_is_found_first_as_a_third_operand_is_swept_once():
+    a = Value(2.0)
+    h = a * 1.0
+    y = (h + 0.0) + math.clip(5.0, 0.0, h)
+    y.backward()
+    assert a.grad == 2.0
+    assert topological_order(y, constants=False).count(h) == 1
+
+
+def test_a_constant_that_was_taken_from_a_graph_is_left_out_with_the_constants():
+    y = Value(2.0) * 3.0
+    (constant,) = [arg for arg in y.args if arg.constant]
+    z = y + constant
+    assert constant in topological_order(z)
+    assert constant not in topological_order(z, constants=False)
