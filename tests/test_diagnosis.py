@@ -469,10 +469,10 @@ def test_what_the_loss_raises_in_a_trial_passes_through():
 
 
 def test_no_rate_is_named_that_only_brings_the_model_to_a_constant():
-    model = nn.MLP(2, [6] * 8 + [1], "sigmoid", rng=0)
+    model = nn.MLP(2, [3] * 8 + [1], "sigmoid", rng=0)
     before = diagnose(model, *MOONS, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), 0.01))
     assert set(kinds(before)) == {"vanishing gradient"}
-    history = trained(model, optim.SGD(model.parameters(), 0.1), inputs=MOONS[0], targets=MOONS[1], epochs=25, record_every=5)
+    history = trained(model, optim.SGD(model.parameters(), 0.1), inputs=MOONS[0], targets=MOONS[1], epochs=12, record_every=4)
     first, *others = diagnose(history)
     assert (first.kind, "suggested_rate" in first.numbers) == ("loss stands still", False)
     assert "constant prediction" in first.sentence
@@ -484,7 +484,7 @@ def test_a_rate_that_only_learns_which_class_is_more_frequent_is_not_named():
     few = [i for i in range(60) if MOONS[1][i] == 1 or i % 3 == 0]
     targets = [MOONS[1][i] for i in few]
     assert targets.count(1) > 2 * targets.count(-1)
-    model = nn.MLP(2, [6] * 8 + [1], "sigmoid", rng=0)
+    model = nn.MLP(2, [3] * 8 + [1], "sigmoid", rng=0)
     problem = Problem(model, nn.hinge, dict(model.named_parameters()), [MOONS[0][i] for i in few], targets)
     trials = try_rates(problem, optim.SGD(model.parameters(), 0.1), 0.1)
     assert min(trials.losses.values()) < 0.9 * trials.before

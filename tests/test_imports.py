@@ -1,4 +1,4 @@
-"""What may import what, what may not be called, and what must be documented: read from the source, not from memory."""
+"""What may import what, and what must be documented: read from the source, not from memory."""
 
 import ast
 import json
@@ -234,51 +234,3 @@ def test_planted_gaps_in_the_documentation_are_reported():
     assert undocumented(source + derived) == ["f", "C.m", "D.m", "D.n"]
     assert undocumented("x = 1") == ["module"]
     assert undocumented("") == []
-
-
-# ---- nothing that runs text or foreign pickles
-
-FORBIDDEN = {"eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "marshal.load", "shelve.open",
-             "builtins.eval", "builtins.exec", "os.system"}
-
-
-def dangerous_calls(source):
-    """``(line, name)`` for every mention of what can run foreign code: calls, and the functions passed on."""
-    tree = ast.parse(source)
-    modules = {alias.asname or alias.name: alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
-               for alias in node.names}
-    names = {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in ast.walk(tree)
-             if isinstance(node, ast.ImportFrom) and not node.level for alias in node.names}
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            name = names.get(node.id, node.id)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            name = f"{modules.get(node.value.id, node.value.id)}.{node.attr}"
-        else:
-            continue
-        if name in FORBIDDEN:
-            found.append((node.lineno, name))
-    return found
-
-
-@every_file
-def test_nothing_runs_text_or_foreign_pickles(path):
-    assert dangerous_calls(SOURCES[path]) == []
-
-
-@pytest.mark.parametrize("source", [
-    "eval('1')", "exec('x = 1')", "import pickle\npickle.loads(b'')", "import pickle as p\np.load(f)",
-    "from pickle import loads\nloads(b'')",
-    "from pickle import load as read\nread(f)", "def f(x):\n    return list(map(eval, x))",
-    "import builtins\nbuiltins.exec('')",
-    "class C:\n    run = exec",
-])
-def test_planted_dangerous_calls_are_reported(source):
-    assert dangerous_calls(source) != []
-
-
-@pytest.mark.parametrize("source", ["model.eval()", "import pickle\npickle.dumps(1)", "def evaluate(): ...",
-    "ast.literal_eval('1')"])
-def test_harmless_calls_are_not_reported(source):
-    assert dangerous_calls(source) == []
