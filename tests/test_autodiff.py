@@ -176,6 +176,12 @@ def test_a_stale_part_that_is_not_asked_for_does_not_matter():
     assert gradients(y, [x])[0].data == 4.0
 
 
+def test_a_constant_0_in_a_denominator_follows_ieee_754_in_gradients_too():
+    x = Value(2.0)
+    assert gradients(x / 0, [x])[0].data == std.inf
+    assert gradients(x / -0.0, [x])[0].data == -std.inf
+
+
 def test_nan_is_not_mistaken_for_staleness():
     x = Value(nan)
     assert std.isnan(gradients(math.sin(x) * 2, [x])[0].data)

@@ -292,6 +292,12 @@ def test_fsum_of_floats_is_exactly_rounded(xs):
     assert math.fsum(xs) == std.fsum(xs)
 
 
+@pytest.mark.parametrize(("x", "y", "piece"), [(1.0, 2.0, -1), (2.0, 1.0, 1), (1.0, 1.0, 0), (-0.0, 0.0, 0), (nan, 1.0, 2),
+                                               (1.0, nan, 2), (inf, inf, 0), (-inf, inf, -1)])
+def test_compare_tells_the_sides_of_a_kink_the_kink_and_nan_apart(x, y, piece):
+    assert primitives.compare(x, y) == piece
+
+
 def test_every_function_has_a_docstring():
     for name, function in inspect.getmembers(math, inspect.isfunction):
         if not name.startswith("_"):

@@ -42,6 +42,21 @@ def test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once():
     assert [(name, p.label) for name, p in tied.named_parameters()] == [("a", "my weight")]
 
 
+def test_parameters_are_labelled_when_they_are_assigned_with_the_longest_path_there_is():
+    neuron, model = nn.Neuron(2, rng=0), nn.Module()
+    weight, bias = neuron.w[1], neuron.b
+    assert (weight.label, bias.label) == ("w.1", "b")
+    assert type(weight.label) is nn.ParameterName
+    model.parts = [neuron]
+    assert (weight.label, bias.label) == ("parts.0.w.1", "parts.0.b")
+    model.other = weight  # neither path is part of the other: the first one stays
+    assert weight.label == "parts.0.w.1"
+    own = Value(1.0, "my weight")
+    model.own = own
+    assert own.label == "my weight"
+    assert type(own.label) is nn.ParameterName
+
+
 def test_results_kept_on_a_module_are_no_parameters():
     model = nn.Neuron(2, rng=0)
     model.last = model([1.0, 2.0])

@@ -325,11 +325,14 @@ def test_equality_and_hash_are_identity():
 @pytest.mark.parametrize(("make", "expected"), [
     (lambda v: v(1.0) / 0, inf), (lambda v: v(-1.0) / 0, -inf), (lambda v: v(1.0) / -0.0, -inf), (lambda v: v(0.0) / 0, nan),
     (lambda v: 1 / v(0.0), inf), (lambda v: v(1e200) ** 2, inf), (lambda v: v(-1e200) ** 3, -inf),
+    (lambda v: v(-1e200) ** 4, inf),
     (lambda v: v(-8.0) ** (1 / 3), nan), (lambda v: v(0.0) ** -1, inf), (lambda v: v(-0.0) ** -1, -inf),
     (lambda v: v(0.0) ** 0, 1.0), (lambda v: v(inf) - inf, nan), (lambda v: v(inf) * 0, nan), (lambda v: v(1e308) * 10, inf),
     (lambda v: math.exp(v(1000.0)), inf), (lambda v: math.log(v(0.0)), -inf), (lambda v: math.log(v(-1.0)), nan),
     (lambda v: math.sqrt(v(-1.0)), nan), (lambda v: math.sin(v(inf)), nan), (lambda v: v(1.0) % 0, nan),
     (lambda v: v(1.0) // 0, nan), (lambda v: 2 ** v(5000.0), inf), (lambda v: math.cosh(v(-1000.0)), inf),
+    (lambda v: round(v(-1.797e308), -308), -inf),
+    (lambda v: primitives.round_digits(v(-1.5), -inf), -0.0), (lambda v: primitives.round_digits(v(-1.5), inf), -1.5),
     (lambda v: math.sinh(v(-1000.0)), -inf), (lambda v: math.expm1(v(-1000.0)), -1.0),
 ])
 def test_arithmetic_follows_ieee_754_and_never_raises(make, expected):
@@ -363,6 +366,11 @@ def test_micrograd_names_are_methods():
 def operations(x):
     return [x + 1, 1 + x, x + x, x - 1, 1 - x, x - x, x * 2, 2 * x, x * x, x / 2, 2 / x, x**2, 2**x, -x, abs(x), x % 2, x // 2,
             x.tanh(), math.sin(x), math.where(True, x, 1), round(x)]
+
+
+def test_a_new_node_has_no_gradient_and_no_label():
+    x = Value(1.5)
+    assert {(v.grad, v.label) for v in [x, *operations(x)]} == {(0.0, "")}
 
 
 def test_no_grad_records_nothing_and_computes_the_same():
