@@ -246,6 +246,15 @@ def test_a_row_with_a_branch_in_its_rule_is_found_out():
         formula("abs")
 
 
+def test_a_number_in_front_of_the_defaults_stays_in_the_text():
+    row = primitives.define("three_of_them", lambda x, y, z: x + y + z, *[lambda x, y, z, o: 1.0] * 3, defaults=(1.0,))
+    try:
+        assert str(row(Name("x"), 1.0, 1.0)) == "three_of_them(x, 1)"
+        assert str(row(Name("x"), 1.0, 2.0)) == "three_of_them(x, 1, 2)"
+    finally:
+        del TABLE["three_of_them"]
+
+
 @every_row
 def test_default_arguments_are_left_out_of_the_text(row):
     names = [Name(parameter) for parameter in row.parameters]

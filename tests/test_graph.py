@@ -341,6 +341,23 @@ def test_new_nodes_on_a_copy_come_after_it():
     assert twin.args[0].grad == 8.0
 
 
+def test_a_pickle_holds_every_node_once():
+    sizes = []
+    for n in (200, 400):
+        y = Value(0.5)
+        for _ in range(n):
+            y = y * y
+        sizes.append(len(pickle.dumps(y)))
+    assert sizes[1] < 2.2 * sizes[0]
+
+
+@every_copier
+def test_a_constant_taken_from_a_graph_can_be_copied_by_itself(copier):
+    three = (Value(2.0) * 3).args[1]
+    twin = copier(three)
+    assert (twin.data, twin.constant, twin.args) == (3.0, True, ())
+
+
 def test_pickling_that_fails_half_way_can_be_done_again():
     class Unpicklable(str):
         def __reduce_ex__(self, protocol):

@@ -151,6 +151,12 @@ def test_dropout_drops_in_training_and_scales_the_rest():
     assert [y.data for y in again] == [y.data for y in ys]
 
 
+def test_dropout_of_nothing_passes_on_what_it_is_given_and_drops_half_by_default():
+    xs = [Value(3.0)]
+    assert nn.Dropout(0.0)(xs) is xs
+    assert repr(nn.Dropout()) == "Dropout(0.5)"
+
+
 def test_train_and_eval_reach_every_module():
     model = nn.Sequential(nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0))
     assert model.eval() is model
@@ -183,7 +189,8 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
     (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
     (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
     (lambda: nn.Dropout(1.0), "probability of dropping is 1.0"),
-    (lambda: nn.Neuron(2, rng=0)([1.0]), "takes 2 inputs, but was given 1"),
+    (lambda: nn.Neuron(2, rng=0)([1.0]), "Neuron takes 2 inputs, but was given 1"),
+    (lambda: nn.Layer(2, 3, rng=0)([1.0]), "Layer takes 2 inputs, but was given 1"),
     (lambda: nn.hinge(Value(1.0), 0), "target is 0"),
     (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target is 2"),
     (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "target is 2"),

@@ -6,6 +6,7 @@ How accurate they are is in test_accuracy, what they make of infinities and nan 
 import itertools
 import math as std
 import random
+import re
 
 import pytest
 from helpers import SMOOTH, SPECIAL, bits, disagreements, mp, mpf, points, same
@@ -60,6 +61,17 @@ def test_samples_lie_in_the_domain_and_give_finite_or_overflowing_numbers(row):
         if row.domain is not None:
             assert row.domain(*args)
         assert row.forward(*args) == row.forward(*args), f"{row.name}{args} is nan"
+
+
+ALSO_FINITE_OUTSIDE = ("pow", "pow_lower", "xlogy")  # at a base of 0 or below with a whole exponent; at x = 0
+DOMAINED = [row for row in ROWS if row.domain is not None]
+
+
+@pytest.mark.parametrize("row", DOMAINED, ids=[row.name for row in DOMAINED])
+def test_a_domain_is_where_the_value_is_a_finite_real(row):
+    for args in itertools.product((-3.0, -1.0, -0.5, -0.0, 0.0, 1e-9, 0.5, 1 - 1e-9, 1.0, 1 + 1e-9, 3.0), repeat=row.arity):
+        if row.domain(*args) or row.name not in ALSO_FINITE_OUTSIDE:
+            assert std.isfinite(row.forward(*args)) is bool(row.domain(*args)), f"{row.name}{args}"
 
 
 PIECED = [row for row in ROWS if row.piece is not None]
@@ -199,6 +211,12 @@ def test_an_argument_that_is_no_number_is_named(bad):
         primitives.sin(bad)
     with pytest.raises(TypeError, match="argument y of hypot must be a real number, not " + type(bad).__name__):
         primitives.hypot(Value(1.0), bad)
+
+
+def test_a_long_argument_is_cut_to_40_characters_in_messages():
+    for length, shown in ((38, repr("a" * 38)), (39, repr("a" * 39)[:37] + "...")):
+        with pytest.raises(TypeError, match=re.escape(f"not str ({shown})")):
+            primitives.sin("a" * length)
 
 
 def test_rows_are_looked_up_by_name_also_through_pickle():

@@ -232,6 +232,11 @@ def test_data_that_is_no_real_number_is_refused(data):
         Value(data, "w")
 
 
+def test_data_of_a_value_without_a_label_is_refused_in_words():
+    with pytest.raises(TypeError, match="the data of a Value must be a real number, not str"):
+        Value("1.0")
+
+
 def test_a_value_of_a_value_is_refused_with_the_remedy():
     with pytest.raises(TypeError, match=r"takes a number, not a Value .*y \+ 0"):
         Value(Value(1.0))
@@ -350,7 +355,14 @@ def test_where_keeps_nan_of_the_other_branch_out_of_the_gradient():
     y = math.where(x > 0, math.sqrt(x) / x, 0)
     y.backward()
     assert (y.data, x.grad) == (0.0, 0.0)
-    assert y.args[1].constant  # the branch not taken is kept as a number
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_the_branch_not_taken_is_kept_as_its_number(condition):
+    x, y = Value(3.0), Value(7.0)
+    chosen = math.where(condition, x, y)
+    assert [arg.data for arg in chosen.args] == [float(condition), 3.0, 7.0]
+    assert [arg.constant for arg in chosen.args] == [True, not condition, condition]
 
 
 def test_micrograd_names_are_methods():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import math
 from .autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
 from .graph import topological_order
+from .math import take
 from .modes import detect_anomaly, no_grad
 from .value import Value
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "History", "Stepper", "Value", "backward", "compare_orders", "data", "detect_anomaly", "diagnose", "explain_nonfinite",
-    "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "testing",
-    "topological_order", "value_and_grad", "vjp",
+    "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "take",
+    "testing", "topological_order", "value_and_grad", "vjp",
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.

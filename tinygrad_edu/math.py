@@ -236,6 +236,18 @@ def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> b
     return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
+def take(sequence: Sequence[Any], index: Any) -> Any:
+    """``sequence[index]`` for an index that is a number of the program: a float, a Value, an argument of a compiled function.
+
+    It is the very entry of the sequence, so that gradients flow to that one; the index has none.  Indices count from 0.
+    Raises IndexError unless the index is a whole number from 0 to ``len(sequence) - 1``.
+    """
+    where = float(index)
+    if not 0 <= where < len(sequence) or not where.is_integer():
+        raise IndexError(f"take: index {where!r} of {len(sequence)} entries; it must be a whole number, 0 to {len(sequence) - 1}")
+    return sequence[int(where)]
+
+
 # ---- of lists: shifted by the maximum, so that nothing overflows -------------------------------------------------
 
 
