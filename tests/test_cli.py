@@ -1,6 +1,8 @@
 """The command line, in its own process where the exit status and the streams matter."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,68 @@ def test_train_is_repeatable(tmp_path):
     for folder in ("a", "b"):
         assert run("train", "--epochs", 2, "--layers", 4, "--seed", 5, "--out", tmp_path / folder).returncode == 0
     assert History.load(tmp_path / "a/history.json").loss == History.load(tmp_path / "b/history.json").loss
+
+
+def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
+    assert cli.main(["gpt", "--steps", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    head, bar, figures, blank, title, *names = out.splitlines()
+    assert head == "32033 names of 26 different characters; a GPT with 4192 parameters"
+    assert "2/2" in bar
+    assert re.fullmatch(r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures)
+    assert (blank, title) == ("", "names that it invents:")
+    assert [name.split()[0] for name in names] == [str(i) for i in range(1, 21)]
+
+
+@pytest.fixture
+def ann(tmp_path):
+    """A file of two names, and the start of a command that learns them."""
+    path = tmp_path / "names.txt"
+    path.write_text("ann\nnan\n")
+    return ["gpt", "--data", str(path), "--engine", "eager"]
+
+
+def test_gpt_learns_the_names_of_a_file(ann, capsys):
+    assert cli.main([*ann, "--steps", "120", "--samples", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert (err, out.splitlines()[0].startswith("2 names of 2 different characters; a GPT with ")) == ("", True)
+    average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
+    assert float(average[1]) < 0.7
+    assert set(out.split("names that it invents:\n")[1].split()) <= {"1", "2", "3", "ann", "nan"}
+
+
+def test_gpt_is_repeatable_and_the_seed_matters(ann, capsys):
+    names = []
+    for seed in (1, 1, 2):
+        assert cli.main([*ann, "--steps", "1", "--samples", "8", "--seed", str(seed)]) == 0
+        out = capsys.readouterr().out
+        assert re.search(r"^loss \d\.\d{4} in step 1; ", out, re.MULTILINE)
+        names.append(out.split("names that it invents:\n")[1])
+    assert names[0] == names[1] != names[2]
+
+
+def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
+    assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
+    assert "names with more than 15 characters: 2; of those it learns the first 16, and no end\n" in capsys.readouterr().out
+
+
+def test_gpt_interrupted_says_how_far_it_came_and_samples(ann, capsys):
+    before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # what Ctrl-C does, after this time of computing
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
+    try:
+        assert cli.main([*ann, "--steps", "5000", "--samples", "2"]) == 0
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    out, err = capsys.readouterr()
+    assert err == ""
+    done = int(re.search(r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$", out,
+                         re.MULTILINE)[1])
+    assert 1 <= done < 5000
+    assert len(out.split("names that it invents:\n")[1].splitlines()) == 2
 
 
 def test_draw_an_expression(tmp_path):
@@ -205,6 +269,12 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["train", "--lr", "-1"], "-1"),
     (["train", "--activation", "rely"], "unknown activation 'rely'"),
     (["train", "--epochs", "0"], "--epochs"),
+    (["gpt", "--data", "none.txt"], "cannot read none.txt: No such file or directory; give a text file with one name a line"),
+    (["gpt", "--data", "."], "Is a directory"),
+    (["gpt", "--data", os.devnull], f"{os.devnull} has no names: it is empty"),
+    (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),
+    (["gpt", "--samples", "-3"], "--samples"),
+    (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
     (["demo", "--epochs", "many"], "--epochs"),
     (["sing"], "invalid choice: 'sing'"),
 ])

@@ -137,6 +137,15 @@ def test_xavier_and_he_have_the_published_spread():
     assert {nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data} == {4.0}
 
 
+def test_normal_has_the_standard_deviation_asked_for_whatever_the_fans():
+    draw = nn.normal(0.08)
+    assert [draw(fan_in, 3, random.Random(1)) for fan_in in (2, 20)] == [random.Random(1).gauss(0, 0.08)] * 2
+    assert [p.data for p in nn.MLP(2, [1], init=nn.normal(0), rng=0).parameters()] == [0.0] * 3
+    for deviation in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match=rf"^normal: the standard deviation is {deviation}; it must be a finite number"):
+            nn.normal(deviation)
+
+
 def test_dropout_drops_in_training_and_scales_the_rest():
     dropout = nn.Dropout(0.25, rng=0)
     xs = [Value(3.0) for _ in range(4000)]

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose
     from .explain import explain_nonfinite
     from .expressions import parse
+    from .jit.function import jit
     from .stepper import Stepper, compare_orders, record
     from .train import History, fit
 
 __version__ = "0.1.0"
 __all__ = [
     "History", "Stepper", "Value", "backward", "compare_orders", "data", "detect_anomaly", "diagnose", "explain_nonfinite",
-    "fit", "grad", "gradients", "hessian", "jacobian", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "take",
+    "fit", "grad", "gradients", "hessian", "jacobian", "jit", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "take",
     "testing", "topological_order", "value_and_grad", "vjp",
 ]
 
@@ -44,7 +45,7 @@ _LAZY = {"History": "train", "fit": "train", "parse": "expressions", "Stepper": 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         value = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
-    elif name in ("data", "nn", "optim", "testing"):
+    elif name in ("data", "jit", "nn", "optim", "testing"):
         value = _import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train and gallery.
+"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt and gallery.
 
 Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be written to) ends in
 one line on standard error that says what to do, and exit status 2.
@@ -119,6 +119,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--live", action="store_true", help="also write live.html, a page that plays the training")
     train.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
     train.set_defaults(run=_train)
+
+    gpt = commands.add_parser("gpt", help="train a small GPT on names, one a step, and let it invent some")
+    gpt.add_argument("--data", type=Path, metavar="FILE", help="a text file with one name a line (default: first names)")
+    gpt.add_argument("--steps", type=_positive, default=1000, help="default: %(default)s")
+    gpt.add_argument("--engine", choices=("auto", "eager", "jit"), default="auto",
+                     help="default: %(default)s, the fastest there is")
+    gpt.add_argument("--seed", type=int, default=42, help="default: %(default)s")
+    gpt.add_argument("--samples", type=_positive, default=20, help="how many names to invent (default: %(default)s)")
+    gpt.set_defaults(run=_gpt)
 
     gallery = commands.add_parser("gallery", help="a neuron as drawing, film and page, and a training as a page")
     gallery.add_argument("--out", type=Path, default=Path("gallery"), help="folder to write to (default: %(default)s)")
@@ -337,7 +346,7 @@ def _parsed(name: str, text: str) -> float:
         raise ValueError(f"{text!r} is not a number; write {name}=1.5") from None
 
 
-# ---- demo and train ----------------------------------------------------------------------------------------------
+# ---- demo, train and gpt -----------------------------------------------------------------------------------------
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -432,6 +441,38 @@ def _train(options: argparse.Namespace) -> int:
         print(f"test accuracy: {correct / len(test_targets):.1%} ({correct:.0f} of {len(test_targets)})")
     _list_files(out, written)
     return 0
+
+
+def _gpt(options: argparse.Namespace) -> int:
+    from . import gpt
+
+    rng = random.Random(options.seed)
+    names = gpt.documents(options.data)
+    rng.shuffle(names)
+    vocabulary = gpt.Vocabulary(names)
+    model = gpt.GPT(len(vocabulary), rng=rng)
+    print(f"{len(names)} names of {len(vocabulary) - 1} different characters; a GPT with {len(model.parameters())} parameters")
+    if long := sum(len(name) >= model.block for name in names):
+        print(f"names with more than {model.block - 1} characters: {long}; of those it learns the first {model.block}, "
+              "and no end")
+    history = gpt.train(model, vocabulary, names, options.steps, engine=options.engine, progress=True)
+    done = len(history)
+    if history.interrupted:
+        print(f"interrupted after {done} of {options.steps} steps; the names are from the model as it is now")
+    if done:
+        print(f"loss {_course(history.loss)}; {history.seconds[-1]:.1f} s, {1000 * history.seconds[-1] / done:.3g} ms a step")
+    print("\nnames that it invents:")
+    for i in range(1, options.samples + 1):
+        print(f"{i:4}  {gpt.sample(model, vocabulary, rng=rng)}", flush=True)
+    return 0
+
+
+def _course(losses: Sequence[float]) -> str:
+    """How losses of single samples went, which are noisy: the first one, and where they are now."""
+    recent = losses[-100:]
+    now = (f"{sum(recent) / len(recent):.4f} on average over the last {len(recent)} steps" if len(losses) > len(recent)
+           else f"{losses[-1]:.4f} in step {len(losses)}")
+    return f"{losses[0]:.4f} in step 1" + (f", {now}" if len(losses) > 1 else "")
 
 
 def _live_page(history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None) -> Path:

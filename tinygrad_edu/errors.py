@@ -4,7 +4,8 @@
 
     TinygradEduError
     |-- GraphError                  a graph cannot be used in the way asked for
-    |   `-- StaleGraphError         a leaf was given new data after the graph was recorded
+    |   |-- StaleGraphError         a leaf was given new data after the graph was recorded
+    |   `-- TraceError              a traced function asks for a number that is known at run time only (also a TypeError)
     |-- ExpressionError             text that `parse` does not accept          (also a ValueError)
     |-- CheckpointError             a damaged, foreign or unfitting state      (also a ValueError)
     |-- DataError                   a data set or a history that cannot be read (also a ValueError)
@@ -34,6 +35,16 @@ class StaleGraphError(GraphError):
     First derivatives are stored numbers and stay right; higher ones would mix old and new numbers.
     The remedy is to compute the expression again.
     """
+
+
+class TraceError(GraphError, TypeError):
+    """A function that `jit` traces asks for what is known only when it runs: a number, or whether a condition holds.
+
+    It is also a TypeError, as float() and indexing raise for things that are no numbers.
+    ``line`` is file, line and function of the place in the user's program.
+    """
+
+    line: tuple[str, int, str] | None = None
 
 
 class ExpressionError(TinygradEduError, ValueError):

@@ -23,6 +23,7 @@ from functools import reduce
 from math import e, inf, nan, pi, tau
 from typing import Any
 
+from . import modes
 from . import primitives as _p
 from .primitives import (
     absolute,
@@ -213,7 +214,10 @@ def fsum(xs: Iterable[Any]) -> Any:
 
 def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
     """The sum of products of two lists of the same length, from the left; ValueError if the lengths differ."""
-    return total([x * y for x, y in zip(xs, ys, strict=True)])
+    pairs = list(zip(xs, ys, strict=True))
+    if pairs and modes.active and (trace := modes.tracer()) is not None:
+        return trace.sumprod(*zip(*pairs))
+    return total([x * y for x, y in pairs])
 
 
 def isnan(x: Any) -> bool:
@@ -236,16 +240,23 @@ def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> b
     return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
+def is_traced(x: Any) -> bool:
+    """Whether ``x`` stands for a number that is not known yet, because the function that has it is being compiled."""
+    return isinstance(x, Value) and x.traced and modes.tracer() is not None
+
+
 def take(sequence: Sequence[Any], index: Any) -> Any:
     """``sequence[index]`` for an index that is a number of the program: a float, a Value, an argument of a compiled function.
 
     It is the very entry of the sequence, so that gradients flow to that one; the index has none.  Indices count from 0.
     Raises IndexError unless the index is a whole number from 0 to ``len(sequence) - 1``.
     """
-    where = float(index)
-    if not 0 <= where < len(sequence) or not where.is_integer():
-        raise IndexError(f"take: index {where!r} of {len(sequence)} entries; it must be a whole number, 0 to {len(sequence) - 1}")
-    return sequence[int(where)]
+    if is_traced(index):
+        return modes.tracer().take(sequence, index)
+    i = float(index)
+    if not 0 <= i < len(sequence) or not i.is_integer():
+        raise IndexError(f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to {len(sequence) - 1}")
+    return sequence[int(i)]
 
 
 # ---- of lists: shifted by the maximum, so that nothing overflows -------------------------------------------------
@@ -253,6 +264,8 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
 
 def _shift(xs: Sequence[Any]) -> float:
     # A number, not a node: all three functions are invariant under it, so that its derivative cancels.
+    if modes.active and (trace := modes.tracer()) is not None and any(map(is_traced, xs)):
+        return trace.shift(xs)  # type: ignore[no-any-return]
     largest = max(map(float, xs), default=-inf)
     return largest if _math.isfinite(largest) else 0.0
 
@@ -293,7 +306,7 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
 
     That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
-    others = [x for j, x in enumerate(xs) if j != i and float(x) != -inf]  # such a one has no share, nor a gradient
+    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]  # such a one has no share, nor a gradient
     if not others:
         return softplus(-inf - xs[i])
     shift = _shift(others)

@@ -1,6 +1,6 @@
-"""What is special about the moment: `no_grad` and `detect_anomaly`.
+"""What is special about the moment: `no_grad`, `detect_anomaly`, and the tracing of a function that `jit` compiles.
 
-Both hold for the current thread or task alone, and nest.  They serve as decorators of plain functions, not of generators and
+All hold for the current thread or task alone, and nest.  They serve as decorators of plain functions, not of generators and
 coroutines, whose bodies run after the context has ended.
 """
 
@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from typing import Any
 
-NO_GRAD, ANOMALY, LINES = 1, 2, 4  # bits of a mode: record nothing; raise at inf and nan; keep the line of every node
+# Bits of a mode: record nothing; raise at inf and nan; keep the line of every node; leave everything to the tracer.
+NO_GRAD, ANOMALY, LINES, TRACE = 1, 2, 4, 8
 
 _mode: ContextVar[int] = ContextVar("_mode", default=0)
 current = _mode.get  # the mode of this thread or task, a sum of bits
+
+_tracer: ContextVar[Any] = ContextVar("_tracer", default=None)
+tracer = _tracer.get  # the trace (`jit.trace`) that operations of this thread or task go into, or None
 
 # One entry for every context that is open, in any thread.  Asking a ContextVar costs as much as half an operator, so that
 # operators look here first; an entry too many, after an interrupt, does no harm.
@@ -69,3 +74,14 @@ def detect_anomaly() -> AbstractContextManager[None]:
     afterwards what it can without having watched.
     """
     return _within(on=ANOMALY | LINES)
+
+
+@contextmanager
+def tracing(trace: Any) -> Iterator[None]:
+    """Within this context operations on Values compute nothing: they become nodes of ``trace`` (None: they do compute)."""
+    token = _tracer.set(trace)
+    try:
+        with _within(on=TRACE, off=NO_GRAD | ANOMALY | LINES) if trace is not None else _within(off=TRACE):
+            yield
+    finally:
+        _tracer.reset(token)

@@ -487,6 +487,14 @@ def logaddexp_of(x: float, y: float) -> float:
     return y + math.log1p(small + small * lost)
 
 
+def hypot_of(x: float, y: float) -> float:
+    """sqrt(x**2 + y**2) without overflow, by the C library (`math.hypot` has a method of its own, which compiled code has not)."""
+    try:
+        return builtins.abs(complex(x, y))
+    except OverflowError:
+        return inf
+
+
 def maximum_of(x: float, y: float) -> float:
     """The larger one; nan if either is nan (the built-in depends on the order)."""
     return x if x > y or x != x else y
@@ -614,7 +622,7 @@ sigmoid_difference: Primitive = define("sigmoid_difference", sigmoid_difference_
                                        lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
                                        lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
                                        spelling=lambda x, y: sigmoid(x - y), note="what logaddexp's derivative needs")
-hypot = define("hypot", math.hypot, lambda x, y, o: x / o, lambda x, y, o: y / o,
+hypot = define("hypot", hypot_of, lambda x, y, o: x / o, lambda x, y, o: y / o,
                limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
 
 # ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------

@@ -23,7 +23,7 @@ from typing import Any
 
 from . import anomaly, graph, modes
 from . import primitives as p
-from .modes import ANOMALY, LINES, NO_GRAD
+from .modes import ANOMALY, LINES, NO_GRAD, TRACE
 from .primitives import Primitive, number
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
@@ -64,6 +64,7 @@ class Value:
     _source: anomaly.Source  # the line that asked for the node; set within `detect_anomaly` alone
 
     constant = False
+    traced = False  # whether it stands for a number that is not known yet, in a function that is being traced (`jit.trace`)
     __array_ufunc__ = None  # numpy's operators leave the work to those below
 
     def __init__(self, data: Number, label: str = "") -> None:
@@ -146,26 +147,40 @@ class Value:
         return format(self.data, spec) if spec else repr(self)
 
     def __float__(self) -> float:
+        if modes.active and modes.current() & TRACE:
+            modes.tracer().number_of(self, "float()")
         return float(self.data)
 
     def __int__(self) -> int:
+        if modes.active and modes.current() & TRACE:
+            modes.tracer().number_of(self, "int()")
         return int(self.data)
 
     def __bool__(self) -> bool:
+        if modes.active and modes.current() & TRACE:
+            modes.tracer().number_of(self, "truth")
         return bool(self.data)
 
     # ---- comparisons compare data; == and hash stay identity, so that nodes can be keys
 
     def __lt__(self, other: Value | Number) -> bool:
+        if modes.active and modes.current() & TRACE:
+            return modes.tracer().compare("<", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data < y
 
     def __le__(self, other: Value | Number) -> bool:
+        if modes.active and modes.current() & TRACE:
+            return modes.tracer().compare("<=", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data <= y
 
     def __gt__(self, other: Value | Number) -> bool:
+        if modes.active and modes.current() & TRACE:
+            return modes.tracer().compare(">", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data > y
 
     def __ge__(self, other: Value | Number) -> bool:
+        if modes.active and modes.current() & TRACE:
+            return modes.tracer().compare(">=", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data >= y
 
     # ---- arithmetic: + and * of two Values, the most frequent operations, make their nodes in place
@@ -337,6 +352,8 @@ class Constant(Value):
 
 def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become constants."""
+    if modes.active and modes.current() & TRACE:
+        return modes.tracer().apply(primitive, args)  # type: ignore[no-any-return]
     if len(args) == 1:
         return _unary(primitive, args[0])
     operands = tuple([arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
@@ -380,6 +397,8 @@ def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: f
             rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
     mode = modes.current() if modes.active else 0
     if mode:
+        if mode & TRACE:
+            return modes.tracer().apply(p.TABLE[op], _operands(x, y, rest))  # type: ignore[no-any-return]
         if mode & ANOMALY and not -inf < data < inf:
             raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
         if mode & NO_GRAD:
@@ -398,6 +417,10 @@ def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: f
     if mode & LINES:
         node._source = anomaly.source()
     return node
+
+
+def _operands(x: Any, y: Any, rest: tuple[tuple[Any, float | None], ...]) -> tuple[Any, ...]:
+    return (x,) if y is None else (x, y, *[arg for arg, _ in rest])
 
 
 def _data(x: Any) -> float | None:

@@ -6,13 +6,14 @@
 
 from ..math import log_softmax, softmax
 from .checkpoint import load, save
-from .init import he, uniform, xavier
+from .init import he, normal, uniform, xavier
 from .layers import ACTIVATIONS, MLP, Dropout, Layer, Neuron, Sequential
 from .losses import accuracy, binary_cross_entropy, cross_entropy, hinge, l1, l2, mse
 from .module import Module, ParameterName
+from .transformer import CausalSelfAttention, Embedding, Linear, RMSNorm
 
 __all__ = [
-    "ACTIVATIONS", "MLP", "Dropout", "Layer", "Module", "Neuron", "ParameterName", "Sequential", "accuracy",
-    "binary_cross_entropy", "cross_entropy", "he", "hinge", "l1", "l2", "load", "log_softmax", "mse", "save", "softmax",
-    "uniform", "xavier",
+    "ACTIVATIONS", "MLP", "CausalSelfAttention", "Dropout", "Embedding", "Layer", "Linear", "Module", "Neuron",
+    "ParameterName", "RMSNorm", "Sequential", "accuracy", "binary_cross_entropy", "cross_entropy", "he", "hinge", "l1",
+    "l2", "load", "log_softmax", "mse", "normal", "save", "softmax", "uniform", "xavier",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import math
+from .. import math, modes
 from ..randomness import Rng, generator
 from ..value import Value
 from .init import Initialiser, initialiser
@@ -136,7 +136,11 @@ class Dropout(Module):
             return x * self._mask()
         return [xi * self._mask() for xi in x]
 
-    def _mask(self) -> float:
+    def _mask(self) -> Any:
+        trace = modes.tracer()  # a compiled program draws a new mask at every run
+        return self._draw() if trace is None else trace.fresh(self._draw)
+
+    def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ def mse(prediction: Any, target: Any) -> Any:
 
 def hinge(score: Any, target: float) -> Any:
     """relu(1 - target * score), the loss of a support vector machine; ``target`` is -1 or 1."""
-    if float(target) not in (-1.0, 1.0):
+    if not math.is_traced(target) and float(target) not in (-1.0, 1.0):
         raise ValueError(f"hinge: the target is {target!r}; it must be -1 or 1")
     return math.relu(1 - target * score)
 
@@ -34,6 +34,9 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
 
     Computed as t softplus(-x) + (1 - t) softplus(x), which neither overflows nor cancels.
     """
+    if math.is_traced(target):
+        mixed = target * math.softplus(-logit) + (1 - target) * math.softplus(logit)
+        return math.where(target >= 1, math.softplus(-logit), math.where(target <= 0, math.softplus(logit), mixed))
     t = float(target)
     if not 0 <= t <= 1:
         raise ValueError(f"binary_cross_entropy: the target is {target!r}; it must be a probability, 0 to 1")
@@ -49,6 +52,8 @@ def cross_entropy(logits: Sequence[Any], target: int) -> Any:
     """
     if not isinstance(logits, (list, tuple)) or len(logits) < 2:
         raise ValueError("cross_entropy takes a list of at least two logits; for one, use binary_cross_entropy")
+    if math.is_traced(target):
+        return math.take([math.surprisal(logits, i) for i in range(len(logits))], target)
     if not (float(target).is_integer() and 0 <= target < len(logits)):
         raise ValueError(f"cross_entropy: the target is {target!r}; it must be the index of a class, 0 to {len(logits) - 1}")
     return math.surprisal(logits, int(target))

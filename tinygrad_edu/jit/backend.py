@@ -1,0 +1,46 @@
+"""How a tape is run: compiled straight-line, by the tape machine, or replayed in Python; the same bits in each way."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+from . import objects
+from .tape import Tape
+
+STRAIGHT = 4_000  # instructions, up to which straight-line code is compiled: its compile time grows with its length
+
+
+class Kernel:
+    """A tape, and what runs it: called with the inputs, a list of floats, it returns the outputs."""
+
+    def __init__(self, tape: Tape, run: Callable[[Sequence[float]], list[float]], way: str) -> None:
+        self.tape, self.way = tape, way
+        self._run = run
+
+    def __call__(self, inputs: Sequence[float]) -> list[float]:
+        return self._run(inputs)
+
+    def __repr__(self) -> str:
+        return f"<{self.way}: {self.tape!r}>"
+
+
+def kernel(tape: Tape) -> Kernel:
+    """The fastest way to run a tape that there is here."""
+    if not objects.available():
+        _tell()
+        return Kernel(tape, tape.run, "replayed")
+    from . import llvm
+
+    return Kernel(tape, llvm.Scalar(tape), "compiled")
+
+
+def _tell() -> None:
+    global _told
+    if not _told:
+        _told = True
+        warnings.warn('jit replays in Python, since llvmlite is not installed; pip install "tinygrad_edu[fast]" makes it some '
+                      "hundred times faster, with the same bits", RuntimeWarning, stacklevel=4)
+
+
+_told = False

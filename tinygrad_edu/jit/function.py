@@ -1,0 +1,286 @@
+"""`jit`: a function as a compiled program.
+
+    >>> @jit
+    ... def f(x, y):
+    ...     return math.sin(x) * y
+    >>> f(1.0, 2.0) == math.sin(1.0) * 2.0
+    True
+    >>> f.value_and_grad(0.0, 2.0)
+    (0.0, (2.0, 0.0))
+    >>> print(f.show(0.0, 2.0))
+    inputs  x, y
+    t1 = sin(x)
+    t2 = t1 * y
+    return t2
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .. import graph, modes
+from ..primitives import short_repr
+from ..value import Value
+from . import backend, tape
+from .structure import NUMBER, Structure, build, flatten, outputs, shown
+from .tape import Tape
+from .trace import record_trace
+
+Reader = Callable[[Sequence[float]], float]
+
+
+def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str | int] = (), cache_size: int = 64) -> Any:
+    """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or ``@jit(static=["n"])``.
+
+    f            a function of numbers, Values, and nested lists, tuples and dicts of them, that returns such
+    static       names or positions of arguments about which the shape of the program depends: sizes, modes, anything hashable.
+                 For each value of theirs there is a program.  Text, booleans and None are static by themselves
+    cache_size   how many programs are kept, one for each structure of the arguments; the one used longest ago goes first
+
+    ``f`` runs once for each structure, on values that stand for any number.  What it does with them is the program; what else it
+    does (print, draw random numbers, append to a list) happens at that moment only.  Leaves that it closes over, the parameters
+    of a model, are read anew at each call.
+
+    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a comparison,
+    float(), .data, max(), an index.  The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
+    """
+    names = [static] if isinstance(static, (str, int)) else list(static)
+    if f is None:
+        return lambda f: Jitted(f, names, cache_size)
+    return Jitted(f, names, cache_size)
+
+
+class Jitted:
+    """A compiled function: see `jit`.  ``programs`` are those compiled so far, the latest used last."""
+
+    def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
+        if not callable(f):
+            raise TypeError(f"jit takes a function, not {short_repr(f)}")
+        if not isinstance(cache_size, int) or cache_size < 1:
+            raise ValueError(f"cache_size is {cache_size!r}; it must be a whole number of at least 1")
+        self.function = f
+        functools.update_wrapper(self, f, updated=())
+        self._signature = _signature(f)
+        self._static = {self._name_of(name) for name in static}
+        self._cache_size = cache_size
+        self._cache: OrderedDict[Any, Program] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"<jit {name}: {len(self._cache)} program{'s' if len(self._cache) != 1 else ''}>"
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs compiled so far, the latest used last."""
+        return list(self._cache.values())
+
+    # ---- running
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What ``f`` returns, with floats for its Values.
+
+        If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or becomes part of the trace
+        of another function).
+        """
+        leaves: list[Any] = []
+        key, static = self._bound(args, kwargs, leaves)
+        if any(isinstance(leaf, Value) for leaf in leaves):
+            return self.function(*args, **kwargs)
+        program = self._program(key, static, args, kwargs)
+        return program.result(program.run(program.value, leaves))
+
+    def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
+        """``(value, gradient)`` of a function that returns one number.
+
+        The gradient has the structure of the argument; of several arguments it is a tuple, and with keyword arguments a pair of
+        that and of a dict.  Gradients of leaves that the function closes over are added to their ``.grad``, as by `backward`.
+        Values among the arguments count as their numbers.
+        """
+        leaves: list[Any] = []
+        key, static = self._bound(args, kwargs, leaves)
+        program = self._program(key, static, args, kwargs)
+        value, *slopes = program.run(program.gradient, leaves)
+        count = len(leaves)
+        program.accumulate(slopes[count:])
+        return value, self._shaped(key, slopes[:count])
+
+    def hessian(self, *args: Any, **kwargs: Any) -> list[list[float]]:
+        """The matrix of second derivatives by the numbers among the arguments, in their order; of a function of one number."""
+        leaves: list[Any] = []
+        key, static = self._bound(args, kwargs, leaves)
+        program = self._program(key, static, args, kwargs)
+        return [program.run(program.curvature, leaves, [float(i == j) for j in range(len(leaves))]) for i in range(len(leaves))]
+
+    # ---- looking
+
+    def show(self, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
+        """The program as text, instruction by instruction: the one for these arguments, or else the latest used.
+
+        ``gradient``: with the derivatives.  Raises ValueError if there is no program yet.
+        """
+        return self.tape(*args, gradient=gradient, **kwargs).text()
+
+    def tape(self, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
+        """The program itself: see `show`."""
+        if args or kwargs:
+            leaves: list[Any] = []
+            key, static = self._bound(args, kwargs, leaves)
+            program = self._program(key, static, args, kwargs)
+        elif self._cache:
+            program = self.programs[-1]
+        else:
+            raise ValueError(f"{self!r} has no program yet, since it is compiled for the arguments of a call: call it, or pass "
+                             "arguments here")
+        return program.gradient.tape if gradient else program.value.tape
+
+    # ---- the cache
+
+    def _name_of(self, argument: str | int) -> str:
+        parameters = list(self._signature.parameters) if self._signature else []
+        if isinstance(argument, int) and -len(parameters) <= argument < len(parameters):
+            return parameters[argument]
+        if argument in parameters:
+            return str(argument)
+        raise ValueError(f"static: {argument!r} is no argument of {self.function!r}, which has {', '.join(parameters) or 'none'}")
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], names: list[str] | None = None
+               ) -> tuple[Structure, tuple[Any, ...]]:
+        """The structure of the arguments, which has the static ones in it, with their numbers appended to ``leaves``."""
+        labels = self._labels(len(args))
+        static: list[Any] = []
+
+        def part(x: Any, label: str) -> Structure:
+            if label not in self._static:
+                return flatten(x, label, leaves, names)
+            try:
+                hash(x)
+            except TypeError:
+                raise TypeError(f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a tuple, text or a number"
+                                ) from None
+            static.append(x)
+            return "static", type(x), x
+
+        structure = (tuple([part(x, label) for x, label in zip(args, labels)]),
+                     tuple([(name, part(x, name)) for name, x in kwargs.items()]))
+        return (structure, _surroundings()), tuple(static)
+
+    def _labels(self, count: int) -> list[str]:
+        names = [name for name, parameter in self._signature.parameters.items()
+                 if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)] if self._signature else []
+        return names[:count] + [f"x{i}" for i in range(len(names), count)]
+
+    def _program(self, key: Any, static: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            leaves: list[Any] = []
+            names: list[str] = []
+            self._bound(args, kwargs, leaves, names)
+            program = Program(self.function, names, key[0], static)
+            self._cache[key] = program
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+            return program
+
+    @staticmethod
+    def _shaped(key: Any, slopes: Sequence[float]) -> Any:
+        (positional, keywords), _ = key
+        numbers = iter(slopes)
+        shaped = tuple([None if part[0] == "static" else build(part, numbers) for part in positional])
+        named = {name: None if part[0] == "static" else build(part, numbers) for name, part in keywords}
+        if named:
+            return shaped, named
+        return shaped[0] if len(shaped) == 1 else shaped
+
+
+def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(f)
+    except (TypeError, ValueError):
+        return None
+
+
+def _surroundings() -> bool:
+    return bool(modes.current() & modes.NO_GRAD)
+
+
+class Program:
+    """One program of a compiled function: for arguments of one structure.
+
+    structure   that of the arguments
+    trace       the function, operation by operation
+    value, gradient, curvature    what it has been compiled to so far, each when it is first asked for
+    """
+
+    def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure, static: tuple[Any, ...]) -> None:
+        self.structure = structure
+
+        def arguments(values: list[Any]) -> tuple[Any, Any]:
+            leaves, fixed = iter(values), iter(static)
+            positional, keywords = structure
+            args = [next(fixed) if part[0] == "static" else build(part, leaves) for part in positional]
+            return args, {name: next(fixed) if part[0] == "static" else build(part, leaves) for name, part in keywords}
+
+        self.trace, result = record_trace(f, names, arguments)
+        self.outputs, self._result = outputs(result, self.trace.operand)
+        self._name = getattr(f, "__name__", type(f).__name__)
+        self._sources = tape.sources(self.trace)
+
+    def __repr__(self) -> str:
+        positional, keywords = self.structure
+        parts = [shown(part) if part[0] != "static" else repr(part[2]) for part in positional]
+        parts += [f"{name}={shown(part) if part[0] != 'static' else repr(part[2])}" for name, part in keywords]
+        return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
+
+    @functools.cached_property
+    def value(self) -> backend.Kernel:
+        """What computes the function."""
+        return backend.kernel(tape.value(self.trace, self.outputs))
+
+    @functools.cached_property
+    def gradient(self) -> backend.Kernel:
+        """What computes the function and its derivatives by the arguments and the parameters."""
+        wanted = [*range(len(self.trace.inputs)), *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"]]
+        return backend.kernel(tape.value_and_gradient(self.trace, self._scalar(), wanted))
+
+    @functools.cached_property
+    def curvature(self) -> backend.Kernel:
+        """What computes a row of the Hessian, from a tangent for each argument."""
+        arguments = list(range(len(self.trace.inputs)))
+        gradient = tape.value_and_gradient(self.trace, self._scalar(), arguments)
+        gradient.outputs = gradient.outputs[1:]
+        places = [self._sources.index(i) for i in arguments]
+        return backend.kernel(tape.tangents(gradient, places))
+
+    def _scalar(self) -> Any:
+        if self._result != NUMBER:
+            raise TypeError(f"{self._name} returns {shown(self._result)}; a gradient is of one number")
+        return self.outputs[0]
+
+    def run(self, kernel: backend.Kernel, leaves: Sequence[Any], more: Sequence[float] = ()) -> list[float]:
+        """The kernel's outputs: with the arguments' numbers, the parameters as they are now, and fresh draws."""
+        trace, inputs = self.trace, []
+        for i in self._sources:
+            op, (k,) = trace.nodes[i]
+            if op == "input":
+                leaf = leaves[k]
+                inputs.append(leaf if leaf.__class__ is float else float(leaf))
+            else:
+                inputs.append(float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]())
+        return kernel([*inputs, *more])
+
+    def accumulate(self, slopes: Sequence[float]) -> None:
+        """Adds to the gradients of the parameters."""
+        parameters = self.trace.parameters
+        graph._assign_grads(parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)])
+
+    def result(self, numbers: Sequence[float]) -> Any:
+        """The numbers as the function returns them."""
+        return build(self._result, iter(numbers))

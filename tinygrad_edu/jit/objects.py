@@ -1,0 +1,160 @@
+"""Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled once.
+
+An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and the
+versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is somebody
+else's, or that others may write to, is ignored and written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..files import write_atomically
+
+MAGIC = b"tinygrad_edu object 1\n"
+MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
+_lock = threading.Lock()
+
+
+@cache
+def binding() -> Any:
+    """llvmlite's interface to LLVM, initialised; raises ImportError if it is not installed."""
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@cache
+def available() -> bool:
+    """Whether llvmlite is installed."""
+    try:
+        binding()
+    except ImportError:
+        return False
+    return True
+
+
+@cache
+def triple() -> str:
+    """The name of this machine's kind."""
+    return str(binding().get_process_triple())
+
+
+@cache
+def _machine(level: int) -> Any:
+    llvm = binding()
+    return llvm.Target.from_triple(triple()).create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=level, reloc="pic", codemodel="default",
+        jit=True)
+
+
+def folder() -> Path:
+    """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for caches."""
+    if given := os.environ.get("TINYGRAD_EDU_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tinygrad_edu" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tinygrad_edu"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_edu"
+
+
+def _key(text: str, level: int) -> str:
+    llvm = binding()
+    import llvmlite
+
+    parts = (text, str(level), triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__,
+             ".".join(map(str, llvm.llvm_version_info)))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def object_code(text: str, level: int = 2) -> bytes:
+    """The machine code of a module, from the cache or from the compiler."""
+    path = folder() / f"{_key(text, level)}.o"
+    if (kept := _read(path)) is not None:
+        return kept
+    llvm = binding()
+    with _lock:
+        module = llvm.parse_assembly(text)
+        module.verify()
+        code: bytes = _machine(level).emit_object(module)
+    _keep(path, code)
+    return code
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        if not _is_ours(path) or not _is_ours(path.parent):
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not content.startswith(MAGIC):
+        return None
+    digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
+    if hashlib.sha256(code).digest() != digest:
+        return None
+    try:
+        os.utime(path)
+    except OSError:
+        pass
+    return code
+
+
+def _is_ours(path: Path) -> bool:
+    status = os.stat(path, follow_symlinks=False)
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+
+
+def _keep(path: Path, code: bytes) -> None:
+    try:  # a cache that cannot be written to costs time, nothing else
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(path.parent):
+            return
+        write_atomically(path, MAGIC + hashlib.sha256(code).digest() + code)
+        path.chmod(0o600)
+        _prune(path.parent)
+    except OSError:
+        return
+
+
+def _prune(where: Path) -> None:
+    entries = sorted([(status.st_mtime, status.st_size, path) for path in where.glob("*.o") if (status := path.stat())],
+                     reverse=True)
+    total = 0
+    for _, size, path in entries:
+        total += size
+        if total > MOST_BYTES:
+            path.unlink(missing_ok=True)
+
+
+@cache
+def _jit() -> Any:
+    return binding().create_lljit_compiler(_machine(2))
+
+
+_count = iter(range(sys.maxsize))
+
+
+def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 2) -> Any:
+    """A module in memory: ``loaded(...)[entry]`` is the address of a function, for as long as the result lives.
+
+    ``addresses`` has the functions that it calls.
+    """
+    llvm = binding()
+    builder = llvm.JITLibraryBuilder().add_object_img(object_code(text, level))
+    for symbol, address in addresses.items():
+        builder.import_symbol(symbol, address)
+    for entry in entries:
+        builder.export_symbol(entry)
+    with _lock:
+        return builder.link(_jit(), f"tinygrad_edu_{next(_count)}")

@@ -1,0 +1,87 @@
+"""Arguments and results as flat lists of numbers, and back: nested lists, tuples and dicts of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ..primitives import number, short_repr
+from ..value import Value
+
+NUMBER = "*"
+Structure = Any  # hashable: NUMBER, ("=", static value), or (kind, keys, structures)
+
+
+def flatten(x: Any, name: str, leaves: list[Any], names: list[str] | None = None) -> Structure:
+    """Appends the numbers in ``x``, and what each is called, and returns the structure around them.
+
+    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the structure.  Arrays count as
+    lists.  Raises TypeError for anything else.
+    """
+    kind = x.__class__
+    if kind is float or isinstance(x, Value) or (kind is int):
+        leaves.append(x)
+        if names is not None:
+            names.append(name)
+        return NUMBER
+    if kind is list or kind is tuple:
+        return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves, names) for i, entry in enumerate(x)])
+    if isinstance(x, dict):
+        return "dict", tuple(x), tuple([flatten(entry, f"{name}[{key!r}]", leaves, names) for key, entry in x.items()])
+    if x is None or isinstance(x, (str, bytes, bool)):
+        return "=", x
+    if isinstance(x, (list, tuple)):  # a named tuple, a subclass
+        return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves, names)
+    if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
+        return flatten(x.tolist(), name, leaves, names)
+    try:
+        leaves.append(number(x))
+    except TypeError:
+        raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples "
+                        f'and dicts; if the shape of the program depends on it, say jit(f, static=["{name.split("[")[0]}"])'
+                        ) from None
+    if names is not None:
+        names.append(name)
+    return NUMBER
+
+
+def build(structure: Structure, leaves: Iterator[Any]) -> Any:
+    """What `flatten` took apart, with other leaves in the place of the numbers."""
+    if structure == NUMBER:
+        return next(leaves)
+    if structure[0] == "=":
+        return structure[1]
+    kind, keys, parts = structure
+    built = [build(part, leaves) for part in parts]
+    return dict(zip(keys, built)) if kind == "dict" else tuple(built) if kind == "tuple" else built
+
+
+def shown(structure: Structure) -> str:
+    """A structure as text: ``[*, *], "mean"``."""
+    if structure == NUMBER:
+        return NUMBER
+    if structure[0] == "=":
+        return repr(structure[1])
+    kind, keys, parts = structure
+    inner = [shown(part) for part in parts]
+    if kind == "dict":
+        return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(keys, inner)) + "}"
+    if len(inner) > 6 and len(set(inner)) == 1:
+        inner = [f"{len(inner)} x {inner[0]}"]
+    text = ", ".join(inner)
+    return f"[{text}]" if kind == "list" else f"({text}{',' if len(inner) == 1 else ''})"
+
+
+def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:
+    """What a traced function returned: positions in the trace, flat, and the structure around them."""
+    leaves: list[Any] = []
+    structure = flatten(result, "the result", leaves)
+    return [operand(leaf) for leaf in leaves], structure
+
+
+def columns(arguments: Sequence[Any]) -> int | None:
+    """The length of the columns among ``arguments``, numbers and columns; None if there are only numbers."""
+    lengths = {len(column) for column in arguments if hasattr(column, "__len__")}
+    if len(lengths) > 1:
+        raise ValueError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}; give every sample one number of each")
+    return lengths.pop() if lengths else None

@@ -1,0 +1,573 @@
+"""The tape: a program of numbered registers, one instruction a line, as flat arrays.
+
+    >>> from tinygrad_edu import Value
+    >>> from tinygrad_edu.jit.trace import record_trace
+    >>> w = Value(0.5, "w")
+    >>> trace, y = record_trace(lambda x: math.tanh(w * x + 1.0), ["x"], lambda values: (values, {}))
+    >>> tape = value_and_gradient(trace, y._index, ["x", "w"])
+    >>> print(tape.text())
+    inputs  x, w
+    t1 = 1 + w * x
+    t2 = tanh(t1)
+    t3 = square(1 / cosh(t1))
+    t4 = 0 + w * t3
+    t5 = 0 + x * t3
+    return t2, t4, t5
+
+`Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction is
+a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
+what no output needs is left out.  All that is done only where every bit of the result stays as it is in the eager engine.
+
+The gradient is more instructions of the same kind: reverse accumulation over the trace, with the rules of the table run on
+registers.  The sums are added up in the order of the eager sweep, so that their bits are the same, too.
+
+Chains of multiplications and additions, nine nodes in ten of a neural network, become one instruction each: ``dot``, with
+operands (start, x, y, x, y, ...), is start + x * y + x * y + ..., every product rounded, from the left.
+"""
+
+from __future__ import annotations
+
+import math as std
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import math
+from ..errors import GraphError
+from ..formula import Name, as_name
+from ..primitives import TABLE, Operand, Primitive, lookup
+from .trace import DETACH, LESS, LESS_EQUAL, SUMPROD, TAKE, Trace, spelled
+
+Register = int
+DOT = "dot"  # (start, x, y, x, y, ...): start + x*y + x*y + ..., from the left
+EQUAL = "equal"  # (x, y): 1.0 or 0.0
+WHEN = "when"  # (index, i, x): x if index is i, else 0.0
+
+
+def take_at(index: float, *entries: float) -> float:
+    """What the instruction ``take`` does; raises IndexError as `math.take`."""
+    return math.take(entries, index)  # type: ignore[no-any-return]
+
+
+def dot(start: float, *factors: float) -> float:
+    """What the instruction ``dot`` does."""
+    for x, y in zip(factors[::2], factors[1::2]):
+        start += x * y
+    return start
+
+
+# What is no row of the table, on floats.
+EXTRA: dict[str, Callable[..., float]] = {
+    LESS: lambda x, y: 1.0 if x < y else 0.0, LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
+    EQUAL: lambda x, y: 1.0 if x == y else 0.0, WHEN: lambda index, i, x: x if index == i else 0.0, TAKE: take_at, DOT: dot,
+}
+
+
+def forward(op: str) -> Callable[..., float]:
+    """An operation on floats."""
+    return EXTRA.get(op) or lookup(op).forward
+
+
+@dataclass
+class Tape:
+    """A straight-line program.  Registers are numbered: first the inputs, then the constants, then one for each instruction.
+
+    names      of the inputs
+    constants  numbers
+    table      the operations that occur, by name
+    ops        for each instruction its operation, as a position in ``table``
+    starts     for each instruction where its operands begin in ``operands``; and their end
+    operands   registers
+    outputs    registers
+    nodes      how many nodes of a graph the instructions stand for
+    labels     names of other registers, for people
+    """
+
+    names: list[str]
+    constants: array[float]
+    table: list[str]
+    ops: array[int]
+    starts: array[int]
+    operands: array[int]
+    outputs: array[int]
+    nodes: int
+    labels: dict[Register, str] = field(default_factory=dict)
+    _program: list[tuple[Any, Any]] | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    def __repr__(self) -> str:
+        return (f"<Tape of {len(self)} instructions for {self.nodes} nodes: {len(self.names)} inputs, {len(self.outputs)} outputs, "
+                f"{self.bytes} bytes>")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_program": None}
+
+    @property
+    def bytes(self) -> int:
+        """The size of the arrays, and of the registers, which hold 8 bytes each."""
+        arrays = (self.constants, self.ops, self.starts, self.operands, self.outputs)
+        return sum(len(a) * a.itemsize for a in arrays) + 8 * (len(self.names) + len(self.constants) + len(self))
+
+    @property
+    def operations(self) -> int:
+        """How many floating-point operations one run takes, each function of the table counted as one."""
+        return sum(len(args) - 1 if op == DOT else 1 for op, args in self.instructions())
+
+    @property
+    def first(self) -> Register:
+        """The register of the first instruction."""
+        return len(self.names) + len(self.constants)
+
+    def instructions(self) -> Iterable[tuple[str, array[int]]]:
+        """The operation and the operands of every instruction, in order."""
+        starts, operands, table = self.starts, self.operands, self.table
+        return ((table[op], operands[starts[i]:starts[i + 1]]) for i, op in enumerate(self.ops))
+
+    def run(self, inputs: Sequence[float]) -> list[float]:
+        """The outputs for these inputs, computed instruction by instruction on floats: the same bits as compiled, slower."""
+        if self._program is None:
+            self._program = [(None if op == DOT else forward(op), tuple(args)) for op, args in self.instructions()]
+        registers = [*inputs, *self.constants]
+        append = registers.append
+        for f, args in self._program:
+            if f is None:
+                total = registers[args[0]]
+                factors = iter(args)
+                next(factors)
+                for i in factors:
+                    total += registers[i] * registers[next(factors)]
+                append(total)
+            else:
+                append(f(*[registers[i] for i in args]))
+        return [registers[i] for i in self.outputs]
+
+    # ---- text
+
+    def name_of(self, register: Register) -> Name:
+        """How a register is called in `text`."""
+        if register in self.labels:
+            return Name(self.labels[register])
+        if register < len(self.names):
+            return Name(self.names[register])
+        if register < self.first:
+            return as_name(self.constants[register - len(self.names)])
+        return Name(f"t{register - self.first + 1}")
+
+    def text(self, most: int = 10_000) -> str:
+        """The program for people, one instruction a line, at ``most`` so many."""
+        lines = [f"inputs  {', '.join(self.names)}"]
+        for i, (op, args) in enumerate(self.instructions()):
+            if i == most:
+                lines.append(f"... {len(self) - most} more")
+                break
+            lines.append(f"{self.name_of(self.first + i)} = {self._spelled(op, args)}")
+        return "\n".join([*lines, f"return {', '.join(str(self.name_of(register)) for register in self.outputs)}"])
+
+    def _spelled(self, op: str, args: Sequence[int]) -> Name:
+        names = [self.name_of(register) for register in args]
+        if op == DOT:
+            start, terms = names[0], [x if str(y) == "1" else x * y for x, y in zip(names[1::2], names[2::2])]
+            if str(start) == "-0.0" and terms:
+                start, *terms = terms
+            return sum(terms, start)
+        if op == EQUAL:
+            return Name(f"{names[0]} == {names[1]}", 5)
+        if op == WHEN:
+            return Name(f"{names[2]} if {names[0]} == {names[1]} else 0", 1)
+        return spelled(op, names)
+
+
+# ---- lowering ----------------------------------------------------------------------------------------------------
+
+
+class Reg(Operand):
+    """A register: the language in which rules of the table become instructions."""
+
+    __slots__ = ("lowering", "register")
+
+    def __init__(self, lowering: Lowering, register: Register) -> None:
+        self.lowering, self.register = lowering, register
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
+        """An instruction, and the register of its result."""
+        lowering: Lowering = next(arg.lowering for arg in args if arg.__class__ is Reg)
+        return Reg(lowering, lowering.emit(primitive.name, tuple([lowering.register(arg) for arg in args])))
+
+    def compare(self, symbol: str, y: Any) -> Reg:
+        """A condition, 1.0 or 0.0."""
+        left, right = self.register, self.lowering.register(y)
+        if symbol in (">", ">="):
+            left, right = right, left
+        return Reg(self.lowering, self.lowering.emit(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)))
+
+    def __bool__(self) -> bool:
+        raise TypeError("a rule asks for the truth of a register; it must choose by where()")
+
+
+class Lowering:
+    """Instructions in the making.  Registers are numbered as they come, inputs first; `tape` puts them in order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.ops: list[str] = ["input"] * len(names)
+        self.args: list[tuple[Register, ...]] = [()] * len(names)
+        self.numbers: dict[Register, float] = {}
+        self._known: dict[Any, Register] = {}
+        self.zero, self.one, self.nothing = self.constant(0.0), self.constant(1.0), self.constant(-0.0)
+
+    def constant(self, x: float) -> Register:
+        """The register of a number.  0.0 and -0.0 are two; nan is one."""
+        key = (x, std.copysign(1.0, x)) if x == x else ("nan", 1.0)
+        if key not in self._known:
+            self._known[key] = len(self.ops)
+            self.numbers[len(self.ops)] = x
+            self.ops.append("constant")
+            self.args.append(())
+        return self._known[key]
+
+    def register(self, x: Any) -> Register:
+        """The register of an operand in a rule: a register has one, a number becomes a constant."""
+        return x.register if x.__class__ is Reg else self.constant(float(x))
+
+    def emit(self, op: str, args: tuple[Register, ...]) -> Register:
+        """The register of an instruction's result; an earlier one if that is the same number, bit for bit."""
+        if (found := self._known.get((op, args))) is not None:
+            return found
+        if (shortcut := self._shortcut(op, args)) is None:
+            shortcut = len(self.ops)
+            self.ops.append(op)
+            self.args.append(args)
+        self._known[op, args] = shortcut
+        if op in ("add", "mul"):
+            self._known[op, args[::-1]] = shortcut
+        return shortcut
+
+    def _shortcut(self, op: str, args: tuple[Register, ...]) -> Register | None:
+        """What is known of an instruction's result without carrying it out at run time."""
+        numbers = self.numbers
+        known = [arg in numbers for arg in args]
+        if all(known) and (op != TAKE or 0 <= numbers[args[0]] < len(args) - 1):
+            return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
+        if op == "mul":
+            return args[1] if args[0] == self.one else args[0] if args[1] == self.one else self._negated(args)
+        if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
+            return args[1] if args[0] == self.nothing else args[0] if args[1] == self.nothing else None
+        if op == "identity":
+            return args[0]
+        if op == "neg" and self.ops[args[0]] == "neg":
+            return self.args[args[0]][0]
+        if op == "where":
+            if known[0]:
+                return args[1] if numbers[args[0]] else args[2]
+            return args[1] if args[1] == args[2] else None
+        return None
+
+    def _negated(self, args: tuple[Register, ...]) -> Register | None:
+        for x, y in (args, args[::-1]):
+            if self.numbers.get(x) == -1.0:
+                return self.emit("neg", (y,))
+        return None
+
+    def sum_of_products(self, start: Register, factors: Sequence[Register]) -> Register:
+        """start + x * y + x * y + ..., from the left."""
+        if len(factors) == 2:
+            product = self.emit("mul", (factors[0], factors[1]))
+            return self.emit("add", (start, product))
+        return self.emit(DOT, (start, *factors)) if factors else start
+
+    def partial(self, row: Primitive, i: int, args: Sequence[Register], out: Register) -> Register:
+        """The register of the local derivative, by the rule of the table and what is meant where that gives inf or nan."""
+        operands = [Reg(self, arg) if arg not in self.numbers else self.numbers[arg] for arg in args]
+        o = Reg(self, out)
+        if not any(operand.__class__ is Reg for operand in operands):
+            operands = [Reg(self, arg) for arg in args]
+        # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as registers, too.
+        operands = [operand if operand.__class__ is Reg else Reg(self, arg) for operand, arg in zip(operands, args)]
+        d = row.partials[i](*operands, o)
+        if not row.limits:
+            return self.register(d)
+        d = Reg(self, self.register(d))
+        finite = Reg(self, self.emit(LESS, (self.emit("abs", (d.register,)), self.constant(std.inf))))
+        return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
+
+    # ---- from registers to a tape
+
+    def tape(self, outputs: Sequence[Register], labels: dict[Register, str] | None = None) -> Tape:
+        """The program that computes ``outputs``, and nothing that they do not need."""
+        ops, args = self.ops, self.args
+        uses = self._uses(outputs)
+        dots, absorbed = self._chains(uses)
+        numbers = [register for register in self.numbers if uses[register]]
+        for register, factors in dots.items():  # a constant may be needed by a chain alone
+            numbers += [factor for factor in factors if factor in self.numbers and factor not in numbers]
+        numbers = list(dict.fromkeys(numbers))
+        place = {register: i for i, register in enumerate([*range(len(self.names)), *numbers])}
+        table: dict[str, int] = {}
+        codes, starts, operands, nodes = array("H"), array("I", [0]), array("I"), 0
+        for register in range(len(self.names), len(ops)):
+            if not uses[register] or register in absorbed or register in self.numbers:
+                continue
+            op, arguments = (DOT, dots[register]) if register in dots else (ops[register], args[register])
+            place[register] = len(place)
+            codes.append(table.setdefault(op, len(table)))
+            operands.extend([place[argument] for argument in arguments])
+            starts.append(len(operands))
+            nodes += len(arguments) - 1 if op == DOT else 1
+        named = {place[register]: label for register, label in (labels or {}).items() if register in place}
+        return Tape(self.names, array("d", [self.numbers[register] for register in numbers]), list(table), codes, starts, operands,
+                    array("I", [place[register] for register in outputs]), nodes, named)
+
+    def _uses(self, outputs: Sequence[Register]) -> list[int]:
+        """How often each register is used by what the outputs need."""
+        uses = [0] * len(self.ops)
+        for register in outputs:
+            uses[register] += 2  # an output must keep its register
+        for register in range(len(self.ops) - 1, -1, -1):
+            if uses[register]:
+                for arg in self.args[register]:
+                    uses[arg] += 1
+        return uses
+
+    def _chains(self, uses: list[int]) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
+        """The chains of multiplications and additions: the operands of ``dot`` by the last addition's register.
+
+        What is absorbed is used by the chain alone, and has no register any more.
+        """
+        ops, args = self.ops, self.args
+        chains: dict[Register, list[Register]] = {}
+        absorbed: set[Register] = set()
+        for register in range(len(self.names), len(ops)):
+            if not uses[register] or ops[register] not in ("add", DOT):
+                continue
+            if ops[register] == DOT:
+                start, factors = args[register][0], list(args[register][1:])
+                if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
+                    absorbed.add(start)
+                    start, factors = self.nothing, [*args[start], *factors]
+            else:
+                start, term = args[register]
+                if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
+                    start, term = term, start
+                if ops[term] == "mul" and uses[term] == 1 and term != start:
+                    factors = [*args[term]]
+                    absorbed.add(term)
+                    if ops[start] == "mul" and uses[start] == 1:
+                        absorbed.add(start)
+                        start, factors = self.nothing, [*args[start], *factors]
+                elif start in chains and uses[start] == 1 and term != start:
+                    factors = [term, self.one]
+                else:
+                    continue
+            if start in chains and uses[start] == 1:
+                absorbed.add(start)
+                chain = chains.pop(start)
+                chain += factors
+            else:
+                chain = [start, *factors]
+            chains[register] = chain
+        return {register: tuple(chain) for register, chain in chains.items()}, absorbed
+
+
+class Graph:
+    """A trace being lowered: its nodes' registers, and their adjoints."""
+
+    def __init__(self, trace: Trace, names: Sequence[str]) -> None:
+        self.trace = trace
+        self.lowering = lowering = Lowering(names)
+        self.registers: list[Register] = []
+        sources = iter(range(len(names)))
+        for op, args in trace.nodes:
+            self.registers.append(next(sources) if op in ("input", "parameter", "draw") else
+                                  self._lowered(op, [self.register(arg) for arg in args], lowering))
+
+    @staticmethod
+    def _lowered(op: str, args: list[Register], lowering: Lowering) -> Register:
+        if op == SUMPROD:
+            first = lowering.emit("mul", (args[0], args[1]))
+            return lowering.sum_of_products(first, args[2:])
+        return args[0] if op == DETACH else lowering.emit(op, tuple(args))
+
+    def register(self, ref: Any) -> Register:
+        """The register of a node or of a number."""
+        return self.lowering.constant(ref) if ref.__class__ is float else self.registers[ref]
+
+    def gradient(self, root: Any, wanted: Sequence[int], seed: Register | None = None) -> list[Register]:
+        """The registers of d(root)/d(node) for the ``wanted`` nodes: reverse accumulation.
+
+        In the eager graph, the branch of `where` that was not taken, and the entries that `take` passes over, are no
+        operands, and nothing flows to them, not even 0 * inf.  Here every node has a guard for that: the conditions, one
+        of which must hold for it to be reached from the root; None: it always is.
+        """
+        lowering, nodes = self.lowering, self.trace.nodes
+        if root.__class__ is float:
+            return [lowering.zero] * len(wanted)
+        needed = self._depending(wanted)
+        terms: dict[int, list[Register]] = {}
+        guards: dict[int, set[Register] | None] = {}
+        self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, terms, guards)
+        for node in range(len(nodes) - 1, -1, -1):
+            if node not in terms or not needed[node]:
+                continue
+            op, args = nodes[node]
+            if op in ("input", "parameter", "draw", DETACH):
+                continue
+            adjoint = lowering.sum_of_products(lowering.nothing, terms[node])
+            conditions = guards[node]
+            guard = None if conditions is None else self._any(conditions)
+            for arg, partial, taken in self._edges(node, op, args, needed, adjoint):
+                if taken is None and guard is not None:
+                    partial = (lowering.emit("where", (guard, lowering.emit("mul", partial), lowering.zero)), lowering.one)
+                self._deliver(arg, partial, self._both(guard, taken), terms, guards)
+        return [lowering.sum_of_products(lowering.zero, terms.get(node, [])) for node in wanted]
+
+    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
+                 terms: dict[int, list[Register]], guards: dict[int, set[Register] | None]) -> None:
+        """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once: eagerly it is one of them."""
+        op, args = self.trace.nodes[node]
+        if op == TAKE:
+            emit, index, product = self.lowering.emit, self.register(args[0]), self.lowering.emit("mul", term)
+            for i, entry in enumerate(args[1:]):
+                if entry.__class__ is int:
+                    position = self.lowering.constant(float(i))
+                    self._deliver(entry, (emit(WHEN, (index, position, product)), self.lowering.one),
+                                  self._both(guard, emit(EQUAL, (index, position))), terms, guards)
+            return
+        terms.setdefault(node, []).extend(term)
+        if guard is None:
+            guards[node] = None
+        elif (before := guards.setdefault(node, set())) is not None:
+            before.add(guard)
+
+    def _both(self, x: Register | None, y: Register | None) -> Register | None:
+        return x if y is None else y if x is None else self.lowering.emit("mul", (x, y))
+
+    def _any(self, conditions: set[Register]) -> Register:
+        first, *others = sorted(conditions)
+        for other in others:
+            first = self.lowering.emit("maximum", (first, other))
+        return first
+
+    def _edges(self, node: int, op: str, args: tuple[Any, ...], needed: bytearray, adjoint: Register
+               ) -> Iterable[tuple[int, tuple[Register, Register], Register | None]]:
+        """For each operand that matters: the two factors of what it receives, and under which condition it is an operand."""
+        lowering = self.lowering
+
+        def matters(arg: Any) -> bool:
+            return arg.__class__ is int and bool(needed[arg])
+
+        if op == SUMPROD:
+            for x, y in reversed(list(zip(args[::2], args[1::2]))):  # as the eager sweep, which comes from behind
+                if matters(x):
+                    yield x, (self.register(y), adjoint), None
+                if matters(y):
+                    yield y, (self.register(x), adjoint), None
+        elif op == "where":
+            condition = self.register(args[0])
+            if condition in lowering.numbers:
+                if matters(arg := args[1 if lowering.numbers[condition] else 2]):
+                    yield arg, (adjoint, lowering.one), None
+                return
+            for arg, taken in ((args[1], condition), (args[2], lowering.emit(EQUAL, (condition, lowering.zero)))):
+                if matters(arg):
+                    yield arg, (lowering.emit("where", (taken, adjoint, lowering.zero)), lowering.one), taken
+        elif op not in EXTRA:
+            row = TABLE[op]
+            registers = [self.register(arg) for arg in args]
+            for i, arg in enumerate(args):
+                if matters(arg):
+                    yield arg, (lowering.partial(row, i, registers, self.registers[node]), adjoint), None
+
+    def _depending(self, wanted: Sequence[int]) -> bytearray:
+        """For each node whether it depends on one of the wanted ones by what can be differentiated."""
+        depends = bytearray(len(self.trace.nodes))
+        for node in wanted:
+            depends[node] = 1
+        for node, (op, args) in enumerate(self.trace.nodes):
+            if op in ("input", "parameter", "draw", DETACH, LESS, LESS_EQUAL):
+                continue
+            for arg in args[1:] if op in (TAKE, "where") else args:
+                if arg.__class__ is int and depends[arg]:
+                    depends[node] = 1
+                    break
+        return depends
+
+
+def sources(trace: Trace) -> list[int]:
+    """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the order of the trace."""
+    return [i for i, (op, _) in enumerate(trace.nodes) if op in ("input", "parameter", "draw")]
+
+
+def names_of(trace: Trace) -> list[str]:
+    """The names of what a trace reads, each once."""
+    names: dict[str, None] = {}
+    for i in sources(trace):
+        name, k = trace.labels[i], 2
+        while name in names:
+            name, k = f"{trace.labels[i]}_{k}", k + 1
+        names[name] = None
+    return list(names)
+
+
+def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
+    """The tape of what a function returns."""
+    graph = Graph(trace, names_of(trace))
+    return graph.lowering.tape([graph.register(ref) for ref in outputs], _labels(graph))
+
+
+def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str] | None = None, others: Sequence[Any] = ()) -> Tape:
+    """The tape of a scalar ``root``, of its derivatives by ``wanted`` (nodes, or their names), and of ``others``."""
+    graph = Graph(trace, names_of(trace))
+    by_name = dict(zip(names_of(trace), sources(trace)))
+    nodes = [by_name[node] if isinstance(node, str) else node for node in wanted or ()]
+    outputs = [graph.register(root), *graph.gradient(root, nodes), *[graph.register(ref) for ref in others]]
+    return graph.lowering.tape(outputs, _labels(graph))
+
+
+def _labels(graph: Graph) -> dict[Register, str]:
+    given = {graph.registers[node]: label for node, label in graph.trace.labels.items()
+             if graph.trace.nodes[node][0] not in ("input", "parameter", "draw")}
+    return {register: label for register, label in given.items() if register not in graph.lowering.numbers}
+
+
+def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
+    """The tape of J t for the outputs of ``tape``: forward accumulation.
+
+    Its inputs are those of ``tape`` and a tangent for each of the ``wanted`` inputs.
+    """
+    moving = {register: len(tape.names) + i for i, register in enumerate(wanted)}
+    lowering = Lowering([*tape.names, *[f"d{tape.names[register]}" for register in wanted]])
+    place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
+    slopes: dict[Register, Register] = dict(moving)  # by the registers of the old tape
+    for i, (op, args) in enumerate(tape.instructions()):
+        here, operands = tape.first + i, [place[arg] for arg in args]
+        out = lowering.emit(op, tuple(operands))
+        place.append(out)
+        slope = {arg: slopes[arg] for arg in args if arg in slopes}
+        if not slope or op in (LESS, LESS_EQUAL, EQUAL):
+            continue
+        if op in (TAKE, WHEN, "where"):
+            fixed = {TAKE: 1, WHEN: 2, "where": 1}[op]
+            if moved := [slopes.get(arg, lowering.zero) for arg in args[fixed:]]:
+                slopes[here] = lowering.emit(op, (*operands[:fixed], *moved))
+            continue
+        factors: list[Register] = []
+        if op == DOT:
+            factors += [slopes[args[0]], lowering.one] if args[0] in slopes else []
+            for k in range(1, len(args), 2):
+                factors += [slopes[args[k]], operands[k + 1]] if args[k] in slopes else []
+                factors += [slopes[args[k + 1]], operands[k]] if args[k + 1] in slopes else []
+        else:
+            row = lookup(op)
+            for k, arg in enumerate(args):
+                if arg in slopes:
+                    factors += [lowering.partial(row, k, operands, out), slopes[arg]]
+        slopes[here] = lowering.sum_of_products(lowering.nothing, factors)
+    return lowering.tape([slopes.get(register, lowering.zero) for register in tape.outputs])
+
+
+__all__ = ["DOT", "EQUAL", "EXTRA", "WHEN", "Graph", "GraphError", "Lowering", "Reg", "Tape", "forward", "names_of", "sources",
+           "tangents", "value", "value_and_gradient"]
