@@ -78,26 +78,26 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
 
 
 @pytest.fixture
-def ann(tmp_path):
-    """A file of two names, and the start of a command that learns them."""
+def two_names(tmp_path):
+    """The start of a command that learns a file of two names."""
     path = tmp_path / "names.txt"
-    path.write_text("ann\nnan\n")
+    path.write_text("a\nn\n")
     return ["gpt", "--data", str(path), "--engine", "eager"]
 
 
-def test_gpt_learns_the_names_of_a_file(ann, capsys):
-    assert cli.main([*ann, "--steps", "120", "--samples", "3"]) == 0
+def test_gpt_learns_the_names_of_a_file(two_names, capsys):
+    assert cli.main([*two_names, "--steps", "101", "--samples", "5"]) == 0
     out, err = capsys.readouterr()
     assert (err, out.splitlines()[0].startswith("2 names of 2 different characters; a GPT with ")) == ("", True)
     average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
-    assert float(average[1]) < 0.7
-    assert set(out.split("names that it invents:\n")[1].split()) <= {"1", "2", "3", "ann", "nan"}
+    assert float(average[1]) < 0.6
+    assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {"a", "n"}
 
 
-def test_gpt_is_repeatable_and_the_seed_matters(ann, capsys):
+def test_gpt_is_repeatable_and_the_seed_matters(two_names, capsys):
     names = []
     for seed in (1, 1, 2):
-        assert cli.main([*ann, "--steps", "1", "--samples", "8", "--seed", str(seed)]) == 0
+        assert cli.main([*two_names, "--steps", "1", "--samples", "8", "--seed", str(seed)]) == 0
         out = capsys.readouterr().out
         assert re.search(r"^loss \d\.\d{4} in step 1; ", out, re.MULTILINE)
         names.append(out.split("names that it invents:\n")[1])
@@ -111,11 +111,11 @@ def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
     assert "names with more than 15 characters: 2; of those it learns the first 16, and no end\n" in capsys.readouterr().out
 
 
-def test_gpt_interrupted_says_how_far_it_came_and_samples(ann, capsys):
+def test_gpt_interrupted_says_how_far_it_came_and_samples(two_names, capsys):
     before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # what Ctrl-C does, after this time of computing
     signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
     try:
-        assert cli.main([*ann, "--steps", "5000", "--samples", "2"]) == 0
+        assert cli.main([*two_names, "--steps", "5000", "--samples", "2"]) == 0
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

@@ -48,7 +48,8 @@ def test_names_after_a_few_steps_are_those_of_the_published_program(article):
     history = gpt.train(model, vocabulary, names, steps=3)
     # From a run of the article's program with num_steps = 3, its losses printed to the last digit.
     assert history.loss == pytest.approx([3.3659669475848504, 3.4242727838717717, 3.176175309697227], rel=1e-13)
-    assert [gpt.sample(model, vocabulary, rng=rng) for _ in range(5)] == ["org", "stclyzqwpacspqcw", "ku", "xcggaipbutgx", "zrdg"]
+    names = [gpt.sample(model, vocabulary, rng=rng) for _ in range(5)]
+    assert names == ["org", "stclyzqwpacspqcw", "ku", "xcggaipbutgx", "zrdg"]
 
 
 def test_the_model_has_4192_parameters_drawn_in_the_published_order(article):
@@ -122,7 +123,7 @@ def test_what_is_encoded_is_decoded_again(documents):
 
 def test_what_is_not_in_the_vocabulary_is_named():
     vocabulary = gpt.Vocabulary(["ab"])
-    with pytest.raises(ValueError, match="^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"):
+    with pytest.raises(ValueError, match=r"^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"):
         vocabulary.encode("abca")
     for token in (3, -1):
         with pytest.raises(ValueError, match=f"^{token} is not in the vocabulary; its tokens are 0 to 2$"):
@@ -178,9 +179,20 @@ def test_tokens_may_be_any_kind_of_number(tokens):
     assert data_of(model(tokens)) == data_of(model([0, 1]))
 
 
-def test_gradients_agree_with_differences():
-    model = tiny(layers=2)
-    assert gradcheck(lambda: gpt.loss(model([2, 0, 1]), [0, 1, 2]), parameters=model.parameters())
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_derivative_along_a_line_agrees_with_differences(order):
+    """All weights move at once, each at its own speed, as t does."""
+    model, rng = tiny(layers=2), random.Random(1)
+    tables = [part for part in model.modules() if isinstance(part, (nn.Linear, nn.Embedding))]
+    starts = [[[(w.data, rng.gauss(0, 1)) for w in row] for row in table.weight] for table in tables]
+
+    def along(t):
+        for table, rows in zip(tables, starts, strict=True):
+            table.weight = [[start + t * speed for start, speed in row] for row in rows]
+        return gpt.loss(model([2, 0, 1]), [0, 1, 2])
+
+    assert len(tables) == 3 + 2 * 6
+    assert gradcheck(along, [0.0], order)
 
 
 def test_every_layer_takes_part():
@@ -195,8 +207,8 @@ def test_every_layer_takes_part():
 def test_more_tokens_than_positions_are_refused():
     model = tiny()
     assert len(model([0, 1, 2, 0])) == 4
-    with pytest.raises(ValueError, match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, or "
-                                         r"make it with a larger block=$"):
+    with pytest.raises(ValueError, match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, "
+                                         r"or make it with a larger block=$"):
         model([0, 1, 2, 0, 1])
 
 
@@ -274,7 +286,8 @@ def test_training_is_the_articles_loop():
         for i, p in enumerate(parameters):
             m[i] = 0.85 * m[i] + 0.15 * p.grad
             v[i] = 0.99 * v[i] + 0.01 * p.grad**2
-            p.data -= 0.01 * (1 - step / steps) * (m[i] / (1 - 0.85**(step + 1))) / ((v[i] / (1 - 0.99**(step + 1)))**0.5 + 1e-8)
+            mean, mean_square = m[i] / (1 - 0.85**(step + 1)), v[i] / (1 - 0.99**(step + 1))
+            p.data -= 0.01 * (1 - step / steps) * mean / (mean_square**0.5 + 1e-8)
     assert history.loss == pytest.approx(losses, rel=1e-12)
     assert [p.data for p in model.parameters()] == pytest.approx([p.data for p in parameters], rel=1e-9)
     assert history.learning_rates == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002], rel=1e-12)
@@ -283,9 +296,8 @@ def test_training_is_the_articles_loop():
 def test_it_learns_the_only_name_there_is():
     vocabulary = gpt.Vocabulary(["anna"])
     model = gpt.GPT(len(vocabulary), width=8, heads=2, block=6, rng=0)
-    history = gpt.train(model, vocabulary, ["anna"], steps=60)
-    assert history.loss[0] == pytest.approx(math.log(3), rel=0.01)
-    assert history.loss[-1] < 0.1
+    history = gpt.train(model, vocabulary, ["anna"], steps=50)
+    assert history.loss[-1] < 0.1 < 1 < history.loss[0]
     assert [gpt.sample(model, vocabulary, rng=seed) for seed in range(5)] == ["anna"] * 5
 
 
@@ -303,11 +315,10 @@ def test_the_engine_is_passed_on():
 def test_the_same_seed_samples_the_same_and_leaves_the_model_alone():
     model, vocabulary = tiny(1), gpt.Vocabulary(["ab"])
     state = model.state_dict()
-    names = [gpt.sample(model, vocabulary, temperature=1.0, rng=random.Random(7)) for _ in range(2)]
+    names = [[gpt.sample(model, vocabulary, temperature=5.0, rng=seed) for seed in range(20)] for _ in range(2)]
     assert names[0] == names[1]
+    assert len(set(names[0])) > 5
     assert model.state_dict() == state
-    assert not any(p.grad for p in model.parameters())
-    assert len({gpt.sample(model, vocabulary, temperature=1.0, rng=seed) for seed in range(20)}) > 5
 
 
 def test_samples_end_when_the_positions_are_used_up():

@@ -32,6 +32,8 @@ def kernel(tape: Tape) -> Kernel:
         return Kernel(tape, tape.run, "replayed")
     from . import llvm
 
+    if len(tape) > STRAIGHT:
+        return Kernel(tape, llvm.Machine(tape), "tape machine")
     return Kernel(tape, llvm.Scalar(tape), "compiled")
 
 

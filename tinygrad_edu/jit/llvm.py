@@ -20,9 +20,11 @@ import ctypes.util
 import math as std
 import struct
 import sys
+import threading
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ..errors import TinygradEduError
@@ -410,6 +412,343 @@ def scalar(tape: Tape) -> Module:
     return module
 
 
+# ---- a loop over samples -----------------------------------------------------------------------------------------
+
+
+def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[Module, dict[int, int]]:
+    """``batch(uniform, columns, results, sums, totals, blocks, valid, error)``: a tape for many samples.
+
+    varying     the inputs that are columns, one number a sample; the others are uniform, the same for all samples
+    summed      the outputs, by position, that are added up over the samples; the others are columns
+
+    ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them alone.  A block is `LANES`
+    samples; ``valid`` says how many samples of a block count, for sums.  ``sums`` is room for `LANES` numbers for each sum.
+    Sums are added to ``totals``.
+
+    Returns the module, and where each uniform register is in ``uniform``.
+    """
+    module, columns = Module(), {register: i for i, register in enumerate(varying)}
+    slots = {register: i for i, register in enumerate(r for r in range(len(tape.names)) if r not in columns)}
+    vector_registers = set(columns)
+    for i, (_, args) in enumerate(tape.instructions()):
+        if vector_registers.isdisjoint(args):
+            slots[tape.first + i] = len(slots)
+        else:
+            vector_registers.add(tape.first + i)
+    once, loop = Block(module), Block(module, LANES)
+
+    def load_once(register: int) -> Code:
+        return once.add(f"load double, ptr {_at(once, '%uniform', slots[register]).text}")
+
+    def keep_once(register: int, x: Code) -> None:
+        once.lines.append(f"  store double {x.text}, ptr {_at(once, '%uniform', slots[register]).text}")
+
+    body(tape, once, load_once, keep_once, slots.__contains__)
+
+    def load(register: int) -> Code:
+        if register in columns:
+            pointer = loop.add(f"load ptr, ptr {_at(loop, '%columns', columns[register], 'ptr').text}")
+            at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
+            return loop.add(f"load {loop.type}, ptr {at.text}, align 8")
+        one = loop.add(f"load double, ptr {_at(loop, '%uniform', slots[register]).text}")
+        first = loop.add(f"insertelement {loop.type} poison, double {one.text}, i32 0")
+        return loop.add(f"shufflevector {loop.type} {first.text}, {loop.type} poison, <{LANES} x i32> zeroinitializer")
+
+    known: dict[int, Code] = {}
+    cached: dict[int, Code] = {}
+
+    def load_column(register: int) -> Code:
+        if register not in columns:
+            return load(register)
+        if register not in cached:
+            cached[register] = load(register)
+        return cached[register]
+
+    wanted: dict[int, list[int]] = {}
+    for i, register in enumerate(tape.outputs):
+        wanted.setdefault(register, []).append(i)
+    sums = {output: k for k, output in enumerate(summed)}
+    results = {output: k for k, output in enumerate(i for i in range(len(tape.outputs)) if i not in sums)}
+
+    def keep(register: int, x: Code) -> None:
+        known[register] = x
+        for output in wanted.get(register, ()):
+            if output in sums:
+                at = _at(loop, "%sums", LANES * sums[output])
+                before = loop.add(f"load {loop.type}, ptr {at.text}, align 32")
+                after = loop.add(f"fadd {loop.type} {before.text}, {x.text}")
+                loop.lines.append(f"  store {loop.type} {after.text}, ptr {at.text}, align 32")
+            else:
+                pointer = loop.add(f"load ptr, ptr {_at(loop, '%results', results[output], 'ptr').text}")
+                at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
+                loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
+
+    body(tape, loop, load_column, keep, vector_registers.__contains__)
+    for register in wanted:
+        if register not in known:
+            constant = len(tape.names) <= register < tape.first
+            keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
+    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once="\n".join(once.lines),
+                                         loop="\n".join(loop.lines), lanes=LANES, sums=len(sums)))
+    return module, slots
+
+
+def _at(block: Block, pointer: str, i: int, kind: str = "double") -> Code:
+    return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}") if i else Code(block, pointer)
+
+
+BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %sums, ptr noalias %totals, i64 %blocks, \
+i64 %valid, ptr noalias %error) {{
+entry:
+{prologue}
+  br label %clear
+clear:
+  %c = phi i64 [ 0, %entry ], [ %c1, %clear.on ]
+  %c.done = icmp eq i64 %c, {sums}
+  br i1 %c.done, label %once, label %clear.on
+clear.on:
+  %c.lane = mul i64 %c, {lanes}
+  %c.at = getelementptr inbounds double, ptr %sums, i64 %c.lane
+  store <{lanes} x double> zeroinitializer, ptr %c.at, align 32
+  %c1 = add i64 %c, 1
+  br label %clear
+once:
+{once}
+  br label %head
+head:
+  %b = phi i64 [ 0, %once ], [ %b1, %loop ]
+  %b.done = icmp eq i64 %b, %blocks
+  br i1 %b.done, label %reduce, label %loop
+loop:
+  %offset = mul i64 %b, {lanes}
+{loop}
+  %b1 = add i64 %b, 1
+  br label %head
+reduce:
+  %r = phi i64 [ 0, %head ], [ %r1, %reduce.store ]
+  %r.done = icmp eq i64 %r, {sums}
+  br i1 %r.done, label %end, label %reduce.lanes
+reduce.lanes:
+  %r.first = mul i64 %r, {lanes}
+  %r.at = getelementptr inbounds double, ptr %totals, i64 %r
+  %r.before = load double, ptr %r.at
+  br label %lane
+lane:
+  %l = phi i64 [ 0, %reduce.lanes ], [ %l1, %lane.on ]
+  %l.sum = phi double [ %r.before, %reduce.lanes ], [ %l.next, %lane.on ]
+  %l.done = icmp eq i64 %l, %valid
+  br i1 %l.done, label %reduce.store, label %lane.on
+lane.on:
+  %l.index = add i64 %r.first, %l
+  %l.at = getelementptr inbounds double, ptr %sums, i64 %l.index
+  %l.x = load double, ptr %l.at
+  %l.next = fadd double %l.sum, %l.x
+  %l1 = add i64 %l, 1
+  br label %lane
+reduce.store:
+  store double %l.sum, ptr %r.at
+  %r1 = add i64 %r, 1
+  br label %reduce
+end:
+  ret void
+}}"""
+
+
+# ---- the tape machine --------------------------------------------------------------------------------------------
+
+CASES = [DOT, TAKE, "python", *sorted({*NATIVE} - {"identity"})]  # the operations of the machine; their positions are its codes
+
+
+def machine() -> Module:
+    """``machine(code, end, registers, next, error)``: runs the code from `encoded` on registers; the result of each instruction
+    goes to the next register, from ``next`` on.
+
+    An instruction is the code of its operation and the positions of its operands, 4 bytes each; before the operands of ``dot`` and
+    ``take`` stands their number, before those of a row that is called back its number and theirs.
+    """
+    module = Module()
+    cases = []
+    for number, op in enumerate(CASES):
+        block = Block(module)
+        if op == DOT:
+            cases.append(f"case{number}:\n{DOT_CASE}")
+        elif op == TAKE:
+            cases.append(f"case{number}:\n{TAKE_CASE}")
+        elif op == "python":
+            cases.append(f"case{number}:\n{PYTHON_CASE}")
+        else:
+            arity = 3 if op in ("where", WHEN) else 2 if op in (LESS, LESS_EQUAL, EQUAL) else lookup(op).arity
+            operands = []
+            for i in range(arity):
+                at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
+                index = block.add(f"load i32, ptr {at.text}")
+                where_ = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
+                operands.append(block.add(f"load double, ptr {where_.text}"))
+            result = block.operand(block.row(op, operands))
+            block.lines += [f"  store double {result.text}, ptr %next", f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 "
+                            f"{1 + arity}", "  br label %on"]
+            cases.append(f"case{number}:\n" + "\n".join(block.lines))
+    special = {DOT: "%dot.pc", TAKE: "%take.pc", "python": "%python.pc"}
+    froms = {DOT: "dot.done", TAKE: "take.done", "python": "python.done"}
+    phis = ", ".join(f"[ {special.get(op, f'%pc{i}')}, %{froms.get(op, f'case{i}')} ]" for i, op in enumerate(CASES))
+    switch = " ".join(f"i32 {i}, label %case{i}" for i in range(len(CASES)))
+    module.declarations["tg_python"] = "declare double @tg_python(i32, ptr)"
+    module.functions.append(MACHINE.format(cases="\n".join(cases), phis=phis, switch=switch))
+    return module
+
+
+MACHINE = """define void @machine(ptr noalias readonly %code, ptr noalias readonly %end, ptr noalias %registers, ptr %first, \
+ptr noalias %error) {{
+entry:
+  %arguments = alloca double, i32 256
+  br label %head
+head:
+  %pc = phi ptr [ %code, %entry ], [ %pc.on, %on ]
+  %next = phi ptr [ %first, %entry ], [ %next.on, %on ]
+  %done = icmp eq ptr %pc, %end
+  br i1 %done, label %exit, label %step
+step:
+  %op = load i32, ptr %pc
+  switch i32 %op, label %exit [ {switch} ]
+{cases}
+on:
+  %pc.on = phi ptr {phis}
+  %next.on = getelementptr inbounds double, ptr %next, i64 1
+  br label %head
+exit:
+  ret void
+}}
+define void @gather(ptr noalias %totals, ptr noalias %registers, ptr noalias %places, i64 %count) {{
+entry:
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %i1, %on ]
+  %done = icmp eq i64 %i, %count
+  br i1 %done, label %exit, label %on
+on:
+  %at = getelementptr inbounds i32, ptr %places, i64 %i
+  %place = load i32, ptr %at
+  %from = getelementptr inbounds double, ptr %registers, i32 %place
+  %x = load double, ptr %from
+  %to = getelementptr inbounds double, ptr %totals, i64 %i
+  %before = load double, ptr %to
+  %after = fadd double %before, %x
+  store double %after, ptr %to
+  %i1 = add i64 %i, 1
+  br label %head
+exit:
+  ret void
+}}"""
+
+DOT_CASE = """  %dot.at = getelementptr inbounds i32, ptr %pc, i64 1
+  %dot.count = load i32, ptr %dot.at
+  %dot.start.at = getelementptr inbounds i32, ptr %pc, i64 2
+  %dot.start.i = load i32, ptr %dot.start.at
+  %dot.start.p = getelementptr inbounds double, ptr %registers, i32 %dot.start.i
+  %dot.start = load double, ptr %dot.start.p
+  %dot.pairs = getelementptr inbounds i32, ptr %pc, i64 3
+  %dot.length = zext i32 %dot.count to i64
+  %dot.end = getelementptr inbounds i32, ptr %pc, i64 %dot.length
+  %dot.pc = getelementptr inbounds i32, ptr %dot.end, i64 2
+  br label %dot.loop
+dot.loop:
+  %dot.p = phi ptr [ %dot.pairs, %case0 ], [ %dot.p1, %dot.loop ]
+  %dot.sum = phi double [ %dot.start, %case0 ], [ %dot.sum1, %dot.loop ]
+  %dot.i = load i32, ptr %dot.p
+  %dot.j.at = getelementptr inbounds i32, ptr %dot.p, i64 1
+  %dot.j = load i32, ptr %dot.j.at
+  %dot.x.at = getelementptr inbounds double, ptr %registers, i32 %dot.i
+  %dot.x = load double, ptr %dot.x.at
+  %dot.y.at = getelementptr inbounds double, ptr %registers, i32 %dot.j
+  %dot.y = load double, ptr %dot.y.at
+  %dot.xy = fmul double %dot.x, %dot.y
+  %dot.sum1 = fadd double %dot.sum, %dot.xy
+  %dot.p1 = getelementptr inbounds i32, ptr %dot.p, i64 2
+  %dot.last = icmp eq ptr %dot.p1, %dot.pc
+  br i1 %dot.last, label %dot.done, label %dot.loop
+dot.done:
+  store double %dot.sum1, ptr %next
+  br label %on"""
+
+TAKE_CASE = """  %take.at = getelementptr inbounds i32, ptr %pc, i64 1
+  %take.count = load i32, ptr %take.at
+  %take.index.at = getelementptr inbounds i32, ptr %pc, i64 2
+  %take.index.i = load i32, ptr %take.index.at
+  %take.index.p = getelementptr inbounds double, ptr %registers, i32 %take.index.i
+  %take.index = load double, ptr %take.index.p
+  %take.length = zext i32 %take.count to i64
+  %take.end = getelementptr inbounds i32, ptr %pc, i64 %take.length
+  %take.pc = getelementptr inbounds i32, ptr %take.end, i64 2
+  %take.entries = sub i32 %take.count, 1
+  %take.most = uitofp i32 %take.entries to double
+  %take.low = fcmp oge double %take.index, 0.0
+  %take.high = fcmp olt double %take.index, %take.most
+  %take.inside = and i1 %take.low, %take.high
+  %take.safe = select i1 %take.inside, double %take.index, double 0.0
+  %take.whole = fptoui double %take.safe to i32
+  %take.back = uitofp i32 %take.whole to double
+  %take.exact = fcmp oeq double %take.back, %take.index
+  %take.good = and i1 %take.inside, %take.exact
+  %take.bad = xor i1 %take.good, true
+  %take.code = zext i1 %take.bad to i32
+  %take.before = load i32, ptr %error
+  %take.after = or i32 %take.before, %take.code
+  store i32 %take.after, ptr %error
+  %take.entry.n = add i32 %take.whole, 3
+  %take.entry.at = getelementptr inbounds i32, ptr %pc, i32 %take.entry.n
+  %take.entry.i = load i32, ptr %take.entry.at
+  %take.entry.p = getelementptr inbounds double, ptr %registers, i32 %take.entry.i
+  %take.x = load double, ptr %take.entry.p
+  br label %take.done
+take.done:
+  store double %take.x, ptr %next
+  br label %on"""
+
+PYTHON_CASE = """  %python.row.at = getelementptr inbounds i32, ptr %pc, i64 1
+  %python.row = load i32, ptr %python.row.at
+  %python.count.at = getelementptr inbounds i32, ptr %pc, i64 2
+  %python.count = load i32, ptr %python.count.at
+  %python.length = zext i32 %python.count to i64
+  %python.end = getelementptr inbounds i32, ptr %pc, i64 %python.length
+  %python.pc = getelementptr inbounds i32, ptr %python.end, i64 3
+  br label %python.loop
+python.loop:
+  %python.k = phi i64 [ 0, %case2 ], [ %python.k1, %python.loop ]
+  %python.k3 = add i64 %python.k, 3
+  %python.at = getelementptr inbounds i32, ptr %pc, i64 %python.k3
+  %python.i = load i32, ptr %python.at
+  %python.p = getelementptr inbounds double, ptr %registers, i32 %python.i
+  %python.x = load double, ptr %python.p
+  %python.to = getelementptr inbounds double, ptr %arguments, i64 %python.k
+  store double %python.x, ptr %python.to
+  %python.k1 = add i64 %python.k, 1
+  %python.last = icmp eq i64 %python.k1, %python.length
+  br i1 %python.last, label %python.done, label %python.loop
+python.done:
+  %python.result = call double @tg_python(i32 %python.row, ptr %arguments)
+  store double %python.result, ptr %next
+  br label %on"""
+
+
+def encoded(tape: Tape) -> tuple[array[int], list[str]]:
+    """The code of a tape for the machine, and the rows that it calls back."""
+    codes = {op: i for i, op in enumerate(CASES)}
+    code, rows = array("I"), list[str]()
+    for op, args in tape.instructions():
+        if op in (DOT, TAKE):
+            code.extend((codes[op], len(args)))
+        elif op == "identity":
+            raise AssertionError("identity is lowered to its operand")
+        elif is_native(op):
+            code.append(codes[op])
+        else:
+            if op not in rows:
+                rows.append(op)
+            code.extend((codes["python"], rows.index(op), len(args)))
+        code.extend(args)
+    return code, rows
+
+
 # ---- calling it --------------------------------------------------------------------------------------------------
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
@@ -452,6 +791,71 @@ class Compiled:
         self.addresses = {entry: self._library[entry] for entry in entries}
 
 
+@cache
+def _machine_code() -> dict[str, Any]:
+    """The tape machine, compiled once a process; `tg_python` goes by way of ``current_rows``."""
+    module = machine()
+    addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
+    addresses["tg_python"] = ctypes.cast(_dispatcher, ctypes.c_void_p).value or 0
+    library = objects.loaded(module.text(), addresses, ["machine", "gather"])
+    pointers = [ctypes.c_void_p] * 5
+    return {"library": library, "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
+            "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long)(library["gather"])}
+
+
+_current = threading.local()  # the rows that the tape which runs in this thread calls back
+
+
+@Callback
+def _dispatcher(number: int, arguments: Any) -> float:
+    f, arity = _current.rows[number]
+    return f(*arguments[:arity])  # type: ignore[no-any-return]
+
+
+class Machine:
+    """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns the outputs."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._code, rows = encoded(tape)
+        self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
+        self._entry = _machine_code()
+        self._tape = tape
+        self._free: list[array[float]] = []  # register files, one for each thread that runs it at a time
+
+    def __call__(self, inputs: Sequence[float]) -> list[float]:
+        registers = self.registers()
+        registers[:len(inputs)] = array("d", inputs)
+        try:
+            self.run(registers)
+            return [registers[i] for i in self._tape.outputs]
+        finally:
+            self._free.append(registers)
+
+    def registers(self) -> array[float]:
+        """A register file, with the constants in it."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            tape = self._tape
+            registers = array("d", bytes(8 * (tape.first + len(tape))))
+            registers[len(tape.names):tape.first] = tape.constants
+            return registers
+
+    def run(self, registers: array[float]) -> None:
+        """Runs the tape on registers."""
+        before, _current.rows = getattr(_current, "rows", ()), self._rows
+        start, length = self._code.buffer_info()
+        data, _ = registers.buffer_info()
+        error = ctypes.c_int(0)
+        self._entry["machine"](start, start + 4 * length, data, data + 8 * self._tape.first, ctypes.addressof(error))
+        _current.rows = before
+        if error.value:
+            raise IndexError(OUTSIDE)
+
+
+OUTSIDE = "take: an index is none of 0 to the number of entries - 1"
+
+
 class Scalar:
     """One run of a tape, compiled: called with the inputs, a list of floats, it returns the outputs."""
 
@@ -464,5 +868,5 @@ class Scalar:
         data, results, error = array("d", inputs), array("d", bytes(8 * self._outputs)), ctypes.c_int(0)
         self._run(data.buffer_info()[0], results.buffer_info()[0], ctypes.addressof(error))
         if error.value:
-            raise IndexError("take: an index is none of 0 to the number of entries - 1")
+            raise IndexError(OUTSIDE)
         return results.tolist()
