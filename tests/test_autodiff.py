@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import (
     Value,
     backward,
+    detect_anomaly,
     grad,
     gradients,
     hessian,
@@ -89,6 +90,19 @@ def test_gradients_by_interior_nodes():
     inner = x * x
     outer = inner * inner * x
     assert [g.data for g in gradients(outer, [inner, x, outer])] == [16.0, 80.0, 1.0]
+
+
+def test_what_to_differentiate_by_may_come_from_a_generator():
+    x, y = Value(2.0), Value(3.0)
+    assert [g.data for g in gradients(x * y, (v for v in (x, y)))] == [3.0, 2.0]
+
+
+def test_a_derivative_that_is_not_asked_for_is_not_computed():
+    x, w = Value(1e200), Value(1e-200)
+    y = (x * w) * 1e200
+    with detect_anomaly():  # it would raise, since the derivative by w overflows
+        assert gradients(y, [x])[0].data == pytest.approx(1.0, rel=1e-15, abs=0)
+        assert grad(lambda v: (v * w) * 1e200)(1e200) == pytest.approx(1.0, rel=1e-15, abs=0)
 
 
 def test_the_gradient_by_an_unreachable_node_is_a_value_of_zero():
@@ -540,6 +554,7 @@ def test_graphs_of_gradients_are_as_short_as_on_paper():
     assert gx.args == (y,)
     assert gy.args == (x,)
     assert len(topological_order(gradients(math.sin(x), [x])[0])) == 2  # x, cos(x)
+    assert gradients(math.sin(x + y), [x])[0].op == "cos"  # times the derivative of the sum, which is 1
 
 
 def test_a_long_chain_is_differentiated_to_second_order_without_recursion():

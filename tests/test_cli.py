@@ -70,7 +70,7 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
     out, err = capsys.readouterr()
     assert err == ""
     head, bar, figures, blank, title, *names = out.splitlines()
-    assert head == "32033 names of 26 different characters; a GPT with 4192 parameters"
+    assert head == "names: 32033; different characters: 26; parameters of the GPT: 4192"
     assert "2/2" in bar
     assert re.fullmatch(r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures)
     assert (blank, title) == ("", "names that it invents:")
@@ -88,7 +88,7 @@ def two_names(tmp_path):
 def test_gpt_learns_the_names_of_a_file(two_names, capsys):
     assert cli.main([*two_names, "--steps", "101", "--samples", "5"]) == 0
     out, err = capsys.readouterr()
-    assert (err, out.splitlines()[0].startswith("2 names of 2 different characters; a GPT with ")) == ("", True)
+    assert (err, out.startswith("names: 2; different characters: 2; parameters of the GPT: ")) == ("", True)
     average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
     assert float(average[1]) < 0.6
     assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {"a", "n"}
@@ -108,7 +108,8 @@ def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
     path = tmp_path / "names.txt"
     path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
     assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
-    assert "names with more than 15 characters: 2; of those it learns the first 16, and no end\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "names too long for its 16 positions: 2; of those it learns the first 16 characters, and no end")
 
 
 def test_gpt_interrupted_says_how_far_it_came_and_samples(two_names, capsys):

@@ -5,7 +5,7 @@ import itertools
 import random
 
 import pytest
-from helpers import SPECIAL, points, replaced, same
+from helpers import SPECIAL, inf, points, replaced, same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,7 +119,8 @@ def test_numbers_are_written_so_that_they_are_read_back(x):
 
 
 @pytest.mark.parametrize(("x", "text"), [(1.0, "1"), (-2.0, "-2"), (0.5, "0.5"), (1e300, "1e+300"), (1e15, "1000000000000000"),
-                                         (-0.1, "-0.1"), (float("inf"), "inf"), (True, "1"), (3, "3")])
+                                         (1e16, "1e+16"), (1.0000005e16, "1.0000005e+16"), (-0.1, "-0.1"),
+                                         (float("inf"), "inf"), (True, "1"), (3, "3")])
 def test_numbers_are_short(x, text):
     assert str(as_name(x)) == text
 
@@ -244,6 +245,13 @@ def test_a_row_with_a_branch_in_its_rule_is_found_out():
     with replaced(primitives.absolute, "partials", (lambda x, o: 1.0 if x > 0 else -1.0,)), \
             pytest.raises(TypeError, match="the truth of `x > 0` is not known"):
         formula("abs")
+
+
+def test_only_defaults_at_the_end_are_left_out():
+    x, low = Name("x"), Name("low")
+    assert str(primitives.clip(x, low, inf)) == "clip(x, low)"
+    assert str(primitives.clip(x, -inf, 2.0)) == "clip(x, -inf, 2)"
+    assert str(primitives.clip(x, 2.0, inf)) == "clip(x, 2)"
 
 
 def test_a_number_in_front_of_the_defaults_stays_in_the_text():

@@ -1,6 +1,7 @@
 """The GPT: its data, its model, its training and its samples, held to the published program."""
 
 import copy
+import doctest
 import random
 
 import pytest
@@ -50,6 +51,10 @@ def test_names_after_a_few_steps_are_those_of_the_published_program(article):
     assert history.loss == pytest.approx([3.3659669475848504, 3.4242727838717717, 3.176175309697227], rel=1e-13)
     names = [gpt.sample(model, vocabulary, rng=rng) for _ in range(5)]
     assert names == ["org", "stclyzqwpacspqcw", "ku", "xcggaipbutgx", "zrdg"]
+
+
+def test_the_example_of_the_module_works():
+    assert doctest.testmod(gpt).failed == 0
 
 
 def test_the_model_has_4192_parameters_drawn_in_the_published_order(article):

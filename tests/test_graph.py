@@ -351,6 +351,14 @@ def test_a_pickle_holds_every_node_once():
     assert sizes[1] < 2.2 * sizes[0]
 
 
+def test_constants_are_copied_as_numbers_and_not_as_nodes():
+    y = Value(2.0) * 3 + 1
+    assert b"Constant" not in pickle.dumps(y)
+    memo = {}
+    copy.deepcopy(y, memo)
+    assert sum(isinstance(twin, Value) for twin in memo.values()) == 3
+
+
 @every_copier
 def test_a_constant_taken_from_a_graph_can_be_copied_by_itself(copier):
     three = (Value(2.0) * 3).args[1]

@@ -346,6 +346,15 @@ def test_arithmetic_follows_ieee_754_and_never_raises(make, expected):
     y.backward()
 
 
+@pytest.mark.parametrize("x", [*SPECIAL, 1e-310, -1e-310])
+def test_a_power_of_0_is_the_constant_1_and_has_no_gradient(x):
+    base, exponent = Value(x), Value(0.0)
+    for y in (base**0, base**exponent):
+        base.grad = 0.0
+        y.backward()
+        assert (y.data, base.grad, gradients(y, [base])[0].data) == (1.0, 0.0, 0.0)
+
+
 def test_where_keeps_nan_of_the_other_branch_out_of_the_gradient():
     x = Value(-1.0)
     y = math.where(x > 0, math.log(x), x * 3)

@@ -451,10 +451,11 @@ def _gpt(options: argparse.Namespace) -> int:
     rng.shuffle(names)
     vocabulary = gpt.Vocabulary(names)
     model = gpt.GPT(len(vocabulary), rng=rng)
-    print(f"{len(names)} names of {len(vocabulary) - 1} different characters; a GPT with {len(model.parameters())} parameters")
+    print(f"names: {len(names)}; different characters: {len(vocabulary.characters)}; "
+          f"parameters of the GPT: {len(model.parameters())}")
     if long := sum(len(name) >= model.block for name in names):
-        print(f"names with more than {model.block - 1} characters: {long}; of those it learns the first {model.block}, "
-              "and no end")
+        print(f"names too long for its {model.block} positions: {long}; "
+              f"of those it learns the first {model.block} characters, and no end")
     history = gpt.train(model, vocabulary, names, options.steps, engine=options.engine, progress=True)
     done = len(history)
     if history.interrupted:

@@ -207,7 +207,7 @@ def sequences(documents: Sequence[str], vocabulary: Vocabulary, count: int, bloc
 
 
 def optimizer(model: GPT, steps: int) -> Optimizer:
-    """The article's Adam for a training of that many steps, over which its learning rate falls from 0.01 to 0 on a line."""
+    """The article's Adam for a training of that many steps, over which its learning rate falls linearly from 0.01 to 0."""
     return optim.Adam(model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8)
 
 

@@ -469,13 +469,21 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
     """
     leaves, limit = _leaves(params, "clip_grad_norm"), _limit(max_norm, "clip_grad_norm: max_norm")
     grads = _numbers(leaves, "grad")
-    norm = length = math.hypot(*grads)
-    if norm > limit and all(map(math.isfinite, grads)):
-        if norm == math.inf:  # the components are finite, but their norm is larger than the largest float
-            grads = [g * 2.0**-64 for g in grads]
-            length = math.hypot(*grads)
-        _assign(leaves, repeat("grad"), [g / length * limit for g in grads])
+    norm, shortened = clipped(grads, limit)
+    if shortened is not grads:
+        _assign(leaves, repeat("grad"), shortened)
     return norm
+
+
+def clipped(grads: list[float], limit: float) -> tuple[float, list[float]]:
+    """The norm of a gradient, and the gradient, shortened to ``limit`` if it is longer and finite: see `clip_grad_norm`."""
+    norm = length = math.hypot(*grads)
+    if not (norm > limit and all(map(math.isfinite, grads))):
+        return norm, grads
+    if norm == math.inf:  # the components are finite, but their norm is larger than the largest float
+        grads = [g * 2.0**-64 for g in grads]
+        length = math.hypot(*grads)
+    return norm, [g / length * limit for g in grads]
 
 
 def clip_grad_value(params: Iterable[Value], limit: Number) -> None:

@@ -20,14 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import data
+from . import data, modes
 from .errors import DataError, NonFiniteError
 from .explain import explain_nonfinite
 from .files import from_json, to_json, write_atomically
 from .graph import topological_order
 from .modes import keeping_lines
 from .nn.module import mode
-from .optim import Optimizer, clip_grad_norm
+from .optim import Optimizer, _limit, clip_grad_norm
 from .randomness import Rng, generator
 from .snapshots import Recorder, TrainingRecord
 from .value import Value
@@ -135,7 +135,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     shuffle      whether every epoch has a new order; a full batch has none
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
-    engine       "eager", or "auto" for the fastest there is; this version has the eager one alone
+    engine       "eager"; "jit": machine code (`jit.training`), with the losses of the eager engine to 1e-9; "auto": machine
+                 code where llvmlite is installed, the model can be traced, and the training is long enough to gain by it
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -153,8 +154,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     Raises ValueError for lists of different lengths, no samples, sizes below 1, and an optimizer whose parameters the
     loss does not use; TypeError for what cannot be called, and for a loss that is no Value.
     """
-    if engine not in ("auto", "eager"):
-        raise ValueError(f"unknown engine {engine!r}; choose 'eager' or 'auto'")
+    if engine not in ("auto", "eager", "jit"):
+        raise ValueError(f"unknown engine {engine!r}; choose 'eager', 'jit' or 'auto'")
     if len(X) != len(y):
         raise ValueError(f"{len(X)} samples but {len(y)} targets; give one target for each sample")
     if len(X) == 0:
@@ -181,36 +182,54 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         history.training = TrainingRecord(model, loss, X, y, optimizer.params, record_every, optimizer)
         recorder = Recorder(history.training)
 
+    if max_norm is not None:
+        max_norm = _limit(max_norm, "max_norm")
+    eager = _Eager(model, loss, X, y, optimizer, penalty, history)
+    steps: Any = _compiled(eager, engine, epochs, bool(named)) if epochs else eager
+
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
-        start = time.perf_counter()
+        nonlocal steps
+        start, order = time.perf_counter(), range(len(X))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
-                for inputs, targets in data.batches(X, y, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
+                for indices, _ in data.batches(order, order, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
                     rate = optimizer.lr
-                    value, predictions = _differentiate(model, loss, inputs, targets, optimizer, penalty, history)
+                    value, predictions = steps.differentiate(indices)
+                    if steps is not eager and not (math.isfinite(value) and steps.is_finite() and (history.loss or steps.depends)):
+                        steps.sync()
+                        eager.differentiate(indices)  # which tells what is wrong
+                        steps = eager
                     for name, metric in named.items():
-                        totals[name] += sum(float(metric(p, t)) for p, t in zip(predictions, targets))
+                        totals[name] += sum(float(metric(p, y[i])) for p, i in zip(predictions, indices))
                     if max_norm is not None:
-                        clip_grad_norm(optimizer.params, max_norm)
+                        steps.clip(max_norm)
                     history.loss.append(value)
                     history.learning_rates.append(rate)
                     history.seconds.append(time.perf_counter() - start)
                     if recorder is not None:
+                        steps.sync()
                         recorder.before_update(len(history))
-                    optimizer.step()
+                    steps.step()
                     if recorder is not None:
+                        steps.sync(stepped=True)
                         recorder.after_update()
                     show(history)
                 for name, total in totals.items():
                     history.metrics[name].append(total / len(X))
                 history.epoch_ends.append(len(history))
                 show(history)
-                if on_epoch is not None and on_epoch(history):
-                    break
+                if on_epoch is not None:
+                    steps.sync(stepped=True)
+                    if on_epoch(history):
+                        break
+                    steps.refresh()
 
     try:
-        run()
+        try:
+            run()
+        finally:
+            steps.sync(stepped=True)
     except KeyboardInterrupt:
         history.interrupted = True
         _cut(history, optimizer.steps - done_before)
@@ -219,37 +238,86 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     return history
 
 
-def _differentiate(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], inputs: Sequence[Any],
-                   targets: Sequence[Any], optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History
-                   ) -> tuple[float, list[Any]]:
-    """The loss of one batch and the predictions that it was made from; the parameters then have its gradients."""
-    def forward() -> tuple[Value, list[Any]]:
-        predictions = [model(x) for x in inputs]
-        total = sum(loss(p, t) for p, t in zip(predictions, targets)) * (1.0 / len(inputs))
-        if not isinstance(total, Value):
-            raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
-        return (total if penalty is None else total + penalty()), predictions
+class _Eager:
+    """The steps of `fit`, as one writes them by hand.  `jit.training.Engine` does the same, compiled."""
 
+    def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
+                 optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History) -> None:
+        self.model, self.loss, self.X, self.y = model, loss, X, y
+        self.optimizer, self.penalty, self.history = optimizer, penalty, history
+
+    def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
+        """The loss of some samples and their predictions; the parameters then have its gradients."""
+        optimizer, penalty, history = self.optimizer, self.penalty, self.history
+
+        def forward() -> tuple[Value, list[Any]]:
+            predictions = [self.model(self.X[i]) for i in indices]
+            total = sum(self.loss(p, self.y[i]) for p, i in zip(predictions, indices)) * (1.0 / len(indices))
+            if not isinstance(total, Value):
+                raise TypeError(f"the loss is {total!r}, which depends on no Value; the loss function must use the prediction")
+            return (total if penalty is None else total + penalty()), predictions
+
+        try:
+            total, predictions = forward()
+            if not math.isfinite(total.data):
+                raise _nonfinite(f"the loss is {total.data}", total, forward)
+            if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
+                raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this "
+                                 "model")
+            optimizer.zero_grad()
+            total.backward()
+            for i, parameter in enumerate(optimizer.params):
+                if not math.isfinite(parameter.grad):
+                    name = str(parameter.label) or f"number {i} of the optimiser's list"
+                    raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", total, forward)
+        except NonFiniteError as error:  # of those above, or within `detect_anomaly`
+            remedy = "  A smaller learning rate, gradient clipping or scaled inputs usually help." if history.loss else ""
+            error.args = (f"step {len(history)}, epoch {history.epochs}: {error}\n"
+                          f"No parameter was changed by this step.{remedy}",)
+            error.history = history
+            raise
+        return total.data, predictions
+
+    def clip(self, max_norm: float) -> None:
+        """Clips the gradient's norm."""
+        clip_grad_norm(self.optimizer.params, max_norm)
+
+    def step(self) -> None:
+        """The optimiser's step."""
+        self.optimizer.step()
+
+    def sync(self, stepped: bool = False) -> None:
+        """The parameters are Values anyway."""
+
+    def refresh(self) -> None:
+        """The parameters are Values anyway."""
+
+
+LONG = 0.5  # seconds that a training would take eagerly, above which "auto" compiles it
+SECONDS_A_NODE = 1e-6  # of the eager engine: forward, backward and its share of a step
+
+
+def _compiled(eager: _Eager, engine: str, epochs: int, with_predictions: bool) -> Any:
+    """The compiled engine, if that was asked for, or if it is there, can do it and is worth while; else the eager one."""
+    if engine == "eager" or modes.current() & modes.ANOMALY:
+        return eager
+    from .jit import objects
+
+    if not objects.available():
+        if engine == "jit":
+            raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
+        return eager
+    from .jit.training import Engine
+
+    if engine == "auto" and epochs * len(eager.X) < LONG / SECONDS_A_NODE / 100_000:
+        return eager
     try:
-        total, predictions = forward()
-        if not math.isfinite(total.data):
-            raise _nonfinite(f"the loss is {total.data}", total, forward)
-        if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
-            raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this "
-                             "model")
-        optimizer.zero_grad()
-        total.backward()
-        for i, parameter in enumerate(optimizer.params):
-            if not math.isfinite(parameter.grad):
-                name = str(parameter.label) or f"number {i} of the optimiser's list"
-                raise _nonfinite(f"the gradient of parameter {name} is {parameter.grad}", total, forward)
-    except NonFiniteError as error:  # of those above, or within `detect_anomaly`
-        remedy = "  A smaller learning rate, gradient clipping or scaled inputs usually help." if history.loss else ""
-        error.args = (f"step {len(history)}, epoch {history.epochs}: {error}\n"
-                      f"No parameter was changed by this step.{remedy}",)
-        error.history = history
-        raise
-    return total.data, predictions
+        with mode(eager.model, training=True):
+            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
+    except Exception:
+        if engine == "jit":
+            raise
+        return eager
 
 
 def _nonfinite(what: str, total: Value, forward: Callable[[], tuple[Value, Any]]) -> NonFiniteError:

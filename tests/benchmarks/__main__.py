@@ -7,6 +7,7 @@ from importlib import import_module
 SUITES: dict[str, tuple[str, str]] = {
     "accuracy": ("tests.benchmarks.accuracy", "right digits of values and gradients, against torch, jax and autograd"),
     "eager": ("tests.benchmarks.eager", "building and differentiating graphs, against microgpt and micrograd"),
+    "jit": ("tests.benchmarks.jit", "the compiled engine: training and gradients, against torch, jax, casadi and others"),
     "viz": ("tests.benchmarks.viz", "drawings, pages, recording and stepping: time and size"),
 }
 

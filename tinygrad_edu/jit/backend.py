@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from . import objects
 from .tape import Tape
 
-STRAIGHT = 4_000  # instructions, up to which straight-line code is compiled: its compile time grows with its length
+STRAIGHT = 10_000  # operations, up to which straight-line code is compiled: its compile time grows with its length
 
 
 class Kernel:
@@ -32,7 +32,7 @@ def kernel(tape: Tape) -> Kernel:
         return Kernel(tape, tape.run, "replayed")
     from . import llvm
 
-    if len(tape) > STRAIGHT:
+    if tape.operations > STRAIGHT:
         return Kernel(tape, llvm.Machine(tape), "tape machine")
     return Kernel(tape, llvm.Scalar(tape), "compiled")
 

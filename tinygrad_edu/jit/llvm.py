@@ -38,6 +38,8 @@ from .trace import LESS, LESS_EQUAL, TAKE
 inf = std.inf
 LANES = 4  # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
 
+PIECE = 500  # lines of a basic block
+
 # Rows that are one function of the C library, by its name there.
 LIBRARY = {name: name for name in (
     "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
@@ -197,6 +199,12 @@ class Block:
     def type(self) -> str:
         """The LLVM type of a number."""
         return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
+
+    def text(self) -> str:
+        """The instructions, in pieces: LLVM's time for a piece grows faster than its length."""
+        pieces = ["\n".join(self.lines[i:i + PIECE]) for i in range(0, len(self.lines), PIECE)]
+        names = [f"piece{self.module.fresh()}" for _ in pieces[1:]]
+        return "\n".join([*pieces[:1], *[f"  br label %{name}\n{name}:\n{piece}" for name, piece in zip(names, pieces[1:])]])
 
     @property
     def bits(self) -> str:
@@ -408,7 +416,7 @@ def scalar(tape: Tape) -> Module:
         at = block.add(f"getelementptr inbounds double, ptr %out, i64 {i}")
         block.lines.append(f"  store double {block.operand(result).text}, ptr {at.text}")
     module.functions.append("\n".join(["define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) {",
-                                       *module.prologue(), *block.lines, "  ret void", "}"]))
+                                       *module.prologue(), block.text(), "  ret void", "}"]))
     return module
 
 
@@ -423,7 +431,8 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
 
     ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them alone.  A block is `LANES`
     samples; ``valid`` says how many samples of a block count, for sums.  ``sums`` is room for `LANES` numbers for each sum.
-    Sums are added to ``totals``.
+    Sums are added to ``totals``.  ``error`` is an int that is set if an index was wrong, and 8 bytes later the sum of
+    ``totals``, by which one sees that all of them are finite.
 
     Returns the module, and where each uniform register is in ``uniform``.
     """
@@ -488,8 +497,7 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
         if register not in known:
             constant = len(tape.names) <= register < tape.first
             keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
-    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once="\n".join(once.lines),
-                                         loop="\n".join(loop.lines), lanes=LANES, sums=len(sums)))
+    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once=once.text(), loop=loop.text(), lanes=LANES, sums=len(sums)))
     return module, slots
 
 
@@ -514,18 +522,23 @@ clear.on:
   br label %clear
 once:
 {once}
+  br label %once.end
+once.end:
   br label %head
 head:
-  %b = phi i64 [ 0, %once ], [ %b1, %loop ]
+  %b = phi i64 [ 0, %once.end ], [ %b1, %loop.end ]
   %b.done = icmp eq i64 %b, %blocks
   br i1 %b.done, label %reduce, label %loop
 loop:
   %offset = mul i64 %b, {lanes}
 {loop}
+  br label %loop.end
+loop.end:
   %b1 = add i64 %b, 1
   br label %head
 reduce:
   %r = phi i64 [ 0, %head ], [ %r1, %reduce.store ]
+  %check = phi double [ 0.0, %head ], [ %check1, %reduce.store ]
   %r.done = icmp eq i64 %r, {sums}
   br i1 %r.done, label %end, label %reduce.lanes
 reduce.lanes:
@@ -547,9 +560,12 @@ lane.on:
   br label %lane
 reduce.store:
   store double %l.sum, ptr %r.at
+  %check1 = fadd double %check, %l.sum
   %r1 = add i64 %r, 1
   br label %reduce
 end:
+  %check.at = getelementptr inbounds double, ptr %error, i64 1
+  store double %check, ptr %check.at
   ret void
 }}"""
 
@@ -618,11 +634,12 @@ on:
 exit:
   ret void
 }}
-define void @gather(ptr noalias %totals, ptr noalias %registers, ptr noalias %places, i64 %count) {{
+define void @gather(ptr noalias %totals, ptr noalias %registers, ptr noalias %places, i64 %count, ptr noalias %error) {{
 entry:
   br label %head
 head:
   %i = phi i64 [ 0, %entry ], [ %i1, %on ]
+  %check = phi double [ 0.0, %entry ], [ %check1, %on ]
   %done = icmp eq i64 %i, %count
   br i1 %done, label %exit, label %on
 on:
@@ -634,9 +651,12 @@ on:
   %before = load double, ptr %to
   %after = fadd double %before, %x
   store double %after, ptr %to
+  %check1 = fadd double %check, %after
   %i1 = add i64 %i, 1
   br label %head
 exit:
+  %check.at = getelementptr inbounds double, ptr %error, i64 1
+  store double %check, ptr %check.at
   ret void
 }}"""
 
@@ -800,7 +820,7 @@ def _machine_code() -> dict[str, Any]:
     library = objects.loaded(module.text(), addresses, ["machine", "gather"])
     pointers = [ctypes.c_void_p] * 5
     return {"library": library, "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
-            "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long)(library["gather"])}
+            "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(library["gather"])}
 
 
 _current = threading.local()  # the rows that the tape which runs in this thread calls back
@@ -821,6 +841,7 @@ class Machine:
         self._entry = _machine_code()
         self._tape = tape
         self._free: list[array[float]] = []  # register files, one for each thread that runs it at a time
+        self.flags = array("d", [0.0, 0.0])  # of `fill`: the sum of the outputs is the second one
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         registers = self.registers()
@@ -840,6 +861,18 @@ class Machine:
             registers = array("d", bytes(8 * (tape.first + len(tape))))
             registers[len(tape.names):tape.first] = tape.constants
             return registers
+
+    def fill(self, inputs: int, outputs: int) -> None:
+        """Like a call, from memory to memory: the addresses of all inputs, and of the outputs, to which it adds."""
+        registers = self.registers()
+        try:
+            data, _ = registers.buffer_info()
+            ctypes.memmove(data, inputs, 8 * len(self._tape.names))
+            self.run(registers)
+            places, count = self._tape.outputs.buffer_info()
+            self._entry["gather"](outputs, data, places, count, self.flags.buffer_info()[0])
+        finally:
+            self._free.append(registers)
 
     def run(self, registers: array[float]) -> None:
         """Runs the tape on registers."""
@@ -864,9 +897,39 @@ class Scalar:
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self._compiled.addresses["run"])
         self._outputs = len(tape.outputs)
 
+    def fill(self, inputs: int, outputs: int) -> None:
+        """From memory to memory: the addresses of all inputs, and of the outputs."""
+        error = ctypes.c_int(0)
+        self._run(inputs, outputs, ctypes.addressof(error))
+        if error.value:
+            raise IndexError(OUTSIDE)
+
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         data, results, error = array("d", inputs), array("d", bytes(8 * self._outputs)), ctypes.c_int(0)
         self._run(data.buffer_info()[0], results.buffer_info()[0], ctypes.addressof(error))
         if error.value:
             raise IndexError(OUTSIDE)
         return results.tolist()
+
+
+class Batch:
+    """A tape for many samples, compiled: see `batched`.  ``slots`` says where each uniform register is in ``uniform``."""
+
+    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
+        module, self.slots = batched(tape, varying, summed)
+        self._compiled = Compiled(module, ["batch"])
+        address, integer = ctypes.c_void_p, ctypes.c_long
+        self.run = ctypes.CFUNCTYPE(None, *[address] * 5, integer, integer, address)(self._compiled.addresses["batch"])
+        self.columns, self.results, self.sums = len(varying), len(tape.outputs) - len(summed), len(summed)
+
+
+def aligned(count: int) -> tuple[array[float], int]:
+    """Room for so many numbers, and its address, a multiple of 64 bytes."""
+    room = array("d", bytes(8 * (count + 8)))
+    start, _ = room.buffer_info()
+    return room, start + -start % 64
+
+
+def pointers(addresses: Sequence[int]) -> Any:
+    """An array of pointers."""
+    return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)

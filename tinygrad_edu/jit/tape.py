@@ -34,7 +34,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import math
-from ..errors import GraphError
 from ..formula import Name, as_name
 from ..primitives import TABLE, Operand, Primitive, lookup
 from .trace import DETACH, LESS, LESS_EQUAL, SUMPROD, TAKE, Trace, spelled
@@ -375,13 +374,14 @@ class Lowering:
 class Graph:
     """A trace being lowered: its nodes' registers, and their adjoints."""
 
-    def __init__(self, trace: Trace, names: Sequence[str]) -> None:
+    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None) -> None:
         self.trace = trace
-        self.lowering = lowering = Lowering(names)
+        nodes = sources(trace) if inputs is None else inputs
+        self.lowering = lowering = Lowering(_names(trace, nodes))
+        place = {node: register for register, node in enumerate(nodes) if node is not None}
         self.registers: list[Register] = []
-        sources = iter(range(len(names)))
-        for op, args in trace.nodes:
-            self.registers.append(next(sources) if op in ("input", "parameter", "draw") else
+        for node, (op, args) in enumerate(trace.nodes):
+            self.registers.append(place[node] if op in SOURCES else
                                   self._lowered(op, [self.register(arg) for arg in args], lowering))
 
     @staticmethod
@@ -390,6 +390,13 @@ class Graph:
             first = lowering.emit("mul", (args[0], args[1]))
             return lowering.sum_of_products(first, args[2:])
         return args[0] if op == DETACH else lowering.emit(op, tuple(args))
+
+    def tape(self, outputs: Sequence[Register]) -> Tape:
+        """The program that computes these registers; results that the function gave a label have it here, too."""
+        given = {self.registers[node]: label for node, label in self.trace.labels.items()
+                 if self.trace.nodes[node][0] not in SOURCES}
+        return self.lowering.tape(outputs, {register: label for register, label in given.items()
+                                            if register not in self.lowering.numbers})
 
     def register(self, ref: Any) -> Register:
         """The register of a node or of a number."""
@@ -413,7 +420,7 @@ class Graph:
             if node not in terms or not needed[node]:
                 continue
             op, args = nodes[node]
-            if op in ("input", "parameter", "draw", DETACH):
+            if op in (*SOURCES, DETACH):
                 continue
             adjoint = lowering.sum_of_products(lowering.nothing, terms[node])
             conditions = guards[node]
@@ -487,7 +494,7 @@ class Graph:
         for node in wanted:
             depends[node] = 1
         for node, (op, args) in enumerate(self.trace.nodes):
-            if op in ("input", "parameter", "draw", DETACH, LESS, LESS_EQUAL):
+            if op in (*SOURCES, DETACH, LESS, LESS_EQUAL):
                 continue
             for arg in args[1:] if op in (TAKE, "where") else args:
                 if arg.__class__ is int and depends[arg]:
@@ -496,41 +503,38 @@ class Graph:
         return depends
 
 
+SOURCES = ("input", "parameter", "draw")
+
+
 def sources(trace: Trace) -> list[int]:
     """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the order of the trace."""
-    return [i for i, (op, _) in enumerate(trace.nodes) if op in ("input", "parameter", "draw")]
+    return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
-def names_of(trace: Trace) -> list[str]:
+def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
     """The names of what a trace reads, each once."""
     names: dict[str, None] = {}
-    for i in sources(trace):
-        name, k = trace.labels[i], 2
+    for node in nodes:
+        label = "unused" if node is None else trace.labels[node]
+        name, k = label, 2
         while name in names:
-            name, k = f"{trace.labels[i]}_{k}", k + 1
+            name, k = f"{label}_{k}", k + 1
         names[name] = None
     return list(names)
 
 
 def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
     """The tape of what a function returns."""
-    graph = Graph(trace, names_of(trace))
-    return graph.lowering.tape([graph.register(ref) for ref in outputs], _labels(graph))
+    graph = Graph(trace)
+    return graph.tape([graph.register(ref) for ref in outputs])
 
 
-def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str] | None = None, others: Sequence[Any] = ()) -> Tape:
-    """The tape of a scalar ``root``, of its derivatives by ``wanted`` (nodes, or their names), and of ``others``."""
-    graph = Graph(trace, names_of(trace))
-    by_name = dict(zip(names_of(trace), sources(trace)))
-    nodes = [by_name[node] if isinstance(node, str) else node for node in wanted or ()]
-    outputs = [graph.register(root), *graph.gradient(root, nodes), *[graph.register(ref) for ref in others]]
-    return graph.lowering.tape(outputs, _labels(graph))
-
-
-def _labels(graph: Graph) -> dict[Register, str]:
-    given = {graph.registers[node]: label for node, label in graph.trace.labels.items()
-             if graph.trace.nodes[node][0] not in ("input", "parameter", "draw")}
-    return {register: label for register, label in given.items() if register not in graph.lowering.numbers}
+def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str]) -> Tape:
+    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or their names."""
+    graph = Graph(trace)
+    by_name = dict(zip(graph.lowering.names, sources(trace)))
+    return graph.tape([graph.register(root),
+                       *graph.gradient(root, [by_name[node] if isinstance(node, str) else node for node in wanted])])
 
 
 def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
@@ -567,7 +571,3 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
                     factors += [lowering.partial(row, k, operands, out), slopes[arg]]
         slopes[here] = lowering.sum_of_products(lowering.nothing, factors)
     return lowering.tape([slopes.get(register, lowering.zero) for register in tape.outputs])
-
-
-__all__ = ["DOT", "EQUAL", "EXTRA", "WHEN", "Graph", "GraphError", "Lowering", "Reg", "Tape", "forward", "names_of", "sources",
-           "tangents", "value", "value_and_gradient"]

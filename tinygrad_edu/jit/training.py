@@ -1,0 +1,383 @@
+"""The compiled engine of `fit`: parameters, gradients and the optimiser's state stand in contiguous arrays while it runs.
+
+The loss of a sample is traced once for each structure that samples have, and compiled with its gradient: for all samples of a
+batch at once, or, if it is long, for the tape machine, one sample after the other.  The optimiser's rule is traced, too:
+it is the same `Optimizer.update` that runs on floats.  What a step changes exists twice; a step reads one copy and writes the
+other, and counting the step is what makes the new one valid, so that an interrupt finds the old numbers or the new ones.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import TraceError
+from ..optim import Optimizer, _assign, _numbers, _Used, clipped
+from ..value import Value
+from . import llvm
+from .backend import STRAIGHT
+from .llvm import LANES, aligned, pointers
+from .structure import Structure, build, flatten, outputs
+from .tape import SOURCES, Graph
+from .trace import record_trace
+
+
+
+class Room:
+    """So many numbers in one piece of memory, which begins at the address ``at``."""
+
+    def __init__(self, count: int) -> None:
+        self._array, self.at = aligned(count)
+        self._skip = (self.at - self._array.buffer_info()[0]) // 8
+
+    def read(self, start: int, stop: int) -> list[float]:
+        """The numbers from ``start`` to ``stop``."""
+        return self._array[self._skip + start:self._skip + stop].tolist()
+
+    def write(self, start: int, numbers: Sequence[float]) -> None:
+        """Sets the numbers from ``start`` on."""
+        self._array[self._skip + start:self._skip + start + len(numbers)] = array("d", numbers)
+
+    def __getitem__(self, i: int) -> float:
+        return self._array[self._skip + i]
+
+    def __setitem__(self, i: int, x: float) -> None:
+        self._array[self._skip + i] = x
+
+
+def _whole_blocks(count: int) -> int:
+    return -(-count // LANES) * LANES
+
+
+class Loss:
+    """The loss of a sample of one structure, and its gradient by the trained parameters, compiled.
+
+    Its inputs: the trained parameters, in whole blocks; other leaves, as they are at each step; the factor 1 / (samples in the
+    batch); and what varies from sample to sample: the sample's numbers and what is drawn for it.
+    """
+
+    def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int, trained: Sequence[Value],
+                 with_prediction: bool) -> None:
+        self.trace, (loss, prediction) = record_trace(
+            sample, [f"x{i}" for i in range(count)], lambda values: (build(structure, iter(values)), {}))
+        root = self.trace.operand(loss)
+        inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
+        places = [self.trace.operand(parameter) for parameter in trained]  # those that it does not use become nodes, too
+        self.depends = root.__class__ is int and not inner.isdisjoint(places)
+        returned, self._prediction = outputs(prediction, self.trace.operand) if with_prediction else ([], None)
+        kinds = [op for op, _ in self.trace.nodes]
+        fixed = [i for i, op in enumerate(kinds) if op == "parameter" and i not in set(places)]
+        self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
+        self.draws = self.trace.draws
+        varying = [*[i for i, op in enumerate(kinds) if op == "input"], *[i for i, op in enumerate(kinds) if op == "draw"]]
+        padded = [*places, *[None] * (_whole_blocks(len(places)) - len(places))]
+        graph = Graph(self.trace, [*padded, *fixed, None, *varying])
+        self.first = len(padded)  # where the other leaves begin
+        self.scale = self.first + len(fixed)
+        sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
+        tape = graph.tape([*sums, *map(graph.register, returned)])
+        self.varying, self.returned = len(varying), len(returned)
+        self.sums = Room(LANES * len(sums))
+        self.batch: llvm.Batch | None = None
+        self.machine: llvm.Machine | None = None
+        if tape.operations <= STRAIGHT:
+            columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
+            self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
+            self.room = len(self.batch.slots)
+        else:
+            self.machine = llvm.Machine(tape)
+            self.room = self.scale + 1 + len(varying)
+            self.outputs = Room(len(tape.outputs))
+
+    def prediction(self, numbers: Sequence[float]) -> Any:
+        """The prediction of one sample, as the model returns it."""
+        return build(self._prediction, iter(numbers))
+
+
+class Columns:
+    """The numbers of some samples, column by column in whole blocks, the last sample repeated; and room for predictions."""
+
+    def __init__(self, loss: Loss, samples: Sequence[Sequence[float]]) -> None:
+        self.count = len(samples)
+        padded = _whole_blocks(self.count)
+        self.blocks, self.valid = padded // LANES, self.count - padded + LANES
+        self.padded = padded
+        self.room, self.results = Room(padded * loss.varying), Room(padded * loss.returned)
+        for k, column in enumerate(zip(*samples)):
+            self.write(k, column)
+        inputs = [self.room.at + 8 * padded * k for k in range(loss.varying)]
+        results = [self.results.at + 8 * padded * k for k in range(loss.returned)]
+        last = 8 * (padded - LANES)
+        self.whole = pointers(inputs), pointers(results)
+        self.tail = pointers([at + last for at in inputs]), pointers([at + last for at in results])
+
+    def write(self, k: int, column: Sequence[float]) -> None:
+        """Sets a column."""
+        self.room.write(self.padded * k, [*column, *[column[-1]] * (self.padded - self.count)])
+
+    def predictions(self, loss: Loss) -> list[Any]:
+        """What the model returned for each sample."""
+        columns = [self.results.read(self.padded * k, self.padded * k + self.count) for k in range(loss.returned)]
+        return [loss.prediction(numbers) for numbers in (zip(*columns) if columns else [()] * self.count)]
+
+
+class Engine:
+    """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by `refresh`.
+
+    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
+    """
+
+    def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
+                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool) -> None:
+        def sample(x: Any, target: Any) -> tuple[Any, Any]:
+            prediction = model(x)
+            return loss(prediction, target), prediction if with_predictions else None
+
+        self._function, self._X, self._y = sample, X, y
+        self._with_predictions = with_predictions
+        self.optimizer, self.trained = optimizer, optimizer.params
+        self._count = len(self.trained)
+        self._blocks = _whole_blocks(self._count) // LANES
+        self._losses: dict[Structure, Loss] = {}
+        self._samples: dict[int, tuple[Loss, array[float]]] = {}
+        self._columns: dict[Loss, tuple[tuple[int, ...], Columns]] = {}
+        self.totals = Room(1 + _whole_blocks(self._count))  # the loss, and the gradient
+        self._error = Room(2)
+        self._since, self._turn = optimizer.steps, 0
+        self.data = [Room(_whole_blocks(self._count)) for _ in range(2)]
+        self.state = [[Room(_whole_blocks(self._count)) for _ in optimizer.state] for _ in range(2)]
+        self._sample(0)
+        self._penalty = _Penalty(penalty, self.trained) if penalty is not None else None
+        if self._penalty is not None:
+            self._make_room(self._penalty.room)
+        self._rule = self._compiled_rule()
+        self.refresh()
+
+    # ---- samples
+
+    def _sample(self, i: int) -> tuple[Loss, array[float]]:
+        """The program of a sample and its numbers, which are read once."""
+        if i not in self._samples:
+            leaves: list[Any] = []
+            structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)[2]
+            structure = ("tuple", 2, structure)
+            if structure not in self._losses:
+                self._losses[structure] = found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
+                self._make_room(found.room)
+            self._samples[i] = self._losses[structure], array("d", map(float, leaves))
+        return self._samples[i]
+
+    @property
+    def nodes(self) -> int:
+        """The size of the first sample's graph."""
+        return len(self._sample(0)[0].trace.nodes)
+
+    def _make_room(self, count: int) -> None:
+        """Room behind the parameters for what a program computes of them alone."""
+        if count > getattr(self, "_room", 0):
+            self._room = count
+            for i, old in enumerate(self.data):
+                self.data[i] = Room(count + LANES)
+                self.data[i].write(0, old.read(0, self._count))
+            if hasattr(self, "_rule"):
+                self._connect()
+
+    # ---- a step
+
+    @property
+    def _now(self) -> int:
+        return (self.optimizer.steps - self._since) % 2
+
+    def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
+        """The mean loss of some samples, with the penalty, and the predictions; `totals` then has the gradient."""
+        scale, parameters = 1.0 / len(indices), self.data[self._now]
+        added = 0.0
+        self.totals[0] = 0.0
+        if self._penalty is not None:
+            added = self._penalty.run(parameters, self.totals)
+        else:
+            ctypes.memset(self.totals.at, 0, 8 * (1 + self._count))
+        chosen = [self._sample(i) for i in indices]
+        parameters = self.data[self._now]  # a new program may have made more room
+        drawn = [[draw() for draw in loss.draws] for loss, _ in chosen]
+        groups: dict[Loss, list[int]] = {}
+        for k, (loss, _) in enumerate(chosen):
+            groups.setdefault(loss, []).append(k)
+        predictions: list[Any] = [None] * len(indices)
+        for loss, members in groups.items():
+            parameters.write(loss.first, [*[float(leaf.data) for leaf in loss.fixed], scale])
+            if loss.batch is not None:
+                found = self._run_batch(loss, parameters, indices, members, drawn)
+            else:
+                found = self._run_machine(loss, parameters, [[*chosen[k][1], *drawn[k]] for k in members])
+            if self._with_predictions:
+                for k, prediction in zip(members, found):
+                    predictions[k] = prediction
+        return self.totals[0] * scale + added, predictions
+
+    def is_finite(self) -> bool:
+        """Whether the gradient that `differentiate` computed is."""
+        return math.isfinite(self._error[1]) or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
+
+    def _run_batch(self, loss: Loss, parameters: Room, indices: Sequence[int], members: Sequence[int], drawn: list[list[float]]
+                   ) -> list[Any]:
+        at = tuple([indices[k] for k in members])
+        known, columns = self._columns.get(loss, ((), None))
+        if known != at or columns is None:
+            columns = Columns(loss, [[*self._samples[i][1], *drawn[k]] for i, k in zip(at, members)])
+            self._columns[loss] = at, columns
+        elif loss.draws:
+            first = loss.varying - len(loss.draws)
+            for j in range(len(loss.draws)):
+                columns.write(first + j, [drawn[k][j] for k in members])
+        batch, whole = loss.batch, columns.blocks if columns.valid == LANES else columns.blocks - 1
+        assert batch is not None
+        if whole:
+            batch.run(parameters.at, *map(ctypes.addressof, columns.whole), loss.sums.at, self.totals.at, whole, LANES,
+                      self._error.at)
+        if columns.valid < LANES:
+            batch.run(parameters.at, *map(ctypes.addressof, columns.tail), loss.sums.at, self.totals.at, 1, columns.valid,
+                      self._error.at)
+        self._look_for_errors()
+        return columns.predictions(loss) if self._with_predictions else []
+
+    def _run_machine(self, loss: Loss, parameters: Room, samples: Sequence[Sequence[float]]) -> list[Any]:
+        machine, found, count = loss.machine, [], 1 + self._count
+        assert machine is not None
+        for numbers in samples:
+            parameters.write(loss.scale + 1, numbers)
+            if not loss.returned:
+                machine.fill(parameters.at, self.totals.at)
+            else:  # the outputs are the loss, the gradient and the prediction, in one piece
+                ctypes.memmove(loss.outputs.at, self.totals.at, 8 * count)
+                loss.outputs.write(count, [0.0] * loss.returned)
+                machine.fill(parameters.at, loss.outputs.at)
+                ctypes.memmove(self.totals.at, loss.outputs.at, 8 * count)
+                found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
+        self._error[1] = machine.flags[1]
+        return found
+
+    def _look_for_errors(self) -> None:
+        if ctypes.c_int.from_address(self._error.at).value:
+            self._error[0] = 0.0
+            raise IndexError(llvm.OUTSIDE)
+
+    @property
+    def depends(self) -> bool:
+        """Whether the loss of the samples met so far uses any trained parameter."""
+        return any(loss.depends for loss in self._losses.values()) or (self._penalty is not None and self._penalty.depends)
+
+    def clip(self, max_norm: float) -> None:
+        """As `optim.clip_grad_norm`."""
+        gradient = self.totals.read(1, 1 + self._count)
+        self.totals.write(1, clipped(gradient, max_norm)[1])
+
+    def step(self) -> None:
+        """The optimiser's step."""
+        if self._rule is None:
+            self.sync()
+            self.optimizer.step()
+            self.refresh()
+            return
+        rule, uniform, columns = self._rule
+        uniform[0], uniform[1] = self.optimizer.lr, float(self.optimizer.steps + 1)
+        now = self._now
+        rule.run(uniform.at, *columns[now], 0, 0, self._blocks, LANES, self._error.at)
+        self.optimizer.steps += 1  # from here on the other copy is valid
+
+    def _compiled_rule(self) -> Any:
+        """The optimiser's rule for all parameters at once; None if it cannot be traced."""
+        optimizer, slots = self.optimizer, len(self.optimizer.state)
+
+        def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
+            return optimizer.update(data, grad, state, lr, t)
+
+        if any(type(self.optimizer).__dict__.get(name) for name in ("step", "_ieee_update")) and type(optimizer) is not Optimizer:
+            return None  # a step of its own
+        names = ["data", "grad", *optimizer.state, "lr", "t"]
+        try:
+            trace, result = record_trace(rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}))
+            found, _ = outputs(result, trace.operand)
+        except (TraceError, TypeError, ArithmeticError):
+            return None
+        if len(found) != 1 + slots:
+            return None
+        varying = [*range(2 + slots)]
+        graph = Graph(trace, [2 + slots, 3 + slots, *varying, *[i for i, (op, _) in enumerate(trace.nodes) if op == "parameter"]])
+        if trace.parameters or trace.draws:
+            return None
+        tape = graph.tape(list(map(graph.register, found)))
+        batch = llvm.Batch(tape, [2 + i for i in varying], [])
+        self._record = self.optimizer._option_record()
+        return batch, Room(max(2, len(batch.slots))), []
+
+    def _connect(self) -> None:
+        """Says to the rule where the copies stand: it reads one and writes the other."""
+        if self._rule is None:
+            return
+        self._pointers = [pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]]) for i in range(2)]
+        self._targets = [pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)]
+        self._rule[2][:] = [(ctypes.addressof(a), ctypes.addressof(b)) for a, b in zip(self._pointers, self._targets)]
+
+    # ---- Values
+
+    def refresh(self) -> None:
+        """Reads parameters and the optimiser's state from the Values, where a callback may have changed them."""
+        if self._rule is not None and self._record != self.optimizer._option_record():
+            self._rule = self._compiled_rule()
+        now = self._now
+        self.data[now].write(0, _numbers(self.trained, "data"))
+        for room, column in zip(self.state[now], self.optimizer.state.values()):
+            room.write(0, column)
+        self._connect()
+
+    def sync(self, stepped: bool = False) -> None:
+        """Writes parameters, gradients and the optimiser's state to the Values, all at once.
+
+        ``stepped``: the gradients are those of a step that was made.
+        """
+        now, count, optimizer = self._now, self._count, self.optimizer
+        data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
+        state = {slot: room.read(0, count) for slot, room in zip(optimizer.state, self.state[now])}
+        _assign([*self.trained, *self.trained, optimizer], [*["data"] * count, *["grad"] * count, "state"],
+                [*data, *(map(_Used, grads) if stepped else grads), state])
+
+
+class _Penalty:
+    """The penalty and its gradient, compiled."""
+
+    def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
+        trace, result = record_trace(lambda: penalty(), [], lambda values: ((), {}))
+        root = trace.operand(result)
+        inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
+        places = [trace.operand(parameter) for parameter in trained]
+        self.depends = root.__class__ is int and not inner.isdisjoint(places)
+        fixed = [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in set(places)]
+        draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
+        self._fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
+        self._draws = trace.draws
+        padded = [*places, *[None] * (_whole_blocks(len(places)) - len(places))]
+        self._first = len(padded)
+        self.room = self._first + len(fixed) + len(draws)
+        graph = Graph(trace, [*padded, *fixed, *draws])
+        tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
+        self._count = len(trained)
+        self._straight = llvm.Scalar(tape) if tape.operations <= STRAIGHT else None
+        self._machine = None if self._straight else llvm.Machine(tape)
+        self._out = Room(1 + self._count)
+
+    def run(self, parameters: Room, totals: Room) -> float:
+        """Sets the gradient in ``totals`` and returns the penalty."""
+        if self._fixed or self._draws:
+            parameters.write(self._first, [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self._draws]])
+        if self._straight is not None:
+            self._straight.fill(parameters.at, self._out.at)
+        else:
+            assert self._machine is not None
+            ctypes.memset(self._out.at, 0, 8 * (1 + self._count))
+            self._machine.fill(parameters.at, self._out.at)
+        ctypes.memmove(totals.at + 8, self._out.at + 8, 8 * self._count)
+        return self._out[0]
