@@ -25,7 +25,7 @@ from tinygrad_edu import (
     value_and_grad,
     vjp,
 )
-from tinygrad_edu.errors import GraphError, StaleGraphError, TinygradEduError
+from tinygrad_edu.errors import GraphError, NonFiniteError, StaleGraphError, TinygradEduError
 
 moderate = st.floats(-2, 2).filter(lambda x: abs(x) > 1e-3)
 
@@ -194,6 +194,9 @@ def test_a_constant_0_in_a_denominator_follows_ieee_754_in_gradients_too():
     x = Value(2.0)
     assert gradients(x / 0, [x])[0].data == std.inf
     assert gradients(x / -0.0, [x])[0].data == -std.inf
+    y = x / 0
+    with pytest.raises(NonFiniteError, match="gradient"), detect_anomaly():
+        gradients(y, [x])
 
 
 def test_nan_is_not_mistaken_for_staleness():

@@ -371,6 +371,15 @@ class Lowering:
         return {register: tuple(chain) for register, chain in chains.items()}, absorbed
 
 
+class _Adjoints:
+    """For each node the factors of what it has received, whether it is reached in any case, and if not, under which conditions."""
+
+    def __init__(self, count: int) -> None:
+        self.terms: list[Any] = [None] * count
+        self.free = bytearray(count)
+        self.conditions: dict[int, set[Register]] = {}
+
+
 class Graph:
     """A trace being lowered: its nodes' registers, and their adjoints."""
 
@@ -413,26 +422,45 @@ class Graph:
         if root.__class__ is float:
             return [lowering.zero] * len(wanted)
         needed = self._depending(wanted)
-        terms: dict[int, list[Register]] = {}
-        guards: dict[int, set[Register] | None] = {}
-        self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, terms, guards)
+        adjoints = _Adjoints(len(nodes))
+        terms = adjoints.terms
+        self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, adjoints)
         for node in range(len(nodes) - 1, -1, -1):
-            if node not in terms or not needed[node]:
+            if terms[node] is None or not needed[node]:
                 continue
             op, args = nodes[node]
             if op in (*SOURCES, DETACH):
                 continue
             adjoint = lowering.sum_of_products(lowering.nothing, terms[node])
-            conditions = guards[node]
-            guard = None if conditions is None else self._any(conditions)
+            guard = None if adjoints.free[node] else self._any(adjoints.conditions[node])
+            if op == SUMPROD and guard is None:
+                self._deliver_products(args, adjoint, needed, adjoints)
+                continue
             for arg, partial, taken in self._edges(node, op, args, needed, adjoint):
                 if taken is None and guard is not None:
                     partial = (lowering.emit("where", (guard, lowering.emit("mul", partial), lowering.zero)), lowering.one)
-                self._deliver(arg, partial, self._both(guard, taken), terms, guards)
-        return [lowering.sum_of_products(lowering.zero, terms.get(node, [])) for node in wanted]
+                self._deliver(arg, partial, self._both(guard, taken), adjoints)
+        return [lowering.sum_of_products(lowering.zero, terms[node] or []) for node in wanted]
 
-    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
-                 terms: dict[int, list[Register]], guards: dict[int, set[Register] | None]) -> None:
+    def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, needed: bytearray, adjoints: _Adjoints) -> None:
+        """What the operands of a sum of products receive; last ones first, as in the eager sweep, which comes from behind."""
+        terms, free, registers, nodes = adjoints.terms, adjoints.free, self.registers, self.trace.nodes
+        places = [registers[arg] if arg.__class__ is int else self.lowering.constant(arg) for arg in args]
+        for i in range(len(args) - 2, -1, -2):
+            for k, other in ((i, i + 1), (i + 1, i)):
+                arg = args[k]
+                if arg.__class__ is not int or not needed[arg]:
+                    continue
+                if nodes[arg][0] == TAKE:
+                    self._deliver(arg, (places[other], adjoint), None, adjoints)
+                    continue
+                free[arg] = 1
+                if (found := terms[arg]) is None:
+                    terms[arg] = [places[other], adjoint]
+                else:
+                    found += (places[other], adjoint)
+
+    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None, adjoints: _Adjoints) -> None:
         """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once: eagerly it is one of them."""
         op, args = self.trace.nodes[node]
         if op == TAKE:
@@ -441,13 +469,15 @@ class Graph:
                 if entry.__class__ is int:
                     position = self.lowering.constant(float(i))
                     self._deliver(entry, (emit(WHEN, (index, position, product)), self.lowering.one),
-                                  self._both(guard, emit(EQUAL, (index, position))), terms, guards)
+                                  self._both(guard, emit(EQUAL, (index, position))), adjoints)
             return
-        terms.setdefault(node, []).extend(term)
+        if adjoints.terms[node] is None:
+            adjoints.terms[node] = []
+        adjoints.terms[node] += term
         if guard is None:
-            guards[node] = None
-        elif (before := guards.setdefault(node, set())) is not None:
-            before.add(guard)
+            adjoints.free[node] = 1
+        else:
+            adjoints.conditions.setdefault(node, set()).add(guard)
 
     def _both(self, x: Register | None, y: Register | None) -> Register | None:
         return x if y is None else y if x is None else self.lowering.emit("mul", (x, y))

@@ -132,10 +132,10 @@ class Trace:
 
     def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
         """The sum of products, as one node."""
-        operand = self.operand
-        refs: list[Any] = [None] * (2 * len(xs))
-        refs[::2] = map(operand, xs)
-        refs[1::2] = map(operand, ys)
+        operand, known = self.operand, self._parameter_refs
+        refs: list[Any] = [None] * (2 * len(xs))  # the two usual kinds of operands at once, for speed: there are many of them
+        refs[::2] = [x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x) for x in xs]
+        refs[1::2] = [y._index if y.__class__ is Traced and y._trace is self else known.get(y) or operand(y) for y in ys]
         if all([ref.__class__ is float for ref in refs]):
             return math.sumprod(refs[::2], refs[1::2])
         return self.value(SUMPROD, tuple(refs))
@@ -427,6 +427,7 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     the positional and the keyword arguments.
     """
     leaves = closed_over(f)
+    known = set(leaves)
     with _tracing_lock:
         while True:
             trace = Trace(names)
@@ -450,9 +451,10 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
                 for leaf in guarded:
                     leaf.__class__ = Value
             # A leaf that was first met in an operation may have been asked for its data before: again, now that it is known.
-            if not (missed := [leaf for leaf in trace.parameters if leaf.__class__ is Value and leaf not in set(leaves)]):
+            if not (missed := [leaf for leaf in trace.parameters if leaf.__class__ is Value and leaf not in known]):
                 return trace, result
             leaves += missed
+            known.update(missed)
 
 
 def closed_over(f: Any, most: int = 200_000) -> list[Value]:

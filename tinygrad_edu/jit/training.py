@@ -22,7 +22,7 @@ from .backend import STRAIGHT
 from .llvm import LANES, aligned, pointers
 from .structure import Structure, build, flatten, outputs
 from .tape import SOURCES, Graph
-from .trace import record_trace
+from .trace import Trace, record_trace
 
 
 
@@ -52,6 +52,12 @@ def _whole_blocks(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
+def _others(trace: Trace, places: Sequence[Any]) -> list[int]:
+    """The parameters of a trace that are not trained."""
+    trained = set(places)
+    return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in trained]
+
+
 class Loss:
     """The loss of a sample of one structure, and its gradient by the trained parameters, compiled.
 
@@ -69,7 +75,7 @@ class Loss:
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         returned, self._prediction = outputs(prediction, self.trace.operand) if with_prediction else ([], None)
         kinds = [op for op, _ in self.trace.nodes]
-        fixed = [i for i, op in enumerate(kinds) if op == "parameter" and i not in set(places)]
+        fixed = _others(self.trace, places)
         self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
         self.draws = self.trace.draws
         varying = [*[i for i, op in enumerate(kinds) if op == "input"], *[i for i, op in enumerate(kinds) if op == "draw"]]
@@ -355,7 +361,7 @@ class _Penalty:
         inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = [trace.operand(parameter) for parameter in trained]
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
-        fixed = [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in set(places)]
+        fixed = _others(trace, places)
         draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
         self._fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
         self._draws = trace.draws

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from tinygrad_edu import Value, fit, jit, optim
@@ -40,7 +40,7 @@ def gradients_eagerly(f: Callable[..., Any], columns: Sequence[Sequence[float]],
     done: list[tuple[float, ...]] = []
 
     def run() -> Any:
-        for row, _ in zip(rows, range(samples)):
+        for row in islice(rows, samples):
             xs = [Value(x) for x in row]
             y = f(*xs)
             y.backward()

@@ -240,9 +240,10 @@ def show(console: Console, program: Program, quick: bool) -> None:
 
     table = Table(title=program.title, title_justify="left", caption_justify="left", caption="\n".join(filter(None, (
         f"Medians of {QUICK_ROUNDS if quick else ROUNDS} rounds in rotation, processor time, one thread each; differences from "
-        f"{referee or 'nobody'}.", program.note, program.verdict(reference) if program.verdict else ""))))
+        f"{referee or 'nobody'}.", program.note, program.verdict(reference) if program.verdict else "",
+        *(_limits(program, finished[OURS]) if OURS in finished else ())))))
     for heading in _headings(program):
-        table.add_column(heading, justify="left" if heading == "engine" else "right")
+        table.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=heading == "engine")
     trouble = []
     for contestant in program.contestants:
         outcome = outcomes[contestant.name]
@@ -275,7 +276,26 @@ def _headings(program: Program) -> Iterable[str]:
         yield f"{program.rate[0]} / s"
     if program.whole:
         yield f"{program.whole}, s"
-    yield from ("ours / theirs", "target", "", "difference")
+    yield "ours / theirs"
+    if _has_targets(program):
+        yield "target"
+    yield "difference"
+
+
+def _has_targets(program: Program) -> bool:
+    return any(contestant.target is not None for contestant in program.contestants)
+
+
+def _in_all(outcome: Outcome) -> float:
+    return outcome.first[0] + sum(cpu for cpu, _ in outcome.rounds)
+
+
+def _limits(program: Program, ours: Outcome) -> Iterable[str]:
+    """Lines that say whether what is asked of us alone was reached."""
+    for what, limit, seconds in (("first call", program.first_limit, ours.first[0]),
+                                 (program.whole, program.whole_limit, _in_all(ours))):
+        if limit is not None:
+            yield f"Our {what}, tracing and compiling included: {seconds:.2f} s, target {limit:g} s: {mark(seconds <= limit)}"
 
 
 def _figures(program: Program, contestant: Contestant, outcome: Outcome, share: float, problem: Any, ours: list[float]
@@ -283,7 +303,6 @@ def _figures(program: Program, contestant: Contestant, outcome: Outcome, share: 
     """The cells of a row, but for the first one and the last."""
     scale = {"ms": 1e3, "µs": 1e6}[program.unit]
     times, wall = _times(outcome, share), median(wall for _, wall in outcome.rounds) / share
-    in_all = outcome.first[0] + sum(cpu for cpu, _ in outcome.rounds)
     partly = "*" if share < 1 else ""
     yield f"{outcome.first[0]:.2f}{partly}"
     yield f"{_number(scale * median(times))}{partly}"
@@ -292,18 +311,16 @@ def _figures(program: Program, contestant: Contestant, outcome: Outcome, share: 
     if program.rate:
         yield f"{program.rate[1](problem) / median(times):,.0f}"
     if program.whole:
-        yield f"{in_all:.2f}" if contestant.name != EAGER else ""
-    if contestant.name == OURS:
-        limits = [(what, limit, seconds) for what, limit, seconds in (
-            ("first", program.first_limit, outcome.first[0]), (program.whole, program.whole_limit, in_all)) if limit is not None]
+        yield f"{_in_all(outcome):.2f}" if contestant.name != EAGER else ""
+    if contestant.name == OURS or not ours:
         yield ""
-        yield ", ".join(f"{what} {limit:g} s" for what, limit, _ in limits)
-        yield ", ".join(mark(seconds <= limit) for _, limit, seconds in limits)
+        if _has_targets(program):
+            yield "" if contestant.target is None else f"{contestant.target:g}"
         return
-    ratio = median(a / b for a, b in zip(ours, times)) if ours else math.nan
-    yield f"{ratio:.3f}" if ours else ""
-    yield "" if contestant.target is None else f"{contestant.target:g}"
-    yield mark(ratio <= contestant.target) if ours and contestant.target is not None else ""
+    ratio = median(a / b for a, b in zip(ours, times))
+    yield _number(ratio)
+    if _has_targets(program):
+        yield "" if contestant.target is None else f"{contestant.target:g}: {mark(ratio <= contestant.target)}"
 
 
 def _number(x: float) -> str:
