@@ -321,6 +321,7 @@ def test_functions_that_return_plain_numbers_have_zero_derivatives():
     assert jacobian(lambda xs: [1, xs[0], 2.5])([3.0, 4.0]) == [[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
     assert hessian(lambda xs: 4)([1.0, 2.0]) == [[0.0, 0.0], [0.0, 0.0]]
     assert jvp(lambda x: 5.0, [1.0], [1.0]) == (5.0, 0.0)
+    assert [(type(y), y.data) for y in jvp(lambda x: 5.0, [Value(1.0)], [1.0])] == [(Value, 5.0), (Value, 0.0)]
     value, pullback = vjp(lambda x: 5.0, 1.0)
     assert (value, pullback(2.0)) == (5.0, (0.0,))
     assert nth(lambda x: 3 * x, 3)(1.0) == 0.0
@@ -451,12 +452,26 @@ def test_vjp_and_jvp_by_hand():
     assert (value, pullback(2.0), pullback()) == (35.0, (40.0, 14.0), (20.0, 7.0))
 
 
+def test_infinite_derivatives_pass_as_numbers_in_either_direction():
+    assert jvp(math.sqrt, [0.0], [1.0]) == (0.0, std.inf)
+    assert grad(math.sqrt)(0.0) == std.inf
+
+
 def test_vjp_of_values_can_be_differentiated_in_the_cotangent_and_the_primal():
     x, v = Value(2.0), Value(5.0)
-    _, pullback = vjp(lambda t: t**3, x)
+    value, pullback = vjp(lambda t: t**3, x)
+    assert gradients(value, [x])[0].data == 12.0
     out = pullback(v)[0]  # 3 x**2 v
     assert out.data == 60.0
     assert [g.data for g in gradients(out, [x, v])] == [60.0, 12.0]
+
+
+def test_jvp_can_be_differentiated_in_the_tangent_and_in_a_value_of_the_functions_own():
+    w, t = Value(2.0), Value(5.0)
+    value, moved = jvp(lambda y: w * y * y, [3.0], [t])  # w y**2 and 2 w y t
+    assert (value.data, moved.data) == (18.0, 60.0)
+    assert gradients(value, [w])[0].data == 9.0
+    assert [g.data for g in gradients(moved, [w, t])] == [30.0, 12.0]
 
 
 # ---- matrices

@@ -25,6 +25,11 @@ class Kernel:
         return f"<{self.way}: {self.tape!r}>"
 
 
+def is_compiled(tape: Tape) -> bool:
+    """Whether straight-line code is made of a tape here."""
+    return objects.available() and tape.operations <= STRAIGHT
+
+
 def kernel(tape: Tape) -> Kernel:
     """The fastest way to run a tape that there is here."""
     if not objects.available():
@@ -32,9 +37,9 @@ def kernel(tape: Tape) -> Kernel:
         return Kernel(tape, tape.run, "replayed")
     from . import llvm
 
-    if tape.operations > STRAIGHT:
-        return Kernel(tape, llvm.Machine(tape), "tape machine")
-    return Kernel(tape, llvm.Scalar(tape), "compiled")
+    if is_compiled(tape):
+        return Kernel(tape, llvm.Scalar(tape), "compiled")
+    return Kernel(tape, llvm.Machine(tape), "tape machine")
 
 
 def _tell() -> None:

@@ -27,12 +27,10 @@ from .. import graph, modes
 from ..primitives import short_repr
 from ..value import Value
 from . import backend, tape
-from .structure import NUMBER, Structure, build, flatten, outputs, shown
+from .batch import Batched, drawn, flatten_columns
+from .structure import NUMBER, Structure, build, flatten, leaf_names, outputs, shown
 from .tape import Tape
 from .trace import record_trace
-
-Reader = Callable[[Sequence[float]], float]
-
 
 def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str | int] = (), cache_size: int = 64) -> Any:
     """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or ``@jit(static=["n"])``.
@@ -117,6 +115,39 @@ class Jitted:
         program = self._program(key, static, args, kwargs)
         return [program.run(program.curvature, leaves, [float(i == j) for j in range(len(leaves))]) for i in range(len(leaves))]
 
+    # ---- many samples at once
+
+    def batch(self, *columns: Any, threads: int = 1, **named: Any) -> Any:
+        """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in arguments and results.
+
+        columns   the arguments, in which the innermost lists, arrays and buffers are columns: for ``f(x, y)`` two of them, for
+                  an ``f`` of one list of two numbers a list of two.  A number is the same for all samples
+        threads   over how many threads the samples are spread
+
+        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if columns differ in length.
+        """
+        program, leaves, _ = self._for_columns(columns, named)
+        varying, count = _lengths(leaves)
+        results = program.batched(varying, False).run(*program.columns(leaves, varying, count), count, _checked(threads))
+        return program.result(results)
+
+    def batch_value_and_grad(self, *columns: Any, threads: int = 1, **named: Any) -> tuple[Any, Any]:
+        """``(values, gradients)`` for many samples: a column of values, and a column of derivatives for each column.
+
+        The derivative by a number that is the same for all samples is the sum over them, and that by a leaf that ``f`` closes
+        over is added to its ``.grad``.  Otherwise as `batch` and `value_and_grad`.
+        """
+        program, leaves, key = self._for_columns(columns, named)
+        varying, count = _lengths(leaves)
+        values, *slopes = program.batched(varying, True).run(*program.columns(leaves, varying, count), count, _checked(threads))
+        program.accumulate(slopes[len(leaves):])
+        return values, self._shaped(key, slopes[:len(leaves)])
+
+    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any]) -> tuple[Program, list[Any], Any]:
+        leaves: list[Any] = []
+        key, static = self._bound(columns, named, leaves, take_apart=flatten_columns)
+        return self._program(key, static, columns, named), leaves, key
+
     # ---- looking
 
     def show(self, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
@@ -149,15 +180,15 @@ class Jitted:
             return str(argument)
         raise ValueError(f"static: {argument!r} is no argument of {self.function!r}, which has {', '.join(parameters) or 'none'}")
 
-    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], names: list[str] | None = None
-               ) -> tuple[Structure, tuple[Any, ...]]:
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
+               take_apart: Callable[..., Structure] = flatten) -> tuple[Structure, tuple[Any, ...]]:
         """The structure of the arguments, which has the static ones in it, with their numbers appended to ``leaves``."""
         labels = self._labels(len(args))
         static: list[Any] = []
 
         def part(x: Any, label: str) -> Structure:
             if label not in self._static:
-                return flatten(x, label, leaves, names)
+                return take_apart(x, label, leaves)
             try:
                 hash(x)
             except TypeError:
@@ -180,14 +211,16 @@ class Jitted:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-            leaves: list[Any] = []
-            names: list[str] = []
-            self._bound(args, kwargs, leaves, names)
-            program = Program(self.function, names, key[0], static)
+            program = Program(self.function, self._leaf_names(key[0], len(args)), key[0], static)
             self._cache[key] = program
             while len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
             return program
+
+    def _leaf_names(self, structure: Structure, count: int) -> list[str]:
+        positional, keywords = structure
+        named = [*zip(self._labels(count), positional), *keywords]
+        return [name for label, part in named if part[0] != "static" for name in leaf_names(part, label)]
 
     @staticmethod
     def _shaped(key: Any, slopes: Sequence[float]) -> Any:
@@ -211,6 +244,23 @@ def _surroundings() -> bool:
     return bool(modes.current() & modes.NO_GRAD)
 
 
+def _lengths(leaves: Sequence[Any]) -> tuple[tuple[bool, ...], int]:
+    """Which leaves are columns, and their length."""
+    varying = tuple([hasattr(leaf, "__len__") for leaf in leaves])
+    lengths = sorted({len(leaf) for leaf, varies in zip(leaves, varying) if varies})
+    if len(lengths) > 1:
+        raise ValueError(f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one number in each column")
+    if not lengths:
+        raise ValueError("there is no column among the arguments, only numbers; call the function itself for one sample")
+    return varying, lengths[0]
+
+
+def _checked(threads: int) -> int:
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ValueError(f"threads is {threads!r}; it must be a whole number of at least 1")
+    return threads
+
+
 class Program:
     """One program of a compiled function: for arguments of one structure.
 
@@ -232,6 +282,7 @@ class Program:
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._name = getattr(f, "__name__", type(f).__name__)
         self._sources = tape.sources(self.trace)
+        self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
         positional, keywords = self.structure
@@ -247,8 +298,7 @@ class Program:
     @functools.cached_property
     def gradient(self) -> backend.Kernel:
         """What computes the function and its derivatives by the arguments and the parameters."""
-        wanted = [*range(len(self.trace.inputs)), *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"]]
-        return backend.kernel(tape.value_and_gradient(self.trace, self._scalar(), wanted))
+        return backend.kernel(tape.value_and_gradient(self.trace, self._scalar(), self._wanted))
 
     @functools.cached_property
     def curvature(self) -> backend.Kernel:
@@ -275,6 +325,43 @@ class Program:
             else:
                 inputs.append(float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]())
         return kernel([*inputs, *more])
+
+    def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
+        """What computes columns, where ``varying`` says which arguments are some."""
+        if (varying, with_gradient) not in self._batched:
+            moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
+            made = tape.value(self.trace, self.outputs)
+            summed: list[int] = []
+            if with_gradient:
+                made = tape.value_and_gradient(self.trace, self._scalar(), self._wanted)
+                summed = [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
+            self._batched[varying, with_gradient] = Batched(made, moving, summed)
+        return self._batched[varying, with_gradient]
+
+    def columns(self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int) -> tuple[list[float], list[Any]]:
+        """The inputs that are the same for all samples, and the columns, in the order of the tape."""
+        drawn_ = iter(drawn(self.trace.draws, count))
+        uniform, columns = [], []
+        for i in self._sources:
+            op, (k,) = self.trace.nodes[i]
+            if op == "parameter":
+                uniform.append(float(self.trace.parameters[k].data))
+            elif op == "draw":
+                columns.append(next(drawn_))
+            elif varying[k]:
+                columns.append(leaves[k])
+            else:
+                uniform.append(float(leaves[k]))
+        return uniform, columns
+
+    def _varies(self, node: int, varying: tuple[bool, ...]) -> bool:
+        op, (k,) = self.trace.nodes[node]
+        return op == "draw" or (op == "input" and varying[k])
+
+    @property
+    def _wanted(self) -> list[int]:
+        """The arguments, and then the parameters."""
+        return [*range(len(self.trace.inputs)), *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"]]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds to the gradients of the parameters."""

@@ -920,16 +920,10 @@ class Batch:
         self._compiled = Compiled(module, ["batch"])
         address, integer = ctypes.c_void_p, ctypes.c_long
         self.run = ctypes.CFUNCTYPE(None, *[address] * 5, integer, integer, address)(self._compiled.addresses["batch"])
-        self.columns, self.results, self.sums = len(varying), len(tape.outputs) - len(summed), len(summed)
 
-
-def aligned(count: int) -> tuple[array[float], int]:
-    """Room for so many numbers, and its address, a multiple of 64 bytes."""
-    room = array("d", bytes(8 * (count + 8)))
-    start, _ = room.buffer_info()
-    return room, start + -start % 64
-
-
-def pointers(addresses: Sequence[int]) -> Any:
-    """An array of pointers."""
-    return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
+    def check(self, error: int) -> None:
+        """Raises IndexError if ``error``, the address given to a run, was set; sets it back."""
+        flag = ctypes.c_int.from_address(error)
+        if flag.value:
+            flag.value = 0
+            raise IndexError(OUTSIDE)

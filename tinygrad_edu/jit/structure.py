@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..primitives import number, short_repr
@@ -12,37 +12,41 @@ NUMBER = "*"
 Structure = Any  # hashable: NUMBER, ("=", static value), or (kind, keys, structures)
 
 
-def flatten(x: Any, name: str, leaves: list[Any], names: list[str] | None = None) -> Structure:
-    """Appends the numbers in ``x``, and what each is called, and returns the structure around them.
+def is_number(x: Any) -> bool:
+    """Whether ``x`` is a number of the program: a float, an int, a Value or a numpy scalar; a boolean is none."""
+    if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
+        return True
+    if x is None or isinstance(x, (bool, str, bytes, list, tuple, dict)):
+        return False
+    try:
+        number(x)
+    except TypeError:
+        return False
+    return True
+
+
+def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
+    """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
     Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the structure.  Arrays count as
     lists.  Raises TypeError for anything else.
     """
-    kind = x.__class__
-    if kind is float or isinstance(x, Value) or (kind is int):
+    if is_number(x):
         leaves.append(x)
-        if names is not None:
-            names.append(name)
         return NUMBER
+    kind = x.__class__
     if kind is list or kind is tuple:
-        return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves, names) for i, entry in enumerate(x)])
+        return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
     if isinstance(x, dict):
-        return "dict", tuple(x), tuple([flatten(entry, f"{name}[{key!r}]", leaves, names) for key, entry in x.items()])
+        return "dict", tuple(x), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", x
     if isinstance(x, (list, tuple)):  # a named tuple, a subclass
-        return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves, names)
+        return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
-        return flatten(x.tolist(), name, leaves, names)
-    try:
-        leaves.append(number(x))
-    except TypeError:
-        raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples "
-                        f'and dicts; if the shape of the program depends on it, say jit(f, static=["{name.split("[")[0]}"])'
-                        ) from None
-    if names is not None:
-        names.append(name)
-    return NUMBER
+        return flatten(x.tolist(), name, leaves)
+    raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples "
+                    f'and dicts; if the shape of the program depends on it, say jit(f, static=["{name.split("[")[0]}"])')
 
 
 def build(structure: Structure, leaves: Iterator[Any]) -> Any:
@@ -54,6 +58,17 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     kind, keys, parts = structure
     built = [build(part, leaves) for part in parts]
     return dict(zip(keys, built)) if kind == "dict" else tuple(built) if kind == "tuple" else built
+
+
+def leaf_names(structure: Structure, name: str) -> list[str]:
+    """What the numbers of a structure are called: ``p["w"][0]``."""
+    if structure == NUMBER:
+        return [name]
+    if structure[0] == "=":
+        return []
+    _, keys, parts = structure
+    return [leaf for key, part in zip(keys if isinstance(keys, tuple) else range(keys), parts)
+            for leaf in leaf_names(part, f"{name}[{key!r}]")]
 
 
 def shown(structure: Structure) -> str:
@@ -77,11 +92,3 @@ def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Stru
     leaves: list[Any] = []
     structure = flatten(result, "the result", leaves)
     return [operand(leaf) for leaf in leaves], structure
-
-
-def columns(arguments: Sequence[Any]) -> int | None:
-    """The length of the columns among ``arguments``, numbers and columns; None if there are only numbers."""
-    lengths = {len(column) for column in arguments if hasattr(column, "__len__")}
-    if len(lengths) > 1:
-        raise ValueError(f"the columns differ in length: {', '.join(map(str, sorted(lengths)))}; give every sample one number of each")
-    return lengths.pop() if lengths else None

@@ -18,34 +18,13 @@ from ..errors import TraceError
 from ..optim import Optimizer, _assign, _numbers, _Used, clipped
 from ..value import Value
 from . import llvm
-from .backend import STRAIGHT
-from .llvm import LANES, aligned, pointers
+from .backend import is_compiled
+from .llvm import LANES
+from .memory import Room, pointers
 from .structure import Structure, build, flatten, outputs
 from .tape import SOURCES, Graph
 from .trace import Trace, record_trace
 
-
-
-class Room:
-    """So many numbers in one piece of memory, which begins at the address ``at``."""
-
-    def __init__(self, count: int) -> None:
-        self._array, self.at = aligned(count)
-        self._skip = (self.at - self._array.buffer_info()[0]) // 8
-
-    def read(self, start: int, stop: int) -> list[float]:
-        """The numbers from ``start`` to ``stop``."""
-        return self._array[self._skip + start:self._skip + stop].tolist()
-
-    def write(self, start: int, numbers: Sequence[float]) -> None:
-        """Sets the numbers from ``start`` on."""
-        self._array[self._skip + start:self._skip + start + len(numbers)] = array("d", numbers)
-
-    def __getitem__(self, i: int) -> float:
-        return self._array[self._skip + i]
-
-    def __setitem__(self, i: int, x: float) -> None:
-        self._array[self._skip + i] = x
 
 
 def _whole_blocks(count: int) -> int:
@@ -89,7 +68,7 @@ class Loss:
         self.sums = Room(LANES * len(sums))
         self.batch: llvm.Batch | None = None
         self.machine: llvm.Machine | None = None
-        if tape.operations <= STRAIGHT:
+        if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
             self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
             self.room = len(self.batch.slots)
@@ -247,7 +226,7 @@ class Engine:
         if columns.valid < LANES:
             batch.run(parameters.at, *map(ctypes.addressof, columns.tail), loss.sums.at, self.totals.at, 1, columns.valid,
                       self._error.at)
-        self._look_for_errors()
+        batch.check(self._error.at)
         return columns.predictions(loss) if self._with_predictions else []
 
     def _run_machine(self, loss: Loss, parameters: Room, samples: Sequence[Sequence[float]]) -> list[Any]:
@@ -265,11 +244,6 @@ class Engine:
                 found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
         self._error[1] = machine.flags[1]
         return found
-
-    def _look_for_errors(self) -> None:
-        if ctypes.c_int.from_address(self._error.at).value:
-            self._error[0] = 0.0
-            raise IndexError(llvm.OUTSIDE)
 
     @property
     def depends(self) -> bool:
@@ -371,7 +345,7 @@ class _Penalty:
         graph = Graph(trace, [*padded, *fixed, *draws])
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
         self._count = len(trained)
-        self._straight = llvm.Scalar(tape) if tape.operations <= STRAIGHT else None
+        self._straight = llvm.Scalar(tape) if is_compiled(tape) else None
         self._machine = None if self._straight else llvm.Machine(tape)
         self._out = Room(1 + self._count)
 

@@ -1,0 +1,147 @@
+"""A compiled function over columns: one call for many samples.
+
+    >>> from tinygrad_edu import jit
+    >>> f = jit(lambda x, k: k * x**2)
+    >>> f.batch([1.0, 2.0, 3.0], 10.0).tolist()
+    [10.0, 40.0, 90.0]
+    >>> values, (dx, dk) = f.batch_value_and_grad([1.0, 2.0, 3.0], 10.0)
+    >>> dx.tolist(), dk
+    ([20.0, 40.0, 60.0], 14.0)
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import backend
+from .memory import Room, column, pointers
+from .structure import NUMBER, Structure, is_number
+from .tape import Tape
+
+
+def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
+    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and buffers are the columns."""
+    if is_number(x) or _is_column(x):
+        leaves.append(x)
+        return NUMBER
+    if isinstance(x, dict):
+        return "dict", tuple(x), tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
+    if x is None or isinstance(x, (str, bytes, bool)):
+        return "=", x
+    if not hasattr(x, "__len__"):
+        raise TypeError(f"argument {name} is of type {type(x).__name__}; a batch takes columns of numbers (lists, arrays, buffers), "
+                        "numbers that are the same for all samples, and lists, tuples and dicts of such")
+    kind = "tuple" if isinstance(x, tuple) else "list"
+    return kind, len(x), tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+
+
+def _is_column(x: Any) -> bool:
+    if isinstance(x, (str, bytes, dict)) or not hasattr(x, "__len__"):
+        return False
+    if hasattr(x, "ndim"):
+        return bool(x.ndim == 1)
+    return isinstance(x, array) or len(x) == 0 or is_number(x[0])
+
+
+class Batched:
+    """A tape for columns: its outputs are columns, or sums over the samples.
+
+    sources   for each input of the tape what it reads: called with the number of a sample, or a number
+    """
+
+    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
+        self.tape, self.varying, self.summed = tape, list(varying), list(summed)
+        self._batch: Any = None
+        if backend.is_compiled(tape):
+            from . import llvm
+
+            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), llvm.LANES
+        else:
+            self._kernel = backend.kernel(tape)
+        self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
+
+    def run(self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int) -> list[Any]:
+        """The outputs: an array for each column, a float for each sum.
+
+        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others, in the order of the tape.
+        """
+        results = [array("d", bytes(8 * count)) for _ in self._columns]
+        totals = [0.0] * len(self.summed)
+        if count and self._batch is None:
+            self._one_by_one(uniform, columns, count, results, totals)
+        elif count:
+            kept = [column(x) for x in columns]
+            parts = _parts(count, self._lanes, threads)
+            work = [lambda start=start, stop=stop: self._part(uniform, [at for at, _ in kept], results, start, stop)
+                    for start, stop in parts]
+            if len(work) == 1:
+                found = [work[0]()]
+            else:
+                with ThreadPoolExecutor(len(work)) as pool:
+                    found = list(pool.map(lambda part: part(), work))
+            totals = [sum(part) for part in zip(*found)]
+            del kept
+        outputs: list[Any] = [None] * len(self.tape.outputs)
+        for i, result in zip(self._columns, results):
+            outputs[i] = result
+        for i, total in zip(self.summed, totals):
+            outputs[i] = total
+        return outputs
+
+    def _one_by_one(self, uniform: Sequence[float], columns: Sequence[Any], count: int, results: list[array[float]],
+                    totals: list[float]) -> None:
+        fixed, moving = iter(uniform), set(self.varying)
+        inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
+        for k in range(count):
+            for i, x in zip(self.varying, columns):
+                inputs[i] = float(x[k])
+            outputs = self._kernel(inputs)
+            for result, i in zip(results, self._columns):
+                result[k] = outputs[i]
+            for j, i in enumerate(self.summed):
+                totals[j] += outputs[i]
+
+    def _part(self, uniform: Sequence[float], columns: Sequence[int], results: Sequence[array[float]], start: int, stop: int
+              ) -> list[float]:
+        """The samples from ``start`` to ``stop``; returns the sums."""
+        batch, lanes = self._batch, self._lanes
+        memory, sums = Room(len(batch.slots)), Room(lanes * len(self.summed))
+        totals, error = Room(len(self.summed)), Room(2)
+        memory.write(0, uniform)
+        whole, rest = divmod(stop - start, lanes)
+        if whole:
+            inputs = pointers([at + 8 * start for at in columns])
+            outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
+            batch.run(memory.at, ctypes.addressof(inputs), ctypes.addressof(outputs), sums.at, totals.at, whole, lanes, error.at)
+        if rest:  # the last samples alone, in a block that is filled up with the last one
+            last = start + whole * lanes
+            tails = [Room(lanes) for _ in columns]
+            for tail, at in zip(tails, columns):
+                ctypes.memmove(tail.at, at + 8 * last, 8 * rest)
+                tail.write(rest, [tail[rest - 1]] * (lanes - rest))
+            found = [Room(lanes) for _ in results]
+            inputs, outputs = pointers([tail.at for tail in tails]), pointers([room.at for room in found])
+            batch.run(memory.at, ctypes.addressof(inputs), ctypes.addressof(outputs), sums.at, totals.at, 1, rest, error.at)
+            for result, room in zip(results, found):
+                result[last:stop] = array("d", room.read(0, rest))
+        batch.check(error.at)
+        return totals.read(0, len(self.summed))
+
+
+def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """The samples in as many parts as there are threads, in whole blocks but for the last."""
+    size = -(-count // (lanes * threads)) * lanes
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
+    """A column for each of the draws, drawn sample by sample."""
+    columns = [array("d", bytes(8 * count)) for _ in draws]
+    for k in range(count):
+        for column_, draw in zip(columns, draws):
+            column_[k] = draw()
+    return columns
