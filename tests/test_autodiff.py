@@ -122,6 +122,7 @@ def test_gradients_of_several_roots_are_of_the_seeded_sum():
     y = x * x
     assert gradients([y, y], [x], [1, 2])[0].data == 12.0
     assert gradients(y, [x], 0.5)[0].data == 2.0
+    assert gradients((root for root in (x * x, x * 3)), [x], (seed for seed in (10, 1)))[0].data == 43.0
 
 
 @given(x=moderate, y=moderate)

@@ -190,13 +190,14 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         nonlocal steps
         start, order = time.perf_counter(), range(len(X))
+        everything = [(order, order)] if batch_size is None else []
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
-                for indices, _ in data.batches(order, order, batch_size, shuffle=shuffle and batch_size is not None, rng=source):
+                for indices, _ in everything or data.batches(order, order, batch_size, shuffle=shuffle, rng=source):
                     rate = optimizer.lr
                     value, predictions = steps.differentiate(indices)
-                    if steps is not eager and not (math.isfinite(value) and steps.is_finite() and (history.loss or steps.depends)):
+                    if not (steps is eager or (math.isfinite(value) and steps.is_finite() and (history.loss or steps.depends))):
                         steps.sync()
                         eager.differentiate(indices)  # which tells what is wrong
                         steps = eager
@@ -262,8 +263,8 @@ class _Eager:
             if not math.isfinite(total.data):
                 raise _nonfinite(f"the loss is {total.data}", total, forward)
             if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
-                raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of this "
-                                 "model")
+                raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of "
+                                 "this model")
             optimizer.zero_grad()
             total.backward()
             for i, parameter in enumerate(optimizer.params):

@@ -1,5 +1,6 @@
 """`jit`: a function as a compiled program.
 
+    >>> from tinygrad_edu import jit, math
     >>> @jit
     ... def f(x, y):
     ...     return math.sin(x) * y
@@ -31,6 +32,7 @@ from .batch import Batched, drawn, flatten_columns
 from .structure import NUMBER, Structure, build, flatten, leaf_names, outputs, shown
 from .tape import Tape
 from .trace import record_trace
+
 
 def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str | int] = (), cache_size: int = 64) -> Any:
     """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or ``@jit(static=["n"])``.

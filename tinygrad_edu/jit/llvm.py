@@ -28,9 +28,25 @@ from functools import cache
 from typing import Any
 
 from ..errors import TinygradEduError
-from ..primitives import GELU_CUBIC, SQRT_HALF, SQRT_TWO_OVER_PI, TABLE, Operand, Primitive, lookup
+from ..primitives import (
+    GELU_CUBIC,
+    SQRT_HALF,
+    SQRT_TWO_OVER_PI,
+    TABLE,
+    Operand,
+    Primitive,
+    exp,
+    expm1,
+    floor,
+    log,
+    log1p,
+    lookup,
+    sigmoid,
+    softplus,
+    sqrt,
+    where,
+)
 from ..primitives import absolute as fabs
-from ..primitives import exp, expm1, floor, log, log1p, sigmoid, softplus, sqrt, where
 from . import objects
 from .tape import DOT, EQUAL, WHEN, Tape
 from .trace import LESS, LESS_EQUAL, TAKE

@@ -376,7 +376,7 @@ class Traced(_Guarded):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.__reduce_ex__(4)
 
-    __copy__ = __pos__ = lambda self: self  # noqa: E731
+    __copy__ = __pos__ = lambda self: self
 
 
 class _GuardedLeaf(_Guarded):

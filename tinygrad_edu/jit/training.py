@@ -26,7 +26,6 @@ from .tape import SOURCES, Graph
 from .trace import Trace, record_trace
 
 
-
 def _whole_blocks(count: int) -> int:
     return -(-count // LANES) * LANES
 
@@ -64,7 +63,7 @@ class Loss:
         self.scale = self.first + len(fixed)
         sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
         tape = graph.tape([*sums, *map(graph.register, returned)])
-        self.varying, self.returned = len(varying), len(returned)
+        self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
         self.sums = Room(LANES * len(sums))
         self.batch: llvm.Batch | None = None
         self.machine: llvm.Machine | None = None
@@ -82,31 +81,100 @@ class Loss:
         return build(self._prediction, iter(numbers))
 
 
-class Columns:
-    """The numbers of some samples, column by column in whole blocks, the last sample repeated; and room for predictions."""
+class Group:
+    """Those samples of a batch that have one structure; ``members`` are their positions in the batch."""
 
-    def __init__(self, loss: Loss, samples: Sequence[Sequence[float]]) -> None:
-        self.count = len(samples)
-        padded = _whole_blocks(self.count)
-        self.blocks, self.valid = padded // LANES, self.count - padded + LANES
-        self.padded = padded
-        self.room, self.results = Room(padded * loss.varying), Room(padded * loss.returned)
-        for k, column in enumerate(zip(*samples)):
-            self.write(k, column)
-        inputs = [self.room.at + 8 * padded * k for k in range(loss.varying)]
-        results = [self.results.at + 8 * padded * k for k in range(loss.returned)]
+    def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
+        self.loss, self.members, self._numbers = loss, members, numbers
+        self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
+
+    def set(self, parameters: Room, scale: float) -> None:
+        """Writes behind the parameters what a program reads there."""
+        parameters.write(self.loss.first, [*[float(leaf.data) for leaf in self.loss.fixed], scale])
+
+
+class BatchGroup(Group):
+    """Such samples for compiled batches: column by column in whole blocks, the last sample repeated; and room for predictions."""
+
+    def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
+        super().__init__(loss, members, numbers)
+        assert loss.batch is not None
+        self._batch, count = loss.batch, len(members)
+        self._padded = padded = _whole_blocks(count)
+        self.blocks, self.valid = padded // LANES, count - padded + LANES
+        self._room, self._results = Room(padded * loss.varying), Room(padded * loss.returned)
+        for k, column in enumerate(zip(*numbers)):
+            self._write(k, column)
+        inputs = [self._room.at + 8 * padded * k for k in range(loss.varying)]
+        results = [self._results.at + 8 * padded * k for k in range(loss.returned)]
         last = 8 * (padded - LANES)
         self.whole = pointers(inputs), pointers(results)
         self.tail = pointers([at + last for at in inputs]), pointers([at + last for at in results])
 
-    def write(self, k: int, column: Sequence[float]) -> None:
-        """Sets a column."""
-        self.room.write(self.padded * k, [*column, *[column[-1]] * (self.padded - self.count)])
+    def _write(self, k: int, column: Sequence[float]) -> None:
+        self._room.write(self._padded * k, [*column, *[column[-1]] * (self._padded - len(column))])
 
-    def predictions(self, loss: Loss) -> list[Any]:
-        """What the model returned for each sample."""
-        columns = [self.results.read(self.padded * k, self.padded * k + self.count) for k in range(loss.returned)]
-        return [loss.prediction(numbers) for numbers in (zip(*columns) if columns else [()] * self.count)]
+    def calls(self) -> list[tuple[int, int, int, int]]:
+        """The calls of the compiled batch: columns, results, blocks, and how many samples of the last block count."""
+        whole = self.blocks if self.valid == LANES else self.blocks - 1
+        found = [(*map(ctypes.addressof, self.whole), whole, LANES)] if whole else []
+        return [*found, (*map(ctypes.addressof, self.tail), 1, self.valid)] if self.valid < LANES else found
+
+    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
+        """Adds loss and gradient to ``totals``; returns the predictions."""
+        loss = self.loss
+        for j in range(len(loss.draws)):
+            self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
+        for columns, results, blocks, valid in self.calls():
+            self._batch.run(parameters.at, columns, results, loss.sums.at, totals.at, blocks, valid, error.at)
+        self._batch.check(error.at)
+        if not loss.returned:
+            return []
+        count = len(self.members)
+        return [loss.prediction(numbers)
+                for numbers in zip(*[self._results.read(self._padded * k, self._padded * k + count) for k in range(loss.returned)])]
+
+
+class MachineGroup(Group):
+    """Such samples for the tape machine."""
+
+    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
+        """Adds loss and gradient to ``totals``; returns the predictions."""
+        loss, found = self.loss, []
+        machine = loss.machine
+        assert machine is not None
+        for numbers, drawn in zip(self._numbers, self.drawn):
+            parameters.write(loss.scale + 1, [*numbers, *drawn])
+            if not loss.returned:
+                machine.fill(parameters.at, totals.at)
+                continue
+            count = loss.summed  # the outputs are the loss, the gradient and the prediction, in one piece
+            ctypes.memmove(loss.outputs.at, totals.at, 8 * count)
+            loss.outputs.write(count, [0.0] * loss.returned)
+            machine.fill(parameters.at, loss.outputs.at)
+            ctypes.memmove(totals.at, loss.outputs.at, 8 * count)
+            found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
+        error[1] = machine.flags[1]
+        return found
+
+
+class Plan:
+    """What is to be done for the samples of a batch."""
+
+    def __init__(self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]) -> None:
+        self.indices, self.count, self.scale = indices, len(indices), 1.0 / len(indices)
+        members: dict[Loss, list[int]] = {}
+        for k, (loss, _) in enumerate(samples):
+            members.setdefault(loss, []).append(k)
+        self.groups: list[Any] = [(MachineGroup if loss.batch is None else BatchGroup)(loss, at, [samples[k][1] for k in at])
+                                  for loss, at in members.items()]
+        self.draws = any(loss.draws for loss in members)
+
+    def draw(self) -> None:
+        """Draws for each sample in the order of the batch, as the eager engine comes to them."""
+        order = sorted([(k, group, at) for group in self.groups for at, k in enumerate(group.members)], key=lambda entry: entry[0])
+        for _, group, at in order:
+            group.drawn[at] = [draw() for draw in group.loss.draws]
 
 
 class Engine:
@@ -128,7 +196,7 @@ class Engine:
         self._blocks = _whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
-        self._columns: dict[Loss, tuple[tuple[int, ...], Columns]] = {}
+        self._plan: Plan | None = None
         self.totals = Room(1 + _whole_blocks(self._count))  # the loss, and the gradient
         self._error = Room(2)
         self._since, self._turn = optimizer.steps, 0
@@ -178,72 +246,33 @@ class Engine:
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """The mean loss of some samples, with the penalty, and the predictions; `totals` then has the gradient."""
-        scale, parameters = 1.0 / len(indices), self.data[self._now]
-        added = 0.0
-        self.totals[0] = 0.0
+        plan = self._planned(tuple(indices))
+        parameters, added = self.data[self._now], 0.0
         if self._penalty is not None:
             added = self._penalty.run(parameters, self.totals)
         else:
             ctypes.memset(self.totals.at, 0, 8 * (1 + self._count))
-        chosen = [self._sample(i) for i in indices]
-        parameters = self.data[self._now]  # a new program may have made more room
-        drawn = [[draw() for draw in loss.draws] for loss, _ in chosen]
-        groups: dict[Loss, list[int]] = {}
-        for k, (loss, _) in enumerate(chosen):
-            groups.setdefault(loss, []).append(k)
-        predictions: list[Any] = [None] * len(indices)
-        for loss, members in groups.items():
-            parameters.write(loss.first, [*[float(leaf.data) for leaf in loss.fixed], scale])
-            if loss.batch is not None:
-                found = self._run_batch(loss, parameters, indices, members, drawn)
-            else:
-                found = self._run_machine(loss, parameters, [[*chosen[k][1], *drawn[k]] for k in members])
+        self.totals[0] = 0.0
+        predictions: list[Any] = [None] * plan.count
+        if plan.draws:
+            plan.draw()
+        for group in plan.groups:
+            group.set(parameters, plan.scale)
+            found = group.run(parameters, self.totals, self._error)
             if self._with_predictions:
-                for k, prediction in zip(members, found):
+                for k, prediction in zip(group.members, found):
                     predictions[k] = prediction
-        return self.totals[0] * scale + added, predictions
+        return self.totals[0] * plan.scale + added, predictions
+
+    def _planned(self, indices: tuple[int, ...]) -> Plan:
+        """What is to be done for these samples; kept for the next step, since full batches are always the same."""
+        if self._plan is None or self._plan.indices != indices:
+            self._plan = Plan(indices, [self._sample(i) for i in indices])
+        return self._plan
 
     def is_finite(self) -> bool:
         """Whether the gradient that `differentiate` computed is."""
         return math.isfinite(self._error[1]) or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
-
-    def _run_batch(self, loss: Loss, parameters: Room, indices: Sequence[int], members: Sequence[int], drawn: list[list[float]]
-                   ) -> list[Any]:
-        at = tuple([indices[k] for k in members])
-        known, columns = self._columns.get(loss, ((), None))
-        if known != at or columns is None:
-            columns = Columns(loss, [[*self._samples[i][1], *drawn[k]] for i, k in zip(at, members)])
-            self._columns[loss] = at, columns
-        elif loss.draws:
-            first = loss.varying - len(loss.draws)
-            for j in range(len(loss.draws)):
-                columns.write(first + j, [drawn[k][j] for k in members])
-        batch, whole = loss.batch, columns.blocks if columns.valid == LANES else columns.blocks - 1
-        assert batch is not None
-        if whole:
-            batch.run(parameters.at, *map(ctypes.addressof, columns.whole), loss.sums.at, self.totals.at, whole, LANES,
-                      self._error.at)
-        if columns.valid < LANES:
-            batch.run(parameters.at, *map(ctypes.addressof, columns.tail), loss.sums.at, self.totals.at, 1, columns.valid,
-                      self._error.at)
-        batch.check(self._error.at)
-        return columns.predictions(loss) if self._with_predictions else []
-
-    def _run_machine(self, loss: Loss, parameters: Room, samples: Sequence[Sequence[float]]) -> list[Any]:
-        machine, found, count = loss.machine, [], 1 + self._count
-        assert machine is not None
-        for numbers in samples:
-            parameters.write(loss.scale + 1, numbers)
-            if not loss.returned:
-                machine.fill(parameters.at, self.totals.at)
-            else:  # the outputs are the loss, the gradient and the prediction, in one piece
-                ctypes.memmove(loss.outputs.at, self.totals.at, 8 * count)
-                loss.outputs.write(count, [0.0] * loss.returned)
-                machine.fill(parameters.at, loss.outputs.at)
-                ctypes.memmove(self.totals.at, loss.outputs.at, 8 * count)
-                found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
-        self._error[1] = machine.flags[1]
-        return found
 
     @property
     def depends(self) -> bool:
