@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "graph": ({"modes", "anomaly", "primitives", "errors"}, {"value"}),
     "value": ({"graph", "modes", "anomaly", "primitives", "errors"}, set()),
     "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
-    "math": ({"graph", "value", "primitives", "errors"}, set()),
+    "math": ({"graph", "value", "modes", "primitives", "errors"}, set()),
     "formula": ({"primitives", "errors"}, set()),
     "expressions": (ENGINE, set()),
 }

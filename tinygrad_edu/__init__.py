@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "History", "Stepper", "Value", "backward", "compare_orders", "data", "detect_anomaly", "diagnose", "explain_nonfinite",
-    "fit", "grad", "gradients", "hessian", "jacobian", "jit", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "take",
-    "testing", "topological_order", "value_and_grad", "vjp",
+    "fit", "grad", "gradients", "hessian", "jacobian", "jit", "jvp", "math", "nn", "no_grad", "optim", "parse", "record",
+    "take", "testing", "topological_order", "value_and_grad", "vjp",
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.

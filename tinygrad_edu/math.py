@@ -306,7 +306,7 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
 
     That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
-    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]  # such a one has no share, nor a gradient
+    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]  # -inf has no share
     if not others:
         return softplus(-inf - xs[i])
     shift = _shift(others)

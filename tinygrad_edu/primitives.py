@@ -488,7 +488,7 @@ def logaddexp_of(x: float, y: float) -> float:
 
 
 def hypot_of(x: float, y: float) -> float:
-    """sqrt(x**2 + y**2) without overflow, by the C library (`math.hypot` has a method of its own, which compiled code has not)."""
+    """sqrt(x**2 + y**2) without overflow, by the C library; `math.hypot` has its own method, which compiled code has not."""
     try:
         return builtins.abs(complex(x, y))
     except OverflowError:

@@ -197,7 +197,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                 for indices, _ in everything or data.batches(order, order, batch_size, shuffle=shuffle, rng=source):
                     rate = optimizer.lr
                     value, predictions = steps.differentiate(indices)
-                    if not (steps is eager or (math.isfinite(value) and steps.is_finite() and (history.loss or steps.depends))):
+                    if steps is not eager and not steps.is_sound(value, first=not history.loss):
                         steps.sync()
                         eager.differentiate(indices)  # which tells what is wrong
                         steps = eager

@@ -11,6 +11,7 @@
 `build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed into a box, and
 what is left out.  Modules are found from the labels of the parameters alone (see `nn.structure`), after the fact, so
 that the forward pass pays nothing for it.  Records are copies: what happens to the graph later does not change them.
+`viz.tapes` makes the same records of what `jit` runs.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Node:
     operations, parameters, nodes    how many of them it stands for
     members     the positions of these nodes in the order of execution; () for all that was left out
     shows       the position of the one whose data and grad it shows; None if it shows none
+    terms       of an instruction of a tape: what it computes, as the terms of a sum; most have one
+    returned    what the program returns it as, such as "∂/∂x"; a number may be returned in several places
     """
 
     name: str
@@ -57,6 +60,8 @@ class Node:
     nodes: int = 1
     members: tuple[int, ...] = ()
     shows: int | None = None
+    terms: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Edge:
     derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed module with one
                 output, the derivative of that output by the source, summed over all paths within.  None for a
                 constant, which does not vary: no gradient flows there, and its rule was never run.  None also where
-                several edges were merged
+                several edges were merged, and in a tape
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
     of          the label of the parameter that it comes from, where that is hidden in a box
@@ -121,7 +126,7 @@ def build_path(root: Value, path: Sequence[Value], note: str, max_nodes: int | N
     if len(shown) < len(path):
         notes.append(f"{len(path) - len(shown):,} nodes in the middle of the path are left out.")
     order = topological_order(root)
-    return _Builder([root], order, find_modules(order), {}, kept, notes).graph()
+    return Builder([root], order, find_modules(order), {}, kept, notes).graph()
 
 
 def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
@@ -134,14 +139,19 @@ def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, m
 
     Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means nothing for this graph.
     """
-    check_max_nodes(max_nodes)
     order = topological_order(*roots)
-    modules = find_modules(order)
+    return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
+
+
+def records(builder: type[Builder], roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str],
+            collapse: str | Iterable[str] | None, max_nodes: int | None, expand: str | Iterable[str]) -> Graph:
+    """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see `build`."""
+    check_max_nodes(max_nodes)
     boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
-        return _Builder(roots, order, modules, boxes, None, notes).graph()
+        return builder(roots, order, modules, boxes, None, notes).graph()
     kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))  # one place is for the box of all the others
-    return _Builder(roots, order, modules, boxes, kept, notes).graph()
+    return builder(roots, order, modules, boxes, kept, notes).graph()
 
 
 def check_max_nodes(max_nodes: int | None) -> None:
@@ -251,7 +261,7 @@ def _nearest(roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, 
     return set(kept)
 
 
-class _Builder:
+class Builder:
     """Turns nodes and boxes into records, in two passes: who goes where, then the records themselves."""
 
     def __init__(self, roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str], boxes: dict[Value, str],
@@ -315,6 +325,15 @@ class _Builder:
                     self.modules.get(node, ""), node in self.roots, int(bool(node.op)), int(role == "parameter"),
                     members=(at := (self.positions[node],)), shows=at[0])
 
+    def derivative(self, user: Value, i: int) -> float | None:
+        """The number on an edge from a node that is no constant."""
+        return user.partials[i]
+
+    def slopes(self) -> dict[str, dict[Value, float]]:
+        """For each box with one output the derivatives of that by what is in the box and by its operands."""
+        return {key: _slopes(self.members[key], next(iter(outputs)))
+                for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
+
     def box(self, key: str) -> Node:
         members, outputs = self.members[key], list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
@@ -334,13 +353,12 @@ class _Builder:
         for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):
                 merged.setdefault((self.place(arg), target), []).append((user, i, arg))
-        slopes = {key: _slopes(self.members[key], next(iter(outputs)))
-                  for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
+        slopes = self.slopes()
         for user, i, arg in crossing:
             source, target = self.place(arg), self.place(user)
             hidden = str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
             if not isinstance(target, str):
-                derivative = None if arg.constant else user.partials[i]
+                derivative = None if arg.constant else self.derivative(user, i)
                 yield Edge(self.names[source], self.names[target], derivative, 1, arg.constant, hidden,
                            ((self.positions[user], i),))
             elif links := merged.pop((source, target), None):

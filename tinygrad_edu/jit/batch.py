@@ -33,8 +33,8 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", x
     if not hasattr(x, "__len__"):
-        raise TypeError(f"argument {name} is of type {type(x).__name__}; a batch takes columns of numbers (lists, arrays, buffers), "
-                        "numbers that are the same for all samples, and lists, tuples and dicts of such")
+        raise TypeError(f"argument {name} is of type {type(x).__name__}; a batch takes columns of numbers (lists, arrays, "
+                        "buffers), numbers that are the same for all samples, and lists, tuples and dicts of such")
     kind = "tuple" if isinstance(x, tuple) else "list"
     return kind, len(x), tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
 
@@ -116,7 +116,7 @@ class Batched:
         if whole:
             inputs = pointers([at + 8 * start for at in columns])
             outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
-            batch.run(memory.at, ctypes.addressof(inputs), ctypes.addressof(outputs), sums.at, totals.at, whole, lanes, error.at)
+            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), sums.at, totals.at, whole, lanes, error.at)
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
@@ -125,7 +125,7 @@ class Batched:
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [Room(lanes) for _ in results]
             inputs, outputs = pointers([tail.at for tail in tails]), pointers([room.at for room in found])
-            batch.run(memory.at, ctypes.addressof(inputs), ctypes.addressof(outputs), sums.at, totals.at, 1, rest, error.at)
+            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), sums.at, totals.at, 1, rest, error.at)
             for result, room in zip(results, found):
                 result[last:stop] = array("d", room.read(0, rest))
         batch.check(error.at)

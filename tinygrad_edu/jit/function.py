@@ -42,12 +42,12 @@ def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str
                  For each value of theirs there is a program.  Text, booleans and None are static by themselves
     cache_size   how many programs are kept, one for each structure of the arguments; the one used longest ago goes first
 
-    ``f`` runs once for each structure, on values that stand for any number.  What it does with them is the program; what else it
-    does (print, draw random numbers, append to a list) happens at that moment only.  Leaves that it closes over, the parameters
-    of a model, are read anew at each call.
+    ``f`` runs once for each structure, on values that stand for any number.  What it does with them is the program; what else
+    it does (print, draw random numbers, append to a list) happens at that moment only.  Leaves that it closes over, the
+    parameters of a model, are read anew at each call.
 
-    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a comparison,
-    float(), .data, max(), an index.  The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
+    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a
+    comparison, float(), .data, max(), an index.  The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
     """
     names = [static] if isinstance(static, (str, int)) else list(static)
     if f is None:
@@ -98,9 +98,9 @@ class Jitted:
     def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument; of several arguments it is a tuple, and with keyword arguments a pair of
-        that and of a dict.  Gradients of leaves that the function closes over are added to their ``.grad``, as by `backward`.
-        Values among the arguments count as their numbers.
+        The gradient has the structure of the argument; of several arguments it is a tuple, and with keyword arguments a pair
+        of that and of a dict.  Gradients of leaves that the function closes over are added to their ``.grad``, as by
+        `backward`.  Values among the arguments count as their numbers.
         """
         leaves: list[Any] = []
         key, static = self._bound(args, kwargs, leaves)
@@ -115,7 +115,8 @@ class Jitted:
         leaves: list[Any] = []
         key, static = self._bound(args, kwargs, leaves)
         program = self._program(key, static, args, kwargs)
-        return [program.run(program.curvature, leaves, [float(i == j) for j in range(len(leaves))]) for i in range(len(leaves))]
+        count = len(leaves)
+        return [program.run(program.curvature, leaves, [float(i == j) for j in range(count)]) for i in range(count)]
 
     # ---- many samples at once
 
@@ -141,7 +142,8 @@ class Jitted:
         """
         program, leaves, key = self._for_columns(columns, named)
         varying, count = _lengths(leaves)
-        values, *slopes = program.batched(varying, True).run(*program.columns(leaves, varying, count), count, _checked(threads))
+        inputs = program.columns(leaves, varying, count)
+        values, *slopes = program.batched(varying, True).run(*inputs, count, _checked(threads))
         program.accumulate(slopes[len(leaves):])
         return values, self._shaped(key, slopes[:len(leaves)])
 
@@ -168,8 +170,8 @@ class Jitted:
         elif self._cache:
             program = self.programs[-1]
         else:
-            raise ValueError(f"{self!r} has no program yet, since it is compiled for the arguments of a call: call it, or pass "
-                             "arguments here")
+            raise ValueError(f"{self!r} has no program yet, since it is compiled for the arguments of a call: call it, or "
+                             "pass arguments here")
         return program.gradient.tape if gradient else program.value.tape
 
     # ---- the cache
@@ -180,7 +182,8 @@ class Jitted:
             return parameters[argument]
         if argument in parameters:
             return str(argument)
-        raise ValueError(f"static: {argument!r} is no argument of {self.function!r}, which has {', '.join(parameters) or 'none'}")
+        known = ", ".join(parameters) or "none"
+        raise ValueError(f"static: {argument!r} is no argument of {self.function!r}, which has {known}")
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
                take_apart: Callable[..., Structure] = flatten) -> tuple[Structure, tuple[Any, ...]]:
@@ -194,8 +197,8 @@ class Jitted:
             try:
                 hash(x)
             except TypeError:
-                raise TypeError(f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a tuple, text or a number"
-                                ) from None
+                raise TypeError(f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a tuple, text "
+                                "or a number") from None
             static.append(x)
             return "static", type(x), x
 
@@ -251,7 +254,8 @@ def _lengths(leaves: Sequence[Any]) -> tuple[tuple[bool, ...], int]:
     varying = tuple([hasattr(leaf, "__len__") for leaf in leaves])
     lengths = sorted({len(leaf) for leaf, varies in zip(leaves, varying) if varies})
     if len(lengths) > 1:
-        raise ValueError(f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one number in each column")
+        raise ValueError(f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one number "
+                         "in each column")
     if not lengths:
         raise ValueError("there is no column among the arguments, only numbers; call the function itself for one sample")
     return varying, lengths[0]

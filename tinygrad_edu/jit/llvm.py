@@ -58,8 +58,9 @@ PIECE = 500  # lines of a basic block
 
 # Rows that are one function of the C library, by its name there.
 LIBRARY = {name: name for name in (
-    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
-    "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "pow", "fmod", "hypot")} | {"ieee_remainder": "remainder"}
+    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
+    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "pow", "fmod", "hypot")
+} | {"ieee_remainder": "remainder"}
 
 BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 INTRINSIC = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint",
@@ -241,11 +242,11 @@ class Block:
         """A number of an expansion as a constant; everything else as it is, conditions as 1.0 and 0.0."""
         if x.__class__ is not Code:
             return self.constant(float(x))
-        return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x  # type: ignore[no-any-return]
+        return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
 
     def condition(self, x: Any) -> Code:
         """Whether a number is not 0."""
-        return x if x.truth else self.compared("une", x, self.constant(0.0))  # type: ignore[no-any-return]
+        return x if x.truth else self.compared("une", x, self.constant(0.0))
 
     def compared(self, predicate: str, x: Code, y: Code) -> Code:
         """A comparison."""
@@ -513,7 +514,8 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
         if register not in known:
             constant = len(tape.names) <= register < tape.first
             keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
-    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once=once.text(), loop=loop.text(), lanes=LANES, sums=len(sums)))
+    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once=once.text(), loop=loop.text(),
+                                         lanes=LANES, sums=len(sums)))
     return module, slots
 
 
@@ -521,8 +523,8 @@ def _at(block: Block, pointer: str, i: int, kind: str = "double") -> Code:
     return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}") if i else Code(block, pointer)
 
 
-BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %sums, ptr noalias %totals, i64 %blocks, \
-i64 %valid, ptr noalias %error) {{
+BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %sums, ptr noalias %totals, \
+i64 %blocks, i64 %valid, ptr noalias %error) {{
 entry:
 {prologue}
   br label %clear
@@ -588,15 +590,17 @@ end:
 
 # ---- the tape machine --------------------------------------------------------------------------------------------
 
-CASES = [DOT, TAKE, "python", *sorted({*NATIVE} - {"identity"})]  # the operations of the machine; their positions are its codes
+# The operations of the machine; their positions are its codes.
+CASES = [DOT, TAKE, "python", *sorted({*NATIVE} - {"identity"})]
 
 
 def machine() -> Module:
-    """``machine(code, end, registers, next, error)``: runs the code from `encoded` on registers; the result of each instruction
-    goes to the next register, from ``next`` on.
+    """``machine(code, end, registers, next, error)``: runs the code from `encoded` on registers.
 
-    An instruction is the code of its operation and the positions of its operands, 4 bytes each; before the operands of ``dot`` and
-    ``take`` stands their number, before those of a row that is called back its number and theirs.
+    The result of each instruction goes to the next register, from ``next`` on.
+
+    An instruction is the code of its operation and the positions of its operands, 4 bytes each; before the operands of ``dot``
+    and ``take`` stands their number, before those of a row that is called back its number and theirs.
     """
     module = Module()
     cases = []
@@ -617,8 +621,8 @@ def machine() -> Module:
                 where_ = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
                 operands.append(block.add(f"load double, ptr {where_.text}"))
             result = block.operand(block.row(op, operands))
-            block.lines += [f"  store double {result.text}, ptr %next", f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 "
-                            f"{1 + arity}", "  br label %on"]
+            block.lines += [f"  store double {result.text}, ptr %next",
+                            f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}", "  br label %on"]
             cases.append(f"case{number}:\n" + "\n".join(block.lines))
     special = {DOT: "%dot.pc", TAKE: "%take.pc", "python": "%python.pc"}
     froms = {DOT: "dot.done", TAKE: "take.done", "python": "python.done"}
@@ -842,10 +846,12 @@ def _machine_code() -> dict[str, Any]:
 _current = threading.local()  # the rows that the tape which runs in this thread calls back
 
 
-@Callback
-def _dispatcher(number: int, arguments: Any) -> float:
+def _call_row(number: int, arguments: Any) -> float:
     f, arity = _current.rows[number]
     return f(*arguments[:arity])  # type: ignore[no-any-return]
+
+
+_dispatcher = Callback(_call_row)
 
 
 class Machine:

@@ -38,9 +38,9 @@ def pointers(addresses: Sequence[int]) -> Any:
 
 
 def column(x: Any) -> tuple[int, Any]:
-    """The address of a column of numbers, and what must be kept as long as that is used: ``x`` itself if it is a buffer of doubles.
+    """The address of a column of numbers, and what must be kept as long as that is used.
 
-    Lists and other buffers are copied.  Raises TypeError for what is no sequence of numbers.
+    A buffer of doubles is used as it is; lists and other buffers are copied.  Raises TypeError for anything else.
     """
     try:
         view = memoryview(x)

@@ -1,7 +1,7 @@
 """Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled once.
 
-An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and the
-versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is somebody
+An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and
+the versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is somebody
 else's, or that others may write to, is ignored and written anew.
 """
 
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def triple() -> str:
 def _machine(level: int) -> Any:
     llvm = binding()
     return llvm.Target.from_triple(triple()).create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=level, reloc="pic", codemodel="default",
-        jit=True)
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=level, reloc="pic",
+        codemodel="default", jit=True)
 
 
 def folder() -> Path:
@@ -72,8 +73,8 @@ def _key(text: str, level: int) -> str:
     llvm = binding()
     import llvmlite
 
-    parts = (text, str(level), triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvmlite.__version__,
-             ".".join(map(str, llvm.llvm_version_info)))
+    parts = (text, str(level), triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
+             llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -103,10 +104,8 @@ def _read(path: Path) -> bytes | None:
     digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
     if hashlib.sha256(code).digest() != digest:
         return None
-    try:
+    with suppress(OSError):
         os.utime(path)
-    except OSError:
-        pass
     return code
 
 

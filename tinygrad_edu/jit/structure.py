@@ -45,8 +45,9 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
         return flatten(x.tolist(), name, leaves)
-    raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples "
-                    f'and dicts; if the shape of the program depends on it, say jit(f, static=["{name.split("[")[0]}"])')
+    argument = name.split("[")[0]
+    raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, "
+                    f'tuples and dicts; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
 
 
 def build(structure: Structure, leaves: Iterator[Any]) -> Any:

@@ -14,8 +14,8 @@
     t5 = 0 + x * t3
     return t2, t4, t5
 
-`Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction is
-a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
+`Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction
+is a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
 what no output needs is left out.  All that is done only where every bit of the result stays as it is in the eager engine.
 
 The gradient is more instructions of the same kind: reverse accumulation over the trace, with the rules of the table run on
@@ -98,8 +98,8 @@ class Tape:
         return len(self.ops)
 
     def __repr__(self) -> str:
-        return (f"<Tape of {len(self)} instructions for {self.nodes} nodes: {len(self.names)} inputs, {len(self.outputs)} outputs, "
-                f"{self.bytes} bytes>")
+        return (f"<Tape of {len(self)} instructions for {self.nodes} nodes: {len(self.names)} inputs, "
+                f"{len(self.outputs)} outputs, {self.bytes} bytes>")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_program": None}
@@ -301,7 +301,7 @@ class Lowering:
         uses = self._uses(outputs)
         dots, absorbed = self._chains(uses)
         numbers = [register for register in self.numbers if uses[register]]
-        for register, factors in dots.items():  # a constant may be needed by a chain alone
+        for factors in dots.values():  # a constant may be needed by a chain alone
             numbers += [factor for factor in factors if factor in self.numbers and factor not in numbers]
         numbers = list(dict.fromkeys(numbers))
         place = {register: i for i, register in enumerate([*range(len(self.names)), *numbers])}
@@ -317,7 +317,8 @@ class Lowering:
             starts.append(len(operands))
             nodes += len(arguments) - 1 if op == DOT else 1
         named = {place[register]: label for register, label in (labels or {}).items() if register in place}
-        return Tape(self.names, array("d", [self.numbers[register] for register in numbers]), list(table), codes, starts, operands,
+        constants = array("d", [self.numbers[register] for register in numbers])
+        return Tape(self.names, constants, list(table), codes, starts, operands,
                     array("I", [place[register] for register in outputs]), nodes, named)
 
     def _uses(self, outputs: Sequence[Register]) -> list[int]:
@@ -372,7 +373,7 @@ class Lowering:
 
 
 class _Adjoints:
-    """For each node the factors of what it has received, whether it is reached in any case, and if not, under which conditions."""
+    """For each node the factors of what it has received, whether it is always reached, and if not, under which conditions."""
 
     def __init__(self, count: int) -> None:
         self.terms: list[Any] = [None] * count

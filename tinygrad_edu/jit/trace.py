@@ -74,16 +74,16 @@ class Trace:
         out = _new(Traced)
         out._index = len(self.nodes) - 1
         out._trace = self
-        return out
+        return out  # type: ignore[no-any-return]
 
     def operand(self, x: Any) -> Ref | float:
         """What stands for ``x`` in the operands of a node."""
         if x.__class__ is Traced:
             if x._trace is not self:
                 raise _error(f"a traced value, {x}, was kept from an earlier run of the function; it has no number here")
-            return x._index  # type: ignore[no-any-return]
+            return x._index
         if x.__class__ is float:
-            return x  # type: ignore[no-any-return]
+            return x
         return self._leaf(x) if isinstance(x, Value) else number(x)
 
     def _leaf(self, x: Value) -> Ref | float:
@@ -103,7 +103,7 @@ class Trace:
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """How rows of the table run while this is traced; on plain numbers they compute."""
         refs = tuple([self.operand(arg) for arg in args])
-        return self.value(primitive.name, refs) if any([ref.__class__ is int for ref in refs]) else primitive.forward(*refs)
+        return self.value(primitive.name, refs) if any(ref.__class__ is int for ref in refs) else primitive.forward(*refs)
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """A condition: the comparison of two values, as 1.0 or 0.0."""
@@ -136,7 +136,7 @@ class Trace:
         refs: list[Any] = [None] * (2 * len(xs))  # the two usual kinds of operands at once, for speed: there are many of them
         refs[::2] = [x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x) for x in xs]
         refs[1::2] = [y._index if y.__class__ is Traced and y._trace is self else known.get(y) or operand(y) for y in ys]
-        if all([ref.__class__ is float for ref in refs]):
+        if all(ref.__class__ is float for ref in refs):
             return math.sumprod(refs[::2], refs[1::2])
         return self.value(SUMPROD, tuple(refs))
 
@@ -159,9 +159,9 @@ class Trace:
             return
         shown = self.text(ref)
         if what == "truth":
-            raise _error(f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, which is known only "
-                         "when the compiled function runs", "choose with math.where(condition, x, y), math.maximum(x, y) or "
-                         "math.minimum(x, y)")
+            raise _error(f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, which is known "
+                         "only when the compiled function runs", "choose with math.where(condition, x, y), "
+                         "math.maximum(x, y) or math.minimum(x, y)")
         raise _error(f"{what} asks for the number of `{shown}`, which is known only when the compiled function runs",
                      "compute with the value itself" + ("; to look something up, take(sequence, index)"
                                                         if what in ("indexing or range()", "int()") else ""))
@@ -189,7 +189,8 @@ def spelled(op: str, names: list[Name]) -> Name:
     if op == TAKE:
         return Name(f"take([{', '.join(map(str, names[1:]))}], {names[0]})")
     if op == SUMPROD:
-        return sum([x * y for x, y in zip(names[2::2], names[3::2])], names[0] * names[1])
+        products: Name = sum([x * y for x, y in zip(names[2::2], names[3::2])], names[0] * names[1])
+        return products
     if op == DETACH:
         return Name(f"detach({names[0]})")
     return Name.apply_primitive(lookup(op), tuple(names))
@@ -214,7 +215,7 @@ def _ask(x: Value, what: str) -> None:
     trace.number_of(x, what)
 
 
-class _Guarded(Operand, Value):
+class _Guarded(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have a modulus, and refuses it
     """A Value whose number is not to be had while tracing; operators and rows go into the trace."""
 
     __slots__ = ()
@@ -324,7 +325,7 @@ class Traced(_Guarded):
     _trace: Trace
 
     @property
-    def data(self) -> float:  # type: ignore[override]
+    def data(self) -> float:
         """Raises TraceError."""
         _ask(self, ".data")
         raise _error(".data of a traced value")
@@ -355,7 +356,7 @@ class Traced(_Guarded):
         return self._trace.nodes[self._index][0]
 
     @property
-    def label(self) -> str:  # type: ignore[override]
+    def label(self) -> str:
         """The name, which the text of the tape shows."""
         return self._trace.labels.get(self._index, "")
 
@@ -385,7 +386,7 @@ class _GuardedLeaf(_Guarded):
     __slots__ = ()
 
     @property
-    def data(self) -> float:  # type: ignore[override]
+    def data(self) -> float:
         """The number, in a thread that does not trace; else TraceError."""
         if modes.tracer() is not None:
             _ask(self, ".data")
@@ -394,12 +395,12 @@ class _GuardedLeaf(_Guarded):
     @data.setter
     def data(self, x: float) -> None:
         if modes.tracer() is not None:
-            raise _error(f"the function assigns data to the leaf {self.label or 'it closes over'}: that would happen once, when "
-                         "it is compiled, and never again")
+            raise _error(f"the function assigns data to the leaf {self.label or 'it closes over'}: that would happen once, "
+                         "when it is compiled, and never again")
         _data.__set__(self, x)
 
     @property
-    def grad(self) -> float:  # type: ignore[override]
+    def grad(self) -> float:
         """The gradient, in a thread that does not trace; else TraceError."""
         if modes.tracer() is not None:
             raise _error(f".grad of the leaf {self.label or ''}: its number would be frozen", "read gradients outside")
@@ -445,8 +446,8 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
                     before = random.getstate()
                     result = f(*args, **kwargs)
                     if random.getstate() != before:
-                        raise TraceError("the function draws from the module `random` while it is traced: the numbers would be "
-                                         "the same at every call; draw them outside and pass them as arguments")
+                        raise TraceError("the function draws from the module `random` while it is traced: the numbers would "
+                                         "be the same at every call; draw them outside and pass them as arguments")
             finally:
                 for leaf in guarded:
                     leaf.__class__ = Value
@@ -485,7 +486,7 @@ def closed_over(f: Any, most: int = 200_000) -> list[Value]:
         elif isinstance(x, (list, tuple, set, frozenset)):
             waiting += x
         elif not isinstance(x, Primitive):
-            waiting += [type(x).__call__] if isinstance(getattr(type(x), "__call__", None), types.FunctionType) else []
+            waiting += [call] if isinstance(call := vars(type(x)).get("__call__"), types.FunctionType) else []
             waiting += vars(x).values() if hasattr(x, "__dict__") else []
             waiting += [getattr(x, name, None) for cls in type(x).__mro__ for name in vars(cls).get("__slots__", ())]
     return list(found)

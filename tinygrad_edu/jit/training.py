@@ -30,6 +30,11 @@ def _whole_blocks(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
+def _places(trace: Trace, trained: Sequence[Value]) -> list[int]:
+    """The nodes of the trained parameters; those that the function does not use become nodes, too."""
+    return [int(trace.operand(parameter)) for parameter in trained]
+
+
 def _others(trace: Trace, places: Sequence[Any]) -> list[int]:
     """The parameters of a trace that are not trained."""
     trained = set(places)
@@ -43,15 +48,18 @@ class Loss:
     batch); and what varies from sample to sample: the sample's numbers and what is drawn for it.
     """
 
-    def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int, trained: Sequence[Value],
-                 with_prediction: bool) -> None:
+    def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
+                 trained: Sequence[Value], with_prediction: bool) -> None:
         self.trace, (loss, prediction) = record_trace(
             sample, [f"x{i}" for i in range(count)], lambda values: (build(structure, iter(values)), {}))
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
-        places = [self.trace.operand(parameter) for parameter in trained]  # those that it does not use become nodes, too
+        places = _places(self.trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
-        returned, self._prediction = outputs(prediction, self.trace.operand) if with_prediction else ([], None)
+        returned: list[Any] = []
+        self._prediction: Structure = None
+        if with_prediction:
+            returned, self._prediction = outputs(prediction, self.trace.operand)
         kinds = [op for op, _ in self.trace.nodes]
         fixed = _others(self.trace, places)
         self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
@@ -94,7 +102,7 @@ class Group:
 
 
 class BatchGroup(Group):
-    """Such samples for compiled batches: column by column in whole blocks, the last sample repeated; and room for predictions."""
+    """Such samples, for a compiled batch: column by column in whole blocks, the last sample repeated."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
@@ -114,11 +122,15 @@ class BatchGroup(Group):
     def _write(self, k: int, column: Sequence[float]) -> None:
         self._room.write(self._padded * k, [*column, *[column[-1]] * (self._padded - len(column))])
 
-    def calls(self) -> list[tuple[int, int, int, int]]:
+    def calls(self) -> list[tuple[int, ...]]:
         """The calls of the compiled batch: columns, results, blocks, and how many samples of the last block count."""
         whole = self.blocks if self.valid == LANES else self.blocks - 1
-        found = [(*map(ctypes.addressof, self.whole), whole, LANES)] if whole else []
-        return [*found, (*map(ctypes.addressof, self.tail), 1, self.valid)] if self.valid < LANES else found
+        calls: list[tuple[int, ...]] = []
+        if whole:
+            calls.append((*map(ctypes.addressof, self.whole), whole, LANES))
+        if self.valid < LANES:
+            calls.append((*map(ctypes.addressof, self.tail), 1, self.valid))
+        return calls
 
     def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
         """Adds loss and gradient to ``totals``; returns the predictions."""
@@ -131,8 +143,8 @@ class BatchGroup(Group):
         if not loss.returned:
             return []
         count = len(self.members)
-        return [loss.prediction(numbers)
-                for numbers in zip(*[self._results.read(self._padded * k, self._padded * k + count) for k in range(loss.returned)])]
+        starts = [self._padded * k for k in range(loss.returned)]
+        return [loss.prediction(numbers) for numbers in zip(*[self._results.read(at, at + count) for at in starts])]
 
 
 class MachineGroup(Group):
@@ -172,7 +184,8 @@ class Plan:
 
     def draw(self) -> None:
         """Draws for each sample in the order of the batch, as the eager engine comes to them."""
-        order = sorted([(k, group, at) for group in self.groups for at, k in enumerate(group.members)], key=lambda entry: entry[0])
+        order = sorted([(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
+                       key=lambda entry: entry[0])
         for _, group, at in order:
             group.drawn[at] = [draw() for draw in group.loss.draws]
 
@@ -218,7 +231,8 @@ class Engine:
             structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)[2]
             structure = ("tuple", 2, structure)
             if structure not in self._losses:
-                self._losses[structure] = found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
+                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
+                self._losses[structure] = found
                 self._make_room(found.room)
             self._samples[i] = self._losses[structure], array("d", map(float, leaves))
         return self._samples[i]
@@ -270,12 +284,14 @@ class Engine:
             self._plan = Plan(indices, [self._sample(i) for i in indices])
         return self._plan
 
-    def is_finite(self) -> bool:
-        """Whether the gradient that `differentiate` computed is."""
-        return math.isfinite(self._error[1]) or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
+    def is_sound(self, loss: float, first: bool) -> bool:
+        """Whether loss and gradient of `differentiate` are finite, and, at the first step, depend on the parameters."""
+        finite = math.isfinite(loss) and (math.isfinite(self._error[1])
+                                          or all(map(math.isfinite, self.totals.read(0, 1 + self._count))))
+        return finite and (not first or self._depends)
 
     @property
-    def depends(self) -> bool:
+    def _depends(self) -> bool:
         """Whether the loss of the samples met so far uses any trained parameter."""
         return any(loss.depends for loss in self._losses.values()) or (self._penalty is not None and self._penalty.depends)
 
@@ -304,20 +320,19 @@ class Engine:
         def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
             return optimizer.update(data, grad, state, lr, t)
 
-        if any(type(self.optimizer).__dict__.get(name) for name in ("step", "_ieee_update")) and type(optimizer) is not Optimizer:
-            return None  # a step of its own
+        if type(optimizer).step is not Optimizer.step:
+            return None
         names = ["data", "grad", *optimizer.state, "lr", "t"]
         try:
-            trace, result = record_trace(rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}))
+            trace, result = record_trace(
+                rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}))
             found, _ = outputs(result, trace.operand)
         except (TraceError, TypeError, ArithmeticError):
             return None
-        if len(found) != 1 + slots:
+        if len(found) != 1 + slots or trace.parameters or trace.draws:
             return None
         varying = [*range(2 + slots)]
-        graph = Graph(trace, [2 + slots, 3 + slots, *varying, *[i for i, (op, _) in enumerate(trace.nodes) if op == "parameter"]])
-        if trace.parameters or trace.draws:
-            return None
+        graph = Graph(trace, [2 + slots, 3 + slots, *varying])
         tape = graph.tape(list(map(graph.register, found)))
         batch = llvm.Batch(tape, [2 + i for i in varying], [])
         self._record = self.optimizer._option_record()
@@ -327,7 +342,8 @@ class Engine:
         """Says to the rule where the copies stand: it reads one and writes the other."""
         if self._rule is None:
             return
-        self._pointers = [pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]]) for i in range(2)]
+        self._pointers = [pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]])
+                          for i in range(2)]
         self._targets = [pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)]
         self._rule[2][:] = [(ctypes.addressof(a), ctypes.addressof(b)) for a, b in zip(self._pointers, self._targets)]
 
@@ -362,7 +378,7 @@ class _Penalty:
         trace, result = record_trace(lambda: penalty(), [], lambda values: ((), {}))
         root = trace.operand(result)
         inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
-        places = [trace.operand(parameter) for parameter in trained]
+        places = _places(trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         fixed = _others(trace, places)
         draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
