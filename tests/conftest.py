@@ -1,7 +1,7 @@
-"""What holds for the whole run: hypothesis profile, Ctrl-C as programs that tests start should have it, a cache of its own.
+"""What holds for a whole run: the hypothesis profile, Ctrl-C as programs that tests start should have it, a cache of its own.
 
-The profile is `tinygrad_edu.testing.profiles`.  The cache of compiled programs is a new folder, which the workers of one
-run and the programs that tests start share.
+The profile is that of `tinygrad_edu.testing.profiles`.  Machine code is cached in a new folder, which the workers of one run,
+and the programs that tests start, have in common.
 """
 
 import atexit
@@ -18,7 +18,8 @@ profiles.load()
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    _cache = tempfile.TemporaryDirectory(prefix="tinygrad_edu_tests_")
-    atexit.register(_cache.cleanup)
-    os.environ["TINYGRAD_EDU_CACHE"] = _cache.name
+OURS = "tinygrad_edu_tests_"
+if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):
+    cache = tempfile.TemporaryDirectory(prefix=OURS)
+    atexit.register(cache.cleanup)
+    os.environ["TINYGRAD_EDU_CACHE"] = cache.name

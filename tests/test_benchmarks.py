@@ -1,11 +1,16 @@
 """The benchmarks run and print their tables; what they measure is not tested."""
 
+import math
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from tests.benchmarks.jit.race import EAGER, Contestant, Program, difference, show
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -19,6 +24,7 @@ def test_help_lists_the_suites() -> None:
     assert result.stdout.startswith("usage: python -m tests.benchmarks SUITE")
     assert "\n  accuracy " in result.stdout
     assert "\n  eager " in result.stdout
+    assert "\n  jit " in result.stdout
 
 
 @pytest.mark.parametrize(("arguments", "wrong"), [
@@ -57,6 +63,58 @@ def test_eager_prints_its_tables() -> None:
         assert title in result.stdout
     assert "value 1.0, gradient 1.0" in result.stdout
     assert "imports neither: ok" in " ".join(result.stdout.split())
+
+
+def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
+    result = run("jit", "--quick")
+    assert (result.returncode, result.stderr) == (0, "")
+    for title in ("moons: 100 full-batch steps", "GPT: the microgpt article's", "Rosenbrock in 100 dimensions", "ODE loss",
+                  "Black-Scholes", "Tape machine", "Straight-line machine code"):
+        assert title in result.stdout
+    assert "First losses as in the article: 3.3660, 3.4243, 3.1778" in result.stdout
+    for trouble in ("DISAGREES", "DIFFERS", "failed"):
+        assert trouble not in result.stdout
+    for name, package, programs in (("micrograd", "micrograd", 1), ("torch eager", "torch", 5), ("autograd", "autograd", 4),
+                                    ("casadi", "casadi", 3), ("ddx-ad, compiled", "ddx", 4), ("tinygrad_edu, jit", "rich", 5)):
+        rows = [line for line in result.stdout.splitlines() if line.startswith(f"│ {name} ")]
+        assert len(rows) == programs
+        assert all(("not installed" in row) == (find_spec(package) is None) for row in rows)
+
+
+# A program in which everything that can go wrong does; its contestants run in processes of their own, which import it from here.
+PROGRAM = Program("tests.test_benchmarks", "planted", problem=lambda quick: [1.0, -2.0], contestants=(
+    Contestant(EAGER, lambda problem: lambda: problem),
+    Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
+    Contestant("strict", lambda problem: lambda: [x * (1 + 1e-9) for x in problem], tolerance=1e-10),
+    Contestant("wrong", lambda problem: lambda: [problem[0], problem[1] + 1e-5]),
+    Contestant("nowhere", lambda problem: lambda: [math.nan, -2.0]),
+    Contestant("silent", lambda problem: lambda: []),
+    Contestant("broken", lambda problem: lambda: problem[2]),
+    Contestant("dying", lambda problem: lambda: os._exit(1)),
+    Contestant("absent", lambda problem: lambda: problem, "no_such_package"),
+))
+
+
+def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:
+    program = "import tests.test_benchmarks as t; t.show(t.Console(width=148), t.PROGRAM, quick=True)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True,
+                            check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if line.startswith("│")}
+    assert {name for name, row in rows.items() if "DISAGREES" in row} == {"strict", "wrong", "nowhere", "silent"}
+    assert {name for name, row in rows.items() if "failed" in row} == {"broken", "dying"}
+    assert {name for name, row in rows.items() if "not installed" in row} == {"absent"}
+    assert set(rows) == {contestant.name for contestant in PROGRAM.contestants}
+    assert "\nbroken failed: IndexError: list index out of range\n" in result.stdout
+    assert "\ndying failed: its process died\n" in result.stdout
+    assert f"\nwrong DISAGREES with {EAGER}: relative difference 5.0e-06, at most 1e-06 is allowed\n" in result.stdout
+
+
+def test_small_numbers_of_a_gradient_are_compared_with_its_largest() -> None:
+    assert difference([1e6, 1e-9], [1e6, 0.0]) == pytest.approx(1e-9)
+    assert difference([1e6, 2.0], [1e6, 1.0]) == 1.0
+    assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0  # of an engine that has done a part of the work
+    assert difference([math.inf, 1.0], [math.inf, 1.0]) == 0.0
 
 
 def test_viz_prints_its_tables() -> None:

@@ -6,6 +6,7 @@ import json
 import math as std
 import pickle
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -435,6 +436,27 @@ def test_a_state_that_does_not_fit_changes_nothing(state):
     with pytest.raises(CheckpointError):
         neuron.load_state_dict(state)
     assert neuron.state_dict() == before
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda state: {**state, "c": 1.0}, "does not fit the model: not in the model: c; build"),
+    (lambda state: {name: state[name] for name in ("w.0", "w.1")}, "does not fit the model: missing: w.2, w.3, b; build"),
+    (lambda state: {}, "does not fit the model: missing: w.0, w.1, w.2 and 2 more; build"),
+    (lambda state: {"c": 1.0, **{f"w.{i}": 1.0 for i in range(4)}}, "missing: b; not in the model: c; build"),
+])
+def test_what_is_missing_or_foreign_in_a_state_is_named(change, message):
+    neuron = nn.Neuron(4, rng=0)
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        neuron.load_state_dict(change(neuron.state_dict()))
+
+
+def test_a_checkpoint_of_lists_in_lists_in_lists_is_refused(tmp_path):
+    content = json.loads(nn.save(nn.Neuron(1, rng=0), tmp_path / "n.json").read_text())
+    for _ in range(60):
+        content["parameters"] = [content["parameters"]]
+    (tmp_path / "n.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="nested deeper than 50 levels"):
+        nn.load(nn.Neuron(1, rng=0), tmp_path / "n.json")
 
 
 def test_models_copy_and_pickle(model):

@@ -378,6 +378,11 @@ def test_parameters_stay_floats_and_nodes_carry_no_state():
     assert list(optimizer.state) == ["mean", "mean_square"]
 
 
+def test_gradient_descent_without_momentum_remembers_nothing():
+    assert optim.SGD([Value(1.0)], 0.1).state == {}
+    assert optim.RMSprop([Value(1.0)], 0.1).state == {"mean_square": [0.0]}
+
+
 def test_zero_grad_and_a_generator_of_parameters():
     xs = [Value(1.0), Value(2.0)]
     optimizer = optim.SGD((x for x in xs), 0.1)

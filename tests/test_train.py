@@ -207,7 +207,7 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
-    ({"engine": "jit"}, ValueError, "unknown engine 'jit'; choose 'eager' or 'auto'"),
+    ({"engine": "gpu"}, ValueError, "unknown engine 'gpu'; choose 'eager', 'jit' or 'auto'"),
     ({"epochs": -1}, ValueError, "epochs is -1"),
     ({"batch_size": 0}, ValueError, "batch_size is 0"),
     ({"epochs": 1.5}, ValueError, "epochs is 1.5"),

@@ -185,12 +185,14 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     if max_norm is not None:
         max_norm = _limit(max_norm, "max_norm")
     eager = _Eager(model, loss, X, y, optimizer, penalty, history)
-    steps: Any = _compiled(eager, engine, epochs, bool(named)) if epochs else eager
+    steps: Any = eager
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         nonlocal steps
         start, order = time.perf_counter(), range(len(X))
         everything = [(order, order)] if batch_size is None else []
+        if epochs:
+            steps = _compiled(eager, engine, epochs, bool(named))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             for _ in range(epochs):
                 totals = dict.fromkeys(named, 0.0)
@@ -294,8 +296,9 @@ class _Eager:
         """The parameters are Values anyway."""
 
 
-LONG = 0.5  # seconds that a training would take eagerly, above which "auto" compiles it
-SECONDS_A_NODE = 1e-6  # of the eager engine: forward, backward and its share of a step
+# When "auto" compiles: the training is to have so many sums, products and functions to differentiate, which takes the eager
+# engine about a second, and so many samples, since a function must be traced to be measured.
+WORTH_NODES, WORTH_SAMPLES = 1_000_000, 2_000
 
 
 def _compiled(eager: _Eager, engine: str, epochs: int, with_predictions: bool) -> Any:
@@ -308,13 +311,15 @@ def _compiled(eager: _Eager, engine: str, epochs: int, with_predictions: bool) -
         if engine == "jit":
             raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
         return eager
+    samples = epochs * len(eager.X)
+    if engine == "auto" and samples < WORTH_SAMPLES:
+        return eager
     from .jit.training import Engine
 
-    if engine == "auto" and epochs * len(eager.X) < LONG / SECONDS_A_NODE / 100_000:
-        return eager
+    least = WORTH_NODES // samples if engine == "auto" else 0
     try:
         with mode(eager.model, training=True):
-            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
+            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions, least)
     except Exception:
         if engine == "jit":
             raise

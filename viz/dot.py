@@ -12,10 +12,11 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graphviz import Digraph
 
+from tinygrad_edu.jit.tape import DOT
 from tinygrad_edu.nn.structure import enclosing
 from tinygrad_edu.primitives import TABLE
 
@@ -39,11 +40,14 @@ LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a 
 CAP = 5  # points, above the label of a parameter
 LARGE_GRAPH, LONG_EDGES = 300, 1500  # nodes, columns that edges cross; see `is_large`
 DENSE_EDGES, DENSE_RATIO = 60, 2  # edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
+MOST_TERMS, LONGEST_TERM = 6, 64  # of an instruction; characters
 TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
 _LOOKS = {role: {"shape": style.shape, "style": style.style, "fillcolor": style.fill, "color": style.line,
                  "penwidth": str(style.width), "margin": style.margin, "peripheries": str(style.peripheries)}
           for role, style in ROLES.items()}  # that of operations is the default, which keeps the text short
+
+FUSED = "Σ"
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML has no place for most of them
 
@@ -164,6 +168,8 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
         attributes["remincross"] = "false"  # a second pass over all frames at once would forget the order in them
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
+    if any(node.terms for node in graph.nodes):
+        attributes["newrank"] = "true"
     if is_large(graph):
         attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
@@ -179,7 +185,10 @@ def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
         cells = [f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
                  f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
                  for role, style in ROLES.items() if role in roles]
-        cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
+        if any(node.op == DOT for node in graph.nodes):
+            cells.append(_cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT))
+        if not any(node.terms for node in graph.nodes):
+            cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
         if not all(map(_finite, graph.nodes)):
             cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
                          f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>')
@@ -229,11 +238,14 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
 
 def _node_label(node: Node) -> str:
     if node.role == "constant":
-        return f"<{escape(brief(node.data))}>"
+        return f"<{escape(brief(node.data) or node.label)}>"
+    if node.terms:
+        return _instruction_label(node)
     rows = []
     label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
     if label:
         rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
+    rows += _returned(node)
     if node.role in ("module", "rest"):
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
@@ -241,17 +253,54 @@ def _node_label(node: Node) -> str:
             text = number_text(number) if math.isfinite(number) else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
             rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
-        rows[0] = (f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(symbol(node.op))}</B>'
-                   f"</FONT></TD>{rows[0]}")
+        rows[0] = _operation(symbol(node.op), len(rows)) + rows[0]
     if node.role == "parameter":
         rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CAP}"></TD>')  # below the rim of the cylinder
     return _table([_row(row) for row in rows])
+
+
+def _operation(text: str, rows: int) -> str:
+    return f'<TD ROWSPAN="{rows}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
+
+
+def _instruction_label(node: Node) -> str:
+    """An instruction as a line of the tape's text: ``t1 = b + w.0·x[0]``, long ones on several lines."""
+    first, *more = _lines(node.terms)
+    rows = [*_returned(node), f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
+            *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more]]
+    if node.op == DOT:
+        rows[0] = _operation(FUSED, len(rows)) + rows[0]
+    return _table([_row(row) for row in rows])
+
+
+def _returned(node: Node) -> list[str]:
+    return [_cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"') for name in shortened(node.returned)]
 
 
 def symbol(op: str) -> str:
     """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not to look like ``-``."""
     row = TABLE.get(op)
     return row.symbol if row and row.symbol and row.arity == 2 else op
+
+
+def shortened(parts: Sequence[str]) -> list[str]:
+    """Parts of which some in the middle are left out if there are many; what stands in their place says how many."""
+    if len(parts) <= MOST_TERMS:
+        return list(parts)
+    return [*parts[:MOST_TERMS - 3], f"… {len(parts) - MOST_TERMS + 2:,} more …", parts[-1]]
+
+
+def _lines(terms: Sequence[str]) -> list[str]:
+    """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between terms."""
+    lines: list[str] = []
+    for i, term in enumerate(shortened(terms)):
+        if len(term) > LONGEST_TERM:
+            term = f"{term[:LONGEST_TERM * 2 // 3]} … {term[-LONGEST_TERM // 3:]}"
+        if lines and len(lines[-1]) + len(term) < LINE_LENGTH:
+            lines[-1] += f" + {term}"
+        else:
+            lines.append(f"+ {term}" if i else term)
+    return [escape(line, LONGEST_TERM) for line in lines]
 
 
 def contents(node: Node) -> str:

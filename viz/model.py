@@ -17,7 +17,7 @@ that the forward pass pays nothing for it.  Records are copies: what happens to 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tinygrad_edu import Value
@@ -143,7 +143,7 @@ def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, m
     return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
 
 
-def records(builder: type[Builder], roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str],
+def records(builder: Callable[..., Builder], roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str],
             collapse: str | Iterable[str] | None, max_nodes: int | None, expand: str | Iterable[str]) -> Graph:
     """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see `build`."""
     check_max_nodes(max_nodes)

@@ -152,7 +152,8 @@ class Drawing:
         for i, edge in enumerate(self.records.edges):
             source, target = edge.of or _called(nodes[edge.source]), _called(nodes[edge.target])
             titles[f"e{i}"] = (f"{source} to {target}: a constant, no gradient flows" if edge.constant else
-                               f"{source} to {target}: {edge.count} edges" if edge.derivative is None else
+                               f"{source} to {target}" + f": {edge.count} edges" * (edge.count > 1)
+                               if edge.derivative is None else
                                f"d({target})/d({source}) = {edge.derivative!r}")
         return {**titles, **{f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)}}
 
@@ -162,15 +163,16 @@ def _called(node: Node) -> str:
 
 
 def _node_lines(node: Node) -> list[str]:
-    lines = [f"{_called(node)}: {symbol(node.op)}" if node.op and node.label else _called(node)]
+    lines = [f"{_called(node)} = {_printable(' + '.join(node.terms), 1000)}" if node.terms else
+             f"{_called(node)}: {symbol(node.op)}" if node.op and node.label else _called(node), *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
     lines += [f"{what} {number!r}" for what, number in (("data", node.data), ("grad", node.grad)) if number is not None]
     return lines
 
 
-def _printable(text: str) -> str:
-    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text[:200])
+def _printable(text: str, most: int = 200) -> str:
+    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text[:most])
 
 
 # ---- engines -----------------------------------------------------------------------------------------------------

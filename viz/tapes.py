@@ -1,61 +1,237 @@
 """A tape as plain records: the program that `jit` runs, one node an instruction.
 
-    >>> from tinygrad_edu import Value, jit
+    >>> from tinygrad_edu import Value, jit, math
     >>> w, b = Value(0.5, "w"), Value(1.0, "b")
-    >>> f = jit(lambda x: (b + w * x).tanh())
-    >>> f(2.0)
-    0.9640275800758169
-    >>> graph = build_jitted(f)
-    >>> [(node.role, node.label, node.op, " + ".join(node.terms)) for node in graph.nodes]  # doctest: +NORMALIZE_WHITESPACE
-    [('input', 'x', '', ''), ('parameter', 'b', '', ''), ('parameter', 'w', '', ''),
-     ('operation', 't1', 'dot', 'b + w·x'), ('output', 't2', 'tanh', 'tanh(t1)')]
+    >>> f = jit(lambda x: math.tanh(b + w * x))
+    >>> y = f(2.0)
+    >>> for node in build_jitted(f).nodes:
+    ...     print(node.role, node.label, " + ".join(node.terms))
+    input x
+    parameter b
+    parameter w
+    operation t1 b + w·x
+    output t2 tanh(t1)
 
-A sum of products is one instruction, hence one node.  Names are those in the tape's text.  Every constant stands beside the one
-instruction that uses it, as in the drawing of a graph; 0 as a summand and 1 as a factor of a sum of products have no node.
+A sum of products is one instruction, hence one node.  Names are those in the tape's text.  Every constant stands beside the
+one instruction that uses it, as in the drawing of a graph.  What only the text of an instruction needs has no node: 0 as a
+summand, 1 as a factor in a sum of products, and a place in a sequence.
 
-What a tape reads it knows by name alone.  Which names are parameters, and of which modules, a `Jitted` knows: its drawings
-have frames around neurons and layers, as those of graphs, and can be collapsed in the same way.  The derivatives by the
-parameters of a module stand in a frame of their own, ``∂layers.0``.
+A tape knows what it reads by name alone.  Which of the names are parameters, and of which modules, a `Jitted` knows: its
+drawings have frames around neurons and layers, as those of graphs have, and are collapsed in the same way.  The derivatives
+by the parameters of a module are in a frame of their own, ``∂layers.0``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
-from tinygrad_edu.formula import KNOWN_NUMBERS, Name
+from tinygrad_edu.formula import ATOM, Name
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.tape import DOT, EQUAL, WHEN, Register, sources
 from tinygrad_edu.jit.trace import spelled
-from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import find_modules, module_path
-from tinygrad_edu.primitives import UNARY
 
-from .dot import brief
-from .model import MAX_NODES, Builder, Graph, Node, records
+from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 
 DERIVATIVES = "∂"  # before the path of a module: the derivatives by its parameters; no module has such a name
 
 
 def build_tape(tape: Tape, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
                expand: str | Iterable[str] = ()) -> Graph:
-    """The records of a tape; the options are those of `model.build`."""
-    returned = ["returned"] if len(tape.outputs) == 1 else [f"returned {i}" for i in range(1, len(tape.outputs) + 1)]
-    return _graph(tape, {}, returned, [], collapse, max_nodes, expand)
+    """The records of a tape; options, and what raises, as in `model.build`.  There are no modules to collapse."""
+    order, roots = _entries(tape, {})
+    return _graph(tape, order, roots, {}, _numbered(roots), collapse, max_nodes, expand)
 
 
 def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterable[str] | None = None,
                  max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = ()) -> Graph:
-    """The records of the program that ``jitted`` used last; ``gradient``: of the one that computes the derivatives, too.
+    """The records of the program that ``jitted`` used last; ``gradient``: of the one that computes the derivatives as well.
 
-    Raises ValueError if there is no program yet, and TypeError for the gradient of what is not one number.
+    Raises ValueError if there is no program yet, TypeError for the gradient of a function that returns more than one number,
+    and what `model.build` raises.
     """
     tape = jitted.tape(gradient=gradient)
-    if not gradient:
-        plain = build_tape
     trace = jitted.programs[-1].trace
-    kinds = {name: trace.nodes[i] for name, i in zip(tape.names, sources(trace))}
-    parameters = {name: trace.parameters[args[0]].label for name, (op, args) in kinds.items() if op == "parameter"}
-    wanted = [*[name for name, (op, _) in kinds.items() if op == "input"], *parameters] if gradient else []
-    return _graph(tape, parameters, wanted, collapse, max_nodes, expand)
+    reads = [trace.nodes[i] for i in sources(trace)]
+    labels = {name: trace.parameters[args[0]].label for name, (op, args) in zip(tape.names, reads) if op == "parameter"}
+    order, roots = _entries(tape, labels)
+    if not gradient:
+        return _graph(tape, order, roots, find_modules(order), _numbered(roots), collapse, max_nodes, expand)
+    # The outputs are the value, and its derivatives by arguments and by parameters.
+    wanted = [leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind]
+    modules = find_modules(_needed_for(roots[0], order))  # what the backward pass computes is no part of a module
+    modules |= _derivatives(order, roots, wanted, modules)
+    names = [_short(leaf.name) if root in modules and root.op else leaf.name for leaf, root in zip(wanted, roots[1:])]
+    returned = ["returned", *[f"∂/∂{name}" for name in names]]
+    return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
+
+
+# ---- from registers to what a drawing is made of -------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """An input, a constant or an instruction, with all that `Builder` and `find_modules` ask of a node of a graph.
+
+    role        input, parameter, constant or operation
+    name        in the tape's text
+    label       of a parameter: as its leaf has it, by which modules are found
+    operands    of an instruction: all of them, of which ``args`` are those that are drawn
+    """
+
+    role: str
+    register: Register
+    name: str
+    op: str = ""
+    operands: Sequence[Register] = ()
+    args: tuple[Entry, ...] = ()
+    label: str = ""
+    data: ClassVar[None] = None  # a program has no numbers before it runs
+    grad: ClassVar[None] = None
+
+    @property
+    def constant(self) -> bool:
+        return self.role == "constant"
+
+
+def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
+    """All entries in the order of execution, the inputs first, and the entry of each output."""
+    order = [Entry("parameter" if name in labels else "input", i, name, label=labels.get(name, ""))
+             for i, name in enumerate(tape.names)]
+    entries: dict[Register, Entry] = dict(enumerate(order))
+
+    def constant(register: Register) -> Entry:
+        order.append(Entry("constant", register, tape.name_of(register).text))
+        return order[-1]
+
+    for register, (op, operands) in enumerate(tape.instructions(), tape.first):
+        args = tuple([entries[operand] if operand in entries else constant(operand)
+                      for i, operand in enumerate(operands) if operand in entries or _is_drawn(tape, op, i, operand)])
+        entries[register] = Entry("operation", register, tape.name_of(register).text, op, operands, args)
+        order.append(entries[register])
+    for register in tape.outputs:
+        if register not in entries:
+            entries[register] = constant(register)
+    return order, [entries[register] for register in tape.outputs]
+
+
+def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
+    """Whether a constant is more to an instruction, as its operand ``i``, than what its text says."""
+    x = tape.constants[constant - len(tape.names)]
+    if op == DOT:
+        return x != (1 if i else 0)
+    return op not in (EQUAL, WHEN) and not (op == "add" and x == 0)
+
+
+def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
+    needed, waiting = {root}, [root]
+    while waiting:
+        new = set(waiting.pop().args) - needed
+        needed |= new
+        waiting += new
+    return [entry for entry in order if entry in needed]
+
+
+def _derivatives(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[Entry], modules: Mapping[Any, str]
+                 ) -> dict[Any, str]:
+    """The frames of instructions that compute nothing but derivatives by the parameters of one module."""
+    used = {arg for entry in order for arg in entry.args} | {roots[0]}
+    by_modules: dict[Entry, set[str]] = {}
+    for leaf, root in zip(wanted, roots[1:]):
+        if root.op and root not in used:
+            by_modules.setdefault(root, set()).add(modules.get(leaf, ""))
+    frames: dict[Any, str] = {}
+    for root, paths in by_modules.items():
+        if len(paths) == 1 and (path := paths.pop()):
+            frames[root] = DERIVATIVES + path
+            frames.update((arg, frames[root]) for arg in root.args if arg.constant)
+    return frames
+
+
+# ---- records -------------------------------------------------------------------------------------------------------
+
+
+def _numbered(roots: Sequence[Entry]) -> list[str]:
+    return ["returned"] if len(roots) == 1 else [f"returned {i}" for i in range(1, len(roots) + 1)]
+
+
+def _graph(tape: Tape, order: list[Any], roots: list[Any], modules: dict[Any, str], returned: Sequence[str],
+           collapse: str | Iterable[str] | None, max_nodes: int | None, expand: str | Iterable[str]) -> Graph:
+    names: dict[Entry, list[str]] = {}
+    for root, name in zip(roots, returned):
+        names.setdefault(root, []).append(name)
+    graph = records(partial(_TapeBuilder, tape, names), roots, order, modules, collapse, max_nodes, expand)
+    fused = f"{len(tape):,} instruction{'s' * (len(tape) != 1)} for {tape.nodes:,} operation{'s' * (tape.nodes != 1)}."
+    return replace(graph, notes=(fused, *graph.notes))
+
+
+class _TapeBuilder(Builder):
+    """Makes the records of entries instead of Values; edges of a tape have no numbers."""
+
+    def __init__(self, tape: Tape, returned: Mapping[Entry, Sequence[str]], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.tape, self.returned = tape, returned
+        self.inputs: Sequence[Any] = self.order[:len(tape.names)]
+
+    def node(self, entry: Any) -> Node:
+        is_output = entry in self.roots
+        return Node(self.names[entry], "output" if is_output else entry.role, entry.name, entry.op, None, None,
+                    self.modules.get(entry, ""), is_output, int(bool(entry.op)), int(entry.role == "parameter"),
+                    members=(self.positions[entry],), terms=self._terms(entry) if entry.op else (),
+                    returned=tuple(self.returned.get(entry, ())))
+
+    def box(self, key: str) -> Node:
+        return replace(super().box(key), shows=None)
+
+    def derivative(self, user: Any, i: int) -> None:
+        return None
+
+    def slopes(self) -> dict[str, dict[Any, float]]:
+        return {}
+
+    def edges(self, crossing: Any) -> Iterator[Edge]:
+        """One edge from a box to an instruction: there are no numbers to keep apart."""
+        boxes = {name for key, name in self.names.items() if isinstance(key, str)}
+        merged: dict[Any, Edge] = {}
+        for i, edge in enumerate(super().edges(crossing)):
+            key = (edge.source, edge.target, i * (edge.source not in boxes))
+            if first := merged.get(key):
+                edge = replace(first, count=first.count + edge.count, of="", links=first.links + edge.links)
+            merged[key] = edge
+        yield from merged.values()
+
+    def _terms(self, entry: Entry) -> tuple[str, ...]:
+        """What an instruction computes; a parameter of the module that it is in is called as in there."""
+        op, operands = entry.op, entry.operands
+        module = self.place_of(entry)
+        names = [self._operand(register, module) for register in operands]
+        if op == DOT:
+            products = [_factor(x) if y.text == "1" else f"{_factor(x)}·{_factor(y)}"
+                        for x, y in zip(names[1::2], names[2::2])]
+            return tuple(products if names[0].text == "-0.0" else [names[0].text, *products])
+        if op == EQUAL:
+            return (f"{names[0]} == {names[1]}",)
+        if op == WHEN:
+            return (f"{names[2]} if {names[0]} == {names[1]} else 0",)
+        return (spelled(op, names).text,)
+
+    def place_of(self, entry: Any) -> str:
+        """The module of an entry, or that by whose parameters it is a derivative."""
+        return self.modules.get(entry, "").removeprefix(DERIVATIVES)
+
+    def _operand(self, register: Register, module: str) -> Name:
+        if module and register < len(self.inputs) and self.modules.get(leaf := self.inputs[register]) == module:
+            return Name(_short(leaf.name))
+        return self.tape.name_of(register)
+
+
+def _short(name: str) -> str:
+    """What a parameter is called in its module: ``w.0``."""
+    return name[len(module_path(name)):].removeprefix(".")
+
+
+def _factor(name: Name) -> str:
+    return name.text if name.precedence == ATOM else f"({name.text})"

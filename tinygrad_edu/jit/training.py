@@ -49,9 +49,11 @@ class Loss:
     """
 
     def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
-                 trained: Sequence[Value], with_prediction: bool) -> None:
+                 trained: Sequence[Value], with_prediction: bool, least_nodes: int) -> None:
         self.trace, (loss, prediction) = record_trace(
             sample, [f"x{i}" for i in range(count)], lambda values: (build(structure, iter(values)), {}))
+        if len(self.trace.nodes) < least_nodes:
+            raise TraceError(f"a sample has {len(self.trace.nodes)} nodes, {least_nodes} would be worth compiling")
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = _places(self.trace, trained)
@@ -193,17 +195,17 @@ class Plan:
 class Engine:
     """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by `refresh`.
 
-    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
+    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced, or has less than ``least_nodes``.
     """
 
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool) -> None:
+                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool, least_nodes: int = 0) -> None:
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
             prediction = model(x)
             return loss(prediction, target), prediction if with_predictions else None
 
         self._function, self._X, self._y = sample, X, y
-        self._with_predictions = with_predictions
+        self._with_predictions, self._least_nodes = with_predictions, least_nodes
         self.optimizer, self.trained = optimizer, optimizer.params
         self._count = len(self.trained)
         self._blocks = _whole_blocks(self._count) // LANES
@@ -231,16 +233,11 @@ class Engine:
             structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)[2]
             structure = ("tuple", 2, structure)
             if structure not in self._losses:
-                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
+                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, self._least_nodes)
                 self._losses[structure] = found
                 self._make_room(found.room)
             self._samples[i] = self._losses[structure], array("d", map(float, leaves))
         return self._samples[i]
-
-    @property
-    def nodes(self) -> int:
-        """The size of the first sample's graph."""
-        return len(self._sample(0)[0].trace.nodes)
 
     def _make_room(self, count: int) -> None:
         """Room behind the parameters for what a program computes of them alone."""

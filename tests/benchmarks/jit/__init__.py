@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks jit
 
-Each program is a module: its data, and for every engine the fastest idiomatic version of it that was found, in float64.  What
-else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `ours` is all that is
-called of this engine, `scaling` is about this engine alone.
+Each program is a module: its data, and for every engine the fastest idiomatic version of it that was found, in float64.
+What else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `ours` is all
+that is called of this engine, `scaling` is about this engine alone.
 """
 
 from __future__ import annotations

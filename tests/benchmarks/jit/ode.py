@@ -18,7 +18,7 @@ STEP, TIMES = 0.01, 10
 
 @dataclass(frozen=True)
 class Measured:
-    """The states (x, y) measured at 10 times, the steps between them, and where the loss is to be differentiated: (a, b, c, d)."""
+    """The states (x, y) measured at 10 times, the steps between them, and the point (a, b, c, d) at which to differentiate."""
 
     states: list[tuple[float, float]]
     steps: int
@@ -141,7 +141,10 @@ def with_jax_forward(problem: Measured) -> Callable[[], Any]:
 
 
 def with_casadi(problem: Measured) -> Callable[[], Any]:
-    """casadi's virtual machine on scalar operations, through its buffers; forward mode took twice, `mapaccum` six times as long."""
+    """casadi's virtual machine on scalar operations, through its buffers.
+
+    Forward mode took twice as long, `mapaccum` six times.
+    """
     import casadi
     import numpy as np
 
@@ -158,8 +161,8 @@ def with_ddx(problem: Measured) -> Callable[[], Any]:
 
 
 PROGRAM = Program(
-    module=__name__, title="ODE loss: Lotka-Volterra, 1,000 steps of explicit Euler, 4 parameters", problem=measured, unit="µs",
-    rate=("gradients", lambda problem: 1),
+    module=__name__, title="ODE loss: Lotka-Volterra, 1,000 steps of explicit Euler, 4 parameters", problem=measured,
+    unit="µs", rate=("gradients", lambda problem: 1),
     contestants=(
         Contestant(OURS, compiled, tolerance=1e-9),
         Contestant(EAGER, eager),

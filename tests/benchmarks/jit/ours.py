@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
+from time import process_time
 from typing import Any
+from unittest.mock import patch
 
 from tinygrad_edu import Value, fit, jit, optim
+
+from .race import Timed
 
 Function = Callable[[list[Any]], Any]  # of a list of numbers or Values
 
@@ -29,7 +33,7 @@ def gradient_eagerly(f: Function, point: Sequence[float]) -> Callable[[], Any]:
 
 
 def gradients(f: Callable[..., Any], columns: Sequence[Any]) -> Callable[[], Any]:
-    """Values and gradients of ``f`` at every sample, as columns, compiled for a batch; ``columns``: an array for an argument."""
+    """Values and gradients of ``f`` at every sample, as columns, compiled for a batch; of each argument an array."""
     compiled = jit(f)
     return lambda: compiled.batch_value_and_grad(*columns)
 
@@ -51,27 +55,34 @@ def gradients_eagerly(f: Callable[..., Any], columns: Sequence[Sequence[float]],
     return run
 
 
-def training(model: Any, loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], epochs: int,
-             optimizer: Callable[[], optim.Optimizer], **options: Any) -> Callable[[], list[float]]:
-    """`fit`, from the parameters that the model has now on, each time; returns the losses."""
+def training(model: Any, loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
+             optimizer: Callable[[], optim.Optimizer], seconds: Callable[[list[float]], float], **options: Any
+             ) -> Callable[[], Timed]:
+    """`fit`, compiled, each time from the parameters that the model has now on.
+
+    ``seconds`` makes the time of the work of `History.seconds`: each `fit` traces the model anew, since it may have changed,
+    and what that costs is part of the first call.
+    """
     initial = [p.data for p in model.parameters()]
 
-    def run() -> list[float]:
+    def run() -> Timed:
         for p, x in zip(model.parameters(), initial):
             p.data = x
-        return fit(model, loss, X, y, epochs=epochs, optimizer=optimizer(), **options).loss
+        with patch("time.perf_counter", process_time):  # with which `fit` takes the time
+            history = fit(model, loss, X, y, optimizer=optimizer(), engine="jit", **options)
+        return Timed(history.loss, seconds(history.seconds))
 
     return run
 
 
-def continued(model: Any, loss: Callable[[Any, Any], Any], parts: Iterator[tuple[Sequence[Any], Sequence[Any]]], epochs: int,
-              optimizer: optim.Optimizer, **options: Any) -> Callable[[], list[float]]:
-    """`fit`, each call on the next part ``(X, y)`` of the data, with the same optimizer; returns the losses of all calls."""
+def continued_eagerly(model: Any, loss: Callable[[Any, Any], Any], parts: Iterator[tuple[Sequence[Any], Sequence[Any]]],
+                      optimizer: optim.Optimizer, **options: Any) -> Callable[[], list[float]]:
+    """`fit`, eager, each call on the next part ``(X, y)`` of the data with the same optimizer; returns all losses so far."""
     losses: list[list[float]] = []
 
     def run() -> list[float]:
         X, y = next(parts)
-        losses.append(fit(model, loss, X, y, epochs=epochs, optimizer=optimizer, **options).loss)
+        losses.append(fit(model, loss, X, y, optimizer=optimizer, engine="eager", **options).loss)
         return [*chain(*losses)]
 
     return run

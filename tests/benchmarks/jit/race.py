@@ -48,6 +48,7 @@ class Contestant:
     share       the part of the work that one call does: 1, or less where all of it would take minutes, or more
     calls       calls a round; None: as many as take a tenth of a second.  1 if each call continues where the last one ended;
                 its results are then all results so far
+    whole       how many calls, from the first one on, do the work of the column ``whole``; 0: it is never finished
     target      for our time over its time
     tolerance   how far its results may be from the reference's, relatively
     """
@@ -57,8 +58,17 @@ class Contestant:
     needs: str = "tinygrad_edu"
     share: Callable[[Any], float] = lambda problem: 1.0
     calls: int | None = None
+    whole: int = 0
     target: float | None = None
     tolerance: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Results of a call that measured by itself the processor's seconds of its work, without tracing and compiling."""
+
+    results: Any
+    seconds: float
 
 
 def flat(results: Any) -> list[float]:
@@ -78,7 +88,7 @@ class Program:
     unit          in which, "ms" or "µs"
     read          the numbers of a contestant's results, in an order that is the same for all
     rate          how many results are made by the work, and what they are called: a column says how many of them a second
-    whole         the work done by all calls together, for a column with its time; None: there is no such column
+    whole         what is done by the first calls together, for a column with its time; None: there is no such column
     first_limit, whole_limit    targets for our first call and for ``whole``, in seconds
     verdict       says of the reference's results whether they are as published
     """
@@ -139,8 +149,8 @@ def contest(connection: Any, module: str, name: str, quick: bool, surroundings: 
                 return run()
 
             results, (cpu, wall) = clocked(repeat)
-            connection.send((cpu / calls, wall / calls))
-        connection.send(array("d", program.read(results)))
+            connection.send((results.seconds, math.nan) if isinstance(results, Timed) else (cpu / calls, wall / calls))
+        connection.send(array("d", program.read(results.results if isinstance(results, Timed) else results)))
     except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")
 
@@ -239,8 +249,8 @@ def show(console: Console, program: Program, quick: bool) -> None:
     ours = _times(finished[OURS], shares[OURS]) if OURS in finished else []
 
     table = Table(title=program.title, title_justify="left", caption_justify="left", caption="\n".join(filter(None, (
-        f"Medians of {QUICK_ROUNDS if quick else ROUNDS} rounds in rotation, processor time, one thread each; differences from "
-        f"{referee or 'nobody'}.", program.note, program.verdict(reference) if program.verdict else "",
+        f"Medians of {QUICK_ROUNDS if quick else ROUNDS} rounds in rotation, processor time, one thread each; differences "
+        f"from {referee or 'nobody'}.", program.note, program.verdict(reference) if program.verdict else "",
         *(_limits(program, finished[OURS]) if OURS in finished else ())))))
     for heading in _headings(program):
         table.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=heading == "engine")
@@ -286,14 +296,14 @@ def _has_targets(program: Program) -> bool:
     return any(contestant.target is not None for contestant in program.contestants)
 
 
-def _in_all(outcome: Outcome) -> float:
-    return outcome.first[0] + sum(cpu for cpu, _ in outcome.rounds)
+def _in_all(outcome: Outcome, calls: int) -> float:
+    return outcome.first[0] + sum(cpu for cpu, _ in outcome.rounds[:calls - 1])
 
 
 def _limits(program: Program, ours: Outcome) -> Iterable[str]:
     """Lines that say whether what is asked of us alone was reached."""
     for what, limit, seconds in (("first call", program.first_limit, ours.first[0]),
-                                 (program.whole, program.whole_limit, _in_all(ours))):
+                                 (program.whole, program.whole_limit, _in_all(ours, 1))):
         if limit is not None:
             yield f"Our {what}, tracing and compiling included: {seconds:.2f} s, target {limit:g} s: {mark(seconds <= limit)}"
 
@@ -307,11 +317,11 @@ def _figures(program: Program, contestant: Contestant, outcome: Outcome, share: 
     yield f"{outcome.first[0]:.2f}{partly}"
     yield f"{_number(scale * median(times))}{partly}"
     yield _number(scale * min(times))
-    yield _number(scale * wall)
+    yield "" if math.isnan(wall) else _number(scale * wall)
     if program.rate:
         yield f"{program.rate[1](problem) / median(times):,.0f}"
     if program.whole:
-        yield f"{_in_all(outcome):.2f}" if contestant.name != EAGER else ""
+        yield f"{_in_all(outcome, contestant.whole):.2f}" if contestant.whole else ""
     if contestant.name == OURS or not ours:
         yield ""
         if _has_targets(program):

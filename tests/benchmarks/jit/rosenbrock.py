@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from . import ours
@@ -21,7 +22,7 @@ def point(quick: bool) -> Point:
 def valley(xs: Sequence[Any]) -> Any:
     """The sum over i of 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2, of scalars."""
     total = 0.0
-    for x, after in zip(xs, xs[1:]):
+    for x, after in pairwise(xs):
         a, b = after - x * x, 1 - x
         total = total + (100 * a * a + b * b)
     return total

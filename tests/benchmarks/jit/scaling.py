@@ -94,8 +94,8 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
                       f"{1e3 * median(seconds):.3f}", f"{1e9 * costs[-1]:.2f}", f"{1e9 * min(seconds) / graph.nodes:.2f}",
                       "bit for bit" if agrees else "[bold red]DIFFERS[/]")
     flat = max(costs) / min(costs) - 1
-    table.caption = (f"Medians of {rounds} rounds in rotation, processor time.  Largest cost over the least, minus 1: {flat:.0%}, "
-                     f"target 30 %: {mark(flat <= 0.3)}")
+    table.caption = (f"Medians of {rounds} rounds in rotation, processor time.\n"
+                     f"Largest cost over the least, minus 1: {flat:.0%}, target 30 %: {mark(flat <= 0.3)}")
     return table
 
 
@@ -129,6 +129,6 @@ def straight(quick: bool) -> Table:
         size = size + LAYER if size < 3 * LAYER else 2 * size
     (few, short), (many, long) = points[0], points[-1]
     growth = math.log(long / short) / math.log(many / few) if many > few else math.nan
-    table.caption = (f"Least of {1 if quick else 3}, processor time, no compiled code on disk.  The time grows as operations ^ "
-                     f"{growth:.2f}, target 1.1: {mark(growth <= 1.1)}")
+    table.caption = (f"Least of {1 if quick else 3}, processor time, no compiled code on disk.\n"
+                     f"The time grows as operations ^ {growth:.2f}, target 1.1: {mark(growth <= 1.1)}")
     return table

@@ -1,0 +1,308 @@
+"""Machine code: every row of the table against its forward function and its derivatives, bit for bit, in every kind of code."""
+
+import doctest
+import itertools
+import math as std
+import random
+from contextlib import contextmanager
+
+import pytest
+from helpers import SPECIAL, bits, inf, points, scaled
+from programs import WAYS, gradient_tape, value_tape
+
+from tinygrad_edu import Value, math
+from tinygrad_edu.errors import TinygradEduError
+from tinygrad_edu.jit import llvm, tape
+from tinygrad_edu.jit.batch import Batched
+from tinygrad_edu.jit.trace import record_trace
+from tinygrad_edu.primitives import TABLE, define
+
+ROWS = list(TABLE.values())
+every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
+every_way = pytest.mark.parametrize("way", WAYS)
+EDGES = (*SPECIAL, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-310, 1e-8, 20.0, -40.0, 700.0, 710.0, -745.0)
+
+
+def arguments(row, count):
+    """Arguments of a row: all pairs of special numbers, and log-spread and moderate ones, in its domain or not."""
+    rng = random.Random(f"{row.name} compiled")
+    if row.arity < 3:
+        yield from itertools.product(EDGES, repeat=row.arity)
+    else:
+        yield from (rng.choices(EDGES, k=row.arity) for _ in range(600))
+    yield from points(row, count)
+    for _ in range(count):
+        yield [rng.choice((-1, 1)) * 10 ** rng.uniform(-12, 4) for _ in range(row.arity)]
+        yield [rng.uniform(-8, 8) for _ in range(row.arity)]
+
+
+def tape_of(row):
+    return value_tape(lambda *xs: row(*xs), *row.parameters)
+
+
+def disagreement(row, run, at):
+    """THE CHECKER: a sentence about the first arguments where ``run`` is not the forward function; None if there are none."""
+    for args in at:
+        want, (got,) = row.forward(*args), run(args)
+        if bits(want) != bits(got):
+            return f"{row.name}{tuple(args)} is {want!r}, not {got!r}"
+    return None
+
+
+@every_way
+@every_row
+def test_a_row_gives_the_bits_of_its_forward_function(row, way):
+    count = scaled(400, 5000) if way == "compiled" else scaled(100, 2000)
+    assert disagreement(row, WAYS[way](tape_of(row)), arguments(row, count)) is None
+
+
+def disagreement_of_columns(row, at, varying):
+    """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments."""
+    uniform = [x for i, x in enumerate(at[0]) if i not in varying]
+    columns = [[args[i] for args in at] for i in varying]
+    (results,) = Batched(tape_of(row), varying, []).run(uniform, columns, len(at), 1)
+    found = iter(results)
+    return disagreement(row, lambda args: [next(found)], at)
+
+
+@every_row
+def test_a_row_of_columns_gives_the_bits_of_its_forward_function(row):
+    assert disagreement_of_columns(row, [*arguments(row, scaled(150, 3000))], range(row.arity)) is None
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
+@pytest.mark.parametrize("fixed", [0, 1], ids=["x", "y"])
+def test_a_column_and_a_number_give_the_bits_of_the_forward_function(row, fixed):
+    for x in (0.0, -1.5, 2.0, inf):
+        assert disagreement_of_columns(row, [(x, y) if fixed == 0 else (y, x) for y in EDGES], [1 - fixed]) is None
+
+
+def eager_gradient(row, args):
+    xs = [Value(x) for x in args]
+    y = row(*xs)
+    y.backward()
+    return [y.data, *[x.grad for x in xs]]
+
+
+@every_row
+def test_derivatives_of_a_row_have_the_bits_of_the_eager_engine(row):
+    made, _ = gradient_tape(lambda *xs: row(*xs), *row.parameters)
+    runs = {way: WAYS[way](made) for way in WAYS}
+    for args in itertools.chain(itertools.product(SPECIAL, repeat=row.arity) if row.arity < 3 else (),
+                                points(row, scaled(40, 1000)), points(row, scaled(40, 1000), wide=False)):
+        want = list(map(bits, eager_gradient(row, args)))
+        for way, run in runs.items():
+            assert list(map(bits, run(args))) == want, f"{way}: {row.name}{args}: {run(args)}, not {eager_gradient(row, args)}"
+
+
+def test_every_row_is_compiled():
+    assert [name for name in TABLE if not llvm.is_native(name)] == ["round_digits"]  # Python's own rounding, to decimals
+
+
+# ---- the checker is checked
+
+SUBTLE = {"fabs": "sqrt", "sqrt": "fabs", "floor": "trunc", "ceil": "trunc", "trunc": "floor", "rint": "round",
+          "copysign": "maxnum", "fadd": "fsub", "fsub": "fadd", "fmul": "fdiv", "fdiv": "fmul"}
+TWO = ("atan2", "pow", "fmod", "hypot", "remainder")
+
+
+def wrong_library(name):
+    """Another function of the C library with as many arguments."""
+    return {"fmod": "remainder", "remainder": "fmod"}.get(name, "fmod" if name in TWO else "expm1" if name != "expm1" else "exp")
+
+
+def nudged(expansion):
+    return lambda *xs: expansion(*xs) * (1 + 2.0**-52)
+
+
+PLANTED = [*[(table, name, SUBTLE[right]) for table in ("BINARY", "INTRINSIC") for name, right in getattr(llvm, table).items()],
+           *[("LIBRARY", name, wrong_library(right)) for name, right in llvm.LIBRARY.items()],
+           *[("EXPANSIONS", name, nudged(right)) for name, right in llvm.EXPANSIONS.items() if name != "identity"]]
+
+
+@pytest.mark.parametrize(("table", "name", "wrong"), PLANTED, ids=[name for _, name, _ in PLANTED])
+def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
+    monkeypatch.setitem(getattr(llvm, table), name, wrong)
+    row, at = TABLE[name], [*arguments(TABLE[name], 20)]
+    assert disagreement(row, llvm.Scalar(tape_of(row)), at) is not None
+    assert disagreement_of_columns(row, at, range(row.arity)) is not None
+
+
+def test_a_tape_machine_that_is_wrong_is_noticed(monkeypatch):
+    monkeypatch.setitem(llvm.EXPANSIONS, "softplus", nudged(llvm.EXPANSIONS["softplus"]))
+    with a_new_machine():
+        assert disagreement(math.softplus, llvm.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)) is not None
+        assert disagreement(math.sigmoid, llvm.Machine(tape_of(math.sigmoid)), arguments(math.sigmoid, 20)) is None
+
+
+@contextmanager
+def a_new_machine():
+    """Within this context the tape machine is compiled anew, and after it again."""
+    llvm._machine_code.cache_clear()
+    try:
+        yield
+    finally:
+        llvm._machine_code.cache_clear()
+
+
+def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
+    monkeypatch.setitem(llvm.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
+    with pytest.raises(TypeError, match=r"asks for the truth of a number in machine code; it must choose by where\(\)"):
+        llvm.Scalar(tape_of(math.relu))
+
+
+def test_a_function_that_the_c_library_has_not_is_an_error_with_its_name():
+    with pytest.raises(TinygradEduError, match="the C library has no function 'no_such_function'"):
+        llvm.library_address("no_such_function")
+
+
+# ---- rows of one's own
+
+
+@contextmanager
+def a_row_of_ones_own(name, *args, **fields):
+    kept = TABLE.get(name)
+    try:
+        yield define(name, *args, replace=kept is not None, **fields)
+    finally:
+        if kept is None:
+            del TABLE[name]
+        else:
+            TABLE[name] = kept
+
+
+def mixed(x, y, z):
+    return std.fsum([x, y * 0.1, z * z])
+
+
+def with_mixed(row):
+    return lambda x, y: math.tanh(row(x, y, 2.0)) * row(y, y, x) + x
+
+
+@every_way
+def test_a_row_of_ones_own_is_called_back(way):
+    calls = []
+
+    def forward(x, y, z):
+        calls.append((x, y, z))
+        return mixed(x, y, z)
+
+    with a_row_of_ones_own("mixed", forward, lambda x, y, z, o: 1.0, lambda x, y, z, o: 0.1, lambda x, y, z, o: 2 * z) as row:
+        f = with_mixed(row)
+        made, _ = gradient_tape(f, "x", "y")
+        run = WAYS[way](made)
+        calls.clear()
+        for x, y in ((0.3, -0.7), (1e300, 2.0), (-0.0, 5e-324)):
+            xs = [Value(x), Value(y)]
+            f(*xs).backward()
+            calls.clear()
+            value, *slopes = run([x, y])
+            assert calls == [(x, y, 2.0), (y, y, x)]
+            assert list(map(bits, [value, *slopes])) == list(map(bits, [f(x, y), xs[0].grad, xs[1].grad]))
+
+
+def test_a_row_of_ones_own_is_called_back_for_every_sample():
+    with a_row_of_ones_own("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
+        f = with_mixed(row)
+        xs = [k / 7 for k in range(9)]
+        (results,) = Batched(value_tape(f, "x", "y"), [0], []).run([0.5], [xs], len(xs), 1)
+        assert results.tolist() == [f(x, 0.5) for x in xs]
+
+
+def refuse(x):
+    raise LookupError(f"no {x}")
+
+
+@every_way
+def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
+    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
+        run = WAYS[way](value_tape(lambda x: row(x) + 1.0, "x"))
+        with pytest.raises(LookupError, match="no 2.0"):
+            run([2.0])
+
+
+def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
+    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
+        made = Batched(value_tape(lambda x: row(x) + 1.0, "x"), [0], [])
+        with pytest.raises(LookupError, match="no 2.0"):
+            made.run([], [[2.0] * 5], 5, 1)
+
+
+@every_way
+def test_a_row_that_was_replaced_is_the_new_one(way):
+    with a_row_of_ones_own("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
+        made, _ = gradient_tape(row, "x")
+        assert WAYS[way](made)([0.5]) == [0.75, 3.0]
+    made, _ = gradient_tape(math.sinh, "x")
+    assert WAYS[way](made)([0.5]) == [std.sinh(0.5), std.cosh(0.5)]
+
+
+@every_way
+def test_a_row_that_was_replaced_changes_no_other_row(way):
+    """Forward functions call no rows, so that softplus goes on with the exponential function that it had."""
+    with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
+        assert disagreement(math.softplus, WAYS[way](tape_of(math.softplus)), arguments(math.softplus, 20)) is None
+    assert disagreement(math.exp, WAYS[way](tape_of(math.exp)), arguments(math.exp, 20)) is None
+
+
+# ---- what a compiler may not do
+
+
+@every_way
+def test_products_are_rounded_before_they_are_added(way):
+    x = 1 + 2.0**-30
+    assert x * x - (1 + 2.0**-29) == 0.0  # with one rounding in all it is 2**-60
+    for f in (lambda x, y: x * x - y, lambda x, y: x * x + -y, lambda x, y: math.sumprod([x, y], [x, -1.0])):
+        assert WAYS[way](value_tape(f, "x", "y"))([x, 1 + 2.0**-29]) == [0.0]
+
+
+@every_way
+@pytest.mark.parametrize(("f", "xs"), [
+    (lambda x, y: (x + y) - x, (1e16, 1.0)),
+    (lambda x, y: (x + y) + -x, (1e16, 1.0)),
+    (lambda x, y: x * y / y, (1e-300, 1e-20)),
+    (lambda x, y: x / y * y, (1.0, 49.0)),
+    (lambda x, y: x - x + y, (inf, 1.0)),
+    (lambda x, y: x * 0.0 + y, (-inf, 1.0)),
+    (lambda x, y: x * 0.0, (-1.0, 0.0)),
+    (lambda x, y: x + 0.0, (-0.0, 0.0)),
+    (lambda x, y: x - 0.0, (-0.0, 0.0)),
+    (lambda x, y: 0.0 - x, (0.0, 0.0)),
+    (lambda x, y: x ** 2.0, (1e-160, 0.0)),
+    (lambda x, y: x ** 0.5, (-0.0, 0.0)),
+    (lambda x, y: math.exp(math.log(x)), (3.0, 0.0)),
+    (lambda x, y: -(x - y), (1.0, 1.0)),
+    (lambda x, y: (x + 1.0) + 1.0, (2.0**53, 0.0)),
+])
+def test_arithmetic_is_carried_out_as_it_is_written(f, xs, way):
+    assert bits(WAYS[way](value_tape(f, "x", "y"))(xs)[0]) == bits(float(f(*map(Value, xs))))
+
+
+@every_way
+def test_long_programs_are_compiled_in_pieces(way):
+    def f(x, y):
+        for k in range(scaled(600, 3000)):
+            x, y = math.sin(x * y) + k, x
+        return x
+
+    assert WAYS[way](value_tape(f, "x", "y"))([0.3, 1.7]) == [f(0.3, 1.7)]
+
+
+@every_way
+def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
+    run = WAYS[way](value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x"))
+    for wrong in (-1.0, 3.0, 0.5, 1e300, -1e300, inf, -inf, std.nan, 2.0**32, 2.0**32 + 1, -0.5, 2.0**53):
+        with pytest.raises(IndexError, match="take: "):
+            run([wrong, 1.0])
+        assert [run([i, 5.0]) for i in (0.0, -0.0, 1.0, 2.0)] == [[5.0], [5.0], [10.0], [7.0]]
+
+
+@every_way
+def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
+    trace, results = record_trace(lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {}))
+    run = WAYS[way](tape.value(trace, [trace.operand(result) for result in results]))
+    assert list(map(bits, run([2.0, 5.0]))) == list(map(bits, [5.0, 3.0, 1.0, 10.0, 10.0, -0.0, 5.0]))
+
+
+def test_the_examples_of_the_module_work():
+    assert doctest.testmod(llvm).failed == 0
