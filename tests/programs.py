@@ -208,7 +208,7 @@ class RandomProgram:
             yield self.point if k == 0 else anywhere if k % 3 == 2 else near
 
     def eagerly(self, xs):
-        """``(value, derivatives by the arguments, derivatives by the leaves)`` as the engine computes them; None of a constant."""
+        """What the engine computes: the value, the derivatives by the arguments, those by the leaves; None of a constant."""
         self.reset()
         values = [Value(x) for x in xs]
         for leaf in self.leaves:

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.benchmarks.jit.race import EAGER, Contestant, Program, difference, show
+from tests.benchmarks.jit.race import EAGER, Contestant, Program, difference
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -81,14 +80,14 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
         assert all(("not installed" in row) == (find_spec(package) is None) for row in rows)
 
 
-# A program in which everything that can go wrong does; its contestants run in processes of their own, which import it from here.
+# A program in which everything that can go wrong does; contestants run in processes of their own, which import it from here.
 PROGRAM = Program("tests.test_benchmarks", "planted", problem=lambda quick: [1.0, -2.0], contestants=(
     Contestant(EAGER, lambda problem: lambda: problem),
     Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
     Contestant("strict", lambda problem: lambda: [x * (1 + 1e-9) for x in problem], tolerance=1e-10),
     Contestant("wrong", lambda problem: lambda: [problem[0], problem[1] + 1e-5]),
     Contestant("nowhere", lambda problem: lambda: [math.nan, -2.0]),
-    Contestant("silent", lambda problem: lambda: []),
+    Contestant("silent", lambda problem: list),
     Contestant("broken", lambda problem: lambda: problem[2]),
     Contestant("dying", lambda problem: lambda: os._exit(1)),
     Contestant("absent", lambda problem: lambda: problem, "no_such_package"),
@@ -96,7 +95,12 @@ PROGRAM = Program("tests.test_benchmarks", "planted", problem=lambda quick: [1.0
 
 
 def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:
-    program = "import tests.test_benchmarks as t; t.show(t.Console(width=148), t.PROGRAM, quick=True)"
+    program = """
+from rich.console import Console
+from tests.benchmarks.jit.race import show
+from tests.test_benchmarks import PROGRAM
+show(Console(width=148), PROGRAM, quick=True)
+"""
     result = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True,
                             check=False)
     assert (result.returncode, result.stderr) == (0, "")

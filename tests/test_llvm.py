@@ -1,4 +1,4 @@
-"""Machine code: every row of the table against its forward function and its derivatives, bit for bit, in every kind of code."""
+"""Machine code: every row of the table against its forward function and its derivatives, bit for bit, in every way."""
 
 import doctest
 import itertools
@@ -108,14 +108,15 @@ TWO = ("atan2", "pow", "fmod", "hypot", "remainder")
 
 def wrong_library(name):
     """Another function of the C library with as many arguments."""
-    return {"fmod": "remainder", "remainder": "fmod"}.get(name, "fmod" if name in TWO else "expm1" if name != "expm1" else "exp")
+    return ("fmod" if name != "fmod" else "remainder") if name in TWO else "expm1" if name != "expm1" else "exp"
 
 
 def nudged(expansion):
     return lambda *xs: expansion(*xs) * (1 + 2.0**-52)
 
 
-PLANTED = [*[(table, name, SUBTLE[right]) for table in ("BINARY", "INTRINSIC") for name, right in getattr(llvm, table).items()],
+PLANTED = [*[("BINARY", name, SUBTLE[right]) for name, right in llvm.BINARY.items()],
+           *[("INTRINSIC", name, SUBTLE[right]) for name, right in llvm.INTRINSIC.items()],
            *[("LIBRARY", name, wrong_library(right)) for name, right in llvm.LIBRARY.items()],
            *[("EXPANSIONS", name, nudged(right)) for name, right in llvm.EXPANSIONS.items() if name != "identity"]]
 
@@ -210,21 +211,21 @@ def test_a_row_of_ones_own_is_called_back_for_every_sample():
 
 
 def refuse(x):
-    raise LookupError(f"no {x}")
+    raise LookupError(f"no {x:g}")
 
 
 @every_way
 def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
     with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
         run = WAYS[way](value_tape(lambda x: row(x) + 1.0, "x"))
-        with pytest.raises(LookupError, match="no 2.0"):
+        with pytest.raises(LookupError, match="no 2"):
             run([2.0])
 
 
 def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
     with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
         made = Batched(value_tape(lambda x: row(x) + 1.0, "x"), [0], [])
-        with pytest.raises(LookupError, match="no 2.0"):
+        with pytest.raises(LookupError, match="no 2"):
             made.run([], [[2.0] * 5], 5, 1)
 
 

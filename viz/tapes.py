@@ -32,7 +32,7 @@ from tinygrad_edu.formula import ATOM, Name
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.tape import DOT, EQUAL, WHEN, Register, sources
 from tinygrad_edu.jit.trace import spelled
-from tinygrad_edu.nn.structure import find_modules, module_path
+from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 
 from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 
@@ -63,8 +63,11 @@ def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterabl
     # The outputs are the value, and its derivatives by arguments and by parameters.
     wanted = [leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind]
     modules = find_modules(_needed_for(roots[0], order))  # what the backward pass computes is no part of a module
-    modules |= _derivatives(order, roots, wanted, modules)
-    names = [_short(leaf.name) if root in modules and root.op else leaf.name for leaf, root in zip(wanted, roots[1:])]
+    backward = _backward(order, roots, wanted, modules)
+    names = [_short(leaf.name) if backward.get(root) == modules.get(leaf, "") else leaf.name
+             for leaf, root in zip(wanted, roots[1:])]
+    for entry, path in backward.items():
+        modules.update((each, DERIVATIVES + path) for each in (entry, *entry.args) if each is entry or each.constant)
     returned = ["returned", *[f"∂/∂{name}" for name in names]]
     return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
@@ -135,20 +138,44 @@ def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
     return [entry for entry in order if entry in needed]
 
 
-def _derivatives(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[Entry], modules: Mapping[Any, str]
-                 ) -> dict[Any, str]:
-    """The frames of instructions that compute nothing but derivatives by the parameters of one module."""
+def _backward(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[Entry], modules: Mapping[Any, str]
+              ) -> dict[Any, str]:
+    """The modules through which the backward pass goes, for its instructions.
+
+    * What computes nothing but derivatives by parameters of one module belongs to it.
+    * What is computed from one module alone, such as the derivative of its activation, does as well.
+    * What is computed with parameters, or with what has come from behind, belongs to the first module, in the order of the
+      function, of those concerned; if they are neurons of a layer, to the layer.
+    """
+    found: dict[Any, str] = {}
     used = {arg for entry in order for arg in entry.args} | {roots[0]}
-    by_modules: dict[Entry, set[str]] = {}
+    goals: dict[Entry, set[str]] = {}
     for leaf, root in zip(wanted, roots[1:]):
-        if root.op and root not in used:
-            by_modules.setdefault(root, set()).add(modules.get(leaf, ""))
-    frames: dict[Any, str] = {}
-    for root, paths in by_modules.items():
-        if len(paths) == 1 and (path := paths.pop()):
-            frames[root] = DERIVATIVES + path
-            frames.update((arg, frames[root]) for arg in root.args if arg.constant)
-    return frames
+        if root not in used:
+            goals.setdefault(root, set()).add(modules.get(leaf, ""))
+    places = {outer: i for i, entry in enumerate(order) if entry.op and entry in modules for outer in enclosing(modules[entry])}
+    forward = set(_needed_for(roots[0], order))
+    for entry in order:
+        if not entry.op or entry in forward:
+            continue
+        operands = [arg for arg in entry.args if not arg.constant]
+        around = {found.get(arg) or modules.get(arg, "") for arg in operands}
+        if len(goal := goals.get(entry, {""})) > 1 or "" not in goal:
+            around = goal
+        elif len(around) > 1:
+            around = {path for arg in operands if (path := found.get(arg) or (arg.role == "parameter" and modules.get(arg)))}
+        if path := _common(around - {""}, places):
+            found[entry] = path
+    return found
+
+
+def _common(paths: set[str], places: Mapping[str, int]) -> str:
+    """The innermost module around those of ``paths`` that are in the first layer among them."""
+    if not paths:
+        return ""
+    first = min((enclosing(path)[0] for path in paths), key=lambda path: places.get(path, -1))
+    chains = [enclosing(path) for path in paths if enclosing(path)[0] == first]
+    return [outer for outer, *others in zip(*chains) if set(others) <= {outer}][-1]
 
 
 # ---- records -------------------------------------------------------------------------------------------------------
@@ -223,8 +250,8 @@ class _TapeBuilder(Builder):
         return self.modules.get(entry, "").removeprefix(DERIVATIVES)
 
     def _operand(self, register: Register, module: str) -> Name:
-        if module and register < len(self.inputs) and self.modules.get(leaf := self.inputs[register]) == module:
-            return Name(_short(leaf.name))
+        if register < len(self.inputs) and module in enclosing(inner := self.modules.get(self.inputs[register], "")):
+            return Name(f"{inner[len(module):]}.{_short(self.inputs[register].name)}"[1:])
         return self.tape.name_of(register)
 
 

@@ -10,9 +10,9 @@
     t1 = 1 + w * x
     t2 = tanh(t1)
     t3 = square(1 / cosh(t1))
-    t4 = 0 + w * t3
-    t5 = 0 + x * t3
-    return t2, t4, t5
+    dx = 0 + w * t3
+    dw = 0 + x * t3
+    return t2, dx, dw
 
 `Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction
 is a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
@@ -29,8 +29,10 @@ from __future__ import annotations
 
 import math as std
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from .. import math
@@ -375,9 +377,10 @@ class Lowering:
 class _Adjoints:
     """For each node the factors of what it has received, whether it is always reached, and if not, under which conditions."""
 
-    def __init__(self, count: int) -> None:
-        self.terms: list[Any] = [None] * count
-        self.free = bytearray(count)
+    def __init__(self, needed: bytearray) -> None:
+        self.needed = needed  # whether it depends on what is wanted
+        self.terms: list[Any] = [None] * len(needed)
+        self.free = bytearray(len(needed))
         self.conditions: dict[int, set[Register]] = {}
 
 
@@ -401,10 +404,10 @@ class Graph:
             return lowering.sum_of_products(first, args[2:])
         return args[0] if op == DETACH else lowering.emit(op, tuple(args))
 
-    def tape(self, outputs: Sequence[Register]) -> Tape:
+    def tape(self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})) -> Tape:
         """The program that computes these registers; results that the function gave a label have it here, too."""
         given = {self.registers[node]: label for node, label in self.trace.labels.items()
-                 if self.trace.nodes[node][0] not in SOURCES}
+                 if self.trace.nodes[node][0] not in SOURCES} | {**labels}
         return self.lowering.tape(outputs, {register: label for register, label in given.items()
                                             if register not in self.lowering.numbers})
 
@@ -423,7 +426,7 @@ class Graph:
         if root.__class__ is float:
             return [lowering.zero] * len(wanted)
         needed = self._depending(wanted)
-        adjoints = _Adjoints(len(nodes))
+        adjoints = _Adjoints(needed)
         terms = adjoints.terms
         self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, adjoints)
         for node in range(len(nodes) - 1, -1, -1):
@@ -467,7 +470,7 @@ class Graph:
         if op == TAKE:
             emit, index, product = self.lowering.emit, self.register(args[0]), self.lowering.emit("mul", term)
             for i, entry in enumerate(args[1:]):
-                if entry.__class__ is int:
+                if entry.__class__ is int and adjoints.needed[entry]:
                     position = self.lowering.constant(float(i))
                     self._deliver(entry, (emit(WHEN, (index, position, product)), self.lowering.one),
                                   self._both(guard, emit(EQUAL, (index, position))), adjoints)
@@ -564,8 +567,12 @@ def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str]) -> 
     """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or their names."""
     graph = Graph(trace)
     by_name = dict(zip(graph.lowering.names, sources(trace)))
-    return graph.tape([graph.register(root),
-                       *graph.gradient(root, [by_name[node] if isinstance(node, str) else node for node in wanted])])
+    nodes = [by_name[node] if isinstance(node, str) else node for node in wanted]
+    registers = graph.gradient(root, nodes)
+    found = Counter(registers)
+    labels = {register: f"d{graph.lowering.names[graph.registers[node]]}" for register, node in zip(registers, nodes)
+              if found[register] == 1}
+    return graph.tape([graph.register(root), *registers], labels)
 
 
 def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:

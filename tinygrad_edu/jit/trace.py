@@ -66,6 +66,7 @@ class Trace:
         self.draws: list[Callable[[], float]] = []
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self._parameter_refs: dict[Value, Ref] = {}
+        self._turned: set[Ref] = set()  # comparisons that the program wrote the other way round
         self._since = next(_serials)  # leaves that are older were made outside
 
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
@@ -118,6 +119,7 @@ class Trace:
                 left > right if symbol == ">" else left >= right
         if symbol in (">", ">="):
             left, right = right, left
+            self._turned.add(len(self.nodes))
         return self.value(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right))
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
@@ -179,7 +181,8 @@ class Trace:
             return Name(self.labels[int(ref)])
         if depth == 0:
             return Name("…")
-        return spelled(op, [self._name(arg, depth - 1) for arg in args])
+        names = [self._name(arg, depth - 1) for arg in args]
+        return names[1].compare(">" if op == LESS else ">=", names[0]) if ref in self._turned else spelled(op, names)
 
 
 def spelled(op: str, names: list[Name]) -> Name:

@@ -1,0 +1,256 @@
+"""Machine code on disk: what is found there is used if it can be trusted, and everything works without."""
+
+import ctypes
+import gc
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from helpers import run_python
+
+from tinygrad_edu.jit import objects
+
+
+def module(number):
+    """The text of a module with a function ``f`` that returns ``number``."""
+    return f'target triple = "{objects.triple()}"\ndefine double @f() {{\n  ret double {float(number)!r}\n}}\n'
+
+
+def result_of(number, **options):
+    """What the function of `module` returns when it is compiled, or read from the cache, and run."""
+    library = objects.loaded(module(number), {}, ["f"], **options)
+    return ctypes.CFUNCTYPE(ctypes.c_double)(library["f"])()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty cache, whose folder does not exist yet."""
+    folder = tmp_path / "deep" / "cache"
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(folder))
+    return folder
+
+
+def the_entry(folder):
+    (entry,) = folder.iterdir()
+    return entry
+
+
+LONG_AGO = 1_000_000_000
+
+
+def age(path):
+    os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def used(path):
+    """Whether an entry was used since it was aged: its time says so, and it is the same file."""
+    return path.stat().st_mtime > LONG_AGO
+
+
+# ---- entries that are used
+
+
+def test_what_was_compiled_is_kept_and_found_again(folder):
+    assert result_of(1.5) == 1.5
+    entry = the_entry(folder)
+    age(entry)
+    before = entry.stat().st_ino
+    assert result_of(1.5) == 1.5
+    assert used(entry)
+    assert entry.stat().st_ino == before  # read, not written anew
+    assert the_entry(folder) == entry
+
+
+def test_a_second_process_finds_it(folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    age(entry)
+    before = entry.stat().st_ino, entry.read_bytes()
+    done = run_python("from test_objects import result_of; print(result_of(1.5))")
+    assert (done.returncode, done.stdout) == (0, "1.5\n"), done.stderr
+    assert used(entry)
+    assert (entry.stat().st_ino, entry.read_bytes()) == before
+    assert the_entry(folder) == entry
+
+
+def test_another_text_and_another_level_are_other_entries(folder):
+    assert [result_of(1.5), result_of(2.5), result_of(1.5, level=0)] == [1.5, 2.5, 1.5]
+    assert len([*folder.iterdir()]) == 3
+
+
+def test_the_folder_and_the_entries_are_the_users_alone(folder):
+    result_of(1.5)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert the_entry(folder).stat().st_mode & 0o777 == 0o600
+
+
+# ---- entries that are ignored, and written anew
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "cut off in the head": lambda content: content[:10],
+    "cut off in the digest": lambda content: content[:40],
+    "without code": lambda content: content[:len(objects.MAGIC) + 32],
+    "cut off in the code": lambda content: content[:-1],
+    "longer": lambda content: content + b"\0",
+    "one bit in the head": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "one bit in the digest": lambda content: content[:30] + bytes([content[30] ^ 1]) + content[31:],
+    "one bit in the code": lambda content: content[:-7] + bytes([content[-7] ^ 64]) + content[-6:],
+    "code alone": lambda content: content[len(objects.MAGIC) + 32:],
+    "another format": lambda content: b"\x7fELF" + content,
+    "nothing but zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_entry_is_ignored_and_written_anew(damage, folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    right = entry.read_bytes()
+    entry.write_bytes(damage(right))
+    assert result_of(1.5) == 1.5
+    assert entry.read_bytes() == right
+
+
+def test_an_entry_of_another_program_is_ignored_and_written_anew(folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    right = entry.read_bytes()
+    result_of(2.5)
+    (other,) = {*folder.iterdir()} - {entry}
+    shutil.copy(other, entry)
+    assert result_of(1.5) == 1.5
+    assert entry.read_bytes() == right
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o620, 0o666])
+def test_an_entry_that_others_may_write_to_is_ignored_and_written_anew(mode, folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    entry.chmod(mode)
+    age(entry)
+    before = entry.stat().st_ino
+    assert result_of(1.5) == 1.5
+    assert entry.stat().st_ino != before
+    assert entry.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o702, 0o720, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(mode, folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    age(entry)
+    folder.chmod(mode)
+    assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
+    assert the_entry(folder) == entry
+    assert not used(entry)
+
+
+def test_what_belongs_to_somebody_else_is_neither_read_nor_written(folder, monkeypatch):
+    result_of(1.5)
+    entry = the_entry(folder)
+    age(entry)
+    somebody = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
+    assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
+    assert the_entry(folder) == entry
+    assert not used(entry)
+
+
+def test_a_folder_in_the_place_of_an_entry_is_ignored(folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    entry.unlink()
+    entry.mkdir(mode=0o700)
+    assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
+
+
+# ---- without a cache
+
+
+def test_everything_works_where_no_folder_can_be_made(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    for place in (tmp_path / "file", tmp_path / "file" / "cache", Path("/dev/null/cache")):
+        monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(place))
+        assert result_of(1.5) == 1.5
+    assert (tmp_path / "file").read_text() == "not a folder"
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+
+
+def test_everything_works_for_a_user_without_a_home(monkeypatch):
+    for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # whom no list of users has, as in many containers
+    assert result_of(1.5) == 1.5
+
+
+@pytest.mark.parametrize(("platform", "environment", "folder"), [
+    ("linux", {"HOME": "/home/ada"}, "/home/ada/.cache/tinygrad_edu"),
+    ("linux", {"HOME": "/home/ada", "XDG_CACHE_HOME": "/big/cache"}, "/big/cache/tinygrad_edu"),
+    ("linux", {"HOME": "/home/ada", "XDG_CACHE_HOME": ""}, "/home/ada/.cache/tinygrad_edu"),
+    ("darwin", {"HOME": "/Users/ada"}, "/Users/ada/Library/Caches/tinygrad_edu"),
+    ("win32", {"HOME": "/home/ada", "LOCALAPPDATA": "/ada/Local"}, "/ada/Local/tinygrad_edu/cache"),
+    ("linux", {"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": "/mine"}, "/mine"),
+    ("linux", {"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": ""}, "/home/ada/.cache/tinygrad_edu"),
+])
+def test_the_folder_is_the_one_that_users_expect(platform, environment, folder, monkeypatch):
+    for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(objects.sys, "platform", platform)
+    assert objects.folder() == Path(folder)
+
+
+# ---- its size
+
+
+def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
+    entries = []
+    for number in (1, 2, 3, 4):
+        result_of(number)
+        entries += {*folder.iterdir()} - {*entries}
+        os.utime(entries[-1], (LONG_AGO + number, LONG_AGO + number))
+    result_of(1)  # is used again
+    (folder / "notes.txt").write_text("not ours")
+    monkeypatch.setattr(objects, "MOST_BYTES", 3 * max(entry.stat().st_size for entry in entries))
+    result_of(5)
+    assert [entry.exists() for entry in entries] == [True, False, False, True]
+    assert len([*folder.glob("*.o")]) == 3
+    assert (folder / "notes.txt").read_text() == "not ours"
+
+
+def test_a_program_that_is_larger_than_the_cache_is_not_kept(folder, monkeypatch):
+    monkeypatch.setattr(objects, "MOST_BYTES", 10)
+    assert result_of(1.5) == 1.5
+    assert [*folder.iterdir()] == []
+
+
+# ---- threads, and how long machine code lives
+
+
+def test_threads_compile_at_the_same_time(folder):
+    results = {}
+    start = threading.Barrier(6)
+
+    def work(thread):
+        start.wait()
+        results[thread] = [result_of(number) for number in range(8)]
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {thread: [*map(float, range(8))] for thread in range(6)}
+    assert len([*folder.iterdir()]) == 8
+
+
+def test_machine_code_lives_as_long_as_it_is_held(folder):
+    held = objects.loaded(module(1.5), {}, ["f"])
+    for number in range(20):
+        objects.loaded(module(number), {}, ["f"])
+    gc.collect()
+    assert ctypes.CFUNCTYPE(ctypes.c_double)(held["f"])() == 1.5
