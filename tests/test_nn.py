@@ -133,6 +133,7 @@ def test_xavier_and_he_have_the_published_spread():
     assert limit * 0.999 < max(drawn) <= limit
     assert -limit * 0.999 > min(drawn) >= -limit
     assert nn.xavier(30, 20, random.Random(1)) == random.Random(1).uniform(-limit, limit)
+    assert nn.Neuron(5, init="xavier", rng=1).w[0].data == nn.xavier(5, 1, random.Random(1))  # it has one output
     drawn = [nn.he(8, 4, rng) for _ in range(20_000)]
     assert abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5) < 0.01 > abs(sum(drawn) / len(drawn))
     assert {nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data} == {4.0}

@@ -153,29 +153,27 @@ def _backward(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[E
     for leaf, root in zip(wanted, roots[1:]):
         if root not in used:
             goals.setdefault(root, set()).add(modules.get(leaf, ""))
-    places = {outer: i for i, entry in enumerate(order) if entry.op and entry in modules for outer in enclosing(modules[entry])}
+    layers = list(dict.fromkeys(enclosing(modules[entry])[0] for entry in order if entry in modules))
     forward = set(_needed_for(roots[0], order))
     for entry in order:
         if not entry.op or entry in forward:
             continue
         operands = [arg for arg in entry.args if not arg.constant]
         around = {found.get(arg) or modules.get(arg, "") for arg in operands}
-        if len(goal := goals.get(entry, {""})) > 1 or "" not in goal:
+        if goal := goals.get(entry, set()) - {""}:
             around = goal
         elif len(around) > 1:
             around = {path for arg in operands if (path := found.get(arg) or (arg.role == "parameter" and modules.get(arg)))}
-        if path := _common(around - {""}, places):
+        if path := _common(around - {""}, layers):
             found[entry] = path
     return found
 
 
-def _common(paths: set[str], places: Mapping[str, int]) -> str:
-    """The innermost module around those of ``paths`` that are in the first layer among them."""
-    if not paths:
-        return ""
-    first = min((enclosing(path)[0] for path in paths), key=lambda path: places.get(path, -1))
-    chains = [enclosing(path) for path in paths if enclosing(path)[0] == first]
-    return [outer for outer, *others in zip(*chains) if set(others) <= {outer}][-1]
+def _common(paths: set[str], layers: Sequence[str]) -> str:
+    """The innermost module around those of ``paths`` that are in the first of the ``layers``; "" if there are none."""
+    first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
+    chains = [chain for path in paths if (chain := enclosing(path))[0] == layers[first]]
+    return "" if not chains else [outer for outer, *others in zip(*chains) if set(others) <= {outer}][-1]
 
 
 # ---- records -------------------------------------------------------------------------------------------------------

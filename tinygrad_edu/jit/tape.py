@@ -472,8 +472,9 @@ class Graph:
             for i, entry in enumerate(args[1:]):
                 if entry.__class__ is int and adjoints.needed[entry]:
                     position = self.lowering.constant(float(i))
+                    chosen = None if self.trace.nodes[entry][0] in SOURCES else emit(EQUAL, (index, position))
                     self._deliver(entry, (emit(WHEN, (index, position, product)), self.lowering.one),
-                                  self._both(guard, emit(EQUAL, (index, position))), adjoints)
+                                  None if chosen is None else self._both(guard, chosen), adjoints)
             return
         if adjoints.terms[node] is None:
             adjoints.terms[node] = []

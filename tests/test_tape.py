@@ -1,0 +1,376 @@
+"""Tapes: what is left out, merged and joined on the way from a trace, with every bit kept; their text and their size."""
+
+import doctest
+import math as std
+import pickle
+import random
+
+import pytest
+from helpers import bits, inf, nan, replaced
+from programs import WAYS, gradient_tape, inputs, traced, value_tape
+
+from tinygrad_edu import Value, gpt, jvp, math, nn, no_grad, topological_order
+from tinygrad_edu.jit import tape
+from tinygrad_edu.jit.tape import DOT, Tape
+from tinygrad_edu.primitives import lookup
+
+EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, inf, -inf, nan, 5e-324, 1.797e308)
+
+
+def operations(made):
+    return [op for op, _ in made.instructions()]
+
+
+def held_to_floats(f, made, points):
+    """Runs a tape on these arguments and holds it to the function on floats, bit for bit."""
+    for xs in points:
+        assert bits(made.run(xs)[0]) == bits(float(f(*map(Value, xs)))), xs
+
+
+PAIRS = [(x, y) for x in EDGES for y in EDGES]
+
+
+# ---- what is left out
+
+
+def test_what_no_output_needs_is_left_out():
+    def f(x, y):
+        unused = math.sin(x) * y
+        _ = math.exp(unused)
+        return x * y
+
+    made = value_tape(f, "x", "y")
+    assert made.text() == "inputs  x, y\nt1 = x * y\nreturn t1"
+    assert list(made.constants) == []
+
+
+def test_what_the_derivatives_do_not_need_is_left_out():
+    made, _ = gradient_tape(lambda x, y: x + math.floor(y), "x", "y")
+    assert made.run([1.5, 2.5]) == [3.5, 1.0, 0.0]
+    assert operations(made) == ["floor", "add"]
+
+
+def test_equal_instructions_are_one():
+    made = value_tape(lambda x, y: math.sin(x * y) + math.cos(x * y) * math.sin(x * y), "x", "y")
+    assert operations(made) == ["mul", "sin", "cos", DOT]
+    assert made.run([0.5, 3.0]) == [std.sin(1.5) + std.cos(1.5) * std.sin(1.5)]
+
+
+def test_sums_and_products_are_equal_the_other_way_round_and_differences_are_not():
+    made = value_tape(lambda x, y: math.hypot(x * y, y * x) + math.hypot(x + y, y + x) + math.hypot(x - y, y - x), "x", "y")
+    assert sorted(operations(made)) == ["add", "add", "add", "hypot", "hypot", "hypot", "mul", "sub", "sub"]
+
+
+def test_both_signs_of_zero_are_constants_of_their_own():
+    made = value_tape(lambda x: math.copysign(1.0, math.maximum(x, 0.0)) + math.copysign(1.0, math.maximum(x, -0.0)), "x")
+    assert sorted(map(bits, made.constants)) == sorted(map(bits, [1.0, 0.0, -0.0]))
+    assert made.run([-1.0]) == [0.0]
+
+
+def test_nan_is_one_constant():
+    assert len(value_tape(lambda x: math.fmax(x, nan) + math.fmin(x, -nan), "x").constants) == 1
+
+
+@pytest.mark.parametrize(("f", "left"), [
+    (lambda x: x * 1.0, []),
+    (lambda x: 1.0 * x, []),
+    (lambda x: x + -0.0, []),
+    (lambda x: -0.0 + x, []),
+    (lambda x: (lambda y: -y)(-x), []),
+    (lambda x: math.where(True, x, 7.0), []),
+    (lambda x: math.where(0.0, 7.0, x), []),
+    (lambda x: math.where(nan, x, 7.0), []),
+    (lambda x: math.where(x > 0, x, x), []),
+    (lambda x: math.take([x, 7.0], 0.0), []),
+    (lambda x: x * -1.0, ["neg"]),
+    (lambda x: x + 0.0, ["add"]),  # which makes 0.0 of -0.0
+    (lambda x: x - 0.0, ["sub"]),
+    (lambda x: x * 0.0, ["mul"]),  # which may be -0.0 or nan
+    (lambda x: x - x, ["sub"]),
+    (lambda x: x / x, ["div"]),
+    (lambda x: x ** 1.0, ["pow"]),
+    (lambda x: x / 1.0, ["div"]),
+    (lambda x: math.where(x > 0, 1.0, 0.0) * x, ["less", "where", "mul"]),
+])
+def test_shortcuts_are_taken_only_where_every_bit_stays(f, left):
+    made = value_tape(f, "x")
+    assert operations(made) == left
+    held_to_floats(f, made, [(x,) for x in EDGES])
+
+
+def test_what_is_known_is_computed_beforehand():
+    made = value_tape(lambda x: x * (math.sin(2.0) + math.take([1.0, 2.0], 1.0)) + math.where(0.0, 1.0, 5.0), "x")
+    assert operations(made) == [DOT]
+    assert made.run([3.0]) == [3.0 * (std.sin(2.0) + 2.0) + 5.0]
+
+
+def test_a_wrong_index_that_is_known_raises_when_the_program_runs_or_before():
+    with pytest.raises(IndexError, match=r"take: index 5\.0 of 2 entries"):
+        value_tape(lambda x: math.take([x, 7.0], 5.0), "x").run([1.0])
+
+
+# ---- dot
+
+
+@pytest.mark.parametrize(("f", "text"), [
+    (lambda x, y: x * y + x, "x + x * y"),
+    (lambda x, y: x + x * y, "x + x * y"),
+    (lambda x, y: x * x + y * y, "x * x + y * y"),
+    (lambda x, y: x * x + y * y + x * y + 2 * x, "x * x + y * y + x * y + 2 * x"),
+    (lambda x, y: 3 + x * y + y + x, "3 + x * y + y + x"),
+    (lambda x, y: 0.0 + x * y, "0 + x * y"),
+    (lambda x, y: math.sumprod([x, y], [y, 3.0]), "x * y + y * 3"),
+    (lambda x, y: math.sumprod([x, y], [y, 3.0]) + 1.5, "x * y + y * 3 + 1.5"),
+    (lambda x, y: x + y, "x + y"),
+    (lambda x, y: x * y, "x * y"),
+])
+def test_chains_of_products_and_sums_are_one_instruction(f, text):
+    made = value_tape(f, "x", "y")
+    assert made.text() == f"inputs  x, y\nt1 = {text}\nreturn t1"
+    held_to_floats(f, made, PAIRS)
+    for way in WAYS.values():
+        run = way(made)
+        assert [bits(run(xs)[0]) for xs in PAIRS] == [bits(made.run(xs)[0]) for xs in PAIRS]
+
+
+@pytest.mark.parametrize("f", [
+    lambda x, y: (x * y + x) * (x * y),
+    lambda x, y: (x * y + y) + (x * y + y),
+    lambda x, y: (x * y + x * x) + (y * y + x * y),
+    lambda x, y: x * y - x * x,
+    lambda x, y: (x + y) + (y + x),
+    lambda x, y: x * y + x * y,
+    lambda x, y: (x * y + (x * x + (y * y + 1.0))),
+    lambda x, y: math.sin(x * y) + x * y,
+    lambda x, y: -0.0 + x * y,
+    lambda x, y: x * 0.0 + y * -0.0,
+    lambda x, y: math.sumprod([x, y, 1.0], [x, y, 0.0]) + math.sumprod([x, y], [x, y]),
+    lambda x, y: math.sumprod([x], [y]) + math.sumprod([x], [y]) * x,
+])
+def test_chains_that_share_or_nest_keep_their_bits(f):
+    made = value_tape(f, "x", "y")
+    rng = random.Random(0)
+    held_to_floats(f, made, [*PAIRS, *[(rng.gauss(0, 1), rng.gauss(0, 1)) for _ in range(200)]])
+
+
+def test_a_product_with_two_users_is_computed_once():
+    assert operations(value_tape(lambda x, y: math.sin(x * y) + x * y, "x", "y")) == ["mul", "sin", "add"]
+
+
+def test_a_layer_is_a_dot_and_an_activation_for_each_neuron():
+    model = nn.MLP(3, [4, 1], rng=0)
+    made = value_tape(lambda x, y, z: model([x, y, z]), "x", "y", "z")
+    assert operations(made) == [DOT, "relu"] * 4 + [DOT]
+    assert made.nodes == sum(bool(node.op) for node in topological_order(model([Value(1.0), Value(2.0), Value(3.0)])))
+    assert made.operations == made.nodes
+
+
+# ---- derivatives
+
+
+@pytest.mark.parametrize(("f", "xs"), [
+    (lambda x, y: math.where(x > 0, math.log(x), y), (-1.0, 2.0)),
+    (lambda x, y: math.where(x > 0, math.sqrt(x), x * y), (0.0, 2.0)),
+    (lambda x, y: math.where(x > 0, y / x, 0.0), (0.0, 2.0)),
+    (lambda x, y: math.take([y / x, y], 1.0 + 0 * x), (0.0, 2.0)),
+    (lambda x, y: math.take([math.log(x), y, math.sqrt(x)], math.where(x < 1, 1.0, 2.0)), (-3.0, 2.0)),
+    (lambda x, y: math.where(x > 0, math.where(y > 0, math.log(y), x), math.log(x)), (1.0, -1.0)),
+    (lambda x, y: math.where(x > 0, math.take([math.log(y), x], 1.0 * (y < 0)), math.rsqrt(y)), (1.0, -1.0)),
+    (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x > 1, s, y))(1 / x), (0.0, 2.0)),
+    (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x < 1, s * 0 + y, y))(x * y), (0.5, 2.0)),
+])
+def test_what_was_not_taken_leaks_no_nan_into_derivatives(f, xs):
+    values = [Value(x) for x in xs]
+    f(*values).backward()
+    want = [value.grad for value in values]
+    assert all(map(std.isfinite, want))
+    made, _ = gradient_tape(f, "x", "y")
+    for way in WAYS.values():
+        assert list(map(bits, way(made)(xs)[1:])) == list(map(bits, want))
+
+
+@pytest.mark.parametrize("condition", [-2.0, 1e-200, -1e-200, 5e-324, inf, -inf, nan, 0.0, -0.0, 0.5])
+@pytest.mark.parametrize("f", [
+    lambda c, x: math.where(c, x * x, 1.0),
+    lambda c, x: math.where(c, 1.0, x * x),
+    lambda c, x: (lambda s: math.where(c, s, 1.0) + math.where(c * 0, s, 2.0))(x * x),
+    lambda c, x: (lambda s: math.where(c, s, 1.0) + math.where(c, 2.0, s))(x * x),
+    lambda c, x: (lambda s: math.where(c, math.where(c, s, 1.0), 1.0))(x * x),
+    lambda c, x: math.where(c, math.where(c * c, 1 / x, 3.0), math.where(c, 2.0, math.log(x))),
+    lambda c, x: math.where((c < 1) & (c > -1), x * x, 3 * x),
+    lambda c, x: math.where((c < 1) | (c > 2), x * x, 3 * x),
+])
+def test_any_number_may_be_a_condition(f, condition):
+    values = [Value(condition), Value(3.0)]
+    y = f(*values)
+    y.backward()
+    made, _ = gradient_tape(f, "c", "x")
+    for way in WAYS.values():
+        assert list(map(bits, way(made)([condition, 3.0]))) == list(map(bits, [y.data, *[value.grad for value in values]]))
+
+
+def test_derivatives_by_names_and_in_their_order():
+    w = Value(0.5, "w")
+    trace, root = traced(lambda x, y: w * x * x + y, "x", "y")
+    made = tape.value_and_gradient(trace, root, ["w", "y", "x"])
+    assert made.names == ["x", "y", "w"]
+    assert made.run([3.0, 2.0, 0.5]) == [6.5, 9.0, 1.0, 3.0]
+
+
+def test_the_derivative_of_a_constant_is_zero():
+    made, _ = gradient_tape(lambda x: 3.0, "x")
+    assert made.run([2.0]) == [3.0, 0.0]
+
+
+def test_nothing_is_differentiated_within_no_grad():
+    def f(x):
+        with no_grad():
+            factor = 2 * x
+        return factor * x
+
+    x = Value(3.0)
+    y = f(x)
+    y.backward()
+    made, _ = gradient_tape(f, "x")
+    assert made.run([3.0]) == [y.data, x.grad] == [18.0, 6.0]
+
+
+# ---- tangents
+
+
+def test_tangents_are_those_of_forward_mode():
+    def f(x, y):
+        return math.where(x > y, math.sin(x) * y + x * x, math.take([x, x * y], 1.0 * (y > 0))) + math.tanh(x * y) / y
+
+    moving = tape.tangents(value_tape(f, "x", "y"), [0, 1])
+    assert moving.names == ["x", "y", "dx", "dy"]
+    for x, y, dx, dy in ((1.0, 0.5, 1.0, 0.0), (0.25, 0.5, 0.0, 1.0), (0.25, -0.5, 2.0, -3.0)):
+        want = jvp(f, [x, y], [dx, dy])[1]
+        assert moving.run([x, y, dx, dy]) == [pytest.approx(want, rel=1e-14)]
+
+
+# ---- text
+
+
+def test_a_tape_can_be_read_beside_the_graph():
+    w, b = Value(0.5, "w"), Value(1.0)
+
+    def f(x, y, i):
+        z = w * x + b
+        z.label = "z"
+        chosen = math.where(z > y, z, math.take([x, -y, 2.5], i))
+        return math.softplus(chosen) ** 2 % 3 - math.where(x <= 0, 0.0, x) * -1.0
+
+    assert value_tape(f, "x", "y", "i").text() == """\
+inputs  x, y, i, w, p1
+z = p1 + w * x
+t2 = y < z
+t3 = -y
+t4 = take([x, t3, 2.5], i)
+t5 = where(t2, z, t4)
+t6 = softplus(t5)
+t7 = t6 ** 2
+t8 = t7 % 3
+t9 = x <= 0
+t10 = where(t9, 0, x)
+t11 = -t10
+t12 = t8 - t11
+return t12"""
+
+
+def test_derivatives_have_their_instructions_too():
+    made, _ = gradient_tape(lambda x, i: math.where(x > 0, math.take([x, 3 * x], i), 7.0), "x", "i")
+    assert made.text() == """\
+inputs  x, i
+t1 = 0 < x
+t2 = 3 * x
+t3 = take([x, t2], i)
+t4 = where(t1, t3, 7)
+t5 = where(t1, 1, 0)
+t6 = t5 if i == 0 else 0
+t7 = t5 if i == 1 else 0
+t8 = i == 1
+t9 = t1 * t8
+t10 = 3 * t7
+t11 = where(t9, t10, 0)
+dx = 0 + t6 + t11
+return t4, dx, 0"""
+
+
+def test_a_long_text_is_cut():
+    made = value_tape(lambda x: math.sin(math.cos(math.tan(math.exp(x)))), "x")
+    assert made.text(2) == "inputs  x\nt1 = exp(x)\nt2 = tan(t1)\n... 2 more\nreturn t4"
+
+
+def test_names_that_occur_twice_are_told_apart():
+    w, v = Value(2.0, "w"), Value(3.0, "w")
+    made = value_tape(lambda x: w * x + v * x, "x")
+    assert made.text() == "inputs  x, w, w_2\nt1 = w * x + w_2 * x\nreturn t1"
+
+
+def test_a_tape_says_what_it_is():
+    assert repr(value_tape(lambda x, y: x * y + y, "x", "y")) == \
+        "<Tape of 1 instructions for 2 nodes: 2 inputs, 1 outputs, 50 bytes>"
+
+
+# ---- size
+
+
+def perceptron(*xs):
+    return MLP(list(xs))
+
+
+MLP = nn.MLP(4, [8, 8, 1], rng=0)
+GPT = gpt.GPT(vocabulary=6, width=8, heads=2, block=5, rng=0)
+
+
+def sentence(*tokens):
+    return gpt.loss(GPT(tokens[:5]), tokens[5:])
+
+
+@pytest.mark.parametrize(("f", "arity"), [(perceptron, 4), (sentence, 10)], ids=["MLP", "GPT"])
+def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
+    names = [f"x{i}" for i in range(arity)]
+    for made in (value_tape(f, *names), gradient_tape(f, *names)[0]):
+        assert made.bytes <= 40 * made.nodes
+        arrays = [made.constants, made.ops, made.starts, made.operands, made.outputs]
+        registers = len(made.names) + len(made.constants) + len(made)
+        assert made.bytes == sum(len(a.tobytes()) for a in arrays) + 8 * registers
+
+
+def test_a_gpt_on_a_tape_has_the_bits_of_the_graph():
+    tokens = [1.0, 4.0, 0.0, 5.0, 2.0, 4.0, 0.0, 5.0, 2.0, 3.0]
+    values = [Value(x) for x in tokens]
+    for parameter in GPT.parameters():
+        parameter.grad = 0.0
+    loss = sentence(*values)
+    loss.backward()
+    made, trace = gradient_tape(sentence, *[f"x{i}" for i in range(10)])
+    want = [loss.data, *[0.0] * 10, *[parameter.grad for parameter in trace.parameters]]
+    for way in ("tape machine", "replayed"):
+        assert list(map(bits, WAYS[way](made)(inputs(trace, tokens)))) == list(map(bits, want))
+
+
+# ---- pickling
+
+
+def test_a_tape_can_be_pickled():
+    made, _ = gradient_tape(lambda x, y: math.where(x > y, math.sin(x) * y, math.take([x, y, 3.0], y)), "x", "y")
+    made.run([2.0, 1.0])
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(made, protocol))
+        assert isinstance(again, Tape)
+        assert (again == made, again.text()) == (True, made.text())
+        for xs in ((2.0, 1.0), (1.0, 2.0), (-0.0, 0.0)):
+            assert list(map(bits, again.run(xs))) == list(map(bits, made.run(xs)))
+
+
+def test_a_rule_that_asks_for_a_truth_is_refused():
+    row = lookup("relu")
+    with replaced(row, "partials", (lambda x, o: 1.0 if x > 0 else 0.0,)), \
+            pytest.raises(TypeError, match=r"a rule asks for the truth of a register; it must choose by where\(\)"):
+        gradient_tape(row, "x")
+
+
+def test_the_examples_of_the_module_work():
+    assert doctest.testmod(tape).failed == 0
