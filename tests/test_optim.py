@@ -628,6 +628,7 @@ def clipped(clip, grads, limit):
 def test_clip_grad_norm_by_hand():
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], 2.5) == (5.0, [1.5, -2.0])
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], 5.0) == (5.0, [3.0, -4.0])
+    assert clipped(optim.clip_grad_norm, [7.0, 24.0], 25.0) == (25.0, [7.0, 24.0])  # 7 / 25 * 25 would be another number
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], math.inf) == (5.0, [3.0, -4.0])
     assert clipped(optim.clip_grad_norm, [0.0, 0.0], 1.0) == (0.0, [0.0, 0.0])
     norm, grads = clipped(optim.clip_grad_norm, [3e200, -4e200], 5.0)
@@ -733,6 +734,11 @@ def test_adding_up_several_backward_passes_before_one_step_is_fine():
         (w * 4).backward()
         optimizer.step()
     assert w.grad == 7.0
+
+
+def test_a_gradient_that_was_used_is_still_a_number_like_any_other():
+    w = two_steps(lambda w, optimizer: optimizer.zero_grad())
+    assert (w.grad + 1, 1 + w.grad, w.grad + 0.5, w.grad * 2, w.grad / 2) == (4.0, 4.0, 3.5, 6.0, 1.5)
 
 
 def test_the_warning_changes_no_number():

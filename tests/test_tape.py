@@ -288,10 +288,10 @@ t3 = take([x, t2], i)
 t4 = where(t1, t3, 7)
 t5 = where(t1, 1, 0)
 t6 = t5 if i == 0 else 0
-t7 = t5 if i == 1 else 0
-t8 = i == 1
-t9 = t1 * t8
-t10 = 3 * t7
+t7 = i == 1
+t8 = t5 if i == 1 else 0
+t9 = t1 * t7
+t10 = 3 * t8
 t11 = where(t9, t10, 0)
 dx = 0 + t6 + t11
 return t4, dx, 0"""

@@ -69,9 +69,13 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
         frames[cluster.parent].subgraph(frames[cluster.path])  # the innermost first: a frame is copied into its parent
     boxes = {node.name for node in graph.nodes if node.role == "module"}
-    large, dense = is_large(graph), is_dense(graph)
+    large, dense, program = is_large(graph), is_dense(graph), is_program(graph)
+    frame = {node.name: node.cluster for node in graph.nodes}
     for i, edge in enumerate(graph.edges):
-        dot.edge(edge.source, edge.target, **_edge_attributes(i, edge, large, dense, dense and edge.target in boxes))
+        attributes = _edge_attributes(i, edge, large, dense, dense and edge.target in boxes)
+        if program and frame[edge.source] == frame[edge.target] != "":
+            attributes["weight"] = "8"  # what is in one frame stays together
+        dot.edge(edge.source, edge.target, **attributes)
     return str(dot.source)
 
 
@@ -90,6 +94,11 @@ def is_large(graph: Graph) -> bool:
             start[edge.source] = min(start.get(edge.source, len(column)), column[edge.target] - 1)
     crossed = sum(max(0, column[edge.target] - start[edge.source]) for edge in graph.edges)
     return len(graph.nodes) > LARGE_GRAPH or crossed > LONG_EDGES
+
+
+def is_program(graph: Graph) -> bool:
+    """Whether it is a tape, which has no numbers."""
+    return any(node.terms for node in graph.nodes)
 
 
 # ---- layers of boxes, each joined to each ------------------------------------------------------------------------
@@ -168,8 +177,8 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
         attributes["remincross"] = "false"  # a second pass over all frames at once would forget the order in them
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
-    if any(node.terms for node in graph.nodes):
-        attributes["newrank"] = "true"
+    if is_program(graph):
+        attributes["newrank"] = "true"  # else edges from frame to frame may go from right to left
     if is_large(graph):
         attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
@@ -178,7 +187,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in (*graph.notes, *([TOOLTIPS] if legend and is_dense(graph) else [])):
+    for note in (*graph.notes, *([TOOLTIPS] if legend and is_dense(graph) and not is_program(graph) else [])):
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
         roles = {node.role for node in graph.nodes}
@@ -187,7 +196,7 @@ def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
                  for role, style in ROLES.items() if role in roles]
         if any(node.op == DOT for node in graph.nodes):
             cells.append(_cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT))
-        if not any(node.terms for node in graph.nodes):
+        if not is_program(graph):
             cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
         if not all(map(_finite, graph.nodes)):
             cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'

@@ -44,7 +44,7 @@ class Node:
     members     the positions of these nodes in the order of execution; () for all that was left out
     shows       the position of the one whose data and grad it shows; None if it shows none
     terms       of an instruction of a tape: what it computes, as the terms of a sum; most have one
-    returned    what the program returns it as, such as "∂/∂x"; a number may be returned in several places
+    returned    as what the program returns it, if its label does not say so; that may be several things
     """
 
     name: str

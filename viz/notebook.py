@@ -1,4 +1,4 @@
-"""What a notebook shows of Values, Steppers, Recordings and Histories.  ``import viz`` registers it, where IPython runs.
+"""What a notebook shows of Values, Steppers, Recordings, Histories and tapes.  ``import viz`` registers it, where IPython runs.
 
     In [1]: import viz
     In [2]: (a * b + c).tanh()          # the drawing; where there is nothing to draw with, its repr and the reason
@@ -19,14 +19,16 @@ from weakref import WeakKeyDictionary
 
 from tinygrad_edu import History, Stepper, Value, topological_order
 from tinygrad_edu.explain import Explanation
+from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.stepper import Recording
 
 from . import plots
 from .model import build, build_path
 from .render import Drawing
 from .scene import Scene
+from .tapes import build_jitted, build_tape
 
-LIMIT = 50_000  # nodes of a graph that is drawn without being asked to; it takes about a second
+LIMIT = 50_000  # nodes of a graph, or instructions of a tape, that is drawn without being asked to; it takes about a second
 
 Bundle = dict[str, str]  # the same thing in several MIME types, of which the front end takes the best that it knows
 
@@ -84,6 +86,18 @@ def _show_history(history: History) -> Bundle:
     return {"image/png": base64.b64encode(_png(plots.loss(history))).decode("ascii")}
 
 
+def _show_tape(tape: Tape) -> Bundle:
+    _check_size(len(tape), "viz.draw(tape)", "the tape has {:,} instructions")
+    return {"image/svg+xml": Drawing(build_tape(tape)).svg()}
+
+
+def _show_jitted(jitted: Jitted) -> Bundle:
+    if not jitted.programs:
+        return {}
+    _check_size(len(jitted.tape()), "viz.draw(f)", "the tape has {:,} instructions")
+    return {"image/svg+xml": Drawing(build_jitted(jitted)).svg()}
+
+
 def _show_drawing(drawing: Drawing) -> Bundle:
     return drawing._repr_mimebundle_()
 
@@ -94,9 +108,9 @@ def _show_explanation(explanation: Explanation) -> Bundle:
     return {"text/html": _above(picture[picture.index("<svg"):], "\n".join([str(explanation), *records.notes]))}
 
 
-def _check_size(nodes: int, remedy: str) -> None:
-    if nodes > LIMIT:
-        raise ValueError(f"the graph has {nodes:,} nodes, more than the {LIMIT:,} that are drawn without being asked to; "
+def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
+    if size > LIMIT:
+        raise ValueError(f"{what.format(size)}, more than the {LIMIT:,} that are drawn without being asked to; "
                          f"{remedy} shows them, collapsed")
 
 
@@ -119,4 +133,4 @@ def _png(figure: Any) -> bytes:
 
 _DISPLAYS: dict[type, Callable[[Any], Bundle]] = {
     Value: _show_value, Stepper: _show_stepper, Recording: _show_recording, History: _show_history, Drawing: _show_drawing,
-    Explanation: _show_explanation}
+    Explanation: _show_explanation, Tape: _show_tape, Jitted: _show_jitted}

@@ -64,11 +64,13 @@ def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterabl
     wanted = [leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind]
     modules = find_modules(_needed_for(roots[0], order))  # what the backward pass computes is no part of a module
     backward = _backward(order, roots, wanted, modules)
-    names = [_short(leaf.name) if backward.get(root) == modules.get(leaf, "") else leaf.name
-             for leaf, root in zip(wanted, roots[1:])]
+    returned = ["returned"]
+    for leaf, root in zip(wanted, roots[1:]):
+        returned.append("" if root.name == f"d{leaf.name}" else f"d{leaf.name}")
+        if not returned[-1] and backward.get(root) == modules.get(leaf, ""):
+            root.name = f"d{_short(leaf.name)}"
     for entry, path in backward.items():
         modules.update((each, DERIVATIVES + path) for each in (entry, *entry.args) if each is entry or each.constant)
-    returned = ["returned", *[f"∂/∂{name}" for name in names]]
     return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
 
@@ -187,7 +189,7 @@ def _graph(tape: Tape, order: list[Any], roots: list[Any], modules: dict[Any, st
            collapse: str | Iterable[str] | None, max_nodes: int | None, expand: str | Iterable[str]) -> Graph:
     names: dict[Entry, list[str]] = {}
     for root, name in zip(roots, returned):
-        names.setdefault(root, []).append(name)
+        names.setdefault(root, []).extend([name] if name else [])
     graph = records(partial(_TapeBuilder, tape, names), roots, order, modules, collapse, max_nodes, expand)
     fused = f"{len(tape):,} instruction{'s' * (len(tape) != 1)} for {tape.nodes:,} operation{'s' * (tape.nodes != 1)}."
     return replace(graph, notes=(fused, *graph.notes))

@@ -12,6 +12,7 @@ import ctypes
 import math
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from ..errors import TraceError
@@ -73,6 +74,7 @@ class Loss:
         self.scale = self.first + len(fixed)
         sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
         tape = graph.tape([*sums, *map(graph.register, returned)])
+        self._shape = outputs(prediction, lambda x: x)[1]
         self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
         self.sums = Room(LANES * len(sums))
         self.batch: llvm.Batch | None = None
@@ -85,6 +87,15 @@ class Loss:
             self.machine = llvm.Machine(tape)
             self.room = self.scale + 1 + len(varying)
             self.outputs = Room(len(tape.outputs))
+
+    def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
+        """Raises the ValueError of a loss that refuses this target, which it does not see while it is traced."""
+        try:
+            loss(build(self._shape, repeat(1.0)), target)
+        except ValueError:
+            raise
+        except Exception:  # something about the prediction, which is none
+            return
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """The prediction of one sample, as the model returns it."""
@@ -202,7 +213,7 @@ class Engine:
                  optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool, least_nodes: int = 0) -> None:
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
             prediction = model(x)
-            return loss(prediction, target), prediction if with_predictions else None
+            return loss(prediction, target), prediction
 
         self._function, self._X, self._y = sample, X, y
         self._with_predictions, self._least_nodes = with_predictions, least_nodes
@@ -210,6 +221,7 @@ class Engine:
         self._count = len(self.trained)
         self._blocks = _whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
+        self._loss, self._accepted = loss, set[Any]()  # those that the loss does not refuse
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._plan: Plan | None = None
         self.totals = Room(1 + _whole_blocks(self._count))  # the loss, and the gradient
@@ -236,6 +248,11 @@ class Engine:
                 found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, self._least_nodes)
                 self._losses[structure] = found
                 self._make_room(found.room)
+            target = self._y[i]
+            if target.__hash__ is None or target not in self._accepted:
+                self._losses[structure].check(self._loss, target)
+                if target.__hash__ is not None:
+                    self._accepted.add(target)
             self._samples[i] = self._losses[structure], array("d", map(float, leaves))
         return self._samples[i]
 

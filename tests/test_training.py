@@ -1,0 +1,311 @@
+"""fit(engine="jit") does what the eager engine does: losses, parameters, states, histories, errors, interrupts."""
+
+import math as std
+import random
+import signal
+
+import pytest
+from helpers import scaled
+
+from tinygrad_edu import Value, data, fit, math, nn, optim
+from tinygrad_edu.errors import NonFiniteError, TraceError
+
+X, Y = data.moons(23, rng=1)
+SIGNS = [float(y) for y in Y]
+
+
+def model(seed=0, **options):
+    return nn.MLP(2, [5, 4, 1], rng=seed, **options)
+
+
+def trained(engine, make=model, loss=nn.hinge, optimizer=lambda parameters: optim.SGD(parameters, lr=0.2), X=X, y=SIGNS,
+            epochs=5, **options):
+    net = make()
+    made = optimizer(net.parameters())
+    if callable(options.get("penalty")):
+        penalty = options["penalty"]
+        options["penalty"] = lambda: penalty(net)
+    history = fit(net, loss, X, y, optimizer=made, epochs=epochs, engine=engine, rng=5, **options)
+    return net, made, history
+
+
+def assert_the_same(one, other, tolerance=1e-9):
+    (net, made, history), (net2, made2, history2) = one, other
+    assert history.loss == pytest.approx(history2.loss, rel=tolerance, abs=tolerance)
+    assert len(history) == len(history2)
+    assert history.learning_rates == history2.learning_rates
+    assert history.epoch_ends == history2.epoch_ends
+    assert history.metrics.keys() == history2.metrics.keys()
+    for name, values in history.metrics.items():
+        assert values == pytest.approx(history2.metrics[name], rel=tolerance)
+    for p, q in zip(net.parameters(), net2.parameters(), strict=True):
+        assert p.data == pytest.approx(q.data, rel=1e-7, abs=1e-9)
+        assert p.grad == pytest.approx(q.grad, rel=1e-6, abs=1e-9)
+    assert made.steps == made2.steps
+    assert made.state.keys() == made2.state.keys()
+    for slot, column in made.state.items():
+        assert column == pytest.approx(made2.state[slot], rel=1e-6, abs=1e-9)
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=optim.linear(0.5, 10, final=0.1)),
+    "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "RMSprop with momentum": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, weight_decay=0.1),
+    "Adam": lambda p: optim.Adam(p, lr=optim.warmup(optim.cosine(0.05, 20), 3)),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.05, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("options", [{}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}],
+                         ids=["full batches", "mini-batches with a penalty"])
+def test_every_optimizer_takes_the_same_steps(optimizer, options):
+    assert_the_same(trained("jit", optimizer=optimizer, **options), trained("eager", optimizer=optimizer, **options))
+
+
+def classifier():
+    return nn.Sequential(nn.Layer(4, 6, "tanh", rng=3), nn.Dropout(0.4, rng=9), nn.Layer(6, 3, "linear", rng=4))
+
+
+def test_classes_dropout_metrics_and_clipping():
+    flowers, species = data.iris()
+    options = {"make": classifier, "loss": nn.cross_entropy, "X": flowers[::7], "y": species[::7], "batch_size": 5,
+               "metrics": [nn.accuracy], "max_norm": 0.5, "epochs": 4, "optimizer": lambda p: optim.Adam(p, lr=0.05)}
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_dropout_draws_a_new_mask_for_every_sample_of_every_step():
+    losses = trained("jit", make=classifier, loss=nn.cross_entropy, X=[[1.0, 2.0, 3.0, 4.0]] * 3, y=[0, 1, 2], epochs=30,
+                     optimizer=lambda p: optim.SGD(p, lr=0.0))[2].loss
+    assert len(set(losses)) > 20
+
+
+@pytest.mark.parametrize("loss", [nn.mse, nn.hinge, nn.binary_cross_entropy])
+def test_every_loss_of_scores(loss):
+    targets = [0.0 if y < 0 else 1.0 for y in SIGNS] if loss is nn.binary_cross_entropy else SIGNS
+    for activation in ("tanh", "relu", "sigmoid", "gelu", "softplus"):
+        options = {"make": lambda: model(activation=activation), "loss": loss, "y": targets, "epochs": 2}  # noqa: B023
+        assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_samples_of_different_lengths_have_programs_of_their_own():
+    class Mean(nn.Module):
+        def __init__(self):
+            self.w, self.b = Value(0.3), Value(-0.2)
+
+        def __call__(self, xs):
+            return math.tanh(self.w * math.total(xs) * (1 / len(xs)) + self.b)
+
+    rng = random.Random(0)
+    lists = [[rng.uniform(-1, 1) for _ in range(n)] for n in (1, 3, 2, 3, 1, 4, 3)]
+    options = {"make": Mean, "loss": nn.mse, "X": lists, "y": [x[0] for x in lists], "batch_size": 3, "epochs": 4}
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_a_long_loss_goes_to_the_tape_machine():
+    class Deep(nn.Module):
+        def __init__(self):
+            self.w = [Value(0.9), Value(0.01), Value(0.5)]
+
+        def __call__(self, x):
+            for _ in range(1_500):
+                x = math.tanh(self.w[0] * x + self.w[1])
+            return [x, self.w[2]]
+
+    from tinygrad_edu.jit import backend
+
+    options = {"make": Deep, "loss": lambda p, t: (p[0] - t) ** 2 + p[1] ** 2, "X": [0.1, 0.5, 0.7], "y": [1.0, 0.0, 2.0],
+               "epochs": 3, "metrics": {"first": lambda p, t: p[0]}}
+    assert 2 * 1_500 * 4 > backend.STRAIGHT
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_leaves_that_are_not_trained_are_read_at_each_step_and_keep_their_data():
+    def run(engine):
+        scale = Value(2.0, "scale")
+        net = nn.Neuron(2, "tanh", rng=0)
+        seen = []
+
+        def on_epoch(history):
+            seen.append(net.w[0].data)
+            scale.data += 0.5
+
+        history = fit(net, lambda p, t: (scale * p - t) ** 2, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=4,
+                      engine=engine, on_epoch=on_epoch)
+        return history.loss, seen, scale.data
+
+    compiled, eager = run("jit"), run("eager")
+    assert compiled[0] == pytest.approx(eager[0], rel=1e-9)
+    assert compiled[1] == pytest.approx(eager[1], rel=1e-9)
+    assert len(set(eager[1])) == 4
+    assert compiled[2] == 4.0
+
+
+def test_a_callback_sees_the_parameters_and_what_it_assigns_counts():
+    def run(engine):
+        net = model()
+        optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
+        seen = []
+
+        def on_epoch(history):
+            seen.append((optimizer.steps, net.parameters()[3].data, net.parameters()[3].grad, optimizer.state["velocity"][3]))
+            for parameter in net.parameters():
+                parameter.data = max(-0.5, min(0.5, parameter.data))
+            optimizer.lr = 0.1 / (1 + history.epochs)
+            optimizer.momentum = 0.5 + 0.1 * history.epochs
+            return history.epochs == 3
+
+        history = fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=9, batch_size=8, shuffle=False, engine=engine,
+                      on_epoch=on_epoch)
+        return history, seen
+
+    (history, seen), (eager, seen2) = run("jit"), run("eager")
+    assert history.epochs == eager.epochs == 3
+    assert history.loss == pytest.approx(eager.loss, rel=1e-9)
+    assert [entry[0] for entry in seen] == [entry[0] for entry in seen2] == [3, 6, 9]
+    assert [x for entry in seen for x in entry] == pytest.approx([x for entry in seen2 for x in entry], rel=1e-8)
+
+
+def test_snapshots_of_a_training_are_the_same():
+    compiled, eager = (trained(engine, batch_size=9, record_every=2)[2].training for engine in ("jit", "eager"))
+    assert [s.step for s in compiled.snapshots] == [s.step for s in eager.snapshots]
+    for one, other in zip(compiled.snapshots, eager.snapshots):
+        for name in ("before", "gradients", "after"):
+            assert list(getattr(one, name)) == pytest.approx(list(getattr(other, name)), rel=1e-7, abs=1e-10)
+
+
+def test_a_training_goes_on_from_a_checkpoint_with_either_engine(tmp_path):
+    def run(first, second):
+        net = model()
+        optimizer = optim.Adam(net.parameters(), lr=0.05)
+        fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=3, engine=first)
+        nn.save(net, tmp_path / "there.json", optimizer)
+        again = model(seed=8)
+        other = optim.Adam(again.parameters(), lr=0.05)
+        nn.load(again, tmp_path / "there.json", other)
+        return fit(again, nn.hinge, X, SIGNS, optimizer=other, epochs=3, engine=second).loss, other.steps
+
+    reference, steps = run("eager", "eager")
+    assert steps == 6
+    for engines in (("jit", "jit"), ("jit", "eager"), ("eager", "jit")):
+        losses, steps = run(*engines)
+        assert losses == pytest.approx(reference, rel=1e-9)
+        assert steps == 6
+
+
+def test_an_interrupt_leaves_the_parameters_of_the_last_finished_step():
+    calls = []
+
+    def interrupting(p, t):
+        calls.append(p)
+        if len(calls) == 2 * len(X) + 4:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    net, optimizer, history = trained("jit", metrics={"m": interrupting}, epochs=9)
+    assert history.interrupted
+    assert len(history) == optimizer.steps == 2
+    reference = trained("eager", epochs=2)[0]
+    assert [p.data for p in net.parameters()] == pytest.approx([p.data for p in reference.parameters()], rel=1e-9)
+
+
+@pytest.mark.parametrize("after", range(0, scaled(40, 400), 8))
+def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
+    """The profiler's events are moments between two instructions; at one of them Ctrl-C is pressed."""
+    import sys
+
+    net = model()
+    optimizer = optim.Adam(net.parameters(), lr=0.05)
+    events = [0]
+
+    def press(frame, event, argument):
+        if "jit/training.py" in frame.f_code.co_filename and frame.f_code.co_name in ("step", "differentiate", "run", "clip"):
+            events[0] += 1
+            if events[0] == 40 + after:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(press)
+    try:
+        history = fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=60, engine="jit", max_norm=1.0)
+    finally:
+        sys.setprofile(None)
+    assert history.interrupted
+    steps = len(history)
+    assert 0 < steps == optimizer.steps < 60
+    reference = model()
+    again = optim.Adam(reference.parameters(), lr=0.05)
+    whole = fit(reference, nn.hinge, X, SIGNS, optimizer=again, epochs=steps, engine="jit", max_norm=1.0)
+    assert history.loss == whole.loss
+    assert [p.data for p in net.parameters()] == [p.data for p in reference.parameters()]
+    assert optimizer.state == again.state
+
+
+def test_inf_and_nan_raise_what_the_eager_engine_raises_before_anything_is_spoilt():
+    def run(engine):
+        net = model()
+        with pytest.raises(NonFiniteError) as caught:
+            fit(net, lambda p, t: math.exp(p * p) * t, X, [1.0] * len(X), epochs=50, engine=engine,
+                optimizer=optim.SGD(net.parameters(), lr=5.0))
+        return caught.value, [p.data for p in net.parameters()]
+
+    (error, compiled), (reference, eager) = run("jit"), run("eager")
+    assert str(error) == str(reference)
+    assert error.history.loss == pytest.approx(reference.history.loss, rel=1e-9)
+    assert len(error.history) > 0
+    assert compiled == pytest.approx(eager, rel=1e-9)
+    assert all(map(std.isfinite, compiled))
+
+
+def test_a_model_with_a_branch_raises_and_auto_trains_it_eagerly():
+    class Branching(nn.Module):
+        def __init__(self):
+            self.w = Value(0.5, "w")
+
+        def __call__(self, x):
+            return self.w * x[0] if x[0] > 0 else self.w * x[1]
+
+    with pytest.raises(TraceError, match="x0 > 0"):
+        trained("jit", make=Branching, loss=nn.mse)
+    assert_the_same(trained("auto", make=Branching, loss=nn.mse, epochs=100),
+                    trained("eager", make=Branching, loss=nn.mse, epochs=100), tolerance=0.0)
+
+
+def test_auto_compiles_long_trainings_and_leaves_short_ones_alone(monkeypatch):
+    from tinygrad_edu.jit import training
+
+    made, engine = [], training.Engine
+    monkeypatch.setattr(training, "Engine", lambda *args: made.append(args) or engine(*args))
+    trained("auto", epochs=2)
+    assert made == []
+    trained("auto", epochs=900)
+    assert len(made) == 1
+
+
+def test_a_rule_that_cannot_be_traced_runs_on_floats():
+    class SignDescent(optim.Optimizer):
+        def update(self, data, grad, state, lr, t):
+            return data - lr * (1.0 if grad > 0 else -1.0 if grad < 0 else 0.0), state
+
+    rule = {"optimizer": lambda p: SignDescent(p, lr=0.01)}
+    assert_the_same(trained("jit", **rule), trained("eager", **rule))
+
+
+def test_a_target_that_the_loss_refuses_is_refused_by_both_engines():
+    for engine in ("jit", "eager"):
+        with pytest.raises(ValueError, match="hinge: the target is 3"):
+            trained(engine, y=[1, -1, 3] + [1] * (len(X) - 3))
+        with pytest.raises(ValueError, match="cross_entropy: the target is 7"):
+            trained(engine, make=classifier, loss=nn.cross_entropy, X=[[1.0] * 4] * 2, y=[0, 7])
+
+
+def test_wrong_trainings_raise_the_same_errors_with_both_engines():
+    stranger = Value(1.0)
+    for engine in ("jit", "eager"):
+        with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
+            fit(model(), nn.hinge, X, SIGNS, optimizer=optim.SGD([stranger], lr=0.1), epochs=1, engine=engine)
+        with pytest.raises(TypeError, match="depends on no Value"):
+            net = model()
+            fit(net, lambda p, t: 1.0, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=1, engine=engine)
