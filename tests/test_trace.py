@@ -310,7 +310,7 @@ def test_the_error_is_one_of_this_package_and_a_type_error():
 def test_other_mistakes_raise_what_they_raise_eagerly():
     for f in (lambda x: x + "a", lambda x: x + None, lambda x: x < "a", lambda x: ~x, lambda x: x @ x, lambda x: Value(x),
               lambda x: math.gcd(x, 2), lambda x: math.sin(x, x), lambda x: x.no_such_name, lambda x: pow(x, 2, 3),
-              lambda x: math.where(x), lambda x: math.sin("a"), lambda x: x + [1.0], lambda x: 1j * x):
+              lambda x: math.where(x), lambda x: math.sin("a"), lambda x: x + {}, lambda x: 1j * x):
         with pytest.raises((TypeError, AttributeError)) as eagerly:
             f(Value(1.0))
         with pytest.raises(type(eagerly.value)) as error:
@@ -401,7 +401,8 @@ def decorated(f):
 def hidden(leaf):
     """Functions that ask for the number of a leaf, by the place where it is hidden."""
     in_a_list, in_a_dict, ordered, default = [leaf], {"a": (leaf,)}, OrderedDict(a=[leaf]), defaultdict(list, a=[leaf])
-    holder, slotted, frozen, pair, both = Holder(leaf), Slotted(leaf), Frozen(leaf), Pair(leaf, 1), Holder({"a": Slotted(leaf)})
+    holder, slotted, frozen, pair = Holder(leaf), Slotted(leaf), Frozen(leaf), Pair(leaf, 1)
+    both = Holder({"a": Slotted(leaf)})
     queue, generated, by_property, mapped = deque([leaf]), itertools.repeat(leaf), ByProperty(leaf), {leaf: 1.0}
     view, cached = types.MappingProxyType({"a": leaf}), functools.lru_cache(lambda: leaf)
     return {

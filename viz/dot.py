@@ -303,13 +303,14 @@ def _lines(terms: Sequence[str]) -> list[str]:
     """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between terms."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
-        if len(term) > LONGEST_TERM:
-            term = f"{term[:LONGEST_TERM * 2 // 3]} … {term[-LONGEST_TERM // 3:]}"
+        if len(term) > LONGEST_TERM:  # cut out of the middle, between words
+            start, end = term[:LONGEST_TERM * 2 // 3], term[-LONGEST_TERM // 3:]
+            term = f"{start.rpartition(' ')[0] or start} … {end.partition(' ')[2] or end}"
         if lines and len(lines[-1]) + len(term) < LINE_LENGTH:
             lines[-1] += f" + {term}"
         else:
             lines.append(f"+ {term}" if i else term)
-    return [escape(line, LONGEST_TERM) for line in lines]
+    return [escape(line, 2 * LONGEST_TERM) for line in lines]
 
 
 def contents(node: Node) -> str:

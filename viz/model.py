@@ -280,6 +280,7 @@ class Builder:
         return key if self.kept is None or key in self.kept else _REST
 
     def graph(self) -> Graph:
+        """All records."""
         for i, node in enumerate(self.order):
             key = self.place(node)
             if key.__class__ is str:
@@ -319,6 +320,7 @@ class Builder:
                     yield user, i, arg
 
     def node(self, node: Value) -> Node:
+        """The record of a node that is drawn by itself."""
         role = ("output" if node in self.roots else "operation" if node.op else "constant" if node.constant else
                 "parameter" if isinstance(node.label, ParameterName) else "input")
         return Node(self.names[node], role, str(node.label), node.op, node.data, None if node.constant else node.grad,
@@ -335,6 +337,7 @@ class Builder:
                 for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
 
     def box(self, key: str) -> Node:
+        """The record of a collapsed module, or of all that is left out."""
         members, outputs = self.members[key], list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
         parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
@@ -349,6 +352,7 @@ class Builder:
                     () if key == _REST else tuple([self.positions[node] for node in members]), shows)
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
+        """The records of the edges that `crossing_edges` found; those into a box are one for each of their sources."""
         merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
         for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):

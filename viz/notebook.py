@@ -1,4 +1,4 @@
-"""What a notebook shows of Values, Steppers, Recordings, Histories and tapes.  ``import viz`` registers it, where IPython runs.
+"""What a notebook shows of Values, Steppers, Histories, tapes and the like.  ``import viz`` registers it, where IPython runs.
 
     In [1]: import viz
     In [2]: (a * b + c).tanh()          # the drawing; where there is nothing to draw with, its repr and the reason

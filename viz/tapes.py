@@ -5,10 +5,10 @@
     >>> f = jit(lambda x: math.tanh(b + w * x))
     >>> y = f(2.0)
     >>> for node in build_jitted(f).nodes:
-    ...     print(node.role, node.label, " + ".join(node.terms))
+    ...     print(f"{node.role} {node.label} {' + '.join(node.terms)}".strip())
     input x
-    parameter b
     parameter w
+    parameter b
     operation t1 b + w·x
     output t2 tanh(t1)
 
@@ -17,12 +17,13 @@ one instruction that uses it, as in the drawing of a graph.  What only the text 
 summand, 1 as a factor in a sum of products, and a place in a sequence.
 
 A tape knows what it reads by name alone.  Which of the names are parameters, and of which modules, a `Jitted` knows: its
-drawings have frames around neurons and layers, as those of graphs have, and are collapsed in the same way.  The derivatives
-by the parameters of a module are in a frame of their own, ``∂layers.0``.
+drawings have frames around neurons and layers, as those of graphs have, and are collapsed in the same way.  The backward
+pass through a module is in a frame of its own, ``∂layers.0``.
 """
 
 from __future__ import annotations
 
+import math as std
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +37,7 @@ from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 
 from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 
-DERIVATIVES = "∂"  # before the path of a module: the derivatives by its parameters; no module has such a name
+BACKWARD = "∂"  # before the path of a module: the backward pass through it; no module has such a name
 
 
 def build_tape(tape: Tape, collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
@@ -62,15 +63,16 @@ def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterabl
         return _graph(tape, order, roots, find_modules(order), _numbered(roots), collapse, max_nodes, expand)
     # The outputs are the value, and its derivatives by arguments and by parameters.
     wanted = [leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind]
-    modules = find_modules(_needed_for(roots[0], order))  # what the backward pass computes is no part of a module
+    modules = find_modules(_needed_for(roots[0], order))  # the parts of the function alone
     backward = _backward(order, roots, wanted, modules)
     returned = ["returned"]
     for leaf, root in zip(wanted, roots[1:]):
-        returned.append("" if root.name == f"d{leaf.name}" else f"d{leaf.name}")
-        if not returned[-1] and backward.get(root) == modules.get(leaf, ""):
+        named = root.name == f"d{leaf.name}"  # else it is a constant, or equal to another one
+        returned.append("" if named else f"d{leaf.name}")
+        if named and backward.get(root) == modules.get(leaf, ""):
             root.name = f"d{_short(leaf.name)}"
     for entry, path in backward.items():
-        modules.update((each, DERIVATIVES + path) for each in (entry, *entry.args) if each is entry or each.constant)
+        modules.update((each, BACKWARD + path) for each in (entry, *entry.args) if each is entry or each.constant)
     return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
 
@@ -99,6 +101,7 @@ class Entry:
 
     @property
     def constant(self) -> bool:
+        """Whether it is a number."""
         return self.role == "constant"
 
 
@@ -125,10 +128,14 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
 
 def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
     """Whether a constant is more to an instruction, as its operand ``i``, than what its text says."""
-    x = tape.constants[constant - len(tape.names)]
+    x = _number(tape, constant)
     if op == DOT:
         return x != (1 if i else 0)
     return op not in (EQUAL, WHEN) and not (op == "add" and x == 0)
+
+
+def _number(tape: Tape, register: Register) -> float | None:
+    return tape.constants[register - len(tape.names)] if len(tape.names) <= register < tape.first else None
 
 
 def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
@@ -144,10 +151,10 @@ def _backward(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[E
               ) -> dict[Any, str]:
     """The modules through which the backward pass goes, for its instructions.
 
-    * What computes nothing but derivatives by parameters of one module belongs to it.
-    * What is computed from one module alone, such as the derivative of its activation, does as well.
-    * What is computed with parameters, or with what has come from behind, belongs to the first module, in the order of the
-      function, of those concerned; if they are neurons of a layer, to the layer.
+    * A derivative by a parameter belongs to the parameter's module.
+    * What is computed from one module alone, such as the derivative of its activation, belongs to that.
+    * What is computed with parameters, or with what belongs to modules already, belongs to the first of these modules in the
+      order of the function, which the backward pass comes to last; if they are neurons of one layer, to the layer.
     """
     found: dict[Any, str] = {}
     used = {arg for entry in order for arg in entry.args} | {roots[0]}
@@ -164,7 +171,7 @@ def _backward(order: Sequence[Entry], roots: Sequence[Entry], wanted: Sequence[E
         around = {found.get(arg) or modules.get(arg, "") for arg in operands}
         if goal := goals.get(entry, set()) - {""}:
             around = goal
-        elif len(around) > 1:
+        elif entry in goals or len(around) > 1:
             around = {path for arg in operands if (path := found.get(arg) or (arg.role == "parameter" and modules.get(arg)))}
         if path := _common(around - {""}, layers):
             found[entry] = path
@@ -224,30 +231,27 @@ class _TapeBuilder(Builder):
         boxes = {name for key, name in self.names.items() if isinstance(key, str)}
         merged: dict[Any, Edge] = {}
         for i, edge in enumerate(super().edges(crossing)):
-            key = (edge.source, edge.target, i * (edge.source not in boxes))
+            key = (edge.source, edge.target, -1 if edge.source in boxes else i)
             if first := merged.get(key):
                 edge = replace(first, count=first.count + edge.count, of="", links=first.links + edge.links)
             merged[key] = edge
         yield from merged.values()
 
-    def _terms(self, entry: Entry) -> tuple[str, ...]:
+    def _terms(self, entry: Any) -> tuple[str, ...]:
         """What an instruction computes; a parameter of the module that it is in is called as in there."""
         op, operands = entry.op, entry.operands
-        module = self.place_of(entry)
+        module = self.modules.get(entry, "").removeprefix(BACKWARD)
         names = [self._operand(register, module) for register in operands]
         if op == DOT:
-            products = [_factor(x) if y.text == "1" else f"{_factor(x)}·{_factor(y)}"
-                        for x, y in zip(names[1::2], names[2::2])]
-            return tuple(products if names[0].text == "-0.0" else [names[0].text, *products])
+            products = [_factor(x) if _number(self.tape, register) == 1 else f"{_factor(x)}·{_factor(y)}"
+                        for x, y, register in zip(names[1::2], names[2::2], operands[2::2])]
+            start = _number(self.tape, operands[0])
+            return tuple(products if start == 0 and std.copysign(1, start) < 0 else [names[0].text, *products])
         if op == EQUAL:
             return (f"{names[0]} == {names[1]}",)
         if op == WHEN:
             return (f"{names[2]} if {names[0]} == {names[1]} else 0",)
         return (spelled(op, names).text,)
-
-    def place_of(self, entry: Any) -> str:
-        """The module of an entry, or that by whose parameters it is a derivative."""
-        return self.modules.get(entry, "").removeprefix(DERIVATIVES)
 
     def _operand(self, register: Register, module: str) -> Name:
         if register < len(self.inputs) and module in enclosing(inner := self.modules.get(self.inputs[register], "")):

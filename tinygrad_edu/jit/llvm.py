@@ -590,8 +590,10 @@ end:
 
 # ---- the tape machine --------------------------------------------------------------------------------------------
 
+MULADD = "muladd"  # a dot with one product
+
 # The operations of the machine; their positions are its codes.
-CASES = [DOT, TAKE, "python", *sorted({*NATIVE} - {"identity"})]
+CASES = [DOT, TAKE, "python", MULADD, *sorted({*NATIVE} - {"identity"})]
 
 
 def machine() -> Module:
@@ -613,14 +615,17 @@ def machine() -> Module:
         elif op == "python":
             cases.append(f"case{number}:\n{PYTHON_CASE}")
         else:
-            arity = 3 if op in ("where", WHEN) else 2 if op in (LESS, LESS_EQUAL, EQUAL) else lookup(op).arity
+            arity = 3 if op in ("where", WHEN, MULADD) else 2 if op in (LESS, LESS_EQUAL, EQUAL) else lookup(op).arity
             operands = []
             for i in range(arity):
                 at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
                 index = block.add(f"load i32, ptr {at.text}")
                 where_ = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
                 operands.append(block.add(f"load double, ptr {where_.text}"))
-            result = block.operand(block.row(op, operands))
+            if op == MULADD:
+                result = block.row("add", [operands[0], block.row("mul", operands[1:])])
+            else:
+                result = block.operand(block.row(op, operands))
             block.lines += [f"  store double {result.text}, ptr %next",
                             f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}", "  br label %on"]
             cases.append(f"case{number}:\n" + "\n".join(block.lines))
@@ -775,7 +780,9 @@ def encoded(tape: Tape) -> tuple[array[int], list[str]]:
     codes = {op: i for i, op in enumerate(CASES)}
     code, rows = array("I"), list[str]()
     for op, args in tape.instructions():
-        if op in (DOT, TAKE):
+        if op == DOT and len(args) == 3:
+            code.append(codes[MULADD])
+        elif op in (DOT, TAKE):
             code.extend((codes[op], len(args)))
         elif op == "identity":
             raise AssertionError("identity is lowered to its operand")

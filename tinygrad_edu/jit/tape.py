@@ -364,7 +364,7 @@ class Lowering:
                     factors = [term, self.one]
                 else:
                     continue
-            if start in chains and uses[start] == 1:
+            if start in chains and uses[start] == 1 and ops[register] != DOT:
                 absorbed.add(start)
                 chain = chains.pop(start)
                 chain += factors
@@ -374,14 +374,28 @@ class Lowering:
         return {register: tuple(chain) for register, chain in chains.items()}, absorbed
 
 
+MOST_TERMS = 32  # factors that an adjoint collects before they are added up
+
+
 class _Adjoints:
     """For each node the factors of what it has received, whether it is always reached, and if not, under which conditions."""
 
-    def __init__(self, needed: bytearray) -> None:
+    def __init__(self, lowering: Lowering, needed: bytearray) -> None:
+        self._lowering = lowering
+        self._begun: dict[int, Register] = {}  # sums so far
         self.needed = needed  # whether it depends on what is wanted
         self.terms: list[Any] = [None] * len(needed)
         self.free = bytearray(len(needed))
         self.conditions: dict[int, set[Register]] = {}
+
+    def settle(self, node: int, is_source: bool) -> None:
+        """Adds up what a node has received so far: a sum from far apart would find none of its terms in the cache."""
+        self._begun[node] = self.sum(node, self._lowering.zero if is_source else self._lowering.nothing)
+        self.terms[node] = []
+
+    def sum(self, node: int, start: Register) -> Register:
+        """The register of all that a node has received."""
+        return self._lowering.sum_of_products(self._begun.get(node, start), self.terms[node] or [])
 
 
 class Graph:
@@ -426,7 +440,7 @@ class Graph:
         if root.__class__ is float:
             return [lowering.zero] * len(wanted)
         needed = self._depending(wanted)
-        adjoints = _Adjoints(needed)
+        adjoints = _Adjoints(lowering, needed)
         terms = adjoints.terms
         self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, adjoints)
         for node in range(len(nodes) - 1, -1, -1):
@@ -435,7 +449,7 @@ class Graph:
             op, args = nodes[node]
             if op in (*SOURCES, DETACH):
                 continue
-            adjoint = lowering.sum_of_products(lowering.nothing, terms[node])
+            adjoint = adjoints.sum(node, lowering.nothing)
             guard = None if adjoints.free[node] else self._any(adjoints.conditions[node])
             if op == SUMPROD and guard is None:
                 self._deliver_products(args, adjoint, needed, adjoints)
@@ -444,7 +458,7 @@ class Graph:
                 if taken is None and guard is not None:
                     partial = (lowering.emit("where", (guard, lowering.emit("mul", partial), lowering.zero)), lowering.one)
                 self._deliver(arg, partial, self._both(guard, taken), adjoints)
-        return [lowering.sum_of_products(lowering.zero, terms[node] or []) for node in wanted]
+        return [adjoints.sum(node, lowering.zero) for node in wanted]
 
     def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, needed: bytearray, adjoints: _Adjoints) -> None:
         """What the operands of a sum of products receive; last ones first, as in the eager sweep, which comes from behind."""
@@ -463,6 +477,8 @@ class Graph:
                     terms[arg] = [places[other], adjoint]
                 else:
                     found += (places[other], adjoint)
+                    if len(found) >= MOST_TERMS:
+                        adjoints.settle(arg, nodes[arg][0] in SOURCES)
 
     def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None, adjoints: _Adjoints) -> None:
         """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once: eagerly it is one of them."""
@@ -479,6 +495,8 @@ class Graph:
         if adjoints.terms[node] is None:
             adjoints.terms[node] = []
         adjoints.terms[node] += term
+        if len(adjoints.terms[node]) >= MOST_TERMS:
+            adjoints.settle(node, op in SOURCES)
         if guard is None:
             adjoints.free[node] = 1
         else:
