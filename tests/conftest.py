@@ -4,7 +4,6 @@ The profile is that of `tinygrad_edu.testing.profiles`.  Machine code is cached 
 and the programs that tests start, have in common.
 """
 
-import atexit
 import os
 import signal
 import tempfile
@@ -19,7 +18,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OURS = "tinygrad_edu_tests_"
-if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):
+cache = None
+if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):  # else this is a part of a run that has one
     cache = tempfile.TemporaryDirectory(prefix=OURS)
-    atexit.register(cache.cleanup)
     os.environ["TINYGRAD_EDU_CACHE"] = cache.name
+
+
+def pytest_unconfigure():
+    if cache is not None:
+        cache.cleanup()

@@ -243,6 +243,42 @@ def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
     assert optimizer.state == again.state
 
 
+@pytest.mark.parametrize("delay", [0.002, 0.005, 0.011, 0.02, 0.035])
+def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
+    def interrupted(history=None):
+        net = model()
+        optimizer = optim.SGD(net.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        return net, optimizer, fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=3_000_000, engine="jit")
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        trained("jit", epochs=2)  # so that the timer goes off in a step rather than in an import
+        net, optimizer, history = interrupted()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    steps = len(history)
+    assert history.interrupted
+    assert steps == optimizer.steps == history.epochs == len(history.seconds) == len(history.learning_rates)
+    assert history.seconds == sorted(history.seconds)
+    reference = model()
+    again = optim.SGD(reference.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
+    whole = fit(reference, nn.hinge, X, SIGNS, optimizer=again, epochs=steps, engine="jit", on_epoch=lambda history: None)
+    assert history.loss == whole.loss
+    assert history.learning_rates == whole.learning_rates
+    assert [p.data for p in net.parameters()] == [p.data for p in reference.parameters()]
+    assert optimizer.state == again.state
+
+
+def test_many_steps_in_one_call_are_those_taken_one_by_one():
+    for samples in (23, 20, 3):
+        options = {"X": X[:samples], "y": SIGNS[:samples], "epochs": 70, "optimizer": OPTIMIZERS["Adam"],
+                   "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}
+        fast, one_by_one = trained("jit", **options), trained("jit", on_epoch=lambda history: None, **options)
+        assert_the_same(fast, one_by_one, tolerance=0.0)
+
+
 def test_inf_and_nan_raise_what_the_eager_engine_raises_before_anything_is_spoilt():
     def run(engine):
         net = model()

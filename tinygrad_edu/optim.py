@@ -111,10 +111,7 @@ class Optimizer:
 
         Raises ValueError, or TypeError, if the schedule returns anything else than a finite number >= 0.
         """
-        rate = self._lr
-        if callable(rate):
-            return _in_range(rate(self.steps), f"the learning rate that {short_repr(rate)} gives for step {self.steps}")
-        return rate
+        return self._rate_at(self.steps)
 
     @lr.setter
     def lr(self, rate: Rate) -> None:
@@ -165,6 +162,12 @@ class Optimizer:
             pass
         new, slots = self.update(Ieee(data), Ieee(grad), tuple(map(Ieee, state)), Ieee(lr), t)
         return float(new), tuple(map(float, slots))
+
+    def _rate_at(self, step: int) -> float:
+        rate = self._lr
+        if callable(rate):
+            return _in_range(rate(step), f"the learning rate that {short_repr(rate)} gives for step {step}")
+        return rate
 
     def _checked_rate(self, lr: Rate) -> Rate:
         return lr if callable(lr) else _in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")

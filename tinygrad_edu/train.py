@@ -186,15 +186,20 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         max_norm = _limit(max_norm, "max_norm")
     eager = _Eager(model, loss, X, y, optimizer, penalty, history)
     steps: Any = eager
+    began = time.perf_counter()
 
     def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         nonlocal steps
-        start, order = time.perf_counter(), range(len(X))
+        start, order = began, range(len(X))
         everything = [(order, order)] if batch_size is None else []
+        unwatched = batch_size is None and not named and max_norm is None and recorder is None and on_epoch is None
         if epochs:
             steps = _compiled(eager, engine, epochs, bool(named))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
-            for _ in range(epochs):
+            while history.epochs < epochs:
+                if unwatched and steps is not eager and steps.several(epochs - history.epochs, history, start):
+                    show(history)
+                    continue
                 totals = dict.fromkeys(named, 0.0)
                 for indices, _ in everything or data.batches(order, order, batch_size, shuffle=shuffle, rng=source):
                     rate = optimizer.lr
@@ -232,6 +237,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         try:
             run()
         finally:
+            if steps is not eager:
+                steps.settle(history, began)
             steps.sync(stepped=True)
     except KeyboardInterrupt:
         history.interrupted = True

@@ -25,7 +25,7 @@ from .tape import Tape
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and buffers are the columns."""
-    if is_number(x) or _is_column(x):
+    if _is_column(x) or is_number(x):
         leaves.append(x)
         return NUMBER
     if isinstance(x, dict):

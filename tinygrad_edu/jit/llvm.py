@@ -193,7 +193,8 @@ class Code(Operand):
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Code:
         """The instructions of a row."""
         block: Block = next(arg.block for arg in args if arg.__class__ is Code)
-        return block.row(primitive.name, [block.operand(arg) for arg in args])
+        native = primitive is ORIGINAL.get(primitive.name)  # an expansion goes on with the rows that it was written with
+        return block.row(primitive.name, [block.operand(arg) for arg in args], native)
 
     def compare(self, symbol: str, y: Any) -> Code:
         """A condition."""
@@ -256,11 +257,11 @@ class Block:
         """A choice."""
         return self.add(f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, {self.type} {y.text}")
 
-    def row(self, op: str, args: list[Any]) -> Code:
-        """The instructions of an operation."""
+    def row(self, op: str, args: list[Any], native: bool | None = None) -> Code:
+        """The instructions of an operation; ``native`` says whether it is one of those that are compiled."""
         if op == "where":
             return self.where(args[0], self.operand(args[1]), self.operand(args[2]))
-        if not is_native(op):
+        if not (is_native(op) if native is None else native):
             return self.called_back(op, [self.operand(arg) for arg in args])
         if op in (LESS, LESS_EQUAL, EQUAL):
             return self.compared({LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op], *map(self.operand, args))
@@ -368,13 +369,17 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
     ``load`` gives a register that is not computed here; ``keep`` is told every one that is.
     """
     known: dict[int, Code] = {}
+    loaded: dict[int, Code] = {}  # for this instruction alone: to load again is cheaper than to keep
 
     def value(register: int) -> Code:
         if register in known:
             return known[register]
+        if register in loaded:
+            return loaded[register]
         if len(tape.names) <= register < tape.first:
             return block.constant(tape.constants[register - len(tape.names)])
-        return load(register)
+        loaded[register] = found = load(register)
+        return found
 
     one = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
     nothing = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 0.0 and std.copysign(1.0, x) < 0}
@@ -382,6 +387,7 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
         register = tape.first + i
         if not chosen(register):
             continue
+        loaded.clear()
         if op == DOT:
             total = None if args[0] in nothing else value(args[0])
             for k in range(1, len(args), 2):
@@ -923,7 +929,8 @@ class Scalar:
 
     def __init__(self, tape: Tape) -> None:
         self._compiled = Compiled(scalar(tape), ["run"])
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self._compiled.addresses["run"])
+        self.address = self._compiled.addresses["run"]
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         self._outputs = len(tape.outputs)
 
     def fill(self, inputs: int, outputs: int) -> None:
@@ -948,7 +955,8 @@ class Batch:
         module, self.slots = batched(tape, varying, summed)
         self._compiled = Compiled(module, ["batch"])
         address, integer = ctypes.c_void_p, ctypes.c_long
-        self.run = ctypes.CFUNCTYPE(None, *[address] * 5, integer, integer, address)(self._compiled.addresses["batch"])
+        self.address = self._compiled.addresses["batch"]
+        self.run = ctypes.CFUNCTYPE(None, *[address] * 5, integer, integer, address)(self.address)
 
     def check(self, error: int) -> None:
         """Raises IndexError if ``error``, the address given to a run, was set; sets it back."""

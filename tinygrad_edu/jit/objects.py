@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,6 @@ from ..files import write_atomically
 
 MAGIC = b"tinygrad_edu object 1\n"
 MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
-_lock = threading.Lock()
 
 
 @cache
@@ -78,16 +78,12 @@ def _key(text: str, level: int) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def object_code(text: str, level: int = 2) -> bytes:
+def object_code(text: str, level: int = 1) -> bytes:
     """The machine code of a module, from the cache or from the compiler."""
     path = folder() / f"{_key(text, level)}.o"
     if (kept := _read(path)) is not None:
         return kept
-    llvm = binding()
-    with _lock:
-        module = llvm.parse_assembly(text)
-        module.verify()
-        code: bytes = _machine(level).emit_object(module)
+    code: bytes = _aside(lambda: _machine(level).emit_object(binding().parse_assembly(text)))
     _keep(path, code)
     return code
 
@@ -136,24 +132,68 @@ def _prune(where: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and llvmlite's record of what
+# has been freed, and LLVM's context is for one thread at a time
+
+_thread: ThreadPoolExecutor | None = None
+
+
+def _aside(work: Callable[[], Any]) -> Any:
+    global _thread
+    if _thread is None:
+        _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
+    return _thread.submit(work).result()
+
+
+def _forget_thread() -> None:
+    global _thread
+    _thread = None  # a forked process has none
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_thread)
+
+
 @cache
 def _jit() -> Any:
-    return binding().create_lljit_compiler(_machine(2))
+    return binding().create_lljit_compiler(_machine(1))
 
 
+class Library:
+    """A module in memory: ``library[entry]`` is the address of a function, for as long as the library lives."""
+
+    def __init__(self, tracker: Any, entries: Sequence[str]) -> None:
+        self._tracker = tracker
+        self._addresses = {entry: int(tracker[entry]) for entry in entries}
+
+    def __getitem__(self, entry: str) -> int:
+        return self._addresses[entry]
+
+
+MOST_LIBRARIES = 256  # that are kept although nobody uses them
+_libraries: OrderedDict[Any, Library] = OrderedDict()  # for the thread beside alone, in which they are freed, too
 _count = iter(range(sys.maxsize))
 
 
-def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 2) -> Any:
-    """A module in memory: ``loaded(...)[entry]`` is the address of a function, for as long as the result lives.
+def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1) -> Library:
+    """A module in memory.  ``addresses`` has the functions that it calls, ``entries`` are those to be called."""
+    code = object_code(text, level)
+    key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
-    ``addresses`` has the functions that it calls.
-    """
-    llvm = binding()
-    builder = llvm.JITLibraryBuilder().add_object_img(object_code(text, level))
-    for symbol, address in addresses.items():
-        builder.import_symbol(symbol, address)
-    for entry in entries:
-        builder.export_symbol(entry)
-    with _lock:
-        return builder.link(_jit(), f"tinygrad_edu_{next(_count)}")
+    def link() -> Library:
+        if key in _libraries:
+            _libraries.move_to_end(key)
+            return _libraries[key]
+        builder = binding().JITLibraryBuilder().add_object_img(code)
+        for symbol, address in addresses.items():
+            builder.import_symbol(symbol, address)
+        for entry in entries:
+            builder.export_symbol(entry)
+        _libraries[key] = library = Library(builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries)
+        unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
+        for old in unused[:max(0, len(unused) - MOST_LIBRARIES)]:
+            del _libraries[old]
+        return library
+
+    library: Library = _aside(link)
+    return library

@@ -25,7 +25,9 @@ import functools
 import random
 import threading
 import types
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from .. import math, modes
@@ -435,10 +437,9 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     with _tracing_lock:
         while True:
             trace = Trace(names)
-            guarded = [leaf for leaf in leaves if leaf.__class__ is Value]
+            guarded = [leaf for leaf in leaves if leaf.__class__ in (Value, _GuardedLeaf)]  # the latter after an interrupt
             try:
-                for leaf in guarded:
-                    leaf.__class__ = _GuardedLeaf
+                _set_class(guarded, _GuardedLeaf)
                 with modes.tracing(trace):
                     values = []
                     for i in range(len(names)):
@@ -452,13 +453,16 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
                         raise TraceError("the function draws from the module `random` while it is traced: the numbers would "
                                          "be the same at every call; draw them outside and pass them as arguments")
             finally:
-                for leaf in guarded:
-                    leaf.__class__ = Value
+                _set_class(guarded, Value)
             # A leaf that was first met in an operation may have been asked for its data before: again, now that it is known.
             if not (missed := [leaf for leaf in trace.parameters if leaf.__class__ is Value and leaf not in known]):
                 return trace, result
             leaves += missed
             known.update(missed)
+
+
+def _set_class(leaves: list[Value], cls: type[Value]) -> None:
+    deque(map(setattr, leaves, repeat("__class__"), repeat(cls)), maxlen=0)  # in one go, for a signal handler
 
 
 def closed_over(f: Any, most: int = 200_000) -> list[Value]:
@@ -476,7 +480,7 @@ def closed_over(f: Any, most: int = 200_000) -> list[Value]:
             continue
         seen[id(x)] = x
         if isinstance(x, Value):
-            if x.__class__ is Value and x._x is None:
+            if x.__class__ in (Value, _GuardedLeaf) and x._x is None:
                 found[x] = None
         elif isinstance(x, types.FunctionType):
             waiting += _reached_by(x)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -18,7 +19,7 @@ from typing import Any
 from ..errors import TraceError
 from ..optim import Optimizer, _assign, _numbers, _Used, clipped
 from ..value import Value
-from . import llvm
+from . import llvm, loop
 from .backend import is_compiled
 from .llvm import LANES
 from .memory import Room, pointers
@@ -210,7 +211,8 @@ class Engine:
     """
 
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool, least_nodes: int = 0) -> None:
+                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool,
+                 least_nodes: int = 0) -> None:
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
             prediction = model(x)
             return loss(prediction, target), prediction
@@ -226,7 +228,9 @@ class Engine:
         self._plan: Plan | None = None
         self.totals = Room(1 + _whole_blocks(self._count))  # the loss, and the gradient
         self._error = Room(2)
-        self._since, self._turn = optimizer.steps, 0
+        self._done = Room(1)  # the steps made; counting one is what makes it valid
+        self._since = optimizer.steps
+        self._several: _Several | None = None
         self.data = [Room(_whole_blocks(self._count)) for _ in range(2)]
         self.state = [[Room(_whole_blocks(self._count)) for _ in optimizer.state] for _ in range(2)]
         self._sample(0)
@@ -270,7 +274,7 @@ class Engine:
 
     @property
     def _now(self) -> int:
-        return (self.optimizer.steps - self._since) % 2
+        return int(self._done[0]) % 2
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """The mean loss of some samples, with the penalty, and the predictions; `totals` then has the gradient."""
@@ -325,7 +329,8 @@ class Engine:
         uniform[0], uniform[1] = self.optimizer.lr, float(self.optimizer.steps + 1)
         now = self._now
         rule.run(uniform.at, *columns[now], 0, 0, self._blocks, LANES, self._error.at)
-        self.optimizer.steps += 1  # from here on the other copy is valid
+        self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
+        self.optimizer.steps = self._since + int(done)
 
     def _compiled_rule(self) -> Any:
         """The optimiser's rule for all parameters at once; None if it cannot be traced."""
@@ -368,6 +373,7 @@ class Engine:
         if self._rule is not None and self._record != self.optimizer._option_record():
             self._rule = self._compiled_rule()
         now = self._now
+        self._since = self.optimizer.steps - int(self._done[0])
         self.data[now].write(0, _numbers(self.trained, "data"))
         for room, column in zip(self.state[now], self.optimizer.state.values()):
             room.write(0, column)
@@ -381,8 +387,95 @@ class Engine:
         now, count, optimizer = self._now, self._count, self.optimizer
         data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
         state = {slot: room.read(0, count) for slot, room in zip(optimizer.state, self.state[now])}
-        _assign([*self.trained, *self.trained, optimizer], [*["data"] * count, *["grad"] * count, "state"],
-                [*data, *(map(_Used, grads) if stepped else grads), state])
+        steps = self._since + int(self._done[0])
+        _assign([*self.trained, *self.trained, optimizer, optimizer], [*["data"] * count, *["grad"] * count, "state", "steps"],
+                [*data, *(map(_Used, grads) if stepped else grads), state, steps])
+
+    # ---- several steps in one call
+
+    def several(self, count: int, history: Any, start: float) -> int:
+        """Makes up to ``count`` steps of the full batch, and returns how many: 0 if the next one needs to be looked at.
+
+        ``history`` is that of `fit`, which began at ``start``; the steps are written down there.
+        """
+        if self._several is None:
+            plan = self._planned(tuple(range(len(self._X))))
+            if not history.loss or self._rule is None or plan.draws or len(plan.groups) != 1 \
+                    or plan.groups[0].loss.batch is None or (self._penalty is not None and not self._penalty.is_plain):
+                return 0
+            self._several = _Several(self, plan)
+        return self._several.run(count, history, start)
+
+    def settle(self, history: Any, start: float) -> None:
+        """Writes down the steps of a call that was interrupted."""
+        if self._several is not None:
+            self._several.settle(history, start)
+
+
+class _Several:
+    """`Engine.several`: what `loop.steps` needs, and the history of what it did."""
+
+    MOST = 1_024  # steps in one call
+
+    def __init__(self, engine: Engine, plan: Plan) -> None:
+        self._engine, self._group, self._scale = engine, plan.groups[0], plan.scale
+        self._rates, self._losses = Room(self.MOST), Room(self.MOST)
+        self._run = loop.steps(LANES)
+        self._next = 16
+        self._pending: tuple[Any, ...] | None = None
+
+    def _plan(self) -> loop.Plan:
+        engine, group, error = self._engine, self._group, self._engine._error.at
+        group.set(engine.data[0], self._scale)
+        group.set(engine.data[1], self._scale)
+        calls = group.calls()
+        whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
+        tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
+        rule, uniform, columns = engine._rule
+        penalty = engine._penalty
+        return loop.Plan(
+            penalty=penalty.address if penalty else 0, penalty_out=penalty.out.at if penalty else 0,
+            batch=group.loss.batch.address, columns=whole[0], results=whole[1], sums=group.loss.sums.at,
+            totals=engine.totals.at, blocks=whole[2], tail_columns=tail[0], tail_results=tail[1], tail_valid=tail[3],
+            error=error, rule=rule.address, uniform=uniform.at, rule_blocks=engine._blocks,
+            gradient_bytes=8 * engine._count, scale=self._scale, done=engine._done.at, first_step=engine._since,
+            parameters0=engine.data[0].at, parameters1=engine.data[1].at, reads0=columns[0][0], reads1=columns[1][0],
+            writes0=columns[0][1], writes1=columns[1][1])
+
+    def run(self, count: int, history: Any, start: float) -> int:
+        """See `Engine.several`."""
+        engine, done = self._engine, int(self._engine._done[0])
+        rates: list[float] = []
+        try:
+            for k in range(min(count, self._next)):
+                rates.append(engine.optimizer._rate_at(engine._since + done + k))
+        except Exception:  # it is raised when that step comes
+            if not rates:
+                return 0
+        self._rates.write(0, rates)
+        began = time.perf_counter()
+        self._pending = done, len(history), len(history.epoch_ends), rates, began - start
+        plan = self._plan()
+        made: int = self._run(ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at)
+        self.settle(history, start)
+        taken = time.perf_counter() - began
+        if made == self._next and taken < 0.01:  # often enough to show progress and to notice Ctrl-C
+            self._next = min(2 * self._next, self.MOST)
+        return made
+
+    def settle(self, history: Any, start: float) -> None:
+        """Writes into the history the steps that were made; twice does no harm."""
+        if self._pending is None:
+            return
+        done, steps, epochs, rates, began = self._pending
+        made = int(self._engine._done[0]) - done
+        ended = time.perf_counter() - start
+        history.loss[steps:] = self._losses.read(0, made)
+        history.learning_rates[steps:] = rates[:made]
+        history.seconds[steps:] = [began + (ended - began) * (k + 1) / made for k in range(made)]
+        history.epoch_ends[epochs:] = range(steps + 1, steps + made + 1)
+        self._engine.optimizer.steps = self._engine._since + done + made
+        self._pending = None
 
 
 class _Penalty:
@@ -406,17 +499,19 @@ class _Penalty:
         self._count = len(trained)
         self._straight = llvm.Scalar(tape) if is_compiled(tape) else None
         self._machine = None if self._straight else llvm.Machine(tape)
-        self._out = Room(1 + self._count)
+        self.out = Room(1 + self._count)
+        self.is_plain = self._straight is not None and not self._fixed and not self._draws
+        self.address = self._straight.address if self._straight is not None else 0
 
     def run(self, parameters: Room, totals: Room) -> float:
         """Sets the gradient in ``totals`` and returns the penalty."""
         if self._fixed or self._draws:
             parameters.write(self._first, [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self._draws]])
         if self._straight is not None:
-            self._straight.fill(parameters.at, self._out.at)
+            self._straight.fill(parameters.at, self.out.at)
         else:
             assert self._machine is not None
-            ctypes.memset(self._out.at, 0, 8 * (1 + self._count))
-            self._machine.fill(parameters.at, self._out.at)
-        ctypes.memmove(totals.at + 8, self._out.at + 8, 8 * self._count)
-        return self._out[0]
+            ctypes.memset(self.out.at, 0, 8 * (1 + self._count))
+            self._machine.fill(parameters.at, self.out.at)
+        ctypes.memmove(totals.at + 8, self.out.at + 8, 8 * self._count)
+        return self.out[0]
