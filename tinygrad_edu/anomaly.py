@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 Source = tuple[CodeType, int]  # a function, and how far it had come: every node has one, so that it must cost little
 Line = tuple[str, int, str]  # file, line and function
 
-_PACKAGE = str(Path(__file__).parent) + os.sep
-_is_ours: dict[str, bool] = {}  # for the files that were met: whether they belong to this package
+_PACKAGE, _LIBRARY = str(Path(__file__).parent) + os.sep, str(Path(os.__file__).parent) + os.sep
+_is_ours: dict[str, bool] = {}  # for the files that were met: whether they belong to this package, or to Python's own library
 
 
 def source() -> Source:
-    """Where in the user's program we are: the innermost call that is not of this package."""
+    """Where in the user's program we are: the innermost call that is not of this package, nor of Python's library."""
     frame = sys._getframe(2)
     while True:
         code = frame.f_code
         file = code.co_filename
         if file not in _is_ours:
-            _is_ours[file] = file.startswith(_PACKAGE)
+            _is_ours[file] = file.startswith(_PACKAGE) or (file.startswith(_LIBRARY) and "site-packages" not in file)
         if not _is_ours[file] or frame.f_back is None:
             return code, frame.f_lasti
         frame = frame.f_back

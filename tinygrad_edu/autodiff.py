@@ -306,7 +306,10 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
             raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
         return gradients(outputs, xs)
 
-    return jacobian(gradient)
+    recorded, compiled = jacobian(gradient), getattr(f, "hessian", None)  # the latter of a function that `jit` compiled
+    if compiled is None:
+        return recorded
+    return lambda xs: recorded(xs) if _depth.get() or any(isinstance(x, Value) for x in xs) else compiled(list(xs))
 
 
 # ---- checks ------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     Every node comes after its operands.  Leaves stand where they were made, constants just before the node that
     uses them; ``constants=False`` leaves constants out, as the engine does, which has no use for them.
     """
+    _refuse_traced("a walk over a graph")
     for root in roots:
         if not hasattr(root, "_serial"):
             raise TypeError(f"topological_order() takes Values, one after the other, not {type(root).__name__}")
@@ -41,6 +42,12 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
         nodes = [node for node in nodes if not node.constant]  # one that was taken from `args` and computed with
     nodes.sort(key=_serial)
     return nodes
+
+
+def _refuse_traced(what: str) -> None:
+    """Raises TraceError in a function that is being traced: there is no graph yet."""
+    if modes.active and (trace := modes.tracer()) is not None:
+        raise trace.derivative(what)
 
 
 def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
@@ -82,6 +89,7 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
 
     Should anything interrupt the sweep (Ctrl-C, say, or `detect_anomaly`), all gradients are put back as they were.
     """
+    _refuse_traced("backward()")
     operations, leaves = _reachable(roots)
     operations.sort(key=_serial, reverse=True)
     nodes = operations + leaves

@@ -242,7 +242,7 @@ def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> b
 
 def is_traced(x: Any) -> bool:
     """Whether ``x`` stands for a number that is not known yet, because the function that has it is being compiled."""
-    return isinstance(x, Value) and x.traced and modes.tracer() is not None
+    return (trace := modes.tracer()) is not None and isinstance(x, Value) and not trace.is_known(x)
 
 
 def take(sequence: Sequence[Any], index: Any) -> Any:

@@ -64,7 +64,6 @@ class Value:
     _source: anomaly.Source  # the line that asked for the node; set within `detect_anomaly` alone
 
     constant = False
-    traced = False  # whether it stands for a number that is not known yet, in a function that is being traced (`jit.trace`)
     __array_ufunc__ = None  # numpy's operators leave the work to those below
 
     def __init__(self, data: Number, label: str = "") -> None:

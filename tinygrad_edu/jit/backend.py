@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -47,7 +48,15 @@ def _tell() -> None:
     if not _told:
         _told = True
         warnings.warn('jit replays in Python, since llvmlite is not installed; pip install "tinygrad_edu[fast]" makes it some '
-                      "hundred times faster, with the same bits", RuntimeWarning, stacklevel=4)
+                      "hundred times faster, with the same bits", RuntimeWarning, stacklevel=_outside())
+
+
+def _outside() -> int:
+    """How many calls it is to the user's program."""
+    frame, level = sys._getframe(2), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "functools"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 _told = False

@@ -72,8 +72,7 @@ class Jitted:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return f"<jit {name}: {len(self._cache)} program{'s' if len(self._cache) != 1 else ''}>"
+        return f"<jit {_name(self.function)}: {len(self._cache)} program{'s' if len(self._cache) != 1 else ''}>"
 
     @property
     def programs(self) -> list[Program]:
@@ -88,6 +87,8 @@ class Jitted:
         If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or becomes part of the trace
         of another function).
         """
+        if modes.tracer() is not None:
+            return self.function(*args, **kwargs)
         leaves: list[Any] = []
         key, static = self._bound(args, kwargs, leaves)
         if any(isinstance(leaf, Value) for leaf in leaves):
@@ -183,7 +184,7 @@ class Jitted:
         if argument in parameters:
             return str(argument)
         known = ", ".join(parameters) or "none"
-        raise ValueError(f"static: {argument!r} is no argument of {self.function!r}, which has {known}")
+        raise ValueError(f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}")
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
                take_apart: Callable[..., Structure] = flatten) -> tuple[Structure, tuple[Any, ...]]:
@@ -204,7 +205,7 @@ class Jitted:
 
         structure = (tuple([part(x, label) for x, label in zip(args, labels)]),
                      tuple([(name, part(x, name)) for name, x in kwargs.items()]))
-        return (structure, _surroundings()), tuple(static)
+        return structure, tuple(static)
 
     def _labels(self, count: int) -> list[str]:
         names = [name for name, parameter in self._signature.parameters.items()
@@ -212,11 +213,13 @@ class Jitted:
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, key: Any, static: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
+        if (trace := modes.tracer()) is not None:
+            raise trace.derivative(f"a derivative, or a batch, of the compiled function {_name(self.function)}")
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-            program = Program(self.function, self._leaf_names(key[0], len(args)), key[0], static)
+            program = Program(self.function, self._leaf_names(key, len(args)), key, static)
             self._cache[key] = program
             while len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
@@ -229,7 +232,7 @@ class Jitted:
 
     @staticmethod
     def _shaped(key: Any, slopes: Sequence[float]) -> Any:
-        (positional, keywords), _ = key
+        positional, keywords = key
         numbers = iter(slopes)
         shaped = tuple([None if part[0] == "static" else build(part, numbers) for part in positional])
         named = {name: None if part[0] == "static" else build(part, numbers) for name, part in keywords}
@@ -238,15 +241,15 @@ class Jitted:
         return shaped[0] if len(shaped) == 1 else shaped
 
 
+def _name(f: Callable[..., Any]) -> str:
+    return str(getattr(f, "__name__", None) or getattr(f, "name", None) or type(f).__name__)
+
+
 def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(f)
     except (TypeError, ValueError):
         return None
-
-
-def _surroundings() -> bool:
-    return bool(modes.current() & modes.NO_GRAD)
 
 
 def _lengths(leaves: Sequence[Any]) -> tuple[tuple[bool, ...], int]:
@@ -286,7 +289,7 @@ class Program:
 
         self.trace, result = record_trace(f, names, arguments)
         self.outputs, self._result = outputs(result, self.trace.operand)
-        self._name = getattr(f, "__name__", type(f).__name__)
+        self._name = _name(f)
         self._sources = tape.sources(self.trace)
         self._batched: dict[Any, Batched] = {}
 

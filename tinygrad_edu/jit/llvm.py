@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from .. import primitives
 from ..errors import TinygradEduError
 from ..primitives import (
     GELU_CUBIC,
@@ -117,18 +118,18 @@ def _logaddexp(x: Any, y: Any) -> Any:
 
 
 def _python_remainder(x: Any, y: Any) -> Any:
-    rest = TABLE["fmod"](x, y)
+    rest = primitives.fmod(x, y)
     moved = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, rest + y, rest)
-    return where(fabs(y) > 0, where(fabs(rest) <= 0, TABLE["copysign"](0.0, y), moved), y / y * x)
+    return where(fabs(y) > 0, where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved), y / y * x)
 
 
 def _floordiv(x: Any, y: Any) -> Any:
-    rest = TABLE["fmod"](x, y)
+    rest = primitives.fmod(x, y)
     whole = (x - rest) / y
     whole = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, whole - 1.0, whole)
     below = floor(whole)
     rounded = where(whole - below > 0.5, below + 1.0, below)
-    return where(fabs(y) > 0, where(fabs(whole) <= 0, TABLE["copysign"](0.0, x / y), rounded), y / y * x)
+    return where(fabs(y) > 0, where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded), y / y * x)
 
 
 def _gelu_tanh(x: Any) -> Any:
@@ -157,7 +158,7 @@ EXPANSIONS: dict[str, Callable[..., Any]] = {
     "softplus": lambda x: _relu(x) + log1p(exp(-fabs(x))),
     "logsigmoid": lambda x: -softplus(-x),
     "silu": lambda x: x * sigmoid(x),
-    "gelu_erf": lambda x: x * (0.5 * TABLE["erfc"](-x * SQRT_HALF)),
+    "gelu_erf": lambda x: x * (0.5 * primitives.erfc(-x * SQRT_HALF)),
     "gelu_tanh": _gelu_tanh,
     "softsign": lambda x: x / (1 + fabs(x)),
     "xlogy": lambda x, y: where(fabs(x) <= 0, where(y <= y, 0.0, x * log(y)), x * log(y)),
@@ -172,10 +173,11 @@ NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS
 
 def is_native(op: str) -> bool:
     """Whether an operation is compiled; the others are called back in Python.  A row that was replaced is another one."""
-    return op in NATIVE and (op not in TABLE or TABLE[op] is ORIGINAL.get(op))
+    return op in NATIVE and TABLE.get(op) is ORIGINAL.get(op)
 
 
-ORIGINAL = dict(TABLE)
+# The rows that the expansions were written for, and with, even if the user has replaced one.
+ORIGINAL = {row.name: row for row in vars(primitives).values() if isinstance(row, Primitive)}
 
 
 # ---- the emitter -------------------------------------------------------------------------------------------------
@@ -473,7 +475,7 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
         return once.add(f"load double, ptr {_at(once, '%uniform', slots[register]).text}")
 
     def keep_once(register: int, x: Code) -> None:
-        once.lines.append(f"  store double {x.text}, ptr {_at(once, '%uniform', slots[register]).text}")
+        once.lines.append(f"  store double {once.operand(x).text}, ptr {_at(once, '%uniform', slots[register]).text}")
 
     body(tape, once, load_once, keep_once, slots.__contains__)
 
@@ -631,7 +633,7 @@ def machine() -> Module:
             if op == MULADD:
                 result = block.row("add", [operands[0], block.row("mul", operands[1:])])
             else:
-                result = block.operand(block.row(op, operands))
+                result = block.operand(block.row(op, operands, native=True))
             block.lines += [f"  store double {result.text}, ptr %next",
                             f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}", "  br label %on"]
             cases.append(f"case{number}:\n" + "\n".join(block.lines))
@@ -809,12 +811,27 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes
 
 def _callback(rows: Sequence[str]) -> Any:
     functions = [(lookup(op).forward, lookup(op).arity) for op in rows]
+    return Callback(lambda number, arguments: _called(functions[number], arguments))
 
-    def call(number: int, arguments: Any) -> float:
-        f, arity = functions[number]
-        return f(*arguments[:arity])
 
-    return Callback(call)
+def _called(row: tuple[Callable[..., float], int], arguments: Any) -> float:
+    """A row in Python.  What it raises cannot pass through machine code: it is kept for `reraise`, and the result is nan."""
+    f, arity = row
+    try:
+        return float(f(*arguments[:arity]))
+    except BaseException as error:
+        _current.error = error
+        return std.nan
+
+
+def reraise() -> None:
+    """Raises what a row that was called back has raised in this thread."""
+    error, _current.error = getattr(_current, "error", None), None
+    if error is not None:
+        raise error
+
+
+_current = threading.local()  # the rows that the tape which runs in this thread calls back, and what one of them raised
 
 
 def library_address(name: str) -> int:
@@ -827,6 +844,7 @@ def library_address(name: str) -> int:
     raise TinygradEduError(f"the C library has no function {name!r}")
 
 
+@cache
 def _libraries() -> list[Any]:
     found = [None] if sys.platform != "win32" else ["ucrtbase"]
     return [ctypes.CDLL(name) for name in (ctypes.util.find_library("m"), *found) if name or name is None]
@@ -856,15 +874,7 @@ def _machine_code() -> dict[str, Any]:
             "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(library["gather"])}
 
 
-_current = threading.local()  # the rows that the tape which runs in this thread calls back
-
-
-def _call_row(number: int, arguments: Any) -> float:
-    f, arity = _current.rows[number]
-    return f(*arguments[:arity])  # type: ignore[no-any-return]
-
-
-_dispatcher = Callback(_call_row)
+_dispatcher = Callback(lambda number, arguments: _called(_current.rows[number], arguments))
 
 
 class Machine:
@@ -917,6 +927,7 @@ class Machine:
         error = ctypes.c_int(0)
         self._entry["machine"](start, start + 4 * length, data, data + 8 * self._tape.first, ctypes.addressof(error))
         _current.rows = before
+        reraise()
         if error.value:
             raise IndexError(OUTSIDE)
 
@@ -937,12 +948,14 @@ class Scalar:
         """From memory to memory: the addresses of all inputs, and of the outputs."""
         error = ctypes.c_int(0)
         self._run(inputs, outputs, ctypes.addressof(error))
+        reraise()
         if error.value:
             raise IndexError(OUTSIDE)
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         data, results, error = array("d", inputs), array("d", bytes(8 * self._outputs)), ctypes.c_int(0)
         self._run(data.buffer_info()[0], results.buffer_info()[0], ctypes.addressof(error))
+        reraise()
         if error.value:
             raise IndexError(OUTSIDE)
         return results.tolist()
@@ -960,6 +973,7 @@ class Batch:
 
     def check(self, error: int) -> None:
         """Raises IndexError if ``error``, the address given to a run, was set; sets it back."""
+        reraise()
         flag = ctypes.c_int.from_address(error)
         if flag.value:
             flag.value = 0

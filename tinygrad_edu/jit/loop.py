@@ -1,6 +1,6 @@
 """Many steps of a training in one call: the loop of `training` in machine code, for when nobody looks on between steps.
 
-``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.  It stops before a step whose
+``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.  It stops before one whose
 loss or gradient is not finite.  The plan (`PLAN`) has the addresses of what a step calls and works on.
 """
 

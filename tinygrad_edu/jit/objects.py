@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,13 @@ def folder() -> Path:
     """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for caches."""
     if given := os.environ.get("TINYGRAD_EDU_CACHE"):
         return Path(given)
+    try:
+        return _folder_of_user()
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / f"tinygrad_edu-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+
+
+def _folder_of_user() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tinygrad_edu" / "cache"
     if sys.platform == "darwin":
@@ -80,15 +88,20 @@ def _key(text: str, level: int) -> str:
 
 def object_code(text: str, level: int = 1) -> bytes:
     """The machine code of a module, from the cache or from the compiler."""
-    path = folder() / f"{_key(text, level)}.o"
-    if (kept := _read(path)) is not None:
+    key = _key(text, level)
+    path = folder() / f"{key}.o"
+    if (kept := _read(path, key)) is not None:
         return kept
     code: bytes = _aside(lambda: _machine(level).emit_object(binding().parse_assembly(text)))
-    _keep(path, code)
+    _keep(path, key, code)
     return code
 
 
-def _read(path: Path) -> bytes | None:
+def _digest(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()
+
+
+def _read(path: Path, key: str) -> bytes | None:
     try:
         if not _is_ours(path) or not _is_ours(path.parent):
             return None
@@ -98,7 +111,7 @@ def _read(path: Path) -> bytes | None:
     if not content.startswith(MAGIC):
         return None
     digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
-    if hashlib.sha256(code).digest() != digest:
+    if _digest(key, code) != digest:
         return None
     with suppress(OSError):
         os.utime(path)
@@ -110,12 +123,12 @@ def _is_ours(path: Path) -> bool:
     return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
-def _keep(path: Path, code: bytes) -> None:
+def _keep(path: Path, key: str, code: bytes) -> None:
     try:  # a cache that cannot be written to costs time, nothing else
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent):
             return
-        write_atomically(path, MAGIC + hashlib.sha256(code).digest() + code)
+        write_atomically(path, MAGIC + _digest(key, code) + code)
         path.chmod(0o600)
         _prune(path.parent)
     except OSError:
@@ -123,8 +136,8 @@ def _keep(path: Path, code: bytes) -> None:
 
 
 def _prune(where: Path) -> None:
-    entries = sorted([(status.st_mtime, status.st_size, path) for path in where.glob("*.o") if (status := path.stat())],
-                     reverse=True)
+    ours = [(path, path.stat()) for path in where.glob("[0-9a-f]" * 64 + ".o")]
+    entries = sorted([(status.st_mtime, status.st_size, path) for path, status in ours], reverse=True)
     total = 0
     for _, size, path in entries:
         total += size

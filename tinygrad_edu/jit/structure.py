@@ -9,6 +9,7 @@ from ..primitives import number, short_repr
 from ..value import Value
 
 NUMBER = "*"
+RESULT = "the result"
 Structure = Any  # hashable: NUMBER, ("=", static value), or (kind, keys, structures)
 
 
@@ -45,9 +46,11 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
         return flatten(x.tolist(), name, leaves)
+    wrong = f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples and dicts"
+    if name == RESULT:
+        raise TypeError(wrong)
     argument = name.split("[")[0]
-    raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, "
-                    f'tuples and dicts; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
+    raise TypeError(f'argument {wrong}; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
 
 
 def build(structure: Structure, leaves: Iterator[Any]) -> Any:
@@ -91,5 +94,5 @@ def shown(structure: Structure) -> str:
 def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:
     """What a traced function returned: positions in the trace, flat, and the structure around them."""
     leaves: list[Any] = []
-    structure = flatten(result, "the result", leaves)
+    structure = flatten(result, RESULT, leaves)
     return [operand(leaf) for leaf in leaves], structure

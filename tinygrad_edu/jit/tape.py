@@ -170,10 +170,10 @@ class Tape:
     def _spelled(self, op: str, args: Sequence[int]) -> Name:
         names = [self.name_of(register) for register in args]
         if op == DOT:
-            start, terms = names[0], [x if str(y) == "1" else x * y for x, y in zip(names[1::2], names[2::2])]
-            if str(start) == "-0.0" and terms:
-                start, *terms = terms
-            return sum(terms, start)
+            numbers = [self.constants[i - len(self.names)] if len(self.names) <= i < self.first else None for i in args]
+            terms = [names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1] for i in range(1, len(args), 2)]
+            nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
+            return sum(terms[1:], terms[0]) if nothing else sum(terms, names[0])
         if op == EQUAL:
             return Name(f"{names[0]} == {names[1]}", 5)
         if op == WHEN:
@@ -502,6 +502,13 @@ class Graph:
         else:
             adjoints.conditions.setdefault(node, set()).add(guard)
 
+    def _truth(self, condition: Register) -> Register:
+        """A condition as 1.0 or 0.0, so that conditions can be multiplied; any number but 0 holds, nan too."""
+        lowering = self.lowering
+        if lowering.ops[condition] in (LESS, LESS_EQUAL, EQUAL):
+            return condition
+        return lowering.emit("where", (condition, lowering.one, lowering.zero))
+
     def _both(self, x: Register | None, y: Register | None) -> Register | None:
         return x if y is None else y if x is None else self.lowering.emit("mul", (x, y))
 
@@ -531,7 +538,7 @@ class Graph:
                 if matters(arg := args[1 if lowering.numbers[condition] else 2]):
                     yield arg, (adjoint, lowering.one), None
                 return
-            for arg, taken in ((args[1], condition), (args[2], lowering.emit(EQUAL, (condition, lowering.zero)))):
+            for arg, taken in ((args[1], self._truth(condition)), (args[2], lowering.emit(EQUAL, (condition, lowering.zero)))):
                 if matters(arg):
                     yield arg, (lowering.emit("where", (taken, adjoint, lowering.zero)), lowering.one), taken
         elif op not in EXTRA:

@@ -15,22 +15,19 @@ A `Traced` value is a Value without data.  Operators, methods and rows make furt
 makes a condition, a number that is 1.0 or 0.0, which `where` takes.  Whatever would need its number or its truth raises
 `TraceError`, since the answer would be frozen into the compiled program.
 
-Leaves that the function closes over (the parameters of a model, say) become parameters of the trace.  While it runs they are
-guarded in the same way: those that `closed_over` finds, and those that take part in an operation.
+Leaves that the function closes over (the parameters of a model, say) become parameters of the trace.  While it runs, their
+numbers are not to be had either.
 """
 
 from __future__ import annotations
 
-import functools
 import random
+import sys
 import threading
-import types
-from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any
 
-from .. import math, modes
+from .. import math, modes, value
 from ..anomaly import Line, _line, shown_line, source
 from ..errors import TraceError
 from ..formula import Name, as_name
@@ -46,9 +43,8 @@ TAKE = "take"  # (index, entry, entry, ...): the entry at that index
 SUMPROD = "sumprod"  # (x, y, x, y, ...): the sum of products from the left
 DETACH = "detach"  # its operand, of which nothing is to be differentiated: the shift of a softmax
 
-_data = Value.__dict__["data"]  # the slot itself, which the classes below hide
-_grad = Value.__dict__["grad"]
-_tracing_lock = threading.RLock()  # the guard of leaves is theirs, whichever thread traces: one at a time
+_data = Value.__dict__["data"]  # the slot itself
+_tracing_lock = threading.RLock()  # the guards below are of all Values, whichever thread traces: one at a time
 
 
 class Trace:
@@ -75,6 +71,8 @@ class Trace:
         """A new node, as the value that the function goes on with."""
         self.nodes.append((op, args))
         out = _new(Traced)
+        if modes.current() & modes.NO_GRAD and op != DETACH:
+            self.nodes.append((DETACH, (len(self.nodes) - 1,)))
         out._index = len(self.nodes) - 1
         out._trace = self
         return out  # type: ignore[no-any-return]
@@ -83,7 +81,8 @@ class Trace:
         """What stands for ``x`` in the operands of a node."""
         if x.__class__ is Traced:
             if x._trace is not self:
-                raise _error(f"a traced value, {x}, was kept from an earlier run of the function; it has no number here")
+                raise _error(f"a traced value, {x}, was kept from an earlier run of the function; it has no number here",
+                             "return what is needed later")
             return x._index
         if x.__class__ is float:
             return x
@@ -93,9 +92,9 @@ class Trace:
         if x in self._parameter_refs:
             return self._parameter_refs[x]
         if x.constant or (x._x is None and x._serial > self._since):  # a number, or a leaf that the function made itself
-            return _data.__get__(x)  # type: ignore[no-any-return]
+            return float(_data.__get__(x))
         if x._x is not None:
-            raise _error(f"the function uses {short_repr(x)}, which was computed outside of it: its number would be frozen; "
+            raise _error(f"the function uses {short_repr(x)}, which was computed outside of it: its number would be frozen",
                          "compute it inside, or pass it as an argument")
         self._parameter_refs[x] = ref = len(self.nodes)
         self.labels[ref] = str(x.label) or f"p{len(self.parameters)}"
@@ -130,8 +129,10 @@ class Trace:
             raise IndexError("take: the sequence has no entries")
         if isinstance(entries[0], (list, tuple)):
             if len({len(row) for row in entries}) > 1:
-                raise _error("take: the rows differ in length, so that the index would decide about the shape of the program")
-            return [self.take(column, index) for column in zip(*entries)]
+                raise _error("take: the rows differ in length, so that the index would decide about the shape of the program",
+                             "fill the shorter ones up")
+            row = [self.take(column, index) for column in zip(*entries)]
+            return tuple(row) if isinstance(entries[0], tuple) else row
         return self.value(TAKE, (self.operand(index), *map(self.operand, entries)))
 
     def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
@@ -141,8 +142,12 @@ class Trace:
         refs[::2] = [x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x) for x in xs]
         refs[1::2] = [y._index if y.__class__ is Traced and y._trace is self else known.get(y) or operand(y) for y in ys]
         if all(ref.__class__ is float for ref in refs):
-            return math.sumprod(refs[::2], refs[1::2])
+            return math.total([x * y for x, y in zip(refs[::2], refs[1::2])])
         return self.value(SUMPROD, tuple(refs))
+
+    def is_known(self, x: Value) -> bool:
+        """Whether the number of ``x`` is known while tracing: of leaves that the function made itself."""
+        return x.__class__ is not Traced and self.operand(x).__class__ is float
 
     def shift(self, xs: Sequence[Any]) -> Any:
         """The largest of ``xs``, as `max` finds it, and 0 if that is not finite; nothing of it is differentiated."""
@@ -159,16 +164,27 @@ class Trace:
 
     def number_of(self, x: Value, what: str) -> None:
         """Raises TraceError if the number of ``x``, for which ``what`` asks, is not known while tracing."""
-        if (ref := self.operand(x)).__class__ is float:
-            return
-        shown = self.text(ref)
+        if not self.is_known(x):
+            raise self.refusal(x, what)
+
+    def refusal(self, x: Value, what: str) -> TraceError:
+        """The error for a program that asks for a number, or whether a condition holds."""
+        shown = self.text(self.operand(x))
         if what == "truth":
-            raise _error(f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, which is known "
-                         "only when the compiled function runs", "choose with math.where(condition, x, y), "
-                         "math.maximum(x, y) or math.minimum(x, y)")
-        raise _error(f"{what} asks for the number of `{shown}`, which is known only when the compiled function runs",
-                     "compute with the value itself" + ("; to look something up, take(sequence, index)"
-                                                        if what in ("indexing or range()", "int()") else ""))
+            return _error(f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, which is known "
+                          "only when the compiled function runs", "choose with math.where(condition, x, y), "
+                          f"math.maximum(x, y) or math.minimum(x, y); {STATIC}")
+        remedy = {"float()": "use this package's math (from tinygrad_edu import math), and compute with the value itself",
+                  "int()": "math.trunc(x) is the whole number as a value; to look something up, take(sequence, index)",
+                  "indexing or range()": "to look something up, take(sequence, index)",
+                  ".grad": "read gradients outside of the function"}.get(what, "compute with the value itself")
+        return _error(f"{what} asks for the number of `{shown}`, which is known only when the compiled function runs",
+                      remedy if what == ".grad" else f"{remedy}; {STATIC}")
+
+    def derivative(self, what: str) -> TraceError:
+        """The error for a derivative inside of a function that is traced."""
+        return _error(f"{what} in a function that is traced: there are no numbers to differentiate yet",
+                      "return the value, and call value_and_grad, or hessian, of the compiled function")
 
     def text(self, ref: Ref | float, limit: int = 60) -> str:
         """The expression of a node, as in a program; what is too long stays a dot."""
@@ -204,34 +220,36 @@ def spelled(op: str, names: list[Name]) -> Name:
 # ---- the values that stand for any number ------------------------------------------------------------------------
 
 
-def _error(message: str, remedy: str = "") -> TraceError:
+def _error(message: str, remedy: str) -> TraceError:
     at: Line = _line(source())
-    error = TraceError(f"{message}\n{shown_line(at)}\n"
-                       + (f"{remedy}; what decides about the shape of a program can be a static argument: "
-                          'jit(f, static=["n"])' if remedy else ""))
+    error = TraceError(f"{message}\n{shown_line(at)}\n{remedy}")
     error.line = at
     return error
 
 
-def _ask(x: Value, what: str) -> None:
-    trace = modes.tracer()
-    if trace is None:
-        raise _error(f"{what} asks for the number of a traced value, which was kept after its function had been traced")
-    trace.number_of(x, what)
+def _trace(what: str) -> Trace:
+    """The trace of this moment; raises TraceError if there is none, so that a traced value has been kept."""
+    if (trace := modes.tracer()) is None:
+        raise _error(f"{what} is asked of a traced value that was kept after its function had been traced",
+                     "return what is needed later")
+    return trace  # type: ignore[no-any-return]
 
 
-class _Guarded(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have a modulus, and refuses it
-    """A Value whose number is not to be had while tracing; operators and rows go into the trace."""
+STATIC = 'what decides about the shape of a program can be a static argument: jit(f, static=["n"])'
 
-    __slots__ = ()
-    traced = True
+
+class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have a modulus, and refuses it
+    """A node of a trace: a Value whose number is not known.  Operators and rows go into the trace."""
+
+    __slots__ = ("_index", "_trace")
+
+    _index: int
+    _trace: Trace
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """A node of the trace; in a thread that does not trace, what it always is."""
-        trace = modes.tracer()
-        if trace is None:
-            return Value.apply_primitive(primitive, args)
+        """A node of the trace."""
+        trace = _trace("a computation")
         try:
             return trace.apply(primitive, args)
         except TraceError:
@@ -242,12 +260,8 @@ class _Guarded(Operand, Value):  # type: ignore[misc]  # pow() of a Value may ha
             raise
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """A condition of the trace; in a thread that does not trace, True or False."""
-        trace = modes.tracer()
-        if trace is not None:
-            return trace.compare(symbol, self, y)
-        name = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}[symbol]
-        return getattr(Value, name)(self, y)
+        """A condition of the trace."""
+        return _trace("a comparison").compare(symbol, self, y)
 
     def __and__(self, other: Any) -> Any:
         return self * other
@@ -260,22 +274,19 @@ class _Guarded(Operand, Value):  # type: ignore[misc]  # pow() of a Value may ha
     __ror__ = __or__
 
     def __bool__(self) -> bool:
-        _ask(self, "truth")
-        return Value.__bool__(self)
+        raise _trace("its truth").refusal(self, "truth")
 
     def __float__(self) -> float:
-        _ask(self, "float(), math of the standard library or a format")
-        return Value.__float__(self)
+        raise _trace("its number").refusal(self, "float()")
 
     def __int__(self) -> int:
-        _ask(self, "int()")
-        return Value.__int__(self)
+        raise _trace("its number").refusal(self, "int()")
 
     def __format__(self, spec: str) -> str:
         return format(float(self), spec) if spec else repr(self)
 
     def __round__(self, digits: int | None = None) -> Any:
-        return math.round_digits(self, digits) if digits is not None else _round(self)
+        return math.round_digits(self, digits) if digits is not None else lookup("round")(self)
 
     def __trunc__(self) -> Any:
         return math.trunc(self)
@@ -312,48 +323,32 @@ class _Guarded(Operand, Value):  # type: ignore[misc]  # pow() of a Value may ha
 
     def backward(self, seed: float = 1.0) -> None:
         """Raises TraceError: a trace has no gradients yet."""
-        if modes.tracer() is not None:
-            raise _error("backward() in a function that is traced: there are no numbers to differentiate yet",
-                         "return the value, and call value_and_grad of the compiled function")
-        Value.backward(self, seed)
-
-
-_round = lookup("round")
-
-
-class Traced(_Guarded):
-    """A node of a trace."""
-
-    __slots__ = ("_index", "_trace")
-
-    _index: int
-    _trace: Trace
+        raise _trace("backward()").derivative("backward()")
 
     @property
     def data(self) -> float:
         """Raises TraceError."""
-        _ask(self, ".data")
-        raise _error(".data of a traced value")
+        raise _trace(".data").refusal(self, ".data")
 
     @data.setter
     def data(self, x: float) -> None:
-        raise _error("data is assigned to a traced value, which is a result, not a leaf")
+        raise _error(f"data is assigned to `{self._trace.text(self._index)}`, which has none: it stands for any number",
+                     "give the result a name of its own")
 
     @property
     def grad(self) -> float:  # type: ignore[override]
         """Raises TraceError."""
-        raise _error(".grad of a traced value: there are no gradients while tracing", "call value_and_grad of the compiled "
-                     "function")
+        raise _trace(".grad").derivative(".grad")
 
     @property
     def args(self) -> tuple[Value, ...]:
         """Raises TraceError."""
-        raise _error(".args of a traced value: it has no graph", "call the function itself for one")
+        raise _error(".args of a traced value: it has no graph", "call the function itself, uncompiled, for one")
 
     @property
     def partials(self) -> tuple[float, ...]:
         """Raises TraceError."""
-        raise _error(".partials of a traced value: it has no graph", "call the function itself for one")
+        raise _error(".partials of a traced value: it has no graph", "call the function itself, uncompiled, for one")
 
     @property
     def op(self) -> str:  # type: ignore[override]
@@ -370,14 +365,13 @@ class Traced(_Guarded):
         self._trace.labels[self._index] = label
 
     def __index__(self) -> int:
-        _ask(self, "indexing or range()")
-        raise _error("indexing or range() asks for the number of a traced value")
+        raise _trace("its number").refusal(self, "indexing or range()")
 
     def __repr__(self) -> str:
         return f"Traced({self._trace.text(self._index)})"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        raise _error("a traced value cannot be copied or pickled: it has no number", "copy the function's results")
+        raise _error("a traced value cannot be copied or pickled, since it has no number", "copy the function's results")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.__reduce_ex__(4)
@@ -385,38 +379,36 @@ class Traced(_Guarded):
     __copy__ = __pos__ = lambda self: self
 
 
-class _GuardedLeaf(_Guarded):
-    """What a leaf is while a function that closes over it is traced: the same leaf, whose number is not to be had."""
+class _Guard:
+    """What `Value.data` and `Value.grad` are while a function is traced: the slot itself, but for the function that is traced.
 
-    __slots__ = ()
+    It could ask any leaf for its number, wherever it has it from; so the question is asked here.
+    """
 
-    @property
-    def data(self) -> float:
-        """The number, in a thread that does not trace; else TraceError."""
-        if modes.tracer() is not None:
-            _ask(self, ".data")
-        return _data.__get__(self)  # type: ignore[no-any-return]
+    def __init__(self, name: str) -> None:
+        self.name, self.slot = name, Value.__dict__[name]
 
-    @data.setter
-    def data(self, x: float) -> None:
-        if modes.tracer() is not None:
-            raise _error(f"the function assigns data to the leaf {self.label or 'it closes over'}: that would happen once, "
-                         "when it is compiled, and never again")
-        _data.__set__(self, x)
+    def __get__(self, node: Any, owner: Any = None) -> Any:
+        if node is None:
+            return self.slot
+        if (trace := modes.tracer()) is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
+            trace.number_of(node, f".{self.name}")
+        return self.slot.__get__(node)
 
-    @property
-    def grad(self) -> float:
-        """The gradient, in a thread that does not trace; else TraceError."""
-        if modes.tracer() is not None:
-            raise _error(f".grad of the leaf {self.label or ''}: its number would be frozen", "read gradients outside")
-        return _grad.__get__(self)  # type: ignore[no-any-return]
+    def __set__(self, node: Any, x: float) -> None:
+        if (trace := modes.tracer()) is not None and sys._getframe(1).f_code.co_filename not in ENGINE \
+                and trace.operand(node).__class__ is int:
+            raise _error(f"the function assigns {self.name} to {_called(node)}: that would happen once, when it is compiled, "
+                         "and never again", "return the number, and assign it outside")
+        self.slot.__set__(node, x)
 
-    @grad.setter
-    def grad(self, x: float) -> None:
-        if modes.tracer() is not None:
-            raise _error(f"the function assigns .grad of the leaf {self.label or ''}: that would happen once, when it is "
-                         "compiled, and never again")
-        _grad.__set__(self, x)
+
+ENGINE = {value.__file__}  # whose operators look at data before they leave the work to the trace
+_guards = [_Guard("data"), _Guard("grad")]
+
+
+def _called(leaf: Value) -> str:
+    return f"the leaf {leaf.label}" if leaf.label else "a leaf"
 
 
 _new: Any = Traced.__new__
@@ -432,83 +424,32 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their places: it returns
     the positional and the keyword arguments.
     """
-    leaves = closed_over(f)
-    known = set(leaves)
+    for _ in range(2):
+        before = random.getstate()
+        found = _run(f, names, arguments)
+        if random.getstate() == before:
+            return found
+        # Another thread may have drawn; hence a second time.
+    code = getattr(f, "__code__", None)
+    where = f"\n  {code.co_filename}:{code.co_firstlineno}, in {code.co_qualname}" if code else ""
+    raise TraceError(f"the function draws from the module `random` while it is traced: the numbers would be the same at every "
+                     f"call{where}\ndraw them outside and pass them as arguments")
+
+
+def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]]) -> tuple[Trace, Any]:
+    trace = Trace(names)
     with _tracing_lock:
-        while True:
-            trace = Trace(names)
-            guarded = [leaf for leaf in leaves if leaf.__class__ in (Value, _GuardedLeaf)]  # the latter after an interrupt
-            try:
-                _set_class(guarded, _GuardedLeaf)
-                with modes.tracing(trace):
-                    values = []
-                    for i in range(len(names)):
-                        value = _new(Traced)
-                        value._index, value._trace = i, trace
-                        values.append(value)
-                    args, kwargs = arguments(values)
-                    before = random.getstate()
-                    result = f(*args, **kwargs)
-                    if random.getstate() != before:
-                        raise TraceError("the function draws from the module `random` while it is traced: the numbers would "
-                                         "be the same at every call; draw them outside and pass them as arguments")
-            finally:
-                _set_class(guarded, Value)
-            # A leaf that was first met in an operation may have been asked for its data before: again, now that it is known.
-            if not (missed := [leaf for leaf in trace.parameters if leaf.__class__ is Value and leaf not in known]):
-                return trace, result
-            leaves += missed
-            known.update(missed)
-
-
-def _set_class(leaves: list[Value], cls: type[Value]) -> None:
-    deque(map(setattr, leaves, repeat("__class__"), repeat(cls)), maxlen=0)  # in one go, for a signal handler
-
-
-def closed_over(f: Any, most: int = 200_000) -> list[Value]:
-    """The leaves that ``f`` can reach by its closure, its defaults, the globals it names, and what those contain.
-
-    It looks into functions, methods, lists, tuples, dicts, sets and the attributes of objects, at ``most`` so many.
-    """
-    found: dict[Value, None] = {}
-    seen: dict[int, Any] = {}
-    waiting: list[Any] = [f]
-    while waiting and len(seen) < most:
-        x = waiting.pop()
-        if x is None or isinstance(x, (str, bytes, int, float, complex, types.ModuleType, type, types.BuiltinFunctionType)) \
-                or id(x) in seen:
-            continue
-        seen[id(x)] = x
-        if isinstance(x, Value):
-            if x.__class__ in (Value, _GuardedLeaf) and x._x is None:
-                found[x] = None
-        elif isinstance(x, types.FunctionType):
-            waiting += _reached_by(x)
-        elif isinstance(x, types.MethodType):
-            waiting += [x.__self__, x.__func__]
-        elif isinstance(x, functools.partial):
-            waiting += [x.func, x.args, x.keywords]
-        elif isinstance(x, dict):
-            waiting += x.values()
-        elif isinstance(x, (list, tuple, set, frozenset)):
-            waiting += x
-        elif not isinstance(x, Primitive):
-            waiting += [call] if isinstance(call := vars(type(x)).get("__call__"), types.FunctionType) else []
-            waiting += vars(x).values() if hasattr(x, "__dict__") else []
-            waiting += [getattr(x, name, None) for cls in type(x).__mro__ for name in vars(cls).get("__slots__", ())]
-    return list(found)
-
-
-def _reached_by(f: types.FunctionType) -> list[Any]:
-    reached: list[Any] = [f.__defaults__, f.__kwdefaults__, getattr(f, "__wrapped__", None)]
-    for cell in f.__closure__ or ():
         try:
-            reached.append(cell.cell_contents)
-        except ValueError:  # a name that has not been assigned yet
-            continue
-    codes = [f.__code__]
-    while codes:
-        code = codes.pop()
-        reached += [f.__globals__[name] for name in code.co_names if name in f.__globals__]
-        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return reached
+            for guard in _guards:
+                setattr(Value, guard.name, guard)
+            with modes.tracing(trace):
+                values = []
+                for i in range(len(names)):
+                    value = _new(Traced)
+                    value._index, value._trace = i, trace
+                    values.append(value)
+                args, kwargs = arguments(values)
+                return trace, f(*args, **kwargs)
+        finally:
+            for guard in _guards:
+                setattr(Value, guard.name, guard.slot)

@@ -458,6 +458,7 @@ class _Several:
         plan = self._plan()
         made: int = self._run(ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at)
         self.settle(history, start)
+        llvm.reraise()
         taken = time.perf_counter() - began
         if made == self._next and taken < 0.01:  # often enough to show progress and to notice Ctrl-C
             self._next = min(2 * self._next, self.MOST)
