@@ -86,6 +86,20 @@ def test_pieces_are_constant_between_neighbouring_points_and_change_at_kinks(row
             assert row.piece(x - 1e-6, *rest) != row.piece(x + 1e-6, *rest)
 
 
+JUMPS = {  # arguments on either side of a jump, and at it where that is a piece of its own
+    "remainder": ((7.9, 2.0), (8.1, 2.0)), "floordiv": ((7.9, 2.0), (8.1, 2.0)), "fmod": ((7.9, 2.0), (8.1, 2.0)),
+    "ieee_remainder": ((6.9, 2.0), (7.1, 2.0)), "floor": ((1.9,), (2.1,), (2.0,)), "ceil": ((1.9,), (2.1,), (2.0,)),
+    "trunc": ((1.9,), (2.1,)), "round": ((2.4,), (2.6,), (2.5,)), "round_digits": ((1.24, 1.0), (1.26, 1.0)),
+    "copysign": ((1.0, -0.1), (1.0, 0.1)), "atan2": ((-0.1, -1.0), (0.1, -1.0), (0.0, -1.0)), "step": ((-0.1,), (0.1,), (0.0,)),
+}
+
+
+@pytest.mark.parametrize("name", list(JUMPS))
+def test_pieces_tell_the_sides_of_a_jump_and_the_jump_apart(name):
+    pieces = [TABLE[name].piece(*args) for args in JUMPS[name]]
+    assert all(p != q for p, q in itertools.combinations(pieces, 2))
+
+
 # ---- the same rule in two languages
 
 

@@ -171,7 +171,7 @@ from tinygrad_edu import data, fit, nn, optim
 X, y = data.moons(30, rng=0)
 model = nn.MLP(2, [8, 1], rng=1)
 print("ready", flush=True)
-history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=10**6, batch_size=5)
+history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=10**6, engine="eager", batch_size=5)
 print(history.interrupted, len(history.loss) == len(history.learning_rates) == len(history.seconds), len(history) > 0)
 """
 
@@ -323,7 +323,7 @@ for i in range(150):
     optimizer = optim.SGD(model.parameters(), lr=0.0)
     model.eval()
     wait = 0.001 + i * 37e-6
-    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, metrics=[nn.accuracy])
+    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, engine="eager", batch_size=3, metrics=[nn.accuracy])
     bad += not (history.interrupted and len(history) == optimizer.steps == len(history.seconds)
                 and len(history.metrics["accuracy"]) == history.epochs)
 print(bad)
@@ -615,7 +615,7 @@ def loss(prediction, target):
 for i in range(150):
     optimizer = optim.SGD(model.parameters(), lr=0.01)
     wait = 0.0002 + i * 37e-6
-    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, batch_size=3, record_every=3)
+    history = fit(model, loss, X, y, optimizer=optimizer, epochs=10**6, engine="eager", batch_size=3, record_every=3)
     steps = [snapshot.step for snapshot in history.training.snapshots]
     due = sorted({1, optimizer.steps, *range(3, optimizer.steps + 1, 3)} - {0} if optimizer.steps else ())
     after = list(history.training.snapshots[-1].after) if steps else [p.data for p in optimizer.params]

@@ -143,6 +143,8 @@ class Value:
         return f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
 
     def __format__(self, spec: str) -> str:
+        if spec and modes.active and modes.current() & TRACE:
+            modes.tracer().number_of(self, "a format")
         return format(self.data, spec) if spec else repr(self)
 
     def __float__(self) -> float:

@@ -15,7 +15,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +27,83 @@ MAGIC = b"tinygrad_edu object 1\n"
 MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
 
 
+# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of it,
+# and LLVM's context is for one thread at a time
+
+_thread: ThreadPoolExecutor | None = None
+
+
+def _aside(work: Callable[[], Any]) -> Any:
+    global _thread
+    if _thread is None:
+        _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
+    return _thread.submit(work).result()
+
+
+def _forget_thread() -> None:
+    global _thread
+    _thread = None  # a forked process has none
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_thread)
+
+
 @cache
-def binding() -> Any:
-    """llvmlite's interface to LLVM, initialised; raises ImportError if it is not installed."""
-    from llvmlite import binding as llvm
+def _llvm() -> Any:
+    """llvmlite's interface to LLVM, initialised.  This and all that it returns is for the thread beside alone."""
+    from llvmlite import binding
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine, as LLVM sees it, and the compiler's version."""
+
+    triple: str
+    cpu: str
+    features: str
+    version: str
 
 
 @cache
+def host() -> Host | None:
+    """What code is compiled for; None if llvmlite is not installed."""
+    def look() -> Host | None:
+        try:
+            llvm = _llvm()
+        except ImportError:
+            return None
+        return Host(str(llvm.get_process_triple()), str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten()),
+                    f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}")
+
+    found: Host | None = _aside(look)
+    return found
+
+
 def available() -> bool:
     """Whether llvmlite is installed."""
-    try:
-        binding()
-    except ImportError:
-        return False
-    return True
+    return host() is not None
 
 
-@cache
 def triple() -> str:
     """The name of this machine's kind."""
-    return str(binding().get_process_triple())
+    return "" if (found := host()) is None else found.triple
 
 
 @cache
 def _machine(level: int) -> Any:
-    llvm = binding()
-    return llvm.Target.from_triple(triple()).create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=level, reloc="pic",
-        codemodel="default", jit=True)
+    machine = host()
+    if machine is None:
+        raise ImportError('machine code needs llvmlite: pip install "tinygrad_edu[fast]"')
+    return _llvm().Target.from_triple(machine.triple).create_target_machine(
+        cpu=machine.cpu, features=machine.features, opt=level, reloc="pic", codemodel="default", jit=True)
+
+
+# ---- on disk
 
 
 def folder() -> Path:
@@ -78,12 +125,7 @@ def _folder_of_user() -> Path:
 
 
 def _key(text: str, level: int) -> str:
-    llvm = binding()
-    import llvmlite
-
-    parts = (text, str(level), triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
-             llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256(repr((text, level, host())).encode()).hexdigest()
 
 
 def object_code(text: str, level: int = 1) -> bytes:
@@ -92,7 +134,7 @@ def object_code(text: str, level: int = 1) -> bytes:
     path = folder() / f"{key}.o"
     if (kept := _read(path, key)) is not None:
         return kept
-    code: bytes = _aside(lambda: _machine(level).emit_object(binding().parse_assembly(text)))
+    code: bytes = _aside(lambda: _machine(level).emit_object(_llvm().parse_assembly(text)))
     _keep(path, key, code)
     return code
 
@@ -145,31 +187,12 @@ def _prune(where: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and llvmlite's record of what
-# has been freed, and LLVM's context is for one thread at a time
-
-_thread: ThreadPoolExecutor | None = None
-
-
-def _aside(work: Callable[[], Any]) -> Any:
-    global _thread
-    if _thread is None:
-        _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
-    return _thread.submit(work).result()
-
-
-def _forget_thread() -> None:
-    global _thread
-    _thread = None  # a forked process has none
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_thread)
+# ---- in memory
 
 
 @cache
 def _jit() -> Any:
-    return binding().create_lljit_compiler(_machine(1))
+    return _llvm().create_lljit_compiler(_machine(1))
 
 
 class Library:
@@ -197,7 +220,7 @@ def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], leve
         if key in _libraries:
             _libraries.move_to_end(key)
             return _libraries[key]
-        builder = binding().JITLibraryBuilder().add_object_img(code)
+        builder = _llvm().JITLibraryBuilder().add_object_img(code)
         for symbol, address in addresses.items():
             builder.import_symbol(symbol, address)
         for entry in entries:

@@ -105,7 +105,10 @@ class Trace:
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """How rows of the table run while this is traced; on plain numbers they compute."""
         refs = tuple([self.operand(arg) for arg in args])
-        return self.value(primitive.name, refs) if any(ref.__class__ is int for ref in refs) else primitive.forward(*refs)
+        if any(ref.__class__ is int for ref in refs):
+            return self.value(primitive.name, refs)
+        out = primitive.forward(*refs)
+        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """A condition: the comparison of two values, as 1.0 or 0.0."""
@@ -283,7 +286,9 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         raise _trace("its number").refusal(self, "int()")
 
     def __format__(self, spec: str) -> str:
-        return format(float(self), spec) if spec else repr(self)
+        if spec:
+            raise _trace("a format").refusal(self, "a format")
+        return repr(self)
 
     def __round__(self, digits: int | None = None) -> Any:
         return math.round_digits(self, digits) if digits is not None else lookup("round")(self)
@@ -424,16 +429,28 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their places: it returns
     the positional and the keyword arguments.
     """
-    for _ in range(2):
-        before = random.getstate()
+    before = random.getstate()
+    found = _run(f, names, arguments)
+    if random.getstate() == before:
+        return found
+    # Somebody has drawn, this function or another thread: again, with an eye on what this thread calls.
+    draws: list[Any] = []
+    profile = sys.getprofile()
+    sys.setprofile(lambda frame, event, called: draws.append(source()) if event == "c_call" and not draws
+                   and getattr(called, "__self__", None) is _generator else None)
+    try:
         found = _run(f, names, arguments)
-        if random.getstate() == before:
-            return found
-        # Another thread may have drawn; hence a second time.
-    code = getattr(f, "__code__", None)
-    where = f"\n  {code.co_filename}:{code.co_firstlineno}, in {code.co_qualname}" if code else ""
-    raise TraceError(f"the function draws from the module `random` while it is traced: the numbers would be the same at every "
-                     f"call{where}\ndraw them outside and pass them as arguments")
+    finally:
+        sys.setprofile(profile)
+    if draws:
+        error = TraceError("the function draws from the module `random` while it is traced: the numbers would be the same at "
+                           f"every call\n{shown_line(at := _line(draws[0]))}\ndraw them outside and pass them as arguments")
+        error.line = at
+        raise error
+    return found
+
+
+_generator = getattr(random.random, "__self__", None)  # that of the module's functions
 
 
 def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]]) -> tuple[Trace, Any]:
