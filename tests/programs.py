@@ -6,11 +6,11 @@ import operator
 import random
 
 from tinygrad_edu import Value, math, nn
-from tinygrad_edu.jit import llvm, tape
+from tinygrad_edu.jit import llvm, machine, tape
 from tinygrad_edu.jit.trace import record_trace
 from tinygrad_edu.primitives import TABLE
 
-WAYS = {"compiled": llvm.Scalar, "tape machine": llvm.Machine, "replayed": lambda made: made.run}
+WAYS = {"compiled": llvm.Scalar, "tape machine": machine.Machine, "replayed": lambda made: made.run}
 
 
 def traced(f, *names):

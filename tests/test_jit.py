@@ -19,7 +19,7 @@ from programs import KINDS, WAYS, RandomProgram, gradient_tape, inputs, value_ta
 import tinygrad_edu
 from tinygrad_edu import Value, hessian, jit, math, nn, no_grad, take
 from tinygrad_edu.errors import TraceError
-from tinygrad_edu.jit import backend, batch, function, llvm, structure, tape
+from tinygrad_edu.jit import backend, batch, emitter, function, llvm, machine, structure, tape
 from tinygrad_edu.primitives import TABLE, define
 
 RANDOM = 1000
@@ -148,8 +148,8 @@ def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, mo
 
 
 def test_machine_code_that_is_wrong_is_found_by_random_programs(monkeypatch):
-    right = llvm.EXPANSIONS["sigmoid"]
-    monkeypatch.setitem(llvm.EXPANSIONS, "sigmoid", lambda x: right(x) * (1 + 2.0**-52))
+    right = emitter.EXPANSIONS["sigmoid"]
+    monkeypatch.setitem(emitter.EXPANSIONS, "sigmoid", lambda x: right(x) * (1 + 2.0**-52))
     assert next(faults_of_calls(map(RandomProgram, range(60))), None)
 
 
@@ -821,7 +821,7 @@ def test_other_threads_run_while_compiled_code_does():
 
 
 def test_other_threads_run_while_the_tape_machine_does():
-    run = llvm.Machine(value_tape(lambda x: math.total(heavy(x + k) for k in range(20)), "x"))
+    run = machine.Machine(value_tape(lambda x: math.total(heavy(x + k) for k in range(20)), "x"))
     run([0.5])
     assert works_while(lambda: run([0.5]))
 

@@ -12,7 +12,7 @@ from programs import WAYS, gradient_tape, value_tape
 
 from tinygrad_edu import Value, math
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.jit import llvm, tape
+from tinygrad_edu.jit import emitter, llvm, machine, tape
 from tinygrad_edu.jit.batch import Batched
 from tinygrad_edu.jit.trace import record_trace
 from tinygrad_edu.primitives import TABLE, define
@@ -96,7 +96,7 @@ def test_derivatives_of_a_row_have_the_bits_of_the_eager_engine(row):
 
 
 def test_every_row_is_compiled():
-    assert [name for name in TABLE if not llvm.is_native(name)] == ["round_digits"]  # Python's own rounding, to decimals
+    assert [name for name in TABLE if not emitter.is_native(name)] == ["round_digits"]  # Python's own rounding, to decimals
 
 
 # ---- the checker is checked
@@ -115,39 +115,39 @@ def nudged(expansion):
     return lambda *xs: expansion(*xs) * (1 + 2.0**-52)
 
 
-PLANTED = [*[("BINARY", name, SUBTLE[right]) for name, right in llvm.BINARY.items()],
-           *[("INTRINSIC", name, SUBTLE[right]) for name, right in llvm.INTRINSIC.items()],
-           *[("LIBRARY", name, wrong_library(right)) for name, right in llvm.LIBRARY.items()],
-           *[("EXPANSIONS", name, nudged(right)) for name, right in llvm.EXPANSIONS.items() if name != "identity"]]
+PLANTED = [*[("BINARY", name, SUBTLE[right]) for name, right in emitter.BINARY.items()],
+           *[("INTRINSIC", name, SUBTLE[right]) for name, right in emitter.INTRINSIC.items()],
+           *[("LIBRARY", name, wrong_library(right)) for name, right in emitter.LIBRARY.items()],
+           *[("EXPANSIONS", name, nudged(right)) for name, right in emitter.EXPANSIONS.items() if name != "identity"]]
 
 
 @pytest.mark.parametrize(("table", "name", "wrong"), PLANTED, ids=[name for _, name, _ in PLANTED])
 def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
-    monkeypatch.setitem(getattr(llvm, table), name, wrong)
+    monkeypatch.setitem(getattr(emitter, table), name, wrong)
     row, at = TABLE[name], [*arguments(TABLE[name], 20)]
     assert disagreement(row, llvm.Scalar(tape_of(row)), at) is not None
     assert disagreement_of_columns(row, at, range(row.arity)) is not None
 
 
 def test_a_tape_machine_that_is_wrong_is_noticed(monkeypatch):
-    monkeypatch.setitem(llvm.EXPANSIONS, "softplus", nudged(llvm.EXPANSIONS["softplus"]))
+    monkeypatch.setitem(emitter.EXPANSIONS, "softplus", nudged(emitter.EXPANSIONS["softplus"]))
     with a_new_machine():
-        assert disagreement(math.softplus, llvm.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)) is not None
-        assert disagreement(math.sigmoid, llvm.Machine(tape_of(math.sigmoid)), arguments(math.sigmoid, 20)) is None
+        assert disagreement(math.softplus, machine.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)) is not None
+        assert disagreement(math.sigmoid, machine.Machine(tape_of(math.sigmoid)), arguments(math.sigmoid, 20)) is None
 
 
 @contextmanager
 def a_new_machine():
     """Within this context the tape machine is compiled anew, and after it again."""
-    llvm._machine_code.cache_clear()
+    machine._machine_code.cache_clear()
     try:
         yield
     finally:
-        llvm._machine_code.cache_clear()
+        machine._machine_code.cache_clear()
 
 
 def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
-    monkeypatch.setitem(llvm.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
+    monkeypatch.setitem(emitter.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
     with pytest.raises(TypeError, match=r"asks for the truth of a number in machine code; it must choose by where\(\)"):
         llvm.Scalar(tape_of(math.relu))
 

@@ -171,7 +171,7 @@ from tinygrad_edu import data, fit, nn, optim
 X, y = data.moons(30, rng=0)
 model = nn.MLP(2, [8, 1], rng=1)
 print("ready", flush=True)
-history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=10**6, engine="eager", batch_size=5)
+history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.01), epochs=10**6, batch_size=5)
 print(history.interrupted, len(history.loss) == len(history.learning_rates) == len(history.seconds), len(history) > 0)
 """
 

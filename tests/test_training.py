@@ -132,8 +132,9 @@ def test_leaves_that_are_not_trained_are_read_at_each_step_and_keep_their_data()
             seen.append(net.w[0].data)
             scale.data += 0.5
 
-        history = fit(net, lambda p, t: (scale * p - t) ** 2, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=4,
-                      engine=engine, on_epoch=on_epoch)
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+        history = fit(net, lambda p, t: (scale * p - t) ** 2, X, SIGNS, optimizer=optimizer, epochs=4, engine=engine,
+                      on_epoch=on_epoch)
         return history.loss, seen, scale.data
 
     compiled, eager = run("jit"), run("eager")
@@ -342,6 +343,6 @@ def test_wrong_trainings_raise_the_same_errors_with_both_engines():
     for engine in ("jit", "eager"):
         with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
             fit(model(), nn.hinge, X, SIGNS, optimizer=optim.SGD([stranger], lr=0.1), epochs=1, engine=engine)
+        net = model()
         with pytest.raises(TypeError, match="depends on no Value"):
-            net = model()
             fit(net, lambda p, t: 1.0, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=1, engine=engine)

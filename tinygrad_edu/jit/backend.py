@@ -36,11 +36,11 @@ def kernel(tape: Tape) -> Kernel:
     if not objects.available():
         _tell()
         return Kernel(tape, tape.run, "replayed")
-    from . import llvm
+    from . import llvm, machine
 
     if is_compiled(tape):
         return Kernel(tape, llvm.Scalar(tape), "compiled")
-    return Kernel(tape, llvm.Machine(tape), "tape machine")
+    return Kernel(tape, machine.Machine(tape), "tape machine")
 
 
 def _tell() -> None:

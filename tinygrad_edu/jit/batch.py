@@ -57,9 +57,9 @@ class Batched:
         self.tape, self.varying, self.summed = tape, list(varying), list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
-            from . import llvm
+            from . import emitter, llvm
 
-            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), llvm.LANES
+            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
         else:
             self._kernel = backend.kernel(tape)
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]

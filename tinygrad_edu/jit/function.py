@@ -291,6 +291,7 @@ class Program:
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._name = _name(f)
         self._sources = tape.sources(self.trace)
+        self._reads_arguments_alone = len(self._sources) == len(names)
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
@@ -325,7 +326,10 @@ class Program:
 
     def run(self, kernel: backend.Kernel, leaves: Sequence[Any], more: Sequence[float] = ()) -> list[float]:
         """The kernel's outputs: with the arguments' numbers, the parameters as they are now, and fresh draws."""
-        trace, inputs = self.trace, []
+        trace = self.trace
+        if self._reads_arguments_alone:
+            return kernel([*leaves, *more])
+        inputs: list[float] = []
         for i in self._sources:
             op, (k,) = trace.nodes[i]
             if op == "input":

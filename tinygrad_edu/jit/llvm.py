@@ -1,16 +1,10 @@
-"""Machine code for tapes, by LLVM: as text of its intermediate representation, which llvmlite compiles in memory.
+"""Straight-line machine code for tapes: as text of LLVM's intermediate representation, which llvmlite compiles in memory.
 
-Three kinds of code come from the same emitters:
+* `scalar`, `Scalar`: one run of a tape;
+* `batched`, `Batch`: a loop over samples, in which every register is a vector of samples.  What depends on no sample is
+  computed once, and sums over samples are added up inside.
 
-* `scalar`: straight-line code for one run of a tape;
-* `batched`: straight-line code for a loop over samples, in which every register is a vector of samples.  What depends on no
-  sample is computed once, and sums over samples are added up inside;
-* `machine`: an interpreter of tapes, for those that are too long to compile; a case for each row of the table.
-
-An emitter (`Code`) is a language of operands like floats, Values and names: rows run on it and become instructions.  A row is
-an instruction of the processor, a function of the C library, or an expression of other rows in `EXPANSIONS`; every other row,
-such as one of the user's own, is called back in Python.  There is no fast-math and no contraction, so that the bits are those
-of the eager engine: the C library is the one that Python's `math` calls.
+`emitter` says what becomes of a row; `machine` has the interpreter for tapes that are too long for this.
 """
 
 from __future__ import annotations
@@ -18,348 +12,19 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import math as std
-import struct
 import sys
 import threading
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .. import primitives
 from ..errors import TinygradEduError
-from ..primitives import (
-    GELU_CUBIC,
-    SQRT_HALF,
-    SQRT_TWO_OVER_PI,
-    TABLE,
-    Operand,
-    Primitive,
-    exp,
-    expm1,
-    floor,
-    log,
-    log1p,
-    lookup,
-    sigmoid,
-    softplus,
-    sqrt,
-    where,
-)
-from ..primitives import absolute as fabs
+from ..primitives import lookup
 from . import objects
-from .tape import DOT, EQUAL, WHEN, Tape
-from .trace import LESS, LESS_EQUAL, TAKE
-
-inf = std.inf
-LANES = 4  # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
-
-PIECE = 500  # lines of a basic block
-
-# Rows that are one function of the C library, by its name there.
-LIBRARY = {name: name for name in (
-    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
-    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "pow", "fmod", "hypot")
-} | {"ieee_remainder": "remainder"}
-
-BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-INTRINSIC = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint",
-             "copysign": "copysign"}
-
-
-def _difference(x: Any, y: Any) -> tuple[Any, Any]:
-    s = x - y
-    back = s - x
-    lost = (x - (s - back)) - (y + back)
-    return s, where(lost <= lost, lost, 0.0)
-
-
-def _maximum(x: Any, y: Any) -> Any:
-    return where(x > y, x, where(x <= x, y, x))
-
-
-def _minimum(x: Any, y: Any) -> Any:
-    return where(x < y, x, where(x <= x, y, x))
-
-
-def _relu(x: Any) -> Any:
-    return where(x > 0, x, where(x <= 0, 0.0, x))
-
-
-def _sigmoid(x: Any) -> Any:
-    e = exp(-fabs(x))
-    return where(x >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def _sech_squared(x: Any) -> Any:
-    e = exp(-2 * fabs(x))
-    return 4 * e / ((1 + e) * (1 + e))
-
-
-def _pow_lower(x: Any, y: Any) -> Any:
-    exponent, lost = _difference(y, 1.0)
-    result = x ** exponent
-    corrected = result + result * (lost * log(x))
-    return where(fabs(lost) > 0, where(x > 0, where(x < inf, where(result < inf, corrected, result), result), result), result)
-
-
-def _sigmoid_difference(x: Any, y: Any) -> Any:
-    s, lost = _difference(x, y)
-    result = sigmoid(s)
-    return result + lost * (result * (1 - result))
-
-
-def _logaddexp(x: Any, y: Any) -> Any:
-    x, y = where(x < y, x, y), where(x < y, y, x)
-    s, lost = _difference(x, y)
-    small = where(s < 0, exp(s), where(x <= y, where(x >= y, 1.0, s), s))
-    return y + log1p(small + small * lost)
-
-
-def _python_remainder(x: Any, y: Any) -> Any:
-    rest = primitives.fmod(x, y)
-    moved = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, rest + y, rest)
-    return where(fabs(y) > 0, where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved), y / y * x)
-
-
-def _floordiv(x: Any, y: Any) -> Any:
-    rest = primitives.fmod(x, y)
-    whole = (x - rest) / y
-    whole = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, whole - 1.0, whole)
-    below = floor(whole)
-    rounded = where(whole - below > 0.5, below + 1.0, below)
-    return where(fabs(y) > 0, where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded), y / y * x)
-
-
-def _gelu_tanh(x: Any) -> Any:
-    return x * sigmoid(2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * (x * x)))
-
-
-# The forward functions of `primitives`, as expressions: operation by operation the same.
-EXPANSIONS: dict[str, Callable[..., Any]] = {
-    "identity": lambda x: x,
-    "reciprocal": lambda x: 1.0 / x,
-    "square": lambda x: x * x,
-    "rsqrt": lambda x: 1.0 / sqrt(x),
-    "step": lambda x: where(x > 0, 1.0, where(x <= 0, 0.0, x)),
-    "sign": lambda x: where(x > 0, 1.0, where(x < 0, -1.0, x)),
-    "maximum": _maximum,
-    "minimum": _minimum,
-    "fmax": lambda x, y: where(x <= x, where(x > y, x, where(y <= y, y, x)), y),
-    "fmin": lambda x, y: where(x <= x, where(x < y, x, where(y <= y, y, x)), y),
-    "clip": lambda x, low, high: _minimum(_maximum(x, low), high),
-    "hardtanh": lambda x: _minimum(_maximum(x, -1.0), 1.0),
-    "relu": _relu,
-    "leaky_relu": lambda x, slope: where(x > 0, x, slope * x),
-    "elu": lambda x, alpha: where(x > 0, x, alpha * expm1(x)),
-    "sigmoid": _sigmoid,
-    "sech_squared": _sech_squared,
-    "softplus": lambda x: _relu(x) + log1p(exp(-fabs(x))),
-    "logsigmoid": lambda x: -softplus(-x),
-    "silu": lambda x: x * sigmoid(x),
-    "gelu_erf": lambda x: x * (0.5 * primitives.erfc(-x * SQRT_HALF)),
-    "gelu_tanh": _gelu_tanh,
-    "softsign": lambda x: x / (1 + fabs(x)),
-    "xlogy": lambda x, y: where(fabs(x) <= 0, where(y <= y, 0.0, x * log(y)), x * log(y)),
-    "logaddexp": _logaddexp,
-    "sigmoid_difference": _sigmoid_difference,
-    "pow_lower": _pow_lower,
-    "remainder": _python_remainder,
-    "floordiv": _floordiv,
-}
-NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS_EQUAL, EQUAL, WHEN}
-
-
-def is_native(op: str) -> bool:
-    """Whether an operation is compiled; the others are called back in Python.  A row that was replaced is another one."""
-    return op in NATIVE and TABLE.get(op) is ORIGINAL.get(op)
-
-
-# The rows that the expansions were written for, and with, even if the user has replaced one.
-ORIGINAL = {row.name: row for row in vars(primitives).values() if isinstance(row, Primitive)}
-
-
-# ---- the emitter -------------------------------------------------------------------------------------------------
-
-
-class Code(Operand):
-    """A number in machine code: the name of an LLVM value, of a scalar or of a vector of samples; or a condition."""
-
-    __slots__ = ("block", "text", "truth")
-
-    def __init__(self, block: Block, text: str, truth: bool = False) -> None:
-        self.block, self.text, self.truth = block, text, truth
-
-    @staticmethod
-    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Code:
-        """The instructions of a row."""
-        block: Block = next(arg.block for arg in args if arg.__class__ is Code)
-        native = primitive is ORIGINAL.get(primitive.name)  # an expansion goes on with the rows that it was written with
-        return block.row(primitive.name, [block.operand(arg) for arg in args], native)
-
-    def compare(self, symbol: str, y: Any) -> Code:
-        """A condition."""
-        predicate = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge"}[symbol]
-        return self.block.compared(predicate, self, self.block.operand(y))
-
-    def __bool__(self) -> bool:
-        raise TypeError("an expansion asks for the truth of a number in machine code; it must choose by where()")
-
-
-@dataclass
-class Block:
-    """Instructions being written, on scalars (``lanes`` 1) or on vectors of so many samples."""
-
-    module: Module
-    lanes: int = 1
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def type(self) -> str:
-        """The LLVM type of a number."""
-        return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
-
-    def text(self) -> str:
-        """The instructions, in pieces: LLVM's time for a piece grows faster than its length."""
-        pieces = ["\n".join(self.lines[i:i + PIECE]) for i in range(0, len(self.lines), PIECE)]
-        names = [f"piece{self.module.fresh()}" for _ in pieces[1:]]
-        return "\n".join([*pieces[:1], *[f"  br label %{name}\n{name}:\n{piece}" for name, piece in zip(names, pieces[1:])]])
-
-    @property
-    def bits(self) -> str:
-        """The LLVM type of a condition."""
-        return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
-
-    def add(self, instruction: str, truth: bool = False) -> Code:
-        """One instruction and its result."""
-        name = f"%v{self.module.fresh()}"
-        self.lines.append(f"  {name} = {instruction}")
-        return Code(self, name, truth)
-
-    def constant(self, x: float) -> Code:
-        """A number."""
-        return Code(self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes))
-
-    def operand(self, x: Any) -> Code:
-        """A number of an expansion as a constant; everything else as it is, conditions as 1.0 and 0.0."""
-        if x.__class__ is not Code:
-            return self.constant(float(x))
-        return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
-
-    def condition(self, x: Any) -> Code:
-        """Whether a number is not 0."""
-        return x if x.truth else self.compared("une", x, self.constant(0.0))
-
-    def compared(self, predicate: str, x: Code, y: Code) -> Code:
-        """A comparison."""
-        return self.add(f"fcmp {predicate} {self.type} {x.text}, {y.text}", truth=True)
-
-    def where(self, condition: Code, x: Code, y: Code) -> Code:
-        """A choice."""
-        return self.add(f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, {self.type} {y.text}")
-
-    def row(self, op: str, args: list[Any], native: bool | None = None) -> Code:
-        """The instructions of an operation; ``native`` says whether it is one of those that are compiled."""
-        if op == "where":
-            return self.where(args[0], self.operand(args[1]), self.operand(args[2]))
-        if not (is_native(op) if native is None else native):
-            return self.called_back(op, [self.operand(arg) for arg in args])
-        if op in (LESS, LESS_EQUAL, EQUAL):
-            return self.compared({LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op], *map(self.operand, args))
-        x = [self.operand(arg) for arg in args]
-        if op in BINARY:
-            return self.add(f"{BINARY[op]} {self.type} {x[0].text}, {x[1].text}")
-        if op == "neg":
-            return self.add(f"fneg {self.type} {x[0].text}")
-        if op == WHEN:
-            return self.where(self.compared("oeq", x[0], x[1]), x[2], self.constant(0.0))
-        if op in INTRINSIC:
-            suffix = "f64" if self.lanes == 1 else f"v{self.lanes}f64"
-            name = f"llvm.{INTRINSIC[op]}.{suffix}"
-            return self.add(f"call {self.type} {self.module.declared(name, self.type, len(x))}("
-                            + ", ".join(f"{self.type} {arg.text}" for arg in x) + ")")
-        if op in LIBRARY:
-            return self.each_lane(lambda lane: f"call double {self.module.library(LIBRARY[op], len(x))}({lane})", x)
-        return self.operand(EXPANSIONS[op](*x))
-
-    def each_lane(self, call: Callable[[str], str], args: list[Code]) -> Code:
-        """A call for every sample."""
-        if self.lanes == 1:
-            return self.add(call(", ".join(f"double {arg.text}" for arg in args)))
-        result = "poison"
-        for lane in range(self.lanes):
-            picked = [self.add(f"extractelement {self.type} {arg.text}, i32 {lane}").text for arg in args]
-            one = self.add(call(", ".join(f"double {text}" for text in picked)))
-            result = self.add(f"insertelement {self.type} {result}, double {one.text}, i32 {lane}").text
-        return Code(self, result)
-
-    def called_back(self, op: str, args: list[Code]) -> Code:
-        """A row that is called in Python."""
-        number = self.module.callback(op)
-
-        def call(lane: str) -> str:
-            for i, argument in enumerate(lane.split(", ")):
-                at = self.add(f"getelementptr inbounds double, ptr %arguments, i32 {i}")
-                self.lines.append(f"  store {argument}, ptr {at.text}")
-            return f"call double @tg_python(i32 {number}, ptr %arguments)"
-
-        return self.each_lane(call, args)
-
-
-def literal(x: float) -> str:
-    """A number as LLVM reads it back exactly."""
-    return f"0x{struct.unpack('>Q', struct.pack('>d', x))[0]:016X}"
-
-
-def vector(entries: Sequence[str]) -> str:
-    """A constant vector."""
-    return f"<{', '.join(entries)}>"
-
-
-@dataclass
-class Module:
-    """The text of a module, and what it needs from outside."""
-
-    functions: list[str] = field(default_factory=list)
-    declarations: dict[str, str] = field(default_factory=dict)
-    imports: dict[str, str] = field(default_factory=dict)  # symbol -> name in the C library
-    rows: list[str] = field(default_factory=list)  # those that are called back
-    count: int = 0
-
-    def fresh(self) -> int:
-        """A number for a name."""
-        self.count += 1
-        return self.count
-
-    def declared(self, name: str, kind: str, arity: int) -> str:
-        """A function that is declared once."""
-        self.declarations[name] = f"declare {kind} @{name}({', '.join([kind] * arity)})"
-        return f"@{name}"
-
-    def library(self, name: str, arity: int) -> str:
-        """A function of the C library, under a name that LLVM attaches no meaning to: it would rewrite pow(x, 2)."""
-        self.imports[f"tg_{name}"] = name
-        return self.declared(f"tg_{name}", "double", arity)
-
-    def callback(self, op: str) -> int:
-        """The number of a row for `tg_python`."""
-        if op not in self.rows:
-            self.rows.append(op)
-        return self.rows.index(op)
-
-    def prologue(self) -> list[str]:
-        """The first lines of a function: room for the arguments of rows that are called back."""
-        most = max([lookup(op).arity for op in self.rows], default=0)
-        return [f"  %arguments = alloca double, i32 {most}"] if most else []
-
-    def text(self) -> str:
-        """The module."""
-        head = [f'target triple = "{objects.triple()}"']
-        if self.rows:
-            head.append("declare double @tg_python(i32, ptr)")
-        return "\n".join([*head, *self.declarations.values(), *self.functions, ""])
-
+from .emitter import LANES, Block, Code, Module
+from .tape import DOT, Tape
+from .trace import TAKE
 
 # ---- one run of a tape, straight-line ----------------------------------------------------------------------------
 
@@ -596,214 +261,6 @@ end:
 }}"""
 
 
-# ---- the tape machine --------------------------------------------------------------------------------------------
-
-MULADD = "muladd"  # a dot with one product
-
-# The operations of the machine; their positions are its codes.
-CASES = [DOT, TAKE, "python", MULADD, *sorted({*NATIVE} - {"identity"})]
-
-
-def machine() -> Module:
-    """``machine(code, end, registers, next, error)``: runs the code from `encoded` on registers.
-
-    The result of each instruction goes to the next register, from ``next`` on.
-
-    An instruction is the code of its operation and the positions of its operands, 4 bytes each; before the operands of ``dot``
-    and ``take`` stands their number, before those of a row that is called back its number and theirs.
-    """
-    module = Module()
-    cases = []
-    for number, op in enumerate(CASES):
-        block = Block(module)
-        if op == DOT:
-            cases.append(f"case{number}:\n{DOT_CASE}")
-        elif op == TAKE:
-            cases.append(f"case{number}:\n{TAKE_CASE}")
-        elif op == "python":
-            cases.append(f"case{number}:\n{PYTHON_CASE}")
-        else:
-            arity = 3 if op in ("where", WHEN, MULADD) else 2 if op in (LESS, LESS_EQUAL, EQUAL) else lookup(op).arity
-            operands = []
-            for i in range(arity):
-                at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
-                index = block.add(f"load i32, ptr {at.text}")
-                where_ = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
-                operands.append(block.add(f"load double, ptr {where_.text}"))
-            if op == MULADD:
-                result = block.row("add", [operands[0], block.row("mul", operands[1:])])
-            else:
-                result = block.operand(block.row(op, operands, native=True))
-            block.lines += [f"  store double {result.text}, ptr %next",
-                            f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}", "  br label %on"]
-            cases.append(f"case{number}:\n" + "\n".join(block.lines))
-    special = {DOT: "%dot.pc", TAKE: "%take.pc", "python": "%python.pc"}
-    froms = {DOT: "dot.done", TAKE: "take.done", "python": "python.done"}
-    phis = ", ".join(f"[ {special.get(op, f'%pc{i}')}, %{froms.get(op, f'case{i}')} ]" for i, op in enumerate(CASES))
-    switch = " ".join(f"i32 {i}, label %case{i}" for i in range(len(CASES)))
-    module.declarations["tg_python"] = "declare double @tg_python(i32, ptr)"
-    module.functions.append(MACHINE.format(cases="\n".join(cases), phis=phis, switch=switch))
-    return module
-
-
-MACHINE = """define void @machine(ptr noalias readonly %code, ptr noalias readonly %end, ptr noalias %registers, ptr %first, \
-ptr noalias %error) {{
-entry:
-  %arguments = alloca double, i32 256
-  br label %head
-head:
-  %pc = phi ptr [ %code, %entry ], [ %pc.on, %on ]
-  %next = phi ptr [ %first, %entry ], [ %next.on, %on ]
-  %done = icmp eq ptr %pc, %end
-  br i1 %done, label %exit, label %step
-step:
-  %op = load i32, ptr %pc
-  switch i32 %op, label %exit [ {switch} ]
-{cases}
-on:
-  %pc.on = phi ptr {phis}
-  %next.on = getelementptr inbounds double, ptr %next, i64 1
-  br label %head
-exit:
-  ret void
-}}
-define void @gather(ptr noalias %totals, ptr noalias %registers, ptr noalias %places, i64 %count, ptr noalias %error) {{
-entry:
-  br label %head
-head:
-  %i = phi i64 [ 0, %entry ], [ %i1, %on ]
-  %check = phi double [ 0.0, %entry ], [ %check1, %on ]
-  %done = icmp eq i64 %i, %count
-  br i1 %done, label %exit, label %on
-on:
-  %at = getelementptr inbounds i32, ptr %places, i64 %i
-  %place = load i32, ptr %at
-  %from = getelementptr inbounds double, ptr %registers, i32 %place
-  %x = load double, ptr %from
-  %to = getelementptr inbounds double, ptr %totals, i64 %i
-  %before = load double, ptr %to
-  %after = fadd double %before, %x
-  store double %after, ptr %to
-  %check1 = fadd double %check, %after
-  %i1 = add i64 %i, 1
-  br label %head
-exit:
-  %check.at = getelementptr inbounds double, ptr %error, i64 1
-  store double %check, ptr %check.at
-  ret void
-}}"""
-
-DOT_CASE = """  %dot.at = getelementptr inbounds i32, ptr %pc, i64 1
-  %dot.count = load i32, ptr %dot.at
-  %dot.start.at = getelementptr inbounds i32, ptr %pc, i64 2
-  %dot.start.i = load i32, ptr %dot.start.at
-  %dot.start.p = getelementptr inbounds double, ptr %registers, i32 %dot.start.i
-  %dot.start = load double, ptr %dot.start.p
-  %dot.pairs = getelementptr inbounds i32, ptr %pc, i64 3
-  %dot.length = zext i32 %dot.count to i64
-  %dot.end = getelementptr inbounds i32, ptr %pc, i64 %dot.length
-  %dot.pc = getelementptr inbounds i32, ptr %dot.end, i64 2
-  br label %dot.loop
-dot.loop:
-  %dot.p = phi ptr [ %dot.pairs, %case0 ], [ %dot.p1, %dot.loop ]
-  %dot.sum = phi double [ %dot.start, %case0 ], [ %dot.sum1, %dot.loop ]
-  %dot.i = load i32, ptr %dot.p
-  %dot.j.at = getelementptr inbounds i32, ptr %dot.p, i64 1
-  %dot.j = load i32, ptr %dot.j.at
-  %dot.x.at = getelementptr inbounds double, ptr %registers, i32 %dot.i
-  %dot.x = load double, ptr %dot.x.at
-  %dot.y.at = getelementptr inbounds double, ptr %registers, i32 %dot.j
-  %dot.y = load double, ptr %dot.y.at
-  %dot.xy = fmul double %dot.x, %dot.y
-  %dot.sum1 = fadd double %dot.sum, %dot.xy
-  %dot.p1 = getelementptr inbounds i32, ptr %dot.p, i64 2
-  %dot.last = icmp eq ptr %dot.p1, %dot.pc
-  br i1 %dot.last, label %dot.done, label %dot.loop
-dot.done:
-  store double %dot.sum1, ptr %next
-  br label %on"""
-
-TAKE_CASE = """  %take.at = getelementptr inbounds i32, ptr %pc, i64 1
-  %take.count = load i32, ptr %take.at
-  %take.index.at = getelementptr inbounds i32, ptr %pc, i64 2
-  %take.index.i = load i32, ptr %take.index.at
-  %take.index.p = getelementptr inbounds double, ptr %registers, i32 %take.index.i
-  %take.index = load double, ptr %take.index.p
-  %take.length = zext i32 %take.count to i64
-  %take.end = getelementptr inbounds i32, ptr %pc, i64 %take.length
-  %take.pc = getelementptr inbounds i32, ptr %take.end, i64 2
-  %take.entries = sub i32 %take.count, 1
-  %take.most = uitofp i32 %take.entries to double
-  %take.low = fcmp oge double %take.index, 0.0
-  %take.high = fcmp olt double %take.index, %take.most
-  %take.inside = and i1 %take.low, %take.high
-  %take.safe = select i1 %take.inside, double %take.index, double 0.0
-  %take.whole = fptoui double %take.safe to i32
-  %take.back = uitofp i32 %take.whole to double
-  %take.exact = fcmp oeq double %take.back, %take.index
-  %take.good = and i1 %take.inside, %take.exact
-  %take.bad = xor i1 %take.good, true
-  %take.code = zext i1 %take.bad to i32
-  %take.before = load i32, ptr %error
-  %take.after = or i32 %take.before, %take.code
-  store i32 %take.after, ptr %error
-  %take.entry.n = add i32 %take.whole, 3
-  %take.entry.at = getelementptr inbounds i32, ptr %pc, i32 %take.entry.n
-  %take.entry.i = load i32, ptr %take.entry.at
-  %take.entry.p = getelementptr inbounds double, ptr %registers, i32 %take.entry.i
-  %take.x = load double, ptr %take.entry.p
-  br label %take.done
-take.done:
-  store double %take.x, ptr %next
-  br label %on"""
-
-PYTHON_CASE = """  %python.row.at = getelementptr inbounds i32, ptr %pc, i64 1
-  %python.row = load i32, ptr %python.row.at
-  %python.count.at = getelementptr inbounds i32, ptr %pc, i64 2
-  %python.count = load i32, ptr %python.count.at
-  %python.length = zext i32 %python.count to i64
-  %python.end = getelementptr inbounds i32, ptr %pc, i64 %python.length
-  %python.pc = getelementptr inbounds i32, ptr %python.end, i64 3
-  br label %python.loop
-python.loop:
-  %python.k = phi i64 [ 0, %case2 ], [ %python.k1, %python.loop ]
-  %python.k3 = add i64 %python.k, 3
-  %python.at = getelementptr inbounds i32, ptr %pc, i64 %python.k3
-  %python.i = load i32, ptr %python.at
-  %python.p = getelementptr inbounds double, ptr %registers, i32 %python.i
-  %python.x = load double, ptr %python.p
-  %python.to = getelementptr inbounds double, ptr %arguments, i64 %python.k
-  store double %python.x, ptr %python.to
-  %python.k1 = add i64 %python.k, 1
-  %python.last = icmp eq i64 %python.k1, %python.length
-  br i1 %python.last, label %python.done, label %python.loop
-python.done:
-  %python.result = call double @tg_python(i32 %python.row, ptr %arguments)
-  store double %python.result, ptr %next
-  br label %on"""
-
-
-def encoded(tape: Tape) -> tuple[array[int], list[str]]:
-    """The code of a tape for the machine, and the rows that it calls back."""
-    codes = {op: i for i, op in enumerate(CASES)}
-    code, rows = array("I"), list[str]()
-    for op, args in tape.instructions():
-        if op == DOT and len(args) == 3:
-            code.append(codes[MULADD])
-        elif op in (DOT, TAKE):
-            code.extend((codes[op], len(args)))
-        elif op == "identity":
-            raise AssertionError("identity is lowered to its operand")
-        elif is_native(op):
-            code.append(codes[op])
-        else:
-            if op not in rows:
-                rows.append(op)
-            code.extend((codes["python"], rows.index(op), len(args)))
-        code.extend(args)
-    return code, rows
-
-
 # ---- calling it --------------------------------------------------------------------------------------------------
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
@@ -811,27 +268,27 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes
 
 def _callback(rows: Sequence[str]) -> Any:
     functions = [(lookup(op).forward, lookup(op).arity) for op in rows]
-    return Callback(lambda number, arguments: _called(functions[number], arguments))
+    return Callback(lambda number, arguments: call_row(functions[number], arguments))
 
 
-def _called(row: tuple[Callable[..., float], int], arguments: Any) -> float:
+def call_row(row: tuple[Callable[..., float], int], arguments: Any) -> float:
     """A row in Python.  What it raises cannot pass through machine code: it is kept for `reraise`, and the result is nan."""
     f, arity = row
     try:
         return float(f(*arguments[:arity]))
     except BaseException as error:
-        _current.error = error
+        running.error = error
         return std.nan
 
 
 def reraise() -> None:
     """Raises what a row that was called back has raised in this thread."""
-    error, _current.error = getattr(_current, "error", None), None
+    error, running.error = getattr(running, "error", None), None
     if error is not None:
         raise error
 
 
-_current = threading.local()  # the rows that the tape which runs in this thread calls back, and what one of them raised
+running = threading.local()  # the rows that the tape which runs in this thread calls back, and what one of them raised
 
 
 def library_address(name: str) -> int:
@@ -860,76 +317,6 @@ class Compiled:
             addresses["tg_python"] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._library = objects.loaded(module.text(), addresses, entries)
         self.addresses = {entry: self._library[entry] for entry in entries}
-
-
-@cache
-def _machine_code() -> dict[str, Any]:
-    """The tape machine, compiled once a process; `tg_python` goes by way of ``current_rows``."""
-    module = machine()
-    addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
-    addresses["tg_python"] = ctypes.cast(_dispatcher, ctypes.c_void_p).value or 0
-    library = objects.loaded(module.text(), addresses, ["machine", "gather"])
-    pointers = [ctypes.c_void_p] * 5
-    return {"library": library, "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
-            "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(library["gather"])}
-
-
-_dispatcher = Callback(lambda number, arguments: _called(_current.rows[number], arguments))
-
-
-class Machine:
-    """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns the outputs."""
-
-    def __init__(self, tape: Tape) -> None:
-        self._code, rows = encoded(tape)
-        self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
-        self._entry = _machine_code()
-        self._tape = tape
-        self._free: list[array[float]] = []  # register files, one for each thread that runs it at a time
-        self.flags = array("d", [0.0, 0.0])  # of `fill`: the sum of the outputs is the second one
-
-    def __call__(self, inputs: Sequence[float]) -> list[float]:
-        registers = self.registers()
-        registers[:len(inputs)] = array("d", inputs)
-        try:
-            self.run(registers)
-            return [registers[i] for i in self._tape.outputs]
-        finally:
-            self._free.append(registers)
-
-    def registers(self) -> array[float]:
-        """A register file, with the constants in it."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            tape = self._tape
-            registers = array("d", bytes(8 * (tape.first + len(tape))))
-            registers[len(tape.names):tape.first] = tape.constants
-            return registers
-
-    def fill(self, inputs: int, outputs: int) -> None:
-        """Like a call, from memory to memory: the addresses of all inputs, and of the outputs, to which it adds."""
-        registers = self.registers()
-        try:
-            data, _ = registers.buffer_info()
-            ctypes.memmove(data, inputs, 8 * len(self._tape.names))
-            self.run(registers)
-            places, count = self._tape.outputs.buffer_info()
-            self._entry["gather"](outputs, data, places, count, self.flags.buffer_info()[0])
-        finally:
-            self._free.append(registers)
-
-    def run(self, registers: array[float]) -> None:
-        """Runs the tape on registers."""
-        before, _current.rows = getattr(_current, "rows", ()), self._rows
-        start, length = self._code.buffer_info()
-        data, _ = registers.buffer_info()
-        error = ctypes.c_int(0)
-        self._entry["machine"](start, start + 4 * length, data, data + 8 * self._tape.first, ctypes.addressof(error))
-        _current.rows = before
-        reraise()
-        if error.value:
-            raise IndexError(OUTSIDE)
 
 
 OUTSIDE = "take: an index is none of 0 to the number of entries - 1"

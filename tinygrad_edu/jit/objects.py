@@ -27,8 +27,8 @@ MAGIC = b"tinygrad_edu object 1\n"
 MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
 
 
-# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of it,
-# and LLVM's context is for one thread at a time
+# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
+# it, and LLVM's context is for one thread at a time
 
 _thread: ThreadPoolExecutor | None = None
 

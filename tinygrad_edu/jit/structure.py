@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from ..primitives import number, short_repr
@@ -37,6 +38,9 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         return NUMBER
     kind = x.__class__
     if kind is list or kind is tuple:
+        if x and set(map(type, x)) == {float}:  # the usual case, fast
+            leaves += x
+            return kind.__name__, len(x), (NUMBER,) * len(x)
         return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
     if isinstance(x, dict):
         return "dict", tuple(x), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
@@ -60,6 +64,9 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if structure[0] == "=":
         return structure[1]
     kind, keys, parts = structure
+    if kind != "dict" and set(parts) == {NUMBER}:
+        numbers = islice(leaves, len(parts))
+        return tuple(numbers) if kind == "tuple" else list(numbers)
     built = [build(part, leaves) for part in parts]
     return dict(zip(keys, built)) if kind == "dict" else tuple(built) if kind == "tuple" else built
 

@@ -21,7 +21,8 @@ from ..optim import Optimizer, _assign, _numbers, _Used, clipped
 from ..value import Value
 from . import llvm, loop
 from .backend import is_compiled
-from .llvm import LANES
+from .emitter import LANES
+from .machine import Machine
 from .memory import Room, pointers
 from .structure import Structure, build, flatten, outputs
 from .tape import SOURCES, Graph
@@ -79,13 +80,13 @@ class Loss:
         self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
         self.sums = Room(LANES * len(sums))
         self.batch: llvm.Batch | None = None
-        self.machine: llvm.Machine | None = None
+        self.machine: Machine | None = None
         if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
             self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
             self.room = len(self.batch.slots)
         else:
-            self.machine = llvm.Machine(tape)
+            self.machine = Machine(tape)
             self.room = self.scale + 1 + len(varying)
             self.outputs = Room(len(tape.outputs))
 
@@ -499,7 +500,7 @@ class _Penalty:
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
         self._count = len(trained)
         self._straight = llvm.Scalar(tape) if is_compiled(tape) else None
-        self._machine = None if self._straight else llvm.Machine(tape)
+        self._machine = None if self._straight else Machine(tape)
         self.out = Room(1 + self._count)
         self.is_plain = self._straight is not None and not self._fixed and not self._draws
         self.address = self._straight.address if self._straight is not None else 0
