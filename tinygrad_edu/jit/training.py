@@ -247,19 +247,24 @@ class Engine:
         """The program of a sample and its numbers, which are read once."""
         if i not in self._samples:
             leaves: list[Any] = []
-            structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)[2]
-            structure = ("tuple", 2, structure)
+            structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)
             if structure not in self._losses:
                 found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, self._least_nodes)
                 self._losses[structure] = found
                 self._make_room(found.room)
-            target = self._y[i]
-            if target.__hash__ is None or target not in self._accepted:
-                self._losses[structure].check(self._loss, target)
-                if target.__hash__ is not None:
-                    self._accepted.add(target)
+            self._accept(self._losses[structure], self._y[i])
             self._samples[i] = self._losses[structure], array("d", map(float, leaves))
         return self._samples[i]
+
+    def _accept(self, program: Loss, target: Any) -> None:
+        """Raises ValueError for a target that the loss refuses; asks once for each."""
+        try:
+            if target in self._accepted:
+                return
+            self._accepted.add(target)
+        except TypeError:  # a list, which has no hash
+            pass
+        program.check(self._loss, target)
 
     def _make_room(self, count: int) -> None:
         """Room behind the parameters for what a program computes of them alone."""
