@@ -1,5 +1,7 @@
 """The benchmarks run and print their tables; what they measure is not tested."""
 
+import io
+import json
 import math
 import os
 import subprocess
@@ -8,8 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.benchmarks.jit.race import EAGER, Contestant, Program, difference
+from tinygrad_edu.bench import PROGRAMS, chart, program
+from tinygrad_edu.bench.race import EAGER, INTERRUPTED, OURS, Contestant, Outcome, Program, Result, difference
+from tinygrad_edu.bench.tables import trouble
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,8 +76,8 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
                   "Black-Scholes", "Tape machine", "Straight-line machine code"):
         assert title in result.stdout
     assert "First losses as in the article: 3.3660, 3.4243, 3.1778" in result.stdout
-    for trouble in ("DISAGREES", "DIFFERS", "failed"):
-        assert trouble not in result.stdout
+    for word in ("DISAGREES", "DIFFERS", "failed"):
+        assert word not in result.stdout
     for name, package, programs in (("micrograd", "micrograd", 1), ("torch eager", "torch", 5), ("autograd", "autograd", 4),
                                     ("casadi", "casadi", 3), ("ddx-ad, compiled", "ddx", 4), ("tinygrad_edu, jit", "rich", 5)):
         rows = [line for line in result.stdout.splitlines() if line.startswith(f"│ {name} ")]
@@ -97,9 +102,10 @@ PROGRAM = Program("tests.test_benchmarks", "planted", problem=lambda quick: [1.0
 def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:
     program = """
 from rich.console import Console
-from tests.benchmarks.jit.race import show
+from tinygrad_edu.bench.race import race
+from tinygrad_edu.bench.tables import show
 from tests.test_benchmarks import PROGRAM
-show(Console(width=148), PROGRAM, quick=True)
+show(Console(width=148), race(PROGRAM, quick=True))
 """
     result = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True,
                             check=False)
@@ -119,6 +125,57 @@ def test_small_numbers_of_a_gradient_are_compared_with_its_largest() -> None:
     assert difference([1e6, 2.0], [1e6, 1.0]) == 1.0
     assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0  # of an engine that has done a part of the work
     assert difference([math.inf, 1.0], [math.inf, 1.0]) == 0.0
+
+
+def contestants(*names: str, needs: str = "tinygrad_edu") -> tuple[Contestant, ...]:
+    return tuple(Contestant(name, lambda problem: lambda: problem, needs) for name in names)
+
+
+def raced(**outcomes: Outcome | None) -> Result:
+    """The result of a race of this engine, which took 2 s and then 4 s, and of others."""
+    everyone = {OURS: Outcome(rounds=[(2.0, 2.0), (4.0, 4.0)], results=[1.0]), **outcomes}
+    return Result(Program("", "race: to the end", lambda quick: None, contestants(*everyone)), False, everyone, False)
+
+
+def test_bars_are_of_those_whose_results_agree() -> None:
+    result = raced(slow=Outcome(rounds=[(20.0, 20.0), (40.0, 40.0)], results=[1.0]),
+                   fast=Outcome(rounds=[(0.5, 0.5), (1.0, 1.0)], results=[1.0]),
+                   wrong=Outcome(rounds=[(1.0, 1.0), (1.0, 1.0)], results=[2.0]), broken=Outcome(failure="ValueError: no"),
+                   late=Outcome(failure=INTERRUPTED), absent=None)
+    assert chart.factors(result) == {OURS: 1.0, "slow": pytest.approx(10), "fast": pytest.approx(0.25)}
+    assert [line.partition(" ")[0] for line in trouble(result)] == ["wrong", "broken"]
+
+
+def test_bars_are_as_long_as_the_logarithms_of_the_factors() -> None:
+    others = {f"{time:g}": Outcome(rounds=[(time, time)] * 2, results=[1.0]) for time in (0.03, 3, 30, 300, 3000)}
+    printed = io.StringIO()
+    Console(file=printed, width=148).print(chart.chart([raced(**others)]))
+    lengths = {line.split()[0]: line.count("█") for line in printed.getvalue().splitlines() if "│" in line}
+    ratios = {"0.03": 2, "3": 0, "30": 1, "300": 2, "3000": 3}
+    assert lengths == {"tinygrad_edu,": 0, **{name: pytest.approx(12 * decades, abs=1) for name, decades in ratios.items()}}
+    assert "Logarithmic scale" in printed.getvalue()
+
+
+def test_without_a_time_of_this_engine_there_are_no_bars() -> None:
+    result = raced(other=Outcome(rounds=[(1.0, 1.0)], results=[1.0]))
+    failed = Result(result.program, False, {**result.outcomes, OURS: Outcome(failure="ValueError: no")}, False)
+    assert (chart.factors(failed), chart.chart([failed]), chart.chart([])) == ({}, None, None)
+
+
+def test_missing_packages_are_called_as_pip_calls_them() -> None:
+    two = [Program("", "", lambda quick: None, contestants("a", "b", needs="no_such_package")),
+           Program("", "", lambda quick: None, contestants("c"))]
+    assert chart.missing(two) == ["no_such_package"]
+    needs = {contestant.needs for name in PROGRAMS for contestant in program(name).contestants}
+    assert needs == {"tinygrad_edu", "micrograd", "torch", "autograd", "jax", "casadi", "ddx"}
+    assert chart.DISTRIBUTIONS == {"ddx": "ddx-ad"}
+
+
+def test_the_points_of_moons_are_those_of_micrograds_demo() -> None:
+    kept = json.loads((Path(__file__).parent / "oracle" / "micrograd_moons.json").read_text())
+    problem = program("moons").problem(False)
+    assert (problem.X, problem.y) == (kept["X"], kept["y"])
+    assert len(program("moons").problem(True).X) == 10
 
 
 def test_viz_prints_its_tables() -> None:

@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,42 @@ def test_gpt_interrupted_says_how_far_it_came_and_samples(two_names, capsys):
                          re.MULTILINE)[1])
     assert 1 <= done < 5000
     assert len(out.split("names that it invents:\n")[1].splitlines()) == 2
+
+
+def test_bench_prints_tables_and_bars_and_writes_a_picture(tmp_path):
+    done = run("bench", "--quick", "--only", "rosenbrock", "-o", tmp_path / "bars.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Python ")
+    assert "Rosenbrock in 100 dimensions, value and gradient" in done.stdout
+    assert "moons" not in done.stdout
+    assert re.search(r"^│ tinygrad_edu, jit +│ +\d", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +tinygrad_edu, jit +│ +1 *$", done.stdout, re.MULTILINE)
+    assert "Logarithmic scale" in done.stdout
+    assert f"wrote {tmp_path / 'bars.png'}\n" in done.stdout
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+    absent = [pip for package, pip in (("torch", "torch"), ("autograd", "autograd"), ("jax", "jax"), ("casadi", "casadi"),
+                                       ("ddx", "ddx-ad")) if find_spec(package) is None]
+    remedy = f'Not installed: {", ".join(absent)}.  To compare with them: pip install "tinygrad_edu[peers]"\n'
+    assert done.stdout.endswith(remedy) == bool(absent)
+
+
+def test_bench_interrupted_shows_what_was_measured(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "tinygrad_edu", "bench", "--quick", "--only", "rosenbrock", "moons"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:
+        head = ""
+        while "differences from" not in head:  # the table of the first program is there
+            head += process.stdout.readline()
+        time.sleep(0.3)  # now some process of the second one starts or works
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches all processes of a terminal
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "tinygrad-edu bench: interrupted\n")
+    assert "Rosenbrock in 100 dimensions" in head
+    _, moons, bars = out.partition("moons: 100 full-batch steps")
+    assert moons
+    assert re.search(r"^│ tinygrad_edu, eager +│ +interrupted │", bars, re.MULTILINE)
+    assert re.search(r"^ +tinygrad_edu, eager [ █]*│[ █]*[\d.,]+ *$", bars, re.MULTILINE)  # a bar of the first program
 
 
 def test_draw_an_expression(tmp_path):
@@ -276,6 +314,10 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),
     (["gpt", "--samples", "-3"], "--samples"),
     (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
+    (["bench", "--only", "moon"], "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes')"),
+    (["bench", "--only"], "expected at least one argument"),
+    (["bench", "-o", "missing/bars.svg"], "'missing' is not a folder; create it first"),
+    (["bench", "-o", "bars.txt"], "'.txt' is not a format it can have; use one of .svg, .png, .pdf"),
     (["demo", "--epochs", "many"], "--epochs"),
     (["sing"], "invalid choice: 'sing'"),
 ])

@@ -14,7 +14,7 @@ from tinygrad_edu.formula import formula
 from tinygrad_edu.primitives import TABLE, define
 from tinygrad_edu.train import History
 from viz import analysis
-from viz.plots import activation_histograms, decision_boundary, derivatives, gradient_flow, loss, loss_surface
+from viz.plots import activation_histograms, decision_boundary, derivatives, factors, gradient_flow, loss, loss_surface
 
 
 def history(losses, epochs=1, **metrics):
@@ -627,3 +627,29 @@ def test_a_row_of_ones_own_is_drawn():
         assert ax.get_xlabel() == "x, at beta = 2"
     finally:
         del TABLE["swish_of_mine"]
+
+
+# ---- factors
+
+
+def test_factors_are_bars_from_1_on_a_logarithmic_axis():
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    figure = factors({"first": {"a": 1.0, "b": 250.0}, "none": {}, "second": {"c": 0.25}}, title="Times", note="tiny $sizes$")
+    figure.draw_without_rendering()
+    ax, = figure.axes
+    assert ax.get_xscale() == "log"
+    assert "logarithmic" in ax.get_xlabel()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["first", "a", "b", "second", "c"]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches] == [(1, 1), (1, 250), (1, 0.25)]
+    assert [text.get_text() for text in ax.texts] == ["1", "250", "0.25"]
+    low, high = ax.get_xlim()
+    assert low < 0.25
+    assert high > 250
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, inf, nan, 1e200])
+def test_a_factor_that_has_no_logarithm_to_draw_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"the factor of 'a' in 'group' is .*; it must be positive and finite"):
+        factors({"group": {"a": wrong}})
+    with pytest.raises(ValueError, match="there are no factors to draw"):
+        factors({"group": {}})

@@ -1,4 +1,5 @@
-"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt and gallery.
+"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt,
+bench and gallery.
 
 Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be written to) ends in
 one line on standard error that says what to do, and exit status 2.
@@ -20,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__
+from . import __version__, bench
 from .errors import NonFiniteError, RenderError, TinygradEduError, one_line
-from .files import write_atomically
+from .files import destination, write_atomically
 from .graph import topological_order
 from .value import Value
 
@@ -128,6 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     gpt.add_argument("--seed", type=int, default=42, help="default: %(default)s")
     gpt.add_argument("--samples", type=_positive, default=20, help="how many names to invent (default: %(default)s)")
     gpt.set_defaults(run=_gpt)
+
+    race = commands.add_parser("bench", help="this engine, compiled, beside torch, jax and others, as far as installed",
+                               epilog='The others are installed by: pip install "tinygrad_edu[peers]".  All programs together '
+                                      "take some minutes; Ctrl-C shows what was measured by then.")
+    race.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs; its numbers mean nothing")
+    race.add_argument("--only", nargs="+", choices=[*bench.PROGRAMS], metavar="PROGRAM",
+                      help=f"some of {', '.join(bench.PROGRAMS)} (default: all)")
+    race.add_argument("-o", "--out", type=Path, help="also write the bars as a picture, .svg .png or .pdf")
+    race.set_defaults(run=_bench)
 
     gallery = commands.add_parser("gallery", help="a neuron as drawing, film and page, and a training as a page")
     gallery.add_argument("--out", type=Path, default=Path("gallery"), help="folder to write to (default: %(default)s)")
@@ -344,6 +354,59 @@ def _parsed(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number; write {name}=1.5") from None
+
+
+# ---- bench -------------------------------------------------------------------------------------------------------
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from .bench import chart, tables
+    from .bench.race import Result, race
+
+    if find_spec("llvmlite") is None:
+        raise ValueError('what is compared is compiled code, which needs llvmlite: pip install "tinygrad_edu[fast]"')
+    picture = None if options.out is None else destination(options.out, "a picture", (".svg", ".png", ".pdf"), "bench.svg")
+    if picture is not None and find_spec("matplotlib") is None:
+        raise RenderError('a picture needs matplotlib: pip install "tinygrad_edu[plots]"')
+    console = tables.wide_console()
+    console.print(f"{tables.surroundings()}\n", highlight=False)
+    programs = [bench.program(name) for name in options.only or bench.PROGRAMS]
+    results: list[Result] = []
+    interrupted = False
+    try:
+        for program in programs:
+            with console.status(f"measuring {program.title}"):
+                results.append(race(program, options.quick))
+            tables.show(console, results[-1])
+            if interrupted := results[-1].interrupted:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    if (bars := chart.chart(results)) is not None:
+        console.print(bars)
+        if picture is not None:
+            _write_bars(results, picture)
+            print(f"wrote {picture}")
+    if missing := chart.missing(programs):
+        console.print(f'Not installed: {", ".join(missing)}.  To compare with them: pip install "tinygrad_edu[peers]"',
+                      markup=False, highlight=False)
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _write_bars(results: Sequence[Any], path: Path) -> None:
+    import viz.plots
+
+    from .bench import chart
+
+    groups = {chart.heading(result): chart.factors(result) for result in results}
+    figure = viz.plots.factors(groups, note=chart.warning(results))
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower())
+    write_atomically(path, content.getvalue())
 
 
 # ---- demo, train and gpt -----------------------------------------------------------------------------------------

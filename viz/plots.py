@@ -6,6 +6,7 @@
     viz.plots.activation_histograms(model, X)          what the layers put out
     viz.plots.loss_surface(loss, p, q, path=path)      the loss over two parameters, and the way of the descent
     viz.plots.derivatives("tanh")                      a primitive and its derivatives over its domain
+    viz.plots.factors({"moons": {"torch": 12.0}})      how many times something the others take, on a logarithmic axis
 
 Each takes ``ax=``, an existing Axes to draw into, and returns the Figure; without it a new Figure is made::
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["activation_histograms", "decision_boundary", "derivatives", "gradient_flow", "loss", "loss_surface"]
+__all__ = ["activation_histograms", "decision_boundary", "derivatives", "factors", "gradient_flow", "loss", "loss_surface"]
 
 VERDICT_COLORS = {"fine": BLUE, "vanishing": ORANGE, "exploding": "#b2182b", "zero": "#5c6670", "not finite": "#b2182b"}
 PERCENTILES: dict[str, Any] = {"linewidth": 9, "alpha": 0.35, "solid_capstyle": "butt"}
@@ -243,6 +244,49 @@ def _rows(ax: Any, labels: Sequence[str], *, colors: Sequence[str] = (), ridge: 
     ax.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
+
+
+# ---- factors -----------------------------------------------------------------------------------------------------
+
+
+def factors(groups: Mapping[str, Mapping[str, float]], *, title: str = "Time relative to this engine's", note: str = "",
+            ax: Axes | None = None) -> Figure:
+    """Bars that start at 1 on a logarithmic axis, which all groups share: to the right what is more, to the left what is less.
+
+    groups   for every heading names with their factors, drawn from the top down; what is 1 is the thing itself
+    title    of the plot
+    note     stands below the axis
+    ax       an existing Axes to draw into
+
+    Raises ValueError if there is no factor, or one that is no positive finite number.
+    """
+    rows = [(heading, name, factor) for heading, group in groups.items() for name, factor in group.items()]
+    for heading, name, factor in rows:
+        if not (drawable(factor) and factor > 0):
+            raise ValueError(f"the factor of {name!r} in {heading!r} is {short_repr(factor)}; it must be positive and finite")
+    if not rows:
+        raise ValueError("there are no factors to draw")
+    labels: list[tuple[str, float | None]] = []
+    for heading, group in groups.items():
+        if group:
+            labels += [(heading, None), *group.items()]
+    figure, ax = figure_and_axes(ax, 8, 1.4 + 0.24 * len(labels))
+    ax.set_xlim(min(1.0, *[factor for *_, factor in rows]) / 1.5, max(1.0, *[factor for *_, factor in rows]) * 4)
+    ax.set_xscale("log")
+    for row, (_, x) in enumerate(labels):
+        if x is not None:
+            ax.barh(row, x - 1, left=1, height=0.7, color=BLUE if x >= 1 else ORANGE)
+            ax.annotate(f"{x:,.0f}" if x >= 100 else f"{x:.3g}", (max(x, 1.0), row), (4, 0),
+                        textcoords="offset points", va="center", fontsize=8, color=DARK)
+    _rows(ax, [literal(label) for label, _ in labels])
+    for tick, (_, x) in zip(ax.get_yticklabels(), labels):
+        tick.set_fontweight("bold" if x is None else "normal")
+    ax.axvline(1.0, color=DARK, linewidth=1)
+    ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.set_xlabel("\n".join(["logarithmic axis; 1 is the line", *filter(None, [literal(note, FORMULA)])]))
+    title_and_legend(ax, title)
+    return figure
 
 
 # ---- the loss over two parameters --------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinygrad_edu import Value, detect_anomaly, nn
+from tinygrad_edu.bench.tables import mark
 
 from .rivals import MicrogptValue, micrograd_value
 
@@ -46,11 +47,6 @@ def main(quick: bool = False) -> None:
     console.print(chains(1_000 if quick else 1_000_000))
     console.print(watched(*((8, 3) if quick else (64, 40))))
     console.print(imports(2 if quick else 11))
-
-
-def mark(reached: bool) -> str:
-    """How a table says whether a target was reached."""
-    return "[green]ok[/]" if reached else "[red]not reached[/]"
 
 
 # ---- 1. a layer, side by side ------------------------------------------------------------------------------------

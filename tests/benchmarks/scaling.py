@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tinygrad_edu import jit
+from tinygrad_edu.bench.race import CACHES, LEAST_SECONDS, QUICK_ROUNDS, ROUNDS, clocked
+from tinygrad_edu.bench.tables import mark
 
-from ..eager import count, layered, mark
-from .race import CACHES, LEAST_SECONDS, QUICK_ROUNDS, ROUNDS, clocked
+from .eager import count, layered
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000, 1_000_000), (400, 1_000)
 LAYER = 200  # nodes of a layer, by whole ones of which the graphs grow
@@ -66,7 +67,7 @@ class Layered:
 
 def machine(sizes: tuple[int, ...], rounds: int) -> Table:
     """The cost of a node on the tape machine at each size."""
-    from tinygrad_edu.jit import llvm
+    from tinygrad_edu.jit.machine import Machine
 
     table = Table(title="Tape machine: value and gradient of layered graphs", title_justify="left", caption_justify="left")
     for heading in ("nodes", "operations", "bytes a node", "ms", "ns a node", "least", "as the eager engine"):
@@ -74,7 +75,7 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
     graphs = []
     for size in sizes:
         graph = Layered(size)
-        kernel = llvm.Machine(graph.tape)
+        kernel = Machine(graph.tape)
         agrees = graph.agrees(kernel)
         registers = kernel.registers()  # with the inputs of the run before
         _, (cpu, _) = clocked(lambda kernel=kernel, registers=registers: kernel.run(registers))

@@ -22,9 +22,9 @@ from rich.table import Table
 
 import viz
 from tinygrad_edu import Stepper, Value, math, nn, record
+from tinygrad_edu.bench.tables import mark
 
 from .. import browser
-from .eager import mark
 
 TARGETS = {41: 0.1, 342: 0.3, 2649: 3.0}  # seconds for an SVG, by the number of nodes
 PAGE_NODES, PAGE_LIMIT = 342, 1_000_000  # bytes

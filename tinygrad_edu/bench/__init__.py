@@ -1,41 +1,26 @@
-"""The compiled engine beside other engines, on five programs, and what a node costs it.
+"""The compiled engine beside other engines, on five programs: the command ``tinygrad-edu bench``.
 
-    python -m tests.benchmarks jit
+    >>> from tinygrad_edu import bench
+    >>> result = bench.race.race(bench.program("rosenbrock"), quick=False)
 
 Each program is a module: its data, and for every engine the fastest idiomatic version of it that was found, in float64.
-What else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `ours` is all
-that is called of this engine, `scaling` is about this engine alone.
+What else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `tables` and
+`chart` show what came of it, `ours` is all that is called of this engine.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib import metadata
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from .race import Program
 
-from . import black_scholes, gpt, moons, ode, rosenbrock, scaling
-from .race import show
-
-PACKAGES = ("llvmlite", "numpy", "micrograd", "torch", "jax", "autograd", "casadi", "ddx-ad")
+# How a program is called, and the module whose PROGRAM it is.
+PROGRAMS = {name: f"{__name__}.{name.replace('-', '_')}" for name in ("moons", "gpt", "rosenbrock", "ode", "black-scholes")}
 
 
-def main(quick: bool = False) -> None:
-    """Runs all programs and prints their tables."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=148)
-    console.print(f"Python {platform.python_version()}, {', '.join(map(version, PACKAGES))}; {os.cpu_count()} processors\n",
-                  highlight=False)
-    for program in (moons, gpt, rosenbrock, ode, black_scholes):
-        show(console, program.PROGRAM, quick)
-    scaling.show(console, quick)
-
-
-def version(package: str) -> str:
-    """A package with its version."""
-    try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return f"no {package}"
+def program(name: str) -> Program:
+    """A program by its name in `PROGRAMS`; KeyError for another one."""
+    found: Program = import_module(PROGRAMS[name]).PROGRAM
+    return found

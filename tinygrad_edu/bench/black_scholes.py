@@ -3,6 +3,8 @@
 Sources: F. Black and M. Scholes, The pricing of options and corporate liabilities, Journal of Political Economy 81 (1973).
 """
 
+# mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
+
 from __future__ import annotations
 
 import random
@@ -12,8 +14,7 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
-from tinygrad_edu import math
-
+from .. import math
 from . import ours
 from .race import EAGER, OURS, ROUNDS, Contestant, Program
 
@@ -31,7 +32,7 @@ def options(quick: bool) -> Columns:
     return [array("d", [rng.uniform(*bounds) for _ in range(QUICK_SAMPLES if quick else SAMPLES)]) for bounds in RANGES]
 
 
-def price(spot: Any, strike: Any, rate: Any, volatility: Any, years: Any, functions: Any = math) -> Any:
+def price(spot: Any, strike: Any, rate: Any, volatility: Any, years: Any, *, functions: Any = math) -> Any:
     """The price of a European call option; ``functions`` has log, sqrt, exp and erf."""
     deviation = volatility * functions.sqrt(years)
     d1 = (functions.log(spot / strike) + (rate + 0.5 * volatility * volatility) * years) / deviation
@@ -73,7 +74,7 @@ def with_torch(problem: Columns) -> Callable[[], Any]:
 
     def run() -> Any:
         xs = [column.detach().requires_grad_() for column in columns]
-        values = price(*xs, torch)
+        values = price(*xs, functions=torch)
         return values.detach(), torch.autograd.grad(values, xs, torch.ones_like(values))
 
     return run
@@ -90,7 +91,7 @@ def with_autograd(problem: Columns) -> Callable[[], Any]:
     ones = np.ones(len(problem[0]))
 
     def run() -> Any:
-        pullback, values = make_vjp(lambda xs: price(*xs, functions))(columns)
+        pullback, values = make_vjp(lambda xs: price(*xs, functions=functions))(columns)
         return values, pullback(ones)
 
     return run
@@ -106,7 +107,7 @@ def with_jax(problem: Columns) -> Callable[[], Any]:
 
     @jax.jit
     def differentiate(*xs: Any) -> Any:
-        values, pullback = jax.vjp(lambda *xs: price(*xs, functions), *xs)
+        values, pullback = jax.vjp(lambda *xs: price(*xs, functions=functions), *xs)
         return values, pullback(jnp.ones_like(values))
 
     return lambda: jax.block_until_ready(differentiate(*columns))
@@ -120,10 +121,10 @@ def with_casadi(problem: Columns) -> Callable[[], Any]:
     count = len(problem[0])
     block = min(BLOCK, count)
     xs = [casadi.MX.sym(f"x{i}", block) for i in range(len(problem))]
-    values = price(*xs, casadi)
+    values = price(*xs, functions=casadi)
     slopes = casadi.vertsplit(casadi.jtimes(values, casadi.vertcat(*xs), casadi.DM.ones(block), True), block)
     buffer, trigger = casadi.Function("f", xs, [values, *slopes], {"cse": True}).map(count // block).buffer()
-    results = [np.empty(count) for _ in range(1 + len(problem))]
+    results: list[Any] = [np.empty(count) for _ in range(1 + len(problem))]
     inside, outside = [memoryview(column) for column in problem], [memoryview(result) for result in results]
     for i, view in enumerate(inside):
         buffer.set_arg(i, view)
@@ -142,7 +143,8 @@ def with_ddx(problem: Columns) -> Callable[[], Any]:
     import ddx
     import numpy as np
 
-    equation = ddx.equation(lambda: price(*[ddx.var(name) for name in ("spot", "strike", "rate", "volatility", "years")], ddx))
+    equation = ddx.equation(lambda: price(*[ddx.var(name) for name in ("spot", "strike", "rate", "volatility", "years")],
+                                          functions=ddx))
     equation.compile(points=len(problem[0]), veclib=ddx.VecLib.AUTO)
     call = equation.buffer(np.array(problem))
 

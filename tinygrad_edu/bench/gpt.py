@@ -4,6 +4,8 @@ Weights, names and their order are the article's, hence its losses.  The others 
 causal mask; the article's program, and this engine, go from position to position.
 """
 
+# mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
+
 from __future__ import annotations
 
 import random
@@ -12,8 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tinygrad_edu import gpt as microgpt
-
+from .. import gpt as microgpt
 from . import ours
 from .race import EAGER, OURS, ROUNDS, Contestant, Program
 
@@ -209,7 +210,7 @@ def with_jax_steps(problem: GPT) -> Callable[[], Any]:
     compiled = jax.jit(step)
     losses: list[Any] = []
 
-    def run() -> list[Any]:
+    def run() -> Any:
         nonlocal state
         for k in range(len(losses), len(losses) + problem.slice):
             state, loss = compiled(state, float(k), tokens[k], counts[k])

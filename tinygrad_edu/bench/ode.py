@@ -3,6 +3,8 @@
 dx/dt = x (a - b y), dy/dt = y (d x - c).  Asked for are the loss and its derivatives by a, b, c and d.
 """
 
+# mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -8,8 +8,7 @@ from time import process_time
 from typing import Any
 from unittest.mock import patch
 
-from tinygrad_edu import Value, fit, jit, optim
-
+from .. import Value, fit, jit, optim
 from .race import Timed
 
 Function = Callable[[list[Any]], Any]  # of a list of numbers or Values

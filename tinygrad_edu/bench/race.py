@@ -4,6 +4,8 @@ All processes of a program stand ready at once and take turns: round 1 of A, of 
 bound to one processor (where the system can do that), the same for all, and told to use one thread; it starts with no compiled
 code on disk.  Times are processor time, of all threads of the process: on an idle machine that is what the clock says, on a
 busy one what it would say.  The clock's time stands beside it.  Nothing is timed that only prepares the data.
+
+Ctrl-C ends a race: what was measured by then is its result.
 """
 
 from __future__ import annotations
@@ -11,22 +13,19 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from ..eager import mark
 
 ROUNDS, QUICK_ROUNDS = 7, 2
 LEAST_SECONDS = 0.1  # of a round
@@ -35,6 +34,7 @@ SURROUNDINGS = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
 }
+INTERRUPTED = "interrupted"
 CACHES = ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME")  # where compiled code is kept
 
 
@@ -123,6 +123,7 @@ def contest(connection: Any, module: str, name: str, quick: bool, surroundings: 
 
     Sends the number of seconds of preparing and first call, then of every round a call; text if anything is raised.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that prints
     os.environ.update(surroundings)  # before a library is imported that reads them
     if processor is not None:
         os.sched_setaffinity(0, {processor})
@@ -177,55 +178,143 @@ class _Process:
         surroundings = SURROUNDINGS | dict.fromkeys(CACHES, folder)
         self._process = context.Process(target=contest, daemon=True, args=(
             its_end, program.module, contestant.name, quick, surroundings, processor))
-        self._process.start()
-        its_end.close()
         self.outcome = Outcome()
-        if (first := self._answer()) is not None:
-            self.outcome.first = first
+        self._busy = True  # as long as it owes an answer
+        with _deaf_to_interrupts():
+            self._process.start()
+        its_end.close()
 
     def _answer(self) -> Any:
         try:
             answer = self._connection.recv()
         except EOFError:
             answer = "its process died"
+        self._busy = False
         if not isinstance(answer, str):
             return answer
         self.outcome.failure = answer
         return None
 
+    def _ask(self, more: bool) -> Any:
+        self._connection.send(more)
+        self._busy = True
+        return self._answer()
+
+    def first(self) -> None:
+        """Waits until the first call is done."""
+        if (first := self._answer()) is not None:
+            self.outcome.first = first
+
     def round(self) -> None:
         """One more round."""
-        if not self.outcome.failure:
-            self._connection.send(True)
-            if (seconds := self._answer()) is not None:
-                self.outcome.rounds.append(seconds)
+        if not self.outcome.failure and (seconds := self._ask(True)) is not None:
+            self.outcome.rounds.append(seconds)
 
-    def close(self) -> None:
-        """Ends the process, and keeps its results."""
-        if not self.outcome.failure:
-            self._connection.send(False)
-            self.outcome.results = self._answer() or ()
+    def finish(self) -> None:
+        """Keeps the results; of a process that was interrupted at work, or before its first round, there are none."""
+        if self._busy or not (self.outcome.rounds or self.outcome.failure):
+            self.outcome.failure = INTERRUPTED
+        elif not self.outcome.failure:
+            self.outcome.results = self._ask(False) or ()
+
+    def end(self) -> None:
+        """Ends the process."""
+        if self._busy or self.outcome.failure:
+            self._process.kill()
         self._process.join()
 
 
-def race(program: Program, quick: bool) -> dict[str, Outcome | None]:
-    """The outcome of every contestant by name, None for one whose package is not installed."""
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A process started within the block, which inherits the mask, is not reached by Ctrl-C; this one is, afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # whose start would undo the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a race has shown.
+
+    outcomes      of every contestant by name, None for one whose package is not installed
+    interrupted   whether Ctrl-C ended it; contestants without a result then have the failure ``INTERRUPTED``
+    """
+
+    program: Program
+    quick: bool
+    outcomes: dict[str, Outcome | None]
+    interrupted: bool
+
+    @cached_property
+    def problem(self) -> Any:
+        """The data of the program."""
+        return self.program.problem(self.quick)
+
+    @cached_property
+    def finished(self) -> dict[str, Outcome]:
+        """The outcomes with times and results."""
+        return {name: outcome for name, outcome in self.outcomes.items() if outcome is not None and not outcome.failure}
+
+    @property
+    def referee(self) -> str:
+        """Whose results the others' are compared with: the eager engine's, else the first there are; "" without any."""
+        return EAGER if EAGER in self.finished else next(iter(self.finished), "")
+
+    @property
+    def reference(self) -> Sequence[float]:
+        """The results of the referee."""
+        return self.finished[self.referee].results if self.finished else ()
+
+    def times(self, contestant: Contestant) -> list[float]:
+        """Seconds of the processor for the whole work, in every round; of one that has finished."""
+        share = contestant.share(self.problem)
+        return [cpu / share for cpu, _ in self.finished[contestant.name].rounds]
+
+    def ratio(self, contestant: Contestant) -> float:
+        """Our time over that of one that has finished, the median of the rounds; nan if we have not."""
+        if OURS not in self.finished:
+            return math.nan
+        ours = next(c for c in self.program.contestants if c.name == OURS)
+        return median(a / b for a, b in zip(self.times(ours), self.times(contestant)))
+
+    def apart(self, contestant: Contestant) -> float:
+        """How far the results of one that has finished are from the referee's: their `difference`."""
+        return difference(self.finished[contestant.name].results, self.reference)
+
+    def agrees(self, contestant: Contestant) -> bool:
+        """Whether they are near enough."""
+        return self.apart(contestant) <= contestant.tolerance
+
+
+def race(program: Program, quick: bool) -> Result:
+    """Lets all contestants run whose packages are installed."""
     processor = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    outcomes: dict[str, Outcome | None] = {contestant.name: None for contestant in program.contestants}
+    there = [contestant for contestant in program.contestants if find_spec(contestant.needs) is not None]
+    processes: dict[str, _Process] = {}
+    interrupted = True
     with ExitStack() as stack:
-        running = []
-        for contestant in program.contestants:
-            if find_spec(contestant.needs) is not None:
+        with suppress(KeyboardInterrupt):
+            for contestant in there:
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
-                process = _Process(program, contestant, quick, folder, processor)
-                outcomes[contestant.name] = process.outcome
-                running.append(process)
-        for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-            for process in running:
-                process.round()
-        for process in running:
-            process.close()
-    return outcomes
+                process = processes[contestant.name] = _Process(program, contestant, quick, folder, processor)
+                stack.callback(process.end)
+                process.first()
+            for _ in range(QUICK_ROUNDS if quick else ROUNDS):
+                for process in processes.values():
+                    process.round()
+            interrupted = False
+        for process in processes.values():
+            process.finish()
+    outcomes: dict[str, Outcome | None] = {contestant.name: None for contestant in program.contestants}
+    outcomes.update({contestant.name: Outcome(failure=INTERRUPTED) for contestant in there})
+    outcomes.update({name: process.outcome for name, process in processes.items()})
+    return Result(program, quick, outcomes, interrupted)
 
 
 def difference(results: Sequence[float], reference: Sequence[float]) -> float:
@@ -237,101 +326,3 @@ def difference(results: Sequence[float], reference: Sequence[float]) -> float:
     least = 1e-6 * max(map(abs, reference[:count]), default=0.0)
     differences = [abs(x - y) / max(abs(y), least) if x != y else 0.0 for x, y in zip(results[:count], reference)]
     return math.inf if not differences or any(map(math.isnan, differences)) else max(differences)
-
-
-def show(console: Console, program: Program, quick: bool) -> None:
-    """Runs the race and prints its table, and then, loudly, who failed or disagrees."""
-    problem, outcomes = program.problem(quick), race(program, quick)
-    finished = {name: outcome for name, outcome in outcomes.items() if outcome is not None and not outcome.failure}
-    shares = {contestant.name: contestant.share(problem) for contestant in program.contestants}
-    referee = EAGER if EAGER in finished else next(iter(finished), "")
-    reference = finished[referee].results if finished else ()
-    ours = _times(finished[OURS], shares[OURS]) if OURS in finished else []
-
-    table = Table(title=program.title, title_justify="left", caption_justify="left", caption="\n".join(filter(None, (
-        f"Medians of {QUICK_ROUNDS if quick else ROUNDS} rounds in rotation, processor time, one thread each; differences "
-        f"from {referee or 'nobody'}.", program.note, program.verdict(reference) if program.verdict else "",
-        *(_limits(program, finished[OURS]) if OURS in finished else ())))))
-    for heading in _headings(program):
-        table.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=heading == "engine")
-    trouble = []
-    for contestant in program.contestants:
-        outcome = outcomes[contestant.name]
-        if outcome is None:
-            table.add_row(contestant.name, "not installed")
-        elif outcome.failure:
-            table.add_row(contestant.name, "[red]failed[/]")
-            trouble.append(f"{contestant.name} failed: {outcome.failure}")
-        else:
-            apart = difference(outcome.results, reference)
-            agrees = apart <= contestant.tolerance
-            if not agrees:
-                trouble.append(f"{contestant.name} DISAGREES with {referee}: relative difference {apart:.1e}, "
-                               f"at most {contestant.tolerance:.0e} is allowed")
-            table.add_row(contestant.name, *_figures(program, contestant, outcome, shares[contestant.name], problem, ours),
-                          f"{apart:.0e}" if agrees else f"[bold red]{apart:.0e} DISAGREES[/]")
-    console.print(table)
-    for line in trouble:
-        console.print(f"[bold red]{escape(line)}[/]", highlight=False)
-    console.print()
-
-
-def _times(outcome: Outcome, share: float) -> list[float]:
-    return [cpu / share for cpu, _ in outcome.rounds]
-
-
-def _headings(program: Program) -> Iterable[str]:
-    yield from ("engine", "first call, s", f"{program.work}, {program.unit}", "least", "by the clock")
-    if program.rate:
-        yield f"{program.rate[0]} / s"
-    if program.whole:
-        yield f"{program.whole}, s"
-    yield "ours / theirs"
-    if _has_targets(program):
-        yield "target"
-    yield "difference"
-
-
-def _has_targets(program: Program) -> bool:
-    return any(contestant.target is not None for contestant in program.contestants)
-
-
-def _in_all(outcome: Outcome, calls: int) -> float:
-    return outcome.first[0] + sum(cpu for cpu, _ in outcome.rounds[:calls - 1])
-
-
-def _limits(program: Program, ours: Outcome) -> Iterable[str]:
-    """Lines that say whether what is asked of us alone was reached."""
-    for what, limit, seconds in (("first call", program.first_limit, ours.first[0]),
-                                 (program.whole, program.whole_limit, _in_all(ours, 1))):
-        if limit is not None:
-            yield f"Our {what}, tracing and compiling included: {seconds:.2f} s, target {limit:g} s: {mark(seconds <= limit)}"
-
-
-def _figures(program: Program, contestant: Contestant, outcome: Outcome, share: float, problem: Any, ours: list[float]
-             ) -> Iterable[str]:
-    """The cells of a row, but for the first one and the last."""
-    scale = {"ms": 1e3, "µs": 1e6}[program.unit]
-    times, wall = _times(outcome, share), median(wall for _, wall in outcome.rounds) / share
-    partly = "*" if share < 1 else ""
-    yield f"{outcome.first[0]:.2f}{partly}"
-    yield f"{_number(scale * median(times))}{partly}"
-    yield _number(scale * min(times))
-    yield "" if math.isnan(wall) else _number(scale * wall)
-    if program.rate:
-        yield f"{program.rate[1](problem) / median(times):,.0f}"
-    if program.whole:
-        yield f"{_in_all(outcome, contestant.whole):.2f}" if contestant.whole else ""
-    if contestant.name == OURS or not ours:
-        yield ""
-        if _has_targets(program):
-            yield "" if contestant.target is None else f"{contestant.target:g}"
-        return
-    ratio = median(a / b for a, b in zip(ours, times))
-    yield _number(ratio)
-    if _has_targets(program):
-        yield "" if contestant.target is None else f"{contestant.target:g}: {mark(ratio <= contestant.target)}"
-
-
-def _number(x: float) -> str:
-    return f"{x:,.{0 if x >= 100 else 1 if x >= 10 else 2 if x >= 1 else 3}f}"

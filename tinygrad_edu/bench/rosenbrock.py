@@ -1,5 +1,7 @@
 """Rosenbrock's valley in 100 dimensions: value and gradient at a point."""
 
+# mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
+
 from __future__ import annotations
 
 import random
@@ -96,7 +98,7 @@ def casadi_buffers(function: Any, x: Any) -> Callable[[], Any]:
     import numpy as np
 
     buffer, trigger = function.buffer()
-    inside, value, slopes = np.empty_like(x), np.empty(1), np.empty_like(x)
+    inside, value, slopes = np.empty_like(x), np.empty_like(x, shape=1), np.empty_like(x)
     buffer.set_arg(0, memoryview(inside))
     buffer.set_res(0, memoryview(value))
     buffer.set_res(1, memoryview(slopes))
