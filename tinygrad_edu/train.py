@@ -136,7 +136,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
     engine       "eager"; "jit": machine code (`jit.training`), with the losses of the eager engine to 1e-9; "auto": machine
-                 code where llvmlite is installed, the model can be traced, and the training is long enough to gain by it
+                 code from the second step on, if llvmlite is installed, the model can be traced, and the training is long
+                 enough to gain by it
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -193,8 +194,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         start, order = began, range(len(X))
         everything = [(order, order)] if batch_size is None else []
         unwatched = batch_size is None and not named and max_norm is None and recorder is None and on_epoch is None
-        if epochs:
-            steps = _compiled(eager, engine, epochs, bool(named))
+        if epochs and engine == "jit":
+            steps = _compiled(eager, engine, bool(named))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             while history.epochs < epochs:
                 if unwatched and steps is not eager and steps.several(epochs - history.epochs, history, start):
@@ -222,6 +223,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     if recorder is not None:
                         steps.sync(stepped=True)
                         recorder.after_update()
+                    if engine == "auto" and len(history) == 1 and eager.nodes * (epochs * steps_per_epoch - 1) > WORTH:
+                        steps = _compiled(eager, engine, bool(named))
                     show(history)
                 for name, total in totals.items():
                     history.metrics[name].append(total / len(X))
@@ -255,6 +258,7 @@ class _Eager:
                  optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History) -> None:
         self.model, self.loss, self.X, self.y = model, loss, X, y
         self.optimizer, self.penalty, self.history = optimizer, penalty, history
+        self.nodes = 0  # of the first step's graph
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """The loss of some samples and their predictions; the parameters then have its gradients."""
@@ -271,7 +275,9 @@ class _Eager:
             total, predictions = forward()
             if not math.isfinite(total.data):
                 raise _nonfinite(f"the loss is {total.data}", total, forward)
-            if not len(history) and set(optimizer.params).isdisjoint(topological_order(total, constants=False)):
+            if not len(history):
+                self.nodes = len(order := topological_order(total, constants=False))
+            if not len(history) and set(optimizer.params).isdisjoint(order):
                 raise ValueError("the loss depends on none of the optimizer's parameters; make the optimizer with those of "
                                  "this model")
             optimizer.zero_grad()
@@ -303,14 +309,12 @@ class _Eager:
         """The parameters are Values anyway."""
 
 
-# When "auto" compiles: the training is to have so many sums, products and functions to differentiate, which takes the eager
-# engine about a second, and so many samples, since a function must be traced to be measured.
-WORTH_NODES, WORTH_SAMPLES = 1_000_000, 2_000
+WORTH = 300_000  # nodes still to be computed after the first step, above which "auto" compiles: a second or two of eager work
 
 
-def _compiled(eager: _Eager, engine: str, epochs: int, with_predictions: bool) -> Any:
-    """The compiled engine, if that was asked for, or if it is there, can do it and is worth while; else the eager one."""
-    if engine == "eager" or modes.current() & modes.ANOMALY:
+def _compiled(eager: _Eager, engine: str, with_predictions: bool) -> Any:
+    """The compiled engine; for "auto" the eager one, if that is not there or cannot do it."""
+    if modes.current() & modes.ANOMALY:
         return eager
     from .jit import objects
 
@@ -318,15 +322,11 @@ def _compiled(eager: _Eager, engine: str, epochs: int, with_predictions: bool) -
         if engine == "jit":
             raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
         return eager
-    samples = epochs * len(eager.X)
-    if engine == "auto" and samples < WORTH_SAMPLES:
-        return eager
     from .jit.training import Engine
 
-    least = WORTH_NODES // samples if engine == "auto" else 0
     try:
         with mode(eager.model, training=True):
-            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions, least)
+            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
     except Exception:
         if engine == "jit":
             raise

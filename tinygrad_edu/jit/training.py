@@ -52,11 +52,9 @@ class Loss:
     """
 
     def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
-                 trained: Sequence[Value], with_prediction: bool, least_nodes: int) -> None:
+                 trained: Sequence[Value], with_prediction: bool) -> None:
         self.trace, (loss, prediction) = record_trace(
             sample, [f"x{i}" for i in range(count)], lambda values: (build(structure, iter(values)), {}))
-        if len(self.trace.nodes) < least_nodes:
-            raise TraceError(f"a sample has {len(self.trace.nodes)} nodes, {least_nodes} would be worth compiling")
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = _places(self.trace, trained)
@@ -208,18 +206,17 @@ class Plan:
 class Engine:
     """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by `refresh`.
 
-    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced, or has less than ``least_nodes``.
+    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
     """
 
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool,
-                 least_nodes: int = 0) -> None:
+                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool) -> None:
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
             prediction = model(x)
             return loss(prediction, target), prediction
 
         self._function, self._X, self._y = sample, X, y
-        self._with_predictions, self._least_nodes = with_predictions, least_nodes
+        self._with_predictions = with_predictions
         self.optimizer, self.trained = optimizer, optimizer.params
         self._count = len(self.trained)
         self._blocks = _whole_blocks(self._count) // LANES
@@ -249,7 +246,7 @@ class Engine:
             leaves: list[Any] = []
             structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)
             if structure not in self._losses:
-                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, self._least_nodes)
+                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
                 self._losses[structure] = found
                 self._make_room(found.room)
             self._accept(self._losses[structure], self._y[i])
