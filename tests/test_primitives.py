@@ -100,6 +100,11 @@ def test_pieces_tell_the_sides_of_a_jump_and_the_jump_apart(name):
     assert all(p != q for p, q in itertools.combinations(pieces, 2))
 
 
+def test_atan2_has_its_jump_behind_the_origin_alone():
+    piece = TABLE["atan2"].piece
+    assert piece(-0.1, 1.0) == piece(0.0, 1.0) == piece(0.1, 1.0)
+
+
 # ---- the same rule in two languages
 
 
@@ -159,9 +164,17 @@ def test_the_mixed_derivative_of_a_power_follows_its_conventions():
     assert std.isnan(mixed(-0.5, 3.0))
 
 
-def test_clip_without_bounds_passes_everything():
+def test_arguments_that_are_left_out_have_the_published_defaults():
     assert [primitives.clip(x) for x in (-3.0, 3.0, std.inf, -std.inf)] == [-3.0, 3.0, std.inf, -std.inf]
     assert (primitives.clip(-3.0, -1.0), primitives.clip(3.0, -1.0)) == (-1.0, 3.0)
+    assert (primitives.leaky_relu(-3.0), primitives.elu(-3.0)) == (0.01 * -3.0, std.expm1(-3.0))
+
+
+def test_the_angle_of_the_tiniest_vectors_is_infinitely_steep_and_that_of_none_is_flat():
+    for x, slope in ((1e-310, std.inf), (0.0, 0.0)):
+        y = Value(0.0)
+        math.atan2(y, x).backward()
+        assert y.grad == slope
 
 
 # ---- a row of one's own

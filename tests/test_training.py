@@ -249,7 +249,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
     def interrupted(history=None):
         net = model()
         optimizer = optim.SGD(net.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
-        signal.setitimer(signal.ITIMER_REAL, delay)
+        signal.setitimer(signal.ITIMER_REAL, delay, 5.0)  # again, should a callback of the collector swallow it
         return net, optimizer, fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=3_000_000, engine="jit")
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
