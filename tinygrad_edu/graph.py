@@ -39,7 +39,7 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
     else:
-        nodes = [node for node in nodes if not node.constant]  # one that was taken from `args` and computed with
+        nodes = [node for node in nodes if not node.constant or node in roots]  # those taken from `args` and computed with
     nodes.sort(key=_serial)
     return nodes
 

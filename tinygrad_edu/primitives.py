@@ -520,14 +520,14 @@ mul = define("mul", lambda x, y: x * y, lambda x, y, o: y, lambda x, y, o: x, sy
 div = define("div", divide, lambda x, y, o: 1 / y, lambda x, y, o: -(o / y), symbol="/", precedence=MULTIPLICATIVE,
              domain=lambda x, y: abs(y) > 0, note="d/dy is never x / y**2, which overflows")
 pow = define("pow", power, lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: o * log(x),
-             limits=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),
+             limits=(lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),
                     lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d)),
              symbol="**", precedence=POWER, associativity="right", domain=lambda x, y: x > 0,
              sample=(POSITIVE, REALS), specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
              note="x**0 is the constant 1, also at x = 0 and nan")
 pow_lower: Primitive = define("pow_lower", pow_lower_of, lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
                               lambda x, y, o: o * log(x), spelling=lambda x, y: x ** (y - 1),
-                              limits=(lambda x, y, o, d: where(abs(y - 1) <= 0, where(abs(x) > 0, d, 0.0), d),
+                              limits=(lambda x, y, o, d: where(abs(y - 1) <= 0, 0.0, d),
                                      lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d)),
                               domain=lambda x, y: x > 0, sample=(POSITIVE, REALS),
                               note="what pow's derivative needs: y - 1 rounds, which costs digits where log x is large")

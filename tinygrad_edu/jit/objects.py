@@ -131,10 +131,15 @@ def _key(text: str, level: int) -> str:
 def object_code(text: str, level: int = 1) -> bytes:
     """The machine code of a module, from the cache or from the compiler."""
     key = _key(text, level)
+    code: bytes = _aside(lambda: _object_code(text, level, key))
+    return code
+
+
+def _object_code(text: str, level: int, key: str) -> bytes:
     path = folder() / f"{key}.o"
     if (kept := _read(path, key)) is not None:
         return kept
-    code: bytes = _aside(lambda: _machine(level).emit_object(_llvm().parse_assembly(text)))
+    code: bytes = _machine(level).emit_object(_llvm().parse_assembly(text))
     _keep(path, key, code)
     return code
 
