@@ -86,17 +86,23 @@ def test_pieces_are_constant_between_neighbouring_points_and_change_at_kinks(row
             assert row.piece(x - 1e-6, *rest) != row.piece(x + 1e-6, *rest)
 
 
-JUMPS = {  # arguments on either side of a jump, and at it where that is a piece of its own
+CLOSE = 1e-9
+SIDES = {  # arguments on either side of a kink or jump, and at it where that is a piece of its own
     "remainder": ((7.9, 2.0), (8.1, 2.0)), "floordiv": ((7.9, 2.0), (8.1, 2.0)), "fmod": ((7.9, 2.0), (8.1, 2.0)),
     "ieee_remainder": ((6.9, 2.0), (7.1, 2.0)), "floor": ((1.9,), (2.1,), (2.0,)), "ceil": ((1.9,), (2.1,), (2.0,)),
     "trunc": ((1.9,), (2.1,)), "round": ((2.4,), (2.6,), (2.5,)), "round_digits": ((1.24, 1.0), (1.26, 1.0)),
     "atan2": ((-0.1, -1.0), (0.1, -1.0), (0.0, -1.0)), "copysign": ((1.0, -0.1), (1.0, 0.1)),
+    **dict.fromkeys(("abs", "sign", "step", "relu"), ((-CLOSE,), (CLOSE,), (0.0,))),
+    **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), ((1 - CLOSE, 1.0), (1 + CLOSE, 1.0), (1.0, 1.0))),
+    **dict.fromkeys(("leaky_relu", "elu"), ((-CLOSE, 0.5), (CLOSE, 0.5), (0.0, 0.5))),
+    "hardtanh": ((-1 - CLOSE,), (-1.0,), (-1 + CLOSE,), (1 - CLOSE,), (1.0,), (1 + CLOSE,)),
+    "clip": ((1 - CLOSE, 1.0, 2.0), (1.0, 1.0, 2.0), (1 + CLOSE, 1.0, 2.0), (2.0, 1.0, 2.0), (2 + CLOSE, 1.0, 2.0), (1.5, 2.0, 1.0)),
 }
 
 
-@pytest.mark.parametrize("name", list(JUMPS))
-def test_pieces_tell_the_sides_of_a_jump_and_the_jump_apart(name):
-    pieces = [TABLE[name].piece(*args) for args in JUMPS[name]]
+@pytest.mark.parametrize("name", list(SIDES))
+def test_pieces_tell_the_sides_of_a_kink_and_the_kink_apart(name):
+    pieces = [TABLE[name].piece(*args) for args in SIDES[name]]
     assert all(p != q for p, q in itertools.combinations(pieces, 2))
 
 
@@ -162,6 +168,13 @@ def test_the_mixed_derivative_of_a_power_follows_its_conventions():
     assert mixed(0.0, 3.0) == 0.0
     assert mixed(0.0, 1.5) == 0.0
     assert std.isnan(mixed(-0.5, 3.0))
+
+
+@pytest.mark.parametrize("base", [-0.5, -1.0, -2.0])
+def test_a_negative_base_has_no_derivative_by_its_exponent(base):
+    y = Value(2.0)
+    (base**y).backward()
+    assert std.isnan(y.grad)
 
 
 def test_arguments_that_are_left_out_have_the_published_defaults():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from helpers import ROOT, replaced, run_python, scaled
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck
 
@@ -15,7 +15,7 @@ from tinygrad_edu import Value, math, primitives, testing
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.primitives import TABLE, define
 from tinygrad_edu.testing import gradient_test, profiles, suspects
-from tinygrad_edu.testing.properties import Property
+from tinygrad_edu.testing.properties import Point, Property
 
 REPEATABLE = settings(max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
                       suppress_health_check=list(HealthCheck))
@@ -458,3 +458,17 @@ def test_a_profile_can_be_named_and_scales_loops():
 def test_an_unknown_profile_says_which_there_are():
     with pytest.raises(ValueError, match=r"no hypothesis profile 'fast'; choose one of dev, ci, thorough, in "):
         profiles.load("fast")
+
+
+def at(row, **point):
+    """The property test of a row, run at one point."""
+    return settings(phases=[Phase.explicit])(example(point=Point(**point))(gradient_test(row)))()
+
+
+@pytest.mark.parametrize("row", ["pow", "pow_lower"])
+def test_nan_is_a_right_answer_outside_of_the_domain_of_a_row_and_nowhere_else(row):
+    at(row, x=-1.797e308, y=-1.797e308)  # 0 by y on both sides, and o * log(x) is nan
+    rules = TABLE[row].partials
+    with replaced(TABLE[row], "partials", (rules[0], lambda x, y, o: math.nan * x)), \
+            pytest.raises(AssertionError, match="by y is wrong at x=2.0, y=3.0"):
+        at(row, x=2.0, y=3.0)

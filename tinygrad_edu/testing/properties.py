@@ -115,7 +115,8 @@ class Property:
         call = self._function(point)
         report = gradcheck(call, list(point.values()), self.order, rtol=self.rtol, names=list(point))
         root = call(*[Value(x, name) for name, x in point.items()])
-        wrong = [entry for entry in report.entries if entry.status == "mismatch"]
+        wrong = [entry for entry in report.entries if entry.status == "mismatch"
+                 and not (math.isnan(entry.analytic) and self._is_outside(point))]
         if not math.isfinite(root.data):
             outcome = "not finite"
         elif wrong:
@@ -132,6 +133,14 @@ class Property:
         self._check_counts()
         if outcome != "compared":
             reject()
+
+    def _is_outside(self, point: Point) -> bool:
+        """Whether a row is asked outside of its domain, where nan is a right answer: x ** y by y at a negative x."""
+        if not isinstance(self.f, Primitive) or self.f.domain is None:
+            return False
+        numbers = {**dict(zip(self.f.parameters[-len(self.f.defaults):] if self.f.defaults else (), self.f.defaults)),
+                   **self._kept, **point}
+        return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
         """Checks ``examples`` points, the same ones each time; raises what `check` raises."""
