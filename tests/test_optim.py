@@ -753,3 +753,8 @@ def test_the_warning_changes_no_number():
     assert [type(x) for x in optimizer.state["velocity"]] == [float]
     assert type(pickle.loads(pickle.dumps(w)).grad) is float
     assert json.loads(json.dumps(w.grad)) == 6.0
+
+
+def test_a_schedule_of_ones_own_must_say_its_rate():
+    with pytest.raises(NotImplementedError):
+        optim.Schedule()(0)

@@ -95,8 +95,8 @@ SIDES = {  # arguments on either side of a kink or jump, and at it where that is
     **dict.fromkeys(("abs", "sign", "step", "relu"), ((-CLOSE,), (CLOSE,), (0.0,))),
     **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), ((1 - CLOSE, 1.0), (1 + CLOSE, 1.0), (1.0, 1.0))),
     **dict.fromkeys(("leaky_relu", "elu"), ((-CLOSE, 0.5), (CLOSE, 0.5), (0.0, 0.5))),
-    "hardtanh": ((-1 - CLOSE,), (-1.0,), (-1 + CLOSE,), (1 - CLOSE,), (1.0,), (1 + CLOSE,)),
-    "clip": ((1 - CLOSE, 1.0, 2.0), (1.0, 1.0, 2.0), (1 + CLOSE, 1.0, 2.0), (2.0, 1.0, 2.0), (2 + CLOSE, 1.0, 2.0), (1.5, 2.0, 1.0)),
+    "hardtanh": ((-1 - CLOSE,), (-1.0,), (1 - CLOSE,), (1.0,), (1 + CLOSE,)),
+    "clip": tuple((x, 1.0, 2.0) for x in (1 - CLOSE, 1.0, 1 + CLOSE, 2.0, 2 + CLOSE)),
 }
 
 

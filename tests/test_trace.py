@@ -231,6 +231,7 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("as often as", lambda x, y: math.total([y] * x), INDEX),
     ("a format", lambda x, y: x * len(f"{x:.2f}"), "a format", NUMBER),
     ("a format of a leaf", lambda x, y: x * len(f"{W:.2f}"), "`w`"),
+    ("int of a leaf", lambda x, y: x * int(W), "int()", "`w`"),
     ("the % of text", lambda x, y: x * len("%.3f" % x), NUMBER),  # noqa: UP031
     ("random", lambda x, y: x * random.random(), "draws from the module `random`", "draw them outside"),
     ("shuffle", lambda x, y: random.shuffle([1, 2, 3]) or x, "draws from the module `random`"),
