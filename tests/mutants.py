@@ -263,7 +263,7 @@ MUTANTS = [
            "minimum_of(maximum_of(x, low), high),", "maximum_of(minimum_of(x, high), low),",
            (f"{TRUTH}[clip]",)),
     Mutant("0**0 has the derivative nan", "primitives.py",
-           "limits=(lambda x, y, o, d: where(abs(y) <= 0, where(abs(x) > 0, d, 0.0), d),", "limits=(lambda x, y, o, d: nan,",
+           "limits=(lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),", "limits=(lambda x, y, o, d: nan,",
            (f"{SPECIAL}[pow]",)),
     Mutant("where lets nan of the branch not taken into the gradient", "value.py",
            "if primitive is p.where:", "if False:",
