@@ -500,11 +500,6 @@ def test_lr_is_the_rate_of_the_next_step():
     assert optimizer.lr == 0.5
 
 
-def test_a_schedule_without_a_rate_is_none():
-    with pytest.raises(NotImplementedError):
-        optim.Schedule()(0)
-
-
 @pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf, None])
 def test_a_schedule_that_returns_nonsense_is_named_and_nothing_moves(rate):
     x = Value(1.0)

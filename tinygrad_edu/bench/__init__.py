@@ -1,7 +1,7 @@
-"""The compiled engine beside other engines, on five programs: the command ``tinygrad-edu bench``.
+"""The compiled engine beside other engines, on five programs: the command ``tinygrad-edu bench``::
 
-    >>> from tinygrad_edu import bench
-    >>> result = bench.race.race(bench.program("rosenbrock"), quick=False)
+    from tinygrad_edu.bench import program, race
+    result = race.race(program("rosenbrock"), quick=False)
 
 Each program is a module: its data, and for every engine the fastest idiomatic version of it that was found, in float64.
 What else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `tables` and
