@@ -280,7 +280,7 @@ def test_arithmetic_is_carried_out_as_it_is_written(f, xs, way):
 
 
 @every_way
-def test_long_programs_are_compiled_in_pieces(way):
+def test_long_programs_are_compiled(way):
     def f(x, y):
         for k in range(scaled(600, 3000)):
             x, y = math.sin(x * y) + k, x
@@ -296,6 +296,37 @@ def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
         with pytest.raises(IndexError, match="take: "):
             run([wrong, 1.0])
         assert [run([i, 5.0]) for i in (0.0, -0.0, 1.0, 2.0)] == [[5.0], [5.0], [10.0], [7.0]]
+
+
+def test_a_tape_machine_that_failed_in_a_row_forgets_a_wrong_index_of_the_same_run():
+    with a_row_of_ones_own("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
+        run = machine.Machine(value_tape(lambda i, x: math.take([x, 2 * x], i) + row(x), "i", "x"))
+        with pytest.raises(LookupError, match="no 2"):
+            run([7.0, 2.0])
+        assert run([1.0, 0.5]) == [1.5]
+
+
+def mixture(x, y):
+    """Short instructions of several kinds, in no order."""
+    pool, rng = [x, y], random.Random(5)
+    for _ in range(3 * machine.WINDOW):
+        a, b = pool[-1 - rng.randrange(min(40, len(pool)))], pool[rng.randrange(len(pool))]
+        kinds = [lambda a, b: a * b + 0.25, lambda a, b: math.sin(a) - b, lambda a, b: math.where(a < b, a, -b), math.maximum]
+        pool.append(rng.choice(kinds)(a, b))
+    return math.total(pool)
+
+
+def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
+    made = value_tape(mixture, "x", "y")
+    order = machine.order(made)
+    assert sorted(order) == list(range(len(made))) != order
+    done = set(range(made.first))
+    for i in order:
+        assert done.issuperset(made.operands[made.starts[i]:made.starts[i + 1]])
+        done.add(made.first + i)
+    changes = sum(made.ops[i] != made.ops[j] for i, j in itertools.pairwise(order))
+    assert changes < 0.4 * sum(made.ops[i] != made.ops[i + 1] for i in range(len(made) - 1))
+    assert machine.Machine(made)([0.3, -0.7]) == made.run([0.3, -0.7]) == [mixture(0.3, -0.7)]
 
 
 @every_way

@@ -109,14 +109,14 @@ class Batched:
               ) -> list[float]:
         """The samples from ``start`` to ``stop``; returns the sums."""
         batch, lanes = self._batch, self._lanes
-        memory, sums = Room(len(batch.slots)), Room(lanes * len(self.summed))
+        memory, scratch = Room(len(batch.slots)), Room(batch.scratch)
         totals, error = Room(len(self.summed)), Room(2)
         memory.write(0, uniform)
         whole, rest = divmod(stop - start, lanes)
         if whole:
             inputs = pointers([at + 8 * start for at in columns])
             outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
-            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), sums.at, totals.at, whole, lanes, error.at)
+            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), scratch.at, totals.at, whole, lanes, error.at)
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
@@ -125,7 +125,7 @@ class Batched:
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [Room(lanes) for _ in results]
             inputs, outputs = pointers([tail.at for tail in tails]), pointers([room.at for room in found])
-            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), sums.at, totals.at, 1, rest, error.at)
+            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), scratch.at, totals.at, 1, rest, error.at)
             for result, room in zip(results, found):
                 result[last:stop] = array("d", room.read(0, rest))
         batch.check(error.at)

@@ -41,8 +41,6 @@ from .trace import LESS, LESS_EQUAL
 inf = std.inf
 LANES = 4  # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
 
-PIECE = 500  # lines of a basic block
-
 # Rows that are one function of the C library, by its name there.
 LIBRARY = {name: name for name in (
     "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
@@ -70,7 +68,7 @@ def _minimum(x: Any, y: Any) -> Any:
 
 
 def _relu(x: Any) -> Any:
-    return where(x > 0, x, where(x <= 0, 0.0, x))
+    return where(x <= 0, 0.0, x)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -182,7 +180,8 @@ class Code(Operand):
         """The instructions of a row."""
         block: Block = next(arg.block for arg in args if arg.__class__ is Code)
         native = primitive is ORIGINAL.get(primitive.name)  # an expansion goes on with the rows that it was written with
-        return block.row(primitive.name, [block.operand(arg) for arg in args], native)
+        codes = [arg if arg.__class__ is Code else block.constant(float(arg)) for arg in args]
+        return block.row(primitive.name, codes, native)
 
     def compare(self, symbol: str, y: Any) -> Code:
         """A condition."""
@@ -207,10 +206,8 @@ class Block:
         return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
 
     def text(self) -> str:
-        """The instructions, in pieces: LLVM's time for a piece grows faster than its length."""
-        pieces = ["\n".join(self.lines[i:i + PIECE]) for i in range(0, len(self.lines), PIECE)]
-        names = [f"piece{self.module.fresh()}" for _ in pieces[1:]]
-        return "\n".join([*pieces[:1], *[f"  br label %{name}\n{name}:\n{piece}" for name, piece in zip(names, pieces[1:])]])
+        """The instructions."""
+        return "\n".join(self.lines)
 
     @property
     def bits(self) -> str:
@@ -222,6 +219,12 @@ class Block:
         name = f"%v{self.module.fresh()}"
         self.lines.append(f"  {name} = {instruction}")
         return Code(self, name, truth)
+
+    def room(self) -> str:
+        """Room in memory for one number."""
+        name = f"%m{self.module.fresh()}"
+        self.module.rooms.append(f"  {name} = alloca {self.type}")
+        return name
 
     def constant(self, x: float) -> Code:
         """A number."""
@@ -311,6 +314,7 @@ class Module:
     declarations: dict[str, str] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # symbol -> name in the C library
     rows: list[str] = field(default_factory=list)  # those that are called back
+    rooms: list[str] = field(default_factory=list)  # of numbers that are kept in memory
     count: int = 0
 
     def fresh(self) -> int:
@@ -335,9 +339,9 @@ class Module:
         return self.rows.index(op)
 
     def prologue(self) -> list[str]:
-        """The first lines of a function: room for the arguments of rows that are called back."""
+        """The first lines of a function: room in memory, also for the arguments of rows that are called back."""
         most = max([lookup(op).arity for op in self.rows], default=0)
-        return [f"  %arguments = alloca double, i32 {most}"] if most else []
+        return [*self.rooms, *([f"  %arguments = alloca double, i32 {most}"] if most else [])]
 
     def text(self) -> str:
         """The module."""

@@ -29,18 +29,34 @@ from .trace import TAKE
 # ---- one run of a tape, straight-line ----------------------------------------------------------------------------
 
 
+FAR = 30  # operands between two uses of a number, over which it is kept in memory
+
+
 def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[int, Code], None],
          chosen: Callable[[int], bool] = lambda register: True) -> None:
     """Writes the instructions of a tape: those that are ``chosen``, by their registers.
 
     ``load`` gives a register that is not computed here; ``keep`` is told every one that is.
+
+    A number that is used again much later goes to memory at once.  LLVM would find that out itself, in a time that grows
+    faster than the length of the program; it is left to LLVM in the loop over samples, where its code is the better one.
     """
-    known: dict[int, Code] = {}
+    known: dict[int, tuple[Code, int]] = {}  # registers, and when each was computed or loaded
+    memory: dict[int, str] = {}
     loaded: dict[int, Code] = {}  # for this instruction alone: to load again is cheaper than to keep
+    times = tape.starts
+    last = dict[int, int]()  # when a register is used for the last time
+    if block.lanes == 1:
+        for i, (_, args) in enumerate(tape.instructions()):
+            last.update(dict.fromkeys(args, times[i]))
 
     def value(register: int) -> Code:
         if register in known:
-            return known[register]
+            found, time = known[register]
+            if register in memory and now - time > FAR:
+                found = block.add(f"load {block.type}, ptr {memory[register]}")
+                known[register] = found, now
+            return found
         if register in loaded:
             return loaded[register]
         if len(tape.names) <= register < tape.first:
@@ -48,12 +64,19 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
         loaded[register] = found = load(register)
         return found
 
+    def remember(register: int, x: Code) -> None:
+        known[register] = x, now
+        if last.get(register, 0) - now > FAR:
+            memory[register] = block.room()
+            block.lines.append(f"  store {block.type} {block.operand(x).text}, ptr {memory[register]}")
+
     one = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
     nothing = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 0.0 and std.copysign(1.0, x) < 0}
     for i, (op, args) in enumerate(tape.instructions()):
         register = tape.first + i
         if not chosen(register):
             continue
+        now = times[i]
         loaded.clear()
         if op == DOT:
             total = None if args[0] in nothing else value(args[0])
@@ -68,7 +91,7 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
             out = _taken(block, index, [value(arg) for arg in args[1:]])
         else:
             out = block.row(op, [value(arg) for arg in args])
-        known[register] = out
+        remember(register, out)
         keep(register, out)
 
 
@@ -98,13 +121,16 @@ def scalar(tape: Tape) -> Module:
         at = block.add(f"getelementptr inbounds double, ptr %in, i64 {register}")
         return block.add(f"load double, ptr {at.text}")
 
-    known: dict[int, Code] = {}
-    body(tape, block, load, known.__setitem__)
-    for i, register in enumerate(tape.outputs):
-        result = known[register] if register in known else load(register) if register < len(tape.names) else \
-            block.constant(tape.constants[register - len(tape.names)])
-        at = block.add(f"getelementptr inbounds double, ptr %out, i64 {i}")
-        block.lines.append(f"  store double {block.operand(result).text}, ptr {at.text}")
+    wanted = _positions(tape.outputs)
+
+    def keep(register: int, x: Code) -> None:
+        for i in wanted.pop(register, ()):
+            block.lines.append(f"  store double {block.operand(x).text}, ptr {_at(block, '%out', i).text}")
+
+    body(tape, block, load, keep)
+    for register in list(wanted):
+        keep(register, load(register) if register < len(tape.names)
+             else block.constant(tape.constants[register - len(tape.names)]))
     module.functions.append("\n".join(["define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) {",
                                        *module.prologue(), block.text(), "  ret void", "}"]))
     return module
@@ -114,15 +140,15 @@ def scalar(tape: Tape) -> Module:
 
 
 def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[Module, dict[int, int]]:
-    """``batch(uniform, columns, results, sums, totals, blocks, valid, error)``: a tape for many samples.
+    """``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``: a tape for many samples.
 
     varying     the inputs that are columns, one number a sample; the others are uniform, the same for all samples
     summed      the outputs, by position, that are added up over the samples; the others are columns
 
     ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them alone.  A block is `LANES`
-    samples; ``valid`` says how many samples of a block count, for sums.  ``sums`` is room for `LANES` numbers for each sum.
-    Sums are added to ``totals``.  ``error`` is an int that is set if an index was wrong, and 8 bytes later the sum of
-    ``totals``, by which one sees that all of them are finite.
+    samples; ``valid`` says how many samples of a block count, for sums.  ``scratch`` is room for `LANES` numbers for each sum,
+    and for each uniform register, which stands there once a lane.  Sums are added to ``totals``.  ``error`` is an int that
+    is set if an index was wrong, and 8 bytes later the sum of ``totals``, by which one sees that all of them are finite.
 
     Returns the module, and where each uniform register is in ``uniform``.
     """
@@ -149,11 +175,8 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
             pointer = loop.add(f"load ptr, ptr {_at(loop, '%columns', columns[register], 'ptr').text}")
             at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
             return loop.add(f"load {loop.type}, ptr {at.text}, align 8")
-        one = loop.add(f"load double, ptr {_at(loop, '%uniform', slots[register]).text}")
-        first = loop.add(f"insertelement {loop.type} poison, double {one.text}, i32 0")
-        return loop.add(f"shufflevector {loop.type} {first.text}, {loop.type} poison, <{LANES} x i32> zeroinitializer")
+        return loop.add(f"load {loop.type}, ptr {_at(loop, '%spread', LANES * slots[register]).text}, align 32")
 
-    known: dict[int, Code] = {}
     cached: dict[int, Code] = {}
 
     def load_column(register: int) -> Code:
@@ -163,17 +186,14 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
             cached[register] = load(register)
         return cached[register]
 
-    wanted: dict[int, list[int]] = {}
-    for i, register in enumerate(tape.outputs):
-        wanted.setdefault(register, []).append(i)
+    wanted = _positions(tape.outputs)
     sums = {output: k for k, output in enumerate(summed)}
     results = {output: k for k, output in enumerate(i for i in range(len(tape.outputs)) if i not in sums)}
 
     def keep(register: int, x: Code) -> None:
-        known[register] = x
-        for output in wanted.get(register, ()):
+        for output in wanted.pop(register, ()):
             if output in sums:
-                at = _at(loop, "%sums", LANES * sums[output])
+                at = _at(loop, "%scratch", LANES * sums[output])
                 before = loop.add(f"load {loop.type}, ptr {at.text}, align 32")
                 after = loop.add(f"fadd {loop.type} {before.text}, {x.text}")
                 loop.lines.append(f"  store {loop.type} {after.text}, ptr {at.text}, align 32")
@@ -183,20 +203,27 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
                 loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
 
     body(tape, loop, load_column, keep, vector_registers.__contains__)
-    for register in wanted:
-        if register not in known:
-            constant = len(tape.names) <= register < tape.first
-            keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
+    for register in list(wanted):
+        constant = len(tape.names) <= register < tape.first
+        keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
     module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once=once.text(), loop=loop.text(),
-                                         lanes=LANES, sums=len(sums)))
+                                         lanes=LANES, sums=len(sums), slots=len(slots)))
     return module, slots
+
+
+def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
+    """Where each register stands in a sequence."""
+    positions: dict[int, list[int]] = {}
+    for i, register in enumerate(registers):
+        positions.setdefault(register, []).append(i)
+    return positions
 
 
 def _at(block: Block, pointer: str, i: int, kind: str = "double") -> Code:
     return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}") if i else Code(block, pointer)
 
 
-BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %sums, ptr noalias %totals, \
+BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %scratch, ptr noalias %totals, \
 i64 %blocks, i64 %valid, ptr noalias %error) {{
 entry:
 {prologue}
@@ -207,7 +234,7 @@ clear:
   br i1 %c.done, label %once, label %clear.on
 clear.on:
   %c.lane = mul i64 %c, {lanes}
-  %c.at = getelementptr inbounds double, ptr %sums, i64 %c.lane
+  %c.at = getelementptr inbounds double, ptr %scratch, i64 %c.lane
   store <{lanes} x double> zeroinitializer, ptr %c.at, align 32
   %c1 = add i64 %c, 1
   br label %clear
@@ -215,9 +242,25 @@ once:
 {once}
   br label %once.end
 once.end:
-  br label %head
+  %sums.end = mul i64 {sums}, {lanes}
+  %spread = getelementptr inbounds double, ptr %scratch, i64 %sums.end
+  br label %spread.head
+spread.head:
+  %s = phi i64 [ 0, %once.end ], [ %s1, %spread.on ]
+  %s.done = icmp eq i64 %s, {slots}
+  br i1 %s.done, label %head, label %spread.on
+spread.on:
+  %s.from = getelementptr inbounds double, ptr %uniform, i64 %s
+  %s.x = load double, ptr %s.from
+  %s.first = insertelement <{lanes} x double> poison, double %s.x, i32 0
+  %s.all = shufflevector <{lanes} x double> %s.first, <{lanes} x double> poison, <{lanes} x i32> zeroinitializer
+  %s.lane = mul i64 %s, {lanes}
+  %s.to = getelementptr inbounds double, ptr %spread, i64 %s.lane
+  store <{lanes} x double> %s.all, ptr %s.to, align 32
+  %s1 = add i64 %s, 1
+  br label %spread.head
 head:
-  %b = phi i64 [ 0, %once.end ], [ %b1, %loop.end ]
+  %b = phi i64 [ 0, %spread.head ], [ %b1, %loop.end ]
   %b.done = icmp eq i64 %b, %blocks
   br i1 %b.done, label %reduce, label %loop
 loop:
@@ -244,7 +287,7 @@ lane:
   br i1 %l.done, label %reduce.store, label %lane.on
 lane.on:
   %l.index = add i64 %r.first, %l
-  %l.at = getelementptr inbounds double, ptr %sums, i64 %l.index
+  %l.at = getelementptr inbounds double, ptr %scratch, i64 %l.index
   %l.x = load double, ptr %l.at
   %l.next = fadd double %l.sum, %l.x
   %l1 = add i64 %l, 1
@@ -310,12 +353,12 @@ def _libraries() -> list[Any]:
 class Compiled:
     """A module in memory, ready to be called; it lives as long as this object."""
 
-    def __init__(self, module: Module, entries: Sequence[str]) -> None:
+    def __init__(self, module: Module, entries: Sequence[str], level: int = 1) -> None:
         self._callback = _callback(module.rows) if module.rows else None
         addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
         if self._callback is not None:
             addresses["tg_python"] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self._library = objects.loaded(module.text(), addresses, entries)
+        self._library = objects.loaded(module.text(), addresses, entries, level)
         self.addresses = {entry: self._library[entry] for entry in entries}
 
 
@@ -323,10 +366,13 @@ OUTSIDE = "take: an index is none of 0 to the number of entries - 1"
 
 
 class Scalar:
-    """One run of a tape, compiled: called with the inputs, a list of floats, it returns the outputs."""
+    """One run of a tape, compiled: called with the inputs, a list of floats, it returns the outputs.
 
-    def __init__(self, tape: Tape) -> None:
-        self._compiled = Compiled(scalar(tape), ["run"])
+    ``level`` is LLVM's: code of level 0 is compiled in a tenth of the time, and takes longer to run.
+    """
+
+    def __init__(self, tape: Tape, level: int = 1) -> None:
+        self._compiled = Compiled(scalar(tape), ["run"], level)
         self.address = self._compiled.addresses["run"]
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         self._outputs = len(tape.outputs)
@@ -349,10 +395,14 @@ class Scalar:
 
 
 class Batch:
-    """A tape for many samples, compiled: see `batched`.  ``slots`` says where each uniform register is in ``uniform``."""
+    """A tape for many samples, compiled: see `batched`.
+
+    ``slots`` says where each uniform register is in ``uniform``, ``scratch`` how many numbers the scratch has.
+    """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
         module, self.slots = batched(tape, varying, summed)
+        self.scratch = LANES * (len(summed) + len(self.slots))
         self._compiled = Compiled(module, ["batch"])
         address, integer = ctypes.c_void_p, ctypes.c_long
         self.address = self._compiled.addresses["batch"]

@@ -13,9 +13,9 @@ from typing import Any
 from . import objects
 
 # What a plan has, 8 bytes each.  A function whose address is 0 is left out.
-PLAN = ("penalty", "penalty_out", "batch", "columns", "results", "sums", "totals", "blocks", "tail_columns", "tail_results",
-        "tail_valid", "error", "rule", "uniform", "rule_blocks", "gradient_bytes", "scale", "done", "first_step",
-        "parameters0", "parameters1", "reads0", "reads1", "writes0", "writes1")
+PLAN = ("penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks", "tail_columns", "tail_results",
+        "tail_valid", "error", "rule", "uniform", "rule_scratch", "rule_blocks", "gradient_bytes", "scale", "done",
+        "first_step", "parameters0", "parameters1", "reads0", "reads1", "writes0", "writes1")
 _AT = {name: i for i, name in enumerate(PLAN)}
 
 
@@ -32,8 +32,8 @@ def _of_turn(name: str) -> str:
 
 
 def _text(lanes: int) -> str:
-    pointers = ("penalty", "penalty_out", "batch", "columns", "results", "sums", "totals", "tail_columns", "tail_results",
-                "error", "rule", "uniform", "done")
+    pointers = ("penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns", "tail_results",
+                "error", "rule", "uniform", "rule_scratch", "done")
     integers = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
     loads = [*map(_load, pointers), *[_load(name, "i64") for name in integers],
              *[_load(name, "double") for name in ("scale", "first_step")]]
@@ -75,12 +75,13 @@ samples:
   %penalty.value = phi double [ %added, %with.penalty ], [ 0.0, %without.penalty ]
   br i1 %has.blocks, label %whole, label %rest
 whole:
-  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %sums, ptr %totals, i64 %blocks, i64 {lanes}, ptr %error)
+  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, i64 %blocks, i64 {lanes}, \
+ptr %error)
   br label %rest
 rest:
   br i1 %has.tail, label %tail, label %summed
 tail:
-  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %sums, ptr %totals, i64 1, i64 %tail_valid, \
+  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, ptr %totals, i64 1, i64 %tail_valid, \
 ptr %error)
   br label %summed
 summed:
@@ -107,7 +108,8 @@ update:
   %done.after = fadd double %done.before, 1.0
   %step = fadd double %first_step, %done.after
   store double %step, ptr %step.at
-  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr null, ptr null, i64 %rule_blocks, i64 {lanes}, ptr %error)
+  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, i64 %rule_blocks, i64 {lanes}, \
+ptr %error)
   store double %done.after, ptr %done
   %k1 = add i64 %k, 1
   %other = xor i64 %now, 1

@@ -203,11 +203,38 @@ python.done:
   br label %on"""
 
 
-def encoded(tape: Tape) -> tuple[array[int], list[str]]:
-    """The code of a tape for the machine, and the rows that it calls back."""
+WINDOW = 1_024  # instructions among which places are exchanged; over longer ways the cache would lose their operands
+LONG = 8  # operands an instruction, from which on the time is in the instructions, not between them
+
+
+def order(tape: Tape) -> list[int]:
+    """The order in which instructions are run: within windows by levels, and within a level like after like.
+
+    The processor guesses the next case from the last ones.  In the order of the program it learns a short tape by heart and
+    is wrong at every other instruction of a long one, which then takes twice the time.
+    """
+    count = len(tape)
+    if len(tape.operands) >= LONG * count:
+        return list(range(count))
+    levels, shapes, keys = [0] * tape.first, dict[tuple[int, int], int](), list[int]()
+    starts, operands = tape.starts, tape.operands
+    for i, op in enumerate(tape.ops):
+        args = operands[starts[i]:starts[i + 1]]
+        levels.append(level := 1 + max([levels[arg] for arg in args]))
+        keys.append(level << 32 | shapes.setdefault((op, len(args)), len(shapes)))
+    return [i for start in range(0, count, WINDOW)
+            for i in sorted(range(start, min(start + WINDOW, count)), key=keys.__getitem__)]
+
+
+def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
+    """The code of a tape for the machine, the registers of its outputs there, and the rows that it calls back."""
     codes = {op: i for i, op in enumerate(CASES)}
     code, rows = array("I"), list[str]()
-    for op, args in tape.instructions():
+    table, ops, starts, operands = tape.table, tape.ops, tape.starts, tape.operands
+    places = [*range(tape.first), *[0] * len(tape)]
+    for place, i in enumerate(order(tape), tape.first):
+        places[tape.first + i] = place
+        op, args = table[ops[i]], operands[starts[i]:starts[i + 1]]
         if op == DOT and len(args) == 3:
             code.append(codes[MULADD])
         elif op in (DOT, TAKE):
@@ -220,8 +247,8 @@ def encoded(tape: Tape) -> tuple[array[int], list[str]]:
             if op not in rows:
                 rows.append(op)
             code.extend((codes["python"], rows.index(op), len(args)))
-        code.extend(args)
-    return code, rows
+        code.extend([places[arg] for arg in args])
+    return code, array("I", [places[output] for output in tape.outputs]), rows
 
 
 # ---- calling it ----------------------------------------------------------------------------------------------
@@ -246,10 +273,14 @@ class Machine:
     """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns the outputs."""
 
     def __init__(self, tape: Tape) -> None:
-        self._code, rows = encoded(tape)
+        self._code, self._outputs, rows = encoded(tape)
         self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
-        self._entry = _machine_code()
+        entry = _machine_code()
+        self._machine, self._gather, self._library = entry["machine"], entry["gather"], entry["library"]
         self._tape = tape
+        start, length = self._code.buffer_info()
+        self._start, self._end, self._next = start, start + 4 * length, 8 * tape.first
+        self._error = tape.first + len(tape)  # behind the registers
         self._free: list[array[float]] = []  # register files, one for each thread that runs it at a time
         self.flags = array("d", [0.0, 0.0])  # of `fill`: the sum of the outputs is the second one
 
@@ -258,7 +289,7 @@ class Machine:
         registers[:len(inputs)] = array("d", inputs)
         try:
             self.run(registers)
-            return [registers[i] for i in self._tape.outputs]
+            return [registers[i] for i in self._outputs]
         finally:
             self._free.append(registers)
 
@@ -268,7 +299,7 @@ class Machine:
             return self._free.pop()
         except IndexError:
             tape = self._tape
-            registers = array("d", bytes(8 * (tape.first + len(tape))))
+            registers = array("d", bytes(8 * (self._error + 1)))
             registers[len(tape.names):tape.first] = tape.constants
             return registers
 
@@ -279,19 +310,20 @@ class Machine:
             data, _ = registers.buffer_info()
             ctypes.memmove(data, inputs, 8 * len(self._tape.names))
             self.run(registers)
-            places, count = self._tape.outputs.buffer_info()
-            self._entry["gather"](outputs, data, places, count, self.flags.buffer_info()[0])
+            places, count = self._outputs.buffer_info()
+            self._gather(outputs, data, places, count, self.flags.buffer_info()[0])
         finally:
             self._free.append(registers)
 
     def run(self, registers: array[float]) -> None:
         """Runs the tape on registers."""
-        before, running.rows = getattr(running, "rows", ()), self._rows
-        start, length = self._code.buffer_info()
         data, _ = registers.buffer_info()
-        error = ctypes.c_int(0)
-        self._entry["machine"](start, start + 4 * length, data, data + 8 * self._tape.first, ctypes.addressof(error))
+        arguments = self._start, self._end, data, data + self._next, data + 8 * self._error
+        before, running.rows = getattr(running, "rows", ()), self._rows
+        self._machine(*arguments)
         running.rows = before
-        reraise()
-        if error.value:
+        outside, registers[self._error] = registers[self._error], 0.0
+        if self._rows:
+            reraise()
+        if outside:
             raise IndexError(OUTSIDE)

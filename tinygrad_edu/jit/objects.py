@@ -23,7 +23,7 @@ from typing import Any
 
 from ..files import write_atomically
 
-MAGIC = b"tinygrad_edu object 1\n"
+MAGIC = b"tinygrad_edu object 2\n"
 MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
 
 
@@ -139,8 +139,23 @@ def _object_code(text: str, level: int, key: str) -> bytes:
     path = folder() / f"{key}.o"
     if (kept := _read(path, key)) is not None:
         return kept
-    code: bytes = _machine(level).emit_object(_llvm().parse_assembly(text))
+    code = _emitted(text, level)
     _keep(path, key, code)
+    return code
+
+
+def _emitted(text: str, level: int) -> bytes:
+    """The compiler's work, without LLVM's second scheduling of machine instructions: on thousands of lines without a branch
+    it takes longer than anything else, and keeps more numbers at a time than there are registers.
+
+    The option is one of the whole process; it is as it was before while others compile.
+    """
+    llvm, machine = _llvm(), _machine(level)
+    llvm.set_option("tinygrad_edu", "-enable-misched=false")
+    try:
+        code: bytes = machine.emit_object(llvm.parse_assembly(text))
+    finally:
+        llvm.set_option("tinygrad_edu", "-enable-misched=true")
     return code
 
 

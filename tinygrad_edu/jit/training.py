@@ -76,13 +76,13 @@ class Loss:
         tape = graph.tape([*sums, *map(graph.register, returned)])
         self._shape = outputs(prediction, lambda x: x)[1]
         self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
-        self.sums = Room(LANES * len(sums))
         self.batch: llvm.Batch | None = None
         self.machine: Machine | None = None
         if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
             self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
             self.room = len(self.batch.slots)
+            self.scratch = Room(self.batch.scratch)
         else:
             self.machine = Machine(tape)
             self.room = self.scale + 1 + len(varying)
@@ -151,7 +151,7 @@ class BatchGroup(Group):
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
         for columns, results, blocks, valid in self.calls():
-            self._batch.run(parameters.at, columns, results, loss.sums.at, totals.at, blocks, valid, error.at)
+            self._batch.run(parameters.at, columns, results, loss.scratch.at, totals.at, blocks, valid, error.at)
         self._batch.check(error.at)
         if not loss.returned:
             return []
@@ -328,10 +328,10 @@ class Engine:
             self.optimizer.step()
             self.refresh()
             return
-        rule, uniform, columns = self._rule
+        rule, uniform, scratch, columns = self._rule
         uniform[0], uniform[1] = self.optimizer.lr, float(self.optimizer.steps + 1)
         now = self._now
-        rule.run(uniform.at, *columns[now], 0, 0, self._blocks, LANES, self._error.at)
+        rule.run(uniform.at, *columns[now], scratch.at, 0, self._blocks, LANES, self._error.at)
         self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
@@ -358,7 +358,7 @@ class Engine:
         tape = graph.tape(list(map(graph.register, found)))
         batch = llvm.Batch(tape, [2 + i for i in varying], [])
         self._record = self.optimizer._option_record()
-        return batch, Room(max(2, len(batch.slots))), []
+        return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
 
     def _connect(self) -> None:
         """Says to the rule where the copies stand: it reads one and writes the other."""
@@ -367,7 +367,7 @@ class Engine:
         self._pointers = [pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]])
                           for i in range(2)]
         self._targets = [pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)]
-        self._rule[2][:] = [(ctypes.addressof(a), ctypes.addressof(b)) for a, b in zip(self._pointers, self._targets)]
+        self._rule[-1][:] = [(ctypes.addressof(a), ctypes.addressof(b)) for a, b in zip(self._pointers, self._targets)]
 
     # ---- Values
 
@@ -434,13 +434,13 @@ class _Several:
         calls = group.calls()
         whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
         tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
-        rule, uniform, columns = engine._rule
+        rule, uniform, scratch, columns = engine._rule
         penalty = engine._penalty
         return loop.Plan(
             penalty=penalty.address if penalty else 0, penalty_out=penalty.out.at if penalty else 0,
-            batch=group.loss.batch.address, columns=whole[0], results=whole[1], sums=group.loss.sums.at,
+            batch=group.loss.batch.address, columns=whole[0], results=whole[1], scratch=group.loss.scratch.at,
             totals=engine.totals.at, blocks=whole[2], tail_columns=tail[0], tail_results=tail[1], tail_valid=tail[3],
-            error=error, rule=rule.address, uniform=uniform.at, rule_blocks=engine._blocks,
+            error=error, rule=rule.address, uniform=uniform.at, rule_scratch=scratch.at, rule_blocks=engine._blocks,
             gradient_bytes=8 * engine._count, scale=self._scale, done=engine._done.at, first_step=engine._since,
             parameters0=engine.data[0].at, parameters1=engine.data[1].at, reads0=columns[0][0], reads1=columns[1][0],
             writes0=columns[0][1], writes1=columns[1][1])
@@ -501,7 +501,8 @@ class _Penalty:
         graph = Graph(trace, [*padded, *fixed, *draws])
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
         self._count = len(trained)
-        self._straight = llvm.Scalar(tape) if is_compiled(tape) else None
+        # It runs once a step, not once a sample: that it is compiled soon is worth more than that it is fast.
+        self._straight = llvm.Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
         self.out = Room(1 + self._count)
         self.is_plain = self._straight is not None and not self._fixed and not self._draws
