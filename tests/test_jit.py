@@ -266,7 +266,7 @@ def test_the_gradient_has_the_structure_of_the_arguments(f, args, gradient):
     (lambda: jit(area)(1.0), TypeError, "area() missing 1 required positional argument: 'y'"),
     (lambda: jit(area)(1.0, 2.0, 3.0), TypeError, "area() takes 2 positional arguments but 3 were given"),
     (lambda: jit(area)(1.0, 10**400), OverflowError, "too large"),
-    (lambda: jit(lambda x: {x})(1.0), TypeError, "the result is {Traced(x)}, of type set: it must be made of numbers, lists"),
+    (lambda: jit(lambda x: {2.0})(1.0), TypeError, "of type set: it must be made of numbers, lists"),
     (lambda: jit(lambda x: [x, x]).value_and_grad(1.0), TypeError, "<lambda> returns [*, *]; a gradient is of one number"),
     (lambda: jit(lambda x: None).value_and_grad(1.0), TypeError, "<lambda> returns None; a gradient is of one number"),
     (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError, "<lambda> returns {'a': (*,)}; a gradient is of one number"),
@@ -296,12 +296,18 @@ def counting():
     return f, runs
 
 
+def programs(runs):
+    """What a function was traced with, once for each program: it runs twice for one, to see whether it does the same."""
+    assert repr(runs[::2]) == repr(runs[1::2])
+    return runs[::2]
+
+
 def test_a_function_is_traced_once_for_each_structure():
     runs = []
     f = jit(lambda xs: runs.append(len(xs)) or math.total(x for x in xs))
     results = [f([1.0, 2.0]), f([3, 4]), f((1.0, 2.0)), f([1.0, 2.0, 3.0]), f([5.0, 6.0]), f.value_and_grad([1.0, 2.0])]
     assert results == [3.0, 7.0, 3.0, 6.0, 11.0, (3.0, [1.0, 1.0])]
-    assert runs == [2, 2, 3]
+    assert programs(runs) == [2, 2, 3]
     assert [*map(repr, f.programs)] == [
         "<<lambda>((*, *)): 3 nodes>", "<<lambda>([*, *, *]): 5 nodes>", "<<lambda>([*, *]): 3 nodes>"]
     assert repr(f) == "<jit <lambda>: 3 programs>"
@@ -312,7 +318,7 @@ def test_text_booleans_and_none_are_static_by_themselves():
     compiled = jit(f)
     assert [compiled(2.0, 3.0), compiled(4.0, 5.0), compiled(2.0, 3.0, "product"), compiled(2.0, 3.0, how="product"),
             compiled(1.0, 1.0, "product")] == [5.0, 9.0, 6.0, 6.0, 1.0]
-    assert [how for _, how in runs] == ["sum", "product", "product"]
+    assert [how for _, how in programs(runs)] == ["sum", "product", "product"]
     flags = jit(lambda x, flag: -x if flag else x if flag is None else 2 * x)
     assert [flags(1.0, True), flags(1.0, False), flags(1.0, None), flags(2.0, True)] == [-1.0, 2.0, 1.0, -2.0]
     assert len(flags.programs) == 3
@@ -323,9 +329,9 @@ def test_static_arguments_decide_about_the_program(static):
     f, runs = counting()
     compiled = jit(f, static=static)
     assert [compiled(2.0, 3), compiled(5.0, 3), compiled(2.0, 4), compiled(2.0, n=3), compiled(3.0, 3)] == [6, 15, 12, 6, 9]
-    assert runs == [(3, "sum"), (4, "sum"), (3, "sum")]
+    assert programs(runs) == [(3, "sum"), (4, "sum"), (3, "sum")]
     assert compiled.value_and_grad(2.0, 3) == (6.0, (3.0, None))
-    assert len(runs) == 3
+    assert len(programs(runs)) == 3
 
 
 def test_static_arguments_of_different_types_are_different():
@@ -338,7 +344,7 @@ def test_the_programs_used_longest_ago_are_forgotten():
     compiled = jit(f, static="n", cache_size=2)
     for n in (1, 2, 1, 3, 1, 2):
         compiled(1.0, n)
-    assert [n for n, _ in runs] == [1, 2, 3, 2]
+    assert [n for n, _ in programs(runs)] == [1, 2, 3, 2]
     assert [*map(repr, compiled.programs)] == ["<f(*, 1): 2 nodes>", "<f(*, 2): 4 nodes>"]
 
 
@@ -363,7 +369,7 @@ def test_the_same_function_in_many_threads_is_traced_once():
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(runs) == 1
+    assert len(programs(runs)) == 1
     for x, called, with_gradient in results:
         assert (called, with_gradient) == ([x + 3.0] * 50, (x + 3.0, (1.0, 1.0)))
     assert len(results) == 8
@@ -634,7 +640,7 @@ def test_columns_and_single_samples_are_one_program():
     compiled.batch([1.0, 2.0], 3.0)
     compiled(1.0, 2.0)
     compiled.batch_value_and_grad([1.0], [3.0])
-    assert len(runs) == 1
+    assert len(programs(runs)) == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

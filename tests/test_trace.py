@@ -10,6 +10,7 @@ import pickle
 import random
 import statistics
 import threading
+import time
 import types
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ W = Value(2.0, "w")
 COMPUTED = W * 3
 MODEL = nn.MLP(2, [2, 1], rng=0)
 KEPT = []
+OWN, COUNT, GROWING = random.Random(5), itertools.count(), []
+LEAVES = itertools.cycle([Value(1.0), Value(2.0)])
 
 
 def traced_by(f):
@@ -67,14 +70,13 @@ def test_conditions_mix_with_booleans():
     assert value_tape(lambda x: math.where((x > 0) & True, 1.0, 2.0), "x").run([3.0]) == [1.0]
 
 
-def test_equality_and_hash_are_identity_as_they_are_eagerly():
+def test_a_value_is_itself():
     def f(x, y):
         assert x == x
-        assert x != y
-        assert len({x, y, x}) == 2
-        return {x: y}[x]
+        assert x in [x, y]
+        return [x, y].index(x) + y
 
-    assert traced_by(f)[1] == 1
+    assert traced_by(f)[0].nodes[-1] == ("add", (0.0, 1))
 
 
 def test_the_row_that_take_finds_is_its_entries():
@@ -189,6 +191,13 @@ def match(x, y):
 
 TRUTH, NUMBER, INDEX = "known only when the compiled function runs", "asks for the number of", "take(sequence, index)"
 WHERE = "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y)"
+def match_a_number(x, y):
+    match x:
+        case 1.5:  # here
+            return y
+    return x
+
+
 CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("if", branch, TRUTH, "`x > y`", WHERE),
     ("while", loop, "`x > 1`", WHERE),
@@ -229,12 +238,28 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("a slice", lambda x, y: math.total([1.0, 2.0, 3.0][:x]), INDEX),
     ("range", count_down, INDEX),
     ("as often as", lambda x, y: math.total([y] * x), INDEX),
+    ("a number it may be", lambda x, y: y if x == 0 else x, "== or != or in asks for the number of `x`", "math.where"),
+    ("a number it may not be", lambda x, y: y if x != 0 else x, "== or != or in"),
+    ("a number on the left", lambda x, y: y if 1.5 == x else x, "== or != or in"),
+    ("another value", lambda x, y: x if x * 2 == y else y, "== or != or in", "`x * 2`"),
+    ("one of several numbers", lambda x, y: y if x in (0.0, 1.5) else x, "== or != or in"),
+    ("where a number is", lambda x, y: [0.0, 1.5].index(x) * y, "== or != or in"),
+    ("one of a set", lambda x, y: y if x in {0.0, 1.5} else x, "a set or the key of a dict", "take(sequence, index)"),
+    ("a key", lambda x, y: {0: x, 1.5: y}.get(x, 3.0), "a set or the key of a dict"),
+    ("a set of values", lambda x, y: len({x, y}) * x, "a set or the key of a dict"),
+    ("a case of match", match_a_number, "== or != or in"),
     ("a format", lambda x, y: x * len(f"{x:.2f}"), "a format", NUMBER),
     ("a format of a leaf", lambda x, y: x * len(f"{W:.2f}"), "`w`"),
     ("int of a leaf", lambda x, y: x * int(W), "int()", "`w`"),
     ("the % of text", lambda x, y: x * len("%.3f" % x), NUMBER),  # noqa: UP031
-    ("random", lambda x, y: x * random.random(), "draws from the module `random`", "draw them outside"),
-    ("shuffle", lambda x, y: random.shuffle([1, 2, 3]) or x, "draws from the module `random`"),
+    ("random", lambda x, y: x * random.random(), "draws random numbers", "draw them outside"),
+    ("a generator of one's own", lambda x, y: x * OWN.random(), "draws random numbers", "draw them outside"),
+    ("noise of a generator of one's own", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
+    ("counting", lambda x, y: x * next(COUNT), "another program every time: once `x * 0`", "count outside"),
+    ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program every time: once it has"),
+    ("the clock", lambda x, y: x * time.perf_counter(), "another program every time"),
+    ("a new leaf every time", lambda x, y: x * next(LEAVES), "another program every time: it uses other leaves"),
+    ("shuffle", lambda x, y: random.shuffle([1, 2, 3]) or x, "draws random numbers"),
     ("a node computed outside", lambda x, y: x * COMPUTED, "computed outside", "pass it as an argument"),
     ("a comparison with a node computed outside", lambda x, y: math.where(x < COMPUTED, x, y), "computed outside"),
     ("a traced value kept from before", lambda x, y: KEPT[0] * x, "Traced(x)", "kept from an earlier run"),
@@ -578,7 +603,7 @@ def test_an_interrupt_leaves_plain_leaves_behind():
 def test_traced_values_that_were_kept_have_no_number_afterwards():
     kept = []
     jit(lambda x: kept.append(x * W) or x)(1.0)
-    (value,) = kept
+    value, _ = kept
     assert type(value) is Traced
     for use in (float, lambda v: v.data, bool, int, lambda v: v + 1, lambda v: v > 0, math.sin, lambda v: v.grad,
                 lambda v: v.backward(), copy.deepcopy, pickle.dumps, lambda v: f"{v:.1f}", lambda v: [1][v]):

@@ -42,12 +42,14 @@ def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str
                  For each value of theirs there is a program.  Text, booleans and None are static by themselves
     cache_size   how many programs are kept, one for each structure of the arguments; the one used longest ago goes first
 
-    ``f`` runs once for each structure, on values that stand for any number.  What it does with them is the program; what else
-    it does (print, draw random numbers, append to a list) happens at that moment only.  Leaves that it closes over, the
-    parameters of a model, are read anew at each call.
+    ``f`` runs for each structure, on values that stand for any number (twice, to see whether it does the same).  What it does
+    with them is the program; what else it does (print, append to a list) happens at that moment only, and what it reads
+    beside them (a plain number of an object, a leaf that is replaced by another one later) stays as it was.  The numbers of
+    the leaves that it closes over, the parameters of a model, are read anew at each call.
 
     Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a
-    comparison, float(), .data, max(), an index.  The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
+    comparison, ==, float(), .data, max(), an index; and where it draws random numbers, or does something else every time.
+    The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
     """
     names = [static] if isinstance(static, (str, int)) else list(static)
     if f is None:

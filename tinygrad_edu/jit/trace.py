@@ -1,4 +1,4 @@
-"""Tracing: a function runs once on values that stand for any number, and what it does with them is written down.
+"""Tracing: a function runs on values that stand for any number, and what it does with them is written down.
 
     >>> def f(x, y):
     ...     return math.sin(x) * y + 1.0
@@ -17,10 +17,13 @@ makes a condition, a number that is 1.0 or 0.0, which `where` takes.  Whatever w
 
 Leaves that the function closes over (the parameters of a model, say) become parameters of the trace.  While it runs, their
 numbers are not to be had either.
+
+The function runs twice, to see whether it is the same program both times: what it draws or counts would be frozen, too.
 """
 
 from __future__ import annotations
 
+import operator
 import random
 import sys
 import threading
@@ -28,7 +31,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import math, modes, value
-from ..anomaly import Line, _line, shown_line, source
+from ..anomaly import Line, Source, _line, shown_line, source
 from ..errors import TraceError
 from ..formula import Name, as_name
 from ..primitives import Operand, Primitive, lookup, number, short_repr
@@ -165,6 +168,17 @@ class Trace:
         self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
         return self.value("draw", (len(self.draws) - 1,))
 
+    def difference(self, other: Trace) -> tuple[Ref, str] | None:
+        """Where another run of the same function went otherwise, and how; None if it did not."""
+        if repr(self.nodes) == repr(other.nodes):  # as text nan is nan
+            found = [leaf is not there for leaf, there in zip(self.parameters, other.parameters)]
+            return (self._parameter_refs[self.parameters[found.index(True)]], "it uses other leaves") if any(found) else None
+        for i, (here, there) in enumerate(zip(self.nodes, other.nodes)):
+            if repr(here) != repr(there):
+                return i, f"once `{self.text(i)}`, and once `{other.text(i)}`"
+        counts = len(self.nodes), len(other.nodes)
+        return min(counts) - 1, f"once it has {counts[0]} nodes, and once {counts[1]}"
+
     def number_of(self, x: Value, what: str) -> None:
         """Raises TraceError if the number of ``x``, for which ``what`` asks, is not known while tracing."""
         if not self.is_known(x):
@@ -180,6 +194,8 @@ class Trace:
         remedy = {"float()": "use this package's math (from tinygrad_edu import math), and compute with the value itself",
                   "int()": "math.trunc(x) is the whole number as a value; to look something up, take(sequence, index)",
                   "indexing or range()": "to look something up, take(sequence, index)",
+                  "a set or the key of a dict": "to look something up, take(sequence, index)",
+                  "== or != or in": "math.where takes the conditions <, <=, > and >=, also joined by & and |",
                   ".grad": "read gradients outside of the function"}.get(what, "compute with the value itself")
         return _error(f"{what} asks for the number of `{shown}`, which is known only when the compiled function runs",
                       remedy if what == ".grad" else f"{remedy}; {STATIC}")
@@ -223,8 +239,8 @@ def spelled(op: str, names: list[Name]) -> Name:
 # ---- the values that stand for any number ------------------------------------------------------------------------
 
 
-def _error(message: str, remedy: str) -> TraceError:
-    at: Line = _line(source())
+def _error(message: str, remedy: str, where: Source | None = None) -> TraceError:
+    at: Line = _line(where or source())
     error = TraceError(f"{message}\n{shown_line(at)}\n{remedy}")
     error.line = at
     return error
@@ -278,6 +294,14 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
 
     def __bool__(self) -> bool:
         raise _trace("its truth").refusal(self, "truth")
+
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        raise _trace("a comparison").refusal(self, "== or != or in")
+
+    def __hash__(self) -> int:
+        raise _trace("its number").refusal(self, "a set or the key of a dict")
 
     def __float__(self) -> float:
         raise _trace("its number").refusal(self, "float()")
@@ -422,39 +446,66 @@ _new: Any = Traced.__new__
 # ---- tracing a function ------------------------------------------------------------------------------------------
 
 
-def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]]
-                 ) -> tuple[Trace, Any]:
-    """Runs ``f`` once on traced values; returns the trace and what ``f`` returned.
+def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]],
+                 check: bool = True) -> tuple[Trace, Any]:
+    """Runs ``f`` on traced values; returns the trace and what ``f`` returned.
 
     ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their places: it returns
     the positional and the keyword arguments.
+
+    ``check``: whether ``f`` runs twice.  Raises TraceError if it is not the same program both times: what it draws or counts
+    would be frozen otherwise.  The module `random` is left as it was.
     """
     before = random.getstate()
-    found = _run(f, names, arguments)
-    if random.getstate() == before:
-        return found
-    # Somebody has drawn, this function or another thread: again, with an eye on what this thread calls.
-    draws: list[Any] = []
+    found, result = _run(f, names, arguments)
+    if not check:
+        return found, result
+    drawn = random.getstate() != before
+    random.setstate(before) if drawn else None
+    again, _ = _run(f, names, arguments)
+    difference = found.difference(again)
+    if drawn or difference is not None:
+        line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
+        random.setstate(before) if drawn else None
+        if draws:  # the function, and not another thread
+            raise _error("the function draws random numbers while it is traced: they would be the same at every call",
+                         "draw them outside and pass them as arguments", draws[0])
+        if difference is not None:
+            raise _error(f"the function is another program every time: {difference[1]}",
+                         "draw or count outside of it, and pass the numbers as arguments", line)
+    return found, result
+
+
+def _watched(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]], node: Ref
+             ) -> tuple[Source, list[Source]]:
+    """The lines of the program from which a node comes, and where random numbers are drawn."""
+    at, draws = source(), list[Source]()
+
+    class Watched(Trace):
+        found = False
+
+        def value(self, op: str, args: tuple[Any, ...]) -> Traced:
+            nonlocal at
+            if not self.found:
+                at, self.found = source(), len(self.nodes) >= node
+            return super().value(op, args)
+
     profile = sys.getprofile()
     sys.setprofile(lambda frame, event, called: draws.append(source()) if event == "c_call" and not draws
-                   and getattr(called, "__self__", None) is _generator else None)
+                   and isinstance(getattr(called, "__self__", None), _GENERATOR) else None)
     try:
-        found = _run(f, names, arguments)
+        _run(f, names, arguments, Watched)
     finally:
         sys.setprofile(profile)
-    if draws:
-        error = TraceError("the function draws from the module `random` while it is traced: the numbers would be the same at "
-                           f"every call\n{shown_line(at := _line(draws[0]))}\ndraw them outside and pass them as arguments")
-        error.line = at
-        raise error
-    return found
+    return at, draws
 
 
-_generator = getattr(random.random, "__self__", None)  # that of the module's functions
+_GENERATOR = random.Random.__base__  # which draws, in C, for all that `random` has
 
 
-def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]]) -> tuple[Trace, Any]:
-    trace = Trace(names)
+def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]],
+         kind: type[Trace] = Trace) -> tuple[Trace, Any]:
+    trace = kind(names)
     with _tracing_lock:
         try:
             for guard in _guards:
