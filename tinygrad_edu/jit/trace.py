@@ -500,7 +500,7 @@ def _watched(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[l
     return at, draws
 
 
-_GENERATOR = random.Random.__base__  # which draws, in C, for all that `random` has
+_GENERATOR: Any = random.Random.__base__  # which draws, in C, for all that `random` has
 
 
 def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]],
