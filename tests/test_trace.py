@@ -240,7 +240,6 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("as often as", lambda x, y: math.total([y] * x), INDEX),
     ("a number it may be", lambda x, y: y if x == 0 else x, "== or != or in asks for the number of `x`", "math.where"),
     ("a number it may not be", lambda x, y: y if x != 0 else x, "== or != or in"),
-    ("a number on the left", lambda x, y: y if 1.5 == x else x, "== or != or in"),
     ("another value", lambda x, y: x if x * 2 == y else y, "== or != or in", "`x * 2`"),
     ("one of several numbers", lambda x, y: y if x in (0.0, 1.5) else x, "== or != or in"),
     ("where a number is", lambda x, y: [0.0, 1.5].index(x) * y, "== or != or in"),

@@ -23,7 +23,6 @@ The function runs twice, to see whether it is the same program both times: what 
 
 from __future__ import annotations
 
-import operator
 import random
 import sys
 import threading
