@@ -135,9 +135,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     shuffle      whether every epoch has a new order; a full batch has none
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
-    engine       "eager"; "jit": machine code (`jit.training`), with the losses of the eager engine to 1e-9; "auto": machine
-                 code from the second step on, if llvmlite is installed, the model can be traced, and the training is long
-                 enough to gain by it
+    engine       "eager"; "jit": machine code (`jit.training`), see below; "auto": machine code from the second step on, if
+                 llvmlite is installed, the training is long enough to gain by it, the model can be compiled, and loss and
+                 gradient of the first step are the eager ones
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -146,6 +146,13 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                  this number of steps, and of the last step; in a long training fewer, so that memory stays bounded
                  (`snapshots.TrainingRecord`).  None: keep none
 
+    Compiled, a step has the loss and the gradient of the eager engine but for the rounding of sums, some 1e-16; over a
+    training losses stay within 1e-9, unless a relu or a hinge is met exactly at its kink.  ``X`` and ``y`` are read once if
+    they are lists, tuples or arrays, and again after ``on_epoch``; then it is also seen whether model, loss and penalty are
+    still the same program (if not, they are compiled anew, and "auto" goes on eagerly).  What ``on_epoch`` changes often had
+    better be a Value, whose number is read at every step.  Metrics see parameters and gradients as they are at that step;
+    a schedule of the learning rate does not.  Leaves that the optimizer does not have get no gradient.
+
     Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of no other ones.  The
     parameters are those after the last finished step.
 
@@ -153,7 +160,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     step, and what `explain_nonfinite` finds, with the line of the program, for which the batch is computed once more; and it
     has the history in ``.history``.  Within `detect_anomaly` it is that one's error.
     Raises ValueError for lists of different lengths, no samples, sizes below 1, and an optimizer whose parameters the
-    loss does not use; TypeError for what cannot be called, and for a loss that is no Value.
+    loss does not use; TypeError for what cannot be called, and for a loss that is no Value; with engine="jit" ImportError
+    if llvmlite is not installed, and TraceError (a TypeError) for what cannot be compiled.
     """
     if engine not in ("auto", "eager", "jit"):
         raise ValueError(f"unknown engine {engine!r}; choose 'eager', 'jit' or 'auto'")
@@ -195,7 +203,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         everything = [(order, order)] if batch_size is None else []
         unwatched = batch_size is None and not named and max_norm is None and recorder is None and on_epoch is None
         if epochs and engine == "jit":
-            steps = _compiled(eager, engine, bool(named))
+            steps = _compiled(eager, bool(named))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             while history.epochs < epochs:
                 if unwatched and steps is not eager and steps.several(epochs - history.epochs, history, start):
@@ -203,12 +211,17 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     continue
                 totals = dict.fromkeys(named, 0.0)
                 for indices, _ in everything or data.batches(order, order, batch_size, shuffle=shuffle, rng=source):
-                    rate = optimizer.lr
-                    value, predictions = steps.differentiate(indices)
-                    if steps is not eager and not steps.is_sound(value, first=not history.loss):
+                    rate, first = optimizer.lr, not history.loss
+                    found = _tried(steps, indices, first, engine) if steps is not eager else None
+                    if found is None and steps is not eager:
                         steps.sync()
-                        eager.differentiate(indices)  # which tells what is wrong
                         steps = eager
+                    value, predictions = found or eager.differentiate(indices)
+                    following: Any = steps
+                    if engine == "auto" and first and eager.is_worth_compiling(epochs * steps_per_epoch - 1, indices):
+                        following = _agreeing(eager, bool(named), indices, value)
+                    if named:
+                        steps.sync()
                     for name, metric in named.items():
                         totals[name] += sum(float(metric(p, y[i])) for p, i in zip(predictions, indices))
                     if max_norm is not None:
@@ -223,8 +236,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     if recorder is not None:
                         steps.sync(stepped=True)
                         recorder.after_update()
-                    if engine == "auto" and len(history) == 1 and eager.nodes * (epochs * steps_per_epoch - 1) > WORTH:
-                        steps = _compiled(eager, engine, bool(named))
+                    if following is not steps:
+                        steps = following
+                        steps.refresh()
                     show(history)
                 for name, total in totals.items():
                     history.metrics[name].append(total / len(X))
@@ -235,6 +249,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     if on_epoch(history):
                         break
                     steps.refresh()
+                    if not steps.is_current():
+                        steps = _compiled(eager, bool(named)) if engine == "jit" else eager
 
     try:
         try:
@@ -308,29 +324,65 @@ class _Eager:
     def refresh(self) -> None:
         """The parameters are Values anyway."""
 
+    def is_current(self) -> bool:
+        """It has kept nothing that could have changed."""
+        return True
 
-WORTH = 300_000  # nodes still to be computed after the first step, above which "auto" compiles: a second or two of eager work
+    def is_worth_compiling(self, steps: int, indices: Sequence[int]) -> bool:
+        """Whether so many more steps like the first one, of these samples, take clearly longer than to compile them.
+
+        Decided by counting, so that the same training is always run in the same way.
+        """
+        if self.nodes * steps <= WORTH:
+            return False
+        from .jit.training import is_plain, structures
+
+        if not (is_plain(self.X) and is_plain(self.y)):
+            return False  # its samples may be others each time
+        nodes, kinds = self.nodes / len(indices), structures(self.X, self.y, LOOKED_AT)
+        return self.nodes * steps > WORTH + kinds * nodes * COMPILING[nodes > SHORT]
 
 
-def _compiled(eager: _Eager, engine: str, with_predictions: bool) -> Any:
-    """The compiled engine; for "auto" the eager one, if that is not there or cannot do it."""
-    if modes.current() & modes.ANOMALY:
+WORTH = 300_000  # nodes that the eager engine computes in a second or two: below that it is not worth while to compile
+COMPILING = 100, 5  # eager computations of a sample that take as long as compiling it, below SHORT nodes and above
+SHORT = 10_000
+LOOKED_AT = 1_000  # samples whose structures are counted
+
+
+def _compiled(eager: _Eager, with_predictions: bool) -> Any:
+    """The compiled engine; the eager one within `detect_anomaly` and `no_grad`.  Raises what it cannot compile."""
+    if modes.current() & (modes.ANOMALY | modes.NO_GRAD):
         return eager
     from .jit import objects
 
     if not objects.available():
-        if engine == "jit":
-            raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
-        return eager
+        raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
     from .jit.training import Engine
 
+    with mode(eager.model, training=True):
+        engine = Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
+        engine.verify()
+        return engine
+
+
+def _agreeing(eager: _Eager, with_predictions: bool, indices: Sequence[int], loss: float) -> Any:
+    """The compiled engine, if it is there and finds the same as the eager one, which has just differentiated this batch."""
     try:
-        with mode(eager.model, training=True):
-            return Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
+        engine = _compiled(eager, with_predictions)
+        return engine if engine is eager or engine.agrees(indices, loss) else eager
+    except Exception:  # whatever it is, the eager engine goes on
+        return eager
+
+
+def _tried(steps: Any, indices: Sequence[int], first: bool, engine: str) -> tuple[float, list[Any]] | None:
+    """What the compiled engine finds; None if the eager one has to look: it says what is wrong, or knows better."""
+    try:
+        found: tuple[float, list[Any]] = steps.differentiate(indices)
+        return found if steps.is_sound(found[0], first) else None
     except Exception:
         if engine == "jit":
             raise
-        return eager
+        return None
 
 
 def _nonfinite(what: str, total: Value, forward: Callable[[], tuple[Value, Any]]) -> NonFiniteError:
@@ -387,13 +439,15 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
 
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                   TextColumn("{task.fields[figures]}", markup=False)) as progress:  # names of metrics may have brackets
-        task = progress.add_task(f"epoch 0/{epochs}", total=steps, figures="")
+        def count(epoch: int) -> str:
+            return f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
+
+        task = progress.add_task(count(0), total=steps, figures="")
 
         def show(history: History) -> None:
             figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []
             figures += [f"{name} {values[-1]:.3g}" for name, values in history.metrics.items() if values]
-            progress.update(task, completed=len(history), description=f"epoch {history.epochs}/{epochs}",
-                            figures="  ".join(figures))
+            progress.update(task, completed=len(history), description=count(history.epochs), figures="  ".join(figures))
 
         yield show
 

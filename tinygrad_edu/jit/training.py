@@ -12,12 +12,15 @@ import ctypes
 import math
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 from ..errors import TraceError
 from ..optim import Optimizer, _assign, _numbers, _Used, clipped
+from ..primitives import number, short_repr
 from ..value import Value
 from . import llvm, loop
 from .backend import is_compiled
@@ -26,7 +29,40 @@ from .machine import Machine
 from .memory import Room, pointers
 from .structure import Structure, build, flatten, outputs
 from .tape import SOURCES, Graph
-from .trace import Trace, record_trace
+from .trace import STATIC, Trace, record_trace
+
+
+def is_plain(samples: Any) -> bool:
+    """Whether samples stay the same when they are asked for again: a list, a tuple or an array."""
+    return isinstance(samples, (list, tuple, array)) or hasattr(samples, "__array_interface__")
+
+
+def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
+    """How many structures the samples have, each of which is compiled by itself; ``most`` samples are looked at."""
+    try:
+        return len({flatten((X[i], y[i]), "a sample", []) for i in range(min(len(X), most))})
+    except TypeError:  # something else than numbers, which is said when it is compiled
+        return 0
+
+
+@contextmanager
+def _eager_instead() -> Iterator[None]:
+    """Within the block, errors that advise static arguments, which `fit` has none of, advise the eager engine."""
+    try:
+        yield
+    except TypeError as error:
+        text = str(error).replace(STATIC, EAGER).removeprefix("argument ")
+        error.args = (text.partition("; if the shape")[0] + f"; {EAGER}" if "; if the shape" in text else text,)
+        raise
+
+
+EAGER = 'or train with engine="eager"'
+LOOKED_AT, VERIFIED = 64, 2_000  # samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
+
+
+def _is_close(x: float, y: float, size: float) -> bool:
+    """Whether two numbers differ by rounding alone, compared with a size; nan is nan, and inf is inf."""
+    return abs(x - y) <= 1e-6 * size + 1e-12 or x == y or (x != x and y != y)
 
 
 def _whole_blocks(count: int) -> int:
@@ -52,9 +88,11 @@ class Loss:
     """
 
     def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
-                 trained: Sequence[Value], with_prediction: bool) -> None:
-        self.trace, (loss, prediction) = record_trace(
-            sample, [f"x{i}" for i in range(count)], lambda values: (build(structure, iter(values)), {}))
+                 trained: Sequence[Value], with_prediction: bool, check: bool) -> None:
+        names = [f"x{i}" for i in range(count)]
+        self._run = partial(record_trace, sample, names, lambda values: (build(structure, iter(values)), {}))
+        with _eager_instead():
+            self.trace, (loss, prediction) = self._run(check=check)
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = _places(self.trace, trained)
@@ -88,6 +126,10 @@ class Loss:
             self.room = self.scale + 1 + len(varying)
             self.outputs = Room(len(tape.outputs))
 
+    def is_current(self) -> bool:
+        """Whether model and loss are still the program that was compiled."""
+        return self.trace.difference(self._run(check=False)[0]) is None
+
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
         """Raises the ValueError of a loss that refuses this target, which it does not see while it is traced."""
         try:
@@ -99,7 +141,7 @@ class Loss:
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """The prediction of one sample, as the model returns it."""
-        return build(self._prediction, iter(numbers))
+        return build(self._prediction, map(Value, numbers))
 
 
 class Group:
@@ -223,6 +265,7 @@ class Engine:
         self._losses: dict[Structure, Loss] = {}
         self._loss, self._accepted = loss, set[Any]()  # those that the loss does not refuse
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
+        self._is_plain = is_plain(X) and is_plain(y)
         self._plan: Plan | None = None
         self.totals = Room(1 + _whole_blocks(self._count))  # the loss, and the gradient
         self._error = Room(2)
@@ -238,20 +281,59 @@ class Engine:
         self._rule = self._compiled_rule()
         self.refresh()
 
+    # ---- against the eager engine
+
+    def agrees(self, indices: Sequence[int], loss: float) -> bool:
+        """Whether loss and gradient of a batch are those that the parameters now have; what is drawn cannot be compared."""
+        if self._planned(tuple(indices)).draws or (self._penalty is not None and self._penalty.draws):
+            return True
+        wanted = _numbers(self.trained, "grad")
+        found, _ = self.differentiate(indices)
+        gradient, size = self.totals.read(1, 1 + self._count), max(map(abs, wanted), default=0.0)
+        return _is_close(found, loss, abs(loss)) and all(map(_is_close, gradient, wanted, repeat(size)))
+
+    def verify(self) -> None:
+        """Raises TraceError if a loss is not what the function itself gives; looks at the first samples that differ in target.
+
+        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.
+        """
+        targets = {repr(self._y[i]): i for i in reversed(range(min(len(self._y), LOOKED_AT)))} if self._is_plain else {}
+        nodes = 0
+        for i in sorted(targets.values()):
+            plan = Plan((i,), [self._sample(i)])
+            nodes += len(plan.groups[0].loss.trace.nodes)
+            if plan.draws or (i and nodes > VERIFIED):
+                return
+            self.totals.write(0, [0.0] * (1 + self._count))
+            plan.groups[0].set(self.data[self._now], 1.0)
+            plan.groups[0].run(self.data[self._now], self.totals, self._error)
+            loss = float(number(self._function(self._X[i], self._y[i])[0]))
+            if not _is_close(self.totals[0], loss, abs(loss)):
+                raise TraceError(f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model or loss decide by "
+                                 f"what tracing cannot see, such as isinstance() or text; use math.where, {EAGER}")
+
     # ---- samples
 
     def _sample(self, i: int) -> tuple[Loss, array[float]]:
-        """The program of a sample and its numbers, which are read once."""
-        if i not in self._samples:
-            leaves: list[Any] = []
-            structure = flatten((self._X[i], self._y[i]), f"sample {i}", leaves)
-            if structure not in self._losses:
-                found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
-                self._losses[structure] = found
-                self._make_room(found.room)
-            self._accept(self._losses[structure], self._y[i])
-            self._samples[i] = self._losses[structure], array("d", map(float, leaves))
-        return self._samples[i]
+        """The program of a sample and its numbers, which are read once from what `is_plain`."""
+        if i in self._samples:
+            return self._samples[i]
+        x, target, leaves = self._X[i], self._y[i], list[Any]()
+        with _eager_instead():
+            structure = flatten((x, target), f"sample {i}", leaves)
+        for leaf in leaves:
+            if isinstance(leaf, Value):
+                raise TypeError(f"sample {i} has {short_repr(leaf)}, which would count as a number and get no gradient; let "
+                                f"the model look it up with take(sequence, index), {EAGER}")
+        if structure not in self._losses:
+            found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, not self._losses)
+            self._losses[structure] = found
+            self._make_room(found.room)
+        self._accept(self._losses[structure], target)
+        sample = self._losses[structure], array("d", map(float, leaves))
+        if self._is_plain:
+            self._samples[i] = sample
+        return sample
 
     def _accept(self, program: Loss, target: Any) -> None:
         """Raises ValueError for a target that the loss refuses; asks once for each."""
@@ -301,7 +383,7 @@ class Engine:
 
     def _planned(self, indices: tuple[int, ...]) -> Plan:
         """What is to be done for these samples; kept for the next step, since full batches are always the same."""
-        if self._plan is None or self._plan.indices != indices:
+        if self._plan is None or self._plan.indices != indices or not self._is_plain:
             self._plan = Plan(indices, [self._sample(i) for i in indices])
         return self._plan
 
@@ -382,6 +464,17 @@ class Engine:
             room.write(0, column)
         self._connect()
 
+    def is_current(self) -> bool:
+        """Whether model, loss and penalty are still what was compiled; and reads the samples again, which may have changed."""
+        before, self._samples = self._samples, {}
+        try:
+            for i in before:
+                if self._sample(i) != before[i]:
+                    self._plan = self._several = None
+            return next(iter(self._losses.values())).is_current() and (self._penalty is None or self._penalty.is_current())
+        except TypeError:  # it cannot be traced any more, which is said when it is compiled anew
+            return False
+
     def sync(self, stepped: bool = False) -> None:
         """Writes parameters, gradients and the optimiser's state to the Values, all at once.
 
@@ -403,7 +496,7 @@ class Engine:
         """
         if self._several is None:
             plan = self._planned(tuple(range(len(self._X))))
-            if not history.loss or self._rule is None or plan.draws or len(plan.groups) != 1 \
+            if not history.loss or not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1 \
                     or plan.groups[0].loss.batch is None or (self._penalty is not None and not self._penalty.is_plain):
                 return 0
             self._several = _Several(self, plan)
@@ -486,7 +579,10 @@ class _Penalty:
     """The penalty and its gradient, compiled."""
 
     def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
-        trace, result = record_trace(lambda: penalty(), [], lambda values: ((), {}))
+        self._run = partial(record_trace, lambda: penalty(), [], lambda values: ((), {}))
+        with _eager_instead():
+            trace, result = self._run()
+        self._trace = trace
         root = trace.operand(result)
         inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = _places(trace, trained)
@@ -494,7 +590,7 @@ class _Penalty:
         fixed = _others(trace, places)
         draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
         self._fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
-        self._draws = trace.draws
+        self.draws = trace.draws
         padded = [*places, *[None] * (_whole_blocks(len(places)) - len(places))]
         self._first = len(padded)
         self.room = self._first + len(fixed) + len(draws)
@@ -505,13 +601,17 @@ class _Penalty:
         self._straight = llvm.Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
         self.out = Room(1 + self._count)
-        self.is_plain = self._straight is not None and not self._fixed and not self._draws
+        self.is_plain = self._straight is not None and not self._fixed and not self.draws
         self.address = self._straight.address if self._straight is not None else 0
+
+    def is_current(self) -> bool:
+        """Whether the penalty is still the program that was compiled."""
+        return self._trace.difference(self._run(check=False)[0]) is None
 
     def run(self, parameters: Room, totals: Room) -> float:
         """Sets the gradient in ``totals`` and returns the penalty."""
-        if self._fixed or self._draws:
-            parameters.write(self._first, [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self._draws]])
+        if self._fixed or self.draws:
+            parameters.write(self._first, [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self.draws]])
         if self._straight is not None:
             self._straight.fill(parameters.at, self.out.at)
         else:
