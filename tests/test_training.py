@@ -7,7 +7,7 @@ import signal
 import pytest
 from helpers import scaled
 
-from tinygrad_edu import Value, data, fit, math, nn, optim
+from tinygrad_edu import Value, data, fit, math, nn, no_grad, optim
 from tinygrad_edu.errors import NonFiniteError, TraceError
 
 X, Y = data.moons(23, rng=1)
@@ -346,3 +346,195 @@ def test_wrong_trainings_raise_the_same_errors_with_both_engines():
         net = model()
         with pytest.raises(TypeError, match="depends on no Value"):
             fit(net, lambda p, t: 1.0, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=1, engine=engine)
+
+
+# ---- what tracing cannot see, and what changes while it trains: the eager engine's numbers, or an error
+
+
+def smooth():
+    """Without kinks, at which the last bit may decide."""
+    return model(activation="tanh")
+
+
+LONG = {"make": smooth, "X": data.moons(40, rng=1)[0], "y": [int(y > 0) for y in data.moons(40, rng=1)[1]], "epochs": 40}
+
+
+def cross_entropy_by_hand(p, t):
+    return math.softplus(-p) if t == 1 else math.softplus(p)
+
+
+FROZEN = {
+    "==": (cross_entropy_by_hand, "== or != or in"),
+    "in": (lambda p, t: math.softplus(-p) if t in (1, 2) else math.softplus(p), "== or != or in"),
+    "a table by key": (lambda p, t: math.softplus({0: 1.0, 1: -1.0}[t] * p), "a set or the key of a dict"),
+    "isinstance": (lambda p, t: math.softplus(-p) if isinstance(t, int) and t > 0 else math.softplus(p),
+                   "the loss of sample 0 is "),
+    "text": (lambda p, t: math.softplus(-p) if str(t) == "1" else math.softplus(p), "and compiled "),
+}
+
+
+@pytest.mark.parametrize(("loss", "message"), FROZEN.values(), ids=FROZEN)
+def test_what_would_be_frozen_raises_and_auto_trains_it_eagerly(loss, message):
+    with pytest.raises(TraceError) as error:
+        trained("jit", loss=loss, **LONG)
+    assert message in str(error.value)
+    assert str(error.value).endswith('or train with engine="eager"')
+    assert trained("auto", loss=loss, **LONG)[2].loss == trained("eager", loss=loss, **LONG)[2].loss
+
+
+class Tempered(nn.Module):
+    """A model with a plain number, and a leaf, beside its parameters."""
+
+    def __init__(self):
+        self.net, self.temperature = smooth(), 1.0
+
+    def __call__(self, x):
+        return self.net(x) * self.temperature
+
+
+def cool(net, X):
+    net.temperature *= 0.9
+
+
+def replace_a_parameter(net, X):
+    net.net.layers[0].neurons[0].b = Value(0.3)
+
+
+def move_the_samples(net, X):
+    X[0][0] += 0.1
+    X[3] = [0.5, 0.5]
+
+
+@pytest.mark.parametrize("change", [cool, replace_a_parameter, move_the_samples])
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_what_a_callback_changes_counts_from_then_on(change, engine):
+    def run(engine):
+        samples, net = [list(x) for x in LONG["X"]], Tempered()
+        made = optim.SGD(net.parameters(), lr=0.2)
+        return fit(net, nn.mse, samples, SIGNS_OF_LONG, optimizer=made, epochs=40, engine=engine,
+                   on_epoch=lambda history: change(net, samples) if len(history) in (3, 4, 9) else None).loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+    assert len({round(x, 9) for x in run(engine)}) > 20  # it does train
+
+
+SIGNS_OF_LONG = [2 * y - 1 for y in LONG["y"]]
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_a_factor_of_the_penalty_may_change(engine):
+    def run(engine):
+        factor = [0.1]
+
+        def weaken(history):
+            factor[0] *= 0.5
+
+        return trained(engine, make=smooth, loss=nn.mse, penalty=lambda net: factor[0] * nn.l2(net.parameters()),
+                       on_epoch=weaken, X=LONG["X"], y=SIGNS_OF_LONG, epochs=12)[2].loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+
+
+class Shaken:
+    """Samples that are others each time."""
+
+    def __init__(self):
+        self.rng = random.Random(1)
+
+    def __len__(self):
+        return len(LONG["X"])
+
+    def __getitem__(self, i):
+        return [x + self.rng.gauss(0, 0.1) for x in LONG["X"][i]]
+
+
+def test_samples_that_are_others_each_time_are_read_at_every_step():
+    def run(engine):
+        net = smooth()
+        return fit(net, nn.mse, Shaken(), SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=1e-9), epochs=30,
+                   engine=engine).loss
+
+    assert run("auto") == run("eager")
+    assert len({round(x, 4) for x in run("jit")}) > 20
+
+
+def test_values_among_the_samples_are_refused_and_auto_trains_them():
+    def run(engine):
+        net = smooth()
+        rows = [[Value(x) for x in row] for row in LONG["X"]]
+        made = optim.SGD([*net.parameters(), *[x for row in rows for x in row]], lr=0.2)
+        return fit(net, nn.mse, rows, SIGNS_OF_LONG, optimizer=made, epochs=40, engine=engine).loss
+
+    with pytest.raises(TypeError, match=r"sample 0 has Value\(.*no gradient; let the model look it up with take"):
+        run("jit")
+    assert run("auto") == run("eager")
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_metrics_see_values_and_parameters_as_they_are(engine):
+    def run(engine):
+        net = smooth()
+        seen = []
+
+        def metric(prediction, target):
+            first = net.parameters()[0]
+            seen.append((first.data, first.grad, prediction.data))
+            return float(prediction.data * target > 0)
+
+        fit(net, nn.mse, LONG["X"], SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=0.2), epochs=40, engine=engine,
+            metrics=[metric])
+        return seen
+
+    for here, there in zip(run(engine), run("eager"), strict=True):
+        assert here == pytest.approx(there, rel=1e-9, abs=1e-12)
+
+
+def test_a_later_sample_that_cannot_be_compiled_raises_and_auto_goes_on_eagerly():
+    def branching(net, x):
+        return net(x[:2]) * 2 if len(x) == 3 and net(x[:2]) > 0 else net(x[:2])
+
+    def run(engine):
+        net, samples = smooth(), [[*x, 0.0] if i == 7 else x for i, x in enumerate(LONG["X"])]
+        return fit(lambda x: branching(net, x), nn.mse, samples, SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=0.2),
+                   epochs=20, batch_size=4, engine=engine, rng=3).loss
+
+    with pytest.raises(TraceError, match="if, and, or"):
+        run("jit")
+    assert run("auto") == pytest.approx(run("eager"), rel=1e-9)
+
+
+def test_a_loss_that_machine_code_finds_nan_is_that_of_the_eager_engine():
+    def masked(p, t):
+        return p * 0.0 if t != t else nn.hinge(p, t)
+
+    targets = [std.nan if i == 3 else y for i, y in enumerate(SIGNS_OF_LONG)]
+    assert trained("auto", loss=masked, X=LONG["X"], y=targets, epochs=40)[2].loss == \
+        trained("eager", loss=masked, X=LONG["X"], y=targets, epochs=40)[2].loss
+
+
+def test_without_gradients_every_engine_refuses():
+    for engine in ("eager", "jit", "auto"):
+        with no_grad(), pytest.raises(ValueError, match="none of the optimizer's parameters"):
+            trained(engine)
+
+
+def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypatch):
+    """A recurrent network with sequences of as many lengths as there are samples: to compile each takes longer than to train."""
+    cell = smooth()
+
+    def recurrent(xs):
+        state = 0.1
+        for x in xs:
+            state = cell([x, state])
+        return state
+
+    lengths = [[0.1 * k for k in range(1, n)] for n in range(2, 22)]
+    targets = [1.0] * len(lengths)
+
+    def compiled(samples, epochs):
+        monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / f"{epochs} {len(samples[0])}"))
+        fit(recurrent, nn.mse, samples, targets, optimizer=optim.SGD(cell.parameters(), lr=0.001), epochs=epochs)
+        return (tmp_path / f"{epochs} {len(samples[0])}").exists()
+
+    assert not compiled(lengths, 40)
+    assert compiled([lengths[-1]] * len(lengths), 40)
