@@ -519,7 +519,7 @@ def test_without_gradients_every_engine_refuses():
 
 
 def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypatch):
-    """A recurrent network with sequences of as many lengths as there are samples: to compile each takes longer than to train."""
+    """A recurrent network and sequences of many lengths: to compile for each takes longer than to train."""
     cell = smooth()
 
     def recurrent(xs):

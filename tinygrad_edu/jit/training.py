@@ -263,7 +263,8 @@ class Engine:
         self._count = len(self.trained)
         self._blocks = _whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
-        self._loss, self._accepted = loss, set[Any]()  # those that the loss does not refuse
+        self._loss = loss
+        self._accepted: dict[Any, set[float]] = {}  # numbers of targets that the loss does not refuse, for each structure
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._is_plain = is_plain(X) and is_plain(y)
         self._plan: Plan | None = None
@@ -336,14 +337,16 @@ class Engine:
         return sample
 
     def _accept(self, program: Loss, target: Any) -> None:
-        """Raises ValueError for a target that the loss refuses; asks once for each."""
-        try:
-            if target in self._accepted:
-                return
-            self._accepted.add(target)
-        except TypeError:  # a list, which has no hash
-            pass
-        program.check(self._loss, target)
+        """Raises ValueError for a target that the loss refuses, which it does by a number, not by how numbers go together.
+
+        Asks again only when a number comes that has not been met: to ask takes longer than a compiled step.
+        """
+        numbers: list[Any] = []
+        kind = flatten(target, "target", numbers), program
+        met = self._accepted.setdefault(kind, set())
+        if not numbers or not met.issuperset(numbers):
+            program.check(self._loss, target)
+            met.update(numbers)
 
     def _make_room(self, count: int) -> None:
         """Room behind the parameters for what a program computes of them alone."""
