@@ -335,7 +335,7 @@ class _Eager:
         """
         if self.nodes * steps <= WORTH:
             return False
-        from .jit.training import is_plain, structures
+        from .jit.samples import is_plain, structures
 
         if not (is_plain(self.X) and is_plain(self.y)):
             return False  # its samples may be others each time

@@ -7,10 +7,14 @@ loss or gradient is not finite.  The plan (`PLAN`) has the addresses of what a s
 from __future__ import annotations
 
 import ctypes
+import time
 from functools import cache
 from typing import Any
 
-from . import objects
+from . import llvm, objects
+from .emitter import LANES
+from .memory import Room
+from .samples import Plan
 
 # What a plan has, 8 bytes each.  A function whose address is 0 is left out.
 PLAN = ("penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks", "tail_columns", "tail_results",
@@ -132,7 +136,74 @@ def steps(lanes: int) -> Any:
     return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(_compiled(lanes)["steps"])
 
 
-class Plan(ctypes.Structure):
+class NativePlan(ctypes.Structure):
     """The plan of a loop: see `PLAN`."""
 
     _fields_ = [(name, ctypes.c_double if name in ("scale", "first_step") else ctypes.c_int64) for name in PLAN]
+
+
+class Several:
+    """`training.Engine.several`: what `steps` needs, and the history of what it did."""
+
+    MOST = 1_024  # steps in one call
+
+    def __init__(self, engine: Any, plan: Plan) -> None:
+        self._engine, self._group, self._scale = engine, plan.groups[0], plan.scale
+        self._rates, self._losses = Room(self.MOST), Room(self.MOST)
+        self._run = steps(LANES)
+        self._next = 16
+        self._pending: tuple[Any, ...] | None = None
+
+    def _plan(self) -> NativePlan:
+        engine, group, error = self._engine, self._group, self._engine._error.at
+        group.set(engine.data[0], self._scale)
+        group.set(engine.data[1], self._scale)
+        calls = group.calls()
+        whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
+        tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
+        rule, uniform, scratch, columns = engine._rule
+        penalty = engine._penalty
+        return NativePlan(
+            penalty=penalty.address if penalty else 0, penalty_out=penalty.out.at if penalty else 0,
+            batch=group.loss.batch.address, columns=whole[0], results=whole[1], scratch=group.loss.scratch.at,
+            totals=engine.totals.at, blocks=whole[2], tail_columns=tail[0], tail_results=tail[1], tail_valid=tail[3],
+            error=error, rule=rule.address, uniform=uniform.at, rule_scratch=scratch.at, rule_blocks=engine._blocks,
+            gradient_bytes=8 * engine._count, scale=self._scale, done=engine._done.at, first_step=engine._since,
+            parameters0=engine.data[0].at, parameters1=engine.data[1].at, reads0=columns[0][0], reads1=columns[1][0],
+            writes0=columns[0][1], writes1=columns[1][1])
+
+    def run(self, count: int, history: Any, start: float) -> int:
+        """See `Engine.several`."""
+        engine, done = self._engine, int(self._engine._done[0])
+        rates: list[float] = []
+        try:
+            for k in range(min(count, self._next)):
+                rates.append(engine.optimizer._rate_at(engine._since + done + k))
+        except Exception:  # it is raised when that step comes
+            if not rates:
+                return 0
+        self._rates.write(0, rates)
+        began = time.perf_counter()
+        self._pending = done, len(history), len(history.epoch_ends), rates, began - start
+        plan = self._plan()
+        made: int = self._run(ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at)
+        self.settle(history, start)
+        llvm.reraise()
+        taken = time.perf_counter() - began
+        if made == self._next and taken < 0.01:  # often enough to show progress and to notice Ctrl-C
+            self._next = min(2 * self._next, self.MOST)
+        return made
+
+    def settle(self, history: Any, start: float) -> None:
+        """Writes into the history the steps that were made; twice does no harm."""
+        if self._pending is None:
+            return
+        done, steps, epochs, rates, began = self._pending
+        made = int(self._engine._done[0]) - done
+        ended = time.perf_counter() - start
+        history.loss[steps:] = self._losses.read(0, made)
+        history.learning_rates[steps:] = rates[:made]
+        history.seconds[steps:] = [began + (ended - began) * (k + 1) / made for k in range(made)]
+        history.epoch_ends[epochs:] = range(steps + 1, steps + made + 1)
+        self._engine.optimizer.steps = self._engine._since + done + made
+        self._pending = None
