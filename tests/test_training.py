@@ -212,6 +212,9 @@ def test_an_interrupt_leaves_the_parameters_of_the_last_finished_step():
     assert [p.data for p in net.parameters()] == pytest.approx([p.data for p in reference.parameters()], rel=1e-9)
 
 
+INTERRUPTED = ("step", "differentiate", "run", "clip")
+
+
 @pytest.mark.parametrize("after", range(0, scaled(40, 400), 8))
 def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
     """The profiler's events are moments between two instructions; at one of them Ctrl-C is pressed."""
@@ -222,7 +225,8 @@ def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
     events = [0]
 
     def press(frame, event, argument):
-        if frame.f_code.co_filename.endswith(("jit/training.py", "jit/samples.py")) and frame.f_code.co_name in ("step", "differentiate", "run", "clip"):
+        code = frame.f_code
+        if code.co_filename.endswith(("jit/training.py", "jit/samples.py")) and code.co_name in INTERRUPTED:
             events[0] += 1
             if events[0] == 40 + after:
                 sys.setprofile(None)
