@@ -21,7 +21,7 @@ from .errors import ExpressionError
 from .primitives import TABLE, number
 from .value import Value
 
-MAX_LENGTH, MAX_DEPTH, MAX_NODES = 10_000, 200, 10_000
+MAX_LENGTH, MAX_DEPTH = 10_000, 200
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(math, name) for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")}
@@ -42,7 +42,7 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
     used as they are, so that their gradients can be read after ``backward()``.
 
     Raises ExpressionError, which names the place, for text that is not an expression of this language, is longer than
-    10,000 characters, nested deeper than 200 or made of more than 10,000 parts, and for variables without a value;
+    10,000 characters or nested deeper than 200, and for variables without a value;
     TypeError for variables that are not numbers.
     """
     given = {unicodedata.normalize("NFKC", name): value for name, value in {**(variables or {}), **more}.items()}
@@ -84,13 +84,11 @@ def read(text: str) -> ast.Expression:
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}") from None
-    nodes, level, depth = 0, [tree.body], 0
+    level, depth = [tree.body], 0
     while level:
-        nodes, depth = nodes + len(level), depth + 1
+        depth += 1
         if depth > MAX_DEPTH:
             raise ExpressionError(f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}")
-        if nodes > MAX_NODES:
-            raise ExpressionError(f"the expression has more than {MAX_NODES:,} parts: {_cut(text)}")
         level = [part for node in level for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
     return tree
 
