@@ -52,6 +52,7 @@ EAGER = 'or train with engine="eager"'
 
 
 def whole_blocks(count: int) -> int:
+    """How many numbers fill up the last block of vectors."""
     return -(-count // LANES) * LANES
 
 
