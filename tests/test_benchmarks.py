@@ -6,15 +6,19 @@ import math
 import os
 import subprocess
 import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tinygrad_edu.bench import PROGRAMS, chart, program
-from tinygrad_edu.bench.race import EAGER, INTERRUPTED, OURS, Contestant, Outcome, Program, Result, difference
-from tinygrad_edu.bench.tables import trouble
+from tinygrad_edu import cli, nn, optim
+from tinygrad_edu.bench import PROGRAMS, chart, ours, program
+from tinygrad_edu.bench.race import EAGER, INTERRUPTED, OURS, Contestant, Outcome, Program, Result, difference, race
+from tinygrad_edu.bench.tables import show, trouble
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -153,7 +157,86 @@ def test_bars_are_as_long_as_the_logarithms_of_the_factors() -> None:
     lengths = {line.split()[0]: line.count("█") for line in printed.getvalue().splitlines() if "│" in line}
     ratios = {"0.03": 2, "3": 0, "30": 1, "300": 2, "3000": 3}
     assert lengths == {"tinygrad_edu,": 0, **{name: pytest.approx(12 * decades, abs=1) for name, decades in ratios.items()}}
-    assert "Logarithmic scale" in printed.getvalue()
+    for said in (f"Time relative to {OURS}: less is better", "Logarithmic scale",
+                 f"To the right of the line: slower than {OURS}; to the left: faster."):
+        assert said in printed.getvalue()
+
+
+def measured(name: str) -> Result:
+    """What a race of a program may show, with long figures."""
+    found = program(name)
+    times = {OURS: 0.0123, EAGER: 98.7654}
+    outcomes: dict[str, Outcome | None] = {
+        contestant.name: Outcome((1.234, 1.3), [(cpu := times.get(contestant.name, 0.000123), 2 * cpu)] * 7, [1.0])
+        for contestant in found.contestants}
+    return Result(found, False, outcomes, False)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("width", [60, 80, 100, 150])
+def test_no_figure_is_cut_in_a_narrow_terminal(name: str, width: int) -> None:
+    result = measured(name)
+    wide, narrow = io.StringIO(), io.StringIO()
+    for printed, columns in ((wide, 300), (narrow, width)):
+        console = Console(file=printed, width=columns)
+        show(console, result)
+        console.print(chart.chart([result]))
+    lines = narrow.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in narrow.getvalue()
+    figures = [f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}" for factor in chart.factors(result).values()]
+    assert [line.split()[-1] for line in lines if line.startswith("   ") and line.strip()] == figures
+
+    def rows(text: str) -> dict[str, list[str]]:
+        cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line[:1] == "│"]
+        return {engine: figures for engine, *figures in cells}
+
+    whole, shown = rows(wide.getvalue()), rows(narrow.getvalue())
+    assert shown.keys() == whole.keys() == result.outcomes.keys()
+    for engine, cells in shown.items():  # some of the columns, in their order
+        there = iter(whole[engine])
+        assert all(cell in there for cell in cells)
+    said = " ".join(narrow.getvalue().split()).partition(f"No room in {width} columns for: ")[2].partition(".")[0]
+    assert len(whole[OURS]) - len(shown[OURS]) == (said.count(";") + 1 if said else 0)
+    assert (width < 80) <= bool(said) <= (width < 150)
+
+
+def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clocks() -> None:
+    model = nn.MLP(1, [1], rng=0)
+
+    def idle_rate(step: int) -> float:
+        time.sleep(0.02)
+        return 0.1
+
+    run = ours.training(model, nn.mse, [[1.0]], [2.0], lambda: optim.SGD(model.parameters(), lr=idle_rate),
+                        lambda ends: ends[-1] - ends[0], epochs=11)
+    cpu, wall = run().seconds
+    assert 0 < cpu < 0.1 < 0.2 <= wall
+
+
+def test_this_engines_row_has_the_clocks_time() -> None:
+    moons = program("moons")
+    result = race(replace(moons, contestants=moons.contestants[:1]), quick=True)
+    assert all(cpu > 0 and 0 < wall < math.inf for cpu, wall in result.finished[OURS].rounds)
+
+
+def test_a_picture_of_the_bars_says_what_they_mean(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra `plots`")
+    resvg = pytest.importorskip("resvg_py", reason="needs the extra `plots`")
+    from matplotlib import rc_context
+
+    path = tmp_path / "bars.svg"
+    with rc_context({"svg.fonttype": "none"}):
+        assert cli.main(["bench", "--quick", "--only", "rosenbrock", "-o", str(path)]) == 0
+    texts = [text.text for text in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count(f"Time relative to {OURS}: less is better") == 1
+    assert texts.count(f"To the right of the line: slower than {OURS}; to the left: faster.") == 1
+    assert bytes(resvg.svg_to_bytes(svg_path=str(path))).startswith(b"\x89PNG")
+
+
+def test_a_program_that_is_named_twice_runs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--quick", "--only", "rosenbrock", "rosenbrock"]) == 0
+    assert capsys.readouterr().out.count(program("rosenbrock").title) == 1
 
 
 def test_without_a_time_of_this_engine_there_are_no_bars() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import replaced
+from helpers import replaced, run_python
 
 from tinygrad_edu import cli, nn, primitives
 from tinygrad_edu.train import History
@@ -120,14 +120,47 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_gpt_interrupted_says_how_far_it_came_and_samples(two_names):
+def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupted(two_names):
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, *two_names, "--steps", "5000", "--samples", "2"],
                           capture_output=True, text=True, timeout=100, check=False)
-    assert (done.stderr, done.returncode) == ("", 0)
+    assert (done.stderr, done.returncode) == ("tinygrad-edu gpt: interrupted\n", 130)
     steps = int(re.search(r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$", done.stdout,
                           re.MULTILINE)[1])
     assert 1 <= steps < 5000
     assert len(done.stdout.split("names that it invents:\n")[1].splitlines()) == 2
+
+
+def test_gpt_prints_what_a_terminal_would_take_for_a_command_as_text(tmp_path, capsys):
+    path = tmp_path / "names.txt"
+    path.write_text("\x1b[31m\nJosé\n")
+    assert cli.main(["gpt", "--data", str(path), "--steps", "3"]) == 0
+    names = capsys.readouterr().out.split("names that it invents:\n")[1]
+    assert "\\x1b" in names
+    assert "é" in names
+    assert "\x1b" not in names
+
+
+WITHOUT_LLVMLITE = """
+import sys
+from tinygrad_edu import cli
+sys.modules["llvmlite"] = None
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("engine", "status", "out", "err"), [
+    ("auto", 0, 'without llvmlite it runs eagerly: the same names, many times as slowly; to change that: pip install '
+                '"tinygrad_edu[fast]"\n', ""),
+    ("eager", 0, "", ""),
+    ("jit", 2, "", 'tinygrad-edu gpt: machine code needs llvmlite: pip install "tinygrad_edu[fast]"; or say --engine eager: '
+                   "the same names, many times as slowly\n"),
+])
+def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
+    done = run_python(WITHOUT_LLVMLITE, *two_names, "--engine", engine, "--steps", 1)
+    assert (done.returncode, done.stderr) == (status, err)
+    assert out in done.stdout
+    assert ("llvmlite" in done.stdout) == bool(out)
+    assert ("names that it invents" in done.stdout) == (status == 0)
 
 
 def test_draw_an_expression(tmp_path):
@@ -281,6 +314,7 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["bench", "--only", "moon"], "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes')"),
     (["bench", "--only"], "expected at least one argument"),
     (["bench", "-o", "missing/bars.svg"], "'missing' is not a folder; create it first"),
+    (["bench", "-o", "/proc/bars.svg"], "cannot write"),  # nobody can write there
     (["bench", "-o", "bars.txt"], "'.txt' is not a format it can have; use one of .svg, .png, .pdf"),
     (["demo", "--epochs", "many"], "--epochs"),
     (["sing"], "invalid choice: 'sing'"),

@@ -138,10 +138,13 @@ def test_results_that_were_given_a_label_have_it():
 def test_what_is_returned_is_an_output_and_says_as_what():
     records = draw(compiled(lambda x, y: {"a": x * 2, "b": [3.0, x, y]}, 1.0, 2.0)).records
     assert [(node.role, node.label, node.returned) for node in records.nodes if node.output] == [
-        ("output", "x", ("returned 3",)), ("output", "y", ("returned 4",)), ("output", "t1", ("returned 1",)),
-        ("output", "3", ("returned 2",))]
-    twice = draw(compiled(lambda x: (x + 1, x + 1), 1.0)).records
-    assert [node.returned for node in twice.nodes if node.output] == [("returned 1", "returned 2")]
+        ("output", "x", ("returned['b'][1]",)), ("output", "y", ("returned['b'][2]",)),
+        ("output", "t1", ("returned['a']",)), ("output", "3", ("returned['b'][0]",))]
+    twice = compiled(lambda x: (x + 1, x + 1), 1.0)
+    one = compiled(lambda x: [x + 1], 1.0)
+    for drawn, names in ((twice, ("returned[0]", "returned[1]")), (twice.tape(), ("returned[0]", "returned[1]")),
+                         (one, ("returned[0]",)), (one.tape(), ("returned",))):
+        assert [node.returned for node in draw(drawn).records.nodes if node.output] == [names]
 
 
 def test_what_is_read_but_not_used_is_there():
@@ -317,6 +320,12 @@ def test_the_text_of_an_instruction():
     assert labels_of(drawing, nodes["w.0"].name) == ["w.0"]
     assert "Σ a sum of products, as one instruction" in drawing.source
     assert "local derivative" not in drawing.source
+
+
+def test_the_legend_explains_what_is_drawn():
+    for lone in (compiled(lambda x: x, 1.0), compiled(lambda x: 3.0, 1.0), Value(2.0, "x")):
+        assert "local derivative" not in draw(lone).source
+    assert "local derivative" in draw(Value(2.0, "x") * 3).source
 
 
 def test_what_is_in_one_frame_stays_together():

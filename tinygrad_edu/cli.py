@@ -29,6 +29,7 @@ from .value import Value
 
 DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam", "adamw")
+_FAST = 'pip install "tinygrad_edu[fast]"'  # brings llvmlite
 DEFAULT_RATES = {"sgd": 0.1, "momentum": 0.05, "rmsprop": 0.01, "adam": 0.02, "adamw": 0.02}
 
 
@@ -366,13 +367,15 @@ def _bench(options: argparse.Namespace) -> int:
     from .bench.race import Result, race
 
     if find_spec("llvmlite") is None:
-        raise ValueError('what is compared is compiled code, which needs llvmlite: pip install "tinygrad_edu[fast]"')
+        raise ValueError(f"what is compared is compiled code, which needs llvmlite: {_FAST}")
     picture = None if options.out is None else destination(options.out, "a picture", (".svg", ".png", ".pdf"), "bench.svg")
-    if picture is not None and find_spec("matplotlib") is None:
-        raise RenderError('a picture needs matplotlib: pip install "tinygrad_edu[plots]"')
+    if picture is not None:
+        _folder(picture.parent)
+        if find_spec("matplotlib") is None:
+            raise RenderError('a picture needs matplotlib: pip install "tinygrad_edu[plots]"')
     console = tables.wide_console()
     console.print(f"{tables.surroundings()}\n", highlight=False)
-    programs = [bench.program(name) for name in options.only or bench.PROGRAMS]
+    programs = [bench.program(name) for name in dict.fromkeys(options.only or bench.PROGRAMS)]
     results: list[Result] = []
     interrupted = False
     try:
@@ -403,10 +406,14 @@ def _write_bars(results: Sequence[Any], path: Path) -> None:
     from .bench import chart
 
     groups = {chart.heading(result): chart.factors(result) for result in results}
-    figure = viz.plots.factors(groups, note=chart.warning(results))
+    figure = viz.plots.factors(groups, title=chart.TITLE)
+    figure.axes[0].set_xlabel(chart.explanation(results))
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:].lower())
-    write_atomically(path, content.getvalue())
+    picture = content.getvalue()
+    if path.suffix.lower() == ".svg":  # width and height in pixels: not every renderer knows points
+        picture = re.sub(rb'([\d.]+)pt(?=")', lambda size: b"%g" % (float(size[1]) * 96 / 72), picture, count=2)
+    write_atomically(path, picture)
 
 
 # ---- demo, train and gpt -----------------------------------------------------------------------------------------
@@ -507,8 +514,13 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _gpt(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
     from . import gpt
 
+    compiles = find_spec("llvmlite") is not None
+    if options.engine == "jit" and not compiles:
+        raise ValueError(f"machine code needs llvmlite: {_FAST}; or say --engine eager: the same names, many times as slowly")
     rng = random.Random(options.seed)
     names = gpt.documents(options.data)
     rng.shuffle(names)
@@ -519,6 +531,8 @@ def _gpt(options: argparse.Namespace) -> int:
     if long := sum(len(name) >= model.block for name in names):
         print(f"names too long for its {model.block} positions: {long}; "
               f"of those it learns the first {model.block} characters, and no end")
+    if options.engine == "auto" and not compiles:
+        print(f"without llvmlite it runs eagerly: the same names, many times as slowly; to change that: {_FAST}")
     history = gpt.train(model, vocabulary, names, options.steps, engine=options.engine, progress=True)
     done = len(history)
     if history.interrupted:
@@ -527,8 +541,15 @@ def _gpt(options: argparse.Namespace) -> int:
         print(f"loss {_course(history.loss)}; {history.seconds[-1]:.1f} s, {1000 * history.seconds[-1] / done:.3g} ms a step")
     print("\nnames that it invents:")
     for i in range(1, options.samples + 1):
-        print(f"{i:4}  {gpt.sample(model, vocabulary, rng=rng)}", flush=True)
+        print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
+    if history.interrupted:
+        raise KeyboardInterrupt
     return 0
+
+
+def _printable(text: str) -> str:
+    """``text`` without anything that a terminal could take for a command: escape as ``\\x1b``."""
+    return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
 
 
 def _course(losses: Sequence[float]) -> str:

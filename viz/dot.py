@@ -196,7 +196,7 @@ def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
                  for role, style in ROLES.items() if role in roles]
         if any(node.op == DOT for node in graph.nodes):
             cells.append(_cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT))
-        if not is_program(graph):
+        if any(edge.derivative is not None for edge in graph.edges):
             cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
         if not all(map(_finite, graph.nodes)):
             cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'

@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 
 from tinygrad_edu.formula import ATOM, Name
 from tinygrad_edu.jit import Jitted, Tape
+from tinygrad_edu.jit.structure import flatten, leaf_names
 from tinygrad_edu.jit.tape import DOT, EQUAL, WHEN, Register, sources
 from tinygrad_edu.jit.trace import spelled
 from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
@@ -44,7 +45,8 @@ def build_tape(tape: Tape, collapse: str | Iterable[str] | None = None, max_node
                expand: str | Iterable[str] = ()) -> Graph:
     """The records of a tape; options, and what raises, as in `model.build`.  There are no modules to collapse."""
     order, roots = _entries(tape, {})
-    return _graph(tape, order, roots, {}, _numbered(roots), collapse, max_nodes, expand)
+    returned = _returned([0.0] * len(roots) if len(roots) > 1 else 0.0)
+    return _graph(tape, order, roots, {}, returned, collapse, max_nodes, expand)
 
 
 def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterable[str] | None = None,
@@ -55,17 +57,19 @@ def build_jitted(jitted: Jitted, gradient: bool = False, collapse: str | Iterabl
     and what `model.build` raises.
     """
     tape = jitted.tape(gradient=gradient)
-    trace = jitted.programs[-1].trace
+    program = jitted.programs[-1]
+    trace = program.trace
     reads = [trace.nodes[i] for i in sources(trace)]
     labels = {name: trace.parameters[args[0]].label for name, (op, args) in zip(tape.names, reads) if op == "parameter"}
     order, roots = _entries(tape, labels)
     if not gradient:
-        return _graph(tape, order, roots, find_modules(order), _numbered(roots), collapse, max_nodes, expand)
+        return _graph(tape, order, roots, find_modules(order), _returned(program.result([0.0] * len(roots))), collapse,
+                      max_nodes, expand)
     # The outputs are the value, and its derivatives by arguments and by parameters.
     wanted = [leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind]
     modules = find_modules(_needed_for(roots[0], order))  # the parts of the function alone
     backward = _backward(order, roots, wanted, modules)
-    returned = ["returned"]
+    returned = _returned(0.0)
     for leaf, root in zip(wanted, roots[1:]):
         named = root.name == f"d{leaf.name}"  # else it is a constant, or equal to another one
         returned.append("" if named else f"d{leaf.name}")
@@ -188,8 +192,9 @@ def _common(paths: set[str], layers: Sequence[str]) -> str:
 # ---- records -------------------------------------------------------------------------------------------------------
 
 
-def _numbered(roots: Sequence[Entry]) -> list[str]:
-    return ["returned"] if len(roots) == 1 else [f"returned {i}" for i in range(1, len(roots) + 1)]
+def _returned(result: Any) -> list[str]:
+    """What the numbers of a result are called: ``returned``, or ``returned['b'][0]``."""
+    return leaf_names(flatten(result, "returned", []), "returned")
 
 
 def _graph(tape: Tape, order: list[Any], roots: list[Any], modules: dict[Any, str], returned: Sequence[str],

@@ -5,7 +5,7 @@
 
 Each program is a module: its data, and for every engine the fastest idiomatic version of it that was found, in float64.
 What else was tried, and lost, is said there.  Results are compared before they are believed.  `race` measures, `tables` and
-`chart` show what came of it, `ours` is all that is called of this engine.
+`chart` show what came of it, `ours` is all that is called of this engine, `theirs` what programs share of others.
 """
 
 from __future__ import annotations

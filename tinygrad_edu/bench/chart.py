@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from .race import Program, Result
+from .race import OURS, Program, Result
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
     from rich.table import Table
 
+TITLE = f"Time relative to {OURS}: less is better"
 WIDTH = 60  # characters of the longest bar
 DISTRIBUTIONS = {"ddx": "ddx-ad"}  # how pip calls a module, where it is not the module's name
 
@@ -32,7 +36,7 @@ def heading(result: Result) -> str:
 
 
 def chart(results: Sequence[Result]) -> Table | None:
-    """The bars of all programs on one scale; None if there are none to draw."""
+    """The bars of all programs on one scale, as long as there is room for; None if there are none to draw."""
     from rich.table import Table
 
     groups = [(result, found) for result in results if (found := factors(result))]
@@ -40,27 +44,44 @@ def chart(results: Sequence[Result]) -> Table | None:
         return None
     logarithms = [math.log10(factor) for _, found in groups for factor in found.values()]
     low, high = min(0.0, *logarithms), max(0.0, *logarithms)
-    scale = WIDTH / max(high - low, 1e-9)
-    origin = round(-low * scale)
-
-    def bar(factor: float) -> str:
-        end = round((math.log10(factor) - low) * scale)
-        if end < origin:
-            return " " * end + f"[magenta]{'█' * (origin - end)}[/]│"
-        return " " * origin + f"│[cyan]{'█' * (end - origin)}[/]"
-
-    scale_said = "Logarithmic scale: bars of the same length are the same factor; 1 is this engine's time."
-    made = Table(title="Time relative to this engine's", title_justify="left", box=None, show_header=False,
-                 caption_justify="left", caption="\n".join(filter(None, [scale_said, warning(results)])))
+    made = Table(title=TITLE, title_justify="left", box=None, show_header=False, caption_justify="left",
+                 caption=explanation(results))
     made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True, min_width=WIDTH + 1)
+    made.add_column()  # the only one that gives way where there is no room
     made.add_column(no_wrap=True, justify="right")
     for result, found in groups:
         made.add_row(f"[bold]{heading(result)}[/]")
         for name, factor in found.items():
-            made.add_row(f"  {name}", bar(factor), f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}")
+            made.add_row(f"  {name}", _Bar(factor, low, high), f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}")
         made.add_row()
     return made
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """A bar from 1 to ``factor``; the room it is given goes from 10**low to 10**high."""
+
+    factor: float
+    low: float
+    high: float
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        return Measurement(1, WIDTH + 1)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        scale = (options.max_width - 1) / max(self.high - self.low, 1e-9)
+        origin, end = round(-self.low * scale), round((math.log10(self.factor) - self.low) * scale)
+        yield Text.assemble(" " * min(origin, end), ("█" * (origin - end), "magenta"), "│", ("█" * (end - origin), "cyan"))
+
+
+def explanation(results: Sequence[Result]) -> str:
+    """What is to be said below the bars."""
+    return "\n".join([f"To the right of the line: slower than {OURS}; to the left: faster.",
+                      "Logarithmic scale: bars of the same length are the same factor.", *filter(None, [warning(results)])])
 
 
 def warning(results: Sequence[Result]) -> str:

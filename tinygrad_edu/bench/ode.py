@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import ours
+from . import ours, theirs
 from .race import EAGER, OURS, Contestant, Program
-from .rosenbrock import casadi_buffers, ddx_buffers
 
 STEP, TIMES = 0.01, 10
 
@@ -148,18 +147,14 @@ def with_casadi(problem: Measured) -> Callable[[], Any]:
     Forward mode took twice as long, `mapaccum` six times.
     """
     import casadi
-    import numpy as np
 
     parameters = casadi.SX.sym("p", 4)
-    y = problem.loss(casadi.vertsplit(parameters))
-    return casadi_buffers(casadi.Function("f", [parameters], [y, casadi.gradient(y, parameters)]), np.array(problem.point))
+    return theirs.casadi_gradient(problem.loss(casadi.vertsplit(parameters)), parameters, problem.point)
 
 
 def with_ddx(problem: Measured) -> Callable[[], Any]:
     """ddx-ad, compiled, through its buffers."""
-    import ddx
-
-    return ddx_buffers(ddx.equation(lambda: problem.loss([ddx.var(name) for name in "abcd"])), problem.point)
+    return theirs.ddx_gradient(problem.loss, problem.point)
 
 
 PROGRAM = Program(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 from unittest.mock import patch
 
@@ -59,19 +60,33 @@ def training(model: Any, loss: Callable[[Any, Any], Any], X: Sequence[Any], y: S
              ) -> Callable[[], Timed]:
     """`fit`, compiled, each time from the parameters that the model has now on.
 
-    ``seconds`` makes the time of the work of `History.seconds`: each `fit` traces the model anew, since it may have changed,
-    and what that costs is part of the first call.
+    ``seconds`` makes the time of the work of the ends of all steps: each `fit` traces the model anew, since it may have
+    changed, and what that costs is part of the first call.
     """
     initial = [p.data for p in model.parameters()]
 
     def run() -> Timed:
         for p, x in zip(model.parameters(), initial):
             p.data = x
-        with patch("time.perf_counter", process_time):  # with which `fit` takes the time
+        read: list[tuple[float, float]] = []  # the processor's time, and the clock's; the first time by `fit` as it starts
+
+        def clock() -> float:
+            read.append((process_time(), perf_counter()))
+            return read[-1][0]
+
+        with patch("time.perf_counter", clock):  # with which `fit` takes the time
             history = fit(model, loss, X, y, optimizer=optimizer(), engine="jit", **options)
-        return Timed(history.loss, seconds(history.seconds))
+        ends = [read[0][0] + end for end in history.seconds]
+        return Timed(history.loss, (seconds(ends), seconds([_by_the_clock(end, read) for end in ends])))
 
     return run
+
+
+def _by_the_clock(time: float, read: Sequence[tuple[float, float]]) -> float:
+    """The clock's time at a time of the processor, on a line between the moments before and after at which both were read."""
+    i = min(max(bisect(read, (time,)), 1), len(read) - 1)
+    (before, earlier), (after, later) = read[i - 1], read[i]
+    return earlier + (later - earlier) * (time - before) / (after - before) if after > before else later
 
 
 def continued_eagerly(model: Any, loss: Callable[[Any, Any], Any], parts: Iterator[tuple[Sequence[Any], Sequence[Any]]],

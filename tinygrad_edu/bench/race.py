@@ -65,10 +65,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timed:
-    """Results of a call that measured by itself the processor's seconds of its work, without tracing and compiling."""
+    """Results of a call that measured its work by itself, without tracing and compiling: seconds as those of `clocked`."""
 
     results: Any
-    seconds: float
+    seconds: tuple[float, float]
 
 
 def flat(results: Any) -> list[float]:
@@ -150,7 +150,7 @@ def contest(connection: Any, module: str, name: str, quick: bool, surroundings: 
                 return run()
 
             results, (cpu, wall) = clocked(repeat)
-            connection.send((results.seconds, math.nan) if isinstance(results, Timed) else (cpu / calls, wall / calls))
+            connection.send(results.seconds if isinstance(results, Timed) else (cpu / calls, wall / calls))
         connection.send(array("d", program.read(results.results if isinstance(results, Timed) else results)))
     except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")

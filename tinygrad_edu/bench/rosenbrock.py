@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from . import ours
+from . import ours, theirs
 from .race import EAGER, OURS, Contestant, Program
 
 Point = list[float]
@@ -84,54 +84,16 @@ def with_casadi(problem: Point) -> Callable[[], Any]:
     twentieth of that of calling the Function with an array.
     """
     import casadi
-    import numpy as np
 
     x = casadi.MX.sym("x", len(problem))
     before = x[:-1]
     a, b = x[1:] - before * before, 1 - before
-    y = 100 * casadi.dot(a, a) + casadi.dot(b, b)
-    return casadi_buffers(casadi.Function("f", [x], [y, casadi.gradient(y, x)]), np.array(problem))
-
-
-def casadi_buffers(function: Any, x: Any) -> Callable[[], Any]:
-    """Calls of a Function of one vector with a value and a gradient, without allocating anything."""
-    import numpy as np
-
-    buffer, trigger = function.buffer()
-    inside, value, slopes = np.empty_like(x), np.empty_like(x, shape=1), np.empty_like(x)
-    buffer.set_arg(0, memoryview(inside))
-    buffer.set_res(0, memoryview(value))
-    buffer.set_res(1, memoryview(slopes))
-
-    def run(buffer: Any = buffer) -> Any:  # which has to live as long as its trigger
-        inside[:] = x
-        trigger()
-        return value, slopes
-
-    return run
+    return theirs.casadi_gradient(100 * casadi.dot(a, a) + casadi.dot(b, b), x, problem)
 
 
 def with_ddx(problem: Point) -> Callable[[], Any]:
     """ddx-ad, compiled, through its buffers."""
-    import ddx
-
-    return ddx_buffers(ddx.equation(lambda: valley([ddx.var(f"x{i}") for i in range(len(problem))])), problem)
-
-
-def ddx_buffers(equation: Any, point: Sequence[float]) -> Callable[[], Any]:
-    """Calls of an equation, compiled, for its value and gradient, without allocating anything."""
-    import numpy as np
-
-    equation.compile()
-    x = np.array(point)
-    call = equation.buffer(x.copy())
-
-    def run() -> Any:
-        call.x[:] = x
-        call()
-        return call.value, call.jacobian
-
-    return run
+    return theirs.ddx_gradient(valley, problem)
 
 
 PROGRAM = Program(

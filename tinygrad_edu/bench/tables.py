@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .race import INTERRUPTED, OURS, QUICK_ROUNDS, ROUNDS, Contestant, Outcome, Program, Result
 
@@ -41,22 +42,36 @@ def _version(package: str) -> str:
 
 def mark(reached: bool) -> str:
     """How a table says whether a target was reached."""
-    return "[green]ok[/]" if reached else "[red]not reached[/]"
+    return "[green]ok[/]" if reached else "[red]missed[/]"
 
 
 def show(console: Console, result: Result) -> None:
     """Prints the table, and then, loudly, who failed or disagrees."""
     from rich.markup import escape
 
-    console.print(table(result))
+    console.print(table(console, result))
     for line in trouble(result):
         console.print(f"[bold red]{escape(line)}[/]", highlight=False)
     console.print()
 
 
-def table(result: Result) -> Table:
-    """A row for every contestant."""
+def table(console: Console, result: Result) -> Table:
+    """A row for every contestant.  Columns for which the console is too narrow are left out, and named below."""
+    columns = [*_columns(result)]
+    unlimited = console.options.update(width=10 * console.width)
+    for most in sorted({column.rank for column in columns}, reverse=True):
+        made = _table(result, [column for column in columns if column.rank <= most])
+        if console.measure(made, options=unlimited).maximum <= console.width:
+            break
+    if left_out := "; ".join(column.heading for column in columns if column.rank > most):
+        made.caption = f"{made.caption}\nNo room in {console.width} columns for: {left_out}."
+    return made
+
+
+def _table(result: Result, columns: Sequence[_Column]) -> Table:
+    """With headings on as many lines as it takes for a column to be no wider than its figures."""
     from rich.table import Table
+    from rich.text import Text
 
     program, finished = result.program, result.finished
     made = Table(title=program.title, title_justify="left", caption_justify="left", caption="\n".join(filter(None, (
@@ -64,19 +79,22 @@ def table(result: Result) -> Table:
         f"differences from {result.referee or 'nobody'}.", program.note,
         program.verdict(result.reference) if program.verdict and finished else "",
         *(_limits(program, finished[OURS]) if OURS in finished else ())))))
-    for heading in _headings(program):
-        made.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=heading == "engine")
-    for contestant in program.contestants:
-        outcome = result.outcomes[contestant.name]
-        if outcome is None:
-            made.add_row(contestant.name, "not installed")
-        elif outcome.failure:
-            made.add_row(contestant.name, INTERRUPTED if outcome.failure == INTERRUPTED else "[red]failed[/]")
-        else:
-            apart = f"{result.apart(contestant):.0e}"
-            made.add_row(contestant.name, *_figures(result, contestant, outcome),
-                         apart if result.agrees(contestant) else f"[bold red]{apart} DISAGREES[/]")
+    rows = [[contestant.name, *_cells(result, contestant, columns)] for contestant in program.contestants]
+    made.add_column("engine")
+    for column, cells in zip(columns, [*zip(*rows)][1:]):
+        width = max(Text.from_markup(text).cell_len for text in (*cells, *column.heading.split()))
+        made.add_column("\n".join(textwrap.wrap(column.heading, width)), justify="right", no_wrap=True)
+    for row in rows:
+        made.add_row(*row)
     return made
+
+
+def _cells(result: Result, contestant: Contestant, columns: Sequence[_Column]) -> list[str]:
+    outcome = result.outcomes[contestant.name]
+    if outcome is not None and not outcome.failure:
+        return [column.cell(contestant, outcome) for column in columns]
+    said = "not installed" if outcome is None else INTERRUPTED if outcome.failure == INTERRUPTED else "[red]failed[/]"
+    return [said, *[""] * (len(columns) - 1)]
 
 
 def trouble(result: Result) -> list[str]:
@@ -94,20 +112,56 @@ def trouble(result: Result) -> list[str]:
     return lines
 
 
-def _headings(program: Program) -> Iterable[str]:
-    yield from ("engine", "first call, s", f"{program.work}, {program.unit}", "least", "by the clock")
+class _Column(NamedTuple):
+    """``cell`` is what it says of one that has finished.  Where there is no room, columns of the highest rank go first."""
+
+    rank: int
+    heading: str
+    cell: Callable[[Contestant, Outcome], str]
+
+
+def _columns(result: Result) -> Iterator[_Column]:
+    program, scale = result.program, {"ms": 1e3, "µs": 1e6}[result.program.unit]
+
+    def share(contestant: Contestant) -> float:
+        return contestant.share(result.problem)
+
+    def partly(contestant: Contestant) -> str:
+        return "*" if share(contestant) < 1 else ""
+
+    def ratio(contestant: Contestant) -> str:
+        return _number(result.ratio(contestant)) if _is_compared(result, contestant) else ""
+
+    def target(contestant: Contestant) -> str:
+        if (target := contestant.target) is None:
+            return ""
+        return f"{target:g}" + (f": {mark(result.ratio(contestant) <= target)}" if _is_compared(result, contestant) else "")
+
+    def apart(contestant: Contestant) -> str:
+        apart = f"{result.apart(contestant):.0e}"
+        return apart if result.agrees(contestant) else f"[bold red]{apart} DISAGREES[/]"
+
+    def whole(outcome: Outcome, calls: int) -> str:  # which an interrupted one, or a quick one, may not have done
+        return f"{_in_all(outcome, calls):.2f}" if 1 <= calls <= 1 + len(outcome.rounds) else ""
+
+    yield _Column(5, "first call, s", lambda c, outcome: f"{outcome.first[0]:.2f}{partly(c)}")
+    yield _Column(0, f"{program.work}, {program.unit}", lambda c, _: f"{_number(scale * median(result.times(c)))}{partly(c)}")
+    yield _Column(7, "least", lambda c, _: _number(scale * min(result.times(c))))
+    yield _Column(4, "by the clock",
+                  lambda c, outcome: _number(scale * median(wall for _, wall in outcome.rounds) / share(c)))
     if program.rate:
-        yield f"{program.rate[0]} / s"
+        made, count = program.rate[0], program.rate[1](result.problem)
+        yield _Column(6, f"{made} / s", lambda c, _: f"{count / median(result.times(c)):,.0f}")
     if program.whole:
-        yield f"{program.whole}, s"
-    yield "ours / theirs"
-    if _has_targets(program):
-        yield "target"
-    yield "difference"
+        yield _Column(3, f"{program.whole}, s", lambda c, outcome: whole(outcome, c.whole))
+    yield _Column(0, "ours / theirs", lambda c, _: ratio(c))
+    if any(contestant.target is not None for contestant in program.contestants):
+        yield _Column(1, "target", lambda c, _: target(c))
+    yield _Column(2, "differs by", lambda c, _: apart(c))
 
 
-def _has_targets(program: Program) -> bool:
-    return any(contestant.target is not None for contestant in program.contestants)
+def _is_compared(result: Result, contestant: Contestant) -> bool:
+    return contestant.name != OURS and not math.isnan(result.ratio(contestant))
 
 
 def _in_all(outcome: Outcome, calls: int) -> float:
@@ -120,27 +174,6 @@ def _limits(program: Program, ours: Outcome) -> Iterable[str]:
                                  (program.whole, program.whole_limit, _in_all(ours, 1))):
         if limit is not None:
             yield f"Our {what}, tracing and compiling included: {seconds:.2f} s, target {limit:g} s: {mark(seconds <= limit)}"
-
-
-def _figures(result: Result, contestant: Contestant, outcome: Outcome) -> Iterable[str]:
-    """The cells of a row, but for the first one and the last."""
-    program, scale = result.program, {"ms": 1e3, "µs": 1e6}[result.program.unit]
-    times, share = result.times(contestant), contestant.share(result.problem)
-    wall = median(wall for _, wall in outcome.rounds) / share
-    partly = "*" if share < 1 else ""
-    yield f"{outcome.first[0]:.2f}{partly}"
-    yield f"{_number(scale * median(times))}{partly}"
-    yield _number(scale * min(times))
-    yield "" if math.isnan(wall) else _number(scale * wall)
-    if program.rate:
-        yield f"{program.rate[1](result.problem) / median(times):,.0f}"
-    if program.whole:  # which an interrupted one, or a quick one, may not have done
-        yield f"{_in_all(outcome, contestant.whole):.2f}" if 1 <= contestant.whole <= 1 + len(outcome.rounds) else ""
-    ratio, target = result.ratio(contestant), contestant.target
-    compared = contestant.name != OURS and not math.isnan(ratio)
-    yield _number(ratio) if compared else ""
-    if _has_targets(program):
-        yield "" if target is None else f"{target:g}: {mark(ratio <= target)}" if compared else f"{target:g}"
 
 
 def _number(x: float) -> str:
