@@ -1,15 +1,20 @@
 """`jit`: compiled functions give the bits of the eager engine, whichever way they run; and what one can do with them."""
 
+import copy
 import ctypes
 import doctest
+import functools
+import gc
 import itertools
 import math as std
+import pickle
 import random
 import sys
 import threading
 import types
+import weakref
 from array import array
-from collections import Counter
+from collections import Counter, namedtuple
 
 import numpy as np
 import pytest
@@ -17,8 +22,8 @@ from helpers import bits, inf, run_python, scaled
 from programs import KINDS, WAYS, RandomProgram, gradient_tape, inputs, value_tape
 
 import tinygrad_edu
-from tinygrad_edu import Value, hessian, jit, math, nn, no_grad, take
-from tinygrad_edu.errors import TraceError
+from tinygrad_edu import Value, detect_anomaly, hessian, jit, math, nn, no_grad, take
+from tinygrad_edu.errors import NonFiniteError, TraceError
 from tinygrad_edu.jit import backend, batch, emitter, function, llvm, machine, structure, tape
 from tinygrad_edu.primitives import TABLE, define
 
@@ -195,6 +200,8 @@ def test_module_and_function_have_one_name():
     assert isinstance(jit(area), tinygrad_edu.jit.Jitted)
 
 
+Point = namedtuple("Point", "x y")
+
 NESTED = [  # a function, its arguments, its result
     (lambda xs: xs[0] * xs[1], ([2.0, 3.0],), 6.0),
     (lambda xs: (xs[0], [xs[1]]), ((2.0, 3.0),), (2.0, [3.0])),
@@ -208,6 +215,8 @@ NESTED = [  # a function, its arguments, its result
     (lambda xs: xs, (np.array([[1.0, 2.0], [3.0, 4.0]]),), [[1.0, 2.0], [3.0, 4.0]]),
     (lambda xs: xs, ([[], {}, ()],), [[], {}, ()]),
     (lambda table, i: take(table, i), ([[1.0, 2.0], [3.0, 4.0]], 1), [3.0, 4.0]),
+    (lambda p: Point(p.y, p.x), (Point(1.0, 2.0),), Point(2.0, 1.0)),
+    (lambda ps: [p._replace(x=0.0) for p in ps], ([Point(1.0, [2.0, 3])],), [Point(0.0, [2.0, 3.0])]),
     (lambda table, i: take(table, i), ([(1.0, 2.0), (3.0, 4.0)], 1), (3.0, 4.0)),
 ]
 
@@ -231,6 +240,7 @@ def test_keyword_arguments_and_defaults():
     (lambda x, y: x * y, (3.0, 4.0), (4.0, 3.0)),
     (lambda xs: xs[0] * xs[1], ([3.0, 4.0],), [4.0, 3.0]),
     (lambda xs: xs[0] * xs[1], ((3, 4),), (4.0, 3.0)),
+    (lambda p: p.x * p.y, (Point(3.0, 4.0),), Point(4.0, 3.0)),
     (lambda d: d["a"] * d["b"][0], ({"a": 3.0, "b": [4.0], "c": "mean"},), {"a": 4.0, "b": [3.0], "c": "mean"}),
     (lambda xs, y: xs[0] * y, ([3.0], 4.0), ([4.0], 3.0)),
     (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")),
@@ -246,9 +256,30 @@ def test_the_gradient_has_the_structure_of_the_arguments(f, args, gradient):
     assert (type(value), value) == (float, float(f(*args)))
 
 
+def endless():
+    xs = [1.0]
+    xs.append(xs)
+    return xs
+
+
+def nested(depth):
+    return functools.reduce(lambda inner, _: (inner,), range(depth), 1.0)
+
+
 @pytest.mark.parametrize(("call", "kind", "message"), [
     (lambda: jit(3), TypeError, "jit takes a function, not 3"),
     (lambda: jit(area, cache_size=0), ValueError, "cache_size is 0; it must be a whole number of at least 1"),
+    (lambda: jit(area, cache_size=True), ValueError, "cache_size is True; it must be a whole number of at least 1"),
+    (lambda: jit(area, static=None), ValueError, "static: None is no argument of area, which has x, y"),
+    (lambda: jit(area, static=1.5), ValueError, "static: 1.5 is no argument of area, which has x, y"),
+    (lambda: jit(area, static=[True]), ValueError, "static: True is no argument of area, which has x, y"),
+    (lambda: jit(lambda *xs: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, which has none"),
+    (lambda: jit(area)(endless(), 1.0), ValueError,
+     "argument x contains itself, or lists too deep in one another; make it flatter"),
+    (lambda: jit(area).batch([nested(100_000)], 1.0), ValueError, "argument x contains itself, or lists too deep in one"),
+    (lambda: jit(area, static="y")(1.0, nested(100_000)), ValueError, "argument y contains itself, or lists too deep in one"),
+    (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError, "gradient is an option here, and an argument of "
+     "<lambda> as well; pass the argument by position, or give it another name"),
     (lambda: jit(area, cache_size=1.5), ValueError, "cache_size is 1.5; it must be a whole number of at least 1"),
     (lambda: jit(area, static="z"), ValueError, "static: 'z' is no argument of area, which has x, y"),
     (lambda: jit(area, static=2), ValueError, "static: 2 is no argument of area, which has x, y"),
@@ -337,6 +368,221 @@ def test_static_arguments_decide_about_the_program(static):
 def test_static_arguments_of_different_types_are_different():
     f = jit(lambda x, n: x if isinstance(n, bool) else 2 * x if isinstance(n, int) else 3 * x, static="n")
     assert [f(1.0, True), f(1.0, 1), f(1.0, 1.0), f(1.0, "1")] == [1.0, 2.0, 3.0, 3.0]
+
+
+DIFFERENT = [1, 1.0, True, (1,), (1.0,), (True,), ((1, 2), 0.0), ((1, 2), -0.0), ((1, True), 0.0), 0.0, -0.0, 0j, -0j,
+             frozenset([1]), frozenset([True]), Point(1, 2), (1, 2), "1", b"1", None]
+
+
+def test_static_arguments_that_differ_have_programs_of_their_own_also_where_they_are_equal():
+    f = jit(lambda x, n: (x, repr(n)), static="n")
+    for _ in range(2):
+        assert [f(1.0, n)[1] for n in DIFFERENT] == [*map(repr, DIFFERENT)]
+    assert len(f.programs) == len(DIFFERENT)
+    g = jit(lambda d: [repr(key) for key in d])
+    assert [g({key: 1.0}) for key in DIFFERENT] == [[repr(key)] for key in DIFFERENT]
+
+
+def test_nan_as_a_static_argument_is_the_same_every_time():
+    f = jit(lambda x, n: x * n[0], static="n")
+    for _ in range(3):
+        assert std.isnan(f(1.0, (float("nan"),)))
+    assert len(f.programs) == 1
+
+
+def test_an_argument_that_is_taken_by_name_alone_may_be_static():
+    f = jit(lambda x, **options: x * options["n"], static=["n"])
+    assert [f(2.0, n=3), f(2.0, n=4)] == [6.0, 8.0]
+    assert repr(f.programs[-1]) == "<<lambda>(*, n=4): 2 nodes>"
+
+
+def test_arguments_may_have_the_names_of_options():
+    assert jit(lambda self, x: self * x)(self=2.0, x=3.0) == 6.0
+    f = jit(lambda x, threads: x * threads)
+    assert f(2.0, threads=3.0) == 6.0
+    assert f.batch([1.0, 2.0], 3.0, threads=2).tolist() == [3.0, 6.0]
+    assert "gradient" in jit(lambda x, gradient: x * gradient).show(1.0, 2.0, gradient=True)
+
+
+# ---- methods and copies
+
+
+class Scale:
+    """A model with a compiled method."""
+
+    def __init__(self, w):
+        self.w = Value(w, "w")
+
+    @jit(static=["n"])
+    def loss(self, x, n=2):
+        return self.w * x**n
+
+    @jit
+    def __call__(self, x):
+        return self.w * x
+
+
+class Shifted(Scale):
+    def loss(self, x):
+        return super().loss(x) + 1.0
+
+
+def test_a_method_is_compiled_for_each_instance():
+    one, two = Scale(2.0), Scale(3.0)
+    assert [one.loss(3.0), two.loss(3.0), one.loss(3.0, n=3), two.loss(Value(3.0)).data] == [18.0, 27.0, 54.0, 27.0]
+    assert one.loss.value_and_grad(3.0) == (18.0, 12.0)
+    assert (one.w.grad, two.w.grad) == (9.0, 0.0)
+    assert two.loss.batch([1.0, 2.0]).tolist() == [3.0, 12.0]
+    one.w.data = 5.0
+    assert (one.loss(3.0), one(3.0)) == (45.0, 15.0)
+    assert [len(scale.loss.programs) for scale in (one, two)] == [2, 1]
+    assert one.loss.__name__ == "loss"
+
+
+def test_a_method_may_be_that_of_the_class_above():
+    for model in (Shifted(2.0), jit(Shifted(2.0).loss)):
+        loss = model.loss if isinstance(model, Shifted) else model
+        assert [loss(3.0), loss(3.0)] == [19.0, 19.0]
+
+
+def test_an_instance_is_not_kept_alive_by_its_compiled_methods():
+    scale = Scale(2.0)
+    scale.loss(3.0)
+    alive = weakref.ref(scale)
+    del scale
+    gc.collect()
+    assert alive() is None
+
+
+class Packed:
+    __slots__ = ("w",)
+
+    @jit
+    def twice(self, x):
+        return self.w * x * 2
+
+    @staticmethod
+    @jit
+    def square(x):
+        return x * x
+
+
+def test_instances_without_a_dict_have_compiled_methods_too():
+    packed = Packed()
+    packed.w = 3.0
+    assert (packed.twice(2.0), packed.square(3.0), Packed.square(3.0)) == (12.0, 9.0, 9.0)
+
+
+def test_what_is_no_function_stays_what_it_is_in_a_class():
+    class Layer:
+        activation = jit(TABLE["tanh"])
+
+    assert Layer().activation(0.5) == std.tanh(0.5)
+
+
+@jit
+def decorated(x):
+    return x * 2
+
+
+class Holder:
+    def __init__(self):
+        self.w = Value(2.0, "w")
+        self.compiled = jit(self.loss)
+
+    def loss(self, x):
+        return self.w * x
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))],
+                         ids=["deepcopy", "copy", "pickle"])
+def test_a_compiled_function_can_be_copied_and_pickled(again):
+    f = jit(area, static="y", cache_size=3)
+    want = [f(1.0, 2), f(1.0, 3), f.value_and_grad(1.0, 2)]
+    copied = again(f)
+    assert copied.programs == []
+    assert [copied(1.0, 2), copied(1.0, 3), copied.value_and_grad(1.0, 2)] == want
+    decorated(3.0)
+    assert again(decorated) is decorated
+    assert again(Scale.loss) is Scale.loss
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+def test_a_model_with_compiled_functions_can_be_copied_and_pickled(again):
+    holder, scale = Holder(), Scale(2.0)
+    assert (holder.compiled(3.0), scale.loss(3.0), scale(3.0)) == (6.0, 18.0, 6.0)
+    others = again(holder), again(scale)
+    for other in others:
+        other.w.data = 10.0
+    assert (others[0].compiled(3.0), others[1].loss(3.0), others[1](3.0)) == (30.0, 90.0, 30.0)
+    assert (holder.compiled(3.0), scale.loss(3.0), scale(3.0)) == (6.0, 18.0, 6.0)
+    assert others[1].loss.value_and_grad(3.0) == (90.0, 60.0)
+    assert (others[1].w.grad, scale.w.grad) == (9.0, 0.0)
+
+
+def test_a_copied_instance_has_methods_of_its_own():
+    scale = Scale(2.0)
+    scale.loss(3.0)
+    other = copy.copy(scale)
+    other.w = Value(5.0)
+    assert (other.loss(3.0), scale.loss(3.0)) == (45.0, 18.0)
+
+
+def test_a_function_that_has_no_name_of_its_own_is_not_pickled_by_it():
+    @jit
+    def local(x):
+        return x
+
+    with pytest.raises((AttributeError, pickle.PicklingError), match="local"):
+        pickle.dumps(local)
+    assert copy.deepcopy(local)(2.0) == 2.0
+
+
+# ---- within detect_anomaly
+
+
+def logs(xs):
+    return math.log(xs[0]) * xs[1]
+
+
+@pytest.mark.parametrize("call", [
+    lambda f: f([0.0, 2.0]), lambda f: f.value_and_grad([0.0, 2.0]), lambda f: f.hessian([0.0, 2.0]),
+    lambda f: f([0, 2]),
+    lambda f: f.batch([[1.0, 0.0], 2.0]), lambda f: f.batch_value_and_grad([[1.0, 0.0], 2.0])])
+def test_detect_anomaly_looks_at_every_operation_of_a_compiled_function(call):
+    f = jit(logs)
+    call(f)
+    with detect_anomaly(), pytest.raises(NonFiniteError, match=r"log\(.*0.0\) = -inf is the first inf or nan") as error:
+        call(f)
+    assert error.value.line[0] == __file__
+    call(f)
+
+
+def test_detect_anomaly_looks_at_gradients_of_a_compiled_function():
+    w = Value(0.0, "w")
+    f = jit(lambda x: math.sqrt(w * x))
+    with detect_anomaly(), pytest.raises(NonFiniteError, match="backward: the gradient"):
+        f.value_and_grad(1.0)
+    assert w.grad == 0.0
+    with detect_anomaly(), pytest.raises(NonFiniteError, match=r"log\(x=0.0\) = -inf"):
+        jit(lambda x: math.log(x))(0.0)
+
+
+def test_within_detect_anomaly_the_results_are_the_same():
+    def everything():
+        w = Value(0.7, "w")
+        f = jit(lambda xs, k: {"y": math.sin(xs[0] * w) * k, "n": 3})
+        g = jit(lambda xs, k: math.sin(xs[0] * w) * xs[1] * k)
+        found = [f([0.3, 2.0], 4), g([0.3, 2], 4), g.value_and_grad([0.3, 2], 4), w.grad, g.hessian([0.3, 2.0], 4.0),
+                 f.batch([[0.1, 0.2, 0.3], 2.0], 4.0), g.batch_value_and_grad([[0.1, 0.2], 2.0], 4), w.grad,
+                 jit(lambda x: 3.0).value_and_grad(1.0), jit(lambda x: x).value_and_grad(1), jit(lambda x: 3.0).hessian(1.0),
+                 f.batch([[], 2.0], 4.0)]
+        with no_grad():
+            return [*found, g.value_and_grad([0.3, 2], 4)]
+
+    want = everything()
+    with detect_anomaly():
+        assert repr(everything()) == repr(want)
 
 
 def test_the_programs_used_longest_ago_are_forgotten():
@@ -599,6 +845,8 @@ def column_kinds():
         "numpy": np.array(numbers), "numpy of 4 bytes": np.array(numbers, dtype=np.float32), "numpy of ints": np.arange(1, 6),
         "numpy with steps": np.array([1.0, 0, 2, 0, 3, 0, 4, 0, 5])[::2], "numpy backwards": np.array(numbers[::-1])[::-1],
         "numpy that is read-only": readonly, "numpy of the other byte order": np.array(numbers, dtype=">f8"),
+        "a bytearray": bytearray([1, 2, 3, 4, 5]), "an array of bytes": array("b", [1, 2, 3, 4, 5]),
+        "ctypes": (ctypes.c_double * 5)(*numbers), "a row of a buffer of two dimensions": np.array([numbers, numbers])[1],
         "a buffer": memoryview(array("d", numbers)), "a part of a buffer": memoryview(array("d", [0.0, *numbers]))[1:],
         "Values": [Value(x) for x in numbers], "numpy scalars": [*np.array(numbers)],
     }
@@ -611,6 +859,73 @@ def test_a_column_is_any_sequence_of_numbers(kind):
     assert f.batch(column, 2.0).tolist() == [3.0, 6.0, 9.0, 12.0, 15.0]
     values, (dx, dy) = f.batch_value_and_grad(column, 2.0)
     assert (values.tolist(), dx.tolist(), dy) == ([3.0, 6.0, 9.0, 12.0, 15.0], [3.0] * 5, 15.0)
+
+
+def test_bytes_are_numbers_and_never_read_as_doubles():
+    for count in (1, 7, 8, 9, 64):
+        column = bytearray(range(count))
+        assert jit(lambda x: x + 0.5).batch(column).tolist() == [k + 0.5 for k in range(count)]
+        assert jit(lambda x, y: x + y).batch(array("d", range(count)), column).tolist() == [2.0 * k for k in range(count)]
+
+
+def test_booleans_are_ones_and_zeros_in_a_list_as_in_an_array():
+    f = jit(lambda x, y: x + y)
+    for column in ([True, False], np.array([True, False]), [1.0, False], [True, 0]):
+        assert f.batch(column, 2.0).tolist() == [3.0, 2.0]
+
+
+def test_a_number_that_all_samples_share_may_be_an_array_without_dimensions():
+    f = jit(lambda x, k: x * k)
+    for k in (np.array(2.0), np.float32(2), 2, Value(2.0)):
+        assert f.batch([1.0, 3.0], k).tolist() == [2.0, 6.0]
+        assert f.batch_value_and_grad([1.0, 3.0], k)[1][1] == 4.0
+
+
+def test_rows_of_a_buffer_are_columns():
+    rows = memoryview(array("d", [1.0, 2.0, 3.0, 4.0])).cast("B").cast("d", [2, 2])
+    assert jit(lambda xs: xs[0] * xs[1]).batch(rows).tolist() == [3.0, 8.0]
+
+
+def test_a_column_keeps_its_length_while_it_is_in_use():
+    """Another thread, or here a row that is called back, may try to take the memory away."""
+    column, refused = array("d", [1.0] * 64), []
+
+    def shrink(x):
+        try:
+            column.pop()
+        except BufferError as error:
+            refused.append(str(error))
+        return x
+
+    row = define("shrinking", shrink, lambda x, o: 1.0)
+    try:
+        assert jit(lambda x: row(x)).batch(column).tolist() == [1.0] * 64
+    finally:
+        del TABLE["shrinking"]
+    assert len(refused) >= 64
+    column.pop()
+
+
+class Nibbled:
+    """A number that makes a column shorter when it is looked at, as another thread could at that moment."""
+
+    def __init__(self, column):
+        self.column = column
+
+    def __float__(self):
+        del self.column[1:]
+        return 2.0
+
+
+def test_a_column_that_becomes_shorter_before_the_samples_are_run_is_as_short_as_it_is_then():
+    column = array("d", [1.0] * 1_000_000)
+    with pytest.raises(BufferError):  # the column is held before the number is looked at
+        jit(lambda x, k: x * k).batch(column, Nibbled(column))
+    assert jit(lambda k, x: x * k).batch(Nibbled(column), column).tolist() == [2.0]
+
+
+def test_without_draws_no_time_is_spent_on_each_sample():
+    assert batch.drawn([], sys.maxsize) == []
 
 
 def test_a_column_that_is_a_buffer_is_only_read():
@@ -694,10 +1009,19 @@ def test_batches_of_a_constant_and_of_an_argument():
     (lambda f: f.batch([1.0], 1.0, threads=0), ValueError, "threads is 0; it must be a whole number of at least 1"),
     (lambda f: f.batch([1.0], 1.0, threads=1.5), ValueError, "threads is 1.5; it must be a whole number of at least 1"),
     (lambda f: f.batch_value_and_grad([1.0], 1.0, threads=True), ValueError, "threads is True; it must be a whole number"),
-    (lambda f: f.batch([1.0, "a"], 1.0), TypeError, "must be real number"),
-    (lambda f: f.batch([1.0, None], 1.0), TypeError, "must be real number"),
-    (lambda f: f.batch(object, 1.0), TypeError, "argument x is of type type; a batch takes columns of numbers (lists, arrays, "
-     "buffers), numbers that are the same for all samples, and lists, tuples and dicts of such"),
+    (lambda f: f.batch([1.0, "a"], 1.0), TypeError, "column x[1] must be a real number, not str ('a')"),
+    (lambda f: f.batch({"w": [1.0, None]}, 1.0), TypeError, "column x['w'][1] must be a real number, not NoneType (None)"),
+    (lambda f: f.batch([1.0, 1j], 1.0), TypeError, "column x[1] must be a real number, not complex (1j)"),
+    (lambda f: f.batch([1.0, [2.0]], 1.0), TypeError, "column x[1] must be a real number, not list ([2.0])"),
+    (lambda f: f.batch(np.array([1.0, 1j]), 1.0), TypeError, "column x[0] must be a real number, not complex ((1+0j))"),
+    (lambda f: f.batch([1.0, 10**400], 1.0), OverflowError, "column x[1]: an int of 1329 bits is too large for a float"),
+    (lambda f: f.batch([1.0], 10**400), OverflowError, "argument y: an int of 1329 bits is too large for a float"),
+    (lambda f: f.batch({1.0}, 1.0), TypeError, "argument x is {1.0}, of type set; a batch takes columns of numbers (lists, "),
+    (lambda f: f.batch([1.0], 1j), TypeError, "argument y is 1j, of type complex; a batch takes columns of numbers (lists, "),
+    (lambda f: f.batch(object, 1.0), TypeError, "argument x is <class 'object'>, of type type; a batch takes columns of "
+     "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, tuples and dicts of such"),
+    (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError, "threads is an option here, and an "
+     "argument of <lambda> as well; pass the argument by position, or give it another name"),
     (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a gradient is of one number"),
 ])
 def test_wrong_batches_say_what_is_wrong(call, kind, message):
@@ -724,6 +1048,21 @@ def test_programs_that_are_too_long_to_compile_run_on_the_tape_machine():
     assert f.value_and_grad(0.3, 1.7) == (y.data, tuple(value.grad for value in values))
     assert f.batch([0.3, 0.4, 0.3], 1.7).tolist() == [y.data, long_program(0.4, 1.7), y.data]
     assert repr(f.programs[0].value).startswith("<tape machine: <Tape of ")
+
+
+def test_threads_share_the_samples_of_the_tape_machine_too():
+    meeting = threading.Barrier(2, timeout=60)
+    row = define("meeting", lambda x: (meeting.wait() and x) or x, lambda x, o: 1.0)  # two samples at a time, or none
+    try:
+        f = jit(lambda x, y: long_program(row(x), y))
+        values, (dx, dy) = f.batch_value_and_grad([0.3, 0.4, 0.5, 0.6], 1.7, threads=2)
+        assert f.programs[0].batched((True, False), True)._kernel.way == "tape machine"
+    finally:
+        del TABLE["meeting"]
+    singles = [jit(long_program).value_and_grad(x, 1.7) for x in (0.3, 0.4, 0.5, 0.6)]
+    assert values.tolist() == [value for value, _ in singles]
+    assert dx.tolist() == [slopes[0] for _, slopes in singles]
+    assert dy == pytest.approx(std.fsum(slopes[1] for _, slopes in singles), rel=1e-12)
 
 
 # ---- text
@@ -852,6 +1191,14 @@ def everything():
     results = [loss(0.3, -0.7), loss.value_and_grad(0.3, -0.7), [p.grad for p in model.parameters()], loss.hessian(0.3, -0.7),
                jit(price).batch(*samples(9)), jit(price).batch_value_and_grad(*samples(9), threads=3), loss.show(),
                jit(lambda i, x: take([x, 2 * x], i))(1, 2.0), loss.batch([], 1.0)]
+    identity = jit(lambda x: x)
+    results += [identity(x) for x in (3, 10**17 + 1, np.float32(1.1), np.int8(100))]
+    results += [identity.value_and_grad(Value(3.0)), jit(lambda x: x * x * x)(10**17 + 1), jit(lambda x: x / 3)(10**200)]
+    for huge in (jit(lambda x: x), jit(lambda x: abs(x) - x)):
+        try:
+            huge(10**400)
+        except OverflowError as error:
+            results.append(str(error))
     try:
         jit(lambda i: take([1.0, 2.0], i))(2.0)
     except IndexError:
@@ -882,6 +1229,51 @@ def test_without_llvmlite_programs_are_replayed_with_the_same_bits_and_one_warni
     assert warned == [
         f"RuntimeWarning {__file__} jit replays in Python, since llvmlite is not installed; pip install "
         '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits']
+
+
+BROKEN = """
+import sys, types, warnings
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "llvmlite":
+            raise OSError("libLLVM.so: cannot open shared object file")
+sys.meta_path.insert(0, Broken())
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from tinygrad_edu import jit
+    print(jit(lambda x: x * 2)(3.0))
+print(caught[0].message)
+"""
+
+
+def test_an_llvmlite_that_cannot_be_loaded_is_as_good_as_none():
+    done = run_python(BROKEN)
+    assert (done.returncode, done.stdout) == (0, "6.0\njit replays in Python, since llvmlite cannot be loaded (OSError: "
+                                              'libLLVM.so: cannot open shared object file); pip install "tinygrad_edu[fast]" '
+                                              "makes it some hundred times faster, with the same bits\n"), done.stderr
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_compiled_functions_work_when_python_ends(before):
+    done = run_python("""
+import atexit, sys
+from tinygrad_edu import jit, math
+def last():
+    print(jit(lambda x: x * 2)(3.0), jit(lambda x: x * 3).batch([1.0] * 100, threads=2)[-1])
+atexit.register(last)
+if int(sys.argv[1]):
+    jit(lambda x: x + 5)(1.0)
+""", before)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "6.0 3.0\n", "")
+
+
+def test_what_compiled_code_leaves_behind_in_the_c_library_does_not_matter():
+    exp, hypot = jit(math.exp), jit(math.hypot)
+    for x, y in itertools.product((2.5, std.nan, inf, -inf, 0.0, 1.7e308), repeat=2):
+        want = inf if inf in (abs(x), abs(y)) else std.nan if x != x or y != y else abs(complex(x, y)) if x + y < inf else inf
+        eagerly = exp(1000.0), TABLE["hypot"].forward(x, y)
+        assert [*map(bits, eagerly)] == [bits(inf), bits(want)], (x, y)
+        assert bits(hypot(x, y)) == bits(want), (x, y)
 
 
 def test_jit_alone_loads_neither_numpy_nor_the_compiler():

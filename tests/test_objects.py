@@ -138,14 +138,45 @@ def test_an_entry_that_others_may_write_to_is_ignored_and_written_anew(mode, fol
 
 
 @pytest.mark.parametrize("mode", [0o702, 0o720, 0o777, 0o1777])
-def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(mode, folder):
+def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder):
     result_of(1.5)
     entry = the_entry(folder)
     age(entry)
     folder.chmod(mode)
     assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
-    assert the_entry(folder) == entry
+    (own,) = {*folder.iterdir()} - {entry}
+    assert (own.stat().st_mode & 0o777, len([*own.iterdir()])) == (0o700, 2)
     assert not used(entry)
+    for kept in own.iterdir():
+        age(kept)
+    assert result_of(1.5) == 1.5
+    assert sorted(map(used, own.iterdir())) == [False, True]
+
+
+@pytest.mark.parametrize("plant", [lambda own, other: own.mkdir(0o777) or own.chmod(0o777),
+                                   lambda own, other: own.symlink_to(other), lambda own, other: own.write_text("a file")],
+                         ids=["others may write to it", "a link", "a file"])
+def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(plant, folder, tmp_path):
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    result_of(1.5)
+    (own,) = folder.iterdir()
+    own.rename(tmp_path / "before")
+    (tmp_path / "other").mkdir(mode=0o700)
+    plant(own, tmp_path / "other")
+    assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
+    assert [*(tmp_path / "other").iterdir()] == []
+    assert own.is_file() or [*own.iterdir()] == []
+
+
+def test_the_folder_may_be_a_link(folder, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "link"))
+    folder.mkdir(mode=0o700, parents=True)
+    result_of(1.5)
+    age(the_entry(folder))
+    result_of(1.5)
+    assert used(the_entry(folder))
 
 
 def test_what_belongs_to_somebody_else_is_neither_read_nor_written(folder, monkeypatch):
@@ -155,7 +186,7 @@ def test_what_belongs_to_somebody_else_is_neither_read_nor_written(folder, monke
     somebody = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: somebody)
     assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
-    assert the_entry(folder) == entry
+    assert [path for path in folder.rglob("*") if path.is_file()] == [entry]
     assert not used(entry)
 
 
@@ -165,6 +196,31 @@ def test_a_folder_in_the_place_of_an_entry_is_ignored(folder):
     entry.unlink()
     entry.mkdir(mode=0o700)
     assert [result_of(1.5), result_of(2.5)] == [1.5, 2.5]
+    assert entry.is_dir()
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
+                                   lambda entry: entry.symlink_to(entry)], ids=["a pipe", "a link", "a link to itself"])
+def test_what_is_no_file_is_not_waited_for_and_gives_way_to_one(plant, folder):
+    result_of(1.5)
+    entry = the_entry(folder)
+    right = entry.read_bytes()
+    entry.unlink()
+    plant(entry)
+    assert result_of(1.5) == 1.5
+    assert (entry.is_symlink(), entry.is_file(), entry.read_bytes()) == (False, True, right)
+    assert the_entry(folder) == entry
+
+
+def test_a_link_to_a_file_is_replaced_and_the_file_is_left_alone(folder, tmp_path):
+    result_of(1.5)
+    entry = the_entry(folder)
+    elsewhere = tmp_path / "elsewhere"
+    entry.rename(elsewhere)
+    entry.symlink_to(elsewhere)
+    age(elsewhere)
+    assert result_of(1.5) == 1.5
+    assert (entry.is_symlink(), used(elsewhere)) == (False, False)
 
 
 # ---- without a cache
@@ -193,6 +249,7 @@ def test_everything_works_for_a_user_without_a_home(monkeypatch):
     ("darwin", {"HOME": "/Users/ada"}, "/Users/ada/Library/Caches/tinygrad_edu"),
     ("win32", {"HOME": "/home/ada", "LOCALAPPDATA": "/ada/Local"}, "/ada/Local/tinygrad_edu/cache"),
     ("linux", {"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": "/mine"}, "/mine"),
+    ("linux", {"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": "~/mine"}, "/home/ada/mine"),
     ("linux", {"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": ""}, "/home/ada/.cache/tinygrad_edu"),
 ])
 def test_the_folder_is_the_one_that_users_expect(platform, environment, folder, monkeypatch):

@@ -489,6 +489,8 @@ def logaddexp_of(x: float, y: float) -> float:
 
 def hypot_of(x: float, y: float) -> float:
     """sqrt(x**2 + y**2) without overflow, by the C library; `math.hypot` has its own method, which compiled code has not."""
+    if x != x or y != y:  # abs() would look there at an error that another function left behind
+        return math.hypot(x, y)
     try:
         return builtins.abs(complex(x, y))
     except OverflowError:

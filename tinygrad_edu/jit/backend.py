@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from array import array
 from collections.abc import Callable, Sequence
 
 from . import objects
@@ -35,7 +36,7 @@ def kernel(tape: Tape) -> Kernel:
     """The fastest way to run a tape that there is here."""
     if not objects.available():
         _tell()
-        return Kernel(tape, tape.run, "replayed")
+        return Kernel(tape, lambda inputs: tape.run(array("d", inputs)), "replayed")
     from . import llvm, machine
 
     if is_compiled(tape):
@@ -47,8 +48,8 @@ def _tell() -> None:
     global _told
     if not _told:
         _told = True
-        warnings.warn('jit replays in Python, since llvmlite is not installed; pip install "tinygrad_edu[fast]" makes it some '
-                      "hundred times faster, with the same bits", RuntimeWarning, stacklevel=_outside())
+        warnings.warn(f'jit replays in Python, since llvmlite {objects.missing()}; pip install "tinygrad_edu[fast]" makes it '
+                      "some hundred times faster, with the same bits", RuntimeWarning, stacklevel=_outside())
 
 
 def _outside() -> int:

@@ -15,36 +15,46 @@ import ctypes
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+from ..primitives import number, short_repr
 from . import backend
-from .memory import Room, column, pointers
-from .structure import NUMBER, Structure, is_number
+from .memory import Room, address, column, pointers
+from .structure import NUMBER, Exact, Structure, is_named, is_number
 from .tape import Tape
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
-    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and buffers are the columns."""
-    if _is_column(x) or is_number(x):
-        leaves.append(x)
+    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and buffers are the columns.
+
+    To ``leaves`` go buffers of doubles (`memory.column`), and floats for numbers that are the same for all samples.  What
+    begins with a boolean is a column, too, as an array of them is.
+    """
+    if is_number(x):
+        leaves.append(number(x, f"argument {name}"))
         return NUMBER
     if isinstance(x, dict):
-        return "dict", tuple(x), tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
+        return "dict", Exact(tuple(x)), tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
     if x is None or isinstance(x, (str, bytes, bool)):
-        return "=", x
-    if not hasattr(x, "__len__"):
-        raise TypeError(f"argument {name} is of type {type(x).__name__}; a batch takes columns of numbers (lists, arrays, "
-                        "buffers), numbers that are the same for all samples, and lists, tuples and dicts of such")
-    kind = "tuple" if isinstance(x, tuple) else "list"
+        return "=", Exact(x)
+    if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
+        raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes columns of numbers "
+                        "(lists, arrays, buffers), numbers that are the same for all samples, and lists, tuples and dicts of "
+                        "such")
+    if _is_column(x):
+        leaves.append(column(x, name))
+        return NUMBER
+    if isinstance(x, memoryview):
+        return flatten_columns(x.tolist(), name, leaves)
+    kind = type(x) if is_named(x) else "tuple" if isinstance(x, tuple) else "list"
     return kind, len(x), tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
 
 
 def _is_column(x: Any) -> bool:
-    if isinstance(x, (str, bytes, dict)) or not hasattr(x, "__len__"):
-        return False
     if hasattr(x, "ndim"):
         return bool(x.ndim == 1)
-    return isinstance(x, array) or len(x) == 0 or is_number(x[0])
+    return not is_named(x) and (len(x) == 0 or isinstance(x[0], bool) or is_number(x[0]))
 
 
 class Batched:
@@ -61,30 +71,22 @@ class Batched:
 
             self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
         else:
-            self._kernel = backend.kernel(tape)
+            self._kernel, self._lanes = backend.kernel(tape), 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
 
     def run(self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int) -> list[Any]:
         """The outputs: an array for each column, a float for each sum.
 
-        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others, in the order of the tape.
+        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others, buffers of ``count`` doubles, in
+        the order of the tape.
         """
         results = [array("d", bytes(8 * count)) for _ in self._columns]
         totals = [0.0] * len(self.summed)
-        if count and self._batch is None:
-            self._one_by_one(uniform, columns, count, results, totals)
-        elif count:
-            kept = [column(x) for x in columns]
-            parts = _parts(count, self._lanes, threads)
-            work = [lambda start=start, stop=stop: self._part(uniform, [at for at, _ in kept], results, start, stop)
-                    for start, stop in parts]
-            if len(work) == 1:
-                found = [work[0]()]
-            else:
-                with ThreadPoolExecutor(len(work)) as pool:
-                    found = list(pool.map(lambda part: part(), work))
-            totals = [sum(part) for part in zip(*found)]
-            del kept
+        if count:
+            part = self._one_by_one if self._batch is None else self._part
+            found = _spread([partial(part, uniform, columns, results, start, stop)
+                             for start, stop in _parts(count, self._lanes, threads)])
+            totals = [sum(sums) for sums in zip(*found)]
         outputs: list[Any] = [None] * len(self.tape.outputs)
         for i, result in zip(self._columns, results):
             outputs[i] = result
@@ -92,20 +94,23 @@ class Batched:
             outputs[i] = total
         return outputs
 
-    def _one_by_one(self, uniform: Sequence[float], columns: Sequence[Any], count: int, results: list[array[float]],
-                    totals: list[float]) -> None:
+    def _one_by_one(self, uniform: Sequence[float], columns: Sequence[Any], results: Sequence[array[float]], start: int,
+                    stop: int) -> list[float]:
+        """As `_part`, for a tape that is too long to be compiled."""
         fixed, moving = iter(uniform), set(self.varying)
         inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
-        for k in range(count):
+        totals = [0.0] * len(self.summed)
+        for k in range(start, stop):
             for i, x in zip(self.varying, columns):
-                inputs[i] = float(x[k])
+                inputs[i] = x[k]
             outputs = self._kernel(inputs)
             for result, i in zip(results, self._columns):
                 result[k] = outputs[i]
             for j, i in enumerate(self.summed):
                 totals[j] += outputs[i]
+        return totals
 
-    def _part(self, uniform: Sequence[float], columns: Sequence[int], results: Sequence[array[float]], start: int, stop: int
+    def _part(self, uniform: Sequence[float], columns: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
               ) -> list[float]:
         """The samples from ``start`` to ``stop``; returns the sums."""
         batch, lanes = self._batch, self._lanes
@@ -114,14 +119,14 @@ class Batched:
         memory.write(0, uniform)
         whole, rest = divmod(stop - start, lanes)
         if whole:
-            inputs = pointers([at + 8 * start for at in columns])
+            inputs = pointers([address(x) + 8 * start for x in columns])
             outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
             batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), scratch.at, totals.at, whole, lanes, error.at)
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
-            for tail, at in zip(tails, columns):
-                ctypes.memmove(tail.at, at + 8 * last, 8 * rest)
+            for tail, x in zip(tails, columns):
+                ctypes.memmove(tail.at, address(x) + 8 * last, 8 * rest)
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [Room(lanes) for _ in results]
             inputs, outputs = pointers([tail.at for tail in tails]), pointers([room.at for room in found])
@@ -132,6 +137,18 @@ class Batched:
         return totals.read(0, len(self.summed))
 
 
+def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The results of pieces of work, each done in a thread of its own."""
+    if len(work) == 1:
+        return [work[0]()]
+    with ThreadPoolExecutor(len(work)) as pool:
+        try:
+            found = [pool.submit(piece) for piece in work]
+        except RuntimeError:  # threads are no longer started when Python ends
+            return [piece() for piece in work]
+        return [piece.result() for piece in found]
+
+
 def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
     """The samples in as many parts as there are threads, in whole blocks but for the last."""
     size = -(-count // (lanes * threads)) * lanes
@@ -140,6 +157,8 @@ def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
 
 def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
     """A column for each of the draws, drawn sample by sample."""
+    if not draws:
+        return []
     columns = [array("d", bytes(8 * count)) for _ in draws]
     for k in range(count):
         for column_, draw in zip(columns, draws):

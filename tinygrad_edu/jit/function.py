@@ -19,17 +19,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .. import graph, modes
+from .. import autodiff, graph, modes
 from ..primitives import short_repr
 from ..value import Value
 from . import backend, tape
 from .batch import Batched, drawn, flatten_columns
-from .structure import NUMBER, Structure, build, flatten, leaf_names, outputs, shown
+from .structure import NUMBER, Exact, Structure, build, flatten, leaf_names, outputs, shown
 from .tape import Tape
 from .trace import record_trace
 
@@ -50,8 +52,15 @@ def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str
     Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a
     comparison, ==, float(), .data, max(), an index; and where it draws random numbers, or does something else every time.
     The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
+
+    A function in a class becomes a method, with programs of its own for each instance.  A copy of a compiled function is
+    compiled anew, and so is one that was pickled.  One that a module or class has under its name is that one again, as
+    functions are.
+
+    Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches, so that every operation is
+    looked at.
     """
-    names = [static] if isinstance(static, (str, int)) else list(static)
+    names = [static] if isinstance(static, str) or not isinstance(static, Iterable) else list(static)
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
@@ -63,13 +72,12 @@ class Jitted:
     def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
         if not callable(f):
             raise TypeError(f"jit takes a function, not {short_repr(f)}")
-        if not isinstance(cache_size, int) or cache_size < 1:
-            raise ValueError(f"cache_size is {cache_size!r}; it must be a whole number of at least 1")
         self.function = f
         functools.update_wrapper(self, f, updated=())
         self._signature = _signature(f)
         self._static = {self._name_of(name) for name in static}
-        self._cache_size = cache_size
+        self._cache_size = _checked("cache_size", cache_size)
+        self._method: tuple[Jitted, Any] | None = None
         self._cache: OrderedDict[Any, Program] = OrderedDict()
         self._lock = threading.RLock()
 
@@ -81,9 +89,33 @@ class Jitted:
         """The programs compiled so far, the latest used last."""
         return list(self._cache.values())
 
+    # ---- as a method, and copied
+
+    def __get__(self, instance: Any, owner: Any = None) -> Jitted:
+        """As a method: the function of the other arguments.  The instance keeps it, with its programs."""
+        bind = getattr(self.function, "__get__", None)
+        if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
+            return self
+        kept, name = getattr(instance, "__dict__", None), f"<jit {_name(self.function, '__qualname__')}>"
+        if not isinstance(kept, dict):
+            kept = {}  # an instance with slots, which has a new one every time; a class
+        found = kept.get(name)
+        if found is None or found._method[0] is not self or found._method[1] is not instance:  # as in a copy of an instance
+            kept[name] = found = Jitted(bound, (), self._cache_size)
+            found._static, found._method = self._static, (self, instance)
+        return found
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self._method is not None:
+            return Jitted.__get__, self._method
+        found: Any = sys.modules.get(self.__module__)
+        for name in getattr(self, "__qualname__", "").split("."):
+            found = getattr(found, name, None)
+        return self.__qualname__ if found is self else (Jitted, (self.function, sorted(self._static), self._cache_size))
+
     # ---- running
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """What ``f`` returns, with floats for its Values.
 
         If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or becomes part of the trace
@@ -92,13 +124,13 @@ class Jitted:
         if modes.tracer() is not None:
             return self.function(*args, **kwargs)
         leaves: list[Any] = []
-        key, static = self._bound(args, kwargs, leaves)
+        structure = self._structure(args, kwargs, leaves)
         if any(isinstance(leaf, Value) for leaf in leaves):
             return self.function(*args, **kwargs)
-        program = self._program(key, static, args, kwargs)
-        return program.result(program.run(program.value, leaves))
+        program = self._program(structure, len(args))
+        return program.result(program.run(leaves))
 
-    def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """``(value, gradient)`` of a function that returns one number.
 
         The gradient has the structure of the argument; of several arguments it is a tuple, and with keyword arguments a pair
@@ -106,70 +138,65 @@ class Jitted:
         `backward`.  Values among the arguments count as their numbers.
         """
         leaves: list[Any] = []
-        key, static = self._bound(args, kwargs, leaves)
-        program = self._program(key, static, args, kwargs)
-        value, *slopes = program.run(program.gradient, leaves)
-        count = len(leaves)
-        program.accumulate(slopes[count:])
-        return value, self._shaped(key, slopes[:count])
+        structure = self._structure(args, kwargs, leaves)
+        program = self._program(structure, len(args))
+        value, *slopes = program.run(leaves, with_gradient=True)
+        program.accumulate(slopes[len(leaves):])
+        return value, program.shaped(slopes)
 
-    def hessian(self, *args: Any, **kwargs: Any) -> list[list[float]]:
+    def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
         """The matrix of second derivatives by the numbers among the arguments, in their order; of a function of one number."""
         leaves: list[Any] = []
-        key, static = self._bound(args, kwargs, leaves)
-        program = self._program(key, static, args, kwargs)
-        count = len(leaves)
-        return [program.run(program.curvature, leaves, [float(i == j) for j in range(count)]) for i in range(count)]
+        return self._program(self._structure(args, kwargs, leaves), len(args)).hessian(leaves)
 
     # ---- many samples at once
 
-    def batch(self, *columns: Any, threads: int = 1, **named: Any) -> Any:
+    def batch(self, /, *columns: Any, threads: int = 1, **named: Any) -> Any:
         """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in arguments and results.
 
         columns   the arguments, in which the innermost lists, arrays and buffers are columns: for ``f(x, y)`` two of them, for
                   an ``f`` of one list of two numbers a list of two.  A number is the same for all samples
-        threads   over how many threads the samples are spread
+        threads   over how many threads the samples are spread; an argument of ``f`` that has this name goes by position
 
-        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if columns differ in length.
+        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if columns differ in length,
+        TypeError for what is no column of numbers.
         """
-        program, leaves, _ = self._for_columns(columns, named)
-        varying, count = _lengths(leaves)
-        results = program.batched(varying, False).run(*program.columns(leaves, varying, count), count, _checked(threads))
-        return program.result(results)
+        program, leaves = self._for_columns(columns, named, threads)
+        return program.result(program.batch(leaves, threads))
 
-    def batch_value_and_grad(self, *columns: Any, threads: int = 1, **named: Any) -> tuple[Any, Any]:
+    def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any) -> tuple[Any, Any]:
         """``(values, gradients)`` for many samples: a column of values, and a column of derivatives for each column.
 
         The derivative by a number that is the same for all samples is the sum over them, and that by a leaf that ``f`` closes
         over is added to its ``.grad``.  Otherwise as `batch` and `value_and_grad`.
         """
-        program, leaves, key = self._for_columns(columns, named)
-        varying, count = _lengths(leaves)
-        inputs = program.columns(leaves, varying, count)
-        values, *slopes = program.batched(varying, True).run(*inputs, count, _checked(threads))
+        program, leaves = self._for_columns(columns, named, threads)
+        values, *slopes = program.batch(leaves, threads, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
-        return values, self._shaped(key, slopes[:len(leaves)])
+        return values, program.shaped(slopes)
 
-    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any]) -> tuple[Program, list[Any], Any]:
+    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int) -> tuple[Program, list[Any]]:
+        self._check_own("threads", threads != 1, columns)
+        _checked("threads", threads)
         leaves: list[Any] = []
-        key, static = self._bound(columns, named, leaves, take_apart=flatten_columns)
-        return self._program(key, static, columns, named), leaves, key
+        structure = self._structure(columns, named, leaves, take_apart=flatten_columns)
+        return self._program(structure, len(columns)), leaves
 
     # ---- looking
 
-    def show(self, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
+    def show(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
         """The program as text, instruction by instruction: the one for these arguments, or else the latest used.
 
-        ``gradient``: with the derivatives.  Raises ValueError if there is no program yet.
+        ``gradient``: with the derivatives; an argument of ``f`` that has this name goes by position.  Raises ValueError if
+        there is no program yet.
         """
         return self.tape(*args, gradient=gradient, **kwargs).text()
 
-    def tape(self, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
+    def tape(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
         """The program itself: see `show`."""
+        self._check_own("gradient", gradient is not False, args)
         if args or kwargs:
-            leaves: list[Any] = []
-            key, static = self._bound(args, kwargs, leaves)
-            program = self._program(key, static, args, kwargs)
+            program = self._program(self._structure(args, kwargs, []), len(args))
         elif self._cache:
             program = self.programs[-1]
         else:
@@ -180,49 +207,60 @@ class Jitted:
     # ---- the cache
 
     def _name_of(self, argument: str | int) -> str:
-        parameters = list(self._signature.parameters) if self._signature else []
-        if isinstance(argument, int) and -len(parameters) <= argument < len(parameters):
+        found = self._signature.parameters.values() if self._signature else ()
+        parameters = [parameter.name for parameter in found
+                      if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
+        if isinstance(argument, int) and not isinstance(argument, bool) and -len(parameters) <= argument < len(parameters):
             return parameters[argument]
-        if argument in parameters:
-            return str(argument)
+        if isinstance(argument, str) and (any_name or argument in parameters):
+            return argument
         known = ", ".join(parameters) or "none"
         raise ValueError(f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}")
 
-    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
-               take_apart: Callable[..., Structure] = flatten) -> tuple[Structure, tuple[Any, ...]]:
+    def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
+        """Raises TypeError if ``f`` has an argument called like an option here, so that it is not known which is meant."""
+        if is_given and self._signature and option in self._signature.parameters and option not in self._labels(len(args)):
+            raise TypeError(f"{option} is an option here, and an argument of {_name(self.function)} as well; pass the "
+                            "argument by position, or give it another name")
+
+    def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
+                   take_apart: Callable[..., Structure] = flatten) -> Structure:
         """The structure of the arguments, which has the static ones in it, with their numbers appended to ``leaves``."""
-        labels = self._labels(len(args))
-        static: list[Any] = []
+        if (trace := modes.tracer()) is not None:
+            raise trace.derivative(f"a derivative, or a batch, of the compiled function {_name(self.function)}")
 
         def part(x: Any, label: str) -> Structure:
-            if label not in self._static:
-                return take_apart(x, label, leaves)
             try:
-                hash(x)
+                if label not in self._static:
+                    return take_apart(x, label, leaves)
+                hash(static := Exact(x))
+                return "static", static
+            except RecursionError:
+                raise ValueError(f"argument {label} contains itself, or lists too deep in one another; make it "
+                                 "flatter") from None
             except TypeError:
+                if label not in self._static:
+                    raise
                 raise TypeError(f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a tuple, text "
                                 "or a number") from None
-            static.append(x)
-            return "static", type(x), x
 
-        structure = (tuple([part(x, label) for x, label in zip(args, labels)]),
-                     tuple([(name, part(x, name)) for name, x in kwargs.items()]))
-        return structure, tuple(static)
+        return (tuple([part(x, label) for x, label in zip(args, self._labels(len(args)))]),
+                tuple([(name, part(x, name)) for name, x in kwargs.items()]))
 
     def _labels(self, count: int) -> list[str]:
         names = [name for name, parameter in self._signature.parameters.items()
                  if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)] if self._signature else []
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
-    def _program(self, key: Any, static: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
-        if (trace := modes.tracer()) is not None:
-            raise trace.derivative(f"a derivative, or a batch, of the compiled function {_name(self.function)}")
+    def _program(self, structure: Structure, count: int) -> Program:
+        """The program for arguments of that structure, ``count`` of them positional."""
         with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-            program = Program(self.function, self._leaf_names(key, len(args)), key, static)
-            self._cache[key] = program
+            if structure in self._cache:
+                self._cache.move_to_end(structure)
+                return self._cache[structure]
+            program = Program(self.function, self._leaf_names(structure, count), structure)
+            self._cache[structure] = program
             while len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
             return program
@@ -230,21 +268,11 @@ class Jitted:
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
         named = [*zip(self._labels(count), positional), *keywords]
-        return [name for label, part in named if part[0] != "static" for name in leaf_names(part, label)]
-
-    @staticmethod
-    def _shaped(key: Any, slopes: Sequence[float]) -> Any:
-        positional, keywords = key
-        numbers = iter(slopes)
-        shaped = tuple([None if part[0] == "static" else build(part, numbers) for part in positional])
-        named = {name: None if part[0] == "static" else build(part, numbers) for name, part in keywords}
-        if named:
-            return shaped, named
-        return shaped[0] if len(shaped) == 1 else shaped
+        return [name for label, part in named for name in leaf_names(part, label)]
 
 
-def _name(f: Callable[..., Any]) -> str:
-    return str(getattr(f, "__name__", None) or getattr(f, "name", None) or type(f).__name__)
+def _name(f: Callable[..., Any], kind: str = "__name__") -> str:
+    return str(getattr(f, kind, None) or getattr(f, "name", None) or type(f).__name__)
 
 
 def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
@@ -254,10 +282,10 @@ def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _lengths(leaves: Sequence[Any]) -> tuple[tuple[bool, ...], int]:
+def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
     """Which leaves are columns, and their length."""
-    varying = tuple([hasattr(leaf, "__len__") for leaf in leaves])
-    lengths = sorted({len(leaf) for leaf, varies in zip(leaves, varying) if varies})
+    varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
+    lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
     if len(lengths) > 1:
         raise ValueError(f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one number "
                          "in each column")
@@ -266,10 +294,10 @@ def _lengths(leaves: Sequence[Any]) -> tuple[tuple[bool, ...], int]:
     return varying, lengths[0]
 
 
-def _checked(threads: int) -> int:
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads is {threads!r}; it must be a whole number of at least 1")
-    return threads
+def _checked(name: str, count: int) -> int:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"{name} is {count!r}; it must be a whole number of at least 1")
+    return count
 
 
 class Program:
@@ -280,27 +308,27 @@ class Program:
     value, gradient, curvature    what it has been compiled to so far, each when it is first asked for
     """
 
-    def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure, static: tuple[Any, ...]) -> None:
+    def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
         self.structure = structure
-
-        def arguments(values: list[Any]) -> tuple[Any, Any]:
-            leaves, fixed = iter(values), iter(static)
-            positional, keywords = structure
-            args = [next(fixed) if part[0] == "static" else build(part, leaves) for part in positional]
-            return args, {name: next(fixed) if part[0] == "static" else build(part, leaves) for name, part in keywords}
-
-        self.trace, result = record_trace(f, names, arguments)
+        self.trace, result = record_trace(f, names, self._arguments)
         self.outputs, self._result = outputs(result, self.trace.operand)
-        self._name = _name(f)
+        self._function, self._name = f, _name(f)
         self._sources = tape.sources(self.trace)
         self._reads_arguments_alone = len(self._sources) == len(names)
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
         positional, keywords = self.structure
-        parts = [shown(part) if part[0] != "static" else repr(part[2]) for part in positional]
-        parts += [f"{name}={shown(part) if part[0] != 'static' else repr(part[2])}" for name, part in keywords]
+        parts = [*map(shown, positional), *[f"{name}={shown(part)}" for name, part in keywords]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
+
+    def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments, with these in the place of their numbers."""
+        leaves = iter(numbers)
+        positional, keywords = self.structure
+        return [build(part, leaves) for part in positional], {name: build(part, leaves) for name, part in keywords}
+
+    # ---- what it is compiled to
 
     @functools.cached_property
     def value(self) -> backend.Kernel:
@@ -326,7 +354,53 @@ class Program:
             raise TypeError(f"{self._name} returns {shown(self._result)}; a gradient is of one number")
         return self.outputs[0]
 
-    def run(self, kernel: backend.Kernel, leaves: Sequence[Any], more: Sequence[float] = ()) -> list[float]:
+    # ---- running
+
+    def run(self, leaves: Sequence[Any], with_gradient: bool = False) -> list[float]:
+        """What the function returns, flat; or the number that it returns, and its derivatives by arguments and parameters."""
+        if _is_watched():
+            return self._watched(leaves, with_gradient)
+        return self._fed(self.gradient if with_gradient else self.value, leaves)
+
+    def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
+        """The second derivatives by the arguments."""
+        self._scalar()
+        if _is_watched():
+            return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
+        count = len(leaves)
+        return [self._fed(self.curvature, leaves, [float(i == j) for j in range(count)]) for i in range(count)]
+
+    def batch(self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False) -> list[Any]:
+        """As `run` for columns: a column for each number, but a sum for the derivative by what all samples share."""
+        varying, count = _lengths(leaves)
+        if not _is_watched() or not count:
+            batched = self.batched(varying, with_gradient)
+            return batched.run(*self.columns(leaves, varying, count), count, threads)
+        samples = [self._watched([leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves], with_gradient)
+                   for k in range(count)]
+        summed = self._summed(varying) if with_gradient else []
+        return [sum(column) if i in summed else array("d", column) for i, column in enumerate(zip(*samples))]
+
+    def _itself(self, values: Sequence[Value]) -> list[Value]:
+        """The function itself, not compiled: what it returns, flat."""
+        args, kwargs = self._arguments(values)
+        return outputs(self._function(*args, **kwargs), lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
+
+    def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
+        """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
+
+        The derivatives by parameters are 0 here: `backward` has added them already.
+        """
+        values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
+        with modes.recording(True):
+            results = self._itself(values)
+        if not with_gradient:
+            return [*map(float, results)]
+        self._scalar()
+        results[0].backward()
+        return [float(results[0]), *[value.grad for value in values], *[0.0] * len(self.trace.parameters)]
+
+    def _fed(self, kernel: backend.Kernel, leaves: Sequence[Any], more: Sequence[float] = ()) -> list[float]:
         """The kernel's outputs: with the arguments' numbers, the parameters as they are now, and fresh draws."""
         trace = self.trace
         if self._reads_arguments_alone:
@@ -348,8 +422,7 @@ class Program:
             made = tape.value(self.trace, self.outputs)
             summed: list[int] = []
             if with_gradient:
-                made = tape.value_and_gradient(self.trace, self._scalar(), self._wanted)
-                summed = [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
+                made, summed = tape.value_and_gradient(self.trace, self._scalar(), self._wanted), self._summed(varying)
             self._batched[varying, with_gradient] = Batched(made, moving, summed)
         return self._batched[varying, with_gradient]
 
@@ -366,12 +439,16 @@ class Program:
             elif varying[k]:
                 columns.append(leaves[k])
             else:
-                uniform.append(float(leaves[k]))
+                uniform.append(leaves[k])
         return uniform, columns
 
     def _varies(self, node: int, varying: tuple[bool, ...]) -> bool:
         op, (k,) = self.trace.nodes[node]
         return op == "draw" or (op == "input" and varying[k])
+
+    def _summed(self, varying: tuple[bool, ...]) -> list[int]:
+        """Which outputs of a gradient are sums over the samples: derivatives by what they share."""
+        return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
 
     @property
     def _wanted(self) -> list[int]:
@@ -386,3 +463,17 @@ class Program:
     def result(self, numbers: Sequence[float]) -> Any:
         """The numbers as the function returns them."""
         return build(self._result, iter(numbers))
+
+    def shaped(self, slopes: Sequence[Any]) -> Any:
+        """Derivatives by the arguments in the structure of these; for a static one None."""
+        numbers = iter(slopes)
+        positional, keywords = self.structure
+        shaped = tuple([None if part[0] == "static" else build(part, numbers) for part in positional])
+        named = {name: None if part[0] == "static" else build(part, numbers) for name, part in keywords}
+        if named:
+            return shaped, named
+        return shaped[0] if len(shaped) == 1 else shaped
+
+
+def _is_watched() -> bool:
+    return bool(modes.active and modes.current() & modes.ANOMALY)

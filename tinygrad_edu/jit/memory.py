@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+from ..primitives import number
+
 
 class Room:
     """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64 bytes; at first 0."""
@@ -37,16 +39,25 @@ def pointers(addresses: Sequence[int]) -> Any:
     return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
 
 
-def column(x: Any) -> tuple[int, Any]:
-    """The address of a column of numbers, and what must be kept as long as that is used.
+def column(x: Any, name: str) -> memoryview:
+    """A column of numbers as a buffer of doubles.
 
-    A buffer of doubles is used as it is; lists and other buffers are copied.  Raises TypeError for anything else.
+    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives; of lists and other buffers
+    there is a copy, number by number.  Raises TypeError and OverflowError, with the place, for what is no real number.
     """
     try:
         view = memoryview(x)
-    except TypeError:
+    except (TypeError, ValueError):  # no buffer; numpy's dates
         view = None
-    if view is not None and view.format == "d" and view.ndim == 1 and view.c_contiguous and not view.readonly and len(view):
-        return ctypes.addressof(ctypes.c_char.from_buffer(view)), view
-    copied = array("d", x if view is None else x.tolist() if hasattr(x, "tolist") else x)
-    return copied.buffer_info()[0], copied
+    if view is not None and view.format == "d" and view.ndim == 1 and view.c_contiguous and not view.readonly:
+        return view
+    entries = x.tolist() if hasattr(x, "tolist") else list(x)
+    try:
+        return memoryview(array("d", entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries)))
+    except (TypeError, OverflowError):  # once more, to say which it is
+        return memoryview(array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)]))
+
+
+def address(buffer: Any) -> int:
+    """Where a writable buffer begins in memory; it must be kept as long as that is used."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0

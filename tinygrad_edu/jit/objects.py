@@ -1,14 +1,16 @@
 """Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled once.
 
 An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and
-the versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is somebody
-else's, or that others may write to, is ignored and written anew.
+the versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is no file,
+that is somebody else's, or that others may write to, is ignored and written anew.  If others may write to the folder, entries
+are in one of this user's own inside of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections import OrderedDict
@@ -37,7 +39,11 @@ def _aside(work: Callable[[], Any]) -> Any:
     global _thread
     if _thread is None:
         _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
-    return _thread.submit(work).result()
+    try:
+        future = _thread.submit(work)
+    except RuntimeError:  # Python ends, and all other threads have ended
+        return work()
+    return future.result()
 
 
 def _forget_thread() -> None:
@@ -70,23 +76,34 @@ class Host:
 
 
 @cache
-def host() -> Host | None:
-    """What code is compiled for; None if llvmlite is not installed."""
-    def look() -> Host | None:
+def _found() -> Host | str:
+    """What code is compiled for, or why none is."""
+    def look() -> Host | str:
         try:
             llvm = _llvm()
-        except ImportError:
-            return None
+        except Exception as error:  # an installation that is broken may raise anything, OSError for one
+            absent = isinstance(error, ModuleNotFoundError) and error.name in ("llvmlite", "llvmlite.binding")
+            return "is not installed" if absent else f"cannot be loaded ({type(error).__name__}: {error})"
         return Host(str(llvm.get_process_triple()), str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten()),
                     f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}")
 
-    found: Host | None = _aside(look)
+    found: Host | str = _aside(look)
     return found
 
 
+def host() -> Host | None:
+    """What code is compiled for; None without llvmlite."""
+    return found if isinstance(found := _found(), Host) else None
+
+
 def available() -> bool:
-    """Whether llvmlite is installed."""
+    """Whether llvmlite is installed, and can be loaded."""
     return host() is not None
+
+
+def missing() -> str:
+    """Why llvmlite cannot be used: "is not installed", or what went wrong; "" if it can."""
+    return found if isinstance(found := _found(), str) else ""
 
 
 def triple() -> str:
@@ -108,12 +125,24 @@ def _machine(level: int) -> Any:
 
 def folder() -> Path:
     """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for caches."""
-    if given := os.environ.get("TINYGRAD_EDU_CACHE"):
-        return Path(given)
     try:
-        return _folder_of_user()
+        given = os.environ.get("TINYGRAD_EDU_CACHE")
+        return Path(given).expanduser() if given else _folder_of_user()
     except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir()) / f"tinygrad_edu-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+        return Path(tempfile.gettempdir()) / f"tinygrad_edu-{_user()}"
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "cache"
+
+
+def _place() -> Path:
+    """Where entries are: in the folder, or in one of our own inside of it, if others may write to it."""
+    where = Path(os.path.realpath(folder()))
+    try:
+        return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
+    except OSError:  # there is none yet
+        return where
 
 
 def _folder_of_user() -> Path:
@@ -136,7 +165,7 @@ def object_code(text: str, level: int = 1) -> bytes:
 
 
 def _object_code(text: str, level: int, key: str) -> bytes:
-    path = folder() / f"{key}.o"
+    path = _place() / f"{key}.o"
     if (kept := _read(path, key)) is not None:
         return kept
     code = _emitted(text, level)
@@ -165,9 +194,10 @@ def _digest(key: str, code: bytes) -> bytes:
 
 def _read(path: Path, key: str) -> bytes | None:
     try:
-        if not _is_ours(path) or not _is_ours(path.parent):
+        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return None
-        content = path.read_bytes()
+        with open(path, "rb", opener=_opened) as file:
+            content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
     except OSError:
         return None
     if not content.startswith(MAGIC):
@@ -180,16 +210,23 @@ def _read(path: Path, key: str) -> bytes | None:
     return code
 
 
-def _is_ours(path: Path) -> bool:
-    status = os.stat(path, follow_symlinks=False)
-    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+def _opened(path: str, flags: int) -> int:
+    """The very thing that has this name, be it a file or not, without waiting for it."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    return kind(status.st_mode) and (not hasattr(os, "getuid")
+                                     or (status.st_uid == os.getuid() and not status.st_mode & 0o022))
 
 
 def _keep(path: Path, key: str, code: bytes) -> None:
     try:  # a cache that cannot be written to costs time, nothing else
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(path.parent):
+        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()  # a link, not what it points to; a folder stays
         write_atomically(path, MAGIC + _digest(key, code) + code)
         path.chmod(0o600)
         _prune(path.parent)

@@ -10,15 +10,47 @@ from ..primitives import number, short_repr
 from ..value import Value
 
 NUMBER = "*"
+STATIC = ("=", "static")  # kinds of what is no number: by itself, and because `jit` was told so
 RESULT = "the result"
-Structure = Any  # hashable: NUMBER, ("=", static value), or (kind, keys, structures)
+Structure = Any  # hashable: NUMBER, ("=" or "static", Exact), or (kind, keys, structures)
+
+
+class Exact:
+    """A static value in a structure.  It equals another that is the same in every bit and type, where == is not enough.
+
+    1, 1.0 and True are equal, and so are 0.0 and -0.0; a program that was made for one of them is none for the others.
+    """
+
+    __slots__ = ("_key", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value, self._key = value, _exactly(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exact) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _exactly(x: Any) -> Any:
+    kind = x.__class__
+    if kind is str:
+        return x
+    if isinstance(x, (tuple, frozenset)):
+        parts = map(_exactly, x)
+        return kind, frozenset(parts) if isinstance(x, frozenset) else tuple(parts)
+    return kind, repr(x) if isinstance(x, (float, complex)) else x  # as text 0.0 is not -0.0, and nan is nan
 
 
 def is_number(x: Any) -> bool:
     """Whether ``x`` is a number of the program: a float, an int, a Value or a numpy scalar; a boolean is none."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
-    if x is None or isinstance(x, (bool, str, bytes, list, tuple, dict)):
+    if isinstance(x, bool) or not hasattr(type(x), "__float__"):
         return False
     try:
         number(x)
@@ -30,8 +62,8 @@ def is_number(x: Any) -> bool:
 def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
-    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the structure.  Arrays count as
-    lists.  Raises TypeError for anything else.
+    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the structure, and so is the
+    class of a named tuple.  Arrays count as lists.  Raises TypeError for anything else.
     """
     if is_number(x):
         leaves.append(x)
@@ -43,10 +75,12 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
             return kind.__name__, len(x), (NUMBER,) * len(x)
         return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
     if isinstance(x, dict):
-        return "dict", tuple(x), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
+        return "dict", Exact(tuple(x)), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
     if x is None or isinstance(x, (str, bytes, bool)):
-        return "=", x
-    if isinstance(x, (list, tuple)):  # a named tuple, a subclass
+        return "=", Exact(x)
+    if is_named(x):
+        return kind, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+    if isinstance(x, (list, tuple)):  # a subclass
         return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
         return flatten(x.tolist(), name, leaves)
@@ -57,28 +91,32 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     raise TypeError(f'argument {wrong}; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
 
 
+def is_named(x: Any) -> bool:
+    """Whether ``x`` is a named tuple."""
+    return isinstance(x, tuple) and hasattr(x, "_fields")
+
+
 def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     """What `flatten` took apart, with other leaves in the place of the numbers."""
     if structure == NUMBER:
         return next(leaves)
-    if structure[0] == "=":
-        return structure[1]
+    if structure[0] in STATIC:
+        return structure[1].value
     kind, keys, parts = structure
-    if kind != "dict" and set(parts) == {NUMBER}:
-        numbers = islice(leaves, len(parts))
-        return tuple(numbers) if kind == "tuple" else list(numbers)
-    built = [build(part, leaves) for part in parts]
-    return dict(zip(keys, built)) if kind == "dict" else tuple(built) if kind == "tuple" else built
+    built = [build(part, leaves) for part in parts] if set(parts) != {NUMBER} else list(islice(leaves, len(parts)))
+    if kind == "list":
+        return built
+    return dict(zip(keys.value, built)) if kind == "dict" else tuple(built) if kind == "tuple" else kind._make(built)
 
 
 def leaf_names(structure: Structure, name: str) -> list[str]:
     """What the numbers of a structure are called: ``p["w"][0]``."""
     if structure == NUMBER:
         return [name]
-    if structure[0] == "=":
+    if structure[0] in STATIC:
         return []
     _, keys, parts = structure
-    return [leaf for key, part in zip(keys if isinstance(keys, tuple) else range(keys), parts)
+    return [leaf for key, part in zip(keys.value if isinstance(keys, Exact) else range(keys), parts)
             for leaf in leaf_names(part, f"{name}[{key!r}]")]
 
 
@@ -86,12 +124,14 @@ def shown(structure: Structure) -> str:
     """A structure as text: ``[*, *], "mean"``."""
     if structure == NUMBER:
         return NUMBER
-    if structure[0] == "=":
+    if structure[0] in STATIC:
         return repr(structure[1])
     kind, keys, parts = structure
     inner = [shown(part) for part in parts]
     if kind == "dict":
-        return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(keys, inner)) + "}"
+        return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(keys.value, inner)) + "}"
+    if isinstance(kind, type):
+        return f"{kind.__name__}({', '.join(inner)})"
     if len(inner) > 6 and len(set(inner)) == 1:
         inner = [f"{len(inner)} x {inner[0]}"]
     text = ", ".join(inner)
