@@ -4,6 +4,7 @@ import doctest
 import itertools
 import math as std
 import random
+from array import array
 from contextlib import contextmanager
 
 import pytest
@@ -56,11 +57,16 @@ def test_a_row_gives_the_bits_of_its_forward_function(row, way):
     assert disagreement(row, WAYS[way](tape_of(row)), arguments(row, count)) is None
 
 
+def run_batch(made, varying, uniform, columns):
+    """The outputs of a tape for columns, in the place of the inputs that are ``varying``."""
+    return Batched(made, varying, []).run(uniform, [array("d", column) for column in columns], len(columns[0]), 1)
+
+
 def disagreement_of_columns(row, at, varying):
     """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments."""
     uniform = [x for i, x in enumerate(at[0]) if i not in varying]
     columns = [[args[i] for args in at] for i in varying]
-    (results,) = Batched(tape_of(row), varying, []).run(uniform, columns, len(at), 1)
+    (results,) = run_batch(tape_of(row), varying, uniform, columns)
     found = iter(results)
     return disagreement(row, lambda args: [next(found)], at)
 
@@ -75,6 +81,27 @@ def test_a_row_of_columns_gives_the_bits_of_its_forward_function(row):
 def test_a_column_and_a_number_give_the_bits_of_the_forward_function(row, fixed):
     for x in (0.0, -1.5, 2.0, inf):
         assert disagreement_of_columns(row, [(x, y) if fixed == 0 else (y, x) for y in EDGES], [1 - fixed]) is None
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
+def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(row):
+    trace, results = record_trace(lambda x: [[row(x, k) for k in EDGES], [row(k, x) for k in EDGES]], ["x"],
+                                  lambda values: (values, {}))
+    made = tape.value(trace, [trace.operand(result) for part in results for result in part])
+    columns = run_batch(made, [0], [], [EDGES])
+    compiled = llvm.Scalar(made)
+    for i, x in enumerate(EDGES):
+        want = list(map(bits, [*[row.forward(x, k) for k in EDGES], *[row.forward(k, x) for k in EDGES]]))
+        assert list(map(bits, compiled([x]))) == want
+        assert [bits(column[i]) for column in columns] == want
+
+
+def test_a_power_whose_exponent_is_known_is_differentiated_without_logarithms():
+    made, _ = gradient_tape(lambda x: x ** 2, "x")
+    text = llvm.scalar(made).text()
+    assert (text.count("call double @tg_pow"), "tg_log" in text) == (1, False)  # x ** 2 itself; x ** 1 is x
+    for x in EDGES:
+        assert list(map(bits, llvm.Scalar(made)([x]))) == list(map(bits, eager_gradient(lambda x: x ** 2, [x])))
 
 
 def eager_gradient(row, args):
@@ -206,7 +233,7 @@ def test_a_row_of_ones_own_is_called_back_for_every_sample():
     with a_row_of_ones_own("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
         f = with_mixed(row)
         xs = [k / 7 for k in range(9)]
-        (results,) = Batched(value_tape(f, "x", "y"), [0], []).run([0.5], [xs], len(xs), 1)
+        (results,) = run_batch(value_tape(f, "x", "y"), [0], [0.5], [xs])
         assert results.tolist() == [f(x, 0.5) for x in xs]
 
 
@@ -223,10 +250,8 @@ def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
 
 
 def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
-    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
-        made = Batched(value_tape(lambda x: row(x) + 1.0, "x"), [0], [])
-        with pytest.raises(LookupError, match="no 2"):
-            made.run([], [[2.0] * 5], 5, 1)
+    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row, pytest.raises(LookupError, match="no 2"):
+        run_batch(value_tape(lambda x: row(x) + 1.0, "x"), [0], [], [[2.0] * 5])
 
 
 @every_way
@@ -296,6 +321,67 @@ def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
         with pytest.raises(IndexError, match="take: "):
             run([wrong, 1.0])
         assert [run([i, 5.0]) for i in (0.0, -0.0, 1.0, 2.0)] == [[5.0], [5.0], [10.0], [7.0]]
+
+
+def test_a_wrong_index_is_reported_with_the_number_of_entries():
+    made = value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x")
+    for way in WAYS.values():
+        with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries; it must be a whole number, 0 to 2$"):
+            way(made)([4.5, 1.0])
+    inputs, outputs = array("d", [4.5, 1.0]), array("d", [0.0])
+    with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries"):
+        llvm.Scalar(made).fill(inputs.buffer_info()[0], outputs.buffer_info()[0])
+    batch = Batched(made, [0], [])
+    for indices in ([0.0, 1.0, 4.5, 2.0, 0.0], [0.0] * 4 + [3.0], [-1.0]):
+        with pytest.raises(IndexError, match=r"^take: the index of some sample is wrong: of 3 entries it must be"):
+            batch.run([1.0], [array("d", indices)], len(indices), 1)
+    assert batch.run([5.0], [array("d", [0.0, 1.0, -0.0, 2.0, 0.0])], 5, 1)[0].tolist() == [5.0, 10.0, 5.0, 7.0, 5.0]
+
+
+def many(count, entry):
+    """A take of so many entries, which ``entry`` makes of the inputs i, x, and x0, x1, ..."""
+    names = [f"x{k}" for k in range(2 * count)]
+    return (lambda i, x, *xs: math.take([entry(k, x, xs) for k in range(count)], i) * x), ["i", "x", *names]
+
+
+TABLES = {
+    "constants": lambda k, x, xs: k / 7, "inputs": lambda k, x, xs: xs[k], "every second input": lambda k, x, xs: xs[2 * k],
+    "inputs from behind": lambda k, x, xs: xs[-1 - k], "one input": lambda k, x, xs: xs[0],
+    "inputs in disorder": lambda k, x, xs: xs[k * k % len(xs)], "results": lambda k, x, xs: math.sin(xs[k] * x),
+    "results of uniform numbers": lambda k, x, xs: xs[k] * xs[k + 1], "conditions": lambda k, x, xs: xs[k] < x,
+    "all sorts": lambda k, x, xs: (k / 7, xs[k], x, xs[k] * x, xs[k] * xs[0])[k % 5],
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("count", [1, 2, 5, 37])
+def test_the_entries_of_a_take_may_be_anything(table, count):
+    f, names = many(count, TABLES[table])
+    rng = random.Random(7)
+    x, *xs = [rng.uniform(-1, 1) for _ in names[1:]]
+    made, _ = gradient_tape(f, *names)
+    runs = [way(made) for way in WAYS.values()]
+    for i in range(count):
+        values = [Value(number) for number in (float(i), x, *xs)]
+        y = f(*values)
+        y.backward()
+        want = list(map(bits, [y.data, *[value.grad for value in values]]))
+        for run in runs:
+            assert list(map(bits, run([float(i), x, *xs]))) == want
+    made = value_tape(f, *names)
+    indices, column = [float(i) for i in range(count)], [x + k for k in range(count)]
+    want = [float(f(i, x, *xs)) for i, x in zip(indices, column)]
+    (found,) = run_batch(made, [0, 1], xs, [indices, column])
+    assert list(map(bits, found)) == list(map(bits, want))
+    (found,) = run_batch(made, [1], [indices[-1], *xs], [column])  # the index is the same for all
+    assert list(map(bits, found)) == [bits(float(f(indices[-1], x, *xs))) for x in column]
+
+
+@pytest.mark.parametrize("table", ["constants", "inputs", "every second input"])
+def test_entries_that_stand_in_memory_take_no_code(table):
+    few, many_ = [llvm.scalar(value_tape(f, *names)).text().count("\n") for f, names in
+                  (many(count, TABLES[table]) for count in (50, 500))]
+    assert few == many_
 
 
 def test_a_tape_machine_that_failed_in_a_row_forgets_a_wrong_index_of_the_same_run():

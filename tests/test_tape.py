@@ -109,6 +109,35 @@ def test_a_wrong_index_that_is_known_raises_when_the_program_runs_or_before():
         value_tape(lambda x: math.take([x, 7.0], 5.0), "x").run([1.0])
 
 
+@pytest.mark.parametrize("f", [
+    lambda i, x: (math.take([1.0, 2.0, 3.0], i), x)[1],
+    lambda i, x: math.take([[x, 1.0], [2.0, x], [x, x]], i)[1] * 0.0 + x,
+    lambda i, x: math.where(x < 100, x, math.take([x, math.sin(x), 2.0], i)),
+])
+def test_a_wrong_index_is_reported_even_if_nothing_needs_the_entry(f):
+    for made in (value_tape(f, "i", "x"), gradient_tape(f, "i", "x")[0]):
+        for way in WAYS.values():
+            run = way(made)
+            assert run([2.0, 5.0])[0] == 5.0
+            with pytest.raises(IndexError, match=r"take: index 3\.0 of 3 entries; it must be a whole number, 0 to 2"):
+                run([3.0, 5.0])
+
+
+def test_an_index_is_looked_at_once_for_each_number_of_entries():
+    def f(i, j, x):
+        unused = [math.take([x, 2.0], i), math.take([3.0, x], i), math.take([x, x, 4.0], i), math.take([x, 2.0], j)]
+        return math.take([x, 5.0], j) + 0 * len(unused)
+
+    made = value_tape(f, "i", "j", "x")
+    assert [len(args) for op, args in made.instructions() if op == "take"] == [3, 4, 3]
+    assert made.run([1.0, 1.0, 7.0]) == [5.0]
+
+
+def test_the_entry_at_an_index_that_is_known_is_it():
+    made = value_tape(lambda x: math.take([x, 7.0, -x], math.where(0.0, x, 0.0)), "x")
+    assert made.text() == "inputs  x\nreturn x"
+
+
 # ---- dot
 
 
@@ -308,6 +337,41 @@ def test_names_that_occur_twice_are_told_apart():
     assert made.text() == "inputs  x, w, w_2\nt1 = w * x + w_2 * x\nreturn t1"
 
 
+def labelled(x, label):
+    x.label = label
+    return x
+
+
+def test_every_name_in_a_text_is_another_one():
+    def f(t1, x, dx):
+        return labelled(labelled(x + t1, "x") * labelled(math.sin(x), "t2") * labelled(math.cos(x), "t2"), "dx") + dx
+
+    made, _ = gradient_tape(f, "t1", "x", "dx")
+    assert made.text().startswith("""\
+inputs  t1, x, dx
+x_2 = x + t1
+t2 = sin(x)
+t3 = x_2 * t2
+t2_2 = cos(x)
+t5 = dx + t3 * t2_2
+""")
+    first, *lines, last = made.text().splitlines()
+    defined = [*first.removeprefix("inputs  ").split(", "), *[line.split(" = ")[0] for line in lines]]
+    assert len(set(defined)) == len(defined) == len(made) + 3
+    assert {name for name in last.removeprefix("return ").split(", ") if name != "1"} <= {*defined}
+
+
+@pytest.mark.parametrize(("label", "shown"), [
+    ("a\nb = 1", "(a b = 1)"), ("a + b", "(a + b)"), (3, "3"), ("layers.0.w", "layers.0.w"), ("p['w'][0]", "p['w'][0]"),
+    ("  ", "t1"), ("", "t1"), ("\u2028x\r", "x"),
+])
+def test_a_label_is_on_one_line_and_more_than_a_word_in_brackets(label, shown):
+    made = value_tape(lambda y: labelled(math.sin(y), label) * 2, "y")
+    assert made.text() == f"inputs  y\n{shown} = sin(y)\nt2 = {shown} * 2\nreturn t2"
+    w, name = labelled(Value(2.0), label), shown if shown != "t1" else "unnamed" if label else "p0"
+    assert value_tape(lambda y: w * y, "y").text() == f"inputs  y, {name}\nt1 = {name} * y\nreturn t1"
+
+
 def test_a_tape_says_what_it_is():
     assert repr(value_tape(lambda x, y: x * y + y, "x", "y")) == \
         "<Tape of 1 instructions for 2 nodes: 2 inputs, 1 outputs, 50 bytes>"
@@ -328,7 +392,14 @@ def sentence(*tokens):
     return gpt.loss(GPT(tokens[:5]), tokens[5:])
 
 
-@pytest.mark.parametrize(("f", "arity"), [(perceptron, 4), (sentence, 10)], ids=["MLP", "GPT"])
+LEAVES = [Value(float(k)) for k in range(200)]
+
+
+def entry(i):
+    return math.take(LEAVES, i) * 2.0
+
+
+@pytest.mark.parametrize(("f", "arity"), [(perceptron, 4), (sentence, 10), (entry, 1)], ids=["MLP", "GPT", "take"])
 def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
     names = [f"x{i}" for i in range(arity)]
     for made in (value_tape(f, *names), gradient_tape(f, *names)[0]):
@@ -336,6 +407,11 @@ def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
         arrays = [made.constants, made.ops, made.starts, made.operands, made.outputs]
         registers = len(made.names) + len(made.constants) + len(made)
         assert made.bytes == sum(len(a.tobytes()) for a in arrays) + 8 * registers
+
+
+def test_the_entries_of_a_take_count_as_operations():
+    assert value_tape(entry, "i").operations == 201
+    assert gradient_tape(entry, "i")[0].operations == 3 * 200 + 1  # each derivative is chosen, and added to 0
 
 
 def test_a_gpt_on_a_tape_has_the_bits_of_the_graph():

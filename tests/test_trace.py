@@ -9,12 +9,16 @@ import math as std
 import pickle
 import random
 import statistics
+import struct
 import threading
 import time
 import types
+from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from helpers import state_of
 from programs import traced, value_tape
@@ -83,6 +87,40 @@ def test_the_row_that_take_finds_is_its_entries():
     assert nodes(lambda i, x: take([[x, 1.0], [2.0, x]], i)[1])[2:] == [("take", (0, 1, 2.0)), ("take", (0, 1.0, 1))]
 
 
+def test_the_tables_of_take_may_be_arrays():
+    table = np.array([[1.0, 2.0], [3.0, 4.0]])
+    want = [("take", (0, 1.0, 3.0)), ("take", (0, 2.0, 4.0))]
+    for rows in (table, list(table), table.tolist(), tuple(map(tuple, table))):
+        assert nodes(lambda i: take(rows, i)[0])[1:] == want  # noqa: B023
+        assert jit(lambda i: list(take(rows, i)))(1.0) == list(take(rows, 1.0)) == [3.0, 4.0]  # noqa: B023
+    for column in (table[0], array("d", table[0]), range(1, 3)):
+        assert nodes(lambda i: take(column, i))[1:] == [("take", (0, 1.0, 2.0))]  # noqa: B023
+
+
+@pytest.mark.parametrize("table", [{0: 1.0, 1: 2.0}, {1.0, 2.0}, (x for x in (1.0, 2.0)), None, 5.0],
+                         ids=["dict", "set", "generator", "None", "number"])
+def test_the_table_of_take_must_be_a_sequence(table):
+    with pytest.raises(TypeError, match="is no sequence; pass a list, a tuple or an array") as eagerly:
+        take(table, 1.0)
+    with pytest.raises(TypeError) as error:
+        traced_by(lambda i: take(table, i))
+    assert str(error.value) == str(eagerly.value)
+
+
+def test_a_table_without_entries_is_an_index_error():
+    for f in (lambda i: take([], i), jit(lambda i: take([], i))):
+        with pytest.raises(IndexError, match="take: the sequence has no entries"):
+            f(0.0)
+
+
+def test_what_a_value_has_not_got_can_be_asked_for():
+    def f(x):
+        assert not any(hasattr(x, name) for name in ("tolist", "shape", "ndim", "__array__", "__len__", "no_such_name"))
+        return x
+
+    assert jit(f)(2.0) == 2.0
+
+
 def test_numbers_are_computed_at_once():
     def constant():
         return math.sin(0.5) + math.sumprod([1.0, 2.0], [3.0, 4.0]) + math.logsumexp([1.0, 2.0]) + (Value(2.0) * 3).data
@@ -112,6 +150,15 @@ def test_labels_name_nodes():
 
     trace, result = traced_by(f)
     assert trace.labels == {0: "x", result: "twice"}
+
+
+def test_a_label_that_is_no_word_leaves_messages_on_one_line():
+    def f(x, y):
+        x.label, (twice := y * 2).label = "", "two\nlines"
+        return [repr(x), repr(twice), x > 0, float(x + twice)]
+
+    with pytest.raises(TraceError, match=r"^float\(\) asks for the number of `unnamed \+ two lines`, which is"):
+        traced_by(f)
 
 
 def test_traced_values_say_what_they_are():
@@ -189,6 +236,38 @@ def match(x, y):
     return y
 
 
+def catch(x, y):
+    try:
+        if x > 0:  # here
+            return x
+    except TypeError:
+        pass
+    return -x
+
+
+def catch_everything(x, y):
+    try:
+        scale = float(x)  # here
+    except Exception:
+        scale = 1.0
+    return scale * y
+
+
+def catch_and_raise(x, y):
+    try:
+        return x if x > 0 else y  # here
+    except TypeError:
+        raise ValueError("not what the trouble is") from None
+
+
+def catch_two(x, y):
+    with suppress(TraceError):
+        x.data  # noqa: B018  # here
+    with suppress(TraceError):
+        bool(y)
+    return x
+
+
 TRUTH, NUMBER, INDEX = "known only when the compiled function runs", "asks for the number of", "take(sequence, index)"
 WHERE = "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y)"
 def match_a_number(x, y):
@@ -246,6 +325,22 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("one of a set", lambda x, y: y if x in {0.0, 1.5} else x, "a set or the key of a dict", "take(sequence, index)"),
     ("a key", lambda x, y: {0: x, 1.5: y}.get(x, 3.0), "a set or the key of a dict"),
     ("a set of values", lambda x, y: len({x, y}) * x, "a set or the key of a dict"),
+    ("a condition that may be True", lambda x, y: x if (x > 0) == True else y, "== or != or in", "`x > 0`"),  # noqa: E712
+    ("a key that must be there", lambda x, y: {0.0: 3.0}[x] * y, "a set or the key of a dict"),
+    ("an if whose error is caught", catch, "`x > 0`", WHERE),
+    ("a number whose error is caught", catch_everything, "float()", "`x`"),
+    ("an error that becomes another one", catch_and_raise, "`x > 0`", WHERE),
+    ("two errors that are caught", catch_two, ".data asks for the number of `x`"),
+    ("an error that the standard library makes another one of", lambda x, y: struct.pack("d", x), "float()", "`x`"),
+    ("the opposite of a condition", lambda x, y: math.where(~(x > 0), x, y), "~ of `x > 0`", "is 1 - condition"),
+    ("whether it is whole", lambda x, y: x if x.is_integer() else y, ".is_integer asks for the number of `x`"),
+    ("the real part", lambda x, y: x.real * y, ".real asks for the number of `x`"),
+    ("the mean of the standard library", lambda x, y: statistics.mean([x, y]), ".as_integer_ratio asks for the number of `x`"),
+    ("the largest by numpy", lambda x, y: np.max([x, y]), WHERE),
+    ("a table of text", lambda x, y: take("ab", x), "take: entry 0 is 'a', of type str", "must all be numbers and Values"),
+    ("a table of dicts", lambda x, y: take([{"a": x}, {"a": y}], x)["a"], "take: entry 0 is {'a': Traced(x)}, of type dict"),
+    ("a table of numbers and rows", lambda x, y: take([x, [y]], x), "take: entry 1 is [Traced(y)], of type list"),
+    ("a table of rows and numbers", lambda x, y: take([[x], y], x), "take: entry 1 is Traced(y), of type Traced", "of one l"),
     ("a case of match", match_a_number, "== or != or in"),
     ("a format", lambda x, y: x * len(f"{x:.2f}"), "a format", NUMBER),
     ("a format of a leaf", lambda x, y: x * len(f"{W:.2f}"), "`w`"),
@@ -333,7 +428,7 @@ def test_the_error_is_one_of_this_package_and_a_type_error():
 
 
 def test_other_mistakes_raise_what_they_raise_eagerly():
-    for f in (lambda x: x + "a", lambda x: x + None, lambda x: x < "a", lambda x: ~x, lambda x: x @ x, lambda x: Value(x),
+    for f in (lambda x: x + "a", lambda x: x + None, lambda x: x < "a", lambda x: x @ x, lambda x: Value(x),
               lambda x: math.gcd(x, 2), lambda x: math.sin(x, x), lambda x: x.no_such_name, lambda x: pow(x, 2, 3),
               lambda x: math.where(x), lambda x: math.sin("a"), lambda x: x + {}, lambda x: 1j * x):
         with pytest.raises((TypeError, AttributeError)) as eagerly:
@@ -556,21 +651,23 @@ def test_another_thread_may_draw_random_numbers():
     assert while_tracing(lambda x: x * 2, lambda: random.random() < 1) is True
 
 
-def test_another_thread_may_trace_too():
+def test_a_function_may_wait_for_another_thread_that_traces_too():
     w = Value(3.0, "w")
-    thread = threading.Thread(target=lambda: None)
     results = []
 
     def g(x):
-        nonlocal thread
-        thread = threading.Thread(target=lambda: results.append(jit(lambda x: w * x)(2.0)))
-        thread.start()  # it waits for its turn
-        return w + x
+        y = w * x
+        thread = threading.Thread(target=lambda: results.append(jit(lambda x: w * x)(2.0)), daemon=True)
+        thread.start()
+        thread.join(60)
+        with pytest.raises(TraceError):  # whose end leaves this one guarded
+            w.data  # noqa: B018
+        return y + w
 
-    assert jit(g)(1.0) == 4.0
-    thread.join()
+    with pytest.raises(TraceError, match=r"^\.data asks for the number of `w`"):
+        jit(g)(1.0)
     assert results == [6.0]
-    assert type(w) is Value
+    assert type(Value.__dict__["data"]) is types.MemberDescriptorType
 
 
 def test_after_an_error_leaves_are_plain_again_and_nothing_is_traced():

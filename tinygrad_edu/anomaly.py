@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cache
 from math import inf
 from pathlib import Path
 from types import CodeType
@@ -22,20 +23,34 @@ Source = tuple[CodeType, int]  # a function, and how far it had come: every node
 Line = tuple[str, int, str]  # file, line and function
 
 _PACKAGE, _LIBRARY = str(Path(__file__).parent) + os.sep, str(Path(os.__file__).parent) + os.sep
-_is_ours: dict[str, bool] = {}  # for the files that were met: whether they belong to this package, or to Python's own library
 
 
 def source() -> Source:
-    """Where in the user's program we are: the innermost call that is not of this package, nor of Python's library."""
-    frame = sys._getframe(2)
+    """Where in the user's program we are: the innermost call that is not of this package, nor of Python's library.
+
+    Of a package that was installed, such as numpy, it is the line of the user's program that called it, if there is one
+    between it and a call of ours.
+    """
+    frame, installed = sys._getframe(2), None
     while True:
-        code = frame.f_code
-        file = code.co_filename
-        if file not in _is_ours:
-            _is_ours[file] = file.startswith(_PACKAGE) or (file.startswith(_LIBRARY) and "site-packages" not in file)
-        if not _is_ours[file] or frame.f_back is None:
-            return code, frame.f_lasti
-        frame = frame.f_back
+        at, outer, owner = (frame.f_code, frame.f_lasti), frame.f_back, _owner(frame.f_code.co_filename)
+        if owner == "user" and not (installed and outer is None):  # the outermost may be the script that starts such a package
+            return at
+        if owner == "installed":
+            installed = installed or at
+        if outer is None or (installed and owner == "us"):
+            return installed or at
+        frame = outer
+
+
+@cache
+def _owner(file: str) -> str:
+    """Whose file it is: "us", Python's own "library", an "installed" package, or the "user"."""
+    if file.startswith(_PACKAGE):
+        return "us"
+    if "site-packages" in file or "dist-packages" in file:
+        return "installed"
+    return "library" if file.startswith((_LIBRARY, "<frozen ")) else "user"
 
 
 def line_of(node: Value) -> Line | None:

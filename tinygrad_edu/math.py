@@ -18,7 +18,7 @@ Beyond one row each: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`,
 from __future__ import annotations
 
 import math as _math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from math import e, inf, nan, pi, tau
 from typing import Any
@@ -249,8 +249,14 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     """``sequence[index]`` for an index that is a number of the program: a float, a Value, an argument of a compiled function.
 
     It is the very entry of the sequence, so that gradients flow to that one; the index has none.  Indices count from 0.
-    Raises IndexError unless the index is a whole number from 0 to ``len(sequence) - 1``.
+    In a compiled function the entries are numbers and Values, or rows of such, all of one length.
+    Raises IndexError unless the index is a whole number from 0 to ``len(sequence) - 1``, TypeError for what is no sequence.
     """
+    if isinstance(sequence, Mapping) or not (hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")):
+        raise TypeError(f"take: {_p.short_repr(sequence)}, of type {type(sequence).__name__}, is no sequence; pass a list, a "
+                        "tuple or an array, of a dict one of its values")
+    if not len(sequence):
+        raise IndexError("take: the sequence has no entries")
     if is_traced(index):
         return modes.tracer().take(sequence, index)
     i = float(index)

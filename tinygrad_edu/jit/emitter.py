@@ -2,15 +2,16 @@
 
 A `Code` is an operand like floats, Values and names.  A row that is run on it is an instruction of the processor (`BINARY`,
 `INTRINSIC`), a function of the C library (`LIBRARY`), or an expression of other rows (`EXPANSIONS`); every other row, such as
-one of the user's own, is called back in Python.  There is no fast-math and no contraction, so that the bits are those of the
-eager engine: the C library is the one that Python's `math` calls.
+one of the user's own, is called back in Python.  Numbers that are known stay floats, on which an expression computes at once.
+There is no fast-math and no contraction, so that the bits are those of the eager engine: the C library is the one that
+Python's `math` calls.
 """
 
 from __future__ import annotations
 
 import math as std
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,8 @@ def _sech_squared(x: Any) -> Any:
 def _pow_lower(x: Any, y: Any) -> Any:
     exponent, lost = _difference(y, 1.0)
     result = x ** exponent
+    if lost.__class__ is float and lost == 0:  # the usual case, an exponent that is known
+        return result
     corrected = result + result * (lost * log(x))
     return where(fabs(lost) > 0, where(x > 0, where(x < inf, where(result < inf, corrected, result), result), result), result)
 
@@ -104,7 +107,7 @@ def _logaddexp(x: Any, y: Any) -> Any:
 def _python_remainder(x: Any, y: Any) -> Any:
     rest = primitives.fmod(x, y)
     moved = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, rest + y, rest)
-    return where(fabs(y) > 0, where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved), y / y * x)
+    return where(fabs(y) > 0, where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved), primitives.div(y, y) * x)
 
 
 def _floordiv(x: Any, y: Any) -> Any:
@@ -113,7 +116,7 @@ def _floordiv(x: Any, y: Any) -> Any:
     whole = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, whole - 1.0, whole)
     below = floor(whole)
     rounded = where(whole - below > 0.5, below + 1.0, below)
-    return where(fabs(y) > 0, where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded), y / y * x)
+    return where(fabs(y) > 0, where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded), primitives.div(y, y) * x)
 
 
 def _gelu_tanh(x: Any) -> Any:
@@ -180,8 +183,7 @@ class Code(Operand):
         """The instructions of a row."""
         block: Block = next(arg.block for arg in args if arg.__class__ is Code)
         native = primitive is ORIGINAL.get(primitive.name)  # an expansion goes on with the rows that it was written with
-        codes = [arg if arg.__class__ is Code else block.constant(float(arg)) for arg in args]
-        return block.row(primitive.name, codes, native)
+        return block.row(primitive.name, [arg if arg.__class__ is Code else float(arg) for arg in args], native)
 
     def compare(self, symbol: str, y: Any) -> Code:
         """A condition."""
@@ -220,18 +222,22 @@ class Block:
         self.lines.append(f"  {name} = {instruction}")
         return Code(self, name, truth)
 
-    def room(self) -> str:
-        """Room in memory for one number."""
+    def room(self, count: int = 1) -> str:
+        """Room in memory for a number, or several."""
         name = f"%m{self.module.fresh()}"
-        self.module.rooms.append(f"  {name} = alloca {self.type}")
+        self.module.rooms.append(f"  {name} = alloca {self.type}, i32 {count}")
         return name
+
+    def store(self, x: Code | float, at: str) -> None:
+        """A number goes to memory."""
+        self.lines.append(f"  store {self.type} {self.operand(x).text}, ptr {at}")
 
     def constant(self, x: float) -> Code:
         """A number."""
         return Code(self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes))
 
     def operand(self, x: Any) -> Code:
-        """A number of an expansion as a constant; everything else as it is, conditions as 1.0 and 0.0."""
+        """A number that is known as a constant; everything else as it is, conditions as 1.0 and 0.0."""
         if x.__class__ is not Code:
             return self.constant(float(x))
         return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
@@ -249,8 +255,13 @@ class Block:
         return self.add(f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, {self.type} {y.text}")
 
     def row(self, op: str, args: list[Any], native: bool | None = None) -> Code:
-        """The instructions of an operation; ``native`` says whether it is one of those that are compiled."""
+        """The instructions of an operation; ``native`` says whether it is one of those that are compiled.
+
+        ``args`` are Codes, or floats if they are known.
+        """
         if op == "where":
+            if args[0].__class__ is float:
+                return self.operand(args[1] if args[0] else args[2])
             return self.where(args[0], self.operand(args[1]), self.operand(args[2]))
         if not (is_native(op) if native is None else native):
             return self.called_back(op, [self.operand(arg) for arg in args])
@@ -268,19 +279,32 @@ class Block:
             name = f"llvm.{INTRINSIC[op]}.{suffix}"
             return self.add(f"call {self.type} {self.module.declared(name, self.type, len(x))}("
                             + ", ".join(f"{self.type} {arg.text}" for arg in x) + ")")
+        if op == "pow" and args[1].__class__ is float and args[1] == 1:
+            return x[0]
         if op in LIBRARY:
             return self.each_lane(lambda lane: f"call double {self.module.library(LIBRARY[op], len(x))}({lane})", x)
-        return self.operand(EXPANSIONS[op](*x))
+        return self.operand(EXPANSIONS[op](*[arg if arg.__class__ is float else self.operand(arg) for arg in args]))
 
     def each_lane(self, call: Callable[[str], str], args: list[Code]) -> Code:
         """A call for every sample."""
+        lanes = zip(*map(self.apart, args))
+        return self.together(self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes)
+
+    def apart(self, x: Code) -> Iterator[Code]:
+        """The numbers of the samples, one by one."""
         if self.lanes == 1:
-            return self.add(call(", ".join(f"double {arg.text}" for arg in args)))
+            yield x
+        else:
+            for lane in range(self.lanes):
+                yield self.add(f"extractelement {self.type} {x.text}, i32 {lane}")
+
+    def together(self, numbers: Iterable[Code]) -> Code:
+        """One for each sample."""
+        if self.lanes == 1:
+            return next(iter(numbers))
         result = "poison"
-        for lane in range(self.lanes):
-            picked = [self.add(f"extractelement {self.type} {arg.text}, i32 {lane}").text for arg in args]
-            one = self.add(call(", ".join(f"double {text}" for text in picked)))
-            result = self.add(f"insertelement {self.type} {result}, double {one.text}, i32 {lane}").text
+        for lane, x in enumerate(numbers):
+            result = self.add(f"insertelement {self.type} {result}, double {x.text}, i32 {lane}").text
         return Code(self, result)
 
     def called_back(self, op: str, args: list[Code]) -> Code:
@@ -331,6 +355,13 @@ class Module:
         """A function of the C library, under a name that LLVM attaches no meaning to: it would rewrite pow(x, 2)."""
         self.imports[f"tg_{name}"] = name
         return self.declared(f"tg_{name}", "double", arity)
+
+    def table(self, numbers: Sequence[float]) -> str:
+        """Numbers that are known, in memory."""
+        name = f"@table{self.fresh()}"
+        entries = ", ".join(f"double {literal(x)}" for x in numbers)
+        self.declarations[name] = f"{name} = private constant [{len(numbers)} x double] [{entries}]"
+        return name
 
     def callback(self, op: str) -> int:
         """The number of a row for `tg_python`."""

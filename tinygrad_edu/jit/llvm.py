@@ -15,14 +15,14 @@ import math as std
 import sys
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from ..errors import TinygradEduError
 from ..primitives import lookup
 from . import objects
-from .emitter import LANES, Block, Code, Module
+from .emitter import LANES, Block, Code, Module, literal
 from .tape import DOT, Tape
 from .trace import TAKE
 
@@ -32,11 +32,12 @@ from .trace import TAKE
 FAR = 30  # operands between two uses of a number, over which it is kept in memory
 
 
-def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[int, Code], None],
-         chosen: Callable[[int], bool] = lambda register: True) -> None:
+def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[int, Code], None], inputs: str,
+         slots: Mapping[int, int], chosen: Callable[[int], bool] = lambda register: True) -> None:
     """Writes the instructions of a tape: those that are ``chosen``, by their registers.
 
-    ``load`` gives a register that is not computed here; ``keep`` is told every one that is.
+    ``load`` gives a register that is not computed here; ``keep`` is told every one that is.  ``slots`` says of registers that
+    stand in memory, one number for all samples, where: counted from ``inputs``.
 
     A number that is used again much later goes to memory at once.  LLVM would find that out itself, in a time that grows
     faster than the length of the program; it is left to LLVM in the loop over samples, where its code is the better one.
@@ -44,13 +45,15 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
     known: dict[int, tuple[Code, int]] = {}  # registers, and when each was computed or loaded
     memory: dict[int, str] = {}
     loaded: dict[int, Code] = {}  # for this instruction alone: to load again is cheaper than to keep
-    times = tape.starts
+    tables: dict[bytes, tuple[str, int, int]] = {}  # by the entries of a take: where they stand, see `table`
+    places: dict[int, list[tuple[str, int]]] = {}  # where in such tables a register goes
+    times, now = tape.starts, 0
     last = dict[int, int]()  # when a register is used for the last time
     if block.lanes == 1:
-        for i, (_, args) in enumerate(tape.instructions()):
-            last.update(dict.fromkeys(args, times[i]))
+        for i, (op, args) in enumerate(tape.instructions()):
+            last.update(dict.fromkeys(args[:1] if op == TAKE else args, times[i]))
 
-    def value(register: int) -> Code:
+    def value(register: int) -> Code | float:
         if register in known:
             found, time = known[register]
             if register in memory and now - time > FAR:
@@ -60,7 +63,7 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
         if register in loaded:
             return loaded[register]
         if len(tape.names) <= register < tape.first:
-            return block.constant(tape.constants[register - len(tape.names)])
+            return tape.constants[register - len(tape.names)]
         loaded[register] = found = load(register)
         return found
 
@@ -68,8 +71,29 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
         known[register] = x, now
         if last.get(register, 0) - now > FAR:
             memory[register] = block.room()
-            block.lines.append(f"  store {block.type} {block.operand(x).text}, ptr {memory[register]}")
+            block.store(x, memory[register])
+        for room, i in places.get(register, ()):
+            block.store(x, _at(block, room, i, block.type).text)
 
+    def table(entries: Sequence[int]) -> tuple[str, int, int]:
+        """Where the entries of a take stand: an address, how far it is to the next entry, and to that of the next sample."""
+        if all(len(tape.names) <= entry < tape.first for entry in entries):
+            return block.module.table([tape.constants[entry - len(tape.names)] for entry in entries]), 1, 0
+        found = [slots.get(entry, -1) for entry in entries]
+        step = found[1] - found[0] if len(found) > 1 else 1
+        if -1 not in found and found == [found[0] + step * i for i in range(len(found))]:
+            return _at(block, inputs, found[0]).text, step, 0
+        room = block.room(len(entries))
+        for i, entry in enumerate(entries):
+            if entry >= tape.first and chosen(entry):
+                places.setdefault(entry, []).append((room, i))
+            else:
+                block.store(value(entry), _at(block, room, i, block.type).text)
+        return room, block.lanes, 1
+
+    for register, (op, args) in enumerate(tape.instructions(), tape.first):
+        if op == TAKE and chosen(register) and (entries := args[1:].tobytes()) not in tables:
+            tables[entries] = table(args[1:])
     one = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
     nothing = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 0.0 and std.copysign(1.0, x) < 0}
     for i, (op, args) in enumerate(tape.instructions()):
@@ -87,29 +111,37 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
             assert total is not None
             out = block.operand(total)
         elif op == TAKE:
-            index = value(args[0])
-            out = _taken(block, index, [value(arg) for arg in args[1:]])
+            out = _taken(block, block.operand(value(args[0])), len(args) - 1, *tables[args[1:].tobytes()])
         else:
             out = block.row(op, [value(arg) for arg in args])
         remember(register, out)
         keep(register, out)
 
 
-def _taken(block: Block, index: Code, entries: list[Code]) -> Code:
-    """The entry at an index, by one comparison each; an index that fits none is reported."""
-    out, hit = block.constant(0.0), None
-    for i, entry in enumerate(entries):
-        here = block.compared("oeq", block.operand(index), block.constant(float(i)))
-        out = block.where(here, block.operand(entry), out)
-        hit = here if hit is None else block.add(f"or {block.bits} {hit.text}, {here.text}", truth=True)
-    assert hit is not None
-    if block.lanes > 1:
-        bits = block.add(f"bitcast {block.bits} {hit.text} to i{block.lanes}")
-        hit = block.add(f"icmp eq i{block.lanes} {bits.text}, -1")
-    code = block.add(f"select i1 {hit.text}, i32 0, i32 1")
+def _taken(block: Block, index: Code, count: int, table: str, step: int, across: int) -> Code:
+    """The entry at an index: see ``table`` of `body`."""
+    def entry(lane: int, x: Code) -> Code:
+        place = block.add(f"mul i64 {position(block, x, literal(float(count)), str(count)).text}, {step}")
+        at = block.add(f"add i64 {place.text}, {lane * across}")
+        return block.add(f"load double, ptr {_at(block, table, at.text).text}")
+
+    return block.together(entry(lane, x) for lane, x in enumerate(block.apart(index)))
+
+
+def position(block: Block, index: Code, most: str, count: str) -> Code:
+    """The whole number that an index is, as an integer.  Of one that is none of 0 to ``count`` - 1 it is 0, and the error is
+    set to ``count``; ``most`` is the same number as a double."""
+    low = block.add(f"fcmp oge double {index.text}, 0.0")
+    high = block.add(f"fcmp olt double {index.text}, {most}")
+    inside = block.add(f"and i1 {low.text}, {high.text}")
+    safe = block.add(f"select i1 {inside.text}, double {index.text}, double 0.0")
+    whole = block.add(f"fptosi double {safe.text} to i64")
+    back = block.add(f"sitofp i64 {whole.text} to double")
+    good = block.add(f"fcmp oeq double {back.text}, {index.text}")
     before = block.add("load i32, ptr %error")
-    block.lines.append(f"  store i32 {block.add(f'or i32 {before.text}, {code.text}').text}, ptr %error")
-    return out
+    after = block.add(f"select i1 {good.text}, i32 {before.text}, i32 {count}")
+    block.lines.append(f"  store i32 {after.text}, ptr %error")
+    return whole
 
 
 def scalar(tape: Tape) -> Module:
@@ -125,9 +157,9 @@ def scalar(tape: Tape) -> Module:
 
     def keep(register: int, x: Code) -> None:
         for i in wanted.pop(register, ()):
-            block.lines.append(f"  store double {block.operand(x).text}, ptr {_at(block, '%out', i).text}")
+            block.store(x, _at(block, "%out", i).text)
 
-    body(tape, block, load, keep)
+    body(tape, block, load, keep, "%in", {register: register for register in range(len(tape.names))})
     for register in list(wanted):
         keep(register, load(register) if register < len(tape.names)
              else block.constant(tape.constants[register - len(tape.names)]))
@@ -148,7 +180,8 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
     ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them alone.  A block is `LANES`
     samples; ``valid`` says how many samples of a block count, for sums.  ``scratch`` is room for `LANES` numbers for each sum,
     and for each uniform register, which stands there once a lane.  Sums are added to ``totals``.  ``error`` is an int that
-    is set if an index was wrong, and 8 bytes later the sum of ``totals``, by which one sees that all of them are finite.
+    is set, to the number of entries, if an index was wrong, and 8 bytes later the sum of ``totals``, by which one sees that
+    all of them are finite.
 
     Returns the module, and where each uniform register is in ``uniform``.
     """
@@ -166,9 +199,9 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
         return once.add(f"load double, ptr {_at(once, '%uniform', slots[register]).text}")
 
     def keep_once(register: int, x: Code) -> None:
-        once.lines.append(f"  store double {once.operand(x).text}, ptr {_at(once, '%uniform', slots[register]).text}")
+        once.store(x, _at(once, "%uniform", slots[register]).text)
 
-    body(tape, once, load_once, keep_once, slots.__contains__)
+    body(tape, once, load_once, keep_once, "%uniform", slots, slots.__contains__)
 
     def load(register: int) -> Code:
         if register in columns:
@@ -202,7 +235,7 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
                 at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
                 loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
 
-    body(tape, loop, load_column, keep, vector_registers.__contains__)
+    body(tape, loop, load_column, keep, "%uniform", slots, vector_registers.__contains__)
     for register in list(wanted):
         constant = len(tape.names) <= register < tape.first
         keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
@@ -219,7 +252,7 @@ def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
     return positions
 
 
-def _at(block: Block, pointer: str, i: int, kind: str = "double") -> Code:
+def _at(block: Block, pointer: str, i: int | str, kind: str = "double") -> Code:
     return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}") if i else Code(block, pointer)
 
 
@@ -362,9 +395,6 @@ class Compiled:
         self.addresses = {entry: self._library[entry] for entry in entries}
 
 
-OUTSIDE = "take: an index is none of 0 to the number of entries - 1"
-
-
 class Scalar:
     """One run of a tape, compiled: called with the inputs, a list of floats, it returns the outputs.
 
@@ -375,7 +405,7 @@ class Scalar:
         self._compiled = Compiled(scalar(tape), ["run"], level)
         self.address = self._compiled.addresses["run"]
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
-        self._outputs = len(tape.outputs)
+        self._tape = tape
 
     def fill(self, inputs: int, outputs: int) -> None:
         """From memory to memory: the addresses of all inputs, and of the outputs."""
@@ -383,14 +413,11 @@ class Scalar:
         self._run(inputs, outputs, ctypes.addressof(error))
         reraise()
         if error.value:
-            raise IndexError(OUTSIDE)
+            self._tape.run([*(ctypes.c_double * len(self._tape.names)).from_address(inputs)])  # which raises, and says more
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
-        data, results, error = array("d", inputs), array("d", bytes(8 * self._outputs)), ctypes.c_int(0)
-        self._run(data.buffer_info()[0], results.buffer_info()[0], ctypes.addressof(error))
-        reraise()
-        if error.value:
-            raise IndexError(OUTSIDE)
+        data, results = array("d", inputs), array("d", bytes(8 * len(self._tape.outputs)))
+        self.fill(data.buffer_info()[0], results.buffer_info()[0])
         return results.tolist()
 
 
@@ -413,5 +440,6 @@ class Batch:
         reraise()
         flag = ctypes.c_int.from_address(error)
         if flag.value:
-            flag.value = 0
-            raise IndexError(OUTSIDE)
+            count, flag.value = flag.value, 0
+            raise IndexError(f"take: the index of some sample is wrong: of {count} entries it must be a whole number, "
+                             f"0 to {count - 1}")

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..primitives import lookup
 from . import objects
-from .emitter import NATIVE, Block, Module, is_native
-from .llvm import OUTSIDE, Callback, call_row, library_address, reraise, running
+from .emitter import NATIVE, Block, Code, Module, is_native
+from .llvm import Callback, call_row, library_address, position, reraise, running
 from .tape import DOT, EQUAL, WHEN, Tape
 from .trace import LESS, LESS_EQUAL, TAKE
 
@@ -39,7 +39,8 @@ def machine() -> Module:
         if op == DOT:
             cases.append(f"case{number}:\n{DOT_CASE}")
         elif op == TAKE:
-            cases.append(f"case{number}:\n{TAKE_CASE}")
+            place = position(block, Code(block, "%take.index"), "%take.most", "%take.entries")
+            cases.append(f"case{number}:\n" + TAKE_CASE.format(check=block.text(), place=place.text))
         elif op == "python":
             cases.append(f"case{number}:\n{PYTHON_CASE}")
         else:
@@ -154,21 +155,9 @@ TAKE_CASE = """  %take.at = getelementptr inbounds i32, ptr %pc, i64 1
   %take.pc = getelementptr inbounds i32, ptr %take.end, i64 2
   %take.entries = sub i32 %take.count, 1
   %take.most = uitofp i32 %take.entries to double
-  %take.low = fcmp oge double %take.index, 0.0
-  %take.high = fcmp olt double %take.index, %take.most
-  %take.inside = and i1 %take.low, %take.high
-  %take.safe = select i1 %take.inside, double %take.index, double 0.0
-  %take.whole = fptoui double %take.safe to i32
-  %take.back = uitofp i32 %take.whole to double
-  %take.exact = fcmp oeq double %take.back, %take.index
-  %take.good = and i1 %take.inside, %take.exact
-  %take.bad = xor i1 %take.good, true
-  %take.code = zext i1 %take.bad to i32
-  %take.before = load i32, ptr %error
-  %take.after = or i32 %take.before, %take.code
-  store i32 %take.after, ptr %error
-  %take.entry.n = add i32 %take.whole, 3
-  %take.entry.at = getelementptr inbounds i32, ptr %pc, i32 %take.entry.n
+{check}
+  %take.entry.n = add i64 {place}, 3
+  %take.entry.at = getelementptr inbounds i32, ptr %pc, i64 %take.entry.n
   %take.entry.i = load i32, ptr %take.entry.at
   %take.entry.p = getelementptr inbounds double, ptr %registers, i32 %take.entry.i
   %take.x = load double, ptr %take.entry.p
@@ -326,4 +315,4 @@ class Machine:
         if self._rows:
             reraise()
         if outside:
-            raise IndexError(OUTSIDE)
+            self._tape.run(registers[:len(self._tape.names)])  # which raises, and says more

@@ -16,7 +16,8 @@
 
 `Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction
 is a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
-what no output needs is left out.  All that is done only where every bit of the result stays as it is in the eager engine.
+what no output needs is left out, except that every index is looked at.  All that is done only where every bit of the result
+stays as it is in the eager engine.  (A row of one's own that nothing needs is left out, although it might raise.)
 
 The gradient is more instructions of the same kind: reverse accumulation over the trace, with the rules of the table run on
 registers.  The sums are added up in the order of the eager sweep, so that their bits are the same, too.
@@ -30,8 +31,9 @@ from __future__ import annotations
 import math as std
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +41,7 @@ from .. import math
 from ..formula import Name, as_name
 from ..primitives import TABLE, Operand, Primitive, lookup
 from .trace import DETACH, LESS, LESS_EQUAL, SUMPROD, TAKE, Trace, spelled
+from .trace import SOURCES as SOURCES  # for those who read tapes
 
 Register = int
 DOT = "dot"  # (start, x, y, x, y, ...): start + x*y + x*y + ..., from the left
@@ -70,6 +73,11 @@ def forward(op: str) -> Callable[..., float]:
     return EXTRA.get(op) or lookup(op).forward
 
 
+def _count(op: str, args: Sequence[Any]) -> int:
+    """How much there is in an instruction."""
+    return len(args) - 1 if op in (DOT, TAKE) else 1
+
+
 @dataclass
 class Tape:
     """A straight-line program.  Registers are numbered: first the inputs, then the constants, then one for each instruction.
@@ -81,7 +89,7 @@ class Tape:
     starts     for each instruction where its operands begin in ``operands``; and their end
     operands   registers
     outputs    registers
-    nodes      how many nodes of a graph the instructions stand for
+    nodes      how many nodes of a graph the instructions stand for; every entry of a take counts as one
     labels     names of other registers, for people
     """
 
@@ -95,6 +103,7 @@ class Tape:
     nodes: int
     labels: dict[Register, str] = field(default_factory=dict)
     _program: list[tuple[Any, Any]] | None = field(default=None, repr=False, compare=False)
+    _called: list[str] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -104,7 +113,7 @@ class Tape:
                 f"{len(self.outputs)} outputs, {self.bytes} bytes>")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_program": None}
+        return {**self.__dict__, "_program": None, "_called": None}
 
     @property
     def bytes(self) -> int:
@@ -114,8 +123,8 @@ class Tape:
 
     @property
     def operations(self) -> int:
-        """How many floating-point operations one run takes, each function of the table counted as one."""
-        return sum(len(args) - 1 if op == DOT else 1 for op, args in self.instructions())
+        """How many floating-point operations one run takes, each function of the table, and each entry of a take, as one."""
+        return sum(_count(op, args) for op, args in self.instructions())
 
     @property
     def first(self) -> Register:
@@ -148,27 +157,35 @@ class Tape:
     # ---- text
 
     def name_of(self, register: Register) -> Name:
-        """How a register is called in `text`."""
-        if register in self.labels:
-            return Name(self.labels[register])
-        if register < len(self.names):
-            return Name(self.names[register])
-        if register < self.first:
+        """How a register is called in `text`: no two alike."""
+        if self._called is None:
+            called = [*self.names, *[as_name(x).text for x in self.constants]]
+            taken = {*called}
+            for i in range(len(self)):
+                called.append(free(self.labels.get(self.first + i) or f"t{i + 1}", taken))
+                taken.add(called[-1])
+            self._called = called
+        if len(self.names) <= register < self.first:
             return as_name(self.constants[register - len(self.names)])
-        return Name(f"t{register - self.first + 1}")
+        return Name(self._called[register])
 
     def text(self, most: int = 10_000) -> str:
         """The program for people, one instruction a line, at ``most`` so many."""
-        lines = [f"inputs  {', '.join(self.names)}"]
+        lines = [f"inputs  {', '.join(str(self._word(i)) for i in range(len(self.names)))}"]
         for i, (op, args) in enumerate(self.instructions()):
             if i == most:
                 lines.append(f"... {len(self) - most} more")
                 break
-            lines.append(f"{self.name_of(self.first + i)} = {self._spelled(op, args)}")
-        return "\n".join([*lines, f"return {', '.join(str(self.name_of(register)) for register in self.outputs)}"])
+            lines.append(f"{self._word(self.first + i)} = {self._spelled(op, args)}")
+        return "\n".join([*lines, f"return {', '.join(str(self._word(register)) for register in self.outputs)}"])
+
+    def _word(self, register: Register) -> Name:
+        """A name that can stand in an expression: a label that is more than a word in brackets."""
+        name, is_number = self.name_of(register), len(self.names) <= register < self.first
+        return name if is_number or not set(name.text) & set(" +-*/%<>=,") else Name(f"({name})")
 
     def _spelled(self, op: str, args: Sequence[int]) -> Name:
-        names = [self.name_of(register) for register in args]
+        names = [self._word(register) for register in args]
         if op == DOT:
             numbers = [self.constants[i - len(self.names)] if len(self.names) <= i < self.first else None for i in args]
             terms = [names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1] for i in range(1, len(args), 2)]
@@ -179,6 +196,11 @@ class Tape:
         if op == WHEN:
             return Name(f"{names[2]} if {names[0]} == {names[1]} else 0", 1)
         return spelled(op, names)
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """That name, or the first of name_2, name_3, ... that is not taken."""
+    return next(found for k in count(1) if (found := f"{name}_{k}" if k > 1 else name) not in taken)
 
 
 # ---- lowering ----------------------------------------------------------------------------------------------------
@@ -218,6 +240,7 @@ class Lowering:
         self.args: list[tuple[Register, ...]] = [()] * len(names)
         self.numbers: dict[Register, float] = {}
         self._known: dict[Any, Register] = {}
+        self._takes: list[Register] = []
         self.zero, self.one, self.nothing = self.constant(0.0), self.constant(1.0), self.constant(-0.0)
 
     def constant(self, x: float) -> Register:
@@ -242,6 +265,8 @@ class Lowering:
             shortcut = len(self.ops)
             self.ops.append(op)
             self.args.append(args)
+            if op == TAKE:
+                self._takes.append(shortcut)
         self._known[op, args] = shortcut
         if op in ("add", "mul"):
             self._known[op, args[::-1]] = shortcut
@@ -250,8 +275,10 @@ class Lowering:
     def _shortcut(self, op: str, args: tuple[Register, ...]) -> Register | None:
         """What is known of an instruction's result without carrying it out at run time."""
         numbers = self.numbers
-        known = [arg in numbers for arg in args]
-        if all(known) and (op != TAKE or 0 <= numbers[args[0]] < len(args) - 1):
+        if op == TAKE:
+            i = numbers.get(args[0], -1.0)
+            return args[1 + int(i)] if i in range(len(args) - 1) else None
+        if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
         if op == "mul":
             return args[1] if args[0] == self.one else args[0] if args[1] == self.one else self._negated(args)
@@ -262,7 +289,7 @@ class Lowering:
         if op == "neg" and self.ops[args[0]] == "neg":
             return self.args[args[0]][0]
         if op == "where":
-            if known[0]:
+            if args[0] in numbers:
                 return args[1] if numbers[args[0]] else args[2]
             return args[1] if args[1] == args[2] else None
         return None
@@ -301,24 +328,26 @@ class Lowering:
         """The program that computes ``outputs``, and nothing that they do not need."""
         ops, args = self.ops, self.args
         uses = self._uses(outputs)
+        if takes := self._unseen(uses):
+            uses = self._uses([*outputs, *takes])
         dots, absorbed = self._chains(uses)
         numbers = [register for register in self.numbers if uses[register]]
-        for factors in dots.values():  # a constant may be needed by a chain alone
-            numbers += [factor for factor in factors if factor in self.numbers and factor not in numbers]
-        numbers = list(dict.fromkeys(numbers))
-        place = {register: i for i, register in enumerate([*range(len(self.names)), *numbers])}
+        place = [-1] * len(ops)
+        for i, register in enumerate([*range(len(self.names)), *numbers]):
+            place[register] = i
+        first = len(self.names) + len(numbers)
         table: dict[str, int] = {}
         codes, starts, operands, nodes = array("H"), array("I", [0]), array("I"), 0
         for register in range(len(self.names), len(ops)):
             if not uses[register] or register in absorbed or register in self.numbers:
                 continue
             op, arguments = (DOT, dots[register]) if register in dots else (ops[register], args[register])
-            place[register] = len(place)
+            place[register] = first + len(codes)
             codes.append(table.setdefault(op, len(table)))
             operands.extend([place[argument] for argument in arguments])
             starts.append(len(operands))
-            nodes += len(arguments) - 1 if op == DOT else 1
-        named = {place[register]: label for register, label in (labels or {}).items() if register in place}
+            nodes += _count(op, arguments)
+        named = {place[register]: label for register, label in (labels or {}).items() if place[register] >= 0}
         constants = array("d", [self.numbers[register] for register in numbers])
         return Tape(self.names, constants, list(table), codes, starts, operands,
                     array("I", [place[register] for register in outputs]), nodes, named)
@@ -333,6 +362,12 @@ class Lowering:
                 for arg in self.args[register]:
                     uses[arg] += 1
         return uses
+
+    def _unseen(self, uses: list[int]) -> list[Register]:
+        """Takes that no output needs, one for each index and number of entries: they raise for an index that is wrong."""
+        takes = {(self.args[register][0], len(self.args[register])): register
+                 for register in sorted(self._takes, key=lambda register: uses[register] > 0)}
+        return [register for register in takes.values() if not uses[register]]
 
     def _chains(self, uses: list[int]) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
         """The chains of multiplications and additions: the operands of ``dot`` by the last addition's register.
@@ -349,7 +384,7 @@ class Lowering:
                 start, factors = args[register][0], list(args[register][1:])
                 if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
                     absorbed.add(start)
-                    start, factors = self.nothing, [*args[start], *factors]
+                    start, factors = self._used(self.nothing, uses), [*args[start], *factors]
             else:
                 start, term = args[register]
                 if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
@@ -359,9 +394,9 @@ class Lowering:
                     absorbed.add(term)
                     if ops[start] == "mul" and uses[start] == 1:
                         absorbed.add(start)
-                        start, factors = self.nothing, [*args[start], *factors]
+                        start, factors = self._used(self.nothing, uses), [*args[start], *factors]
                 elif start in chains and uses[start] == 1 and term != start:
-                    factors = [term, self.one]
+                    factors = [term, self._used(self.one, uses)]
                 else:
                     continue
             if start in chains and uses[start] == 1 and ops[register] != DOT:
@@ -372,6 +407,12 @@ class Lowering:
                 chain = [start, *factors]
             chains[register] = chain
         return {register: tuple(chain) for register, chain in chains.items()}, absorbed
+
+
+    @staticmethod
+    def _used(number: Register, uses: list[int]) -> Register:
+        uses[number] += 1
+        return number
 
 
 MOST_TERMS = 32  # factors that an adjoint collects before they are added up
@@ -420,7 +461,7 @@ class Graph:
 
     def tape(self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})) -> Tape:
         """The program that computes these registers; results that the function gave a label have it here, too."""
-        given = {self.registers[node]: label for node, label in self.trace.labels.items()
+        given = {self.registers[node]: self.trace.label(node) for node in self.trace.labels
                  if self.trace.nodes[node][0] not in SOURCES} | {**labels}
         return self.lowering.tape(outputs, {register: label for register, label in given.items()
                                             if register not in self.lowering.numbers})
@@ -563,9 +604,6 @@ class Graph:
         return depends
 
 
-SOURCES = ("input", "parameter", "draw")
-
-
 def sources(trace: Trace) -> list[int]:
     """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the order of the trace."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
@@ -575,11 +613,7 @@ def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
     """The names of what a trace reads, each once."""
     names: dict[str, None] = {}
     for node in nodes:
-        label = "unused" if node is None else trace.labels[node]
-        name, k = label, 2
-        while name in names:
-            name, k = f"{label}_{k}", k + 1
-        names[name] = None
+        names[free("unused" if node is None else trace.label(node), names)] = None
     return list(names)
 
 

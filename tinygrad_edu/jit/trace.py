@@ -19,14 +19,18 @@ Leaves that the function closes over (the parameters of a model, say) become par
 numbers are not to be had either.
 
 The function runs twice, to see whether it is the same program both times: what it draws or counts would be frozen, too.
+That it catches a `TraceError` helps it nothing: the error is remembered, and raised in the end.  Only what Python decides
+without asking the value goes unnoticed: `is`, `isinstance`, and the text of a value.
 """
 
 from __future__ import annotations
 
+import marshal
 import random
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .. import math, modes, value
@@ -45,8 +49,11 @@ TAKE = "take"  # (index, entry, entry, ...): the entry at that index
 SUMPROD = "sumprod"  # (x, y, x, y, ...): the sum of products from the left
 DETACH = "detach"  # its operand, of which nothing is to be differentiated: the shift of a softmax
 
+SOURCES = ("input", "parameter", "draw")  # the nodes that are read when the program runs
+
 _data = Value.__dict__["data"]  # the slot itself
-_tracing_lock = threading.RLock()  # the guards below are of all Values, whichever thread traces: one at a time
+_tracing: set[Trace] = set()  # those that are being made, in any thread: as long as there are some, the guards below stand
+_tracing_lock = threading.Lock()  # for a moment, to say so
 
 
 class Trace:
@@ -57,6 +64,7 @@ class Trace:
     parameters   the leaves that the function closes over, in the order in which it came upon them
     draws        what the function draws at random, each as the function that draws one number (see `fresh`)
     labels       names of nodes: of inputs, parameters, draws, and results that the function gave a label
+    refused      the first error about it: the function may catch it, and go on to something that was not meant
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
@@ -65,6 +73,7 @@ class Trace:
         self.parameters: list[Value] = []
         self.draws: list[Callable[[], float]] = []
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
+        self.refused: TraceError | None = None
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote the other way round
         self._since = next(_serials)  # leaves that are older were made outside
@@ -129,16 +138,31 @@ class Trace:
         return self.value(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right))
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """The entry of a sequence at an index that is not known yet; of rows of entries, a row."""
-        if not len(entries):
-            raise IndexError("take: the sequence has no entries")
+        """The entry of a sequence at an index that is not known yet; of rows of entries, a row.  Arrays count as lists."""
+        if hasattr(entries[0], "tolist"):
+            entries = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in entries]
         if isinstance(entries[0], (list, tuple)):
+            for i, row in enumerate(entries):
+                if not isinstance(row, (list, tuple)):
+                    raise self._no_entry(i, row)
             if len({len(row) for row in entries}) > 1:
                 raise _error("take: the rows differ in length, so that the index would decide about the shape of the program",
                              "fill the shorter ones up")
             row = [self.take(column, index) for column in zip(*entries)]
             return tuple(row) if isinstance(entries[0], tuple) else row
-        return self.value(TAKE, (self.operand(index), *map(self.operand, entries)))
+        refs = [self.operand(index)]
+        try:
+            for entry in entries:
+                refs.append(self.operand(entry))
+        except TypeError as error:
+            raise error if isinstance(error, TraceError) else self._no_entry(len(refs) - 1, entry) from None
+        return self.value(TAKE, tuple(refs))
+
+    @staticmethod
+    def _no_entry(i: int, entry: Any) -> TraceError:
+        return _error(f"take: entry {i} is {short_repr(entry)}, of type {type(entry).__name__}, among which no index of a "
+                      "compiled function can choose",
+                      "the entries must all be numbers and Values, or all rows of such, of one length")
 
     def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
         """The sum of products, as one node."""
@@ -169,7 +193,7 @@ class Trace:
 
     def difference(self, other: Trace) -> tuple[Ref, str] | None:
         """Where another run of the same function went otherwise, and how; None if it did not."""
-        if repr(self.nodes) == repr(other.nodes):  # as text nan is nan
+        if marshal.dumps(self.nodes, 2) == marshal.dumps(other.nodes, 2):  # as bytes nan is nan, and 0.0 is not -0.0
             found = [leaf is not there for leaf, there in zip(self.parameters, other.parameters)]
             return (self._parameter_refs[self.parameters[found.index(True)]], "it uses other leaves") if any(found) else None
         for i, (here, there) in enumerate(zip(self.nodes, other.nodes)):
@@ -204,6 +228,10 @@ class Trace:
         return _error(f"{what} in a function that is traced: there are no numbers to differentiate yet",
                       "return the value, and call value_and_grad, or hessian, of the compiled function")
 
+    def label(self, ref: Ref) -> str:
+        """The label of a node, on one line; empty if there is none, unless the node is a source."""
+        return " ".join(str(self.labels.get(ref, "")).split()) or ("unnamed" if self.nodes[ref][0] in SOURCES else "")
+
     def text(self, ref: Ref | float, limit: int = 60) -> str:
         """The expression of a node, as in a program; what is too long stays a dot."""
         text = str(self._name(ref, 3))
@@ -213,8 +241,8 @@ class Trace:
         if ref.__class__ is float:
             return as_name(ref)
         op, args = self.nodes[int(ref)]
-        if int(ref) in self.labels:
-            return Name(self.labels[int(ref)])
+        if label := self.label(int(ref)):
+            return Name(label)
         if depth == 0:
             return Name("…")
         names = [self._name(arg, depth - 1) for arg in args]
@@ -242,6 +270,8 @@ def _error(message: str, remedy: str, where: Source | None = None) -> TraceError
     at: Line = _line(where or source())
     error = TraceError(f"{message}\n{shown_line(at)}\n{remedy}")
     error.line = at
+    if (trace := modes.tracer()) is not None:
+        trace.refused = trace.refused or error
     return error
 
 
@@ -253,6 +283,7 @@ def _trace(what: str) -> Trace:
     return trace  # type: ignore[no-any-return]
 
 
+_OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}  # is_integer, real, ...: methods that Values lack
 STATIC = 'what decides about the shape of a program can be a static argument: jit(f, static=["n"])'
 
 
@@ -290,6 +321,15 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         return math.maximum(self, other)
 
     __ror__ = __or__
+
+    def __invert__(self) -> Any:
+        raise _error(f"~ of `{_trace('~').text(self._index)}`: of an uncompiled condition, True or False, it is -2 or -1, and "
+                     "both hold", "the opposite of a condition is 1 - condition, or the opposite comparison")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_FLOATS:
+            raise _trace(f".{name}").refusal(self, f".{name}")
+        return object.__getattribute__(self, name)  # which raises
 
     def __bool__(self) -> bool:
         raise _trace("its truth").refusal(self, "truth")
@@ -505,18 +545,34 @@ _GENERATOR: Any = random.Random.__base__  # which draws, in C, for all that `ran
 def _run(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]],
          kind: type[Trace] = Trace) -> tuple[Trace, Any]:
     trace = kind(names)
-    with _tracing_lock:
+    with _guarded(trace), modes.tracing(trace):
+        values = []
+        for i in range(len(names)):
+            value = _new(Traced)
+            value._index, value._trace = i, trace
+            values.append(value)
+        args, kwargs = arguments(values)
         try:
+            result = f(*args, **kwargs)
+        except Exception:
+            if trace.refused is None:
+                raise
+        if trace.refused is not None:
+            raise trace.refused
+        return trace, result
+
+
+@contextmanager
+def _guarded(trace: Trace) -> Iterator[None]:
+    """Within this context the guards stand.  They are of all Values, and ask which thread traces."""
+    try:
+        with _tracing_lock:
+            _tracing.add(trace)
             for guard in _guards:
                 setattr(Value, guard.name, guard)
-            with modes.tracing(trace):
-                values = []
-                for i in range(len(names)):
-                    value = _new(Traced)
-                    value._index, value._trace = i, trace
-                    values.append(value)
-                args, kwargs = arguments(values)
-                return trace, f(*args, **kwargs)
-        finally:
+        yield
+    finally:
+        with _tracing_lock:
+            _tracing.discard(trace)
             for guard in _guards:
-                setattr(Value, guard.name, guard.slot)
+                setattr(Value, guard.name, guard if _tracing else guard.slot)
