@@ -542,3 +542,49 @@ def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypa
 
     assert not compiled(lengths, 40)
     assert compiled([lengths[-1]] * len(lengths), 40)
+
+
+class Keeping(nn.Module):
+    """A model that keeps what it has computed last."""
+
+    def __init__(self):
+        self.net, self.last = smooth(), None
+
+    def __call__(self, x):
+        self.last = self.net(x)
+        return self.last
+
+
+def test_a_model_that_keeps_a_value_has_no_traced_one_where_auto_cannot_compile():
+    net, seen = Keeping(), []
+    fit(net, nn.mse, LONG["X"], SIGNS_OF_LONG, optimizer=optim.SGD(net.net.parameters(), lr=0.1), epochs=40,
+        penalty=lambda: 0.01 * net.last**2, metrics={"last": lambda p, t: seen.append(net.last.data) or 0.0})
+    assert len(seen) == 40 * len(LONG["X"])
+    assert all(map(std.isfinite, seen))
+
+
+LATER = [[*x, 0.5] if i % 3 == 1 else x for i, x in enumerate(LONG["X"])]
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_a_callback_may_change_what_samples_of_one_structure_need(engine):
+    def run(engine):
+        net, factor = smooth(), [1.0]
+
+        def change(history):
+            factor[0] = 0.3 if len(history) > 5 else 1.0
+
+        return fit(lambda x: net(x) if len(x) == 2 else net(x[:2]) * factor[0], nn.mse, LATER, SIGNS_OF_LONG, epochs=60,
+                   optimizer=optim.SGD(net.parameters(), lr=0.1), engine=engine, on_epoch=change).loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+
+
+def test_random_numbers_in_one_structure_alone_are_noticed():
+    def run(engine):
+        net, rng = smooth(), random.Random(5)
+        return fit(lambda x: net(x) if len(x) == 2 else net([x[0] + rng.random(), x[1]]), nn.mse, LATER, SIGNS_OF_LONG,
+                   epochs=20, optimizer=optim.SGD(net.parameters(), lr=0.1), engine=engine).loss
+
+    with pytest.raises(TraceError, match="draws random numbers"):
+        run("jit")

@@ -135,9 +135,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     shuffle      whether every epoch has a new order; a full batch has none
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
-    engine       "eager"; "jit": machine code (`jit.training`), see below; "auto": machine code from the second step on, if
+    engine       "eager"; "jit": machine code (`jit.training`), see below; "auto": machine code from the third step on, if
                  llvmlite is installed, the training is long enough to gain by it, the model can be compiled, and loss and
-                 gradient of the first step are the eager ones
+                 gradient of the second step are the eager ones
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -149,9 +149,11 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     Compiled, a step has the loss and the gradient of the eager engine but for the rounding of sums, some 1e-16; over a
     training losses stay within 1e-9, unless a relu or a hinge is met exactly at its kink.  ``X`` and ``y`` are read once if
     they are lists, tuples or arrays, and again after ``on_epoch``; then it is also seen whether model, loss and penalty are
-    still the same program (if not, they are compiled anew, and "auto" goes on eagerly).  What ``on_epoch`` changes often had
-    better be a Value, whose number is read at every step.  Metrics see parameters and gradients as they are at that step;
-    a schedule of the learning rate does not.  Leaves that the optimizer does not have get no gradient.
+    still the same program (if not, they are compiled anew, and "auto" goes on eagerly).  What changes often, or otherwise
+    than in ``on_epoch``, must be a Value, whose number is read at every step: a plain number that model, loss or penalty
+    read is as it was when they were compiled.  Metrics see parameters and gradients as they are at that step, and change
+    none; a schedule of the learning rate does not see them.  Division by zero is inf or nan, for plain numbers, too.
+    Leaves that the optimizer does not have get no gradient.
 
     Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of no other ones.  The
     parameters are those after the last finished step.
@@ -216,10 +218,12 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     if found is None and steps is not eager:
                         steps.sync()
                         steps = eager
+                    candidate = eager
+                    if engine == "auto" and len(history) == 1 and \
+                            eager.is_worth_compiling(epochs * steps_per_epoch - 2, indices):
+                        candidate = _attempted(eager, bool(named))  # before the model runs, which may keep what it computes
                     value, predictions = found or eager.differentiate(indices)
-                    following: Any = steps
-                    if engine == "auto" and first and eager.is_worth_compiling(epochs * steps_per_epoch - 1, indices):
-                        following = _agreeing(eager, bool(named), indices, value)
+                    following: Any = candidate if candidate is not eager and _agrees(candidate, indices, value) else steps
                     if named:
                         steps.sync()
                     for name, metric in named.items():
@@ -365,13 +369,20 @@ def _compiled(eager: _Eager, with_predictions: bool) -> Any:
         return engine
 
 
-def _agreeing(eager: _Eager, with_predictions: bool, indices: Sequence[int], loss: float) -> Any:
-    """The compiled engine, if it is there and finds the same as the eager one, which has just differentiated this batch."""
+def _attempted(eager: _Eager, with_predictions: bool) -> Any:
+    """The compiled engine, or the eager one if that cannot be."""
     try:
-        engine = _compiled(eager, with_predictions)
-        return engine if engine is eager or engine.agrees(indices, loss) else eager
+        return _compiled(eager, with_predictions)
     except Exception:  # whatever it is, the eager engine goes on
         return eager
+
+
+def _agrees(engine: Any, indices: Sequence[int], loss: float) -> bool:
+    """Whether the compiled engine finds the same as the eager one, which has just differentiated this batch."""
+    try:
+        return bool(engine.agrees(indices, loss))
+    except Exception:
+        return False
 
 
 def _tried(steps: Any, indices: Sequence[int], first: bool, engine: str) -> tuple[float, list[Any]] | None:

@@ -26,7 +26,7 @@ from .trace import STATIC, Trace, record_trace
 
 def is_plain(samples: Any) -> bool:
     """Whether samples stay the same when they are asked for again: a list, a tuple or an array."""
-    return isinstance(samples, (list, tuple, array)) or hasattr(samples, "__array_interface__")
+    return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
 
 
 def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
@@ -75,11 +75,11 @@ class Loss:
     """
 
     def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
-                 trained: Sequence[Value], with_prediction: bool, check: bool) -> None:
+                 trained: Sequence[Value], with_prediction: bool) -> None:
         names = [f"x{i}" for i in range(count)]
         self._run = partial(record_trace, sample, names, lambda values: (build(structure, iter(values)), {}))
         with eager_instead():
-            self.trace, (loss, prediction) = self._run(check=check)
+            self.trace, (loss, prediction) = self._run()
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = places_of(self.trace, trained)

@@ -504,8 +504,9 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     again, _ = _run(f, names, arguments)
     difference = found.difference(again)
     if drawn or difference is not None:
+        random.setstate((*before[:2], None))  # without the number that `gauss` has kept, so that it draws
         line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
-        random.setstate(before) if drawn else None
+        random.setstate(before)
         if draws:  # the function, and not another thread
             raise _error("the function draws random numbers while it is traced: they would be the same at every call",
                          "draw them outside and pass them as arguments", draws[0])

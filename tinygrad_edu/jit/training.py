@@ -120,7 +120,7 @@ class Engine:
                 raise TypeError(f"sample {i} has {short_repr(leaf)}, which would count as a number and get no gradient; let "
                                 f"the model look it up with take(sequence, index), {EAGER}")
         if structure not in self._losses:
-            found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions, not self._losses)
+            found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
             self._losses[structure] = found
             self._make_room(found.room)
         self._accept(self._losses[structure], target)
@@ -267,7 +267,8 @@ class Engine:
             for i in before:
                 if self._sample(i) != before[i]:
                     self._plan = self._several = None
-            return next(iter(self._losses.values())).is_current() and (self._penalty is None or self._penalty.is_current())
+            return all(loss.is_current() for loss in self._losses.values()) and \
+                (self._penalty is None or self._penalty.is_current())
         except TypeError:  # it cannot be traced any more, which is said when it is compiled anew
             return False
 
