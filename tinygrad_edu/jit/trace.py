@@ -499,8 +499,8 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     found, result = _run(f, names, arguments)
     if not check:
         return found, result
-    drawn = random.getstate() != before
-    random.setstate(before) if drawn else None
+    if drawn := random.getstate() != before:
+        random.setstate(before)
     again, _ = _run(f, names, arguments)
     difference = found.difference(again)
     if drawn or difference is not None:
