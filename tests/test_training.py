@@ -537,7 +537,8 @@ def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypa
 
     def compiled(samples, epochs):
         monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / f"{epochs} {len(samples[0])}"))
-        fit(recurrent, nn.mse, samples, targets, optimizer=optim.SGD(cell.parameters(), lr=0.001), epochs=epochs)
+        fit(recurrent, nn.mse, samples, targets, optimizer=optim.SGD(cell.parameters(), lr=0.001), epochs=epochs,
+            engine="auto")
         return (tmp_path / f"{epochs} {len(samples[0])}").exists()
 
     assert not compiled(lengths, 40)
@@ -558,7 +559,7 @@ class Keeping(nn.Module):
 def test_a_model_that_keeps_a_value_has_no_traced_one_where_auto_cannot_compile():
     net, seen = Keeping(), []
     fit(net, nn.mse, LONG["X"], SIGNS_OF_LONG, optimizer=optim.SGD(net.net.parameters(), lr=0.1), epochs=40,
-        penalty=lambda: 0.01 * net.last**2, metrics={"last": lambda p, t: seen.append(net.last.data) or 0.0})
+        engine="auto", penalty=lambda: 0.01 * net.last**2, metrics={"last": lambda p, t: seen.append(net.last.data) or 0.0})
     assert len(seen) == 40 * len(LONG["X"])
     assert all(map(std.isfinite, seen))
 

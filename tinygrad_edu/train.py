@@ -46,6 +46,8 @@ class History:
     epochs           the number of whole epochs done
     epoch_ends       the number of steps done at the end of each of them
     interrupted      whether Ctrl-C ended the run
+    engine           which engine made how many steps, and why if it was not the one asked for: ``"eager, 320 steps"``,
+                     ``"jit, 998 of 1,000 steps; eager, 2: before the model was compiled"``; "" before the first step
     training         with ``record_every=``, the model and snapshots of its parameters, a `snapshots.TrainingRecord`;
                      else None.  It is for this process only: equality, `to_json`, `save` and pickle leave it out
     """
@@ -58,6 +60,33 @@ class History:
         self.epoch_ends: list[int] = []
         self.interrupted = False
         self.training: TrainingRecord | None = None
+        self._engines: list[tuple[int, str, str]] = []  # from which step on which engine ran, and why
+        self._read_engine = ""  # of a history that was read from a file
+
+    @property
+    def engine(self) -> str:
+        """Which engine made how many steps, and why if it was not the one asked for."""
+        if not self._engines:
+            return self._read_engine
+        steps: dict[str, int] = {}
+        reasons: dict[str, str] = {}
+        ends = [*[start for start, _, _ in self._engines[1:]], len(self)]
+        for (start, name, reason), end in zip(self._engines, ends):
+            if reason:
+                reasons[name] = f": {reason}"
+            if made := max(0, min(end, len(self)) - start):
+                steps[name] = steps.get(name, 0) + made
+        most, *others = sorted(steps, key=lambda name: -steps[name]) or [""]
+        if not most:
+            return ""
+        count = f"{steps[most]:,} of " if others else ""
+        count += "1 step" if len(self) == 1 else f"{len(self):,} steps"
+        return "; ".join([f"{most}, {count}{reasons.get(most, '')}",
+                          *[f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]])
+
+    def _runs_on(self, engine: str, reason: str = "") -> None:
+        """Notes that the next steps run on this engine."""
+        self._engines.append((len(self), engine, reason))
 
     @property
     def epochs(self) -> int:
@@ -77,12 +106,13 @@ class History:
             return f"History(no steps{', interrupted' if self.interrupted else ''})"
         metrics = "".join(f", {name} {values[-1]:.4g}" for name, values in self.metrics.items() if values)
         return (f"History({len(self)} steps, {self.epochs} epochs in {self.seconds[-1]:.3g} s: "
-                f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{', interrupted' if self.interrupted else ''})")
+                f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{', interrupted' if self.interrupted else ''}"
+                f"{f'; {self.engine}' if self.engine else ''})")
 
     def to_json(self) -> str:
         """The history as JSON text; inf and nan, which JSON does not know, as text inside it."""
         return json.dumps({"format": FORMAT, "version": VERSION,
-                           "epoch_ends": self.epoch_ends, "interrupted": self.interrupted,
+                           "engine": self.engine, "epoch_ends": self.epoch_ends, "interrupted": self.interrupted,
                            "loss": _encoded(self.loss), "learning_rates": _encoded(self.learning_rates),
                            "seconds": _encoded(self.seconds),
                            "metrics": {name: _encoded(values) for name, values in self.metrics.items()}})
@@ -96,12 +126,14 @@ class History:
                 raise ValueError(f"it says format {content['format']!r}, version {content['version']!r}")
             history = cls()
             history.epoch_ends, history.interrupted = content["epoch_ends"], content["interrupted"]
+            history._read_engine = content.get("engine", "")
             history.loss, history.seconds = _decoded(content["loss"]), _decoded(content["seconds"])
             history.learning_rates = _decoded(content["learning_rates"])
             history.metrics = {name: _decoded(values) for name, values in content["metrics"].items()}
             ends = [n for n in history.epoch_ends if type(n) is int and 0 < n <= len(history)]
             if not len(history.loss) == len(history.seconds) == len(history.learning_rates) \
-                    or history.epoch_ends != sorted(ends) or not isinstance(history.interrupted, bool):
+                    or history.epoch_ends != sorted(ends) or not isinstance(history.interrupted, bool) \
+                    or not isinstance(history.engine, str):
                 raise ValueError("its parts do not fit together")
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}") from None
@@ -123,7 +155,7 @@ class History:
 def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any], *,
         optimizer: Optimizer, epochs: int, batch_size: int | None = None, shuffle: bool = True,
         penalty: Callable[[], Any] | None = None, metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
-        engine: str = "auto", progress: bool = False, rng: Rng = None, max_norm: float | None = None,
+        engine: str = "eager", progress: bool = False, rng: Rng = None, max_norm: float | None = None,
         on_epoch: Callable[[History], Any] | None = None, record_every: int | None = None) -> History:
     """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
 
@@ -135,9 +167,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     shuffle      whether every epoch has a new order; a full batch has none
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
-    engine       "eager"; "jit": machine code (`jit.training`), see below; "auto": machine code from the third step on, if
-                 llvmlite is installed, the training is long enough to gain by it, the model can be compiled, and loss and
-                 gradient of the second step are the eager ones
+    engine       "eager": the program as it stands, the default; "jit": machine code, often a hundred times as fast, see below;
+                 "auto": eager at first, then machine code if it gives the same in a step.  `History.engine` says what ran
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -146,14 +177,19 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                  this number of steps, and of the last step; in a long training fewer, so that memory stays bounded
                  (`snapshots.TrainingRecord`).  None: keep none
 
-    Compiled, a step has the loss and the gradient of the eager engine but for the rounding of sums, some 1e-16; over a
-    training losses stay within 1e-9, unless a relu or a hinge is met exactly at its kink.  ``X`` and ``y`` are read once if
-    they are lists, tuples or arrays, and again after ``on_epoch``; then it is also seen whether model, loss and penalty are
-    still the same program (if not, they are compiled anew, and "auto" goes on eagerly).  What changes often, or otherwise
-    than in ``on_epoch``, must be a Value, whose number is read at every step: a plain number that model, loss or penalty
-    read is as it was when they were compiled.  Metrics see parameters and gradients as they are at that step, and change
-    none; a schedule of the learning rate does not see them.  Division by zero is inf or nan, for plain numbers, too.
-    Leaves that the optimizer does not have get no gradient.
+    **When to ask for "jit"** (with the extra `fast`): if model, loss and penalty compute their results from parameters,
+    samples, targets and plain numbers that stay what they are, and change nothing.  Then the losses are the eager ones but for
+    the rounding of sums, some 1e-16 a step, unless a relu or a hinge is met exactly at its kink.
+
+    * TraceError, which names the cause: for what changes an attribute or a variable when it is called (running means,
+      counters, the last output), draws random numbers other than by `nn.Dropout`, or branches on a traced number.  Model and
+      random generators are then as they were.
+    * ``optimizer.steps`` is read at every step, and so are leaves that are not trained: keep in one what changes often.  Other
+      plain numbers are read before the first step, and again after ``on_epoch``, when model, loss, penalty, parameters and
+      samples are compared with what was compiled, and compiled again if they differ ("auto" goes on eagerly).  What changes at
+      other times is not noticed.
+    * Metrics see the parameters and gradients of the step, and change none; a learning-rate schedule does not see them.
+      Division by zero gives inf or nan, for plain numbers, too.  Leaves that the optimizer does not have get no gradient.
 
     Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of no other ones.  The
     parameters are those after the last finished step.
@@ -199,13 +235,16 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     steps: Any = eager
     began = time.perf_counter()
 
-    def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
+    def switch(to: Any, reason: str = "") -> None:
         nonlocal steps
+        steps = to
+        history._runs_on(to.name, reason)
+
+    def run() -> None:  # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
         start, order = began, range(len(X))
         everything = [(order, order)] if batch_size is None else []
         unwatched = batch_size is None and not named and max_norm is None and recorder is None and on_epoch is None
-        if epochs and engine == "jit":
-            steps = _compiled(eager, bool(named))
+        switch(*_compiled(eager, bool(named)) if epochs and engine == "jit" else (eager,))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
             while history.epochs < epochs:
                 if unwatched and steps is not eager and steps.several(epochs - history.epochs, history, start):
@@ -214,16 +253,19 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                 totals = dict.fromkeys(named, 0.0)
                 for indices, _ in everything or data.batches(order, order, batch_size, shuffle=shuffle, rng=source):
                     rate, first = optimizer.lr, not history.loss
-                    found = _tried(steps, indices, first, engine) if steps is not eager else None
+                    found, reason = _tried(steps, indices, first, engine) if steps is not eager else (None, "")
                     if found is None and steps is not eager:
                         steps.sync()
-                        steps = eager
-                    candidate = eager
+                        switch(eager, reason)
+                    candidate, refusal = eager, ""
                     if engine == "auto" and len(history) == 1 and \
                             eager.is_worth_compiling(epochs * steps_per_epoch - 2, indices):
-                        candidate = _attempted(eager, bool(named))  # before the model runs, which may keep what it computes
+                        candidate, refusal = _attempted(eager, bool(named))  # before the model runs, which may keep a result
                     value, predictions = found or eager.differentiate(indices)
-                    following: Any = candidate if candidate is not eager and _agrees(candidate, indices, value) else steps
+                    if candidate is not eager and not _agrees(candidate, indices, value):
+                        candidate, refusal = eager, "loss or gradient of step 1 was not that of the eager engine"
+                    if refusal:
+                        switch(eager, refusal)
                     if named:
                         steps.sync()
                     for name, metric in named.items():
@@ -240,8 +282,9 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     if recorder is not None:
                         steps.sync(stepped=True)
                         recorder.after_update()
-                    if following is not steps:
-                        steps = following
+                    if candidate is not eager:
+                        switch(eager, "before the model was compiled")
+                        switch(candidate)
                         steps.refresh()
                     show(history)
                 for name, total in totals.items():
@@ -252,9 +295,12 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
                     steps.sync(stepped=True)
                     if on_epoch(history):
                         break
-                    steps.refresh()
-                    if not steps.is_current():
-                        steps = _compiled(eager, bool(named)) if engine == "jit" else eager
+                    if steps.is_current():
+                        steps.refresh()
+                    elif engine == "jit":
+                        switch(*_compiled(eager, bool(named)))
+                    else:
+                        switch(eager, f"on_epoch changed the model, the loss or the penalty after epoch {history.epochs}")
 
     try:
         try:
@@ -268,11 +314,18 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         _cut(history, optimizer.steps - done_before)
         if recorder is not None:
             recorder.settle(len(history))
+    if progress and engine == "eager" and history.seconds and history.seconds[-1] > LONG:
+        from rich.console import Console
+
+        Console().print(f'{history.seconds[-1]:.0f} s on the eager engine; engine="jit" may be much faster: see fit',
+                        markup=False, highlight=False)
     return history
 
 
 class _Eager:
     """The steps of `fit`, as one writes them by hand.  `jit.training.Engine` does the same, compiled."""
+
+    name = "eager"
 
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
                  optimizer: Optimizer, penalty: Callable[[], Any] | None, history: History) -> None:
@@ -350,31 +403,38 @@ class _Eager:
 WORTH = 300_000  # nodes that the eager engine computes in a second or two: below that it is not worth while to compile
 COMPILING = 100, 5  # eager computations of a sample that take as long as compiling it, below SHORT nodes and above
 SHORT = 10_000
+LONG = 10.0  # seconds of an eager training, after which the compiled engine is mentioned
 LOOKED_AT = 1_000  # samples whose structures are counted
 
 
-def _compiled(eager: _Eager, with_predictions: bool) -> Any:
-    """The compiled engine; the eager one within `detect_anomaly` and `no_grad`.  Raises what it cannot compile."""
-    if modes.current() & (modes.ANOMALY | modes.NO_GRAD):
-        return eager
+def _compiled(eager: _Eager, with_predictions: bool) -> tuple[Any, str]:
+    """The compiled engine, or the eager one and why.  Raises TraceError for what cannot be compiled."""
+    for bit, name in ((modes.ANOMALY, "detect_anomaly"), (modes.NO_GRAD, "no_grad")):
+        if modes.current() & bit:
+            return eager, f"inside {name}"
     from .jit import objects
 
     if not objects.available():
-        raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="auto"')
+        raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="eager"')
     from .jit.training import Engine
 
     with mode(eager.model, training=True):
         engine = Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
         engine.verify()
-        return engine
+        return engine, ""
 
 
-def _attempted(eager: _Eager, with_predictions: bool) -> Any:
-    """The compiled engine, or the eager one if that cannot be."""
+def _attempted(eager: _Eager, with_predictions: bool) -> tuple[Any, str]:
+    """The compiled engine, or the eager one and why that cannot be."""
     try:
         return _compiled(eager, with_predictions)
-    except Exception:  # whatever it is, the eager engine goes on
-        return eager
+    except Exception as error:  # whatever it is, the eager engine goes on
+        return eager, _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, without its remedy, as the reason for going on eagerly."""
+    return str(error).partition("\n")[0].partition("; ")[0] or type(error).__name__
 
 
 def _agrees(engine: Any, indices: Sequence[int], loss: float) -> bool:
@@ -385,15 +445,18 @@ def _agrees(engine: Any, indices: Sequence[int], loss: float) -> bool:
         return False
 
 
-def _tried(steps: Any, indices: Sequence[int], first: bool, engine: str) -> tuple[float, list[Any]] | None:
-    """What the compiled engine finds; None if the eager one has to look: it says what is wrong, or knows better."""
+def _tried(steps: Any, indices: Sequence[int], first: bool, engine: str
+           ) -> tuple[tuple[float, list[Any]] | None, str]:
+    """What the compiled engine finds; or None, and why the eager one has to look: it says what is wrong, or knows better."""
     try:
         found: tuple[float, list[Any]] = steps.differentiate(indices)
-        return found if steps.is_sound(found[0], first) else None
-    except Exception:
+        if steps.is_sound(found[0], first):
+            return found, ""
+        return None, "loss or gradient was inf or nan in machine code"
+    except Exception as error:
         if engine == "jit":
             raise
-        return None
+        return None, _reason(error)
 
 
 def _nonfinite(what: str, total: Value, forward: Callable[[], tuple[Value, Any]]) -> NonFiniteError:
@@ -458,6 +521,7 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
         def show(history: History) -> None:
             figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []
             figures += [f"{name} {values[-1]:.3g}" for name, values in history.metrics.items() if values]
+            figures += [history.engine] if history.engine else []
             progress.update(task, completed=len(history), description=count(history.epochs), figures="  ".join(figures))
 
         yield show

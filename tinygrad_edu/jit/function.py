@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import autodiff, graph, modes
+from ..nn.module import Module
 from ..primitives import short_repr
 from ..value import Value
 from . import backend, tape
@@ -78,7 +79,8 @@ class Jitted:
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
-        self._cache: OrderedDict[Any, Program] = OrderedDict()
+        self._cache: OrderedDict[Any, Program] = OrderedDict()  # by structure, and the modes of its modules
+        self._modules: dict[Structure, list[Module]] = {}  # those that the program for a structure can reach
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -254,16 +256,23 @@ class Jitted:
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure, count: int) -> Program:
-        """The program for arguments of that structure, ``count`` of them positional."""
+        """The program for arguments of that structure, ``count`` of them positional, and for the present mode of modules."""
         with self._lock:
-            if structure in self._cache:
-                self._cache.move_to_end(structure)
-                return self._cache[structure]
+            key = self._key(structure)
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
             program = Program(self.function, self._leaf_names(structure, count), structure)
-            self._cache[structure] = program
+            self._modules[structure] = program.trace.modules
+            self._cache[self._key(structure)] = program
             while len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
+                (forgotten, _), _ = self._cache.popitem(last=False)
+                if all(structure != forgotten for structure, _ in self._cache):
+                    del self._modules[forgotten]
             return program
+
+    def _key(self, structure: Structure) -> tuple[Structure, tuple[bool, ...]]:
+        return structure, tuple([module.training for module in self._modules.get(structure, ())])
 
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
@@ -344,7 +353,7 @@ class Program:
     def curvature(self) -> backend.Kernel:
         """What computes a row of the Hessian, from a tangent for each argument."""
         arguments = list(range(len(self.trace.inputs)))
-        gradient = tape.value_and_gradient(self.trace, self._scalar(), arguments)
+        gradient = tape.value_and_gradient(self.trace, self._scalar(), arguments, keep_detached=True)
         gradient.outputs = gradient.outputs[1:]
         places = [self._sources.index(i) for i in arguments]
         return backend.kernel(tape.tangents(gradient, places))
@@ -360,15 +369,15 @@ class Program:
         """What the function returns, flat; or the number that it returns, and its derivatives by arguments and parameters."""
         if _is_watched():
             return self._watched(leaves, with_gradient)
-        return self._fed(self.gradient if with_gradient else self.value, leaves)
+        return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
 
     def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         """The second derivatives by the arguments."""
         self._scalar()
         if _is_watched():
             return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
-        count = len(leaves)
-        return [self._fed(self.curvature, leaves, [float(i == j) for j in range(count)]) for i in range(count)]
+        count, inputs = len(leaves), self._inputs(leaves)  # what is drawn is the same for all rows
+        return [self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)]
 
     def batch(self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False) -> list[Any]:
         """As `run` for columns: a column for each number, but a sum for the derivative by what all samples share."""
@@ -400,11 +409,11 @@ class Program:
         results[0].backward()
         return [float(results[0]), *[value.grad for value in values], *[0.0] * len(self.trace.parameters)]
 
-    def _fed(self, kernel: backend.Kernel, leaves: Sequence[Any], more: Sequence[float] = ()) -> list[float]:
-        """The kernel's outputs: with the arguments' numbers, the parameters as they are now, and fresh draws."""
+    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
+        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh draws."""
         trace = self.trace
         if self._reads_arguments_alone:
-            return kernel([*leaves, *more])
+            return [*leaves]
         inputs: list[float] = []
         for i in self._sources:
             op, (k,) = trace.nodes[i]
@@ -413,7 +422,7 @@ class Program:
                 inputs.append(leaf if leaf.__class__ is float else float(leaf))
             else:
                 inputs.append(float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]())
-        return kernel([*inputs, *more])
+        return inputs
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
         """What computes columns, where ``varying`` says which arguments are some."""

@@ -77,9 +77,11 @@ class Loss:
     def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
                  trained: Sequence[Value], with_prediction: bool) -> None:
         names = [f"x{i}" for i in range(count)]
-        self._run = partial(record_trace, sample, names, lambda values: (build(structure, iter(values)), {}))
+        self._record = partial(record_trace, sample, names, lambda values: (build(structure, iter(values)), {}),
+                               unchanged="the model or the loss")
+        self._trained = trained
         with eager_instead():
-            self.trace, (loss, prediction) = self._run()
+            self.trace, (loss, prediction) = self._record()
         root = self.trace.operand(loss)
         inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
         places = places_of(self.trace, trained)
@@ -115,7 +117,9 @@ class Loss:
 
     def is_current(self) -> bool:
         """Whether model and loss are still the program that was compiled."""
-        return self.trace.difference(self._run(check=False)[0]) is None
+        trace, _ = self._record(check=False)
+        places_of(trace, self._trained)
+        return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
         """Raises the ValueError of a loss that refuses this target, which it does not see while it is traced."""

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from ..errors import TraceError
 from ..primitives import number, short_repr
 from ..value import Value
 
 NUMBER = "*"
 STATIC = ("=", "static")  # kinds of what is no number: by itself, and because `jit` was told so
 RESULT = "the result"
+TRACED = "Traced("  # how the text of a traced value begins
 Structure = Any  # hashable: NUMBER, ("=" or "static", Exact), or (kind, keys, structures)
 
 
@@ -77,6 +79,9 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     if isinstance(x, dict):
         return "dict", Exact(tuple(x)), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
     if x is None or isinstance(x, (str, bytes, bool)):
+        if name.startswith(RESULT) and isinstance(x, str) and TRACED in x:
+            raise TraceError(f"{name} is the text {short_repr(x)}, which has a traced value in it, not its number; return the "
+                             "number, and make the text outside")
         return "=", Exact(x)
     if is_named(x):
         return kind, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])

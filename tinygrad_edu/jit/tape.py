@@ -278,6 +278,8 @@ class Lowering:
         if op == TAKE:
             i = numbers.get(args[0], -1.0)
             return args[1 + int(i)] if i in range(len(args) - 1) else None
+        if op == DETACH:
+            return args[0] if args[0] in numbers else None
         if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
         if op == "mul":
@@ -442,8 +444,9 @@ class _Adjoints:
 class Graph:
     """A trace being lowered: its nodes' registers, and their adjoints."""
 
-    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None) -> None:
+    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None, keep_detached: bool = False) -> None:
         self.trace = trace
+        self._keep_detached = keep_detached  # as an instruction, so that `tangents` sees it
         nodes = sources(trace) if inputs is None else inputs
         self.lowering = lowering = Lowering(_names(trace, nodes))
         place = {node: register for register, node in enumerate(nodes) if node is not None}
@@ -452,12 +455,11 @@ class Graph:
             self.registers.append(place[node] if op in SOURCES else
                                   self._lowered(op, [self.register(arg) for arg in args], lowering))
 
-    @staticmethod
-    def _lowered(op: str, args: list[Register], lowering: Lowering) -> Register:
+    def _lowered(self, op: str, args: list[Register], lowering: Lowering) -> Register:
         if op == SUMPROD:
             first = lowering.emit("mul", (args[0], args[1]))
             return lowering.sum_of_products(first, args[2:])
-        return args[0] if op == DETACH else lowering.emit(op, tuple(args))
+        return args[0] if op == DETACH and not self._keep_detached else lowering.emit(op, tuple(args))
 
     def tape(self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})) -> Tape:
         """The program that computes these registers; results that the function gave a label have it here, too."""
@@ -623,9 +625,12 @@ def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
-def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str]) -> Tape:
-    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or their names."""
-    graph = Graph(trace)
+def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False) -> Tape:
+    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or their names.
+
+    ``keep_detached``: with "detach" instructions, for `tangents` alone, which removes them.
+    """
+    graph = Graph(trace, keep_detached=keep_detached)
     by_name = dict(zip(graph.lowering.names, sources(trace)))
     nodes = [by_name[node] if isinstance(node, str) else node for node in wanted]
     registers = graph.gradient(root, nodes)
@@ -646,6 +651,9 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
     slopes: dict[Register, Register] = dict(moving)  # by the registers of the old tape
     for i, (op, args) in enumerate(tape.instructions()):
         here, operands = tape.first + i, [place[arg] for arg in args]
+        if op == DETACH:  # the same number, which does not move
+            place.append(operands[0])
+            continue
         out = lowering.emit(op, tuple(operands))
         place.append(out)
         slope = {arg: slopes[arg] for arg in args if arg in slopes}

@@ -37,8 +37,11 @@ from .. import math, modes, value
 from ..anomaly import Line, Source, _line, shown_line, source
 from ..errors import TraceError
 from ..formula import Name, as_name
+from ..nn.module import Module
 from ..primitives import Operand, Primitive, lookup, number, short_repr
 from ..value import Value, _serials
+from .state import State
+from .structure import TRACED
 
 Ref = int  # a node of a trace, by its position; an operand that is a float is a constant
 Node = tuple[str, tuple[Any, ...]]
@@ -65,6 +68,7 @@ class Trace:
     draws        what the function draws at random, each as the function that draws one number (see `fresh`)
     labels       names of nodes: of inputs, parameters, draws, and results that the function gave a label
     refused      the first error about it: the function may catch it, and go on to something that was not meant
+    modules      the modules that the function can reach; their mode, training or evaluation, is part of the program
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
@@ -74,6 +78,8 @@ class Trace:
         self.draws: list[Callable[[], float]] = []
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self.refused: TraceError | None = None
+        self.modules: list[Module] = []
+        self._conditions: set[Ref] = set()  # nodes that are 1.0 or 0.0: comparisons, and what is made of them
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote the other way round
         self._since = next(_serials)  # leaves that are older were made outside
@@ -117,7 +123,10 @@ class Trace:
         """How rows of the table run while this is traced; on plain numbers they compute."""
         refs = tuple([self.operand(arg) for arg in args])
         if any(ref.__class__ is int for ref in refs):
-            return self.value(primitive.name, refs)
+            made = self.value(primitive.name, refs)
+            if primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0 and self.is_condition(refs[1]):
+                self._conditions.add(made._index)  # the opposite of a condition
+            return made
         out = primitive.forward(*refs)
         return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
@@ -135,7 +144,25 @@ class Trace:
         if symbol in (">", ">="):
             left, right = right, left
             self._turned.add(len(self.nodes))
-        return self.value(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right))
+        return self._condition(self.value(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)))
+
+    def _condition(self, x: Traced) -> Traced:
+        self._conditions.add(x._index)
+        return x
+
+    def is_condition(self, ref: Ref | float) -> bool:
+        """Whether a node is 1.0 where a condition holds, and otherwise 0.0."""
+        return ref.__class__ is int and ref in self._conditions
+
+    def join(self, symbol: str, x: Traced, y: Any) -> Any:
+        """Two conditions joined by & or |.  Raises TraceError if one of them is not a condition."""
+        left, right = self.operand(x), self.operand(y)
+        is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
+        for ref in (left,) if is_known else (left, right):
+            if not self.is_condition(ref):
+                raise _error(f"{symbol} joins conditions, and `{self.text(ref)}` is a number, whose bits a compiled function "
+                             "does not have", f"compare it, as in (x > 0) {symbol} (y > 0); x % 2 is 1 for an odd x; {STATIC}")
+        return self._condition(self.value("mul" if symbol == "&" else "maximum", (left, right)))
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
         """The entry of a sequence at an index that is not known yet; of rows of entries, a row.  Arrays count as lists."""
@@ -249,6 +276,12 @@ class Trace:
         return names[1].compare(">" if op == LESS else ">=", names[0]) if ref in self._turned else spelled(op, names)
 
 
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Names as text, the first ones if there are many: ``a, b, c and 2 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def spelled(op: str, names: list[Name]) -> Name:
     """An operation on names, as text; of a trace or of a tape."""
     if op in (LESS, LESS_EQUAL):
@@ -313,17 +346,21 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         return _trace("a comparison").compare(symbol, self, y)
 
     def __and__(self, other: Any) -> Any:
-        return self * other
+        return _trace("&").join("&", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> Any:
-        return math.maximum(self, other)
+        return _trace("|").join("|", self, other)
 
     __ror__ = __or__
 
     def __invert__(self) -> Any:
-        raise _error(f"~ of `{_trace('~').text(self._index)}`: of an uncompiled condition, True or False, it is -2 or -1, and "
+        trace = _trace("~")
+        if not trace.is_condition(self._index):
+            raise _error(f"~ turns the bits of an int, which a compiled function does not have; `{trace.text(self._index)}` "
+                         "is a float", f"-x - 1 is the same number; {STATIC}")
+        raise _error(f"~ of `{trace.text(self._index)}`: of an uncompiled condition, True or False, it is -2 or -1, and "
                      "both hold", "the opposite of a condition is 1 - condition, or the opposite comparison")
 
     def __getattr__(self, name: str) -> Any:
@@ -436,7 +473,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         raise _trace("its number").refusal(self, "indexing or range()")
 
     def __repr__(self) -> str:
-        return f"Traced({self._trace.text(self._index)})"
+        return f"{TRACED}{self._trace.text(self._index)})"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         raise _error("a traced value cannot be copied or pickled, since it has no number", "copy the function's results")
@@ -486,34 +523,61 @@ _new: Any = Traced.__new__
 
 
 def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]],
-                 check: bool = True) -> tuple[Trace, Any]:
+                 check: bool = True, unchanged: str = "") -> tuple[Trace, Any]:
     """Runs ``f`` on traced values; returns the trace and what ``f`` returned.
 
     ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their places: it returns
     the positional and the keyword arguments.
 
     ``check``: whether ``f`` runs twice.  Raises TraceError if it is not the same program both times: what it draws or counts
-    would be frozen otherwise.  The module `random` is left as it was.
+    would be frozen otherwise.
+
+    Attributes of objects and random generators that ``f`` changes are put back.  ``unchanged``: what ``f`` is called in a
+    TraceError if it changes anything at all, closure variables and globals included; these, too, are put back then.
     """
+    args, kwargs = arguments([0.0] * len(names))
+    state, before = State(f, args, kwargs), random.getstate()
+    try:
+        trace, result = _run(f, names, arguments)
+        if unchanged and (changed := state.changes()):
+            raise TraceError(f"{unchanged} changes {listed(changed)} when it is called, which machine code would not; change "
+                             f"it in on_epoch, or, if it is a cache, call the model once before; {STATIC}")
+        if check:
+            _check_again(trace, f, names, arguments, state)
+        if unchanged and (drawn := state.draws()):
+            raise TraceError(f"{unchanged} draws from the random generator {listed(drawn)} when it is called, which machine "
+                             f"code would not; draw outside of it, and put the numbers into the samples; {STATIC}")
+        trace.modules = state.modules
+        return trace, result
+    finally:
+        state.restore(variables=bool(unchanged))
+        if random.getstate() != before:
+            random.setstate(before)
+
+
+def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
+                 arguments: Callable[[list[Any]], tuple[Any, Any]], state: State) -> None:
+    """Runs ``f`` once more, and raises TraceError if it is not the same program."""
     before = random.getstate()
-    found, result = _run(f, names, arguments)
-    if not check:
-        return found, result
-    if drawn := random.getstate() != before:
-        random.setstate(before)
-    again, _ = _run(f, names, arguments)
-    difference = found.difference(again)
-    if drawn or difference is not None:
-        random.setstate((*before[:2], None))  # without the number that `gauss` has kept, so that it draws
-        line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
-        random.setstate(before)
-        if draws:  # the function, and not another thread
-            raise _error("the function draws random numbers while it is traced: they would be the same at every call",
-                         "draw them outside and pass them as arguments", draws[0])
-        if difference is not None:
-            raise _error(f"the function is another program every time: {difference[1]}",
-                         "draw or count outside of it, and pass the numbers as arguments", line)
-    return found, result
+    try:
+        again, _ = _run(f, names, arguments)
+    except TraceError as error:
+        if changed := state.changes():
+            error.args = (f"{error}\nthe function changes {listed(changed)} when it is called",)
+        raise
+    difference = trace.difference(again)
+    if random.getstate() == before and difference is None:
+        return
+    random.setstate((*before[:2], None))  # without the number that `gauss` has kept, so that it draws
+    line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
+    if draws:  # the function, and not another thread
+        raise _error("the function draws random numbers while it is traced: they would be the same at every call",
+                     "draw them outside and pass them as arguments", draws[0])
+    if difference is not None:
+        changed = state.changes()
+        because = f", and it changes {listed(changed)}" if changed else ""
+        raise _error(f"the function is another program every time: {difference[1]}{because}",
+                     "draw or count outside of it, and pass the numbers as arguments", line)
 
 
 def _watched(f: Callable[..., Any], names: Sequence[str], arguments: Callable[[list[Any]], tuple[Any, Any]], node: Ref

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -28,7 +30,7 @@ from .memory import Room, pointers
 from .samples import EAGER, Loss, Plan, eager_instead, is_plain, others, places_of, whole_blocks
 from .structure import Structure, flatten, outputs
 from .tape import SOURCES, Graph
-from .trace import record_trace
+from .trace import Trace, record_trace
 
 LOOKED_AT, VERIFIED = 64, 2_000  # samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
 
@@ -38,22 +40,46 @@ def _is_close(x: float, y: float, size: float) -> bool:
     return abs(x - y) <= 1e-6 * size + 1e-12 or x == y or (x != x and y != y)
 
 
+@contextmanager
+def _counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
+    """Within the block ``optimizer.steps`` is a Value, so that it is read at every step rather than frozen."""
+    steps = optimizer.steps
+    try:
+        object.__setattr__(optimizer, "steps", counter)
+        yield
+    finally:
+        object.__setattr__(optimizer, "steps", steps)
+
+
 class Engine:
     """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by `refresh`.
 
     Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
     """
 
+    name = "jit"
+
     def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
                  optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool) -> None:
+        self._counter = counter = Value(0.0, "optimizer.steps")
+
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
-            prediction = model(x)
-            return loss(prediction, target), prediction
+            with _counting(optimizer, counter):
+                prediction = model(x)
+                return loss(prediction, target), prediction
+
+        def added() -> Any:
+            with _counting(optimizer, counter):
+                return penalty() if penalty is not None else 0.0
 
         self._function, self._X, self._y = sample, X, y
         self._with_predictions = with_predictions
         self.optimizer, self.trained = optimizer, optimizer.params
         self._count = len(self.trained)
+        for slot, column in optimizer.state.items():
+            if len(column) != self._count:
+                raise ValueError(f"the optimizer has {self._count} parameters, but {len(column)} numbers in its slot "
+                                 f"{slot!r}; make a new optimizer for these parameters")
         self._blocks = whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
         self._loss = loss
@@ -69,7 +95,7 @@ class Engine:
         self.data = [Room(whole_blocks(self._count)) for _ in range(2)]
         self.state = [[Room(whole_blocks(self._count)) for _ in optimizer.state] for _ in range(2)]
         self._sample(0)
-        self._penalty = _Penalty(penalty, self.trained) if penalty is not None else None
+        self._penalty = _Penalty(added, self.trained) if penalty is not None else None
         if self._penalty is not None:
             self._make_room(self._penalty.room)
         self._rule = self._compiled_rule()
@@ -160,6 +186,7 @@ class Engine:
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """The mean loss of some samples, with the penalty, and the predictions; `totals` then has the gradient."""
         plan = self._planned(tuple(indices))
+        self._counter.data = float(self.optimizer.steps)
         parameters, added = self.data[self._now], 0.0
         if self._penalty is not None:
             added = self._penalty.run(parameters, self.totals)
@@ -213,19 +240,25 @@ class Engine:
         self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
-    def _compiled_rule(self) -> Any:
-        """The optimiser's rule for all parameters at once; None if it cannot be traced."""
-        optimizer, slots = self.optimizer, len(self.optimizer.state)
+    def _traced_rule(self, check: bool = True) -> tuple[Trace, Any]:
+        """The optimiser's rule for one parameter."""
+        optimizer, counter = self.optimizer, self._counter
 
         def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
-            return optimizer.update(data, grad, state, lr, t)
+            with _counting(optimizer, counter):
+                return optimizer.update(data, grad, state, lr, t)
 
-        if type(optimizer).step is not Optimizer.step:
-            return None
         names = ["data", "grad", *optimizer.state, "lr", "t"]
+        return record_trace(rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
+                            check, unchanged="the optimizer's rule")
+
+    def _compiled_rule(self) -> Any:
+        """The optimiser's rule for all parameters at once; None if it cannot be traced."""
+        slots = len(self.optimizer.state)
+        if type(self.optimizer).step is not Optimizer.step:
+            return None
         try:
-            trace, result = record_trace(
-                rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}))
+            trace, result = self._traced_rule()
             found, _ = outputs(result, trace.operand)
         except (TraceError, TypeError, ArithmeticError):
             return None
@@ -235,8 +268,14 @@ class Engine:
         graph = Graph(trace, [2 + slots, 3 + slots, *varying])
         tape = graph.tape(list(map(graph.register, found)))
         batch = llvm.Batch(tape, [2 + i for i in varying], [])
-        self._record = self.optimizer._option_record()
+        self._rule_trace = trace
         return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
+
+    def _is_rule_current(self) -> bool:
+        try:
+            return self._rule_trace.difference(self._traced_rule(check=False)[0]) is None
+        except (TraceError, TypeError, ArithmeticError):
+            return False
 
     def _connect(self) -> None:
         """Says to the rule where the copies stand: it reads one and writes the other."""
@@ -250,18 +289,25 @@ class Engine:
     # ---- Values
 
     def refresh(self) -> None:
-        """Reads parameters and the optimiser's state from the Values, where a callback may have changed them."""
-        if self._rule is not None and self._record != self.optimizer._option_record():
+        """Reads parameters, gradients and the optimiser's state from the Values, where a callback may have changed them."""
+        if self._rule is not None and not self._is_rule_current():
             self._rule = self._compiled_rule()
         now = self._now
         self._since = self.optimizer.steps - int(self._done[0])
+        self._counter.data = float(self.optimizer.steps)
         self.data[now].write(0, _numbers(self.trained, "data"))
+        self.totals.write(1, list(map(float, _numbers(self.trained, "grad"))))
         for room, column in zip(self.state[now], self.optimizer.state.values()):
             room.write(0, column)
         self._connect()
 
     def is_current(self) -> bool:
-        """Whether model, loss and penalty are still what was compiled; and reads the samples again, which may have changed."""
+        """Whether model, loss, penalty and the list of parameters are still what was compiled.
+
+        Reads the samples again, which may have changed.
+        """
+        if any(map(operator.is_not, self.trained, self.optimizer.params)) or len(self.trained) != len(self.optimizer.params):
+            return False
         before, self._samples = self._samples, {}
         try:
             for i in before:
@@ -294,6 +340,7 @@ class Engine:
         if self._several is None:
             plan = self._planned(tuple(range(len(self._X))))
             if not history.loss or not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1 \
+                    or any(leaf is self._counter for leaf in plan.groups[0].loss.fixed) \
                     or plan.groups[0].loss.batch is None or (self._penalty is not None and not self._penalty.is_plain):
                 return 0
             self._several = Several(self, plan)
@@ -309,9 +356,9 @@ class _Penalty:
     """The penalty and its gradient, compiled."""
 
     def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
-        self._run = partial(record_trace, lambda: penalty(), [], lambda values: ((), {}))
+        self._record = partial(record_trace, penalty, [], lambda values: ((), {}), unchanged="the penalty")
         with eager_instead():
-            trace, result = self._run()
+            trace, result = self._record()
         self._trace = trace
         root = trace.operand(result)
         inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
@@ -326,7 +373,7 @@ class _Penalty:
         self.room = self._first + len(fixed) + len(draws)
         graph = Graph(trace, [*padded, *fixed, *draws])
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
-        self._count = len(trained)
+        self._trained, self._count = trained, len(trained)
         # It runs once a step, not once a sample: that it is compiled soon is worth more than that it is fast.
         self._straight = llvm.Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
@@ -336,7 +383,9 @@ class _Penalty:
 
     def is_current(self) -> bool:
         """Whether the penalty is still the program that was compiled."""
-        return self._trace.difference(self._run(check=False)[0]) is None
+        trace, _ = self._record(check=False)
+        places_of(trace, self._trained)
+        return self._trace.difference(trace) is None
 
     def run(self, parameters: Room, totals: Room) -> float:
         """Sets the gradient in ``totals`` and returns the penalty."""
