@@ -53,6 +53,10 @@ def test_train_on_every_data_set(data, tmp_path):
 def test_train_with_every_optimizer_learns(tmp_path, capsys):
     for optimizer in cli.OPTIMIZERS:
         assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path)]) == 0
+        assert History.load(tmp_path / "history.json").engine == "eager, 30 steps"
+        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path),
+                         "--engine", "jit"]) == 0
+        assert History.load(tmp_path / "history.json").engine == "jit, 30 steps"
         history = History.load(tmp_path / "history.json")
         assert sum(history.loss[-10:]) < sum(history.loss[:10])
     assert capsys.readouterr().err == ""

@@ -315,6 +315,8 @@ def test_training_of_no_steps_is_refused(steps):
 def test_the_engine_is_passed_on():
     with pytest.raises(ValueError, match="unknown engine 'warp'"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 1, engine="warp")
+    for engine, sentence in ((None, "jit, 2 steps"), ("jit", "jit, 2 steps"), ("eager", "eager, 2 steps")):
+        assert gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 2, engine=engine).engine == sentence
 
 
 def test_the_same_seed_samples_the_same_and_leaves_the_model_alone():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_edu import Value, data, fit, math, nn, optim, snapshots
+from tinygrad_edu import Value, data, detect_anomaly, fit, math, nn, optim, snapshots
 from tinygrad_edu.errors import DataError, NonFiniteError
 from tinygrad_edu.snapshots import MAX_NUMBERS, MAX_SNAPSHOTS, Snapshot
 from tinygrad_edu.train import History
@@ -72,6 +72,60 @@ def test_history_has_a_figure_for_every_step_and_every_epoch():
     assert len(history.metrics["accuracy"]) == history.epochs == 4
     assert not history.interrupted
     assert repr(history).startswith("History(16 steps, 4 epochs in ")
+
+
+def test_a_history_says_which_engine_ran(tmp_path):
+    _, history = run()
+    assert history.engine == "eager, 4 steps"
+    assert repr(history).endswith("; eager, 4 steps)")
+    assert json.loads(history.to_json())["engine"] == "eager, 4 steps"
+    assert History.load(history.save(tmp_path / "history.json")).engine == "eager, 4 steps"
+    assert run(epochs=1)[1].engine == "eager, 1 step"
+    assert run(engine="jit")[1].engine == "jit, 4 steps"
+    assert run(engine="jit", epochs=1_000)[1].engine == "jit, 1,000 steps"
+    assert run(engine="auto")[1].engine == "eager, 4 steps"
+    sentence = run(engine="auto", epochs=1_000)[1].engine
+    assert sentence == "jit, 998 of 1,000 steps; eager, 2: before the model was compiled"
+    assert History().engine == run(epochs=0)[1].engine == ""
+
+
+def test_a_history_says_why_it_went_on_eagerly():
+    with detect_anomaly():
+        assert run(engine="jit")[1].engine == "eager, 4 steps: inside detect_anomaly"
+    factor = [1.0]
+
+    def weaken(history):
+        factor[0] *= 0.9 if history.epochs >= 400 else 1.0
+
+    model = nn.MLP(2, [4, 1], rng=1)
+    made = optim.SGD(model.parameters(), lr=0.1)
+    history = fit(model, lambda p, t: nn.mse(p, t) * factor[0], X, Y, optimizer=made, epochs=410, engine="auto",
+                  on_epoch=weaken)
+    assert history.engine == ("jit, 398 of 410 steps; eager, 12: on_epoch changed the model, the loss or the penalty after "
+                              "epoch 400")
+    seen = []
+    run(engine="jit", on_epoch=lambda history: seen.append(history.engine) or history.epochs == 3)
+    assert seen == ["jit, 1 step", "jit, 2 steps", "jit, 3 steps"]
+
+
+def test_an_interrupted_history_counts_the_finished_steps():
+    def interrupt(p, t):
+        raise KeyboardInterrupt
+
+    _, history = run(metrics={"m": interrupt})
+    assert (history.engine, len(history)) == ("", 0)
+
+
+@pytest.mark.parametrize(("engine", "seconds", "is_said"),
+                         [("eager", 11.0, True), ("eager", 9.0, False), ("jit", 11.0, False)])
+def test_a_long_eager_training_ends_with_a_hint_at_the_compiler(engine, seconds, is_said, capsys, monkeypatch):
+    clock = iter(range(1_000_000))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock) * seconds / 4)
+    run(engine=engine, progress=True, metrics=[nn.accuracy])
+    shown = capsys.readouterr().out
+    assert ('engine="jit" may be much faster: see fit' in shown) == is_said
+    run(engine=engine)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_history_without_steps_says_so():
@@ -241,6 +295,7 @@ def test_the_progress_bar_shows_loss_and_metric(capsys):
     assert "12/12" in shown
     assert "loss 0." in shown
     assert "accuracy 0." in shown
+    assert "eager, 12 steps" in shown
     run()
     assert capsys.readouterr().out == ""
 
@@ -265,6 +320,7 @@ def test_history_to_json_and_back(tmp_path):
                                   History().to_json().replace('"loss": []', '"loss": [1]'),
                                   History().to_json().replace('"loss": []', '"loss": ["one"]'),
                                   History().to_json().replace('"loss": []', '"loss": 1'),
+                                  History().to_json().replace('"engine": ""', '"engine": 1'),
                                   History().to_json().replace('"epoch_ends": []', '"epoch_ends": [1]'),
                                   History().to_json().replace('"loss": []', '"loss": [1' + "0" * 400 + "]")])
 def test_a_bad_history_is_a_data_error(text, tmp_path):

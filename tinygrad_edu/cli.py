@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=_positive, default=50, help="default: %(default)s")
     train.add_argument("--batch-size", type=_batch_size, default=16, help="0 for full batches (default: %(default)s)")
     train.add_argument("--l2", type=float, default=0.0, help="factor of the penalty on squared weights (default: 0)")
+    train.add_argument("--engine", choices=("eager", "jit"), default="eager",
+                       help="jit: machine code, which needs llvmlite (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--live", action="store_true", help="also write live.html, a page that plays the training")
     train.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
@@ -126,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     gpt.add_argument("--data", type=Path, metavar="FILE", help="a text file with one name a line (default: first names)")
     gpt.add_argument("--steps", type=_positive, default=1000, help="default: %(default)s")
     gpt.add_argument("--engine", choices=("auto", "eager", "jit"), default="auto",
-                     help="default: %(default)s, the fastest there is")
+                     help="default: %(default)s, which is jit if llvmlite is installed, else eager; the names are the same")
     gpt.add_argument("--seed", type=int, default=42, help="default: %(default)s")
     gpt.add_argument("--samples", type=_positive, default=20, help="how many names to invent (default: %(default)s)")
     gpt.set_defaults(run=_gpt)
@@ -491,8 +493,8 @@ def _train(options: argparse.Namespace) -> int:
     penalty = (lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None
     try:
         history = fit(model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, progress=True, rng=rng,
-                      record_every=1 if options.live else None)
+                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, engine=options.engine,
+                      progress=True, rng=rng, record_every=1 if options.live else None)
     except NonFiniteError as error:
         if error.history.loss:
             _list_files(out, _save_run(out, model, optimizer, error.history))
@@ -514,11 +516,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _gpt(options: argparse.Namespace) -> int:
-    from importlib.util import find_spec
-
     from . import gpt
+    from .jit import objects
 
-    compiles = find_spec("llvmlite") is not None
+    compiles = objects.available()
     if options.engine == "jit" and not compiles:
         raise ValueError(f"machine code needs llvmlite: {_FAST}; or say --engine eager: the same names, many times as slowly")
     rng = random.Random(options.seed)
@@ -533,7 +534,8 @@ def _gpt(options: argparse.Namespace) -> int:
               f"of those it learns the first {model.block} characters, and no end")
     if options.engine == "auto" and not compiles:
         print(f"without llvmlite it runs eagerly: the same names, many times as slowly; to change that: {_FAST}")
-    history = gpt.train(model, vocabulary, names, options.steps, engine=options.engine, progress=True)
+    engine = None if options.engine == "auto" else options.engine
+    history = gpt.train(model, vocabulary, names, options.steps, engine=engine, progress=True)
     done = len(history)
     if history.interrupted:
         print(f"interrupted after {done} of {options.steps} steps; the names are from the model as it is now")

@@ -211,12 +211,19 @@ def optimizer(model: GPT, steps: int) -> Optimizer:
     return optim.Adam(model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8)
 
 
-def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: int = 1000, *, engine: str = "auto",
-          progress: bool = False) -> History:
+def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: int = 1000, *,
+          engine: str | None = None, progress: bool = False) -> History:
     """Trains ``model`` with one document a step, in order, and returns the history; Ctrl-C ends it as it ends `fit`.
+
+    ``engine`` is as for `fit`.  None: "jit" if llvmlite is installed, which gives every loss of "eager" to the last bit, and
+    "eager" without it.
 
     Raises ValueError or TypeError unless ``steps`` is a whole number of at least 1, and as `sequences` and `fit` do.
     """
+    if engine is None:
+        from .jit import objects
+
+        engine = "jit" if objects.available() else "eager"
     adam = optimizer(model, steps)
     X, y = sequences(documents, vocabulary, steps, model.block)
     return fit(model, loss, X, y, optimizer=adam, epochs=1, batch_size=1, shuffle=False, engine=engine, progress=progress)

@@ -47,8 +47,10 @@ def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str
 
     ``f`` runs for each structure, on values that stand for any number (twice, to see whether it does the same).  What it does
     with them is the program; what else it does (print, append to a list) happens at that moment only, and what it reads
-    beside them (a plain number of an object, a leaf that is replaced by another one later) stays as it was.  The numbers of
-    the leaves that it closes over, the parameters of a model, are read anew at each call.
+    beside them (a plain number of an object, a leaf that is replaced by another one later) stays as it was.  Attributes of
+    objects that ``f`` assigns, and random generators that it draws from, are put back.  The numbers of the leaves that it
+    closes over, the parameters of a model, are read anew at each call, and there is a program for each mode (`Module.train`
+    and `Module.eval`) of the modules that it can reach.
 
     Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a
     comparison, ==, float(), .data, max(), an index; and where it draws random numbers, or does something else every time.

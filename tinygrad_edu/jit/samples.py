@@ -39,12 +39,12 @@ def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
 
 @contextmanager
 def eager_instead() -> Iterator[None]:
-    """Within the block, errors that advise static arguments, which `fit` has none of, advise the eager engine."""
+    """Within the block, errors advise the eager engine, and not static arguments, which `fit` has none of."""
     try:
         yield
     except TypeError as error:
-        text = str(error).replace(STATIC, EAGER).removeprefix("argument ")
-        error.args = (text.partition("; if the shape")[0] + f"; {EAGER}" if "; if the shape" in text else text,)
+        text = str(error).replace(STATIC, EAGER).removeprefix("argument ").partition("; if the shape")[0]
+        error.args = (text if EAGER in text else f"{text}, {EAGER}",)
         raise
 
 

@@ -152,7 +152,7 @@ class State:
         if x.dtype.hasobject:
             self._hold_whole(name, in_object, lambda: tuple(x.flat), functools.partial(setattr, x, "flat"))
         else:
-            self._hold_whole(name, in_object, x.tobytes, lambda saved: x.data.cast("B").__setitem__(slice(None), saved))
+            self._hold_whole(name, in_object, x.tobytes, functools.partial(_fill_array, x))
 
     def _visit_method(self, x: Any, name: str, in_object: bool) -> None:
         self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)  # built-in ones have no __func__
@@ -262,11 +262,18 @@ def _is_unchanged(x: Any, y: Any) -> bool:
     return isinstance(x, (int, str, bytes)) and x == y
 
 
+def _fill_array(x: Any, saved: bytes) -> None:
+    import numpy as np
+
+    x[...] = np.frombuffer(saved, x.dtype).reshape(x.shape)
+
+
 def _replace(x: dict[Any, Any], now: dict[Any, Any], saved: dict[Any, Any]) -> None:
     """Makes those entries of a dict that are ``now`` there what they were."""
     for key in [key for key in now if key not in saved]:
         del x[key]
-    x.update(saved)
+    for key, held in saved.items():  # not update(), which adds to a Counter
+        x[key] = held
 
 
 def _refill(x: dict[Any, Any], saved: dict[Any, Any]) -> None:
@@ -274,7 +281,7 @@ def _refill(x: dict[Any, Any], saved: dict[Any, Any]) -> None:
     _replace(x, dict(x), saved)
     if list(x) != list(saved):
         x.clear()
-        x.update(saved)
+        _replace(x, {}, saved)
 
 
 def _reset(x: Any, now: dict[str, Any], saved: dict[str, Any]) -> None:
