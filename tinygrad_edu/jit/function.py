@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import sys
 import threading
 from array import array
@@ -261,9 +262,9 @@ class Jitted:
         """The program for arguments of that structure, ``count`` of them positional, and for the present mode of modules."""
         with self._lock:
             key = self._key(structure)
-            if key in self._cache:
+            if (found := self._cache.get(key)) is not None:
                 self._cache.move_to_end(key)
-                return self._cache[key]
+                return found
             program = Program(self.function, self._leaf_names(structure, count), structure)
             self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
@@ -274,12 +275,16 @@ class Jitted:
             return program
 
     def _key(self, structure: Structure) -> tuple[Structure, tuple[bool, ...]]:
-        return structure, tuple([module.training for module in self._modules.get(structure, ())])
+        modules = self._modules.get(structure)
+        return structure, tuple(map(_mode_of, modules)) if modules else ()
 
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
         named = [*zip(self._labels(count), positional), *keywords]
         return [name for label, part in named for name in leaf_names(part, label)]
+
+
+_mode_of = operator.attrgetter("training")
 
 
 def _name(f: Callable[..., Any], kind: str = "__name__") -> str:

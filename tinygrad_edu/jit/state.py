@@ -23,6 +23,7 @@ Iterators, files and the like are not covered.
 from __future__ import annotations
 
 import functools
+import operator
 import random
 import sys
 import types
@@ -31,7 +32,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..anomaly import _PACKAGE, _owner
+from ..anomaly import _owner
 from ..nn.module import Module
 from ..primitives import Primitive
 from ..value import Value
@@ -57,6 +58,8 @@ class _Holder:
     def changes(self) -> list[str]:
         """The names of entries that are not what they were."""
         now = self._read()
+        if [*now] == [*self.saved] and all(map(operator.is_, now.values(), self.saved.values())):
+            return []  # nearly always, and faster
         return [self.name_of(key) for key in {**self.saved, **now}
                 if not _is_unchanged(self.saved.get(key, _MISSING), now.get(key, _MISSING))]
 
@@ -109,7 +112,7 @@ class State:
                 return
         if hasattr(x, "__array_interface__"):
             self._visit_array(x, name, in_object)
-        elif not _is_foreign(type(x)):
+        elif _owner_of(sys.modules.get(type(x).__module__)) in ("user", "us"):
             self._visit_object(x, name)
 
     def _follow(self, found: Iterable[tuple[str, Any]], in_object: bool) -> None:
@@ -193,11 +196,11 @@ class State:
         holder = _Holder(read, lambda saved: _replace(variables, read(), saved), lambda name: f"{prefix}{name}", False)
         self._hold(holder)
         for name, x in holder.saved.items():
-            if isinstance(x, types.ModuleType) and not _is_foreign_module(x) and id(x) not in self._seen:
+            if isinstance(x, types.ModuleType) and _owner_of(x) == "user" and id(x) not in self._seen:
                 self._visit_variables(vars(x), names, f"{name}.")
 
     def _visit_class(self, x: type, name: str, _: bool) -> None:
-        if _is_foreign(x):
+        if _owner_of(sys.modules.get(x.__module__)) != "user":
             return
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
         functions = [getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()]
@@ -256,7 +259,7 @@ def _is_unchanged(x: Any, y: Any) -> bool:
     if x.__class__ is not y.__class__:
         return False
     if isinstance(x, tuple):
-        return len(x) == len(y) and all(map(_is_unchanged, x, y))
+        return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_unchanged, x, y)))
     if isinstance(x, (float, complex)):
         return repr(x) == repr(y)  # nan is nan, and 0.0 is not -0.0
     return isinstance(x, (int, str, bytes)) and x == y
@@ -317,13 +320,8 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _codes(constant)
 
 
-def _is_foreign_module(module: types.ModuleType) -> bool:
-    """Whether a module is one of Python, its library, this package or an installed one."""
-    file = getattr(module, "__file__", None)
-    return module.__name__ != "__main__" and (file is None or _owner(file) != "user")
-
-
-def _is_foreign(kind: type) -> bool:
-    """Whether a class is not the user's, nor a module, an optimiser or the like, of which there may be subclasses."""
-    module = sys.modules.get(kind.__module__)
-    return module is not None and _is_foreign_module(module) and not str(getattr(module, "__file__", "")).startswith(_PACKAGE)
+def _owner_of(module: types.ModuleType | None) -> str:
+    """Whose module it is: "us", Python's own "library", an "installed" package, or the "user"."""
+    if module is None or module.__name__ == "__main__":
+        return "user"
+    return _owner(file) if (file := getattr(module, "__file__", None)) else "library"
