@@ -6,9 +6,11 @@ import operator
 import random
 
 from tinygrad_edu import Value, math, nn
-from tinygrad_edu.jit import llvm, machine, tape
+from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.jit.languages import llvm
+from tinygrad_edu.jit.running import machine
+from tinygrad_edu.jit.tape import tape
 from tinygrad_edu.jit.trace import record_trace
-from tinygrad_edu.primitives import TABLE
 
 WAYS = {"compiled": llvm.Scalar, "tape machine": machine.Machine, "replayed": lambda made: made.run}
 

@@ -30,8 +30,9 @@ from helpers import (
 )
 from truths import RELATIVE
 
-from tinygrad_edu import Value, primitives
-from tinygrad_edu.primitives import TABLE
+from tinygrad_edu import Value
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -10,7 +10,6 @@ from helpers import bits
 
 from tinygrad_edu import (
     Value,
-    anomaly,
     detect_anomaly,
     explain_nonfinite,
     fit,
@@ -26,8 +25,9 @@ from tinygrad_edu import (
     topological_order,
     value_and_grad,
 )
+from tinygrad_edu.engine import anomaly
+from tinygrad_edu.engine.primitives import TABLE
 from tinygrad_edu.errors import NonFiniteError, TinygradEduError
-from tinygrad_edu.primitives import TABLE
 
 
 def caught(f, *args):

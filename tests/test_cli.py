@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from helpers import replaced, run_python
 
-from tinygrad_edu import cli, nn, primitives
+from tinygrad_edu import cli, nn
+from tinygrad_edu.engine import primitives
 from tinygrad_edu.train import History
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tinygrad_edu import Value, errors, gradients, parse
-from tinygrad_edu.primitives import lookup
+from tinygrad_edu.engine.primitives import lookup
 
 CLASSES = {name: cls for name, cls in vars(errors).items()
            if inspect.isclass(cls) and cls.__module__ == errors.__name__ and not issubclass(cls, Warning)}

@@ -6,9 +6,10 @@ import math as std
 import pytest
 
 import viz
-from tinygrad_edu import Value, detect_anomaly, explain, explain_nonfinite, math, nn, topological_order
+from tinygrad_edu import Value, detect_anomaly, explain_nonfinite, math, nn, topological_order
+from tinygrad_edu.debug import explain
+from tinygrad_edu.engine.primitives import TABLE
 from tinygrad_edu.errors import NonFiniteError
-from tinygrad_edu.primitives import TABLE
 from viz.style import UNDEFINED
 
 

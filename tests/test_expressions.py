@@ -7,9 +7,10 @@ from helpers import bits, inf, nan, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, gradients, math, parse, primitives, topological_order
+from tinygrad_edu import Value, gradients, math, parse, topological_order
+from tinygrad_edu.engine import primitives
 from tinygrad_edu.errors import ExpressionError, TinygradEduError
-from tinygrad_edu.expressions import MAX_DEPTH, MAX_LENGTH, function_names, variables_of
+from tinygrad_edu.symbolic.expressions import MAX_DEPTH, MAX_LENGTH, function_names, variables_of
 
 # ---- what it reads
 

@@ -5,9 +5,9 @@ import pickle
 import random
 
 import pytest
+import tinygrad_edu.jit.training
 from helpers import state_of
 
-import tinygrad_edu.jit.training
 from tinygrad_edu import Value, data, fit, grad, hessian, jit, math, nn, no_grad, optim
 from tinygrad_edu.errors import TraceError
 

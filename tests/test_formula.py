@@ -9,10 +9,11 @@ from helpers import SPECIAL, inf, points, replaced, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import parse, primitives
+from tinygrad_edu import parse
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE, Ieee, Operand
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.formula import KNOWN_NUMBERS, Name, as_name, derivative, formula
-from tinygrad_edu.primitives import TABLE, Ieee, Operand
+from tinygrad_edu.symbolic.formula import KNOWN_NUMBERS, Name, as_name, derivative, formula
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -9,8 +9,9 @@ from helpers import bits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, data, fit, gpt, math, nn
+from tinygrad_edu import Value, data, fit, math, nn
 from tinygrad_edu.errors import DataError
+from tinygrad_edu.examples import gpt
 from tinygrad_edu.testing import gradcheck
 
 TINY = {"vocabulary": 3, "width": 4, "heads": 2, "block": 4, "init": nn.normal(0.5)}

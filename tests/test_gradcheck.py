@@ -2,7 +2,8 @@
 
 import pytest
 
-from tinygrad_edu import Value, math, nn, primitives
+from tinygrad_edu import Value, math, nn
+from tinygrad_edu.engine import primitives
 from tinygrad_edu.testing import gradcheck
 
 

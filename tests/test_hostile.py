@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import viz
 from tinygrad_edu import History, Value, fit, nn, optim, parse
 from tinygrad_edu.errors import CheckpointError, DataError, ExpressionError, RenderError
-from tinygrad_edu.expressions import function_names, variables_of
+from tinygrad_edu.symbolic.expressions import function_names, variables_of
 
 LIMIT = 1.0  # seconds
 

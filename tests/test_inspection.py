@@ -4,7 +4,7 @@ import pytest
 from helpers import inf, nan, state_of
 
 from tinygrad_edu import Value, data, nn, no_grad
-from tinygrad_edu.inspection import activations, gradient_flow, quantile
+from tinygrad_edu.diagnosis.inspection import activations, gradient_flow, quantile
 
 
 @pytest.mark.parametrize("look", [lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow])

@@ -23,9 +23,12 @@ from programs import KINDS, WAYS, RandomProgram, gradient_tape, inputs, value_ta
 
 import tinygrad_edu
 from tinygrad_edu import Value, detect_anomaly, hessian, jit, math, nn, no_grad, take
+from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import NonFiniteError, TraceError
-from tinygrad_edu.jit import backend, batch, emitter, function, llvm, machine, structure, tape
-from tinygrad_edu.primitives import TABLE, define
+from tinygrad_edu.jit import batch, function, structure
+from tinygrad_edu.jit.languages import emitter, llvm
+from tinygrad_edu.jit.running import backend, machine
+from tinygrad_edu.jit.tape import tape
 
 RANDOM = 1000
 PARTS = 10

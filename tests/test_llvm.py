@@ -12,11 +12,13 @@ from helpers import SPECIAL, bits, inf, points, scaled
 from programs import WAYS, gradient_tape, value_tape
 
 from tinygrad_edu import Value, math
+from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.jit import emitter, llvm, machine, tape
 from tinygrad_edu.jit.batch import Batched
+from tinygrad_edu.jit.languages import emitter, llvm
+from tinygrad_edu.jit.running import machine
+from tinygrad_edu.jit.tape import tape
 from tinygrad_edu.jit.trace import record_trace
-from tinygrad_edu.primitives import TABLE, define
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

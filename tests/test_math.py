@@ -9,7 +9,8 @@ from helpers import bits, inf, mp, mpf, nan, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, grad, gradients, math, primitives
+from tinygrad_edu import Value, grad, gradients, math
+from tinygrad_edu.engine import primitives
 
 PUBLIC = [name for name in dir(std) if not name.startswith("_")]
 CONSTANTS = ["e", "inf", "nan", "pi", "tau"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import run_python
 
-from tinygrad_edu.jit import objects
+from tinygrad_edu.jit.running import objects
 
 
 def module(number):

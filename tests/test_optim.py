@@ -73,9 +73,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, gradients, optim, primitives
+from tinygrad_edu import Value, gradients, optim
+from tinygrad_edu.engine import primitives
 from tinygrad_edu.errors import CheckpointError, GradientWarning
-from tinygrad_edu.formula import Name
+from tinygrad_edu.symbolic.formula import Name
 
 ORACLE = json.loads((Path(__file__).parent / "oracle" / "optimisers.json").read_text())
 CASES = ORACLE["cases"]

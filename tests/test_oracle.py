@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_edu import Value, backward, gradients, jvp, math, primitives
+from tinygrad_edu import Value, backward, gradients, jvp, math
+from tinygrad_edu.engine import primitives
 
 ORACLE = Path(__file__).parent / "oracle"
 EDGE_CASES = json.loads((ORACLE / "edge_cases.json").read_text())

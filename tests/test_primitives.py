@@ -12,10 +12,11 @@ import pytest
 from helpers import SMOOTH, SPECIAL, bits, disagreements, mp, mpf, points, same
 from truths import SLOPES
 
-from tinygrad_edu import Value, gradients, math, parse, primitives
+from tinygrad_edu import Value, gradients, math, parse
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE, Primitive, define, lookup
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.formula import formula
-from tinygrad_edu.primitives import TABLE, Primitive, define, lookup
+from tinygrad_edu.symbolic.formula import formula
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck
 
-from tinygrad_edu import Value, math, primitives, testing
+from tinygrad_edu import Value, math, testing
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.primitives import TABLE, define
 from tinygrad_edu.testing import gradient_test, profiles, suspects
 from tinygrad_edu.testing.properties import Point, Property
 

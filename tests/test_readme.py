@@ -14,7 +14,8 @@ import pytest
 
 import tinygrad_edu
 import viz
-from tinygrad_edu import cli, examples, primitives
+from tinygrad_edu import cli, examples
+from tinygrad_edu.engine import primitives
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -8,7 +8,8 @@ import threading
 import pytest
 from helpers import bits, run_python, scaled
 
-from tinygrad_edu import Value, gradients, graph, math, no_grad, topological_order
+from tinygrad_edu import Value, gradients, math, no_grad, topological_order
+from tinygrad_edu.engine import graph
 
 # ---- a million nodes, each time in a process of its own, which a segmentation fault would end --------------------
 

@@ -8,8 +8,18 @@ from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, examples, math, nn, primitives, topological_order
-from tinygrad_edu.stepper import NAIVE_LIMIT, TABLE_LINES, Recording, Stepper, brief, compare_orders, record, recording_of
+from tinygrad_edu import Value, examples, math, nn, topological_order
+from tinygrad_edu.debug.stepper import (
+    NAIVE_LIMIT,
+    TABLE_LINES,
+    Recording,
+    Stepper,
+    brief,
+    compare_orders,
+    record,
+    recording_of,
+)
+from tinygrad_edu.engine import primitives
 
 
 def product():

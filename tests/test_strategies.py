@@ -9,9 +9,10 @@ from helpers import PIECEWISE, SMOOTH, bits, mp, mpf, replaced, run_python, scal
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, gradients, parse, primitives, testing, topological_order
+from tinygrad_edu import Value, gradients, parse, testing, topological_order
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE, Primitive, define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.primitives import TABLE, Primitive, define
 from tinygrad_edu.testing import gradcheck, strategies
 from tinygrad_edu.testing.strategies import (
     FLAT,

@@ -9,10 +9,11 @@ import pytest
 from helpers import bits, inf, nan, replaced
 from programs import WAYS, gradient_tape, inputs, traced, value_tape
 
-from tinygrad_edu import Value, gpt, jvp, math, nn, no_grad, topological_order
-from tinygrad_edu.jit import tape
-from tinygrad_edu.jit.tape import DOT, Tape
-from tinygrad_edu.primitives import lookup
+from tinygrad_edu import Value, jvp, math, nn, no_grad, topological_order
+from tinygrad_edu.engine.primitives import lookup
+from tinygrad_edu.examples import gpt
+from tinygrad_edu.jit.tape import tape
+from tinygrad_edu.jit.tape.tape import DOT, Tape
 
 EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, inf, -inf, nan, 5e-324, 1.797e308)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_edu import Value, data, detect_anomaly, fit, math, nn, optim, snapshots
+from tinygrad_edu import Value, data, detect_anomaly, fit, math, nn, optim
 from tinygrad_edu.errors import DataError, NonFiniteError
-from tinygrad_edu.snapshots import MAX_NUMBERS, MAX_SNAPSHOTS, Snapshot
-from tinygrad_edu.train import History
+from tinygrad_edu.train import History, snapshots
+from tinygrad_edu.train.snapshots import MAX_NUMBERS, MAX_SNAPSHOTS, Snapshot
 
 X, Y = data.moons(30, rng=0)
 

@@ -114,7 +114,7 @@ def test_a_long_loss_goes_to_the_tape_machine():
                 x = math.tanh(self.w[0] * x + self.w[1])
             return [x, self.w[2]]
 
-    from tinygrad_edu.jit import backend
+    from tinygrad_edu.jit.running import backend
 
     options = {"make": Deep, "loss": lambda p, t: (p[0] - t) ** 2 + p[1] ** 2, "X": [0.1, 0.5, 0.7], "y": [1.0, 0.0, 2.0],
                "epochs": 3, "metrics": {"first": lambda p, t: p[0]}}
@@ -315,7 +315,7 @@ def test_a_model_with_a_branch_raises_and_auto_trains_it_eagerly():
 
 
 def test_auto_compiles_long_trainings_and_leaves_short_ones_alone(monkeypatch):
-    from tinygrad_edu.jit import training
+    from tinygrad_edu.train import compiled as training
 
     made, engine = [], training.Engine
     monkeypatch.setattr(training, "Engine", lambda *args: made.append(args) or engine(*args))

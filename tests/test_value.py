@@ -13,8 +13,9 @@ from helpers import SPECIAL, bits, inf, nan, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, primitives, topological_order
-from tinygrad_edu.value import Constant
+from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, topological_order
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.value import Constant
 
 OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
              "remainder": operator.mod, "floordiv": operator.floordiv}

@@ -5,8 +5,8 @@ import math
 import pytest
 from helpers import inf, nan
 
-from tinygrad_edu import primitives
-from tinygrad_edu.primitives import TABLE, define
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine.primitives import TABLE, define
 from viz.curves import READABLE, curves, row_of
 
 

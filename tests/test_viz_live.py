@@ -11,7 +11,7 @@ import pytest
 from helpers import ROOT
 
 from tinygrad_edu import Value, data, fit, math, nn, optim
-from tinygrad_edu.inspection import gradient_flow
+from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
 from viz.analysis import decision_grid
 from viz.live import MAX_STEPS, frames

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tinygrad_edu import Value, nn
-from tinygrad_edu.graph import topological_order
+from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 from viz import draw
 from viz.model import build

@@ -7,11 +7,12 @@ from itertools import pairwise
 import pytest
 from helpers import bits, inf, nan
 
-from tinygrad_edu import Value, data, inspection, nn
+from tinygrad_edu import Value, data, nn
 from tinygrad_edu import math as tmath
+from tinygrad_edu.diagnosis import inspection
+from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import RenderError
-from tinygrad_edu.formula import formula
-from tinygrad_edu.primitives import TABLE, define
+from tinygrad_edu.symbolic.formula import formula
 from tinygrad_edu.train import History
 from viz import analysis
 from viz.plots import activation_histograms, decision_boundary, derivatives, factors, gradient_flow, loss, loss_surface

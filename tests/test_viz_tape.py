@@ -11,7 +11,7 @@ from helpers import run_python
 from programs import RandomProgram, gradient_tape
 
 from tinygrad_edu import Value, jit, math, nn, take
-from tinygrad_edu.jit.tape import DOT
+from tinygrad_edu.jit.tape.tape import DOT
 from viz import draw, model, tapes
 from viz.dot import LONGEST_TERM
 

@@ -15,19 +15,19 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from . import math
-from .autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
-from .graph import topological_order
+from .engine.autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
+from .engine.graph import topological_order
+from .engine.modes import detect_anomaly, no_grad
+from .engine.value import Value
 from .math import take
-from .modes import detect_anomaly, no_grad
-from .value import Value
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
+    from .debug.explain import explain_nonfinite
+    from .debug.stepper import Stepper, compare_orders, record
     from .diagnosis import diagnose
-    from .explain import explain_nonfinite
-    from .expressions import parse
     from .jit.function import jit
-    from .stepper import Stepper, compare_orders, record
+    from .symbolic.expressions import parse
     from .train import History, fit
 
 __version__ = "0.1.0"
@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.
-_LAZY = {"History": "train", "fit": "train", "parse": "expressions", "Stepper": "stepper", "record": "stepper",
-         "compare_orders": "stepper", "explain_nonfinite": "explain", "diagnose": "diagnosis"}
+_LAZY = {"History": "train", "fit": "train", "parse": "symbolic", "Stepper": "debug", "record": "debug",
+         "compare_orders": "debug", "explain_nonfinite": "debug", "diagnose": "diagnosis"}
 
 
 def __getattr__(name: str) -> Any:

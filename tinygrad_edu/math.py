@@ -23,9 +23,9 @@ from functools import reduce
 from math import e, inf, nan, pi, tau
 from typing import Any
 
-from . import modes
-from . import primitives as _p
-from .primitives import (
+from .engine import modes
+from .engine import primitives as _p
+from .engine.primitives import (
     absolute,
     acos,
     acosh,
@@ -75,7 +75,7 @@ from .primitives import (
     where,
     xlogy,
 )
-from .value import Value
+from .engine.value import Value
 
 fabs = absolute
 gelu = gelu_erf

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any, TypeAlias, cast
 
-from .primitives import short_repr
+from .engine.primitives import short_repr
 
 Rng: TypeAlias = random.Random | int | None
 

@@ -36,10 +36,10 @@ from pathlib import Path
 from typing import Any, overload
 
 from tinygrad_edu import History, Stepper, Value
-from tinygrad_edu.explain import Explanation
+from tinygrad_edu.debug.explain import Explanation
+from tinygrad_edu.debug.stepper import Recording
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.jit import Jitted, Tape
-from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Recording
 
 from . import notebook, plots
 from .animate import animate

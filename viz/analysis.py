@@ -21,9 +21,9 @@ from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.inspection import check_model, entries
+from tinygrad_edu.diagnosis.inspection import check_model, entries
+from tinygrad_edu.engine.primitives import number, short_repr
 from tinygrad_edu.nn.module import mode
-from tinygrad_edu.primitives import number, short_repr
 
 LARGEST = 1e100  # what is larger is left out of pictures like an infinity: squares and spans of it are beyond floats
 

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Stepper, Value
+from tinygrad_edu.debug.stepper import Recording, recording_of
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.files import destination, write_atomically
-from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Recording, recording_of
 
 from .model import MAX_NODES
 from .scene import Scene

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.inspection import check_model, entries, quantile
-from tinygrad_edu.primitives import number
+from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
+from tinygrad_edu.engine.primitives import number
 
 from . import analysis
 from .analysis import DecisionGrid, Fit, drawable

@@ -20,8 +20,8 @@ from itertools import pairwise
 from typing import Any
 
 from tinygrad_edu import Value, gradients
-from tinygrad_edu.inspection import quantile
-from tinygrad_edu.primitives import TABLE, Primitive, number, short_repr
+from tinygrad_edu.diagnosis.inspection import quantile
+from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 
 from .analysis import Range, check_range, check_resolution, drawable, spaced
 

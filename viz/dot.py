@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from graphviz import Digraph
 
-from tinygrad_edu.jit.tape import DOT
+from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.jit.tape.tape import DOT
 from tinygrad_edu.nn.structure import enclosing
-from tinygrad_edu.primitives import TABLE
 
 from .model import Cluster, Edge, Graph, Node
 from .style import (

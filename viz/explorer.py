@@ -21,9 +21,9 @@ from string import Template
 from typing import Any, overload
 
 from tinygrad_edu import Stepper, Value, compare_orders
+from tinygrad_edu.debug.stepper import Recording, recording_of
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.nn.structure import enclosing
-from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Recording, recording_of
 
 from .dot import brief, contents, number_text, symbol
 from .model import Edge, Node, build

@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import RenderError
-from tinygrad_edu.primitives import short_repr
 
 from .analysis import drawable
 

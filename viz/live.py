@@ -26,13 +26,13 @@ from itertools import pairwise
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.graph import topological_order
-from tinygrad_edu.inspection import gradient_flow
-from tinygrad_edu.modes import recording
+from tinygrad_edu.diagnosis.inspection import gradient_flow
+from tinygrad_edu.engine.graph import topological_order
+from tinygrad_edu.engine.modes import recording
+from tinygrad_edu.engine.primitives import lookup, short_repr
 from tinygrad_edu.nn.module import mode
-from tinygrad_edu.primitives import lookup, short_repr
-from tinygrad_edu.snapshots import Snapshot, TrainingRecord
 from tinygrad_edu.train import History
+from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from .analysis import (
     NoNumbersError,

@@ -22,7 +22,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tinygrad_edu.primitives import short_repr
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.train import History
 
 from .dot import brief

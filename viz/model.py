@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tinygrad_edu import Value
-from tinygrad_edu.graph import topological_order
+from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules
 

@@ -18,9 +18,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tinygrad_edu import History, Stepper, Value, topological_order
-from tinygrad_edu.explain import Explanation
+from tinygrad_edu.debug.explain import Explanation
+from tinygrad_edu.debug.stepper import Recording
 from tinygrad_edu.jit import Jitted, Tape
-from tinygrad_edu.stepper import Recording
 
 from . import plots
 from .model import build, build_path

@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import Value, inspection
-from tinygrad_edu.formula import formula
-from tinygrad_edu.inspection import LayerActivations, LayerGradients
-from tinygrad_edu.primitives import TABLE, Primitive, short_repr
+from tinygrad_edu import Value
+from tinygrad_edu.diagnosis import inspection
+from tinygrad_edu.diagnosis.inspection import LayerActivations, LayerGradients
+from tinygrad_edu.engine.primitives import TABLE, Primitive, short_repr
+from tinygrad_edu.symbolic.formula import formula
 from tinygrad_edu.train import History
 
 from . import analysis

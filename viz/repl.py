@@ -29,9 +29,9 @@ from collections.abc import Collection, Mapping
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu import Value
-from tinygrad_edu.formula import Name, as_name
-from tinygrad_edu.primitives import lookup, short_repr
-from tinygrad_edu.stepper import Recording, Stepper, brief, compare_orders, recording_of
+from tinygrad_edu.debug.stepper import Recording, Stepper, brief, compare_orders, recording_of
+from tinygrad_edu.engine.primitives import lookup, short_repr
+from tinygrad_edu.symbolic.formula import Name, as_name
 
 from .repl_print import completed_expression, printed
 from .repl_terminal import CommandLine

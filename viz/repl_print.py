@@ -18,10 +18,10 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 
+from tinygrad_edu.debug.stepper import Stepper
+from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import TinygradEduError, one_line
-from tinygrad_edu.expressions import CONSTANTS, function_names, parse
-from tinygrad_edu.primitives import short_repr
-from tinygrad_edu.stepper import Stepper
+from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
 
 from .repl_words import completed, find, meant, some
 

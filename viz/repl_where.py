@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tinygrad_edu.stepper import Recording, brief
+from tinygrad_edu.debug.stepper import Recording, brief
 
 ENDS = 6  # lines that are shown of each end of a long path
 OPERATION_WIDTH = 40  # to which shorter operations are filled up, so that the derivatives stand in a column

@@ -12,9 +12,9 @@ from math import nan
 from typing import Any
 
 from tinygrad_edu import Value, record
-from tinygrad_edu.graph import backpropagate, topological_order
+from tinygrad_edu.engine.graph import backpropagate, topological_order
 from tinygrad_edu.nn.module import mode
-from tinygrad_edu.snapshots import Snapshot, TrainingRecord
+from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from .dot import brief, number_text
 from .model import Graph, build

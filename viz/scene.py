@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from tinygrad_edu import Stepper, Value
-from tinygrad_edu.stepper import Event, Recording, recording_of
+from tinygrad_edu.debug.stepper import Event, Recording, recording_of
 
 from .dot import brief, number_text
 from .frame import SVG as SVG

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from tests.truths import SMALLEST_NORMAL, error_in_ulps, points, truth_at
 from tinygrad_edu import Value
-from tinygrad_edu.primitives import TABLE, Primitive
+from tinygrad_edu.engine.primitives import TABLE, Primitive
 
 Columns = list[list[float]]  # one list of numbers for each argument
 Result = tuple[list[float], list[list[float] | None]]  # values; derivatives, None by an argument for which there is no rule

@@ -67,7 +67,7 @@ class Layered:
 
 def machine(sizes: tuple[int, ...], rounds: int) -> Table:
     """The cost of a node on the tape machine at each size."""
-    from tinygrad_edu.jit.machine import Machine
+    from tinygrad_edu.jit.running.machine import Machine
 
     table = Table(title="Tape machine: value and gradient of layered graphs", title_justify="left", caption_justify="left")
     for heading in ("nodes", "operations", "bytes a node", "ms", "ns a node", "least", "as the eager engine"):
@@ -102,7 +102,8 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
 
 def straight(quick: bool) -> Table:
     """What straight-line code costs to compile, up to the threshold from which the tape machine is used."""
-    from tinygrad_edu.jit import backend, llvm
+    from tinygrad_edu.jit.languages import llvm
+    from tinygrad_edu.jit.running import backend
 
     table = Table(title="Straight-line machine code: compiling value and gradient of layered graphs", title_justify="left",
                   caption_justify="left")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .. import gpt as microgpt
+from ..examples import gpt as microgpt
 from . import ours
 from .race import EAGER, OURS, ROUNDS, Contestant, Program
 

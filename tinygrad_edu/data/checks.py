@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from ..primitives import number, short_repr
+from ..engine.primitives import number, short_repr
 
 
 def whole(x: object, what: str, least: int, why: str) -> int:

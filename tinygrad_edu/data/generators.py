@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from ..primitives import short_repr
+from ..engine.primitives import short_repr
 from ..randomness import Rng, generator
 from .checks import finite, spread, whole
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from ..primitives import number, short_repr
+from ..engine.primitives import number, short_repr
 from ..randomness import Rng, generator
 from .checks import finite, matched, whole
 

@@ -20,15 +20,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..inspection import activations, check_model, entries
+from ..engine.primitives import short_repr
+from ..engine.value import Value
 from ..nn.module import Module
 from ..optim import Optimizer
-from ..primitives import short_repr
-from ..snapshots import unique_names
 from ..train import History
-from ..value import Value
+from ..train.snapshots import unique_names
 from . import curves, layers
 from .findings import Diagnosis, Finding, counted, rounded
+from .inspection import activations, check_model, entries
 from .layers import Inside
 from .trials import DISTANCE, IGNORANT, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates
 

@@ -7,18 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..graph import topological_order
-from ..inspection import (
-    EXPLODING,
-    SATURATED,
-    VANISHING,
-    LayerActivations,
-    LayerGradients,
-    gradient_flow,
-)
+from ..engine.graph import topological_order
+from ..engine.value import Value
 from ..nn.structure import layer_of, module_path, neurons_among
-from ..value import Value
 from .findings import Finding, counted, some
+from .inspection import EXPLODING, SATURATED, VANISHING, LayerActivations, LayerGradients, gradient_flow
 
 # A layer of rectifiers whose inputs all have one sign begins with about half of its units dead, since their weights are
 # of either sign, and learns all the same.  More than half are a reason to worry.

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine.graph import topological_order
+from ..engine.modes import no_grad, recording
+from ..engine.value import Value
 from ..errors import NonFiniteError
-from ..graph import topological_order
-from ..modes import no_grad, recording
 from ..nn.module import mode
-from ..optim import Optimizer, State
-from ..value import Value
+from ..optim.optimizers import Optimizer, State
 
 TRIAL_SAMPLES = 32
 TRIAL_NUMBERS = 50_000  # samples times parameters; above it fewer samples, but `FEWEST_SAMPLES`

@@ -15,7 +15,7 @@ from types import ModuleType as _ModuleType
 from typing import Any
 
 from .function import Jitted, Program, jit
-from .tape import Tape
+from .tape.tape import Tape
 
 __all__ = ["Jitted", "Program", "Tape", "jit"]
 

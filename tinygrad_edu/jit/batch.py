@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ..primitives import number, short_repr
-from . import backend
-from .memory import Room, address, column, pointers
+from ..engine.primitives import number, short_repr
+from .running import backend
+from .running.memory import Room, address, column, pointers
 from .structure import NUMBER, Exact, Structure, is_named, is_number
-from .tape import Tape
+from .tape.tape import Tape
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -67,7 +67,7 @@ class Batched:
         self.tape, self.varying, self.summed = tape, list(varying), list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
-            from . import emitter, llvm
+            from .languages import emitter, llvm
 
             self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
         else:

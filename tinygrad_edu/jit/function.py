@@ -27,14 +27,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .. import autodiff, graph, modes
+from ..engine import autodiff, graph, modes
+from ..engine.primitives import short_repr
+from ..engine.value import Value
 from ..nn.module import Module
-from ..primitives import short_repr
-from ..value import Value
-from . import backend, tape
 from .batch import Batched, drawn, flatten_columns
+from .running import backend
 from .structure import NUMBER, Exact, Structure, build, flatten, leaf_names, outputs, shown
-from .tape import Tape
+from .tape import tape
+from .tape.tape import Tape
 from .trace import record_trace
 
 

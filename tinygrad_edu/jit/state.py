@@ -32,10 +32,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..anomaly import _owner
+from ..engine.anomaly import _owner
+from ..engine.primitives import Primitive
+from ..engine.value import Value
 from ..nn.module import Module
-from ..primitives import Primitive
-from ..value import Value
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Primitive})  # not entered
 _MISSING = object()

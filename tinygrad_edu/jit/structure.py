@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from ..engine.primitives import number, short_repr
+from ..engine.value import Value
 from ..errors import TraceError
-from ..primitives import number, short_repr
-from ..value import Value
 
 NUMBER = "*"
 STATIC = ("=", "static")  # kinds of what is no number: by itself, and because `jit` was told so

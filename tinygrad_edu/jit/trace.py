@@ -33,13 +33,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .. import math, modes, value
-from ..anomaly import Line, Source, _line, shown_line, source
+from .. import math
+from ..engine import modes, value
+from ..engine.anomaly import Line, Source, _line, shown_line, source
+from ..engine.primitives import Operand, Primitive, lookup, number, short_repr
+from ..engine.value import Value, _serials
 from ..errors import TraceError
-from ..formula import Name, as_name
 from ..nn.module import Module
-from ..primitives import Operand, Primitive, lookup, number, short_repr
-from ..value import Value, _serials
+from ..symbolic.formula import Name, as_name
 from .state import State
 from .structure import TRACED
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine.primitives import short_repr
 from ..errors import CheckpointError
 from ..files import from_json, nested_deeper_than, to_json, write_atomically
-from ..primitives import short_repr
 from .module import Module
 
 if TYPE_CHECKING:

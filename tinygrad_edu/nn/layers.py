@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import math, modes
+from .. import math
+from ..engine import modes
+from ..engine.value import Value
 from ..randomness import Rng, generator
-from ..value import Value
 from .init import Initialiser, initialiser
 from .module import Module
 

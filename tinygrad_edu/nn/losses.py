@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import math
-from ..value import Value
+from ..engine.value import Value
 
 
 def mse(prediction: Any, target: Any) -> Any:

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, TypeVar
 
+from ..engine.primitives import number
+from ..engine.value import Value
 from ..errors import CheckpointError
-from ..primitives import number
-from ..value import Value
 
 Self = TypeVar("Self", bound="Module")
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..value import Value
+from ..engine.value import Value
 from .module import ParameterName
 
 # The rows of the table that may follow the sum in a neuron and still be part of it.

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import math
+from ..engine.value import Value
 from ..randomness import Rng, generator
-from ..value import Value
 from .init import Initialiser, initialiser
 from .module import Module
 

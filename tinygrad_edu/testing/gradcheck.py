@@ -27,11 +27,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..autodiff import gradients
-from ..graph import topological_order
-from ..modes import no_grad
-from ..primitives import TABLE, Primitive, number, short_repr
-from ..value import Value
+from ..engine.autodiff import gradients
+from ..engine.graph import topological_order
+from ..engine.modes import no_grad
+from ..engine.primitives import TABLE, Primitive, number, short_repr
+from ..engine.value import Value
 
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)  # the first steps that are tried, relative to the argument; absolute at 0
 SMALLEST_STEP = 1e-7  # a kink that is nearer than this is one

@@ -31,8 +31,8 @@ from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
-from ..primitives import Primitive, lookup, number, short_repr
-from ..value import Value
+from ..engine.primitives import Primitive, lookup, number, short_repr
+from ..engine.value import Value
 from .gradcheck import Entry, gradcheck
 from .strategies import MODERATE, arguments_for, floats_between, moderate_floats
 from .suspects import suspects

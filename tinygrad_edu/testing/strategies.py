@@ -43,9 +43,9 @@ from typing import Any
 from hypothesis import note, reject
 from hypothesis import strategies as st
 
-from ..formula import Name, as_name
-from ..primitives import TABLE, Interval, Primitive, lookup, short_repr
-from ..value import Value
+from ..engine.primitives import TABLE, Interval, Primitive, lookup, short_repr
+from ..engine.value import Value
+from ..symbolic.formula import Name, as_name
 
 inf, nan = math.inf, math.nan
 SMALLEST, LARGEST = 5e-324, sys.float_info.max

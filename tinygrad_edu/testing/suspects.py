@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..graph import topological_order
-from ..primitives import lookup
-from ..stepper import Recording, brief, record
-from ..value import Value
+from ..debug.stepper import Recording, brief, record
+from ..engine.graph import topological_order
+from ..engine.primitives import lookup
+from ..engine.value import Value
 from .gradcheck import Entry, gradcheck
 
 MOST_OPERATIONS = 40  # that are shown and looked at

@@ -1,0 +1,63 @@
+"""Numbers in memory, where compiled code finds them."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from ...engine.primitives import number
+
+
+class Room:
+    """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64 bytes; at first 0."""
+
+    def __init__(self, count: int) -> None:
+        self._array = array("d", bytes(8 * (count + 8)))
+        start, _ = self._array.buffer_info()
+        self.at = start + -start % 64
+        self._skip = (self.at - start) // 8
+
+    def read(self, start: int, stop: int) -> list[float]:
+        """The numbers from ``start`` to ``stop``."""
+        return self._array[self._skip + start:self._skip + stop].tolist()
+
+    def write(self, start: int, numbers: Sequence[float]) -> None:
+        """Sets the numbers from ``start`` on."""
+        self._array[self._skip + start:self._skip + start + len(numbers)] = array("d", numbers)
+
+    def __getitem__(self, i: int) -> float:
+        return self._array[self._skip + i]
+
+    def __setitem__(self, i: int, x: float) -> None:
+        self._array[self._skip + i] = x
+
+
+def pointers(addresses: Sequence[int]) -> Any:
+    """An array of pointers."""
+    return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
+
+
+def column(x: Any, name: str) -> memoryview:
+    """A column of numbers as a buffer of doubles.
+
+    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives; of lists and other buffers
+    there is a copy, number by number.  Raises TypeError and OverflowError, with the place, for what is no real number.
+    """
+    try:
+        view = memoryview(x)
+    except (TypeError, ValueError):  # no buffer; numpy's dates
+        view = None
+    if view is not None and view.format == "d" and view.ndim == 1 and view.c_contiguous and not view.readonly:
+        return view
+    entries = x.tolist() if hasattr(x, "tolist") else list(x)
+    try:
+        return memoryview(array("d", entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries)))
+    except (TypeError, OverflowError):  # once more, to say which it is
+        return memoryview(array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)]))
+
+
+def address(buffer: Any) -> int:
+    """Where a writable buffer begins in memory; it must be kept as long as that is used."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0

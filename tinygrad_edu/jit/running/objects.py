@@ -1,0 +1,292 @@
+"""Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled once.
+
+An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and
+the versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is no file,
+that is somebody else's, or that others may write to, is ignored and written anew.  If others may write to the folder, entries
+are in one of this user's own inside of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...files import write_atomically
+
+MAGIC = b"tinygrad_edu object 2\n"
+MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
+
+
+# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
+# it, and LLVM's context is for one thread at a time
+
+_thread: ThreadPoolExecutor | None = None
+
+
+def _aside(work: Callable[[], Any]) -> Any:
+    global _thread
+    if _thread is None:
+        _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
+    try:
+        future = _thread.submit(work)
+    except RuntimeError:  # Python ends, and all other threads have ended
+        return work()
+    return future.result()
+
+
+def _forget_thread() -> None:
+    global _thread
+    _thread = None  # a forked process has none
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_thread)
+
+
+@cache
+def _llvm() -> Any:
+    """llvmlite's interface to LLVM, initialised.  This and all that it returns is for the thread beside alone."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine, as LLVM sees it, and the compiler's version."""
+
+    triple: str
+    cpu: str
+    features: str
+    version: str
+
+
+@cache
+def _found() -> Host | str:
+    """What code is compiled for, or why none is."""
+    def look() -> Host | str:
+        try:
+            llvm = _llvm()
+        except Exception as error:  # an installation that is broken may raise anything, OSError for one
+            absent = isinstance(error, ModuleNotFoundError) and error.name in ("llvmlite", "llvmlite.binding")
+            return "is not installed" if absent else f"cannot be loaded ({type(error).__name__}: {error})"
+        return Host(str(llvm.get_process_triple()), str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten()),
+                    f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}")
+
+    found: Host | str = _aside(look)
+    return found
+
+
+def host() -> Host | None:
+    """What code is compiled for; None without llvmlite."""
+    return found if isinstance(found := _found(), Host) else None
+
+
+def available() -> bool:
+    """Whether llvmlite is installed, and can be loaded."""
+    return host() is not None
+
+
+def missing() -> str:
+    """Why llvmlite cannot be used: "is not installed", or what went wrong; "" if it can."""
+    return found if isinstance(found := _found(), str) else ""
+
+
+def triple() -> str:
+    """The name of this machine's kind."""
+    return "" if (found := host()) is None else found.triple
+
+
+@cache
+def _machine(level: int) -> Any:
+    machine = host()
+    if machine is None:
+        raise ImportError('machine code needs llvmlite: pip install "tinygrad_edu[fast]"')
+    return _llvm().Target.from_triple(machine.triple).create_target_machine(
+        cpu=machine.cpu, features=machine.features, opt=level, reloc="pic", codemodel="default", jit=True)
+
+
+# ---- on disk
+
+
+def folder() -> Path:
+    """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for caches."""
+    try:
+        given = os.environ.get("TINYGRAD_EDU_CACHE")
+        return Path(given).expanduser() if given else _folder_of_user()
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / f"tinygrad_edu-{_user()}"
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "cache"
+
+
+def _place() -> Path:
+    """Where entries are: in the folder, or in one of our own inside of it, if others may write to it."""
+    where = Path(os.path.realpath(folder()))
+    try:
+        return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
+    except OSError:  # there is none yet
+        return where
+
+
+def _folder_of_user() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tinygrad_edu" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tinygrad_edu"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_edu"
+
+
+def _key(text: str, level: int) -> str:
+    return hashlib.sha256(repr((text, level, host())).encode()).hexdigest()
+
+
+def object_code(text: str, level: int = 1) -> bytes:
+    """The machine code of a module, from the cache or from the compiler."""
+    key = _key(text, level)
+    code: bytes = _aside(lambda: _object_code(text, level, key))
+    return code
+
+
+def _object_code(text: str, level: int, key: str) -> bytes:
+    path = _place() / f"{key}.o"
+    if (kept := _read(path, key)) is not None:
+        return kept
+    code = _emitted(text, level)
+    _keep(path, key, code)
+    return code
+
+
+def _emitted(text: str, level: int) -> bytes:
+    """The compiler's work, without LLVM's second scheduling of machine instructions: on thousands of lines without a branch
+    it takes longer than anything else, and keeps more numbers at a time than there are registers.
+
+    The option is one of the whole process; it is as it was before while others compile.
+    """
+    llvm, machine = _llvm(), _machine(level)
+    llvm.set_option("tinygrad_edu", "-enable-misched=false")
+    try:
+        code: bytes = machine.emit_object(llvm.parse_assembly(text))
+    finally:
+        llvm.set_option("tinygrad_edu", "-enable-misched=true")
+    return code
+
+
+def _digest(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()
+
+
+def _read(path: Path, key: str) -> bytes | None:
+    try:
+        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
+            return None
+        with open(path, "rb", opener=_opened) as file:
+            content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
+    except OSError:
+        return None
+    if not content.startswith(MAGIC):
+        return None
+    digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
+    if _digest(key, code) != digest:
+        return None
+    with suppress(OSError):
+        os.utime(path)
+    return code
+
+
+def _opened(path: str, flags: int) -> int:
+    """The very thing that has this name, be it a file or not, without waiting for it."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    return kind(status.st_mode) and (not hasattr(os, "getuid")
+                                     or (status.st_uid == os.getuid() and not status.st_mode & 0o022))
+
+
+def _keep(path: Path, key: str, code: bytes) -> None:
+    try:  # a cache that cannot be written to costs time, nothing else
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
+            return
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()  # a link, not what it points to; a folder stays
+        write_atomically(path, MAGIC + _digest(key, code) + code)
+        path.chmod(0o600)
+        _prune(path.parent)
+    except OSError:
+        return
+
+
+def _prune(where: Path) -> None:
+    ours = [(path, path.stat()) for path in where.glob("[0-9a-f]" * 64 + ".o")]
+    entries = sorted([(status.st_mtime, status.st_size, path) for path, status in ours], reverse=True)
+    total = 0
+    for _, size, path in entries:
+        total += size
+        if total > MOST_BYTES:
+            path.unlink(missing_ok=True)
+
+
+# ---- in memory
+
+
+@cache
+def _jit() -> Any:
+    return _llvm().create_lljit_compiler(_machine(1))
+
+
+class Library:
+    """A module in memory: ``library[entry]`` is the address of a function, for as long as the library lives."""
+
+    def __init__(self, tracker: Any, entries: Sequence[str]) -> None:
+        self._tracker = tracker
+        self._addresses = {entry: int(tracker[entry]) for entry in entries}
+
+    def __getitem__(self, entry: str) -> int:
+        return self._addresses[entry]
+
+
+MOST_LIBRARIES = 256  # that are kept although nobody uses them
+_libraries: OrderedDict[Any, Library] = OrderedDict()  # for the thread beside alone, in which they are freed, too
+_count = iter(range(sys.maxsize))
+
+
+def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1) -> Library:
+    """A module in memory.  ``addresses`` has the functions that it calls, ``entries`` are those to be called."""
+    code = object_code(text, level)
+    key = hashlib.sha256(code).digest(), *sorted(addresses.items())
+
+    def link() -> Library:
+        if key in _libraries:
+            _libraries.move_to_end(key)
+            return _libraries[key]
+        builder = _llvm().JITLibraryBuilder().add_object_img(code)
+        for symbol, address in addresses.items():
+            builder.import_symbol(symbol, address)
+        for entry in entries:
+            builder.export_symbol(entry)
+        _libraries[key] = library = Library(builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries)
+        unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
+        for old in unused[:max(0, len(unused) - MOST_LIBRARIES)]:
+            del _libraries[old]
+        return library
+
+    library: Library = _aside(link)
+    return library
