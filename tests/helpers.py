@@ -38,7 +38,9 @@ def state_of(model):
 
 def run_python(code, *args, hash_seed="0", timeout=120):
     """Runs ``code`` in a fresh interpreter that imports this package; the completed process."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "PYTHONHASHSEED": str(hash_seed)}
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    path = os.pathsep.join(map(str, [ROOT, *sorted(folders)]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)}
     return subprocess.run([sys.executable, "-c", code, *map(str, args)], env=environment, cwd=ROOT, text=True,
                           capture_output=True, timeout=timeout, check=False)
 

@@ -1,7 +1,7 @@
 """Mutation testing: every small change of a module, one at a time, and whether the tests notice.
 
-    python tests/mutation.py primitives                  # all mutants of tinygrad_edu/primitives.py
-    python tests/mutation.py nn/layers optim --every 3   # a third of them, the same third every time
+    python tests/mutation.py engine/primitives                  # all mutants of tinygrad_edu/engine/primitives.py
+    python tests/mutation.py nn/layers optim/optimizer --every 3   # a third of them, the same third every time
 
 It prints every survivor with its line, and how many there are.  tests/README.md has the figures and what is to be said of
 the survivors; `mutants` has those mistakes that the suite itself plants in every run.
@@ -33,13 +33,13 @@ from mutants import ROOT, SPECIAL, TRUTH, copy_of, run_tests
 
 # For each module the tests that are to notice, the fastest first; what one group passes goes to the next.
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "primitives": (("test_primitives.py",), ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
+    "engine/primitives": (("test_primitives.py",), ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
                    ("test_special_values.py",), ("test_accuracy.py",)),
-    "formula": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
-    "value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
-    "graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
-    "autodiff": (("test_autodiff.py",), ("test_oracle.py", "test_primitives.py", "test_anomaly.py")),
-    "optim": (("test_optim.py",), ("test_nn.py", "test_train.py")),
+    "symbolic/formula": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
+    "engine/value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
+    "engine/graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
+    "engine/autodiff": (("test_autodiff.py",), ("test_oracle.py", "test_primitives.py", "test_anomaly.py")),
+    "optim/optimizer": (("test_optim.py",), ("test_nn.py", "test_train.py")),
     "nn/module": (("test_nn.py",), ("test_train.py", "test_optim.py")),
     "nn/layers": (("test_nn.py",), ("test_train.py", "test_micrograd.py")),
     "nn/losses": (("test_nn.py",), ("test_train.py",)),

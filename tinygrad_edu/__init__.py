@@ -18,6 +18,7 @@ from . import math
 from .engine.autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
 from .engine.graph import topological_order
 from .engine.modes import detect_anomaly, no_grad
+from .engine.primitives import define
 from .engine.value import Value
 from .math import take
 
@@ -27,19 +28,29 @@ if TYPE_CHECKING:
     from .debug.stepper import Stepper, compare_orders, record
     from .diagnosis import diagnose
     from .jit.function import jit
-    from .symbolic.expressions import parse
+    from .symbolic import formula, parse
     from .train import History, fit
 
 __version__ = "0.1.0"
 __all__ = [
-    "History", "Stepper", "Value", "backward", "compare_orders", "data", "detect_anomaly", "diagnose", "explain_nonfinite",
-    "fit", "grad", "gradients", "hessian", "jacobian", "jit", "jvp", "math", "nn", "no_grad", "optim", "parse", "record",
-    "take", "testing", "topological_order", "value_and_grad", "vjp",
+    "History", "Stepper", "Value", "backward", "compare_orders", "data", "define", "detect_anomaly",
+    "diagnose", "explain_nonfinite", "fit", "formula", "grad", "gradients", "hessian", "jacobian",
+    "jit", "jvp", "math", "nn", "no_grad", "optim", "parse", "record", "take", "testing",
+    "topological_order", "value_and_grad", "vjp",
 ]
 
 # What stands on top of the engine is imported when it is first asked for, so that the engine alone starts fast.
-_LAZY = {"History": "train", "fit": "train", "parse": "symbolic", "Stepper": "debug", "record": "debug",
-         "compare_orders": "debug", "explain_nonfinite": "debug", "diagnose": "diagnosis"}
+_LAZY = {
+    "History": "train",
+    "Stepper": "debug",
+    "compare_orders": "debug",
+    "diagnose": "diagnosis",
+    "explain_nonfinite": "debug",
+    "fit": "train",
+    "formula": "symbolic",
+    "parse": "symbolic",
+    "record": "debug",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,11 +22,11 @@ from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.debug.stepper import Recording
 from tinygrad_edu.jit import Jitted, Tape
 
-from . import plots
-from .model import build, build_path
-from .render import Drawing
-from .scene import Scene
-from .tapes import build_jitted, build_tape
+from .drawing.model import build, build_path
+from .drawing.render import Drawing
+from .drawing.scene import Scene
+from .drawing.tapes import build_jitted, build_tape
+from .plotting import plots
 
 LIMIT = 50_000  # nodes of a graph, or instructions of a tape, that is drawn without being asked to; it takes about a second
 

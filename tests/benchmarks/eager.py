@@ -26,8 +26,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.races.tables import mark
 from tinygrad_edu import Value, detect_anomaly, nn
-from tinygrad_edu.bench.tables import mark
 
 from .rivals import MicrogptValue, micrograd_value
 

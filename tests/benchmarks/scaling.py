@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from statistics import median
 from typing import Any
 from unittest.mock import patch
@@ -18,9 +17,9 @@ from unittest.mock import patch
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.races.race import CACHES, LEAST_SECONDS, QUICK_ROUNDS, ROUNDS, clocked
+from tests.benchmarks.races.tables import mark
 from tinygrad_edu import jit
-from tinygrad_edu.bench.race import CACHES, LEAST_SECONDS, QUICK_ROUNDS, ROUNDS, clocked
-from tinygrad_edu.bench.tables import mark
 
 from .eager import count, layered
 
@@ -29,10 +28,7 @@ LAYER = 200  # nodes of a layer, by whole ones of which the graphs grow
 
 
 def show(console: Console, quick: bool) -> None:
-    """Prints both tables."""
-    if find_spec("llvmlite") is None:
-        console.print("Tape machine and machine code: llvmlite is not installed")
-        return
+    """Prints both tables; needs llvmlite."""
     with nothing_compiled():
         console.print(machine(QUICK_SIZES if quick else SIZES, QUICK_ROUNDS if quick else ROUNDS))
     console.print(straight(quick))

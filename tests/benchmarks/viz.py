@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 import viz
+from tests.benchmarks.races.tables import mark
 from tinygrad_edu import Stepper, Value, math, nn, record
-from tinygrad_edu.bench.tables import mark
 
 from .. import browser
 

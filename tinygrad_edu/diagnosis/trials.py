@@ -14,7 +14,7 @@ from ..engine.modes import no_grad, recording
 from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode
-from ..optim.optimizers import Optimizer, State
+from ..optim.optimizer import Optimizer, State
 
 TRIAL_SAMPLES = 32
 TRIAL_NUMBERS = 50_000  # samples times parameters; above it fewer samples, but `FEWEST_SAMPLES`

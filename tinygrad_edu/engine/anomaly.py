@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Source = tuple[CodeType, int]  # a function, and how far it had come: every node has one, so that it must cost little
 Line = tuple[str, int, str]  # file, line and function
 
-_PACKAGE, _LIBRARY = str(Path(__file__).parent) + os.sep, str(Path(os.__file__).parent) + os.sep
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_LIBRARY = str(Path(os.__file__).parent) + os.sep
 
 
 def source() -> Source:

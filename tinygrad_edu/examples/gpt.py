@@ -1,7 +1,7 @@
 """A character GPT that invents names: the model and the training of Andrej Karpathy's microgpt, made of the parts of `nn`.
 
     >>> import random
-    >>> from tinygrad_edu import gpt
+    >>> from tinygrad_edu.examples import gpt
     >>> rng = random.Random(42)
     >>> names = gpt.documents()
     >>> rng.shuffle(names)

@@ -1,20 +1,23 @@
-"""What happens to the parameters after `backward`: optimisers, learning-rate schedules and gradient clipping."""
+"""What happens to the parameters after `backward`: optimisers, learning-rate schedules and gradient clipping.
 
-from .optimizers import (
-    SGD,
-    Adam,
-    AdamW,
-    Optimizer,
-    RMSprop,
-    clip_grad_norm,
-    clip_grad_value,
-    cosine,
-    linear,
-    step_decay,
-    warmup,
-)
+    >>> from tinygrad_edu import Value, optim
+    >>> w = Value(3.0, "w")
+    >>> optimizer = optim.SGD([w], lr=0.1)
+    >>> for _ in range(50):
+    ...     optimizer.zero_grad()
+    ...     ((w - 1) ** 2).backward()
+    ...     optimizer.step()
+    >>> round(w.data, 4)
+    1.0
+"""
+
+from .clipping import clip_grad_norm, clip_grad_value
+from .optimizer import Optimizer
+from .optimizers import SGD, Adam, AdamW, RMSprop
+from .schedules import Schedule as Schedule
+from .schedules import cosine, linear, step_decay, warmup
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm", "clip_grad_value", "cosine", "linear", "step_decay",
-    "warmup",
+    "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm", "clip_grad_value", "cosine",
+    "linear", "step_decay", "warmup",
 ]

@@ -3,7 +3,7 @@
 A property test of a primitive of your own takes three lines::
 
     >>> from hypothesis import given
-    >>> from tinygrad_edu.primitives import define, exp, square
+    >>> from tinygrad_edu.engine.primitives import define, exp, square
     >>> from tinygrad_edu.testing import gradcheck, strategies
     >>> from tinygrad_edu import math
     >>> bell = define("bell", lambda x: math.exp(-x * x), lambda x, o: -2 * x * o)

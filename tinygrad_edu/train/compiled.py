@@ -29,7 +29,8 @@ from ..jit.structure import Structure, flatten, outputs
 from ..jit.tape.tape import SOURCES, Graph
 from ..jit.trace import Trace, record_trace
 from ..optim import Optimizer
-from ..optim.optimizers import _assign, _numbers, _Used, clipped
+from ..optim.clipping import clipped
+from ..optim.parameters import UsedGradient, assign_all, read_numbers
 from .loop import Several
 from .samples import EAGER, Loss, Plan, eager_instead, is_plain, others, places_of, whole_blocks
 
@@ -108,7 +109,7 @@ class Engine:
         """Whether loss and gradient of a batch are those that the parameters now have; what is drawn cannot be compared."""
         if self._planned(tuple(indices)).draws or (self._penalty is not None and self._penalty.draws):
             return True
-        wanted = _numbers(self.trained, "grad")
+        wanted = read_numbers(self.trained, "grad")
         found, _ = self.differentiate(indices)
         gradient, size = self.totals.read(1, 1 + self._count), max(map(abs, wanted), default=0.0)
         return _is_close(found, loss, abs(loss)) and all(map(_is_close, gradient, wanted, repeat(size)))
@@ -296,8 +297,8 @@ class Engine:
         now = self._now
         self._since = self.optimizer.steps - int(self._done[0])
         self._counter.data = float(self.optimizer.steps)
-        self.data[now].write(0, _numbers(self.trained, "data"))
-        self.totals.write(1, list(map(float, _numbers(self.trained, "grad"))))
+        self.data[now].write(0, read_numbers(self.trained, "data"))
+        self.totals.write(1, list(map(float, read_numbers(self.trained, "grad"))))
         for room, column in zip(self.state[now], self.optimizer.state.values()):
             room.write(0, column)
         self._connect()
@@ -328,8 +329,9 @@ class Engine:
         data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
         state = {slot: room.read(0, count) for slot, room in zip(optimizer.state, self.state[now])}
         steps = self._since + int(self._done[0])
-        _assign([*self.trained, *self.trained, optimizer, optimizer], [*["data"] * count, *["grad"] * count, "state", "steps"],
-                [*data, *(map(_Used, grads) if stepped else grads), state, steps])
+        assign_all([*self.trained, *self.trained, optimizer, optimizer],
+                   [*["data"] * count, *["grad"] * count, "state", "steps"],
+                   [*data, *(map(UsedGradient, grads) if stepped else grads), state, steps])
 
     # ---- several steps in one call
 

@@ -30,7 +30,7 @@ from ..errors import DataError, NonFiniteError
 from ..files import from_json, to_json, write_atomically
 from ..nn.module import mode
 from ..optim import Optimizer, clip_grad_norm
-from ..optim.optimizers import _limit
+from ..optim.clipping import checked_limit
 from ..randomness import Rng, generator
 from .snapshots import Recorder, TrainingRecord
 
@@ -232,7 +232,7 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         recorder = Recorder(history.training)
 
     if max_norm is not None:
-        max_norm = _limit(max_norm, "max_norm")
+        max_norm = checked_limit(max_norm, "max_norm")
     eager = _Eager(model, loss, X, y, optimizer, penalty, history)
     steps: Any = eager
     began = time.perf_counter()

@@ -1,0 +1,356 @@
+"""The command line, in its own process where the exit status and the streams matter."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, replaced, run_python
+
+from tinygrad_edu import cli, nn
+from tinygrad_edu.cli.training import DATA_SETS, OPTIMIZERS
+from tinygrad_edu.engine import primitives
+from tinygrad_edu.train import History
+
+
+def run(*args, cwd=None, script=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run([sys.executable, "-m", "tinygrad_edu", *map(str, args)], cwd=cwd, env=environment, input=script,
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_demo_trains_checks_draws_and_saves(tmp_path):
+    out = tmp_path / "out"
+    done = run("demo", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert sorted(p.name for p in out.iterdir()) == [
+        "checkpoint.json", "graph-whole.svg", "graph.png", "graph.svg", "history.json", "loss.png"]
+    assert (out / "graph.svg").read_text().rstrip().endswith("</svg>")
+    assert (out / "graph.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
+    history = History.load(out / "history.json")
+    assert history.epochs == 40
+    assert len(history) == 40 * 8
+    nn.load(nn.MLP(4, [8, 3]), out / "checkpoint.json")
+    accuracy = float(done.stdout.split("test accuracy: ")[1].split("%")[0])
+    assert accuracy >= 93
+    assert "0 failed" in done.stdout
+    assert "Try next" in done.stdout
+    assert "epoch 40/40" in done.stdout
+
+
+@pytest.mark.parametrize("data", DATA_SETS)
+def test_train_on_every_data_set(data, tmp_path):
+    done = run("train", "--data", data, "--epochs", 2, "--layers", 4, "--out", tmp_path / data)
+    assert done.returncode == 0, done.stderr
+    assert "held out" in done.stdout or "test accuracy" in done.stdout
+    assert History.load(tmp_path / data / "history.json").epochs == 2
+
+
+def test_train_with_every_optimizer_learns(tmp_path, capsys):
+    for optimizer in OPTIMIZERS:
+        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path)]) == 0
+        assert History.load(tmp_path / "history.json").engine == "eager, 30 steps"
+        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path),
+                         "--engine", "jit"]) == 0
+        assert History.load(tmp_path / "history.json").engine == "jit, 30 steps"
+        history = History.load(tmp_path / "history.json")
+        assert sum(history.loss[-10:]) < sum(history.loss[:10])
+    assert capsys.readouterr().err == ""
+
+
+def test_train_is_repeatable(tmp_path):
+    for folder in ("a", "b"):
+        assert run("train", "--epochs", 2, "--layers", 4, "--seed", 5, "--out", tmp_path / folder).returncode == 0
+    assert History.load(tmp_path / "a/history.json").loss == History.load(tmp_path / "b/history.json").loss
+
+
+def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
+    assert cli.main(["gpt", "--steps", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    head, bar, figures, blank, title, *names = out.splitlines()
+    assert head == "names: 32033; different characters: 26; parameters of the GPT: 4192"
+    assert "2/2" in bar
+    assert re.fullmatch(r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures)
+    assert (blank, title) == ("", "names that it invents:")
+    assert [name.split()[0] for name in names] == [str(i) for i in range(1, 21)]
+
+
+@pytest.fixture
+def two_names(tmp_path):
+    """The start of a command that learns a file of two names."""
+    path = tmp_path / "names.txt"
+    path.write_text("a\nn\n")
+    return ["gpt", "--data", str(path), "--engine", "eager"]
+
+
+def test_gpt_learns_the_names_of_a_file(two_names, capsys):
+    assert cli.main([*two_names, "--steps", "101", "--samples", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert (err, out.startswith("names: 2; different characters: 2; parameters of the GPT: ")) == ("", True)
+    average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
+    assert float(average[1]) < 0.6
+    assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {"a", "n"}
+
+
+def test_gpt_is_repeatable_and_the_seed_matters(two_names, capsys):
+    names = []
+    for seed in (1, 1, 2):
+        assert cli.main([*two_names, "--steps", "1", "--samples", "8", "--seed", str(seed)]) == 0
+        out = capsys.readouterr().out
+        assert re.search(r"^loss \d\.\d{4} in step 1; ", out, re.MULTILINE)
+        names.append(out.split("names that it invents:\n")[1])
+    assert names[0] == names[1] != names[2]
+
+
+def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
+    assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "names too long for its 16 positions: 2; of those it learns the first 16 characters, and no end")
+
+
+INTERRUPTED = """
+import signal, sys
+from tinygrad_edu import cli
+signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # what Ctrl-C does, after this time of computing
+signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupted(two_names):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, *two_names, "--steps", "5000", "--samples", "2"],
+                          capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stderr, done.returncode) == ("tinygrad-edu gpt: interrupted\n", 130)
+    steps = int(re.search(r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$", done.stdout,
+                          re.MULTILINE)[1])
+    assert 1 <= steps < 5000
+    assert len(done.stdout.split("names that it invents:\n")[1].splitlines()) == 2
+
+
+def test_gpt_prints_what_a_terminal_would_take_for_a_command_as_text(tmp_path, capsys):
+    path = tmp_path / "names.txt"
+    path.write_text("\x1b[31m\nJosé\n")
+    assert cli.main(["gpt", "--data", str(path), "--steps", "3"]) == 0
+    names = capsys.readouterr().out.split("names that it invents:\n")[1]
+    assert "\\x1b" in names
+    assert "é" in names
+    assert "\x1b" not in names
+
+
+WITHOUT_LLVMLITE = """
+import sys
+from tinygrad_edu import cli
+sys.modules["llvmlite"] = None
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("engine", "status", "out", "err"), [
+    ("auto", 0, 'without llvmlite it runs eagerly: the same names, many times as slowly; to change that: pip install '
+                '"tinygrad_edu[fast]"\n', ""),
+    ("eager", 0, "", ""),
+    ("jit", 2, "", 'tinygrad-edu gpt: machine code needs llvmlite: pip install "tinygrad_edu[fast]"; or say --engine eager: '
+                   "the same names, many times as slowly\n"),
+])
+def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
+    done = run_python(WITHOUT_LLVMLITE, *two_names, "--engine", engine, "--steps", 1)
+    assert (done.returncode, done.stderr) == (status, err)
+    assert out in done.stdout
+    assert ("llvmlite" in done.stdout) == bool(out)
+    assert ("names that it invents" in done.stdout) == (status == 0)
+
+
+def test_draw_an_expression(tmp_path):
+    done = run("draw", "tanh(a*b + c)", "a=2", "b=-3", "c=10", "-o", tmp_path / "y.svg")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"result = 0.9993292997; wrote {tmp_path / 'y.svg'}\n"
+    assert "tanh" in (tmp_path / "y.svg").read_text()
+
+
+def test_draw_the_graph_of_figure_6_11(tmp_path):
+    done = run("draw", "--example", "weight-decay", "-o", tmp_path / "decay.svg")
+    assert done.returncode == 0, done.stderr
+    picture = (tmp_path / "decay.svg").read_text()
+    assert "J_MLE" in picture
+    assert "W1[1,1]" in picture
+
+
+def test_step_obeys_a_script():
+    done = run("step", "tanh(a*b + c)", "a=2", "b=-3", "c=10", script="until a\np a*b + c\nq\nnever read\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "y = tanh(a * b + c): 6 nodes, 3 steps forward, 6 backward; h for help\n"
+        "step 0 of 9, start\n"
+        "  given: a = 2, b = -3, c = 10\n"
+        "  next:    v4 = a * b = 2 × -3 = -6\n"
+        "(step 0/9) until a\n"
+        "step 8 of 9, backward\n"
+        "  ∂y/∂a += ∂y/∂v4 · ∂v4/∂a = 0.001341 × -3 = -0.004023   [∂v4/∂a = b]\n"
+        "  changed: grad of a: 0 -> -0.004023\n"
+        "  next:    ∂y/∂b += ∂y/∂v4 · ∂v4/∂b = 0.001341 × 2 = 0.002682   [∂v4/∂b = a]\n"
+        "(step 8/9) p a*b + c\n"
+        "4.0\n"
+        "(step 8/9) q\n")
+
+
+def test_step_calls_the_result_y_unless_a_variable_is_called_so():
+    assert run("step", "x * 2", "x=3", script="").stdout.startswith("y = x * 2: ")
+    assert run("step", "y * 2", "y=3", script="").stdout.startswith("v2 = y * 2: ")
+    assert run("step", "x", "x=3", script="").stdout.startswith("x: ")
+
+
+def test_step_through_an_example():
+    done = run("step", "--example", "lecture-neuron", script="n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("o = tanh(x1 * w1 + x2 * w2 + b): 10 nodes, 5 steps forward, 10 backward; h for help\n")
+    assert done.stdout.endswith("\n(step 1/15) \n")
+
+
+def test_check_says_what_it_compared():
+    done = run("check", "x**y", "x=2", "y=3")
+    assert done.returncode == 0
+    assert "gradcheck of x**y: ok, 2 compared, 0 failed" in done.stdout
+    assert run("check", "x**y", "x=2", "y=3", "--order", 2).returncode == 0
+
+
+def test_check_exits_with_1_when_it_fails():
+    done = run("check", "log(x*0)*x", "x=1")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+
+
+def test_check_shows_the_graph_when_it_fails():
+    done = run("check", "log(x*0)*x", "x=1")
+    assert "the graph:\nx = 1\nv2 = x * 0 = 1 × 0 = 0\n" in done.stdout
+    assert done.stdout.endswith("The first number that is inf or nan is v3.\n")
+
+
+def test_check_draws_points_where_no_numbers_are_given():
+    done = run("check", "x**y", "--examples", 50)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("gradients of x**y: ok, 50 points compared, others rejected (")
+    assert first.endswith(" not finite); tolerance 1e-07 relative")
+    assert second.startswith("largest difference: ")
+    assert " of what is allowed, at x=" in second
+    assert run("check", "x**y", "--examples", 50).stdout == done.stdout
+
+
+def test_check_draws_from_intervals(capsys):
+    assert cli.main(["check", "log(x) / y", "x=0.1..10", "y=2", "--examples", "20", "--order", "2"]) == 0
+    assert "20 points compared, none rejected" in capsys.readouterr().out
+    assert cli.main(["check", "log(x)", "x=1..1"]) == 0
+    assert "gradcheck of log(x): ok, 1 compared" in capsys.readouterr().out
+    assert cli.main(["check", "x + 1", "--examples", "20"]) == 0
+    assert "none rejected" in capsys.readouterr().out
+
+
+def test_check_takes_the_name_of_a_row(capsys):
+    assert cli.main(["check", "tanh", "--examples", "30"]) == 0
+    assert "gradients of tanh: ok, 30 points compared" in capsys.readouterr().out
+    assert cli.main(["check", "pow", "x=2", "y=3"]) == 0
+    assert "gradcheck of pow: ok, 2 compared" in capsys.readouterr().out
+
+
+def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
+    with replaced(primitives.tanh, "partials", (lambda x, o: 1 - o,)):
+        for expression in ("tanh", "tanh(2*x) + 1"):
+            assert cli.main(["check", expression, "--examples", "30"]) == 1
+            out = capsys.readouterr().out
+            assert out.startswith("FAILED after ")
+            assert f"\nthe derivative of {expression} by x is wrong at x=1.0\n" in out
+            assert "   <- WRONG: it is " in out
+        assert cli.main(["check", "tanh(x)", "x=0.5"]) == 1
+        assert "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733" in capsys.readouterr().out
+
+
+def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hypothesis.errors", None)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    assert cli.main(["check", "x * 2"]) == 2
+    assert capsys.readouterr().err == ("tinygrad-edu check: drawing points needs hypothesis; install it (pip install "
+                                       "hypothesis), or give a number for each variable, as in x=1.5\n")
+    assert cli.main(["check", "x * 2", "x=1.5"]) == 0
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the function is finite and smooth, "
+                              "such as x=0.1..10"),
+    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this order"),
+    (["check", "x", "x=1..b"], "'b' is not a number; write x=1.5"),
+    (["check", "x", "z=1"], "unknown variable 'z': the expression has x"),
+    (["check", "x", "--examples", "0"], "--examples"),
+    (["check", "foo(x)"], "unknown function 'foo'"),
+    (["draw", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
+    (["draw", "a", "a=2", "z=1"], "unknown variable 'z': the expression has a"),
+    (["draw", "a", "a=two"], "'two' is not a number; write a=1.5"),
+    (["draw", "a", "a"], "'a' is not of the form name=number"),
+    (["draw", "a +", "a=1"], "not an expression: invalid syntax"),
+    (["draw", "a.b", "a=1"], "an attribute is not part of the language"),
+    (["draw"], "give an expression"),
+    (["draw", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
+    (["draw", "a", "a=1", "-o", "missing/y.svg"], "missing"),
+    (["draw", "a", "a=1", "-o", "y.xyz"], ".xyz"),
+    (["step", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
+    (["step"], 'give an expression, as in: tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10'),
+    (["step", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
+    (["step", "a", "a=1", "--example", "lecture-neuron"], "give an expression or --example, not both"),
+    (["check", "1 + 2"], "has no variables"),
+    (["check", "x", "x=1", "--order", "3"], "invalid choice"),
+    (["train", "--data", "mnist"], "invalid choice: 'mnist'"),
+    (["train", "--layers", "4,x"], "--layers"),
+    (["train", "--lr", "-1"], "-1"),
+    (["train", "--activation", "rely"], "unknown activation 'rely'"),
+    (["train", "--epochs", "0"], "--epochs"),
+    (["gpt", "--data", "none.txt"], "cannot read none.txt: No such file or directory; give a text file with one name a line"),
+    (["gpt", "--data", "."], "Is a directory"),
+    (["gpt", "--data", os.devnull], f"{os.devnull} has no names: it is empty"),
+    (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),
+    (["gpt", "--samples", "-3"], "--samples"),
+    (["gpt", "--engine", "warp"], "invalid choice: 'warp'"),
+    (["demo", "--epochs", "many"], "--epochs"),
+    (["sing"], "invalid choice: 'sing'"),
+])
+def test_wrong_input_is_one_line_and_exit_status_2(args, message, tmp_path):
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("tinygrad-edu")
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("here already")
+    done = run(command, "--out", blocked / "sub")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "choose another one with --out" in done.stderr
+    assert blocked.read_text() == "here already"
+
+
+def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
+    done = run("train", "--data", "line", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "200", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert History.load(tmp_path / "history.json").loss
+
+
+def test_help_and_version():
+    assert "demo" in run().stdout
+    assert run("--version").stdout.startswith("tinygrad-edu 0.")
+
+
+def test_a_misspelt_primitive_is_not_taken_for_a_variable():
+    done = run("check", "tahn")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no primitive 'tahn' in the table; did you mean tan or tanh or atan?" in done.stderr

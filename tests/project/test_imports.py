@@ -1,0 +1,256 @@
+"""What may import what, and what must be documented: read from the source, not from memory."""
+
+import ast
+import json
+import sys
+
+import pytest
+from helpers import ROOT, run_python
+
+ENGINE = "tinygrad_edu.engine"
+# Module of the engine: what it may import of the package; what it may import only for type checkers.
+MAY_IMPORT = {
+    "primitives": ({"errors"}, set()),
+    "modes": (set(), set()),
+    "anomaly": ({"errors"}, {"value"}),
+    "graph": ({"modes", "anomaly", "primitives", "errors"}, {"value"}),
+    "value": ({"graph", "modes", "anomaly", "primitives", "errors"}, set()),
+    "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
+    "__init__": ({"value"}, set()),
+}
+# Folders and modules of the package from the lowest floor up.  Each may import those below it.
+FLOORS = [
+    ["errors"], ["engine"], ["files", "randomness", "math"], ["symbolic", "data", "optim"], ["nn", "debug"], ["testing"],
+    ["jit"], ["train"], ["diagnosis", "examples"], ["cli", "learn"], ["__main__"],
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {path: path.read_text(encoding="utf-8")
+           for package in ("tinygrad_edu", "viz") for path in sorted((ROOT / package).rglob("*.py"))}
+every_file = pytest.mark.parametrize("path", list(SOURCES), ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def imports_of(source, module, is_package=False):
+    """``(imported module, how)`` for every import in a source: how is "", "function" or "typing".
+
+    Imports by name, ``import_module("...")``, count when the name is written out.
+    """
+    package = module if is_package else module.rpartition(".")[0]
+    found = []
+
+    def visit(node, how):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for part in node.body:
+                visit(part, "typing")
+            for part in node.orelse:
+                visit(part, how)
+            return
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, how) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[:len(package.split(".")) - node.level + 1]) if node.level else ""
+            target = ".".join(filter(None, [base, node.module]))
+            # `from . import graph` imports the module graph; `from .graph import f` too.
+            found.extend((f"{target}.{alias.name}" if not node.module or target == "tinygrad_edu" else target, how)
+                         for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+                "import_module", "_import_module", "__import__") and node.args and isinstance(node.args[0], ast.Constant):
+            name = str(node.args[0].value)
+            found.append((package + name if name.startswith(".") else name, how))
+        inside = "function" if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) and not how else how
+        for part in ast.iter_child_nodes(node):
+            visit(part, inside)
+
+    visit(ast.parse(source), "")
+    return list(dict.fromkeys(found))
+
+
+def violations(source, module, is_package=False):
+    """THE CHECKER: a sentence for every import that points the wrong way."""
+    found = []
+    top, _, rest = module.partition(".")
+    for imported, how in imports_of(source, module, is_package):
+        head, _, tail = imported.partition(".")
+        if head == "viz" and top == "tinygrad_edu" and not (rest.startswith("cli.") and how == "function"):
+            found.append(f"{module} imports viz: only the commands of cli may, inside functions")
+        if head == "rich" and how == "":
+            found.append(f"{module} imports rich at the top: only inside functions, so that the engine starts without it")
+        if top == head == "tinygrad_edu" and rest and tail:
+            room, other = rest.partition(".")[0], tail.partition(".")[0]
+            if other in FLOOR_OF and room != other and FLOOR_OF[other] >= FLOOR_OF.get(room, -1):
+                found.append(f"{module} imports {imported}, which stands on a floor above it, or beside it")
+        if module == ENGINE or module.startswith(f"{ENGINE}."):
+            found += engine_violations(module, imported, how)
+    return found
+
+
+def engine_violations(module, imported, how):
+    """The same inside of the engine, where each file may import certain others only."""
+    head, _, tail = imported.partition(".")
+    if head != "tinygrad_edu":
+        is_known = head in sys.stdlib_module_names
+        return [] if is_known else [f"{module} imports {imported}: the engine needs the standard library only"]
+    always, for_types = MAY_IMPORT[module.removeprefix(ENGINE).lstrip(".") or "__init__"]
+    part = tail.removeprefix("engine.").partition(".")[0]
+    if part in always or (part in for_types and how == "typing"):
+        return []
+    return [f"{module} imports {imported}, which stands above it"]
+
+
+@every_file
+def test_imports_point_one_way(path):
+    assert violations(SOURCES[path], module_name(path), path.name == "__init__.py") == []
+
+
+def test_every_module_of_the_engine_and_every_room_is_known():
+    engine = ROOT / "tinygrad_edu" / "engine"
+    assert {path.stem for path in SOURCES if path.parent == engine} == set(MAY_IMPORT)
+    rooms = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
+             if path.is_relative_to(ROOT / "tinygrad_edu")}
+    assert rooms - {"__init__"} <= set(FLOOR_OF)
+    assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (f"{ENGINE}.value", "typing")
+
+
+@pytest.mark.parametrize(("module", "source"), [
+    ("tinygrad_edu.engine.primitives", "from .value import Value"),
+    ("tinygrad_edu.engine.primitives", "def f():\n    from .value import Value"),
+    ("tinygrad_edu.engine.primitives", "from . import graph"),
+    ("tinygrad_edu.engine.primitives", "from tinygrad_edu import graph"),
+    ("tinygrad_edu.engine.primitives", "import tinygrad_edu.engine.value"),
+    ("tinygrad_edu.engine.primitives", "import numpy as np"),
+    ("tinygrad_edu.engine.primitives", "if TYPE_CHECKING:\n    from .value import Value"),
+    ("tinygrad_edu.engine.graph", "from .value import Value"),
+    ("tinygrad_edu.engine.graph", "def f():\n    from .value import Value"),
+    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import Value"),
+    ("tinygrad_edu.engine.value", "from .autodiff import grad"),
+    ("tinygrad_edu.engine.value", "from . import autodiff, graph"),
+    ("tinygrad_edu.engine.autodiff", "from .. import math"),
+    ("tinygrad_edu.math", "from .symbolic import formula"),
+    ("tinygrad_edu.symbolic.formula", "from ..nn import MLP"),
+    ("tinygrad_edu.optim.optimizers", "from ..data import moons"),
+    ("tinygrad_edu.jit.function", "from ..train import fit"),
+    ("tinygrad_edu.jit.tape.tape", "from ...train import fit"),
+    ("tinygrad_edu.engine.value", "try:\n    import mpmath\nexcept ImportError:\n    pass"),
+    ("tinygrad_edu.train.fitting", "import viz"),
+    ("tinygrad_edu.train.fitting", "def f():\n    from viz.drawing.model import records"),
+    ("tinygrad_edu.train.fitting", "import importlib\nimportlib.import_module('viz.drawing.dot')"),
+    ("tinygrad_edu.cli.graphs", "import viz"),
+    ("tinygrad_edu.cli.graphs", "if TYPE_CHECKING:\n    import viz"),
+    ("tinygrad_edu.train.fitting", "from rich.progress import Progress"),
+    ("tinygrad_edu.nn.module", "import rich"),
+    ("viz.shell.repl", "import rich"),
+])
+def test_a_planted_import_is_reported(module, source):
+    assert len(violations(source, module)) >= 1
+
+
+@pytest.mark.parametrize(("module", "source"), [
+    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    from .value import Value"),
+    ("tinygrad_edu.engine.value", "from . import graph\nfrom . import primitives as p\nfrom ..errors import GraphError"),
+    ("tinygrad_edu.cli.graphs", "def draw():\n    import viz\n    from rich.console import Console"),
+    ("tinygrad_edu.nn.layers", "from .. import math\nfrom ..engine.value import Value\nfrom .module import Module"),
+    ("tinygrad_edu.engine.primitives", "import math\nimport collections.abc"),
+    ("viz.drawing.dot", "import graphviz\nfrom tinygrad_edu import Value"),
+])
+def test_imports_that_point_the_right_way_are_not_reported(module, source):
+    assert violations(source, module) == []
+
+
+def test_relative_imports_are_resolved():
+    assert imports_of("from . import a\nfrom ..b import c\nfrom .. import d", "p.q.r") == [
+        ("p.q.a", ""), ("p.b", ""), ("p.d", "")]
+    assert imports_of("from .module import M", "p.q", is_package=True) == [("p.q.module", "")]
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    done = run_python("import sys, json, tinygrad_edu; print(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert {"tinygrad_edu", "tinygrad_edu.engine.primitives"} <= loaded
+    heavy = {"numpy", "matplotlib", "rich", "viz", "graphviz", "PIL", "llvmlite", "hypothesis", "tinygrad_edu.nn",
+             "tinygrad_edu.train", "tinygrad_edu.symbolic"}
+    assert loaded & heavy == set()
+
+
+def test_using_the_engine_loads_nothing_heavy():
+    done = run_python("""
+import sys
+from tinygrad_edu import Value, grad, math, parse
+from tinygrad_edu.symbolic import formula
+y = parse("tanh(a * b)", a=Value(1.0), b=2)
+y.backward()
+formula("pow"), grad(math.sin)(1.0)
+print(sorted({"numpy", "matplotlib", "rich", "viz"} & set(sys.modules)))
+""")
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_public_names_exist_and_unknown_ones_are_refused():
+    import tinygrad_edu
+
+    assert len(set(tinygrad_edu.__all__)) == len(tinygrad_edu.__all__)
+    for name in tinygrad_edu.__all__:
+        assert getattr(tinygrad_edu, name) is not None
+        assert name in dir(tinygrad_edu)
+    with pytest.raises(AttributeError, match="module 'tinygrad_edu' has no attribute 'vlaue'"):
+        _ = tinygrad_edu.vlaue
+    assert (ROOT / "tinygrad_edu" / "py.typed").exists()
+
+
+# ---- documentation
+
+
+def undocumented(source):
+    """The names of public functions, classes and methods without a docstring; "module" if the file has none.
+
+    A method may leave its documentation to a class of the same file that it inherits from.
+    """
+    tree = ast.parse(source)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = [] if not tree.body or ast.get_docstring(tree) else ["module"]
+
+    documented = {(name, part.name) for name, cls in classes.items() for part in cls.body
+                  if isinstance(part, ast.FunctionDef) and ast.get_docstring(part)}
+
+    def ancestors(name):
+        bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)] if name in classes else []
+        return {*bases, *(ancestor for base in bases for ancestor in ancestors(base))}
+
+    inherited = {part for name, cls in classes.items() for part in cls.body if isinstance(part, ast.FunctionDef)
+                 and any((ancestor, part.name) in documented for ancestor in ancestors(name))}
+
+    def visit(body, prefix):
+        for node in body:
+            if node in inherited:
+                continue
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                overloaded = any("overload" in ast.dump(mark) or "setter" in ast.dump(mark) for mark in node.decorator_list)
+                if not ast.get_docstring(node) and not overloaded:
+                    found.append(prefix + node.name)
+                if isinstance(node, ast.ClassDef):
+                    visit(node.body, f"{prefix}{node.name}.")
+
+    visit(tree.body, "")
+    return found
+
+
+@every_file
+def test_everything_public_is_documented(path):
+    assert undocumented(SOURCES[path]) == []
+
+
+def test_planted_gaps_in_the_documentation_are_reported():
+    source = ('"""A module."""\ndef f():\n    pass\n'
+              'class C:\n    """Doc."""\n    def m(self):\n        return 1\n    def _p(self): ...\n')
+    assert undocumented(source) == ["f", "C.m"]
+    derived = 'class D(C):\n    """Doc."""\n    def m(self): ...\n    def n(self): ...\n'
+    assert undocumented(source.replace("return 1", '"""Doc."""') + derived) == ["f", "D.n"]
+    assert undocumented(source + derived) == ["f", "C.m", "D.m", "D.n"]
+    assert undocumented("x = 1") == ["module"]
+    assert undocumented("") == []

@@ -1,0 +1,588 @@
+"""fit(engine="jit") does what the eager engine does: losses, parameters, states, histories, errors, interrupts."""
+
+import math as std
+import random
+import signal
+
+import pytest
+from helpers import scaled
+
+from tinygrad_edu import Value, data, fit, math, nn, no_grad, optim
+from tinygrad_edu.errors import NonFiniteError, TraceError
+
+X, Y = data.moons(23, rng=1)
+SIGNS = [float(y) for y in Y]
+
+
+def model(seed=0, **options):
+    return nn.MLP(2, [5, 4, 1], rng=seed, **options)
+
+
+def trained(engine, make=model, loss=nn.hinge, optimizer=lambda parameters: optim.SGD(parameters, lr=0.2), X=X, y=SIGNS,
+            epochs=5, **options):
+    net = make()
+    made = optimizer(net.parameters())
+    if callable(options.get("penalty")):
+        penalty = options["penalty"]
+        options["penalty"] = lambda: penalty(net)
+    history = fit(net, loss, X, y, optimizer=made, epochs=epochs, engine=engine, rng=5, **options)
+    return net, made, history
+
+
+def assert_the_same(one, other, tolerance=1e-9):
+    (net, made, history), (net2, made2, history2) = one, other
+    assert history.loss == pytest.approx(history2.loss, rel=tolerance, abs=tolerance)
+    assert len(history) == len(history2)
+    assert history.learning_rates == history2.learning_rates
+    assert history.epoch_ends == history2.epoch_ends
+    assert history.metrics.keys() == history2.metrics.keys()
+    for name, values in history.metrics.items():
+        assert values == pytest.approx(history2.metrics[name], rel=tolerance)
+    for p, q in zip(net.parameters(), net2.parameters(), strict=True):
+        assert p.data == pytest.approx(q.data, rel=1e-7, abs=1e-9)
+        assert p.grad == pytest.approx(q.grad, rel=1e-6, abs=1e-9)
+    assert made.steps == made2.steps
+    assert made.state.keys() == made2.state.keys()
+    for slot, column in made.state.items():
+        assert column == pytest.approx(made2.state[slot], rel=1e-6, abs=1e-9)
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=optim.linear(0.5, 10, final=0.1)),
+    "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
+    "RMSprop with momentum": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, weight_decay=0.1),
+    "Adam": lambda p: optim.Adam(p, lr=optim.warmup(optim.cosine(0.05, 20), 3)),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.05, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("options", [{}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}],
+                         ids=["full batches", "mini-batches with a penalty"])
+def test_every_optimizer_takes_the_same_steps(optimizer, options):
+    assert_the_same(trained("jit", optimizer=optimizer, **options), trained("eager", optimizer=optimizer, **options))
+
+
+def classifier():
+    return nn.Sequential(nn.Layer(4, 6, "tanh", rng=3), nn.Dropout(0.4, rng=9), nn.Layer(6, 3, "linear", rng=4))
+
+
+def test_classes_dropout_metrics_and_clipping():
+    flowers, species = data.iris()
+    options = {"make": classifier, "loss": nn.cross_entropy, "X": flowers[::7], "y": species[::7], "batch_size": 5,
+               "metrics": [nn.accuracy], "max_norm": 0.5, "epochs": 4, "optimizer": lambda p: optim.Adam(p, lr=0.05)}
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_dropout_draws_a_new_mask_for_every_sample_of_every_step():
+    losses = trained("jit", make=classifier, loss=nn.cross_entropy, X=[[1.0, 2.0, 3.0, 4.0]] * 3, y=[0, 1, 2], epochs=30,
+                     optimizer=lambda p: optim.SGD(p, lr=0.0))[2].loss
+    assert len(set(losses)) > 20
+
+
+@pytest.mark.parametrize("loss", [nn.mse, nn.hinge, nn.binary_cross_entropy])
+def test_every_loss_of_scores(loss):
+    targets = [0.0 if y < 0 else 1.0 for y in SIGNS] if loss is nn.binary_cross_entropy else SIGNS
+    for activation in ("tanh", "relu", "sigmoid", "gelu", "softplus"):
+        options = {"make": lambda: model(activation=activation), "loss": loss, "y": targets, "epochs": 2}  # noqa: B023
+        assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_samples_of_different_lengths_have_programs_of_their_own():
+    class Mean(nn.Module):
+        def __init__(self):
+            self.w, self.b = Value(0.3), Value(-0.2)
+
+        def __call__(self, xs):
+            return math.tanh(self.w * math.total(xs) * (1 / len(xs)) + self.b)
+
+    rng = random.Random(0)
+    lists = [[rng.uniform(-1, 1) for _ in range(n)] for n in (1, 3, 2, 3, 1, 4, 3)]
+    options = {"make": Mean, "loss": nn.mse, "X": lists, "y": [x[0] for x in lists], "batch_size": 3, "epochs": 4}
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_a_long_loss_goes_to_the_tape_machine():
+    class Deep(nn.Module):
+        def __init__(self):
+            self.w = [Value(0.9), Value(0.01), Value(0.5)]
+
+        def __call__(self, x):
+            for _ in range(1_500):
+                x = math.tanh(self.w[0] * x + self.w[1])
+            return [x, self.w[2]]
+
+    from tinygrad_edu.jit.running import backend
+
+    options = {"make": Deep, "loss": lambda p, t: (p[0] - t) ** 2 + p[1] ** 2, "X": [0.1, 0.5, 0.7], "y": [1.0, 0.0, 2.0],
+               "epochs": 3, "metrics": {"first": lambda p, t: p[0]}}
+    assert backend.STRAIGHT < 2 * 1_500 * 4
+    assert_the_same(trained("jit", **options), trained("eager", **options))
+
+
+def test_leaves_that_are_not_trained_are_read_at_each_step_and_keep_their_data():
+    def run(engine):
+        scale = Value(2.0, "scale")
+        net = nn.Neuron(2, "tanh", rng=0)
+        seen = []
+
+        def on_epoch(history):
+            seen.append(net.w[0].data)
+            scale.data += 0.5
+
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+        history = fit(net, lambda p, t: (scale * p - t) ** 2, X, SIGNS, optimizer=optimizer, epochs=4, engine=engine,
+                      on_epoch=on_epoch)
+        return history.loss, seen, scale.data
+
+    compiled, eager = run("jit"), run("eager")
+    assert compiled[0] == pytest.approx(eager[0], rel=1e-9)
+    assert compiled[1] == pytest.approx(eager[1], rel=1e-9)
+    assert len(set(eager[1])) == 4
+    assert compiled[2] == 4.0
+
+
+def test_a_callback_sees_the_parameters_and_what_it_assigns_counts():
+    def run(engine):
+        net = model()
+        optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
+        seen = []
+
+        def on_epoch(history):
+            seen.append((optimizer.steps, net.parameters()[3].data, net.parameters()[3].grad, optimizer.state["velocity"][3]))
+            for parameter in net.parameters():
+                parameter.data = max(-0.5, min(0.5, parameter.data))
+            optimizer.lr = 0.1 / (1 + history.epochs)
+            optimizer.momentum = 0.5 + 0.1 * history.epochs
+            return history.epochs == 3
+
+        history = fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=9, batch_size=8, shuffle=False, engine=engine,
+                      on_epoch=on_epoch)
+        return history, seen
+
+    (history, seen), (eager, seen2) = run("jit"), run("eager")
+    assert history.epochs == eager.epochs == 3
+    assert history.loss == pytest.approx(eager.loss, rel=1e-9)
+    assert [entry[0] for entry in seen] == [entry[0] for entry in seen2] == [3, 6, 9]
+    assert [x for entry in seen for x in entry] == pytest.approx([x for entry in seen2 for x in entry], rel=1e-8)
+
+
+def test_snapshots_of_a_training_are_the_same():
+    compiled, eager = (trained(engine, batch_size=9, record_every=2)[2].training for engine in ("jit", "eager"))
+    assert [s.step for s in compiled.snapshots] == [s.step for s in eager.snapshots]
+    for one, other in zip(compiled.snapshots, eager.snapshots):
+        for name in ("before", "gradients", "after"):
+            assert list(getattr(one, name)) == pytest.approx(list(getattr(other, name)), rel=1e-7, abs=1e-10)
+
+
+def test_a_training_goes_on_from_a_checkpoint_with_either_engine(tmp_path):
+    def run(first, second):
+        net = model()
+        optimizer = optim.Adam(net.parameters(), lr=0.05)
+        fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=3, engine=first)
+        nn.save(net, tmp_path / "there.json", optimizer)
+        again = model(seed=8)
+        other = optim.Adam(again.parameters(), lr=0.05)
+        nn.load(again, tmp_path / "there.json", other)
+        return fit(again, nn.hinge, X, SIGNS, optimizer=other, epochs=3, engine=second).loss, other.steps
+
+    reference, steps = run("eager", "eager")
+    assert steps == 6
+    for engines in (("jit", "jit"), ("jit", "eager"), ("eager", "jit")):
+        losses, steps = run(*engines)
+        assert losses == pytest.approx(reference, rel=1e-9)
+        assert steps == 6
+
+
+def test_an_interrupt_leaves_the_parameters_of_the_last_finished_step():
+    calls = []
+
+    def interrupting(p, t):
+        calls.append(p)
+        if len(calls) == 2 * len(X) + 4:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    net, optimizer, history = trained("jit", metrics={"m": interrupting}, epochs=9)
+    assert history.interrupted
+    assert len(history) == optimizer.steps == 2
+    reference = trained("eager", epochs=2)[0]
+    assert [p.data for p in net.parameters()] == pytest.approx([p.data for p in reference.parameters()], rel=1e-9)
+
+
+INTERRUPTED = ("step", "differentiate", "run", "clip")
+
+
+@pytest.mark.parametrize("after", range(0, scaled(40, 400), 8))
+def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
+    """The profiler's events are moments between two instructions; at one of them Ctrl-C is pressed."""
+    import sys
+
+    net = model()
+    optimizer = optim.Adam(net.parameters(), lr=0.05)
+    events = [0]
+
+    def press(frame, event, argument):
+        code = frame.f_code
+        if code.co_filename.endswith(("train/compiled.py", "train/samples.py")) and code.co_name in INTERRUPTED:
+            events[0] += 1
+            if events[0] == 40 + after:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(press)
+    try:
+        history = fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=60, engine="jit", max_norm=1.0)
+    finally:
+        sys.setprofile(None)
+    assert history.interrupted
+    steps = len(history)
+    assert 0 < steps == optimizer.steps < 60
+    reference = model()
+    again = optim.Adam(reference.parameters(), lr=0.05)
+    whole = fit(reference, nn.hinge, X, SIGNS, optimizer=again, epochs=steps, engine="jit", max_norm=1.0)
+    assert history.loss == whole.loss
+    assert [p.data for p in net.parameters()] == [p.data for p in reference.parameters()]
+    assert optimizer.state == again.state
+
+
+@pytest.mark.parametrize("delay", [0.002, 0.005, 0.011, 0.02, 0.035])
+def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
+    def interrupted(history=None):
+        net = model()
+        optimizer = optim.SGD(net.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
+        signal.setitimer(signal.ITIMER_REAL, delay, 5.0)  # again, should a callback of the collector swallow it
+        return net, optimizer, fit(net, nn.hinge, X, SIGNS, optimizer=optimizer, epochs=3_000_000, engine="jit")
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        trained("jit", epochs=2)  # so that the timer goes off in a step rather than in an import
+        net, optimizer, history = interrupted()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    steps = len(history)
+    assert history.interrupted
+    assert steps == optimizer.steps == history.epochs == len(history.seconds) == len(history.learning_rates)
+    assert history.seconds == sorted(history.seconds)
+    reference = model()
+    again = optim.SGD(reference.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
+    whole = fit(reference, nn.hinge, X, SIGNS, optimizer=again, epochs=steps, engine="jit", on_epoch=lambda history: None)
+    assert history.loss == whole.loss
+    assert history.learning_rates == whole.learning_rates
+    assert [p.data for p in net.parameters()] == [p.data for p in reference.parameters()]
+    assert optimizer.state == again.state
+
+
+def test_many_steps_in_one_call_are_those_taken_one_by_one():
+    for samples in (23, 20, 3):
+        options = {"X": X[:samples], "y": SIGNS[:samples], "epochs": 70, "optimizer": OPTIMIZERS["Adam"],
+                   "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}
+        fast, one_by_one = trained("jit", **options), trained("jit", on_epoch=lambda history: None, **options)
+        assert_the_same(fast, one_by_one, tolerance=0.0)
+
+
+def test_inf_and_nan_raise_what_the_eager_engine_raises_before_anything_is_spoilt():
+    def run(engine):
+        net = model()
+        with pytest.raises(NonFiniteError) as caught:
+            fit(net, lambda p, t: math.exp(p * p) * t, X, [1.0] * len(X), epochs=50, engine=engine,
+                optimizer=optim.SGD(net.parameters(), lr=5.0))
+        return caught.value, [p.data for p in net.parameters()]
+
+    (error, compiled), (reference, eager) = run("jit"), run("eager")
+    assert str(error) == str(reference)
+    assert error.history.loss == pytest.approx(reference.history.loss, rel=1e-9)
+    assert len(error.history) > 0
+    assert compiled == pytest.approx(eager, rel=1e-9)
+    assert all(map(std.isfinite, compiled))
+
+
+def test_a_model_with_a_branch_raises_and_auto_trains_it_eagerly():
+    class Branching(nn.Module):
+        def __init__(self):
+            self.w = Value(0.5, "w")
+
+        def __call__(self, x):
+            return self.w * x[0] if x[0] > 0 else self.w * x[1]
+
+    with pytest.raises(TraceError, match="x0 > 0"):
+        trained("jit", make=Branching, loss=nn.mse)
+    assert_the_same(trained("auto", make=Branching, loss=nn.mse, epochs=100),
+                    trained("eager", make=Branching, loss=nn.mse, epochs=100), tolerance=0.0)
+
+
+def test_auto_compiles_long_trainings_and_leaves_short_ones_alone(monkeypatch):
+    from tinygrad_edu.train import compiled as training
+
+    made, engine = [], training.Engine
+    monkeypatch.setattr(training, "Engine", lambda *args: made.append(args) or engine(*args))
+    trained("auto", epochs=2)
+    assert made == []
+    trained("auto", epochs=900)
+    assert len(made) == 1
+
+
+def test_a_rule_that_cannot_be_traced_runs_on_floats():
+    class SignDescent(optim.Optimizer):
+        def update(self, data, grad, state, lr, t):
+            return data - lr * (1.0 if grad > 0 else -1.0 if grad < 0 else 0.0), state
+
+    rule = {"optimizer": lambda p: SignDescent(p, lr=0.01)}
+    assert_the_same(trained("jit", **rule), trained("eager", **rule))
+
+
+def test_a_target_that_the_loss_refuses_is_refused_by_both_engines():
+    for engine in ("jit", "eager"):
+        with pytest.raises(ValueError, match="hinge: the target is 3"):
+            trained(engine, y=[1, -1, 3] + [1] * (len(X) - 3))
+        with pytest.raises(ValueError, match="cross_entropy: the target is 7"):
+            trained(engine, make=classifier, loss=nn.cross_entropy, X=[[1.0] * 4] * 2, y=[0, 7])
+
+
+def test_wrong_trainings_raise_the_same_errors_with_both_engines():
+    stranger = Value(1.0)
+    for engine in ("jit", "eager"):
+        with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
+            fit(model(), nn.hinge, X, SIGNS, optimizer=optim.SGD([stranger], lr=0.1), epochs=1, engine=engine)
+        net = model()
+        with pytest.raises(TypeError, match="depends on no Value"):
+            fit(net, lambda p, t: 1.0, X, SIGNS, optimizer=optim.SGD(net.parameters(), lr=0.1), epochs=1, engine=engine)
+
+
+# ---- what tracing cannot see, and what changes while it trains: the eager engine's numbers, or an error
+
+
+def smooth():
+    """Without kinks, at which the last bit may decide."""
+    return model(activation="tanh")
+
+
+LONG = {"make": smooth, "X": data.moons(40, rng=1)[0], "y": [int(y > 0) for y in data.moons(40, rng=1)[1]], "epochs": 40}
+
+
+def cross_entropy_by_hand(p, t):
+    return math.softplus(-p) if t == 1 else math.softplus(p)
+
+
+FROZEN = {
+    "==": (cross_entropy_by_hand, "== or != or in"),
+    "in": (lambda p, t: math.softplus(-p) if t in (1, 2) else math.softplus(p), "== or != or in"),
+    "a table by key": (lambda p, t: math.softplus({0: 1.0, 1: -1.0}[t] * p), "a set or the key of a dict"),
+    "isinstance": (lambda p, t: math.softplus(-p) if isinstance(t, int) and t > 0 else math.softplus(p),
+                   "the loss of sample 0 is "),
+    "text": (lambda p, t: math.softplus(-p) if str(t) == "1" else math.softplus(p), "and compiled "),
+}
+
+
+@pytest.mark.parametrize(("loss", "message"), FROZEN.values(), ids=FROZEN)
+def test_what_would_be_frozen_raises_and_auto_trains_it_eagerly(loss, message):
+    with pytest.raises(TraceError) as error:
+        trained("jit", loss=loss, **LONG)
+    assert message in str(error.value)
+    assert str(error.value).endswith('or train with engine="eager"')
+    assert trained("auto", loss=loss, **LONG)[2].loss == trained("eager", loss=loss, **LONG)[2].loss
+
+
+class Tempered(nn.Module):
+    """A model with a plain number, and a leaf, beside its parameters."""
+
+    def __init__(self):
+        self.net, self.temperature = smooth(), 1.0
+
+    def __call__(self, x):
+        return self.net(x) * self.temperature
+
+
+def cool(net, X):
+    net.temperature *= 0.9
+
+
+def replace_a_parameter(net, X):
+    net.net.layers[0].neurons[0].b = Value(0.3)
+
+
+def move_the_samples(net, X):
+    X[0][0] += 0.1
+    X[3] = [0.5, 0.5]
+
+
+@pytest.mark.parametrize("change", [cool, replace_a_parameter, move_the_samples])
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_what_a_callback_changes_counts_from_then_on(change, engine):
+    def run(engine):
+        samples, net = [list(x) for x in LONG["X"]], Tempered()
+        made = optim.SGD(net.parameters(), lr=0.2)
+        return fit(net, nn.mse, samples, SIGNS_OF_LONG, optimizer=made, epochs=40, engine=engine,
+                   on_epoch=lambda history: change(net, samples) if len(history) in (3, 4, 9) else None).loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+    assert len({round(x, 9) for x in run(engine)}) > 20  # it does train
+
+
+SIGNS_OF_LONG = [2 * y - 1 for y in LONG["y"]]
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_a_factor_of_the_penalty_may_change(engine):
+    def run(engine):
+        factor = [0.1]
+
+        def weaken(history):
+            factor[0] *= 0.5
+
+        return trained(engine, make=smooth, loss=nn.mse, penalty=lambda net: factor[0] * nn.l2(net.parameters()),
+                       on_epoch=weaken, X=LONG["X"], y=SIGNS_OF_LONG, epochs=12)[2].loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+
+
+class Shaken:
+    """Samples that are others each time."""
+
+    def __init__(self):
+        self.rng = random.Random(1)
+
+    def __len__(self):
+        return len(LONG["X"])
+
+    def __getitem__(self, i):
+        return [x + self.rng.gauss(0, 0.1) for x in LONG["X"][i]]
+
+
+def test_samples_that_are_others_each_time_are_read_at_every_step():
+    def run(engine):
+        net = smooth()
+        return fit(net, nn.mse, Shaken(), SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=1e-9), epochs=30,
+                   engine=engine).loss
+
+    assert run("auto") == run("eager")
+    assert len({round(x, 4) for x in run("jit")}) > 20
+
+
+def test_values_among_the_samples_are_refused_and_auto_trains_them():
+    def run(engine):
+        net = smooth()
+        rows = [[Value(x) for x in row] for row in LONG["X"]]
+        made = optim.SGD([*net.parameters(), *[x for row in rows for x in row]], lr=0.2)
+        return fit(net, nn.mse, rows, SIGNS_OF_LONG, optimizer=made, epochs=40, engine=engine).loss
+
+    with pytest.raises(TypeError, match=r"sample 0 has Value\(.*no gradient; let the model look it up with take"):
+        run("jit")
+    assert run("auto") == run("eager")
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_metrics_see_values_and_parameters_as_they_are(engine):
+    def run(engine):
+        net = smooth()
+        seen = []
+
+        def metric(prediction, target):
+            first = net.parameters()[0]
+            seen.append((first.data, first.grad, prediction.data))
+            return float(prediction.data * target > 0)
+
+        fit(net, nn.mse, LONG["X"], SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=0.2), epochs=40, engine=engine,
+            metrics=[metric])
+        return seen
+
+    for here, there in zip(run(engine), run("eager"), strict=True):
+        assert here == pytest.approx(there, rel=1e-9, abs=1e-12)
+
+
+def test_a_later_sample_that_cannot_be_compiled_raises_and_auto_goes_on_eagerly():
+    def branching(net, x):
+        return net(x[:2]) * 2 if len(x) == 3 and net(x[:2]) > 0 else net(x[:2])
+
+    def run(engine):
+        net, samples = smooth(), [[*x, 0.0] if i == 7 else x for i, x in enumerate(LONG["X"])]
+        return fit(lambda x: branching(net, x), nn.mse, samples, SIGNS_OF_LONG, optimizer=optim.SGD(net.parameters(), lr=0.2),
+                   epochs=20, batch_size=4, engine=engine, rng=3).loss
+
+    with pytest.raises(TraceError, match="if, and, or"):
+        run("jit")
+    assert run("auto") == pytest.approx(run("eager"), rel=1e-9)
+
+
+def test_a_loss_that_machine_code_finds_nan_is_that_of_the_eager_engine():
+    def masked(p, t):
+        return p * 0.0 if t != t else nn.hinge(p, t)
+
+    targets = [std.nan if i == 3 else y for i, y in enumerate(SIGNS_OF_LONG)]
+    assert trained("auto", loss=masked, X=LONG["X"], y=targets, epochs=40)[2].loss == \
+        trained("eager", loss=masked, X=LONG["X"], y=targets, epochs=40)[2].loss
+
+
+def test_without_gradients_every_engine_refuses():
+    for engine in ("eager", "jit", "auto"):
+        with no_grad(), pytest.raises(ValueError, match="none of the optimizer's parameters"):
+            trained(engine)
+
+
+def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypatch):
+    """A recurrent network and sequences of many lengths: to compile for each takes longer than to train."""
+    cell = smooth()
+
+    def recurrent(xs):
+        state = 0.1
+        for x in xs:
+            state = cell([x, state])
+        return state
+
+    lengths = [[0.1 * k for k in range(1, n)] for n in range(2, 22)]
+    targets = [1.0] * len(lengths)
+
+    def compiled(samples, epochs):
+        monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / f"{epochs} {len(samples[0])}"))
+        fit(recurrent, nn.mse, samples, targets, optimizer=optim.SGD(cell.parameters(), lr=0.001), epochs=epochs,
+            engine="auto")
+        return (tmp_path / f"{epochs} {len(samples[0])}").exists()
+
+    assert not compiled(lengths, 40)
+    assert compiled([lengths[-1]] * len(lengths), 40)
+
+
+class Keeping(nn.Module):
+    """A model that keeps what it has computed last."""
+
+    def __init__(self):
+        self.net, self.last = smooth(), None
+
+    def __call__(self, x):
+        self.last = self.net(x)
+        return self.last
+
+
+def test_a_model_that_keeps_a_value_has_no_traced_one_where_auto_cannot_compile():
+    net, seen = Keeping(), []
+    fit(net, nn.mse, LONG["X"], SIGNS_OF_LONG, optimizer=optim.SGD(net.net.parameters(), lr=0.1), epochs=40,
+        engine="auto", penalty=lambda: 0.01 * net.last**2, metrics={"last": lambda p, t: seen.append(net.last.data) or 0.0})
+    assert len(seen) == 40 * len(LONG["X"])
+    assert all(map(std.isfinite, seen))
+
+
+LATER = [[*x, 0.5] if i % 3 == 1 else x for i, x in enumerate(LONG["X"])]
+
+
+@pytest.mark.parametrize("engine", ["jit", "auto"])
+def test_a_callback_may_change_what_samples_of_one_structure_need(engine):
+    def run(engine):
+        net, factor = smooth(), [1.0]
+
+        def change(history):
+            factor[0] = 0.3 if len(history) > 5 else 1.0
+
+        return fit(lambda x: net(x) if len(x) == 2 else net(x[:2]) * factor[0], nn.mse, LATER, SIGNS_OF_LONG, epochs=60,
+                   optimizer=optim.SGD(net.parameters(), lr=0.1), engine=engine, on_epoch=change).loss
+
+    assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
+
+
+def test_random_numbers_in_one_structure_alone_are_noticed():
+    net, rng = smooth(), random.Random(5)
+    with pytest.raises(TraceError, match="draws random numbers"):
+        fit(lambda x: net(x) if len(x) == 2 else net([x[0] + rng.random(), x[1]]), nn.mse, LATER, SIGNS_OF_LONG,
+            epochs=20, optimizer=optim.SGD(net.parameters(), lr=0.1), engine="jit")

@@ -1,0 +1,256 @@
+"""The records of a drawing: roles, edges, modules found from labels, collapsing, and what is left out."""
+
+import math
+import random
+
+import pytest
+
+from tinygrad_edu import Value, nn
+from tinygrad_edu.engine.graph import topological_order
+from tinygrad_edu.nn.module import ParameterName
+from viz import draw
+from viz.drawing.model import build
+
+
+def mlp_loss(*samples, sizes=(3, 1), penalty=0.0, plain=False, loss=nn.hinge):
+    model = nn.MLP(2, list(sizes), rng=random.Random(1))
+    losses = [loss(model([float(x) if plain else Value(float(x), f"x{i}") for i, x in enumerate(xs)]), 1.0) for xs in samples]
+    total = sum(losses[1:], losses[0])
+    if penalty:
+        total = total + penalty * nn.l2(model.parameters())
+    total.backward()
+    return model, total
+
+
+def test_roles_and_numbers():
+    w = Value(0.5, ParameterName("w"))
+    x = Value(2.0, "x")
+    y = (w * x + 10).tanh()
+    y.backward()
+    graph = build([y])
+    assert [(n.name, n.role, n.label, n.op) for n in graph.nodes] == [
+        ("n0", "parameter", "w", ""), ("n1", "input", "x", ""), ("n2", "operation", "", "mul"),
+        ("n3", "constant", "", ""), ("n4", "operation", "", "add"), ("n5", "output", "", "tanh")]
+    assert graph.nodes[0].grad == w.grad
+    assert graph.nodes[3].grad is None
+    assert [(e.source, e.target, e.derivative, e.constant) for e in graph.edges] == [
+        ("n0", "n2", 2.0, False), ("n1", "n2", 0.5, False), ("n2", "n4", 1.0, False), ("n3", "n4", None, True),
+        ("n4", "n5", y.partials[0], False)]
+
+
+def test_a_plus_a_has_two_edges():
+    a = Value(3.0, "a")
+    assert [(e.source, e.target, e.derivative) for e in build([a + a]).edges] == [("n0", "n1", 1.0)] * 2
+    assert [e.derivative for e in build([a - a]).edges] == [1.0, -1.0]
+
+
+def test_a_leaf_can_be_the_output_and_several_roots_are_outputs():
+    a = Value(1.0, "a")
+    assert [n.role for n in build([a]).nodes] == ["output"]
+    assert [n.role for n in build([a * 2, a.exp()]).nodes] == ["input", "constant", "output", "output"]
+
+
+def test_records_are_copies():
+    a = Value(1.0, "a")
+    drawing = draw(a + a)
+    a.data, a.grad, a.label = 5.0, 7.0, "b"
+    assert (drawing.records.nodes[0].data, drawing.records.nodes[0].label) == (1.0, "a")
+
+
+def test_a_bare_neuron_has_no_cluster():
+    neuron = nn.Neuron(2, rng=random.Random(0))
+    graph = build([neuron([1.0, 2.0])])
+    assert graph.clusters == ()
+    assert [n.label for n in graph.nodes if n.role == "parameter"] == ["w.0", "w.1", "b"]
+
+
+def test_clusters_nest():
+    _, loss = mlp_loss((1, 2))
+    graph = build([loss])
+    assert [(c.path, c.parent) for c in graph.clusters] == [
+        ("layers.0", ""), ("layers.0.neurons.0", "layers.0"), ("layers.0.neurons.1", "layers.0"),
+        ("layers.0.neurons.2", "layers.0"), ("layers.1", ""), ("layers.1.neurons.0", "layers.1")]
+    assert {n.cluster for n in graph.nodes if n.role in ("input", "output")} == {""}
+
+
+def test_collapsed_neurons():
+    model, loss = mlp_loss((1, -2))
+    graph = build([loss], collapse="neurons")
+    boxes = {n.label: n for n in graph.nodes if n.role == "module"}
+    assert list(boxes) == ["layers.0.neurons.0", "layers.0.neurons.1", "layers.0.neurons.2", "layers.1.neurons.0"]
+    assert (boxes["layers.0.neurons.0"].operations, boxes["layers.0.neurons.0"].parameters) == (5, 3)
+    assert boxes["layers.0.neurons.0"].cluster == "layers.0"
+    x = [1.0, -2.0]
+    edges = {(e.source, e.target): e for e in graph.edges}
+    inputs = {n.label: n.name for n in graph.nodes if n.role == "input"}
+    for i, neuron in enumerate(model.layers[0].neurons):
+        box = boxes[f"layers.0.neurons.{i}"]
+        out = neuron(x).data
+        assert box.data == out
+        for j in range(2):
+            expected = neuron.w[j].data if out > 0 else 0.0
+            assert edges[inputs[f"x{j}"], box.name].derivative == pytest.approx(expected, rel=1e-12)
+        assert edges[box.name, boxes["layers.1.neurons.0"].name].derivative == model.layers[1].neurons[0].w[i].data
+
+
+def test_slopes_through_a_box_add_up_over_paths():
+    x = Value(3.0, "x")
+    w = [Value(2.0, ParameterName("m.w.0")), Value(5.0, ParameterName("m.w.1"))]
+    y = w[0] * x + w[1] * x
+    graph = build([y], collapse=["m"])
+    assert [(n.role, n.label, n.data, n.output) for n in graph.nodes] == [
+        ("input", "x", 3.0, False), ("module", "m", 21.0, True)]
+    assert [(e.source, e.target, e.derivative, e.count) for e in graph.edges] == [("n0", "n1", 7.0, 2)]
+
+
+def test_collapsed_layers_and_paths():
+    _, loss = mlp_loss((1, -2))
+    layers = build([loss], collapse="layers")
+    assert [n.label for n in layers.nodes if n.role == "module"] == ["layers.0", "layers.1"]
+    assert layers.clusters == ()
+    first, second = (n for n in layers.nodes if n.role == "module")
+    assert first.data is None
+    assert second.data is not None
+    between = [e for e in layers.edges if (e.source, e.target) == (first.name, second.name)]
+    assert [(e.count, e.derivative) for e in between] == [(3, None)]
+    one = build([loss], collapse={"layers.0.neurons.1"})
+    assert [n.label for n in one.nodes if n.role == "module"] == ["layers.0.neurons.1"]
+    assert build([loss], collapse="layers.0") == build([loss], collapse=["layers.0"])
+
+
+def test_parameters_in_a_box_that_are_used_outside_are_named_on_the_edge():
+    _, loss = mlp_loss((1, -2), penalty=0.1)
+    graph = build([loss], collapse="neurons")
+    of = [e.of for e in graph.edges if e.of]
+    assert of.count("layers.0.neurons.0.w.0") == 2  # w * w has two
+    assert all(n.data is not None for n in graph.nodes if n.role == "module")
+
+
+def test_collapse_in_a_batch_counts_edges():
+    _, loss = mlp_loss((1, -2), (3, 4))
+    box = next(n for n in build([loss], collapse="neurons").nodes if n.role == "module")
+    assert box.data is None
+    assert box.operations == 10
+
+
+@pytest.mark.parametrize(("kwargs", "error", "words"), [
+    ({"collapse": "neuron"}, ValueError, ["'neuron'", '"neurons"', "layers.0"]),
+    ({"collapse": ["layers.9"]}, ValueError, ["'layers.9'", "'layers.0'"]),
+    ({"collapse": 3}, TypeError, ["int", "3"]), ({"collapse": [3]}, TypeError, ["int"]),
+    ({"max_nodes": 0}, ValueError, ["0", "at least 1"]), ({"max_nodes": 2.5}, TypeError, ["float"]),
+    ({"max_nodes": True}, TypeError, ["bool"]), ({"title": 3}, TypeError, ["title"]),
+])
+def test_wrong_arguments(kwargs, error, words):
+    _, loss = mlp_loss((1, 2))
+    with pytest.raises(error) as caught:
+        draw(loss, **kwargs)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("wrong", [3.0, "y", None, [Value(1.0), 2.0], nn.Neuron(2)])
+def test_only_values_are_drawn(wrong):
+    with pytest.raises(TypeError, match="Value"):
+        draw(wrong)
+
+
+def test_an_empty_list_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        draw([])
+
+
+def test_above_max_nodes_neurons_then_layers_are_collapsed():
+    _, loss = mlp_loss((1, 2), sizes=[6, 6, 1])
+    size = len(build([loss], max_nodes=None).nodes)
+    neurons = build([loss], max_nodes=size - 1)
+    assert {n.label.count("neurons") for n in neurons.nodes if n.role == "module"} == {1}
+    assert neurons.notes[0].startswith(f"Neurons are collapsed: the {size} nodes are more than max_nodes={size - 1}")
+    assert f"max_nodes={size}" in neurons.notes[0]
+    layers = build([loss], max_nodes=len(neurons.nodes) - 1)
+    assert [n.label for n in layers.nodes if n.role == "module"] == ["layers.0", "layers.1", "layers.2"]
+    assert layers.notes[0].startswith("Layers are collapsed")
+    assert build([loss], max_nodes=size).notes == ()
+
+
+def test_neurons_that_are_joined_by_too_many_edges_give_way_to_layers():
+    _, loss = mlp_loss((1, 2), sizes=[16, 16, 1])
+    graph = build([loss])
+    assert [n.label for n in graph.nodes if n.role == "module"] == ["layers.0", "layers.1", "layers.2"]
+    assert graph.notes[0].startswith("Layers are collapsed: the ")
+    chosen = build([loss], collapse="neurons")
+    assert sum(n.role == "module" for n in chosen.nodes) == 33
+    assert len(chosen.edges) > 150
+    assert chosen.notes == ()
+    _, small = mlp_loss((1, 2), sizes=[9, 9, 1])  # 18 + 81 + 9 edges
+    assert sum(n.role == "module" for n in build([small]).nodes) == 19
+
+
+def test_what_is_farthest_is_left_out():
+    x = Value(1.0, "x")
+    y = x
+    for _ in range(1000):
+        y = y.tanh()
+    graph = build([y], max_nodes=10)
+    rest = graph.nodes[0]
+    assert (rest.role, rest.label, rest.operations) == ("rest", "... 992 more nodes", 991)
+    assert len(graph.nodes) == 10
+    assert len(graph.edges) == 9
+    assert graph.edges[0].derivative == topological_order(y)[-9].partials[0]
+    assert "1,001" in graph.notes[0]
+    assert "max_nodes=None" in graph.notes[0]
+
+
+def test_a_shared_leaf_near_the_output_also_leads_into_the_rest():
+    x = Value(1.0, "x")
+    y = x
+    for _ in range(100):
+        y = y + x
+    graph = build([y], max_nodes=10)
+    rest, leaf = (next(n.name for n in graph.nodes if n.role == role) for role in ("rest", "input"))
+    merged = [e for e in graph.edges if (e.source, e.target) == (leaf, rest)]
+    assert [(e.count, e.derivative) for e in merged] == [(101 - 8, None)]  # 8 additions are shown, 92 hidden, one of x + x
+
+
+def test_nonfinite_numbers_are_kept():
+    y = Value(math.inf, "x") * 0.0
+    node = build([y]).nodes[-1]
+    assert node.data is not None
+    assert math.isnan(node.data)
+
+
+def test_two_models_of_the_same_names_stay_apart():
+    first, second = nn.MLP(1, [1], rng=0), nn.MLP(1, [1], rng=1)
+    drawing = draw(first([Value(1.0)]) + second([Value(1.0)]), collapse="neurons")
+    boxes = [node for node in drawing.records.nodes if node.role == "module"]
+    assert [box.label for box in boxes] == ["layers.0.neurons.0", "model 2.layers.0.neurons.0"]
+    assert [(box.operations, box.parameters) for box in boxes] == [(2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 20])
+def test_no_more_nodes_are_drawn_than_asked_for(limit):
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    y = a * b
+    for _ in range(60):
+        y = y * a + 1.0
+    drawing = draw(y, max_nodes=limit)
+    assert len(drawing.records.nodes) == max(limit, 2)
+    assert "<svg" in draw(a * b, max_nodes=limit).svg()
+
+
+def test_expanded_modules_stay_open_and_their_siblings_do_not():
+    model = nn.MLP(2, [3, 3, 1], rng=random.Random(0))
+    y = model([Value(1.0, "x1"), Value(2.0, "x2")])
+
+    def boxes(**options):
+        return [node.label for node in build([y], **options).nodes if node.role == "module"]
+
+    assert boxes(collapse="layers", expand="layers.1.neurons.2") == [
+        "layers.0", "layers.1.neurons.0", "layers.1.neurons.1", "layers.2"]
+    assert boxes(collapse="layers", expand="layers.1") == ["layers.0", "layers.2"]
+    assert boxes(collapse="neurons", expand=["layers.0", "layers.2.neurons.0"]) == [f"layers.1.neurons.{i}" for i in range(3)]
+    assert boxes(expand="layers.0.neurons.0") == []
+    assert boxes(collapse="neurons", expand="neurons") == []
+    graph = build([y], "layers", expand="layers.1.neurons.2")
+    assert {node.label for node in graph.nodes if node.cluster == "layers.1.neurons.2" and node.role == "parameter"} == {
+        f"layers.1.neurons.2.{name}" for name in ("w.0", "w.1", "w.2", "b")}
+    with pytest.raises(ValueError, match=r"expand: no module 'layers.7' in this graph"):
+        build([y], expand="layers.7")

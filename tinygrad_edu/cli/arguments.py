@@ -1,0 +1,118 @@
+"""Arguments of the commands: numbers, sizes, and the graph that an expression stands for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from ..engine.graph import topological_order
+from ..engine.value import Value
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # to which a group of commands adds its own
+
+
+def add_graph(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name a graph: an expression with values, or an example."""
+    command.add_argument("expression", nargs="?", help="the expression; or use --example")
+    command.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
+    command.add_argument("--example", help="a worked example instead: lecture-expression, lecture-neuron, "
+                                                "weight-decay, shared-node")
+
+
+def positive(text: str) -> int:
+    """Parses a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def tolerance(text: str) -> float:
+    """Parses a number between 0 and 1."""
+    try:
+        if 0 < float(text) < 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1, such as 1e-7")
+
+
+def batch_size(text: str) -> int | None:
+    """Parses a batch size; 0 is a full batch, None."""
+    return None if text == "0" else positive(text)
+
+
+def sizes(text: str) -> list[int]:
+    """Parses the sizes of layers: ``16,16``."""
+    try:
+        return [positive(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes such as 16,16") from None
+
+
+def named_graph(options: argparse.Namespace) -> Value:
+    """`graph_of` with a name for its root, since every sentence of the backward pass has it."""
+    root = graph_of(options)
+    if not root.label and "y" not in [node.label for node in topological_order(root)]:
+        root.label = "y"
+    return root
+
+
+def graph_of(options: argparse.Namespace) -> Value:
+    """The root of the graph that the arguments of `add_graph` ask for."""
+    from ..examples import EXAMPLES
+    from ..symbolic.expressions import parse
+
+    if options.example is not None:
+        if options.example not in EXAMPLES:
+            raise ValueError(f"unknown example {options.example!r}; choose one of {', '.join(EXAMPLES)}")
+        if options.expression is not None:
+            raise ValueError("give an expression or --example, not both")
+        return EXAMPLES[options.example]()
+    if options.expression is None:
+        raise ValueError(f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 c=10')
+    return parse(options.expression, assignments(options.values, options.expression))
+
+
+def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as `assignments`."""
+    ranges = {}
+    for name, text in _named(texts, known).items():
+        low, dots, high = text.partition("..")
+        ranges[name] = (_parsed(name, low), _parsed(name, high if dots else low))
+    return ranges
+
+
+def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
+    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the expression does not use."""
+    from ..symbolic.expressions import variables_of
+
+    known = variables_of(expression)
+    values = {name: _parsed(name, text) for name, text in _named(texts, known).items()}
+    missing = [name for name in known if name not in values]
+    if missing:
+        raise ValueError(f"no value for variable {missing[0]!r}; add {' '.join(f'{name}=1.5' for name in missing)}")
+    return {name: values[name] for name in known}
+
+
+def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """``["a=2"]`` as ``{"a": "2"}``, each of the ``known`` names at most once."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{text!r} is not of the form name=number, as in a=2")
+        if name in values:
+            raise ValueError(f"variable {name!r} has two values; give one")
+        if name not in known:
+            raise ValueError(f"unknown variable {name!r}: the expression has {', '.join(known) or 'no variables'}")
+        values[name] = value
+    return values
+
+
+def _parsed(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; write {name}=1.5") from None

@@ -1,0 +1,75 @@
+"""What the commands leave: a folder of pictures, pages, checkpoints and histories."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import RenderError, one_line
+from ..files import write_atomically
+
+
+def live_page(history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None) -> Path:
+    """Writes the page that plays a training; returns its path."""
+    import viz
+
+    return viz.explore(history, path, title=title, feature_names=feature_names, progress=True)
+
+
+def pictures(root: Any, out: Path) -> list[Path]:
+    """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is no layout engine."""
+    import viz
+
+    neurons, whole = viz.draw(root, collapse="neurons"), viz.draw(root, max_nodes=None)
+    try:
+        return [neurons.save(out / "graph.svg"), neurons.save(out / "graph.png"), whole.save(out / "graph-whole.svg")]
+    except RenderError as error:
+        print(f"no picture of the graph: {one_line(error)}")
+        return [whole.save(out / "graph.dot")]
+
+
+def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
+    """Writes the history, the checkpoint and the loss curve; returns their paths."""
+    from .. import nn
+
+    written = [history.save(out / "history.json"), nn.save(model, out / "checkpoint.json", optimizer)]
+    try:
+        import viz
+
+        figure = viz.plots.loss(history)
+    except RenderError as error:
+        print(f"no loss curve: {error}")
+    else:
+        png = io.BytesIO()
+        figure.savefig(png, format="png")
+        written.append(write_atomically(out / "loss.png", png.getvalue()))
+    return written
+
+
+def folder(path: Path) -> Path:
+    """``path`` as an existing folder that can be written to; OSError otherwise, before any work is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to the folder {path}: {error.strerror}; choose another one with --out") from None
+    return path
+
+
+def list_files(out: Path, written: Sequence[Path]) -> None:
+    """Prints what was written, with a word on each file."""
+    print(f"\nwrote to {out}:")
+    for path in written:
+        print(f"  {path.name:16} {_WHAT.get(path.name, '')}")
+
+
+_WHAT = {"graph.svg": "one sample's graph, each neuron as a box", "graph.png": "the same, to put on a slide",
+         "graph-whole.svg": "every node of it, with every derivative", "graph.dot": "the graph as DOT text",
+         "loss.png": "the loss curve", "history.json": "loss, metrics and learning rate of every step (History.load)",
+         "checkpoint.json": "parameters and optimiser state (nn.load)", "live.html": "the training, to be played in a browser",
+         "neuron.svg": "the neuron of a lecture, with every derivative", "neuron.gif": "a film of its passes",
+         "neuron.html": "the same in a browser, step by step", "moons.html": "a training, to be played in a browser"}

@@ -1,0 +1,1 @@
+"""A recording as an animation: GIF, animated PNG or WebP."""

@@ -1,0 +1,1 @@
+"""From a graph to a picture: records, DOT text, and the layout engine that draws it."""

@@ -1,0 +1,1 @@
+"""Plots by matplotlib, and the numbers behind them."""

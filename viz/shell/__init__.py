@@ -1,0 +1,1 @@
+"""The debugger's shell: its commands, what they print, and the terminal."""

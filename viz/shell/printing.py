@@ -1,0 +1,113 @@
+"""What the shell's ``p`` prints: the numbers that nodes have at the moment at which a `Stepper` stands.
+
+    >>> from tinygrad_edu import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "two words")
+    >>> stepper = Stepper(a * b).finish()
+    >>> printed(stepper, "a")
+    'a: data 2.0, grad -3.0 after 1 of 1 contributions'
+    >>> printed(stepper, "grad(a) * 2 + 'two words'")
+    '-9.0'
+
+Names have dots, brackets and blanks in them, which the language of `tinygrad_edu.symbolic.expressions` does not know.  So
+every reference to a number is replaced by a variable of one letter before the text is parsed, and put back in error messages.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+
+from tinygrad_edu.debug.stepper import Stepper
+from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import TinygradEduError, one_line
+from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
+
+from .words import completed, find, meant, some
+
+_PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"  # a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
+_NAME = rf"\"[^\"]*\"|'[^']*'|{_PATH}"
+_REFERENCE = re.compile(rf"\d[\w.]*|\bgrad\s*\(\s*(?P<of>{_NAME})\s*\)|(?P<name>{_NAME})(?P<call>\s*\()?")
+_FIRST_LETTER = 0x3400  # of some six thousand that nobody types here: more than an expression has room for
+
+
+def printed(stepper: Stepper, text: str) -> str:
+    """What ``p`` prints for ``text``, a name or an expression over names.
+
+    Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does not accept.
+    """
+    names = stepper.recording.positions
+    name = meant(text, names)
+    return repr(_evaluated(stepper, text, names)) if name is None else _described(stepper, name, names[name])
+
+
+def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
+    """What to put in the place of ``word``, the last one of ``line``: the argument can be a name, or end in one.
+
+    Where it ends in letters, they can also begin a function.
+    """
+    [end, *_] = re.findall(r"(?:[^\W\d][\w.#\[\],]*)?$", word)
+    functions = [f"{name}(" for name in ("grad", *function_names())] if end else []
+    ends = [word.removesuffix(end) + name for name in (*names, *functions) if name.startswith(end)]
+    return list(dict.fromkeys([*completed(word, line, names), *ends]))
+
+
+def _described(stepper: Stepper, name: str, position: int) -> str:
+    recording, (data, grad) = stepper.recording, stepper.numbers(position)
+    contributions = [i for i in range(recording.forward, len(recording)) if recording.events[i].node == position]
+    done = sum(i < stepper.position for i in contributions)
+    return (f"{name}: {_not_yet(stepper, position) if data is None else f'data {data!r}'}, "
+            f"grad {grad!r} after {done} of {len(contributions)} contributions")
+
+
+def _not_yet(stepper: Stepper, position: int) -> str:
+    step = next(i for i, event in enumerate(stepper.recording.events, 1) if event.node == position)
+    return f"data not computed yet (step {step} does it)"
+
+
+def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
+    letters: dict[tuple[str, bool], str] = {}  # for a name and whether its gradient is meant
+    numbers: dict[str, float] = {}
+
+    def letter(name: str, gradient: bool = False) -> str:
+        number = stepper.numbers(names[name])[gradient]
+        if number is None:
+            raise ValueError(f"{name}: {_not_yet(stepper, names[name])}")
+        sign = letters.setdefault((name, gradient), chr(_FIRST_LETTER + len(letters)))
+        numbers[sign] = number
+        return sign
+
+    def stand_in(match: re.Match[str]) -> str:
+        """A letter for a name; what is none, such as a number, a function or a constant, stays as it is."""
+        word, of, call = match["name"], match["of"], match["call"] or ""
+        if of is not None:
+            return letter(find(of, names), gradient=True)
+        if word == "grad" and call:
+            raise ValueError("grad() takes one name, as in grad(a)")
+        if call and word is not None and not word.isidentifier() and word not in names:
+            raise ValueError(_no_function(word, names))
+        if word is None or (word not in names and call):
+            return match[0]
+        if word not in names:
+            path, _, last = word.rpartition(".")
+            if path in names and last in ("data", "grad"):
+                return letter(path, gradient=last == "grad")
+            if word in CONSTANTS or keyword.iskeyword(word):
+                return match[0]
+        return letter(find(word, names)) + call
+
+    try:
+        return parse(_REFERENCE.sub(stand_in, text), numbers).data
+    except TinygradEduError as error:
+        message = one_line(error)
+        for (name, gradient), sign in letters.items():
+            message = message.replace(sign, f"grad({name})" if gradient else name)
+        raise ValueError(message) from None
+
+
+def _no_function(word: str, names: Mapping[str, int]) -> str:
+    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called: ``math.sin(a)``."""
+    path, _, function = word.rpartition(".")
+    written = f"write {function}({path})" if path in names else f"functions are written without {path}., as in {function}(...)"
+    remedy = written if path and function in function_names() else "functions are called as in tanh(...)"
+    return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"
