@@ -35,7 +35,7 @@ from mutants import ROOT, SPECIAL, TRUTH, copy_of, run_tests
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "engine/primitives": (("test_primitives.py",), ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
                    ("test_special_values.py",), ("test_accuracy.py",)),
-    "symbolic/formula": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
+    "symbolic/formulas": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
     "engine/value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
     "engine/graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
     "engine/autodiff": (("test_autodiff.py",), ("test_oracle.py", "test_primitives.py", "test_anomaly.py")),

@@ -18,6 +18,7 @@ Wrong types and out-of-range arguments raise the built-in `TypeError` and `Value
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -86,3 +87,15 @@ def one_line(error: BaseException) -> str:
         read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
         message += f" after {read!r}" if read.strip() and not ahead.strip() else f" at {(ahead or rest[0]).strip()[:20]!r}"
     return message
+
+
+def counted(n: int, what: str, plural: str = "") -> str:
+    """Returns a count with its noun: ``3 samples``, ``1 sample``."""
+    return f"{n:,} {what if n == 1 else plural or what + 's'}"
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """Returns the first of the names, and how many more there are: ``a, b, c and 2 more``."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -16,7 +16,7 @@ from tinygrad_edu import Value, gradients, math, parse
 from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.primitives import TABLE, Primitive, define, lookup
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.symbolic.formula import formula
+from tinygrad_edu.symbolic.formulas import formula
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -29,7 +29,7 @@ class Thing:
         self.__dict__.update(attributes)
 
     def __repr__(self):
-        return f"Thing{sorted(vars(self))}"
+        return f"Thing{sorted(vars(self).items())}"
 
     def __call__(self):
         return 0.0
@@ -165,6 +165,11 @@ CHANGES = {
     "module": (lambda: nn.Sequential(nn.Dropout(0.5)), lambda x: setattr(x.layers[0], "p", 0.1), "Thing.thing.layers[0].p"),
     "optimizer": (lambda: optim.SGD([Value(1.0)], 0.1), lambda x: setattr(x, "steps", 3), "Thing.thing.steps"),
     "jit": (lambda: jit(Thing(n=0).__call__), lambda x: x.function.__self__.__dict__.update(n=1), "Thing.thing.n"),
+    "namespace": (lambda: types.SimpleNamespace(n=0), lambda x: setattr(x, "n", 1), "Thing.thing.n"),
+    "masked": (lambda: np.ma.masked_array([2.0, 3.0], [0, 1]), lambda x: x.__setitem__(0, 5.0), "Thing.thing"),
+    "cached function": (lambda: functools.cache(Thing(n=0).__call__), lambda x: x.__wrapped__.__self__.__dict__.update(n=1),
+                        "Thing.thing.n"),
+    "OrderedDict": (lambda: collections.OrderedDict(a=1, b=2), lambda x: x.pop("a"), "Thing.thing['a']"),
     "0.0 for -0.0": (lambda: [-0.0], lambda x: x.__setitem__(0, 0.0), "Thing.thing"),
     "1.0 for 1": (lambda: [1], lambda x: x.__setitem__(0, 1.0), "Thing.thing"),
     "True for 1": (lambda: [1], lambda x: x.__setitem__(0, True), "Thing.thing"),
@@ -175,9 +180,10 @@ CHANGES = {
 def content(x):
     """All that can change of a thing, as text."""
     parts = [content(part) for part in x] if isinstance(x, (list, tuple)) else []
+    inside = [getattr(getattr(x, name, None), "__self__", "") for name in ("function", "__wrapped__")]
+    layers = [str(vars(layer)) for layer in getattr(x, "layers", [])]
     return [repr(x), id(x), *parts, str(getattr(x, "__dict__", "")), str(vars(Thing)), getattr(x, "x", ""),
-            hasattr(x, "_Slots__secret"), str(getattr(getattr(x, "function", None), "__self__", Thing()).__dict__),
-            *[str(vars(layer)) for layer in getattr(x, "layers", [])]]
+            hasattr(x, "_Slots__secret"), *map(repr, inside), *layers]
 
 
 @pytest.mark.parametrize("via", ["attribute", "closure", "partial", "default"])
@@ -270,6 +276,56 @@ def test_libraries_are_left_alone():
     strict, library.strict = library.strict, "changed"
     assert state.changes() == []
     library.strict = strict
+
+
+class ReadOnly(list):
+    def __setitem__(self, key, value):
+        raise TypeError("read only")
+
+
+class Answering:
+    """Answers to any name."""
+
+    def __getattr__(self, name):
+        return None
+
+
+class Failing:
+    def __getattr__(self, name):
+        return {}[name]
+
+
+def test_nothing_is_written_where_nothing_has_changed():
+    masked = np.ma.masked_array([2.0, 3.0], [0, 1])
+    thing = Thing(rows=ReadOnly([1, 2]), masked=masked, answering=Answering(), failing=Failing())
+    state = State(thing)
+    thing.rows.append(3)
+    del thing.rows[2]
+    state.restore()
+    assert masked.mask.tolist() == [False, True]
+    assert state.changes() == []
+    assert jit(lambda x: x * float(thing.masked[0]) + len(thing.rows))(1.0) == 4.0
+
+
+def test_rows_of_a_data_set_are_not_entered():
+    """10,000 rows take as long to search as a few objects: what it holds of them is one list."""
+    rows = [[float(i), 1.0] for i in range(10_000)]
+    small, large = Thing(rows=rows[:10]), Thing(rows=rows)
+    assert len(State(large)._objects) <= len(State(small)._objects)
+    state = State(large)
+    rows.append([0.0])
+    assert state.changes() == ["Thing.rows"]
+    state.restore()
+    assert len(rows) == 10_000
+
+
+def test_generators_of_numpy_are_put_back():
+    thing = Thing(rng=np.random.default_rng(1), old=np.random.RandomState(2))
+    state = State(thing)
+    first = thing.rng.random(), thing.old.rand(), np.random.rand()
+    assert state.draws() == ["Thing.rng", "Thing.old", "numpy.random"]
+    state.restore()
+    assert (thing.rng.random(), thing.old.rand(), np.random.rand()) == first
 
 
 def test_what_is_equal_and_plain_is_no_change():

@@ -76,7 +76,7 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value, gradients, optim
 from tinygrad_edu.engine import primitives
 from tinygrad_edu.errors import CheckpointError, GradientWarning
-from tinygrad_edu.symbolic.formula import Name
+from tinygrad_edu.symbolic.formulas import Name
 
 ORACLE = json.loads((ROOT / "tests" / "oracle" / "optimisers.json").read_text())
 CASES = ORACLE["cases"]

@@ -132,7 +132,7 @@ def test_every_module_of_the_engine_and_every_room_is_known():
     ("tinygrad_edu.engine.value", "from . import autodiff, graph"),
     ("tinygrad_edu.engine.autodiff", "from .. import math"),
     ("tinygrad_edu.math", "from .symbolic import formula"),
-    ("tinygrad_edu.symbolic.formula", "from ..nn import MLP"),
+    ("tinygrad_edu.symbolic.formulas", "from ..nn import MLP"),
     ("tinygrad_edu.optim.optimizers", "from ..data import moons"),
     ("tinygrad_edu.jit.function", "from ..train import fit"),
     ("tinygrad_edu.jit.tape.tape", "from ...train import fit"),

@@ -13,7 +13,7 @@ from tinygrad_edu import parse
 from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.primitives import TABLE, Ieee, Operand
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.symbolic.formula import KNOWN_NUMBERS, Name, as_name, derivative, formula
+from tinygrad_edu.symbolic.formulas import KNOWN_NUMBERS, Name, as_name, derivative, formula
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -29,7 +29,7 @@ from ..engine import anomaly
 from ..engine.graph import topological_order
 from ..engine.primitives import lookup
 from ..engine.value import Value
-from ..symbolic.formula import Name
+from ..symbolic.formulas import Name
 from .stepper import Node, Recording, brief, record
 
 SHOWN_FIRST, SHOWN_LAST = 8, 4  # lines of a long path

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, overload
 from ..engine.graph import blank, topological_order
 from ..engine.primitives import UNARY, lookup, short_repr
 from ..engine.value import Value
-from ..symbolic.formula import Name, as_name, derivative
+from ..symbolic.formulas import Name, as_name, derivative
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
 TABLE_LINES = 24  # of a printed `Comparison`

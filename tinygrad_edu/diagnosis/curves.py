@@ -21,8 +21,9 @@ import statistics
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..errors import counted
 from ..train import History
-from .findings import Finding, counted, rounded
+from .findings import Finding, rounded
 
 # A training that ends at twice the loss that it began with has diverged, if it is a mean over the samples; a loss of
 # single batches is noisy, and has to rise tenfold.

@@ -22,12 +22,13 @@ from typing import Any
 
 from ..engine.primitives import short_repr
 from ..engine.value import Value
+from ..errors import counted
 from ..nn.module import Module
 from ..optim import Optimizer
 from ..train import History
 from ..train.snapshots import unique_names
 from . import curves, layers
-from .findings import Diagnosis, Finding, counted, rounded
+from .findings import Diagnosis, Finding, rounded
 from .inspection import activations, check_model, entries
 from .layers import Inside
 from .trials import DISTANCE, IGNORANT, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 WIDTH = 100  # of the printed text
@@ -75,17 +75,6 @@ class Diagnosis:
 def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent,
                          break_long_words=False, break_on_hyphens=False)
-
-
-def some(names: Iterable[str], most: int = 3) -> str:
-    """A few of the names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def counted(n: int, what: str) -> str:
-    """``3 samples``, ``1 sample``."""
-    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def rounded(x: float) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..engine.graph import topological_order
 from ..engine.value import Value
+from ..errors import counted, some
 from ..nn.structure import layer_of, module_path, neurons_among
-from .findings import Finding, counted, some
+from .findings import Finding
 from .inspection import EXPLODING, SATURATED, VANISHING, LayerActivations, LayerGradients, gradient_flow
 
 # A layer of rectifiers whose inputs all have one sign begins with about half of its units dead, since their weights are

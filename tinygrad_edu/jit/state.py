@@ -15,9 +15,10 @@
     >>> vars(norm)
     {}
 
-The search starts at the function and follows what its code can reach: attributes of objects, entries of lists, dicts and
-sets, closures, defaults, and the globals that the code names.  It does not enter Python's library and installed packages.
-Iterators, files and the like are not covered.
+The search starts at the function and follows what its code can reach: attributes of objects, entries
+of lists, dicts and sets, closures, defaults, and the globals and modules that the code names.  It does
+not enter objects and functions of Python's library and of installed packages, except namespaces,
+`nn.Module` and wrapped functions.  Iterators and files cannot be put back.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import random
 import sys
 import types
 from array import array
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -37,179 +38,284 @@ from ..engine.primitives import Primitive
 from ..engine.value import Value
 from ..nn.module import Module
 
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Primitive})  # not entered
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, Value, Primitive})
+DATA = frozenset({list, tuple, dict, set, frozenset, array, bytearray})
+MAX_ROWS = 1_000  # a container with more entries is a data set: plain rows in it are not entered
+NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDict",
+              "collections.UserList", "collections.ChainMap"}
 _MISSING = object()
 
 
-class _Holder:
-    """One holder of state: ``read`` gives what it holds, by key, and ``write`` puts that back.
+class Entries:
+    """The entries of a dict, or attributes: ``read`` gives them by key, ``write`` sets or deletes one."""
 
-    ``name_of(key)`` is the name of an entry.  ``in_object``: whether it is part of an object or a class.
-    """
-
-    def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[dict[Any, Any]], object],
-                 name_of: Callable[[Any], str], in_object: bool) -> None:
+    def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[Any, Any], object],
+                 name_of: Callable[[Any], str]) -> None:
         self.name_of = name_of
-        self.in_object = in_object
         self.saved = read()
         self._read = read
         self._write = write
 
+    def changed(self) -> list[Any]:
+        """The keys whose values are not what they were."""
+        now, saved = self._read(), self.saved
+        if len(now) == len(saved) and all(map(operator.is_, now.values(), saved.values())) \
+                and all(map(operator.is_, now, saved)):
+            return []  # nearly always
+        return [key for key in {**saved, **now}
+                if not _is_same(saved.get(key, _MISSING), now.get(key, _MISSING))]
+
     def changes(self) -> list[str]:
         """The names of entries that are not what they were."""
-        now = self._read()
-        if [*now] == [*self.saved] and all(map(operator.is_, now.values(), self.saved.values())):
-            return []  # nearly always, and faster
-        return [self.name_of(key) for key in {**self.saved, **now}
-                if not _is_unchanged(self.saved.get(key, _MISSING), now.get(key, _MISSING))]
+        return list(map(self.name_of, self.changed()))
 
     def restore(self) -> None:
-        """Puts back what it held, the very same objects."""
-        now = self._read()
-        if list(now) != list(self.saved) or any(now[key] is not x for key, x in self.saved.items()):
+        """Puts back what was there."""
+        for key in self.changed():
+            self._write(key, self.saved.get(key, _MISSING))
+        if set(self.saved) == set(self._read()) and list(self.saved) != list(self._read()):
+            for key, x in self.saved.items():  # the order of attributes is that of a module's parameters
+                self._write(key, _MISSING)
+                self._write(key, x)
+
+
+class Whole:
+    """The contents of a list, a set, an array or a random generator, read and written in one piece."""
+
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], object], name: str) -> None:
+        self.saved = read()
+        self._read = read
+        self._write = write
+        self._name = name
+
+    def changes(self) -> list[str]:
+        """The name, if the contents are not what they were."""
+        return [] if _is_same(self.saved, self._read()) else [self._name]
+
+    def restore(self) -> None:
+        """Puts back what was there, and writes nothing if nothing has changed."""
+        if self.changes():
             self._write(self.saved)
 
 
 class State:
     """The state that can be reached from ``roots``, as it is now.
 
-    modules   the `nn.Module` objects among what was found, whose mode (training or evaluation) the function may read
+    modules: the `nn.Module` objects that were found; the function may read their mode, training or
+        evaluation.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.modules: list[Module] = []
-        self._holders: list[_Holder] = []
-        self._generators: list[_Holder] = []
-        self._seen: dict[int, Any] = {}  # by identity; being kept here, no object gives its identity to another one
+        self._objects: list[Entries | Whole] = []
+        self._variables: list[Entries | Whole] = []
+        self._generators: list[Whole] = []
+        self._seen: dict[int, Any] = {}  # kept alive, so that no object gets the identity of another
+        self._searched: set[tuple[int, frozenset[str]]] = set()  # modules, for certain names
         self._pending: list[tuple[Any, str, bool]] = [(root, "", False) for root in reversed(roots)]
         while self._pending:
             self._visit(*self._pending.pop())
         self._seen.clear()
+        if (numpy := sys.modules.get("numpy")) is not None:
+            self._generators.append(Whole(
+                functools.partial(numpy.random.get_state, legacy=True), numpy.random.set_state,
+                "numpy.random"))
 
     def changes(self) -> list[str]:
-        """The names of what is not as it was, such as ``"Norm.mean"``.  Random generators are left to `draws`."""
-        return list(dict.fromkeys([name for holder in self._holders for name in holder.changes()]))
+        """The names of what is not as it was, such as ``"Norm.mean"``; random generators apart."""
+        found = [*self._objects, *self._variables]
+        return list(dict.fromkeys([name for holder in found for name in holder.changes()]))
 
     def draws(self) -> list[str]:
         """The names of the random generators that are not as they were."""
         return [name for holder in self._generators for name in holder.changes()]
 
     def restore(self, variables: bool = True) -> None:
-        """Puts everything back.  ``variables``: also closure variables and globals, and lists and dicts that they name."""
-        for holder in [*self._holders, *self._generators]:
-            if variables or holder.in_object:
-                holder.restore()
+        """Puts back objects and random generators.
+
+        variables: whether closure variables and globals, and lists and dicts that they name, are put
+            back too.
+        """
+        for holder in [*self._objects, *self._generators, *(self._variables if variables else ())]:
+            holder.restore()
 
     # ---- the search
 
     def _visit(self, x: Any, name: str, in_object: bool) -> None:
-        if x.__class__ in _ATOMS or isinstance(x, Value) or id(x) in self._seen:
+        """Notes what ``x`` holds.  ``in_object``: whether it belongs to an object rather than a variable."""
+        kind = type(x)
+        if kind in ATOMS or isinstance(x, Value) or id(x) in self._seen:
             return
         self._seen[id(x)] = x
-        for kind, visit in _VISITS.items():
-            if isinstance(x, kind):
+        for base, visit in VISITS.items():
+            if isinstance(x, base):
                 visit(self, x, name, in_object)
+                if _owner_of(kind) == "user":  # a subclass, which may have attributes
+                    self._visit_attributes(x, name or kind.__name__)
                 return
-        if hasattr(x, "__array_interface__"):
-            self._visit_array(x, name, in_object)
-        elif _owner_of(sys.modules.get(type(x).__module__)) in ("user", "us"):
-            self._visit_object(x, name)
+        if isinstance(x, Module) or _owner_of(kind) in ("user", "us") or _full_name(kind) in NAMESPACES:
+            self._visit_object(x, name or kind.__name__)
+        elif (numpy := sys.modules.get("numpy")) is not None:
+            self._visit_numpy(x, name, in_object, numpy)
 
     def _follow(self, found: Iterable[tuple[str, Any]], in_object: bool) -> None:
-        self._pending += reversed([(x, name, in_object) for name, x in found])
+        self._pending += reversed([(x, name, in_object) for name, x in found if type(x) not in ATOMS])
 
-    def _hold(self, holder: _Holder) -> None:
-        self._holders.append(holder)
-        self._follow([(holder.name_of(key), x) for key, x in holder.saved.items() if x.__class__ not in _ATOMS],
-                     holder.in_object)
+    def _hold(self, holder: Entries | Whole, in_object: bool) -> None:
+        (self._objects if in_object else self._variables).append(holder)
+        if isinstance(holder, Entries):
+            entries = holder.saved.items()
+            is_data = len(holder.saved) > MAX_ROWS
+            self._follow([(holder.name_of(key), x) for key, x in entries
+                          if type(x) not in ATOMS and not (is_data and type(x) in DATA)], in_object)
 
-    def _hold_whole(self, name: str, in_object: bool, read: Callable[[], Any], write: Callable[[Any], object]) -> None:
-        self._hold(_whole(name, in_object, read, write))
+    def _enter(self, entries: Iterable[Any], count: int, name: str, in_object: bool) -> None:
+        """Follows the entries of a sequence, but not the rows of a data set."""
+        passed = ATOMS | DATA if count > MAX_ROWS else ATOMS
+        self._follow([(f"{name}[{i}]", x) for i, x in enumerate(entries) if type(x) not in passed],
+                     in_object)
 
-    def _visit_sequence(self, x: Any, name: str, in_object: bool) -> None:
-        def write(saved: Any) -> None:
-            x[:] = array(x.typecode, saved) if isinstance(x, array) else saved
+    def _visit_list(self, x: list[Any], name: str, in_object: bool) -> None:
+        self._hold(Whole(lambda: tuple(x), functools.partial(list.__setitem__, x, slice(None)), name),
+                   in_object)
+        self._enter(x, len(x), name, in_object)
 
-        self._hold_whole(name, in_object, x.tobytes if isinstance(x, array) else lambda: tuple(x), write)
+    def _visit_bytes(self, x: bytearray, name: str, in_object: bool) -> None:
+        self._hold(Whole(lambda: bytes(x), functools.partial(operator.setitem, x, slice(None)), name),
+                   in_object)
 
-    def _visit_unordered(self, x: Any, name: str, in_object: bool) -> None:
-        def write(saved: Any) -> None:
-            x.clear()
-            x.extend(saved) if isinstance(x, deque) else x.update(saved)
+    def _visit_array(self, x: array[Any], name: str, in_object: bool) -> None:
+        def write(saved: bytes) -> None:
+            x[:] = array(x.typecode, saved)
 
-        self._hold_whole(name, in_object, lambda: tuple(x), write)
+        self._hold(Whole(x.tobytes, write, name), in_object)
 
-    def _visit_immutable(self, x: Iterable[Any], name: str, in_object: bool) -> None:
-        self._follow([(f"{name}[{i}]", entry) for i, entry in enumerate(x) if entry.__class__ not in _ATOMS], in_object)
+    def _visit_set(self, x: set[Any], name: str, in_object: bool) -> None:
+        def write(saved: frozenset[Any]) -> None:
+            set.clear(x)
+            set.update(x, saved)
+
+        self._hold(Whole(lambda: frozenset(x), write, name), in_object)
+        self._enter(x, len(x), name, in_object)
+
+    def _visit_deque(self, x: deque[Any], name: str, in_object: bool) -> None:
+        def write(saved: tuple[Any, ...]) -> None:
+            deque.clear(x)
+            deque.extend(x, saved)
+
+        self._hold(Whole(lambda: tuple(x), write, name), in_object)
+        self._enter(x, len(x), name, in_object)
+
+    def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
+        self._enter(x, len(x), name, in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        self._hold(_Holder(lambda: dict(x), lambda saved: _refill(x, saved), lambda key: f"{name}[{key!r}]", in_object))
+        base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
+
+        def write(key: Any, value: Any) -> None:
+            base.__delitem__(x, key) if value is _MISSING else base.__setitem__(x, key, value)
+
+        self._hold(Entries(lambda: dict(x), write, lambda key: f"{name}[{key!r}]"), in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
-        if not isinstance(x, random.SystemRandom):  # which has no state
-            self._generators.append(_whole(name or "rng", True, x.getstate, x.setstate))
+        if not isinstance(x, random.SystemRandom):  # it has no state
+            self._generators.append(Whole(x.getstate, x.setstate, name or "rng"))
 
-    def _visit_array(self, x: Any, name: str, in_object: bool) -> None:
-        if not x.flags.writeable:
-            return
-        if x.dtype.hasobject:
-            self._hold_whole(name, in_object, lambda: tuple(x.flat), functools.partial(setattr, x, "flat"))
-        else:
-            self._hold_whole(name, in_object, x.tobytes, functools.partial(_fill_array, x))
+    def _visit_numpy(self, x: Any, name: str, in_object: bool, numpy: Any) -> None:
+        if isinstance(x, numpy.random.Generator):
+            bits = x.bit_generator
+            self._generators.append(Whole(
+                lambda: bits.state, functools.partial(setattr, bits, "state"), name or "rng"))
+        elif isinstance(x, numpy.random.RandomState):
+            self._generators.append(Whole(
+                functools.partial(x.get_state, legacy=True), x.set_state, name or "rng"))
+        elif isinstance(x, numpy.ndarray) and x.flags.writeable:
+            plain = x.view(numpy.ndarray)  # of a masked array, its numbers
+            if x.dtype.hasobject:
+                write: Any = functools.partial(setattr, plain, "flat")
+                self._hold(Whole(lambda: tuple(plain.flat), write, name), in_object)
+                self._enter(plain.flat, plain.size, name, in_object)
+            else:
+                def refill(saved: bytes) -> None:
+                    plain[...] = numpy.frombuffer(saved, plain.dtype).reshape(plain.shape)
+
+                self._hold(Whole(plain.tobytes, refill, name), in_object)
 
     def _visit_method(self, x: Any, name: str, in_object: bool) -> None:
-        self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)  # built-in ones have no __func__
+        self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
 
     def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
         self._follow([(name, part) for part in (x.func, *x.args, *x.keywords.values())], in_object)
 
+    def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
+        self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache
+
     def _visit_function(self, x: types.FunctionType, name: str, in_object: bool) -> None:
         owner = _owner(x.__code__.co_filename)
-        if owner not in ("user", "us"):
-            return
-        cells = [*zip(x.__code__.co_freevars, x.__closure__ or ())]
-        if owner == "us":  # its variables are not the user's, but what they hold may be
-            self._follow([("", held) for _, cell in cells for held in _held(cell).values()], False)
+        if owner == "user":
+            self._visit_variables(x.__globals__, _names_in(x.__code__), "")
+            for variable, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
+                self._visit_cell(variable, cell)
+        elif owner == "us":  # its variables are not the user's, but what they hold may be
+            self._follow([("", x) for cell in x.__closure__ or () for x in _held(cell).values()], False)
         else:
-            names = {name for code in _codes(x.__code__) for name in code.co_names}
-            self._visit_variables(x.__globals__, names, "")
-            for variable, cell in cells:
-                self._hold_cell(variable, cell)
+            self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
+            return
         defaults = (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values())
         self._follow([(f"a default of {x.__name__}", default) for default in defaults], in_object)
-        self._hold_attributes(x, x.__name__)
+        self._visit_attributes(x, x.__name__)
 
-    def _hold_cell(self, variable: str, cell: types.CellType) -> None:
-        def write(saved: dict[str, Any]) -> None:
-            if saved:
-                cell.cell_contents = saved[""]
-            else:
+    def _visit_cell(self, variable: str, cell: types.CellType) -> None:
+        def write(_: str, value: Any) -> None:
+            if value is _MISSING:
                 del cell.cell_contents
+            else:
+                cell.cell_contents = value
 
-        self._hold(_Holder(lambda: _held(cell), write, lambda _: variable, False))
+        self._hold(Entries(lambda: _held(cell), write, lambda _: variable), False)
 
-    def _visit_variables(self, variables: dict[str, Any], names: set[str], prefix: str) -> None:
-        """Globals with these names, and in modules of the user among them what has one of the names, too."""
+    def _visit_variables(self, variables: dict[str, Any], names: frozenset[str], prefix: str) -> None:
+        """Globals with these names; in the user's modules among them the variables that the code names."""
+        wanted = sorted(names)
+
         def read() -> dict[str, Any]:
-            return {name: variables[name] for name in sorted(names) if name in variables}
+            return {name: variables[name] for name in wanted if name in variables}
 
-        holder = _Holder(read, lambda saved: _replace(variables, read(), saved), lambda name: f"{prefix}{name}", False)
-        self._hold(holder)
-        for name, x in holder.saved.items():
-            if isinstance(x, types.ModuleType) and _owner_of(x) == "user" and id(x) not in self._seen:
+        def write(name: str, value: Any) -> None:
+            if value is _MISSING:
+                del variables[name]
+            else:
+                variables[name] = value
+
+        holder = Entries(read, write, lambda name: f"{prefix}{name}")
+        self._variables.append(holder)
+        for name in wanted:
+            x = holder.saved.get(name, sys.modules.get(name))  # it may be imported inside the function
+            if not isinstance(x, types.ModuleType):
+                self._follow([(f"{prefix}{name}", x)], False)
+            elif _owner_of_module(x) == "user" and (id(x), names) not in self._searched:
+                self._searched.add((id(x), names))
                 self._visit_variables(vars(x), names, f"{name}.")
 
+    def _visit_module(self, x: types.ModuleType, name: str, in_object: bool) -> None:
+        """A module that a variable of a closure, or an object, holds."""
+        if _owner_of_module(x) == "user" and name:
+            names = frozenset(key for key in vars(x) if not key.startswith("__"))
+            self._visit_variables(vars(x), names, f"{x.__name__}.")
+
     def _visit_class(self, x: type, name: str, _: bool) -> None:
-        if _owner_of(sys.modules.get(x.__module__)) != "user":
+        if _owner_of(x) != "user":
             return
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
         functions = [getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()]
-        self._follow([(x.__name__, f) for f in functions if isinstance(f, types.FunctionType)], True)
+        self._follow([(x.__name__, f) for f in functions if callable(f)], True)
 
         def read() -> dict[str, Any]:
-            return {key: entry for key, entry in vars(x).items() if not key.startswith("__") and not hasattr(entry, "__get__")}
+            return {key: entry for key, entry in vars(x).items()
+                    if not key.startswith("__") and not hasattr(type(entry), "__get__")}
 
-        self._hold(_Holder(read, lambda saved: _reset(x, read(), saved), lambda key: f"{x.__name__}.{key}", True))
+        self._hold(Entries(read, functools.partial(_write_attribute, type, x),
+                           lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
         from .function import Jitted
@@ -219,82 +325,77 @@ class State:
             return
         if isinstance(x, Module):
             self.modules.append(x)
-        self._hold_attributes(x, name or type(x).__name__)
+        self._visit_attributes(x, name)
         self._follow([("", type(x))], True)
 
-    def _hold_attributes(self, x: Any, name: str) -> None:
-        if isinstance(kept := getattr(x, "__dict__", None), dict):
-            self._hold(_Holder(lambda: dict(kept), lambda saved: _refill(kept, saved), lambda key: f"{name}.{key}", True))
+    def _visit_attributes(self, x: Any, name: str) -> None:
+        if isinstance(kept := _attribute(x, "__dict__"), dict):
+            def write(key: str, value: Any) -> None:
+                if value is _MISSING:
+                    del kept[key]
+                else:
+                    kept[key] = value
+
+            self._hold(Entries(lambda: dict(kept), write, lambda key: f"{name}.{key}"), True)
         slots = [slot for base in type(x).__mro__ for slot in _slots(base)]
         if slots:
             def read() -> dict[str, Any]:
-                return {slot: getattr(x, slot) for slot in slots if hasattr(x, slot)}
+                found = {slot: _attribute(x, slot) for slot in slots}
+                return {slot: value for slot, value in found.items() if value is not _MISSING}
 
-            self._hold(_Holder(read, lambda saved: _reset(x, read(), saved), lambda key: f"{name}.{key}", True))
-
-
-def _whole(name: str, in_object: bool, read: Callable[[], Any], write: Callable[[Any], object]) -> _Holder:
-    """What is read, and put back, in one piece."""
-    return _Holder(lambda: {"": read()}, lambda saved: write(saved[""]), lambda _: name, in_object)
+            self._hold(Entries(read, functools.partial(_write_attribute, object, x),
+                               lambda key: f"{name}.{key}"), True)
 
 
-_VISITS: dict[Any, Callable[..., None]] = {
-    (list, bytearray, array): State._visit_sequence,
-    (set, deque): State._visit_unordered,
+VISITS: dict[Any, Callable[..., None]] = {
+    list: State._visit_list,
     (tuple, frozenset): State._visit_immutable,
     dict: State._visit_dict,
+    set: State._visit_set,
+    deque: State._visit_deque,
+    bytearray: State._visit_bytes,
+    array: State._visit_array,
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
     (types.MethodType, types.BuiltinMethodType): State._visit_method,
     functools.partial: State._visit_partial,
-    types.ModuleType: lambda *_: None,  # see `State._visit_variables`
+    type(functools.cache(abs)): State._visit_wrapper,
+    types.ModuleType: State._visit_module,
     type: State._visit_class,
 }
 
 
-def _is_unchanged(x: Any, y: Any) -> bool:
+def _is_same(x: Any, y: Any) -> bool:
     """Whether ``y`` can stand for ``x``: the same object, or the same plain value."""
     if x is y:
         return True
-    if x.__class__ is not y.__class__:
+    if type(x) is not type(y):
         return False
     if isinstance(x, tuple):
-        return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_unchanged, x, y)))
+        return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_same, x, y)))
+    if isinstance(x, dict):
+        return list(x) == list(y) and all(map(_is_same, x.values(), y.values()))
     if isinstance(x, (float, complex)):
         return repr(x) == repr(y)  # nan is nan, and 0.0 is not -0.0
-    return isinstance(x, (int, str, bytes)) and x == y
+    if type(x).__name__ == "ndarray":  # in the state of a generator
+        return bool(x.tobytes() == y.tobytes())
+    return isinstance(x, (int, str, bytes, frozenset)) and x == y
 
 
-def _fill_array(x: Any, saved: bytes) -> None:
-    import numpy as np
-
-    x[...] = np.frombuffer(saved, x.dtype).reshape(x.shape)
-
-
-def _replace(x: dict[Any, Any], now: dict[Any, Any], saved: dict[Any, Any]) -> None:
-    """Makes those entries of a dict that are ``now`` there what they were."""
-    for key in [key for key in now if key not in saved]:
-        del x[key]
-    for key, held in saved.items():  # not update(), which adds to a Counter
-        x[key] = held
+def _attribute(x: Any, name: str) -> Any:
+    """An attribute without asking a ``__getattr__`` of the user's; `_MISSING` if there is none."""
+    try:
+        return object.__getattribute__(x, name)
+    except AttributeError:
+        return _MISSING
 
 
-def _refill(x: dict[Any, Any], saved: dict[Any, Any]) -> None:
-    """Makes a dict what it was, also in the order of its keys, which is that of a module's parameters."""
-    _replace(x, dict(x), saved)
-    if list(x) != list(saved):
-        x.clear()
-        _replace(x, {}, saved)
-
-
-def _reset(x: Any, now: dict[str, Any], saved: dict[str, Any]) -> None:
-    """Sets attributes back, without what a class of the user's does when they are set."""
-    kind: Any = type if isinstance(x, type) else object
-    for name in [name for name in now if name not in saved]:
+def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
+    """Sets or deletes an attribute, without what a class of the user's does then."""
+    if value is _MISSING:
         kind.__delattr__(x, name)
-    for name, held in saved.items():
-        if now.get(name, _MISSING) is not held:
-            kind.__setattr__(x, name, held)
+    else:
+        kind.__setattr__(x, name, value)
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
@@ -312,16 +413,30 @@ def _slots(kind: type) -> list[str]:
             for name in names if name not in ("__dict__", "__weakref__")]
 
 
+@functools.cache
+def _names_in(code: types.CodeType) -> frozenset[str]:
+    """The names that a function's code, and the functions defined in it, use."""
+    return frozenset(name for inner in _codes(code) for name in inner.co_names)
+
+
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A code object, and those of the functions that are defined in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _codes(constant)
 
 
-def _owner_of(module: types.ModuleType | None) -> str:
+def _owner_of(kind: type) -> str:
+    """Whose class it is: see `_owner_of_module`."""
+    return _owner_of_module(sys.modules.get(kind.__module__))
+
+
+def _owner_of_module(module: types.ModuleType | None) -> str:
     """Whose module it is: "us", Python's own "library", an "installed" package, or the "user"."""
     if module is None or module.__name__ == "__main__":
         return "user"
     return _owner(file) if (file := getattr(module, "__file__", None)) else "library"
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

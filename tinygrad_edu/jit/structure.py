@@ -77,11 +77,11 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
             return kind.__name__, len(x), (NUMBER,) * len(x)
         return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
     if isinstance(x, dict):
+        for key in x:
+            _check_text(key, name)
         return "dict", Exact(tuple(x)), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
     if x is None or isinstance(x, (str, bytes, bool)):
-        if name.startswith(RESULT) and isinstance(x, str) and TRACED in x:
-            raise TraceError(f"{name} is the text {short_repr(x)}, which has a traced value in it, not its number; return the "
-                             "number, and make the text outside")
+        _check_text(x, name)
         return "=", Exact(x)
     if is_named(x):
         return kind, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
@@ -94,6 +94,13 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         raise TypeError(wrong)
     argument = name.split("[")[0]
     raise TypeError(f'argument {wrong}; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
+
+
+def _check_text(x: Any, name: str) -> None:
+    """Raises TraceError for a result with the text of a traced value in it."""
+    if name.startswith(RESULT) and isinstance(x, (str, bytes)) and TRACED in str(x):
+        raise TraceError(f"{name} has the text {short_repr(x)} in it: a traced value, not its number\nreturn the number, and "
+                         "make the text outside")
 
 
 def is_named(x: Any) -> bool:

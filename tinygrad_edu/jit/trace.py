@@ -38,9 +38,9 @@ from ..engine import modes, value
 from ..engine.anomaly import Line, Source, _line, shown_line, source
 from ..engine.primitives import Operand, Primitive, lookup, number, short_repr
 from ..engine.value import Value, _serials
-from ..errors import TraceError
+from ..errors import TraceError, some
 from ..nn.module import Module
-from ..symbolic.formula import Name, as_name
+from ..symbolic.formulas import Name, as_name
 from .state import State
 from .structure import TRACED
 
@@ -106,6 +106,13 @@ class Trace:
             return x
         return self._leaf(x) if isinstance(x, Value) else number(x)
 
+    def symbol(self, leaf: Value) -> Traced:
+        """A traced value for a leaf, which is read at each run of the program."""
+        out = _new(Traced)
+        out._index = self.operand(leaf)
+        out._trace = self
+        return out  # type: ignore[no-any-return]
+
     def _leaf(self, x: Value) -> Ref | float:
         if x in self._parameter_refs:
             return self._parameter_refs[x]
@@ -162,7 +169,8 @@ class Trace:
         for ref in (left,) if is_known else (left, right):
             if not self.is_condition(ref):
                 raise _error(f"{symbol} joins conditions, and `{self.text(ref)}` is a number, whose bits a compiled function "
-                             "does not have", f"compare it, as in (x > 0) {symbol} (y > 0); x % 2 is 1 for an odd x; {STATIC}")
+                             "does not have",
+                             f"compare it, as in (x > 0) {symbol} (y > 0); whether x is odd is x % 2 > 0; {STATIC}")
         return self._condition(self.value("mul" if symbol == "&" else "maximum", (left, right)))
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
@@ -277,12 +285,6 @@ class Trace:
         return names[1].compare(">" if op == LESS else ">=", names[0]) if ref in self._turned else spelled(op, names)
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """Names as text, the first ones if there are many: ``a, b, c and 2 more``."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def spelled(op: str, names: list[Name]) -> Name:
     """An operation on names, as text; of a trace or of a tape."""
     if op in (LESS, LESS_EQUAL):
@@ -355,6 +357,12 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         return _trace("|").join("|", self, other)
 
     __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Any:
+        raise _error("^ takes the bits of ints, which a compiled function does not have",
+                     f"of conditions, (a | b) & (1 - (a & b)) is the same; {STATIC}")
+
+    __rxor__ = __xor__
 
     def __invert__(self) -> Any:
         trace = _trace("~")
@@ -540,20 +548,26 @@ def record_trace(f: Callable[..., Any], names: Sequence[str], arguments: Callabl
     state, before = State(f, args, kwargs), random.getstate()
     try:
         trace, result = _run(f, names, arguments)
-        if unchanged and (changed := state.changes()):
-            raise TraceError(f"{unchanged} changes {listed(changed)} when it is called, which machine code would not; change "
-                             f"it in on_epoch, or, if it is a cache, call the model once before; {STATIC}")
+        if unchanged:
+            check_unchanged(state, unchanged)
         if check:
             _check_again(trace, f, names, arguments, state)
         if unchanged and (drawn := state.draws()):
-            raise TraceError(f"{unchanged} draws from the random generator {listed(drawn)} when it is called, which machine "
-                             f"code would not; draw outside of it, and put the numbers into the samples; {STATIC}")
+            raise TraceError(f"{unchanged} draws from the random generator {some(drawn)}, and machine code does not\n"
+                             f"draw outside of it, and put the numbers into the samples; {STATIC}")
         trace.modules = state.modules
         return trace, result
     finally:
         state.restore(variables=bool(unchanged))
         if random.getstate() != before:
             random.setstate(before)
+
+
+def check_unchanged(state: State, what: str) -> None:
+    """Raises TraceError, with the names, if ``what`` has changed anything."""
+    if changed := state.changes():
+        raise TraceError(f"{what} changes {some(changed)} when it is called, and machine code does not\n"
+                         f"change it in on_epoch; if it is a cache, call the model once before; {STATIC}")
 
 
 def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
@@ -564,7 +578,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
         again, _ = _run(f, names, arguments)
     except TraceError as error:
         if changed := state.changes():
-            error.args = (f"{error}\nthe function changes {listed(changed)} when it is called",)
+            error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
         raise
     difference = trace.difference(again)
     if random.getstate() == before and difference is None:
@@ -576,7 +590,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
                      "draw them outside and pass them as arguments", draws[0])
     if difference is not None:
         changed = state.changes()
-        because = f", and it changes {listed(changed)}" if changed else ""
+        because = f", and it changes {some(changed)}" if changed else ""
         raise _error(f"the function is another program every time: {difference[1]}{because}",
                      "draw or count outside of it, and pass the numbers as arguments", line)
 

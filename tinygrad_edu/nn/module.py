@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..engine.primitives import number
 from ..engine.value import Value
-from ..errors import CheckpointError
+from ..errors import CheckpointError, some
 
 Self = TypeVar("Self", bound="Module")
 
@@ -110,8 +110,10 @@ class Module:
         missing, foreign = [n for n in parameters if n not in state], [n for n in state if n not in parameters]
         if missing or foreign:
             raise CheckpointError(
-                f"the state does not fit the model: {_some('missing', missing)}{'; ' if missing and foreign else ''}"
-                f"{_some('not in the model', foreign)}; build the model with the sizes that it was saved with")
+                "the state does not fit the model: "
+                + "; ".join([f"{what}: {some(names)}" for what, names in (("missing", missing), ("not in the model", foreign))
+                             if names])
+                + "; build the model with the sizes that it was saved with")
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
@@ -141,10 +143,6 @@ def mode(model: Any, *, training: bool) -> Iterator[None]:
         yield
     finally:
         deque(back, maxlen=0)
-
-
-def _some(what: str, names: list[str]) -> str:
-    return f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}" if names else ""
 
 
 def _parts(container: Any) -> list[tuple[Any, Any]]:

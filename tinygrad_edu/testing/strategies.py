@@ -45,7 +45,7 @@ from hypothesis import strategies as st
 
 from ..engine.primitives import TABLE, Interval, Primitive, lookup, short_repr
 from ..engine.value import Value
-from ..symbolic.formula import Name, as_name
+from ..symbolic.formulas import Name, as_name
 
 inf, nan = math.inf, math.nan
 SMALLEST, LARGEST = 5e-324, sys.float_info.max

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
+from ..engine import modes
 from ..engine.primitives import number, short_repr
 from ..engine.value import Value
 from ..errors import TraceError
@@ -25,14 +26,15 @@ from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
+from ..jit.state import State
 from ..jit.structure import Structure, flatten, outputs
-from ..jit.tape.tape import SOURCES, Graph
-from ..jit.trace import Trace, record_trace
-from ..optim import Optimizer
+from ..jit.tape.tape import Graph, Tape
+from ..jit.trace import Trace, check_unchanged, record_trace
+from ..optim import Optimizer, Schedule
 from ..optim.clipping import clipped
 from ..optim.parameters import UsedGradient, assign_all, read_numbers
 from .loop import Several
-from .samples import EAGER, Loss, Plan, eager_instead, is_plain, others, places_of, whole_blocks
+from .samples import EAGER, Loss, Plan, eager_instead, is_plain, operands_of, others, places_of, whole_blocks
 
 LOOKED_AT, VERIFIED = 64, 2_000  # samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
 
@@ -44,10 +46,12 @@ def _is_close(x: float, y: float, size: float) -> bool:
 
 @contextmanager
 def _counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
-    """Within the block ``optimizer.steps`` is a Value, so that it is read at every step rather than frozen."""
+    """Within the block, while it is traced, ``optimizer.steps`` is a traced value: it is read at every step."""
     steps = optimizer.steps
+    trace = modes.tracer()
     try:
-        object.__setattr__(optimizer, "steps", counter)
+        if trace is not None:
+            object.__setattr__(optimizer, "steps", trace.symbol(counter))
         yield
     finally:
         object.__setattr__(optimizer, "steps", steps)
@@ -76,12 +80,16 @@ class Engine:
 
         self._function, self._X, self._y = sample, X, y
         self._with_predictions = with_predictions
-        self.optimizer, self.trained = optimizer, optimizer.params
+        self.optimizer, self.trained = optimizer, tuple(optimizer.params)
         self._count = len(self.trained)
         for slot, column in optimizer.state.items():
             if len(column) != self._count:
                 raise ValueError(f"the optimizer has {self._count} parameters, but {len(column)} numbers in its slot "
                                  f"{slot!r}; make a new optimizer for these parameters")
+        if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
+            raise TraceError(f"{type(optimizer).__name__} has a zero_grad() of its own, which machine code does not "
+                             f"call\n{EAGER.removeprefix('or ')}")
+        self._check_schedule()
         self._blocks = whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
         self._loss = loss
@@ -97,11 +105,25 @@ class Engine:
         self.data = [Room(whole_blocks(self._count)) for _ in range(2)]
         self.state = [[Room(whole_blocks(self._count)) for _ in optimizer.state] for _ in range(2)]
         self._sample(0)
+        self._added = added
         self._penalty = _Penalty(added, self.trained) if penalty is not None else None
         if self._penalty is not None:
             self._make_room(self._penalty.room)
         self._rule = self._compiled_rule()
         self.refresh()
+
+    def _check_schedule(self) -> None:
+        """Raises TraceError for a schedule that changes something: it is asked for many steps at once."""
+        schedule = self.optimizer._lr
+        if not callable(schedule) or isinstance(schedule, Schedule):
+            return
+        state = State(schedule)
+        try:
+            schedule(self.optimizer.steps)
+            with eager_instead():
+                check_unchanged(state, "the schedule of the learning rate")
+        finally:
+            state.restore()
 
     # ---- against the eager engine
 
@@ -115,10 +137,27 @@ class Engine:
         return _is_close(found, loss, abs(loss)) and all(map(_is_close, gradient, wanted, repeat(size)))
 
     def verify(self) -> None:
-        """Raises TraceError if a loss is not what the function itself gives; looks at the first samples that differ in target.
+        """Raises TraceError if a loss, or the penalty, is not what the function itself gives.
 
-        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.
+        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.  It looks at the first samples
+        that differ in target.
         """
+        try:
+            self._verify_penalty()
+            self._verify_losses()
+        finally:
+            self.refresh()  # the gradients are again those of the parameters
+
+    def _verify_penalty(self) -> None:
+        if self._penalty is None or self._penalty.draws:
+            return
+        value = float(number(self._added()))
+        found = self._penalty.run(self.data[self._now], self.totals)
+        if not _is_close(found, value, abs(value)):
+            raise TraceError(f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing cannot see, such "
+                             f"as isinstance() or text; use math.where, {EAGER}")
+
+    def _verify_losses(self) -> None:
         targets = {repr(self._y[i]): i for i in reversed(range(min(len(self._y), LOOKED_AT)))} if self._is_plain else {}
         nodes = 0
         for i in sorted(targets.values()):
@@ -242,6 +281,11 @@ class Engine:
         self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
+    @property
+    def _has_own_step(self) -> bool:
+        """Whether the optimiser does more in a step than to apply its rule."""
+        return type(self.optimizer).step is not Optimizer.step or "step" in vars(self.optimizer)
+
     def _traced_rule(self, check: bool = True) -> tuple[Trace, Any]:
         """The optimiser's rule for one parameter."""
         optimizer, counter = self.optimizer, self._counter
@@ -257,23 +301,39 @@ class Engine:
     def _compiled_rule(self) -> Any:
         """The optimiser's rule for all parameters at once; None if it cannot be traced."""
         slots = len(self.optimizer.state)
-        if type(self.optimizer).step is not Optimizer.step:
+        if self._has_own_step:
             return None
         try:
             trace, result = self._traced_rule()
             found, _ = outputs(result, trace.operand)
         except (TraceError, TypeError, ArithmeticError):
             return None
-        if len(found) != 1 + slots or trace.parameters or trace.draws:
+        if len(found) != 1 + slots or others(trace, []) or trace.draws:
             return None
         varying = [*range(2 + slots)]
         graph = Graph(trace, [2 + slots, 3 + slots, *varying])
         tape = graph.tape(list(map(graph.register, found)))
+        if not self._is_right(tape):
+            return None
         batch = llvm.Batch(tape, [2 + i for i in varying], [])
         self._rule_trace = trace
         return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
 
+    def _is_right(self, tape: Tape) -> bool:
+        """Whether a traced rule gives what the rule itself does, for one parameter and two steps."""
+        optimizer = self.optimizer
+        state = tuple([column[0] for column in optimizer.state.values()])
+        data = float(self.trained[0].data)
+        for t in (optimizer.steps + 1, optimizer.steps + 2):
+            new, slots = optimizer._ieee_update(data, 0.5, state, optimizer.lr, t)
+            found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
+            if not all(_is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
+                return False
+        return True
+
     def _is_rule_current(self) -> bool:
+        if self._has_own_step:
+            return False
         try:
             return self._rule_trace.difference(self._traced_rule(check=False)[0]) is None
         except (TraceError, TypeError, ArithmeticError):
@@ -308,7 +368,8 @@ class Engine:
 
         Reads the samples again, which may have changed.
         """
-        if any(map(operator.is_not, self.trained, self.optimizer.params)) or len(self.trained) != len(self.optimizer.params):
+        params = self.optimizer.params
+        if len(params) != len(self.trained) or any(map(operator.is_not, self.trained, params)):
             return False
         before, self._samples = self._samples, {}
         try:
@@ -344,6 +405,7 @@ class Engine:
             plan = self._planned(tuple(range(len(self._X))))
             if not history.loss or not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1 \
                     or any(leaf is self._counter for leaf in plan.groups[0].loss.fixed) \
+                    or type(self.optimizer).lr is not Optimizer.lr \
                     or plan.groups[0].loss.batch is None or (self._penalty is not None and not self._penalty.is_plain):
                 return 0
             self._several = Several(self, plan)
@@ -364,7 +426,7 @@ class _Penalty:
             trace, result = self._record()
         self._trace = trace
         root = trace.operand(result)
-        inner = {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
+        inner = operands_of(trace)
         places = places_of(trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         fixed = others(trace, places)

@@ -26,7 +26,7 @@ from ..engine import modes
 from ..engine.graph import topological_order
 from ..engine.modes import keeping_lines
 from ..engine.value import Value
-from ..errors import DataError, NonFiniteError
+from ..errors import DataError, NonFiniteError, counted
 from ..files import from_json, to_json, write_atomically
 from ..nn.module import mode
 from ..optim import Optimizer, clip_grad_norm
@@ -107,7 +107,8 @@ class History:
         if not self.loss:
             return f"History(no steps{', interrupted' if self.interrupted else ''})"
         metrics = "".join(f", {name} {values[-1]:.4g}" for name, values in self.metrics.items() if values)
-        return (f"History({len(self)} steps, {self.epochs} epochs in {self.seconds[-1]:.3g} s: "
+        done = f"{counted(len(self), 'step')}, {counted(self.epochs, 'epoch')}"
+        return (f"History({done} in {self.seconds[-1]:.3g} s: "
                 f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{', interrupted' if self.interrupted else ''}"
                 f"{f'; {self.engine}' if self.engine else ''})")
 
@@ -170,7 +171,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
     penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 * nn.l2(model.parameters())``
     metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with names for them
     engine       "eager": the program as it stands, the default; "jit": machine code, often a hundred times as fast, see below;
-                 "auto": eager at first, then machine code if it gives the same in a step.  `History.engine` says what ran
+                 "auto": eager at first, then machine code if llvmlite is installed, the training is long and both give the
+                 same in a step.  `History.engine` says what ran
     progress     whether to show a progress bar on the terminal
     rng          a `random.Random` or a seed for the shuffles; by default the module `random`
     max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`); None: it is not
@@ -181,15 +183,16 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
 
     **When to ask for "jit"** (with the extra `fast`): if model, loss and penalty compute their results from parameters,
     samples, targets and plain numbers that stay what they are, and change nothing.  Then the losses are the eager ones but for
-    the rounding of sums, some 1e-16 a step, unless a relu or a hinge is met exactly at its kink.
+    the rounding of sums, some 1e-16 a step.  That is magnified where a relu or a hinge is met exactly at its kink, and by
+    Adam and RMSprop where a gradient is exactly 0.
 
     * TraceError, which names the cause: for what changes an attribute or a variable when it is called (running means,
       counters, the last output), draws random numbers other than by `nn.Dropout`, or branches on a traced number.  Model and
       random generators are then as they were.
-    * ``optimizer.steps`` is read at every step, and so are leaves that are not trained: keep in one what changes often.  Other
-      plain numbers are read before the first step, and again after ``on_epoch``, when model, loss, penalty, parameters and
-      samples are compared with what was compiled, and compiled again if they differ ("auto" goes on eagerly).  What changes at
-      other times is not noticed.
+    * Computations with ``optimizer.steps`` are repeated at every step, and leaves that are not trained are read again: keep in
+      one what changes often.  Other plain numbers are read before the first step, and again after ``on_epoch``, when model,
+      loss, penalty, parameters and samples are compared with what was compiled, and compiled again if they differ ("auto" goes
+      on eagerly).  What changes at other times is not noticed.
     * Metrics see the parameters and gradients of the step, and change none; a learning-rate schedule does not see them.
       Division by zero gives inf or nan, for plain numbers, too.  Leaves that the optimizer does not have get no gradient.
 
@@ -246,8 +249,8 @@ def fit(model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequenc
         start, order = began, range(len(X))
         everything = [(order, order)] if batch_size is None else []
         unwatched = batch_size is None and not named and max_norm is None and recorder is None and on_epoch is None
-        switch(*_compiled(eager, bool(named)) if epochs and engine == "jit" else (eager,))
         with mode(model, training=True), _bar(progress, epochs * steps_per_epoch, epochs) as show:
+            switch(*_compiled(eager, bool(named)) if epochs and engine == "jit" else (eager,))
             while history.epochs < epochs:
                 if unwatched and steps is not eager and steps.several(epochs - history.epochs, history, start):
                     show(history)
@@ -420,10 +423,9 @@ def _compiled(eager: _Eager, with_predictions: bool) -> tuple[Any, str]:
         raise ImportError('fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say engine="eager"')
     from .compiled import Engine
 
-    with mode(eager.model, training=True):
-        engine = Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
-        engine.verify()
-        return engine, ""
+    engine = Engine(eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions)
+    engine.verify()
+    return engine, ""
 
 
 def _attempted(eager: _Eager, with_predictions: bool) -> tuple[Any, str]:
@@ -523,7 +525,7 @@ def _bar(wanted: bool, steps: int, epochs: int) -> Iterator[_Show]:
         def show(history: History) -> None:
             figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []
             figures += [f"{name} {values[-1]:.3g}" for name, values in history.metrics.items() if values]
-            figures += [history.engine] if history.engine else []
+            figures += [history.engine.partition(": ")[0]] if history.engine else []
             progress.update(task, completed=len(history), description=count(history.epochs), figures="  ".join(figures))
 
         yield show

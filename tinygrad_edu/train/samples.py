@@ -62,9 +62,14 @@ def places_of(trace: Trace, trained: Sequence[Value]) -> list[int]:
 
 
 def others(trace: Trace, places: Sequence[Any]) -> list[int]:
-    """The parameters of a trace that are not trained."""
-    trained = set(places)
-    return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in trained]
+    """The parameters of a trace that are used, and not trained."""
+    passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
+    return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in passed]
+
+
+def operands_of(trace: Trace) -> set[int]:
+    """The nodes that are operands of others."""
+    return {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
 
 
 class Loss:
@@ -83,7 +88,7 @@ class Loss:
         with eager_instead():
             self.trace, (loss, prediction) = self._record()
         root = self.trace.operand(loss)
-        inner = {arg for op, args in self.trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
+        inner = operands_of(self.trace)
         places = places_of(self.trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         returned: list[Any] = []

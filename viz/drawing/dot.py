@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from graphviz import Digraph
 
 from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.errors import counted
 from tinygrad_edu.jit.tape.tape import DOT
 from tinygrad_edu.nn.structure import enclosing
 
@@ -315,8 +316,8 @@ def _lines(terms: Sequence[str]) -> list[str]:
 
 def contents(node: Node) -> str:
     """What is in a box: "7 operations, 3 parameters"."""
-    parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in
-             ((node.operations, "operation"), (node.parameters, "parameter")) if count]
+    counts = (node.operations, "operation"), (node.parameters, "parameter")
+    parts = [counted(count, what) for count, what in counts if count]
     return ", ".join(parts) or "inputs and constants"
 
 

@@ -34,7 +34,7 @@ from tinygrad_edu.jit.structure import flatten, leaf_names
 from tinygrad_edu.jit.tape.tape import DOT, EQUAL, WHEN, Register, sources
 from tinygrad_edu.jit.trace import spelled
 from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
-from tinygrad_edu.symbolic.formula import ATOM, Name
+from tinygrad_edu.symbolic.formulas import ATOM, Name
 
 from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 

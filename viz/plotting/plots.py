@@ -28,7 +28,7 @@ from tinygrad_edu import Value
 from tinygrad_edu.diagnosis import inspection
 from tinygrad_edu.diagnosis.inspection import LayerActivations, LayerGradients
 from tinygrad_edu.engine.primitives import TABLE, Primitive, short_repr
-from tinygrad_edu.symbolic.formula import formula
+from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
 
 from . import analysis

@@ -31,7 +31,8 @@ from typing import IO, Any, ClassVar
 from tinygrad_edu import Value
 from tinygrad_edu.debug.stepper import Recording, Stepper, brief, compare_orders, recording_of
 from tinygrad_edu.engine.primitives import lookup, short_repr
-from tinygrad_edu.symbolic.formula import Name, as_name
+from tinygrad_edu.errors import counted
+from tinygrad_edu.symbolic.formulas import Name, as_name
 
 from .printing import completed_expression, printed
 from .terminal import CommandLine
@@ -350,7 +351,7 @@ class Shell(CommandLine):
             things.remove(find(arg, things))
         else:
             things.clear()
-        self.put(f"{_counted(len(things), what, 'es' if what == 'watch' else 's')} left")
+        self.put(f"{counted(len(things), what, 'es' if what == 'watch' else 's')} left")
 
     def _graph(self) -> Value:
         """A graph of the recorded numbers, with the gradients of this moment; the user's own stays as it is."""
@@ -370,8 +371,8 @@ class Shell(CommandLine):
 
 def _title(recording: Recording) -> str:
     root, expression = recording.nodes[recording.root].name, _expression(recording)
-    return (f"{root}{f' = {expression}' if expression else ''}: {_counted(len(recording.nodes), 'node')}, "
-            f"{_counted(recording.forward, 'step')} forward, {len(recording) - recording.forward:,} backward"
+    return (f"{root}{f' = {expression}' if expression else ''}: {counted(len(recording.nodes), 'node')}, "
+            f"{counted(recording.forward, 'step')} forward, {len(recording) - recording.forward:,} backward"
             + (", in the naive order" if recording.order == "naive" else ""))
 
 
@@ -391,10 +392,6 @@ def _expression(recording: Recording) -> str:
         texts.append(text if text is not None and len(text.text) <= TITLE_LENGTH else None)
     root = texts[recording.root]
     return root.text if root is not None and recording.nodes[recording.root].op else ""
-
-
-def _counted(n: int, what: str, plural: str = "s") -> str:
-    return f"{n:,} {what}{plural if n != 1 else ''}"
 
 
 def _count(arg: str, command: str, remedy: str = "") -> int:

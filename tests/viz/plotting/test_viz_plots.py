@@ -12,7 +12,7 @@ from tinygrad_edu import math as tmath
 from tinygrad_edu.diagnosis import inspection
 from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import RenderError
-from tinygrad_edu.symbolic.formula import formula
+from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
 from viz.plotting import analysis
 from viz.plotting.plots import activation_histograms, decision_boundary, derivatives, gradient_flow, loss, loss_surface

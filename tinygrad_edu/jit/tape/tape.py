@@ -39,7 +39,7 @@ from typing import Any
 
 from ... import math
 from ...engine.primitives import TABLE, Operand, Primitive, lookup
-from ...symbolic.formula import Name, as_name
+from ...symbolic.formulas import Name, as_name
 from ..trace import DETACH, LESS, LESS_EQUAL, SUMPROD, TAKE, Trace, spelled
 from ..trace import SOURCES as SOURCES  # for those who read tapes
 
@@ -452,7 +452,7 @@ class Graph:
         place = {node: register for register, node in enumerate(nodes) if node is not None}
         self.registers: list[Register] = []
         for node, (op, args) in enumerate(trace.nodes):
-            self.registers.append(place[node] if op in SOURCES else
+            self.registers.append(place.get(node, -1) if op in SOURCES else  # -1: nothing uses it
                                   self._lowered(op, [self.register(arg) for arg in args], lowering))
 
     def _lowered(self, op: str, args: list[Register], lowering: Lowering) -> Register:
