@@ -1,4 +1,5 @@
-"""What several test files share: exact comparisons, special values, subprocesses; and the names of `truths`."""
+"""What several test files share: exact comparisons, special values, subprocesses; and the names of
+`truths`."""
 
 import math
 import os
@@ -10,17 +11,42 @@ from pathlib import Path
 
 import mpmath
 from mpmath import mp, mpf
-from truths import PIECEWISE, SMALLEST_NORMAL, SMOOTH, disagreements, error_in_ulps, kinks, points, truth, truth_at
+from truths import (
+    PIECEWISE,
+    SMALLEST_NORMAL,
+    SMOOTH,
+    disagreements,
+    error_in_ulps,
+    kinks,
+    points,
+    truth,
+    truth_at,
+)
 
 from tinygrad_edu.testing import profiles
 
 ROOT = Path(__file__).parent.parent
 inf, nan = math.inf, math.nan
-SPECIAL = (0.0, -0.0, 1.0, -1.0, inf, -inf, nan, 5e-324, -5e-324, 1.797e308, -1.797e308, 1e200, 1e-200)
+SPECIAL = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    inf,
+    -inf,
+    nan,
+    5e-324,
+    -5e-324,
+    1.797e308,
+    -1.797e308,
+    1e200,
+    1e-200,
+)
 
 
 def bits(x):
-    """The bytes of a float, so that 0.0 and -0.0 differ and nan equals nan (whatever its sign and payload)."""
+    """The bytes of a float, so that 0.0 and -0.0 differ and nan equals nan (whatever its sign and
+    payload)."""
     assert type(x) is float, f"{x!r} is a {type(x).__name__}, not a float"
     return b"nan" if x != x else struct.pack("<d", x)
 
@@ -32,8 +58,13 @@ def same(x, y):
 
 def state_of(model):
     """All of a model that must not change when it is only looked at, to the last bit."""
-    return ([(name, bits(float(p.data)), bits(float(p.grad)), p.label) for name, p in model.named_parameters()],
-            [module.training for module in model.modules()])
+    return (
+        [
+            (name, bits(float(p.data)), bits(float(p.grad)), p.label)
+            for name, p in model.named_parameters()
+        ],
+        [module.training for module in model.modules()],
+    )
 
 
 def run_python(code, *args, hash_seed="0", timeout=120):
@@ -41,12 +72,20 @@ def run_python(code, *args, hash_seed="0", timeout=120):
     folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
     path = os.pathsep.join(map(str, [ROOT, *sorted(folders)]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)}
-    return subprocess.run([sys.executable, "-c", code, *map(str, args)], env=environment, cwd=ROOT, text=True,
-                          capture_output=True, timeout=timeout, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def scaled(ci, thorough, dev=None):
-    """How often a loop of a test's own goes round under the profile that is loaded; ``dev`` is ``ci`` if not given."""
+    """How often a loop of a test's own goes round under the profile that is loaded; ``dev`` is
+    ``ci`` if not given."""
     return {"dev": ci if dev is None else dev, "ci": ci, "thorough": thorough}[profiles.scale()]
 
 
@@ -61,5 +100,26 @@ def replaced(row, field, value):
         setattr(row, field, kept)
 
 
-__all__ = ["PIECEWISE", "ROOT", "SMALLEST_NORMAL", "SMOOTH", "SPECIAL", "bits", "disagreements", "error_in_ulps", "inf",
-           "kinks", "mp", "mpf", "mpmath", "nan", "points", "replaced", "run_python", "same", "scaled", "truth", "truth_at"]
+__all__ = [
+    "PIECEWISE",
+    "ROOT",
+    "SMALLEST_NORMAL",
+    "SMOOTH",
+    "SPECIAL",
+    "bits",
+    "disagreements",
+    "error_in_ulps",
+    "inf",
+    "kinks",
+    "mp",
+    "mpf",
+    "mpmath",
+    "nan",
+    "points",
+    "replaced",
+    "run_python",
+    "same",
+    "scaled",
+    "truth",
+    "truth_at",
+]

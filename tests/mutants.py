@@ -1,9 +1,12 @@
-"""Planted mistakes, each of which a test must find: the ones that small engines are known for, and some of our own.
+"""Planted mistakes, each of which a test must find: the ones that small engines are known for, and
+some of our own.
 
-A mutant is one replacement in one file of the package, and the narrowest tests that have to fail because of it.
-`run_in_a_copy` plants it in a copy; the real files are never touched.  `tests/test_mutants.py` runs them all.
+A mutant is one replacement in one file of the package, and the narrowest tests that have to fail
+because of it.  `run_in_a_copy` plants it in a copy; the real files are never touched.
+`tests/test_mutants.py` runs them all.
 
-This file imports nothing of the package: it is read in the processes that run the tests, which are to import their copy.
+This file imports nothing of the package: it is read in the processes that run the tests, which are
+to import their copy.
 """
 
 from __future__ import annotations
@@ -39,13 +42,28 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
 
+    @property
+    def pattern(self) -> str:
+        """The old text as a pattern that takes other line ends and blanks between its words for the same."""
+        body = self.old.strip()
+        words = [re.escape(word) for word in re.findall(r"\w+|[^\w\s]", body)]
+        closing = [rf",?\s*{word}" if word in (r"\)", r"\]", r"\}") else word for word in words]
+        before = self.old[: len(self.old) - len(self.old.lstrip())]
+        after = self.old[len(self.old.rstrip()) :]
+        return re.escape(before) + r"\s*".join(closing) + re.escape(after)
+
     def plant(self, root: Path) -> None:
-        """Makes the replacement below ``root``; raises LookupError unless the old text stands there exactly once."""
+        """Makes the replacement below ``root``; raises LookupError unless the old text stands there
+        exactly once."""
         path = root / "tinygrad_edu" / self.file
         source = path.read_text(encoding="utf-8")
-        if (count := source.count(self.old)) != 1:
-            raise LookupError(f"the text that {self.name!r} replaces stands {count} times in {self.file}: {self.old!r}")
-        mutated = source.replace(self.old, self.new)
+        found = re.findall(self.pattern, source)
+        if len(found) != 1:
+            raise LookupError(
+                f"the text that {self.name!r} replaces stands {len(found)} times in {self.file}: "
+                f"{self.old!r}"
+            )
+        mutated = re.sub(self.pattern, lambda _: self.new, source)
         compile(mutated, str(path), "exec")
         for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             cached.unlink()  # it is found by time and size, either of which may be the same
@@ -54,7 +72,8 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of pytest ended: the exit status, negative if it was killed, and what it printed."""
+    """How a run of pytest ended: the exit status, negative if it was killed, and what it printed.
+    """
 
     status: int
     output: str
@@ -65,12 +84,18 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether a test failed; no other end counts, such as an error while tests are collected or set up."""
-        return self.status == 1 and re.search(r"^FAILED ", self.output, re.M) is not None and "\nERROR " not in self.output
+        """Whether a test failed; no other end counts, such as an error while tests are collected or
+        set up."""
+        return (
+            self.status == 1
+            and re.search(r"^FAILED ", self.output, re.M) is not None
+            and "\nERROR " not in self.output
+        )
 
 
 def copy_of(root: Path, to: Path) -> Path:
-    """The package and its tests below ``root``, with what Python has compiled of them, copied to a new folder."""
+    """The package and its tests below ``root``, with what Python has compiled of them, copied to a
+    new folder."""
     to.mkdir(parents=True)
     for name in COPIED:
         if (root / name).is_dir():
@@ -80,13 +105,15 @@ def copy_of(root: Path, to: Path) -> Path:
     return to
 
 
-# Each run is forked from a process that has read what takes long to read and is not ours: half of the time.
+# Each run is forked from a process that has read what takes long to read and is not ours: half of
+# the time.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["pytest", "hypothesis", "mpmath", "numpy"])
 
 
 def run_tests(root: Path, tests: tuple[str, ...]) -> Outcome:
-    """Runs tests of a copy, up to the first failure, in a process of its own, which may take a minute and 4 GB."""
+    """Runs tests of a copy, up to the first failure, in a process of its own, which may take a
+    minute and 4 GB."""
     log = root / "log"
     process = PROCESSES.Process(target=_pytest, args=(root, tests, log))
     process.start()
@@ -101,20 +128,37 @@ def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # a mistake may make a loop endless
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     os.chdir(root)
-    os.environ.update(PYTHONPATH=str(root), HYPOTHESIS_PROFILE="mutants", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    sys.path[:] = [str(root), *[path for path in sys.path if Path(path or ".").resolve() not in (ROOT, ROOT / "tests")]]
+    os.environ.update(
+        PYTHONPATH=str(root), HYPOTHESIS_PROFILE="mutants", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+    )
+    sys.path[:] = [
+        str(root),
+        *[path for path in sys.path if Path(path or ".").resolve() not in (ROOT, ROOT / "tests")],
+    ]
     sys.dont_write_bytecode = False  # what the copy without mistakes leaves, all others use
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
     # The profile ci, but for the search for the smallest failing example, which nobody is to see.
-    settings.register_profile("mutants", max_examples=60, derandomize=True, database=None, deadline=None,
-                              suppress_health_check=HealthCheck, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-    sys.exit(pytest.main(["-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", *[_path_of(test) for test in tests]]))
+    settings.register_profile(
+        "mutants",
+        max_examples=60,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=HealthCheck,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )
+    sys.exit(
+        pytest.main(
+            ["-x", "-rfE", "--tb=no", "-p", "no:cacheprovider", *[_path_of(test) for test in tests]]
+        )
+    )
 
 
 def _path_of(test: str) -> str:
-    """The id of a test, whose file is named without its folder, as pytest takes it in the root of the copy."""
+    """The id of a test, whose file is named without its folder, as pytest takes it in the root of
+    the copy."""
     name, colons, rest = test.partition("::")
     path, = Path("tests").rglob(name)
     return f"{path}{colons}{rest}"
@@ -197,9 +241,13 @@ MUTANTS = [
     Mutant("leaves are set back too", "engine/graph.py",
            "_assign_grads(operations, repeat(0.0))", "_assign_grads(nodes, repeat(0.0))",
            ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
-    Mutant("backward follows every edge as soon as something arrives, recursively", "engine/graph.py",
-           "    for node in operations:\n        adjoint = node.grad\n", NAIVE_RECURSION,
-           ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
+    Mutant(
+        "backward follows every edge as soon as something arrives, recursively",
+        "engine/graph.py",
+        "    for node in operations:\n        adjoint = node.grad\n",
+        NAIVE_RECURSION,
+        ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",),
+    ),
     Mutant("the sweep goes in the order in which nodes were found", "engine/graph.py",
            "operations.sort(key=_serial, reverse=True)", "pass",
            ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),

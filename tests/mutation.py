@@ -1,15 +1,19 @@
 """Mutation testing: every small change of a module, one at a time, and whether the tests notice.
 
-    python tests/mutation.py engine/primitives                  # all mutants of tinygrad_edu/engine/primitives.py
-    python tests/mutation.py nn/layers optim/optimizer --every 3   # a third of them, the same third every time
+    python tests/mutation.py engine/primitives                  # all mutants of
+    tinygrad_edu/engine/primitives.py
+    python tests/mutation.py nn/layers optim/optimizer --every 3   # a third of them, the same third
+    every time
 
-It prints every survivor with its line, and how many there are.  tests/README.md has the figures and what is to be said of
-the survivors; `mutants` has those mistakes that the suite itself plants in every run.
+It prints every survivor with its line, and how many there are.  tests/README.md has the figures and
+what is to be said of the survivors; `mutants` has those mistakes that the suite itself plants in
+every run.
 
-What is changed: an operator to another one of its kind; a comparison to its neighbour and to its opposite; `and` to `or`;
-a number to the next one, and a float also by one part in a million; a truth value, a condition or a sign to its opposite;
-a conditional expression to either side; two arguments of a call to the other order; a statement to nothing.  What is not:
-docstrings, annotations, `__slots__`, `__repr__`, and what stands in a `raise`, since messages are for people.
+What is changed: an operator to another one of its kind; a comparison to its neighbour and to its
+opposite; `and` to `or`; a number to the next one, and a float also by one part in a million; a
+truth value, a condition or a sign to its opposite; a conditional expression to either side; two
+arguments of a call to the other order; a statement to nothing.  What is not:  docstrings,
+annotations, `__slots__`, `__repr__`, and what stands in a `raise`, since messages are for people.
 """
 
 from __future__ import annotations
@@ -31,14 +35,29 @@ from typing import Any
 
 from mutants import ROOT, SPECIAL, TRUTH, copy_of, run_tests
 
-# For each module the tests that are to notice, the fastest first; what one group passes goes to the next.
+# For each module the tests that are to notice, the fastest first; what one group passes goes to the
+# next.
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "engine/primitives": (("test_primitives.py",), ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
-                   ("test_special_values.py",), ("test_accuracy.py",)),
+    "engine/primitives": (
+        ("test_primitives.py",),
+        ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
+        ("test_special_values.py",),
+        ("test_accuracy.py",),
+    ),
     "symbolic/formulas": (("test_formula.py",), ("test_stepper.py", "test_primitives.py")),
-    "engine/value": (("test_value.py",), ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py")),
-    "engine/graph": (("test_value.py", "test_autodiff.py"), ("test_graph.py",), ("test_anomaly.py",)),
-    "engine/autodiff": (("test_autodiff.py",), ("test_oracle.py", "test_primitives.py", "test_anomaly.py")),
+    "engine/value": (
+        ("test_value.py",),
+        ("test_autodiff.py", "test_oracle.py", "test_graph.py", "test_anomaly.py"),
+    ),
+    "engine/graph": (
+        ("test_value.py", "test_autodiff.py"),
+        ("test_graph.py",),
+        ("test_anomaly.py",),
+    ),
+    "engine/autodiff": (
+        ("test_autodiff.py",),
+        ("test_oracle.py", "test_primitives.py", "test_anomaly.py"),
+    ),
     "optim/optimizer": (("test_optim.py",), ("test_nn.py", "test_train.py")),
     "nn/module": (("test_nn.py",), ("test_train.py", "test_optim.py")),
     "nn/layers": (("test_nn.py",), ("test_train.py", "test_micrograd.py")),
@@ -48,11 +67,28 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 OTHER: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
-    ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.Div,), ast.Div: (ast.Mult,), ast.Pow: (ast.Mult,),
-    ast.Mod: (ast.FloorDiv,), ast.FloorDiv: (ast.Div,), ast.BitAnd: (ast.BitOr,), ast.BitOr: (ast.BitAnd,),
-    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,), ast.And: (ast.Or,), ast.Or: (ast.And,), ast.Not: (ast.UAdd,),
+    ast.Add: (ast.Sub,),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Div,),
+    ast.Div: (ast.Mult,),
+    ast.Pow: (ast.Mult,),
+    ast.Mod: (ast.FloorDiv,),
+    ast.FloorDiv: (ast.Div,),
+    ast.BitAnd: (ast.BitOr,),
+    ast.BitOr: (ast.BitAnd,),
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.And: (ast.Or,),
+    ast.Or: (ast.And,),
+    ast.Not: (ast.UAdd,),
 }
 Place = tuple[tuple[str, int | None], ...]
 LEFT_ALONE = ("__repr__", "__slots__", "__all__")
@@ -60,7 +96,8 @@ LEFT_ALONE = ("__repr__", "__slots__", "__all__")
 
 @dataclass(frozen=True)
 class Change:
-    """One small change of a module: what stands at a place of its syntax tree, and what is to stand there."""
+    """One small change of a module: what stands at a place of its syntax tree, and what is to stand
+    there."""
 
     place: Place
     old: Any
@@ -93,8 +130,19 @@ def places(node: ast.AST, place: Place) -> Iterator[Place]:
         if field in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
         for i, part in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if not isinstance(part, (ast.stmt, ast.expr, ast.excepthandler, ast.comprehension, ast.arguments, ast.keyword,
-                                     ast.match_case, ast.withitem)) or is_left_alone(part):
+            if not isinstance(
+                part,
+                (
+                    ast.stmt,
+                    ast.expr,
+                    ast.excepthandler,
+                    ast.comprehension,
+                    ast.arguments,
+                    ast.keyword,
+                    ast.match_case,
+                    ast.withitem,
+                ),
+            ) or is_left_alone(part):
                 continue
             step = (*place, (field, i))
             if isinstance(part, (ast.stmt, ast.expr)):
@@ -106,7 +154,9 @@ def is_left_alone(part: ast.AST) -> bool:
     """Whether a part of a module has nothing to be tested: text, types, messages."""
     if isinstance(part, ast.Expr):
         return isinstance(part.value, ast.Constant)  # a docstring
-    if isinstance(part, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr, ast.Pass, ast.Global)):
+    if isinstance(
+        part, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr, ast.Pass, ast.Global)
+    ):
         return True
     if isinstance(part, ast.FunctionDef):
         return part.name in LEFT_ALONE
@@ -115,7 +165,8 @@ def is_left_alone(part: ast.AST) -> bool:
     if isinstance(part, ast.If):
         return "TYPE_CHECKING" in ast.unparse(part.test)
     name = getattr(part.targets[0], "id", "") if isinstance(part, ast.Assign) else ""
-    return name in LEFT_ALONE or (name[:1].isupper() and not name.isupper())  # the latter is the name of a type
+    # the latter is the name of a type
+    return name in LEFT_ALONE or (name[:1].isupper() and not name.isupper())
 
 
 def at(tree: ast.AST, place: Place) -> ast.AST:
@@ -146,8 +197,11 @@ def others(node: ast.AST) -> Iterator[ast.AST]:
         case ast.BinOp(op=op) | ast.BoolOp(op=op):
             yield from (changed(op=other()) for other in OTHER.get(type(op), ()))
         case ast.Compare(ops=ops):
-            yield from (changed(ops=[*ops[:i], other(), *ops[i + 1:]])
-                        for i, op in enumerate(ops) for other in OTHER[type(op)])
+            yield from (
+                changed(ops=[*ops[:i], other(), *ops[i + 1 :]])
+                for i, op in enumerate(ops)
+                for other in OTHER[type(op)]
+            )
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             yield operand
         case ast.Constant(value=bool(truth)):
@@ -167,7 +221,15 @@ def others(node: ast.AST) -> Iterator[ast.AST]:
             yield changed(body=ast.BinOp(ast.Constant(1 + 1e-6), ast.Mult(), body))
         case ast.Return(value=value) if value is not None:
             yield ast.Return(ast.Constant(None))
-        case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.AnnAssign() | ast.Break() | ast.Continue() | ast.Delete():
+        case (
+            ast.Expr()
+            | ast.Assign()
+            | ast.AugAssign()
+            | ast.AnnAssign()
+            | ast.Break()
+            | ast.Continue()
+            | ast.Delete()
+        ):
             yield ast.Pass()
 
 
@@ -177,16 +239,19 @@ def short(node: ast.AST) -> str:
 
 
 def tests_of_row(tree: Any, change: Change) -> tuple[tuple[str, ...], ...]:
-    """The tests of the one row of the table that a change is in, if it is in one, to be asked first."""
+    """The tests of the one row of the table that a change is in, if it is in one, to be asked
+    first."""
     row = re.search(r"define\('(\w+)'", ast.unparse(at(tree, change.place[:1])))
     return ((f"{TRUTH}[{row[1]}]", f"{SPECIAL}[{row[1]}]"),) if row else ()
 
 
 def verdict(root: Path, groups: tuple[tuple[str, ...], ...]) -> str:
-    """What became of the mutant in ``root``: "killed", "survived", or "broken" if it could not even be imported."""
+    """What became of the mutant in ``root``: "killed", "survived", or "broken" if it could not even
+    be imported."""
     for tests in groups:
         outcome = run_tests(root, tests)
-        if outcome.status == 1 or outcome.status < 0:  # a test failed; or it was stopped, since it took too long
+        # a test failed; or it was stopped, since it took too long
+        if outcome.status == 1 or outcome.status < 0:
             return "killed"
         if not outcome.passed:
             return "broken"
@@ -217,15 +282,26 @@ def run(module: str, every: int, root: Path) -> Counter[str]:
     finally:
         path.write_text(source, encoding="utf-8")
     living = counts["mutants"] - counts["broken"]
-    print(f"{module}: {living} mutants, {counts['killed']} killed ({counts['killed'] / living:.1%}), {counts['survived']} "
-          f"survived; {counts['broken']} more could not be imported; {time.perf_counter() - start:.0f} s", flush=True)
+    print(
+        f"{module}: {living} mutants, {counts['killed']} killed ({counts['killed'] / living:.1%}), "
+        f"{counts['survived']} "
+        f"survived; {counts['broken']} more could not be imported; "
+        f"{time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
     return counts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", default=list(TESTS), choices=list(TESTS), metavar="module")
-    parser.add_argument("--every", type=int, default=1, help="take one mutant out of so many, spread at random")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "modules", nargs="*", default=list(TESTS), choices=list(TESTS), metavar="module"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, help="take one mutant out of so many, spread at random"
+    )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:

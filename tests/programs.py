@@ -1,4 +1,5 @@
-"""Functions to compile: random ones with all that a traced function may do, their tapes, and every way to run a tape."""
+"""Functions to compile: random ones with all that a traced function may do, their tapes, and every
+way to run a tape."""
 
 import functools
 import math as std
@@ -37,16 +38,27 @@ def gradient_tape(f, *names):
 
 def inputs(trace, xs):
     """What a tape of that trace reads, for these arguments: draws are drawn."""
-    read = {"input": lambda k: xs[k], "parameter": lambda k: trace.parameters[k].data, "draw": lambda k: trace.draws[k]()}
+    read = {
+        "input": lambda k: xs[k],
+        "parameter": lambda k: trace.parameters[k].data,
+        "draw": lambda k: trace.draws[k](),
+    }
     return [read[op](*args) for op, args in trace.nodes if op in read]
 
 
-# ---- random programs -------------------------------------------------------------------------------------------------
+# ---- random programs -----------------------------------------------------------------------------
 
 CONSTANTS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.7, std.inf, -std.inf, std.nan)
 COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge)
-OPERATORS = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.truediv: "div", operator.mod: "remainder",
-             operator.pow: "pow", operator.floordiv: "floordiv"}
+OPERATORS = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "div",
+    operator.mod: "remainder",
+    operator.pow: "pow",
+    operator.floordiv: "floordiv",
+}
 ROWS = [row for row in TABLE.values() if row.name not in ("where", "round_digits")]
 SMOOTH = [math.tanh, math.sin, math.sigmoid, math.softplus, math.relu, math.silu, math.atan]
 
@@ -76,7 +88,10 @@ def an_operator(pick, rng, program):
 
     def step(pool):
         args = x(pool), y(pool)
-        return f(*args) if any(isinstance(arg, Value) for arg in args) else TABLE[OPERATORS[f]](*args)  # 1 / 0.0 would raise
+        # 1 / 0.0 would raise
+        return (
+            f(*args) if any(isinstance(arg, Value) for arg in args) else TABLE[OPERATORS[f]](*args)
+        )
 
     return step
 
@@ -93,7 +108,8 @@ def a_choice(pick, rng, program):
 
 
 def a_guarded_choice(pick, rng, program):
-    """The pattern that leaks nan from a careless gradient: a function that is used only where it is defined."""
+    """The pattern that leaks nan from a careless gradient: a function that is used only where it is
+    defined."""
     x, f = pick(), rng.choice([math.log, math.sqrt, math.rsqrt, math.reciprocal])
     return lambda pool: math.where(x(pool) > 0, f(x(pool)), 0.0)
 
@@ -112,8 +128,16 @@ def a_row_of_a_table(pick, rng, program):
 
 def of_a_list(pick, rng, program):
     entries = [pick() for _ in range(rng.randint(2, 4))]
-    f = rng.choice([math.logsumexp, math.norm, math.prod, math.total, lambda xs: math.softmax(xs)[0],
-                    lambda xs: math.log_softmax(xs)[-1]])
+    f = rng.choice(
+        [
+            math.logsumexp,
+            math.norm,
+            math.prod,
+            math.total,
+            lambda xs: math.softmax(xs)[0],
+            lambda xs: math.log_softmax(xs)[-1],
+        ]
+    )
     return lambda pool: f([entry(pool) for entry in entries])
 
 
@@ -136,7 +160,10 @@ def a_leaf(pick, rng, program):
 
 
 def a_network(pick, rng, program):
-    model, xs = nn.MLP(2, [2, 1], activation=rng.choice(["tanh", "relu"]), rng=rng), [pick(), pick()]
+    model, xs = (
+        nn.MLP(2, [2, 1], activation=rng.choice(["tanh", "relu"]), rng=rng),
+        [pick(), pick()],
+    )
     program.leaves += model.parameters()
     return lambda pool: model([x(pool) for x in xs])
 
@@ -147,17 +174,44 @@ def a_dropout(pick, rng, program):
 
 
 def rounded(pick, rng, program):
-    x, f = pick(), rng.choice([abs, round, std.floor, std.trunc, operator.neg, operator.pos, lambda x: round(x, 2),
-                               lambda x: divmod(x, 1.5)[1]])
+    x, f = (
+        pick(),
+        rng.choice(
+            [
+                abs,
+                round,
+                std.floor,
+                std.trunc,
+                operator.neg,
+                operator.pos,
+                lambda x: round(x, 2),
+                lambda x: divmod(x, 1.5)[1],
+            ]
+        ),
+    )
     return lambda pool: f(x(pool)) if isinstance(x(pool), Value) else float(f(Value(x(pool))))
 
 
-KINDS = {an_operator: 40, a_row: 26, a_choice: 7, a_guarded_choice: 3, an_entry: 4, a_row_of_a_table: 1, of_a_list: 5,
-         a_cross_entropy: 2, a_sum_of_products: 4, a_leaf: 4, a_network: 1, a_dropout: 2, rounded: 3}
+KINDS = {
+    an_operator: 40,
+    a_row: 26,
+    a_choice: 7,
+    a_guarded_choice: 3,
+    an_entry: 4,
+    a_row_of_a_table: 1,
+    of_a_list: 5,
+    a_cross_entropy: 2,
+    a_sum_of_products: 4,
+    a_leaf: 4,
+    a_network: 1,
+    a_dropout: 2,
+    rounded: 3,
+}
 
 
 class RandomProgram:
-    """A function of one to four numbers; what it does is drawn with a seed, preferably so that results are finite.
+    """A function of one to four numbers; what it does is drawn with a seed, preferably so that
+    results are finite.
 
     leaves   Values that it closes over
     kinds    what it does, names of functions of this file
@@ -165,8 +219,16 @@ class RandomProgram:
 
     def __init__(self, seed, largest=40):
         rng = random.Random(f"program {seed}")
-        self.seed, self.leaves, self.kinds, self.draws, self.steps = seed, [], [], random.Random(), []
-        self.point = [rng.choice([-1, 1]) * 10 ** rng.uniform(-1, 1) for _ in range(rng.randint(1, 4))]
+        self.seed, self.leaves, self.kinds, self.draws, self.steps = (
+            seed,
+            [],
+            [],
+            random.Random(),
+            [],
+        )
+        self.point = [
+            rng.choice([-1, 1]) * 10 ** rng.uniform(-1, 1) for _ in range(rng.randint(1, 4))
+        ]
         self.reset()
         pool = list(self.point)
         for _ in range(round(3 * (largest / 3) ** rng.random())):
@@ -201,16 +263,22 @@ class RandomProgram:
         return math.total(pool[-3:])
 
     def inputs(self, count):
-        """Arguments to call it with: near its point, where results are finite, anywhere, and some special numbers."""
+        """Arguments to call it with: near its point, where results are finite, anywhere, and some
+        special numbers."""
         rng = random.Random(f"inputs {self.seed}")
         for k in range(count):
             near = [x * rng.uniform(0.8, 1.25) for x in self.point]
-            anywhere = [rng.choice([0.0, -0.0, 1.0, -1.0, std.inf, std.nan]) if rng.random() < 0.2 else rng.uniform(-3, 3)
-                        for _ in self.point]
+            anywhere = [
+                rng.choice([0.0, -0.0, 1.0, -1.0, std.inf, std.nan])
+                if rng.random() < 0.2
+                else rng.uniform(-3, 3)
+                for _ in self.point
+            ]
             yield self.point if k == 0 else anywhere if k % 3 == 2 else near
 
     def eagerly(self, xs):
-        """What the engine computes: the value, the derivatives by the arguments, those by the leaves; None of a constant."""
+        """What the engine computes: the value, the derivatives by the arguments, those by the
+        leaves; None of a constant."""
         self.reset()
         values = [Value(x) for x in xs]
         for leaf in self.leaves:

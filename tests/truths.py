@@ -1,7 +1,9 @@
-"""The truth about every row, from mpmath and from paper; points to compare at; and the checker that compares.
+"""The truth about every row, from mpmath and from paper; points to compare at; and the checker that
+compares.
 
-`truth` runs and reads no rule and no forward function of the table.  Its partials are written in closed form, in the
-form that keeps its digits at 60 decimals; `test_accuracy` holds them to numerical differentiation of the values.
+`truth` runs and reads no rule and no forward function of the table.  Its partials are written in
+closed form, in the form that keeps its digits at 60 decimals; `test_accuracy` holds them to
+numerical differentiation of the values.
 """
 
 import functools
@@ -17,7 +19,7 @@ SMALLEST_NORMAL = sys.float_info.min
 DIGITS = 60
 
 
-# ---- smooth rows: values -------------------------------------------------------------------------------------------
+# ---- smooth rows: values -------------------------------------------------------------------------
 
 
 def _logistic(x):
@@ -47,62 +49,127 @@ def _gelu_tanh_slope(x):
     return _logistic(u) + x * _bell(u) * mp.sqrt(8 / mp.pi) * (1 + 3 * mpf(0.044715) * x**2)
 
 
-# Some are smooth only away from 0; what their slopes are there is the first paragraph of CONVENTIONS on kinks.
+# Some are smooth only away from 0; what their slopes are there is the first paragraph of
+# CONVENTIONS on kinks.
 SMOOTH = {
-    "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "div": lambda x, y: x / y,
-    "pow": mp.power, "pow_lower": lambda x, y: mp.power(x, y - 1), "sigmoid_difference": lambda x, y: _logistic(x - y),
-    "neg": lambda x: -x, "identity": lambda x: +x, "reciprocal": lambda x: 1 / x,
-    "square": lambda x: x * x, "exp": mp.exp, "exp2": lambda x: mpf(2)**x, "expm1": mp.expm1, "log": mp.log,
-    "log1p": mp.log1p, "log2": lambda x: mp.log(x) / mp.log(2), "log10": lambda x: mp.log(x) / mp.log(10),
-    "sqrt": mp.sqrt, "rsqrt": lambda x: 1 / mp.sqrt(x), "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": mp.power,
+    "pow_lower": lambda x, y: mp.power(x, y - 1),
+    "sigmoid_difference": lambda x, y: _logistic(x - y),
+    "neg": lambda x: -x,
+    "identity": lambda x: +x,
+    "reciprocal": lambda x: 1 / x,
+    "square": lambda x: x * x,
+    "exp": mp.exp,
+    "exp2": lambda x: mpf(2) ** x,
+    "expm1": mp.expm1,
+    "log": mp.log,
+    "log1p": mp.log1p,
+    "log2": lambda x: mp.log(x) / mp.log(2),
+    "log10": lambda x: mp.log(x) / mp.log(10),
+    "sqrt": mp.sqrt,
+    "rsqrt": lambda x: 1 / mp.sqrt(x),
+    "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "xlogy": lambda x, y: x * mp.log(y),
     "logaddexp": lambda x, y: max(x, y) + mp.log1p(mp.exp(-abs(x - y))),
-    "hypot": lambda x, y: mp.sqrt(x * x + y * y), "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "asin": mp.asin,
-    "acos": mp.acos, "atan": mp.atan, "atan2": mp.atan2, "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh,
-    "asinh": lambda x: mp.sign(x) * mp.asinh(abs(x)), "acosh": mp.acosh, "atanh": mp.atanh, "sigmoid": _logistic,
-    "logsigmoid": lambda x: -mp.log1p(mp.exp(-x)), "softplus": lambda x: mp.log1p(mp.exp(x)),
-    "silu": lambda x: x * _logistic(x), "gelu_erf": lambda x: x / 2 * _erfc(-x / mp.sqrt(2)),
+    "hypot": lambda x, y: mp.sqrt(x * x + y * y),
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "tan": mp.tan,
+    "asin": mp.asin,
+    "acos": mp.acos,
+    "atan": mp.atan,
+    "atan2": mp.atan2,
+    "sinh": mp.sinh,
+    "cosh": mp.cosh,
+    "tanh": mp.tanh,
+    "asinh": lambda x: mp.sign(x) * mp.asinh(abs(x)),
+    "acosh": mp.acosh,
+    "atanh": mp.atanh,
+    "sigmoid": _logistic,
+    "logsigmoid": lambda x: -mp.log1p(mp.exp(-x)),
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "silu": lambda x: x * _logistic(x),
+    "gelu_erf": lambda x: x / 2 * _erfc(-x / mp.sqrt(2)),
     "gelu_tanh": lambda x: x * _logistic(_gelu_argument(x)),
-    "erf": lambda x: 1 - _erfc(x) if x > 1 else mp.erf(x) if x > -1 else _erfc(-x) - 1, "erfc": _erfc,
-    "sech_squared": lambda x: 1 / mp.cosh(x)**2,
-    "softsign": lambda x: x / (1 + abs(x)), "leaky_relu": lambda x, slope: x if x > 0 else slope * x,
-    "elu": lambda x, alpha: +x if x > 0 else alpha * mp.expm1(x), "relu": lambda x: x if x > 0 else mpf(0),
+    "erf": lambda x: 1 - _erfc(x) if x > 1 else mp.erf(x) if x > -1 else _erfc(-x) - 1,
+    "erfc": _erfc,
+    "sech_squared": lambda x: 1 / mp.cosh(x) ** 2,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "leaky_relu": lambda x, slope: x if x > 0 else slope * x,
+    "elu": lambda x, alpha: +x if x > 0 else alpha * mp.expm1(x),
+    "relu": lambda x: x if x > 0 else mpf(0),
 }
 
-# ---- smooth rows: partials, one for each argument ------------------------------------------------------------------
+# ---- smooth rows: partials, one for each argument ------------------------------------------------
 
 SLOPES = {
-    "add": (lambda x, y: mpf(1), lambda x, y: mpf(1)), "sub": (lambda x, y: mpf(1), lambda x, y: mpf(-1)),
-    "mul": (lambda x, y: y, lambda x, y: x), "div": (lambda x, y: 1 / y, lambda x, y: -x / (y * y)),
+    "add": (lambda x, y: mpf(1), lambda x, y: mpf(1)),
+    "sub": (lambda x, y: mpf(1), lambda x, y: mpf(-1)),
+    "mul": (lambda x, y: y, lambda x, y: x),
+    "div": (lambda x, y: 1 / y, lambda x, y: -x / (y * y)),
     "pow": (lambda x, y: y * mp.power(x, y) / x, lambda x, y: mp.power(x, y) * mp.log(x)),
-    "pow_lower": (lambda x, y: (y - 1) * mp.power(x, y) / (x * x), lambda x, y: mp.power(x, y) / x * mp.log(x)),
+    "pow_lower": (
+        lambda x, y: (y - 1) * mp.power(x, y) / (x * x),
+        lambda x, y: mp.power(x, y) / x * mp.log(x),
+    ),
     "sigmoid_difference": (lambda x, y: _bell(x - y), lambda x, y: -_bell(x - y)),
-    "neg": (lambda x: mpf(-1),), "identity": (lambda x: mpf(1),), "reciprocal": (lambda x: -1 / (x * x),),
-    "square": (lambda x: x + x,), "exp": (mp.exp,), "exp2": (lambda x: mp.log(2) * mpf(2)**x,), "expm1": (mp.exp,),
-    "log": (lambda x: 1 / x,), "log1p": (lambda x: 1 / (1 + x),), "log2": (lambda x: 1 / (x * mp.log(2)),),
-    "log10": (lambda x: 1 / (x * mp.log(10)),), "sqrt": (lambda x: 1 / (2 * mp.sqrt(x)),),
-    "rsqrt": (lambda x: -1 / (2 * x * mp.sqrt(x)),), "cbrt": (lambda x: 1 / (3 * mp.cbrt(abs(x))**2),),
+    "neg": (lambda x: mpf(-1),),
+    "identity": (lambda x: mpf(1),),
+    "reciprocal": (lambda x: -1 / (x * x),),
+    "square": (lambda x: x + x,),
+    "exp": (mp.exp,),
+    "exp2": (lambda x: mp.log(2) * mpf(2) ** x,),
+    "expm1": (mp.exp,),
+    "log": (lambda x: 1 / x,),
+    "log1p": (lambda x: 1 / (1 + x),),
+    "log2": (lambda x: 1 / (x * mp.log(2)),),
+    "log10": (lambda x: 1 / (x * mp.log(10)),),
+    "sqrt": (lambda x: 1 / (2 * mp.sqrt(x)),),
+    "rsqrt": (lambda x: -1 / (2 * x * mp.sqrt(x)),),
+    "cbrt": (lambda x: 1 / (3 * mp.cbrt(abs(x)) ** 2),),
     "xlogy": (lambda x, y: mp.log(y), lambda x, y: x / y),
     "logaddexp": (lambda x, y: _logistic(x - y), lambda x, y: _logistic(y - x)),
     "hypot": (lambda x, y: x / mp.sqrt(x * x + y * y), lambda x, y: y / mp.sqrt(x * x + y * y)),
-    "sin": (mp.cos,), "cos": (lambda x: -mp.sin(x),), "tan": (lambda x: 1 / mp.cos(x)**2,),
-    "asin": (lambda x: 1 / mp.sqrt((1 - x) * (1 + x)),), "acos": (lambda x: -1 / mp.sqrt((1 - x) * (1 + x)),),
+    "sin": (mp.cos,),
+    "cos": (lambda x: -mp.sin(x),),
+    "tan": (lambda x: 1 / mp.cos(x) ** 2,),
+    "asin": (lambda x: 1 / mp.sqrt((1 - x) * (1 + x)),),
+    "acos": (lambda x: -1 / mp.sqrt((1 - x) * (1 + x)),),
     "atan": (lambda x: 1 / (1 + x * x),),
     "atan2": (lambda y, x: x / (x * x + y * y), lambda y, x: -y / (x * x + y * y)),
-    "sinh": (mp.cosh,), "cosh": (mp.sinh,), "tanh": (lambda x: 1 / mp.cosh(x)**2,),
-    "asinh": (lambda x: 1 / mp.sqrt(1 + x * x),), "acosh": (lambda x: 1 / mp.sqrt((x - 1) * (x + 1)),),
-    "atanh": (lambda x: 1 / ((1 - x) * (1 + x)),), "sigmoid": (_bell,), "logsigmoid": (lambda x: _logistic(-x),),
-    "softplus": (_logistic,), "silu": (lambda x: _logistic(x) * (1 + x * _logistic(-x)),),
-    "gelu_erf": (lambda x: _erfc(-x / mp.sqrt(2)) / 2 + x * _normal_density(x),), "gelu_tanh": (_gelu_tanh_slope,),
-    "erf": (lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x),), "erfc": (lambda x: -2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
-    "sech_squared": (lambda x: -2 * mp.sinh(x) / mp.cosh(x)**3,), "softsign": (lambda x: 1 / (1 + abs(x))**2,),
-    "leaky_relu": (lambda x, slope: mpf(1) if x > 0 else slope, lambda x, slope: mpf(0) if x > 0 else x),
-    "elu": (lambda x, alpha: mpf(1) if x > 0 else alpha * mp.exp(x), lambda x, alpha: mpf(0) if x > 0 else mp.expm1(x)),
+    "sinh": (mp.cosh,),
+    "cosh": (mp.sinh,),
+    "tanh": (lambda x: 1 / mp.cosh(x) ** 2,),
+    "asinh": (lambda x: 1 / mp.sqrt(1 + x * x),),
+    "acosh": (lambda x: 1 / mp.sqrt((x - 1) * (x + 1)),),
+    "atanh": (lambda x: 1 / ((1 - x) * (1 + x)),),
+    "sigmoid": (_bell,),
+    "logsigmoid": (lambda x: _logistic(-x),),
+    "softplus": (_logistic,),
+    "silu": (lambda x: _logistic(x) * (1 + x * _logistic(-x)),),
+    "gelu_erf": (lambda x: _erfc(-x / mp.sqrt(2)) / 2 + x * _normal_density(x),),
+    "gelu_tanh": (_gelu_tanh_slope,),
+    "erf": (lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
+    "erfc": (lambda x: -2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
+    "sech_squared": (lambda x: -2 * mp.sinh(x) / mp.cosh(x) ** 3,),
+    "softsign": (lambda x: 1 / (1 + abs(x)) ** 2,),
+    "leaky_relu": (
+        lambda x, slope: mpf(1) if x > 0 else slope,
+        lambda x, slope: mpf(0) if x > 0 else x,
+    ),
+    "elu": (
+        lambda x, alpha: mpf(1) if x > 0 else alpha * mp.exp(x),
+        lambda x, alpha: mpf(0) if x > 0 else mp.expm1(x),
+    ),
     "relu": (lambda x: mpf(x > 0),),
 }
 
 
-# ---- rows with pieces ----------------------------------------------------------------------------------------------
+# ---- rows with pieces ----------------------------------------------------------------------------
 
 
 def _nearest_even(x):
@@ -136,12 +203,23 @@ def _second_wins(x, y):
 
 # name: (value, partials), the latter by convention at a kink: CONVENTIONS.md, policy 2.
 PIECEWISE = {
-    "remainder": (lambda x, y: x - mp.floor(x / y) * y, (lambda x, y: 1, lambda x, y: -mp.floor(x / y))),
+    "remainder": (
+        lambda x, y: x - mp.floor(x / y) * y,
+        (lambda x, y: 1, lambda x, y: -mp.floor(x / y)),
+    ),
     "floordiv": (lambda x, y: mp.floor(x / y), (lambda x, y: 0, lambda x, y: 0)),
-    "fmod": (lambda x, y: x - _toward_zero(x / y) * y, (lambda x, y: 1, lambda x, y: -_toward_zero(x / y))),
-    "ieee_remainder": (lambda x, y: x - _nearest_even(x / y) * y, (lambda x, y: 1, lambda x, y: -_nearest_even(x / y))),
-    "where": (lambda c, x, y: x if c else y,
-              (lambda c, x, y: 0, lambda c, x, y: 1 if c else 0, lambda c, x, y: 0 if c else 1)),
+    "fmod": (
+        lambda x, y: x - _toward_zero(x / y) * y,
+        (lambda x, y: 1, lambda x, y: -_toward_zero(x / y)),
+    ),
+    "ieee_remainder": (
+        lambda x, y: x - _nearest_even(x / y) * y,
+        (lambda x, y: 1, lambda x, y: -_nearest_even(x / y)),
+    ),
+    "where": (
+        lambda c, x, y: x if c else y,
+        (lambda c, x, y: 0, lambda c, x, y: 1 if c else 0, lambda c, x, y: 0 if c else 1),
+    ),
     "step": (lambda x: mpf(x > 0), (lambda x: 0,)),
     "sign": (mp.sign, (lambda x: 0,)),
     "abs": (abs, (mp.sign,)),
@@ -149,9 +227,18 @@ PIECEWISE = {
     "minimum": (min, (_second_wins, _first_wins)),
     "fmax": (max, (_first_wins, _second_wins)),
     "fmin": (min, (_second_wins, _first_wins)),
-    "clip": (_clip, (lambda x, low, high: int(low <= x <= high), lambda x, low, high: int(x < low <= high),
-                     lambda x, low, high: int(high < max(x, low)))),
-    "copysign": (lambda x, y: abs(x) * mp.sign(y), (lambda x, y: mp.sign(x) * mp.sign(y), lambda x, y: 0)),
+    "clip": (
+        _clip,
+        (
+            lambda x, low, high: int(low <= x <= high),
+            lambda x, low, high: int(x < low <= high),
+            lambda x, low, high: int(high < max(x, low)),
+        ),
+    ),
+    "copysign": (
+        lambda x, y: abs(x) * mp.sign(y),
+        (lambda x, y: mp.sign(x) * mp.sign(y), lambda x, y: 0),
+    ),
     "floor": (mp.floor, (lambda x: 0,)),
     "ceil": (mp.ceil, (lambda x: 0,)),
     "round": (_nearest_even, (lambda x: 0,)),
@@ -160,7 +247,8 @@ PIECEWISE = {
     "hardtanh": (lambda x: _clip(x, mpf(-1), mpf(1)), (lambda x: int(abs(x) < 1),)),
 }
 
-QUOTIENTS = ("remainder", "floordiv", "fmod", "ieee_remainder")  # of 1e308 by 1e-308: they have 616 digits before the point
+# of 1e308 by 1e-308: they have 616 digits before the point
+QUOTIENTS = ("remainder", "floordiv", "fmod", "ieee_remainder")
 
 
 def value_of(name):
@@ -174,14 +262,18 @@ def partials_of(name):
 
 
 def truth(name, args, digits=DIGITS):
-    """``(value, partials)`` of a row at floats, as mpmath numbers with about ``digits`` right digits."""
+    """``(value, partials)`` of a row at floats, as mpmath numbers with about ``digits`` right
+    digits."""
     with mp.workdps(digits + 640 if name in QUOTIENTS else digits):
         args = tuple(map(mpf, args))
-        return mpf(value_of(name)(*args)), tuple([mpf(partial(*args)) for partial in partials_of(name)])
+        return mpf(value_of(name)(*args)), tuple(
+            [mpf(partial(*args)) for partial in partials_of(name)]
+        )
 
 
 def error_in_ulps(got, true):
-    """The distance of a float from an mpmath number in units in the last place of the latter, a float.
+    """The distance of a float from an mpmath number in units in the last place of the latter, a
+    float.
 
     Beyond the largest float infinity is right; below the smallest normal one a unit is 5e-324.
     """
@@ -195,11 +287,12 @@ def error_in_ulps(got, true):
         return float(abs(mpf(got) - true) / unit) if math.isfinite(got) else math.inf
 
 
-# ---- the checker ---------------------------------------------------------------------------------------------------
+# ---- the checker ---------------------------------------------------------------------------------
 
 ULPS = {"cbrt": 8, "pow": 8, "pow_lower": 8}  # 4 for all others
 RELATIVE = {"erf": 1e-12, "erfc": 1e-12, "gelu_erf": 1e-12, "gelu_tanh": 1e-12, "silu": 1e-12}
-# They multiply by a power, an exponential or erfc, which has few digits, or none, where it is subnormal.
+# They multiply by a power, an exponential or erfc, which has few digits, or none, where it is
+# subnormal.
 LOSE_SUBNORMALS = ("pow", "pow_lower", "sigmoid_difference", "elu", *RELATIVE)
 
 
@@ -208,21 +301,25 @@ def bound(row, args, true, of_gradient):
     if row.name in RELATIVE:
         return max(4, RELATIVE[row.name] * float(abs(true)) / math.ulp(float(true)))
     if row.name in ("pow_lower", "sigmoid_difference") and of_gradient and true:
-        # These rows hold their digits for the sake of gradients of pow and logaddexp.  Their own derivatives, which second
-        # derivatives alone need, are conditioned: rounding a difference d moves log(x) * d or d by up to half of ulp(d).
+        # These rows hold their digits for the sake of gradients of pow and logaddexp.  Their own
+        # derivatives, which second derivatives alone need, are conditioned: rounding a difference d
+        # moves log(x) * d or d by up to half of ulp(d).
         x, y = args
         moved = abs(math.log(x)) * math.ulp(y - 1) if row.name == "pow_lower" else math.ulp(x - y)
         return 8 + 0.5 * moved * float(abs(true)) / math.ulp(float(true))
     if row.name == "logaddexp" and not of_gradient:
-        # On the curve exp(x) + exp(y) = 1, where the result is 0, the larger argument cancels against a logarithm.
+        # On the curve exp(x) + exp(y) = 1, where the result is 0, the larger argument cancels
+        # against a logarithm.
         return 4 + 2 * math.ulp(min(abs(max(args)), 1.0)) / math.ulp(float(true))
     return ULPS.get(row.name, 4)
 
 
 def lost_to_subnormals(row, args, value, true):
-    """How far off ``true`` may be because a number on the way was subnormal, which has an absolute error, not a relative one.
+    """How far off ``true`` may be because a number on the way was subnormal, which has an absolute
+    error, not a relative one.
 
-    That error is multiplied by what the row multiplies with: an argument, or the logarithm of one, at most 750.
+    That error is multiplied by what the row multiplies with: an argument, or the logarithm of one,
+    at most 750.
     """
     if row.name not in LOSE_SUBNORMALS or not (min(abs(value), abs(true)) < SMALLEST_NORMAL or (
             row.name == "elu" and args[0] < math.log(SMALLEST_NORMAL))):
@@ -234,7 +331,8 @@ truth_at = functools.cache(truth)
 
 
 def disagreements(row, arg_tuples):
-    """THE CHECKER: a sentence for every value and every partial that is further from the truth than the contract says.
+    """THE CHECKER: a sentence for every value and every partial that is further from the truth than
+    the contract says.
 
     The keys are the arguments and the number of the partial, None for the value.
     """
@@ -242,29 +340,38 @@ def disagreements(row, arg_tuples):
     for args in arg_tuples:
         value, partials = truth_at(row.name, args)
         got = row.forward(*args)
-        numbers = [(None, got, value), *((i, row.partial_at(i, args, got), true) for i, true in enumerate(partials))]
+        numbers = [
+            (None, got, value),
+            *((i, row.partial_at(i, args, got), true) for i, true in enumerate(partials)),
+        ]
         for i, number, true in numbers:
             nearest = float(true)
-            if number == nearest or (math.isfinite(nearest) and abs(number - nearest) <= 3 * math.ulp(nearest)):
+            if number == nearest or (
+                math.isfinite(nearest) and abs(number - nearest) <= 3 * math.ulp(nearest)
+            ):
                 continue  # the usual case, told quickly
             if abs(number - true) <= lost_to_subnormals(row, args, value, true):
                 continue
             error = error_in_ulps(number, true)
             if not error <= bound(row, args, true, of_gradient=i is not None):
-                what = f"{row.name}{args}" if i is None else f"d {row.name}{args} / d {row.parameters[i]}"
+                what = (
+                    f"{row.name}{args}"
+                    if i is None
+                    else f"d {row.name}{args} / d {row.parameters[i]}"
+                )
                 found[args, i] = f"{what} = {number!r}, not {mp.nstr(true, 20)}: {error:.3g} ulp"
     return found
 
 
-# ---- points --------------------------------------------------------------------------------------------------------
+# ---- points --------------------------------------------------------------------------------------
 
 
 def draw(interval, rng, wide=True):
     """A float in an interval.
 
-    If ``wide``, its distance from 0 or from a finite end of the interval is spread over the powers of ten: over all of
-    them, over those from 1e-4 to 1e4, or over those next to the end; in a bounded interval some are spread evenly.  If
-    not, it is moderate.
+    If ``wide``, its distance from 0 or from a finite end of the interval is spread over the powers
+    of ten: over all of them, over those from 1e-4 to 1e4, or over those next to the end; in a
+    bounded interval some are spread evenly.  If not, it is moderate.
     """
     low, high = interval
     if not wide:
@@ -281,7 +388,11 @@ def draw(interval, rng, wide=True):
         return rng.uniform(low, high)
     rooms = [(1, high - anchor), (-1, anchor - low)]
     sign, room = rng.choice([(sign, room) for sign, room in rooms if room > 0])
-    least = -307.0 if anchor == 0 else math.log10(abs(math.nextafter(anchor, anchor + sign) - anchor)) + 1e-9
+    least = (
+        -307.0
+        if anchor == 0
+        else math.log10(abs(math.nextafter(anchor, anchor + sign) - anchor)) + 1e-9
+    )
     most = math.log10(min(room, 1.7e308, abs(anchor) if anchor and has_zero else math.inf))
     moderate = max(least, min(-4.0, most - 4)), min(4.0, most)
     near = (least, least + 4) if anchor else moderate
@@ -289,7 +400,8 @@ def draw(interval, rng, wide=True):
 
 
 def points(row, n, seed=0, wide=True):
-    """``n`` argument tuples from the intervals that the row allows tests to draw from; the same ones every time."""
+    """``n`` argument tuples from the intervals that the row allows tests to draw from; the same
+    ones every time."""
     rng = random.Random(f"{row.name} {seed}")
     drawn = []
     for k in range(n):
@@ -297,24 +409,42 @@ def points(row, n, seed=0, wide=True):
         if row.arity > 1 and k % 3 == 0 and not wide | (row.sample[0] != row.sample[-1]):
             args = [args[0], *(args[0] * rng.uniform(0.3, 3) for _ in args[1:])]
         elif row.arity > 1 and wide and k % 2:
-            args = [args[0], *(_beside(args[0], arg, intervals, rng) for intervals, arg in zip(row.sample[1:], args[1:]))]
+            args = [
+                args[0],
+                *(
+                    _beside(args[0], arg, intervals, rng)
+                    for intervals, arg in zip(row.sample[1:], args[1:])
+                ),
+            ]
         if row.name == "round_digits":
             args[1] = float(rng.randint(-5, 12))
         if row.parameters[0] == "condition":
             args[0] = float(k % 2)
-        if all(math.isfinite(arg) and (arg != 0 or name == "condition") for name, arg in zip(row.parameters, args)):
+        if all(
+            math.isfinite(arg) and (arg != 0 or name == "condition")
+            for name, arg in zip(row.parameters, args)
+        ):
             drawn.append(tuple(args))
     return drawn
 
 
 def _beside(x, y, intervals, rng):
-    """An argument that makes a function of two hard: of about the size of the first, hardly different, or not far away."""
+    """An argument that makes a function of two hard: of about the size of the first, hardly
+    different, or not far away."""
     if intervals != REALS:
         return y
     moderate = draw(intervals[0], rng, wide=False)
     # The last one: the exponents with which a power is neither 0 nor infinite.
-    return rng.choice([moderate, moderate * abs(x), moderate * abs(x), x * (1 + moderate * 10 ** rng.uniform(-16, -1)),
-                       x + 100 * moderate, 90 * moderate / (abs(math.log(abs(x))) or 1)])
+    return rng.choice(
+        [
+            moderate,
+            moderate * abs(x),
+            moderate * abs(x),
+            x * (1 + moderate * 10 ** rng.uniform(-16, -1)),
+            x + 100 * moderate,
+            90 * moderate / (abs(math.log(abs(x))) or 1),
+        ]
+    )
 
 
 KINKS = (0.0, 1.0, -1.0, 2.5, -3.0, 1e-300, 1e300)
@@ -322,8 +452,14 @@ KINKS = (0.0, 1.0, -1.0, 2.5, -3.0, 1e-300, 1e300)
 
 def kinks(row):
     """Argument tuples at which a row with pieces has a kink or a tie."""
-    at = {"abs": [(0.0,)], "relu": [(0.0,)], "leaky_relu": [(0.0, 0.01), (0.0, -2.0)], "elu": [(0.0, 1.0), (0.0, 0.5)],
-          "hardtanh": [(1.0,), (-1.0,)], "softsign": [(0.0,)],
-          "clip": [(-1.0, -1.0, 2.0), (2.0, -1.0, 2.0), (2.0, 2.0, 2.0)]}
+    at = {
+        "abs": [(0.0,)],
+        "relu": [(0.0,)],
+        "leaky_relu": [(0.0, 0.01), (0.0, -2.0)],
+        "elu": [(0.0, 1.0), (0.0, 0.5)],
+        "hardtanh": [(1.0,), (-1.0,)],
+        "softsign": [(0.0,)],
+        "clip": [(-1.0, -1.0, 2.0), (2.0, -1.0, 2.0), (2.0, 2.0, 2.0)],
+    }
     ties = ("maximum", "minimum", "fmax", "fmin")
     return [(x, x) for x in KINKS] if row.name in ties else at.get(row.name, [])

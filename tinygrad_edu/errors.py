@@ -31,7 +31,8 @@ class GraphError(TinygradEduError):
 
 
 class StaleGraphError(GraphError):
-    """A node no longer follows from its operands, because a leaf's data was assigned after recording.
+    """A node no longer follows from its operands, because a leaf's data was assigned after
+    recording.
 
     First derivatives are stored numbers and stay right; higher ones would mix old and new numbers.
     The remedy is to compute the expression again.
@@ -39,7 +40,8 @@ class StaleGraphError(GraphError):
 
 
 class TraceError(GraphError, TypeError):
-    """A function that `jit` traces asks for what is known only when it runs: a number, or whether a condition holds.
+    """A function that `jit` traces asks for what is known only when it runs: a number, or whether a
+    condition holds.
 
     It is also a TypeError, as float() and indexing raise for things that are no numbers.
     ``line`` is file, line and function of the place in the user's program.
@@ -61,10 +63,12 @@ class DataError(TinygradEduError, ValueError):
 
 
 class NonFiniteError(TinygradEduError, ArithmeticError):
-    """A number became inf or nan: in a step of `fit`, or within `detect_anomaly`; the message names the operation.
+    """A number became inf or nan: in a step of `fit`, or within `detect_anomaly`; the message names
+    the operation.
 
-    ``line`` is file, line and function that asked for the operation, if that is known.  If `fit` raised it, ``history`` is
-    the `History` of the steps before it, and ``explanation`` what `explain_nonfinite` says of the loss.
+    ``line`` is file, line and function that asked for the operation, if that is known.  If `fit`
+    raised it, ``history`` is the `History` of the steps before it, and ``explanation`` what
+    `explain_nonfinite` says of the loss.
     """
 
     history: Any = None
@@ -77,15 +81,21 @@ class RenderError(TinygradEduError, RuntimeError):
 
 
 class GradientWarning(UserWarning):
-    """An optimiser's step is made with gradients that a step before has used already: `zero_grad` is missing."""
+    """An optimiser's step is made with gradients that a step before has used already: `zero_grad`
+    is missing."""
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line; of an error with a caret below a text, the text as far as the caret."""
+    """The message of an error on one line; of an error with a caret below a text, the text as far
+    as the caret."""
     message, *rest = str(error).splitlines() or [type(error).__name__]
     if len(rest) == 2 and rest[1].strip() == "^":
         read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
-        message += f" after {read!r}" if read.strip() and not ahead.strip() else f" at {(ahead or rest[0]).strip()[:20]!r}"
+        message += (
+            f" after {read!r}"
+            if read.strip() and not ahead.strip()
+            else f" at {(ahead or rest[0]).strip()[:20]!r}"
+        )
     return message
 
 

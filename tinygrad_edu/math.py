@@ -1,4 +1,5 @@
-"""The names of the standard library's `math` module, for floats and Values alike, so that one function runs on both.
+"""The names of the standard library's `math` module, for floats and Values alike, so that one
+function runs on both.
 
     >>> from tinygrad_edu import Value, math
     >>> def wave(x):
@@ -6,13 +7,15 @@
     >>> wave(1.0) == wave(Value(1.0)).data
     True
 
-Numbers in, a number out; a Value among the arguments, a new node out.  Two things differ from the standard module,
-on purpose: arithmetic follows IEEE 754 (``exp(1000)`` is inf, ``log(0)`` -inf, ``sqrt(-1)`` nan, where `math`
-raises), and every row of the table of `primitives` is here too, under its name: ``math.relu``, ``math.sigmoid``,
-``math.softplus``, ... and rows that you define yourself.
+Numbers in, a number out; a Value among the arguments, a new node out.  Two things differ from the
+standard module, on purpose: arithmetic follows IEEE 754 (``exp(1000)`` is inf, ``log(0)`` -inf,
+``sqrt(-1)`` nan, where `math` raises), and every row of the table of `primitives` is here too,
+under its name: ``math.relu``, ``math.sigmoid``, ``math.softplus``, ... and rows that you define
+yourself.
 
-Beyond one row each: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`, `sumprod`, `logsumexp`, `softmax`,
-`log_softmax`.  Functions of whole numbers (`comb`, `factorial`, `gcd`, ...) are the standard ones.
+Beyond one row each: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`, `sumprod`,
+`logsumexp`, `softmax`, `log_softmax`.  Functions of whole numbers (`comb`, `factorial`, `gcd`, ...)
+are the standard ones.
 """
 
 from __future__ import annotations
@@ -81,25 +84,112 @@ fabs = absolute
 gelu = gelu_erf
 
 __all__ = [
-    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip", "comb", "copysign",
-    "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2", "expm1", "fabs", "factorial", "floor", "fmod",
-    "frexp", "fsum", "gcd", "gelu", "gelu_erf", "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf",
-    "isnan", "isqrt", "lcm", "ldexp", "leaky_relu", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
-    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm", "pi", "pow", "prod",
-    "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus",
-    "softsign", "sqrt", "square", "step", "sumprod", "tan", "tanh", "tau", "total", "trunc", "ulp", "where", "xlogy",
+    "absolute",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "ceil",
+    "clip",
+    "comb",
+    "copysign",
+    "cos",
+    "cosh",
+    "degrees",
+    "dist",
+    "e",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "factorial",
+    "floor",
+    "fmod",
+    "frexp",
+    "fsum",
+    "gcd",
+    "gelu",
+    "gelu_erf",
+    "gelu_tanh",
+    "hardtanh",
+    "hypot",
+    "inf",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isqrt",
+    "lcm",
+    "ldexp",
+    "leaky_relu",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logaddexp",
+    "logsigmoid",
+    "logsumexp",
+    "maximum",
+    "minimum",
+    "modf",
+    "nan",
+    "nextafter",
+    "norm",
+    "perm",
+    "pi",
+    "pow",
+    "prod",
+    "radians",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sqrt",
+    "square",
+    "step",
+    "sumprod",
+    "tan",
+    "tanh",
+    "tau",
+    "total",
+    "trunc",
+    "ulp",
+    "where",
+    "xlogy",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Every other row of the table, by its name; then what the standard module has and this one does not know."""
+    """Every other row of the table, by its name; then what the standard module has and this one
+    does not know."""
     if name in _p.TABLE:
         return _p.TABLE[name]
     if hasattr(_math, name) and not name.startswith("_"):
         return _numbers_only(name)
-    instead = {"max": "; use maximum", "min": "; use minimum", "sum": "; use total, or the built-in"}.get(name, "")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: neither a row of the table nor a name of "
-                         f"math{instead}")
+    instead = {
+        "max": "; use maximum",
+        "min": "; use minimum",
+        "sum": "; use total, or the built-in",
+    }.get(name, "")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}: neither a row of the table nor a name of "
+        f"math{instead}"
+    )
 
 
 def __dir__() -> list[str]:
@@ -111,8 +201,11 @@ def _numbers_only(name: str) -> Callable[..., Any]:
 
     def function(*args: Any, **options: Any) -> Any:
         if any(isinstance(arg, Value) for arg in args):
-            raise TypeError(f"math.{name} has no row in the table of primitives, so it cannot be differentiated; "
-                            f"pass a number (.data), or define a row with primitives.define({name!r}, ...)")
+            raise TypeError(
+                f"math.{name} has no row in the table of primitives, so it cannot be "
+                "differentiated; "
+                f"pass a number (.data), or define a row with primitives.define({name!r}, ...)"
+            )
         return standard(*args, **options)
 
     function.__name__ = name
@@ -121,7 +214,9 @@ def _numbers_only(name: str) -> Callable[..., Any]:
 
 
 comb, factorial, frexp, gcd, isqrt, lcm, ldexp, nextafter, perm, ulp = map(
-    _numbers_only, ("comb", "factorial", "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp"))
+    _numbers_only,
+    ("comb", "factorial", "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp"),
+)
 
 
 def log(x: Any, base: Any = None) -> Any:
@@ -130,7 +225,8 @@ def log(x: Any, base: Any = None) -> Any:
 
 
 def floor(x: Any) -> Any:
-    """The largest whole number <= x: a Value for a Value; an int for a finite number, as in the standard module."""
+    """The largest whole number <= x: a Value for a Value; an int for a finite number, as in the
+    standard module."""
     return _as_int(_p.floor(x))
 
 
@@ -156,7 +252,8 @@ def modf(x: Any) -> tuple[Any, Any]:
 
 
 def remainder(x: Any, y: Any) -> Any:
-    """The IEEE 754 remainder, as the standard module's: x - n y with n the whole number nearest to x / y.
+    """The IEEE 754 remainder, as the standard module's: x - n y with n the whole number nearest to
+    x / y.
 
     The operator ``%`` is another function, the row `primitives.remainder`.
     """
@@ -174,7 +271,8 @@ def radians(x: Any) -> Any:
 
 
 def hypot(*coordinates: Any) -> Any:
-    """The Euclidean norm of any number of coordinates, without overflow; gradient 0 at the origin."""
+    """The Euclidean norm of any number of coordinates, without overflow; gradient 0 at the origin.
+    """
     if len(coordinates) == 2:
         return _p.hypot(*coordinates)
     if not any(isinstance(x, Value) for x in coordinates):
@@ -190,7 +288,9 @@ def norm(xs: Iterable[Any]) -> Any:
 def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
     """The Euclidean distance of two points.  Raises ValueError if their dimensions differ."""
     if len(p) != len(q):
-        raise ValueError(f"both points must have the same number of dimensions, not {len(p)} and {len(q)}")
+        raise ValueError(
+            f"both points must have the same number of dimensions, not {len(p)} and {len(q)}"
+        )
     return hypot(*(x - y for x, y in zip(p, q)))
 
 
@@ -202,18 +302,21 @@ def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
 
 
 def total(xs: Iterable[Any]) -> Any:
-    """The sum of ``xs`` from the left, without the built-in's ``0 +`` in front, which would be a node; 0.0 of nothing."""
+    """The sum of ``xs`` from the left, without the built-in's ``0 +`` in front, which would be a
+    node; 0.0 of nothing."""
     return reduce(lambda x, y: x + y, xs) if (xs := list(xs)) else 0.0
 
 
 def fsum(xs: Iterable[Any]) -> Any:
-    """The sum of ``xs``; of floats exactly rounded, as in the standard module; of Values from the left."""
+    """The sum of ``xs``; of floats exactly rounded, as in the standard module; of Values from the
+    left."""
     xs = list(xs)
     return total(xs) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
 
 
 def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
-    """The sum of products of two lists of the same length, from the left; ValueError if the lengths differ."""
+    """The sum of products of two lists of the same length, from the left; ValueError if the lengths
+    differ."""
     pairs = list(zip(xs, ys, strict=True))
     if pairs and modes.active and (trace := modes.tracer()) is not None:
         return trace.sumprod(*zip(*pairs))
@@ -241,35 +344,47 @@ def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> b
 
 
 def is_traced(x: Any) -> bool:
-    """Whether ``x`` stands for a number that is not known yet, because the function that has it is being compiled."""
+    """Whether ``x`` stands for a number that is not known yet, because the function that has it is
+    being compiled."""
     return (trace := modes.tracer()) is not None and isinstance(x, Value) and not trace.is_known(x)
 
 
 def take(sequence: Sequence[Any], index: Any) -> Any:
-    """``sequence[index]`` for an index that is a number of the program: a float, a Value, an argument of a compiled function.
+    """``sequence[index]`` for an index that is a number of the program: a float, a Value, an
+    argument of a compiled function.
 
-    It is the very entry of the sequence, so that gradients flow to that one; the index has none.  Indices count from 0.
-    In a compiled function the entries are numbers and Values, or rows of such, all of one length.
-    Raises IndexError unless the index is a whole number from 0 to ``len(sequence) - 1``, TypeError for what is no sequence.
+    It is the very entry of the sequence, so that gradients flow to that one; the index has none.
+    Indices count from 0.  In a compiled function the entries are numbers and Values, or rows of
+    such, all of one length.  Raises IndexError unless the index is a whole number from 0 to
+    ``len(sequence) - 1``, TypeError for what is no sequence.
     """
-    if isinstance(sequence, Mapping) or not (hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")):
-        raise TypeError(f"take: {_p.short_repr(sequence)}, of type {type(sequence).__name__}, is no sequence; pass a list, a "
-                        "tuple or an array, of a dict one of its values")
+    if isinstance(sequence, Mapping) or not (
+        hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
+    ):
+        raise TypeError(
+            f"take: {_p.short_repr(sequence)}, of type {type(sequence).__name__}, is no sequence; "
+            "pass a list, a "
+            "tuple or an array, of a dict one of its values"
+        )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries")
     if is_traced(index):
         return modes.tracer().take(sequence, index)
     i = float(index)
     if not 0 <= i < len(sequence) or not i.is_integer():
-        raise IndexError(f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to {len(sequence) - 1}")
+        raise IndexError(
+            f"take: index {i!r} of {len(sequence)} entries; it must be a whole number, 0 to "
+            f"{len(sequence) - 1}"
+        )
     return sequence[int(i)]
 
 
-# ---- of lists: shifted by the maximum, so that nothing overflows -------------------------------------------------
+# ---- of lists: shifted by the maximum, so that nothing overflows ---------------------------------
 
 
 def _shift(xs: Sequence[Any]) -> float:
-    # A number, not a node: all three functions are invariant under it, so that its derivative cancels.
+    # A number, not a node: all three functions are invariant under it, so that its derivative
+    # cancels.
     if modes.active and (trace := modes.tracer()) is not None and any(map(is_traced, xs)):
         return trace.shift(xs)  # type: ignore[no-any-return]
     largest = max(map(float, xs), default=-inf)
@@ -286,8 +401,8 @@ def logsumexp(xs: Iterable[Any]) -> Any:
 def softmax(xs: Iterable[Any]) -> list[Any]:
     """exp(x_i) / sum(exp(x_j)), as a list; positive and summing to 1.
 
-    Where a probability is within 1e-16 of 1, its own gradient, p (1 - p), is lost to rounding; `log_softmax` and
-    `nn.cross_entropy` keep theirs.
+    Where a probability is within 1e-16 of 1, its own gradient, p (1 - p), is lost to rounding;
+    `log_softmax` and `nn.cross_entropy` keep theirs.
     """
     xs = list(xs)
     shift = _shift(xs)
@@ -297,7 +412,8 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
 
 
 def log_softmax(xs: Iterable[Any]) -> list[Any]:
-    """The logarithms of `softmax`, as a list, without losing the digits of probabilities near 1 (or near 0)."""
+    """The logarithms of `softmax`, as a list, without losing the digits of probabilities near 1 (or
+    near 0)."""
     xs = list(xs)
     return [log_softmax_at(xs, i) for i in range(len(xs))]
 
@@ -312,7 +428,8 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
 
     That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
     """
-    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]  # -inf has no share
+    # -inf has no share
+    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]
     if not others:
         return softplus(-inf - xs[i])
     shift = _shift(others)

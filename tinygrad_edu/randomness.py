@@ -1,7 +1,8 @@
-"""Where random numbers come from: an ``rng`` argument wherever they are needed, and no state of our own.
+"""Where random numbers come from: an ``rng`` argument wherever they are needed, and no state of our
+own.
 
-``rng`` is a `random.Random`; or an int, which seeds a new one; or None for the standard module `random`, so that
-`random.seed` works.
+``rng`` is a `random.Random`; or an int, which seeds a new one; or None for the standard module
+`random`, so that `random.seed` works.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ Rng: TypeAlias = random.Random | int | None
 
 
 def generator(rng: Any) -> random.Random:
-    """What to draw from; TypeError for anything but a `random.Random`, an int, None, or the module `random` itself."""
+    """What to draw from; TypeError for anything but a `random.Random`, an int, None, or the module
+    `random` itself."""
     if rng is None or rng is random:
         return cast(random.Random, random)  # the module has the methods of its hidden instance
     if isinstance(rng, random.Random):
         return rng
     if isinstance(rng, int):
         return random.Random(rng)
-    raise TypeError(f"rng must be a random.Random, an int to seed one, or None for the random module, "
-                    f"not {type(rng).__name__} ({short_repr(rng)})")
+    raise TypeError(
+        f"rng must be a random.Random, an int to seed one, or None for the random module, "
+        f"not {type(rng).__name__} ({short_repr(rng)})"
+    )

@@ -1,10 +1,14 @@
-"""What a notebook shows of Values, Steppers, Histories, tapes and the like.  ``import viz`` registers it, where IPython runs.
+"""What a notebook shows of Values, Steppers, Histories, tapes and the like.  ``import viz``
+registers it, where IPython runs.
 
     In [1]: import viz
-    In [2]: (a * b + c).tanh()          # the drawing; where there is nothing to draw with, its repr and the reason
-    In [3]: Stepper(record(y)).next()   # the drawing at this moment, and the view that a plain REPL shows
+    In [2]: (a * b + c).tanh()          # the drawing; where there is nothing to draw with, its repr
+    and the reason
+    In [3]: Stepper(record(y)).next()   # the drawing at this moment, and the view that a plain REPL
+    shows
 
-Only a front end that shows more than text gets pictures: in a terminal, IPython prints the repr, and nothing is drawn.
+Only a front end that shows more than text gets pictures: in a terminal, IPython prints the repr,
+and nothing is drawn.
 """
 
 from __future__ import annotations
@@ -28,16 +32,21 @@ from .drawing.scene import Scene
 from .drawing.tapes import build_jitted, build_tape
 from .plotting import plots
 
-LIMIT = 50_000  # nodes of a graph, or instructions of a tape, that is drawn without being asked to; it takes about a second
+# nodes of a graph, or instructions of a tape, that is drawn without being asked to; it takes
+# about a second
+LIMIT = 50_000
 
-Bundle = dict[str, str]  # the same thing in several MIME types, of which the front end takes the best that it knows
+# the same thing in several MIME types, of which the front end takes the best that it knows
+Bundle = dict[str, str]
 
-# The layout of each Stepper's recording, so that a step costs no layout.  A scene knows its recording, not its Stepper.
+# The layout of each Stepper's recording, so that a step costs no layout.  A scene knows its
+# recording, not its Stepper.
 _scenes: WeakKeyDictionary[Stepper, Scene] = WeakKeyDictionary()
 
 
 def register() -> None:
-    """Tells IPython how to display what this package makes.  Does nothing where IPython is not running."""
+    """Tells IPython how to display what this package makes.  Does nothing where IPython is not
+    running."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     formatter = getattr(shell, "display_formatter", None)
     if formatter is None:
@@ -46,14 +55,16 @@ def register() -> None:
         formatter.mimebundle_formatter.for_type(kind, _printer(formatter, show))
     pictures = formatter.formatters["image/png"]
     try:
-        pictures.lookup_by_type("matplotlib.figure.Figure")  # by %matplotlib inline, which knows more than this
+        # by %matplotlib inline, which knows more than this
+        pictures.lookup_by_type("matplotlib.figure.Figure")
     except KeyError:
         pictures.for_type_by_name("matplotlib.figure", "Figure", _png)
 
 
 def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], Bundle | None]:
     def print_(value: Any) -> Bundle | None:
-        if "text/html" not in formatter.active_types:  # a terminal; IPython asks for bundles even there
+        # a terminal; IPython asks for bundles even there
+        if "text/html" not in formatter.active_types:
             return None
         try:
             return {"text/plain": repr(value), **show(value)}
@@ -105,17 +116,24 @@ def _show_drawing(drawing: Drawing) -> Bundle:
 def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
-    return {"text/html": _above(picture[picture.index("<svg"):], "\n".join([str(explanation), *records.notes]))}
+    return {
+        "text/html": _above(
+            picture[picture.index("<svg") :], "\n".join([str(explanation), *records.notes])
+        )
+    }
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
     if size > LIMIT:
-        raise ValueError(f"{what.format(size)}, more than the {LIMIT:,} that are drawn without being asked to; "
-                         f"{remedy} shows them, collapsed")
+        raise ValueError(
+            f"{what.format(size)}, more than the {LIMIT:,} that are drawn without being asked to; "
+            f"{remedy} shows them, collapsed"
+        )
 
 
 def _moment(scene: Scene, stepper: Stepper, text: str) -> Bundle:
-    """The drawing at a moment, white also in a dark notebook, and below it ``text`` and what is not shown."""
+    """The drawing at a moment, white also in a dark notebook, and below it ``text`` and what is not
+    shown."""
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
     return {"text/html": _above(picture, "\n".join([text, *scene.graph.notes]))}
@@ -132,5 +150,12 @@ def _png(figure: Any) -> bytes:
 
 
 _DISPLAYS: dict[type, Callable[[Any], Bundle]] = {
-    Value: _show_value, Stepper: _show_stepper, Recording: _show_recording, History: _show_history, Drawing: _show_drawing,
-    Explanation: _show_explanation, Tape: _show_tape, Jitted: _show_jitted}
+    Value: _show_value,
+    Stepper: _show_stepper,
+    Recording: _show_recording,
+    History: _show_history,
+    Drawing: _show_drawing,
+    Explanation: _show_explanation,
+    Tape: _show_tape,
+    Jitted: _show_jitted,
+}

@@ -1,1 +1,2 @@
-"""Benchmarks: what the engine costs, measured on the machine at hand.  ``python -m tests.benchmarks --help``."""
+"""Benchmarks: what the engine costs, measured on the machine at hand.  ``python -m tests.benchmarks
+--help``."""

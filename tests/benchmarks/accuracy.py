@@ -1,13 +1,16 @@
-"""How many digits of values and gradients are right: this engine, torch, jax and autograd on the same points.
+"""How many digits of values and gradients are right: this engine, torch, jax and autograd on the
+same points.
 
-The truth is mpmath's (`tests.truths`), the points are those of the suite: spread over the powers of ten of the whole domain
-of each primitive.  Errors are counted in units in the last place (ulp) of the true number: half of one is the best that a
-float can do, 4.5e15 means that no digit is right.  A column is the median and the worst of all points, for the value and
-for the derivatives by all arguments.
+The truth is mpmath's (`tests.truths`), the points are those of the suite: spread over the powers of
+ten of the whole domain of each primitive.  Errors are counted in units in the last place (ulp) of
+the true number: half of one is the best that a float can do, 4.5e15 means that no digit is right.
+A column is the median and the worst of all points, for the value and for the derivatives by all
+arguments.
 
-Left out, for all engines alike, are points at which the value, or the true derivative, is subnormal or beyond the largest
-float, and ties of maximum and its like: what is asked for there is not accuracy.  Most of the domain is far out, where
-nobody computes every day; the last line of the table is about moderate arguments alone.
+Left out, for all engines alike, are points at which the value, or the true derivative, is subnormal
+or beyond the largest float, and ties of maximum and its like: what is asked for there is not
+accuracy.  Most of the domain is far out, where nobody computes every day; the last line of the
+table is about moderate arguments alone.
 """
 
 from __future__ import annotations
@@ -26,18 +29,50 @@ from tinygrad_edu import Value
 from tinygrad_edu.engine.primitives import TABLE, Primitive
 
 Columns = list[list[float]]  # one list of numbers for each argument
-Result = tuple[list[float], list[list[float] | None]]  # values; derivatives, None by an argument for which there is no rule
+# values; derivatives, None by an argument for which there is no rule
+Result = tuple[list[float], list[list[float] | None]]
 Run = Callable[[Primitive, Columns], Result | None]  # None where it does not have the function
 
 POINTS, CONTRACT = 2_000, 4
-# Rows that the others have no function for by nature: they are there for the sake of other rows' derivatives, or copy a node.
+# Rows that the others have no function for by nature: they are there for the sake of other rows'
+# derivatives, or copy a node.
 OWN = ("pow_lower", "sigmoid_difference", "sech_squared", "identity")
-PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "round_digits": 0.0}  # second arguments that others take as a setting, if at all
+# second arguments that others take as a setting, if at all
+PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "round_digits": 0.0}
 
-# Functions that have the row's name in the module of that engine; the others are named with the engine below.
-EVERYWHERE = ("add", "reciprocal", "square", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "logaddexp",
-              "sin", "cos", "tan", "sinh", "cosh", "tanh", "remainder", "abs", "sign", "maximum", "minimum", "fmax", "fmin",
-              "floor", "ceil", "round", "trunc")
+# Functions that have the row's name in the module of that engine; the others are named with the
+# engine below.
+EVERYWHERE = (
+    "add",
+    "reciprocal",
+    "square",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "sqrt",
+    "logaddexp",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "remainder",
+    "abs",
+    "sign",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+)
 IN_TORCH = "sub mul div pow neg rsqrt xlogy hypot asin acos atan atan2 asinh acosh atanh sigmoid relu erf erfc fmod copysign"
 IN_JAX = "cbrt hypot fmod clip copysign"
 IN_AUTOGRAD = "clip"
@@ -51,7 +86,7 @@ def main(quick: bool = False) -> None:
     console.print(league(20 if quick else POINTS))
 
 
-# ---- the engines -------------------------------------------------------------------------------------------------
+# ---- the engines ---------------------------------------------------------------------------------
 
 
 def run_ours(row: Primitive, columns: Columns) -> Result:
@@ -71,11 +106,21 @@ def torch_runner() -> Run:
     torch: Any = import_module("torch")
     nn: Any = import_module("torch.nn.functional")
     functions = {name: getattr(torch, name) for name in [*EVERYWHERE, *IN_TORCH.split()]} | {
-        "where": lambda c, x, y: torch.where(c > 0, x, y), "clip": torch.clamp, "logsigmoid": nn.logsigmoid,
-        "softplus": nn.softplus, "silu": nn.silu, "gelu_erf": nn.gelu, "gelu_tanh": lambda x: nn.gelu(x, approximate="tanh"),
-        "softsign": nn.softsign, "leaky_relu": lambda x: nn.leaky_relu(x, PARAMETERS["leaky_relu"]), "elu": nn.elu,
-        "hardtanh": nn.hardtanh, "floordiv": torch.floor_divide,
-        "step": lambda x: torch.heaviside(x, torch.zeros_like(x)), "round_digits": lambda x: torch.round(x, decimals=0)}
+        "where": lambda c, x, y: torch.where(c > 0, x, y),
+        "clip": torch.clamp,
+        "logsigmoid": nn.logsigmoid,
+        "softplus": nn.softplus,
+        "silu": nn.silu,
+        "gelu_erf": nn.gelu,
+        "gelu_tanh": lambda x: nn.gelu(x, approximate="tanh"),
+        "softsign": nn.softsign,
+        "leaky_relu": lambda x: nn.leaky_relu(x, PARAMETERS["leaky_relu"]),
+        "elu": nn.elu,
+        "hardtanh": nn.hardtanh,
+        "floordiv": torch.floor_divide,
+        "step": lambda x: torch.heaviside(x, torch.zeros_like(x)),
+        "round_digits": lambda x: torch.round(x, decimals=0),
+    }
 
     def run(row: Primitive, columns: Columns) -> Result | None:
         if row.name not in functions:
@@ -98,15 +143,38 @@ def jax_runner() -> Run:
     jnp: Any = jax.numpy
     special: Any = import_module("jax.scipy.special")
     functions = {name: getattr(jnp, name) for name in [*EVERYWHERE, *IN_JAX.split()]} | {
-        "sub": jnp.subtract, "mul": jnp.multiply, "div": jnp.divide, "pow": jnp.power, "neg": jnp.negative,
-        "floordiv": jnp.floor_divide, "asin": jnp.arcsin, "acos": jnp.arccos, "atan": jnp.arctan, "atan2": jnp.arctan2,
-        "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh, "rsqrt": jax.lax.rsqrt, "xlogy": special.xlogy,
-        "erf": special.erf, "erfc": special.erfc, "where": lambda c, x, y: jnp.where(c > 0, x, y),
-        "sigmoid": jax.nn.sigmoid, "logsigmoid": jax.nn.log_sigmoid, "softplus": jax.nn.softplus, "silu": jax.nn.silu,
-        "gelu_erf": lambda x: jax.nn.gelu(x, approximate=False), "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
-        "softsign": jax.nn.soft_sign, "relu": jax.nn.relu, "elu": jax.nn.elu, "hardtanh": jax.nn.hard_tanh,
+        "sub": jnp.subtract,
+        "mul": jnp.multiply,
+        "div": jnp.divide,
+        "pow": jnp.power,
+        "neg": jnp.negative,
+        "floordiv": jnp.floor_divide,
+        "asin": jnp.arcsin,
+        "acos": jnp.arccos,
+        "atan": jnp.arctan,
+        "atan2": jnp.arctan2,
+        "asinh": jnp.arcsinh,
+        "acosh": jnp.arccosh,
+        "atanh": jnp.arctanh,
+        "rsqrt": jax.lax.rsqrt,
+        "xlogy": special.xlogy,
+        "erf": special.erf,
+        "erfc": special.erfc,
+        "where": lambda c, x, y: jnp.where(c > 0, x, y),
+        "sigmoid": jax.nn.sigmoid,
+        "logsigmoid": jax.nn.log_sigmoid,
+        "softplus": jax.nn.softplus,
+        "silu": jax.nn.silu,
+        "gelu_erf": lambda x: jax.nn.gelu(x, approximate=False),
+        "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
+        "softsign": jax.nn.soft_sign,
+        "relu": jax.nn.relu,
+        "elu": jax.nn.elu,
+        "hardtanh": jax.nn.hard_tanh,
         "leaky_relu": lambda x: jax.nn.leaky_relu(x, PARAMETERS["leaky_relu"]),
-        "step": lambda x: jnp.heaviside(x, 0.0), "round_digits": lambda x: jnp.round(x, 0)}
+        "step": lambda x: jnp.heaviside(x, 0.0),
+        "round_digits": lambda x: jnp.round(x, 0),
+    }
 
     def run(row: Primitive, columns: Columns) -> Result | None:
         if row.name not in functions:
@@ -124,11 +192,25 @@ def autograd_runner() -> Run:
     anp: Any = import_module("autograd.numpy")
     special: Any = import_module("autograd.scipy.special")
     functions = {name: getattr(anp, name) for name in [*EVERYWHERE, *IN_AUTOGRAD.split()]} | {
-        "sub": anp.subtract, "mul": anp.multiply, "div": anp.divide, "pow": anp.power, "neg": anp.negative,
-        "asin": anp.arcsin, "acos": anp.arccos, "atan": anp.arctan, "atan2": anp.arctan2, "asinh": anp.arcsinh,
-        "acosh": anp.arccosh, "atanh": anp.arctanh, "erf": special.erf, "erfc": special.erfc, "sigmoid": special.expit,
-        "where": lambda c, x, y: anp.where(c > 0, x, y), "floordiv": anp.floor_divide,
-        "round_digits": lambda x: anp.round(x, 0)}
+        "sub": anp.subtract,
+        "mul": anp.multiply,
+        "div": anp.divide,
+        "pow": anp.power,
+        "neg": anp.negative,
+        "asin": anp.arcsin,
+        "acos": anp.arccos,
+        "atan": anp.arctan,
+        "atan2": anp.arctan2,
+        "asinh": anp.arcsinh,
+        "acosh": anp.arccosh,
+        "atanh": anp.arctanh,
+        "erf": special.erf,
+        "erfc": special.erfc,
+        "sigmoid": special.expit,
+        "where": lambda c, x, y: anp.where(c > 0, x, y),
+        "floordiv": anp.floor_divide,
+        "round_digits": lambda x: anp.round(x, 0),
+    }
 
     def run(row: Primitive, columns: Columns) -> Result | None:
         if row.name not in functions:
@@ -146,7 +228,11 @@ def autograd_runner() -> Run:
 
 
 ENGINES: dict[str, Callable[[], Run]] = {
-    "tinygrad_edu": lambda: run_ours, "torch": torch_runner, "jax": jax_runner, "autograd": autograd_runner}
+    "tinygrad_edu": lambda: run_ours,
+    "torch": torch_runner,
+    "jax": jax_runner,
+    "autograd": autograd_runner,
+}
 
 
 def installed() -> dict[str, Run | None]:
@@ -170,15 +256,21 @@ def transposed(rows: list[list[float]]) -> Columns:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-# ---- the comparison ----------------------------------------------------------------------------------------------
+# ---- the comparison ------------------------------------------------------------------------------
 
 
 def sample(row: Primitive, n: int, wide: bool = True) -> list[tuple[float, ...]]:
-    """Points of the suite, without the arguments that are settings, at which every engine has a fair chance.
+    """Points of the suite, without the arguments that are settings, at which every engine has a
+    fair chance.
 
-    Neither at a tie of two arguments of a row with kinks: what the slope is there is a convention, and each has its own.
+    Neither at a tie of two arguments of a row with kinks: what the slope is there is a convention,
+    and each has its own.
     """
-    drawn = list(dict.fromkeys(args[:1] if row.name in PARAMETERS else args for args in points(row, n, wide=wide)))
+    drawn = list(
+        dict.fromkeys(
+            args[:1] if row.name in PARAMETERS else args for args in points(row, n, wide=wide)
+        )
+    )
     return [args for args in drawn if ordinary(truth_at(row.name, (*args, *fixed(row)))[0])
             and (row.piece is None or len(set(args)) == len(args))]
 
@@ -188,32 +280,46 @@ def ordinary(true: Any) -> bool:
     return true == 0 or (abs(true) >= SMALLEST_NORMAL and abs(true) < 1.797e308)
 
 
-def errors(row: Primitive, at: list[tuple[float, ...]], result: Result) -> tuple[list[float], list[float]]:
+def errors(
+    row: Primitive, at: list[tuple[float, ...]], result: Result
+) -> tuple[list[float], list[float]]:
     """The errors in ulp of all values, and of all derivatives that are ordinary numbers."""
     values, slopes = result
     truths = [truth_at(row.name, (*args, *fixed(row))) for args in at]
     of_values = [error_in_ulps(got, true) for got, (true, _) in zip(values, truths, strict=True)]
-    of_slopes = [error_in_ulps(got, partials[i]) for i, column in enumerate(slopes) if column is not None
-                 for got, (_, partials) in zip(column, truths, strict=True)
-                 if ordinary(partials[i]) and row.parameters[i] != "condition"]
+    of_slopes = [
+        error_in_ulps(got, partials[i])
+        for i, column in enumerate(slopes)
+        if column is not None
+        for got, (_, partials) in zip(column, truths, strict=True)
+        if ordinary(partials[i]) and row.parameters[i] != "condition"
+    ]
     return of_values, of_slopes
 
 
 def league(n: int) -> Table:
-    """One row a primitive, four columns an engine; below, how many are within the contract of this project."""
+    """One row a primitive, four columns an engine; below, how many are within the contract of this
+    project."""
     engines = installed()
-    table = Table(title=f"Errors in ulp, median and worst of {n:,} points a primitive",
-                  caption="-: the engine has no such function, or no derivative of it.  Left out for all: subnormal and "
-                          "overflowing truths, ties.  If moderate: arguments of either sign from 0.06 to 8 alone.\n"
-                          "leaky_relu and elu at their usual slopes 0.01 and 1, round_digits at 0 digits; autograd's clip by "
-                          "x alone.  softplus of torch is x itself from 20 on, by its own definition.\n"
-                          "The contract of this engine allows 8 ulp for cbrt and pow, a relative error of 1e-12 for erf, "
-                          "erfc, gelu and silu, and an ulp or two of the larger argument for logaddexp.")
+    table = Table(
+        title=f"Errors in ulp, median and worst of {n:,} points a primitive",
+        caption="-: the engine has no such function, or no derivative of it.  Left out for all: "
+                "subnormal and "
+        "overflowing truths, ties.  If moderate: arguments of either sign from 0.06 to 8 alone.\n"
+        "leaky_relu and elu at their usual slopes 0.01 and 1, round_digits at 0 digits; autograd's "
+        "clip by "
+        "x alone.  softplus of torch is x itself from 20 on, by its own definition.\n"
+        "The contract of this engine allows 8 ulp for cbrt and pow, a relative error of 1e-12 for "
+        "erf, "
+        "erfc, gelu and silu, and an ulp or two of the larger argument for logaddexp.",
+    )
     table.add_column("primitive")
     for name in engines:
         for what in ("value", "gradient"):
             table.add_column(f"{name if what == 'value' else ''}\n{what}", justify="right")
-    tally = {(name, kind, wide): [0, 0] for name in engines for kind in (0, 1) for wide in (True, False)}
+    tally = {
+        (name, kind, wide): [0, 0] for name in engines for kind in (0, 1) for wide in (True, False)
+    }
     for row in TABLE.values():
         if row.name in OWN:
             continue
@@ -224,11 +330,23 @@ def league(n: int) -> Table:
                     tally[name, kind, wide][0] += max(of_kind) <= CONTRACT
                     tally[name, kind, wide][1] += 1
             if wide:
-                table.add_row(row.name, *[cell(of_kind) if engines[name] else "" for (name, _), of_kind in measured.items()])
+                table.add_row(
+                    row.name,
+                    *[
+                        cell(of_kind) if engines[name] else ""
+                        for (name, _), of_kind in measured.items()
+                    ],
+                )
     table.add_section()
     for text, wide in ((f"within {CONTRACT} ulp", True), ("if moderate", False)):
-        table.add_row(text, *["{} of {}".format(*tally[name, kind, wide]) if engines[name] else "not installed"
-                              for name in engines for kind in (0, 1)])
+        table.add_row(
+            text,
+            *[
+                "{} of {}".format(*tally[name, kind, wide]) if engines[name] else "not installed"
+                for name in engines
+                for kind in (0, 1)
+            ],
+        )
     return table
 
 
@@ -238,7 +356,9 @@ def compare(row: Primitive, engines: dict[str, Run | None],
     measured: dict[tuple[str, int], list[float]] = {}
     for name, run in engines.items():
         result = None if run is None else quietly(run, row, transposed([list(args) for args in at]))
-        measured[name, 0], measured[name, 1] = ([], []) if result is None else errors(row, at, result)
+        measured[name, 0], measured[name, 1] = (
+            ([], []) if result is None else errors(row, at, result)
+        )
     return measured
 
 
@@ -254,5 +374,9 @@ def cell(of_kind: list[float]) -> str:
     if not of_kind:
         return "-"
     worst = max(of_kind)
-    text = f"{median(of_kind):.2g} {worst:.3g}" if worst < 1e4 else f"{median(of_kind):.2g} {worst:.0e}"
+    text = (
+        f"{median(of_kind):.2g} {worst:.3g}"
+        if worst < 1e4
+        else f"{median(of_kind):.2g} {worst:.0e}"
+    )
     return text if worst <= CONTRACT else f"[red]{text}[/]"

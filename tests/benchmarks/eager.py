@@ -1,8 +1,10 @@
-"""What a node costs: time and memory of building graphs and differentiating them, without compilation.
+"""What a node costs: time and memory of building graphs and differentiating them, without
+compilation.
 
-Five tables: a layer side by side with other engines, the cost of a node from small graphs to large ones, chains
-of a million nodes, what `detect_anomaly` costs, and the time to import the package.  Inputs are seeded.  The garbage
-collector is on, as users have it, wherever a table does not say otherwise.
+Five tables: a layer side by side with other engines, the cost of a node from small graphs to large
+ones, chains of a million nodes, what `detect_anomaly` costs, and the time to import the package.
+Inputs are seeded.  The garbage collector is on, as users have it, wherever a table does not say
+otherwise.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def main(quick: bool = False) -> None:
     console.print(imports(2 if quick else 11))
 
 
-# ---- 1. a layer, side by side ------------------------------------------------------------------------------------
+# ---- 1. a layer, side by side --------------------------------------------------------------------
 
 
 def layer(weights: list[list[Any]], inputs: list[Any], biases: list[Any]) -> Any:
@@ -66,7 +68,10 @@ def layer(weights: list[list[Any]], inputs: list[Any], biases: list[Any]) -> Any
 def side_by_side(size: int, rounds: int) -> Table:
     """A layer built and differentiated by each engine in rotation: A B C A B C ..."""
     engines: dict[str, type[Any] | None] = {
-        "tinygrad_edu": Value, "microgpt (equivalent)": MicrogptValue, "micrograd 0.1.0": micrograd_value()}
+        "tinygrad_edu": Value,
+        "microgpt (equivalent)": MicrogptValue,
+        "micrograd 0.1.0": micrograd_value(),
+    }
     leaves: dict[str, tuple[list[list[Any]], list[Any], list[Any]]] = {}
     for name, engine in engines.items():
         if engine is not None:
@@ -76,7 +81,8 @@ def side_by_side(size: int, rounds: int) -> Table:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in leaves}
     for _ in range(rounds + 2):
         for name, of_engine in leaves.items():
-            gc.collect()  # one engine's cyclic garbage is not to be cleared at the cost of the next one
+            # one engine's cyclic garbage is not to be cleared at the cost of the next one
+            gc.collect()
             start = perf_counter()
             y = layer(*of_engine)
             built = perf_counter()
@@ -84,11 +90,16 @@ def side_by_side(size: int, rounds: int) -> Table:
             times[name].append((built - start, perf_counter() - built))
             del y
     first, *others = [[x.grad for x in inputs] for _, inputs, _ in leaves.values()]
-    if any(abs(g - h) > 1e-9 * abs(h) for other in others for g, h in zip(other, first, strict=True)):
+    if any(
+        abs(g - h) > 1e-9 * abs(h) for other in others for g, h in zip(other, first, strict=True)
+    ):
         raise RuntimeError("the engines disagree about the gradients")
 
-    table = Table(title=f"Layer of {size} x {size} multiply-adds, build and backward, ms",
-                  caption=f"Medians of {rounds} rounds in rotation, in one process; leaves made beforehand; gc on.")
+    table = Table(
+        title=f"Layer of {size} x {size} multiply-adds, build and backward, ms",
+        caption=f"Medians of {rounds} rounds in rotation, in one process; leaves made beforehand; "
+                "gc on.",
+    )
     for heading in ("engine", "build", "backward", "both", "least", "ours / theirs", "target", ""):
         table.add_column(heading, justify="left" if heading == "engine" else "right")
     targets = dict(zip(engines, (None, 1.1, 0.5), strict=True))
@@ -100,17 +111,32 @@ def side_by_side(size: int, rounds: int) -> Table:
         measured = times[name][2:]
         both = [b + d for b, d in measured]
         ratio, target = median(a / t for a, t in zip(ours, both, strict=True)), targets[name]
-        table.add_row(name, *[f"{1e3 * x:.2f}" for x in (median(b for b, _ in measured), median(d for _, d in measured),
-                                                       median(both), min(both))],
-                      *(("", "", "") if target is None else (f"{ratio:.2f}", f"{target}", mark(ratio <= target))))
+        table.add_row(
+            name,
+            *[
+                f"{1e3 * x:.2f}"
+                for x in (
+                    median(b for b, _ in measured),
+                    median(d for _, d in measured),
+                    median(both),
+                    min(both),
+                )
+            ],
+            *(
+                ("", "", "")
+                if target is None
+                else (f"{ratio:.2f}", f"{target}", mark(ratio <= target))
+            ),
+        )
     return table
 
 
-# ---- 2. from small graphs to large ones --------------------------------------------------------------------------
+# ---- 2. from small graphs to large ones ----------------------------------------------------------
 
 
 def layered(operations: int) -> Callable[[], Value]:
-    """A function that builds a random layered graph of about as many multiplications and additions."""
+    """A function that builds a random layered graph of about as many multiplications and additions.
+    """
     rng = random.Random(1)
     weights = [Value(rng.uniform(-0.5, 0.5)) for _ in range(WIDTH)]
     inputs = [Value(rng.uniform(-1, 1)) for _ in range(WIDTH)]
@@ -146,7 +172,8 @@ def count(operations: int) -> int:
 
 
 def measure_time(size: int, collector: bool) -> list[list[float]]:
-    """Nanoseconds a node of some repetitions: build, backward, both, and what the collector took of that."""
+    """Nanoseconds a node of some repetitions: build, backward, both, and what the collector took of
+    that."""
     if not collector:
         gc.disable()
     build, nodes, rows = layered(size), count(size), []
@@ -157,7 +184,9 @@ def measure_time(size: int, collector: bool) -> list[list[float]]:
             built = perf_counter()
             y.backward()
             end = perf_counter()
-        rows.append([1e9 * t / nodes for t in (built - start, end - built, end - start, clock.seconds)])
+        rows.append(
+            [1e9 * t / nodes for t in (built - start, end - built, end - start, clock.seconds)]
+        )
         del y
     return rows
 
@@ -174,13 +203,28 @@ def measure_bytes(size: int) -> tuple[float, float]:
 
 
 def scaling(sizes: tuple[int, ...], passes: int) -> Table:
-    """The cost of a node at each size, in fresh processes, with the collector as users have it and without it."""
-    table = Table(title="Cost of a node in layered random graphs of multiply-adds",
-                  caption=f"Medians over {passes} fresh processes a row, in rotation. Bytes by tracemalloc: held after "
-                          "backward, and at the peak. Flat: the largest total over the least, minus 1.")
-    for heading in ("gc", "nodes", "build ns", "backward ns", "both ns", "of that gc ns", "bytes", "peak bytes"):
+    """The cost of a node at each size, in fresh processes, with the collector as users have it and
+    without it."""
+    table = Table(
+        title="Cost of a node in layered random graphs of multiply-adds",
+        caption=f"Medians over {passes} fresh processes a row, in rotation. Bytes by tracemalloc: "
+                "held after "
+        "backward, and at the peak. Flat: the largest total over the least, minus 1.",
+    )
+    for heading in (
+        "gc",
+        "nodes",
+        "build ns",
+        "backward ns",
+        "both ns",
+        "of that gc ns",
+        "bytes",
+        "peak bytes",
+    ):
         table.add_column(heading, justify="right")
-    runs: dict[tuple[bool, int], list[list[float]]] = {(collector, size): [] for collector in (True, False) for size in sizes}
+    runs: dict[tuple[bool, int], list[list[float]]] = {
+        (collector, size): [] for collector in (True, False) for size in sizes
+    }
     for _ in range(passes):
         for (collector, size), results in runs.items():
             results += fresh("measure_time", size, collector)
@@ -189,17 +233,26 @@ def scaling(sizes: tuple[int, ...], passes: int) -> Table:
     for collector in (True, False):
         totals = []
         for size in sizes:
-            build, backward, both, in_gc = (median(column) for column in zip(*runs[collector, size], strict=True))
+            build, backward, both, in_gc = (
+                median(column) for column in zip(*runs[collector, size], strict=True)
+            )
             totals.append(both)
-            table.add_row("on" if collector else "off", f"{size:,}", f"{build:.0f}", f"{backward:.0f}", f"{both:.0f}",
-                          f"{in_gc:.0f}", *[f"{b:.0f}" for b in memory[size]])
+            table.add_row(
+                "on" if collector else "off",
+                f"{size:,}",
+                f"{build:.0f}",
+                f"{backward:.0f}",
+                f"{both:.0f}",
+                f"{in_gc:.0f}",
+                *[f"{b:.0f}" for b in memory[size]],
+            )
         time_flat, bytes_flat = max(totals) / min(totals) - 1, max(held) / min(held) - 1
         table.add_row("", "flat, target 30 %", "", "", f"{time_flat:.0%}", mark(time_flat <= 0.3),
                       f"{bytes_flat:.0%}", mark(bytes_flat <= 0.3), end_section=True)
     return table
 
 
-# ---- 3. a million nodes ------------------------------------------------------------------------------------------
+# ---- 3. a million nodes --------------------------------------------------------------------------
 
 LINKS: dict[str, Callable[[Value], Value]] = {
     "x + x": lambda x: x + x,
@@ -220,7 +273,11 @@ def measure_chain(name: str, length: int) -> dict[str, float]:
     built = perf_counter()
     y.backward()
     end = perf_counter()
-    result = {"build": built - start, "backward": end - built, "peak": (resident("VmHWM") - before) / length}
+    result = {
+        "build": built - start,
+        "backward": end - built,
+        "peak": (resident("VmHWM") - before) / length,
+    }
     start = perf_counter()
     twin = copy.deepcopy(y)
     result["deepcopy"] = perf_counter() - start
@@ -235,19 +292,22 @@ def measure_chain(name: str, length: int) -> dict[str, float]:
 
 
 def resident(field: str) -> int:
-    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); elsewhere than on Linux, the peak."""
+    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); elsewhere than
+    on Linux, the peak."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
     except (OSError, StopIteration):
-        import resource  # its peak may be that of the process which started this one, hence the second choice
+        # its peak may be that of the process which started this one, hence the second choice
+        import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def halving() -> tuple[float, float, float]:
-    """Data and gradient of ``x = (x + x) * 0.5``, a thousand times from 1.0, and the least seconds of five runs."""
+    """Data and gradient of ``x = (x + x) * 0.5``, a thousand times from 1.0, and the least seconds
+    of five runs."""
     seconds = []
     for _ in range(5):
         leaf = y = Value(1.0)
@@ -262,32 +322,56 @@ def halving() -> tuple[float, float, float]:
 def chains(length: int) -> Table:
     """Long chains, each in a fresh process, and the short one whose gradient is exactly 1."""
     data, slope, seconds = halving()
-    table = Table(title=f"Chains of {length:,} operations, seconds",
-                  caption=f"Peak: resident memory, over build and backward, an operation; gc on.\n"
-                          f"x = (x + x) * 0.5, 1,000 times: value {data!r}, gradient {slope!r} in {1e3 * seconds:.1f} ms "
-                          f"(target 1.0 in 10 ms: {mark(data == slope == 1.0 and seconds <= 0.01)})")
-    for heading in ("chain", "build", "backward", "target 2 s", "peak bytes", "target 400", "deepcopy", "dumps", "loads"):
+    table = Table(
+        title=f"Chains of {length:,} operations, seconds",
+        caption=f"Peak: resident memory, over build and backward, an operation; gc on.\n"
+        f"x = (x + x) * 0.5, 1,000 times: value {data!r}, gradient {slope!r} in "
+        f"{1e3 * seconds:.1f} ms "
+        f"(target 1.0 in 10 ms: {mark(data == slope == 1.0 and seconds <= 0.01)})",
+    )
+    for heading in (
+        "chain",
+        "build",
+        "backward",
+        "target 2 s",
+        "peak bytes",
+        "target 400",
+        "deepcopy",
+        "dumps",
+        "loads",
+    ):
         table.add_column(heading, justify="left" if heading == "chain" else "right")
     for name in LINKS:
         r = fresh("measure_chain", name, length)
-        table.add_row(name, f"{r['build']:.2f}", f"{r['backward']:.2f}", mark(r["backward"] <= 2), f"{r['peak']:.0f}",
-                      mark(r["peak"] <= 400), *[f"{r[key]:.2f}" for key in ("deepcopy", "dumps", "loads")])
+        table.add_row(
+            name,
+            f"{r['build']:.2f}",
+            f"{r['backward']:.2f}",
+            mark(r["backward"] <= 2),
+            f"{r['peak']:.0f}",
+            mark(r["peak"] <= 400),
+            *[f"{r[key]:.2f}" for key in ("deepcopy", "dumps", "loads")],
+        )
     return table
 
 
-# ---- 4. watching for inf and nan ---------------------------------------------------------------------------------
+# ---- 4. watching for inf and nan -----------------------------------------------------------------
 
 
 def watched(size: int, rounds: int) -> Table:
-    """Building and differentiating with `detect_anomaly` on, as a multiple of the same with it off."""
+    """Building and differentiating with `detect_anomaly` on, as a multiple of the same with it off.
+    """
     rng = random.Random(0)
     rows = [[Value(rng.uniform(-1, 1)) for _ in range(size)] for _ in range(size + 2)]
     model = nn.MLP(2, [16, 16, 1], rng=rng)
     programs: dict[str, Callable[[], Value]] = {
         f"layer of {size} x {size}": lambda: layer(rows[:size], rows[size], rows[size + 1]),
         "MLP(2, [16, 16, 1]) and its loss": lambda: nn.hinge(model([0.5, -1.0]), 1.0)}
-    table = Table(title="detect_anomaly: build and backward, ms",
-                  caption=f"Medians of {rounds} rounds, off and on in turn.  Off is the engine as it is used.")
+    table = Table(
+        title="detect_anomaly: build and backward, ms",
+        caption=f"Medians of {rounds} rounds, off and on in turn.  Off is the engine as it is "
+                "used.",
+    )
     for heading in ("program", "off", "on", "on / off", "target", ""):
         table.add_column(heading, justify="left" if heading == "program" else "right")
     for name, program in programs.items():
@@ -300,15 +384,18 @@ def watched(size: int, rounds: int) -> Table:
                     taken.append(perf_counter() - start)
         off, on = (median(taken) for taken in times.values())
         ratio = median(b / a for a, b in zip(*times.values(), strict=True))
-        table.add_row(name, f"{1e3 * off:.2f}", f"{1e3 * on:.2f}", f"{ratio:.2f}", "3", mark(ratio <= 3))
+        table.add_row(
+            name, f"{1e3 * off:.2f}", f"{1e3 * on:.2f}", f"{ratio:.2f}", "3", mark(ratio <= 3)
+        )
     return table
 
 
-# ---- 5. import ---------------------------------------------------------------------------------------------------
+# ---- 5. import -----------------------------------------------------------------------------------
 
 
 def imports(pairs: int) -> Table:
-    """How much longer Python takes to start with ``import tinygrad_edu``, byte code being there as after installation."""
+    """How much longer Python takes to start with ``import tinygrad_edu``, byte code being there as
+    after installation."""
     programs = {"bare Python": "pass", "import tinygrad_edu": "import tinygrad_edu"}
     times: dict[str, list[float]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as byte_code:
@@ -318,19 +405,28 @@ def imports(pairs: int) -> Table:
                 start = perf_counter()
                 subprocess.run([*python, program], cwd=ROOT, check=True)
                 times[name].append(1e3 * (perf_counter() - start))
-        question = "import sys, tinygrad_edu; print({'numpy', 'matplotlib'} & {*sys.modules} or 'neither')"
-        loaded = subprocess.run([*python, question], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        question = (
+            "import sys, tinygrad_edu; print({'numpy', 'matplotlib'} & {*sys.modules} or 'neither')"
+        )
+        loaded = subprocess.run(
+            [*python, question], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.strip()
     bare, ours = (samples[1:] for samples in times.values())
     more = median(b - a for a, b in zip(bare, ours, strict=True))
-    table = Table(title="Import, ms", caption=f"Medians of {pairs} pairs of processes, in turn. "
-                                              f"Of numpy and matplotlib it imports {loaded}: {mark(loaded == 'neither')}")
+    table = Table(
+        title="Import, ms",
+        caption=f"Medians of {pairs} pairs of processes, in turn. "
+        f"Of numpy and matplotlib it imports {loaded}: {mark(loaded == 'neither')}",
+    )
     for heading in ("bare Python", "import tinygrad_edu", "difference", "target", ""):
         table.add_column(heading, justify="right")
-    table.add_row(f"{median(bare):.1f}", f"{median(ours):.1f}", f"{more:.1f}", "60", mark(more <= 60))
+    table.add_row(
+        f"{median(bare):.1f}", f"{median(ours):.1f}", f"{more:.1f}", "60", mark(more <= 60)
+    )
     return table
 
 
-# ---- measurements in a process of their own ----------------------------------------------------------------------
+# ---- measurements in a process of their own ------------------------------------------------------
 
 
 def fresh(function: str, *arguments: object) -> Any:

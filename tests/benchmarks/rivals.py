@@ -9,13 +9,15 @@ from typing import Any
 class MicrogptValue:
     """The Value class of microgpt, written anew for this comparison: + and * alone.
 
-    A node has two slots of tuples, its operands and their local derivatives; `backward` sorts the graph by
-    recursion.  It accumulates into every node's ``grad``, as the original does.
+    A node has two slots of tuples, its operands and their local derivatives; `backward` sorts the
+    graph by recursion.  It accumulates into every node's ``grad``, as the original does.
     """
 
     __slots__ = ("_local_grads", "_operands", "data", "grad")
 
-    def __init__(self, data: float, operands: tuple[Any, ...] = (), local_grads: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, data: float, operands: tuple[Any, ...] = (), local_grads: tuple[float, ...] = ()
+    ) -> None:
         self.data = data
         self.grad: float = 0
         self._operands = operands

@@ -1,6 +1,8 @@
-"""This engine alone: what a node costs the tape machine, from small graphs to large ones, and what compiling costs.
+"""This engine alone: what a node costs the tape machine, from small graphs to large ones, and what
+compiling costs.
 
-The graphs are the layered random ones of the eager engine's benchmark; each run computes the value and all derivatives.
+The graphs are the layered random ones of the eager engine's benchmark; each run computes the value
+and all derivatives.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ def show(console: Console, quick: bool) -> None:
 @contextmanager
 def nothing_compiled() -> Iterator[None]:
     """Within the block compiled code is kept in a folder of its own, empty at first."""
-    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, dict.fromkeys(CACHES, folder)):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.dict(os.environ, dict.fromkeys(CACHES, folder)),
+    ):
         yield
 
 
@@ -65,8 +70,20 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
     """The cost of a node on the tape machine at each size."""
     from tinygrad_edu.jit.running.machine import Machine
 
-    table = Table(title="Tape machine: value and gradient of layered graphs", title_justify="left", caption_justify="left")
-    for heading in ("nodes", "operations", "bytes a node", "ms", "ns a node", "least", "as the eager engine"):
+    table = Table(
+        title="Tape machine: value and gradient of layered graphs",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in (
+        "nodes",
+        "operations",
+        "bytes a node",
+        "ms",
+        "ns a node",
+        "least",
+        "as the eager engine",
+    ):
         table.add_column(heading, justify="right")
     graphs = []
     for size in sizes:
@@ -79,7 +96,9 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
         graphs.append((graph, agrees, calls, kernel, registers, []))
     for _ in range(rounds):
         for _, _, calls, kernel, registers, seconds in graphs:
-            def repeat(calls: int = calls, kernel: Any = kernel, registers: Any = registers) -> None:
+            def repeat(
+                calls: int = calls, kernel: Any = kernel, registers: Any = registers
+            ) -> None:
                 for _ in range(calls):
                     kernel.run(registers)
 
@@ -87,23 +106,42 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
     costs = []
     for graph, agrees, _, _, _, seconds in graphs:
         costs.append(median(seconds) / graph.nodes)
-        table.add_row(f"{graph.nodes:,}", f"{graph.tape.operations:,}", f"{graph.tape.bytes / graph.nodes:.0f}",
-                      f"{1e3 * median(seconds):.3f}", f"{1e9 * costs[-1]:.2f}", f"{1e9 * min(seconds) / graph.nodes:.2f}",
-                      "bit for bit" if agrees else "[bold red]DIFFERS[/]")
+        table.add_row(
+            f"{graph.nodes:,}",
+            f"{graph.tape.operations:,}",
+            f"{graph.tape.bytes / graph.nodes:.0f}",
+            f"{1e3 * median(seconds):.3f}",
+            f"{1e9 * costs[-1]:.2f}",
+            f"{1e9 * min(seconds) / graph.nodes:.2f}",
+            "bit for bit" if agrees else "[bold red]DIFFERS[/]",
+        )
     flat = max(costs) / min(costs) - 1
-    table.caption = (f"Medians of {rounds} rounds in rotation, processor time.\n"
-                     f"Largest cost over the least, minus 1: {flat:.0%}, target 30 %: {mark(flat <= 0.3)}")
+    table.caption = (
+        f"Medians of {rounds} rounds in rotation, processor time.\n"
+        f"Largest cost over the least, minus 1: {flat:.0%}, target 30 %: {mark(flat <= 0.3)}"
+    )
     return table
 
 
 def straight(quick: bool) -> Table:
-    """What straight-line code costs to compile, up to the threshold from which the tape machine is used."""
+    """What straight-line code costs to compile, up to the threshold from which the tape machine is
+    used."""
     from tinygrad_edu.jit.languages import llvm
     from tinygrad_edu.jit.running import backend
 
-    table = Table(title="Straight-line machine code: compiling value and gradient of layered graphs", title_justify="left",
-                  caption_justify="left")
-    for heading in ("nodes", "operations", "trace and lower, ms", "compile, ms", "µs an operation", "as the eager engine"):
+    table = Table(
+        title="Straight-line machine code: compiling value and gradient of layered graphs",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in (
+        "nodes",
+        "operations",
+        "trace and lower, ms",
+        "compile, ms",
+        "µs an operation",
+        "as the eager engine",
+    ):
         table.add_column(heading, justify="right")
     points = []
     size = LAYER
@@ -119,14 +157,21 @@ def straight(quick: bool) -> Table:
                 kernel, (cpu, _) = clocked(lambda graph=graph: llvm.Scalar(graph.tape))
             times.append(cpu)
         points.append((operations, min(times)))
-        table.add_row(f"{graph.nodes:,}", f"{operations:,}", f"{1e3 * max(0.0, everything - min(times)):.0f}",
-                      f"{1e3 * min(times):.0f}", f"{1e6 * min(times) / operations:.0f}",
-                      "bit for bit" if graph.agrees(kernel) else "[bold red]DIFFERS[/]")
+        table.add_row(
+            f"{graph.nodes:,}",
+            f"{operations:,}",
+            f"{1e3 * max(0.0, everything - min(times)):.0f}",
+            f"{1e3 * min(times):.0f}",
+            f"{1e6 * min(times) / operations:.0f}",
+            "bit for bit" if graph.agrees(kernel) else "[bold red]DIFFERS[/]",
+        )
         if quick and len(points) == 2:
             break
         size = size + LAYER if size < 3 * LAYER else 2 * size
     (few, short), (many, long) = points[0], points[-1]
     growth = math.log(long / short) / math.log(many / few) if many > few else math.nan
-    table.caption = (f"Least of {1 if quick else 3}, processor time, no compiled code on disk.\n"
-                     f"The time grows as operations ^ {growth:.2f}, target 1.1: {mark(growth <= 1.1)}")
+    table.caption = (
+        f"Least of {1 if quick else 3}, processor time, no compiled code on disk.\n"
+        f"The time grows as operations ^ {growth:.2f}, target 1.1: {mark(growth <= 1.1)}"
+    )
     return table

@@ -1,8 +1,9 @@
-"""What a picture costs: time and size of DOT, SVG and the explorer's page, the time of recording and stepping, and the
-frames of a browser in which the page is stepped through.
+"""What a picture costs: time and size of DOT, SVG and the explorer's page, the time of recording
+and stepping, and the frames of a browser in which the page is stepped through.
 
-The graphs are one sample's loss or outputs of small networks, drawn whole: 41, 342 and 2,649 nodes.  SVG is made by each
-layout engine that is installed, the start of its process included.  Every figure is the median of several runs.
+The graphs are one sample's loss or outputs of small networks, drawn whole: 41, 342 and 2,649 nodes.
+SVG is made by each layout engine that is installed, the start of its process included.  Every
+figure is the median of several runs.
 """
 
 from __future__ import annotations
@@ -57,7 +58,17 @@ def graph(nodes: int) -> list[Value]:
 def pictures(graphs: list[list[Value]], runs: int) -> Table:
     """DOT and SVG of each graph."""
     table = Table(title="A drawing of every node", title_justify="left")
-    for column in ("nodes", "edges", "DOT, s", "DOT, kB", "engine", "SVG, s", "SVG, kB", "target, s", ""):
+    for column in (
+        "nodes",
+        "edges",
+        "DOT, s",
+        "DOT, kB",
+        "engine",
+        "SVG, s",
+        "SVG, kB",
+        "target, s",
+        "",
+    ):
         table.add_column(column, justify="right")
     for roots in graphs:
         drawing = viz.draw(roots, max_nodes=None)
@@ -65,15 +76,33 @@ def pictures(graphs: list[list[Value]], runs: int) -> Table:
         count = len(drawing.records.nodes)
         for name, engine in ENGINES.items():
             if not available(name):
-                table.add_row(f"{count:,}", f"{len(drawing.records.edges):,}", "", "", name, "not installed", "", "", "")
+                table.add_row(
+                    f"{count:,}",
+                    f"{len(drawing.records.edges):,}",
+                    "",
+                    "",
+                    name,
+                    "not installed",
+                    "",
+                    "",
+                    "",
+                )
                 continue
             with engine():
                 time = timed(lambda roots=roots: viz.draw(roots, max_nodes=None).svg(), runs)
                 size = len(viz.draw(roots, max_nodes=None).svg().encode())
             target = TARGETS[count]
-            table.add_row(f"{count:,}", f"{len(drawing.records.edges):,}", f"{dot_time:.3f}",
-                          f"{len(drawing.source) / 1000:.0f}", name, f"{time:.3f}", f"{size / 1000:.0f}", f"{target:g}",
-                          mark(time <= target))
+            table.add_row(
+                f"{count:,}",
+                f"{len(drawing.records.edges):,}",
+                f"{dot_time:.3f}",
+                f"{len(drawing.source) / 1000:.0f}",
+                name,
+                f"{time:.3f}",
+                f"{size / 1000:.0f}",
+                f"{target:g}",
+                mark(time <= target),
+            )
     return table
 
 
@@ -86,8 +115,14 @@ def pages(graphs: list[list[Value]], runs: int) -> Table:
         recording = record(roots[0])
         time = timed(lambda roots=roots: page(roots[0]), runs)
         size = len(page(roots[0]).encode())
-        table.add_row(f"{len(recording.nodes):,}", f"{len(recording):,}", f"{time:.3f}", f"{size / 1000:.0f}",
-                      f"{PAGE_LIMIT / 1000:.0f}", mark(size <= PAGE_LIMIT))
+        table.add_row(
+            f"{len(recording.nodes):,}",
+            f"{len(recording):,}",
+            f"{time:.3f}",
+            f"{size / 1000:.0f}",
+            f"{PAGE_LIMIT / 1000:.0f}",
+            mark(size <= PAGE_LIMIT),
+        )
     return table
 
 
@@ -101,36 +136,62 @@ def steps(nodes: int, runs: int) -> Table:
     rng = random.Random(0)
     values = [Value(rng.uniform(-1, 1), f"x{i}") for i in range(10)]
     while len(values) < nodes - 1:
-        values.append(math.tanh(rng.choice(values[-50:]) * 0.5) if len(values) % 5 else values[-1] + rng.choice(values))
+        values.append(
+            math.tanh(rng.choice(values[-50:]) * 0.5)
+            if len(values) % 5
+            else values[-1] + rng.choice(values)
+        )
     root = math.total(values[-300:])
     recording = record(root)
     stepper = Stepper(recording)
     middle = len(recording) // 2
     moves: dict[str, Callable[[], Any]] = {
-        "next": lambda: repr(stepper.next()), "back": lambda: repr(stepper.back()), "sentence": lambda: stepper.step.sentence}
+        "next": lambda: repr(stepper.next()),
+        "back": lambda: repr(stepper.back()),
+        "sentence": lambda: stepper.step.sentence,
+    }
     stepper.goto(middle)
-    table = Table(title=f"Stepping through {len(recording.nodes):,} nodes, {len(recording):,} steps", title_justify="left")
+    table = Table(
+        title=f"Stepping through {len(recording.nodes):,} nodes, {len(recording):,} steps",
+        title_justify="left",
+    )
     for column in ("what", "ms", "limit, ms", ""):
         table.add_column(column, justify="right")
     time = timed(lambda: record(root), runs)
-    table.add_row("record", f"{time * 1e3:.1f}", f"{RECORD_LIMIT * 1e3:g}", mark(time <= RECORD_LIMIT))
+    table.add_row(
+        "record", f"{time * 1e3:.1f}", f"{RECORD_LIMIT * 1e3:g}", mark(time <= RECORD_LIMIT)
+    )
     for name, move in moves.items():
         time = timed(move, 20 * runs)
-        table.add_row(f"{name}, with its view" if name != "sentence" else name, f"{time * 1e3:.3f}", f"{STEP_LIMIT * 1e3:g}",
-                      mark(time <= STEP_LIMIT))
+        table.add_row(
+            f"{name}, with its view" if name != "sentence" else name,
+            f"{time * 1e3:.3f}",
+            f"{STEP_LIMIT * 1e3:g}",
+            mark(time <= STEP_LIMIT),
+        )
     return table
 
 
 def stepping(sizes: list[int], count: int) -> Table:
     """The explorer's page of one sample in a network, one step in each frame of the browser.
 
-    "next" in the middle of the forward phase, "back" in that of the backward one.  "zoomed": texts can be read, and what is
-    in sight, a small part of the drawing, follows the steps.
+    "next" in the middle of the forward phase, "back" in that of the backward one.  "zoomed": texts
+    can be read, and what is in sight, a small part of the drawing, follows the steps.
     """
     table = Table(title="Stepping in Chromium, one step a frame", title_justify="left")
-    for column in ("nodes", "view", "direction", "median, ms", "95th percentile, ms", "target, ms", ""):
+    for column in (
+        "nodes",
+        "view",
+        "direction",
+        "median, ms",
+        "95th percentile, ms",
+        "target, ms",
+        "",
+    ):
         table.add_column(column, justify="right")
-    recording = record(nn.MLP(2, sizes, rng=random.Random(0))([Value(1.0, "x1"), Value(-2.0, "x2")]))
+    recording = record(
+        nn.MLP(2, sizes, rng=random.Random(0))([Value(1.0, "x1"), Value(-2.0, "x2")])
+    )
     nodes = f"{len(recording.nodes):,}"
     if absent := browser.missing():
         table.add_row(nodes, "", "", f"{absent}: not installed", "", f"{FRAME * 1e3:.0f}", "")
@@ -138,11 +199,21 @@ def stepping(sizes: list[int], count: int) -> Table:
     with tempfile.TemporaryDirectory() as folder, browser.chromium(folder) as driver:
         browser.visit(driver, viz.explore(recording, f"{folder}/y.html", max_nodes=None))
         for view, zooms in (("fitted", 0), ("zoomed", 12)):
-            for direction, start in (("next", recording.forward // 2), ("back", len(recording) - recording.forward // 2)):
+            for direction, start in (
+                ("next", recording.forward // 2),
+                ("back", len(recording) - recording.forward // 2),
+            ):
                 times = driver.execute_async_script(_FRAMES, zooms, direction, start, count)
                 middle, high = median(times), sorted(times)[len(times) * 95 // 100]
-                table.add_row(nodes, view, direction, f"{middle:.1f}", f"{high:.1f}", f"{FRAME * 1e3:.0f}",
-                              mark(high <= FRAME * 1e3))
+                table.add_row(
+                    nodes,
+                    view,
+                    direction,
+                    f"{middle:.1f}",
+                    f"{high:.1f}",
+                    f"{FRAME * 1e3:.0f}",
+                    mark(high <= FRAME * 1e3),
+                )
     return table
 
 

@@ -16,8 +16,16 @@ from tinygrad_edu.train import History
 
 def run(*args, cwd=None, script=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run([sys.executable, "-m", "tinygrad_edu", *map(str, args)], cwd=cwd, env=environment, input=script,
-                          capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "tinygrad_edu", *map(str, args)],
+        cwd=cwd,
+        env=environment,
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_demo_trains_checks_draws_and_saves(tmp_path):
@@ -51,10 +59,41 @@ def test_train_on_every_data_set(data, tmp_path):
 
 def test_train_with_every_optimizer_learns(tmp_path, capsys):
     for optimizer in OPTIMIZERS:
-        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path)]) == 0
+        assert (
+            cli.main(
+                [
+                    "train",
+                    "--optimizer",
+                    optimizer,
+                    "--epochs",
+                    "3",
+                    "--layers",
+                    "4",
+                    "--out",
+                    str(tmp_path),
+                ]
+            )
+            == 0
+        )
         assert History.load(tmp_path / "history.json").engine == "eager, 30 steps"
-        assert cli.main(["train", "--optimizer", optimizer, "--epochs", "3", "--layers", "4", "--out", str(tmp_path),
-                         "--engine", "jit"]) == 0
+        assert (
+            cli.main(
+                [
+                    "train",
+                    "--optimizer",
+                    optimizer,
+                    "--epochs",
+                    "3",
+                    "--layers",
+                    "4",
+                    "--out",
+                    str(tmp_path),
+                    "--engine",
+                    "jit",
+                ]
+            )
+            == 0
+        )
         assert History.load(tmp_path / "history.json").engine == "jit, 30 steps"
         history = History.load(tmp_path / "history.json")
         assert sum(history.loss[-10:]) < sum(history.loss[:10])
@@ -63,8 +102,16 @@ def test_train_with_every_optimizer_learns(tmp_path, capsys):
 
 def test_train_is_repeatable(tmp_path):
     for folder in ("a", "b"):
-        assert run("train", "--epochs", 2, "--layers", 4, "--seed", 5, "--out", tmp_path / folder).returncode == 0
-    assert History.load(tmp_path / "a/history.json").loss == History.load(tmp_path / "b/history.json").loss
+        assert (
+            run(
+                "train", "--epochs", 2, "--layers", 4, "--seed", 5, "--out", tmp_path / folder
+            ).returncode
+            == 0
+        )
+    assert (
+        History.load(tmp_path / "a/history.json").loss
+        == History.load(tmp_path / "b/history.json").loss
+    )
 
 
 def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
@@ -74,7 +121,9 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
     head, bar, figures, blank, title, *names = out.splitlines()
     assert head == "names: 32033; different characters: 26; parameters of the GPT: 4192"
     assert "2/2" in bar
-    assert re.fullmatch(r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures)
+    assert re.fullmatch(
+        r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures
+    )
     assert (blank, title) == ("", "names that it invents:")
     assert [name.split()[0] for name in names] == [str(i) for i in range(1, 21)]
 
@@ -90,10 +139,16 @@ def two_names(tmp_path):
 def test_gpt_learns_the_names_of_a_file(two_names, capsys):
     assert cli.main([*two_names, "--steps", "101", "--samples", "5"]) == 0
     out, err = capsys.readouterr()
-    assert (err, out.startswith("names: 2; different characters: 2; parameters of the GPT: ")) == ("", True)
+    assert (err, out.startswith("names: 2; different characters: 2; parameters of the GPT: ")) == (
+        "",
+        True,
+    )
     average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
     assert float(average[1]) < 0.6
-    assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {"a", "n"}
+    assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {
+        "a",
+        "n",
+    }
 
 
 def test_gpt_is_repeatable_and_the_seed_matters(two_names, capsys):
@@ -111,7 +166,9 @@ def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
     path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
     assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
-        "names too long for its 16 positions: 2; of those it learns the first 16 characters, and no end")
+        "names too long for its 16 positions: 2; of those it learns the first 16 characters, and "
+        "no end"
+    )
 
 
 INTERRUPTED = """
@@ -124,11 +181,21 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupted(two_names):
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, *two_names, "--steps", "5000", "--samples", "2"],
-                          capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *two_names, "--steps", "5000", "--samples", "2"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert (done.stderr, done.returncode) == ("tinygrad-edu gpt: interrupted\n", 130)
-    steps = int(re.search(r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$", done.stdout,
-                          re.MULTILINE)[1])
+    steps = int(
+        re.search(
+            r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$",
+            done.stdout,
+            re.MULTILINE,
+        )[1]
+    )
     assert 1 <= steps < 5000
     assert len(done.stdout.split("names that it invents:\n")[1].splitlines()) == 2
 
@@ -152,10 +219,12 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("engine", "status", "out", "err"), [
-    ("auto", 0, 'without llvmlite it runs eagerly: the same names, many times as slowly; to change that: pip install '
+    ("auto", 0, 'without llvmlite it runs eagerly: the same names, many times as slowly; to change '
+                'that: pip install '
                 '"tinygrad_edu[fast]"\n', ""),
     ("eager", 0, "", ""),
-    ("jit", 2, "", 'tinygrad-edu gpt: machine code needs llvmlite: pip install "tinygrad_edu[fast]"; or say --engine eager: '
+    ("jit", 2, "", 'tinygrad-edu gpt: machine code needs llvmlite: pip install '
+                   '"tinygrad_edu[fast]"; or say --engine eager: '
                    "the same names, many times as slowly\n"),
 ])
 def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
@@ -182,7 +251,9 @@ def test_draw_the_graph_of_figure_6_11(tmp_path):
 
 
 def test_step_obeys_a_script():
-    done = run("step", "tanh(a*b + c)", "a=2", "b=-3", "c=10", script="until a\np a*b + c\nq\nnever read\n")
+    done = run(
+        "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10", script="until a\np a*b + c\nq\nnever read\n"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "y = tanh(a * b + c): 6 nodes, 3 steps forward, 6 backward; h for help\n"
@@ -208,7 +279,9 @@ def test_step_calls_the_result_y_unless_a_variable_is_called_so():
 def test_step_through_an_example():
     done = run("step", "--example", "lecture-neuron", script="n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("o = tanh(x1 * w1 + x2 * w2 + b): 10 nodes, 5 steps forward, 10 backward; h for help\n")
+    assert done.stdout.startswith(
+        "o = tanh(x1 * w1 + x2 * w2 + b): 10 nodes, 5 steps forward, 10 backward; h for help\n"
+    )
     assert done.stdout.endswith("\n(step 1/15) \n")
 
 
@@ -243,7 +316,10 @@ def test_check_draws_points_where_no_numbers_are_given():
 
 
 def test_check_draws_from_intervals(capsys):
-    assert cli.main(["check", "log(x) / y", "x=0.1..10", "y=2", "--examples", "20", "--order", "2"]) == 0
+    assert (
+        cli.main(["check", "log(x) / y", "x=0.1..10", "y=2", "--examples", "20", "--order", "2"])
+        == 0
+    )
     assert "20 points compared, none rejected" in capsys.readouterr().out
     assert cli.main(["check", "log(x)", "x=1..1"]) == 0
     assert "gradcheck of log(x): ok, 1 compared" in capsys.readouterr().out
@@ -267,22 +343,29 @@ def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
             assert f"\nthe derivative of {expression} by x is wrong at x=1.0\n" in out
             assert "   <- WRONG: it is " in out
         assert cli.main(["check", "tanh(x)", "x=0.5"]) == 1
-        assert "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733" in capsys.readouterr().out
+        assert (
+            "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733"
+            in capsys.readouterr().out
+        )
 
 
 def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis.errors", None)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert cli.main(["check", "x * 2"]) == 2
-    assert capsys.readouterr().err == ("tinygrad-edu check: drawing points needs hypothesis; install it (pip install "
-                                       "hypothesis), or give a number for each variable, as in x=1.5\n")
+    assert capsys.readouterr().err == (
+        "tinygrad-edu check: drawing points needs hypothesis; install it (pip install "
+        "hypothesis), or give a number for each variable, as in x=1.5\n"
+    )
     assert cli.main(["check", "x * 2", "x=1.5"]) == 0
 
 
 @pytest.mark.parametrize(("args", "message"), [
-    (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the function is finite and smooth, "
+    (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the "
+                              "function is finite and smooth, "
                               "such as x=0.1..10"),
-    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this order"),
+    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this "
+                               "order"),
     (["check", "x", "x=1..b"], "'b' is not a number; write x=1.5"),
     (["check", "x", "z=1"], "unknown variable 'z': the expression has x"),
     (["check", "x", "--examples", "0"], "--examples"),
@@ -294,13 +377,16 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["draw", "a +", "a=1"], "not an expression: invalid syntax"),
     (["draw", "a.b", "a=1"], "an attribute is not part of the language"),
     (["draw"], "give an expression"),
-    (["draw", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
+    (["draw", "--example", "nothing"], "unknown example 'nothing'; choose one of "
+                                       "lecture-expression"),
     (["draw", "a", "a=1", "-o", "missing/y.svg"], "missing"),
     (["draw", "a", "a=1", "-o", "y.xyz"], ".xyz"),
     (["step", "a*b", "a=2"], "no value for variable 'b'; add b=1.5"),
     (["step"], 'give an expression, as in: tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10'),
-    (["step", "--example", "nothing"], "unknown example 'nothing'; choose one of lecture-expression"),
-    (["step", "a", "a=1", "--example", "lecture-neuron"], "give an expression or --example, not both"),
+    (["step", "--example", "nothing"], "unknown example 'nothing'; choose one of "
+                                       "lecture-expression"),
+    (["step", "a", "a=1", "--example", "lecture-neuron"], "give an expression or --example, not "
+                                                          "both"),
     (["check", "1 + 2"], "has no variables"),
     (["check", "x", "x=1", "--order", "3"], "invalid choice"),
     (["train", "--data", "mnist"], "invalid choice: 'mnist'"),
@@ -308,7 +394,8 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["train", "--lr", "-1"], "-1"),
     (["train", "--activation", "rely"], "unknown activation 'rely'"),
     (["train", "--epochs", "0"], "--epochs"),
-    (["gpt", "--data", "none.txt"], "cannot read none.txt: No such file or directory; give a text file with one name a line"),
+    (["gpt", "--data", "none.txt"], "cannot read none.txt: No such file or directory; give a text "
+                                    "file with one name a line"),
     (["gpt", "--data", "."], "Is a directory"),
     (["gpt", "--data", os.devnull], f"{os.devnull} has no names: it is empty"),
     (["gpt", "--steps", "0"], "'0' is not a whole number of at least 1"),
@@ -338,7 +425,19 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
 
 
 def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
-    done = run("train", "--data", "line", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "200", "--out", tmp_path)
+    done = run(
+        "train",
+        "--data",
+        "line",
+        "--optimizer",
+        "sgd",
+        "--lr",
+        "1e9",
+        "--epochs",
+        "200",
+        "--out",
+        tmp_path,
+    )
     assert done.returncode == 2
     assert "the loss is" in done.stderr or "gradient of parameter" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -353,4 +452,7 @@ def test_help_and_version():
 def test_a_misspelt_primitive_is_not_taken_for_a_variable():
     done = run("check", "tahn")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no primitive 'tahn' in the table; did you mean tan or tanh or atan?" in done.stderr
+    assert (
+        "there is no primitive 'tahn' in the table; did you mean tan or tanh or atan?"
+        in done.stderr
+    )

@@ -22,19 +22,31 @@ from tinygrad_edu import data
 from tinygrad_edu.errors import DataError
 
 PACKAGE = Path(tinygrad_edu.__file__).parent
-MAKERS = {"moons": data.moons, "circles": data.circles, "xor": data.xor, "spirals": data.spirals, "blobs": data.blobs,
-          "line": data.line}
+MAKERS = {
+    "moons": data.moons,
+    "circles": data.circles,
+    "xor": data.xor,
+    "spirals": data.spirals,
+    "blobs": data.blobs,
+    "line": data.line,
+}
 each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def in_a_process(code, path=PACKAGE.parent):
     """What a fresh interpreter prints; its hash seed differs from process to process."""
     environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONHASHSEED": "random"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment,
-                          cwd=path).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=path,
+    ).stdout
 
 
-# ---- generators --------------------------------------------------------------------------------------------------
+# ---- generators ----------------------------------------------------------------------------------
 
 
 @each_maker
@@ -70,9 +82,12 @@ def test_without_rng_the_standard_module_is_used_and_with_one_it_is_not(make):
 
 
 def test_a_seed_gives_the_same_data_in_every_process():
-    code = ("from tinygrad_edu import data\n"
-            f"for name in {list(MAKERS)!r}: print(getattr(data, name)(9, rng=3))\n"
-            "X, y = data.blobs(30, rng=1)\nprint(data.split(X, y, rng=2), list(data.batches(X, y, 7, rng=3)))")
+    code = (
+        "from tinygrad_edu import data\n"
+        f"for name in {list(MAKERS)!r}: print(getattr(data, name)(9, rng=3))\n"
+        "X, y = data.blobs(30, rng=1)\nprint(data.split(X, y, rng=2), list(data.batches(X, y, 7, "
+        "rng=3)))"
+    )
     X, y = data.blobs(30, rng=1)
     expected = [str(make(9, rng=3)) for make in MAKERS.values()]
     expected.append(f"{data.split(X, y, rng=2)} {list(data.batches(X, y, 7, rng=3))}")
@@ -118,13 +133,20 @@ def test_moons_lie_on_two_half_circles():
 def test_circles_have_the_radii_asked_for():
     X, y = data.circles(41, noise=0, factor=0.25, rng=0)
     radii = {-1: 1.0, 1: 0.25}
-    assert [math.hypot(*row) for row in X] == pytest.approx([radii[label] for label in y], rel=1e-12, abs=0)
+    assert [math.hypot(*row) for row in X] == pytest.approx(
+        [radii[label] for label in y], rel=1e-12, abs=0
+    )
     assert len({(round(a, 9), round(b, 9)) for a, b in X}) == 41
 
 
 def test_xor_of_four_without_noise_is_the_truth_table():
     X, y = data.xor(4, noise=0, rng=0)
-    assert sorted(zip(X, y, strict=True)) == [([-1, -1], -1), ([-1, 1], 1), ([1, -1], 1), ([1, 1], -1)]
+    assert sorted(zip(X, y, strict=True)) == [
+        ([-1, -1], -1),
+        ([-1, 1], 1),
+        ([1, -1], 1),
+        ([1, 1], -1),
+    ]
     X, y = data.xor(40, noise=0.1, rng=0)
     assert all((a * b < 0) == (label == 1) for (a, b), label in zip(X, y, strict=True))
 
@@ -134,14 +156,21 @@ def test_spirals_turn_by_the_angle_asked_for():
     for (a, b), k in zip(X, y, strict=True):
         angle = math.tau * (0.5 * math.hypot(a, b) + k / 3)
         assert math.remainder(math.atan2(b, a) - angle, math.tau) == pytest.approx(0, abs=1e-12)
-    assert sorted(round(10 * math.hypot(*row)) for row, k in zip(X, y, strict=True) if k == 2) == list(range(1, 11))
+    assert sorted(
+        round(10 * math.hypot(*row)) for row, k in zip(X, y, strict=True) if k == 2
+    ) == list(range(1, 11))
 
 
 def test_blobs_have_their_centers():
     X, y = data.blobs(9, noise=0, centers=[(0, 0, 5), (1, 2, 3)], rng=0)
     assert sorted(zip(y, X, strict=True)) == [(0, [0, 0, 5])] * 5 + [(1, [1, 2, 3])] * 4
     X, y = data.blobs(4, noise=0, centers=4, rng=0)
-    assert [[round(x, 12) for x in row] for _, row in sorted(zip(y, X, strict=True))] == [[1, 0], [0, 1], [-1, 0], [0, -1]]
+    assert [[round(x, 12) for x in row] for _, row in sorted(zip(y, X, strict=True))] == [
+        [1, 0],
+        [0, 1],
+        [-1, 0],
+        [0, -1],
+    ]
 
 
 def test_a_line_without_noise_is_exact():
@@ -166,12 +195,15 @@ def test_noise_has_the_standard_deviation_asked_for(make):
     (lambda: data.moons(1), ValueError, "n must be at least 2, not 1"),
     (lambda: data.moons(2.5), TypeError, r"n must be a whole number, not float \(2.5\)"),
     (lambda: data.moons(True), TypeError, "n must be a whole number, not bool"),
-    (lambda: data.moons(10, -0.1), ValueError, "noise is a standard deviation .* not -0.1; 0 means none"),
+    (lambda: data.moons(10, -0.1), ValueError, "noise is a standard deviation .* not -0.1; 0 means "
+                                               "none"),
     (lambda: data.moons(10, math.nan), ValueError, "noise .* not nan"),
     (lambda: data.moons(10, "much"), TypeError, "noise must be a real number, not str"),
-    (lambda: data.moons(10, labels=(1, 1)), ValueError, r"labels must be two different numbers, .* not \(1, 1\)"),
+    (lambda: data.moons(10, labels=(1, 1)), ValueError, r"labels must be two different numbers, .* "
+                                                        r"not \(1, 1\)"),
     (lambda: data.moons(10, labels=(0, 1, 2)), ValueError, "labels must be two"),
-    (lambda: data.moons(10, rng="seed"), TypeError, r"rng must be a random.Random, .*not str \('seed'\)"),
+    (lambda: data.moons(10, rng="seed"), TypeError, r"rng must be a random.Random, .*not str "
+                                                    r"\('seed'\)"),
     (lambda: data.circles(10, factor=1), ValueError, "factor .* not 1.0"),
     (lambda: data.circles(0), ValueError, "n must be at least 2"),
     (lambda: data.xor(3), ValueError, "n must be at least 4, not 3"),
@@ -179,9 +211,11 @@ def test_noise_has_the_standard_deviation_asked_for(make):
     (lambda: data.spirals(9, classes=1), ValueError, "classes must be at least 2, not 1"),
     (lambda: data.spirals(9, turns=math.inf), ValueError, "turns must be finite, not inf"),
     (lambda: data.blobs(9, centers=0), ValueError, "centers must be at least 1, not 0"),
-    (lambda: data.blobs(9, centers=[]), ValueError, r"centers must be points of the same dimension, .*not \[\]"),
+    (lambda: data.blobs(9, centers=[]), ValueError, r"centers must be points of the same "
+                                                    r"dimension, .*not \[\]"),
     (lambda: data.blobs(9, centers=[(0, 0), (1,)]), ValueError, "points of the same dimension"),
-    (lambda: data.blobs(9, centers=[(0, math.inf)]), ValueError, "coordinate 1 of center 0 must be finite, not inf"),
+    (lambda: data.blobs(9, centers=[(0, math.inf)]), ValueError, "coordinate 1 of center 0 must be "
+                                                                 "finite, not inf"),
     (lambda: data.line(1), ValueError, "n must be at least 2, not 1"),
     (lambda: data.line(9, slope=math.nan), ValueError, "slope must be finite, not nan"),
     (lambda: data.line(9, noise=-1), ValueError, "noise .* not -1.0"),
@@ -191,7 +225,7 @@ def test_generator_errors(call, error, message):
         call()
 
 
-# ---- real data ---------------------------------------------------------------------------------------------------
+# ---- real data -----------------------------------------------------------------------------------
 
 
 def test_iris():
@@ -200,15 +234,29 @@ def test_iris():
     assert y is dataset.y
     assert len(X) == 150
     assert Counter(y) == {0: 50, 1: 50, 2: 50}
-    assert dataset.feature_names == ["sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm"]
+    assert dataset.feature_names == [
+        "sepal_length_cm",
+        "sepal_width_cm",
+        "petal_length_cm",
+        "petal_width_cm",
+    ]
     assert dataset.class_names == ["setosa", "versicolor", "virginica"]
     assert (X[0], X[149]) == ([5.1, 3.5, 1.4, 0.2], [5.9, 3.0, 5.1, 1.8])
     # Two flowers in which the widespread copies differ from Fisher's table.
     assert (X[34], X[37]) == ([4.9, 3.1, 1.5, 0.2], [4.9, 3.6, 1.4, 0.1])
     # The means that Fisher gives for each species, table II.
-    means = [[round(statistics.fmean(row[j] for row, k in zip(X, y, strict=True) if k == species), 3) for j in range(4)]
-             for species in range(3)]
-    assert means == [[5.006, 3.428, 1.462, 0.246], [5.936, 2.770, 4.260, 1.326], [6.588, 2.974, 5.552, 2.026]]
+    means = [
+        [
+            round(statistics.fmean(row[j] for row, k in zip(X, y, strict=True) if k == species), 3)
+            for j in range(4)
+        ]
+        for species in range(3)
+    ]
+    assert means == [
+        [5.006, 3.428, 1.462, 0.246],
+        [5.936, 2.770, 4.260, 1.326],
+        [6.588, 2.974, 5.552, 2.026],
+    ]
     # Petals alone tell the first species from the others by a straight line.
     assert all((row[2] + row[3] < 2.8) == (k == 0) for row, k in zip(X, y, strict=True))
 
@@ -219,7 +267,10 @@ def test_a_data_set_is_read_afresh_and_can_be_copied_and_pickled():
     assert data.iris().X[0][0] == 5.1
     for twin in (copy.deepcopy(dataset), pickle.loads(pickle.dumps(dataset))):
         assert twin == dataset
-        assert (twin.feature_names, twin.class_names) == (dataset.feature_names, dataset.class_names)
+        assert (twin.feature_names, twin.class_names) == (
+            dataset.feature_names,
+            dataset.class_names,
+        )
     assert repr(dataset).startswith("<Dataset of 150 samples: features ['sepal_length_cm'")
 
 
@@ -234,8 +285,10 @@ def test_names():
 
 
 @pytest.mark.parametrize(("name", "damage", "message"), [
-    ("names.txt", lambda content: content[:-100], "the data set names.txt is damaged: its checksum is"),
-    ("iris.csv", lambda content: content.replace(b"5.1", b"5.2", 1), "the data set iris.csv is damaged: its checksum is"),
+    ("names.txt", lambda content: content[:-100], "the data set names.txt is damaged: its checksum "
+                                                  "is"),
+    ("iris.csv", lambda content: content.replace(b"5.1", b"5.2", 1), "the data set iris.csv is "
+                                                                     "damaged: its checksum is"),
     ("iris.csv", lambda content: b"\xff" + content, "the data set iris.csv is damaged"),
     ("iris.csv", lambda content: None, "the data set iris.csv cannot be read"),
 ])
@@ -249,7 +302,9 @@ def test_a_damaged_file_raises_data_error(tmp_path, monkeypatch, name, damage, m
 
 
 def test_line_ends_do_not_matter(tmp_path):
-    shutil.copytree(PACKAGE, tmp_path / "tinygrad_edu", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PACKAGE, tmp_path / "tinygrad_edu", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for name, old, new in (("names.txt", b"\n", b"\r\n"), ("iris.csv", b"\r\n", b"\n")):
         file = tmp_path / "tinygrad_edu" / "data" / name
         content = file.read_bytes()
@@ -259,21 +314,28 @@ def test_line_ends_do_not_matter(tmp_path):
     assert in_a_process(code, tmp_path) == "32033 150 ['setosa', 'versicolor', 'virginica']\n"
 
 
-# ---- batches and split -------------------------------------------------------------------------------------------
+# ---- batches and split ---------------------------------------------------------------------------
 
 
 def test_batches_go_once_through_the_data():
     X, y = list("abcdefg"), list(range(7))
     assert list(data.batches(X, y, 3, shuffle=False)) == [
         (["a", "b", "c"], [0, 1, 2]), (["d", "e", "f"], [3, 4, 5]), (["g"], [6])]
-    assert list(data.batches(X, y, 7, shuffle=False)) == list(data.batches(X, y, 99, shuffle=False)) == [(X, y)]
+    assert (
+        list(data.batches(X, y, 7, shuffle=False))
+        == list(data.batches(X, y, 99, shuffle=False))
+        == [(X, y)]
+    )
     assert [len(b) for _, b in data.batches(X, y, 2)] == [2, 2, 2, 1]
 
 
 @given(st.integers(1, 30), st.integers(1, 35), st.integers())
 def test_shuffled_batches_hold_every_sample_once_with_its_target(n, size, seed):
-    pairs = [(x, t) for xs, ts in data.batches(list(range(n)), [-i for i in range(n)], size, rng=seed)
-             for x, t in zip(xs, ts, strict=True)]
+    pairs = [
+        (x, t)
+        for xs, ts in data.batches(list(range(n)), [-i for i in range(n)], size, rng=seed)
+        for x, t in zip(xs, ts, strict=True)
+    ]
     assert sorted(pairs) == [(i, -i) for i in range(n)]
 
 
@@ -335,17 +397,22 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
     (lambda: data.batches([], []), ValueError, "X and y are empty"),
     (lambda: data.batches([1], [1], 0), ValueError, "size must be at least 1, not 0"),
     (lambda: data.batches([1], [1], 1.5), TypeError, "size must be a whole number, not float"),
-    (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator .*list\(X\)"),
+    (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator "
+                                                      r".*list\(X\)"),
     (lambda: data.batches([1], [1], 1, rng=0.5), TypeError, "rng must be"),
     (lambda: data.split([1, 2], [1]), ValueError, "X has 2 samples but y has 1"),
     (lambda: data.split([1], [1]), ValueError, "there is 1 sample, which cannot be split"),
-    (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test is the fraction .* not 0.0; usual: 0.2"),
+    (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test is the fraction .* not 0.0; usual: "
+                                                        "0.2"),
     (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test is the fraction .* not 1.0"),
-    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared .* stratify=False"),
+    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared "
+                                                        r".* stratify=False"),
     (lambda: data.Standardiser([]), ValueError, "X is empty"),
     (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X has 1 columns, not 2"),
-    (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be finite, not inf"),
-    (lambda: data.Standardiser([1, 2]), TypeError, r"row 0 of X must be a list of numbers, not int .*\[\[x\] for x in xs\]"),
+    (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be "
+                                                               "finite, not inf"),
+    (lambda: data.Standardiser([1, 2]), TypeError, r"row 0 of X must be a list of numbers, not int "
+                                                   r".*\[\[x\] for x in xs\]"),
     (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X has 1 columns, not 2"),
 ])
 def test_handling_errors_come_at_the_call(call, error, message):
@@ -353,7 +420,7 @@ def test_handling_errors_come_at_the_call(call, error, message):
         call()
 
 
-# ---- standardiser ------------------------------------------------------------------------------------------------
+# ---- standardiser --------------------------------------------------------------------------------
 
 
 def test_standardiser_by_hand():
@@ -361,7 +428,10 @@ def test_standardiser_by_hand():
     scale = data.Standardiser([[1, 0.1], [3, 0.1], [3, 0.1], [5, 0.1]])
     assert scale.mean == [3.0, 0.1]
     assert scale.sd == [pytest.approx(math.sqrt(2), rel=1e-15, abs=0), 0.0]
-    assert scale([[3, 0.1], [7, 2.1]]) == [[0.0, 0.0], [pytest.approx(4 / math.sqrt(2), rel=1e-15, abs=0), 2.0]]
+    assert scale([[3, 0.1], [7, 2.1]]) == [
+        [0.0, 0.0],
+        [pytest.approx(4 / math.sqrt(2), rel=1e-15, abs=0), 2.0],
+    ]
     assert repr(scale).startswith("<Standardiser of 2 columns: mean=[3.0, 0.1], sd=[1.41421356")
 
 
@@ -384,7 +454,9 @@ def test_a_constant_column_becomes_zero_whatever_its_value(x, n):
 
 
 def test_widely_spread_columns_do_not_overflow():
-    assert data.Standardiser([[-1e200], [1e200]])([[1e200]]) == [[pytest.approx(1.0, rel=1e-15, abs=0)]]
+    assert data.Standardiser([[-1e200], [1e200]])([[1e200]]) == [
+        [pytest.approx(1.0, rel=1e-15, abs=0)]
+    ]
 
 
 def test_the_names_of_the_package_and_its_examples():

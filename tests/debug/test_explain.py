@@ -32,7 +32,11 @@ def test_the_first_bad_node_in_order_of_execution_is_found_with_its_operation_an
     assert found.operation == "v4 = log(v3)"
     assert found.operands == (("v3", -1.0),)
     assert found.path == (first, y.args[0], y)
-    assert found.sentences == ("v4 = log(v3) = log(-1) = nan", "v7 = v4 + v6 = nan + inf = nan", "y = v7 * 3 = nan × 3 = nan")
+    assert found.sentences == (
+        "v4 = log(v3) = log(-1) = nan",
+        "v7 = v4 + v6 = nan + inf = nan",
+        "y = v7 * 3 = nan × 3 = nan",
+    )
     assert found.root is y
     assert found.name == "y"
     assert repr(found) == str(found)
@@ -46,7 +50,9 @@ def test_the_way_goes_through_what_is_not_finite_where_it_can():
     assert names(explain_nonfinite(y)) == ["bad", "mul", "add"]
     finite = 1 / bad + 1
     assert names(explain_nonfinite(finite)) == ["bad", "div", "add"]
-    assert str(explain_nonfinite(finite)).startswith("v4 is 1.  The first inf or nan, in order of execution, is")
+    assert str(explain_nonfinite(finite)).startswith(
+        "v4 is 1.  The first inf or nan, in order of execution, is"
+    )
 
 
 def test_the_shortest_way_is_told():
@@ -108,12 +114,17 @@ def test_gradients_that_grow_too_large_are_explained():
     x = Value(1e-200, "x")
     found = explain_nonfinite((x * 1e200) * 1e200)
     assert found.node is x
-    assert "The gradients grew on their way until 1e200 times 1e200 was beyond the largest float" in str(found)
+    assert (
+        "The gradients grew on their way until 1e200 times 1e200 was beyond the largest float"
+        in str(found)
+    )
 
 
 def test_gradients_that_add_up_too_large_are_explained():
     x = Value(0.1, "x")
-    assert "The gradients of the users of x add up beyond the largest float" in str(explain_nonfinite(x * 1e308 + x * 1e308))
+    assert "The gradients of the users of x add up beyond the largest float" in str(
+        explain_nonfinite(x * 1e308 + x * 1e308)
+    )
 
 
 def test_a_root_whose_own_edge_is_bad_has_no_way_to_tell():
@@ -124,15 +135,21 @@ def test_a_root_whose_own_edge_is_bad_has_no_way_to_tell():
 
 
 @pytest.mark.parametrize(("make", "advice"), [
-    (lambda: math.log(Value(0.0, "p")), "log(p) is finite where p > 0; here p = 0.  For the logarithm of a probability"),
-    (lambda: 1 / Value(0.0, "d"), "1 / d is finite where abs(d) > 0; here d = 0.  Keep the denominator away from 0"),
-    (lambda: math.exp(Value(800.0, "z")), "exp(z) is beyond the largest float, 1.8e308, where z = 800.  For quotients"),
+    (lambda: math.log(Value(0.0, "p")), "log(p) is finite where p > 0; here p = 0.  For the "
+                                        "logarithm of a probability"),
+    (lambda: 1 / Value(0.0, "d"), "1 / d is finite where abs(d) > 0; here d = 0.  Keep the "
+                                  "denominator away from 0"),
+    (lambda: math.exp(Value(800.0, "z")), "exp(z) is beyond the largest float, 1.8e308, where z = "
+                                          "800.  For quotients"),
     (lambda: math.acosh(Value(0.5, "z")), "acosh(z) is finite where z >= 1; here z = 0.5."),
     (lambda: Value(-8.0, "n") ** (1 / 3), "is finite where n > 0; here n = -8."),
-    (lambda: Value(-1e200, "error") ** 2, "error ** 2 is beyond the largest float, 1.8e308, where error = -1e200."),
+    (lambda: Value(-1e200, "error") ** 2, "error ** 2 is beyond the largest float, 1.8e308, where "
+                                          "error = -1e200."),
     (lambda: Value(0.0, "x") ** -1, "x ** -1 is inf where x = 0."),
-    (lambda: Value(1e300, "a") * Value(-1e300, "b"), "a * b is beyond the largest float, 1.8e308, where a = 1e300 and b"),
-    (lambda: math.cosh(Value(1e9, "x")), "cosh(x) is beyond the largest float, 1.8e308, where x = 1e9."),
+    (lambda: Value(1e300, "a") * Value(-1e300, "b"), "a * b is beyond the largest float, 1.8e308, "
+                                                     "where a = 1e300 and b"),
+    (lambda: math.cosh(Value(1e9, "x")), "cosh(x) is beyond the largest float, 1.8e308, where x = "
+                                         "1e9."),
     (lambda: Value(1e300, "x") * Value(2.0, "s") * 1e100, "where v3 = 2e300."),
     (lambda: math.ieee_remainder(Value(1.0, "x"), 0.0), "is finite where abs(y) > 0; here y = 0."),
 ])
@@ -143,9 +160,24 @@ def test_advice_says_what_the_operation_wants_and_what_it_got(make, advice):
 @pytest.mark.parametrize("name", list(TABLE))
 def test_every_row_is_explained(name):
     row = TABLE[name]
-    args = next((args for args in [(0.0,), (-1.0,), (2.0,), (1e308,), (0.0, 0.0), (1e308, 1e308), (-1e308, 1e308), (1.0, 0.0),
-                                   (1e308, 1e308, 1e308)]
-                 if len(args) == row.arity and not std.isfinite(row.forward(*args))), (std.nan,) * row.arity)
+    args = next(
+        (
+            args
+            for args in [
+                (0.0,),
+                (-1.0,),
+                (2.0,),
+                (1e308,),
+                (0.0, 0.0),
+                (1e308, 1e308),
+                (-1e308, 1e308),
+                (1.0, 0.0),
+                (1e308, 1e308, 1e308),
+            ]
+            if len(args) == row.arity and not std.isfinite(row.forward(*args))
+        ),
+        (std.nan,) * row.arity,
+    )
     found = explain_nonfinite(row(*map(Value, args)))
     assert found.phase == "forward"
     assert found.advice
@@ -218,7 +250,8 @@ def test_of_a_long_path_the_ends_are_drawn():
     graph = viz.draw(explain_nonfinite(y), max_nodes=30).records
     assert graph.notes[1].endswith(" nodes in the middle of the path are left out.")
     assert 25 < len(graph.nodes) <= 30
-    assert len(viz.draw(explain_nonfinite(y), max_nodes=1).records.nodes) == 3  # log, x and the rest
+    # log, x and the rest
+    assert len(viz.draw(explain_nonfinite(y), max_nodes=1).records.nodes) == 3
     assert {"log", "x"} <= {node.label or node.op for node in graph.nodes}
     assert graph.nodes[-1].role == "output"
     with pytest.raises(ValueError, match="max_nodes is 0"):

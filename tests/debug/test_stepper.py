@@ -35,8 +35,15 @@ def random_graph(seed, operations=30):
     rng = random.Random(seed)
     nodes = [Value(rng.uniform(-2, 2), name) for name in "abc"]
     for _ in range(operations):
-        operation = rng.choice([lambda x, y: x + y, lambda x, y: x * y, lambda x, y: math.tanh(x), lambda x, y: x - 1.5,
-                                lambda x, y: 2.0 * y])
+        operation = rng.choice(
+            [
+                lambda x, y: x + y,
+                lambda x, y: x * y,
+                lambda x, y: math.tanh(x),
+                lambda x, y: x - 1.5,
+                lambda x, y: 2.0 * y,
+            ]
+        )
         nodes.append(operation(rng.choice(nodes[-50:]), rng.choice(nodes[-50:])))
     return math.total(nodes[3:])
 
@@ -61,7 +68,10 @@ def test_the_view_says_where_what_changed_and_what_is_next():
         "  changed: grad of a: 0 -> -1.5\n"
         "  watch:   a: data 2, grad -1.5\n"
         "  next:    ∂y/∂b += ∂y/∂d · ∂d/∂b = 0.5 × 2 = 1   [∂d/∂b = a]")
-    assert repr(Stepper(record(product()))).splitlines()[:2] == ["step 0 of 6, start", "  given: a = 2, b = -3"]
+    assert repr(Stepper(record(product()))).splitlines()[:2] == [
+        "step 0 of 6, start",
+        "  given: a = 2, b = -3",
+    ]
     assert repr(stepper.finish()).endswith("nothing, this is the end")
 
 
@@ -70,11 +80,15 @@ def test_an_edge_that_comes_twice_is_two_steps():
     y = a + a
     y.label = "y"
     steps = list(record(y))
-    assert [(step.name, step.before, step.after) for step in steps[2:]] == [("a", 0.0, 1.0), ("a", 1.0, 2.0)]
+    assert [(step.name, step.before, step.after) for step in steps[2:]] == [
+        ("a", 0.0, 1.0),
+        ("a", 1.0, 2.0),
+    ]
 
 
 def golden_sentences():
-    """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and approved them."""
+    """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and
+    approved them."""
     sentences, name = {}, ""
     for line in (ROOT / "tests/golden/sentences.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
@@ -88,7 +102,9 @@ def golden_sentences():
 @pytest.mark.parametrize("name", primitives.TABLE)
 def test_the_sentences_of_every_primitive(name):
     row = primitives.TABLE[name]
-    y = row(*[Value((1.75 if name == "acosh" else 0.75) - 0.5 * i, "pqr"[i]) for i in range(row.arity)])
+    y = row(
+        *[Value((1.75 if name == "acosh" else 0.75) - 0.5 * i, "pqr"[i]) for i in range(row.arity)]
+    )
     y.label = "y"
     recording = record(y)
     assert [step.sentence for step in recording if step.number != 2] == golden_sentences()[name]
@@ -135,7 +151,9 @@ def test_run_to_finds_labels_operations_and_phases():
     assert stepper.run_to("backward").step.sentence == "∂o/∂o = 1"
     assert stepper.run_to("w1").step.after == pytest.approx(1.0)
     position = stepper.position
-    with pytest.raises(ValueError, match=r"no step after position \d+ is about 'q'; this recording has x1, x2"):
+    with pytest.raises(
+        ValueError, match=r"no step after position \d+ is about 'q'; this recording has x1, x2"
+    ):
         stepper.run_to("q")
     assert stepper.position == position
 
@@ -257,15 +275,23 @@ def test_a_naive_recording_can_be_stepped_both_ways():
     stepper = Stepper(record(examples.shared_node(), order="naive"))
     assert stepper.finish().grad("a") == 6.0
     assert stepper.back(2).grad("a") == 2.0
-    assert stepper.restart().run_to("a").step.sentence == "∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   [∂b/∂a = 1]"
-    assert repr(stepper.recording) == "<Recording of c: 3 nodes, 2 steps forward, 7 backward, in the naive order>"
+    assert (
+        stepper.restart().run_to("a").step.sentence
+        == "∂c/∂a += ∂c/∂b · ∂b/∂a = 1 × 1 = 1   [∂b/∂a = 1]"
+    )
+    assert (
+        repr(stepper.recording)
+        == "<Recording of c: 3 nodes, 2 steps forward, 7 backward, in the naive order>"
+    )
 
 
 def test_both_orders_agree_where_no_operation_is_used_twice():
     comparison = compare_orders(examples.lecture_neuron())
     assert comparison.early is comparison.late is None
-    assert str(comparison).endswith("Both orders agree: whenever the naive one passes a gradient on, that gradient is "
-                                    "complete already,\nas it always is where no operation is used twice.")
+    assert str(comparison).endswith(
+        "Both orders agree: whenever the naive one passes a gradient on, that gradient is "
+        "complete already,\nas it always is where no operation is used twice."
+    )
 
 
 def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_same():
@@ -274,7 +300,10 @@ def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_sa
     comparison = compare_orders(b + b)
     assert comparison.early is not None
     assert comparison.gradients["a"] == (0.0, 0.0)
-    assert "Here the extra amounts happen to be 0, so that the gradients come out right all the same." in str(comparison)
+    assert (
+        "Here the extra amounts happen to be 0, so that the gradients come out right all the same."
+        in str(comparison)
+    )
 
 
 def test_a_long_comparison_is_cut_and_says_how_much_there_is():
@@ -291,7 +320,9 @@ def test_the_naive_order_of_very_many_paths_is_refused():
     x = Value(1.0, "x")
     for _ in range(1000):
         x = x + x
-    with pytest.raises(ValueError, match=f"takes more than {NAIVE_LIMIT:,} steps for this graph of 1,001 nodes"):
+    with pytest.raises(
+        ValueError, match=f"takes more than {NAIVE_LIMIT:,} steps for this graph of 1,001 nodes"
+    ):
         compare_orders(x)
     with pytest.raises(ValueError, match="unknown order 'random'; choose 'topological' or 'naive'"):
         record(x, order="random")
@@ -344,7 +375,13 @@ def test_names_are_unique_whatever_the_labels_are(labels):
 
 def test_an_operation_in_names():
     recording = record(product())
-    assert [recording.operation(i) for i in range(len(recording.nodes))] == ["a", "b", "d = a * b", "0.5", "y = d * 0.5"]
+    assert [recording.operation(i) for i in range(len(recording.nodes))] == [
+        "a",
+        "b",
+        "d = a * b",
+        "0.5",
+        "y = d * 0.5",
+    ]
 
 
 def test_a_constant_that_is_used_again_gets_no_gradient():
@@ -355,8 +392,9 @@ def test_a_constant_that_is_used_again_gets_no_gradient():
         recording = record(y)
         stepper = Stepper(recording).finish()
         y.backward()
-        assert [stepper.numbers(i)[1] for i, node in enumerate(recording.nodes) if not node.constant] == [
-            node.grad for node in topological_order(y, constants=False)]
+        assert [
+            stepper.numbers(i)[1] for i, node in enumerate(recording.nodes) if not node.constant
+        ] == [node.grad for node in topological_order(y, constants=False)]
         assert not any("/∂3" in step.sentence for step in recording)
         assert record(recording.values()[-1]).events == recording.events
         x.grad = 0.0
@@ -379,15 +417,25 @@ def test_a_recording_cannot_be_changed():
 def test_wrong_types_are_named():
     stepper = Stepper(product())
     for position in (1.5, "x", True, None):
-        with pytest.raises(TypeError, match=f"a position is a whole number, not {type(position).__name__}"):
+        with pytest.raises(
+            TypeError, match=f"a position is a whole number, not {type(position).__name__}"
+        ):
             stepper.goto(position)
     assert stepper.position == 0
     remedy = "what a computation returns from Values is a Value"
-    with pytest.raises(TypeError, match=rf"^Stepper\(\) takes a Value, a Recording or a Stepper, not int \(3\); {remedy}$"):
+    with pytest.raises(
+        TypeError,
+        match=rf"^Stepper\(\) takes a Value, a Recording or a Stepper, not int \(3\); {remedy}$",
+    ):
         Stepper(3)
-    with pytest.raises(TypeError, match=rf"^record\(\) takes a Value, not float \(2\.0\); {remedy}$"):
+    with pytest.raises(
+        TypeError, match=rf"^record\(\) takes a Value, not float \(2\.0\); {remedy}$"
+    ):
         record(2.0)
-    with pytest.raises(TypeError, match=rf"^show\(\) takes a Value, a Recording or a Stepper, not str \('y'\); {remedy}$"):
+    with pytest.raises(
+        TypeError,
+        match=rf"^show\(\) takes a Value, a Recording or a Stepper, not str \('y'\); {remedy}$",
+    ):
         recording_of("y", "show()")
 
 
@@ -432,7 +480,10 @@ def test_what_flows_along_an_edge_is_what_a_step_adds(seed):
             assert recording.flow(event) == 0.0
         else:
             assert step.after == step.before + recording.flow(event)
-            assert recording.flow(event) == recording.partial(event.user, event.operand) * event.adjoint
+            assert (
+                recording.flow(event)
+                == recording.partial(event.user, event.operand) * event.adjoint
+            )
 
 
 def test_positions_are_those_of_the_names_of_all_nodes_but_constants():
@@ -443,9 +494,22 @@ def test_positions_are_those_of_the_names_of_all_nodes_but_constants():
 
 def test_the_lines_of_a_view_have_kinds():
     stepper = Stepper(product()).watch("a").watch("d")
-    assert [kind for kind, _ in stepper.lines()] == ["position", "sentence", "watch", "watch", "next"]
+    assert [kind for kind, _ in stepper.lines()] == [
+        "position",
+        "sentence",
+        "watch",
+        "watch",
+        "next",
+    ]
     stepper.next()
-    assert [kind for kind, _ in stepper.lines()] == ["position", "sentence", "changed", "watch", "watch", "next"]
+    assert [kind for kind, _ in stepper.lines()] == [
+        "position",
+        "sentence",
+        "changed",
+        "watch",
+        "watch",
+        "next",
+    ]
     assert [text for kind, text in stepper.lines() if kind == "watch"] == [
         "  watch:   a: data 2, grad 0", "  watch:   d: data -6, grad 0"]
     assert "\n".join(text for _, text in stepper.lines()) == repr(stepper)
@@ -454,13 +518,28 @@ def test_the_lines_of_a_view_have_kinds():
 def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
     a, b = Value(2.0, "a"), Value(-3.0, "b")
     stepper = Stepper(-a - b * a)
-    assert stepper.recording.targets() == ["a", "b", "v3", "v4", "v5", "neg", "mul", "*", "sub", "-", "forward", "backward"]
+    assert stepper.recording.targets() == [
+        "a",
+        "b",
+        "v3",
+        "v4",
+        "v5",
+        "neg",
+        "mul",
+        "*",
+        "sub",
+        "-",
+        "forward",
+        "backward",
+    ]
     for symbol, name in (("*", "mul"), ("-", "sub")):  # and "-" is not neg, as in drawings
         steps = range(len(stepper.recording))
         assert [i for i in steps if stepper.recording.matches(i, symbol)] == [
             i for i in steps if stepper.recording.matches(i, name)]
     assert stepper.run_to("*").step.name == "v4"
-    with pytest.raises(ValueError, match="no step after position 2 is about ''; this recording has a, b, v3"):
+    with pytest.raises(
+        ValueError, match="no step after position 2 is about ''; this recording has a, b, v3"
+    ):
         stepper.run_to("")
 
 

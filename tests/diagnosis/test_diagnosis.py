@@ -1,4 +1,5 @@
-"""What `diagnose` finds: every planted illness, whose cure then works, and nothing in trainings that are healthy."""
+"""What `diagnose` finds: every planted illness, whose cure then works, and nothing in trainings
+that are healthy."""
 
 import math
 import random
@@ -24,11 +25,30 @@ def moons_model(activation="tanh", rng=1, init="xavier"):
     return nn.MLP(2, [8, 1], activation, init=init, rng=rng)
 
 
-def trained(model, optimizer, *, inputs=X, targets=Y, loss=nn.hinge, epochs=30, batch_size=None, record_every=1):
+def trained(
+    model,
+    optimizer,
+    *,
+    inputs=X,
+    targets=Y,
+    loss=nn.hinge,
+    epochs=30,
+    batch_size=None,
+    record_every=1,
+):
     """The history of a training, also of one that blew up."""
     try:
-        return fit(model, loss, inputs, targets, optimizer=optimizer, epochs=epochs, batch_size=batch_size, rng=0,
-                   record_every=record_every)
+        return fit(
+            model,
+            loss,
+            inputs,
+            targets,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            rng=0,
+            record_every=record_every,
+        )
     except NonFiniteError as error:
         return error.history
 
@@ -41,7 +61,7 @@ def history_of(losses, rate=0.1, steps_per_epoch=1):
     return history
 
 
-# ---- what is healthy ---------------------------------------------------------------------------------------------
+# ---- what is healthy -----------------------------------------------------------------------------
 
 
 def iris():
@@ -65,19 +85,33 @@ def noisy_line():
     rng = random.Random(0)
     inputs = [[rng.gauss(0, 1)] for _ in range(60)]
     model = nn.Neuron(1, "linear", rng=0)
-    return model, nn.mse, inputs, [x[0] + rng.gauss(0, 1) for x in inputs], optim.SGD(model.parameters(), 0.1), 60, None
+    return (
+        model,
+        nn.mse,
+        inputs,
+        [x[0] + rng.gauss(0, 1) for x in inputs],
+        optim.SGD(model.parameters(), 0.1),
+        60,
+        None,
+    )
 
 
 HEALTHY = {
-    "iris": iris, "XOR": xor, "more noise than signal": noisy_line,
+    "iris": iris,
+    "XOR": xor,
+    "more noise than signal": noisy_line,
     "moons, gradient descent": lambda: moons(lambda p: optim.SGD(p, 0.3)),
     "moons, relu": lambda: moons(lambda p: optim.SGD(p, 0.1), "relu", "uniform"),
     "moons, sigmoid": lambda: moons(lambda p: optim.SGD(p, 0.5), "sigmoid", epochs=80),
-    "moons, Adam in batches": lambda: moons(lambda p: optim.Adam(p, 0.03), "relu", "he", batch_size=8),
+    "moons, Adam in batches": lambda: moons(
+        lambda p: optim.Adam(p, 0.03), "relu", "he", batch_size=8
+    ),
     "moons, batches of one": lambda: moons(lambda p: optim.SGD(p, 0.03), epochs=10, batch_size=1),
     "moons, one epoch": lambda: moons(lambda p: optim.SGD(p, 0.1), epochs=1, batch_size=2),
     "moons, until the loss is 0": lambda: moons(lambda p: optim.Adam(p, 0.1), epochs=300),
-    "moons, warm-up": lambda: moons(lambda p: optim.Adam(p, optim.warmup(optim.cosine(0.1, 60), 20)), epochs=60),
+    "moons, warm-up": lambda: moons(
+        lambda p: optim.Adam(p, optim.warmup(optim.cosine(0.1, 60), 20)), epochs=60
+    ),
 }
 
 
@@ -85,30 +119,61 @@ HEALTHY = {
 def test_healthy_trainings_give_no_finding(case):
     model, loss, inputs, targets, optimizer, epochs, batch_size = HEALTHY[case]()
     assert diagnose(model, inputs).healthy
-    history = trained(model, optimizer, inputs=inputs, targets=targets, loss=loss, epochs=epochs, batch_size=batch_size)
-    for diagnosis in (diagnose(history), diagnose(model, inputs, targets, loss=loss, optimizer=optimizer),
-                      diagnose(model, inputs)):
+    history = trained(
+        model,
+        optimizer,
+        inputs=inputs,
+        targets=targets,
+        loss=loss,
+        epochs=epochs,
+        batch_size=batch_size,
+    )
+    for diagnosis in (
+        diagnose(history),
+        diagnose(model, inputs, targets, loss=loss, optimizer=optimizer),
+        diagnose(model, inputs),
+    ):
         assert diagnosis.healthy, diagnosis
         assert "nothing found" in str(diagnosis)
     history.training = None
     assert diagnose(history).healthy
-    more = trained(model, optimizer, inputs=inputs, targets=targets, loss=loss, epochs=20, batch_size=batch_size)
+    more = trained(
+        model,
+        optimizer,
+        inputs=inputs,
+        targets=targets,
+        loss=loss,
+        epochs=20,
+        batch_size=batch_size,
+    )
     assert diagnose(more).healthy, diagnose(more)
 
 
-# ---- what is ill: the loss ---------------------------------------------------------------------------------------
+# ---- what is ill: the loss -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("make", "activation", "rate", "batch_size"), [
     (optim.SGD, "tanh", 30.0, None), (optim.SGD, "relu", 30.0, 10), (optim.Adam, "tanh", 30.0, 10),
     (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10), (optim.SGD, "relu", 1e-5, None),
     (optim.Adam, "tanh", 1e-5, None), (optim.Adam, "relu", 1e-5, 10)])
-def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(make, activation, rate, batch_size):
+def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(
+    make, activation, rate, batch_size
+):
     model = moons_model(activation)
     start = model.state_dict()
-    history = trained(model, make(model.parameters(), rate), epochs=30 if batch_size is None else 10, batch_size=batch_size)
+    history = trained(
+        model,
+        make(model.parameters(), rate),
+        epochs=30 if batch_size is None else 10,
+        batch_size=batch_size,
+    )
     first = diagnose(history).findings[0]
-    assert first.kind in ("loss diverges", "loss stands still", "learning rate too large", "learning rate too small")
+    assert first.kind in (
+        "loss diverges",
+        "loss stands still",
+        "learning rate too large",
+        "learning rate too small",
+    )
     assert first.numbers["learning_rate"] == rate
     suggested = first.numbers["suggested_rate"]
     assert f"{suggested:g}." in first.advice
@@ -121,7 +186,10 @@ def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(make,
 @pytest.mark.parametrize("rate", [2.5, 10.0, 1000.0])
 def test_the_growth_of_a_quadratic_loss_gives_its_curvature_away(rate):
     x = Value(1.0, "x")
-    history = fit(lambda _: x, lambda p, _: 0.5 * p * p, [0], [0], optimizer=optim.SGD([x], rate), epochs=30)  # curvature 1
+    # curvature 1
+    history = fit(
+        lambda _: x, lambda p, _: 0.5 * p * p, [0], [0], optimizer=optim.SGD([x], rate), epochs=30
+    )
     finding, = diagnose(history)
     assert finding.kind == "loss diverges"
     assert finding.numbers["growth"] == pytest.approx((rate - 1) ** 2)
@@ -132,10 +200,19 @@ def test_the_growth_of_a_quadratic_loss_gives_its_curvature_away(rate):
 def test_a_line_that_diverges_is_cured_by_the_estimate():
     inputs, targets = data.line(40, rng=0)
     neuron = nn.Neuron(1, "linear", rng=0)
-    history = fit(neuron, nn.mse, inputs, targets, optimizer=optim.SGD(neuron.parameters(), 20.0), epochs=10)
+    history = fit(
+        neuron, nn.mse, inputs, targets, optimizer=optim.SGD(neuron.parameters(), 20.0), epochs=10
+    )
     suggested = diagnose(history).findings[0].numbers["suggested_rate"]
     neuron = nn.Neuron(1, "linear", rng=0)
-    cured = fit(neuron, nn.mse, inputs, targets, optimizer=optim.SGD(neuron.parameters(), suggested), epochs=200)
+    cured = fit(
+        neuron,
+        nn.mse,
+        inputs,
+        targets,
+        optimizer=optim.SGD(neuron.parameters(), suggested),
+        epochs=200,
+    )
     assert cured.loss[-1] < 0.1 * cured.loss[0]
     assert diagnose(cured).healthy
 
@@ -147,13 +224,21 @@ def test_a_training_that_ended_in_an_error_is_diagnosed_from_its_history():
     diagnosis = diagnose(history)
     assert diagnosis.findings[0].kind == "loss diverges"
     model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
-    cured = trained(model, optim.SGD(model.parameters(), diagnosis.findings[0].numbers["suggested_rate"]), loss=nn.mse)
+    cured = trained(
+        model,
+        optim.SGD(model.parameters(), diagnosis.findings[0].numbers["suggested_rate"]),
+        loss=nn.mse,
+    )
     assert cured.loss[-1] < 0.6 < cured.loss[0]
 
 
 def test_a_loss_that_stands_still_is_found_without_a_record_and_how_to_learn_more():
     finding, = diagnose(history_of([0.7] * 40, rate=1e-5))
-    assert (finding.kind, finding.numbers["steps"], finding.numbers["last"]) == ("loss stands still", 40, 0.7)
+    assert (finding.kind, finding.numbers["steps"], finding.numbers["last"]) == (
+        "loss stands still",
+        40,
+        0.7,
+    )
     assert "do not say" in finding.sentence
     assert "record_every=1" in finding.advice
     assert "suggested_rate" not in finding.numbers
@@ -163,7 +248,8 @@ def test_a_loss_that_no_rate_lowers_is_found_if_the_model_has_learnt_nothing():
     model = nn.MLP(2, [4, 1], rng=0)
     for parameter in model.parameters():
         parameter.data = 0.0
-    targets = [1, -1] * 20  # as many of each: the gradient of the output's bias is 0, and all others are, too
+    # as many of each: the gradient of the output's bias is 0, and all others are, too
+    targets = [1, -1] * 20
     history = trained(model, optim.SGD(model.parameters(), 0.1), targets=targets)
     first = diagnose(history).findings[0]
     assert (first.kind, "suggested_rate" in first.numbers) == ("loss stands still", False)
@@ -186,7 +272,10 @@ def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
 def test_what_losses_alone_show(losses, steps_per_epoch, kind):
     finding, = diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))
     assert (finding.kind, finding.where) == (kind, "loss")
-    assert all(part in str(diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))) for part in (kind, "Advice: "))
+    assert all(
+        part in str(diagnose(history_of(losses, steps_per_epoch=steps_per_epoch)))
+        for part in (kind, "Advice: ")
+    )
 
 
 @pytest.mark.parametrize("losses", [
@@ -213,7 +302,7 @@ def test_growth_is_nan_where_nothing_grew():
     assert "hundredth" in diagnose(history_of([1.0, inf])).findings[0].advice
 
 
-# ---- what is ill: the model --------------------------------------------------------------------------------------
+# ---- what is ill: the model ----------------------------------------------------------------------
 
 
 def test_a_dead_layer_is_found_and_its_cure_works():
@@ -222,9 +311,16 @@ def test_a_dead_layer_is_found_and_its_cure_works():
         neuron.b.data = -10.0
     for diagnosis in (diagnose(model, X), diagnose(model, X, Y, loss=nn.hinge)):
         dead = next(finding for finding in diagnosis if finding.kind == "dead units")
-        assert (dead.where, dead.numbers["dead"], dead.numbers["units"], dead.numbers["samples"]) == ("layers.0", 6, 6, 40)
+        assert (
+            dead.where,
+            dead.numbers["dead"],
+            dead.numbers["units"],
+            dead.numbers["samples"],
+        ) == ("layers.0", 6, 6, 40)
         assert "no gradient" not in kinds(diagnosis)  # it is explained by the dead units
-    assert "dead units" in kinds(diagnose(trained(model, optim.SGD(model.parameters(), 0.1), epochs=5)))
+    assert "dead units" in kinds(
+        diagnose(trained(model, optim.SGD(model.parameters(), 0.1), epochs=5))
+    )
     for activation, init in (("relu", "he"), ("leaky_relu", "he")):  # both that the advice names
         assert init in dead.advice
         cured = nn.MLP(2, [6, 4, 1], activation, init=init, rng=0)
@@ -288,7 +384,9 @@ def test_a_deep_sigmoid_network_vanishes_and_its_cure_works():
     for activation, init in (("tanh", "xavier"), ("relu", "he")):
         assert activation in first.advice
         assert init in first.advice
-        assert "vanishing gradient" not in kinds(diagnose(deep(activation, init), X, Y, loss=nn.mse))
+        assert "vanishing gradient" not in kinds(
+            diagnose(deep(activation, init), X, Y, loss=nn.mse)
+        )
 
 
 MOONS = data.moons(60, noise=0.1, rng=0)  # thirty of either class
@@ -304,7 +402,9 @@ def test_gradients_vanish_also_where_those_of_the_samples_cancel():
 
 def test_gradients_are_judged_by_the_root_mean_square_of_those_of_single_samples():
     w, b = Value(2.0, "w"), Value(1.0, "b")
-    problem = Problem(lambda x: w * x + b, lambda p, t: p * t, {"w": w, "b": b}, [3.0, 4.0], [1, -1])
+    problem = Problem(
+        lambda x: w * x + b, lambda p, t: p * t, {"w": w, "b": b}, [3.0, 4.0], [1, -1]
+    )
     assert problem.measured() == (-1.0, [-0.5, 0.0])
     assert problem.measured_singly() == (-1.0, pytest.approx([math.sqrt(12.5), 1.0]))
     assert (w.grad, b.grad) == (0.0, 0.0)
@@ -336,7 +436,11 @@ def test_a_gradient_that_is_not_finite_is_found():
     model.layers[0].neurons[1].w[0].grad = nan
     model.layers[0].neurons[1].w[1].grad = model.layers[1].neurons[0].b.grad = 1.0
     finding, = diagnose(model)
-    assert (finding.kind, finding.where, finding.numbers["nonfinite"]) == ("gradient not finite", "layers.0", 1)
+    assert (finding.kind, finding.where, finding.numbers["nonfinite"]) == (
+        "gradient not finite",
+        "layers.0",
+        1,
+    )
     assert "explain_nonfinite" in finding.advice
 
 
@@ -354,19 +458,42 @@ def test_a_parameter_that_the_model_does_not_use_is_found():
     line = Line()
     nn.mse(line(2.0), 3.0).backward()
     finding, = diagnose(line)
-    assert (finding.kind, finding.where, finding.numbers["parameters"]) == ("no gradient", "spare", 1)
-    for diagnosis in (diagnose(line, [1.0, 2.0]), diagnose(line, [1.0, 2.0], [1.0, 3.0], loss=nn.mse)):
+    assert (finding.kind, finding.where, finding.numbers["parameters"]) == (
+        "no gradient",
+        "spare",
+        1,
+    )
+    for diagnosis in (
+        diagnose(line, [1.0, 2.0]),
+        diagnose(line, [1.0, 2.0], [1.0, 3.0], loss=nn.mse),
+    ):
         finding, = diagnosis
-        assert (finding.kind, finding.where, finding.numbers) == ("unused parameters", "spare", {"parameters": 1, "of": 3})
-    history = trained(line, optim.SGD(line.parameters(), 0.1), inputs=[1.0, 2.0], targets=[1.0, 3.0], loss=nn.mse, epochs=99)
+        assert (finding.kind, finding.where, finding.numbers) == (
+            "unused parameters",
+            "spare",
+            {"parameters": 1, "of": 3},
+        )
+    history = trained(
+        line,
+        optim.SGD(line.parameters(), 0.1),
+        inputs=[1.0, 2.0],
+        targets=[1.0, 3.0],
+        loss=nn.mse,
+        epochs=99,
+    )
     assert kinds(diagnose(history)) == ["unused parameters"]  # also of a model that has learnt
 
 
 def test_only_a_few_of_many_unused_parameters_are_named():
-    model = nn.Sequential(nn.Layer(2, 3, rng=0), lambda h: [h[0].data, h[1].data], nn.Layer(2, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 3, rng=0), lambda h: [h[0].data, h[1].data], nn.Layer(2, 1, "linear", rng=0)
+    )
     finding, = diagnose(model, X)
     assert finding.numbers == {"parameters": 9, "of": 12}
-    assert finding.where == "layers.0.neurons.0.w.0, layers.0.neurons.0.w.1, layers.0.neurons.0.b and 6 more"
+    assert (
+        finding.where
+        == "layers.0.neurons.0.w.0, layers.0.neurons.0.w.1, layers.0.neurons.0.b and 6 more"
+    )
 
 
 def test_a_bias_whose_gradient_happens_to_cancel_is_no_finding():
@@ -393,14 +520,18 @@ def test_no_gradient_at_all_is_found_with_its_possible_reasons():
 
 def test_a_frozen_loss_is_found_in_its_history():
     model = moons_model()
-    history = trained(model, optim.SGD(model.parameters(), 0.1), loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0)
+    history = trained(
+        model, optim.SGD(model.parameters(), 0.1), loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0
+    )
     assert kinds(diagnose(history)) == ["loss stands still", "no gradient"]
 
 
-# ---- learning rates tried from the present parameters ------------------------------------------------------------
+# ---- learning rates tried from the present parameters --------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "kind"), [(100.0, "learning rate too large"), (1e-4, "learning rate too small"),
+@pytest.mark.parametrize(("rate", "kind"), [(100.0, "learning rate too large"), (1e-4, "learning "
+                                                                                       "rate too "
+                                                                                       "small"),
                                             (0.0, "learning rate too small"), (0.1, None)])
 def test_the_rate_of_an_optimiser_is_tried_before_the_training(rate, kind):
     model = moons_model()
@@ -424,7 +555,9 @@ def test_trials_keep_away_from_divergence():
     trials = try_rates(problem, optim.SGD(model.parameters(), 0.1), 0.1)
     diverging = min(rate for rate, loss in trials.losses.items() if loss == inf)
     assert trials.best < diverging / 3
-    assert trials.losses[trials.best] == min(loss for rate, loss in trials.losses.items() if rate < diverging / 3)
+    assert trials.losses[trials.best] == min(
+        loss for rate, loss in trials.losses.items() if rate < diverging / 3
+    )
     assert trials.before == pytest.approx(problem.few(32).measured()[0])
     assert trials.samples == 32
     assert len(trials.losses) <= 30
@@ -439,7 +572,13 @@ def test_rates_are_looked_for_far_away():
 
 def test_where_no_rate_helps_none_is_named():
     model = nn.Layer(1, 1, "linear", rng=0)
-    diagnosis = diagnose(model, [[1.0]], [0.0], loss=lambda p, t: 0.0 * p + 1.0, optimizer=optim.SGD(model.parameters(), 0.1))
+    diagnosis = diagnose(
+        model,
+        [[1.0]],
+        [0.0],
+        loss=lambda p, t: 0.0 * p + 1.0,
+        optimizer=optim.SGD(model.parameters(), 0.1),
+    )
     assert "none lowers the loss" in str(diagnosis)
     assert kinds(diagnosis) == ["no gradient"]
 
@@ -472,7 +611,14 @@ def test_no_rate_is_named_that_only_brings_the_model_to_a_constant():
     model = nn.MLP(2, [3] * 8 + [1], "sigmoid", rng=0)
     before = diagnose(model, *MOONS, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), 0.01))
     assert set(kinds(before)) == {"vanishing gradient"}
-    history = trained(model, optim.SGD(model.parameters(), 0.1), inputs=MOONS[0], targets=MOONS[1], epochs=12, record_every=4)
+    history = trained(
+        model,
+        optim.SGD(model.parameters(), 0.1),
+        inputs=MOONS[0],
+        targets=MOONS[1],
+        epochs=12,
+        record_every=4,
+    )
     first, *others = diagnose(history)
     assert (first.kind, "suggested_rate" in first.numbers) == ("loss stands still", False)
     assert "constant prediction" in first.sentence
@@ -485,7 +631,9 @@ def test_a_rate_that_only_learns_which_class_is_more_frequent_is_not_named():
     targets = [MOONS[1][i] for i in few]
     assert targets.count(1) > 2 * targets.count(-1)
     model = nn.MLP(2, [3] * 8 + [1], "sigmoid", rng=0)
-    problem = Problem(model, nn.hinge, dict(model.named_parameters()), [MOONS[0][i] for i in few], targets)
+    problem = Problem(
+        model, nn.hinge, dict(model.named_parameters()), [MOONS[0][i] for i in few], targets
+    )
     trials = try_rates(problem, optim.SGD(model.parameters(), 0.1), 0.1)
     assert min(trials.losses.values()) < 0.9 * trials.before
     assert trials.best is None
@@ -509,11 +657,12 @@ def test_the_samples_of_trials_have_the_classes_and_the_range_of_the_whole():
 def test_of_large_models_fewer_samples_are_tried(parameters, samples):
     weights = {f"w.{i}": Value(0.0) for i in range(parameters)}
     problem = Problem(lambda x: weights["w.0"] * x[0], nn.hinge, weights, X, Y)
-    first = optim.SGD(list(weights.values()), 1e20)  # which is out of reach, so that trials end soon
+    # which is out of reach, so that trials end soon
+    first = optim.SGD(list(weights.values()), 1e20)
     assert try_rates(problem, first, 1e20).samples == samples
 
 
-# ---- how it is done ----------------------------------------------------------------------------------------------
+# ---- how it is done ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("look", [
@@ -521,7 +670,9 @@ def test_of_large_models_fewer_samples_are_tried(parameters, samples):
     lambda model: diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.Adam(model.parameters(), 10.0)),
 ], ids=["gradients", "units", "loss", "trials"])
 def test_everything_is_left_as_it_was(look):
-    model = nn.Sequential(nn.Layer(2, 4, "tanh", rng=0), nn.Dropout(0.5), nn.Layer(4, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 4, "tanh", rng=0), nn.Dropout(0.5), nn.Layer(4, 1, "linear", rng=0)
+    )
     model([1.0, 2.0]).backward()
     model.layers[0].training = False
     before, numbers = state_of(model), random.getstate()
@@ -565,7 +716,9 @@ def test_inputs_that_are_values_keep_their_gradients():
 def test_trials_diverge_quietly_where_anomalies_are_detected():
     model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
     with detect_anomaly():
-        diagnosis = diagnose(model, X, Y, loss=nn.mse, optimizer=optim.SGD(model.parameters(), 1e10))
+        diagnosis = diagnose(
+            model, X, Y, loss=nn.mse, optimizer=optim.SGD(model.parameters(), 1e10)
+        )
     assert kinds(diagnosis) == ["learning rate too large"]
 
 
@@ -603,7 +756,9 @@ def test_a_model_of_another_kind_of_prediction_is_judged_by_the_loss_alone():
 def test_a_function_is_a_model_with_its_optimiser():
     w, b = Value(0.0, "w"), Value(0.0)
     inputs, targets = [1.0, 2.0, 3.0], [2.0, 4.0, 7.0]
-    diagnosis = diagnose(lambda x: w * x, inputs, targets, loss=nn.mse, optimizer=optim.SGD([w, b], 0.05))
+    diagnosis = diagnose(
+        lambda x: w * x, inputs, targets, loss=nn.mse, optimizer=optim.SGD([w, b], 0.05)
+    )
     finding, = diagnosis
     assert (finding.kind, finding.where) == ("unused parameters", "parameter 1")
     w.grad = 1.0
@@ -626,7 +781,7 @@ def test_a_history_that_was_read_from_a_file_is_judged_by_its_loss():
     assert "nothing of the model" in str(diagnosis)
 
 
-# ---- what is returned, and errors --------------------------------------------------------------------------------
+# ---- what is returned, and errors ----------------------------------------------------------------
 
 
 def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
@@ -653,9 +808,14 @@ def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
     ((Line(), 3), {}, TypeError, "X must be samples"), ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
     ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError, "1 samples but 2 targets"),
     ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "1 samples but 0 targets"),
-    ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, r"diagnose\(model, X, y, loss=..., optimizer=...\)"),
-    ((Line(), [1.0]), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, "needs samples, targets and a loss"),
-    ((Line(), [1.0], [1.0]), {"loss": lambda p, t: 0.5}, TypeError, "the loss is 0.5, which depends on no Value"),
+    ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, r"diagnose\(model, X, y, "
+                                                                         r"loss=..., "
+                                                                         r"optimizer=...\)"),
+    ((Line(), [1.0]), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, "needs samples, "
+                                                                               "targets and a "
+                                                                               "loss"),
+    ((Line(), [1.0], [1.0]), {"loss": lambda p, t: 0.5}, TypeError, "the loss is 0.5, which "
+                                                                    "depends on no Value"),
 ])
 def test_what_is_missing_or_wrong_is_named(arguments, options, error, message):
     with pytest.raises(error, match=message):

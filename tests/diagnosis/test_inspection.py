@@ -1,4 +1,5 @@
-"""Gradients and activations layer by layer: what is found in models of known behaviour, which are left as they were."""
+"""Gradients and activations layer by layer: what is found in models of known behaviour, which are
+left as they were."""
 
 import pytest
 from helpers import inf, nan, state_of
@@ -9,7 +10,9 @@ from tinygrad_edu.diagnosis.inspection import activations, gradient_flow, quanti
 
 @pytest.mark.parametrize("look", [lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow])
 def test_a_model_is_left_as_it_was(look):
-    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0)
+    )
     model([1.0, 2.0]).backward()
     model.layers[0].training = False  # modes that differ are put back one by one
     before = state_of(model)
@@ -17,12 +20,17 @@ def test_a_model_is_left_as_it_was(look):
     assert state_of(model) == before
 
 
-# ---- gradients ---------------------------------------------------------------------------------------------------
+# ---- gradients -----------------------------------------------------------------------------------
 
 
 def flow(**gradients):
-    return gradient_flow({name: value for layer, values in gradients.items()
-                          for name, value in zip([f"{layer}.w.{i}" for i in range(len(values))], values)})
+    return gradient_flow(
+        {
+            name: value
+            for layer, values in gradients.items()
+            for name, value in zip([f"{layer}.w.{i}" for i in range(len(values))], values)
+        }
+    )
 
 
 def test_statistics_of_a_layer():
@@ -89,7 +97,7 @@ def test_quantiles_are_interpolated(p, expected):
     assert quantile([7.0], p) == 7.0
 
 
-# ---- activations -------------------------------------------------------------------------------------------------
+# ---- activations ---------------------------------------------------------------------------------
 
 
 def test_activations_are_the_outputs_of_the_layers():
@@ -139,7 +147,9 @@ def test_a_linear_unit_with_output_zero_is_not_dead():
     ("sigmoid", -6.0, True), ("hardtanh", 1.0, True), ("hardtanh", 0.9, False), ("softsign", 100.0, True),
     ("relu", 100.0, False),
 ])
-def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(activation, bias, saturated):
+def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(
+    activation, bias, saturated
+):
     model = nn.MLP(1, [1, 1], activation, rng=0)
     model.layers[0].neurons[0].w[0].data, model.layers[0].neurons[0].b.data = 0.0, bias
     layer = activations(model, [[0.0], [1.0]])[0]
@@ -175,14 +185,18 @@ class Net(nn.Module):
 def test_a_layer_of_ones_own_may_be_a_matrix_with_the_activation_outside():
     first, last = activations(Net(), [[1.0, 1.0], [2.0, 0.5]])
     assert (first.path, last.path) == ("blocks.0", "blocks.1")
-    assert [(unit.op, unit.outputs) for unit in first.units] == [("relu", (3.0, 3.0)), ("relu", (0.0, 0.0))]
+    assert [(unit.op, unit.outputs) for unit in first.units] == [
+        ("relu", (3.0, 3.0)),
+        ("relu", (0.0, 0.0)),
+    ]
     assert first.dead == 1
     assert last.outputs == (3.0, 3.0)
     assert [layer.path for layer in gradient_flow(Net())] == ["blocks.0", "blocks.1"]
 
 
 class Routed(nn.Module):
-    """Two neurons whose order depends on the sample, so that graphs have the same operations in another wiring."""
+    """Two neurons whose order depends on the sample, so that graphs have the same operations in
+    another wiring."""
 
     def __init__(self):
         self.first, self.second = nn.Neuron(1, "tanh", rng=0), nn.Neuron(1, "tanh", rng=1)
@@ -231,7 +245,8 @@ def test_a_model_that_raises_is_put_back_into_its_mode():
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (([[1, 2]], [[1, 2]]), TypeError, r"the model is \[\[1, 2\]\], which cannot be called; give the model first"),
+    (([[1, 2]], [[1, 2]]), TypeError, r"the model is \[\[1, 2\]\], which cannot be called; give "
+                                      r"the model first"),
     ((sum, []), ValueError, "X has no samples"),
     ((sum, 3), TypeError, r"X must be samples: a list of what the model takes, not int \(3\)"),
 ])

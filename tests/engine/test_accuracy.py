@@ -1,7 +1,9 @@
-"""Every row against truths that do not read the table: mpmath over the whole domain, and the complex step.
+"""Every row against truths that do not read the table: mpmath over the whole domain, and the
+complex step.
 
-The contract: value and partials within 4 ulp, 8 for cbrt and pow, 1e-12 for erf, gelu and silu; `truths.disagreements`
-holds rows to it, and is itself held to reporting every wrong rule planted here.
+The contract: value and partials within 4 ulp, 8 for cbrt and pow, 1e-12 for erf, gelu and silu;
+`truths.disagreements` holds rows to it, and is itself held to reporting every wrong rule planted
+here.
 """
 
 import cmath
@@ -47,7 +49,9 @@ def test_value_and_partials_are_within_the_contract_over_the_whole_domain(row):
     at = points(row, POINTS) + points(row, POINTS // 4, wide=False) + kinks(row)
     assert len(set(at)) >= 0.8 * POINTS
     wrong = disagreements(row, at)
-    assert not wrong, f"{len(wrong)} of {len(at)}:\n" + "\n".join(itertools.islice(wrong.values(), 20))
+    assert not wrong, f"{len(wrong)} of {len(at)}:\n" + "\n".join(
+        itertools.islice(wrong.values(), 20)
+    )
 
 
 @every_row
@@ -79,7 +83,8 @@ def test_every_row_has_an_independent_truth():
     ("ieee_remainder", (2.5 - 2**-51, 1.0)), ("ieee_remainder", (0.15, 0.1)), ("ieee_remainder", (1.5, 0.1)),
 ])
 def test_quotients_that_round_to_a_whole_number_belong_to_the_piece_of_the_value(name, args):
-    # 1.0 / 0.1 rounds to 10.0, but 0.1 as a float is a little more than a tenth: 1.0 % 0.1 is 1.0 - 9 * 0.1.
+    # 1.0 / 0.1 rounds to 10.0, but 0.1 as a float is a little more than a tenth: 1.0 % 0.1 is 1.0 -
+    # 9 * 0.1.
     assert disagreements(TABLE[name], [args]) == {}
 
 
@@ -105,18 +110,24 @@ def test_digits_survive_when_the_difference_of_two_arguments_rounds(distance):
     args = [(rng.uniform(-1, 1), distance + rng.uniform(-1, 1)) for _ in range(10)]
     assert disagreements(TABLE["logaddexp"], args + [(y, x) for x, y in args]) == {}
     # y - 1 rounds for small and for negative y; log x makes much of it:
-    assert disagreements(TABLE["pow"], [(10.0**distance if distance < 300 else 1e-300, x) for x, _ in args]) == {}
+    assert (
+        disagreements(
+            TABLE["pow"], [(10.0**distance if distance < 300 else 1e-300, x) for x, _ in args]
+        )
+        == {}
+    )
 
 
 # ---- the truth is checked
 
 
 def differentiate(f, i, args):
-    """d f / d args[i] by central differences, at 60 digits and more until two precisions agree to 25 digits.
+    """d f / d args[i] by central differences, at 60 digits and more until two precisions agree to
+    25 digits.
 
-    The step is a small part of the argument, so that no singularity is stepped over; where the function hardly
-    changes (cosh near 0, tanh far out) the difference cancels, and only more digits help.  Agreement on 0 counts at
-    the highest precision alone.
+    The step is a small part of the argument, so that no singularity is stepped over; where the
+    function hardly changes (cosh near 0, tanh far out) the difference cancels, and only more digits
+    help.  Agreement on 0 counts at the highest precision alone.
     """
     x = args[i]
     earlier = None
@@ -125,32 +136,50 @@ def differentiate(f, i, args):
             step = (abs(x) or mpf(1)) * mpf(10) ** -(digits // 3)
             higher, lower = (f(*args[:i], x + sign * step, *args[i + 1:]) for sign in (1, -1))
             slope = (higher - lower) / (2 * step)
-            if earlier is not None and slope and abs(slope - earlier) <= abs(slope) * mpf(10) ** -25:
+            if (
+                earlier is not None
+                and slope
+                and abs(slope - earlier) <= abs(slope) * mpf(10) ** -25
+            ):
                 return slope
             earlier = slope
     return earlier
 
 
 def close(x, y, tolerance):
-    """Whether mpmath numbers agree to a relative tolerance, or are both too large or too small for floats."""
-    if max(abs(x), abs(y)) < mpf(2) ** -1080 or (min(abs(x), abs(y)) > mpf(2) ** 1030 and x * y > 0):
+    """Whether mpmath numbers agree to a relative tolerance, or are both too large or too small for
+    floats."""
+    if max(abs(x), abs(y)) < mpf(2) ** -1080 or (
+        min(abs(x), abs(y)) > mpf(2) ** 1030 and x * y > 0
+    ):
         return True
     return abs(x - y) <= tolerance * abs(y)
 
 
 def wrong_slopes(row, arg_tuples):
-    """The arguments, with the number of the partial, at which the truth in closed form is not the slope of its value."""
-    return [(args, i) for args in arg_tuples for i, partial in enumerate(truth(row.name, args)[1])
-            if not close(partial, differentiate(truths.value_of(row.name), i, tuple(map(mpf, args))), mpf(10) ** -18)]
+    """The arguments, with the number of the partial, at which the truth in closed form is not the
+    slope of its value."""
+    return [
+        (args, i)
+        for args in arg_tuples
+        for i, partial in enumerate(truth(row.name, args)[1])
+        if not close(
+            partial,
+            differentiate(truths.value_of(row.name), i, tuple(map(mpf, args))),
+            mpf(10) ** -18,
+        )
+    ]
 
 
 @every_row
 def test_closed_forms_of_the_truth_are_the_slopes_of_its_values(row):
-    wide = points(row, 5, seed=5) if row.name in SMOOTH else []  # a difference would step over the jumps of a far quotient
+    # a difference would step over the jumps of a far quotient
+    wide = points(row, 5, seed=5) if row.name in SMOOTH else []
     moderate = points(row, 8, seed=6, wide=False)
     assert len(moderate) >= 6
     if row.parameters[0] == "condition":
-        assert truth(row.name, (0.0, 2.0, 3.0)) == (3, (0, 0, 1))  # a condition is not a number that could be moved
+        # a condition is not a number that could be moved
+        assert truth(row.name, (0.0, 2.0, 3.0)) == (3, (0, 0, 1))
         assert truth(row.name, (1.0, 2.0, 3.0)) == (2, (0, 1, 0))
     elif row.name != "round_digits":  # which takes whole numbers
         assert wrong_slopes(row, wide + moderate) == []
@@ -162,13 +191,17 @@ def test_the_truth_has_all_its_digits(row):
         value, partials = truth(row.name, args)
         more_value, more_partials = truth(row.name, args, digits=400)
         for x, y in zip((value, *partials), (more_value, *more_partials), strict=True):
-            assert close(x, y, mpf(10) ** -35), f"{row.name}{args}: {mp.nstr(x, 40)}, then {mp.nstr(y, 40)}"
+            assert close(x, y, mpf(10) ** -35), (
+                f"{row.name}{args}: {mp.nstr(x, 40)}, then {mp.nstr(y, 40)}"
+            )
 
 
 @pytest.mark.parametrize("name", ["tanh", "mul", "atan2", "pow"])
 def test_a_wrong_closed_form_is_found(name, monkeypatch):
     first, *others = truths.SLOPES[name]
-    monkeypatch.setitem(truths.SLOPES, name, (lambda *args: first(*args) * (1 + mpf(10) ** -15), *others))
+    monkeypatch.setitem(
+        truths.SLOPES, name, (lambda *args: first(*args) * (1 + mpf(10) ** -15), *others)
+    )
     assert {i for _, i in wrong_slopes(TABLE[name], points(TABLE[name], 8, wide=False))} == {0}
 
 
@@ -196,22 +229,57 @@ def _gelu_tanh(x):
 
 
 # Every analytic row, but for erf, erfc and gelu_erf, which cmath does not have.
-COMPLEX = {**{name: getattr(cmath, name) for name in (
-    "exp", "log", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
-    "atanh")},
-    "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "div": lambda x, y: x / y,
-    "pow": lambda x, y: cmath.exp(y * cmath.log(x)), "pow_lower": lambda x, y: cmath.exp((y - 1) * cmath.log(x)),
-    "neg": lambda x: -x, "identity": lambda x: x, "reciprocal": lambda x: 1 / x, "square": lambda x: x * x,
-    "exp2": lambda x: cmath.exp(x * std.log(2)), "expm1": lambda x: cmath.exp(x) - 1, "log1p": lambda x: cmath.log(1 + x),
-    "log2": lambda x: cmath.log(x) / std.log(2), "rsqrt": lambda x: 1 / cmath.sqrt(x),
+COMPLEX = {
+    **{
+        name: getattr(cmath, name)
+        for name in (
+            "exp",
+            "log",
+            "log10",
+            "sqrt",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "acosh",
+            "atanh",
+        )
+    },
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: cmath.exp(y * cmath.log(x)),
+    "pow_lower": lambda x, y: cmath.exp((y - 1) * cmath.log(x)),
+    "neg": lambda x: -x,
+    "identity": lambda x: x,
+    "reciprocal": lambda x: 1 / x,
+    "square": lambda x: x * x,
+    "exp2": lambda x: cmath.exp(x * std.log(2)),
+    "expm1": lambda x: cmath.exp(x) - 1,
+    "log1p": lambda x: cmath.log(1 + x),
+    "log2": lambda x: cmath.log(x) / std.log(2),
+    "rsqrt": lambda x: 1 / cmath.sqrt(x),
     "cbrt": lambda x: cmath.exp(cmath.log(x if x.real > 0 else -x) / 3) * std.copysign(1, x.real),
-    "xlogy": lambda x, y: x * cmath.log(y), "logaddexp": lambda x, y: cmath.log(cmath.exp(x) + cmath.exp(y)),
-    "sigmoid_difference": lambda x, y: _logistic(x - y), "hypot": lambda x, y: cmath.sqrt(x * x + y * y),
+    "xlogy": lambda x, y: x * cmath.log(y),
+    "logaddexp": lambda x, y: cmath.log(cmath.exp(x) + cmath.exp(y)),
+    "sigmoid_difference": lambda x, y: _logistic(x - y),
+    "hypot": lambda x, y: cmath.sqrt(x * x + y * y),
     "atan2": lambda y, x: cmath.atan(y / x),  # but for a constant, which the step does not see
-    "sech_squared": lambda x: 1 / cmath.cosh(x)**2,
-    "sigmoid": _logistic, "logsigmoid": lambda x: -cmath.log(1 + cmath.exp(-x)),
-    "softplus": lambda x: cmath.log(1 + cmath.exp(x)), "silu": lambda x: x * _logistic(x), "gelu_tanh": _gelu_tanh,
-    "softsign": lambda x: x / (1 + std.copysign(1, x.real) * x)}
+    "sech_squared": lambda x: 1 / cmath.cosh(x) ** 2,
+    "sigmoid": _logistic,
+    "logsigmoid": lambda x: -cmath.log(1 + cmath.exp(-x)),
+    "softplus": lambda x: cmath.log(1 + cmath.exp(x)),
+    "silu": lambda x: x * _logistic(x),
+    "gelu_tanh": _gelu_tanh,
+    "softsign": lambda x: x / (1 + std.copysign(1, x.real) * x),
+}
 
 
 def complex_step(name, args, i, step=1e-200):
@@ -227,7 +295,9 @@ def test_gradients_agree_with_the_complex_step(name):
         TABLE[name](*xs).backward()
         for i, x in enumerate(xs):
             slope = complex_step(name, args, i)
-            assert abs(x.grad - slope) <= RELATIVE.get(name, 1e-14) * abs(slope), f"{name}{args}: {x.grad!r}, not {slope!r}"
+            assert abs(x.grad - slope) <= RELATIVE.get(name, 1e-14) * abs(slope), (
+                f"{name}{args}: {x.grad!r}, not {slope!r}"
+            )
 
 
 def test_every_analytic_row_is_held_to_the_complex_step():
@@ -246,7 +316,8 @@ def planted_rules(row, i):
     right = row.partials[i]
     slopes = [truth_at(row.name, args)[1] for args in check_points(row)]
     if all(partials[i] == 0 for partials in slopes):
-        # A derivative that is 0 everywhere has no sign and no scale: it can only be wrong by a summand.
+        # A derivative that is 0 everywhere has no sign and no scale: it can only be wrong by a
+        # summand.
         yield "plus 1e-6", lambda *args: right(*args) + 1e-6
     else:
         yield "sign", lambda *args: -right(*args)
@@ -260,7 +331,10 @@ def planted_rules(row, i):
             def permuted(*args, order=order):
                 return right(*(args[k] for k in order), args[-1])
 
-            if any(_differs(permuted, right, args, row.forward(*args), row) for args in check_points(row)):
+            if any(
+                _differs(permuted, right, args, row.forward(*args), row)
+                for args in check_points(row)
+            ):
                 yield f"arguments in the order {order}", permuted
 
 
@@ -271,7 +345,12 @@ def _differs(permuted, right, args, out, row):
         x, y = float(permuted(*args, out)), float(right(*args, out))
     except (ArithmeticError, TypeError):
         return False
-    return std.isfinite(x) and std.isfinite(y) and abs(x - y) > 1e-6 * abs(y) and min(abs(x), abs(y)) > SMALLEST_NORMAL
+    return (
+        std.isfinite(x)
+        and std.isfinite(y)
+        and abs(x - y) > 1e-6 * abs(y)
+        and min(abs(x), abs(y)) > SMALLEST_NORMAL
+    )
 
 
 @every_row
@@ -282,7 +361,9 @@ def test_the_checker_reports_every_planted_wrong_rule(row):
             planted += 1
             with replaced(row, "partials", (*row.partials[:i], rule, *row.partials[i + 1:])):
                 found = disagreements(row, check_points(row)).keys() - before
-            assert any(at == i for _, at in found), f"{row.name}: {kind} in the rule of {row.parameters[i]} passed"
+            assert any(at == i for _, at in found), (
+                f"{row.name}: {kind} in the rule of {row.parameters[i]} passed"
+            )
     assert planted >= row.arity
 
 
@@ -307,7 +388,8 @@ def test_rules_that_lose_their_digits_where_the_function_saturates_are_reported(
     assert _planted("sigmoid", lambda x, o: o * (1 - o))
     assert _planted("expm1", lambda x, o: o + 1)
     assert _planted("softplus", lambda x, o: 1 - primitives.exp(-o))
-    assert _planted("atan", lambda x, o: 1 / (1 + x * x)) == {}  # right wherever x * x is a float: infinity has a reciprocal
+    # right wherever x * x is a float: infinity has a reciprocal
+    assert _planted("atan", lambda x, o: 1 / (1 + x * x)) == {}
     assert _planted("asin", lambda x, o: 1 / primitives.sqrt(1 - x * x))
 
 
@@ -316,7 +398,9 @@ def test_a_tie_that_is_given_to_one_side_is_reported(name):
     larger = name in ("maximum", "fmax")
     for at_a_tie in (0.0, 1.0):
         def first(x, y, o, at_a_tie=at_a_tie):
-            return primitives.where(x > y, float(larger), primitives.where(x < y, float(not larger), at_a_tie))
+            return primitives.where(
+                x > y, float(larger), primitives.where(x < y, float(not larger), at_a_tie)
+            )
 
         reported = _planted(name, first, lambda x, y, o: 1 - first(x, y, o))
         assert {args for args, _ in reported} >= set(kinks(TABLE[name]))

@@ -1,4 +1,5 @@
-"""detect_anomaly: the first inf or nan raises, forward or backward, and names the operation and the line that asked for it."""
+"""detect_anomaly: the first inf or nan raises, forward or backward, and names the operation and the
+line that asked for it."""
 
 import itertools
 import math as std
@@ -62,8 +63,10 @@ SQUARE_OF = (__file__, square_of.__code__.co_firstlineno + 1, "square_of")
 
 def test_the_first_infinity_names_the_operation_its_operands_and_the_line():
     error = caught(logarithm, Value(0.0, "p"))
-    assert str(error) == (f"log(p=0.0) = -inf is the first inf or nan\n  {__file__}:{LOGARITHM[1]}, in logarithm\n"
-                          "    return math.log(p)")
+    assert str(error) == (
+        f"log(p=0.0) = -inf is the first inf or nan\n  {__file__}:{LOGARITHM[1]}, in logarithm\n"
+        "    return math.log(p)"
+    )
     assert error.line == LOGARITHM
     assert isinstance(error, ArithmeticError)
     assert isinstance(error, TinygradEduError)
@@ -99,13 +102,17 @@ def test_what_is_finite_is_computed_as_ever_bit_for_bit():
         same.backward()
     assert bits(root.data) == bits(same.data)
     assert bits(plain.grad) == bits(watched.grad)
-    assert [node.op for node in topological_order(root)] == [node.op for node in topological_order(same)]
+    assert [node.op for node in topological_order(root)] == [
+        node.op for node in topological_order(same)
+    ]
 
 
 def test_an_operand_that_was_infinite_from_the_start_is_said_to_be_the_origin():
     assert "it comes from the leaf mask=-inf, which the program gave" in str(
         caught(lambda: Value(-std.inf, "mask") + Value(1.0)))
-    assert "it comes from the number inf, which the program gave" in str(caught(lambda: Value(1.0) * std.inf))
+    assert "it comes from the number inf, which the program gave" in str(
+        caught(lambda: Value(1.0) * std.inf)
+    )
 
 
 def test_a_leaf_may_be_infinite_and_what_makes_it_finite_may_use_it():
@@ -157,7 +164,8 @@ def test_it_holds_for_its_own_thread_alone():
 
 
 def test_a_file_of_the_user_is_not_taken_for_one_of_the_package():
-    path = Path(anomaly.__file__).parents[1].with_name("tinygrad_edu_lab") / "mine.py"  # its name begins like the package's
+    # its name begins like the package's
+    path = Path(anomaly.__file__).parents[1].with_name("tinygrad_edu_lab") / "mine.py"
     scope = {"math": math}
     exec(compile("def f(x):\n    return math.log(x)", str(path), "exec"), scope)
     assert caught(scope["f"], Value(0.0)).line == (str(path), 2, "f")
@@ -176,9 +184,12 @@ def test_it_serves_as_a_decorator():
 
 @pytest.mark.parametrize("name", list(TABLE))
 def test_no_row_lets_an_infinity_pass(name):
-    """For every row and every choice of odd operands: an error if, and only if, the result is not finite."""
+    """For every row and every choice of odd operands: an error if, and only if, the result is not
+    finite."""
     row = TABLE[name]
-    for args in itertools.islice(itertools.product([0.0, -1.0, 1e308, 800.0], repeat=row.arity), 40):
+    for args in itertools.islice(
+        itertools.product([0.0, -1.0, 1e308, 800.0], repeat=row.arity), 40
+    ):
         finite = std.isfinite(row.forward(*args))
         with detect_anomaly():
             if finite:
@@ -196,8 +207,11 @@ def test_a_gradient_names_the_operation_and_the_line_that_recorded_it():
     x.grad = 7.0
     error = caught(lambda: (root_of(x) * 3).backward())
     assert str(error) == (
-        "backward: the gradient of x became inf at sqrt(x=0.0) = 0.0: local derivative inf times adjoint 3.0\n"
-        f"  the operation was recorded at\n  {__file__}:{ROOT_OF[1]}, in root_of\n    return math.sqrt(x)")
+        "backward: the gradient of x became inf at sqrt(x=0.0) = 0.0: local derivative inf times "
+        "adjoint 3.0\n"
+        f"  the operation was recorded at\n  {__file__}:{ROOT_OF[1]}, in root_of\n    return "
+        "math.sqrt(x)"
+    )
     assert error.line == ROOT_OF
     assert x.grad == 7.0  # all gradients are as they were
 
@@ -214,37 +228,55 @@ def test_every_operand_of_an_operation_is_watched(make):
 
 def test_gradients_that_overflow_on_their_way_are_found():
     x = Value(1e-200, "x")
-    assert "the gradient of x became inf at mul(x=1e-200, 1e+200) = 1.0: local derivative 1e+200 times adjoint 1e+200" in str(
-        caught(lambda: ((x * 1e200) * 1e200).backward()))
+    assert (
+        "the gradient of x became inf at mul(x=1e-200, 1e+200) = 1.0: local derivative 1e+200 "
+        "times adjoint 1e+200"
+        in str(caught(lambda: ((x * 1e200) * 1e200).backward()))
+    )
 
 
 def test_gradients_that_add_up_beyond_the_largest_float_are_found():
     x = Value(0.5, "x")
-    assert "the gradient of x became inf at mul(x=0.5, 1e+308) = 5e+307: local derivative 1e+308 times adjoint 1.0" in str(
-        caught(lambda: (x * 1e308 + x * 1e308).backward()))
+    assert (
+        "the gradient of x became inf at mul(x=0.5, 1e+308) = 5e+307: local derivative 1e+308 "
+        "times adjoint 1.0"
+        in str(caught(lambda: (x * 1e308 + x * 1e308).backward()))
+    )
 
 
 @pytest.mark.parametrize("make", [lambda x: x * 3.0, lambda x: 3.0 + x, lambda x: math.clip(2.0, 0.0, x)])
 def test_a_gradient_that_was_not_finite_before_is_said_to_be_the_origin(make):
     x = Value(0.5, "x")
     x.grad = std.inf
-    assert str(caught(make(x).backward)) == "backward: the gradient of x was inf before this pass; set it to 0"
+    assert (
+        str(caught(make(x).backward))
+        == "backward: the gradient of x was inf before this pass; set it to 0"
+    )
     x.grad = 0.0
     y = x * 3.0
     y.label = "y"
-    assert str(caught(y.backward, std.nan)) == "backward: the gradient of y is nan from the start: its seed is nan"
+    assert (
+        str(caught(y.backward, std.nan))
+        == "backward: the gradient of y is nan from the start: its seed is nan"
+    )
 
 
 def test_operands_without_a_label_are_described():
-    assert "the gradient of the result of mul (0.0) became inf" in str(caught(lambda: root_of(Value(0.0) * 2).backward()))
-    assert "the gradient of the leaf 0.0 became inf" in str(caught(lambda: root_of(Value(0.0)).backward()))
+    assert "the gradient of the result of mul (0.0) became inf" in str(
+        caught(lambda: root_of(Value(0.0) * 2).backward())
+    )
+    assert "the gradient of the leaf 0.0 became inf" in str(
+        caught(lambda: root_of(Value(0.0)).backward())
+    )
 
 
 def test_a_graph_recorded_outside_has_no_lines():
     y = root_of(Value(0.0))
     error = caught(y.backward)
     assert error.line is None
-    assert str(error).endswith("the operation was recorded outside of detect_anomaly(), which keeps lines")
+    assert str(error).endswith(
+        "the operation was recorded outside of detect_anomaly(), which keeps lines"
+    )
 
 
 @pytest.mark.parametrize("transform", [
@@ -260,7 +292,9 @@ def test_every_transform_is_watched(transform):
 
 def test_a_tangent_names_its_operation_and_line():
     error = caught(jvp, root_of, [0.0], [1.0])
-    assert str(error).startswith("forward mode: the tangent of sqrt(0.0) = 0.0 is inf; the local derivatives are inf\n")
+    assert str(error).startswith(
+        "forward mode: the tangent of sqrt(0.0) = 0.0 is inf; the local derivatives are inf\n"
+    )
     assert error.line == ROOT_OF
 
 
@@ -270,8 +304,17 @@ def test_a_tangent_names_its_operation_and_line():
 def test_within_it_fit_says_which_step_and_keeps_the_history():
     w = Value(1.0, "w")
     with pytest.raises(NonFiniteError) as error, detect_anomaly():
-        fit(lambda x: root_of(w) * x, nn.mse, [1.0], [0.0], optimizer=optim.SGD([w], lr=0.5), epochs=9)
-    assert str(error.value).startswith(f"step {len(error.value.history)}, epoch {len(error.value.history)}: ")
+        fit(
+            lambda x: root_of(w) * x,
+            nn.mse,
+            [1.0],
+            [0.0],
+            optimizer=optim.SGD([w], lr=0.5),
+            epochs=9,
+        )
+    assert str(error.value).startswith(
+        f"step {len(error.value.history)}, epoch {len(error.value.history)}: "
+    )
     assert error.value.line == ROOT_OF
     assert 0 < len(error.value.history) < 9
     assert "No parameter was changed by this step" in str(error.value)

@@ -1,4 +1,5 @@
-"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and what is said when they cannot be."""
+"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and what is said
+when they cannot be."""
 
 import itertools
 import math as std
@@ -58,7 +59,9 @@ def test_derivatives_to_order_5_agree_with_mpmath(name, x):
     with mp.workdps(80):
         for order in range(1, 6):
             expected = mp.diff(truth, mpf(x), order)
-            assert abs(nth(f, order)(x) - expected) <= 1e-12 * abs(expected) + 1e-13, f"order {order}"
+            assert abs(nth(f, order)(x) - expected) <= 1e-12 * abs(expected) + 1e-13, (
+                f"order {order}"
+            )
 
 
 @given(coefficients=st.lists(st.integers(-5, 5), min_size=1, max_size=7), x=st.integers(-4, 4))
@@ -67,7 +70,11 @@ def test_derivatives_of_polynomials_are_exact_to_order_5(coefficients, x):
         return sum(c * v**k for k, c in enumerate(coefficients)) + 0 * v
 
     for order in range(6):
-        expected = sum(c * std.perm(k, order) * x ** (k - order) for k, c in enumerate(coefficients) if k >= order)
+        expected = sum(
+            c * std.perm(k, order) * x ** (k - order)
+            for k, c in enumerate(coefficients)
+            if k >= order
+        )
         got = nth(f, order)(float(x))
         assert (got.data if isinstance(got, Value) else got) == expected
 
@@ -122,7 +129,10 @@ def test_gradients_of_several_roots_are_of_the_seeded_sum():
     y = x * x
     assert gradients([y, y], [x], [1, 2])[0].data == 12.0
     assert gradients(y, [x], 0.5)[0].data == 2.0
-    assert gradients((root for root in (x * x, x * 3)), [x], (seed for seed in (10, 1)))[0].data == 43.0
+    assert (
+        gradients((root for root in (x * x, x * 3)), [x], (seed for seed in (10, 1)))[0].data
+        == 43.0
+    )
 
 
 @given(x=moderate, y=moderate)
@@ -158,7 +168,10 @@ def test_gradients_of_a_stale_graph_raise_and_say_what_to_do():
     x = Value(2.0, "x")
     y = x**3
     x.data = 5.0
-    with pytest.raises(StaleGraphError, match=r"stale graph.*8\.0.*x is 5\.0, a number is 3\.0.*compute the expression again"):
+    with pytest.raises(
+        StaleGraphError,
+        match=r"stale graph.*8\.0.*x is 5\.0, a number is 3\.0.*compute the expression again",
+    ):
         gradients(y, [x])
     assert issubclass(StaleGraphError, GraphError)
     assert issubclass(GraphError, TinygradEduError)
@@ -180,7 +193,9 @@ def test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were():
     x = Value(2.0, "x")
     y = (x + 1) ** 2
     x.data = 5.0
-    with pytest.raises(StaleGraphError, match=r"op='add'\) does not follow from its operands any more \(x is 5\.0"):
+    with pytest.raises(
+        StaleGraphError, match=r"op='add'\) does not follow from its operands any more \(x is 5\.0"
+    ):
         gradients(y, [x])
 
 
@@ -245,7 +260,10 @@ def test_other_arguments_reach_the_function_as_they_are():
 @pytest.mark.parametrize("argnum", [2, -3, [0, 5]])
 def test_an_argnum_that_does_not_exist_is_refused(argnum):
     bad = argnum if isinstance(argnum, int) else 5
-    with pytest.raises(IndexError, match=f"argnum {bad} of polynomial: it was called with 2 arguments, counted from 0"):
+    with pytest.raises(
+        IndexError,
+        match=f"argnum {bad} of polynomial: it was called with 2 arguments, counted from 0",
+    ):
         grad(polynomial, argnum)(1.0, 2.0)
 
 
@@ -260,7 +278,10 @@ def test_a_function_of_several_outputs_has_no_gradient():
         first = x[0] if isinstance(x, list) else x
         return [first, first]
 
-    with pytest.raises(TypeError, match=r"twins returned 2 outputs; a gradient is of one: use jacobian\(\) or vjp\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"twins returned 2 outputs; a gradient is of one: use jacobian\(\) or vjp\(\)",
+    ):
         grad(twins)(1.0)
     with pytest.raises(TypeError, match="twins returned 2 outputs; a Hessian is of one"):
         hessian(twins)([1.0])
@@ -271,7 +292,9 @@ def test_a_function_must_return_numbers(result):
     def broken(x):
         return result
 
-    with pytest.raises(TypeError, match="broken must return a number, a Value or a list of them, not "):
+    with pytest.raises(
+        TypeError, match="broken must return a number, a Value or a list of them, not "
+    ):
         grad(broken)(1.0)
 
 
@@ -322,7 +345,10 @@ def test_functions_that_return_plain_numbers_have_zero_derivatives():
     assert jacobian(lambda xs: [1, xs[0], 2.5])([3.0, 4.0]) == [[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
     assert hessian(lambda xs: 4)([1.0, 2.0]) == [[0.0, 0.0], [0.0, 0.0]]
     assert jvp(lambda x: 5.0, [1.0], [1.0]) == (5.0, 0.0)
-    assert [(type(y), y.data) for y in jvp(lambda x: 5.0, [Value(1.0)], [1.0])] == [(Value, 5.0), (Value, 0.0)]
+    assert [(type(y), y.data) for y in jvp(lambda x: 5.0, [Value(1.0)], [1.0])] == [
+        (Value, 5.0),
+        (Value, 0.0),
+    ]
     value, pullback = vjp(lambda x: 5.0, 1.0)
     assert (value, pullback(2.0)) == (5.0, (0.0,))
     assert nth(lambda x: 3 * x, 3)(1.0) == 0.0
@@ -381,7 +407,11 @@ def test_forward_over_reverse_and_reverse_over_forward_agree():
 # ---- products with vectors
 
 KINDS = ["add", "mul", "sin", "tanh", "div", "atan2", "sub", "exp"]
-recipes = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12)
+recipes = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 99), st.integers(0, 99)),
+    min_size=1,
+    max_size=12,
+)
 
 
 def function_of(recipe, n_outputs):
@@ -389,10 +419,18 @@ def function_of(recipe, n_outputs):
         nodes = list(xs)
         for kind, i, j in recipe:
             a, b = nodes[i % len(nodes)], nodes[j % len(nodes)]
-            nodes.append({"add": lambda a, b: a + b, "sub": lambda a, b: 2 * a - b, "mul": lambda a, b: a * b,
-                          "sin": lambda a, b: math.sin(a), "tanh": lambda a, b: math.tanh(a),
-                          "exp": lambda a, b: math.exp(math.tanh(a)), "div": lambda a, b: a / (2 + b * b),
-                          "atan2": lambda a, b: math.atan2(a, 1.5 + math.sigmoid(b))}[kind](a, b))
+            nodes.append(
+                {
+                    "add": lambda a, b: a + b,
+                    "sub": lambda a, b: 2 * a - b,
+                    "mul": lambda a, b: a * b,
+                    "sin": lambda a, b: math.sin(a),
+                    "tanh": lambda a, b: math.tanh(a),
+                    "exp": lambda a, b: math.exp(math.tanh(a)),
+                    "div": lambda a, b: a / (2 + b * b),
+                    "atan2": lambda a, b: math.atan2(a, 1.5 + math.sigmoid(b)),
+                }[kind](a, b)
+            )
         return nodes[-n_outputs:]
 
     return f
@@ -410,9 +448,16 @@ def test_vjp_and_jvp_are_adjoint_to_each_other(recipe, seed):
     assert value == same_value
     left = std.fsum(v * t for v, t in zip(cotangents, moved, strict=True))
     right = std.fsum(g * t for g, t in zip(pullback(cotangents), tangents, strict=True))
-    scale = std.fsum(abs(c) * abs(t) for row in jacobian(lambda xs: f(*xs))(primals) for t in row for c in cotangents)
+    scale = std.fsum(
+        abs(c) * abs(t)
+        for row in jacobian(lambda xs: f(*xs))(primals)
+        for t in row
+        for c in cotangents
+    )
     assert abs(left - right) <= 1e-12 * (scale + abs(left))
-    for row, cotangent in zip(jacobian(lambda xs: f(*xs))(primals), ([1.0, 0.0], [0.0, 1.0]), strict=True):
+    for row, cotangent in zip(
+        jacobian(lambda xs: f(*xs))(primals), ([1.0, 0.0], [0.0, 1.0]), strict=True
+    ):
         assert row == pytest.approx(list(pullback(cotangent)), rel=1e-13, abs=1e-300)
 
 
@@ -431,17 +476,23 @@ def test_a_pullback_refuses_cotangents_that_do_not_match():
 
     _, pullback = vjp(pair, 1.0)
     for bad in (1.0, [1.0], [1.0, 2.0, 3.0]):
-        with pytest.raises(ValueError, match="the pullback of pair takes a list of 2 cotangents, not "):
+        with pytest.raises(
+            ValueError, match="the pullback of pair takes a list of 2 cotangents, not "
+        ):
             pullback(bad)
     _, pullback = vjp(polynomial, 1.0, 2.0)
-    with pytest.raises(ValueError, match=r"the pullback of polynomial takes one cotangent, not \[1.0\]"):
+    with pytest.raises(
+        ValueError, match=r"the pullback of polynomial takes one cotangent, not \[1.0\]"
+    ):
         pullback([1.0])
     with pytest.raises(TypeError, match="a cotangent must be a real number, not str"):
         pullback("1")
 
 
 def test_jvp_refuses_tangents_that_do_not_match():
-    with pytest.raises(ValueError, match="jvp: 2 primals but 1 tangents; give one tangent for each primal"):
+    with pytest.raises(
+        ValueError, match="jvp: 2 primals but 1 tangents; give one tangent for each primal"
+    ):
         jvp(polynomial, [1.0, 2.0], [1.0])
     with pytest.raises(TypeError, match="a tangent must be a real number, not NoneType"):
         jvp(polynomial, [1.0, 2.0], [1.0, None])
@@ -527,11 +578,17 @@ def test_hessians_are_symmetric_and_agree_with_nested_grads(recipe, seed):
 
 def test_only_values_can_be_differentiated():
     x = Value(1.0)
-    with pytest.raises(TypeError, match=r"only a Value has a graph to differentiate, not float \(1.0\)"):
+    with pytest.raises(
+        TypeError, match=r"only a Value has a graph to differentiate, not float \(1.0\)"
+    ):
         backward(1.0)
-    with pytest.raises(TypeError, match=r"only a Value has a graph to differentiate, not str \('x'\)"):
+    with pytest.raises(
+        TypeError, match=r"only a Value has a graph to differentiate, not str \('x'\)"
+    ):
         backward([x, "x"])
-    with pytest.raises(TypeError, match=r"gradients\(\) differentiates by Values, not float \(2.0\)"):
+    with pytest.raises(
+        TypeError, match=r"gradients\(\) differentiates by Values, not float \(2.0\)"
+    ):
         gradients(x, [2.0])
     assert x.grad == 0.0
 
@@ -543,13 +600,17 @@ def test_only_values_can_be_put_in_order():
 
 def test_only_functions_can_be_differentiated():
     for transform in (lambda: vjp(3, 1.0), lambda: jvp(3, [1.0], [1.0])):
-        with pytest.raises(TypeError, match="3 is no function, and only functions can be differentiated"):
+        with pytest.raises(
+            TypeError, match="3 is no function, and only functions can be differentiated"
+        ):
             transform()
 
 
 def test_a_seed_that_is_a_value_is_refused_with_the_remedy():
     x = Value(2.0)
-    with pytest.raises(TypeError, match=r"a seed must be a number, not a Value .*multiply the root by it"):
+    with pytest.raises(
+        TypeError, match=r"a seed must be a number, not a Value .*multiply the root by it"
+    ):
         backward(x * x, Value(3.0))
     with pytest.raises(TypeError, match="a seed must be a number"):
         gradients([x * x], [x], [Value(3.0)])
@@ -573,7 +634,8 @@ def test_graphs_of_gradients_are_as_short_as_on_paper():
     assert gx.args == (y,)
     assert gy.args == (x,)
     assert len(topological_order(gradients(math.sin(x), [x])[0])) == 2  # x, cos(x)
-    assert gradients(math.sin(x + y), [x])[0].op == "cos"  # times the derivative of the sum, which is 1
+    # times the derivative of the sum, which is 1
+    assert gradients(math.sin(x + y), [x])[0].op == "cos"
 
 
 def test_a_long_chain_is_differentiated_to_second_order_without_recursion():

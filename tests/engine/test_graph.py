@@ -13,15 +13,27 @@ from hypothesis import strategies as st
 from tinygrad_edu import Value, backward, gradients, math, topological_order
 
 # A recipe makes the same graph whenever it is run: (operation, operand, operand) by position.
-recipes = st.lists(st.tuples(st.sampled_from("+-*m1c"), st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1, max_size=40)
+recipes = st.lists(
+    st.tuples(st.sampled_from("+-*m1c"), st.integers(0, 10**6), st.integers(0, 10**6)),
+    min_size=1,
+    max_size=40,
+)
 
 
 def build(recipe, leaves=3):
     nodes = [Value(0.5 + 0.25 * i, f"x{i}") for i in range(leaves)]
     for kind, i, j in recipe:
         a, b = nodes[i % len(nodes)], nodes[j % len(nodes)]
-        nodes.append({"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "m": math.maximum,
-                      "1": lambda a, b: a.tanh(), "c": lambda a, b: 0.5 * a + 1}[kind](a, b))
+        nodes.append(
+            {
+                "+": lambda a, b: a + b,
+                "-": lambda a, b: a - b,
+                "*": lambda a, b: a * b,
+                "m": math.maximum,
+                "1": lambda a, b: a.tanh(),
+                "c": lambda a, b: 0.5 * a + 1,
+            }[kind](a, b)
+        )
     return nodes
 
 
@@ -64,7 +76,11 @@ def test_order_is_the_order_of_execution(recipe):
 def test_order_does_not_depend_on_the_order_of_roots(recipe, data):
     nodes = build(recipe)
     roots = data.draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=5))
-    orders = [topological_order(*roots), topological_order(*reversed(roots)), topological_order(*roots, *roots)]
+    orders = [
+        topological_order(*roots),
+        topological_order(*reversed(roots)),
+        topological_order(*roots, *roots),
+    ]
     assert orders[0] == orders[1] == orders[2]
 
 
@@ -167,7 +183,8 @@ def test_diamond_gets_both_contributions_before_it_is_visited():
 
 @given(recipe=recipes)
 def test_backward_agrees_with_forward_differences_in_exact_arithmetic(recipe):
-    # With small whole numbers everything is exact: the sweep is compared with forward accumulation, bit for bit.
+    # With small whole numbers everything is exact: the sweep is compared with forward accumulation,
+    # bit for bit.
     nodes = [Value(float(i + 1)) for i in range(3)]
     slopes = [[float(i == j) for j in range(3)] for i in range(3)]
     for kind, i, j in recipe:
@@ -181,9 +198,16 @@ def test_backward_agrees_with_forward_differences_in_exact_arithmetic(recipe):
         elif kind == "c":
             nodes.append(2 * nodes[a])
             slopes.append([2 * s for s in slopes[a]])
-        elif abs(nodes[a].data * nodes[b].data) < 1e6 and max(map(abs, slopes[a] + slopes[b])) < 1e4:
+        elif (
+            abs(nodes[a].data * nodes[b].data) < 1e6 and max(map(abs, slopes[a] + slopes[b])) < 1e4
+        ):
             nodes.append(nodes[a] * nodes[b])
-            slopes.append([s * nodes[b].data + t * nodes[a].data for s, t in zip(slopes[a], slopes[b], strict=True)])
+            slopes.append(
+                [
+                    s * nodes[b].data + t * nodes[a].data
+                    for s, t in zip(slopes[a], slopes[b], strict=True)
+                ]
+            )
     if max(abs(s) for row in slopes for s in row) < 2**50:
         nodes[-1].backward()
         assert [x.grad for x in nodes[:3]] == slopes[-1]
@@ -230,8 +254,12 @@ def test_deepcopy_and_pickle_keep_graph_and_gradients(recipe):
     root = nodes[-1]
     root.backward()
     order = topological_order(root)
-    for twin in (copy.deepcopy(root), pickle.loads(pickle.dumps(root)), pickle.loads(pickle.dumps(root, protocol=2)),
-                 pickle._loads(pickle._dumps(root))):
+    for twin in (
+        copy.deepcopy(root),
+        pickle.loads(pickle.dumps(root)),
+        pickle.loads(pickle.dumps(root, protocol=2)),
+        pickle._loads(pickle._dumps(root)),
+    ):
         other = topological_order(twin)
         assert not set(order) & set(other)
         assert serial_free_facts(other) == serial_free_facts(order)
@@ -307,7 +335,10 @@ def test_a_constant_used_as_an_operand_can_be_copied(copier):
     twin = copier(three * x + 1)
     assert twin.data == 7.0
     twin.backward()
-    assert gradients(twin, [node for node in topological_order(twin) if node.data == 2.0][:1])[0].data == 3.0
+    assert (
+        gradients(twin, [node for node in topological_order(twin) if node.data == 2.0][:1])[0].data
+        == 3.0
+    )
 
 
 @every_copier
@@ -382,11 +413,15 @@ def test_pickling_that_fails_half_way_can_be_done_again():
 def test_random_graphs_agree_with_a_sweep_written_differently():
     rng = random.Random(0)
     for _ in range(20):
-        nodes = build([(rng.choice("+-*1c"), rng.randrange(100), rng.randrange(100)) for _ in range(30)])
+        nodes = build(
+            [(rng.choice("+-*1c"), rng.randrange(100), rng.randrange(100)) for _ in range(30)]
+        )
         root = nodes[-1]
         root.backward()
         paths = {root: 1.0}  # sums over edges, users first, by an order found by searching
-        for node in sorted(topological_order(root), key=lambda node: -topological_order(root).index(node)):
+        for node in sorted(
+            topological_order(root), key=lambda node: -topological_order(root).index(node)
+        ):
             for arg, partial in zip(node.args, node.partials, strict=True):
                 paths[arg] = paths.get(arg, 0.0) + partial * paths[node]
         for leaf in nodes[:3]:

@@ -1,4 +1,5 @@
-"""math: the standard module's names and numbers, on floats and on Values alike; functions of lists."""
+"""math: the standard module's names and numbers, on floats and on Values alike; functions of lists.
+"""
 
 import inspect
 import math as std
@@ -18,18 +19,70 @@ CONSTANTS = ["e", "inf", "nan", "pi", "tau"]
 # For each function of the standard module: where to draw each argument.
 UNIT, REAL, POSITIVE = (-1.0, 1.0), (-20.0, 20.0), (1e-3, 20.0)
 DOMAINS = {
-    "acos": [UNIT], "acosh": [(1.0, 20.0)], "asin": [UNIT], "asinh": [REAL], "atan": [REAL], "atan2": [REAL, REAL],
-    "atanh": [(-0.99, 0.99)], "cbrt": [REAL], "ceil": [REAL], "copysign": [REAL, REAL], "cos": [REAL], "cosh": [REAL],
-    "degrees": [REAL], "erf": [REAL], "erfc": [REAL], "exp": [REAL], "exp2": [REAL], "expm1": [REAL], "fabs": [REAL],
-    "floor": [REAL], "fmod": [REAL, POSITIVE], "gamma": [POSITIVE], "hypot": [REAL, REAL], "lgamma": [POSITIVE],
-    "log": [POSITIVE], "log10": [POSITIVE], "log1p": [POSITIVE], "log2": [POSITIVE], "nextafter": [REAL, REAL],
-    "pow": [POSITIVE, REAL], "radians": [REAL], "remainder": [REAL, POSITIVE], "sin": [REAL], "sinh": [REAL],
-    "sqrt": [POSITIVE], "tan": [REAL], "tanh": [REAL], "trunc": [REAL], "ulp": [REAL],
+    "acos": [UNIT],
+    "acosh": [(1.0, 20.0)],
+    "asin": [UNIT],
+    "asinh": [REAL],
+    "atan": [REAL],
+    "atan2": [REAL, REAL],
+    "atanh": [(-0.99, 0.99)],
+    "cbrt": [REAL],
+    "ceil": [REAL],
+    "copysign": [REAL, REAL],
+    "cos": [REAL],
+    "cosh": [REAL],
+    "degrees": [REAL],
+    "erf": [REAL],
+    "erfc": [REAL],
+    "exp": [REAL],
+    "exp2": [REAL],
+    "expm1": [REAL],
+    "fabs": [REAL],
+    "floor": [REAL],
+    "fmod": [REAL, POSITIVE],
+    "gamma": [POSITIVE],
+    "hypot": [REAL, REAL],
+    "lgamma": [POSITIVE],
+    "log": [POSITIVE],
+    "log10": [POSITIVE],
+    "log1p": [POSITIVE],
+    "log2": [POSITIVE],
+    "nextafter": [REAL, REAL],
+    "pow": [POSITIVE, REAL],
+    "radians": [REAL],
+    "remainder": [REAL, POSITIVE],
+    "sin": [REAL],
+    "sinh": [REAL],
+    "sqrt": [POSITIVE],
+    "tan": [REAL],
+    "tanh": [REAL],
+    "trunc": [REAL],
+    "ulp": [REAL],
     "fma": [REAL, REAL, REAL],
 }
-OF_OTHER_THINGS = {"comb", "dist", "factorial", "frexp", "fsum", "gcd", "isclose", "isfinite", "isinf", "isnan", "isqrt",
-                   "lcm", "ldexp", "modf", "perm", "prod", "sumprod", *CONSTANTS}
-DIFFERENTIABLE = [name for name in DOMAINS if name not in ("gamma", "lgamma", "nextafter", "ulp", "fma")]
+OF_OTHER_THINGS = {
+    "comb",
+    "dist",
+    "factorial",
+    "frexp",
+    "fsum",
+    "gcd",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isqrt",
+    "lcm",
+    "ldexp",
+    "modf",
+    "perm",
+    "prod",
+    "sumprod",
+    *CONSTANTS,
+}
+DIFFERENTIABLE = [
+    name for name in DOMAINS if name not in ("gamma", "lgamma", "nextafter", "ulp", "fma")
+]
 
 
 def arguments(name, n=50):
@@ -45,7 +98,8 @@ def test_every_public_name_of_the_standard_module_is_here_and_tested():
 
 def test_every_row_of_the_table_is_here():
     for name, row in primitives.TABLE.items():
-        if name not in ("remainder", "hypot", "log", "floor", "ceil", "trunc"):  # of several arguments, or ints for floats
+        # of several arguments, or ints for floats
+        if name not in ("remainder", "hypot", "log", "floor", "ceil", "trunc"):
             assert getattr(math, name) is row
 
 
@@ -84,7 +138,10 @@ def test_values_carry_the_same_numbers(name):
 
 @pytest.mark.parametrize("name", ["gamma", "lgamma", "ulp", "frexp", "factorial", "isqrt"])
 def test_functions_without_a_row_refuse_values_clearly(name):
-    with pytest.raises(TypeError, match=rf"math\.{name} has no row .*cannot be differentiated; pass a number \(\.data\)"):
+    with pytest.raises(
+        TypeError,
+        match=rf"math\.{name} has no row .*cannot be differentiated; pass a number \(\.data\)",
+    ):
         getattr(math, name)(Value(4.0))
 
 
@@ -138,7 +195,10 @@ def test_what_raises_in_the_standard_module_is_ieee_here(name, args, expected):
 
 
 def test_a_name_that_nobody_has_is_refused():
-    with pytest.raises(AttributeError, match="has no attribute 'sinn': neither a row of the table nor a name of math"):
+    with pytest.raises(
+        AttributeError,
+        match="has no attribute 'sinn': neither a row of the table nor a name of math",
+    ):
         math.sinn(1.0)
     assert not hasattr(math, "_private")
 
@@ -148,8 +208,14 @@ def test_one_function_runs_on_floats_and_on_values():
         return math.exp(-x) * math.sin(3 * x) + math.log(x, 3) + math.modf(x)[0]
 
     assert bits(wave(1.25)) == bits(wave(Value(1.25)).data)
-    assert grad(wave)(1.25) == pytest.approx(float(mp.diff(
-        lambda x: mp.exp(-x) * mp.sin(3 * x) + mp.log(x) / mp.log(3) + x - 1, mpf("1.25"))), rel=1e-13)
+    assert grad(wave)(1.25) == pytest.approx(
+        float(
+            mp.diff(
+                lambda x: mp.exp(-x) * mp.sin(3 * x) + mp.log(x) / mp.log(3) + x - 1, mpf("1.25")
+            )
+        ),
+        rel=1e-13,
+    )
 
 
 # ---- functions of lists
@@ -253,7 +319,9 @@ def test_norm_hypot_and_dist(xs):
     assert length.data == pytest.approx(std.hypot(*xs), rel=1e-15, abs=0)
     assert math.hypot(*xs) == pytest.approx(std.hypot(*xs), rel=1e-15, abs=0)
     length.backward()
-    assert [v.grad for v in values] == pytest.approx([x / std.hypot(*xs) for x in xs], rel=4e-15, abs=0)
+    assert [v.grad for v in values] == pytest.approx(
+        [x / std.hypot(*xs) for x in xs], rel=4e-15, abs=0
+    )
     origin = [0.0] * len(xs)
     assert math.dist(values, origin).data == pytest.approx(math.dist(xs, origin), rel=1e-15, abs=0)
 
@@ -319,6 +387,8 @@ def test_modf_of_an_infinity_is_the_standard_ones():
 
 @pytest.mark.parametrize(("forward", "rules"), [(3.0, [lambda x, o: 1.0]), (abs, ["2 * x"]), (abs, [])])
 def test_a_row_is_made_of_functions(forward, rules):
-    with pytest.raises(TypeError, match="'thrice' takes a forward function and one rule for each argument, not"):
+    with pytest.raises(
+        TypeError, match="'thrice' takes a forward function and one rule for each argument, not"
+    ):
         primitives.define("thrice", forward, *rules)
     assert not hasattr(math, "thrice")

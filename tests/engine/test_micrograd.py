@@ -1,8 +1,9 @@
 """Programs written for micrograd, with only their import lines changed.
 
-The programs stand here as text, as in micrograd's repository; each runs twice, on micrograd itself and on this package.
-The moons demo takes micrograd three minutes, so its losses are kept in tests/oracle/micrograd_moons.json; the
-generator of its data, scikit-learn, is replaced by the data it made.
+The programs stand here as text, as in micrograd's repository; each runs twice, on micrograd itself
+and on this package.  The moons demo takes micrograd three minutes, so its losses are kept in
+tests/oracle/micrograd_moons.json; the generator of its data, scikit-learn, is replaced by the data
+it made.
 """
 
 import json
@@ -15,7 +16,8 @@ from helpers import ROOT
 ORIGINAL = "from micrograd.engine import Value\nfrom micrograd.nn import Neuron, Layer, MLP\n"
 CHANGED = "from tinygrad_edu import Value\nfrom tinygrad_edu.nn import Neuron, Layer, MLP\n"
 
-# The README's example; the test `test_more_ops` is the same program, `test_sanity_check` the next one.
+# The README's example; the test `test_more_ops` is the same program, `test_sanity_check` the next
+# one.
 README = """
 a = Value(-4.0)
 b = Value(2.0)
@@ -118,8 +120,13 @@ def test_the_moons_demo_has_the_same_losses(monkeypatch):
 
     kept = json.loads((ROOT / "tests" / "oracle" / "micrograd_moons.json").read_text())
     datasets = types.ModuleType("sklearn.datasets")
-    datasets.make_moons = lambda n_samples, noise: (np.array(kept["X"]), (np.array(kept["y"]) + 1) // 2)
+    datasets.make_moons = lambda n_samples, noise: (
+        np.array(kept["X"]),
+        (np.array(kept["y"]) + 1) // 2,
+    )
     monkeypatch.setitem(sys.modules, "sklearn", types.ModuleType("sklearn"))
     monkeypatch.setitem(sys.modules, "sklearn.datasets", datasets)
     steps = 25
-    assert run(CHANGED, MOONS, STEPS=steps)["results"] == pytest.approx(kept["losses"][:steps], rel=1e-12)
+    assert run(CHANGED, MOONS, STEPS=steps)["results"] == pytest.approx(
+        kept["losses"][:steps], rel=1e-12
+    )

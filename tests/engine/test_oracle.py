@@ -1,4 +1,5 @@
-"""Every worked edge case and every published worked example, as data in tests/oracle, against the engine."""
+"""Every worked edge case and every published worked example, as data in tests/oracle, against the
+engine."""
 
 import json
 import math as std
@@ -11,7 +12,9 @@ from tinygrad_edu.engine import primitives
 
 ORACLE = ROOT / "tests" / "oracle"
 EDGE_CASES = json.loads((ORACLE / "edge_cases.json").read_text())
-WORKED = {example["id"]: example for example in json.loads((ORACLE / "worked_examples.json").read_text())}
+WORKED = {
+    example["id"]: example for example in json.loads((ORACLE / "worked_examples.json").read_text())
+}
 
 EXPRESSIONS = {
     "where(x>0,log(x),0)": lambda x: math.where(x > 0, math.log(x), 0),
@@ -44,8 +47,17 @@ COMPOSITES = {
     "softmax3_first": lambda *xs: math.softmax(xs)[0],
     "log_softmax3_first": lambda *xs: math.log_softmax(xs)[0],
 }
-OPERATORS = {"add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "div": lambda x, y: x / y,
-             "pow": lambda x, y: x**y, "neg": lambda x: -x, "abs": abs, "remainder": lambda x, y: x % y, "round": round}
+OPERATORS = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+    "neg": lambda x: -x,
+    "abs": abs,
+    "remainder": lambda x, y: x % y,
+    "round": round,
+}
 
 
 def function_of(op, constants):
@@ -70,9 +82,23 @@ def number(text):
 def within(got, expected, tolerance):
     expected = float(expected)
     if std.isnan(expected) or std.isinf(expected) or expected == 0:
-        bound = 4 * std.ulp(0.0) if expected == 0 and "ulp" in tolerance else 1e-300 if expected == 0 else 0
-        return (std.isnan(got) and std.isnan(expected)) or got == expected or abs(got - expected) <= bound
-    bound = tolerance["ulp"] * std.ulp(expected) if "ulp" in tolerance else tolerance["rel"] * abs(expected)
+        bound = (
+            4 * std.ulp(0.0)
+            if expected == 0 and "ulp" in tolerance
+            else 1e-300
+            if expected == 0
+            else 0
+        )
+        return (
+            (std.isnan(got) and std.isnan(expected))
+            or got == expected
+            or abs(got - expected) <= bound
+        )
+    bound = (
+        tolerance["ulp"] * std.ulp(expected)
+        if "ulp" in tolerance
+        else tolerance["rel"] * abs(expected)
+    )
     return abs(got - expected) <= bound
 
 
@@ -86,7 +112,9 @@ def test_edge_case(row):
     expected = row["expected"]
     assert within(y.data, expected["value"], expected["tol"]), f"value {y.data}"
     for x, grad in zip(xs, expected["grads"] or []):
-        assert within(x.grad, grad, expected["tol"]), f"grads {[x.grad for x in xs]}, not {expected['grads']}"
+        assert within(x.grad, grad, expected["tol"]), (
+            f"grads {[x.grad for x in xs]}, not {expected['grads']}"
+        )
 
 
 def test_every_edge_case_is_tried():
@@ -104,20 +132,27 @@ def published(example, name):
 
 
 def agrees(example, got):
-    """Compares named results with what is printed: equal when rounded to as many digits; whole numbers almost exactly.
+    """Compares named results with what is printed: equal when rounded to as many digits; whole
+    numbers almost exactly.
 
-    Where all digits of a float are printed, both sides carry rounding errors: then 4 ulp, the contract of the engine.
+    Where all digits of a float are printed, both sides carry rounding errors: then 4 ulp, the
+    contract of the engine.
     """
     for name, value in got.items():
         expected, half = published(example, name)
         half = 1e-12 if expected == int(expected) else max(half * (1 + 1e-9), 4 * std.ulp(expected))
-        assert abs(float(value) - expected) <= half, f"{example}: {name} = {float(value)!r}, not {expected!r}"
+        assert abs(float(value) - expected) <= half, (
+            f"{example}: {name} = {float(value)!r}, not {expected!r}"
+        )
     unknown = set(WORKED[example]["published"]) - set(got)
     assert not unknown, f"published, but not compared: {unknown}"
 
 
 def inputs(example, name):
-    return [float(text) for text in WORKED[example]["inputs"][name].replace(",", " ").replace(";", " ").split()]
+    return [
+        float(text)
+        for text in WORKED[example]["inputs"][name].replace(",", " ").replace(";", " ").split()
+    ]
 
 
 def leaf(example, name):
@@ -131,7 +166,9 @@ def test_the_comparison_with_published_digits_reports_a_wrong_digit():
         with pytest.raises(AssertionError, match=f"cs231n_circuit: {name} = "):
             agrees("cs231n_circuit", {**right, name: right[name] + 1e-9})
         with pytest.raises(AssertionError, match="published, but not compared"):
-            agrees("cs231n_circuit", {other: value for other, value in right.items() if other != name})
+            agrees(
+                "cs231n_circuit", {other: value for other, value in right.items() if other != name}
+            )
 
 
 def test_baydin_2018_tables_2_and_3():
@@ -141,10 +178,24 @@ def test_baydin_2018_tables_2_and_3():
     v4 = v1 + v2
     y = v4 - v3
     y.backward()
-    agrees(example, {"v1=ln(x1)": v1, "v2=x1*x2": v2, "v3=sin(x2)": v3, "v4=v1+v2": v4, "y": y, "dy/dx1": x1.grad,
-                     "dy/dx2": x2.grad})
+    agrees(
+        example,
+        {
+            "v1=ln(x1)": v1,
+            "v2=x1*x2": v2,
+            "v3=sin(x2)": v3,
+            "v4=v1+v2": v4,
+            "y": y,
+            "dy/dx1": x1.grad,
+            "dy/dx2": x2.grad,
+        },
+    )
     # The survey's forward mode, with tangent 1 for x1, gives the same 5.5.
-    assert jvp(lambda a, b: math.log(a) + a * b - math.sin(b), [2.0, 5.0], [1.0, 0.0])[1] == x1.grad == 5.5
+    assert (
+        jvp(lambda a, b: math.log(a) + a * b - math.sin(b), [2.0, 5.0], [1.0, 0.0])[1]
+        == x1.grad
+        == 5.5
+    )
 
 
 def test_mazur_2015():
@@ -157,17 +208,36 @@ def test_mazur_2015():
     out_h = [net.sigmoid() for net in net_h]
     net_o = [w[4] * out_h[0] + w[5] * out_h[1] + b2, w[6] * out_h[0] + w[7] * out_h[1] + b2]
     out_o = [net.sigmoid() for net in net_o]
-    errors = [0.5 * (target - out) ** 2 for target, out in zip((target1, target2), out_o, strict=True)]
+    errors = [
+        0.5 * (target - out) ** 2 for target, out in zip((target1, target2), out_o, strict=True)
+    ]
     total = errors[0] + errors[1]
     total.backward()
     rate = inputs(example, "lr")[0]
     new = {f"w{i}_new": weight.data - rate * weight.grad for i, weight in enumerate(w, 1)}
-    agrees(example, {
-        "net_h1": net_h[0], "out_h1": out_h[0], "out_h2": out_h[1], "net_o1": net_o[0], "out_o1": out_o[0], "out_o2": out_o[1],
-        "E_o1": errors[0], "E_o2": errors[1], "E_total": total, "dE_dout_o1": out_o[0].grad,
-        "dout_dnet_o1": out_o[0].partials[0],
-        "dE_dw5": w[4].grad, "dE_dnet_o1": net_o[0].grad, "dEo1_dout_h1": gradients(errors[0], [out_h[0]])[0],
-        "dE_dout_h1": out_h[0].grad, "dout_dnet_h1": out_h[0].partials[0], "dE_dw1": w[0].grad, **new})
+    agrees(
+        example,
+        {
+            "net_h1": net_h[0],
+            "out_h1": out_h[0],
+            "out_h2": out_h[1],
+            "net_o1": net_o[0],
+            "out_o1": out_o[0],
+            "out_o2": out_o[1],
+            "E_o1": errors[0],
+            "E_o2": errors[1],
+            "E_total": total,
+            "dE_dout_o1": out_o[0].grad,
+            "dout_dnet_o1": out_o[0].partials[0],
+            "dE_dw5": w[4].grad,
+            "dE_dnet_o1": net_o[0].grad,
+            "dEo1_dout_h1": gradients(errors[0], [out_h[0]])[0],
+            "dE_dout_h1": out_h[0].grad,
+            "dout_dnet_h1": out_h[0].partials[0],
+            "dE_dw1": w[0].grad,
+            **new,
+        },
+    )
 
 
 def test_karpathy_lecture_neuron():
@@ -178,7 +248,18 @@ def test_karpathy_lecture_neuron():
     o.backward()
     for x, name in ((x1, "dx1"), (w1, "dw1"), (x2, "dx2"), (w2, "dw2"), (b, "db")):
         assert x.grad == pytest.approx(published(example, name)[0], abs=1e-12)
-    agrees(example, {"n": n, "o": o, "dx1": x1.grad, "dw1": w1.grad, "dx2": x2.grad, "dw2": w2.grad, "db": b.grad})
+    agrees(
+        example,
+        {
+            "n": n,
+            "o": o,
+            "dx1": x1.grad,
+            "dw1": w1.grad,
+            "dx2": x2.grad,
+            "dw2": w2.grad,
+            "db": b.grad,
+        },
+    )
 
 
 def test_karpathy_lecture_expression():
@@ -188,8 +269,20 @@ def test_karpathy_lecture_expression():
     d = e + c
     result = d * f
     result.backward()
-    agrees(example, {"e": e, "d": d, "L": result, "da": a.grad, "db": b.grad, "dc": c.grad, "df": f.grad, "de": e.grad,
-                     "dd": d.grad})
+    agrees(
+        example,
+        {
+            "e": e,
+            "d": d,
+            "L": result,
+            "da": a.grad,
+            "db": b.grad,
+            "dc": c.grad,
+            "df": f.grad,
+            "de": e.grad,
+            "dd": d.grad,
+        },
+    )
 
 
 def test_cs231n_circuit():
@@ -207,7 +300,17 @@ def test_cs231n_sigmoid_neuron(sigmoid):
     w, x = [Value(v) for v in inputs(example, "w")], [Value(v) for v in inputs(example, "x")]
     f = sigmoid(w[0] * x[0] + w[1] * x[1] + w[2])
     f.backward()
-    agrees(example, {"f": f, "dx0": x[0].grad, "dx1": x[1].grad, "dw0": w[0].grad, "dw1": w[1].grad, "dw2": w[2].grad})
+    agrees(
+        example,
+        {
+            "f": f,
+            "dx0": x[0].grad,
+            "dx1": x[1].grad,
+            "dw0": w[0].grad,
+            "dw1": w[1].grad,
+            "dw2": w[2].grad,
+        },
+    )
 
 
 def test_goodfellow_xor_network():
@@ -226,10 +329,20 @@ def test_pytorch_tutorial():
     example = "pytorch_tutorial_Q"
     a, b = [Value(v) for v in inputs(example, "a")], [Value(v) for v in inputs(example, "b")]
     backward([3 * x**3 - y**2 for x, y in zip(a, b, strict=True)])
-    agrees(example, {"dQ/da0": a[0].grad, "dQ/da1": a[1].grad, "dQ/db0": b[0].grad, "dQ/db1": b[1].grad})
+    agrees(
+        example,
+        {"dQ/da0": a[0].grad, "dQ/da1": a[1].grad, "dQ/db0": b[0].grad, "dQ/db1": b[1].grad},
+    )
 
 
 def test_every_worked_example_is_tried():
-    assert set(WORKED) == {"baydin2018_table2_3", "mazur_2015", "micrograd_lecture_neuron", "micrograd_lecture_L",
+    assert set(WORKED) == {
+        "baydin2018_table2_3",
+        "mazur_2015",
+        "micrograd_lecture_neuron",
+        "micrograd_lecture_L",
         "cs231n_circuit",
-                           "cs231n_sigmoid_neuron", "goodfellow_xor", "pytorch_tutorial_Q"}
+        "cs231n_sigmoid_neuron",
+        "goodfellow_xor",
+        "pytorch_tutorial_Q",
+    }

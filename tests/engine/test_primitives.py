@@ -1,6 +1,7 @@
 """The rows of the table: their fields, their rules on floats and on Values, and rows of one's own.
 
-How accurate they are is in test_accuracy, what they make of infinities and nan in test_special_values.
+How accurate they are is in test_accuracy, what they make of infinities and nan in
+test_special_values.
 """
 
 import itertools
@@ -28,7 +29,13 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
 def test_fields_are_filled_in_sensibly(row):
     assert TABLE[row.name] is row
     assert row.name.isidentifier()
-    assert row.arity == len(row.partials) == len(row.parameters) == len(set(row.parameters)) == len(row.sample)
+    assert (
+        row.arity
+        == len(row.partials)
+        == len(row.parameters)
+        == len(set(row.parameters))
+        == len(row.sample)
+    )
     assert len(row.defaults) < row.arity
     assert all(type(default) is float for default in row.defaults)
     assert len(row.limits) in (0, row.arity)
@@ -52,7 +59,9 @@ def test_special_values_hold(row):
         assert same(y.data, out)
         y.backward()
         for i, partial in enumerate(partials):
-            assert same(row.partial_at(i, args, out), partial), f"{row.name}{args} by {row.parameters[i]}"
+            assert same(row.partial_at(i, args, out), partial), (
+                f"{row.name}{args} by {row.parameters[i]}"
+            )
             assert same(xs[i].grad, partial)
 
 
@@ -64,14 +73,24 @@ def test_samples_lie_in_the_domain_and_give_finite_or_overflowing_numbers(row):
         assert row.forward(*args) == row.forward(*args), f"{row.name}{args} is nan"
 
 
-ALSO_FINITE_OUTSIDE = {"pow": lambda x, y: x <= 0, "pow_lower": lambda x, y: x <= 0, "xlogy": lambda x, y: x == 0}
+ALSO_FINITE_OUTSIDE = {
+    "pow": lambda x, y: x <= 0,
+    "pow_lower": lambda x, y: x <= 0,
+    "xlogy": lambda x, y: x == 0,
+}
 DOMAINED = [row for row in ROWS if row.domain is not None]
 
 
 @pytest.mark.parametrize("row", DOMAINED, ids=[row.name for row in DOMAINED])
 def test_a_domain_is_where_the_value_is_a_finite_real(row):
-    for args in itertools.product((-3.0, -1.0, -0.5, -0.0, 0.0, 1e-9, 0.5, 1 - 1e-9, 1.0, 1 + 1e-9, 3.0), repeat=row.arity):
-        if row.domain(*args) or row.name not in ALSO_FINITE_OUTSIDE or not ALSO_FINITE_OUTSIDE[row.name](*args):
+    for args in itertools.product(
+        (-3.0, -1.0, -0.5, -0.0, 0.0, 1e-9, 0.5, 1 - 1e-9, 1.0, 1 + 1e-9, 3.0), repeat=row.arity
+    ):
+        if (
+            row.domain(*args)
+            or row.name not in ALSO_FINITE_OUTSIDE
+            or not ALSO_FINITE_OUTSIDE[row.name](*args)
+        ):
             assert std.isfinite(row.forward(*args)) is bool(row.domain(*args)), f"{row.name}{args}"
 
 
@@ -83,18 +102,28 @@ def test_pieces_are_constant_between_neighbouring_points_and_change_at_kinks(row
     for args in points(row, 10, wide=False):
         assert same(row.piece(*args), row.piece(*(arg * (1 + 1e-15) for arg in args)))
     for x, *rest in row.specials:
-        if all(map(std.isfinite, (x, *rest))) and row.name != "atan2":  # whose special value is a point, not a kink on a line
+        # whose special value is a point, not a kink on a line
+        if all(map(std.isfinite, (x, *rest))) and row.name != "atan2":
             assert row.piece(x - 1e-6, *rest) != row.piece(x + 1e-6, *rest)
 
 
 CLOSE = 1e-9
 SIDES = {  # arguments on either side of a kink or jump, and at it where that is a piece of its own
-    "remainder": ((7.9, 2.0), (8.1, 2.0)), "floordiv": ((7.9, 2.0), (8.1, 2.0)), "fmod": ((7.9, 2.0), (8.1, 2.0)),
-    "ieee_remainder": ((6.9, 2.0), (7.1, 2.0)), "floor": ((1.9,), (2.1,), (2.0,)), "ceil": ((1.9,), (2.1,), (2.0,)),
-    "trunc": ((1.9,), (2.1,)), "round": ((2.4,), (2.6,), (2.5,)), "round_digits": ((1.24, 1.0), (1.26, 1.0)),
-    "atan2": ((-0.1, -1.0), (0.1, -1.0), (0.0, -1.0)), "copysign": ((1.0, -0.1), (1.0, 0.1)),
+    "remainder": ((7.9, 2.0), (8.1, 2.0)),
+    "floordiv": ((7.9, 2.0), (8.1, 2.0)),
+    "fmod": ((7.9, 2.0), (8.1, 2.0)),
+    "ieee_remainder": ((6.9, 2.0), (7.1, 2.0)),
+    "floor": ((1.9,), (2.1,), (2.0,)),
+    "ceil": ((1.9,), (2.1,), (2.0,)),
+    "trunc": ((1.9,), (2.1,)),
+    "round": ((2.4,), (2.6,), (2.5,)),
+    "round_digits": ((1.24, 1.0), (1.26, 1.0)),
+    "atan2": ((-0.1, -1.0), (0.1, -1.0), (0.0, -1.0)),
+    "copysign": ((1.0, -0.1), (1.0, 0.1)),
     **dict.fromkeys(("abs", "sign", "step", "relu"), ((-CLOSE,), (CLOSE,), (0.0,))),
-    **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), ((1 - CLOSE, 1.0), (1 + CLOSE, 1.0), (1.0, 1.0))),
+    **dict.fromkeys(
+        ("maximum", "minimum", "fmax", "fmin"), ((1 - CLOSE, 1.0), (1 + CLOSE, 1.0), (1.0, 1.0))
+    ),
     **dict.fromkeys(("leaky_relu", "elu"), ((-CLOSE, 0.5), (CLOSE, 0.5), (0.0, 0.5))),
     "hardtanh": ((-1 - CLOSE,), (-1.0,), (1 - CLOSE,), (1.0,), (1 + CLOSE,)),
     "clip": tuple((x, 1.0, 2.0) for x in (1 - CLOSE, 1.0, 1 + CLOSE, 2.0, 2 + CLOSE)),
@@ -122,13 +151,18 @@ def test_rules_on_values_equal_rules_on_floats_bit_for_bit(row):
         y = row(*xs)
         y.backward()
         for x, slope in zip(xs, gradients(y, xs)):
-            assert bits(slope.data + 0.0) == bits(x.grad + 0.0), f"{row.name}{args}: {slope.data!r} and {x.grad!r}"
+            assert bits(slope.data + 0.0) == bits(x.grad + 0.0), (
+                f"{row.name}{args}: {slope.data!r} and {x.grad!r}"
+            )
 
 
 @every_row
 def test_rules_on_values_equal_rules_on_floats_at_special_arguments(row):
-    for args in itertools.product(SPECIAL, repeat=row.arity) if row.arity < 3 else random.Random(0).choices(
-            list(itertools.product(SPECIAL, repeat=3)), k=300):
+    for args in (
+        itertools.product(SPECIAL, repeat=row.arity)
+        if row.arity < 3
+        else random.Random(0).choices(list(itertools.product(SPECIAL, repeat=3)), k=300)
+    ):
         xs = [Value(arg) for arg in args]
         y = row(*xs)
         y.backward()
@@ -139,8 +173,13 @@ def test_rules_on_values_equal_rules_on_floats_at_special_arguments(row):
 def second_derivatives(name, args):
     f, n = SMOOTH[name], len(args)
     with mp.workdps(60):
-        return [[mp.diff(f, tuple(map(mpf, args)), tuple((i == k) + (j == k) for k in range(n))) for j in range(n)]
-                for i in range(n)]
+        return [
+            [
+                mp.diff(f, tuple(map(mpf, args)), tuple((i == k) + (j == k) for k in range(n)))
+                for j in range(n)
+            ]
+            for i in range(n)
+        ]
 
 
 @pytest.mark.parametrize("name", list(SMOOTH))
@@ -157,7 +196,9 @@ def test_second_derivatives_agree_with_mpmath(name):
                 if abs(true) < 1e-25:  # mpmath's step leaves a trace of what is exactly 0
                     assert abs(got) < 1e-25, f"{name}{args}: {got}, not 0"
                 else:
-                    assert abs(got - true) <= 1e-9 * abs(true), f"{name}{args} [{i}][{j}]: {got}, not {mp.nstr(true, 17)}"
+                    assert abs(got - true) <= 1e-9 * abs(true), (
+                        f"{name}{args} [{i}][{j}]: {got}, not {mp.nstr(true, 17)}"
+                    )
 
 
 def test_the_mixed_derivative_of_a_power_follows_its_conventions():
@@ -165,7 +206,8 @@ def test_the_mixed_derivative_of_a_power_follows_its_conventions():
         x, y = Value(base), Value(exponent)
         return gradients(gradients(x**y, [x])[0], [y])[0].data
 
-    assert mixed(2.0, 3.0) == pytest.approx(4 + 3 * 4 * std.log(2), rel=1e-15, abs=0)  # x**(y - 1) (1 + y log(x))
+    # x**(y - 1) (1 + y log(x))
+    assert mixed(2.0, 3.0) == pytest.approx(4 + 3 * 4 * std.log(2), rel=1e-15, abs=0)
     assert mixed(0.0, 3.0) == 0.0
     assert mixed(0.0, 1.5) == 0.0
     assert std.isnan(mixed(-0.5, 3.0))
@@ -179,7 +221,12 @@ def test_a_negative_base_has_no_derivative_by_its_exponent(base):
 
 
 def test_arguments_that_are_left_out_have_the_published_defaults():
-    assert [primitives.clip(x) for x in (-3.0, 3.0, std.inf, -std.inf)] == [-3.0, 3.0, std.inf, -std.inf]
+    assert [primitives.clip(x) for x in (-3.0, 3.0, std.inf, -std.inf)] == [
+        -3.0,
+        3.0,
+        std.inf,
+        -std.inf,
+    ]
     assert (primitives.clip(-3.0, -1.0), primitives.clip(3.0, -1.0)) == (-1.0, 3.0)
     assert (primitives.leaky_relu(-3.0), primitives.elu(-3.0)) == (0.01 * -3.0, std.expm1(-3.0))
 
@@ -196,8 +243,13 @@ def test_the_angle_of_the_tiniest_vectors_is_infinitely_steep_and_that_of_none_i
 
 @pytest.fixture
 def cube_plus():
-    row = define("cube_plus", lambda x, y: x * x * x + y, lambda x, y, o: 3 * primitives.square(x), lambda x, y, o: 1.0,
-                 defaults=(1.0,))
+    row = define(
+        "cube_plus",
+        lambda x, y: x * x * x + y,
+        lambda x, y, o: 3 * primitives.square(x),
+        lambda x, y, o: 1.0,
+        defaults=(1.0,),
+    )
     yield row
     del TABLE["cube_plus"]
 
@@ -212,7 +264,9 @@ def test_a_new_row_works_everywhere_at_once(cube_plus):
     assert x.grad == 12.0
     assert math.cube_plus is cube_plus
     assert parse("cube_plus(x) + 1", x=x).data == 10.0
-    assert formula("cube_plus") == ("d/dx cube_plus(x, y) = 3 * square(x)\nd/dy cube_plus(x, y) = 1")
+    assert formula("cube_plus") == (
+        "d/dx cube_plus(x, y) = 3 * square(x)\nd/dy cube_plus(x, y) = 1"
+    )
     slope = gradients(y, [x])[0]
     assert slope.data == 12.0
     assert gradients(slope, [x])[0].data == 12.0
@@ -264,9 +318,13 @@ def test_a_wrong_number_of_arguments_is_refused(args):
 
 @pytest.mark.parametrize("bad", ["1", None, 1j, [1.0]])
 def test_an_argument_that_is_no_number_is_named(bad):
-    with pytest.raises(TypeError, match="argument x of sin must be a real number, not " + type(bad).__name__):
+    with pytest.raises(
+        TypeError, match="argument x of sin must be a real number, not " + type(bad).__name__
+    ):
         primitives.sin(bad)
-    with pytest.raises(TypeError, match="argument y of hypot must be a real number, not " + type(bad).__name__):
+    with pytest.raises(
+        TypeError, match="argument y of hypot must be a real number, not " + type(bad).__name__
+    ):
         primitives.hypot(Value(1.0), bad)
 
 
@@ -298,6 +356,8 @@ def test_a_row_may_be_replaced_when_asked():
         primitives.define("again", lambda x: x, lambda x, o: 1.0)
         with pytest.raises(ValueError, match="replace=True"):
             primitives.define("again", lambda x: x, lambda x, o: 1.0)
-        assert primitives.define("again", lambda x: 2 * x, lambda x, o: 2.0, replace=True)(1.0) == 2.0
+        assert (
+            primitives.define("again", lambda x: 2 * x, lambda x, o: 2.0, replace=True)(1.0) == 2.0
+        )
     finally:
         primitives.TABLE.pop("again", None)

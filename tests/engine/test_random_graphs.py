@@ -1,8 +1,9 @@
 """Random graphs of 1 to 200 nodes against mpmath: values, gradients, gradients of gradients.
 
-The graphs are drawn with a seed, and while they are drawn every node is evaluated in mpmath, so that the truth is there
-when the graph is; the engine is then asked about the finished graph.  Every row of the table occurs, as do numbers on
-either side of an operator, nodes with several users and both operands one node.
+The graphs are drawn with a seed, and while they are drawn every node is evaluated in mpmath, so
+that the truth is there when the graph is; the engine is then asked about the finished graph.  Every
+row of the table occurs, as do numbers on either side of an operator, nodes with several users and
+both operands one node.
 """
 
 import functools
@@ -30,23 +31,34 @@ SECOND_TOLERANCE = 1e-10
 CANCELLED, ROUNDINGS = 1e-5, 16  # see `disagrees`
 
 MAGNITUDE = (1e-3, 1e3)  # of every node
-STEEPEST, WORST = 30.0, 2e3  # how a relative error grows at a node, and up to it, in units of a rounding error
+# how a relative error grows at a node, and up to it, in units of a rounding error
+STEEPEST, WORST = 30.0, 2e3
 FLATTEST = 1e-40  # what is left of a change of a leaf, unless nothing
 NEARBY = 2e-3  # how far around a node its piece is the same
 NUMBERS = (0.5, 2.0, 3.0, -1.0, 0.1, 10.0)
 ARITHMETIC = ("add", "sub", "mul", "div")
 MERGERS = ("add", "sub", "mul", "div", "hypot", "logaddexp", "atan2", "maximum")
 ROWS = [row for row in TABLE.values() if not row.spelling]
-OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
-             "neg": operator.neg, "remainder": operator.mod, "floordiv": operator.floordiv, "abs": abs}
+OPERATORS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "neg": operator.neg,
+    "remainder": operator.mod,
+    "floordiv": operator.floordiv,
+    "abs": abs,
+}
 
 
-# ---- graphs, with their truth ----------------------------------------------------------------------------------------
+# ---- graphs, with their truth --------------------------------------------------------------------
 
 
 @dataclass
 class Graph:
-    """Leaves and operations, as `strategies.Expression` has them, with what mpmath says of the last node."""
+    """Leaves and operations, as `strategies.Expression` has them, with what mpmath says of the last
+    node."""
 
     point: tuple[float, ...]
     steps: list
@@ -60,7 +72,11 @@ class Graph:
         return len(self.point) + len(self.steps)
 
     def __str__(self):
-        return repr(Expression(tuple(f"x{i}" for i in range(len(self.point))), self.point, tuple(self.steps)))
+        return repr(
+            Expression(
+                tuple(f"x{i}" for i in range(len(self.point))), self.point, tuple(self.steps)
+            )
+        )
 
     def on(self, xs):
         """The last node, computed by the engine, through operators where a row has one."""
@@ -72,7 +88,8 @@ class Graph:
 
 
 def evaluate(steps, point):
-    """``(value, gradient, scale, cancels)`` at mpmath numbers, in the working precision: the chain rule, backwards."""
+    """``(value, gradient, scale, cancels)`` at mpmath numbers, in the working precision: the chain
+    rule, backwards."""
     values, partials = list(point), []
     for row, operands in steps:
         args = [values[k] if isinstance(k, int) else mpf(k) for k in operands]
@@ -91,25 +108,35 @@ def evaluate(steps, point):
 
 
 def hessian_times(graph, vector):
-    """The derivative of the gradient in a direction, by a central difference that is good to some 1e-70."""
+    """The derivative of the gradient in a direction, by a central difference that is good to some
+    1e-70."""
     with mp.workdps(120):
         step = mpf(10) ** -40
-        ahead, behind = (evaluate(graph.steps, [mpf(x) + sign * step * v for x, v in zip(graph.point, vector)])[1]
-                         for sign in (1, -1))
+        ahead, behind = (
+            evaluate(graph.steps, [mpf(x) + sign * step * v for x, v in zip(graph.point, vector)])[
+                1
+            ]
+            for sign in (1, -1)
+        )
         return [(a - b) / (2 * step) for a, b in zip(ahead, behind)]
 
 
 class Builder:
-    """A graph that grows by one operation at a time, as long as no node is extreme and none loses the digits of others.
+    """A graph that grows by one operation at a time, as long as no node is extreme and none loses
+    the digits of others.
 
-    It asks the rows themselves, on floats, which is quick, and decides about nothing but which graphs are drawn.
+    It asks the rows themselves, on floats, which is quick, and decides about nothing but which
+    graphs are drawn.
     """
 
     def __init__(self, rng, leaves):
         self.rng = rng
-        self.point = [std.copysign(10 ** rng.uniform(-1.5, 1.5), rng.random() - 0.5) for _ in range(leaves)]
+        self.point = [
+            std.copysign(10 ** rng.uniform(-1.5, 1.5), rng.random() - 0.5) for _ in range(leaves)
+        ]
         self.values = list(self.point)
-        self.errors, self.changes = [0.0] * leaves, [1.0] * leaves  # relative: from rounding, from the leaves
+        # relative: from rounding, from the leaves
+        self.errors, self.changes = [0.0] * leaves, [1.0] * leaves
         self.steps = []
         self.unused = list(range(leaves))
 
@@ -131,14 +158,23 @@ class Builder:
         if not nodes or (row.domain and not row.domain(*args)):
             return False
         out = row.forward(*args)
-        if not MAGNITUDE[0] <= abs(out) <= MAGNITUDE[1] or (row.piece and self._is_at_a_kink(row, args)):
+        if not MAGNITUDE[0] <= abs(out) <= MAGNITUDE[1] or (
+            row.piece and self._is_at_a_kink(row, args)
+        ):
             return False
         slopes = [row.partial_at(i, args, out) for i in range(row.arity)]
-        growth = [abs(slope * x / out) if isinstance(k, int) else 0.0 for slope, x, k in zip(slopes, args, operands)]
+        growth = [
+            abs(slope * x / out) if isinstance(k, int) else 0.0
+            for slope, x, k in zip(slopes, args, operands)
+        ]
         errors = [self.errors[k] if isinstance(k, int) else 0.0 for k in operands]
         error = 1 + sum(map(operator.mul, growth, errors))
         change = max(g * self.changes[k] for g, k in zip(growth, operands) if isinstance(k, int))
-        if not (max(growth) <= STEEPEST and error <= WORST and all(g == 0 or g > FLATTEST for g in (*growth, change))):
+        if not (
+            max(growth) <= STEEPEST
+            and error <= WORST
+            and all(g == 0 or g > FLATTEST for g in (*growth, change))
+        ):
             return False
         if not self._slopes_are_steady(row, args, slopes, errors):
             return False
@@ -166,7 +202,8 @@ class Builder:
         return True
 
     def grow(self, left):
-        """Adds one operation, such that ``left`` more can bring everything together; whether one was found."""
+        """Adds one operation, such that ``left`` more can bring everything together; whether one
+        was found."""
         rng = self.rng
         merge = len(self.unused) - 1 > left
         for _ in range(60):
@@ -193,26 +230,37 @@ def graph(seed, smallest=1, largest=200):
         builder = Builder(rng, leaves)
         if all(builder.grow(left) for left in reversed(range(size - leaves))):
             with mp.workdps(DIGITS):
-                return Graph(tuple(builder.point), builder.steps, *evaluate(builder.steps, list(map(mpf, builder.point))))
+                return Graph(
+                    tuple(builder.point),
+                    builder.steps,
+                    *evaluate(builder.steps, list(map(mpf, builder.point))),
+                )
 
 
-# ---- the checkers ----------------------------------------------------------------------------------------------------
+# ---- the checkers --------------------------------------------------------------------------------
 
 
 def disagrees(got, true, scale, tolerance, tiny=TINY):
-    """Whether a derivative is wrong: a relative error above ``tolerance``, or, where terms have cancelled, too many roundings.
+    """Whether a derivative is wrong: a relative error above ``tolerance``, or, where terms have
+    cancelled, too many roundings.
 
-    What is less than `CANCELLED` of the sum of absolute values cannot have all digits in any arithmetic of 53 bits: a
-    rounding error of that sum is a larger part of it.  It is held to `ROUNDINGS` of those.
+    What is less than `CANCELLED` of the sum of absolute values cannot have all digits in any
+    arithmetic of 53 bits: a rounding error of that sum is a larger part of it.  It is held to
+    `ROUNDINGS` of those.
     """
     error = abs(got - true)
     if scale < tiny:
         return not error <= tiny
-    return not (error <= tolerance * abs(true) if abs(true) > CANCELLED * scale else error <= ROUNDINGS * 2.0**-53 * scale)
+    return not (
+        error <= tolerance * abs(true)
+        if abs(true) > CANCELLED * scale
+        else error <= ROUNDINGS * 2.0**-53 * scale
+    )
 
 
 def faults(graphs):
-    """THE CHECKER: a sentence for each value and each gradient that the engine and mpmath disagree about."""
+    """THE CHECKER: a sentence for each value and each gradient that the engine and mpmath disagree
+    about."""
     for g in graphs:
         xs = [Value(x) for x in g.point]
         y = g.on(xs)
@@ -231,9 +279,13 @@ def second_order_faults(graphs):
         rng = random.Random(k)
         signs = [rng.choice((1.0, -1.0)) for _ in g.point]
         xs = [Value(x) for x in g.point]
-        slope = sum((sign * first for sign, first in zip(signs, gradients(g.on(xs), xs))), Value(0.0))
+        slope = sum(
+            (sign * first for sign, first in zip(signs, gradients(g.on(xs), xs))), Value(0.0)
+        )
         scales = absolute_adjoints(slope)
-        for i, (x, got, true) in enumerate(zip(xs, gradients(slope, xs), hessian_times(g, signs), strict=True)):
+        for i, (x, got, true) in enumerate(
+            zip(xs, gradients(slope, xs), hessian_times(g, signs), strict=True)
+        ):
             if disagrees(got.data, true, scales.get(x, 0.0), SECOND_TOLERANCE, RESOLVED):
                 yield f"{got.data!r}, not {mp.nstr(true, 17)}, is entry {i} of the Hessian times {signs} of {g}"
 
@@ -247,7 +299,7 @@ def absolute_adjoints(root):
     return scales
 
 
-# ---- the tests -------------------------------------------------------------------------------------------------------
+# ---- the tests -----------------------------------------------------------------------------------
 
 
 def test_values_and_gradients_of_random_graphs_agree_with_mpmath():
@@ -255,7 +307,8 @@ def test_values_and_gradients_of_random_graphs_agree_with_mpmath():
 
 
 def test_gradients_of_gradients_of_random_graphs_agree_with_mpmath():
-    # A cancelled adjoint is an operand of the gradients' graph that has few digits, whatever is done with it there.
+    # A cancelled adjoint is an operand of the gradients' graph that has few digits, whatever is
+    # done with it there.
     graphs = itertools.islice((g for g in map(graph, itertools.count()) if not g.cancels), SECOND)
     assert list(second_order_faults(graphs)) == []
 
@@ -280,10 +333,18 @@ def test_random_graphs_are_what_they_are_said_to_be():
     for g in graphs:
         used = [k for _, ks in g.steps for k in ks if isinstance(k, int)]
         assert len(set(used)) == g.size - 1  # every node but the last one has a user
-    shared = [g for g in graphs if len(used := [k for _, ks in g.steps for k in ks if isinstance(k, int)]) > len(set(used))]
+    shared = [
+        g
+        for g in graphs
+        if len(used := [k for _, ks in g.steps for k in ks if isinstance(k, int)]) > len(set(used))
+    ]
     assert len(shared) > 250
-    derivatives = [(true, scale) for g in graphs for true, scale in zip(g.gradient, g.scale) if scale]
-    assert sum(abs(true) > CANCELLED * scale for true, scale in derivatives) > 0.9 * len(derivatives)
+    derivatives = [
+        (true, scale) for g in graphs for true, scale in zip(g.gradient, g.scale) if scale
+    ]
+    assert sum(abs(true) > CANCELLED * scale for true, scale in derivatives) > 0.9 * len(
+        derivatives
+    )
     assert len(derivatives) > 900
 
 
@@ -292,12 +353,20 @@ def test_graphs_are_the_same_every_time():
     assert graph(7).gradient == graph.__wrapped__(7).gradient
 
 
-# ---- the checkers are checked ----------------------------------------------------------------------------------------
+# ---- the checkers are checked --------------------------------------------------------------------
 
 PLANTED_IN = 400
 WRITTEN_OUT = ("add", "sub", "mul", "neg")
-PASSED_ON = [(row, i) for row in ROWS for i in range(row.arity) if row.name not in WRITTEN_OUT
-             and any(partials_of(row.name)[i](*map(mpf, args)) for args in [(0.5, 0.25, 0.3)[:row.arity], (1.5,) * row.arity])]
+PASSED_ON = [
+    (row, i)
+    for row in ROWS
+    for i in range(row.arity)
+    if row.name not in WRITTEN_OUT
+    and any(
+        partials_of(row.name)[i](*map(mpf, args))
+        for args in [(0.5, 0.25, 0.3)[: row.arity], (1.5,) * row.arity]
+    )
+]
 
 
 @pytest.mark.parametrize(("row", "i"), PASSED_ON, ids=[f"{row.name}-{row.parameters[i]}" for row, i in PASSED_ON])

@@ -1,6 +1,7 @@
 """Special values through every row: zeros, infinities, nan, subnormals, the largest floats.
 
-IEEE 754 all the way: no exception, no complex number, nothing but floats; in every way in which a row can be run.
+IEEE 754 all the way: no exception, no complex number, nothing but floats; in every way in which a
+row can be run.
 """
 
 import itertools
@@ -16,21 +17,40 @@ from tinygrad_edu.engine.primitives import TABLE
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
-OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
-             "remainder": operator.mod, "floordiv": operator.floordiv, "neg": operator.neg, "abs": abs, "round": round}
+OPERATORS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "remainder": operator.mod,
+    "floordiv": operator.floordiv,
+    "neg": operator.neg,
+    "abs": abs,
+    "round": round,
+}
 
 
 def ways(row, args):
-    """``(how, operands, function)``: a row on floats, on Values and on every mixture, by its name and by its operator."""
-    functions = [("row", row), *([("operator", OPERATORS[row.name])] if row.name in OPERATORS else [])]
+    """``(how, operands, function)``: a row on floats, on Values and on every mixture, by its name
+    and by its operator."""
+    functions = [
+        ("row", row),
+        *([("operator", OPERATORS[row.name])] if row.name in OPERATORS else []),
+    ]
     for how, function in functions:
         for are_values in itertools.product((True, False), repeat=row.arity):
             if any(are_values) or how == "row":  # an operator on floats alone is CPython's own
-                yield f"{how} of {are_values}", [Value(x) if v else x for x, v in zip(args, are_values)], function
+                yield (
+                    f"{how} of {are_values}",
+                    [Value(x) if v else x for x, v in zip(args, are_values)],
+                    function,
+                )
 
 
 def faults(row):
-    """THE CHECKER: a sentence for whatever goes wrong, by the arguments out of `SPECIAL` and the way of running the row."""
+    """THE CHECKER: a sentence for whatever goes wrong, by the arguments out of `SPECIAL` and the
+    way of running the row."""
     found = {}
     for args in itertools.product(SPECIAL, repeat=row.arity):
         for how, operands, function in ways(row, args):
@@ -57,7 +77,8 @@ def _numbers(y, leaves):
 
 def _on_floats(row, args, are_values):
     out = row.forward(*args)
-    # Accumulation starts from 0.0 and multiplies by the seed 1.0, neither of which changes a number but the sign of a zero.
+    # Accumulation starts from 0.0 and multiplies by the seed 1.0, neither of which changes a number
+    # but the sign of a zero.
     partials = [row.partial_at(i, args, out) for i, is_value in enumerate(are_values) if is_value]
     return [out, *partials, *partials]
 
@@ -82,7 +103,9 @@ def test_the_checker_reports_exceptions_in_every_way_of_running_a_row():
     found = planted("div", "forward", operator.truediv)
     assert {args for args, _ in found} == {(x, zero) for x in SPECIAL for zero in (0.0, -0.0)}
     assert {how.split()[0] for _, how in found} == {"row", "operator"}
-    found = planted("fmod", "partials", (TABLE["fmod"].partials[0], lambda x, y, o: -float(round((x - o) / y))))
+    found = planted(
+        "fmod", "partials", (TABLE["fmod"].partials[0], lambda x, y, o: -float(round((x - o) / y)))
+    )
     assert any("ValueError" in fault or "OverflowError" in fault for fault in found.values())
 
 
@@ -99,18 +122,66 @@ def test_the_checker_reports_an_operator_that_is_not_its_row():
         patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # whose gradients are right
         patch.setattr(Value, "__mod__", lambda x, y: x - y * (x // y))
         assert faults(TABLE["sub"]) == {}
-        assert {how for _, how in faults(TABLE["remainder"])} == {"operator of (True, True)", "operator of (True, False)"}
+        assert {how for _, how in faults(TABLE["remainder"])} == {
+            "operator of (True, True)",
+            "operator of (True, False)",
+        }
 
 
 # ---- the values are those of IEEE 754, as numpy computes them
 
-NUMPY = {**{name: getattr(np, name) for name in (
-    "square", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "cbrt", "hypot", "sin", "cos", "tan", "sinh",
-    "cosh", "tanh", "logaddexp", "sign", "maximum", "minimum", "fmax", "fmin", "fmod", "copysign", "floor", "ceil",
-    "trunc", "reciprocal", "remainder")},
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative,
-    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "asinh": np.arcsinh, "acosh": np.arccosh,
-    "atanh": np.arctanh, "abs": np.fabs, "round": np.rint}
+NUMPY = {
+    **{
+        name: getattr(np, name)
+        for name in (
+            "square",
+            "exp",
+            "exp2",
+            "expm1",
+            "log",
+            "log1p",
+            "log2",
+            "log10",
+            "sqrt",
+            "cbrt",
+            "hypot",
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "logaddexp",
+            "sign",
+            "maximum",
+            "minimum",
+            "fmax",
+            "fmin",
+            "fmod",
+            "copysign",
+            "floor",
+            "ceil",
+            "trunc",
+            "reciprocal",
+            "remainder",
+        )
+    },
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "neg": np.negative,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "atan2": np.arctan2,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "abs": np.fabs,
+    "round": np.rint,
+}
 
 
 @pytest.mark.parametrize("name", list(NUMPY))
@@ -122,7 +193,8 @@ def test_values_at_special_arguments_are_those_of_numpy(name):
         got = row.forward(*args)
         close = same(got, expected) or abs(got - expected) <= 4 * std.ulp(expected)
         assert close, f"{name}{args} = {got!r}; numpy has {expected!r}"
-        if got == 0 and name not in ("sign", "fmax", "fmin", "maximum", "minimum"):  # whose zero is left open
+        # whose zero is left open
+        if got == 0 and name not in ("sign", "fmax", "fmin", "maximum", "minimum"):
             assert bits(got) == bits(expected), f"{name}{args} = {got!r}; numpy has {expected!r}"
 
 

@@ -1,4 +1,5 @@
-"""Value: operators on whatever Python and numpy put beside it, constants, text, comparisons, no_grad, IEEE 754."""
+"""Value: operators on whatever Python and numpy put beside it, constants, text, comparisons,
+no_grad, IEEE 754."""
 
 import math as std
 import operator
@@ -17,10 +18,27 @@ from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, topolo
 from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.value import Constant
 
-OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
-             "remainder": operator.mod, "floordiv": operator.floordiv}
-NUMBERS = [3, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(3), np.bool_(True), np.array(2.5), Fraction(5, 2),
-           Decimal("2.5")]
+OPERATORS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "remainder": operator.mod,
+    "floordiv": operator.floordiv,
+}
+NUMBERS = [
+    3,
+    2.5,
+    True,
+    np.float64(2.5),
+    np.float32(2.5),
+    np.int64(3),
+    np.bool_(True),
+    np.array(2.5),
+    Fraction(5, 2),
+    Decimal("2.5"),
+]
 floats = st.floats() | st.sampled_from(SPECIAL) | st.floats(-10, 10)
 every_operator = pytest.mark.parametrize("name", list(OPERATORS))
 
@@ -32,7 +50,10 @@ every_operator = pytest.mark.parametrize("name", list(OPERATORS))
 @pytest.mark.parametrize("other", NUMBERS, ids=lambda n: type(n).__name__)
 def test_operators_take_numbers_on_either_side(name, other):
     op, x = OPERATORS[name], Value(1.5, "x")
-    for result, expected, place in ((op(x, other), (1.5, float(other)), 0), (op(other, x), (float(other), 1.5), 1)):
+    for result, expected, place in (
+        (op(x, other), (1.5, float(other)), 0),
+        (op(other, x), (float(other), 1.5), 1),
+    ):
         assert type(result) is Value
         assert result.op == name
         assert result.data == primitives.TABLE[name].forward(*expected)
@@ -44,9 +65,13 @@ def test_operators_take_numbers_on_either_side(name, other):
 @every_operator
 @pytest.mark.parametrize("array", [np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2))], ids=["n", "1", "2x2"])
 def test_operators_refuse_numpy_arrays_on_either_side(name, array):
-    with pytest.raises(TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"):
+    with pytest.raises(
+        TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
+    ):
         OPERATORS[name](Value(1.0), array)
-    with pytest.raises(TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"):
+    with pytest.raises(
+        TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
+    ):
         OPERATORS[name](array, Value(1.0))
 
 
@@ -65,7 +90,11 @@ def test_operators_equal_their_rows_in_value_and_partials(name, x, y):
     row = primitives.TABLE[name]
     out = row.forward(x, y)
     partials = tuple(row.partial_at(i, (x, y), out) for i in range(2))
-    for a, b, known in ((Value(x), Value(y), (True, True)), (Value(x), y, (True, False)), (x, Value(y), (False, True))):
+    for a, b, known in (
+        (Value(x), Value(y), (True, True)),
+        (Value(x), y, (True, False)),
+        (x, Value(y), (False, True)),
+    ):
         node = OPERATORS[name](a, b)
         assert node.op == name
         assert bits(node.data) == bits(out)
@@ -76,7 +105,11 @@ def test_operators_equal_their_rows_in_value_and_partials(name, x, y):
 @given(x=floats)
 def test_neg_equals_its_row(x):
     node = -Value(x)
-    assert (node.op, bits(node.data), node.partials) == ("neg", bits(primitives.neg.forward(x)), (-1.0,))
+    assert (node.op, bits(node.data), node.partials) == (
+        "neg",
+        bits(primitives.neg.forward(x)),
+        (-1.0,),
+    )
 
 
 @every_operator
@@ -85,7 +118,9 @@ def test_operators_equal_their_rows_at_every_pair_of_special_values(name):
         for y in SPECIAL:
             a, b = Value(x), Value(y)
             node, applied = OPERATORS[name](a, b), primitives.TABLE[name](Value(x), Value(y))
-            assert list(map(bits, (node.data, *node.partials))) == list(map(bits, (applied.data, *applied.partials)))
+            assert list(map(bits, (node.data, *node.partials))) == list(
+                map(bits, (applied.data, *applied.partials))
+            )
 
 
 def test_an_operand_on_both_sides_makes_two_edges():
@@ -102,7 +137,13 @@ def test_an_operand_on_both_sides_makes_two_edges():
 def test_an_operand_in_every_place_gets_every_contribution(watched):
     x = Value(2.0)
     h = x * 3
-    y = h * h + math.where(True, h, 7) * 10 + math.where(False, 7, h) * 100 + math.clip(9.0, 1.0, h) * 1000 + h
+    y = (
+        h * h
+        + math.where(True, h, 7) * 10
+        + math.where(False, 7, h) * 100
+        + math.clip(9.0, 1.0, h) * 1000
+        + h
+    )
     with watched():
         y.backward()
     assert (y.data, h.grad, x.grad) == (36.0 + 6660.0 + 6.0, 12.0 + 1110.0 + 1.0, 3 * 1123.0)
@@ -127,7 +168,12 @@ def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
 def test_unary_operators_and_rounding():
     x = Value(-2.5)
     assert (abs(x).data, (-x).data, (+x)) == (2.5, 2.5, x)
-    assert (round(x).data, std.floor(x).data, std.ceil(x).data, std.trunc(x).data) == (-2.0, -3.0, -2.0, -2.0)
+    assert (round(x).data, std.floor(x).data, std.ceil(x).data, std.trunc(x).data) == (
+        -2.0,
+        -3.0,
+        -2.0,
+        -2.0,
+    )
     assert round(Value(2.675), 2).data == 2.67
     assert round(Value(1234.5), -2).data == 1200.0
     for node in (round(x), std.floor(x), std.ceil(x), std.trunc(x), round(x, 1)):
@@ -185,7 +231,10 @@ def test_constants_are_drawn_but_receive_no_gradient():
     assert not x.constant
     assert (three.grad, one.grad) == (0.0, 0.0)
     assert y.args[1] is one  # the same node each time
-    assert (product.partials, y.partials) == ((0.0, 2.0)[::-1] if product.args[0] is x else (0.0, 3.0), (1.0, 0.0))
+    assert (product.partials, y.partials) == (
+        (0.0, 2.0)[::-1] if product.args[0] is x else (0.0, 3.0),
+        (1.0, 0.0),
+    )
     assert y.args == (product, one)
     assert three.args == ()
     assert three.op == ""
@@ -194,7 +243,13 @@ def test_constants_are_drawn_but_receive_no_gradient():
 def test_a_constant_used_as_an_operand_stays_a_constant():
     x = Value(2.0)
     three = (x * 3).args[1]
-    for z, slope in ((three * x, 3.0), (x * three, 3.0), (x + three, 1.0), (three - x, -1.0), (math.hypot(three, x * 2), 1.6)):
+    for z, slope in (
+        (three * x, 3.0),
+        (x * three, 3.0),
+        (x + three, 1.0),
+        (three - x, -1.0),
+        (math.hypot(three, x * 2), 1.6),
+    ):
         x.grad = 0.0
         z.backward()
         assert x.grad == pytest.approx(slope, rel=1e-15, abs=0)
@@ -213,7 +268,8 @@ def test_a_rule_of_a_constant_operand_is_never_run():
     x = Value(-2.0)
     y = x**3
     y.backward()
-    assert (y.data, x.grad, y.partials) == (-8.0, 12.0, (12.0, 0.0))  # the rule by the exponent would give nan
+    # the rule by the exponent would give nan
+    assert (y.data, x.grad, y.partials) == (-8.0, 12.0, (12.0, 0.0))
 
 
 # ---- construction
@@ -229,7 +285,10 @@ def test_data_becomes_a_plain_float(data, expected):
 @pytest.mark.parametrize("data", [1j, np.complex128(1 + 2j), np.complex64(1j), "1.0", b"1", None, [1.0], (1.0,),
                                   np.array([1.0]), object()], ids=lambda data: type(data).__name__)
 def test_data_that_is_no_real_number_is_refused(data):
-    with pytest.raises(TypeError, match=rf"the data of Value 'w' must be a real number, not {type(data).__name__} \("):
+    with pytest.raises(
+        TypeError,
+        match=rf"the data of Value 'w' must be a real number, not {type(data).__name__} \(",
+    ):
         Value(data, "w")
 
 
@@ -245,8 +304,10 @@ def test_a_value_of_a_value_is_refused_with_the_remedy():
 
 @pytest.mark.parametrize("huge", [10**400, -(10**400)])
 def test_an_int_too_large_for_a_float_is_refused_with_the_label(huge):
-    with pytest.raises(OverflowError,
-        match=f"the data of Value 'w': an int of {huge.bit_length()} bits is too large for a float"):
+    with pytest.raises(
+        OverflowError,
+        match=f"the data of Value 'w': an int of {huge.bit_length()} bits is too large for a float",
+    ):
         Value(huge, "w")
     with pytest.raises(OverflowError, match="too large for a float"):
         Value(1.0) * huge
@@ -291,12 +352,21 @@ def test_repr_shows_label_data_grad_and_op():
 
 
 def test_format_specs_are_those_of_floats():
-    assert f"{Value(3.14159):.2f}|{Value(1e6):,.0f}|{Value(0.5):>6.1%}|{Value(2.0):e}" == "3.14|1,000,000| 50.0%|2.000000e+00"
+    assert (
+        f"{Value(3.14159):.2f}|{Value(1e6):,.0f}|{Value(0.5):>6.1%}|{Value(2.0):e}"
+        == "3.14|1,000,000| 50.0%|2.000000e+00"
+    )
 
 
 def test_conversions_to_numbers():
     x = Value(2.75)
-    assert (float(x), int(x), bool(x), bool(Value(0.0)), bool(Value(nan))) == (2.75, 2, True, False, True)
+    assert (float(x), int(x), bool(x), bool(Value(0.0)), bool(Value(nan))) == (
+        2.75,
+        2,
+        True,
+        False,
+        True,
+    )
     assert type(float(x)) is float
     assert std.sqrt(Value(4.0)) == 2.0
 
@@ -305,7 +375,9 @@ def test_conversions_to_numbers():
 def test_comparisons_compare_data(x, y):
     for compare in (operator.lt, operator.le, operator.gt, operator.ge):
         expected = compare(x, y)
-        assert compare(Value(x), Value(y)) is compare(Value(x), y) is compare(x, Value(y)) is expected
+        assert (
+            compare(Value(x), Value(y)) is compare(Value(x), y) is compare(x, Value(y)) is expected
+        )
 
 
 @pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
@@ -386,8 +458,29 @@ def test_micrograd_names_are_methods():
 
 
 def operations(x):
-    return [x + 1, 1 + x, x + x, x - 1, 1 - x, x - x, x * 2, 2 * x, x * x, x / 2, 2 / x, x**2, 2**x, -x, abs(x), x % 2, x // 2,
-            x.tanh(), math.sin(x), math.where(True, x, 1), round(x)]
+    return [
+        x + 1,
+        1 + x,
+        x + x,
+        x - 1,
+        1 - x,
+        x - x,
+        x * 2,
+        2 * x,
+        x * x,
+        x / 2,
+        2 / x,
+        x**2,
+        2**x,
+        -x,
+        abs(x),
+        x % 2,
+        x // 2,
+        x.tanh(),
+        math.sin(x),
+        math.where(True, x, 1),
+        round(x),
+    ]
 
 
 def test_a_new_node_has_no_gradient_and_no_label():
@@ -433,7 +526,11 @@ def test_no_grad_holds_for_its_own_thread_alone():
     thread = threading.Thread(target=silent)
     thread.start()
     assert inside.wait(10)
-    seen["other"] = [(Value(1.0) + Value(2.0)).args, (Value(1.0) * Value(2.0)).args, math.sin(Value(1.0)).args]
+    seen["other"] = [
+        (Value(1.0) + Value(2.0)).args,
+        (Value(1.0) * Value(2.0)).args,
+        math.sin(Value(1.0)).args,
+    ]
     checked.set()
     thread.join(10)
     assert seen["silent"] == ()

@@ -25,12 +25,13 @@ def data_of(rows):
     return [[float(x) for x in row] for row in rows]
 
 
-# ---- the published program ---------------------------------------------------------------------------------------
+# ---- the published program -----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def article():
-    """The program's first lines: generator, names, vocabulary and model, with nothing trained yet."""
+    """The program's first lines: generator, names, vocabulary and model, with nothing trained yet.
+    """
     rng = random.Random(42)
     names = gpt.documents()
     rng.shuffle(names)
@@ -41,15 +42,33 @@ def article():
 def test_the_first_losses_are_the_published_ones(article):
     _, names, vocabulary, model = copy.deepcopy(article)
     X, y = gpt.sequences(names, vocabulary, 6)
-    history = fit(model, gpt.loss, X, y, optimizer=gpt.optimizer(model, 1000), epochs=1, batch_size=1, shuffle=False)
-    assert [round(loss, 4) for loss in history.loss] == [3.3660, 3.4243, 3.1778, 3.0664, 3.2209, 2.9452]
+    history = fit(
+        model,
+        gpt.loss,
+        X,
+        y,
+        optimizer=gpt.optimizer(model, 1000),
+        epochs=1,
+        batch_size=1,
+        shuffle=False,
+    )
+    assert [round(loss, 4) for loss in history.loss] == [
+        3.3660,
+        3.4243,
+        3.1778,
+        3.0664,
+        3.2209,
+        2.9452,
+    ]
 
 
 def test_names_after_a_few_steps_are_those_of_the_published_program(article):
     rng, names, vocabulary, model = copy.deepcopy(article)
     history = gpt.train(model, vocabulary, names, steps=3)
     # From a run of the article's program with num_steps = 3, its losses printed to the last digit.
-    assert history.loss == pytest.approx([3.3659669475848504, 3.4242727838717717, 3.176175309697227], rel=1e-13)
+    assert history.loss == pytest.approx(
+        [3.3659669475848504, 3.4242727838717717, 3.176175309697227], rel=1e-13
+    )
     names = [gpt.sample(model, vocabulary, rng=rng) for _ in range(5)]
     assert names == ["org", "stclyzqwpacspqcw", "ku", "xcggaipbutgx", "zrdg"]
 
@@ -71,12 +90,19 @@ def test_the_model_has_4192_parameters_drawn_in_the_published_order(article):
         part = name.partition(".weight")[0]
         sizes[part] = sizes.get(part, 0) + 1
     assert list(sizes.items()) == [
-        ("wte", 27 * 16), ("wpe", 16 * 16), ("lm_head", 27 * 16), ("layers.0.attention.query", 256),
-        ("layers.0.attention.key", 256), ("layers.0.attention.value", 256), ("layers.0.attention.output", 256),
-        ("layers.0.fc1", 1024), ("layers.0.fc2", 1024)]
+        ("wte", 27 * 16),
+        ("wpe", 16 * 16),
+        ("lm_head", 27 * 16),
+        ("layers.0.attention.query", 256),
+        ("layers.0.attention.key", 256),
+        ("layers.0.attention.value", 256),
+        ("layers.0.attention.output", 256),
+        ("layers.0.fc1", 1024),
+        ("layers.0.fc2", 1024),
+    ]
 
 
-# ---- data --------------------------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------------------
 
 
 def test_the_packaged_names_are_the_default():
@@ -105,14 +131,21 @@ def test_a_file_without_names_is_refused(content, message, tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_an_oserror_with_a_remedy(tmp_path):
-    for path, why in ((tmp_path / "none.txt", "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, why in (
+        (tmp_path / "none.txt", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         with pytest.raises(OSError, match=f"{why}; give a text file with one name a line$"):
             gpt.documents(path)
 
 
 def test_a_vocabulary_has_the_characters_in_order_and_a_boundary():
     vocabulary = gpt.Vocabulary(["cab", "ad"])
-    assert (vocabulary.characters, vocabulary.boundary, len(vocabulary)) == (["a", "b", "c", "d"], 4, 5)
+    assert (vocabulary.characters, vocabulary.boundary, len(vocabulary)) == (
+        ["a", "b", "c", "d"],
+        4,
+        5,
+    )
     assert vocabulary.encode("bad") == [4, 1, 0, 3, 4]
     assert vocabulary.decode([4, 1, 0, 3, 4]) == "bad"
     assert repr(vocabulary) == "<Vocabulary of 5 tokens: 'abcd' and the boundary>"
@@ -129,10 +162,14 @@ def test_what_is_encoded_is_decoded_again(documents):
 
 def test_what_is_not_in_the_vocabulary_is_named():
     vocabulary = gpt.Vocabulary(["ab"])
-    with pytest.raises(ValueError, match=r"^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"):
+    with pytest.raises(
+        ValueError, match=r"^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"
+    ):
         vocabulary.encode("abca")
     for token in (3, -1):
-        with pytest.raises(ValueError, match=f"^{token} is not in the vocabulary; its tokens are 0 to 2$"):
+        with pytest.raises(
+            ValueError, match=f"^{token} is not in the vocabulary; its tokens are 0 to 2$"
+        ):
             vocabulary.decode([0, token])
 
 
@@ -154,7 +191,7 @@ def test_sequences_of_nothing_are_refused():
         gpt.sequences([], gpt.Vocabulary(["a"]), 3)
 
 
-# ---- model -------------------------------------------------------------------------------------------------------
+# ---- model ---------------------------------------------------------------------------------------
 
 
 def test_logits_do_not_depend_on_later_tokens():
@@ -190,7 +227,9 @@ def test_the_derivative_along_a_line_agrees_with_differences(order):
     """All weights move at once, each at its own speed, as t does."""
     model, rng = tiny(layers=2), random.Random(1)
     tables = [part for part in model.modules() if isinstance(part, (nn.Linear, nn.Embedding))]
-    starts = [[[(w.data, rng.gauss(0, 1)) for w in row] for row in table.weight] for table in tables]
+    starts = [
+        [[(w.data, rng.gauss(0, 1)) for w in row] for row in table.weight] for table in tables
+    ]
 
     def along(t):
         for table, rows in zip(tables, starts, strict=True):
@@ -204,7 +243,11 @@ def test_the_derivative_along_a_line_agrees_with_differences(order):
 def test_every_layer_takes_part():
     model = tiny(layers=2)
     gpt.loss(model([2, 0, 1]), [0, 1, 2]).backward()
-    silent = [name for name, p in model.named_parameters() if not p.grad and not name.startswith("wpe.weight.3")]
+    silent = [
+        name
+        for name, p in model.named_parameters()
+        if not p.grad and not name.startswith("wpe.weight.3")
+    ]
     # A unit of relu may be off at all positions; nothing else may be.
     assert all(".fc" in name for name in silent)
     assert any(p.grad for p in model.layers[1].fc2.parameters())
@@ -213,8 +256,11 @@ def test_every_layer_takes_part():
 def test_more_tokens_than_positions_are_refused():
     model = tiny()
     assert len(model([0, 1, 2, 0])) == 4
-    with pytest.raises(ValueError, match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, "
-                                         r"or make it with a larger block=$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, "
+        r"or make it with a larger block=$",
+    ):
         model([0, 1, 2, 0, 1])
 
 
@@ -222,7 +268,10 @@ def test_tokens_outside_of_the_vocabulary_are_refused():
     model = tiny()
     past = model.start()
     for token in (3, -1):
-        with pytest.raises(IndexError, match=rf"^Embedding\(3, 4\) has no row {token}; give a whole number from 0 to 2$"):
+        with pytest.raises(
+            IndexError,
+            match=rf"^Embedding\(3, 4\) has no row {token}; give a whole number from 0 to 2$",
+        ):
             model.read(token, past)
     assert past == [[]]
     with pytest.raises(IndexError, match=r"take: index 3\.0 of 3 entries"):
@@ -245,13 +294,15 @@ def test_a_checkpoint_brings_a_model_back(tmp_path):
     assert data_of(other([0, 2])) == data_of(model([0, 2]))
 
 
-# ---- the loss ----------------------------------------------------------------------------------------------------
+# ---- the loss ------------------------------------------------------------------------------------
 
 
 def test_the_loss_is_the_mean_surprise_at_the_target():
     logits = [[0.3, -1.0, 2.0], [1.0, 1.5, -0.5]]
     expected = -(math.log(math.softmax(logits[0])[2]) + math.log(math.softmax(logits[1])[0])) / 2
-    assert gpt.loss([list(map(Value, row)) for row in logits], [2, 0]).data == pytest.approx(expected, rel=1e-15)
+    assert gpt.loss([list(map(Value, row)) for row in logits], [2, 0]).data == pytest.approx(
+        expected, rel=1e-15
+    )
 
 
 def test_the_loss_without_any_preference_is_that_of_guessing():
@@ -267,15 +318,18 @@ def test_the_loss_is_finite_where_the_probability_is_not_a_float():
 
 @pytest.mark.parametrize(("predictions", "targets"), [([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0])])
 def test_the_loss_wants_a_target_for_every_position(predictions, targets):
-    with pytest.raises(ValueError, match=f"^{len(predictions)} predictions for {len(targets)} targets"):
+    with pytest.raises(
+        ValueError, match=f"^{len(predictions)} predictions for {len(targets)} targets"
+    ):
         gpt.loss(predictions, targets)
 
 
-# ---- training and sampling ---------------------------------------------------------------------------------------
+# ---- training and sampling -----------------------------------------------------------------------
 
 
 def test_training_is_the_articles_loop():
-    """Documents in order, round and round; Adam with 0.85, 0.99 and 1e-8; a rate that falls from 0.01 to 0 on a line."""
+    """Documents in order, round and round; Adam with 0.85, 0.99 and 1e-8; a rate that falls from
+    0.01 to 0 on a line."""
     documents, steps = ["ab", "b", "ba"], 5
     vocabulary = gpt.Vocabulary(documents)
     model, twin = tiny(3), tiny(3)
@@ -285,7 +339,9 @@ def test_training_is_the_articles_loop():
     for step in range(steps):
         tokens = vocabulary.encode(documents[step % 3])
         probabilities = [math.softmax(logits) for logits in twin(tokens[:-1])]
-        loss = sum(-math.log(p[target]) for p, target in zip(probabilities, tokens[1:])) / (len(tokens) - 1)
+        loss = sum(-math.log(p[target]) for p, target in zip(probabilities, tokens[1:])) / (
+            len(tokens) - 1
+        )
         losses.append(loss.data)
         twin.zero_grad()
         loss.backward()
@@ -295,7 +351,9 @@ def test_training_is_the_articles_loop():
             mean, mean_square = m[i] / (1 - 0.85**(step + 1)), v[i] / (1 - 0.99**(step + 1))
             p.data -= 0.01 * (1 - step / steps) * mean / (mean_square**0.5 + 1e-8)
     assert history.loss == pytest.approx(losses, rel=1e-12)
-    assert [p.data for p in model.parameters()] == pytest.approx([p.data for p in parameters], rel=1e-9)
+    assert [p.data for p in model.parameters()] == pytest.approx(
+        [p.data for p in parameters], rel=1e-9
+    )
     assert history.learning_rates == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002], rel=1e-12)
 
 
@@ -316,14 +374,23 @@ def test_training_of_no_steps_is_refused(steps):
 def test_the_engine_is_passed_on():
     with pytest.raises(ValueError, match="unknown engine 'warp'"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 1, engine="warp")
-    for engine, sentence in ((None, "jit, 2 steps"), ("jit", "jit, 2 steps"), ("eager", "eager, 2 steps")):
-        assert gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 2, engine=engine).engine == sentence
+    for engine, sentence in (
+        (None, "jit, 2 steps"),
+        ("jit", "jit, 2 steps"),
+        ("eager", "eager, 2 steps"),
+    ):
+        assert (
+            gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 2, engine=engine).engine == sentence
+        )
 
 
 def test_the_same_seed_samples_the_same_and_leaves_the_model_alone():
     model, vocabulary = tiny(1), gpt.Vocabulary(["ab"])
     state = model.state_dict()
-    names = [[gpt.sample(model, vocabulary, temperature=5.0, rng=seed) for seed in range(20)] for _ in range(2)]
+    names = [
+        [gpt.sample(model, vocabulary, temperature=5.0, rng=seed) for seed in range(20)]
+        for _ in range(2)
+    ]
     assert names[0] == names[1]
     assert len(set(names[0])) > 5
     assert model.state_dict() == state
@@ -344,10 +411,15 @@ def test_a_cold_sample_takes_the_likeliest_token_each_time():
         tokens.append(logits.index(max(logits)))
         if tokens[-1] == 2:
             break
-    assert {gpt.sample(model, vocabulary, temperature=1e-6, rng=seed) for seed in range(5)} == {vocabulary.decode(tokens)}
+    assert {gpt.sample(model, vocabulary, temperature=1e-6, rng=seed) for seed in range(5)} == {
+        vocabulary.decode(tokens)
+    }
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
 def test_a_temperature_that_is_none_is_refused(temperature):
-    with pytest.raises(ValueError, match=f"^the temperature is {temperature}; it must be a finite number > 0, such as 0.5$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^the temperature is {temperature}; it must be a finite number > 0, such as 0.5$",
+    ):
         gpt.sample(tiny(), gpt.Vocabulary(["ab"]), temperature)

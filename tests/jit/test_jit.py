@@ -1,4 +1,5 @@
-"""`jit`: compiled functions give the bits of the eager engine, whichever way they run; and what one can do with them."""
+"""`jit`: compiled functions give the bits of the eager engine, whichever way they run; and what one
+can do with them."""
 
 import copy
 import ctypes
@@ -40,7 +41,8 @@ COLUMNS = scaled(ci=20, thorough=300, dev=10)
 
 
 def faults(programs, ways, count=10):
-    """THE CHECKER: a sentence for each call in which a tape has other bits than the eager engine."""
+    """THE CHECKER: a sentence for each call in which a tape has other bits than the eager engine.
+    """
     for program in programs:
         made, trace = gradient_tape(program, *[f"x{i}" for i in range(len(program.point))])
         runs = {way: WAYS[way](made) for way in ways}
@@ -63,7 +65,8 @@ def test_random_programs_have_the_bits_of_the_eager_engine_on_the_tape(part):
 
 
 def faults_of_calls(programs):
-    """THE CHECKER for compiled functions: the same for calls, gradients, and what is added to the leaves' gradients."""
+    """THE CHECKER for compiled functions: the same for calls, gradients, and what is added to the
+    leaves' gradients."""
     for program in programs:
         f = jit(program)
         for xs in program.inputs(10):
@@ -76,7 +79,12 @@ def faults_of_calls(programs):
             called = f(*xs)
             program.reset()
             got, gradient = f.value_and_grad(*xs)
-            found = [called, got, *(gradient if len(xs) > 1 else [gradient]), *[leaf.grad for leaf in program.leaves]]
+            found = [
+                called,
+                got,
+                *(gradient if len(xs) > 1 else [gradient]),
+                *[leaf.grad for leaf in program.leaves],
+            ]
             if list(map(bits, found)) != list(map(bits, [value, value, *slopes, *of_leaves])):
                 yield f"program {program.seed} at {xs}: {found}, not {[value, value, *slopes, *of_leaves]}"
         if any(program.value.way != "compiled" for program in f.programs):
@@ -127,7 +135,9 @@ def test_random_programs_are_what_they_are_said_to_be():
 
 def test_random_programs_are_the_same_every_time():
     for seed in (3, 4):
-        assert RandomProgram(seed).eagerly(RandomProgram(seed).point) == RandomProgram(seed).eagerly(RandomProgram(seed).point)
+        assert RandomProgram(seed).eagerly(RandomProgram(seed).point) == RandomProgram(
+            seed
+        ).eagerly(RandomProgram(seed).point)
 
 
 def neutral_zero(right):
@@ -176,7 +186,13 @@ def area(x, y):
 
 def test_numbers_in_numbers_out():
     f = jit(area)
-    for args in ((1.0, 2.0), (1, 2), (True, 2), (np.float32(1), np.float64(2)), (np.int64(1), np.array(2.0))):
+    for args in (
+        (1.0, 2.0),
+        (1, 2),
+        (True, 2),
+        (np.float32(1), np.float64(2)),
+        (np.int64(1), np.array(2.0)),
+    ):
         assert f(*args) == std.sin(1.0) * 2.0
         assert type(f(*args)) is float
 
@@ -208,7 +224,11 @@ Point = namedtuple("Point", "x y")
 NESTED = [  # a function, its arguments, its result
     (lambda xs: xs[0] * xs[1], ([2.0, 3.0],), 6.0),
     (lambda xs: (xs[0], [xs[1]]), ((2.0, 3.0),), (2.0, [3.0])),
-    (lambda d: {"sum": d["a"] + d["b"][1], "both": d["b"]}, ({"a": 1.0, "b": (2.0, 3)},), {"sum": 4.0, "both": (2.0, 3.0)}),
+    (
+        lambda d: {"sum": d["a"] + d["b"][1], "both": d["b"]},
+        ({"a": 1.0, "b": (2.0, 3)},),
+        {"sum": 4.0, "both": (2.0, 3.0)},
+    ),
     (lambda x: [x, 1, "text", None, True, b"bytes", (x,)], (2.0,), [2.0, 1.0, "text", None, True, b"bytes", (2.0,)]),
     (lambda *xs: math.total(xs), (1.0, 2.0, 3.0), 6.0),
     (lambda: 3.0, (), 3.0),
@@ -233,7 +253,13 @@ def test_lists_tuples_and_dicts_go_in_and_come_out(f, args, result):
 
 def test_keyword_arguments_and_defaults():
     f = jit(lambda x, y=2.0, *, z=3.0: x * y + z)
-    assert [f(1.0), f(1.0, 5.0), f(1.0, y=5.0), f(y=5.0, x=1.0), f(1.0, z=0.0)] == [5.0, 8.0, 8.0, 8.0, 2.0]
+    assert [f(1.0), f(1.0, 5.0), f(1.0, y=5.0), f(y=5.0, x=1.0), f(1.0, z=0.0)] == [
+        5.0,
+        8.0,
+        8.0,
+        8.0,
+        2.0,
+    ]
     assert f.value_and_grad(1.0, z=4.0) == (6.0, ((2.0,), {"z": 1.0}))
     assert f.value_and_grad(x=1.0, y=5.0) == (8.0, ((), {"x": 5.0, "y": 1.0}))
 
@@ -271,40 +297,67 @@ def nested(depth):
 
 @pytest.mark.parametrize(("call", "kind", "message"), [
     (lambda: jit(3), TypeError, "jit takes a function, not 3"),
-    (lambda: jit(area, cache_size=0), ValueError, "cache_size is 0; it must be a whole number of at least 1"),
-    (lambda: jit(area, cache_size=True), ValueError, "cache_size is True; it must be a whole number of at least 1"),
-    (lambda: jit(area, static=None), ValueError, "static: None is no argument of area, which has x, y"),
-    (lambda: jit(area, static=1.5), ValueError, "static: 1.5 is no argument of area, which has x, y"),
-    (lambda: jit(area, static=[True]), ValueError, "static: True is no argument of area, which has x, y"),
-    (lambda: jit(lambda *xs: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, which has none"),
+    (lambda: jit(area, cache_size=0), ValueError, "cache_size is 0; it must be a whole number of "
+                                                  "at least 1"),
+    (lambda: jit(area, cache_size=True), ValueError, "cache_size is True; it must be a whole "
+                                                     "number of at least 1"),
+    (lambda: jit(area, static=None), ValueError, "static: None is no argument of area, which has "
+                                                 "x, y"),
+    (lambda: jit(area, static=1.5), ValueError, "static: 1.5 is no argument of area, which has x, "
+                                                "y"),
+    (lambda: jit(area, static=[True]), ValueError, "static: True is no argument of area, which has "
+                                                   "x, y"),
+    (lambda: jit(lambda *xs: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, "
+                                                         "which has none"),
     (lambda: jit(area)(endless(), 1.0), ValueError,
      "argument x contains itself, or lists too deep in one another; make it flatter"),
-    (lambda: jit(area).batch([nested(100_000)], 1.0), ValueError, "argument x contains itself, or lists too deep in one"),
-    (lambda: jit(area, static="y")(1.0, nested(100_000)), ValueError, "argument y contains itself, or lists too deep in one"),
-    (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError, "gradient is an option here, and an argument of "
+    (lambda: jit(area).batch([nested(100_000)], 1.0), ValueError, "argument x contains itself, or "
+                                                                  "lists too deep in one"),
+    (lambda: jit(area, static="y")(1.0, nested(100_000)), ValueError, "argument y contains itself, "
+                                                                      "or lists too deep in one"),
+    (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError, "gradient is an option "
+                                                                            "here, and an argument "
+                                                                            "of "
      "<lambda> as well; pass the argument by position, or give it another name"),
-    (lambda: jit(area, cache_size=1.5), ValueError, "cache_size is 1.5; it must be a whole number of at least 1"),
-    (lambda: jit(area, static="z"), ValueError, "static: 'z' is no argument of area, which has x, y"),
+    (lambda: jit(area, cache_size=1.5), ValueError, "cache_size is 1.5; it must be a whole number "
+                                                    "of at least 1"),
+    (lambda: jit(area, static="z"), ValueError, "static: 'z' is no argument of area, which has x, "
+                                                "y"),
     (lambda: jit(area, static=2), ValueError, "static: 2 is no argument of area, which has x, y"),
-    (lambda: jit(lambda: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, which has none"),
+    (lambda: jit(lambda: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, which "
+                                                     "has none"),
     (lambda: jit(area, static="y")(1.0, [2]), TypeError,
      "static argument y is [2], which cannot be hashed; pass a tuple, text or a number"),
-    (lambda: jit(area)(1.0, object), TypeError, "argument y is <class 'object'>, of type type: it must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, static=["y"])'),
-    (lambda: jit(area)([1.0, {2.0}], 1.0), TypeError, "argument x[1] is {2.0}, of type set: it must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, static=["x"])'),
-    (lambda: jit(area)({"a": 1j}, 1.0), TypeError, "argument x['a'] is 1j, of type complex: it must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, static=["x"])'),
-    (lambda: jit(area)(x={1.0}, y=2.0), TypeError, "argument x is {1.0}, of type set: it must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, static=["x"])'),
+    (lambda: jit(area)(1.0, object), TypeError, "argument y is <class 'object'>, of type type: it "
+                                                "must be made of numbers, "
+     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'static=["y"])'),
+    (lambda: jit(area)([1.0, {2.0}], 1.0), TypeError, "argument x[1] is {2.0}, of type set: it "
+                                                      "must be made of numbers, "
+     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'static=["x"])'),
+    (lambda: jit(area)({"a": 1j}, 1.0), TypeError, "argument x['a'] is 1j, of type complex: it "
+                                                   "must be made of numbers, "
+     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'static=["x"])'),
+    (lambda: jit(area)(x={1.0}, y=2.0), TypeError, "argument x is {1.0}, of type set: it must be "
+                                                   "made of numbers, "
+     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'static=["x"])'),
     (lambda: jit(area)(1.0), TypeError, "area() missing 1 required positional argument: 'y'"),
-    (lambda: jit(area)(1.0, 2.0, 3.0), TypeError, "area() takes 2 positional arguments but 3 were given"),
+    (lambda: jit(area)(1.0, 2.0, 3.0), TypeError, "area() takes 2 positional arguments but 3 were "
+                                                  "given"),
     (lambda: jit(area)(1.0, 10**400), OverflowError, "too large"),
-    (lambda: jit(lambda x: {2.0})(1.0), TypeError, "of type set: it must be made of numbers, lists"),
-    (lambda: jit(lambda x: [x, x]).value_and_grad(1.0), TypeError, "<lambda> returns [*, *]; a gradient is of one number"),
-    (lambda: jit(lambda x: None).value_and_grad(1.0), TypeError, "<lambda> returns None; a gradient is of one number"),
-    (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError, "<lambda> returns {'a': (*,)}; a gradient is of one number"),
-    (lambda: jit(area).show(), ValueError, "<jit area: 0 programs> has no program yet, since it is compiled for the arguments "
+    (lambda: jit(lambda x: {2.0})(1.0), TypeError, "of type set: it must be made of numbers, "
+                                                   "lists"),
+    (lambda: jit(lambda x: [x, x]).value_and_grad(1.0), TypeError, "<lambda> returns [*, *]; a "
+                                                                   "gradient is of one number"),
+    (lambda: jit(lambda x: None).value_and_grad(1.0), TypeError, "<lambda> returns None; a "
+                                                                 "gradient is of one number"),
+    (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError, "<lambda> returns {'a': (*,)}; a "
+                                                                 "gradient is of one number"),
+    (lambda: jit(area).show(), ValueError, "<jit area: 0 programs> has no program yet, since it is "
+                                           "compiled for the arguments "
      "of a call: call it, or pass arguments here"),
 ])
 def test_wrong_uses_say_what_is_wrong(call, kind, message):
@@ -331,7 +384,8 @@ def counting():
 
 
 def programs(runs):
-    """What a function was traced with, once for each program: it runs twice for one, to see whether it does the same."""
+    """What a function was traced with, once for each program: it runs twice for one, to see whether
+    it does the same."""
     assert repr(runs[::2]) == repr(runs[1::2])
     return runs[::2]
 
@@ -339,22 +393,42 @@ def programs(runs):
 def test_a_function_is_traced_once_for_each_structure():
     runs = []
     f = jit(lambda xs: runs.append(len(xs)) or math.total(x for x in xs))
-    results = [f([1.0, 2.0]), f([3, 4]), f((1.0, 2.0)), f([1.0, 2.0, 3.0]), f([5.0, 6.0]), f.value_and_grad([1.0, 2.0])]
+    results = [
+        f([1.0, 2.0]),
+        f([3, 4]),
+        f((1.0, 2.0)),
+        f([1.0, 2.0, 3.0]),
+        f([5.0, 6.0]),
+        f.value_and_grad([1.0, 2.0]),
+    ]
     assert results == [3.0, 7.0, 3.0, 6.0, 11.0, (3.0, [1.0, 1.0])]
     assert programs(runs) == [2, 2, 3]
     assert [*map(repr, f.programs)] == [
-        "<<lambda>((*, *)): 3 nodes>", "<<lambda>([*, *, *]): 5 nodes>", "<<lambda>([*, *]): 3 nodes>"]
+        "<<lambda>((*, *)): 3 nodes>",
+        "<<lambda>([*, *, *]): 5 nodes>",
+        "<<lambda>([*, *]): 3 nodes>",
+    ]
     assert repr(f) == "<jit <lambda>: 3 programs>"
 
 
 def test_text_booleans_and_none_are_static_by_themselves():
     f, runs = counting()
     compiled = jit(f)
-    assert [compiled(2.0, 3.0), compiled(4.0, 5.0), compiled(2.0, 3.0, "product"), compiled(2.0, 3.0, how="product"),
-            compiled(1.0, 1.0, "product")] == [5.0, 9.0, 6.0, 6.0, 1.0]
+    assert [
+        compiled(2.0, 3.0),
+        compiled(4.0, 5.0),
+        compiled(2.0, 3.0, "product"),
+        compiled(2.0, 3.0, how="product"),
+        compiled(1.0, 1.0, "product"),
+    ] == [5.0, 9.0, 6.0, 6.0, 1.0]
     assert [how for _, how in programs(runs)] == ["sum", "product", "product"]
     flags = jit(lambda x, flag: -x if flag else x if flag is None else 2 * x)
-    assert [flags(1.0, True), flags(1.0, False), flags(1.0, None), flags(2.0, True)] == [-1.0, 2.0, 1.0, -2.0]
+    assert [flags(1.0, True), flags(1.0, False), flags(1.0, None), flags(2.0, True)] == [
+        -1.0,
+        2.0,
+        1.0,
+        -2.0,
+    ]
     assert len(flags.programs) == 3
 
 
@@ -362,19 +436,48 @@ def test_text_booleans_and_none_are_static_by_themselves():
 def test_static_arguments_decide_about_the_program(static):
     f, runs = counting()
     compiled = jit(f, static=static)
-    assert [compiled(2.0, 3), compiled(5.0, 3), compiled(2.0, 4), compiled(2.0, n=3), compiled(3.0, 3)] == [6, 15, 12, 6, 9]
+    assert [
+        compiled(2.0, 3),
+        compiled(5.0, 3),
+        compiled(2.0, 4),
+        compiled(2.0, n=3),
+        compiled(3.0, 3),
+    ] == [6, 15, 12, 6, 9]
     assert programs(runs) == [(3, "sum"), (4, "sum"), (3, "sum")]
     assert compiled.value_and_grad(2.0, 3) == (6.0, (3.0, None))
     assert len(programs(runs)) == 3
 
 
 def test_static_arguments_of_different_types_are_different():
-    f = jit(lambda x, n: x if isinstance(n, bool) else 2 * x if isinstance(n, int) else 3 * x, static="n")
+    f = jit(
+        lambda x, n: x if isinstance(n, bool) else 2 * x if isinstance(n, int) else 3 * x,
+        static="n",
+    )
     assert [f(1.0, True), f(1.0, 1), f(1.0, 1.0), f(1.0, "1")] == [1.0, 2.0, 3.0, 3.0]
 
 
-DIFFERENT = [1, 1.0, True, (1,), (1.0,), (True,), ((1, 2), 0.0), ((1, 2), -0.0), ((1, True), 0.0), 0.0, -0.0, 0j, -0j,
-             frozenset([1]), frozenset([True]), Point(1, 2), (1, 2), "1", b"1", None]
+DIFFERENT = [
+    1,
+    1.0,
+    True,
+    (1,),
+    (1.0,),
+    (True,),
+    ((1, 2), 0.0),
+    ((1, 2), -0.0),
+    ((1, True), 0.0),
+    0.0,
+    -0.0,
+    0j,
+    -0j,
+    frozenset([1]),
+    frozenset([True]),
+    Point(1, 2),
+    (1, 2),
+    "1",
+    b"1",
+    None,
+]
 
 
 def test_static_arguments_that_differ_have_programs_of_their_own_also_where_they_are_equal():
@@ -432,7 +535,12 @@ class Shifted(Scale):
 
 def test_a_method_is_compiled_for_each_instance():
     one, two = Scale(2.0), Scale(3.0)
-    assert [one.loss(3.0), two.loss(3.0), one.loss(3.0, n=3), two.loss(Value(3.0)).data] == [18.0, 27.0, 54.0, 27.0]
+    assert [one.loss(3.0), two.loss(3.0), one.loss(3.0, n=3), two.loss(Value(3.0)).data] == [
+        18.0,
+        27.0,
+        54.0,
+        27.0,
+    ]
     assert one.loss.value_and_grad(3.0) == (18.0, 12.0)
     assert (one.w.grad, two.w.grad) == (9.0, 0.0)
     assert two.loss.batch([1.0, 2.0]).tolist() == [3.0, 12.0]
@@ -555,7 +663,12 @@ def logs(xs):
 def test_detect_anomaly_looks_at_every_operation_of_a_compiled_function(call):
     f = jit(logs)
     call(f)
-    with detect_anomaly(), pytest.raises(NonFiniteError, match=r"log\(.*0.0\) = -inf is the first inf or nan") as error:
+    with (
+        detect_anomaly(),
+        pytest.raises(
+            NonFiniteError, match=r"log\(.*0.0\) = -inf is the first inf or nan"
+        ) as error,
+    ):
         call(f)
     assert error.value.line[0] == __file__
     call(f)
@@ -576,10 +689,20 @@ def test_within_detect_anomaly_the_results_are_the_same():
         w = Value(0.7, "w")
         f = jit(lambda xs, k: {"y": math.sin(xs[0] * w) * k, "n": 3})
         g = jit(lambda xs, k: math.sin(xs[0] * w) * xs[1] * k)
-        found = [f([0.3, 2.0], 4), g([0.3, 2], 4), g.value_and_grad([0.3, 2], 4), w.grad, g.hessian([0.3, 2.0], 4.0),
-                 f.batch([[0.1, 0.2, 0.3], 2.0], 4.0), g.batch_value_and_grad([[0.1, 0.2], 2.0], 4), w.grad,
-                 jit(lambda x: 3.0).value_and_grad(1.0), jit(lambda x: x).value_and_grad(1), jit(lambda x: 3.0).hessian(1.0),
-                 f.batch([[], 2.0], 4.0)]
+        found = [
+            f([0.3, 2.0], 4),
+            g([0.3, 2], 4),
+            g.value_and_grad([0.3, 2], 4),
+            w.grad,
+            g.hessian([0.3, 2.0], 4.0),
+            f.batch([[0.1, 0.2, 0.3], 2.0], 4.0),
+            g.batch_value_and_grad([[0.1, 0.2], 2.0], 4),
+            w.grad,
+            jit(lambda x: 3.0).value_and_grad(1.0),
+            jit(lambda x: x).value_and_grad(1),
+            jit(lambda x: 3.0).hessian(1.0),
+            f.batch([[], 2.0], 4.0),
+        ]
         with no_grad():
             return [*found, g.value_and_grad([0.3, 2], 4)]
 
@@ -656,7 +779,9 @@ def test_inside_of_another_compiled_function_it_becomes_part_of_it(compiled_befo
 
 
 @pytest.mark.parametrize("compiled_before", [False, True])
-def test_inside_of_another_compiled_function_its_parameters_are_not_frozen_by_a_call_with_numbers(compiled_before):
+def test_inside_of_another_compiled_function_its_parameters_are_not_frozen_by_a_call_with_numbers(
+    compiled_before,
+):
     w = Value(2.0, "w")
     inner = jit(lambda x: w * x)
     if compiled_before:
@@ -676,7 +801,12 @@ def test_inside_of_another_compiled_function_its_parameters_are_not_frozen_by_a_
 def test_parameters_are_read_at_each_call():
     w = Value(2.0, "w")
     f = jit(lambda x: w * x)
-    assert (f(3.0), f.value_and_grad(3.0), f.batch([3.0]).tolist(), f.hessian(3.0)) == (6.0, (6.0, 2.0), [6.0], [[0.0]])
+    assert (f(3.0), f.value_and_grad(3.0), f.batch([3.0]).tolist(), f.hessian(3.0)) == (
+        6.0,
+        (6.0, 2.0),
+        [6.0],
+        [[0.0]],
+    )
     w.data = 10
     w.grad = 0.0
     assert (f(3.0), f.value_and_grad(3.0), f.batch([3.0]).tolist()) == (30.0, (30.0, 10.0), [30.0])
@@ -752,7 +882,10 @@ HESSIANS = [
     (rosenbrock, [-1.2, 1.0, 0.7, 2.0]),
     (lambda xs: math.sin(xs[0] * xs[1]) / math.exp(xs[1]) + math.tanh(xs[0]) ** 3, [0.3, -0.8]),
     (lambda xs: math.where(xs[0] > xs[1], xs[0] ** 3 * xs[1], math.log(xs[0]) * xs[1]), [2.0, 1.5]),
-    (lambda xs: take([xs[0] ** 2 * xs[1], xs[1] ** 3, xs[0]], 1.0 * (xs[0] > 0)) * xs[1], [2.0, 1.5]),
+    (
+        lambda xs: take([xs[0] ** 2 * xs[1], xs[1] ** 3, xs[0]], 1.0 * (xs[0] > 0)) * xs[1],
+        [2.0, 1.5],
+    ),
     (lambda xs: nn.cross_entropy([xs[0] * xs[1], xs[1], xs[2]], 1), [0.5, 1.0, -2.0]),
     (lambda xs: math.logsumexp([x * x for x in xs]), [0.5, 1.0, -2.0]),
     (lambda xs: math.sumprod(xs, [x * x for x in xs]), [0.5, 1.0, -2.0]),
@@ -779,7 +912,11 @@ def test_second_derivatives_of_a_compiled_function_are_compiled():
 
 def test_second_derivatives_are_by_all_numbers_in_their_order():
     f = jit(lambda x, d: x * x * d["a"] + d["b"][0] ** 3)
-    assert f.hessian(2.0, {"a": 3.0, "b": [1.0]}) == [[6.0, 4.0, 0.0], [4.0, 0.0, 0.0], [0.0, 0.0, 6.0]]
+    assert f.hessian(2.0, {"a": 3.0, "b": [1.0]}) == [
+        [6.0, 4.0, 0.0],
+        [4.0, 0.0, 0.0],
+        [0.0, 0.0, 6.0],
+    ]
 
 
 # ---- take
@@ -791,8 +928,14 @@ WRONG = (-1.0, 3.0, 0.5, 1e300, inf, -inf, std.nan, -1e-9, 2.0**32)
 def test_a_wrong_index_raises_in_every_way():
     f = jit(lambda i: take([1.0, 2.0, 3.0], i))
     for i in WRONG:
-        for call in (f, f.value_and_grad, lambda i: f.batch([0.0, i, 1.0]), lambda i: f.batch_value_and_grad([0.0] * 6 + [i]),
-                     lambda i: f.batch([i] * 3, threads=2), lambda i: take([1.0, 2.0, 3.0], i)):
+        for call in (
+            f,
+            f.value_and_grad,
+            lambda i: f.batch([0.0, i, 1.0]),
+            lambda i: f.batch_value_and_grad([0.0] * 6 + [i]),
+            lambda i: f.batch([i] * 3, threads=2),
+            lambda i: take([1.0, 2.0, 3.0], i),
+        ):
             with pytest.raises(IndexError, match="take: "):
                 call(i)
     assert [f(i) for i in range(3)] == [1.0, 2.0, 3.0]
@@ -820,8 +963,11 @@ def price(spot, strike, volatility):
 
 def samples(count, seed=0):
     rng = random.Random(seed)
-    return [[rng.uniform(50, 150) for _ in range(count)], [rng.uniform(50, 150) for _ in range(count)],
-            [rng.uniform(0.1, 0.6) for _ in range(count)]]
+    return [
+        [rng.uniform(50, 150) for _ in range(count)],
+        [rng.uniform(50, 150) for _ in range(count)],
+        [rng.uniform(0.1, 0.6) for _ in range(count)],
+    ]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
@@ -842,16 +988,28 @@ def column_kinds():
     readonly = np.array(numbers)
     readonly.flags.writeable = False
     return {
-        "a list": numbers, "a tuple": tuple(numbers), "a list of ints": [1, 2, 3, 4, 5], "a range": range(1, 6),
-        "an array": array("d", numbers), "an array of 4 bytes": array("f", numbers),
+        "a list": numbers,
+        "a tuple": tuple(numbers),
+        "a list of ints": [1, 2, 3, 4, 5],
+        "a range": range(1, 6),
+        "an array": array("d", numbers),
+        "an array of 4 bytes": array("f", numbers),
         "an array of ints": array("i", range(1, 6)),
-        "numpy": np.array(numbers), "numpy of 4 bytes": np.array(numbers, dtype=np.float32), "numpy of ints": np.arange(1, 6),
-        "numpy with steps": np.array([1.0, 0, 2, 0, 3, 0, 4, 0, 5])[::2], "numpy backwards": np.array(numbers[::-1])[::-1],
-        "numpy that is read-only": readonly, "numpy of the other byte order": np.array(numbers, dtype=">f8"),
-        "a bytearray": bytearray([1, 2, 3, 4, 5]), "an array of bytes": array("b", [1, 2, 3, 4, 5]),
-        "ctypes": (ctypes.c_double * 5)(*numbers), "a row of a buffer of two dimensions": np.array([numbers, numbers])[1],
-        "a buffer": memoryview(array("d", numbers)), "a part of a buffer": memoryview(array("d", [0.0, *numbers]))[1:],
-        "Values": [Value(x) for x in numbers], "numpy scalars": [*np.array(numbers)],
+        "numpy": np.array(numbers),
+        "numpy of 4 bytes": np.array(numbers, dtype=np.float32),
+        "numpy of ints": np.arange(1, 6),
+        "numpy with steps": np.array([1.0, 0, 2, 0, 3, 0, 4, 0, 5])[::2],
+        "numpy backwards": np.array(numbers[::-1])[::-1],
+        "numpy that is read-only": readonly,
+        "numpy of the other byte order": np.array(numbers, dtype=">f8"),
+        "a bytearray": bytearray([1, 2, 3, 4, 5]),
+        "an array of bytes": array("b", [1, 2, 3, 4, 5]),
+        "ctypes": (ctypes.c_double * 5)(*numbers),
+        "a row of a buffer of two dimensions": np.array([numbers, numbers])[1],
+        "a buffer": memoryview(array("d", numbers)),
+        "a part of a buffer": memoryview(array("d", [0.0, *numbers]))[1:],
+        "Values": [Value(x) for x in numbers],
+        "numpy scalars": [*np.array(numbers)],
     }
 
 
@@ -868,7 +1026,9 @@ def test_bytes_are_numbers_and_never_read_as_doubles():
     for count in (1, 7, 8, 9, 64):
         column = bytearray(range(count))
         assert jit(lambda x: x + 0.5).batch(column).tolist() == [k + 0.5 for k in range(count)]
-        assert jit(lambda x, y: x + y).batch(array("d", range(count)), column).tolist() == [2.0 * k for k in range(count)]
+        assert jit(lambda x, y: x + y).batch(array("d", range(count)), column).tolist() == [
+            2.0 * k for k in range(count)
+        ]
 
 
 def test_booleans_are_ones_and_zeros_in_a_list_as_in_an_array():
@@ -910,7 +1070,8 @@ def test_a_column_keeps_its_length_while_it_is_in_use():
 
 
 class Nibbled:
-    """A number that makes a column shorter when it is looked at, as another thread could at that moment."""
+    """A number that makes a column shorter when it is looked at, as another thread could at that
+    moment."""
 
     def __init__(self, column):
         self.column = column
@@ -943,13 +1104,19 @@ def test_a_column_that_is_a_buffer_is_only_read():
 def test_columns_in_lists_tuples_and_dicts():
     f = jit(lambda d: {"sum": d["a"][0] + d["b"], "all": [d["a"][1], 7.0, "text"]})
     found = f.batch({"a": ([1.0, 2.0], [3.0, 4.0]), "b": 10.0})
-    assert found == {"sum": array("d", [11.0, 12.0]), "all": [array("d", [3.0, 4.0]), array("d", [7.0, 7.0]), "text"]}
+    assert found == {
+        "sum": array("d", [11.0, 12.0]),
+        "all": [array("d", [3.0, 4.0]), array("d", [7.0, 7.0]), "text"],
+    }
     g = jit(lambda xs, how: xs[0] * xs[1])
     assert g.batch_value_and_grad(np.array([[1.0, 2.0], [3.0, 4.0]]), "mean") == (
         array("d", [3.0, 8.0]), ([array("d", [3.0, 4.0]), array("d", [1.0, 2.0])], "mean"))
     assert jit(area).batch_value_and_grad(x=[0.0, 0.0], y=[1.0, 2.0])[1] == (
         (), {"x": array("d", [1.0, 2.0]), "y": array("d", [0.0, 0.0])})
-    assert jit(lambda x, n: x**n, static="n").batch_value_and_grad([1.0, 2.0], 3)[1] == (array("d", [3.0, 12.0]), None)
+    assert jit(lambda x, n: x**n, static="n").batch_value_and_grad([1.0, 2.0], 3)[1] == (
+        array("d", [3.0, 12.0]),
+        None,
+    )
 
 
 def test_columns_and_single_samples_are_one_program():
@@ -998,9 +1165,18 @@ def test_samples_may_share_conditions(f):
 
 
 def test_batches_of_a_constant_and_of_an_argument():
-    assert jit(lambda x: 3.0).batch_value_and_grad([1.0, 2.0]) == (array("d", [3.0, 3.0]), array("d", [0.0, 0.0]))
-    assert jit(lambda x: x).batch_value_and_grad([1.0, 2.0]) == (array("d", [1.0, 2.0]), array("d", [1.0, 1.0]))
-    assert jit(lambda x, y: y).batch_value_and_grad([1.0, 2.0], 3.0) == (array("d", [3.0, 3.0]), (array("d", [0.0, 0.0]), 2.0))
+    assert jit(lambda x: 3.0).batch_value_and_grad([1.0, 2.0]) == (
+        array("d", [3.0, 3.0]),
+        array("d", [0.0, 0.0]),
+    )
+    assert jit(lambda x: x).batch_value_and_grad([1.0, 2.0]) == (
+        array("d", [1.0, 2.0]),
+        array("d", [1.0, 1.0]),
+    )
+    assert jit(lambda x, y: y).batch_value_and_grad([1.0, 2.0], 3.0) == (
+        array("d", [3.0, 3.0]),
+        (array("d", [0.0, 0.0]), 2.0),
+    )
     assert jit(lambda x: x).batch([]) == array("d")
 
 
@@ -1008,24 +1184,42 @@ def test_batches_of_a_constant_and_of_an_argument():
     (lambda f: f.batch([1.0], [1.0, 2.0]), ValueError,
      "the columns differ in length: 1, 2; give every sample one number in each column"),
     (lambda f: f.batch(1.0, 2.0), ValueError,
-     "there is no column among the arguments, only numbers; call the function itself for one sample"),
-    (lambda f: f.batch([1.0], 1.0, threads=0), ValueError, "threads is 0; it must be a whole number of at least 1"),
-    (lambda f: f.batch([1.0], 1.0, threads=1.5), ValueError, "threads is 1.5; it must be a whole number of at least 1"),
-    (lambda f: f.batch_value_and_grad([1.0], 1.0, threads=True), ValueError, "threads is True; it must be a whole number"),
-    (lambda f: f.batch([1.0, "a"], 1.0), TypeError, "column x[1] must be a real number, not str ('a')"),
-    (lambda f: f.batch({"w": [1.0, None]}, 1.0), TypeError, "column x['w'][1] must be a real number, not NoneType (None)"),
-    (lambda f: f.batch([1.0, 1j], 1.0), TypeError, "column x[1] must be a real number, not complex (1j)"),
-    (lambda f: f.batch([1.0, [2.0]], 1.0), TypeError, "column x[1] must be a real number, not list ([2.0])"),
-    (lambda f: f.batch(np.array([1.0, 1j]), 1.0), TypeError, "column x[0] must be a real number, not complex ((1+0j))"),
-    (lambda f: f.batch([1.0, 10**400], 1.0), OverflowError, "column x[1]: an int of 1329 bits is too large for a float"),
-    (lambda f: f.batch([1.0], 10**400), OverflowError, "argument y: an int of 1329 bits is too large for a float"),
-    (lambda f: f.batch({1.0}, 1.0), TypeError, "argument x is {1.0}, of type set; a batch takes columns of numbers (lists, "),
-    (lambda f: f.batch([1.0], 1j), TypeError, "argument y is 1j, of type complex; a batch takes columns of numbers (lists, "),
-    (lambda f: f.batch(object, 1.0), TypeError, "argument x is <class 'object'>, of type type; a batch takes columns of "
-     "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, tuples and dicts of such"),
+     "there is no column among the arguments, only numbers; call the function itself for one "
+     "sample"),
+    (lambda f: f.batch([1.0], 1.0, threads=0), ValueError, "threads is 0; it must be a whole "
+                                                           "number of at least 1"),
+    (lambda f: f.batch([1.0], 1.0, threads=1.5), ValueError, "threads is 1.5; it must be a whole "
+                                                             "number of at least 1"),
+    (lambda f: f.batch_value_and_grad([1.0], 1.0, threads=True), ValueError, "threads is True; it "
+                                                                             "must be a whole "
+                                                                             "number"),
+    (lambda f: f.batch([1.0, "a"], 1.0), TypeError, "column x[1] must be a real number, not str "
+                                                    "('a')"),
+    (lambda f: f.batch({"w": [1.0, None]}, 1.0), TypeError, "column x['w'][1] must be a real "
+                                                            "number, not NoneType (None)"),
+    (lambda f: f.batch([1.0, 1j], 1.0), TypeError, "column x[1] must be a real number, not complex "
+                                                   "(1j)"),
+    (lambda f: f.batch([1.0, [2.0]], 1.0), TypeError, "column x[1] must be a real number, not list "
+                                                      "([2.0])"),
+    (lambda f: f.batch(np.array([1.0, 1j]), 1.0), TypeError, "column x[0] must be a real number, "
+                                                             "not complex ((1+0j))"),
+    (lambda f: f.batch([1.0, 10**400], 1.0), OverflowError, "column x[1]: an int of 1329 bits is "
+                                                            "too large for a float"),
+    (lambda f: f.batch([1.0], 10**400), OverflowError, "argument y: an int of 1329 bits is too "
+                                                       "large for a float"),
+    (lambda f: f.batch({1.0}, 1.0), TypeError, "argument x is {1.0}, of type set; a batch takes "
+                                               "columns of numbers (lists, "),
+    (lambda f: f.batch([1.0], 1j), TypeError, "argument y is 1j, of type complex; a batch takes "
+                                              "columns of numbers (lists, "),
+    (lambda f: f.batch(object, 1.0), TypeError, "argument x is <class 'object'>, of type type; a "
+                                                "batch takes columns of "
+     "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, "
+     "tuples and dicts of such"),
     (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError, "threads is an option here, and an "
      "argument of <lambda> as well; pass the argument by position, or give it another name"),
-    (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a gradient is of one number"),
+    (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a "
+                                                                             "gradient is of one "
+                                                                             "number"),
 ])
 def test_wrong_batches_say_what_is_wrong(call, kind, message):
     with pytest.raises(kind) as error:
@@ -1055,7 +1249,8 @@ def test_programs_that_are_too_long_to_compile_run_on_the_tape_machine():
 
 def test_threads_share_the_samples_of_the_tape_machine_too():
     meeting = threading.Barrier(2, timeout=60)
-    row = define("meeting", lambda x: (meeting.wait() and x) or x, lambda x, o: 1.0)  # two samples at a time, or none
+    # two samples at a time, or none
+    row = define("meeting", lambda x: (meeting.wait() and x) or x, lambda x, o: 1.0)
     try:
         f = jit(lambda x, y: long_program(row(x), y))
         values, (dx, dy) = f.batch_value_and_grad([0.3, 0.4, 0.5, 0.6], 1.7, threads=2)
@@ -1085,7 +1280,11 @@ dy = 0 + t1
 return t2, dx, dy"""
     assert len(f.programs) == 1
     jit(lambda xs: xs[0])([1.0])
-    assert jit(lambda xs, k: xs[0] * xs[1]["a"]).show([1.0, {"a": 2.0}], 3.0).startswith("inputs  xs[0], xs[1]['a'], k\n")
+    assert (
+        jit(lambda xs, k: xs[0] * xs[1]["a"])
+        .show([1.0, {"a": 2.0}], 3.0)
+        .startswith("inputs  xs[0], xs[1]['a'], k\n")
+    )
     assert jit(lambda *xs, y: xs[1] * y).show(1.0, 2.0, y=3.0).startswith("inputs  x0, x1, y\n")
 
 
@@ -1097,7 +1296,9 @@ def test_the_examples_of_the_modules_work():
 def test_it_works_on_anything_that_can_be_called():
     model = nn.MLP(2, [2, 1], rng=0)
     assert jit(model)([1.0, 2.0]) == model([1.0, 2.0]).data
-    assert jit(model.layers[0].__call__)([1.0, 2.0]) == [y.data for y in model.layers[0]([1.0, 2.0])]
+    assert jit(model.layers[0].__call__)([1.0, 2.0]) == [
+        y.data for y in model.layers[0]([1.0, 2.0])
+    ]
     assert jit(math.tanh)(0.5) == std.tanh(0.5)
     assert jit(TABLE["tanh"])(0.5) == std.tanh(0.5)
     assert jit(types.MethodType(lambda self, x: x * self, 3.0))(2.0) == 6.0
@@ -1110,7 +1311,11 @@ def test_rows_of_ones_own_are_called_back_from_the_public_functions():
     try:
         f = jit(lambda x: row(x) + 1)
         calls.clear()
-        assert (f(3.0), f.value_and_grad(3.0), f.batch([3.0, 4.0]).tolist()) == (10.0, (10.0, 6.0), [10.0, 17.0])
+        assert (f(3.0), f.value_and_grad(3.0), f.batch([3.0, 4.0]).tolist()) == (
+            10.0,
+            (10.0, 6.0),
+            [10.0, 17.0],
+        )
         assert {3.0, 4.0} == set(calls)
     finally:
         del TABLE["noted"]
@@ -1129,9 +1334,11 @@ LOOPS = 2_000
 
 
 def works_while(call):
-    """Whether another thread gets to do something while this one calls ``call`` many times, and waits for nothing.
+    """Whether another thread gets to do something while this one calls ``call`` many times, and
+    waits for nothing.
 
-    The interpreter does not change threads by itself here: another one runs only if this one lets it.
+    The interpreter does not change threads by itself here: another one runs only if this one lets
+    it.
     """
     done, go = [], threading.Event()
 
@@ -1175,7 +1382,8 @@ def test_other_threads_run_while_the_tape_machine_does():
 
 
 def test_code_that_keeps_all_threads_waiting_would_be_noticed():
-    """The same machine code, called by an interface of ctypes that does not let other threads run."""
+    """The same machine code, called by an interface of ctypes that does not let other threads run.
+    """
     made = llvm.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
     run = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(made._compiled.addresses["run"])
     memory, error = array("d", [0.5, 0.0]), ctypes.c_int(0)
@@ -1191,12 +1399,24 @@ def everything():
     """What the functions of this file give, as text; the same with llvmlite and without."""
     model = nn.MLP(2, [3, 1], rng=0)
     loss = jit(lambda x, y: nn.binary_cross_entropy(model([x, y]), 1.0))
-    results = [loss(0.3, -0.7), loss.value_and_grad(0.3, -0.7), [p.grad for p in model.parameters()], loss.hessian(0.3, -0.7),
-               jit(price).batch(*samples(9)), jit(price).batch_value_and_grad(*samples(9), threads=3), loss.show(),
-               jit(lambda i, x: take([x, 2 * x], i))(1, 2.0), loss.batch([], 1.0)]
+    results = [
+        loss(0.3, -0.7),
+        loss.value_and_grad(0.3, -0.7),
+        [p.grad for p in model.parameters()],
+        loss.hessian(0.3, -0.7),
+        jit(price).batch(*samples(9)),
+        jit(price).batch_value_and_grad(*samples(9), threads=3),
+        loss.show(),
+        jit(lambda i, x: take([x, 2 * x], i))(1, 2.0),
+        loss.batch([], 1.0),
+    ]
     identity = jit(lambda x: x)
     results += [identity(x) for x in (3, 10**17 + 1, np.float32(1.1), np.int8(100))]
-    results += [identity.value_and_grad(Value(3.0)), jit(lambda x: x * x * x)(10**17 + 1), jit(lambda x: x / 3)(10**200)]
+    results += [
+        identity.value_and_grad(Value(3.0)),
+        jit(lambda x: x * x * x)(10**17 + 1),
+        jit(lambda x: x / 3)(10**200),
+    ]
     for huge in (jit(lambda x: x), jit(lambda x: abs(x) - x)):
         try:
             huge(10**400)
@@ -1230,8 +1450,10 @@ def test_without_llvmlite_programs_are_replayed_with_the_same_bits_and_one_warni
     results, *warned = done.stdout.splitlines()
     assert results == everything()
     assert warned == [
-        f"RuntimeWarning {__file__} jit replays in Python, since llvmlite is not installed; pip install "
-        '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits']
+        f"RuntimeWarning {__file__} jit replays in Python, since llvmlite is not installed; pip "
+        "install "
+        '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits'
+    ]
 
 
 BROKEN = """
@@ -1251,9 +1473,12 @@ print(caught[0].message)
 
 def test_an_llvmlite_that_cannot_be_loaded_is_as_good_as_none():
     done = run_python(BROKEN)
-    assert (done.returncode, done.stdout) == (0, "6.0\njit replays in Python, since llvmlite cannot be loaded (OSError: "
-                                              'libLLVM.so: cannot open shared object file); pip install "tinygrad_edu[fast]" '
-                                              "makes it some hundred times faster, with the same bits\n"), done.stderr
+    assert (done.returncode, done.stdout) == (
+        0,
+        "6.0\njit replays in Python, since llvmlite cannot be loaded (OSError: "
+        'libLLVM.so: cannot open shared object file); pip install "tinygrad_edu[fast]" '
+        "makes it some hundred times faster, with the same bits\n",
+    ), done.stderr
 
 
 @pytest.mark.parametrize("before", [0, 1])
@@ -1273,7 +1498,15 @@ if int(sys.argv[1]):
 def test_what_compiled_code_leaves_behind_in_the_c_library_does_not_matter():
     exp, hypot = jit(math.exp), jit(math.hypot)
     for x, y in itertools.product((2.5, std.nan, inf, -inf, 0.0, 1.7e308), repeat=2):
-        want = inf if inf in (abs(x), abs(y)) else std.nan if x != x or y != y else abs(complex(x, y)) if x + y < inf else inf
+        want = (
+            inf
+            if inf in (abs(x), abs(y))
+            else std.nan
+            if x != x or y != y
+            else abs(complex(x, y))
+            if x + y < inf
+            else inf
+        )
         eagerly = exp(1000.0), TABLE["hypot"].forward(x, y)
         assert [*map(bits, eagerly)] == [bits(inf), bits(want)], (x, y)
         assert bits(hypot(x, y)) == bits(want), (x, y)

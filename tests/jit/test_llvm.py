@@ -1,4 +1,5 @@
-"""Machine code: every row of the table against its forward function and its derivatives, bit for bit, in every way."""
+"""Machine code: every row of the table against its forward function and its derivatives, bit for
+bit, in every way."""
 
 import doctest
 import itertools
@@ -27,7 +28,8 @@ EDGES = (*SPECIAL, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-310, 1e-8, 20.0, -40.0, 70
 
 
 def arguments(row, count):
-    """Arguments of a row: all pairs of special numbers, and log-spread and moderate ones, in its domain or not."""
+    """Arguments of a row: all pairs of special numbers, and log-spread and moderate ones, in its
+    domain or not."""
     rng = random.Random(f"{row.name} compiled")
     if row.arity < 3:
         yield from itertools.product(EDGES, repeat=row.arity)
@@ -44,7 +46,8 @@ def tape_of(row):
 
 
 def disagreement(row, run, at):
-    """THE CHECKER: a sentence about the first arguments where ``run`` is not the forward function; None if there are none."""
+    """THE CHECKER: a sentence about the first arguments where ``run`` is not the forward function;
+    None if there are none."""
     for args in at:
         want, (got,) = row.forward(*args), run(args)
         if bits(want) != bits(got):
@@ -61,11 +64,14 @@ def test_a_row_gives_the_bits_of_its_forward_function(row, way):
 
 def run_batch(made, varying, uniform, columns):
     """The outputs of a tape for columns, in the place of the inputs that are ``varying``."""
-    return Batched(made, varying, []).run(uniform, [array("d", column) for column in columns], len(columns[0]), 1)
+    return Batched(made, varying, []).run(
+        uniform, [array("d", column) for column in columns], len(columns[0]), 1
+    )
 
 
 def disagreement_of_columns(row, at, varying):
-    """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments."""
+    """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments.
+    """
     uniform = [x for i, x in enumerate(at[0]) if i not in varying]
     columns = [[args[i] for args in at] for i in varying]
     (results,) = run_batch(tape_of(row), varying, uniform, columns)
@@ -75,25 +81,37 @@ def disagreement_of_columns(row, at, varying):
 
 @every_row
 def test_a_row_of_columns_gives_the_bits_of_its_forward_function(row):
-    assert disagreement_of_columns(row, [*arguments(row, scaled(150, 3000))], range(row.arity)) is None
+    assert (
+        disagreement_of_columns(row, [*arguments(row, scaled(150, 3000))], range(row.arity)) is None
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
 @pytest.mark.parametrize("fixed", [0, 1], ids=["x", "y"])
 def test_a_column_and_a_number_give_the_bits_of_the_forward_function(row, fixed):
     for x in (0.0, -1.5, 2.0, inf):
-        assert disagreement_of_columns(row, [(x, y) if fixed == 0 else (y, x) for y in EDGES], [1 - fixed]) is None
+        assert (
+            disagreement_of_columns(
+                row, [(x, y) if fixed == 0 else (y, x) for y in EDGES], [1 - fixed]
+            )
+            is None
+        )
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
 def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(row):
-    trace, results = record_trace(lambda x: [[row(x, k) for k in EDGES], [row(k, x) for k in EDGES]], ["x"],
-                                  lambda values: (values, {}))
+    trace, results = record_trace(
+        lambda x: [[row(x, k) for k in EDGES], [row(k, x) for k in EDGES]],
+        ["x"],
+        lambda values: (values, {}),
+    )
     made = tape.value(trace, [trace.operand(result) for part in results for result in part])
     columns = run_batch(made, [0], [], [EDGES])
     compiled = llvm.Scalar(made)
     for i, x in enumerate(EDGES):
-        want = list(map(bits, [*[row.forward(x, k) for k in EDGES], *[row.forward(k, x) for k in EDGES]]))
+        want = list(
+            map(bits, [*[row.forward(x, k) for k in EDGES], *[row.forward(k, x) for k in EDGES]])
+        )
         assert list(map(bits, compiled([x]))) == want
         assert [bits(column[i]) for column in columns] == want
 
@@ -101,9 +119,12 @@ def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(
 def test_a_power_whose_exponent_is_known_is_differentiated_without_logarithms():
     made, _ = gradient_tape(lambda x: x ** 2, "x")
     text = llvm.scalar(made).text()
-    assert (text.count("call double @tg_pow"), "tg_log" in text) == (1, False)  # x ** 2 itself; x ** 1 is x
+    # x ** 2 itself; x ** 1 is x
+    assert (text.count("call double @tg_pow"), "tg_log" in text) == (1, False)
     for x in EDGES:
-        assert list(map(bits, llvm.Scalar(made)([x]))) == list(map(bits, eager_gradient(lambda x: x ** 2, [x])))
+        assert list(map(bits, llvm.Scalar(made)([x]))) == list(
+            map(bits, eager_gradient(lambda x: x**2, [x]))
+        )
 
 
 def eager_gradient(row, args):
@@ -117,37 +138,66 @@ def eager_gradient(row, args):
 def test_derivatives_of_a_row_have_the_bits_of_the_eager_engine(row):
     made, _ = gradient_tape(lambda *xs: row(*xs), *row.parameters)
     runs = {way: WAYS[way](made) for way in WAYS}
-    for args in itertools.chain(itertools.product(SPECIAL, repeat=row.arity) if row.arity < 3 else (),
-                                points(row, scaled(40, 1000)), points(row, scaled(40, 1000), wide=False)):
+    for args in itertools.chain(
+        itertools.product(SPECIAL, repeat=row.arity) if row.arity < 3 else (),
+        points(row, scaled(40, 1000)),
+        points(row, scaled(40, 1000), wide=False),
+    ):
         want = list(map(bits, eager_gradient(row, args)))
         for way, run in runs.items():
-            assert list(map(bits, run(args))) == want, f"{way}: {row.name}{args}: {run(args)}, not {eager_gradient(row, args)}"
+            assert list(map(bits, run(args))) == want, (
+                f"{way}: {row.name}{args}: {run(args)}, not {eager_gradient(row, args)}"
+            )
 
 
 def test_every_row_is_compiled():
-    assert [name for name in TABLE if not emitter.is_native(name)] == ["round_digits"]  # Python's own rounding, to decimals
+    # Python's own rounding, to decimals
+    assert [name for name in TABLE if not emitter.is_native(name)] == ["round_digits"]
 
 
 # ---- the checker is checked
 
-SUBTLE = {"fabs": "sqrt", "sqrt": "fabs", "floor": "trunc", "ceil": "trunc", "trunc": "floor", "rint": "round",
-          "copysign": "maxnum", "fadd": "fsub", "fsub": "fadd", "fmul": "fdiv", "fdiv": "fmul"}
+SUBTLE = {
+    "fabs": "sqrt",
+    "sqrt": "fabs",
+    "floor": "trunc",
+    "ceil": "trunc",
+    "trunc": "floor",
+    "rint": "round",
+    "copysign": "maxnum",
+    "fadd": "fsub",
+    "fsub": "fadd",
+    "fmul": "fdiv",
+    "fdiv": "fmul",
+}
 TWO = ("atan2", "pow", "fmod", "hypot", "remainder")
 
 
 def wrong_library(name):
     """Another function of the C library with as many arguments."""
-    return ("fmod" if name != "fmod" else "remainder") if name in TWO else "expm1" if name != "expm1" else "exp"
+    return (
+        ("fmod" if name != "fmod" else "remainder")
+        if name in TWO
+        else "expm1"
+        if name != "expm1"
+        else "exp"
+    )
 
 
 def nudged(expansion):
     return lambda *xs: expansion(*xs) * (1 + 2.0**-52)
 
 
-PLANTED = [*[("BINARY", name, SUBTLE[right]) for name, right in emitter.BINARY.items()],
-           *[("INTRINSIC", name, SUBTLE[right]) for name, right in emitter.INTRINSIC.items()],
-           *[("LIBRARY", name, wrong_library(right)) for name, right in emitter.LIBRARY.items()],
-           *[("EXPANSIONS", name, nudged(right)) for name, right in emitter.EXPANSIONS.items() if name != "identity"]]
+PLANTED = [
+    *[("BINARY", name, SUBTLE[right]) for name, right in emitter.BINARY.items()],
+    *[("INTRINSIC", name, SUBTLE[right]) for name, right in emitter.INTRINSIC.items()],
+    *[("LIBRARY", name, wrong_library(right)) for name, right in emitter.LIBRARY.items()],
+    *[
+        ("EXPANSIONS", name, nudged(right))
+        for name, right in emitter.EXPANSIONS.items()
+        if name != "identity"
+    ],
+]
 
 
 @pytest.mark.parametrize(("table", "name", "wrong"), PLANTED, ids=[name for _, name, _ in PLANTED])
@@ -161,8 +211,18 @@ def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
 def test_a_tape_machine_that_is_wrong_is_noticed(monkeypatch):
     monkeypatch.setitem(emitter.EXPANSIONS, "softplus", nudged(emitter.EXPANSIONS["softplus"]))
     with a_new_machine():
-        assert disagreement(math.softplus, machine.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)) is not None
-        assert disagreement(math.sigmoid, machine.Machine(tape_of(math.sigmoid)), arguments(math.sigmoid, 20)) is None
+        assert (
+            disagreement(
+                math.softplus, machine.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)
+            )
+            is not None
+        )
+        assert (
+            disagreement(
+                math.sigmoid, machine.Machine(tape_of(math.sigmoid)), arguments(math.sigmoid, 20)
+            )
+            is None
+        )
 
 
 @contextmanager
@@ -177,7 +237,10 @@ def a_new_machine():
 
 def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
     monkeypatch.setitem(emitter.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
-    with pytest.raises(TypeError, match=r"asks for the truth of a number in machine code; it must choose by where\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"asks for the truth of a number in machine code; it must choose by where\(\)",
+    ):
         llvm.Scalar(tape_of(math.relu))
 
 
@@ -217,7 +280,9 @@ def test_a_row_of_ones_own_is_called_back(way):
         calls.append((x, y, z))
         return mixed(x, y, z)
 
-    with a_row_of_ones_own("mixed", forward, lambda x, y, z, o: 1.0, lambda x, y, z, o: 0.1, lambda x, y, z, o: 2 * z) as row:
+    with a_row_of_ones_own(
+        "mixed", forward, lambda x, y, z, o: 1.0, lambda x, y, z, o: 0.1, lambda x, y, z, o: 2 * z
+    ) as row:
         f = with_mixed(row)
         made, _ = gradient_tape(f, "x", "y")
         run = WAYS[way](made)
@@ -228,7 +293,9 @@ def test_a_row_of_ones_own_is_called_back(way):
             calls.clear()
             value, *slopes = run([x, y])
             assert calls == [(x, y, 2.0), (y, y, x)]
-            assert list(map(bits, [value, *slopes])) == list(map(bits, [f(x, y), xs[0].grad, xs[1].grad]))
+            assert list(map(bits, [value, *slopes])) == list(
+                map(bits, [f(x, y), xs[0].grad, xs[1].grad])
+            )
 
 
 def test_a_row_of_ones_own_is_called_back_for_every_sample():
@@ -252,7 +319,10 @@ def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
 
 
 def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
-    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row, pytest.raises(LookupError, match="no 2"):
+    with (
+        a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row,
+        pytest.raises(LookupError, match="no 2"),
+    ):
         run_batch(value_tape(lambda x: row(x) + 1.0, "x"), [0], [], [[2.0] * 5])
 
 
@@ -267,9 +337,15 @@ def test_a_row_that_was_replaced_is_the_new_one(way):
 
 @every_way
 def test_a_row_that_was_replaced_changes_no_other_row(way):
-    """Forward functions call no rows, so that softplus goes on with the exponential function that it had."""
+    """Forward functions call no rows, so that softplus goes on with the exponential function that
+    it had."""
     with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
-        assert disagreement(math.softplus, WAYS[way](tape_of(math.softplus)), arguments(math.softplus, 20)) is None
+        assert (
+            disagreement(
+                math.softplus, WAYS[way](tape_of(math.softplus)), arguments(math.softplus, 20)
+            )
+            is None
+        )
     assert disagreement(math.exp, WAYS[way](tape_of(math.exp)), arguments(math.exp, 20)) is None
 
 
@@ -280,7 +356,11 @@ def test_a_row_that_was_replaced_changes_no_other_row(way):
 def test_products_are_rounded_before_they_are_added(way):
     x = 1 + 2.0**-30
     assert x * x - (1 + 2.0**-29) == 0.0  # with one rounding in all it is 2**-60
-    for f in (lambda x, y: x * x - y, lambda x, y: x * x + -y, lambda x, y: math.sumprod([x, y], [x, -1.0])):
+    for f in (
+        lambda x, y: x * x - y,
+        lambda x, y: x * x + -y,
+        lambda x, y: math.sumprod([x, y], [x, -1.0]),
+    ):
         assert WAYS[way](value_tape(f, "x", "y"))([x, 1 + 2.0**-29]) == [0.0]
 
 
@@ -319,7 +399,20 @@ def test_long_programs_are_compiled(way):
 @every_way
 def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
     run = WAYS[way](value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x"))
-    for wrong in (-1.0, 3.0, 0.5, 1e300, -1e300, inf, -inf, std.nan, 2.0**32, 2.0**32 + 1, -0.5, 2.0**53):
+    for wrong in (
+        -1.0,
+        3.0,
+        0.5,
+        1e300,
+        -1e300,
+        inf,
+        -inf,
+        std.nan,
+        2.0**32,
+        2.0**32 + 1,
+        -0.5,
+        2.0**53,
+    ):
         with pytest.raises(IndexError, match="take: "):
             run([wrong, 1.0])
         assert [run([i, 5.0]) for i in (0.0, -0.0, 1.0, 2.0)] == [[5.0], [5.0], [10.0], [7.0]]
@@ -328,29 +421,48 @@ def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
 def test_a_wrong_index_is_reported_with_the_number_of_entries():
     made = value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x")
     for way in WAYS.values():
-        with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries; it must be a whole number, 0 to 2$"):
+        with pytest.raises(
+            IndexError, match=r"^take: index 4\.5 of 3 entries; it must be a whole number, 0 to 2$"
+        ):
             way(made)([4.5, 1.0])
     inputs, outputs = array("d", [4.5, 1.0]), array("d", [0.0])
     with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries"):
         llvm.Scalar(made).fill(inputs.buffer_info()[0], outputs.buffer_info()[0])
     batch = Batched(made, [0], [])
     for indices in ([0.0, 1.0, 4.5, 2.0, 0.0], [0.0] * 4 + [3.0], [-1.0]):
-        with pytest.raises(IndexError, match=r"^take: the index of some sample is wrong: of 3 entries it must be"):
+        with pytest.raises(
+            IndexError, match=r"^take: the index of some sample is wrong: of 3 entries it must be"
+        ):
             batch.run([1.0], [array("d", indices)], len(indices), 1)
-    assert batch.run([5.0], [array("d", [0.0, 1.0, -0.0, 2.0, 0.0])], 5, 1)[0].tolist() == [5.0, 10.0, 5.0, 7.0, 5.0]
+    assert batch.run([5.0], [array("d", [0.0, 1.0, -0.0, 2.0, 0.0])], 5, 1)[0].tolist() == [
+        5.0,
+        10.0,
+        5.0,
+        7.0,
+        5.0,
+    ]
 
 
 def many(count, entry):
     """A take of so many entries, which ``entry`` makes of the inputs i, x, and x0, x1, ..."""
     names = [f"x{k}" for k in range(2 * count)]
-    return (lambda i, x, *xs: math.take([entry(k, x, xs) for k in range(count)], i) * x), ["i", "x", *names]
+    return (lambda i, x, *xs: math.take([entry(k, x, xs) for k in range(count)], i) * x), [
+        "i",
+        "x",
+        *names,
+    ]
 
 
 TABLES = {
-    "constants": lambda k, x, xs: k / 7, "inputs": lambda k, x, xs: xs[k], "every second input": lambda k, x, xs: xs[2 * k],
-    "inputs from behind": lambda k, x, xs: xs[-1 - k], "one input": lambda k, x, xs: xs[0],
-    "inputs in disorder": lambda k, x, xs: xs[k * k % len(xs)], "results": lambda k, x, xs: math.sin(xs[k] * x),
-    "results of uniform numbers": lambda k, x, xs: xs[k] * xs[k + 1], "conditions": lambda k, x, xs: xs[k] < x,
+    "constants": lambda k, x, xs: k / 7,
+    "inputs": lambda k, x, xs: xs[k],
+    "every second input": lambda k, x, xs: xs[2 * k],
+    "inputs from behind": lambda k, x, xs: xs[-1 - k],
+    "one input": lambda k, x, xs: xs[0],
+    "inputs in disorder": lambda k, x, xs: xs[k * k % len(xs)],
+    "results": lambda k, x, xs: math.sin(xs[k] * x),
+    "results of uniform numbers": lambda k, x, xs: xs[k] * xs[k + 1],
+    "conditions": lambda k, x, xs: xs[k] < x,
     "all sorts": lambda k, x, xs: (k / 7, xs[k], x, xs[k] * x, xs[k] * xs[0])[k % 5],
 }
 
@@ -399,7 +511,12 @@ def mixture(x, y):
     pool, rng = [x, y], random.Random(5)
     for _ in range(3 * machine.WINDOW):
         a, b = pool[-1 - rng.randrange(min(40, len(pool)))], pool[rng.randrange(len(pool))]
-        kinds = [lambda a, b: a * b + 0.25, lambda a, b: math.sin(a) - b, lambda a, b: math.where(a < b, a, -b), math.maximum]
+        kinds = [
+            lambda a, b: a * b + 0.25,
+            lambda a, b: math.sin(a) - b,
+            lambda a, b: math.where(a < b, a, -b),
+            math.maximum,
+        ]
         pool.append(rng.choice(kinds)(a, b))
     return math.total(pool)
 
@@ -419,9 +536,13 @@ def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
 
 @every_way
 def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
-    trace, results = record_trace(lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {}))
+    trace, results = record_trace(
+        lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {})
+    )
     run = WAYS[way](tape.value(trace, [trace.operand(result) for result in results]))
-    assert list(map(bits, run([2.0, 5.0]))) == list(map(bits, [5.0, 3.0, 1.0, 10.0, 10.0, -0.0, 5.0]))
+    assert list(map(bits, run([2.0, 5.0]))) == list(
+        map(bits, [5.0, 3.0, 1.0, 10.0, 10.0, -0.0, 5.0])
+    )
 
 
 def test_the_examples_of_the_module_work():

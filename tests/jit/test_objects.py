@@ -1,4 +1,5 @@
-"""Machine code on disk: what is found there is used if it can be trusted, and everything works without."""
+"""Machine code on disk: what is found there is used if it can be trusted, and everything works
+without."""
 
 import ctypes
 import gc
@@ -19,7 +20,8 @@ def module(number):
 
 
 def result_of(number, **options):
-    """What the function of `module` returns when it is compiled, or read from the cache, and run."""
+    """What the function of `module` returns when it is compiled, or read from the cache, and run.
+    """
     library = objects.loaded(module(number), {}, ["f"], **options)
     return ctypes.CFUNCTYPE(ctypes.c_double)(library["f"])()
 
@@ -156,7 +158,9 @@ def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder)
 @pytest.mark.parametrize("plant", [lambda own, other: own.mkdir(0o777) or own.chmod(0o777),
                                    lambda own, other: own.symlink_to(other), lambda own, other: own.write_text("a file")],
                          ids=["others may write to it", "a link", "a file"])
-def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(plant, folder, tmp_path):
+def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(
+    plant, folder, tmp_path
+):
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     result_of(1.5)
@@ -238,7 +242,8 @@ def test_everything_works_where_no_folder_can_be_made(tmp_path, monkeypatch):
 def test_everything_works_for_a_user_without_a_home(monkeypatch):
     for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # whom no list of users has, as in many containers
+    # whom no list of users has, as in many containers
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert result_of(1.5) == 1.5
 
 

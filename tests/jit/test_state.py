@@ -150,40 +150,94 @@ CHANGES = {
     "bytearray": (lambda: bytearray(b"ab"), lambda x: x.append(3), "Thing.thing"),
     "array": (lambda: array("d", [1.0]), lambda x: x.append(2.0), "Thing.thing"),
     "numpy": (lambda: np.zeros((2, 2)), lambda x: x.__setitem__((0, 1), 3.0), "Thing.thing"),
-    "numpy of objects": (lambda: np.array([1, "a"], dtype=object), lambda x: x.__setitem__(0, 3), "Thing.thing"),
-    "numpy, transposed": (lambda: np.arange(6.0).reshape(2, 3).T, lambda x: x.__iadd__(1.0), "Thing.thing"),
+    "numpy of objects": (
+        lambda: np.array([1, "a"], dtype=object),
+        lambda x: x.__setitem__(0, 3),
+        "Thing.thing",
+    ),
+    "numpy, transposed": (
+        lambda: np.arange(6.0).reshape(2, 3).T,
+        lambda x: x.__iadd__(1.0),
+        "Thing.thing",
+    ),
     "attribute": (lambda: Thing(n=0), lambda x: setattr(x, "n", 1), "Thing.thing.n"),
     "new attribute": (Thing, lambda x: setattr(x, "n", 1), "Thing.thing.n"),
     "attribute gone": (lambda: Thing(n=0), lambda x: delattr(x, "n"), "Thing.thing.n"),
-    "in a list of things": (lambda: [Thing(n=0)], lambda x: setattr(x[0], "n", 1), "Thing.thing[0].n"),
+    "in a list of things": (
+        lambda: [Thing(n=0)],
+        lambda x: setattr(x[0], "n", 1),
+        "Thing.thing[0].n",
+    ),
     "slot": (Slots, lambda x: setattr(x, "x", 2), "Thing.thing.x"),
     "new slot": (Slots, lambda x: x.hide(2), "Thing.thing._Slots__secret"),
     "frozen": (Frozen, lambda x: x.parts.append(1), "Thing.thing.parts"),
     "class": (Thing, lambda x: setattr(Thing, "shared", 1), "Thing.shared"),
     "list of a class": (Thing, lambda x: x.table.append(1), "Thing.table"),
     "new in a class": (Thing, lambda x: setattr(Thing, "more", 1), "Thing.more"),
-    "module": (lambda: nn.Sequential(nn.Dropout(0.5)), lambda x: setattr(x.layers[0], "p", 0.1), "Thing.thing.layers[0].p"),
-    "optimizer": (lambda: optim.SGD([Value(1.0)], 0.1), lambda x: setattr(x, "steps", 3), "Thing.thing.steps"),
-    "jit": (lambda: jit(Thing(n=0).__call__), lambda x: x.function.__self__.__dict__.update(n=1), "Thing.thing.n"),
-    "namespace": (lambda: types.SimpleNamespace(n=0), lambda x: setattr(x, "n", 1), "Thing.thing.n"),
-    "masked": (lambda: np.ma.masked_array([2.0, 3.0], [0, 1]), lambda x: x.__setitem__(0, 5.0), "Thing.thing"),
-    "cached function": (lambda: functools.cache(Thing(n=0).__call__), lambda x: x.__wrapped__.__self__.__dict__.update(n=1),
-                        "Thing.thing.n"),
-    "OrderedDict": (lambda: collections.OrderedDict(a=1, b=2), lambda x: x.pop("a"), "Thing.thing['a']"),
+    "module": (
+        lambda: nn.Sequential(nn.Dropout(0.5)),
+        lambda x: setattr(x.layers[0], "p", 0.1),
+        "Thing.thing.layers[0].p",
+    ),
+    "optimizer": (
+        lambda: optim.SGD([Value(1.0)], 0.1),
+        lambda x: setattr(x, "steps", 3),
+        "Thing.thing.steps",
+    ),
+    "jit": (
+        lambda: jit(Thing(n=0).__call__),
+        lambda x: x.function.__self__.__dict__.update(n=1),
+        "Thing.thing.n",
+    ),
+    "namespace": (
+        lambda: types.SimpleNamespace(n=0),
+        lambda x: setattr(x, "n", 1),
+        "Thing.thing.n",
+    ),
+    "masked": (
+        lambda: np.ma.masked_array([2.0, 3.0], [0, 1]),
+        lambda x: x.__setitem__(0, 5.0),
+        "Thing.thing",
+    ),
+    "cached function": (
+        lambda: functools.cache(Thing(n=0).__call__),
+        lambda x: x.__wrapped__.__self__.__dict__.update(n=1),
+        "Thing.thing.n",
+    ),
+    "OrderedDict": (
+        lambda: collections.OrderedDict(a=1, b=2),
+        lambda x: x.pop("a"),
+        "Thing.thing['a']",
+    ),
     "0.0 for -0.0": (lambda: [-0.0], lambda x: x.__setitem__(0, 0.0), "Thing.thing"),
     "1.0 for 1": (lambda: [1], lambda x: x.__setitem__(0, 1.0), "Thing.thing"),
     "True for 1": (lambda: [1], lambda x: x.__setitem__(0, True), "Thing.thing"),
-    "a leaf for another": (lambda: [Value(1.0)], lambda x: x.__setitem__(0, Value(1.0)), "Thing.thing"),
+    "a leaf for another": (
+        lambda: [Value(1.0)],
+        lambda x: x.__setitem__(0, Value(1.0)),
+        "Thing.thing",
+    ),
 }
 
 
 def content(x):
     """All that can change of a thing, as text."""
     parts = [content(part) for part in x] if isinstance(x, (list, tuple)) else []
-    inside = [getattr(getattr(x, name, None), "__self__", "") for name in ("function", "__wrapped__")]
+    inside = [
+        getattr(getattr(x, name, None), "__self__", "") for name in ("function", "__wrapped__")
+    ]
     layers = [str(vars(layer)) for layer in getattr(x, "layers", [])]
-    return [repr(x), id(x), *parts, str(getattr(x, "__dict__", "")), str(vars(Thing)), getattr(x, "x", ""),
-            hasattr(x, "_Slots__secret"), *map(repr, inside), *layers]
+    return [
+        repr(x),
+        id(x),
+        *parts,
+        str(getattr(x, "__dict__", "")),
+        str(vars(Thing)),
+        getattr(x, "x", ""),
+        hasattr(x, "_Slots__secret"),
+        *map(repr, inside),
+        *layers,
+    ]
 
 
 @pytest.mark.parametrize("via", ["attribute", "closure", "partial", "default"])
@@ -207,13 +261,25 @@ def test_what_a_function_changes_is_named_and_put_back(make, change, name, via):
 
 ALONE = {
     "a global": (assign_a_global, "GLOBAL", lambda: GLOBAL),
-    "a global of a function that is called": (use_a_global_through_another_function, "GLOBAL", lambda: GLOBAL),
+    "a global of a function that is called": (
+        use_a_global_through_another_function,
+        "GLOBAL",
+        lambda: GLOBAL,
+    ),
     "a list in a global": (append_to_a_global, "KEPT", lambda: KEPT[:]),
     "a new global": (make_a_global, "MADE", lambda: "MADE" in globals()),
     "a variable of a module": (configure, "config.rate", lambda: config.rate),
-    "an attribute of the function": (count_itself, "count_itself.calls", lambda: vars(count_itself).copy()),
+    "an attribute of the function": (
+        count_itself,
+        "count_itself.calls",
+        lambda: vars(count_itself).copy(),
+    ),
     "a default": (default, "a default of default", lambda: default.__defaults__[0][:]),
-    "a variable of a closure": (CLOSURE := closure(), "n", lambda: CLOSURE.__closure__[0].cell_contents),
+    "a variable of a closure": (
+        CLOSURE := closure(),
+        "n",
+        lambda: CLOSURE.__closure__[0].cell_contents,
+    ),
     "a variable without a value": (LATE := late(), "n", lambda: repr(LATE.__closure__[0])),
 }
 
@@ -259,8 +325,24 @@ def test_the_order_of_attributes_is_put_back_since_it_is_that_of_parameters():
     assert model.parameters() == before
 
 
-STRANGE = [lambda: time.sleep(0), lambda: np.linalg.norm([1.0]), threading.Lock(), itertools.count(), open, Colour.RED, print,
-           Thing.__init__, [], None, Value(1.0), lambda: OUTER, nn.cross_entropy, nn.MLP(2, [1]), (x for x in [1]), abs]
+STRANGE = [
+    lambda: time.sleep(0),
+    lambda: np.linalg.norm([1.0]),
+    threading.Lock(),
+    itertools.count(),
+    open,
+    Colour.RED,
+    print,
+    Thing.__init__,
+    [],
+    None,
+    Value(1.0),
+    lambda: OUTER,
+    nn.cross_entropy,
+    nn.MLP(2, [1]),
+    (x for x in [1]),
+    abs,
+]
 
 
 @pytest.mark.parametrize("f", STRANGE, ids=[type(f).__name__ for f in STRANGE])
@@ -331,7 +413,12 @@ def test_generators_of_numpy_are_put_back():
 def test_what_is_equal_and_plain_is_no_change():
     thing = Thing(x=0.1, text="ab", pair=(1, 2.5, "c"), nan=float("nan"), big=10**20)
     state = State(thing)
-    thing.x, thing.text, thing.pair, thing.nan = 1 / 10, "".join(["a", "b"]), (1, 5 / 2, "c"), float("nan")
+    thing.x, thing.text, thing.pair, thing.nan = (
+        1 / 10,
+        "".join(["a", "b"]),
+        (1, 5 / 2, "c"),
+        float("nan"),
+    )
     thing.big = 10**19 * 10
     assert state.changes() == []
     thing.pair = (1, 2.5, ["c"])
@@ -357,7 +444,11 @@ def test_random_changes_are_put_back():
         before = {id(x): shallow(x) for x in things}
         state = State(things[0])
         for i in range(5):
-            put(rng.choice([x for x in things if not isinstance(x, tuple)]), f"k{rng.randrange(20)}", rng.choice([i, *things]))
+            put(
+                rng.choice([x for x in things if not isinstance(x, tuple)]),
+                f"k{rng.randrange(20)}",
+                rng.choice([i, *things]),
+            )
         changed = {id(x): shallow(x) for x in things} != before
         assert bool(state.changes()) == changed
         state.restore()
@@ -375,4 +466,8 @@ def put(holder, key, value):
 
 def shallow(x):
     held = x.__dict__ if isinstance(x, Thing) else x
-    return [(key, id(value)) for key, value in held.items()] if isinstance(held, dict) else [*map(id, held)]
+    return (
+        [(key, id(value)) for key, value in held.items()]
+        if isinstance(held, dict)
+        else [*map(id, held)]
+    )

@@ -1,4 +1,5 @@
-"""Tapes: what is left out, merged and joined on the way from a trace, with every bit kept; their text and their size."""
+"""Tapes: what is left out, merged and joined on the way from a trace, with every bit kept; their
+text and their size."""
 
 import doctest
 import math as std
@@ -58,12 +59,31 @@ def test_equal_instructions_are_one():
 
 
 def test_sums_and_products_are_equal_the_other_way_round_and_differences_are_not():
-    made = value_tape(lambda x, y: math.hypot(x * y, y * x) + math.hypot(x + y, y + x) + math.hypot(x - y, y - x), "x", "y")
-    assert sorted(operations(made)) == ["add", "add", "add", "hypot", "hypot", "hypot", "mul", "sub", "sub"]
+    made = value_tape(
+        lambda x, y: math.hypot(x * y, y * x) + math.hypot(x + y, y + x) + math.hypot(x - y, y - x),
+        "x",
+        "y",
+    )
+    assert sorted(operations(made)) == [
+        "add",
+        "add",
+        "add",
+        "hypot",
+        "hypot",
+        "hypot",
+        "mul",
+        "sub",
+        "sub",
+    ]
 
 
 def test_both_signs_of_zero_are_constants_of_their_own():
-    made = value_tape(lambda x: math.copysign(1.0, math.maximum(x, 0.0)) + math.copysign(1.0, math.maximum(x, -0.0)), "x")
+    made = value_tape(
+        lambda x: (
+            math.copysign(1.0, math.maximum(x, 0.0)) + math.copysign(1.0, math.maximum(x, -0.0))
+        ),
+        "x",
+    )
     assert sorted(map(bits, made.constants)) == sorted(map(bits, [1.0, 0.0, -0.0]))
     assert made.run([-1.0]) == [0.0]
 
@@ -100,7 +120,9 @@ def test_shortcuts_are_taken_only_where_every_bit_stays(f, left):
 
 
 def test_what_is_known_is_computed_beforehand():
-    made = value_tape(lambda x: x * (math.sin(2.0) + math.take([1.0, 2.0], 1.0)) + math.where(0.0, 1.0, 5.0), "x")
+    made = value_tape(
+        lambda x: x * (math.sin(2.0) + math.take([1.0, 2.0], 1.0)) + math.where(0.0, 1.0, 5.0), "x"
+    )
     assert operations(made) == [DOT]
     assert made.run([3.0]) == [3.0 * (std.sin(2.0) + 2.0) + 5.0]
 
@@ -120,13 +142,21 @@ def test_a_wrong_index_is_reported_even_if_nothing_needs_the_entry(f):
         for way in WAYS.values():
             run = way(made)
             assert run([2.0, 5.0])[0] == 5.0
-            with pytest.raises(IndexError, match=r"take: index 3\.0 of 3 entries; it must be a whole number, 0 to 2"):
+            with pytest.raises(
+                IndexError,
+                match=r"take: index 3\.0 of 3 entries; it must be a whole number, 0 to 2",
+            ):
                 run([3.0, 5.0])
 
 
 def test_an_index_is_looked_at_once_for_each_number_of_entries():
     def f(i, j, x):
-        unused = [math.take([x, 2.0], i), math.take([3.0, x], i), math.take([x, x, 4.0], i), math.take([x, 2.0], j)]
+        unused = [
+            math.take([x, 2.0], i),
+            math.take([3.0, x], i),
+            math.take([x, x, 4.0], i),
+            math.take([x, 2.0], j),
+        ]
         return math.take([x, 5.0], j) + 0 * len(unused)
 
     made = value_tape(f, "i", "j", "x")
@@ -184,14 +214,20 @@ def test_chains_that_share_or_nest_keep_their_bits(f):
 
 
 def test_a_product_with_two_users_is_computed_once():
-    assert operations(value_tape(lambda x, y: math.sin(x * y) + x * y, "x", "y")) == ["mul", "sin", "add"]
+    assert operations(value_tape(lambda x, y: math.sin(x * y) + x * y, "x", "y")) == [
+        "mul",
+        "sin",
+        "add",
+    ]
 
 
 def test_a_layer_is_a_dot_and_an_activation_for_each_neuron():
     model = nn.MLP(3, [4, 1], rng=0)
     made = value_tape(lambda x, y, z: model([x, y, z]), "x", "y", "z")
     assert operations(made) == [DOT, "relu"] * 4 + [DOT]
-    assert made.nodes == sum(bool(node.op) for node in topological_order(model([Value(1.0), Value(2.0), Value(3.0)])))
+    assert made.nodes == sum(
+        bool(node.op) for node in topological_order(model([Value(1.0), Value(2.0), Value(3.0)]))
+    )
     assert made.operations == made.nodes
 
 
@@ -236,7 +272,9 @@ def test_any_number_may_be_a_condition(f, condition):
     y.backward()
     made, _ = gradient_tape(f, "c", "x")
     for way in WAYS.values():
-        assert list(map(bits, way(made)([condition, 3.0]))) == list(map(bits, [y.data, *[value.grad for value in values]]))
+        assert list(map(bits, way(made)([condition, 3.0]))) == list(
+            map(bits, [y.data, *[value.grad for value in values]])
+        )
 
 
 def test_derivatives_by_names_and_in_their_order():
@@ -270,7 +308,10 @@ def test_nothing_is_differentiated_within_no_grad():
 
 def test_tangents_are_those_of_forward_mode():
     def f(x, y):
-        return math.where(x > y, math.sin(x) * y + x * x, math.take([x, x * y], 1.0 * (y > 0))) + math.tanh(x * y) / y
+        return (
+            math.where(x > y, math.sin(x) * y + x * x, math.take([x, x * y], 1.0 * (y > 0)))
+            + math.tanh(x * y) / y
+        )
 
     moving = tape.tangents(value_tape(f, "x", "y"), [0, 1])
     assert moving.names == ["x", "y", "dx", "dy"]
@@ -345,7 +386,13 @@ def labelled(x, label):
 
 def test_every_name_in_a_text_is_another_one():
     def f(t1, x, dx):
-        return labelled(labelled(x + t1, "x") * labelled(math.sin(x), "t2") * labelled(math.cos(x), "t2"), "dx") + dx
+        return (
+            labelled(
+                labelled(x + t1, "x") * labelled(math.sin(x), "t2") * labelled(math.cos(x), "t2"),
+                "dx",
+            )
+            + dx
+        )
 
     made, _ = gradient_tape(f, "t1", "x", "dx")
     assert made.text().startswith("""\
@@ -357,7 +404,10 @@ t2_2 = cos(x)
 t5 = dx + t3 * t2_2
 """)
     first, *lines, last = made.text().splitlines()
-    defined = [*first.removeprefix("inputs  ").split(", "), *[line.split(" = ")[0] for line in lines]]
+    defined = [
+        *first.removeprefix("inputs  ").split(", "),
+        *[line.split(" = ")[0] for line in lines],
+    ]
     assert len(set(defined)) == len(defined) == len(made) + 3
     assert {name for name in last.removeprefix("return ").split(", ") if name != "1"} <= {*defined}
 
@@ -370,7 +420,9 @@ def test_a_label_is_on_one_line_and_more_than_a_word_in_brackets(label, shown):
     made = value_tape(lambda y: labelled(math.sin(y), label) * 2, "y")
     assert made.text() == f"inputs  y\n{shown} = sin(y)\nt2 = {shown} * 2\nreturn t2"
     w, name = labelled(Value(2.0), label), shown if shown != "t1" else "unnamed" if label else "p0"
-    assert value_tape(lambda y: w * y, "y").text() == f"inputs  y, {name}\nt1 = {name} * y\nreturn t1"
+    assert (
+        value_tape(lambda y: w * y, "y").text() == f"inputs  y, {name}\nt1 = {name} * y\nreturn t1"
+    )
 
 
 def test_a_tape_says_what_it_is():
@@ -412,7 +464,8 @@ def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
 
 def test_the_entries_of_a_take_count_as_operations():
     assert value_tape(entry, "i").operations == 201
-    assert gradient_tape(entry, "i")[0].operations == 3 * 200 + 1  # each derivative is chosen, and added to 0
+    # each derivative is chosen, and added to 0
+    assert gradient_tape(entry, "i")[0].operations == 3 * 200 + 1
 
 
 def test_a_gpt_on_a_tape_has_the_bits_of_the_graph():
@@ -432,7 +485,9 @@ def test_a_gpt_on_a_tape_has_the_bits_of_the_graph():
 
 
 def test_a_tape_can_be_pickled():
-    made, _ = gradient_tape(lambda x, y: math.where(x > y, math.sin(x) * y, math.take([x, y, 3.0], y)), "x", "y")
+    made, _ = gradient_tape(
+        lambda x, y: math.where(x > y, math.sin(x) * y, math.take([x, y, 3.0], y)), "x", "y"
+    )
     made.run([2.0, 1.0])
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         again = pickle.loads(pickle.dumps(made, protocol))
@@ -444,8 +499,12 @@ def test_a_tape_can_be_pickled():
 
 def test_a_rule_that_asks_for_a_truth_is_refused():
     row = lookup("relu")
-    with replaced(row, "partials", (lambda x, o: 1.0 if x > 0 else 0.0,)), \
-            pytest.raises(TypeError, match=r"a rule asks for the truth of a register; it must choose by where\(\)"):
+    with (
+        replaced(row, "partials", (lambda x, o: 1.0 if x > 0 else 0.0,)),
+        pytest.raises(
+            TypeError, match=r"a rule asks for the truth of a register; it must choose by where\(\)"
+        ),
+    ):
         gradient_tape(row, "x")
 
 

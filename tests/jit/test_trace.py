@@ -1,4 +1,5 @@
-"""Tracing: what a function does is written down; where it asks for a number, the error says where and what to do instead."""
+"""Tracing: what a function does is written down; where it asks for a number, the error says where
+and what to do instead."""
 
 import copy
 import doctest
@@ -39,7 +40,10 @@ LEAVES = itertools.cycle([Value(1.0), Value(2.0)])
 
 def traced_by(f):
     """The trace of a function of numbers x, y, ..., as many as it takes."""
-    count = sum(p.default is p.empty and p.kind is not p.KEYWORD_ONLY for p in inspect.signature(f).parameters.values())
+    count = sum(
+        p.default is p.empty and p.kind is not p.KEYWORD_ONLY
+        for p in inspect.signature(f).parameters.values()
+    )
     return traced(f, *"xyz"[:count])
 
 
@@ -51,21 +55,67 @@ def nodes(f):
 
 
 def test_operators_and_functions_become_nodes_in_the_order_of_execution():
-    assert nodes(lambda x, y: -math.sin(x) * y + 2 ** x // 3 % y) == [
-        ("input", (0,)), ("input", (1,)), ("sin", (0,)), ("neg", (2,)), ("mul", (3, 1)), ("pow", (2.0, 0)),
-        ("floordiv", (5, 3.0)), ("remainder", (6, 1)), ("add", (4, 7))]
+    assert nodes(lambda x, y: -math.sin(x) * y + 2**x // 3 % y) == [
+        ("input", (0,)),
+        ("input", (1,)),
+        ("sin", (0,)),
+        ("neg", (2,)),
+        ("mul", (3, 1)),
+        ("pow", (2.0, 0)),
+        ("floordiv", (5, 3.0)),
+        ("remainder", (6, 1)),
+        ("add", (4, 7)),
+    ]
 
 
 def test_methods_and_conversions_without_a_number_become_nodes():
-    assert [op for op, _ in nodes(lambda x: [x.relu(), x.tanh(), x.sigmoid(), x.exp(), x.log(), x.sqrt(), abs(x), round(x),
-                                             round(x, 2), std.floor(x), std.ceil(x), std.trunc(x), +x][-2])[1:]] == [
-        "relu", "tanh", "sigmoid", "exp", "log", "sqrt", "abs", "round", "round_digits", "floor", "ceil", "trunc"]
+    assert [
+        op
+        for op, _ in nodes(
+            lambda x: [
+                x.relu(),
+                x.tanh(),
+                x.sigmoid(),
+                x.exp(),
+                x.log(),
+                x.sqrt(),
+                abs(x),
+                round(x),
+                round(x, 2),
+                std.floor(x),
+                std.ceil(x),
+                std.trunc(x),
+                +x,
+            ][-2]
+        )[1:]
+    ] == [
+        "relu",
+        "tanh",
+        "sigmoid",
+        "exp",
+        "log",
+        "sqrt",
+        "abs",
+        "round",
+        "round_digits",
+        "floor",
+        "ceil",
+        "trunc",
+    ]
 
 
 def test_comparisons_become_conditions():
     assert nodes(lambda x, y: ((x < y) & (x >= 1)) * ((x > 2) | (x >= y))) == [
-        ("input", (0,)), ("input", (1,)), ("less", (0, 1)), ("less_equal", (1.0, 0)), ("mul", (2, 3)), ("less", (2.0, 0)),
-        ("less_equal", (1, 0)), ("maximum", (5, 6)), ("mul", (4, 7))]
+        ("input", (0,)),
+        ("input", (1,)),
+        ("less", (0, 1)),
+        ("less_equal", (1.0, 0)),
+        ("mul", (2, 3)),
+        ("less", (2.0, 0)),
+        ("less_equal", (1, 0)),
+        ("maximum", (5, 6)),
+        ("mul", (4, 7)),
+    ]
 
 
 def test_conditions_mix_with_booleans():
@@ -84,7 +134,10 @@ def test_a_value_is_itself():
 
 
 def test_the_row_that_take_finds_is_its_entries():
-    assert nodes(lambda i, x: take([[x, 1.0], [2.0, x]], i)[1])[2:] == [("take", (0, 1, 2.0)), ("take", (0, 1.0, 1))]
+    assert nodes(lambda i, x: take([[x, 1.0], [2.0, x]], i)[1])[2:] == [
+        ("take", (0, 1, 2.0)),
+        ("take", (0, 1.0, 1)),
+    ]
 
 
 def test_the_tables_of_take_may_be_arrays():
@@ -100,7 +153,9 @@ def test_the_tables_of_take_may_be_arrays():
 @pytest.mark.parametrize("table", [{0: 1.0, 1: 2.0}, {1.0, 2.0}, (x for x in (1.0, 2.0)), None, 5.0],
                          ids=["dict", "set", "generator", "None", "number"])
 def test_the_table_of_take_must_be_a_sequence(table):
-    with pytest.raises(TypeError, match="is no sequence; pass a list, a tuple or an array") as eagerly:
+    with pytest.raises(
+        TypeError, match="is no sequence; pass a list, a tuple or an array"
+    ) as eagerly:
         take(table, 1.0)
     with pytest.raises(TypeError) as error:
         traced_by(lambda i: take(table, i))
@@ -115,7 +170,10 @@ def test_a_table_without_entries_is_an_index_error():
 
 def test_what_a_value_has_not_got_can_be_asked_for():
     def f(x):
-        assert not any(hasattr(x, name) for name in ("tolist", "shape", "ndim", "__array__", "__len__", "no_such_name"))
+        assert not any(
+            hasattr(x, name)
+            for name in ("tolist", "shape", "ndim", "__array__", "__len__", "no_such_name")
+        )
         return x
 
     assert jit(f)(2.0) == 2.0
@@ -123,7 +181,12 @@ def test_what_a_value_has_not_got_can_be_asked_for():
 
 def test_numbers_are_computed_at_once():
     def constant():
-        return math.sin(0.5) + math.sumprod([1.0, 2.0], [3.0, 4.0]) + math.logsumexp([1.0, 2.0]) + (Value(2.0) * 3).data
+        return (
+            math.sin(0.5)
+            + math.sumprod([1.0, 2.0], [3.0, 4.0])
+            + math.logsumexp([1.0, 2.0])
+            + (Value(2.0) * 3).data
+        )
 
     trace, _ = traced_by(lambda x: x * constant())
     assert trace.nodes[1:] == [("mul", (0, constant()))]
@@ -157,7 +220,9 @@ def test_a_label_that_is_no_word_leaves_messages_on_one_line():
         x.label, (twice := y * 2).label = "", "two\nlines"
         return [repr(x), repr(twice), x > 0, float(x + twice)]
 
-    with pytest.raises(TraceError, match=r"^float\(\) asks for the number of `unnamed \+ two lines`, which is"):
+    with pytest.raises(
+        TraceError, match=r"^float\(\) asks for the number of `unnamed \+ two lines`, which is"
+    ):
         traced_by(f)
 
 
@@ -170,7 +235,9 @@ def test_traced_values_say_what_they_are():
 
 def test_long_expressions_are_cut_in_messages():
     with pytest.raises(TraceError) as error:
-        traced_by(lambda x: float(functools.reduce(lambda y, k: math.hypot(y, k * x), range(1, 90), x)))
+        traced_by(
+            lambda x: float(functools.reduce(lambda y, k: math.hypot(y, k * x), range(1, 90), x))
+        )
     assert "`hypot(hypot(hypot(…, …), 88 * x), 89 * x)`" in str(error.value)
 
 
@@ -268,7 +335,11 @@ def catch_two(x, y):
     return x
 
 
-TRUTH, NUMBER, INDEX = "known only when the compiled function runs", "asks for the number of", "take(sequence, index)"
+TRUTH, NUMBER, INDEX = (
+    "known only when the compiled function runs",
+    "asks for the number of",
+    "take(sequence, index)",
+)
 WHERE = "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y)"
 def match_a_number(x, y):
     match x:
@@ -317,7 +388,12 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("a slice", lambda x, y: math.total([1.0, 2.0, 3.0][:x]), INDEX),
     ("range", count_down, INDEX),
     ("as often as", lambda x, y: math.total([y] * x), INDEX),
-    ("a number it may be", lambda x, y: y if x == 0 else x, "== or != or in asks for the number of `x`", "math.where"),
+    (
+        "a number it may be",
+        lambda x, y: y if x == 0 else x,
+        "== or != or in asks for the number of `x`",
+        "math.where",
+    ),
     ("a number it may not be", lambda x, y: y if x != 0 else x, "== or != or in"),
     ("another value", lambda x, y: x if x * 2 == y else y, "== or != or in", "`x * 2`"),
     ("one of several numbers", lambda x, y: y if x in (0.0, 1.5) else x, "== or != or in"),
@@ -333,14 +409,22 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("two errors that are caught", catch_two, ".data asks for the number of `x`"),
     ("an error that the standard library makes another one of", lambda x, y: struct.pack("d", x), "float()", "`x`"),
     ("the opposite of a condition", lambda x, y: math.where(~(x > 0), x, y), "~ of `x > 0`", "is 1 - condition"),
-    ("whether it is whole", lambda x, y: x if x.is_integer() else y, ".is_integer asks for the number of `x`"),
+    ("whether it is whole", lambda x, y: x if x.is_integer() else y, ".is_integer asks for the "
+                                                                     "number of `x`"),
     ("the real part", lambda x, y: x.real * y, ".real asks for the number of `x`"),
-    ("the mean of the standard library", lambda x, y: statistics.mean([x, y]), ".as_integer_ratio asks for the number of `x`"),
+    ("the mean of the standard library", lambda x, y: statistics.mean([x, y]), ".as_integer_ratio "
+                                                                               "asks for the "
+                                                                               "number of `x`"),
     ("the largest by numpy", lambda x, y: np.max([x, y]), WHERE),
-    ("a table of text", lambda x, y: take("ab", x), "take: entry 0 is 'a', of type str", "must all be numbers and Values"),
-    ("a table of dicts", lambda x, y: take([{"a": x}, {"a": y}], x)["a"], "take: entry 0 is {'a': Traced(x)}, of type dict"),
-    ("a table of numbers and rows", lambda x, y: take([x, [y]], x), "take: entry 1 is [Traced(y)], of type list"),
-    ("a table of rows and numbers", lambda x, y: take([[x], y], x), "take: entry 1 is Traced(y), of type Traced", "of one l"),
+    ("a table of text", lambda x, y: take("ab", x), "take: entry 0 is 'a', of type str", "must all "
+                                                                                         "be numbers and Values"),
+    ("a table of dicts", lambda x, y: take([{"a": x}, {"a": y}], x)["a"], "take: entry 0 is {'a': "
+                                                                          "Traced(x)}, of type "
+                                                                          "dict"),
+    ("a table of numbers and rows", lambda x, y: take([x, [y]], x), "take: entry 1 is [Traced(y)], "
+                                                                    "of type list"),
+    ("a table of rows and numbers", lambda x, y: take([[x], y], x), "take: entry 1 is Traced(y), "
+                                                                    "of type Traced", "of one l"),
     ("a case of match", match_a_number, "== or != or in"),
     ("a format", lambda x, y: x * len(f"{x:.2f}"), "a format", NUMBER),
     ("a format of a leaf", lambda x, y: x * len(f"{W:.2f}"), "`w`"),
@@ -348,23 +432,31 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("the % of text", lambda x, y: x * len("%.3f" % x), NUMBER),  # noqa: UP031
     ("random", lambda x, y: x * random.random(), "draws random numbers", "draw them outside"),
     ("gauss", lambda x, y: x + random.gauss(0, 1), "draws random numbers"),
-    ("a generator of one's own", lambda x, y: x * OWN.random(), "draws random numbers", "draw them outside"),
+    ("a generator of one's own", lambda x, y: x * OWN.random(), "draws random numbers", "draw them "
+                                                                                        "outside"),
     ("noise of a generator of one's own", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
     ("counting", lambda x, y: x * next(COUNT), "another program every time: once `x * 0`", "count outside"),
-    ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program every time: once it has"),
+    ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program "
+                                                                                  "every time: "
+                                                                                  "once it has"),
     ("the clock", lambda x, y: x * time.perf_counter(), "another program every time"),
-    ("a new leaf every time", lambda x, y: x * next(LEAVES), "another program every time: it uses other leaves"),
+    ("a new leaf every time", lambda x, y: x * next(LEAVES), "another program every time: it uses "
+                                                             "other leaves"),
     ("shuffle", lambda x, y: random.shuffle([1, 2, 3]) or x, "draws random numbers"),
-    ("a node computed outside", lambda x, y: x * COMPUTED, "computed outside", "pass it as an argument"),
+    ("a node computed outside", lambda x, y: x * COMPUTED, "computed outside", "pass it as an "
+                                                                               "argument"),
     ("a comparison with a node computed outside", lambda x, y: math.where(x < COMPUTED, x, y), "computed outside"),
-    ("a traced value kept from before", lambda x, y: KEPT[0] * x, "Traced(x)", "kept from an earlier run"),
+    ("a traced value kept from before", lambda x, y: KEPT[0] * x, "Traced(x)", "kept from an "
+                                                                               "earlier run"),
     ("a comparison with a value kept from before", lambda x, y: math.where(KEPT[0] > 0, x, y), "kept from an earlier run"),
-    ("the number of a value kept from before", lambda x, y: KEPT[0].data, "kept from an earlier run"),
+    ("the number of a value kept from before", lambda x, y: KEPT[0].data, "kept from an earlier "
+                                                                          "run"),
     (".grad", lambda x, y: x.grad, ".grad", "call value_and_grad of the compiled function"),
     (".grad of a leaf", lambda x, y: x * W.grad, ".grad of the leaf w", "outside"),
     (".args", lambda x, y: (x * y).args[0], ".args", "no graph"),
     (".partials", lambda x, y: (x * y).partials[0], ".partials", "no graph"),
-    ("the method backward", lambda x, y: (x * y).backward(), "backward()", "call value_and_grad of the compiled function"),
+    ("the method backward", lambda x, y: (x * y).backward(), "backward()", "call value_and_grad of "
+                                                                           "the compiled function"),
     ("the function backward", lambda x, y: tg.backward(x * y)),
     ("gradients", lambda x, y: gradients(x * y, [x])[0]),
     ("grad", lambda x, y: tg.grad(lambda t: t * t)(x)),
@@ -382,7 +474,8 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("a pickled argument", lambda x, y: pickle.dumps(x), "cannot be copied or pickled"),
     ("a copy of a model", lambda x, y: copy.deepcopy(MODEL)([x, y]), "`layers.0.neurons.0.w.0`"),
     ("a mean of the standard library", lambda x, y: statistics.fmean([x, y]), NUMBER),
-    ("a table of rows that differ in length", lambda x, y: take([[x], [x, y]], y), "differ in length"),
+    ("a table of rows that differ in length", lambda x, y: take([[x], [x, y]], y), "differ in "
+                                                                                   "length"),
 ]
 
 
@@ -406,7 +499,10 @@ def test_what_asks_for_a_number_raises_with_the_line_and_a_remedy(f, parts):
     assert (file, number) == (__file__, line_of(f))
     assert f"  {__file__}:{number}, in {function}\n" in message
     assert "\n    " in message  # the text of the line
-    assert ([(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)], state_of(MODEL)) == before
+    assert (
+        [(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)],
+        state_of(MODEL),
+    ) == before
     with pytest.raises(TraceError):  # again: there is no half-made program
         jit(f)(1.5, 2.5)
 
@@ -416,10 +512,13 @@ def test_a_message_in_full():
         jit(branch)(1.0, 2.0)
     number = line_of(branch)
     assert str(error.value) == (
-        "if, and, or, not, while, max(), min() or sorted() asks whether `x > y` holds, which is known only when the compiled "
+        "if, and, or, not, while, max(), min() or sorted() asks whether `x > y` holds, which is "
+        "known only when the compiled "
         f"function runs\n  {__file__}:{number}, in branch\n    if x > y:  # here\n"
-        "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y); what decides about the shape of a "
-        'program can be a static argument: jit(f, static=["n"])')
+        "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y); what "
+        "decides about the shape of a "
+        'program can be a static argument: jit(f, static=["n"])'
+    )
 
 
 def test_the_error_is_one_of_this_package_and_a_type_error():
@@ -429,9 +528,21 @@ def test_the_error_is_one_of_this_package_and_a_type_error():
 
 
 def test_other_mistakes_raise_what_they_raise_eagerly():
-    for f in (lambda x: x + "a", lambda x: x + None, lambda x: x < "a", lambda x: x @ x, lambda x: Value(x),
-              lambda x: math.gcd(x, 2), lambda x: math.sin(x, x), lambda x: x.no_such_name, lambda x: pow(x, 2, 3),
-              lambda x: math.where(x), lambda x: math.sin("a"), lambda x: x + {}, lambda x: 1j * x):
+    for f in (
+        lambda x: x + "a",
+        lambda x: x + None,
+        lambda x: x < "a",
+        lambda x: x @ x,
+        lambda x: Value(x),
+        lambda x: math.gcd(x, 2),
+        lambda x: math.sin(x, x),
+        lambda x: x.no_such_name,
+        lambda x: pow(x, 2, 3),
+        lambda x: math.where(x),
+        lambda x: math.sin("a"),
+        lambda x: x + {},
+        lambda x: 1j * x,
+    ):
         with pytest.raises((TypeError, AttributeError)) as eagerly:
             f(Value(1.0))
         with pytest.raises(type(eagerly.value)) as error:
@@ -521,10 +632,20 @@ def decorated(f):
 
 def hidden(leaf):
     """Functions that ask for the number of a leaf, by the place where it is hidden."""
-    in_a_list, in_a_dict, ordered, default = [leaf], {"a": (leaf,)}, OrderedDict(a=[leaf]), defaultdict(list, a=[leaf])
+    in_a_list, in_a_dict, ordered, default = (
+        [leaf],
+        {"a": (leaf,)},
+        OrderedDict(a=[leaf]),
+        defaultdict(list, a=[leaf]),
+    )
     holder, slotted, frozen, pair = Holder(leaf), Slotted(leaf), Frozen(leaf), Pair(leaf, 1)
     both = Holder({"a": Slotted(leaf)})
-    queue, generated, by_property, mapped = deque([leaf]), itertools.repeat(leaf), ByProperty(leaf), {leaf: 1.0}
+    queue, generated, by_property, mapped = (
+        deque([leaf]),
+        itertools.repeat(leaf),
+        ByProperty(leaf),
+        {leaf: 1.0},
+    )
     view, cached = types.MappingProxyType({"a": leaf}), functools.lru_cache(lambda: leaf)
     return {
         "a closure": lambda x: x * leaf.data,
@@ -562,7 +683,10 @@ ELSEWHERE = {
     "a global of a function that is called": (GLOBAL, lambda x: uses_a_global(x)),
     "a global of a method that is called": (GLOBAL, lambda x: UsesAGlobal().scale(x)),
     "an attribute of a class": (Classwide.leaf, lambda x: x * Classwide.leaf.data),
-    "an attribute of an object's class": (Classwide.leaf, lambda x, holder=CLASSWIDE: x * holder.leaf.data),
+    "an attribute of an object's class": (
+        Classwide.leaf,
+        lambda x, holder=CLASSWIDE: x * holder.leaf.data,
+    ),
     "a module": (MODULE.leaf, lambda x: x * MODULE.leaf.data),
     "a model": (MODEL.parameters()[0], lambda x: x * MODEL.parameters()[0].data),
 }
@@ -571,7 +695,11 @@ HIDDEN = list(hidden(Value(0.0)))
 
 @pytest.mark.parametrize("place", [*HIDDEN, *ELSEWHERE])
 def test_the_number_of_a_leaf_is_not_frozen_wherever_it_is_hidden(place):
-    leaf, f = ELSEWHERE[place] if place in ELSEWHERE else ((leaf := Value(2.0, "hidden")), hidden(leaf)[place])
+    leaf, f = (
+        ELSEWHERE[place]
+        if place in ELSEWHERE
+        else ((leaf := Value(2.0, "hidden")), hidden(leaf)[place])
+    )
     with pytest.raises(TraceError, match=r"^\.data asks for the number of `"):
         jit(f)(1.5)
     assert type(leaf) is Value
@@ -605,15 +733,35 @@ def eagerly(model):
     changed = float(weight), weight.data
     weight.data = kept
     weight.grad += 0.0
-    return (y.data, [p.grad for p in parameters], [p.data for p in parameters], changed, weight > 0, bool(weight), int(weight),
-            f"{weight:.3f}", -weight.data, (weight * 2).data, (3 - weight).op, max(parameters[:3], key=float).data,
-            sorted(map(float, parameters)), isinstance(weight, Value), weight.args, weight == weight,
-            [g.data for g in gradients(weight * weight, [weight])], nn.l2(parameters).data, math.sin(weight).data,
-            (2 ** weight).data, round(weight, 1).data, weight.relu().data)
+    return (
+        y.data,
+        [p.grad for p in parameters],
+        [p.data for p in parameters],
+        changed,
+        weight > 0,
+        bool(weight),
+        int(weight),
+        f"{weight:.3f}",
+        -weight.data,
+        (weight * 2).data,
+        (3 - weight).op,
+        max(parameters[:3], key=float).data,
+        sorted(map(float, parameters)),
+        isinstance(weight, Value),
+        weight.args,
+        weight == weight,
+        [g.data for g in gradients(weight * weight, [weight])],
+        nn.l2(parameters).data,
+        math.sin(weight).data,
+        (2**weight).data,
+        round(weight, 1).data,
+        weight.relu().data,
+    )
 
 
 def while_tracing(f, work):
-    """The results of ``work`` in another thread, while this one is in the middle of tracing ``f``."""
+    """The results of ``work`` in another thread, while this one is in the middle of tracing ``f``.
+    """
     results = []
 
     def g(x):
@@ -658,7 +806,9 @@ def test_a_function_may_wait_for_another_thread_that_traces_too():
 
     def g(x):
         y = w * x
-        thread = threading.Thread(target=lambda: results.append(jit(lambda x: w * x)(2.0)), daemon=True)
+        thread = threading.Thread(
+            target=lambda: results.append(jit(lambda x: w * x)(2.0)), daemon=True
+        )
         thread.start()
         thread.join(60)
         with pytest.raises(TraceError):  # whose end leaves this one guarded
@@ -702,8 +852,21 @@ def test_traced_values_that_were_kept_have_no_number_afterwards():
     jit(lambda x: kept.append(x * W) or x)(1.0)
     value, _ = kept
     assert type(value) is Traced
-    for use in (float, lambda v: v.data, bool, int, lambda v: v + 1, lambda v: v > 0, math.sin, lambda v: v.grad,
-                lambda v: v.backward(), copy.deepcopy, pickle.dumps, lambda v: f"{v:.1f}", lambda v: [1][v]):
+    for use in (
+        float,
+        lambda v: v.data,
+        bool,
+        int,
+        lambda v: v + 1,
+        lambda v: v > 0,
+        math.sin,
+        lambda v: v.grad,
+        lambda v: v.backward(),
+        copy.deepcopy,
+        pickle.dumps,
+        lambda v: f"{v:.1f}",
+        lambda v: [1][v],
+    ):
         with pytest.raises(TraceError):
             use(value)
     assert repr(value) == "Traced(x * w)"
@@ -718,7 +881,9 @@ def test_within_no_grad_a_function_is_traced_all_the_same():
 
 
 def test_names_of_the_arguments_are_those_of_the_trace():
-    trace, result = record_trace(lambda x: x[0] * x[1], ["x[0]", "x[1]"], lambda values: ([values], {}))
+    trace, result = record_trace(
+        lambda x: x[0] * x[1], ["x[0]", "x[1]"], lambda values: ([values], {})
+    )
     assert trace.inputs == ["x[0]", "x[1]"]
     assert trace.text(trace.operand(result)) == "x[0] * x[1]"
 

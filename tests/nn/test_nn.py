@@ -27,8 +27,15 @@ def test_parameters_are_found_and_named_wherever_they_are():
 
     net = Net()
     names = [name for name, _ in net.named_parameters()]
-    assert names == ["scale", "parts.body.neurons.0.w.0", "parts.body.neurons.0.b", "parts.body.neurons.1.w.0",
-                     "parts.body.neurons.1.b", "parts.extra.0", "parts.extra.1.0"]
+    assert names == [
+        "scale",
+        "parts.body.neurons.0.w.0",
+        "parts.body.neurons.0.b",
+        "parts.body.neurons.1.w.0",
+        "parts.body.neurons.1.b",
+        "parts.extra.0",
+        "parts.extra.1.0",
+    ]
     assert [p.label for p in net.parameters()] == names
     assert all(isinstance(p.label, nn.ParameterName) for p in net.parameters())
 
@@ -121,7 +128,10 @@ def test_an_activation_may_be_a_function_of_ones_own():
 
 
 def test_models_print_as_in_micrograd():
-    assert repr(nn.MLP(2, [2, 1])) == "MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2)], Layer of [LinearNeuron(2)]]"
+    assert (
+        repr(nn.MLP(2, [2, 1]))
+        == "MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2)], Layer of [LinearNeuron(2)]]"
+    )
     two = nn.Sequential(nn.Layer(1, 1, "tanh"), nn.Dropout(0.25))
     assert repr(two) == "Sequential(Layer of [TanhNeuron(1)], Dropout(0.25))"
 
@@ -133,18 +143,30 @@ def test_xavier_and_he_have_the_published_spread():
     assert limit * 0.999 < max(drawn) <= limit
     assert -limit * 0.999 > min(drawn) >= -limit
     assert nn.xavier(30, 20, random.Random(1)) == random.Random(1).uniform(-limit, limit)
-    assert nn.Neuron(5, init="xavier", rng=1).w[0].data == nn.xavier(5, 1, random.Random(1))  # it has one output
+    # it has one output
+    assert nn.Neuron(5, init="xavier", rng=1).w[0].data == nn.xavier(5, 1, random.Random(1))
     drawn = [nn.he(8, 4, rng) for _ in range(20_000)]
-    assert abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5) < 0.01 > abs(sum(drawn) / len(drawn))
-    assert {nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data} == {4.0}
+    assert (
+        abs(std.sqrt(sum(x * x for x in drawn) / len(drawn)) - 0.5)
+        < 0.01
+        > abs(sum(drawn) / len(drawn))
+    )
+    assert {
+        nn.Layer(1, 4, init=lambda fan_in, fan_out, rng: fan_out, rng=0).neurons[0].w[0].data
+    } == {4.0}
 
 
 def test_normal_has_the_standard_deviation_asked_for_whatever_the_fans():
     draw = nn.normal(0.08)
-    assert [draw(fan_in, 3, random.Random(1)) for fan_in in (2, 20)] == [random.Random(1).gauss(0, 0.08)] * 2
+    assert [draw(fan_in, 3, random.Random(1)) for fan_in in (2, 20)] == [
+        random.Random(1).gauss(0, 0.08)
+    ] * 2
     assert [p.data for p in nn.MLP(2, [1], init=nn.normal(0), rng=0).parameters()] == [0.0] * 3
     for deviation in (-1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match=rf"^normal: the standard deviation is {deviation}; it must be a finite number"):
+        with pytest.raises(
+            ValueError,
+            match=rf"^normal: the standard deviation is {deviation}; it must be a finite number",
+        ):
             nn.normal(deviation)
 
 
@@ -169,7 +191,9 @@ def test_dropout_of_nothing_passes_on_what_it_is_given_and_drops_half_by_default
 
 
 def test_train_and_eval_reach_every_module():
-    model = nn.Sequential(nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0)
+    )
     assert model.eval() is model
     assert not any(module.training for module in model.modules())
     assert model([1.0, 2.0]).data == model([1.0, 2.0]).data
@@ -178,7 +202,9 @@ def test_train_and_eval_reach_every_module():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_back(training):
-    model = nn.Sequential(nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0)
+    )
     model.layers[0].eval()
     before = [module.training for module in model.modules()]
     assert len(set(before)) == 2
@@ -218,11 +244,13 @@ def test_a_module_without_call_and_a_sequential_of_numbers_are_type_errors():
         nn.Module()(1.0)
     with pytest.raises(TypeError, match="part 1 of Sequential"):
         nn.Sequential(nn.Dropout(0.1), 3)
-    with pytest.raises(TypeError, match=r"sizes of its layers as a list, MLP\(2, \[16, 1\]\), not 16"):
+    with pytest.raises(
+        TypeError, match=r"sizes of its layers as a list, MLP\(2, \[16, 1\]\), not 16"
+    ):
         nn.MLP(2, 16)
 
 
-# ---- losses ------------------------------------------------------------------------------------------------------
+# ---- losses --------------------------------------------------------------------------------------
 
 
 def test_losses_at_known_points():
@@ -288,11 +316,15 @@ def test_accuracy_of_scores_and_of_logits():
     assert nn.accuracy(Value(0.1), 1) == 1.0
     assert nn.accuracy(Value(-0.1), -1) == nn.accuracy(Value(-0.1), 0) == 1.0
     assert nn.accuracy(Value(0.1), -1) == 0.0
-    assert (nn.accuracy(Value(0.0), 1), nn.accuracy(Value(0.0), -1), nn.accuracy(Value(0.0), 0)) == (0.0, 1.0, 1.0)
+    assert (
+        nn.accuracy(Value(0.0), 1),
+        nn.accuracy(Value(0.0), -1),
+        nn.accuracy(Value(0.0), 0),
+    ) == (0.0, 1.0, 1.0)
     assert nn.accuracy([Value(0.1), Value(0.9), Value(0.5)], 1) == 1.0
 
 
-# ---- state and checkpoints ---------------------------------------------------------------------------------------
+# ---- state and checkpoints -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -399,7 +431,9 @@ def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
 @pytest.mark.parametrize(("entry", "what"), [
     ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"), ({"shape": []}, "data"),
     (1.0, "not subscriptable"), ({"shape": [2], "data": [1.0, "two"]}, "'two' is not a number")])
-def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(entry, what, tmp_path):
+def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(
+    entry, what, tmp_path
+):
     neuron = nn.Neuron(2, rng=1)
     before = neuron.state_dict()
     content = json.loads(nn.save(neuron, tmp_path / "n.json").read_text())
@@ -407,7 +441,9 @@ def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_r
     content["parameters"]["w"] = entry
     content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     (tmp_path / "n.json").write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=f"is not a checkpoint that this release can read: .*{what}"):
+    with pytest.raises(
+        CheckpointError, match=f"is not a checkpoint that this release can read: .*{what}"
+    ):
         nn.load(neuron, tmp_path / "n.json")
     assert neuron.state_dict() == before
 
@@ -441,9 +477,11 @@ def test_a_state_that_does_not_fit_changes_nothing(state):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda state: {**state, "c": 1.0}, "does not fit the model: not in the model: c; build"),
-    (lambda state: {name: state[name] for name in ("w.0", "w.1")}, "does not fit the model: missing: w.2, w.3, b; build"),
+    (lambda state: {name: state[name] for name in ("w.0", "w.1")}, "does not fit the model: "
+                                                                   "missing: w.2, w.3, b; build"),
     (lambda state: {}, "does not fit the model: missing: w.0, w.1, w.2 and 2 more; build"),
-    (lambda state: {"c": 1.0, **{f"w.{i}": 1.0 for i in range(4)}}, "missing: b; not in the model: c; build"),
+    (lambda state: {"c": 1.0, **{f"w.{i}": 1.0 for i in range(4)}}, "missing: b; not in the model: "
+                                                                    "c; build"),
 ])
 def test_what_is_missing_or_foreign_in_a_state_is_named(change, message):
     neuron = nn.Neuron(4, rng=0)
@@ -530,12 +568,18 @@ def test_a_checkpoint_follows_a_link_and_keeps_the_files_mode(tmp_path):
     nn.save(nn.Neuron(1, rng=1), link)
     assert link.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o600
-    assert json.loads(real.read_text())["parameters"]["w"]["data"] == [nn.Neuron(1, rng=1).w[0].data]
+    assert json.loads(real.read_text())["parameters"]["w"]["data"] == [
+        nn.Neuron(1, rng=1).w[0].data
+    ]
 
 
 def test_a_model_with_dropout_copies_and_pickles():
     model = nn.Sequential(nn.Layer(1, 2, rng=0), nn.Dropout(0.5))
-    assert copy.deepcopy(model).state_dict() == pickle.loads(pickle.dumps(model)).state_dict() == model.state_dict()
+    assert (
+        copy.deepcopy(model).state_dict()
+        == pickle.loads(pickle.dumps(model)).state_dict()
+        == model.state_dict()
+    )
 
 
 def test_a_parameter_that_was_appended_later_gets_its_name():

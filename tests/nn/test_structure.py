@@ -7,7 +7,7 @@ import pytest
 from tinygrad_edu import Value, nn, topological_order
 from tinygrad_edu.nn.structure import enclosing, find_modules, layer_of, module_path, neurons_among
 
-# ---- names -------------------------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("label", "module", "around"), [
@@ -36,7 +36,7 @@ def test_a_module_with_two_lists_of_parameters_is_no_neuron():
     assert layer_of(gain, neurons_among([gain, bias])) == "block.norms.0"
 
 
-# ---- graphs ------------------------------------------------------------------------------------------------------
+# ---- graphs --------------------------------------------------------------------------------------
 
 
 def modules_by_op(*roots):
@@ -54,7 +54,10 @@ def modules_by_op(*roots):
 @pytest.mark.parametrize("plain", [False, True], ids=["Values", "floats"])
 def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
     model = nn.MLP(2, [3, 1], rng=0)
-    samples = [[float(x) if plain else Value(x, f"x{i}") for i, x in enumerate(xs)] for xs in ((1, -2), (0.5, 3), (2, 2))]
+    samples = [
+        [float(x) if plain else Value(x, f"x{i}") for i, x in enumerate(xs)]
+        for xs in ((1, -2), (0.5, 3), (2, 2))
+    ]
     losses = [nn.hinge(model(x), 1.0) for x in samples]
     loss = sum(losses[1:], losses[0]) + 0.1 * nn.l2(model.parameters())
     found = modules_by_op(loss)
@@ -64,7 +67,12 @@ def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
     outside = found.pop("")
     assert not found
     parameters = 3 * 3 + 4
-    assert outside == {"mul": 3 + parameters + 1, "sub": 3, "relu": 3, "add": 2 + (parameters - 1) + 1}
+    assert outside == {
+        "mul": 3 + parameters + 1,
+        "sub": 3,
+        "relu": 3,
+        "add": 2 + (parameters - 1) + 1,
+    }
 
 
 @pytest.mark.parametrize("penalty", [
@@ -91,15 +99,20 @@ def test_activations_belong_to_their_neurons(activation):
 
 def test_losses_of_logits_stay_outside():
     model = nn.MLP(2, [3, 1], rng=0)
-    loss = nn.binary_cross_entropy(model([1.0, 2.0]), 0.0) + nn.binary_cross_entropy(model([3.0, 4.0]), 0.0)
+    loss = nn.binary_cross_entropy(model([1.0, 2.0]), 0.0) + nn.binary_cross_entropy(
+        model([3.0, 4.0]), 0.0
+    )
     assert modules_by_op(loss)[""] == {"softplus": 2, "add": 1}
 
 
 def test_a_second_model_with_the_same_names_is_told_apart():
     first, second = nn.MLP(1, [1], rng=0), nn.MLP(1, [1], rng=1)
     found = modules_by_op(first([1.0]) + second([1.0]))
-    assert found == {"layers.0.neurons.0": {"mul": 1, "add": 1}, "model 2.layers.0.neurons.0": {"mul": 1, "add": 1},
-                     "": {"add": 1}}
+    assert found == {
+        "layers.0.neurons.0": {"mul": 1, "add": 1},
+        "model 2.layers.0.neurons.0": {"mul": 1, "add": 1},
+        "": {"add": 1},
+    }
 
 
 def test_a_sum_over_a_batch_of_one_linear_neuron_is_outside():

@@ -26,7 +26,7 @@ def data_of(rows):
     return [[float(x) for x in row] for row in rows]
 
 
-# ---- Linear ------------------------------------------------------------------------------------------------------
+# ---- Linear --------------------------------------------------------------------------------------
 
 
 def test_linear_is_a_matrix_times_a_row_plus_biases():
@@ -39,7 +39,9 @@ def test_linear_is_a_matrix_times_a_row_plus_biases():
 def test_linear_without_bias_has_none():
     layer = nn.Linear(3, 2, bias=False, rng=0)
     assert layer.bias is None
-    assert [name for name, _ in layer.named_parameters()] == [f"weight.{i}.{j}" for i in range(2) for j in range(3)]
+    assert [name for name, _ in layer.named_parameters()] == [
+        f"weight.{i}.{j}" for i in range(2) for j in range(3)
+    ]
     assert [y.data for y in layer([0.0, 0.0, 0.0])] == [0.0, 0.0]
 
 
@@ -70,7 +72,7 @@ def test_linear_starts_by_default_so_that_its_outputs_have_the_size_of_its_input
     assert min(weights) < -0.9 * limit
 
 
-# ---- Embedding ---------------------------------------------------------------------------------------------------
+# ---- Embedding -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("index", [1, 1.0, Value(1.0)], ids=["int", "float", "Value"])
@@ -96,15 +98,19 @@ def test_an_embedding_draws_one_row_after_the_other():
 def test_an_embedding_says_which_rows_it_has(index):
     with pytest.raises(IndexError) as error:
         nn.Embedding(3, 2, rng=0)(index)
-    assert str(error.value) == f"Embedding(3, 2) has no row {index!r}; give a whole number from 0 to 2"
+    assert (
+        str(error.value) == f"Embedding(3, 2) has no row {index!r}; give a whole number from 0 to 2"
+    )
 
 
-# ---- RMSNorm -----------------------------------------------------------------------------------------------------
+# ---- RMSNorm -------------------------------------------------------------------------------------
 
 
 def test_rmsnorm_divides_by_the_root_mean_square():
     scaled = nn.RMSNorm(2, eps=0.0, gain=False)([Value(3.0), Value(4.0)])
-    assert [y.data for y in scaled] == pytest.approx([3 / std.sqrt(12.5), 4 / std.sqrt(12.5)], rel=1e-15)
+    assert [y.data for y in scaled] == pytest.approx(
+        [3 / std.sqrt(12.5), 4 / std.sqrt(12.5)], rel=1e-15
+    )
 
 
 def test_rmsnorm_adds_eps_to_the_mean_square():
@@ -126,13 +132,15 @@ def test_rmsnorm_has_gains_that_are_1_at_first():
     assert norm(x)[1].data == -2 * plain(x)[1].data
 
 
-# ---- attention ---------------------------------------------------------------------------------------------------
+# ---- attention -----------------------------------------------------------------------------------
 
 
 def attention_with_a_mask(module, x):
     """All positions at once, as matrices: softmax(Q K^T / sqrt(d), masked) V, head by head."""
     def linear(layer, rows):
-        return rows @ np.array(data_of(layer.weight)).T + (0 if layer.bias is None else np.array([b.data for b in layer.bias]))
+        return rows @ np.array(data_of(layer.weight)).T + (
+            0 if layer.bias is None else np.array([b.data for b in layer.bias])
+        )
 
     x = np.array(x)
     q, k, v = (linear(layer, x) for layer in (module.query, module.key, module.value))
@@ -152,7 +160,9 @@ def test_attention_equals_the_formula_on_matrices(width, heads, bias):
     for parameter in attention.parameters():
         parameter.data = rng.gauss(0, 1)
     x = random_rows(5, width)
-    assert np.array(data_of(attention(x))) == pytest.approx(attention_with_a_mask(attention, x), rel=1e-11, abs=1e-12)
+    assert np.array(data_of(attention(x))) == pytest.approx(
+        attention_with_a_mask(attention, x), rel=1e-11, abs=1e-12
+    )
 
 
 def test_the_first_position_sees_only_itself():
@@ -185,12 +195,14 @@ def test_attention_of_no_positions_is_nothing():
 
 def test_attention_is_drawn_as_query_key_value_output():
     counter = iter(range(16))
-    attention = nn.CausalSelfAttention(2, 1, bias=False, init=lambda fan_in, fan_out, rng: float(next(counter)))
+    attention = nn.CausalSelfAttention(
+        2, 1, bias=False, init=lambda fan_in, fan_out, rng: float(next(counter))
+    )
     for i, part in enumerate((attention.query, attention.key, attention.value, attention.output)):
         assert data_of(part.weight) == [[4 * i, 4 * i + 1], [4 * i + 2, 4 * i + 3]]
 
 
-# ---- all of them -------------------------------------------------------------------------------------------------
+# ---- all of them ---------------------------------------------------------------------------------
 
 
 class Mixed(nn.Module):
@@ -213,8 +225,14 @@ def test_gradients_agree_with_differences(order):
     parameters = model.parameters()
     assert len(parameters) == 12 + 4 + 4 * 20 + 10
     if order == 2:  # rows and columns of the matrix of second derivatives: some of every part
-        parameters = [model.embedding.weight[0][1], model.norm.gain[2], model.attention.query.weight[3][0],
-                      model.attention.key.bias[1], model.attention.value.weight[2][2], model.head.weight[1][1]]
+        parameters = [
+            model.embedding.weight[0][1],
+            model.norm.gain[2],
+            model.attention.query.weight[3][0],
+            model.attention.key.bias[1],
+            model.attention.value.weight[2][2],
+            model.head.weight[1][1],
+        ]
     assert gradcheck(lambda: model([0, 2, 0]), parameters=parameters, order=order)
 
 
@@ -241,7 +259,8 @@ def test_the_parts_print_as_they_are_made():
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: nn.Linear(0, 2), "Linear: the number of inputs is 0; it must be a whole number of at least 1"),
+    (lambda: nn.Linear(0, 2), "Linear: the number of inputs is 0; it must be a whole number of at "
+                              "least 1"),
     (lambda: nn.Linear(2, 2.0), r"Linear: the number of outputs is 2\.0"),
     (lambda: nn.Linear(2, 2, init="normal"), "unknown initialiser 'normal'"),
     (lambda: nn.Embedding(0, 2), "Embedding: the number of rows is 0"),
@@ -251,7 +270,8 @@ def test_the_parts_print_as_they_are_made():
     (lambda: nn.RMSNorm(2, eps=std.nan), "RMSNorm: eps is nan"),
     (lambda: nn.CausalSelfAttention(0, 1), "CausalSelfAttention: the width is 0"),
     (lambda: nn.CausalSelfAttention(4, 0), "CausalSelfAttention: the number of heads is 0"),
-    (lambda: nn.CausalSelfAttention(4, 3), "3 heads cannot share a width of 4 evenly; choose a number of heads that"),
+    (lambda: nn.CausalSelfAttention(4, 3), "3 heads cannot share a width of 4 evenly; choose a "
+                                           "number of heads that"),
 ])
 def test_wrong_sizes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
@@ -260,7 +280,9 @@ def test_wrong_sizes_are_refused(make, message):
 
 @pytest.mark.parametrize("part", [nn.Linear(3, 2), nn.RMSNorm(3)], ids=["Linear", "RMSNorm"])
 def test_rows_of_another_width_are_refused(part):
-    with pytest.raises(ValueError, match=r"^\w+\(3, .*\) takes a list of 3 numbers or Values, but was given 2$"):
+    with pytest.raises(
+        ValueError, match=r"^\w+\(3, .*\) takes a list of 3 numbers or Values, but was given 2$"
+    ):
         part([1.0, 2.0])
     with pytest.raises(TypeError, match=r"takes a list of 3 numbers or Values, not Value$"):
         part(Value(1.0))

@@ -1,10 +1,12 @@
-"""Optimisers against PyTorch bit by bit and against numbers worked by hand; schedules, clipping, saved states.
+"""Optimisers against PyTorch bit by bit and against numbers worked by hand; schedules, clipping,
+saved states.
 
-tests/oracle/optimisers.json holds ten steps of twenty-one optimisers, as PyTorch 2.13.0 takes them in float64.  They
-are compared bit for bit, which takes two things when they are made: ATEN_CPU_CAPABILITY=default in the environment,
-which selects kernels without fused multiply-add, and IEEE 754's square root, since the one in PyTorch's binaries is
-one ulp off in one case out of a hundred.  ``as_it_is`` is the last step with that one, and compared to a few ulp.
-The script, whose output is the file::
+tests/oracle/optimisers.json holds ten steps of twenty-one optimisers, as PyTorch 2.13.0 takes them
+in float64.  They are compared bit for bit, which takes two things when they are made:
+ATEN_CPU_CAPABILITY=default in the environment, which selects kernels without fused multiply-add,
+and IEEE 754's square root, since the one in PyTorch's binaries is one ulp off in one case out of a
+hundred.  ``as_it_is`` is the last step with that one, and compared to a few ulp.  The script, whose
+output is the file::
 
     import json, math, random, torch
     random.seed(2026)
@@ -46,17 +48,12 @@ The script, whose output is the file::
             data.append([param.item() for param in params])
         return data
 
-    as_it_is = [run(*case)[-1] for case in cases]
-    torch.Tensor.sqrt = lambda x: torch.tensor(math.sqrt(x.item()), dtype=torch.float64)
-    lines = [json.dumps({"optimizer": name, "options": options, "data": run(name, options), "as_it_is": last})
-             for (name, options), last in zip(cases, as_it_is)]
-    print('{"made": "by torch', torch.__version__, 'as tests/test_optim.py says",')
-    print('"start":', start, ",")
-    print('"grads":', grads, ",")
-    print('"cases": [')
-    for line in lines[:-1]:
-        print(line + ",")
-    print(lines[-1] + "]}")
+    as_it_is = [run(*case)[-1] for case in cases] torch.Tensor.sqrt = lambda x:
+    torch.tensor(math.sqrt(x.item()), dtype=torch.float64) lines = [json.dumps({"optimizer": name,
+    "options": options, "data": run(name, options), "as_it_is": last}) for (name, options), last in
+    zip(cases, as_it_is)] print('{"made": "by torch', torch.__version__, 'as tests/test_optim.py
+    says",') print('"start":', start, ",") print('"grads":', grads, ",") print('"cases": [') for
+    line in lines[:-1]:  print(line + ",") print(lines[-1] + "]}")
 """
 
 import copy
@@ -88,7 +85,8 @@ def name_of(case):
 
 
 def run(make, grads=ORACLE["grads"], start=ORACLE["start"]):
-    """The data of all parameters after each step, as text, which tells every bit and lets nan equal nan."""
+    """The data of all parameters after each step, as text, which tells every bit and lets nan equal
+    nan."""
     params = [Value(x) for x in start]
     optimizer = make(params)
     rows = []
@@ -115,13 +113,15 @@ def stepped(make, data, grads):
     return result
 
 
-# ---- the rules ---------------------------------------------------------------------------------------------------
+# ---- the rules -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_equal_to_pytorch_in_every_bit(case):
     make = getattr(optim, case["optimizer"])
-    assert run(lambda params: make(params, **case["options"])) == [repr(row) for row in case["data"]]
+    assert run(lambda params: make(params, **case["options"])) == [
+        repr(row) for row in case["data"]
+    ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
@@ -130,9 +130,13 @@ def test_equal_to_pytorch_as_it_is_to_a_few_ulp(case):
     optimizer = getattr(optim, case["optimizer"])(params, **case["options"])
     for grads in ORACLE["grads"]:
         feed(optimizer, grads)
-    for x, expected, *path in zip([x.data for x in params], case["as_it_is"], ORACLE["start"], *case["data"], strict=True):
+    for x, expected, *path in zip(
+        [x.data for x in params], case["as_it_is"], ORACLE["start"], *case["data"], strict=True
+    ):
         # Where the path comes from afar to a small number, the error is one of the path.
-        assert x == pytest.approx(expected, rel=0, abs=4 * math.ulp(max(map(abs, path))), nan_ok=True)
+        assert x == pytest.approx(
+            expected, rel=0, abs=4 * math.ulp(max(map(abs, path))), nan_ok=True
+        )
 
 
 def test_the_comparison_sees_a_wrong_last_digit():
@@ -152,32 +156,52 @@ def test_sgd_by_hand():
     # v = 2, then 0.5 * 2 - 4 = -3
     assert stepped(lambda p: optim.SGD(p, 0.25, momentum=0.5), 1.0, [2.0, -4.0]) == [0.5, 1.25]
     # directions 2 + 0.5 * 2 = 3, then -4 + 0.5 * -3 = -5.5
-    assert stepped(lambda p: optim.SGD(p, 0.25, momentum=0.5, nesterov=True), 1.0, [2.0, -4.0]) == [0.25, 1.625]
+    assert stepped(lambda p: optim.SGD(p, 0.25, momentum=0.5, nesterov=True), 1.0, [2.0, -4.0]) == [
+        0.25,
+        1.625,
+    ]
     # g = 2 + 0.5 * 1 = 2.5, then -4 + 0.5 * 0.375 = -3.8125
-    assert stepped(lambda p: optim.SGD(p, 0.25, weight_decay=0.5), 1.0, [2.0, -4.0]) == [0.375, 1.328125]
+    assert stepped(lambda p: optim.SGD(p, 0.25, weight_decay=0.5), 1.0, [2.0, -4.0]) == [
+        0.375,
+        1.328125,
+    ]
 
 
 def test_rmsprop_by_hand():
-    # s = 0.25 * 16 = 4, then 0.75 * 4 + 0.25 * 4 = 4: both roots are 2, the steps 0.25 * 4 / 2 and 0.25 * -2 / 2.
-    assert stepped(lambda p: optim.RMSprop(p, 0.25, alpha=0.75, eps=0.0), 1.0, [4.0, -2.0]) == [0.5, 0.75]
+    # s = 0.25 * 16 = 4, then 0.75 * 4 + 0.25 * 4 = 4: both roots are 2, the steps 0.25 * 4 / 2 and
+    # 0.25 * -2 / 2.
+    assert stepped(lambda p: optim.RMSprop(p, 0.25, alpha=0.75, eps=0.0), 1.0, [4.0, -2.0]) == [
+        0.5,
+        0.75,
+    ]
     # v = 2, then 0.5 * 2 - 1 = 0
-    assert stepped(lambda p: optim.RMSprop(p, 0.25, alpha=0.75, eps=0.0, momentum=0.5), 1.0, [4.0, -2.0]) == [0.5, 0.5]
+    assert stepped(
+        lambda p: optim.RMSprop(p, 0.25, alpha=0.75, eps=0.0, momentum=0.5), 1.0, [4.0, -2.0]
+    ) == [0.5, 0.5]
     # eps is added to the root: 4 / (2 + 2)
     assert stepped(lambda p: optim.RMSprop(p, 0.25, alpha=0.75, eps=2.0), 1.0, [4.0]) == [0.75]
 
 
 def test_adam_by_hand():
     make = lambda p: optim.Adam(p, 0.25, betas=(0.5, 0.75), eps=0.0)  # noqa: E731
-    # m = 2, s = 4, corrected 4 and 16: the first step is lr.  Then m = 2, s = 4, corrected 2 / 0.75 and 4 / 0.4375.
+    # m = 2, s = 4, corrected 4 and 16: the first step is lr.  Then m = 2, s = 4, corrected 2 / 0.75
+    # and 4 / 0.4375.
     first, second = stepped(make, 1.0, [4.0, 2.0])
     assert first == 0.75
-    assert second == pytest.approx(0.75 - 0.25 * (2 / 0.75) / math.sqrt(4 / 0.4375), rel=1e-15, abs=0)
+    assert second == pytest.approx(
+        0.75 - 0.25 * (2 / 0.75) / math.sqrt(4 / 0.4375), rel=1e-15, abs=0
+    )
 
 
 def test_adamw_by_hand():
-    # The decay first, 1 * (1 - 0.25 * 0.5) = 0.875, and then the step of length lr; Adam's decay is part of g.
-    assert stepped(lambda p: optim.AdamW(p, 0.25, (0.5, 0.75), 0.0, weight_decay=0.5), 1.0, [4.0]) == [0.625]
-    assert stepped(lambda p: optim.Adam(p, 0.25, (0.5, 0.75), 0.0, weight_decay=0.5), 1.0, [4.0]) == [0.75]
+    # The decay first, 1 * (1 - 0.25 * 0.5) = 0.875, and then the step of length lr; Adam's decay is
+    # part of g.
+    assert stepped(
+        lambda p: optim.AdamW(p, 0.25, (0.5, 0.75), 0.0, weight_decay=0.5), 1.0, [4.0]
+    ) == [0.625]
+    assert stepped(
+        lambda p: optim.Adam(p, 0.25, (0.5, 0.75), 0.0, weight_decay=0.5), 1.0, [4.0]
+    ) == [0.75]
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -203,11 +227,18 @@ def test_adam_against_the_papers_formula_in_fifty_digits(decoupled):
 
 def test_defaults_are_those_of_the_documentation():
     w = [Value(1.0)]
-    assert repr(optim.SGD(w, 0.1)) == ("<SGD of 1 parameter: lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0, "
-                                       "steps=0>")
-    assert repr(optim.RMSprop(w)) == ("<RMSprop of 1 parameter: lr=0.01, alpha=0.99, eps=1e-08, momentum=0.0, "
-                                      "weight_decay=0.0, steps=0>")
-    assert repr(optim.Adam(w)) == "<Adam of 1 parameter: lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, steps=0>"
+    assert repr(optim.SGD(w, 0.1)) == (
+        "<SGD of 1 parameter: lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0, steps=0>"
+    )
+    assert repr(optim.RMSprop(w)) == (
+        "<RMSprop of 1 parameter: lr=0.01, alpha=0.99, eps=1e-08, momentum=0.0, "
+        "weight_decay=0.0, steps=0>"
+    )
+    assert (
+        repr(optim.Adam(w))
+        == "<Adam of 1 parameter: lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, "
+           "steps=0>"
+    )
     assert repr(optim.SGD([*w, Value(2.0)], optim.cosine(1, 9))).startswith(
         "<SGD of 2 parameters: lr=cosine(1.0, steps=9, final=0.0), momentum")
     assert repr(optim.AdamW(w)).endswith("eps=1e-08, weight_decay=0.01, steps=0>")
@@ -226,7 +257,7 @@ def test_each_finds_the_minimum_of_a_bowl(make):
     assert (a.data, b.data) == (pytest.approx(1, abs=0.05), pytest.approx(-1, abs=0.05))
 
 
-# ---- one rule, many languages ------------------------------------------------------------------------------------
+# ---- one rule, many languages --------------------------------------------------------------------
 
 
 class Vector:
@@ -274,7 +305,9 @@ def test_a_step_can_be_differentiated():
     lr = Value(0.1)
     new, _ = optim.SGD([Value(1.0)], 0.1).update(Value(3.0), Value(5.0), (), lr, 1)
     assert gradients(new, [lr])[0].data == -5.0
-    new, _ = optim.RMSprop([Value(1.0)], alpha=0.75, eps=0.0).update(Value(3.0), Value(5.0), (Value(0.0),), lr, 1)
+    new, _ = optim.RMSprop([Value(1.0)], alpha=0.75, eps=0.0).update(
+        Value(3.0), Value(5.0), (Value(0.0),), lr, 1
+    )
     assert gradients(new, [lr])[0].data == pytest.approx(-2.0, rel=1e-15, abs=0)
 
 
@@ -299,7 +332,7 @@ def test_an_optimiser_of_your_own_is_a_rule():
         stepped(lambda p: optim.Optimizer(p, 0.1), 1.0, [1.0])
 
 
-# ---- step --------------------------------------------------------------------------------------------------------
+# ---- step ----------------------------------------------------------------------------------------
 
 
 def test_all_gradients_are_read_before_any_parameter_changes():
@@ -367,7 +400,8 @@ def test_a_rule_that_leaves_the_reals_gives_nan_as_arithmetic_does_everywhere():
             return data - grad**0.5, state
 
     assert stepped(lambda p: Root(p, 0.1), 1.0, [4.0]) == [-1.0]
-    assert math.isnan(stepped(lambda p: Root(p, 0.1), 1.0, [-4.0])[0])  # on plain floats, a complex number
+    # on plain floats, a complex number
+    assert math.isnan(stepped(lambda p: Root(p, 0.1), 1.0, [-4.0])[0])
 
 
 def test_parameters_stay_floats_and_nodes_carry_no_state():
@@ -396,7 +430,7 @@ def test_zero_grad_and_a_generator_of_parameters():
     assert optimizer.steps == 1
 
 
-# ---- what is refused ---------------------------------------------------------------------------------------------
+# ---- what is refused -----------------------------------------------------------------------------
 
 w = Value(1.0, "w")
 
@@ -405,31 +439,39 @@ w = Value(1.0, "w")
     (lambda: optim.SGD([], 0.1), ValueError, "SGD: there are no parameters"),
     (lambda: optim.SGD(w, 0.1), TypeError, "list of Values, not Value.*into a list"),
     (lambda: optim.SGD(3, 0.1), TypeError, "list of Values, not 3"),
-    (lambda: optim.Adam([w, 2.0]), TypeError, r"Adam: parameter 1 must be a Value, not float \(2.0\)"),
+    (lambda: optim.Adam([w, 2.0]), TypeError, r"Adam: parameter 1 must be a Value, not float "
+                                              r"\(2.0\)"),
     (lambda: optim.Adam([w, w * 2]), ValueError, "parameter 1.*op='mul'.*pass the leaves"),
     (lambda: optim.Adam([(w * 2).args[1]]), ValueError, "is a constant"),
     (lambda: optim.Adam([w, Value(1.0), w]), ValueError, "parameter 2.*'w'.*is parameter 0 again"),
     (lambda: optim.SGD([w], -0.1), ValueError, "SGD: lr must be a finite number >= 0, not -0.1"),
     (lambda: optim.SGD([w], math.nan), ValueError, "lr must be a finite number"),
     (lambda: optim.SGD([w], "fast"), TypeError, "lr must be a real number, not str"),
-    (lambda: optim.SGD([w], 0.1, momentum=-1), ValueError, "SGD: momentum must be a finite number >= 0, not -1.0"),
+    (lambda: optim.SGD([w], 0.1, momentum=-1), ValueError, "SGD: momentum must be a finite number "
+                                                           ">= 0, not -1.0"),
     (lambda: optim.SGD([w], 0.1, weight_decay=-1), ValueError, "weight_decay must be"),
     (lambda: optim.SGD([w], 0.1, nesterov=True), ValueError, "momentum=0.9"),
-    (lambda: optim.RMSprop([w], alpha=1), ValueError, "RMSprop: alpha must be a number >= 0 and < 1, not 1.0; usual: 0.99"),
+    (lambda: optim.RMSprop([w], alpha=1), ValueError, "RMSprop: alpha must be a number >= 0 and < "
+                                                      "1, not 1.0; usual: 0.99"),
     (lambda: optim.RMSprop([w], eps=-1e-8), ValueError, "eps must be"),
     (lambda: optim.RMSprop([w], momentum=math.inf), ValueError, "momentum must be a finite"),
-    (lambda: optim.Adam([w], betas=(1.0, 0.9)), ValueError, "Adam: beta1 must be a number >= 0 and < 1, not 1.0"),
+    (lambda: optim.Adam([w], betas=(1.0, 0.9)), ValueError, "Adam: beta1 must be a number >= 0 and "
+                                                            "< 1, not 1.0"),
     (lambda: optim.AdamW([w], betas=(0.9, -0.1)), ValueError, "AdamW: beta2"),
-    (lambda: optim.Adam([w], betas=0.9), TypeError, r"betas must be two numbers, \(beta1, beta2\), not 0.9"),
+    (lambda: optim.Adam([w], betas=0.9), TypeError, r"betas must be two numbers, \(beta1, beta2\), "
+                                                    r"not 0.9"),
     (lambda: optim.AdamW([w], weight_decay=-0.1), ValueError, "AdamW: weight_decay"),
     (lambda: optim.step_decay(-1, every=2), ValueError, "step_decay: lr"),
-    (lambda: optim.step_decay(1, every=0), ValueError, "step_decay: every must be at least 1 step, not 0"),
-    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number of steps, not float"),
+    (lambda: optim.step_decay(1, every=0), ValueError, "step_decay: every must be at least 1 step, "
+                                                       "not 0"),
+    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number of steps, not "
+                                              "float"),
     (lambda: optim.linear(1, 10, final=-1), ValueError, "linear: final"),
     (lambda: optim.warmup(-1, 10), ValueError, "warmup: the learning rate"),
     (lambda: optim.linear(1, 10)(-1), ValueError, "the step must be >= 0, not -1"),
     (lambda: optim.clip_grad_norm([w], 0), ValueError, "max_norm must be a number > 0, not 0.0"),
-    (lambda: optim.clip_grad_norm([w], math.nan), ValueError, "max_norm must be a number > 0, not nan"),
+    (lambda: optim.clip_grad_norm([w], math.nan), ValueError, "max_norm must be a number > 0, not "
+                                                              "nan"),
     (lambda: optim.clip_grad_norm([], 1), ValueError, "clip_grad_norm: there are no parameters"),
     (lambda: optim.clip_grad_value([w, w], 1), ValueError, "parameter 0 again"),
     (lambda: optim.clip_grad_value([w], -1), ValueError, "limit must be a number > 0, not -1.0"),
@@ -439,7 +481,7 @@ def test_errors_name_the_thing_the_value_and_the_remedy(make, error, message):
         make()
 
 
-# ---- learning rates ----------------------------------------------------------------------------------------------
+# ---- learning rates ------------------------------------------------------------------------------
 
 
 def test_schedules_at_points_worked_by_hand():
@@ -448,7 +490,9 @@ def test_schedules_at_points_worked_by_hand():
     line = optim.linear(1.0, 4, final=0.5)
     assert [line(step) for step in range(6)] == [1.0, 0.875, 0.75, 0.625, 0.5, 0.5]
     wave = optim.cosine(5.0, 12, final=1.0)
-    assert [wave(step) for step in (0, 4, 6, 8, 12, 100)] == pytest.approx([5, 4, 3, 2, 1, 1], rel=1e-15, abs=0)
+    assert [wave(step) for step in (0, 4, 6, 8, 12, 100)] == pytest.approx(
+        [5, 4, 3, 2, 1, 1], rel=1e-15, abs=0
+    )
     assert (wave(0), wave(12)) == (5.0, 1.0)
     assert optim.cosine(1.0, 10)(10) == optim.linear(1.0, 10)(10) == 0.0
     assert [optim.warmup(1.0, 4)(step) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
@@ -474,11 +518,16 @@ def test_schedules_stay_between_their_ends(lr, final, steps, step):
 @pytest.mark.parametrize(("schedule", "text"), [
     (optim.step_decay(0.1, every=30), "step_decay(0.1, drop=0.1, every=30)"),
     (optim.cosine(0.1, 100), "cosine(0.1, steps=100, final=0.0)"),
-    (optim.warmup(optim.linear(1, 90, 0.1), 10), "warmup(linear(1.0, steps=90, final=0.1), steps=10)"),
+    (optim.warmup(optim.linear(1, 90, 0.1), 10), "warmup(linear(1.0, steps=90, final=0.1), "
+                                                 "steps=10)"),
     (optim.warmup(0.5, 10), "warmup(0.5, steps=10)")])
 def test_schedules_print_as_the_call_that_makes_them_and_pickle(schedule, text):
     assert repr(schedule) == text
-    for other in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule), eval(text, vars(optim))):
+    for other in (
+        pickle.loads(pickle.dumps(schedule)),
+        copy.deepcopy(schedule),
+        eval(text, vars(optim)),
+    ):
         assert repr(other) == text
         assert [other(step) for step in range(120)] == [schedule(step) for step in range(120)]
 
@@ -506,12 +555,14 @@ def test_a_schedule_that_returns_nonsense_is_named_and_nothing_moves(rate):
     x = Value(1.0)
     optimizer = optim.SGD([x], lambda step: rate)
     x.grad = 1.0
-    with pytest.raises((ValueError, TypeError), match=r"the learning rate that .* gives for step 0 must be"):
+    with pytest.raises(
+        (ValueError, TypeError), match=r"the learning rate that .* gives for step 0 must be"
+    ):
         optimizer.step()
     assert (x.data, optimizer.steps) == (1.0, 0)
 
 
-# ---- saved states ------------------------------------------------------------------------------------------------
+# ---- saved states --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
@@ -547,7 +598,9 @@ def test_learning_rates_in_saved_states():
     again.load_state_dict(planned.state_dict())
     assert again.lr == optim.cosine(0.1, 10)(1)
     other = optim.SGD(xs, optim.cosine(0.1, 20))
-    with pytest.raises(CheckpointError, match=r"saved with lr=cosine\(0.1, steps=10, .*\['lr'\] = None"):
+    with pytest.raises(
+        CheckpointError, match=r"saved with lr=cosine\(0.1, steps=10, .*\['lr'\] = None"
+    ):
         other.load_state_dict(planned.state_dict())
     with pytest.raises(CheckpointError, match=r"saved with lr=0\.025"):
         other.load_state_dict(one.state_dict())
@@ -565,7 +618,8 @@ def test_learning_rates_in_saved_states():
     (lambda d: {key: d[key] for key in d if key != "steps"}, "a state is a dict with the keys"),
     (lambda d: d | {"extra": 1}, "extra"),
     (lambda d: d | {"optimizer": "SGD"}, "Adam: the state is one of 'SGD'"),
-    (lambda d: d | {"options": d["options"] | {"eps": 1.0}}, "saved with the options .*make the optimiser with"),
+    (lambda d: d | {"options": d["options"] | {"eps": 1.0}}, "saved with the options .*make the "
+                                                             "optimiser with"),
     (lambda d: d | {"options": {}}, "saved with the options"),
     (lambda d: d | {"steps": -1}, "steps must be a whole number >= 0, not -1"),
     (lambda d: d | {"steps": 1.5}, "steps must be"),
@@ -573,9 +627,13 @@ def test_learning_rates_in_saved_states():
     (lambda d: d | {"lr": [0.1]}, "lr must be a real number"),
     (lambda d: d | {"state": []}, r"slots \['mean', 'mean_square'\], not \[\]"),
     (lambda d: d | {"state": {"mean": [0.0, 0.0]}}, r"not \['mean'\]"),
-    (lambda d: d | {"state": {"mean": [0.0, 0.0], "mean_square": [0.0]}}, "slot 'mean_square'.*2 parameters, not 1 numbers"),
+    (lambda d: d | {"state": {"mean": [0.0, 0.0], "mean_square": [0.0]}}, "slot 'mean_square'.*2 "
+                                                                          "parameters, not 1 "
+                                                                          "numbers"),
     (lambda d: d | {"state": {"mean": [0.0, 0.0], "mean_square": 0.0}}, "2 parameters, not 0.0"),
-    (lambda d: d | {"state": {"mean": [0.0, 0.0], "mean_square": [0.0, "x"]}}, "entry 1 of slot 'mean_square' must be a real"),
+    (lambda d: d | {"state": {"mean": [0.0, 0.0], "mean_square": [0.0, "x"]}}, "entry 1 of slot "
+                                                                               "'mean_square' must "
+                                                                               "be a real"),
 ])
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, message):
     xs = [Value(1.0), Value(2.0)]
@@ -611,7 +669,7 @@ def test_copies_and_pickles_of_an_optimiser_go_on_alike_with_parameters_of_their
         assert twin.state_dict() == expected.state_dict()
 
 
-# ---- clipping ----------------------------------------------------------------------------------------------------
+# ---- clipping ------------------------------------------------------------------------------------
 
 
 def clipped(clip, grads, limit):
@@ -624,7 +682,8 @@ def clipped(clip, grads, limit):
 def test_clip_grad_norm_by_hand():
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], 2.5) == (5.0, [1.5, -2.0])
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], 5.0) == (5.0, [3.0, -4.0])
-    assert clipped(optim.clip_grad_norm, [7.0, 24.0], 25.0) == (25.0, [7.0, 24.0])  # 7 / 25 * 25 would be another number
+    # 7 / 25 * 25 would be another number
+    assert clipped(optim.clip_grad_norm, [7.0, 24.0], 25.0) == (25.0, [7.0, 24.0])
     assert clipped(optim.clip_grad_norm, [3.0, -4.0], math.inf) == (5.0, [3.0, -4.0])
     assert clipped(optim.clip_grad_norm, [0.0, 0.0], 1.0) == (0.0, [0.0, 0.0])
     norm, grads = clipped(optim.clip_grad_norm, [3e200, -4e200], 5.0)
@@ -665,9 +724,21 @@ def test_clip_grad_value():
 
 
 def test_the_names_of_the_module_and_its_examples():
-    assert sorted(optim.__all__) == sorted([
-        "SGD", "RMSprop", "Adam", "AdamW", "Optimizer", "step_decay", "cosine", "linear", "warmup", "clip_grad_norm",
-        "clip_grad_value"])
+    assert sorted(optim.__all__) == sorted(
+        [
+            "SGD",
+            "RMSprop",
+            "Adam",
+            "AdamW",
+            "Optimizer",
+            "step_decay",
+            "cosine",
+            "linear",
+            "warmup",
+            "clip_grad_norm",
+            "clip_grad_value",
+        ]
+    )
     assert doctest.testmod(optim) == (0, 5)
 
 
@@ -689,8 +760,10 @@ def test_a_step_with_the_gradients_of_the_step_before_warns_and_names_the_parame
     with pytest.warns(GradientWarning) as caught:
         two_steps()
     assert [str(warning.message) for warning in caught] == [
-        "step() follows step() without zero_grad(): the gradient of parameter w, 6.0, has in it what a step before has used; "
-        "call zero_grad() before backward()"]
+        "step() follows step() without zero_grad(): the gradient of parameter w, 6.0, has in it "
+        "what a step before has used; "
+        "call zero_grad() before backward()"
+    ]
     assert caught[0].filename == __file__
 
 
@@ -734,7 +807,13 @@ def test_adding_up_several_backward_passes_before_one_step_is_fine():
 
 def test_a_gradient_that_was_used_is_still_a_number_like_any_other():
     w = two_steps(lambda w, optimizer: optimizer.zero_grad())
-    assert (w.grad + 1, 1 + w.grad, w.grad + 0.5, w.grad * 2, w.grad / 2) == (4.0, 4.0, 3.5, 6.0, 1.5)
+    assert (w.grad + 1, 1 + w.grad, w.grad + 0.5, w.grad * 2, w.grad / 2) == (
+        4.0,
+        4.0,
+        3.5,
+        6.0,
+        1.5,
+    )
 
 
 def test_the_warning_changes_no_number():

@@ -33,8 +33,13 @@ from tinygrad_edu import nn, optim
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tests.benchmarks", *arguments], cwd=Path(__file__).parents[2],
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_help_lists_the_suites() -> None:
@@ -97,8 +102,13 @@ def test_eager_prints_its_tables() -> None:
     pytest.importorskip("rich")
     result = run("eager", "--quick")
     assert (result.returncode, result.stderr) == (0, "")
-    for title in ("Layer of 8 x 8 multiply-adds", "Cost of a node", "Chains of 1,000 operations", "detect_anomaly",
-                  "Import, ms"):
+    for title in (
+        "Layer of 8 x 8 multiply-adds",
+        "Cost of a node",
+        "Chains of 1,000 operations",
+        "detect_anomaly",
+        "Import, ms",
+    ):
         assert title in result.stdout
     assert "value 1.0, gradient 1.0" in result.stdout
     assert "imports neither: ok" in " ".join(result.stdout.split())
@@ -107,24 +117,40 @@ def test_eager_prints_its_tables() -> None:
 def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
     result = run("jit", "--quick")
     assert (result.returncode, result.stderr) == (0, "")
-    for title in ("moons: 100 full-batch steps", "GPT: the microgpt article's", "Rosenbrock in 100 dimensions", "ODE loss",
-                  "Black-Scholes", "Tape machine", "Straight-line machine code"):
+    for title in (
+        "moons: 100 full-batch steps",
+        "GPT: the microgpt article's",
+        "Rosenbrock in 100 dimensions",
+        "ODE loss",
+        "Black-Scholes",
+        "Tape machine",
+        "Straight-line machine code",
+    ):
         assert title in result.stdout
     assert "First losses as in the article: 3.3660, 3.4243, 3.1778" in result.stdout
     for word in ("DISAGREES", "DIFFERS", "failed"):
         assert word not in result.stdout
-    for name, package, programs in (("micrograd", "micrograd", 1), ("torch eager", "torch", 5), ("autograd", "autograd", 4),
-                                    ("casadi", "casadi", 3), ("ddx-ad, compiled", "ddx", 4), ("tinygrad_edu, jit", "rich", 5)):
+    for name, package, programs in (
+        ("micrograd", "micrograd", 1),
+        ("torch eager", "torch", 5),
+        ("autograd", "autograd", 4),
+        ("casadi", "casadi", 3),
+        ("ddx-ad, compiled", "ddx", 4),
+        ("tinygrad_edu, jit", "rich", 5),
+    ):
         rows = [line for line in result.stdout.splitlines() if line.startswith(f"│ {name} ")]
         assert len(rows) == programs
         assert all(("not installed" in row) == (find_spec(package) is None) for row in rows)
 
 
-# A program in which everything that can go wrong does; contestants run in processes of their own, which import it from here.
+# A program in which everything that can go wrong does; contestants run in processes of their own,
+# which import it from here.
 PROGRAM = Program("tests.project.test_benchmarks", "planted", problem=lambda quick: [1.0, -2.0], contestants=(
     Contestant(EAGER, lambda problem: lambda: problem),
     Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
-    Contestant("strict", lambda problem: lambda: [x * (1 + 1e-9) for x in problem], tolerance=1e-10),
+    Contestant(
+        "strict", lambda problem: lambda: [x * (1 + 1e-9) for x in problem], tolerance=1e-10
+    ),
     Contestant("wrong", lambda problem: lambda: [problem[0], problem[1] + 1e-5]),
     Contestant("nowhere", lambda problem: lambda: [math.nan, -2.0]),
     Contestant("silent", lambda problem: list),
@@ -142,23 +168,41 @@ from tests.benchmarks.races.tables import show
 from tests.project.test_benchmarks import PROGRAM
 show(Console(width=148), race(PROGRAM, quick=True))
 """
-    result = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True,
-                            check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (result.returncode, result.stderr) == (0, "")
-    rows = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if line.startswith("│")}
-    assert {name for name, row in rows.items() if "DISAGREES" in row} == {"strict", "wrong", "nowhere", "silent"}
+    rows = {
+        line.split("│")[1].strip(): line
+        for line in result.stdout.splitlines()
+        if line.startswith("│")
+    }
+    assert {name for name, row in rows.items() if "DISAGREES" in row} == {
+        "strict",
+        "wrong",
+        "nowhere",
+        "silent",
+    }
     assert {name for name, row in rows.items() if "failed" in row} == {"broken", "dying"}
     assert {name for name, row in rows.items() if "not installed" in row} == {"absent"}
     assert set(rows) == {contestant.name for contestant in PROGRAM.contestants}
     assert "\nbroken failed: IndexError: list index out of range\n" in result.stdout
     assert "\ndying failed: its process died\n" in result.stdout
-    assert f"\nwrong DISAGREES with {EAGER}: relative difference 5.0e-06, at most 1e-06 is allowed\n" in result.stdout
+    assert (
+        f"\nwrong DISAGREES with {EAGER}: relative difference 5.0e-06, at most 1e-06 is allowed\n"
+        in result.stdout
+    )
 
 
 def test_small_numbers_of_a_gradient_are_compared_with_its_largest() -> None:
     assert difference([1e6, 1e-9], [1e6, 0.0]) == pytest.approx(1e-9)
     assert difference([1e6, 2.0], [1e6, 1.0]) == 1.0
-    assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0  # of an engine that has done a part of the work
+    # of an engine that has done a part of the work
+    assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0
     assert difference([math.inf, 1.0], [math.inf, 1.0]) == 0.0
 
 
@@ -169,25 +213,46 @@ def contestants(*names: str, needs: str = "tinygrad_edu") -> tuple[Contestant, .
 def raced(**outcomes: Outcome | None) -> Result:
     """The result of a race of this engine, which took 2 s and then 4 s, and of others."""
     everyone = {OURS: Outcome(rounds=[(2.0, 2.0), (4.0, 4.0)], results=[1.0]), **outcomes}
-    return Result(Program("", "race: to the end", lambda quick: None, contestants(*everyone)), False, everyone, False)
+    return Result(
+        Program("", "race: to the end", lambda quick: None, contestants(*everyone)),
+        False,
+        everyone,
+        False,
+    )
 
 
 def test_bars_are_of_those_whose_results_agree() -> None:
-    result = raced(slow=Outcome(rounds=[(20.0, 20.0), (40.0, 40.0)], results=[1.0]),
-                   fast=Outcome(rounds=[(0.5, 0.5), (1.0, 1.0)], results=[1.0]),
-                   wrong=Outcome(rounds=[(1.0, 1.0), (1.0, 1.0)], results=[2.0]), broken=Outcome(failure="ValueError: no"),
-                   late=Outcome(failure=INTERRUPTED), absent=None)
-    assert chart.factors(result) == {OURS: 1.0, "slow": pytest.approx(10), "fast": pytest.approx(0.25)}
+    result = raced(
+        slow=Outcome(rounds=[(20.0, 20.0), (40.0, 40.0)], results=[1.0]),
+        fast=Outcome(rounds=[(0.5, 0.5), (1.0, 1.0)], results=[1.0]),
+        wrong=Outcome(rounds=[(1.0, 1.0), (1.0, 1.0)], results=[2.0]),
+        broken=Outcome(failure="ValueError: no"),
+        late=Outcome(failure=INTERRUPTED),
+        absent=None,
+    )
+    assert chart.factors(result) == {
+        OURS: 1.0,
+        "slow": pytest.approx(10),
+        "fast": pytest.approx(0.25),
+    }
     assert [line.partition(" ")[0] for line in trouble(result)] == ["wrong", "broken"]
 
 
 def test_bars_are_as_long_as_the_logarithms_of_the_factors() -> None:
-    others = {f"{time:g}": Outcome(rounds=[(time, time)] * 2, results=[1.0]) for time in (0.03, 3, 30, 300, 3000)}
+    others = {
+        f"{time:g}": Outcome(rounds=[(time, time)] * 2, results=[1.0])
+        for time in (0.03, 3, 30, 300, 3000)
+    }
     printed = io.StringIO()
     Console(file=printed, width=148).print(chart.chart([raced(**others)]))
-    lengths = {line.split()[0]: line.count("█") for line in printed.getvalue().splitlines() if "│" in line}
+    lengths = {
+        line.split()[0]: line.count("█") for line in printed.getvalue().splitlines() if "│" in line
+    }
     ratios = {"0.03": 2, "3": 0, "30": 1, "300": 2, "3000": 3}
-    assert lengths == {"tinygrad_edu,": 0, **{name: pytest.approx(12 * decades, abs=1) for name, decades in ratios.items()}}
+    assert lengths == {
+        "tinygrad_edu,": 0,
+        **{name: pytest.approx(12 * decades, abs=1) for name, decades in ratios.items()},
+    }
     for said in (f"Time relative to {OURS}: less is better", "Logarithmic scale",
                  f"To the right of the line: slower than {OURS}; to the left: faster."):
         assert said in printed.getvalue()
@@ -198,8 +263,11 @@ def measured(name: str) -> Result:
     found = program(name)
     times = {OURS: 0.0123, EAGER: 98.7654}
     outcomes: dict[str, Outcome | None] = {
-        contestant.name: Outcome((1.234, 1.3), [(cpu := times.get(contestant.name, 0.000123), 2 * cpu)] * 7, [1.0])
-        for contestant in found.contestants}
+        contestant.name: Outcome(
+            (1.234, 1.3), [(cpu := times.get(contestant.name, 0.000123), 2 * cpu)] * 7, [1.0]
+        )
+        for contestant in found.contestants
+    }
     return Result(found, False, outcomes, False)
 
 
@@ -215,11 +283,20 @@ def test_no_figure_is_cut_in_a_narrow_terminal(name: str, width: int) -> None:
     lines = narrow.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in narrow.getvalue()
-    figures = [f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}" for factor in chart.factors(result).values()]
-    assert [line.split()[-1] for line in lines if line.startswith("   ") and line.strip()] == figures
+    figures = [
+        f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}"
+        for factor in chart.factors(result).values()
+    ]
+    assert [
+        line.split()[-1] for line in lines if line.startswith("   ") and line.strip()
+    ] == figures
 
     def rows(text: str) -> dict[str, list[str]]:
-        cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line[:1] == "│"]
+        cells = [
+            [cell.strip() for cell in line.strip("│").split("│")]
+            for line in text.splitlines()
+            if line[:1] == "│"
+        ]
         return {engine: figures for engine, *figures in cells}
 
     whole, shown = rows(wide.getvalue()), rows(narrow.getvalue())
@@ -227,7 +304,11 @@ def test_no_figure_is_cut_in_a_narrow_terminal(name: str, width: int) -> None:
     for engine, cells in shown.items():  # some of the columns, in their order
         there = iter(whole[engine])
         assert all(cell in there for cell in cells)
-    said = " ".join(narrow.getvalue().split()).partition(f"No room in {width} columns for: ")[2].partition(".")[0]
+    said = (
+        " ".join(narrow.getvalue().split())
+        .partition(f"No room in {width} columns for: ")[2]
+        .partition(".")[0]
+    )
     assert len(whole[OURS]) - len(shown[OURS]) == (said.count(";") + 1 if said else 0)
     assert (width < 80) <= bool(said) <= (width < 150)
 
@@ -239,8 +320,15 @@ def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clo
         time.sleep(0.02)
         return 0.1
 
-    run = ours.training(model, nn.mse, [[1.0]], [2.0], lambda: optim.SGD(model.parameters(), lr=idle_rate),
-                        lambda ends: ends[-1] - ends[0], epochs=11)
+    run = ours.training(
+        model,
+        nn.mse,
+        [[1.0]],
+        [2.0],
+        lambda: optim.SGD(model.parameters(), lr=idle_rate),
+        lambda ends: ends[-1] - ends[0],
+        epochs=11,
+    )
     cpu, wall = run().seconds
     assert 0 < cpu < 0.1 < 0.2 <= wall
 
@@ -367,7 +455,9 @@ def test_a_factor_that_has_no_logarithm_to_draw_is_refused(wrong: float) -> None
 
 def test_without_a_time_of_this_engine_there_are_no_bars() -> None:
     result = raced(other=Outcome(rounds=[(1.0, 1.0)], results=[1.0]))
-    failed = Result(result.program, False, {**result.outcomes, OURS: Outcome(failure="ValueError: no")}, False)
+    failed = Result(
+        result.program, False, {**result.outcomes, OURS: Outcome(failure="ValueError: no")}, False
+    )
     assert (chart.factors(failed), chart.chart([failed]), chart.chart([])) == ({}, None, None)
 
 

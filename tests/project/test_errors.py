@@ -1,4 +1,5 @@
-"""The exception tree: as drawn in its docstring, catchable by family, and raised as the built-ins where it says so."""
+"""The exception tree: as drawn in its docstring, catchable by family, and raised as the built-ins
+where it says so."""
 
 import inspect
 import re
@@ -8,15 +9,20 @@ import pytest
 from tinygrad_edu import Value, errors, gradients, parse
 from tinygrad_edu.engine.primitives import lookup
 
-CLASSES = {name: cls for name, cls in vars(errors).items()
-           if inspect.isclass(cls) and cls.__module__ == errors.__name__ and not issubclass(cls, Warning)}
+CLASSES = {
+    name: cls
+    for name, cls in vars(errors).items()
+    if inspect.isclass(cls) and cls.__module__ == errors.__name__ and not issubclass(cls, Warning)
+}
 
 
 def drawn_tree():
     """``{name: (base, other base or None)}`` as the module's docstring draws it."""
     tree, path = {}, []
     for line in errors.__doc__.splitlines():
-        match = re.match(r"    ((?:[|` ]  +|\|-- |`-- )*)(\w+)(?:  .*?(?:\(also an? (\w+)\))?)?$", line)
+        match = re.match(
+            r"    ((?:[|` ]  +|\|-- |`-- )*)(\w+)(?:  .*?(?:\(also an? (\w+)\))?)?$", line
+        )
         if not match or not match[2].endswith("Error"):
             continue
         depth = len(match[1]) // 4
@@ -55,7 +61,9 @@ def test_one_line_of_an_error_says_where_the_caret_is():
 
 
 def test_a_power_written_as_in_other_languages_is_refused_with_the_remedy():
-    assert str(message_of("2 ^ 3")).startswith("^ is not part of the language; a power is written x**y")
+    assert str(message_of("2 ^ 3")).startswith(
+        "^ is not part of the language; a power is written x**y"
+    )
 
 
 def stale():

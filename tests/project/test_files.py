@@ -1,4 +1,5 @@
-"""Where files are to be written, that nobody ever finds half of one, and numbers that every JSON reader understands."""
+"""Where files are to be written, that nobody ever finds half of one, and numbers that every JSON
+reader understands."""
 
 import json
 import math
@@ -36,9 +37,12 @@ def test_a_destination_gets_the_suffix_of_the_example_unless_it_has_one(home):
     ("~", IsADirectoryError, "it is a folder; name a file in it, such as '.*graph.html'"),
     ("~/missing/page.html", FileNotFoundError, "missing' is not a folder; create it first"),
     ("~/file/page.html", NotADirectoryError, "file' is not a folder; create it first"),
-    ("~no_such_user_of_this/page.html", FileNotFoundError, "'~no_such_user_of_this' is not a folder"),
+    ("~no_such_user_of_this/page.html", FileNotFoundError, "'~no_such_user_of_this' is not a "
+                                                           "folder"),
 ])
-def test_a_destination_that_cannot_be_is_refused_before_anything_is_computed(path, error, message, home):
+def test_a_destination_that_cannot_be_is_refused_before_anything_is_computed(
+    path, error, message, home
+):
     (home / "file").write_text("")
     with pytest.raises(error, match=message):
         place(path)
@@ -56,12 +60,15 @@ def test_a_file_is_replaced_in_one_piece_and_keeps_its_mode(tmp_path):
 
 
 @pytest.mark.parametrize(("path", "error", "message"), [
-    (".", IsADirectoryError, "cannot write '.*': it is a folder; choose a place where you may write"),
+    (".", IsADirectoryError, "cannot write '.*': it is a folder; choose a place where you may "
+                             "write"),
     (os.devnull, OSError, "it is a device, not a file"),
     ("n" * 300, OSError, "File name too long|name too long"),
     ("missing/file", FileNotFoundError, "is not a folder; create it first"),
 ])
-def test_what_cannot_be_written_is_named_with_a_remedy_and_leaves_nothing(path, error, message, tmp_path):
+def test_what_cannot_be_written_is_named_with_a_remedy_and_leaves_nothing(
+    path, error, message, tmp_path
+):
     with pytest.raises(error, match=message):
         write_atomically(tmp_path / path, "content")
     assert list(tmp_path.iterdir()) == []
@@ -76,7 +83,9 @@ def test_an_older_file_stands_until_the_new_one_is_complete(tmp_path, monkeypatc
         raise PermissionError(13, "not now")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(PermissionError, match=r"cannot write '.*text': not now; choose a place where you may write"):
+    with pytest.raises(
+        PermissionError, match=r"cannot write '.*text': not now; choose a place where you may write"
+    ):
         write_atomically(path, "new")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("text", "old")]
 

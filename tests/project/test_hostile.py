@@ -1,7 +1,9 @@
-"""What comes from outside: expressions, checkpoints, histories, labels.  None of it may run, hang, or do half of something.
+"""What comes from outside: expressions, checkpoints, histories, labels.  None of it may run, hang,
+or do half of something.
 
-Expressions and files: a result or the one error that is documented for them, within a second.  Labels: shown, and nothing
-else.  And no text or pickle of a user's is ever run, which the last part reads from the source.
+Expressions and files: a result or the one error that is documented for them, within a second.
+Labels: shown, and nothing else.  And no text or pickle of a user's is ever run, which the last part
+reads from the source.
 """
 
 import ast
@@ -30,7 +32,8 @@ LIMIT = 1.0  # seconds
 
 
 class Within:
-    """A ``with`` block that has to be done in time; the processor's time counts, for a busy machine is no fault."""
+    """A ``with`` block that has to be done in time; the processor's time counts, for a busy machine
+    is no fault."""
 
     def __init__(self, limit=LIMIT):
         self.limit = limit
@@ -39,7 +42,8 @@ class Within:
         self.start = time.process_time()
 
     def __exit__(self, kind, *_):
-        if kind is None or not issubclass(kind, AssertionError):  # a refusal has to come in time, too
+        # a refusal has to come in time, too
+        if kind is None or not issubclass(kind, AssertionError):
             assert time.process_time() - self.start < self.limit
 
 
@@ -56,18 +60,91 @@ def test_what_takes_too_long_is_noticed(ending):
         busy()
 
 
-# ---- expressions: a Value or an ExpressionError, without a warning -----------------------------------------------
+# ---- expressions: a Value or an ExpressionError, without a warning -------------------------------
 
 FRAGMENTS = [
-    "x", "y", "1", "2.5", "1e9", "(", ")", "(", ")", "+", "-", "*", "/", "//", "**", "%", ",", "sin", "max(", "where(", "x<y",
-    "<", " ", ".", "[", "]", "{", "}", ":", "'", '"', "\\", "if", "else", "lambda", "for", "in", "=", ":=", "not", "and",
-    "await ", "f'", "@", "~", "\n", "#", "\x00", "é", "ﬁ", "\u2028", "\ud800", "1j", "True", "None", "...", "0x", "9" * 30,
-    "round_digits(", "inf", "nan", "__class__", "import", "yield", "*x", "log(",
+    "x",
+    "y",
+    "1",
+    "2.5",
+    "1e9",
+    "(",
+    ")",
+    "(",
+    ")",
+    "+",
+    "-",
+    "*",
+    "/",
+    "//",
+    "**",
+    "%",
+    ",",
+    "sin",
+    "max(",
+    "where(",
+    "x<y",
+    "<",
+    " ",
+    ".",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    "'",
+    '"',
+    "\\",
+    "if",
+    "else",
+    "lambda",
+    "for",
+    "in",
+    "=",
+    ":=",
+    "not",
+    "and",
+    "await ",
+    "f'",
+    "@",
+    "~",
+    "\n",
+    "#",
+    "\x00",
+    "é",
+    "ﬁ",
+    "\u2028",
+    "\ud800",
+    "1j",
+    "True",
+    "None",
+    "...",
+    "0x",
+    "9" * 30,
+    "round_digits(",
+    "inf",
+    "nan",
+    "__class__",
+    "import",
+    "yield",
+    "*x",
+    "log(",
 ]
 TOKENS = ["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]
 nearly = st.recursive(  # what the language has, and here and there what it only nearly has
-    st.sampled_from([*["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6, "z", "x.data", "'x'", "1j", "True", "0777", "\u0665",
-                     "9" * 400]),
+    st.sampled_from(
+        [
+            *["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6,
+            "z",
+            "x.data",
+            "'x'",
+            "1j",
+            "True",
+            "0777",
+            "\u0665",
+            "9" * 400,
+        ]
+    ),
     lambda parts: st.one_of(
         st.tuples(parts, st.sampled_from([*[" + ", "-", "*", " / ", "//", "%", "**"] * 5, "^", "@", "<", " if ", ":=", " ",
                                           ","]), parts).map("".join),
@@ -75,13 +152,18 @@ nearly = st.recursive(  # what the language has, and here and there what it only
         st.tuples(st.sampled_from([*function_names(), "print", "eval"]), st.lists(parts, max_size=3)).map(
             lambda call: f"{call[0]}({', '.join(call[1])})"),
         st.tuples(parts, parts, parts).map(lambda three: "where({} < {}, {}, 1)".format(*three))), max_leaves=8)
-anything = st.one_of(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join), st.text(max_size=30), nearly,
-                     st.text(st.characters(codec="utf-8"), max_size=10),
-                     st.lists(st.sampled_from(TOKENS), max_size=60).map("".join))
+anything = st.one_of(
+    st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
+    st.text(max_size=30),
+    nearly,
+    st.text(st.characters(codec="utf-8"), max_size=10),
+    st.lists(st.sampled_from(TOKENS), max_size=60).map("".join),
+)
 
 
 def outcome(text, variables):
-    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test."""
+    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test.
+    """
     with warnings.catch_warnings(record=True) as caught, Within():
         warnings.simplefilter("always")
         try:
@@ -118,7 +200,11 @@ def test_the_variables_of_any_text_are_names_in_it(text):
         return
     assert all(name.isidentifier() for name in names)
     nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
-    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     in_text = {node.id for node in nodes if isinstance(node, ast.Name)}
     assert in_text - called - {"pi", "e", "tau", "inf", "nan"} <= set(names) <= in_text
 
@@ -136,46 +222,146 @@ def test_most_nearly_valid_texts_are_read_and_many_are_refused():
 
 
 ATTACKS = {
-    "attribute": "x.__class__", "walk": "().__class__.__bases__[0].__subclasses__()",
-    "dunder": "__import__('os').system('true')", "builtins": "__builtins__", "getattr": "getattr(x, 'data')",
-    "call of a call": "sin(1)(2)", "method": "x.backward()", "index": "x[0]", "tower in a call": "exp(9**9**9**9).real",
-    "lambda": "lambda: x", "called lambda": "(lambda: 1)()", "walrus": "(z := 1)", "f-string": "f'{x}'",
-    "f-string call": "f'{x.__class__}'", "list": "[x for x in y]", "set": "{1, 2}", "generator": "sum(x for x in y)",
-    "dict": "{x: y}", "conditional": "x if y else 1", "and": "x and y", "not": "not x", "star": "max(*x)",
-    "keywords": "sin(x=1)", "double star": "sin(**x)", "await": "await x", "yield": "(yield)", "bytes": "b'x'",
-    "string": "'x'", "long string": "'" + "a" * 9000 + "'", "complex": "1j", "True": "True", "None": "None",
-    "Ellipsis": "...", "statement": "import os", "assignment": "x = 1", "two": "x; y", "lines": "x\ny", "matrix": "x @ y",
-    "bits": "x | y", "invert": "~x", "shift": "1 << 1000000000", "chained": "where(1 < x < 2, 1, 2)",
-    "equality": "where(x == 1, 1, 2)", "in": "where(x in y, 1, 2)", "condition": "x < 1", "condition in sum": "(x < 1) + 1",
-    "condition as argument": "sin(x < 1)", "condition second": "where(x < 1, x < 2, 1)", "negated condition": "-(x < 1)",
-    "NUL": "x\0", "only NUL": "\0", "surrogate": "\ud800", "right to left": "x \u202e+ 1", "zero width": "x\u200b+1",
-    "minus sign": "x \u2212 1", "superscript": "x\N{SUPERSCRIPT TWO}", "greek question mark": "x\N{GREEK QUESTION MARK}y",
-    "digits": "\u0661 + 1", "empty": "", "blank": " \t\n", "comment": "# nothing", "brackets": "(" * 100_000,
-    "balanced": "(" * 4000 + "x" + ")" * 4000, "minus signs": "-" * 100_000 + "x", "9999 minus signs": "-" * 9999 + "x",
-    "tildes": "~" * 5000 + "x", "nots": "not " * 2000 + "x", "calls": "sin(" * 2000 + "x" + ")" * 2000,
-    "lists": "[" * 3000 + "]" * 3000, "sums": "+".join("x" * 4000), "powers": "**".join("9" * 3000),
-    "attributes": "x" + ".a" * 4000, "indices": "x" + "[0]" * 3000, "called": "x" + "()" * 4000, "huge number": "9" * 9999,
-    "huge hexadecimal": "0x" + "f" * 9990, "a million digits": "9" * 1_000_000, "commas": "max(" + "1," * 4990,
-    "lambdas": "lambda:" * 1400 + "1", "long name": "a" * 9999, "unknown long function": "a" * 9990 + "(1)",
-    "quotes": "'" * 9999, "f-strings": "f'{" * 2000, "backslashes": "\\" * 9999, "ternaries": "1 if 1 else " * 800 + "1",
-    "ands": " and ".join("x" * 1500), "comparisons": "<".join("x" * 4000), "stars": "max(" + "*" * 9000,
-    "walrus tower": "(a:=" * 2000, "digits and names": "1if x else 2", "escape": r"'\d'", "octal": "0777",
-    "bad literal": "1_000_", "invalid characters": "x ? y : z", "backticks": "`x`",
-    "non-finite digits": "round_digits(x, nan)  .real", "no arguments": "sin()", "too many": "sin(1, 2)",
-    "too few": "hypot()", "print": "print(x)", "open": "open('x')", "eval": "eval('1')", "type": "type(x)",
-    "Cyrillic letter": "\u0455in(x)", "fullwidth brackets": "sin\uff08x\uff09", "times sign": "x \u00d7 y",
-    "division sign": "x \u00f7 y", "Greek letter for a constant": "\u03c0 * x", "soft hyphen": "x\xad + 1",
-    "line separator": "x +\u2028 1", "byte order mark": "x +\ufeff 1", "bell": "x\x07",
-    "only surrogates": "\udc80" * 100, "half an emoji": "x + \ud83d", "comprehension": "[x for x in ().__class__.__mro__]",
-    "towers of functions": "exp(" * 3000 + "x", "600 minus signs": "-" * 600 + "x", "700 terms": "+".join("x" * 700),
-    "a hundred thousand names": "+".join("x" * 100_000), "f-string in an f-string": "f'{f\"{x}\"}'",
-    "exponent of many digits": "1e" + "9" * 9000 + ".", "double attribute": "x.data.__class__",
+    "attribute": "x.__class__",
+    "walk": "().__class__.__bases__[0].__subclasses__()",
+    "dunder": "__import__('os').system('true')",
+    "builtins": "__builtins__",
+    "getattr": "getattr(x, 'data')",
+    "call of a call": "sin(1)(2)",
+    "method": "x.backward()",
+    "index": "x[0]",
+    "tower in a call": "exp(9**9**9**9).real",
+    "lambda": "lambda: x",
+    "called lambda": "(lambda: 1)()",
+    "walrus": "(z := 1)",
+    "f-string": "f'{x}'",
+    "f-string call": "f'{x.__class__}'",
+    "list": "[x for x in y]",
+    "set": "{1, 2}",
+    "generator": "sum(x for x in y)",
+    "dict": "{x: y}",
+    "conditional": "x if y else 1",
+    "and": "x and y",
+    "not": "not x",
+    "star": "max(*x)",
+    "keywords": "sin(x=1)",
+    "double star": "sin(**x)",
+    "await": "await x",
+    "yield": "(yield)",
+    "bytes": "b'x'",
+    "string": "'x'",
+    "long string": "'" + "a" * 9000 + "'",
+    "complex": "1j",
+    "True": "True",
+    "None": "None",
+    "Ellipsis": "...",
+    "statement": "import os",
+    "assignment": "x = 1",
+    "two": "x; y",
+    "lines": "x\ny",
+    "matrix": "x @ y",
+    "bits": "x | y",
+    "invert": "~x",
+    "shift": "1 << 1000000000",
+    "chained": "where(1 < x < 2, 1, 2)",
+    "equality": "where(x == 1, 1, 2)",
+    "in": "where(x in y, 1, 2)",
+    "condition": "x < 1",
+    "condition in sum": "(x < 1) + 1",
+    "condition as argument": "sin(x < 1)",
+    "condition second": "where(x < 1, x < 2, 1)",
+    "negated condition": "-(x < 1)",
+    "NUL": "x\0",
+    "only NUL": "\0",
+    "surrogate": "\ud800",
+    "right to left": "x \u202e+ 1",
+    "zero width": "x\u200b+1",
+    "minus sign": "x \u2212 1",
+    "superscript": "x\N{SUPERSCRIPT TWO}",
+    "greek question mark": "x\N{GREEK QUESTION MARK}y",
+    "digits": "\u0661 + 1",
+    "empty": "",
+    "blank": " \t\n",
+    "comment": "# nothing",
+    "brackets": "(" * 100_000,
+    "balanced": "(" * 4000 + "x" + ")" * 4000,
+    "minus signs": "-" * 100_000 + "x",
+    "9999 minus signs": "-" * 9999 + "x",
+    "tildes": "~" * 5000 + "x",
+    "nots": "not " * 2000 + "x",
+    "calls": "sin(" * 2000 + "x" + ")" * 2000,
+    "lists": "[" * 3000 + "]" * 3000,
+    "sums": "+".join("x" * 4000),
+    "powers": "**".join("9" * 3000),
+    "attributes": "x" + ".a" * 4000,
+    "indices": "x" + "[0]" * 3000,
+    "called": "x" + "()" * 4000,
+    "huge number": "9" * 9999,
+    "huge hexadecimal": "0x" + "f" * 9990,
+    "a million digits": "9" * 1_000_000,
+    "commas": "max(" + "1," * 4990,
+    "lambdas": "lambda:" * 1400 + "1",
+    "long name": "a" * 9999,
+    "unknown long function": "a" * 9990 + "(1)",
+    "quotes": "'" * 9999,
+    "f-strings": "f'{" * 2000,
+    "backslashes": "\\" * 9999,
+    "ternaries": "1 if 1 else " * 800 + "1",
+    "ands": " and ".join("x" * 1500),
+    "comparisons": "<".join("x" * 4000),
+    "stars": "max(" + "*" * 9000,
+    "walrus tower": "(a:=" * 2000,
+    "digits and names": "1if x else 2",
+    "escape": r"'\d'",
+    "octal": "0777",
+    "bad literal": "1_000_",
+    "invalid characters": "x ? y : z",
+    "backticks": "`x`",
+    "non-finite digits": "round_digits(x, nan)  .real",
+    "no arguments": "sin()",
+    "too many": "sin(1, 2)",
+    "too few": "hypot()",
+    "print": "print(x)",
+    "open": "open('x')",
+    "eval": "eval('1')",
+    "type": "type(x)",
+    "Cyrillic letter": "\u0455in(x)",
+    "fullwidth brackets": "sin\uff08x\uff09",
+    "times sign": "x \u00d7 y",
+    "division sign": "x \u00f7 y",
+    "Greek letter for a constant": "\u03c0 * x",
+    "soft hyphen": "x\xad + 1",
+    "line separator": "x +\u2028 1",
+    "byte order mark": "x +\ufeff 1",
+    "bell": "x\x07",
+    "only surrogates": "\udc80" * 100,
+    "half an emoji": "x + \ud83d",
+    "comprehension": "[x for x in ().__class__.__mro__]",
+    "towers of functions": "exp(" * 3000 + "x",
+    "600 minus signs": "-" * 600 + "x",
+    "700 terms": "+".join("x" * 700),
+    "a hundred thousand names": "+".join("x" * 100_000),
+    "f-string in an f-string": "f'{f\"{x}\"}'",
+    "exponent of many digits": "1e" + "9" * 9000 + ".",
+    "double attribute": "x.data.__class__",
     "format": "'{0.__class__}'.format(x)",
-    "exec": "exec('x')", "compile": "compile('x', '', 'eval')", "globals": "globals()", "vars": "vars(x)", "input": "input()",
-    "help": "help()", "breakpoint": "breakpoint()", "import in a lambda": "(lambda: __import__('os'))()",
+    "exec": "exec('x')",
+    "compile": "compile('x', '', 'eval')",
+    "globals": "globals()",
+    "vars": "vars(x)",
+    "input": "input()",
+    "help": "help()",
+    "breakpoint": "breakpoint()",
+    "import in a lambda": "(lambda: __import__('os'))()",
     "type comment": "x # type: int\n.y",
-    "encoding": "# -*- coding: rot13 -*-\nvzcbeg", "function as a variable": "sin", "function of a function": "sin(cos)",
-    "underscore": "_", "starred": "*x", "slice": "x[::-1]", "match": "match x: case 1: 1", "del": "del x",
+    "encoding": "# -*- coding: rot13 -*-\nvzcbeg",
+    "function as a variable": "sin",
+    "function of a function": "sin(cos)",
+    "underscore": "_",
+    "starred": "*x",
+    "slice": "x[::-1]",
+    "match": "match x: case 1: 1",
+    "del": "del x",
 }
 
 
@@ -187,11 +373,43 @@ def test_attacks_are_refused_within_a_second(name):
     assert re.search(r"[a-z]", str(error))
 
 
-# ---- files: what they say, to the last bit, or the documented error; and then nothing has changed ------------------
+# ---- files: what they say, to the last bit, or the documented error; and then nothing has changed
 
-WRONG = [None, True, False, -1, 0, 1, 2, 1.5, -0.0, 1e308, 5e-324, nan, inf, -inf, "nan", "-inf", "inf", "NaN", "1", "",
-         "x" * 100_000, "\ud800", 10**30, -10**400, 10**4000, [], {}, [[]], [0.5], ["inf"], [None], {"a": {"b": []}},
-         {"shape": [], "data": 0.5}]
+WRONG = [
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2,
+    1.5,
+    -0.0,
+    1e308,
+    5e-324,
+    nan,
+    inf,
+    -inf,
+    "nan",
+    "-inf",
+    "inf",
+    "NaN",
+    "1",
+    "",
+    "x" * 100_000,
+    "\ud800",
+    10**30,
+    -(10**400),
+    10**4000,
+    [],
+    {},
+    [[]],
+    [0.5],
+    ["inf"],
+    [None],
+    {"a": {"b": []}},
+    {"shape": [], "data": 0.5},
+]
 
 
 def nested(depth, rng):
@@ -204,14 +422,21 @@ def nested(depth, rng):
 
 def places(content):
     """Every ``(container, key)`` in a JSON tree."""
-    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    entries = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
     for key, entry in list(entries):
         yield content, key
         yield from places(entry)
 
 
 def change_meaning(text, rng):
-    """Another JSON tree: an entry that is something else, missing, there twice, under another name, deep or shifted."""
+    """Another JSON tree: an entry that is something else, missing, there twice, under another name,
+    deep or shifted."""
     content = json.loads(text)
     content.pop("sha256", None)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -220,13 +445,17 @@ def change_meaning(text, rng):
         if kind < 4:
             container[key] = rng.choice(WRONG)
         elif kind == 4:
-            container[key] = nested(rng.choice([1, 10, 100, 300, 400, 450, 480, 490, 600, 900, 950]), rng)
+            container[key] = nested(
+                rng.choice([1, 10, 100, 300, 400, 450, 480, 490, 600, 900, 950]), rng
+            )
         elif kind == 5:
             del container[key]
         elif isinstance(container, list):
             container.insert(key, rng.choice(WRONG))
         else:
-            container[rng.choice(["x", "data", "shape", "loss", "é", f"{key}.0"])] = container.pop(key)
+            container[rng.choice(["x", "data", "shape", "loss", "é", f"{key}.0"])] = container.pop(
+                key
+            )
     return content
 
 
@@ -245,8 +474,18 @@ def change_text(data, rng):
     elif kind == 4:
         del data[at:]
     elif kind == 5:
-        data[at:at + size] = rng.choice([b"\xff\xfe", b"\0", b"NaN", b"1e999", b"[" * 100_000, b'{"a":' * 50_000, b'"',
-                                                                                                  b"9" * 5000])
+        data[at : at + size] = rng.choice(
+            [
+                b"\xff\xfe",
+                b"\0",
+                b"NaN",
+                b"1e999",
+                b"[" * 100_000,
+                b'{"a":' * 50_000,
+                b'"',
+                b"9" * 5000,
+            ]
+        )
     else:  # a key twice, the second one empty or wrong
         keys = [match.end() for match in re.finditer(rb'"[^"]*":', bytes(data))]
         end = rng.choice(keys)
@@ -256,7 +495,8 @@ def change_text(data, rng):
 
 
 def signed(content):
-    """A checkpoint's text with the right digest, so that it is its content which has to be looked at."""
+    """A checkpoint's text with the right digest, so that it is its content which has to be looked
+    at."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return json.dumps({**content, "sha256": digest})
 
@@ -271,33 +511,59 @@ def state_of_all(*things):
             return [exact(value) for value in entry]
         return bits(entry) if type(entry) is float else (type(entry).__name__, entry)
 
-    return exact([(thing.state_dict(), [(p.data, p.grad) for p in thing.parameters()]) if isinstance(thing, nn.Module) else
-                  (thing.state_dict(), thing.lr) if isinstance(thing, optim.Optimizer) else vars(thing) for thing in things])
+    return exact(
+        [
+            (thing.state_dict(), [(p.data, p.grad) for p in thing.parameters()])
+            if isinstance(thing, nn.Module)
+            else (thing.state_dict(), thing.lr)
+            if isinstance(thing, optim.Optimizer)
+            else vars(thing)
+            for thing in things
+        ]
+    )
 
 
 def trained(seed, steps):
     model = nn.MLP(2, [2, 1], rng=seed)
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    history = fit(model, nn.mse, [[0.5, -1.0], [1.0, 2.0]], [1.0, 0.0], optimizer=optimizer, epochs=steps,
-                  metrics={"error": lambda p, t: abs(float(p) - t)})
+    history = fit(
+        model,
+        nn.mse,
+        [[0.5, -1.0], [1.0, 2.0]],
+        [1.0, 0.0],
+        optimizer=optimizer,
+        epochs=steps,
+        metrics={"error": lambda p, t: abs(float(p) - t)},
+    )
     return model, optimizer, history
 
 
 def numbers(entry):
-    return float(entry) if isinstance(entry, (int, float, str)) and not isinstance(entry, bool) else entry
+    return (
+        float(entry)
+        if isinstance(entry, (int, float, str)) and not isinstance(entry, bool)
+        else entry
+    )
 
 
 def said(text):
-    """The parameters of a checkpoint as its text has them, by a reader that shares nothing with the package's."""
+    """The parameters of a checkpoint as its text has them, by a reader that shares nothing with the
+    package's."""
     found = {}
     for name, group in json.loads(text)["parameters"].items():
         entries = group["data"] if isinstance(group["data"], list) else [group["data"]]
-        names = [f"{name}.{i}" for i in range(len(entries))] if isinstance(group["data"], list) else [name]
+        names = (
+            [f"{name}.{i}" for i in range(len(entries))]
+            if isinstance(group["data"], list)
+            else [name]
+        )
         found.update(zip(names, map(numbers, entries)))
     return found
 
 
-def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_changes_nothing(tmp_path):
+def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_changes_nothing(
+    tmp_path,
+):
     rng, path = random.Random(7), tmp_path / "model.json"
     source, its_optimizer, _ = trained(1, 3)
     good = nn.save(source, path, its_optimizer).read_bytes()
@@ -307,7 +573,12 @@ def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_cha
         try:
             bad = signed(change_meaning(good, rng)).encode() if i % 2 else change_text(good, rng)
         except RecursionError:  # too deep to be written at all
-            bad = b'{"format": "tinygrad_edu checkpoint", "optimizer": ' + b"[" * 500 + b"]" * 500 + b"}"
+            bad = (
+                b'{"format": "tinygrad_edu checkpoint", "optimizer": '
+                + b"[" * 500
+                + b"]" * 500
+                + b"}"
+            )
         path.write_bytes(bad)
         before = state_of_all(model, optimizer)
         try:
@@ -343,10 +614,17 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
             accepted += 1
             content = json.loads(bad)
             for name in ("loss", "learning_rates", "seconds"):
-                assert list(map(bits, getattr(read, name))) == [bits(numbers(entry)) for entry in content[name]]
+                assert list(map(bits, getattr(read, name))) == [
+                    bits(numbers(entry)) for entry in content[name]
+                ]
             assert {name: list(map(bits, entries)) for name, entries in read.metrics.items()} == {
-                name: [bits(numbers(entry)) for entry in entries] for name, entries in content["metrics"].items()}
-            assert (read.epoch_ends, read.interrupted) == (content["epoch_ends"], content["interrupted"])
+                name: [bits(numbers(entry)) for entry in entries]
+                for name, entries in content["metrics"].items()
+            }
+            assert (read.epoch_ends, read.interrupted) == (
+                content["epoch_ends"],
+                content["interrupted"],
+            )
             assert repr(read).startswith("History(")
     assert state_of_all(history) == before
     assert refused > 3 * accepted > 0
@@ -392,25 +670,123 @@ def test_files_that_are_nested_deep_anywhere_are_refused(depth, tmp_path):
     assert state_of_all(model, optimizer) == before
 
 
-# ---- labels: shown as they are, and nothing more -----------------------------------------------------------------
+# ---- labels: shown as they are, and nothing more -------------------------------------------------
 
 PIECES = [
-    "<b>", "</b>", "<script>alert(1)</script>", "</script>", "<!--", "-->", "<![CDATA[", "]]>", "<?xml?>", "<TABLE>",
-    "</TD>", "<BR/>",
-    "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "</svg>", "</title>", "</style>",
+    "<b>",
+    "</b>",
+    "<script>alert(1)</script>",
+    "</script>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "]]>",
+    "<?xml?>",
+    "<TABLE>",
+    "</TD>",
+    "<BR/>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "</svg>",
+    "</title>",
+    "</style>",
     "<a href='javascript:alert(1)'>",
-    "javascript:alert(1)", "data:text/html,x", "&", "&lt;", "&#60;", "&amp;amp;", "&nbsp;", "&unknown;", "'", '"', "`", "\\",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "&",
+    "&lt;",
+    "&#60;",
+    "&amp;amp;",
+    "&nbsp;",
+    "&unknown;",
+    "'",
+    '"',
+    "`",
+    "\\",
     "\\\\",
-    "\\N", "\\G", "\\E", "\\L", "\\l", "\\r", "\\n", "{a|b}", "|", "<port>", "{", "}", "->", "--", ";", "]", "[", "=",
-    "digraph {", "}//",
-    "/*", "*/", "#", "subgraph cluster_0", "label=", "URL=", "%s", "{0}", "{title}", "$svg", "${x}", "$$", "{{7*7}}", "\0",
-    "\x01", "\x08",
-    "\t", "\n", "\r\n", "\r", "\x0b", "\x0c", "\x1b[31m", "\x7f", "\x85", "\x9f", "\xa0", "\xad", "\u200b", "\u200d",
-    "\u200e", "\u202e",
-    "\u2028", "\u2029", "\u2066", "\ufeff", "\ufffe", "\uffff", "\ufdd0", "\ud800", "\udfff", "\U0001fffe", "\U0010ffff",
-    "é", "e\u0301",
-    "\u0301", "ß", "中文", "שלום", "مرحبا", "😀", "👩‍👩‍👧", "🏳️‍🌈", "a", "w.0", "x", " ", "  ", "1", "long word ", "_" * 40,
-    "n0", "e1",
+    "\\N",
+    "\\G",
+    "\\E",
+    "\\L",
+    "\\l",
+    "\\r",
+    "\\n",
+    "{a|b}",
+    "|",
+    "<port>",
+    "{",
+    "}",
+    "->",
+    "--",
+    ";",
+    "]",
+    "[",
+    "=",
+    "digraph {",
+    "}//",
+    "/*",
+    "*/",
+    "#",
+    "subgraph cluster_0",
+    "label=",
+    "URL=",
+    "%s",
+    "{0}",
+    "{title}",
+    "$svg",
+    "${x}",
+    "$$",
+    "{{7*7}}",
+    "\0",
+    "\x01",
+    "\x08",
+    "\t",
+    "\n",
+    "\r\n",
+    "\r",
+    "\x0b",
+    "\x0c",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\x9f",
+    "\xa0",
+    "\xad",
+    "\u200b",
+    "\u200d",
+    "\u200e",
+    "\u202e",
+    "\u2028",
+    "\u2029",
+    "\u2066",
+    "\ufeff",
+    "\ufffe",
+    "\uffff",
+    "\ufdd0",
+    "\ud800",
+    "\udfff",
+    "\U0001fffe",
+    "\U0010ffff",
+    "é",
+    "e\u0301",
+    "\u0301",
+    "ß",
+    "中文",
+    "שלום",
+    "مرحبا",
+    "😀",
+    "👩‍👩‍👧",
+    "🏳️‍🌈",
+    "a",
+    "w.0",
+    "x",
+    " ",
+    "  ",
+    "1",
+    "long word ",
+    "_" * 40,
+    "n0",
+    "e1",
 ]
 
 
@@ -418,7 +794,10 @@ def labels(n, seed=0):
     rng = random.Random(seed)
     made = ["]", "]]", "a\n]", " ", "\n", "\\"]
     for i in range(n - len(made)):
-        pieces = [rng.choice(PIECES) if rng.random() < 0.8 else chr(rng.randrange(0x110000)) for _ in range(rng.randint(1, 8))]
+        pieces = [
+            rng.choice(PIECES) if rng.random() < 0.8 else chr(rng.randrange(0x110000))
+            for _ in range(rng.randint(1, 8))
+        ]
         made.append("".join(pieces) * (300 if i % 50 == 0 else 1))
     return made
 
@@ -428,14 +807,26 @@ def as_shown(label):
     if len(label) > 1000:
         label = f"{label[:1000]}... ({len(label) - 1000:,} more characters)"
     text = label.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").replace("\n", "")
-    return "".join(chr(0x2400 + ord(c)) if c < " " else "\u2421" if c == "\x7f" else "\ufffd" if "\x80" <= c <= "\x9f"
-                   or "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff" else c for c in text)
+    return "".join(
+        chr(0x2400 + ord(c))
+        if c < " "
+        else "\u2421"
+        if c == "\x7f"
+        else "\ufffd"
+        if "\x80" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff"
+        else c
+        for c in text
+    )
 
 
 def tree(labels):
-    """A root over a binary tree in which every node has one of the labels; every seventh leaf is a parameter."""
+    """A root over a binary tree in which every node has one of the labels; every seventh leaf is a
+    parameter."""
     count = (len(labels) + 1) // 2
-    row = [Value(float(i), nn.ParameterName(label) if i % 7 == 3 else label) for i, label in enumerate(labels[:count])]
+    row = [
+        Value(float(i), nn.ParameterName(label) if i % 7 == 3 else label)
+        for i, label in enumerate(labels[:count])
+    ]
     rest = iter(labels[count:])
     while len(row) > 1:
         pairs = [row[i:i + 2] for i in range(0, len(row), 2)]
@@ -447,7 +838,8 @@ def tree(labels):
 
 
 class Markup(HTMLParser):
-    """The tags of a page with their attributes, its texts by the tag that they stand in, and what is no element."""
+    """The tags of a page with their attributes, its texts by the tag that they stand in, and what
+    is no element."""
 
     def __init__(self, text):
         super().__init__()
@@ -473,12 +865,18 @@ def shape_of(root):
 
 
 def parsed_dot(source):
-    """``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a source."""
+    """``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a source.
+    """
     graph = pygraphviz.AGraph(string=source)
     nodes = graph.nodes()
     attributes = {name for node in nodes for name in node.attr}
     edges = [tuple(map(str, edge)) for edge in graph.edges()]
-    return [str(node) for node in nodes], edges, attributes, {str(node): node.attr["label"] for node in nodes}
+    return (
+        [str(node) for node in nodes],
+        edges,
+        attributes,
+        {str(node): node.attr["label"] for node in nodes},
+    )
 
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -505,23 +903,34 @@ def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(bat
     picture = ET.fromstring(drawing.svg())
     groups = {group.get("id"): group for group in picture.iter(f"{SVG}g")}
     for name in names:
-        lines = ["".join(text.itertext()) for text in groups[name].iter(f"{SVG}text") if text.get("font-weight") == "bold"]
+        lines = [
+            "".join(text.itertext())
+            for text in groups[name].iter(f"{SVG}text")
+            if text.get("font-weight") == "bold"
+        ]
         symbols = lines.pop(0) if groups[name].findall(f"{SVG}text[@font-size='15.00']") else ""
         assert symbols in ("", "+", "*")
         assert "".join(lines).replace("\xa0", " ") == shown[name].replace("\xa0", " ")
     kinds = set(shape_of(ET.fromstring(usual.svg())))
     assert {kind for kind in shape_of(picture) if kind not in kinds} <= {(f"{SVG}title", ())}
-    assert len(list(picture.iter(f"{SVG}g"))) == len(list(ET.fromstring(usual.svg()).iter(f"{SVG}g")))
+    assert len(list(picture.iter(f"{SVG}g"))) == len(
+        list(ET.fromstring(usual.svg()).iter(f"{SVG}g"))
+    )
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
 def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
-    page, usual = (viz.explore(tree(labels), title=title).html for labels, title in ((batch, TITLE), (HARMLESS, "abc")))
+    page, usual = (
+        viz.explore(tree(labels), title=title).html
+        for labels, title in ((batch, TITLE), (HARMLESS, "abc"))
+    )
     markup, usual_markup = Markup(page), Markup(usual)
     assert {tag for tag, _ in markup.tags} == {tag for tag, _ in usual_markup.tags}
     assert set(markup.tags) == set(usual_markup.tags)
     for tag in ("script", "style", "link", "meta", "title", "svg"):
-        assert [entry for entry in markup.tags if entry[0] == tag] == [entry for entry in usual_markup.tags if entry[0] == tag]
+        assert [entry for entry in markup.tags if entry[0] == tag] == [
+            entry for entry in usual_markup.tags if entry[0] == tag
+        ]
     assert markup.others == usual_markup.others
     page.encode()
     data = [text for tag, text in markup.texts if tag == "script"]
@@ -531,14 +940,20 @@ def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
 
 @pytest.mark.parametrize("batch", BATCHES[:2], ids=lambda batch: "")
 def test_hostile_labels_are_text_in_a_saved_page(batch, tmp_path):
-    page = viz.draw(tree(batch), title=TITLE + batch[7]).save(tmp_path / "y.html").read_text(encoding="utf-8")
+    page = (
+        viz.draw(tree(batch), title=TITLE + batch[7])
+        .save(tmp_path / "y.html")
+        .read_text(encoding="utf-8")
+    )
     usual = viz.draw(tree(HARMLESS), title="abc").html()
     assert set(Markup(page).tags) <= set(Markup(usual).tags)
     assert Markup(page).others == Markup(usual).others
 
 
 def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
-    names = [name for name in (label.replace(".", "") for label in labels(80, seed=99)) if name.strip()]
+    names = [
+        name for name in (label.replace(".", "") for label in labels(80, seed=99)) if name.strip()
+    ]
     y = sum(Value(1.0) * Value(2.0, nn.ParameterName(f"{name}.w.0"))
             + Value(1.0, nn.ParameterName(f"{name}.b")) for name in dict.fromkeys(names))
     drawing = viz.draw(y, max_nodes=None)
@@ -571,42 +986,67 @@ def test_data_that_are_not_escaped_are_noticed(monkeypatch):
         test_hostile_labels_are_data_of_a_page_and_no_part_of_it(BATCHES[1])
 
 
-# ---- nothing of a user's is run: read from the source ------------------------------------------------------------
+# ---- nothing of a user's is run: read from the source --------------------------------------------
 
 DANGEROUS = {
-    "": {"eval", "exec", "compile", "__import__"}, "builtins": {"eval", "exec", "compile", "__import__"},
-    "pickle": {"load", "loads", "Unpickler"}, "_pickle": {"load", "loads", "Unpickler"}, "marshal": {"load", "loads"},
-    "shelve": {"open", "Shelf", "DbfilenameShelf"}, "yaml": {"load", "load_all", "unsafe_load", "full_load"},
+    "": {"eval", "exec", "compile", "__import__"},
+    "builtins": {"eval", "exec", "compile", "__import__"},
+    "pickle": {"load", "loads", "Unpickler"},
+    "_pickle": {"load", "loads", "Unpickler"},
+    "marshal": {"load", "loads"},
+    "shelve": {"open", "Shelf", "DbfilenameShelf"},
+    "yaml": {"load", "load_all", "unsafe_load", "full_load"},
     "dill": {"load", "loads"},
-    "joblib": {"load"}, "os": {"system", "popen", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl",
-    "spawnvp"},
-    "subprocess": {"getoutput", "getstatusoutput"}, "runpy": {"run_path", "run_module"}, "code": {"interact",
-    "InteractiveInterpreter"},
+    "joblib": {"load"},
+    "os": {
+        "system",
+        "popen",
+        "execv",
+        "execve",
+        "execvp",
+        "execl",
+        "execlp",
+        "spawnv",
+        "spawnl",
+        "spawnvp",
+    },
+    "subprocess": {"getoutput", "getstatusoutput"},
+    "runpy": {"run_path", "run_module"},
+    "code": {"interact", "InteractiveInterpreter"},
     "pty": {"spawn"},
 }
 RUNS_CODE = {"eval", "exec"}  # of which not even the tests have any, but those that say why
 IN_TESTS = {
     "test_anomaly.py": "code that claims to stand in a file beside the package",
-    "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under either import line",
+    "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under "
+                         "either import line",
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",
 }
 
 
 def dangers(source, names=DANGEROUS):
-    """``(line, name)`` for every mention of what can run text or load foreign objects, under whatever name it was imported.
+    """``(line, name)`` for every mention of what can run text or load foreign objects, under
+    whatever name it was imported.
 
-    A mention is enough, for a function may be passed on.  Also a command line for a shell, everything that is imported
-    from such a module by ``*``, and such a name that is looked up as text.
+    A mention is enough, for a function may be passed on.  Also a command line for a shell,
+    everything that is imported from such a module by ``*``, and such a name that is looked up as
+    text.
     """
     tree = ast.parse(source)
     of_builtins, everywhere = names.get("", set()), set().union(*names.values())
     modules, imported, found = {}, {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            tops = [alias.name.partition(".")[0] for alias in node.names]  # what `import os.path` gives a name to
-            modules.update((alias.asname, alias.name) if alias.asname else (top, top) for top, alias in zip(tops, node.names))
+            # what `import os.path` gives a name to
+            tops = [alias.name.partition(".")[0] for alias in node.names]
+            modules.update(
+                (alias.asname, alias.name) if alias.asname else (top, top)
+                for top, alias in zip(tops, node.names)
+            )
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            imported.update((alias.asname or alias.name, (node.module, alias.name)) for alias in node.names)
+            imported.update(
+                (alias.asname or alias.name, (node.module, alias.name)) for alias in node.names
+            )
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             module, name = imported.get(node.id, ("", node.id))
@@ -614,7 +1054,11 @@ def dangers(source, names=DANGEROUS):
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module, name = modules.get(node.value.id, node.value.id), node.attr
             module = "" if module == "__builtins__" else module
-        elif isinstance(node, ast.ImportFrom) and node.module in names and any(alias.name == "*" for alias in node.names):
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and node.module in names
+            and any(alias.name == "*" for alias in node.names)
+        ):
             found.append((node.lineno, f"{node.module}.*"))
             continue
         elif isinstance(node, ast.Call):
@@ -622,11 +1066,18 @@ def dangers(source, names=DANGEROUS):
             looked_up = {arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
             if called in ("getattr", "operator.attrgetter") and looked_up & everywhere:
                 found.append((node.lineno, f"{called}(..., {looked_up})"))
-            if "" in names and any(option.arg in ("shell", "allow_pickle") and not (
-                    isinstance(option.value, ast.Constant) and option.value.value is False) for option in node.keywords):
+            if "" in names and any(
+                option.arg in ("shell", "allow_pickle")
+                and not (isinstance(option.value, ast.Constant) and option.value.value is False)
+                for option in node.keywords
+            ):
                 found.append((node.lineno, "shell= or allow_pickle="))
             continue
-        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value in of_builtins:
+        elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and node.slice.value in of_builtins
+        ):
             module, name = "", node.slice.value
         else:
             continue
@@ -635,7 +1086,9 @@ def dangers(source, names=DANGEROUS):
     return found
 
 
-SOURCES = [path for folder in ("tinygrad_edu", "viz") for path in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    path for folder in ("tinygrad_edu", "viz") for path in sorted((ROOT / folder).rglob("*.py"))
+]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -644,8 +1097,11 @@ def test_the_package_runs_no_text_and_loads_no_foreign_objects(path):
 
 
 def test_tests_run_no_text_either_but_for_a_reason():
-    mentions = {path.name for path in sorted((ROOT / "tests").rglob("*.py"))
-                if dangers(path.read_text(encoding="utf-8"), {"": RUNS_CODE, "builtins": RUNS_CODE})}
+    mentions = {
+        path.name
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if dangers(path.read_text(encoding="utf-8"), {"": RUNS_CODE, "builtins": RUNS_CODE})
+    }
     assert mentions == set(IN_TESTS)
     assert len(SOURCES) > 40
 
@@ -653,14 +1109,23 @@ def test_tests_run_no_text_either_but_for_a_reason():
 @pytest.mark.parametrize("source", [
     "import os.path\nos.system('x')", "import pickle\ngetattr(pickle, 'loads')", "__builtins__.eval('1')",
     "eval('1')", "exec('x = 1')", "compile('1', '', 'eval')", "__import__('os')", "run = exec", "list(map(eval, texts))",
-    "import builtins\nbuiltins.exec('')", "import builtins as b\nb.eval('1')", "from builtins import eval as f\nf('1')",
-    "import pickle\npickle.loads(b'')", "import pickle as p\np.load(file)", "from pickle import load as read\nread(file)",
-    "import pickle\npickle.Unpickler(file)", "from pickle import *", "import marshal\nmarshal.loads(b'')",
-    "import shelve\nshelve.open('x')", "import yaml\nyaml.load(text)", "from yaml import load\nload(text)",
-    "import os\nos.system('x')", "import os as o\no.popen('x')", "from os import system as s\ns('x')",
-    "import subprocess\nsubprocess.run('x', shell=True)", "from subprocess import run\nrun('x', shell=yes)",
+    "import builtins\nbuiltins.exec('')", "import builtins as b\nb.eval('1')", "from builtins "
+                                                                               "import eval as f\n"
+                                                                               "f('1')",
+    "import pickle\npickle.loads(b'')", "import pickle as p\np.load(file)", "from pickle import "
+                                                                            "load as read\n"
+                                                                            "read(file)",
+    "import pickle\npickle.Unpickler(file)", "from pickle import *", "import marshal\n"
+                                                                     "marshal.loads(b'')",
+    "import shelve\nshelve.open('x')", "import yaml\nyaml.load(text)", "from yaml import load\n"
+                                                                       "load(text)",
+    "import os\nos.system('x')", "import os as o\no.popen('x')", "from os import system as s\n"
+                                                                 "s('x')",
+    "import subprocess\nsubprocess.run('x', shell=True)", "from subprocess import run\nrun('x', "
+                                                          "shell=yes)",
     "import subprocess\nsubprocess.getoutput('x')", "getattr(builtins, 'eval')('1')", "__builtins__['exec']('1')",
-    "def f():\n    import pickle as q\n    return q.loads", "import numpy as np\nnp.load(f, allow_pickle=True)",
+    "def f():\n    import pickle as q\n    return q.loads", "import numpy as np\nnp.load(f, "
+                                                            "allow_pickle=True)",
     "import runpy\nrunpy.run_path(p)", "class C:\n    run = exec", "@eval\ndef f(): ...",
 ])
 def test_planted_dangers_are_noticed(source):
@@ -669,7 +1134,8 @@ def test_planted_dangers_are_noticed(source):
 
 @pytest.mark.parametrize("source", [
     "model.eval()", "import pickle\npickle.dumps(1)", "def evaluate(): ...", "ast.literal_eval('1')", "re.compile('x')",
-    "import subprocess\nsubprocess.run(['x'], shell=False)", "self.load(path)", "nn.load(model, path)", "json.loads(text)",
+    "import subprocess\nsubprocess.run(['x'], shell=False)", "self.load(path)", "nn.load(model, "
+                                                                                "path)", "json.loads(text)",
     "x = 'eval(1)'", "ast.parse(text, mode='eval')",
 ])
 def test_harmless_names_are_no_dangers(source):

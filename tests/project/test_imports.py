@@ -8,7 +8,8 @@ import pytest
 from helpers import ROOT, run_python
 
 ENGINE = "tinygrad_edu.engine"
-# Module of the engine: what it may import of the package; what it may import only for type checkers.
+# Module of the engine: what it may import of the package; what it may import only for type
+# checkers.
 MAY_IMPORT = {
     "primitives": ({"errors"}, set()),
     "modes": (set(), set()),
@@ -20,8 +21,17 @@ MAY_IMPORT = {
 }
 # Folders and modules of the package from the lowest floor up.  Each may import those below it.
 FLOORS = [
-    ["errors"], ["engine"], ["files", "randomness", "math"], ["symbolic", "data", "optim"], ["nn", "debug"], ["testing"],
-    ["jit"], ["train"], ["diagnosis", "examples"], ["cli", "learn"], ["__main__"],
+    ["errors"],
+    ["engine"],
+    ["files", "randomness", "math"],
+    ["symbolic", "data", "optim"],
+    ["nn", "debug"],
+    ["testing"],
+    ["jit"],
+    ["train"],
+    ["diagnosis", "examples"],
+    ["cli", "learn"],
+    ["__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -31,9 +41,14 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-SOURCES = {path: path.read_text(encoding="utf-8")
-           for package in ("tinygrad_edu", "viz") for path in sorted((ROOT / package).rglob("*.py"))}
-every_file = pytest.mark.parametrize("path", list(SOURCES), ids=lambda path: str(path.relative_to(ROOT)))
+SOURCES = {
+    path: path.read_text(encoding="utf-8")
+    for package in ("tinygrad_edu", "viz")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+every_file = pytest.mark.parametrize(
+    "path", list(SOURCES), ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 def imports_of(source, module, is_package=False):
@@ -54,16 +69,36 @@ def imports_of(source, module, is_package=False):
         if isinstance(node, ast.Import):
             found.extend((alias.name, how) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[:len(package.split(".")) - node.level + 1]) if node.level else ""
+            base = (
+                ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+                if node.level
+                else ""
+            )
             target = ".".join(filter(None, [base, node.module]))
             # `from . import graph` imports the module graph; `from .graph import f` too.
-            found.extend((f"{target}.{alias.name}" if not node.module or target == "tinygrad_edu" else target, how)
-                         for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
-                "import_module", "_import_module", "__import__") and node.args and isinstance(node.args[0], ast.Constant):
+            found.extend(
+                (
+                    f"{target}.{alias.name}"
+                    if not node.module or target == "tinygrad_edu"
+                    else target,
+                    how,
+                )
+                for alias in node.names
+            )
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", getattr(node.func, "id", ""))
+            in ("import_module", "_import_module", "__import__")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
             name = str(node.args[0].value)
             found.append((package + name if name.startswith(".") else name, how))
-        inside = "function" if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) and not how else how
+        inside = (
+            "function"
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) and not how
+            else how
+        )
         for part in ast.iter_child_nodes(node):
             visit(part, inside)
 
@@ -77,14 +112,23 @@ def violations(source, module, is_package=False):
     top, _, rest = module.partition(".")
     for imported, how in imports_of(source, module, is_package):
         head, _, tail = imported.partition(".")
-        if head == "viz" and top == "tinygrad_edu" and not (rest.startswith("cli.") and how == "function"):
+        if (
+            head == "viz"
+            and top == "tinygrad_edu"
+            and not (rest.startswith("cli.") and how == "function")
+        ):
             found.append(f"{module} imports viz: only the commands of cli may, inside functions")
         if head == "rich" and how == "":
-            found.append(f"{module} imports rich at the top: only inside functions, so that the engine starts without it")
+            found.append(
+                f"{module} imports rich at the top: only inside functions, so that the engine "
+                "starts without it"
+            )
         if top == head == "tinygrad_edu" and rest and tail:
             room, other = rest.partition(".")[0], tail.partition(".")[0]
             if other in FLOOR_OF and room != other and FLOOR_OF[other] >= FLOOR_OF.get(room, -1):
-                found.append(f"{module} imports {imported}, which stands on a floor above it, or beside it")
+                found.append(
+                    f"{module} imports {imported}, which stands on a floor above it, or beside it"
+                )
         if module == ENGINE or module.startswith(f"{ENGINE}."):
             found += engine_violations(module, imported, how)
     return found
@@ -95,7 +139,11 @@ def engine_violations(module, imported, how):
     head, _, tail = imported.partition(".")
     if head != "tinygrad_edu":
         is_known = head in sys.stdlib_module_names
-        return [] if is_known else [f"{module} imports {imported}: the engine needs the standard library only"]
+        return (
+            []
+            if is_known
+            else [f"{module} imports {imported}: the engine needs the standard library only"]
+        )
     always, for_types = MAY_IMPORT[module.removeprefix(ENGINE).lstrip(".") or "__init__"]
     part = tail.removeprefix("engine.").partition(".")[0]
     if part in always or (part in for_types and how == "typing"):
@@ -114,7 +162,10 @@ def test_every_module_of_the_engine_and_every_room_is_known():
     rooms = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
              if path.is_relative_to(ROOT / "tinygrad_edu")}
     assert rooms - {"__init__"} <= set(FLOOR_OF)
-    assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (f"{ENGINE}.value", "typing")
+    assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (
+        f"{ENGINE}.value",
+        "typing",
+    )
 
 
 @pytest.mark.parametrize(("module", "source"), [
@@ -127,7 +178,8 @@ def test_every_module_of_the_engine_and_every_room_is_known():
     ("tinygrad_edu.engine.primitives", "if TYPE_CHECKING:\n    from .value import Value"),
     ("tinygrad_edu.engine.graph", "from .value import Value"),
     ("tinygrad_edu.engine.graph", "def f():\n    from .value import Value"),
-    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import Value"),
+    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import "
+                                  "Value"),
     ("tinygrad_edu.engine.value", "from .autodiff import grad"),
     ("tinygrad_edu.engine.value", "from . import autodiff, graph"),
     ("tinygrad_edu.engine.autodiff", "from .. import math"),
@@ -152,9 +204,12 @@ def test_a_planted_import_is_reported(module, source):
 
 @pytest.mark.parametrize(("module", "source"), [
     ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    from .value import Value"),
-    ("tinygrad_edu.engine.value", "from . import graph\nfrom . import primitives as p\nfrom ..errors import GraphError"),
-    ("tinygrad_edu.cli.graphs", "def draw():\n    import viz\n    from rich.console import Console"),
-    ("tinygrad_edu.nn.layers", "from .. import math\nfrom ..engine.value import Value\nfrom .module import Module"),
+    ("tinygrad_edu.engine.value", "from . import graph\nfrom . import primitives as p\nfrom "
+                                  "..errors import GraphError"),
+    ("tinygrad_edu.cli.graphs", "def draw():\n    import viz\n    from rich.console import "
+                                "Console"),
+    ("tinygrad_edu.nn.layers", "from .. import math\nfrom ..engine.value import Value\nfrom "
+                               ".module import Module"),
     ("tinygrad_edu.engine.primitives", "import math\nimport collections.abc"),
     ("viz.drawing.dot", "import graphviz\nfrom tinygrad_edu import Value"),
 ])
@@ -173,8 +228,19 @@ def test_importing_the_package_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert {"tinygrad_edu", "tinygrad_edu.engine.primitives"} <= loaded
-    heavy = {"numpy", "matplotlib", "rich", "viz", "graphviz", "PIL", "llvmlite", "hypothesis", "tinygrad_edu.nn",
-             "tinygrad_edu.train", "tinygrad_edu.symbolic"}
+    heavy = {
+        "numpy",
+        "matplotlib",
+        "rich",
+        "viz",
+        "graphviz",
+        "PIL",
+        "llvmlite",
+        "hypothesis",
+        "tinygrad_edu.nn",
+        "tinygrad_edu.train",
+        "tinygrad_edu.symbolic",
+    }
     assert loaded & heavy == set()
 
 
@@ -207,7 +273,8 @@ def test_public_names_exist_and_unknown_ones_are_refused():
 
 
 def undocumented(source):
-    """The names of public functions, classes and methods without a docstring; "module" if the file has none.
+    """The names of public functions, classes and methods without a docstring; "module" if the file
+    has none.
 
     A method may leave its documentation to a class of the same file that it inherits from.
     """
@@ -219,18 +286,32 @@ def undocumented(source):
                   if isinstance(part, ast.FunctionDef) and ast.get_docstring(part)}
 
     def ancestors(name):
-        bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)] if name in classes else []
+        bases = (
+            [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
+            if name in classes
+            else []
+        )
         return {*bases, *(ancestor for base in bases for ancestor in ancestors(base))}
 
-    inherited = {part for name, cls in classes.items() for part in cls.body if isinstance(part, ast.FunctionDef)
-                 and any((ancestor, part.name) in documented for ancestor in ancestors(name))}
+    inherited = {
+        part
+        for name, cls in classes.items()
+        for part in cls.body
+        if isinstance(part, ast.FunctionDef)
+        and any((ancestor, part.name) in documented for ancestor in ancestors(name))
+    }
 
     def visit(body, prefix):
         for node in body:
             if node in inherited:
                 continue
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-                overloaded = any("overload" in ast.dump(mark) or "setter" in ast.dump(mark) for mark in node.decorator_list)
+            if isinstance(
+                node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            ) and not node.name.startswith("_"):
+                overloaded = any(
+                    "overload" in ast.dump(mark) or "setter" in ast.dump(mark)
+                    for mark in node.decorator_list
+                )
                 if not ast.get_docstring(node) and not overloaded:
                     found.append(prefix + node.name)
                 if isinstance(node, ast.ClassDef):
@@ -246,8 +327,10 @@ def test_everything_public_is_documented(path):
 
 
 def test_planted_gaps_in_the_documentation_are_reported():
-    source = ('"""A module."""\ndef f():\n    pass\n'
-              'class C:\n    """Doc."""\n    def m(self):\n        return 1\n    def _p(self): ...\n')
+    source = (
+        '"""A module."""\ndef f():\n    pass\n'
+        'class C:\n    """Doc."""\n    def m(self):\n        return 1\n    def _p(self): ...\n'
+    )
     assert undocumented(source) == ["f", "C.m"]
     derived = 'class D(C):\n    """Doc."""\n    def m(self): ...\n    def n(self): ...\n'
     assert undocumented(source.replace("return 1", '"""Doc."""') + derived) == ["f", "D.n"]

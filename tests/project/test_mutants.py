@@ -1,17 +1,25 @@
-"""The tests tested: mistakes are planted in copies of the package, and the suite has to notice every one of them."""
+"""The tests tested: mistakes are planted in copies of the package, and the suite has to notice
+every one of them."""
 
 import pytest
 from mutants import MUTANTS, ROOT, Mutant, copy_of, run_in_a_copy, run_tests
 
-SURVIVES = Mutant("a comment is changed", "engine/graph.py", "a chain of a million nodes", "a chain of two million nodes",
-                  ("test_value.py::test_an_operand_on_both_sides_makes_two_edges",))
+SURVIVES = Mutant(
+    "a comment is changed",
+    "engine/graph.py",
+    "a chain of a million nodes",
+    "a chain of two million nodes",
+    ("test_value.py::test_an_operand_on_both_sides_makes_two_edges",),
+)
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     """A copy without any mistake, in which all the tests that the mutants name pass."""
     root = copy_of(ROOT, tmp_path_factory.mktemp("clean") / "root")
-    outcome = run_tests(root, tuple(dict.fromkeys(test for mutant in [*MUTANTS, SURVIVES] for test in mutant.tests)))
+    outcome = run_tests(
+        root, tuple(dict.fromkeys(test for mutant in [*MUTANTS, SURVIVES] for test in mutant.tests))
+    )
     assert outcome.passed, outcome.output
     return root
 
@@ -29,7 +37,9 @@ def test_what_changes_nothing_is_not_found(clean, tmp_path):
 
 @pytest.mark.parametrize("new", ["raise KeyError\n", "import nothing_of_this_name\n"])
 def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, tmp_path):
-    broken = Mutant("it is broken", "engine/graph.py", "from collections import deque\n", new, SURVIVES.tests)
+    broken = Mutant(
+        "it is broken", "engine/graph.py", "from collections import deque\n", new, SURVIVES.tests
+    )
     outcome = run_in_a_copy(broken, clean, tmp_path / "root")
     assert not outcome.passed
     assert not outcome.failed
@@ -38,8 +48,14 @@ def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, t
 @pytest.mark.parametrize("old", ["nowhere in the file", "node"])
 def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path):
     with pytest.raises(LookupError, match=r"stands \d+ times in engine/graph.py"):
-        run_in_a_copy(Mutant("it is nowhere", "engine/graph.py", old, "", SURVIVES.tests), clean, tmp_path / "root")
-    mutant = Mutant("it is no Python", "engine/graph.py", "from collections import deque\n", "import\n", ("",))
+        run_in_a_copy(
+            Mutant("it is nowhere", "engine/graph.py", old, "", SURVIVES.tests),
+            clean,
+            tmp_path / "root",
+        )
+    mutant = Mutant(
+        "it is no Python", "engine/graph.py", "from collections import deque\n", "import\n", ("",)
+    )
     with pytest.raises(SyntaxError):
         run_in_a_copy(mutant, clean, tmp_path / "root")
 

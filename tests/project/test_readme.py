@@ -1,4 +1,5 @@
-"""The README and the docstrings say what is true: their examples run, their commands and files exist."""
+"""The README and the docstrings say what is true: their examples run, their commands and files
+exist."""
 
 import ast
 import doctest
@@ -19,8 +20,12 @@ from tinygrad_edu.cli.app import _parser
 from tinygrad_edu.engine import primitives
 
 README = (ROOT / "README.md").read_text()
-MODULES = sorted(info.name for package in (tinygrad_edu, viz)
-                 for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".") if info.name[-8:] != "__main__")
+MODULES = sorted(
+    info.name
+    for package in (tinygrad_edu, viz)
+    for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    if info.name[-8:] != "__main__"
+)
 
 
 @pytest.fixture
@@ -90,7 +95,14 @@ def test_code_blocks_of_the_readme_are_python():
 def test_the_session_of_the_shell_goes_as_printed():
     block = re.search(r"```console\n\$ tinygrad-edu (.*?)\n(.*?)```", README, re.DOTALL)
     commands = re.findall(r"^\(step \d+/\d+\) (.*)$", block[2], re.MULTILINE)
-    done = subprocess.run([sys.executable, "-m", "tinygrad_edu", *shlex.split(block[1])], cwd=ROOT, text=True,
-                          input="\n".join(commands) + "\n", capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_edu", *shlex.split(block[1])],
+        cwd=ROOT,
+        text=True,
+        input="\n".join(commands) + "\n",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.stderr, done.stdout) == ("", block[2])
     assert len(commands) == 3

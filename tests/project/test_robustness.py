@@ -1,4 +1,5 @@
-"""Where small engines crash, leak or go wrong: depth, paths, memory, interruptions, threads, other processes."""
+"""Where small engines crash, leak or go wrong: depth, paths, memory, interruptions, threads, other
+processes."""
 
 import gc
 import json
@@ -11,7 +12,7 @@ from helpers import bits, run_python, scaled
 from tinygrad_edu import Value, gradients, math, no_grad, topological_order
 from tinygrad_edu.engine import graph
 
-# ---- a million nodes, each time in a process of its own, which a segmentation fault would end --------------------
+# ---- a million nodes, each time in a process of its own, which a segmentation fault would end ----
 
 MILLION = """
 import copy, gc, json, pickle, resource, sys, time
@@ -77,8 +78,10 @@ print(json.dumps([report, seconds, peak]))
 """
 
 CHAIN, SUM = "chain", "sum"
-USUAL, NONE = 1000, 10**9  # recursion limits; with the second one, recursion ends in a segmentation fault, or in no memory
-CASES = [(CHAIN, USUAL), (SUM, NONE)]  # each takes half a minute: for every change each shape, and each limit
+# recursion limits; with the second one, recursion ends in a segmentation fault, or in no memory
+USUAL, NONE = 1000, 10**9
+# each takes half a minute: for every change each shape, and each limit
+CASES = [(CHAIN, USUAL), (SUM, NONE)]
 ALL_CASES = [*CASES, (SUM, USUAL), (CHAIN, NONE)]
 
 
@@ -94,10 +97,20 @@ def test_a_graph_of_a_million_nodes_is_no_different_from_one_of_three(kind, limi
     data, slope = (500_000.5, 1_000_001.0) if kind == CHAIN else (500_000.0, 1.0)
     hidden = {CHAIN: "1,000,001", SUM: "2,000,001"}[kind]
     assert report == {
-        "built": [data, slope, slope], "repr": f"Value(data={data}, grad=1.0, op='add')", "hash": True,
-        "draw": [300, f"Only the 300 nodes nearest to the output are shown: {hidden} are more than max_nodes=300. To see all: "
-                      "max_nodes=None; to fold modules: collapse=."],
-        "copied": [data, 2 * slope, 2 * slope], "original": slope, "unpickled": [data, 2 * slope, 2 * slope], "freed": True}
+        "built": [data, slope, slope],
+        "repr": f"Value(data={data}, grad=1.0, op='add')",
+        "hash": True,
+        "draw": [
+            300,
+            f"Only the 300 nodes nearest to the output are shown: {hidden} are more than "
+            "max_nodes=300. To see all: "
+            "max_nodes=None; to fold modules: collapse=.",
+        ],
+        "copied": [data, 2 * slope, 2 * slope],
+        "original": slope,
+        "unpickled": [data, 2 * slope, 2 * slope],
+        "freed": True,
+    }
 
 
 RECURSIVE = {
@@ -142,18 +155,25 @@ def test_a_planted_recursion_is_noticed(name):
 
 
 def test_memory_that_is_not_freed_is_noticed():
-    done = of_a_million(CHAIN, 20_000, USUAL, "kept = []\nold = Value.__deepcopy__\n"
-                        "Value.__deepcopy__ = lambda node, memo: kept.append(old(node, memo)) or kept[-1]")
+    done = of_a_million(
+        CHAIN,
+        20_000,
+        USUAL,
+        "kept = []\nold = Value.__deepcopy__\n"
+        "Value.__deepcopy__ = lambda node, memo: kept.append(old(node, memo)) or kept[-1]",
+    )
     assert json.loads(done.stdout)[0]["freed"] is False
 
 
-# ---- every operation of a sweep, in order ------------------------------------------------------------------------
+# ---- every operation of a sweep, in order --------------------------------------------------------
 
 
 class Tracer:
-    """Counts the operations of the interpreter within all functions that are called in a ``with`` block.
+    """Counts the operations of the interpreter within all functions that are called in a ``with``
+    block.
 
-    At number ``stop`` it presses Ctrl-C.  ``functions`` has the name of the function of each operation.
+    At number ``stop`` it presses Ctrl-C.  ``functions`` has the name of the function of each
+    operation.
     """
 
     def __init__(self, stop=None):
@@ -216,29 +236,40 @@ def test_a_sweep_along_paths_would_be_noticed():
         for arg, partial in zip(node.args, node.partials):
             along_paths(arg, partial * adjoint)
 
-    assert operations(lambda: along_paths(doubled(12)[1])) > 100 * operations(doubled(12)[1].backward) > 0
+    assert (
+        operations(lambda: along_paths(doubled(12)[1]))
+        > 100 * operations(doubled(12)[1].backward)
+        > 0
+    )
 
 
 # ---- interruptions
 
 
 def tangle():
-    """A root with thirty leaves, each of which is used by several nodes, whose gradients tell every sweep from the next."""
+    """A root with thirty leaves, each of which is used by several nodes, whose gradients tell every
+    sweep from the next."""
     leaves = [Value(1.0 + i / 32, f"x{i}") for i in range(30)]
     root = leaves[0]
     for leaf in leaves:
         root = root * 0.75 + leaf * leaves[0]
-    root = root + math.where(root > 0, math.hypot(root, leaves[1]), 3.0) + math.clip(root, -1.0, leaves[2] * 1e6)
+    root = (
+        root
+        + math.where(root > 0, math.hypot(root, leaves[1]), 3.0)
+        + math.clip(root, -1.0, leaves[2] * 1e6)
+    )
     (root * 3).backward()
     root.backward()
     return root
 
 
 def torn():
-    """``(functions, torn)``: Ctrl-C at 400 operations of a sweep, spread evenly, and at all outside of its two long loops.
+    """``(functions, torn)``: Ctrl-C at 400 operations of a sweep, spread evenly, and at all outside
+    of its two long loops.
 
-    ``functions`` are those that were interrupted; ``torn`` has the points after which some gradients were old and some
-    were new, and those after which a second attempt gave other gradients.
+    ``functions`` are those that were interrupted; ``torn`` has the points after which some
+    gradients were old and some were new, and those after which a second attempt gave other
+    gradients.
     """
     root = tangle()
     order = topological_order(root)
@@ -257,7 +288,11 @@ def torn():
     assert sum(a != b for a, b in zip(old, new)) >= 30
     total = len(whole.functions)
     step = scaled(total // 400, 1)
-    points = [i for i, function in enumerate(whole.functions, 1) if i % step == 0 or function not in ("_reachable", "_sweep")]
+    points = [
+        i
+        for i, function in enumerate(whole.functions, 1)
+        if i % step == 0 or function not in ("_reachable", "_sweep")
+    ]
     functions, bad = [], []
     for point in points:
         put_back()
@@ -335,7 +370,7 @@ def test_alarms_at_any_moment_of_a_sweep_leave_every_gradient_as_it_was():
     assert done.stdout == "held\n"
 
 
-# ---- memory: 5,000 steps of training, without the garbage collector ----------------------------------------------
+# ---- memory: 5,000 steps of training, without the garbage collector ------------------------------
 
 TRAINING = """
 import gc, json, random, sys, tracemalloc
@@ -424,7 +459,8 @@ def test_a_graph_is_freed_by_reference_counting_alone():
 
 
 def work(seed, together):
-    """Builds, sweeps and differentiates graphs that only this thread knows; the bits of all numbers."""
+    """Builds, sweeps and differentiates graphs that only this thread knows; the bits of all
+    numbers."""
     found = []
     for i in range(15):
         together.wait()
@@ -436,7 +472,10 @@ def work(seed, together):
             found.append(len((x * w).args))
         y.backward()
         slope = gradients(y, [x])[0]
-        found += [bits(number) for number in (y.data, x.grad, w.grad, slope.data, gradients(slope, [w])[0].data)]
+        found += [
+            bits(number)
+            for number in (y.data, x.grad, w.grad, slope.data, gradients(slope, [w])[0].data)
+        ]
         found += [node.op for node in topological_order(y)] + [len(y.args)]
     return found
 
@@ -444,7 +483,10 @@ def work(seed, together):
 def test_four_threads_with_their_own_graphs_get_the_bits_that_each_gets_alone():
     found, barrier = {}, threading.Barrier(4, timeout=60)
     interval = sys.getswitchinterval()
-    threads = [threading.Thread(target=lambda seed=seed: found.update({seed: work(seed, barrier)})) for seed in range(1, 5)]
+    threads = [
+        threading.Thread(target=lambda seed=seed: found.update({seed: work(seed, barrier)}))
+        for seed in range(1, 5)
+    ]
     sys.setswitchinterval(1e-5)
     try:
         for thread in threads:
@@ -496,7 +538,8 @@ def test_twenty_processes_with_different_hash_seeds_say_the_same_to_the_last_bit
     assert [process.returncode for process in done] == [0] * 20, done[0].stderr
     assert len({process.stdout for process in done}) == 1
     assert len(done[0].stdout) > 20_000
-    assert len({process.stderr for process in done}) > 10  # they do hash differently: a set would have been noticed
+    # they do hash differently: a set would have been noticed
+    assert len({process.stderr for process in done}) > 10
 
 
 WRITER = """
@@ -536,7 +579,9 @@ def test_a_graph_pickled_in_one_process_is_differentiated_in_another(tmp_path):
     assert read.returncode == 0, read.stderr
     at_once = run_python(WRITER + READER, path, hash_seed=3)  # from a file, in one process
     assert at_once.stdout == read.stdout
-    value, slope = (float.fromhex(text.strip(" '")) for text in read.stdout.strip("[]\n").split(",")[:2])
+    value, slope = (
+        float.fromhex(text.strip(" '")) for text in read.stdout.strip("[]\n").split(",")[:2]
+    )
     x, w, b = Value(0.5), Value(-1.25), Value(2.0)
     shared = x * w + 2
     y = shared.tanh() * x + shared / (b ** 2 + 1) - 3 * x

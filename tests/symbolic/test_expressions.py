@@ -19,7 +19,8 @@ from tinygrad_edu.symbolic.expressions import MAX_DEPTH, MAX_LENGTH, function_na
     ("1", 1.0), ("1.5e3", 1500.0), (".5", 0.5), ("1_000", 1000.0), ("0x10", 16.0), ("pi", std.pi), ("e", std.e),
     ("tau", std.tau), ("inf", inf), ("-inf", -inf), ("nan", nan), ("1e999", inf), ("2 + 3 * 4", 14.0), ("(2 + 3) * 4", 20.0),
     ("2 ** 3 ** 2", 512.0), ("-2 ** 2", -4.0), ("2 ** -1", 0.5), ("+-+2", -2.0), ("7 // 2", 3.0), ("-7 % 3", 2.0),
-    ("1 / 0", inf), ("0 / 0", nan), ("9 ** 9 ** 9 ** 9", inf), ("(-8) ** (1/3)", nan), ("max(1, 3, 2)", 3.0),
+    ("1 / 0", inf), ("0 / 0", nan), ("9 ** 9 ** 9 ** 9", inf), ("(-8) ** (1/3)", nan), ("max(1, 3, "
+                                                                                        "2)", 3.0),
     ("min(1, -3, 2)", -3.0), ("max(1)", 1.0), ("log(8, 2)", 3.0), ("log(e)", 1.0), ("hypot(3, 4)", 5.0),
     ("hypot(1, 2, 2)", 3.0), ("logsumexp(0, 0)", std.log(2)), ("where(1 < 2, 3, 4)", 3.0), ("where(1 >= 2, 3, 4)", 4.0),
     ("where(0, 3, 4)", 4.0), ("degrees(pi)", 180.0), ("gelu(0)", 0.0), ("relu(-3)", 0.0), ("clip(5, 0, 2)", 2.0),
@@ -97,10 +98,20 @@ def test_every_row_can_be_called():
 
 
 trees = st.recursive(
-    st.integers(0, 20).map(lambda n: (str(n), float(n))) | st.sampled_from([("x", 1.5), ("y", -0.25), ("0.125", 0.125)]),
-    lambda parts: st.tuples(st.sampled_from("+-*"), parts, parts).map(lambda t: (
-        f"({t[1][0]} {t[0]} {t[2][0]})", {"+": t[1][1] + t[2][1], "-": t[1][1] - t[2][1], "*": t[1][1] * t[2][1]}[t[0]]))
-    | parts.map(lambda p: (f"-({p[0]})", -p[1])) | parts.map(lambda p: (f"tanh({p[0]})", std.tanh(p[1]))), max_leaves=20)
+    st.integers(0, 20).map(lambda n: (str(n), float(n)))
+    | st.sampled_from([("x", 1.5), ("y", -0.25), ("0.125", 0.125)]),
+    lambda parts: (
+        st.tuples(st.sampled_from("+-*"), parts, parts).map(
+            lambda t: (
+                f"({t[1][0]} {t[0]} {t[2][0]})",
+                {"+": t[1][1] + t[2][1], "-": t[1][1] - t[2][1], "*": t[1][1] * t[2][1]}[t[0]],
+            )
+        )
+        | parts.map(lambda p: (f"-({p[0]})", -p[1]))
+        | parts.map(lambda p: (f"tanh({p[0]})", std.tanh(p[1])))
+    ),
+    max_leaves=20,
+)
 
 
 @given(tree=trees)
@@ -126,7 +137,9 @@ def test_rounding_to_digits_that_are_no_number_of_digits_is_ieee(digits, expecte
 
 def test_length_is_capped():
     assert parse("x" + " " * (MAX_LENGTH - 1), x=1).data == 1.0
-    with pytest.raises(ExpressionError, match=r"the expression has 10,001 characters; at most 10,000 are read"):
+    with pytest.raises(
+        ExpressionError, match=r"the expression has 10,001 characters; at most 10,000 are read"
+    ):
         parse("x" + " " * MAX_LENGTH, x=1)
 
 
@@ -136,7 +149,9 @@ def test_depth_is_capped():
     assert parse("+".join(["x"] * MAX_DEPTH), x=1).data == 200.0
     assert parse("sin(" * 90 + "x" + ")" * 90, x=1).data > 0
     for deeper in ("-" * MAX_DEPTH + "x", "+".join(["x"] * (MAX_DEPTH + 1))):
-        with pytest.raises(ExpressionError, match="the expression is nested deeper than 200 levels"):
+        with pytest.raises(
+            ExpressionError, match="the expression is nested deeper than 200 levels"
+        ):
             parse(deeper, x=1)
 
 
@@ -156,24 +171,31 @@ def test_reading_works_deep_in_a_recursion():
 # ---- the words of refusals
 
 GOLDEN = {
-    "x.data": "an attribute is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
-              "    x.data\n    ^",
-    "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
-                "    1 + x[0]\n        ^",
-    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or sign?\n    2 * sinn(x)\n        ^",
-    "print(x)": "unknown function 'print'; an expression may call the rows of the table, such as exp, log, sin, tanh, relu, "
-                "maximum, where\n    print(x)\n    ^",
+    "x.data": "an attribute is not part of the language: numbers, names, + - * / // % **, and "
+              "function calls are\n"
+    "    x.data\n    ^",
+    "1 + x[0]": "an index is not part of the language: numbers, names, + - * / // % **, and "
+                "function calls are\n"
+    "    1 + x[0]\n        ^",
+    "2 * sinn(x)": "unknown function 'sinn'; did you mean sin or sinh or sign?\n    2 * sinn(x)\n  "
+                   "      ^",
+    "print(x)": "unknown function 'print'; an expression may call the rows of the table, such as "
+                "exp, log, sin, tanh, relu, "
+    "maximum, where\n    print(x)\n    ^",
     "x + z": "no value for variable 'z' in 'x + z'; known: x, y",
     "x < y": "'x < y' is a condition, not a number; choose with where(condition, x, y)",
-    "1 + (x < y)": "a condition stands where a number is needed; choose with where(condition, x, y)\n"
-                   "    1 + (x < y)\n         ^",
-    "max(1, x < y)": "a condition may only be the first argument of where()\n    max(1, x < y)\n           ^",
+    "1 + (x < y)": "a condition stands where a number is needed; choose with where(condition, x, "
+                   "y)\n"
+    "    1 + (x < y)\n         ^",
+    "max(1, x < y)": "a condition may only be the first argument of where()\n    max(1, x < y)\n   "
+                     "        ^",
     "sin(x=1)": "sin() takes plain arguments only\n    sin(x=1)\n    ^",
     "sin()": "sin() needs an argument\n    sin()\n    ^",
     "sin(1, 2)": "sin(x) was called with 2 arguments\n    sin(1, 2)\n    ^",
     "where(x, 1)": "where(condition, x, y) was called with 2 arguments\n    where(x, 1)\n    ^",
-    "x if y else 1": "if/else is not part of the language: numbers, names, + - * / // % **, and function calls are\n"
-                     "    x if y else 1\n    ^",
+    "x if y else 1": "if/else is not part of the language: numbers, names, + - * / // % **, and "
+                     "function calls are\n"
+    "    x if y else 1\n    ^",
 }
 
 
@@ -237,5 +259,7 @@ def test_only_text_is_read(text):
 
 @pytest.mark.parametrize("bad", ["1", None, 1j, [1.0]])
 def test_variables_are_numbers(bad):
-    with pytest.raises(TypeError, match="variable x must be a real number, not " + type(bad).__name__):
+    with pytest.raises(
+        TypeError, match="variable x must be a real number, not " + type(bad).__name__
+    ):
         parse("x + 1", x=bad)

@@ -66,7 +66,16 @@ def test_a_derivative_in_names_of_ones_own():
 
 # ---- text = rule
 
-ROUNDED = ("pow", "pow_lower", "logaddexp", "sigmoid_difference", "sech_squared", "tanh", "sigmoid", "gelu_tanh")
+ROUNDED = (
+    "pow",
+    "pow_lower",
+    "logaddexp",
+    "sigmoid_difference",
+    "sech_squared",
+    "tanh",
+    "sigmoid",
+    "gelu_tanh",
+)
 
 
 def argument_tuples(row):
@@ -76,10 +85,12 @@ def argument_tuples(row):
 
 
 def contradictions(row):
-    """THE CHECKER: where the text of a rule, read back and evaluated, is another number than the rule run on floats.
+    """THE CHECKER: where the text of a rule, read back and evaluated, is another number than the
+    rule run on floats.
 
-    Texts give the same number to the last digit, but for rules that name a row with a spelling: such a row exists to
-    keep digits that the expression printed in its place rounds away, at most 750 ulp of them, so that 1e-12 is allowed.
+    Texts give the same number to the last digit, but for rules that name a row with a spelling:
+    such a row exists to keep digits that the expression printed in its place rounds away, at most
+    750 ulp of them, so that 1e-12 is allowed.
     """
     found = []
     for i in range(row.arity):
@@ -87,7 +98,9 @@ def contradictions(row):
         for args in argument_tuples(row):
             expected = float(row.partials[i](*map(Ieee, args), Ieee(row.forward(*args))))
             got = parse(text, dict(zip(row.parameters, args, strict=True))).data
-            if not same(got, expected) and not (row.name in ROUNDED and abs(got - expected) <= 1e-12 * abs(expected)):
+            if not same(got, expected) and not (
+                row.name in ROUNDED and abs(got - expected) <= 1e-12 * abs(expected)
+            ):
                 found.append(f"{text} at {args}: {got!r}, but the rule gives {expected!r}")
     return found
 
@@ -101,7 +114,11 @@ def test_every_text_says_what_its_rule_does_to_the_last_digit(row):
 def test_the_checker_reports_a_text_that_says_something_else():
     row = primitives.log2
     assert contradictions(row) == []
-    with replaced(row, "partials", (lambda x, o: (primitives.LOG2E if isinstance(x, Name) else 1.4426950408889632) / x,)):
+    with replaced(
+        row,
+        "partials",
+        (lambda x, o: (primitives.LOG2E if isinstance(x, Name) else 1.4426950408889632) / x,),
+    ):
         assert contradictions(row)
 
 
@@ -127,7 +144,11 @@ def test_numbers_are_short(x, text):
 
 
 def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
-    assert [row.name for row in ROWS if row.spelling] == ["pow_lower", "sigmoid_difference", "sech_squared"]
+    assert [row.name for row in ROWS if row.spelling] == [
+        "pow_lower",
+        "sigmoid_difference",
+        "sech_squared",
+    ]
     assert str(primitives.pow_lower(Name("x"), Name("y") - 1)) == "x ** (y - 1 - 1)"
     assert str(1 / primitives.pow_lower(2.0, Name("n"))) == "1 / 2 ** (n - 1)"
     assert formula("logaddexp", 0) == "d/dx logaddexp(x, y) = sigmoid(x - y)"
@@ -137,7 +158,8 @@ def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
 
 
 def superfluous_brackets(text):
-    """Pairs of brackets around a part of an expression, not of a call, without which it reads the same."""
+    """Pairs of brackets around a part of an expression, not of a call, without which it reads the
+    same."""
     tree, found, opened = ast.dump(ast.parse(text, mode="eval")), [], []
     for i, char in enumerate(text):
         if char == "(":
@@ -171,22 +193,41 @@ def test_formulas_are_python_without_a_bracket_too_many(row):
     assert len(formula(row).splitlines()) == row.arity
 
 
-BINARY = {"+": (lambda x, y: x + y, ast.Add), "-": (lambda x, y: x - y, ast.Sub), "*": (lambda x, y: x * y, ast.Mult),
-          "/": (lambda x, y: x / y, ast.Div), "%": (lambda x, y: x % y, ast.Mod), "//": (lambda x, y: x // y, ast.FloorDiv),
-          "**": (lambda x, y: x**y, ast.Pow)}
-leaves = st.sampled_from("xyz").map(lambda name: (Name(name), ast.Name(name, ast.Load()))) | st.sampled_from(
-    [2, 0.5, 10]).map(lambda n: (as_name(n), ast.Constant(n))) | st.sampled_from([3, 0.25]).map(
-    lambda n: (as_name(-n), ast.UnaryOp(ast.USub(), ast.Constant(n))))
+BINARY = {
+    "+": (lambda x, y: x + y, ast.Add),
+    "-": (lambda x, y: x - y, ast.Sub),
+    "*": (lambda x, y: x * y, ast.Mult),
+    "/": (lambda x, y: x / y, ast.Div),
+    "%": (lambda x, y: x % y, ast.Mod),
+    "//": (lambda x, y: x // y, ast.FloorDiv),
+    "**": (lambda x, y: x**y, ast.Pow),
+}
+leaves = (
+    st.sampled_from("xyz").map(lambda name: (Name(name), ast.Name(name, ast.Load())))
+    | st.sampled_from([2, 0.5, 10]).map(lambda n: (as_name(n), ast.Constant(n)))
+    | st.sampled_from([3, 0.25]).map(
+        lambda n: (as_name(-n), ast.UnaryOp(ast.USub(), ast.Constant(n)))
+    )
+)
 
 
 def combined(parts):
     binary = st.tuples(st.sampled_from(list(BINARY)), parts, parts).map(lambda t: (
         BINARY[t[0]][0](t[1][0], t[2][0]), ast.BinOp(t[1][1], BINARY[t[0]][1](), t[2][1])))
     negated = parts.map(lambda p: (-p[0], ast.UnaryOp(ast.USub(), p[1])))
-    called = parts.map(lambda p: (primitives.sin(p[0]), ast.Call(ast.Name("sin", ast.Load()), [p[1]], [])))
-    chosen = st.tuples(parts, parts).map(lambda t: (
-        primitives.where(t[0][0] < t[1][0], t[0][0], 1.0),
-        ast.Call(ast.Name("where", ast.Load()), [ast.Compare(t[0][1], [ast.Lt()], [t[1][1]]), t[0][1], ast.Constant(1)], [])))
+    called = parts.map(
+        lambda p: (primitives.sin(p[0]), ast.Call(ast.Name("sin", ast.Load()), [p[1]], []))
+    )
+    chosen = st.tuples(parts, parts).map(
+        lambda t: (
+            primitives.where(t[0][0] < t[1][0], t[0][0], 1.0),
+            ast.Call(
+                ast.Name("where", ast.Load()),
+                [ast.Compare(t[0][1], [ast.Lt()], [t[1][1]]), t[0][1], ast.Constant(1)],
+                [],
+            ),
+        )
+    )
     return binary | binary | binary | negated | called | chosen
 
 
@@ -204,7 +245,8 @@ def test_text_reads_back_as_the_same_tree_with_the_fewest_brackets(pair):
     (lambda x, y: (-x) ** 2, "(-x) ** 2"), (lambda x, y: -(x**2), "-x ** 2"), (lambda x, y: 2 ** (-x), "2 ** -x"),
     (lambda x, y: -(x * y), "-(x * y)"), (lambda x, y: (-x) * y, "-x * y"), (lambda x, y: x * (-y), "x * -y"),
     (lambda x, y: -(x * -1), "-(x * -1)"), (lambda x, y: (-2) ** x, "(-2) ** x"),
-    (lambda x, y: abs(x - y) // 2, "abs(x - y) // 2"), (lambda x, y: (x + 1 < y * 2), "x + 1 < y * 2"),
+    (lambda x, y: abs(x - y) // 2, "abs(x - y) // 2"), (lambda x, y: (x + 1 < y * 2), "x + 1 < y * "
+                                                                                      "2"),
     (lambda x, y: 1 - x % y, "1 - x % y"), (lambda x, y: x >= -y, "x >= -y"), (lambda x, y: x + y < 1, "x + y < 1"),
 ])
 def test_brackets_stand_where_python_needs_them(name, text):
@@ -238,7 +280,10 @@ def test_a_language_says_what_it_has_no_meaning_for():
 @pytest.mark.parametrize("use", [bool, lambda x: 1 if x > 0 else 2, lambda x: x and 1, lambda x: not x, lambda x: max(x, 0),
                                  lambda x: 0 < x < 1])
 def test_the_truth_of_a_name_is_not_known(use):
-    with pytest.raises(TypeError, match=r"the truth of `.*` is not known.*rules choose with where\(condition, x, y\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"the truth of `.*` is not known.*rules choose with where\(condition, x, y\)",
+    ):
         use(Name("x"))
 
 
@@ -256,7 +301,9 @@ def test_only_defaults_at_the_end_are_left_out():
 
 
 def test_a_number_in_front_of_the_defaults_stays_in_the_text():
-    row = primitives.define("three_of_them", lambda x, y, z: x + y + z, *[lambda x, y, z, o: 1.0] * 3, defaults=(1.0,))
+    row = primitives.define(
+        "three_of_them", lambda x, y, z: x + y + z, *[lambda x, y, z, o: 1.0] * 3, defaults=(1.0,)
+    )
     try:
         assert str(row(Name("x"), 1.0, 1.0)) == "three_of_them(x, 1)"
         assert str(row(Name("x"), 1.0, 2.0)) == "three_of_them(x, 1, 2)"
@@ -269,4 +316,6 @@ def test_default_arguments_are_left_out_of_the_text(row):
     names = [Name(parameter) for parameter in row.parameters]
     text = str(row(*names[:row.arity - len(row.defaults)]))
     assert all(str(as_name(default)) not in text for default in row.defaults)
-    assert text.count(",") == (0 if row.symbol or row.spelling else row.arity - len(row.defaults) - 1)
+    assert text.count(",") == (
+        0 if row.symbol or row.spelling else row.arity - len(row.defaults) - 1
+    )

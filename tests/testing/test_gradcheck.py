@@ -23,7 +23,9 @@ def test_steps_are_relative(x):
 @pytest.fixture
 def wrong_tanh():
     row, kept = primitives.tanh, primitives.tanh.partials
-    yield lambda factor, offset=0.0: setattr(row, "partials", (lambda x, o: (1 - o * o) * factor + offset,))
+    yield lambda factor, offset=0.0: setattr(
+        row, "partials", (lambda x, o: (1 - o * o) * factor + offset,)
+    )
     row.partials = kept
 
 
@@ -121,7 +123,9 @@ def test_an_infinite_derivative_is_no_pass():
 
 
 @pytest.mark.parametrize("slope", [math.inf, -math.inf, math.nan])
-def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_mismatch(wrong_tanh, slope):
+def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_mismatch(
+    wrong_tanh, slope
+):
     wrong_tanh(slope)
     (entry,) = gradcheck(math.tanh, [0.5]).entries
     assert entry.status == "mismatch"
@@ -131,7 +135,8 @@ def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_misma
 
 def test_an_infinite_slope_at_the_point_itself_is_no_mismatch():
     assert [e.status for e in gradcheck(math.cbrt, [0.0]).entries] == ["nonfinite"]
-    assert gradcheck(math.cbrt, [0.0], order=2).entries[0].status in ("ok", "nonfinite")  # it has none there
+    # it has none there
+    assert gradcheck(math.cbrt, [0.0], order=2).entries[0].status in ("ok", "nonfinite")
 
 
 @pytest.mark.parametrize("f", [lambda x: x * 3, lambda x: math.exp(x) * 1.0, math.sin, lambda x: math.maximum(x, -1.0)])
@@ -144,11 +149,17 @@ def test_the_smallest_numbers_can_be_looked_at(f, x):
 
 def test_the_largest_numbers_can_be_looked_at():
     assert gradcheck(lambda x, y: x / 2 + y / 4, [1.5e308, -1.5e308])
-    assert gradcheck(primitives.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status == "imprecise"
+    assert (
+        gradcheck(primitives.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status
+        == "imprecise"
+    )
 
 
 def test_a_result_below_the_normal_numbers_need_not_have_digits():
-    assert gradcheck(math.atan2, [1.7976931348623157e308, 8.988465674311579e307]).entries[1].status == "ok"
+    assert (
+        gradcheck(math.atan2, [1.7976931348623157e308, 8.988465674311579e307]).entries[1].status
+        == "ok"
+    )
 
 
 def test_cancellation_within_a_function_is_not_blamed_on_the_engine():
@@ -184,7 +195,10 @@ def test_arguments_without_names_are_counted():
             return x * y
 
     assert [e.name for e in gradcheck(Opaque(), [1.0, 2.0]).entries] == ["args[0]", "args[1]"]
-    assert [e.name for e in gradcheck(lambda *xs: xs[0] * xs[1], [1.0, 2.0]).entries] == ["args[0]", "args[1]"]
+    assert [e.name for e in gradcheck(lambda *xs: xs[0] * xs[1], [1.0, 2.0]).entries] == [
+        "args[0]",
+        "args[1]",
+    ]
 
 
 def test_a_report_of_nothing_is_no_pass():
@@ -198,7 +212,9 @@ def test_bad_calls_are_named():
         gradcheck(lambda x: [x], [1.0])
     with pytest.raises(ValueError, match="2 arguments but 1 names"):
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
-    with pytest.raises(TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"):
+    with pytest.raises(
+        TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"
+    ):
         gradcheck(lambda x: x, [1.0], parameters=Value(1.0))
     with pytest.raises(ValueError, match="rtol is 0; it must be between 0 and 1"):
         gradcheck(lambda x: x, [1.0], rtol=0)

@@ -1,4 +1,5 @@
-"""gradient_test: passes what is right, finds planted bugs at the simplest point, passes nothing that it could not compare."""
+"""gradient_test: passes what is right, finds planted bugs at the simplest point, passes nothing
+that it could not compare."""
 
 import os
 import re
@@ -18,8 +19,14 @@ from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradient_test, profiles, suspects
 from tinygrad_edu.testing.properties import Point, Property
 
-REPEATABLE = settings(max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
-                      suppress_health_check=list(HealthCheck))
+REPEATABLE = settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
 every_row = pytest.mark.parametrize("name", list(TABLE))
 
 
@@ -183,15 +190,20 @@ def test_a_row_without_moderate_arguments_is_drawn_from_where_it_is_defined(own_
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: gradient_test(3), TypeError, "takes a function, a row of the table or a row's name, not 3"),
+    (lambda: gradient_test(3), TypeError, "takes a function, a row of the table or a row's name, "
+                                          "not 3"),
     (lambda: gradient_test("tahn"), TinygradEduError, "no primitive 'tahn'"),
     (lambda: gradient_test(bell, y=(0, 1)), ValueError, "bell has no argument 'y': it has x"),
     (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y': it has none"),
-    (lambda: gradient_test(bell, x=(1, 0)), ValueError, "the interval is 1.0 to 0.0; its ends must be finite"),
-    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError, r"argument x: \(1, 2, 3\) is no interval; write x=\(low, high\)"),
+    (lambda: gradient_test(bell, x=(1, 0)), ValueError, "the interval is 1.0 to 0.0; its ends must "
+                                                        "be finite"),
+    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError, r"argument x: \(1, 2, 3\) is no "
+                                                           r"interval; write x=\(low, high\)"),
     (lambda: gradient_test(bell, x="wide"), TypeError, "argument x must be a real number, not str"),
-    (lambda: gradient_test(bell, x=("a", 2)), TypeError, "an end of the interval of x must be a real number"),
-    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate by; .* such as lambda x, y"),
+    (lambda: gradient_test(bell, x=("a", 2)), TypeError, "an end of the interval of x must be a "
+                                                         "real number"),
+    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate by; .* "
+                                                           "such as lambda x, y"),
     (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate by"),
     (lambda: gradient_test(bell, order=3)(), ValueError, "order is 3"),
 ])
@@ -220,7 +232,10 @@ def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own
     assert lines[4] == "the graph there, each operation with its local derivatives:"
     assert lines[5:7] == ["  x = 1", "  beta = 1"]
     assert "  v6 = bump(x) = bump(1) = 0.3679" in lines
-    assert "    ∂v6/∂x = -2 * x = -2   <- WRONG: it is -2, and differences of bump say -0.7357588823" in lines
+    assert (
+        "    ∂v6/∂x = -2 * x = -2   <- WRONG: it is -2, and differences of bump say -0.7357588823"
+        in lines
+    )
     assert text.count("WRONG") == 1
 
 
@@ -246,7 +261,9 @@ def test_a_wrong_rule_is_found_at_the_simplest_point(wrong, at):
 
 def test_a_lost_edge_is_found_and_no_operation_blamed(monkeypatch):
     record = Value.__mul__
-    monkeypatch.setattr(Value, "__mul__", lambda x, y: record(x, y.data) if x is y else record(x, y))
+    monkeypatch.setattr(
+        Value, "__mul__", lambda x, y: record(x, y.data) if x is y else record(x, y)
+    )
     message = failure(gradient_test(lambda x: x * x + 1))
     assert "the derivative of <lambda> by x is wrong at x=1.0" in message
     assert "WRONG" not in message
@@ -276,12 +293,19 @@ def test_a_rule_that_hides_from_second_derivatives_is_found_by_order_2(own_row):
     message = failure(gradient_test(row, order=2))
     assert message.startswith("the second derivative of cube by x, x is wrong at x=1.0\n")
     assert "  ∂v2/∂x = 3\n" in message  # such a rule has no text
-    assert "its second derivative by x, x is 0   <- WRONG: it is 0, and differences of cube say 6" in message
+    assert (
+        "its second derivative by x, x is 0   <- WRONG: it is 0, and differences of cube say 6"
+        in message
+    )
 
 
 def test_of_many_wrong_derivatives_a_few_are_shown(own_row):
-    row = own_row("six", lambda a, b, c, d, e, f: a + b + c + d + e + f, *[lambda a, b, c, d, e, f, o: 2.0] * 6,
-                  parameters="a b c d e f")
+    row = own_row(
+        "six",
+        lambda a, b, c, d, e, f: a + b + c + d + e + f,
+        *[lambda a, b, c, d, e, f, o: 2.0] * 6,
+        parameters="a b c d e f",
+    )
     message = failure(gradient_test(row))
     assert message.count("the derivative of six by") == 4
     assert "... and 2 more are wrong\n" in message
@@ -293,7 +317,9 @@ def test_what_the_user_keeps_is_part_of_the_report():
 
 
 def test_an_error_of_the_function_itself_is_shown_with_its_point():
-    with pytest.raises(TypeError, match=r"gradcheck: <lambda> returned 2\.0; it must return one Value") as caught:
+    with pytest.raises(
+        TypeError, match=r"gradcheck: <lambda> returned 2\.0; it must return one Value"
+    ) as caught:
         REPEATABLE(gradient_test(lambda x: 2.0))()
     assert "'x': 1.0" in "\n".join(caught.value.__notes__)
 
@@ -302,11 +328,14 @@ def test_an_error_of_the_function_itself_is_shown_with_its_point():
 
 
 @pytest.mark.parametrize(("f", "message"), [
-    (lambda x: math.sqrt(-x * x), r"the derivatives could be compared at only 0 of 40 points \(40 not finite\); give an "
-                                  r"interval where the function is finite and smooth, such as x=\(0.1, 10\)$"),
+    (lambda x: math.sqrt(-x * x), r"the derivatives could be compared at only 0 of 40 points \(40 "
+                                  r"not finite\); give an "
+                                  r"interval where the function is finite and smooth, such as "
+                                  r"x=\(0.1, 10\)$"),
     (lambda x: math.floor(x * 1e9), r"only 0 of 40 points \(40 at a kink\)"),
     (lambda x: (x + 1e16) - 1e16, r"only 0 of 40 points \(40 too inexact\)"),
-    (lambda x, y: x * math.floor(y * 1e9), r"the derivative by y could be compared at only 0 of 20 points \(20 at a kink\); "
+    (lambda x, y: x * math.floor(y * 1e9), r"the derivative by y could be compared at only 0 of 20 "
+                                           r"points \(20 at a kink\); "
                                            r".* such as y=\(0.1, 10\)$"),
 ])
 def test_a_test_that_compares_hardly_anything_does_not_pass(f, message):
@@ -351,7 +380,10 @@ def test_a_long_graph_and_a_long_rule_are_cut():
 
 def test_the_first_number_that_is_not_finite_is_named():
     x = Value(1.0, "x")
-    assert suspects(math.log(x * 0.0) * x).splitlines()[-1] == "The first number that is inf or nan is v3."
+    assert (
+        suspects(math.log(x * 0.0) * x).splitlines()[-1]
+        == "The first number that is inf or nan is v3."
+    )
 
 
 def test_a_leaf_is_a_graph():
@@ -363,15 +395,26 @@ def test_a_leaf_is_a_graph():
 
 def run_pytest(folder, *options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"}
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)], cwd=folder,
-                          env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_the_example_of_the_readme_fails_as_printed(tmp_path):
     section = (ROOT / "README.md").read_text().partition("## Test your own gradients")[2]
     source, output = re.search(r"```python\n(.*?)```.*?```\n(.*?)```", section, re.DOTALL).groups()
     (tmp_path / "test_well.py").write_text(source)
-    shown = [line[1:].strip() for line in run_pytest(tmp_path).stdout.splitlines() if line.startswith("E ")]
+    shown = [
+        line[1:].strip()
+        for line in run_pytest(tmp_path).stdout.splitlines()
+        if line.startswith("E ")
+    ]
     assert shown[0] == "AssertionError: " + output.splitlines()[0]
     assert shown[1:len(output.splitlines())] == [line.strip() for line in output.splitlines()[1:]]
 
@@ -402,13 +445,17 @@ test_parabola = testing.gradient_test(parabola)
 def test_without_hypothesis_the_remedy_is_named(name, module, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, f"tinygrad_edu.testing.{module}")
-    with pytest.raises(ImportError, match=f"testing.{name} needs hypothesis; install it: pip install hypothesis"):
+    with pytest.raises(
+        ImportError, match=f"testing.{name} needs hypothesis; install it: pip install hypothesis"
+    ):
         testing.__getattr__(name)
 
 
 def test_another_missing_module_is_not_taken_for_hypothesis(monkeypatch):
     monkeypatch.setitem(sys.modules, "tinygrad_edu.testing.profiles", None)
-    with pytest.raises(ModuleNotFoundError, match=r"import of tinygrad_edu\.testing\.profiles halted"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"import of tinygrad_edu\.testing\.profiles halted"
+    ):
         testing.__getattr__("profiles")
 
 
@@ -425,10 +472,21 @@ def test_the_package_gives_what_it_imports_late():
 @pytest.mark.parametrize(("environment", "name", "examples"), [
     ({}, "dev", 30), ({"CI": "true"}, "ci", 60), ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
 def test_the_profile_is_chosen_by_the_environment(environment, name, examples):
-    kept = {key: value for key, value in os.environ.items() if key not in ("CI", "HYPOTHESIS_PROFILE")}
-    done = subprocess.run([sys.executable, "-c", "from tinygrad_edu.testing import profiles; print(profiles.load())\n"
-                           "from hypothesis import settings; print(profiles.scale(), settings().max_examples)"],
-                          env={**kept, **environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("CI", "HYPOTHESIS_PROFILE")
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from tinygrad_edu.testing import profiles; print(profiles.load())\n"
+            "from hypothesis import settings; print(profiles.scale(), settings().max_examples)",
+        ],
+        env={**kept, **environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout.split() == [name, name, str(examples)], done.stderr
 
 
@@ -457,7 +515,9 @@ def test_a_profile_can_be_named_and_scales_loops():
 
 @pytest.mark.usefixtures("_profile")
 def test_an_unknown_profile_says_which_there_are():
-    with pytest.raises(ValueError, match=r"no hypothesis profile 'fast'; choose one of dev, ci, thorough, in "):
+    with pytest.raises(
+        ValueError, match=r"no hypothesis profile 'fast'; choose one of dev, ci, thorough, in "
+    ):
         profiles.load("fast")
 
 

@@ -1,4 +1,5 @@
-"""The strategies: what they draw lies where it should, reaches far, shrinks to something small, and finds planted bugs."""
+"""The strategies: what they draw lies where it should, reaches far, shrinks to something small, and
+finds planted bugs."""
 
 import doctest
 import math as std
@@ -27,7 +28,12 @@ from tinygrad_edu.testing.strategies import (
     values,
 )
 
-REPEATABLE = {"derandomize": True, "database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+REPEATABLE = {
+    "derandomize": True,
+    "database": None,
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
 every_row = pytest.mark.parametrize("row", list(TABLE.values()), ids=list(TABLE))
 
 
@@ -46,7 +52,11 @@ def drawn(strategy, n):
 
 def smallest(strategy, condition):
     """What the examples that satisfy a condition shrink to."""
-    return find(strategy, condition, settings=settings(max_examples=1000, report_multiple_bugs=False, **REPEATABLE))
+    return find(
+        strategy,
+        condition,
+        settings=settings(max_examples=1000, report_multiple_bugs=False, **REPEATABLE),
+    )
 
 
 def ops(f):
@@ -70,7 +80,10 @@ def test_floats_reach_over_every_magnitude_with_both_signs_and_can_do_without_sp
     assert all(std.isfinite(x) and x != 0 for x in plain)
     assert 0.4 < statistics.fmean(x < 0 for x in plain) < 0.6
     powers = [std.log10(abs(x)) for x in plain]
-    quarters = [sum(low <= power < low + 158 for power in powers) / len(powers) for low in (-324, -166, -8, 150)]
+    quarters = [
+        sum(low <= power < low + 158 for power in powers) / len(powers)
+        for low in (-324, -166, -8, 150)
+    ]
     assert all(0.15 < share < 0.35 for share in quarters), quarters
     assert min(powers) < -300
     assert max(powers) > 300
@@ -122,7 +135,9 @@ def test_bounded_intervals_are_drawn_evenly_and_close_to_their_ends():
     assert min(abs(x) for x in xs) < 1e-250
     assert sum(0.1 < abs(x) < 0.9 for x in xs) > 30
     assert min(x - 1 for x in drawn(floats_for("acosh", special=False), 200) if x > 1) < 1e-12
-    assert len({int(x) for x in drawn(floats_for("round_digits", "digits", special=False), 300)}) >= 15
+    assert (
+        len({int(x) for x in drawn(floats_for("round_digits", "digits", special=False), 300)}) >= 15
+    )
 
 
 def test_both_branches_of_where_are_drawn():
@@ -154,14 +169,20 @@ def test_arguments_shrink_to_simple_numbers(strategy, condition, expected):
 
 def test_where_the_bounds_cut_an_interval_its_nearer_end_is_where_the_digits_are():
     above = Primitive("above", abs, (abs,), sample=(((2.0, std.inf),),))
-    assert all(3 <= x <= 4 for x in drawn(floats_for(above, special=False, smallest=3, largest=4), 40))
+    assert all(
+        3 <= x <= 4 for x in drawn(floats_for(above, special=False, smallest=3, largest=4), 40)
+    )
     single = Primitive("single", abs, (abs,), sample=(((2.0, 2.0),),))
     assert set(drawn(floats_for(single, special=False), 2)) == {2.0}
 
 
 def test_a_row_of_ones_own_is_drawn_from_its_domain(own_row):
-    row = own_row("log_of_square_minus_4", lambda x: std.log(x * x - 4), lambda x, o: 2 * x / (x * x - 4),
-                  domain=lambda x: x * x > 4)
+    row = own_row(
+        "log_of_square_minus_4",
+        lambda x: std.log(x * x - 4),
+        lambda x, o: 2 * x / (x * x - 4),
+        domain=lambda x: x * x > 4,
+    )
     xs = drawn(floats_for(row, special=False, largest=1e100), 60)
     assert {x > 0 for x in xs} == {True, False}
     assert all(abs(x) > 2 for x in xs)
@@ -170,17 +191,30 @@ def test_a_row_of_ones_own_is_drawn_from_its_domain(own_row):
 def test_wrong_requests_say_what_there_is():
     with pytest.raises(TinygradEduError, match="no primitive 'tahn'"):
         floats_for("tahn")
-    with pytest.raises(TypeError, match=r"3 is no row of the table; give a row or its name, such as 'tanh'"):
+    with pytest.raises(
+        TypeError, match=r"3 is no row of the table; give a row or its name, such as 'tanh'"
+    ):
         floats_for(3)
-    with pytest.raises(ValueError, match="pow has no argument 2: its arguments are x, y, or 0 to 1"):
+    with pytest.raises(
+        ValueError, match="pow has no argument 2: its arguments are x, y, or 0 to 1"
+    ):
         floats_for("pow", 2)
     with pytest.raises(ValueError, match="pow has no argument 'z'"):
         floats_for("pow", "z")
-    with pytest.raises(ValueError, match="smallest and largest are 2 and 1; they must be finite, above 0 and in this order"):
+    with pytest.raises(
+        ValueError,
+        match="smallest and largest are 2 and 1; they must be finite, above 0 and in this order",
+    ):
         floats_for("sin", smallest=2, largest=1)
     with pytest.raises(ValueError, match=r"clip takes no x .*from 2 to 3: its intervals are"):
-        floats_for(Primitive("clip", abs, (abs,), sample=(((0.0, 1.0), (5.0, 6.0)),)), smallest=2, largest=3)
-    with pytest.raises(ValueError, match=r"acosh takes no x with a magnitude from 5e-324 to 0.5: its intervals are"):
+        floats_for(
+            Primitive("clip", abs, (abs,), sample=(((0.0, 1.0), (5.0, 6.0)),)),
+            smallest=2,
+            largest=3,
+        )
+    with pytest.raises(
+        ValueError, match=r"acosh takes no x with a magnitude from 5e-324 to 0.5: its intervals are"
+    ):
         floats_for("acosh", largest=0.5)
     with pytest.raises(ValueError, match="size is -1"):
         expressions(size=-1)
@@ -189,15 +223,22 @@ def test_wrong_requests_say_what_there_is():
     with pytest.raises(ValueError, match="primitives is empty"):
         expressions(primitives=[])
     for variables in ("xy", [], 0, ["x", "x"]):
-        with pytest.raises(ValueError, match="they must be different names, at least one, or how many"):
+        with pytest.raises(
+            ValueError, match="they must be different names, at least one, or how many"
+        ):
             expressions(variables=variables)
 
 
 def test_powers_of_negative_numbers_are_drawn_with_whole_exponents():
-    x, y = smallest(arguments_for("pow"), lambda args: -8 < args[0] < -1.5 and args[1] not in (0, 1, 2))
+    x, y = smallest(
+        arguments_for("pow"), lambda args: -8 < args[0] < -1.5 and args[1] not in (0, 1, 2)
+    )
     assert (x, y) == (-2.0, -1.0)
     assert all(x > 0 for x, _ in drawn(arguments_for("pow", special=False), 50))
-    f = smallest(expressions(size=1, variables=1, primitives=["pow"]), lambda f: f.point[0] < 0 and f.steps[0][1] == (0, 3.0))
+    f = smallest(
+        expressions(size=1, variables=1, primitives=["pow"]),
+        lambda f: f.point[0] < 0 and f.steps[0][1] == (0, 3.0),
+    )
     assert repr(f) == "<x ** 3 at x=-1.0>"
 
 
@@ -213,7 +254,9 @@ def test_floats_between_two_numbers_are_spread_evenly_and_over_the_powers_of_ten
     assert set(drawn(floats_between(3, 3), 2)) == {3.0}
     assert smallest(floats_between(-5, 50), lambda x: x > 1.5) == 2.0
     for low, high in ((1, 0), (0, std.inf), (std.nan, 1)):
-        with pytest.raises(ValueError, match=r"the interval is .* its ends must be finite and in this order"):
+        with pytest.raises(
+            ValueError, match=r"the interval is .* its ends must be finite and in this order"
+        ):
             floats_between(low, high)
 
 
@@ -318,7 +361,9 @@ def test_gradcheck_names_the_function_and_its_variables():
     report = gradcheck(f, f.point)
     assert str(report).startswith("gradcheck of t1 = a * b; t1 + t1: ok")
     assert [entry.name for entry in report.entries] == ["a", "b"]
-    with pytest.raises(TypeError, match=r"at a=2.0, b=3.0> takes 2 values, one for each variable, not 1"):
+    with pytest.raises(
+        TypeError, match=r"at a=2.0, b=3.0> takes 2 values, one for each variable, not 1"
+    ):
         f(1.0)
 
 
@@ -359,7 +404,10 @@ def test_a_failing_test_shows_the_graph():
     ("tanh", lambda x, o: (1 - o * o) * 1.000001), ("sqrt", lambda x, o: 0.25 / o)])
 def test_a_wrong_rule_is_found_and_shrinks_to_that_operation(name, wrong):
     with replaced(TABLE[name], "partials", (wrong,)):
-        f = smallest(expressions(size=(1, 4), primitives=["add", "sin", name]), lambda f: not gradcheck(f, f.point))
+        f = smallest(
+            expressions(size=(1, 4), primitives=["add", "sin", name]),
+            lambda f: not gradcheck(f, f.point),
+        )
         assert ops(f) == [name]
         arguments = arguments_for(name, special=False, smallest=0.1, largest=3)
         assert smallest(arguments, lambda args: not gradcheck(TABLE[name], args)) == (1.0,)
@@ -368,7 +416,9 @@ def test_a_wrong_rule_is_found_and_shrinks_to_that_operation(name, wrong):
 def test_a_lost_edge_is_found(monkeypatch):
     """An engine that forgets the second edge where both operands are one node."""
     record = Value.__add__
-    monkeypatch.setattr(Value, "__add__", lambda x, y: record(x, y.data) if x is y else record(x, y))
+    monkeypatch.setattr(
+        Value, "__add__", lambda x, y: record(x, y.data) if x is y else record(x, y)
+    )
     assert smallest(expressions(), lambda f: not gradcheck(f, f.point)).text == "x + x"
 
 
@@ -388,8 +438,10 @@ def test_the_examples_of_the_module_are_true(own_row):
 
 
 def test_hypothesis_is_imported_only_when_asked_for():
-    done = run_python("import sys; from tinygrad_edu import testing; print('hypothesis' in sys.modules)\n"
-                      "testing.strategies.floats_for; print('hypothesis' in sys.modules)")
+    done = run_python(
+        "import sys; from tinygrad_edu import testing; print('hypothesis' in sys.modules)\n"
+        "testing.strategies.floats_for; print('hypothesis' in sys.modules)"
+    )
     assert done.stdout == "False\nTrue\n", done.stderr
     with pytest.raises(AttributeError, match="has no attribute 'strategy'"):
         _ = testing.strategy

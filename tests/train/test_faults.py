@@ -1,4 +1,5 @@
-"""Programs that a compiled engine once trained differently, or spoilt: the eager numbers, or an error that names the cause."""
+"""Programs that a compiled engine once trained differently, or spoilt: the eager numbers, or an
+error that names the cause."""
 
 import copy
 import functools
@@ -186,10 +187,21 @@ def with_a_closure():
     return model
 
 
-IMPURE = {Norm: "Norm.mean", Counting: "Counting.calls", Keeping: "Keeping.hidden", Listing: "Listing.outputs, Listing.cache",
-          Noisy: "draws random numbers", Wasteful: "the random generator Wasteful.rng", Slotted: "Slotted.last",
-          Namespace: "Namespace.seen.n", NumpyNoise: "another program every time", Attribute: "Attribute.notes.n",
-          with_a_global: "TOTAL", with_a_closure: "last", with_a_wrapper: "<lambda>.n"}
+IMPURE = {
+    Norm: "Norm.mean",
+    Counting: "Counting.calls",
+    Keeping: "Keeping.hidden",
+    Listing: "Listing.outputs, Listing.cache",
+    Noisy: "draws random numbers",
+    Wasteful: "the random generator Wasteful.rng",
+    Slotted: "Slotted.last",
+    Namespace: "Namespace.seen.n",
+    NumpyNoise: "another program every time",
+    Attribute: "Attribute.notes.n",
+    with_a_global: "TOTAL",
+    with_a_closure: "last",
+    with_a_wrapper: "<lambda>.n",
+}
 
 
 def trained(model, engine, **options):
@@ -197,7 +209,15 @@ def trained(model, engine, **options):
     TOTAL = 0
     made = options.pop("optimizer", optim.Adam)(model.parameters(), 0.01)
     options = {"epochs": 200, "rng": 0, "loss": nn.hinge, **options}
-    return fit(model, options.pop("loss"), X, Y, optimizer=made, **({"engine": engine} if engine else {}), **options)
+    return fit(
+        model,
+        options.pop("loss"),
+        X,
+        Y,
+        optimizer=made,
+        **({"engine": engine} if engine else {}),
+        **options,
+    )
 
 
 @pytest.mark.parametrize(("make", "cause"), IMPURE.items(), ids=lambda x: getattr(x, "__name__", ""))
@@ -273,13 +293,17 @@ def test_a_cache_that_is_filled_may_be_used():
             return self.net(x) * self.table[0] * self.scale
 
     model = Cached()
-    with pytest.raises(TraceError, match=r"(?s)Cached\.scale, Cached\.table.*call the model once before"):
+    with pytest.raises(
+        TraceError, match=r"(?s)Cached\.scale, Cached\.table.*call the model once before"
+    ):
         trained(model, "jit")
     assert not hasattr(model, "table")
     model(X[0])
     history = trained(model, "jit", optimizer=optim.SGD, epochs=20)
     assert history.engine == "jit, 20 steps"
-    assert history.loss == pytest.approx(trained(Cached(), None, optimizer=optim.SGD, epochs=20).loss, rel=1e-9)
+    assert history.loss == pytest.approx(
+        trained(Cached(), None, optimizer=optim.SGD, epochs=20).loss, rel=1e-9
+    )
 
 
 class Fading(optim.Optimizer):
@@ -303,7 +327,11 @@ def test_numbers_that_follow_the_steps_are_read_at_every_step(engine, epochs):
         model, optimizers = network(), []
 
         def make(parameters, lr):
-            optimizers.append(optim.SGD(parameters, 0.1) if kind == "penalty" or kind == "loss" else kind(parameters, 0.1))
+            optimizers.append(
+                optim.SGD(parameters, 0.1)
+                if kind == "penalty" or kind == "loss"
+                else kind(parameters, 0.1)
+            )
             return optimizers[0]
 
         def halve(history):
@@ -311,7 +339,9 @@ def test_numbers_that_follow_the_steps_are_read_at_every_step(engine, epochs):
 
         options = {}
         if kind == "penalty":
-            options["penalty"] = lambda: 0.1 * 0.98 ** optimizers[0].steps * nn.l2(model.parameters())
+            options["penalty"] = lambda: (
+                0.1 * 0.98 ** optimizers[0].steps * nn.l2(model.parameters())
+            )
         if kind == "loss":
             options["loss"] = lambda p, t: nn.hinge(p, t) * (1.0 + optimizers[0].steps / 10)
         if kind is OfAttribute:
@@ -357,8 +387,13 @@ def test_parameters_taken_from_the_optimizer_are_not_trained_any_more():
             if history.epochs == 50:
                 made[0].params = made[0].params[24:]
 
-        history = trained(model, engine, epochs=100, optimizer=lambda p, lr: made.append(optim.SGD(p, 0.1)) or made[0],
-                          on_epoch=freeze)
+        history = trained(
+            model,
+            engine,
+            epochs=100,
+            optimizer=lambda p, lr: made.append(optim.SGD(p, 0.1)) or made[0],
+            on_epoch=freeze,
+        )
         return history.loss
 
     for engine in ("auto", "jit"):
@@ -368,13 +403,20 @@ def test_parameters_taken_from_the_optimizer_are_not_trained_any_more():
 @pytest.mark.parametrize("engine", ["auto", "jit"])
 def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(engine, monkeypatch):
     compiled, kind = [], tinygrad_edu.train.compiled.Engine
-    monkeypatch.setattr(tinygrad_edu.train.compiled, "Engine", lambda *args: compiled.append(1) or kind(*args))
+    monkeypatch.setattr(
+        tinygrad_edu.train.compiled, "Engine", lambda *args: compiled.append(1) or kind(*args)
+    )
 
     def run(engine):
         model = network()
         weights = [w for layer in model.layers for neuron in layer.neurons for w in neuron.w]
-        history = trained(model, engine, optimizer=lambda p, lr: optim.SGD(p, 0.1), on_epoch=lambda history: None,
-                          penalty=lambda: 0.1 * nn.l2(weights))
+        history = trained(
+            model,
+            engine,
+            optimizer=lambda p, lr: optim.SGD(p, 0.1),
+            on_epoch=lambda history: None,
+            penalty=lambda: 0.1 * nn.l2(weights),
+        )
         return history.loss, [p.grad for p in model.parameters()], history.engine
 
     loss, gradients, sentence = run(engine)
@@ -390,8 +432,14 @@ def test_gradients_stay_when_a_callback_makes_it_compile_again_after_the_last_ep
     def run(engine):
         model = network()
         factor = [1.0]
-        trained(model, engine, optimizer=lambda p, lr: optim.SGD(p, 0.1), epochs=1,
-                loss=lambda p, t: factor[0] * nn.mse(p, t), on_epoch=lambda history: factor.__setitem__(0, 0.5))
+        trained(
+            model,
+            engine,
+            optimizer=lambda p, lr: optim.SGD(p, 0.1),
+            epochs=1,
+            loss=lambda p, t: factor[0] * nn.mse(p, t),
+            on_epoch=lambda history: factor.__setitem__(0, 0.5),
+        )
         return [p.grad for p in model.parameters()]
 
     assert run("jit") == pytest.approx(run(None), rel=1e-9)
@@ -400,7 +448,9 @@ def test_gradients_stay_when_a_callback_makes_it_compile_again_after_the_last_ep
 
 def test_the_mode_that_a_callback_sets_stays():
     def run(engine):
-        net = nn.Sequential(nn.Layer(2, 8, "tanh", rng=0), nn.Dropout(0.5, rng=0), nn.Layer(8, 1, "linear", rng=1))
+        net = nn.Sequential(
+            nn.Layer(2, 8, "tanh", rng=0), nn.Dropout(0.5, rng=0), nn.Layer(8, 1, "linear", rng=1)
+        )
         history = trained(net, engine, optimizer=optim.SGD, loss=nn.mse, epochs=30,
                           on_epoch=lambda history: net.eval() is None)
         return history.loss, net.training
@@ -482,7 +532,12 @@ class Counted:
         return 0.1 / self.calls
 
 
-OWN = {"lr": lambda p, lr: make_halving(p), "type": ByKind, "first step": AtFirst, "wrapped step": wrapped_step}
+OWN = {
+    "lr": lambda p, lr: make_halving(p),
+    "type": ByKind,
+    "first step": AtFirst,
+    "wrapped step": wrapped_step,
+}
 
 
 def make_halving(parameters):
@@ -504,10 +559,15 @@ def test_a_schedule_that_counts_its_calls_is_refused_by_name():
         schedules.append(Counted())
         return optim.SGD(parameters, schedules[-1])
 
-    with pytest.raises(TraceError, match=r"the schedule of the learning rate changes Counted\.calls when"):
+    with pytest.raises(
+        TraceError, match=r"the schedule of the learning rate changes Counted\.calls when"
+    ):
         trained(network(), "jit", optimizer=make)
     assert schedules[-1].calls == 0
-    assert trained(network(), "auto", optimizer=make).loss == trained(network(), None, optimizer=make).loss
+    assert (
+        trained(network(), "auto", optimizer=make).loss
+        == trained(network(), None, optimizer=make).loss
+    )
 
 
 def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():
@@ -520,7 +580,9 @@ def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():
             if history.epochs == 10:
                 del o.params[4:]
 
-        return fit(model, nn.hinge, X, Y, optimizer=o, epochs=30, engine=engine, on_epoch=shorten).loss
+        return fit(
+            model, nn.hinge, X, Y, optimizer=o, epochs=30, engine=engine, on_epoch=shorten
+        ).loss
 
     assert run("jit") == pytest.approx(run("eager"), rel=1e-9)
 
@@ -530,12 +592,20 @@ def test_a_list_of_parameters_that_a_callback_shortens_is_read_again():
 
 def test_the_mode_of_a_model_counts_when_it_is_compiled():
     def make():
-        return nn.Sequential(nn.Layer(2, 8, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(8, 1, "linear", rng=1))
+        return nn.Sequential(
+            nn.Layer(2, 8, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(8, 1, "linear", rng=1)
+        )
 
     model, same = make(), make()
     p = jit(model)
-    for switch in (lambda m: m, nn.Module.eval, nn.Module.train, lambda m: m.layers[1].eval(), nn.Module.train,
-                   nn.Module.eval):
+    for switch in (
+        lambda m: m,
+        nn.Module.eval,
+        nn.Module.train,
+        lambda m: m.layers[1].eval(),
+        nn.Module.train,
+        nn.Module.eval,
+    ):
         switch(model)
         switch(same)
         for x in ([1.0, 2.0], [3.0, -1.0], [0.5, 0.5]):
@@ -590,7 +660,9 @@ SECOND = {
 
 @pytest.mark.parametrize(("f", "point"), SECOND.values(), ids=SECOND)
 def test_second_derivatives_respect_no_grad(f, point):
-    assert jit(f).hessian(point) == [pytest.approx(row, rel=1e-12, abs=1e-15) for row in hessian(f)(point)]
+    assert jit(f).hessian(point) == [
+        pytest.approx(row, rel=1e-12, abs=1e-15) for row in hessian(f)(point)
+    ]
     if len(point) == 1:
         assert jit(f).hessian(point) == [[grad(grad(lambda x: f([x])))(point[0])]]
 
@@ -645,8 +717,13 @@ def test_operators_of_bits_join_conditions(f):
 
 
 def test_text_with_a_traced_value_cannot_be_returned():
-    for f in (lambda x: f"{x}", lambda x: (x, [str(x)]), lambda x: {"x": repr(x)}, lambda x: {f"{x}": x},
-              lambda x: f"{x}".encode()):
+    for f in (
+        lambda x: f"{x}",
+        lambda x: (x, [str(x)]),
+        lambda x: {"x": repr(x)},
+        lambda x: {f"{x}": x},
+        lambda x: f"{x}".encode(),
+    ):
         with pytest.raises(TraceError, match=r"has the text b?'Traced\(x\)' in it"):
             jit(f)(1.0)
     assert jit(lambda x: (x, "fine"))(1.0) == (1.0, "fine")

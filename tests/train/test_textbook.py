@@ -18,13 +18,17 @@ def line_data(n, seed):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 37])
 def test_linear_regression_by_full_batches_is_the_textbooks_rule(n):
-    """w0 <- w0 + alpha sum(y - h(x)), w1 <- w1 + alpha sum((y - h(x)) x)  (Russell and Norvig, eq. 19.5)."""
+    """w0 <- w0 + alpha sum(y - h(x)), w1 <- w1 + alpha sum((y - h(x)) x)  (Russell and Norvig, eq.
+    19.5)."""
     xs, ys = line_data(n, n)
     alpha, w0, w1 = 0.01, Value(-0.1, "w0"), Value(0.2, "w1")
     optimizer = optim.SGD([w0, w1], lr=alpha)
     for _ in range(50):
         errors = [y - (w0.data + w1.data * x) for x, y in zip(xs, ys)]
-        textbook = [w0.data + alpha * math.fsum(errors), w1.data + alpha * math.fsum(e * x for e, x in zip(errors, xs))]
+        textbook = [
+            w0.data + alpha * math.fsum(errors),
+            w1.data + alpha * math.fsum(e * x for e, x in zip(errors, xs)),
+        ]
         loss = sum((y - (w0 + w1 * x)) ** 2 for x, y in zip(xs, ys)) * 0.5
         optimizer.zero_grad()
         loss.backward()
@@ -41,8 +45,18 @@ def test_fit_by_full_batches_is_the_same_rule(n):
     alpha, optimizer = 0.01, optim.SGD([w0, w1], lr=0.01 * n)
     for _ in range(20):
         errors = [y - (w0.data + w1.data * x) for x, y in zip(xs, ys)]
-        textbook = [w0.data + alpha * math.fsum(errors), w1.data + alpha * math.fsum(e * x for e, x in zip(errors, xs))]
-        fit(lambda x: w0 + w1 * x, lambda p, t: 0.5 * nn.mse(p, t), xs, ys, optimizer=optimizer, epochs=1)
+        textbook = [
+            w0.data + alpha * math.fsum(errors),
+            w1.data + alpha * math.fsum(e * x for e, x in zip(errors, xs)),
+        ]
+        fit(
+            lambda x: w0 + w1 * x,
+            lambda p, t: 0.5 * nn.mse(p, t),
+            xs,
+            ys,
+            optimizer=optimizer,
+            epochs=1,
+        )
         for w, expected in zip((w0, w1), textbook):
             assert abs(w.data - expected) <= 4 * math.ulp(expected)
 
@@ -89,6 +103,14 @@ def test_every_example_is_differentiated_and_labelled(name):
 def test_stochastic_gradient_descent_finds_the_least_squares_line():
     inputs, targets = data.line(60, slope=2.0, intercept=-1.0, noise=0.0, rng=0)
     model = nn.Neuron(1, activation="linear", rng=0)
-    fit(model, nn.mse, inputs, targets, optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.5), epochs=60,
-        batch_size=10, rng=0)
+    fit(
+        model,
+        nn.mse,
+        inputs,
+        targets,
+        optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.5),
+        epochs=60,
+        batch_size=10,
+        rng=0,
+    )
     assert [model.w[0].data, model.b.data] == pytest.approx([2.0, -1.0], rel=1e-6)

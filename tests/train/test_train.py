@@ -26,7 +26,12 @@ X, Y = data.moons(30, rng=0)
 
 def run(model=None, **options):
     model = model or nn.MLP(2, [4, 1], rng=1)
-    arguments = {"optimizer": optim.SGD(model.parameters(), lr=0.1), "epochs": 4, "rng": 3, **options}
+    arguments = {
+        "optimizer": optim.SGD(model.parameters(), lr=0.1),
+        "epochs": 4,
+        "rng": 3,
+        **options,
+    }
     return model, fit(model, nn.hinge, X, Y, **arguments)
 
 
@@ -56,7 +61,16 @@ def test_mini_batches_cover_every_sample_once_an_epoch_in_a_new_order():
         seen.append(tuple(x))
         return model(x)
 
-    fit(call, spy, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2, batch_size=8, rng=1)
+    fit(
+        call,
+        spy,
+        X,
+        Y,
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=2,
+        batch_size=8,
+        rng=1,
+    )
     first, second = seen[:30], seen[30:]
     assert sorted(first) == sorted(second) == sorted(map(tuple, X))
     assert first != second
@@ -65,7 +79,12 @@ def test_mini_batches_cover_every_sample_once_an_epoch_in_a_new_order():
 def test_history_has_a_figure_for_every_step_and_every_epoch():
     schedule = optim.linear(0.2, 16, final=0.0)
     model = nn.MLP(2, [4, 1], rng=1)
-    _, history = run(model, optimizer=optim.SGD(model.parameters(), lr=schedule), batch_size=8, metrics=[nn.accuracy])
+    _, history = run(
+        model,
+        optimizer=optim.SGD(model.parameters(), lr=schedule),
+        batch_size=8,
+        metrics=[nn.accuracy],
+    )
     assert len(history) == len(history.loss) == len(history.seconds) == 16
     assert history.learning_rates == [schedule(step) for step in range(16)]
     assert history.seconds == sorted(history.seconds)
@@ -99,10 +118,21 @@ def test_a_history_says_why_it_went_on_eagerly():
 
     model = nn.MLP(2, [4, 1], rng=1)
     made = optim.SGD(model.parameters(), lr=0.1)
-    history = fit(model, lambda p, t: nn.mse(p, t) * factor[0], X, Y, optimizer=made, epochs=410, engine="auto",
-                  on_epoch=weaken)
-    assert history.engine == ("jit, 398 of 410 steps; eager, 12: on_epoch changed the model, the loss or the penalty after "
-                              "epoch 400")
+    history = fit(
+        model,
+        lambda p, t: nn.mse(p, t) * factor[0],
+        X,
+        Y,
+        optimizer=made,
+        epochs=410,
+        engine="auto",
+        on_epoch=weaken,
+    )
+    assert history.engine == (
+        "jit, 398 of 410 steps; eager, 12: on_epoch changed the model, the loss or the penalty "
+        "after "
+        "epoch 400"
+    )
     seen = []
     run(engine="jit", on_epoch=lambda history: seen.append(history.engine) or history.epochs == 3)
     assert seen == ["jit, 1 step", "jit, 2 steps", "jit, 3 steps"]
@@ -118,7 +148,9 @@ def test_an_interrupted_history_counts_the_finished_steps():
 
 @pytest.mark.parametrize(("engine", "seconds", "is_said"),
                          [("eager", 11.0, True), ("eager", 9.0, False), ("jit", 11.0, False)])
-def test_a_long_eager_training_ends_with_a_hint_at_the_compiler(engine, seconds, is_said, capsys, monkeypatch):
+def test_a_long_eager_training_ends_with_a_hint_at_the_compiler(
+    engine, seconds, is_said, capsys, monkeypatch
+):
     clock = iter(range(1_000_000))
     monkeypatch.setattr("time.perf_counter", lambda: next(clock) * seconds / 4)
     run(engine=engine, progress=True, metrics=[nn.accuracy])
@@ -134,7 +166,9 @@ def test_a_history_without_steps_says_so():
 
 
 def test_the_same_seed_gives_the_same_run():
-    assert run(batch_size=4)[1].loss == run(batch_size=4)[1].loss != run(batch_size=4, rng=4)[1].loss
+    assert (
+        run(batch_size=4)[1].loss == run(batch_size=4)[1].loss != run(batch_size=4, rng=4)[1].loss
+    )
 
 
 def test_the_penalty_is_added_once_a_step():
@@ -166,7 +200,9 @@ def test_metrics_by_name_and_on_epoch_can_stop_early():
 
 
 def test_dropout_is_on_during_fit_and_the_mode_comes_back():
-    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(4, 1, "linear", rng=0)).eval()
+    model = nn.Sequential(
+        nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(4, 1, "linear", rng=0)
+    ).eval()
     modes = []
 
     def loss(p, t):
@@ -201,7 +237,14 @@ def test_a_loss_that_is_not_finite_stops_before_it_spoils_a_parameter():
 def test_a_gradient_that_is_not_finite_is_named_and_spoils_nothing():
     w = Value(0.0, "w")
     with pytest.raises(NonFiniteError, match="gradient of parameter w is inf"):
-        fit(lambda x: math.sqrt(w) + x, lambda p, t: p, [1.0], [0.0], optimizer=optim.SGD([w], lr=0.1), epochs=1)
+        fit(
+            lambda x: math.sqrt(w) + x,
+            lambda p, t: p,
+            [1.0],
+            [0.0],
+            optimizer=optim.SGD([w], lr=0.1),
+            epochs=1,
+        )
     assert w.data == 0.0
 
 
@@ -231,8 +274,13 @@ print(history.interrupted, len(history.loss) == len(history.learning_rates) == l
 
 
 def test_ctrl_c_returns_what_there_is():
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.7)
     process.send_signal(signal.SIGINT)
@@ -269,7 +317,8 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
     ({"metrics": "accuracy"}, TypeError, "metric is 'accuracy'"),
     ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
-    *[({"record_every": wrong}, ValueError, f"record_every is {wrong!r}; it must be a whole number of steps, at least 1, or")
+    *[({"record_every": wrong}, ValueError, f"record_every is {wrong!r}; it must be a whole number "
+                                            "of steps, at least 1, or")
       for wrong in (0, -1, True, 2.5, "x")],
 ])
 def test_bad_options_are_named(change, error, message):
@@ -316,12 +365,14 @@ def test_history_to_json_and_back(tmp_path):
     assert History.load(history.save(tmp_path / "history.json")) == history
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "tinygrad_edu history", "version": 2}', "[" * 100_000,
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "tinygrad_edu history", '
+                                                          '"version": 2}', "[" * 100_000,
                                   History().to_json().replace('"loss": []', '"loss": [1]'),
                                   History().to_json().replace('"loss": []', '"loss": ["one"]'),
                                   History().to_json().replace('"loss": []', '"loss": 1'),
                                   History().to_json().replace('"engine": ""', '"engine": 1'),
-                                  History().to_json().replace('"epoch_ends": []', '"epoch_ends": [1]'),
+                                  History().to_json().replace('"epoch_ends": []', '"epoch_ends": '
+                                                                                  '[1]'),
                                   History().to_json().replace('"loss": []', '"loss": [1' + "0" * 400 + "]")])
 def test_a_bad_history_is_a_data_error(text, tmp_path):
     with pytest.raises(DataError):
@@ -336,7 +387,9 @@ def test_two_threads_train_their_own_models():
 
     def work(seed):
         model = nn.MLP(2, [3, 1], rng=seed)
-        results[seed] = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3).loss
+        results[seed] = fit(
+            model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3
+        ).loss
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
     for thread in threads:
@@ -345,7 +398,9 @@ def test_two_threads_train_their_own_models():
         thread.join()
     for seed in (1, 2):
         model = nn.MLP(2, [3, 1], rng=seed)
-        alone = fit(model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3).loss
+        alone = fit(
+            model, nn.hinge, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3
+        ).loss
         assert results[seed] == alone
 
 
@@ -387,12 +442,18 @@ print(bad)
 
 
 def test_an_interrupt_at_any_moment_leaves_a_history_of_the_finished_steps():
-    done = subprocess.run([sys.executable, "-c", ALARMS], capture_output=True, text=True, timeout=120, check=False,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", ALARMS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
 
 
-# ---- snapshots -----------------------------------------------------------------------------------------------------
+# ---- snapshots -----------------------------------------------------------------------------------
 
 
 def steps_of(history):
@@ -401,7 +462,15 @@ def steps_of(history):
 
 def line(w, epochs, **options):
     """A training of one parameter, one sample and one step an epoch."""
-    return fit(lambda x: w * x, nn.mse, [1.0], [1.0], optimizer=optim.SGD([w], lr=1e-3), epochs=epochs, **options)
+    return fit(
+        lambda x: w * x,
+        nn.mse,
+        [1.0],
+        [1.0],
+        optimizer=optim.SGD([w], lr=1e-3),
+        epochs=epochs,
+        **options,
+    )
 
 
 def test_without_record_every_nothing_is_kept():
@@ -426,13 +495,18 @@ def test_snapshots_have_what_each_update_read_and_wrote():
     for _ in range(4):
         by_hand.zero_grad()
         (sum(nn.hinge(by_hand(x), t) for x, t in zip(X, Y)) * (1 / len(X))).backward()
-        before, gradients = [p.data for p in by_hand.parameters()], [p.grad for p in by_hand.parameters()]
+        before, gradients = (
+            [p.data for p in by_hand.parameters()],
+            [p.grad for p in by_hand.parameters()],
+        )
         for p in by_hand.parameters():
             p.data -= 0.1 * p.grad
         expected.append((before, gradients, [p.data for p in by_hand.parameters()]))
     model, history = run(record_every=1)
     training = history.training
-    assert [(list(s.before), list(s.gradients), list(s.after)) for s in training.snapshots] == expected
+    assert [
+        (list(s.before), list(s.gradients), list(s.after)) for s in training.snapshots
+    ] == expected
     assert training.model is model
     assert training.loss is nn.hinge
     assert training.X is X
@@ -444,7 +518,9 @@ def test_snapshots_have_what_each_update_read_and_wrote():
 
 def test_gradients_in_a_snapshot_are_the_clipped_ones():
     _, history = run(epochs=2, max_norm=1e-3, record_every=1)
-    assert [std.hypot(*s.gradients) for s in history.training.snapshots] == pytest.approx([1e-3, 1e-3], rel=1e-12, abs=0)
+    assert [std.hypot(*s.gradients) for s in history.training.snapshots] == pytest.approx(
+        [1e-3, 1e-3], rel=1e-12, abs=0
+    )
 
 
 def test_recording_changes_nothing_of_the_training():
@@ -465,14 +541,39 @@ def test_what_on_epoch_does_to_the_parameters_is_in_the_next_snapshot_only():
 
 
 def test_names_are_labels_and_unique():
-    twins = [nn.Neuron(1, rng=0), nn.Neuron(1, rng=0), nn.Sequential(nn.Neuron(1, rng=0)), nn.Sequential(nn.Neuron(1, rng=0))]
-    loose = [Value(1.0), Value(1.0, "parameter 10"), Value(1.0), Value(1.0, "w#2"), Value(1.0, "w"), Value(1.0, "w")]
+    twins = [
+        nn.Neuron(1, rng=0),
+        nn.Neuron(1, rng=0),
+        nn.Sequential(nn.Neuron(1, rng=0)),
+        nn.Sequential(nn.Neuron(1, rng=0)),
+    ]
+    loose = [
+        Value(1.0),
+        Value(1.0, "parameter 10"),
+        Value(1.0),
+        Value(1.0, "w#2"),
+        Value(1.0, "w"),
+        Value(1.0, "w"),
+    ]
     parameters = [p for model in twins for p in model.parameters()] + loose
     history = fit(lambda x: sum(p * x for p in parameters), nn.mse, [1.0], [1.0],
                   optimizer=optim.SGD(parameters, lr=0.1), epochs=1, record_every=1)
     assert history.training.names == (
-        "w.0", "b", "model 2.w.0", "b#2", "layers.0.w.0", "layers.0.b", "model 2.layers.0.w.0", "model 2.layers.0.b",
-        "parameter 8", "parameter 10", "parameter 10'", "w#2", "w", "w#2'")
+        "w.0",
+        "b",
+        "model 2.w.0",
+        "b#2",
+        "layers.0.w.0",
+        "layers.0.b",
+        "model 2.layers.0.w.0",
+        "model 2.layers.0.b",
+        "parameter 8",
+        "parameter 10",
+        "parameter 10'",
+        "w#2",
+        "w",
+        "w#2'",
+    )
 
 
 def test_a_long_training_keeps_the_same_number_of_snapshots_farther_apart():
@@ -486,7 +587,10 @@ def test_a_long_training_keeps_the_same_number_of_snapshots_farther_apart():
     assert max(sizes) == MAX_SNAPSHOTS
     assert sorted(set(intervals)) == [1, 2, 4, 8]
     assert steps_of(history) == [1, *range(8, 1001, 8)]
-    assert history.loss[steps_of(history)[50] - 1] == (history.training.snapshots[50].before[0] - 1) ** 2
+    assert (
+        history.loss[steps_of(history)[50] - 1]
+        == (history.training.snapshots[50].before[0] - 1) ** 2
+    )
 
 
 def test_the_last_step_is_kept_beside_the_even_ones_of_a_long_training():
@@ -495,15 +599,27 @@ def test_the_last_step_is_kept_beside_the_even_ones_of_a_long_training():
 
 def wide(parameters, epochs, look):
     """A training of many parameters, of which the loss uses one."""
-    return fit(lambda x: parameters[0] * x, nn.mse, [1.0], [1.0], optimizer=optim.SGD(parameters, lr=0.1), epochs=epochs,
-               record_every=1, on_epoch=look)
+    return fit(
+        lambda x: parameters[0] * x,
+        nn.mse,
+        [1.0],
+        [1.0],
+        optimizer=optim.SGD(parameters, lr=0.1),
+        epochs=epochs,
+        record_every=1,
+        on_epoch=look,
+    )
 
 
 def test_snapshots_of_a_large_model_are_bounded_in_numbers(monkeypatch):
     assert MAX_NUMBERS * 8 == 16e6
     monkeypatch.setattr(snapshots, "MAX_NUMBERS", 500)
     counts = []
-    wide([Value(0.0) for _ in range(10)], 20, lambda history: counts.append(len(history.training.snapshots)))
+    wide(
+        [Value(0.0) for _ in range(10)],
+        20,
+        lambda history: counts.append(len(history.training.snapshots)),
+    )
     assert counts == [*range(1, 17), 10, 10, 11, 11]  # 30 numbers a snapshot: room for 16
 
 
@@ -541,7 +657,9 @@ def test_an_interrupted_training_has_snapshots_of_finished_steps_and_of_the_last
             raise KeyboardInterrupt
         return nn.hinge(p, t)
 
-    history = fit(model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6, record_every=2)
+    history = fit(
+        model, loss, X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6, record_every=2
+    )
     assert len(history) == 3
     assert steps_of(history) == [1, 2, 3]
     assert list(history.training.snapshots[-1].after) == list(model.state_dict().values())
@@ -558,7 +676,13 @@ class CtrlC(optim.SGD):
 
 def test_an_interrupt_just_after_an_update_leaves_the_snapshot_of_that_step():
     model = nn.MLP(2, [4, 1], rng=1)
-    _, history = run(model, optimizer=CtrlC(model.parameters(), lr=0.1), epochs=6, record_every=5, metrics=[nn.accuracy])
+    _, history = run(
+        model,
+        optimizer=CtrlC(model.parameters(), lr=0.1),
+        epochs=6,
+        record_every=5,
+        metrics=[nn.accuracy],
+    )
     assert history.interrupted
     assert (len(history), history.epochs, len(history.metrics["accuracy"])) == (3, 2, 2)
     assert steps_of(history) == [1, 3]
@@ -568,7 +692,15 @@ def test_an_interrupt_just_after_an_update_leaves_the_snapshot_of_that_step():
 def test_divergence_keeps_the_snapshots_up_to_it():
     w = Value(1.0, "w")
     with pytest.raises(NonFiniteError) as caught:
-        fit(lambda x: w * x, nn.mse, [3.0], [1.0], optimizer=optim.SGD([w], lr=1e6), epochs=500, record_every=4)
+        fit(
+            lambda x: w * x,
+            nn.mse,
+            [3.0],
+            [1.0],
+            optimizer=optim.SGD([w], lr=1e6),
+            epochs=500,
+            record_every=4,
+        )
     history = caught.value.history
     assert steps_of(history)[-1] == len(history)
     assert history.training.snapshots[-1].after[0] == w.data
@@ -613,7 +745,10 @@ def test_at_wants_a_snapshot_of_its_own():
     with pytest.raises(TypeError, match=r"at\(\) takes a Snapshot, not int \(1\)"), training.at(1):
         pass
     foreign = line(Value(0.0), 1, record_every=1).training.snapshots[0]
-    with pytest.raises(ValueError, match="the snapshot has 1 parameters, but this training has 17"), training.at(foreign):
+    with (
+        pytest.raises(ValueError, match="the snapshot has 1 parameters, but this training has 17"),
+        training.at(foreign),
+    ):
         pass
 
 
@@ -626,8 +761,15 @@ def test_equality_and_json_leave_the_snapshots_out():
 
 def test_a_pickled_history_leaves_the_snapshots_out_so_that_any_loss_will_do():
     model = nn.MLP(2, [3, 1], rng=0)
-    history = fit(model, lambda p, t: nn.hinge(p, t), X, Y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2,
-                  record_every=1)
+    history = fit(
+        model,
+        lambda p, t: nn.hinge(p, t),
+        X,
+        Y,
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=2,
+        record_every=1,
+    )
     again = pickle.loads(pickle.dumps(history))
     assert again == history
     assert again.training is None
@@ -637,7 +779,9 @@ def test_a_pickled_history_leaves_the_snapshots_out_so_that_any_loss_will_do():
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_a_copied_history_refers_to_the_same_model_and_keeps_its_own_list(copied):
     twins = []
-    model, history = run(record_every=1, on_epoch=lambda history: twins.append(copied(history)) or len(history) == 3)
+    model, history = run(
+        record_every=1, on_epoch=lambda history: twins.append(copied(history)) or len(history) == 3
+    )
     twin = copied(history)
     assert twin.training.model is model
     assert twin.training.parameters == history.training.parameters
@@ -681,8 +825,14 @@ print(bad)
 
 
 def test_an_interrupt_at_any_moment_leaves_snapshots_of_the_finished_steps():
-    done = subprocess.run([sys.executable, "-c", RECORDED_ALARMS], capture_output=True, text=True, timeout=120, check=False,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDED_ALARMS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
 
 
@@ -709,19 +859,36 @@ print(interrupted, bad)
 
 
 def test_an_interrupt_at_any_moment_of_at_leaves_the_parameters_as_they_were():
-    done = subprocess.run([sys.executable, "-c", AT_ALARMS], capture_output=True, text=True, timeout=120, check=False,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ALARMS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.stdout, done.returncode) == ("300 0\n", 0), done.stderr
 
 
 def test_the_path_of_parameters_goes_from_the_first_snapshot_to_the_end():
     w, b = Value(0.0, "w"), Value(1.0, "b")
-    history = fit(lambda x: w * x + b, nn.mse, [1.0, 2.0], [3.0, 6.0], optimizer=optim.SGD([w, b], lr=0.1), epochs=4,
-                  record_every=1)
+    history = fit(
+        lambda x: w * x + b,
+        nn.mse,
+        [1.0, 2.0],
+        [3.0, 6.0],
+        optimizer=optim.SGD([w, b], lr=0.1),
+        epochs=4,
+        record_every=1,
+    )
     path = history.training.path(b, w)
     assert path[0] == (1.0, 0.0)
     assert path[-1] == (b.data, w.data)
-    assert path[1:-1] == [(snapshot.after[1], snapshot.after[0]) for snapshot in history.training.snapshots[:-1]]
+    assert path[1:-1] == [
+        (snapshot.after[1], snapshot.after[0]) for snapshot in history.training.snapshots[:-1]
+    ]
     assert history.training.path() == [()] * 5
-    with pytest.raises(ValueError, match=r"Value\(label='c'.* is none of the 2 parameters that were trained: w, b"):
+    with pytest.raises(
+        ValueError, match=r"Value\(label='c'.* is none of the 2 parameters that were trained: w, b"
+    ):
         history.training.path(Value(0.0, "c"))

@@ -1,4 +1,5 @@
-"""What a notebook shows, by a real IPython: pictures where the front end has them, text in a terminal or without an engine."""
+"""What a notebook shows, by a real IPython: pictures where the front end has them, text in a
+terminal or without an engine."""
 
 import base64
 import gc
@@ -18,7 +19,9 @@ from viz import draw
 from viz.notebook import LIMIT, register
 from viz.plotting import plots
 
-interactiveshell = pytest.importorskip("IPython.core.interactiveshell", reason="IPython is not installed")
+interactiveshell = pytest.importorskip(
+    "IPython.core.interactiveshell", reason="IPython is not installed"
+)
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
 
@@ -60,7 +63,12 @@ def no_engine(monkeypatch):
 
 def history():
     made = History()
-    made.loss, made.seconds, made.learning_rates, made.epoch_ends = [2.0, 1.0], [0.1, 0.2], [0.1, 0.1], [1, 2]
+    made.loss, made.seconds, made.learning_rates, made.epoch_ends = (
+        [2.0, 1.0],
+        [0.1, 0.2],
+        [0.1, 0.1],
+        [1, 2],
+    )
     return made
 
 
@@ -97,17 +105,27 @@ def test_a_stepper_is_the_drawing_of_the_moment_and_the_view(notebook):
     assert data["text/plain"] == repr(stepper)
     page = ET.fromstring(f"<body>{data['text/html']}</body>")
     assert page.find("pre").text == repr(stepper)
-    numbers = [text.text for text in page.iter("{http://www.w3.org/2000/svg}text") if text.get("font-weight") == "bold"]
+    numbers = [
+        text.text
+        for text in page.iter("{http://www.w3.org/2000/svg}text")
+        if text.get("font-weight") == "bold"
+    ]
     assert "0.5000" in numbers  # what the step changed
 
 
 def test_a_recording_is_its_last_moment_and_a_summary(notebook):
     recording = record(lecture_neuron())
     data = bundle(notebook, recording)
-    assert data["text/plain"] == repr(recording) == "<Recording of o: 10 nodes, 5 steps forward, 10 backward>"
+    assert (
+        data["text/plain"]
+        == repr(recording)
+        == "<Recording of o: 10 nodes, 5 steps forward, 10 backward>"
+    )
     page = ET.fromstring(f"<body>{data['text/html']}</body>")
     assert page.find("pre").text == repr(recording)
-    assert "-1.5000" in ["".join(text.itertext()) for text in page.iter("{http://www.w3.org/2000/svg}text")]
+    assert "-1.5000" in [
+        "".join(text.itertext()) for text in page.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def test_a_history_is_its_loss_curve_and_its_repr(notebook):
@@ -142,7 +160,10 @@ def test_the_inline_backend_keeps_its_own_way_with_figures(notebook):
 
 def test_a_drawing_is_itself(notebook):
     drawing = draw(lecture_neuron())
-    assert bundle(notebook, drawing) == {"image/svg+xml": drawing.svg(), "text/plain": repr(drawing)}
+    assert bundle(notebook, drawing) == {
+        "image/svg+xml": drawing.svg(),
+        "text/plain": repr(drawing),
+    }
 
 
 def test_an_explanation_is_the_drawn_path_above_the_words(notebook):
@@ -175,7 +196,9 @@ def test_labels_are_data_and_not_markup(notebook):
         markup = data.get("text/html") or data["image/svg+xml"]
         assert "<script" not in markup
         assert "&lt;script" in markup
-        assert hostile in "".join("".join(ET.fromstring(f"<body>{markup}</body>").itertext()).split())
+        assert hostile in "".join(
+            "".join(ET.fromstring(f"<body>{markup}</body>").itertext()).split()
+        )
 
 
 # ---- text
@@ -205,9 +228,15 @@ for cell in [
     lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines() if line]
     assert lines == [
         "Out[3]: Value(data=6.0, grad=0.0, op='mul')",
-        "Out[4]: ", "step 1 of 3, forward", "  v2 = a * 3 = 2 × 3 = 6", "  changed: data of v2: 6", "  next:    ∂v2/∂v2 = 1",
+        "Out[4]: ",
+        "step 1 of 3, forward",
+        "  v2 = a * 3 = 2 × 3 = 6",
+        "  changed: data of v2: 6",
+        "  next:    ∂v2/∂v2 = 1",
         "Out[5]: <Recording of v2: 3 nodes, 1 steps forward, 2 backward>",
-        "Out[6]: <Drawing: 3 nodes, 2 edges, 0 clusters>", "False"]
+        "Out[6]: <Drawing: 3 nodes, 2 edges, 0 clusters>",
+        "False",
+    ]
 
 
 def test_a_plain_repr_never_draws(no_engine):
@@ -307,10 +336,15 @@ print(sorted(shell.display_formatter.format(Value(2.0, "a"))[0]))
 
 
 def test_without_ipython_nothing_is_registered_and_ipython_is_not_imported():
-    done = run_python("import sys, viz; print(any(name.startswith(('IPython', 'PIL', 'matplotlib')) for name in sys.modules))")
+    done = run_python(
+        "import sys, viz; print(any(name.startswith(('IPython', 'PIL', 'matplotlib')) for name in "
+        "sys.modules))"
+    )
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_ipython_that_is_only_installed_or_imported_is_left_alone():
-    done = run_python("import IPython, viz.notebook; viz.notebook.register(); print(IPython.get_ipython())")
+    done = run_python(
+        "import IPython, viz.notebook; viz.notebook.register(); print(IPython.get_ipython())"
+    )
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr

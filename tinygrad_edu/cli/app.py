@@ -1,8 +1,8 @@
 """The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt
 and gallery.
 
-Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be written to) ends in
-one line on standard error that says what to do, and exit status 2.
+Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be
+written to) ends in one line on standard error that says what to do, and exit status 2.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from . import checks, graphs, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0 if all is well, 1 if a check failed, 2 for wrong input."""
+    """Runs one command and returns the exit status: 0 if all is well, 1 if a check failed, 2 for
+    wrong input."""
     parser = _parser()
     options = parser.parse_args(argv)
     if "run" not in options:
@@ -46,7 +47,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tinygrad-edu", description="A scalar autodiff engine to read, step through, draw and trust.")
+    parser = _Parser(
+        prog="tinygrad-edu",
+        description="A scalar autodiff engine to read, step through, draw and trust.",
+    )
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
 

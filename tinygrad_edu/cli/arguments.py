@@ -15,9 +15,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # to which a group of c
 def add_graph(command: argparse.ArgumentParser) -> None:
     """Adds the arguments that name a graph: an expression with values, or an example."""
     command.add_argument("expression", nargs="?", help="the expression; or use --example")
-    command.add_argument("values", nargs="*", metavar="name=number", help="a value for each variable")
-    command.add_argument("--example", help="a worked example instead: lecture-expression, lecture-neuron, "
-                                                "weight-decay, shared-node")
+    command.add_argument(
+        "values", nargs="*", metavar="name=number", help="a value for each variable"
+    )
+    command.add_argument(
+        "--example",
+        help="a worked example instead: lecture-expression, lecture-neuron, "
+        "weight-decay, shared-node",
+    )
 
 
 def positive(text: str) -> int:
@@ -65,17 +70,23 @@ def graph_of(options: argparse.Namespace) -> Value:
 
     if options.example is not None:
         if options.example not in EXAMPLES:
-            raise ValueError(f"unknown example {options.example!r}; choose one of {', '.join(EXAMPLES)}")
+            raise ValueError(
+                f"unknown example {options.example!r}; choose one of {', '.join(EXAMPLES)}"
+            )
         if options.expression is not None:
             raise ValueError("give an expression or --example, not both")
         return EXAMPLES[options.example]()
     if options.expression is None:
-        raise ValueError(f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 c=10')
+        raise ValueError(
+            f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 '
+            'c=10'
+        )
     return parse(options.expression, assignments(options.values, options.expression))
 
 
 def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as `assignments`."""
+    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as
+    `assignments`."""
     ranges = {}
     for name, text in _named(texts, known).items():
         low, dots, high = text.partition("..")
@@ -84,14 +95,18 @@ def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[flo
 
 
 def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
-    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the expression does not use."""
+    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the
+    expression does not use."""
     from ..symbolic.expressions import variables_of
 
     known = variables_of(expression)
     values = {name: _parsed(name, text) for name, text in _named(texts, known).items()}
     missing = [name for name in known if name not in values]
     if missing:
-        raise ValueError(f"no value for variable {missing[0]!r}; add {' '.join(f'{name}=1.5' for name in missing)}")
+        raise ValueError(
+            f"no value for variable {missing[0]!r}; add "
+            f"{' '.join(f'{name}=1.5' for name in missing)}"
+        )
     return {name: values[name] for name in known}
 
 
@@ -106,7 +121,10 @@ def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         if name in values:
             raise ValueError(f"variable {name!r} has two values; give one")
         if name not in known:
-            raise ValueError(f"unknown variable {name!r}: the expression has {', '.join(known) or 'no variables'}")
+            raise ValueError(
+                f"unknown variable {name!r}: the expression has "
+                f"{', '.join(known) or 'no variables'}"
+            )
         values[name] = value
     return values
 

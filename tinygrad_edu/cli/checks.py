@@ -22,10 +22,18 @@ def run_check(options: argparse.Namespace) -> int:
         known = list(row.parameters)
     elif options.expression.isidentifier() and not options.values:
         near = difflib.get_close_matches(options.expression, TABLE, n=3)
-        raise ValueError(f"there is no primitive {options.expression!r} in the table"
-                         + (f"; did you mean {' or '.join(near)}?" if near else "; give an expression, such as sin(x)*x"))
+        raise ValueError(
+            f"there is no primitive {options.expression!r} in the table"
+            + (
+                f"; did you mean {' or '.join(near)}?"
+                if near
+                else "; give an expression, such as sin(x)*x"
+            )
+        )
     elif not (known := variables_of(options.expression)):
-        raise ValueError(f"{options.expression!r} has no variables, so there is nothing to differentiate by")
+        raise ValueError(
+            f"{options.expression!r} has no variables, so there is nothing to differentiate by"
+        )
     ranges = ranges_of(options.values, known)
     f: Primitive | Any = row or _function_of(options.expression, known)
     if len(ranges) == len(known) and all(low == high for low, high in ranges.values()):
@@ -54,11 +62,15 @@ def _check_at(point: dict[str, float], f: Any, options: argparse.Namespace) -> i
     print(report)
     if not report:
         print("\nthe graph:")
-        print(suspects(f(*[Value(x, name) for name, x in point.items()]), options.order, options.rtol))
+        print(
+            suspects(f(*[Value(x, name) for name, x in point.items()]), options.order, options.rtol)
+        )
     return 0 if report else 1
 
 
-def _check_property(ranges: dict[str, tuple[float, float]], f: Any, options: argparse.Namespace) -> int:
+def _check_property(
+    ranges: dict[str, tuple[float, float]], f: Any, options: argparse.Namespace
+) -> int:
     try:
         from hypothesis.errors import FailedHealthCheck
 
@@ -66,20 +78,32 @@ def _check_property(ranges: dict[str, tuple[float, float]], f: Any, options: arg
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("hypothesis"):
             raise
-        raise ValueError("drawing points needs hypothesis; install it (pip install hypothesis), or give a number for each "
-                         "variable, as in x=1.5") from None
+        raise ValueError(
+            "drawing points needs hypothesis; install it (pip install hypothesis), or give a "
+            "number for each "
+            "variable, as in x=1.5"
+        ) from None
     gradients = Property(f, ranges, options.order, options.rtol)
     try:
         gradients.run(options.examples)
     except AssertionError as error:
-        print(f"FAILED after {gradients.counts['compared']} points that agreed; the simplest one that does not:\n{error}")
+        print(
+            f"FAILED after {gradients.counts['compared']} points that agreed; the simplest one "
+            f"that does not:\n{error}"
+        )
         return 1
     except FailedHealthCheck as error:
-        text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))  # an interval, as one writes it here
+        # an interval, as one writes it here
+        text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))
         raise ValueError(text) from None
-    rejected = ", ".join(f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared")
-    print(f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
-          f"{f'others rejected ({rejected})' if rejected else 'none rejected'}; tolerance {options.rtol:g} relative")
+    rejected = ", ".join(
+        f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"
+    )
+    print(
+        f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
+        f"{f'others rejected ({rejected})' if rejected else 'none rejected'}; tolerance "
+        f"{options.rtol:g} relative"
+    )
     if gradients.worst:
         at = ", ".join(f"{name}={x!r}" for name, x in gradients.worst_at.items())
         print(f"largest difference: {gradients.worst:.1g} of what is allowed, at {at}")
@@ -88,12 +112,31 @@ def _check_property(ranges: dict[str, tuple[float, float]], f: Any, options: arg
 
 def add_command(commands: Commands) -> None:
     """Adds check."""
-    command = commands.add_parser("check", help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
-                                epilog="With a number for each variable it looks at this point; otherwise it draws points: "
-                                       "from the intervals given, and for other variables from 0.01 to 30, of both signs.")
-    command.add_argument("expression", help="an expression, or the name of a row of the table, such as tanh")
-    command.add_argument("values", nargs="*", metavar="name=number", help="a number or an interval, as in x=2 y=0.1..10")
-    command.add_argument("--examples", type=positive, default=200, help="how many points to draw (default: %(default)s)")
-    command.add_argument("--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)")
-    command.add_argument("--rtol", type=tolerance, default=1e-7, help="relative tolerance (default: %(default)s)")
+    command = commands.add_parser(
+        "check",
+        help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
+        epilog="With a number for each variable it looks at this point; otherwise it draws points: "
+        "from the intervals given, and for other variables from 0.01 to 30, of both signs.",
+    )
+    command.add_argument(
+        "expression", help="an expression, or the name of a row of the table, such as tanh"
+    )
+    command.add_argument(
+        "values",
+        nargs="*",
+        metavar="name=number",
+        help="a number or an interval, as in x=2 y=0.1..10",
+    )
+    command.add_argument(
+        "--examples",
+        type=positive,
+        default=200,
+        help="how many points to draw (default: %(default)s)",
+    )
+    command.add_argument(
+        "--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)"
+    )
+    command.add_argument(
+        "--rtol", type=tolerance, default=1e-7, help="relative tolerance (default: %(default)s)"
+    )
     command.set_defaults(run=run_check)

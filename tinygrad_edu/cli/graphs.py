@@ -42,36 +42,55 @@ def run_animate(options: argparse.Namespace) -> int:
     """Writes an animation of a graph's passes."""
     import viz
 
-    print(f"wrote {viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)}")
+    print(
+        f"wrote {viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)}"
+    )
     return 0
 
 
 def add_commands(commands: Commands) -> None:
     """Adds draw, step, explore and animate."""
-    command = commands.add_parser("draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10')
+    command = commands.add_parser(
+        "draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10'
+    )
     add_graph(command)
     command.add_argument("-o", "--out", type=Path, default=Path("graph.svg"),
                       help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)")
-    command.add_argument("--max-nodes", type=positive, help="collapse the drawing above this number of nodes")
+    command.add_argument(
+        "--max-nodes", type=positive, help="collapse the drawing above this number of nodes"
+    )
     command.set_defaults(run=run_draw)
 
-    command = commands.add_parser("step", help='step through an expression as in a debugger: '
-                                               'step "tanh(a*b + c)" a=2 b=-3 c=10',
-                               epilog="Commands may come from standard input: echo 'until a' | tinygrad-edu step \"a*b\" "
-                                      "a=2 b=3.  The command h lists them.")
+    command = commands.add_parser(
+        "step",
+        help='step through an expression as in a debugger: step "tanh(a*b + c)" a=2 b=-3 c=10',
+        epilog="Commands may come from standard input: echo 'until a' | tinygrad-edu step \"a*b\" "
+        "a=2 b=3.  The command h lists them.",
+    )
     add_graph(command)
     command.set_defaults(run=run_step)
 
-    command = commands.add_parser("explore", help='a page to step through it: explore "tanh(a*b + c)" a=2 b=-3 c=10')
+    command = commands.add_parser(
+        "explore", help='a page to step through it: explore "tanh(a*b + c)" a=2 b=-3 c=10'
+    )
     add_graph(command)
     command.add_argument("-o", "--out", type=Path, default=Path("graph.html"),
                          help="page to write, .html (default: %(default)s)")
-    command.add_argument("--max-nodes", type=positive, help="collapse modules above this number of nodes")
+    command.add_argument(
+        "--max-nodes", type=positive, help="collapse modules above this number of nodes"
+    )
     command.set_defaults(run=run_explore)
 
-    command = commands.add_parser("animate", help='a film of an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif')
+    command = commands.add_parser(
+        "animate", help='a film of an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
+    )
     add_graph(command)
     command.add_argument("-o", "--out", type=Path, default=Path("graph.gif"),
                          help="film to write, .gif .apng or .webp (default: %(default)s)")
-    command.add_argument("--milliseconds", type=positive, default=800, help="how long a step stays (default: %(default)s)")
+    command.add_argument(
+        "--milliseconds",
+        type=positive,
+        default=800,
+        help="how long a step stays (default: %(default)s)",
+    )
     command.set_defaults(run=run_animate)

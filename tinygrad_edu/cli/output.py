@@ -12,7 +12,9 @@ from ..errors import RenderError, one_line
 from ..files import write_atomically
 
 
-def live_page(history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None) -> Path:
+def live_page(
+    history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None
+) -> Path:
     """Writes the page that plays a training; returns its path."""
     import viz
 
@@ -20,12 +22,17 @@ def live_page(history: Any, path: Path, title: str, feature_names: Sequence[str]
 
 
 def pictures(root: Any, out: Path) -> list[Path]:
-    """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is no layout engine."""
+    """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is
+    no layout engine."""
     import viz
 
     neurons, whole = viz.draw(root, collapse="neurons"), viz.draw(root, max_nodes=None)
     try:
-        return [neurons.save(out / "graph.svg"), neurons.save(out / "graph.png"), whole.save(out / "graph-whole.svg")]
+        return [
+            neurons.save(out / "graph.svg"),
+            neurons.save(out / "graph.png"),
+            whole.save(out / "graph-whole.svg"),
+        ]
     except RenderError as error:
         print(f"no picture of the graph: {one_line(error)}")
         return [whole.save(out / "graph.dot")]
@@ -35,7 +42,10 @@ def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
     """Writes the history, the checkpoint and the loss curve; returns their paths."""
     from .. import nn
 
-    written = [history.save(out / "history.json"), nn.save(model, out / "checkpoint.json", optimizer)]
+    written = [
+        history.save(out / "history.json"),
+        nn.save(model, out / "checkpoint.json", optimizer),
+    ]
     try:
         import viz
 
@@ -50,13 +60,16 @@ def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
 
 
 def folder(path: Path) -> Path:
-    """``path`` as an existing folder that can be written to; OSError otherwise, before any work is done."""
+    """``path`` as an existing folder that can be written to; OSError otherwise, before any work is
+    done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise OSError(f"cannot write to the folder {path}: {error.strerror}; choose another one with --out") from None
+        raise OSError(
+            f"cannot write to the folder {path}: {error.strerror}; choose another one with --out"
+        ) from None
     return path
 
 
@@ -67,9 +80,17 @@ def list_files(out: Path, written: Sequence[Path]) -> None:
         print(f"  {path.name:16} {_WHAT.get(path.name, '')}")
 
 
-_WHAT = {"graph.svg": "one sample's graph, each neuron as a box", "graph.png": "the same, to put on a slide",
-         "graph-whole.svg": "every node of it, with every derivative", "graph.dot": "the graph as DOT text",
-         "loss.png": "the loss curve", "history.json": "loss, metrics and learning rate of every step (History.load)",
-         "checkpoint.json": "parameters and optimiser state (nn.load)", "live.html": "the training, to be played in a browser",
-         "neuron.svg": "the neuron of a lecture, with every derivative", "neuron.gif": "a film of its passes",
-         "neuron.html": "the same in a browser, step by step", "moons.html": "a training, to be played in a browser"}
+_WHAT = {
+    "graph.svg": "one sample's graph, each neuron as a box",
+    "graph.png": "the same, to put on a slide",
+    "graph-whole.svg": "every node of it, with every derivative",
+    "graph.dot": "the graph as DOT text",
+    "loss.png": "the loss curve",
+    "history.json": "loss, metrics and learning rate of every step (History.load)",
+    "checkpoint.json": "parameters and optimiser state (nn.load)",
+    "live.html": "the training, to be played in a browser",
+    "neuron.svg": "the neuron of a lecture, with every derivative",
+    "neuron.gif": "a film of its passes",
+    "neuron.html": "the same in a browser, step by step",
+    "moons.html": "a training, to be played in a browser",
+}

@@ -40,14 +40,26 @@ def run_demo(options: argparse.Namespace) -> int:
     print(f"iris: {len(inputs)} flowers to train on, {len(test_inputs)} held out; "
           f"a network 4-8-3 with {len(model.parameters())} parameters")
     optimizer = optim.Adam(model.parameters(), lr=0.02)
-    history = fit(model, nn.cross_entropy, inputs, targets, optimizer=optimizer, epochs=options.epochs, batch_size=16,
-                  metrics=[nn.accuracy], progress=True, rng=rng)
+    history = fit(
+        model,
+        nn.cross_entropy,
+        inputs,
+        targets,
+        optimizer=optimizer,
+        epochs=options.epochs,
+        batch_size=16,
+        metrics=[nn.accuracy],
+        progress=True,
+        rng=rng,
+    )
     print(history)
     if history.interrupted:
         raise KeyboardInterrupt
 
     def batch_loss() -> Any:
-        return sum(nn.cross_entropy(model(x), t) for x, t in zip(inputs[:16], targets[:16])) * (1 / 16)
+        return sum(nn.cross_entropy(model(x), t) for x, t in zip(inputs[:16], targets[:16])) * (
+            1 / 16
+        )
 
     report = gradcheck(batch_loss, parameters=model.parameters())
     print(f"gradients of one batch against finite differences: {len(report.entries)} compared, "
@@ -55,16 +67,21 @@ def run_demo(options: argparse.Namespace) -> int:
     if not report:
         print(report)
 
-    sample = nn.cross_entropy(model([Value(value, name) for value, name in zip(test_inputs[0], flowers.feature_names)]),
-                              test_targets[0])
+    sample = nn.cross_entropy(
+        model([Value(value, name) for value, name in zip(test_inputs[0], flowers.feature_names)]),
+        test_targets[0],
+    )
     sample.label = "loss"
     model.zero_grad()
     sample.backward()
     written = pictures(sample, out)
     written += save_run(out, model, optimizer, history)
     correct = sum(nn.accuracy(model(x), t) for x, t in zip(test_inputs, test_targets))
-    print(f"\ntest accuracy: {correct / len(test_inputs):.1%} ({correct:.0f} of {len(test_inputs)} flowers) "
-          f"after {time.perf_counter() - start:.1f} s")
+    print(
+        f"\ntest accuracy: {correct / len(test_inputs):.1%} ({correct:.0f} of {len(test_inputs)} "
+        "flowers) "
+        f"after {time.perf_counter() - start:.1f} s"
+    )
     list_files(out, written)
     print("\nTry next:\n"
           f"  open {next(p for p in reversed(written) if p.name.startswith('graph'))}: "
@@ -84,21 +101,40 @@ def run_train(options: argparse.Namespace) -> int:
     out = folder(options.out)
     rng = random.Random(options.seed)
     inputs, targets, outputs, loss = _data_set(options.data, rng)
-    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, stratify=options.data != "line", rng=rng)
+    inputs, targets, test_inputs, test_targets = data.split(
+        inputs, targets, stratify=options.data != "line", rng=rng
+    )
     scale = data.Standardiser(inputs)
     inputs, test_inputs = scale(inputs), scale(test_inputs)
     model = nn.MLP(len(inputs[0]), [*options.layers, outputs], activation=options.activation,
                    init="he" if options.activation == "relu" else "xavier", rng=rng)
     rate = DEFAULT_RATES[options.optimizer] if options.lr is None else options.lr
-    make: Any = {"sgd": optim.SGD, "momentum": lambda p, lr: optim.SGD(p, lr, momentum=0.9), "rmsprop": optim.RMSprop,
-            "adam": optim.Adam, "adamw": optim.AdamW}[options.optimizer]
+    make: Any = {
+        "sgd": optim.SGD,
+        "momentum": lambda p, lr: optim.SGD(p, lr, momentum=0.9),
+        "rmsprop": optim.RMSprop,
+        "adam": optim.Adam,
+        "adamw": optim.AdamW,
+    }[options.optimizer]
     optimizer = make(model.parameters(), rate)
     metrics = [] if options.data == "line" else [nn.accuracy]
     penalty = (lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None
     try:
-        history = fit(model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-                      batch_size=options.batch_size, metrics=metrics, penalty=penalty, engine=options.engine,
-                      progress=True, rng=rng, record_every=1 if options.live else None)
+        history = fit(
+            model,
+            loss,
+            inputs,
+            targets,
+            optimizer=optimizer,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            metrics=metrics,
+            penalty=penalty,
+            engine=options.engine,
+            progress=True,
+            rng=rng,
+            record_every=1 if options.live else None,
+        )
     except NonFiniteError as error:
         if error.history.loss:
             list_files(out, save_run(out, model, optimizer, error.history))
@@ -114,7 +150,10 @@ def run_train(options: argparse.Namespace) -> int:
         print(f"mean squared error on the {len(test_targets)} points held out: {mean:.4g}")
     else:
         correct = sum(map(nn.accuracy, predictions, test_targets))
-        print(f"test accuracy: {correct / len(test_targets):.1%} ({correct:.0f} of {len(test_targets)})")
+        print(
+            f"test accuracy: {correct / len(test_targets):.1%} ({correct:.0f} of "
+            f"{len(test_targets)})"
+        )
     list_files(out, written)
     return 0
 
@@ -126,7 +165,10 @@ def run_gpt(options: argparse.Namespace) -> int:
 
     compiles = objects.available()
     if options.engine == "jit" and not compiles:
-        raise ValueError(f"machine code needs llvmlite: {_FAST}; or say --engine eager: the same names, many times as slowly")
+        raise ValueError(
+            f"machine code needs llvmlite: {_FAST}; or say --engine eager: the same names, many "
+            "times as slowly"
+        )
     rng = random.Random(options.seed)
     names = gpt.documents(options.data)
     rng.shuffle(names)
@@ -138,14 +180,23 @@ def run_gpt(options: argparse.Namespace) -> int:
         print(f"names too long for its {model.block} positions: {long}; "
               f"of those it learns the first {model.block} characters, and no end")
     if options.engine == "auto" and not compiles:
-        print(f"without llvmlite it runs eagerly: the same names, many times as slowly; to change that: {_FAST}")
+        print(
+            "without llvmlite it runs eagerly: the same names, many times as slowly; to change "
+            f"that: {_FAST}"
+        )
     engine = None if options.engine == "auto" else options.engine
     history = gpt.train(model, vocabulary, names, options.steps, engine=engine, progress=True)
     done = len(history)
     if history.interrupted:
-        print(f"interrupted after {done} of {options.steps} steps; the names are from the model as it is now")
+        print(
+            f"interrupted after {done} of {options.steps} steps; the names are from the model as "
+            "it is now"
+        )
     if done:
-        print(f"loss {_course(history.loss)}; {history.seconds[-1]:.1f} s, {1000 * history.seconds[-1] / done:.3g} ms a step")
+        print(
+            f"loss {_course(history.loss)}; {history.seconds[-1]:.1f} s, "
+            f"{1000 * history.seconds[-1] / done:.3g} ms a step"
+        )
     print("\nnames that it invents:")
     for i in range(1, options.samples + 1):
         print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
@@ -162,8 +213,11 @@ def _printable(text: str) -> str:
 def _course(losses: Sequence[float]) -> str:
     """How losses of single samples went, which are noisy: the first one, and where they are now."""
     recent = losses[-100:]
-    now = (f"{sum(recent) / len(recent):.4f} on average over the last {len(recent)} steps" if len(losses) > len(recent)
-           else f"{losses[-1]:.4f} in step {len(losses)}")
+    now = (
+        f"{sum(recent) / len(recent):.4f} on average over the last {len(recent)} steps"
+        if len(losses) > len(recent)
+        else f"{losses[-1]:.4f} in step {len(losses)}"
+    )
     return f"{losses[0]:.4f} in step 1" + (f", {now}" if len(losses) > 1 else "")
 
 
@@ -177,14 +231,27 @@ def run_gallery(options: argparse.Namespace) -> int:
 
     out = folder(options.out)
     neuron = lecture_neuron()
-    written = [viz.draw(neuron).save(out / "neuron.svg"), viz.animate(neuron, out / "neuron.gif"),
-               viz.explore(neuron, out / "neuron.html", title="a neuron: o = tanh(x1*w1 + x2*w2 + b)")]
+    written = [
+        viz.draw(neuron).save(out / "neuron.svg"),
+        viz.animate(neuron, out / "neuron.gif"),
+        viz.explore(neuron, out / "neuron.html", title="a neuron: o = tanh(x1*w1 + x2*w2 + b)"),
+    ]
     rng = random.Random(0)
     inputs, targets = data.moons(100, noise=0.1, rng=rng)
     model = nn.MLP(2, [8, 8, 1], init="he", rng=rng)
-    history = fit(model, nn.hinge, inputs, targets, optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
-                  epochs=options.epochs, batch_size=20, penalty=lambda: 1e-4 * nn.l2(model.parameters()), progress=True,
-                  rng=rng, record_every=1)
+    history = fit(
+        model,
+        nn.hinge,
+        inputs,
+        targets,
+        optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        epochs=options.epochs,
+        batch_size=20,
+        penalty=lambda: 1e-4 * nn.l2(model.parameters()),
+        progress=True,
+        rng=rng,
+        record_every=1,
+    )
     print(history)
     written.append(live_page(history, out / "moons.html", "two moons, a network 2-8-8-1"))
     list_files(out, written)
@@ -207,8 +274,15 @@ def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
 
 def add_demo(commands: Commands) -> None:
     """Adds demo."""
-    command = commands.add_parser("demo", help="train a network on iris, check its gradients, draw its graph")
-    command.add_argument("--out", type=Path, default=Path("demo-output"), help="folder to write to (default: %(default)s)")
+    command = commands.add_parser(
+        "demo", help="train a network on iris, check its gradients, draw its graph"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        help="folder to write to (default: %(default)s)",
+    )
     command.add_argument("--epochs", type=positive, default=40, help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     command.set_defaults(run=run_demo)
@@ -218,30 +292,81 @@ def add_commands(commands: Commands) -> None:
     """Adds train, gpt and gallery."""
     command = commands.add_parser("train", help="train a network on a data set of your choice")
     command.add_argument("--data", choices=DATA_SETS, default="moons", help="default: %(default)s")
-    command.add_argument("--layers", type=sizes, default=[16, 16], help="sizes of the hidden layers (default: 16,16)")
-    command.add_argument("--activation", default="relu", help="of the hidden layers (default: %(default)s)")
-    command.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
-    command.add_argument("--lr", type=float, help="learning rate (default: one that suits the optimizer)")
+    command.add_argument(
+        "--layers", type=sizes, default=[16, 16], help="sizes of the hidden layers (default: 16,16)"
+    )
+    command.add_argument(
+        "--activation", default="relu", help="of the hidden layers (default: %(default)s)"
+    )
+    command.add_argument(
+        "--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--lr", type=float, help="learning rate (default: one that suits the optimizer)"
+    )
     command.add_argument("--epochs", type=positive, default=50, help="default: %(default)s")
-    command.add_argument("--batch-size", type=batch_size, default=16, help="0 for full batches (default: %(default)s)")
-    command.add_argument("--l2", type=float, default=0.0, help="factor of the penalty on squared weights (default: 0)")
+    command.add_argument(
+        "--batch-size",
+        type=batch_size,
+        default=16,
+        help="0 for full batches (default: %(default)s)",
+    )
+    command.add_argument(
+        "--l2",
+        type=float,
+        default=0.0,
+        help="factor of the penalty on squared weights (default: 0)",
+    )
     command.add_argument("--engine", choices=("eager", "jit"), default="eager",
                        help="jit: machine code, which needs llvmlite (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--live", action="store_true", help="also write live.html, a page that plays the training")
-    command.add_argument("--out", type=Path, default=Path("train-output"), help="folder to write to (default: %(default)s)")
+    command.add_argument(
+        "--live", action="store_true", help="also write live.html, a page that plays the training"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("train-output"),
+        help="folder to write to (default: %(default)s)",
+    )
     command.set_defaults(run=run_train)
 
-    command = commands.add_parser("gpt", help="train a small GPT on names, one a step, and let it invent some")
-    command.add_argument("--data", type=Path, metavar="FILE", help="a text file with one name a line (default: first names)")
+    command = commands.add_parser(
+        "gpt", help="train a small GPT on names, one a step, and let it invent some"
+    )
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="a text file with one name a line (default: first names)",
+    )
     command.add_argument("--steps", type=positive, default=1000, help="default: %(default)s")
-    command.add_argument("--engine", choices=("auto", "eager", "jit"), default="auto",
-                     help="default: %(default)s, which is jit if llvmlite is installed, else eager; the names are the same")
+    command.add_argument(
+        "--engine",
+        choices=("auto", "eager", "jit"),
+        default="auto",
+        help="default: %(default)s, which is jit if llvmlite is installed, else eager; the names "
+             "are the same",
+    )
     command.add_argument("--seed", type=int, default=42, help="default: %(default)s")
-    command.add_argument("--samples", type=positive, default=20, help="how many names to invent (default: %(default)s)")
+    command.add_argument(
+        "--samples",
+        type=positive,
+        default=20,
+        help="how many names to invent (default: %(default)s)",
+    )
     command.set_defaults(run=run_gpt)
 
-    command = commands.add_parser("gallery", help="a neuron as drawing, film and page, and a training as a page")
-    command.add_argument("--out", type=Path, default=Path("gallery"), help="folder to write to (default: %(default)s)")
-    command.add_argument("--epochs", type=positive, default=40, help="of the training (default: %(default)s)")
+    command = commands.add_parser(
+        "gallery", help="a neuron as drawing, film and page, and a training as a page"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gallery"),
+        help="folder to write to (default: %(default)s)",
+    )
+    command.add_argument(
+        "--epochs", type=positive, default=40, help="of the training (default: %(default)s)"
+    )
     command.set_defaults(run=run_gallery)

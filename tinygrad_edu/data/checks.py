@@ -23,7 +23,10 @@ def spread(noise: float, what: str = "noise") -> float:
     """A standard deviation: a finite number >= 0."""
     noise = number(noise, what)
     if not 0 <= noise < math.inf:
-        raise ValueError(f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; 0 means none")
+        raise ValueError(
+            f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; 0 "
+            "means none"
+        )
     return noise
 
 
@@ -39,9 +42,14 @@ def matched(X: Sequence[Any], y: Sequence[Any]) -> int:
     """The number of samples in ``X`` and ``y``, which must agree and not be 0."""
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
-            raise TypeError(f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); use list({name})")
+            raise TypeError(
+                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); use "
+                f"list({name})"
+            )
     if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} samples but y has {len(y)}; give one target for each sample")
+        raise ValueError(
+            f"X has {len(X)} samples but y has {len(y)}; give one target for each sample"
+        )
     if not len(X):
         raise ValueError("X and y are empty; give at least one sample")
     return len(X)

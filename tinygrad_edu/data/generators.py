@@ -1,7 +1,8 @@
 """Small data sets made on the spot: two moons, circles, XOR, spirals, blobs, and a line.
 
-All are scaled to lie within a few units of the origin.  ``noise`` is the standard deviation of the Gaussian noise
-added to each coordinate (for `line`, to y).  Samples come in random order, those of `line` from left to right.
+All are scaled to lie within a few units of the origin.  ``noise`` is the standard deviation of the
+Gaussian noise added to each coordinate (for `line`, to y).  Samples come in random order, those of
+`line` from left to right.
 """
 
 from __future__ import annotations
@@ -19,62 +20,95 @@ Label = TypeVar("Label")
 Points = list[list[float]]
 
 
-def moons(n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None) -> tuple[Points, list[int]]:
+def moons(
+    n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None
+) -> tuple[Points, list[int]]:
     """Two interleaving half circles of radius 1: ``(X, y)``, n rows of 2 floats and n labels.
 
-    The upper moon, (cos t, sin t), has the first label, the lower one, (1 - cos t, 1/2 - sin t), the second, with
-    t evenly spaced from 0 to pi; n // 2 samples are of the first.  ``labels=(0, 1)`` gives class indices.
-    Source: the definition of scikit-learn's make_moons.
+    The upper moon, (cos t, sin t), has the first label, the lower one, (1 - cos t, 1/2 - sin t),
+    the second, with t evenly spaced from 0 to pi; n // 2 samples are of the first.  ``labels=(0,
+    1)`` gives class indices.  Source: the definition of scikit-learn's make_moons.
 
     Raises ValueError for n < 2, a negative noise, or labels that are not two.
     """
     n, noise, first, second = _two_class(n, noise, labels, 2)
     upper = [([math.cos(t), math.sin(t)], first) for t in _evenly(n // 2, 0.0, math.pi)]
-    lower = [([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)]
+    lower = [
+        ([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)
+    ]
     return _noisy(upper + lower, noise, generator(rng))
 
 
-def circles(n: int = 100, noise: float = 0.1, *, factor: float = 0.5, labels: Sequence[int] = (-1, 1),
-            rng: Rng = None) -> tuple[Points, list[int]]:
+def circles(
+    n: int = 100,
+    noise: float = 0.1,
+    *,
+    factor: float = 0.5,
+    labels: Sequence[int] = (-1, 1),
+    rng: Rng = None,
+) -> tuple[Points, list[int]]:
     """A circle inside another: ``(X, y)``, n rows of 2 floats and n labels.
 
-    The outer circle, of radius 1, has the first label, the inner one, of radius ``factor``, the second; points are
-    evenly spaced, n // 2 of them on the outer circle.  Source: the definition of scikit-learn's make_circles.
+    The outer circle, of radius 1, has the first label, the inner one, of radius ``factor``, the
+    second; points are evenly spaced, n // 2 of them on the outer circle.  Source: the definition of
+    scikit-learn's make_circles.
 
-    Raises ValueError for n < 2, a negative noise, a factor outside [0, 1), or labels that are not two.
+    Raises ValueError for n < 2, a negative noise, a factor outside [0, 1), or labels that are not
+    two.
     """
     n, noise, first, second = _two_class(n, noise, labels, 2)
     factor = finite(factor, "factor")
     if not 0 <= factor < 1:
-        raise ValueError(f"factor is the inner radius over the outer one and must be >= 0 and < 1, not {factor!r}")
+        raise ValueError(
+            "factor is the inner radius over the outer one and must be >= 0 and < 1, not "
+            f"{factor!r}"
+        )
     outer, inner = n // 2, n - n // 2
-    return _noisy([(_on_circle(i / outer), first) for i in range(outer)]
-                  + [(_on_circle(i / inner, factor), second) for i in range(inner)], noise, generator(rng))
+    return _noisy(
+        [(_on_circle(i / outer), first) for i in range(outer)]
+        + [(_on_circle(i / inner, factor), second) for i in range(inner)],
+        noise,
+        generator(rng),
+    )
 
 
-def xor(n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None) -> tuple[Points, list[int]]:
+def xor(
+    n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None
+) -> tuple[Points, list[int]]:
     """Exclusive or, which no straight line separates: ``(X, y)``, n rows of 2 floats and n labels.
 
-    Points are scattered about the corners (-1, -1), (-1, 1), (1, 1), (1, -1), in equal numbers; the second label
-    where the signs of the corner differ, else the first.  ``xor(4, noise=0)`` is the truth table.
+    Points are scattered about the corners (-1, -1), (-1, 1), (1, 1), (1, -1), in equal numbers; the
+    second label where the signs of the corner differ, else the first.  ``xor(4, noise=0)`` is the
+    truth table.
 
     Raises ValueError for n < 4, a negative noise, or labels that are not two.
     """
     n, noise, first, second = _two_class(n, noise, labels, 4)
-    corners = [([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second)]
+    corners = [
+        ([-1.0, -1.0], first),
+        ([-1.0, 1.0], second),
+        ([1.0, 1.0], first),
+        ([1.0, -1.0], second),
+    ]
     return _noisy([corners[i % 4] for i in range(n)], noise, generator(rng))
 
 
 def spirals(n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float = 1.0,
             rng: Rng = None) -> tuple[Points, list[int]]:
-    """Spiral arms that wind about each other: ``(X, y)``, n rows of 2 floats and class indices 0, 1, ...
+    """Spiral arms that wind about each other: ``(X, y)``, n rows of 2 floats and class indices 0,
+    1, ...
 
-    An arm's i-th point of m lies at radius r = i / m, i = 1, ..., m, and at the angle 2 pi (turns r + class / classes).
+    An arm's i-th point of m lies at radius r = i / m, i = 1, ..., m, and at the angle 2 pi (turns r
+    + class / classes).
 
     Raises ValueError for n < classes, classes < 2, or a negative noise.
     """
     classes = whole(classes, "classes", 2, "one arm has nothing to be told from")
-    n, noise, turns = whole(n, "n", classes, "every class has a sample"), spread(noise), finite(turns, "turns")
+    n, noise, turns = (
+        whole(n, "n", classes, "every class has a sample"),
+        spread(noise),
+        finite(turns, "turns"),
+    )
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
@@ -85,37 +119,57 @@ def blobs(n: int = 100, noise: float = 0.2, *, centers: int | Sequence[Sequence[
           rng: Rng = None) -> tuple[Points, list[int]]:
     """Gaussian clouds about fixed centres: ``(X, y)``, n rows of floats and class indices 0, 1, ...
 
-    ``centers`` is a list of points, of any dimension; or a number of them, evenly spaced on the unit circle.
+    ``centers`` is a list of points, of any dimension; or a number of them, evenly spaced on the
+    unit circle.
 
-    Raises ValueError for fewer samples than centres, centres of different dimensions, or a negative noise.
+    Raises ValueError for fewer samples than centres, centres of different dimensions, or a negative
+    noise.
     """
     points = _centers(centers)
     n, noise = whole(n, "n", len(points), "every center has a sample"), spread(noise)
-    return _noisy([(point, k) for k, (point, m) in enumerate(zip(points, _shares(n, len(points)), strict=True))
-                   for _ in range(m)], noise, generator(rng))
+    return _noisy(
+        [
+            (point, k)
+            for k, (point, m) in enumerate(zip(points, _shares(n, len(points)), strict=True))
+            for _ in range(m)
+        ],
+        noise,
+        generator(rng),
+    )
 
 
 def line(n: int = 100, slope: float = 2.0, intercept: float = 1.0, noise: float = 0.1, *,
          rng: Rng = None) -> tuple[Points, list[float]]:
-    """A straight line: ``(X, y)``, n rows of one float, evenly spaced from -1 to 1, and y = slope x + intercept + noise.
+    """A straight line: ``(X, y)``, n rows of one float, evenly spaced from -1 to 1, and y = slope x
+    + intercept + noise.
 
     Raises ValueError for n < 2, a negative noise, or a slope or intercept that is not finite.
     """
     n, noise = whole(n, "n", 2, "two points make a line"), spread(noise)
-    slope, intercept, random_ = finite(slope, "slope"), finite(intercept, "intercept"), generator(rng)
+    slope, intercept, random_ = (
+        finite(slope, "slope"),
+        finite(intercept, "intercept"),
+        generator(rng),
+    )
     xs = _evenly(n, -1.0, 1.0)
     return [[x] for x in xs], [slope * x + intercept + random_.gauss(0.0, noise) for x in xs]
 
 
-def _noisy(samples: list[tuple[list[float], Label]], noise: float, rng: random.Random) -> tuple[Points, list[Label]]:
+def _noisy(
+    samples: list[tuple[list[float], Label]], noise: float, rng: random.Random
+) -> tuple[Points, list[Label]]:
     """The samples, shuffled in place, with noise added to every coordinate."""
     rng.shuffle(samples)
-    return [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples], [label for _, label in samples]
+    return [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples], [
+        label for _, label in samples
+    ]
 
 
 def _evenly(count: int, start: float, stop: float) -> list[float]:
     """``count`` numbers from ``start`` to ``stop``, both included; one number is ``start``."""
-    return [start + (stop - start) * i / (count - 1) for i in range(count)] if count > 1 else [start]
+    return (
+        [start + (stop - start) * i / (count - 1) for i in range(count)] if count > 1 else [start]
+    )
 
 
 def _on_circle(turn: float, radius: float = 1.0) -> list[float]:
@@ -123,23 +177,42 @@ def _on_circle(turn: float, radius: float = 1.0) -> list[float]:
 
 
 def _shares(n: int, classes: int) -> list[int]:
-    """n samples shared out evenly; the first classes get one more where it does not come out even."""
+    """n samples shared out evenly; the first classes get one more where it does not come out even.
+    """
     return [n // classes + (k < n % classes) for k in range(classes)]
 
 
-def _two_class(n: int, noise: float, labels: Sequence[int], least: int) -> tuple[int, float, int, int]:
+def _two_class(
+    n: int, noise: float, labels: Sequence[int], least: int
+) -> tuple[int, float, int, int]:
     n = whole(n, "n", least, "every cluster has a sample")
-    if isinstance(labels, str) or not isinstance(labels, Sequence) or len(labels) != 2 or labels[0] == labels[1]:
-        raise ValueError(f"labels must be two different numbers, such as (-1, 1) or (0, 1), not {short_repr(labels)}")
+    if (
+        isinstance(labels, str)
+        or not isinstance(labels, Sequence)
+        or len(labels) != 2
+        or labels[0] == labels[1]
+    ):
+        raise ValueError(
+            "labels must be two different numbers, such as (-1, 1) or (0, 1), not "
+            f"{short_repr(labels)}"
+        )
     return n, spread(noise), labels[0], labels[1]
 
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
     if isinstance(centers, Sequence) and not isinstance(centers, str):
-        rows = [list(point) if isinstance(point, Sequence) and not isinstance(point, str) else [] for point in centers]
+        rows = [
+            list(point) if isinstance(point, Sequence) and not isinstance(point, str) else []
+            for point in centers
+        ]
         if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
-            raise ValueError(f"centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
-                             f"not {short_repr(centers)}")
-        return [[finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)] for i, row in enumerate(rows)]
+            raise ValueError(
+                f"centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
+                f"not {short_repr(centers)}"
+            )
+        return [
+            [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
+            for i, row in enumerate(rows)
+        ]
     count = whole(centers, "centers", 1, "there must be a center to scatter about")
     return [_on_circle(k / count) for k in range(count)]

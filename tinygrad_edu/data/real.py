@@ -23,7 +23,9 @@ class Dataset(tuple[list[list[float]], list[int]]):
     feature_names: list[str]
     class_names: list[str]
 
-    def __new__(cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]) -> Dataset:
+    def __new__(
+        cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]
+    ) -> Dataset:
         dataset = super().__new__(cls, (X, y))
         dataset.feature_names, dataset.class_names = feature_names, class_names
         return dataset
@@ -46,33 +48,41 @@ class Dataset(tuple[list[list[float]], list[int]]):
 
 
 def iris() -> Dataset:
-    """150 iris flowers: length and width of sepal and petal, in cm, and the species as 0, 1, 2; 50 of each.
+    """150 iris flowers: length and width of sepal and petal, in cm, and the species as 0, 1, 2; 50
+    of each.
 
     The first species is linearly separable from the other two, which are not from each other.
 
-    Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936), with
-    the measurements as published there.  Raises DataError if the packaged file is missing or damaged.
+    Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics
+    7 (1936), with the measurements as published there.  Raises DataError if the packaged file is
+    missing or damaged.
     """
     header, *rows = [line.split(",") for line in _text("iris.csv").splitlines()]
     class_names = list(dict.fromkeys(row[-1] for row in rows))
-    return Dataset([[float(cell) for cell in row[:-1]] for row in rows], [class_names.index(row[-1]) for row in rows],
-                   header[:-1], class_names)
+    return Dataset(
+        [[float(cell) for cell in row[:-1]] for row in rows],
+        [class_names.index(row[-1]) for row in rows],
+        header[:-1],
+        class_names,
+    )
 
 
 def names() -> list[str]:
     """32,033 first names, in lower-case letters a to z.
 
-    First girls', then boys', each by falling frequency; a name that is given to both appears twice, so that there
-    are 29,494 different ones.
+    First girls', then boys', each by falling frequency; a name that is given to both appears twice,
+    so that there are 29,494 different ones.
 
-    Source: the names of the year 2018 published by the US Social Security Administration, as collected for Andrej
-    Karpathy's makemore.  Raises DataError if the packaged file is missing or damaged.
+    Source: the names of the year 2018 published by the US Social Security Administration, as
+    collected for Andrej Karpathy's makemore.  Raises DataError if the packaged file is missing or
+    damaged.
     """
     return _text("names.txt").split()
 
 
 def _text(name: str) -> str:
-    from importlib.resources import files  # here, because it takes longer to import than all of this package
+    # here, because it takes longer to import than all of this package
+    from importlib.resources import files
 
     remedy = "install tinygrad_edu again"
     try:
@@ -82,5 +92,8 @@ def _text(name: str) -> str:
     content = content.replace(b"\r\n", b"\n")
     found, expected = crc32(content), CHECKSUMS[name]
     if found != expected:
-        raise DataError(f"the data set {name} is damaged: its checksum is {found:08x}, not {expected:08x}; {remedy}")
+        raise DataError(
+            f"the data set {name} is damaged: its checksum is {found:08x}, not {expected:08x}; "
+            f"{remedy}"
+        )
     return content.decode()

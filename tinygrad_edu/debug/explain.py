@@ -35,33 +35,44 @@ from .stepper import Node, Recording, brief, record
 SHOWN_FIRST, SHOWN_LAST = 8, 4  # lines of a long path
 WIDTH = 108  # characters of a line of advice
 
-_LOGARITHM = ("For the logarithm of a probability there are cross_entropy, binary_cross_entropy, log_softmax and logsigmoid, "
-              "which never take that of 0.")
+_LOGARITHM = (
+    "For the logarithm of a probability there are cross_entropy, binary_cross_entropy, log_softmax "
+    "and logsigmoid, "
+    "which never take that of 0."
+)
 _REMEDIES = {
-    "log": _LOGARITHM, "log2": _LOGARITHM, "log10": _LOGARITHM,
-    "exp": "For quotients and logarithms of exponentials there are softmax, logsumexp, sigmoid and softplus, which do not "
-           "overflow.",
-    "div": "Keep the denominator away from 0, with maximum(y, 1e-12), say, or do not divide there: where(condition, x / y, "
-           "other) records the branch taken only.",
-    "sqrt": "Keep the argument above 0, with sqrt(maximum(x, 1e-12)), say; for the length of a vector there are hypot and "
-            "norm.",
+    "log": _LOGARITHM,
+    "log2": _LOGARITHM,
+    "log10": _LOGARITHM,
+    "exp": "For quotients and logarithms of exponentials there are softmax, logsumexp, sigmoid and "
+           "softplus, which do not "
+    "overflow.",
+    "div": "Keep the denominator away from 0, with maximum(y, 1e-12), say, or do not divide there: "
+           "where(condition, x / y, "
+    "other) records the branch taken only.",
+    "sqrt": "Keep the argument above 0, with sqrt(maximum(x, 1e-12)), say; for the length of a "
+            "vector there are hypot and "
+    "norm.",
 }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Where the first inf or nan of a graph arose; ``print`` it, or draw it with `viz.draw`.  Made by `explain_nonfinite`.
+    """Where the first inf or nan of a graph arose; ``print`` it, or draw it with `viz.draw`.  Made
+    by `explain_nonfinite`.
 
     root        the result that was asked about, and its ``name`` in the sentences
     phase       "forward", of data; "backward", of gradients, when all data are finite
-    node        the first node in order of execution whose data is inf or nan; backward the first one, in the order of the
-                backward pass, whose gradient is
-    operation   how it was made, in names: ``v3 = log(p)``; of a leaf its name.  Backward, the operation whose local
-                derivative and adjoint gave the bad gradient
+    node        the first node in order of execution whose data is inf or nan; backward the first
+                one, in the order of the backward pass, whose gradient is
+    operation   how it was made, in names: ``v3 = log(p)``; of a leaf its name.  Backward, the
+                operation whose local derivative and adjoint gave the bad gradient
     operands    names and numbers of what the operation was made from
     path        the nodes from there to the root
-    sentences   the steps of the forward or backward pass at the nodes of the path, in words; the first is the culprit
-    line        file, line and function that asked for the operation; None unless it was recorded in `detect_anomaly`
+    sentences   the steps of the forward or backward pass at the nodes of the path, in words; the
+                first is the culprit
+    line        file, line and function that asked for the operation; None unless it was recorded in
+                `detect_anomaly`
     advice      what is wrong with the operands, and what usually helps
     """
 
@@ -79,10 +90,16 @@ class Explanation:
     def __str__(self) -> str:
         culprit, *rest = self.sentences
         if self.phase == "forward":
-            lines = [f"{self.name} is {brief(self.root.data)}.  The first inf or nan, in order of execution, is"]
+            lines = [
+                f"{self.name} is {brief(self.root.data)}.  The first inf or nan, in order of "
+                "execution, is"
+            ]
             heading = f"From there to {self.name}:"
         else:
-            lines = ["All numbers of the forward pass are finite.  The first gradient that is inf or nan is in"]
+            lines = [
+                "All numbers of the forward pass are finite.  The first gradient that is inf or "
+                "nan is in"
+            ]
             rest = rest[::-1]
             heading = f"How the backward pass came there from {self.name}:"
         lines.append(f"  {culprit}")
@@ -96,11 +113,12 @@ class Explanation:
 
 
 def explain_nonfinite(root: Value) -> Explanation | None:
-    """The first inf or nan among the numbers that ``root`` was computed from; None if all are finite.
+    """The first inf or nan among the numbers that ``root`` was computed from; None if all are
+    finite.
 
-    Of data first, in order of execution.  If all data are finite, of the gradients of ``root``, in the order of the
-    backward pass, which is done once more for this; whatever is in ``.grad`` is not looked at, and does not change.
-    Raises TypeError if ``root`` is no Value.
+    Of data first, in order of execution.  If all data are finite, of the gradients of ``root``, in
+    the order of the backward pass, which is done once more for this; whatever is in ``.grad`` is
+    not looked at, and does not change.  Raises TypeError if ``root`` is no Value.
     """
     if isinstance(root, Value) and _is_finite(root):
         return None
@@ -109,12 +127,15 @@ def explain_nonfinite(root: Value) -> Explanation | None:
     bad = next((i for i, node in enumerate(recording.nodes) if not math.isfinite(node.data)), None)
     if bad is not None:
         return _of_data(recording, values, bad)
-    index = next((i for i, event in enumerate(recording.events) if not math.isfinite(event.after)), None)
+    index = next(
+        (i for i, event in enumerate(recording.events) if not math.isfinite(event.after)), None
+    )
     return None if index is None else _of_gradient(recording, values, index)
 
 
 def _is_finite(root: Value) -> bool:
-    """Whether all data and gradients are finite: mostly they are, and to find that out takes a tenth of the time."""
+    """Whether all data and gradients are finite: mostly they are, and to find that out takes a
+    tenth of the time."""
     order = topological_order(root)
     if not all(math.isfinite(node.data) for node in order):
         return False
@@ -129,10 +150,15 @@ def _is_finite(root: Value) -> bool:
 
 def _of_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
     nodes = recording.nodes
-    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data)) or _way_up(nodes, bad, lambda i: True)
+    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data)) or _way_up(
+        nodes, bad, lambda i: True
+    )
     step_of = {recording.events[i].node: i for i in range(recording.forward)}
     kind = "number" if nodes[bad].constant else "leaf"
-    sentences = [recording[step_of[i]].words if i in step_of else f"the {kind} {_given(nodes[i])}" for i in path]
+    sentences = [
+        recording[step_of[i]].words if i in step_of else f"the {kind} {_given(nodes[i])}"
+        for i in path
+    ]
     advice = (_advice(recording, bad) if nodes[bad].op else
               f"The {kind} was {brief(nodes[bad].data)} from the start: look at the data.")
     return _explanation(recording, values, "forward", bad, path, sentences, advice)
@@ -145,7 +171,10 @@ def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> E
     arriving: dict[tuple[int, int | None], int] = {}
     for i in range(recording.forward, len(recording)):
         arriving.setdefault((recording.events[i].node, recording.events[i].user), i)
-    sentences = [recording[index].sentence, *[recording[arriving[pair]].sentence for pair in pairwise(path[1:])]]
+    sentences = [
+        recording[index].sentence,
+        *[recording[arriving[pair]].sentence for pair in pairwise(path[1:])],
+    ]
     partial = recording.partial(user, event.operand)
     if math.isfinite(partial):
         product = f"{brief(event.adjoint)} times {brief(partial)}"
@@ -153,20 +182,40 @@ def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> E
                  f"of the users of {nodes[event.node].name} add up")
         advice = f"The gradients {grown} beyond the largest float, 1.8e308: scale the inputs or the initial weights down."
     else:
-        advice = (f"The local derivative of {recording.operation(user)} by {nodes[event.node].name} is {brief(partial)} where "
-                  f"{_numbers(_operands(recording, user))}.  {_REMEDIES.get(nodes[user].op, '')}").strip()
+        advice = (
+            f"The local derivative of {recording.operation(user)} by {nodes[event.node].name} is "
+            f"{brief(partial)} where "
+            f"{_numbers(_operands(recording, user))}.  {_REMEDIES.get(nodes[user].op, '')}"
+        ).strip()
     return _explanation(recording, values, "backward", user, path, sentences, advice)
 
 
-def _explanation(recording: Recording, values: Sequence[Value], phase: str, operation: int, path: Sequence[int],
-                 sentences: Sequence[str], advice: str) -> Explanation:
-    return Explanation(values[-1], recording.nodes[-1].name, phase, values[path[0]], recording.operation(operation),
-                       _operands(recording, operation), tuple([values[i] for i in path]), tuple(sentences),
-                       anomaly.line_of(values[operation]), advice)
+def _explanation(
+    recording: Recording,
+    values: Sequence[Value],
+    phase: str,
+    operation: int,
+    path: Sequence[int],
+    sentences: Sequence[str],
+    advice: str,
+) -> Explanation:
+    return Explanation(
+        values[-1],
+        recording.nodes[-1].name,
+        phase,
+        values[path[0]],
+        recording.operation(operation),
+        _operands(recording, operation),
+        tuple([values[i] for i in path]),
+        tuple(sentences),
+        anomaly.line_of(values[operation]),
+        advice,
+    )
 
 
 def _way_up(nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]) -> list[int]:
-    """The shortest way from a node to the root over users that are ``allowed``; [] if there is none."""
+    """The shortest way from a node to the root over users that are ``allowed``; [] if there is
+    none."""
     users: dict[int, list[int]] = {}
     for i, node in enumerate(nodes):
         for arg in dict.fromkeys(node.args):
@@ -194,8 +243,14 @@ def _advice(recording: Recording, bad: int) -> str:
     here = _numbers(_operands(recording, bad))
     if math.isinf(node.data) and all(arg.data for arg in args):
         return f"{call} is beyond the largest float, 1.8e308, where {here}.  {remedy}".strip()
-    if row.domain is not None and not row.domain(*[arg.data for arg in args]) and (math.isnan(node.data) or node.op != "pow"):
-        called = [parameter if arg.constant else arg.name for parameter, arg in zip(row.parameters, args)]
+    if (
+        row.domain is not None
+        and not row.domain(*[arg.data for arg in args])
+        and (math.isnan(node.data) or node.op != "pow")
+    ):
+        called = [
+            parameter if arg.constant else arg.name for parameter, arg in zip(row.parameters, args)
+        ]
         domain = str(row.domain(*map(Name, called)))
         here = _numbers([(name, arg.data) for name, arg in zip(called, args) if name in domain])
         return f"{call} is finite where {domain}; here {here}.  {remedy}".strip()

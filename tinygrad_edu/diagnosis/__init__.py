@@ -1,4 +1,5 @@
-"""Why a model does not learn, in numbers and with one sentence of advice for each thing that is wrong."""
+"""Why a model does not learn, in numbers and with one sentence of advice for each thing that is
+wrong."""
 
 from .examination import diagnose
 from .findings import Diagnosis, Finding

@@ -1,17 +1,18 @@
 """What the losses of a training say by themselves: that it diverges, stands still or oscillates.
 
-A loss that diverges gives away a curvature.  Along the direction in which a quadratic loss is curved by lambda, a
-step of gradient descent multiplies the distance from the minimum by 1 - lr * lambda, and the loss above its minimum
-by the square of that, r.  If it grows, lr * lambda - 1 = sqrt(r), and so:
+A loss that diverges gives away a curvature.  Along the direction in which a quadratic loss is
+curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 - lr *
+lambda, and the loss above its minimum by the square of that, r.  If it grows, lr * lambda - 1 =
+sqrt(r), and so:
 
     curvature           lambda = (1 + sqrt(r)) / lr
     largest stable rate      2 / lambda = 2 lr / (1 + sqrt(r))
     rate that does best      1 / lambda =   lr / (1 + sqrt(r))
 
-(Goodfellow, Bengio and Courville, Deep Learning, 2016, section 4.3.1, equations 4.8 to 4.10; LeCun, Bottou, Orr and Müller,
-Efficient BackProp, 1998, section 5.1.)  It is an estimate: losses of networks are quadratic only nearby, other optimisers
-have other rules, and it is the best rate for the steepest direction alone.  Trials are better (`trials`), if there is
-something to try with.
+(Goodfellow, Bengio and Courville, Deep Learning, 2016, section 4.3.1, equations 4.8 to 4.10; LeCun,
+Bottou, Orr and Müller, Efficient BackProp, 1998, section 5.1.)  It is an estimate: losses of
+networks are quadratic only nearby, other optimisers have other rules, and it is the best rate for
+the steepest direction alone.  Trials are better (`trials`), if there is something to try with.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ from ..errors import counted
 from ..train import History
 from .findings import Finding, rounded
 
-# A training that ends at twice the loss that it began with has diverged, if it is a mean over the samples; a loss of
-# single batches is noisy, and has to rise tenfold.
+# A training that ends at twice the loss that it began with has diverged, if it is a mean over the
+# samples; a loss of single batches is noisy, and has to rise tenfold.
 DIVERGED, DIVERGED_BATCHES = 2.0, 10.0
 RELAPSE = 0.5  # of what was gained is lost again
 GAINED = 0.1  # a fall of the loss by less is no gain that could be lost
 STILL = 0.01  # a loss that falls by less over the whole training stands still
 FEWEST_STEPS = 10  # with fewer steps, nothing can be said to stand still
-# The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the variance of the targets.
+# The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the
+# variance of the targets.
 NEAR_ZERO = 0.05  # a loss below it has come as far as it can, as long as nothing else is known
 EXPLODED = 1e3  # times the first loss: also where all losses are near 0, it has diverged
 CONVERGED = 0.1  # of the first loss
-# Noise goes up and down by turns for 2 of 3 steps; a rate at the limit of stability for every one, and without progress.
+# Noise goes up and down by turns for 2 of 3 steps; a rate at the limit of stability for every one,
+# and without progress.
 ALTERNATION, SWING, PROGRESS, FEWEST_SWINGS = 0.9, 0.1, 0.05, 20
 
 
@@ -44,7 +47,8 @@ ALTERNATION, SWING, PROGRESS, FEWEST_SWINGS = 0.9, 0.1, 0.05, 20
 class Curve:
     """The losses of a training, smoothed so far that they can be compared.
 
-    levels      the mean loss of every epoch; where there are not two of them, of about ten equal stretches of steps
+    levels      the mean loss of every epoch; where there are not two of them, of about ten equal
+                stretches of steps
     every       how many steps a level is the mean of
     exact       whether every level is a mean over all samples
     steps       how many steps there were
@@ -87,11 +91,15 @@ def curve_of(history: History) -> Curve:
         levels = [sum(losses[start:end]) / (end - start) for start, end in zip([0, *ends], ends)]
         every, exact = ends[0], True
         tail = losses[ends[-1]:]
-        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCHES * abs(levels[-1]):  # it blew up in the last epoch
+        # it blew up in the last epoch
+        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCHES * abs(levels[-1]):
             levels.append(sum(tail) / len(tail))
     else:
         every, exact = max(1, len(losses) // 10), ends == [1]
-        levels = [sum(losses[i:i + every]) / len(losses[i:i + every]) for i in range(0, len(losses), every)]
+        levels = [
+            sum(losses[i : i + every]) / len(losses[i : i + every])
+            for i in range(0, len(losses), every)
+        ]
     return Curve(tuple(levels), every, exact, len(losses), losses[-1], max(history.learning_rates))
 
 
@@ -101,10 +109,16 @@ def verdict(curve: Curve) -> str:
         return "loss not finite"
     if min(curve.levels) < 0:
         return ""  # ratios mean nothing
-    relapsed = (curve.fall > GAINED and curve.last > curve.best + RELAPSE * (curve.first - curve.best)
-                and curve.last > DIVERGED * curve.best and curve.exact)
+    relapsed = (
+        curve.fall > GAINED
+        and curve.last > curve.best + RELAPSE * (curve.first - curve.best)
+        and curve.last > DIVERGED * curve.best
+        and curve.exact
+    )
     if curve.last > (DIVERGED if curve.exact else DIVERGED_BATCHES) * curve.first or relapsed:
-        return "loss diverges" if curve.last > NEAR_ZERO or curve.last > EXPLODED * curve.first else ""
+        return (
+            "loss diverges" if curve.last > NEAR_ZERO or curve.last > EXPLODED * curve.first else ""
+        )
     if curve.last <= NEAR_ZERO or curve.last <= CONVERGED * curve.first:
         return ""
     if _oscillates(curve):
@@ -126,9 +140,11 @@ def _oscillates(curve: Curve) -> bool:
 
 
 def growth(curve: Curve) -> float:
-    """How many times the loss was multiplied a step when it began to rise from its lowest level; nan if it did not.
+    """How many times the loss was multiplied a step when it began to rise from its lowest level;
+    nan if it did not.
 
-    Later on it says less: units saturate or die, and the loss is flat; or products of weights make it steeper and steeper.
+    Later on it says less: units saturate or die, and the loss is flat; or products of weights make
+    it steeper and steeper.
     """
     lowest = curve.levels.index(min(curve.levels))
     a, b = (*curve.levels[lowest:lowest + 2], math.nan)[:2]
@@ -138,26 +154,45 @@ def growth(curve: Curve) -> float:
 def looked_at(curve: Curve) -> str:
     """What the curve is, in words."""
     batches = " in full batches" * (curve.exact and curve.every == 1)
-    return (f"the loss of {counted(curve.steps, 'step')}{batches}: {curve.first:.4g} at first, {curve.best:.4g} at best, "
-            f"{curve.last:.4g} in the end; learning rate {curve.rate:.3g}")
+    return (
+        f"the loss of {counted(curve.steps, 'step')}{batches}: {curve.first:.4g} at first, "
+        f"{curve.best:.4g} at best, "
+        f"{curve.last:.4g} in the end; learning rate {curve.rate:.3g}"
+    )
 
 
-UNKNOWN = ("The losses alone do not say whether it is at a minimum, or whether the learning rate is too small, or so large "
-           "that the model broke in the first steps.")
+UNKNOWN = (
+    "The losses alone do not say whether it is at a minimum, or whether the learning rate is too "
+    "small, or so large "
+    "that the model broke in the first steps."
+)
 RECORD = "Train again with fit(..., record_every=1): diagnose can then try learning rates, and look into the model."
 RESTART = "Begin with other parameters (init=, rng=), or change the model or its loss."
-TAME = ("Scale inputs and targets to about 1 (data.Standardiser), start with smaller weights, and begin with a hundredth of "
-        "the learning rate.")
+TAME = (
+    "Scale inputs and targets to about 1 (data.Standardiser), start with smaller weights, and "
+    "begin with a hundredth of "
+    "the learning rate."
+)
 
 
 def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str = "") -> Finding:
-    """The finding of that kind about the loss; ``suggested`` is the rate that trials found, ``tried`` what they did."""
-    numbers = {"first": curve.first, "best": curve.best, "last": curve.last, "steps": curve.steps, "learning_rate": curve.rate}
+    """The finding of that kind about the loss; ``suggested`` is the rate that trials found,
+    ``tried`` what they did."""
+    numbers = {
+        "first": curve.first,
+        "best": curve.best,
+        "last": curve.last,
+        "steps": curve.steps,
+        "learning_rate": curve.rate,
+    }
     sentence = {
-        "loss not finite": f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} in the end",
+        "loss not finite": f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} "
+                           "in the end",
         "loss diverges": f"The loss rose from {curve.best:.4g} to {curve.last:.4g}",
-        "loss oscillates": f"The loss goes up and down with every step around {curve.last:.4g} and gets no lower",
-        "loss stands still": f"The loss was {curve.first:.4g} at first, {curve.best:.4g} at best, {curve.last:.4g} in the end",
+        "loss oscillates": f"The loss goes up and down with every step around {curve.last:.4g} and "
+                           "gets no lower",
+        "loss stands still": f"The loss was {curve.first:.4g} at first, {curve.best:.4g} at best, "
+                             f"{curve.last:.4g} in the end",
     }[kind] + f", in {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}."
     ratio = growth(curve)
     if suggested is not None or tried:
@@ -169,8 +204,12 @@ def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str
         tried = "Under gradient descent that is the limit of stability, 2 / curvature; half of it would do best, an estimate."
     elif ratio > 1:
         numbers["growth"], suggested = ratio, rounded(curve.rate / (1 + math.sqrt(ratio)))
-        tried = (f"It began to grow {ratio:.3g} times a step; under gradient descent the curvature is then about "
-                 f"(1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and one over it would do best, an estimate.")
+        tried = (
+            f"It began to grow {ratio:.3g} times a step; under gradient descent the curvature is "
+            "then about "
+            f"(1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and one over it would do best, an "
+            "estimate."
+        )
     else:
         advice = TAME
     if suggested is not None:

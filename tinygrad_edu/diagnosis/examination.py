@@ -1,4 +1,5 @@
-"""`diagnose`: why a model does not learn, in numbers and with one sentence of advice for each thing that is wrong.
+"""`diagnose`: why a model does not learn, in numbers and with one sentence of advice for each thing
+that is wrong.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(40, rng=0)
@@ -10,8 +11,9 @@
     >>> print(finding.advice)
     Begin again with a learning rate of 1.
 
-It reports illnesses, not curiosities: two dead units among sixteen are counted, but found only when they are more than half
-of a layer.  What counts as an illness is a named constant with its reason, in `layers`, `curves` and `trials`.
+It reports illnesses, not curiosities: two dead units among sixteen are counted, but found only when
+they are more than half of a layer.  What counts as an illness is a named constant with its reason,
+in `layers`, `curves` and `trials`.
 """
 
 from __future__ import annotations
@@ -34,40 +36,59 @@ from .layers import Inside
 from .trials import DISTANCE, IGNORANT, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates
 
 SAMPLES = 128  # the model is looked at with at most so many
-LEARNT = 0.9  # of the loss explained by the inputs: whatever else is odd about the model, it has learnt
+# of the loss explained by the inputs: whatever else is odd about the model, it has learnt
+LEARNT = 0.9
 IMPROVES = 0.1  # a trial that lowers the loss by less is no better rate than the present one
-QUARTER = 0.25  # a trial that brings the loss lower than the whole training did, by such a part of it, shows a better rate
+# a trial that brings the loss lower than the whole training did, by such a part of it, shows a
+# better rate
+QUARTER = 0.25
 SLOW = 0.1  # a training that lowered the loss by less may have had too small a rate,
 MUCH = 10.0  # which is one that is a tenth of the best one, or less
 
 
-def diagnose(subject: Any, X: Iterable[Any] | None = None, y: Iterable[Any] | None = None, *,
-             loss: Callable[[Any, Any], Any] | None = None, optimizer: Optimizer | None = None) -> Diagnosis:
+def diagnose(
+    subject: Any,
+    X: Iterable[Any] | None = None,
+    y: Iterable[Any] | None = None,
+    *,
+    loss: Callable[[Any, Any], Any] | None = None,
+    optimizer: Optimizer | None = None,
+) -> Diagnosis:
     """Looks for what keeps a model from learning, and says what to do.
 
-    ``diagnose(model)``                        the gradients that the last backward pass left, layer by layer: vanishing,
-                                               exploding, not finite; parameters that received none
-    ``diagnose(model, X)``                     also dead and saturated units, and parameters that the model does not use
-    ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each sample, and knows how
-                                               far the model has come: one that has learnt is not ill
-    the same with ``optimizer=optimizer``      also tries learning rates from the present parameters (`trials.try_rates`)
-    ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is not finite.  After
-                                               ``fit(..., record_every=...)`` also all of the above at the end of the
-                                               training, and learning rates tried from the parameters that it began with
+    ``diagnose(model)``                        the gradients that the last backward pass left, layer
+                                               by layer: vanishing, exploding, not finite;
+                                               parameters that received none
+    ``diagnose(model, X)``                     also dead and saturated units, and parameters that
+    the model does not use
+    ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each
+                                               sample, and knows how far the model has come: one
+                                               that has learnt is not ill
+    the same with ``optimizer=optimizer``      also tries learning rates from the present parameters
+    (`trials.try_rates`)
+    ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is
+                                               not finite.  After ``fit(..., record_every=...)``
+                                               also all of the above at the end of the training, and
+                                               learning rates tried from the parameters that it
+                                               began with
 
-    A model is a `Module`, or any callable together with ``optimizer=``, whose parameters are then looked at.  At most
-    `SAMPLES` samples are used, chosen at random but always the same ones.  The model runs in evaluation mode.  Data,
-    gradients and modes are afterwards what they were, and no random numbers are drawn.  A penalty is not part of the loss.
+    A model is a `Module`, or any callable together with ``optimizer=``, whose parameters are then
+    looked at.  At most `SAMPLES` samples are used, chosen at random but always the same ones.  The
+    model runs in evaluation mode.  Data, gradients and modes are afterwards what they were, and no
+    random numbers are drawn.  A penalty is not part of the loss.
 
     What is healthy gives no findings; see `Diagnosis` for what is returned.
 
-    Raises TypeError for a subject that is neither, ValueError for a history without steps, samples without targets, or
-    whatever else is missing.  What the model or the loss raises passes through.
+    Raises TypeError for a subject that is neither, ValueError for a history without steps, samples
+    without targets, or whatever else is missing.  What the model or the loss raises passes through.
     """
     if isinstance(subject, History):
         if any(given is not None for given in (X, y, loss, optimizer)):
-            raise TypeError("diagnose(history) takes nothing else: a history from fit(..., record_every=1) has the model, the "
-                            "samples and the loss")
+            raise TypeError(
+                "diagnose(history) takes nothing else: a history from fit(..., record_every=1) has "
+                "the model, the "
+                "samples and the loss"
+            )
         return _of_history(subject)
     check_model(subject)
     parameters = _parameters(subject, optimizer)
@@ -86,38 +107,60 @@ def diagnose(subject: Any, X: Iterable[Any] | None = None, y: Iterable[Any] | No
         return _of_units(subject, parameters, inputs)
     targets = None if y is None else entries(y, "y", "targets: one for each sample")
     if targets is None or len(targets) != len(inputs):
-        raise ValueError(f"{len(inputs)} samples but {len(targets or ())} targets; give one target for each sample")
+        raise ValueError(
+            f"{len(inputs)} samples but {len(targets or ())} targets; give one target for each "
+            "sample"
+        )
     return _of_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
 
 
 def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
     """Raises ValueError for an optimiser of which not even the parameters would be looked at."""
-    if optimizer is not None and isinstance(model, Module) and any(True for _ in model.named_parameters()):
-        raise ValueError("trying the learning rates of optimizer= needs samples, targets and a loss: "
-                         "diagnose(model, X, y, loss=..., optimizer=...)")
+    if (
+        optimizer is not None
+        and isinstance(model, Module)
+        and any(True for _ in model.named_parameters())
+    ):
+        raise ValueError(
+            "trying the learning rates of optimizer= needs samples, targets and a loss: "
+            "diagnose(model, X, y, loss=..., optimizer=...)"
+        )
 
 
 def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
     named = dict(model.named_parameters()) if isinstance(model, Module) else {}
     if not named and optimizer is not None:
-        named = dict(zip(unique_names([str(parameter.label) for parameter in optimizer.params]), optimizer.params))
+        named = dict(
+            zip(
+                unique_names([str(parameter.label) for parameter in optimizer.params]),
+                optimizer.params,
+            )
+        )
     if not named:
-        raise ValueError(f"{short_repr(model)} has no parameters to look at; give a Module that has some, a History, or with "
-                         "any other model optimizer=, whose parameters are then looked at")
+        raise ValueError(
+            f"{short_repr(model)} has no parameters to look at; give a Module that has some, a "
+            "History, or with "
+            "any other model optimizer=, whose parameters are then looked at"
+        )
     return named
 
 
 def _of_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
     inside = Inside({name: parameter.grad for name, parameter in parameters.items()})
-    return Diagnosis(short_repr(model), tuple(layers.looked_at(inside)), tuple(layers.of_gradients(inside)))
+    return Diagnosis(
+        short_repr(model), tuple(layers.looked_at(inside)), tuple(layers.of_gradients(inside))
+    )
 
 
 def _of_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
     X = [X[i] for i in chosen(len(X), SAMPLES)]
     with recorded(model):
         unused = layers.unused_parameters(map(model, X), parameters)
-    inside = Inside({name: parameter.grad for name, parameter in parameters.items()}, layers=activations(model, X),
-                    unused=unused)
+    inside = Inside(
+        {name: parameter.grad for name, parameter in parameters.items()},
+        layers=activations(model, X),
+        unused=unused,
+    )
     found = [*layers.of_unused(inside, len(parameters)), *layers.of_units(inside)]
     if any(inside.gradients.values()):
         found += layers.of_gradients(inside)
@@ -146,7 +189,8 @@ def _of_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
     if optimizer is not None and not learnt:
         trials = try_rates(problem, optimizer, optimizer.lr)
         looked.append(_tried(trials, "the present parameters"))
-        scheduled = not isinstance(optimizer.state_dict()["lr"], float)  # a rate that grows may well be small at first
+        # a rate that grows may well be small at first
+        scheduled = not isinstance(optimizer.state_dict()["lr"], float)
         found = [*_of_trials(trials, scheduled), *found]
     return Diagnosis(short_repr(problem.model), tuple(looked), tuple(found))
 
@@ -157,7 +201,9 @@ def _of_trials(trials: Trials, scheduled: bool) -> Iterator[Finding]:
     if best is None or trials.fall(best) < IMPROVES:
         return
     too_large = best < rate and trials.losses[rate] >= trials.before
-    too_small = best >= MUCH * rate and trials.fall(rate) < trials.fall(best) / MUCH and not scheduled
+    too_small = (
+        best >= MUCH * rate and trials.fall(rate) < trials.fall(best) / MUCH and not scheduled
+    )
     if too_large or too_small:
         yield _of_rate(trials, best, _compared(trials))
 
@@ -166,7 +212,13 @@ def _of_rate(trials: Trials, best: float, sentence: str) -> Finding:
     what, suggested = "too large" if best < trials.rate else "too small", rounded(best)
     numbers = {"learning_rate": trials.rate, "suggested_rate": suggested, "before": trials.before,
                "after": trials.losses[trials.rate], "after_suggested": trials.losses[best]}
-    return Finding(f"learning rate {what}", "learning rate", numbers, sentence, f"Use a learning rate of {suggested:g}.")
+    return Finding(
+        f"learning rate {what}",
+        "learning rate",
+        numbers,
+        sentence,
+        f"Use a learning rate of {suggested:g}.",
+    )
 
 
 def _compared(trials: Trials) -> str:
@@ -175,34 +227,57 @@ def _compared(trials: Trials) -> str:
         return "makes it diverge" if after == math.inf else f"brings it to {after:.4g}"
 
     others = [] if trials.best in (None, trials.rate) else [trials.best]
-    return (f"In {TRIAL_STEPS} trial steps from a loss of {trials.before:.4g}, a learning rate of {trials.rate:.3g} "
-            + ", one of ".join([outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]) + "."
-            + " No other brings it clearly below the loss of a constant prediction." * (trials.best is None))
+    return (
+        f"In {TRIAL_STEPS} trial steps from a loss of {trials.before:.4g}, a learning rate of "
+        f"{trials.rate:.3g} "
+        + ", one of ".join(
+            [outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]
+        )
+        + "."
+        + " No other brings it clearly below the loss of a constant prediction."
+        * (trials.best is None)
+    )
 
 
 def _tried(trials: Trials, start: str) -> str:
-    return (f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to {max(trials.losses):.2g}, each "
-            f"tried for {TRIAL_STEPS} steps from {start} on {counted(trials.samples, 'sample')}: "
-            + ("none lowers the loss clearly below that of a constant prediction" if trials.best is None else
-               f"{rounded(trials.best):g} would do"))
+    return (
+        f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
+        f"{max(trials.losses):.2g}, each "
+        f"tried for {TRIAL_STEPS} steps from {start} on {counted(trials.samples, 'sample')}: "
+        + (
+            "none lowers the loss clearly below that of a constant prediction"
+            if trials.best is None
+            else f"{rounded(trials.best):g} would do"
+        )
+    )
 
 
 def _of_history(history: History) -> Diagnosis:
     if not history.loss:
-        raise ValueError("the history has no steps, so there is nothing to diagnose; if fit raised NonFiniteError in the "
-                         "first step, its message names the operation")
+        raise ValueError(
+            "the history has no steps, so there is nothing to diagnose; if fit raised "
+            "NonFiniteError in the "
+            "first step, its message names the operation"
+        )
     curve = curves.curve_of(history)
     kind = curves.verdict(curve)
     subject, looked = f"a training of {counted(curve.steps, 'step')}", [curves.looked_at(curve)]
     record = history.training
     if record is None or not record.snapshots:
-        looked.append("nothing of the model, which the history does not have: train with fit(..., record_every=1)")
+        looked.append(
+            "nothing of the model, which the history does not have: train with fit(..., "
+            "record_every=1)"
+        )
         return Diagnosis(subject, tuple(looked), (curves.of_curve(curve, kind),) if kind else ())
-    problem = Problem(record.model, record.loss, dict(zip(record.names, record.parameters)), record.X, record.y).few(SAMPLES)
+    problem = Problem(
+        record.model, record.loss, dict(zip(record.names, record.parameters)), record.X, record.y
+    ).few(SAMPLES)
     with record.at(record.snapshots[-1], after=True):
         inside = _inside(problem)
     explained = inside.explained
-    learnt = curve.last <= curves.CONVERGED * curve.first if explained is None else explained >= LEARNT
+    learnt = (
+        curve.last <= curves.CONVERGED * curve.first if explained is None else explained >= LEARNT
+    )
     found = _found(inside, learnt)
     looked += [f"after the last step {look}" for look in layers.looked_at(inside)]
     if learnt:
@@ -220,20 +295,34 @@ def _of_history(history: History) -> Diagnosis:
     return Diagnosis(subject, tuple(looked), tuple(found))
 
 
-def _of_tried(curve: curves.Curve, kind: str, trials: Trials, end: float, explained: float | None) -> Iterator[Finding]:
-    """What is wrong with a training, given what ten steps at other rates make of its first parameters.
+def _of_tried(
+    curve: curves.Curve, kind: str, trials: Trials, end: float, explained: float | None
+) -> Iterator[Finding]:
+    """What is wrong with a training, given what ten steps at other rates make of its first
+    parameters.
 
-    ``end`` is the loss at which the training ended, on the samples of the trials; ``explained`` how much of it is explained.
+    ``end`` is the loss at which the training ended, on the samples of the trials; ``explained`` how
+    much of it is explained.
     """
     best = trials.best if trials.best is not None and trials.fall(trials.best) >= IMPROVES else None
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
         smaller = best is not None and best < trials.rate
-        yield curves.of_curve(curve, kind, *((rounded(best), _compared(trials)) if best and smaller else ()))
-    elif best and curve.steps >= TRIAL_STEPS and trials.losses[best] <= (1 - (IMPROVES if kind else QUARTER)) * end and (
-            best * DISTANCE <= trials.rate or (best >= MUCH * trials.rate and curve.fall < SLOW)):
+        yield curves.of_curve(
+            curve, kind, *((rounded(best), _compared(trials)) if best and smaller else ())
+        )
+    elif (
+        best
+        and curve.steps >= TRIAL_STEPS
+        and trials.losses[best] <= (1 - (IMPROVES if kind else QUARTER)) * end
+        and (best * DISTANCE <= trials.rate or (best >= MUCH * trials.rate and curve.fall < SLOW))
+    ):
         if kind:
             yield curves.of_curve(curve, kind, rounded(best), _compared(trials))
         else:
-            yield _of_rate(trials, best, f"{_compared(trials)} The {curve.steps} steps of the training ended at {end:.4g}.")
+            yield _of_rate(
+                trials,
+                best,
+                f"{_compared(trials)} The {curve.steps} steps of the training ended at {end:.4g}.",
+            )
     elif kind and explained is not None and explained < IGNORANT:
         yield curves.of_curve(curve, kind, None, _compared(trials))

@@ -13,12 +13,14 @@ WIDTH = 100  # of the printed text
 class Finding:
     """One thing that is wrong.
 
-    kind      of a layer: "dead units", "saturated units", "vanishing gradient", "exploding gradient", "gradient not
-              finite"; of parameters: "unused parameters", "no gradient"; of a training: "loss diverges", "loss not
-              finite", "loss stands still", "loss oscillates"; where a rate was tried from the present parameters:
-              "learning rate too large", "learning rate too small"
+    kind      of a layer: "dead units", "saturated units", "vanishing gradient", "exploding
+              gradient", "gradient not finite"; of parameters: "unused parameters", "no gradient";
+              of a training: "loss diverges", "loss not finite", "loss stands still", "loss
+              oscillates"; where a rate was tried from the present parameters:  "learning rate too
+              large", "learning rate too small"
     where     the path of the layer, the names of parameters, or "loss"
-    numbers   what it rests on, by name; ``suggested_rate`` is the learning rate that would do, where one was found
+    numbers   what it rests on, by name; ``suggested_rate`` is the learning rate that would do,
+              where one was found
     sentence  what is wrong, with these numbers
     advice    one sentence: what to do about it
     """
@@ -38,8 +40,8 @@ class Finding:
 class Diagnosis:
     """What `diagnose` looked at, and what it found.  Iterating over it gives the findings.
 
-    It is true if it is healthy, as the report of `gradcheck` is true if the gradients are right: ``assert diagnose(model)``
-    holds when nothing was found.  Printed, it is a text to read.
+    It is true if it is healthy, as the report of `gradcheck` is true if the gradients are right:
+    ``assert diagnose(model)`` holds when nothing was found.  Printed, it is a text to read.
 
     subject     what was diagnosed
     looked_at   what was looked at, one sentence each, with the numbers
@@ -63,8 +65,14 @@ class Diagnosis:
 
     def __str__(self) -> str:
         count = len(self.findings)
-        lines = [f"Diagnosis of {self.subject}: " + (f"{count} finding{'s' * (count > 1)}" if count else "nothing found")]
-        lines += ["looked at:", *[line for look in self.looked_at for line in _wrapped(look, "    ", first="  - ")]]
+        lines = [
+            f"Diagnosis of {self.subject}: "
+            + (f"{count} finding{'s' * (count > 1)}" if count else "nothing found")
+        ]
+        lines += [
+            "looked at:",
+            *[line for look in self.looked_at for line in _wrapped(look, "    ", first="  - ")],
+        ]
         for i, finding in enumerate(self.findings, 1):
             lines += ["", *f"{i}. {finding}".split("\n")]
         return "\n".join(lines)
@@ -73,8 +81,14 @@ class Diagnosis:
 
 
 def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent,
-                         break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def rounded(x: float) -> float:

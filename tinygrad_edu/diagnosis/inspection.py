@@ -1,4 +1,5 @@
-"""What goes on inside a model, layer by layer: the gradients of its parameters, the outputs of its units.
+"""What goes on inside a model, layer by layer: the gradients of its parameters, the outputs of its
+units.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -8,8 +9,8 @@
     >>> [(layer.path, len(layer.units), layer.saturated) for layer in activations(model, [[0.5, -1.0], [2.0, 1.0]])]
     [('layers.0', 4, 0), ('layers.1', 4, 0), ('layers.2', 1, 0)]
 
-These are numbers to look at; `diagnose` says which of them are a reason to worry, and `viz.plots` draws them.  Nothing
-here changes a parameter or a gradient.
+These are numbers to look at; `diagnose` says which of them are a reason to worry, and `viz.plots`
+draws them.  Nothing here changes a parameter or a gradient.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ EXPLODING = 1e3  # times the last layer's rms, or in itself
 SATURATED = 0.99  # of the way to the asymptote of a sigmoid-shaped activation
 
 
-# ---- gradients by layer ------------------------------------------------------------------------------------------
+# ---- gradients by layer --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class LayerGradients:
     path               the path of the layer, ``layers.0``; "" for parameters of the model itself
     count              how many parameters it has
     zeros, nonfinite   how many of their gradients are exactly 0; how many are nan or infinite
-    low, median, high  the 5th, 50th and 95th percentile of the others' magnitudes, 0.0 if there are none
+    low, median, high  the 5th, 50th and 95th percentile of the others' magnitudes, 0.0 if there are
+                       none
     rms                the root of the mean square of all that are finite, zeros included
     verdict            "fine", "vanishing", "exploding", "zero" or "not finite": see `gradient_flow`
     """
@@ -57,21 +59,26 @@ class LayerGradients:
     verdict: str
 
 
-def gradient_flow(parameters: Module | Mapping[str, Any] | Iterable[Value]) -> tuple[LayerGradients, ...]:
-    """The gradients that a backward pass left in the parameters, layer by layer, in the order of the parameters.
+def gradient_flow(
+    parameters: Module | Mapping[str, Any] | Iterable[Value],
+) -> tuple[LayerGradients, ...]:
+    """The gradients that a backward pass left in the parameters, layer by layer, in the order of
+    the parameters.
 
-    ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or labelled parameters.
-    Layers are found from the names, by `nn.structure.layer_of`.
+    ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or
+    labelled parameters.  Layers are found from the names, by `nn.structure.layer_of`.
 
         >>> [layer.path for layer in gradient_flow({"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0})]
         ['layers.0', 'encoder', '']
 
-    The verdicts compare each layer with the last one that has a gradient, where backpropagation comes from.  A layer is
-    "vanishing" if its rms is below `VANISHING` (1e-3) of that layer's, "exploding" if it is above `EXPLODING` (1e3) of
-    it, or above 1e3 in itself, so that a step at a learning rate of 1e-3 moves its parameters by 1 and more; "zero" if
-    all its gradients are 0, "not finite" if one is nan or infinite.  That gradients which shrink or grow from layer to
-    layer are what makes deep networks hard to train: Bengio, Simard and Frasconi (1994); measured by layer as here:
-    Glorot and Bengio (2010), section 4.2.  The figures 1e-3 and 1e3 are this function's own convention.
+    The verdicts compare each layer with the last one that has a gradient, where backpropagation
+    comes from.  A layer is "vanishing" if its rms is below `VANISHING` (1e-3) of that layer's,
+    "exploding" if it is above `EXPLODING` (1e3) of it, or above 1e3 in itself, so that a step at a
+    learning rate of 1e-3 moves its parameters by 1 and more; "zero" if all its gradients are 0,
+    "not finite" if one is nan or infinite.  That gradients which shrink or grow from layer to layer
+    are what makes deep networks hard to train: Bengio, Simard and Frasconi (1994); measured by
+    layer as here:  Glorot and Bengio (2010), section 4.2.  The figures 1e-3 and 1e3 are this
+    function's own convention.
 
     Raises ValueError if there are no parameters.
     """
@@ -81,34 +88,67 @@ def gradient_flow(parameters: Module | Mapping[str, Any] | Iterable[Value]) -> t
     for name, gradient in named:
         by_layer.setdefault(layer_of(name, neurons), []).append(gradient)
     if not by_layer:
-        raise ValueError("there are no parameters; give a module that has some, or a mapping from names to gradients")
+        raise ValueError(
+            "there are no parameters; give a module that has some, or a mapping from names to "
+            "gradients"
+        )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
-    return tuple([_layer_gradients(path, gradients, rms[path], reference) for path, gradients in by_layer.items()])
+    return tuple(
+        [
+            _layer_gradients(path, gradients, rms[path], reference)
+            for path, gradients in by_layer.items()
+        ]
+    )
 
 
 def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     if isinstance(parameters, Module):
         return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
     if isinstance(parameters, Mapping):
-        return [(name, entry.grad if isinstance(entry, Value) else number(entry, f"the gradient of {name}"))
-                for name, entry in parameters.items()]
-    given = list(parameters) if isinstance(parameters, Iterable) and not isinstance(parameters, str) else [parameters]
+        return [
+            (
+                name,
+                entry.grad
+                if isinstance(entry, Value)
+                else number(entry, f"the gradient of {name}"),
+            )
+            for name, entry in parameters.items()
+        ]
+    given = (
+        list(parameters)
+        if isinstance(parameters, Iterable) and not isinstance(parameters, str)
+        else [parameters]
+    )
     for parameter in given:
         if not isinstance(parameter, Value):
-            raise TypeError(f"gradients are taken from a Module, a list of its parameters, or a mapping from names to "
-                            f"gradients, not from {type(parameter).__name__} ({short_repr(parameter)})")
+            raise TypeError(
+                "gradients are taken from a Module, a list of its parameters, or a mapping from "
+                "names to "
+                f"gradients, not from {type(parameter).__name__} ({short_repr(parameter)})"
+            )
     return [(str(parameter.label), parameter.grad) for parameter in given]
 
 
-def _layer_gradients(path: str, gradients: Sequence[float], rms: float, reference: float) -> LayerGradients:
+def _layer_gradients(
+    path: str, gradients: Sequence[float], rms: float, reference: float
+) -> LayerGradients:
     sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
     nonfinite = sum(not math.isfinite(g) for g in gradients)
     verdict = ("not finite" if nonfinite else "zero" if rms == 0 else
                "exploding" if rms > EXPLODING or rms / EXPLODING > reference else
                "vanishing" if rms < VANISHING * reference else "fine")
-    return LayerGradients(path, len(gradients), gradients.count(0.0), nonfinite, quantile(sizes, 0.05), quantile(sizes, 0.5),
-                          quantile(sizes, 0.95), rms, verdict)
+    return LayerGradients(
+        path,
+        len(gradients),
+        gradients.count(0.0),
+        nonfinite,
+        quantile(sizes, 0.05),
+        quantile(sizes, 0.5),
+        quantile(sizes, 0.95),
+        rms,
+        verdict,
+    )
 
 
 def _rms(numbers: Sequence[float]) -> float:
@@ -123,15 +163,18 @@ def quantile(ordered: Sequence[float], p: float) -> float:
     position = p * (len(ordered) - 1)
     below = math.floor(position)
     share = position - below
-    return ordered[below] * (1 - share) + (ordered[min(below + 1, len(ordered) - 1)] * share if share else 0.0)
+    return ordered[below] * (1 - share) + (
+        ordered[min(below + 1, len(ordered) - 1)] * share if share else 0.0
+    )
 
 
-# ---- activations by layer ----------------------------------------------------------------------------------------
+# ---- activations by layer ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One neuron: ``outputs`` over the samples, ``slopes`` of its activation there, and the activation's name as ``op``.
+    """One neuron: ``outputs`` over the samples, ``slopes`` of its activation there, and the
+    activation's name as ``op``.
 
     ``op`` is "" for a linear unit.
     """
@@ -143,13 +186,20 @@ class Unit:
 
     @property
     def dead(self) -> bool:
-        """Whether its output and the slope of its activation are 0 for every sample, so that it cannot learn from them."""
+        """Whether its output and the slope of its activation are 0 for every sample, so that it
+        cannot learn from them."""
         return bool(self.op) and not any(self.outputs) and not any(self.slopes)
 
     @property
     def saturation(self) -> float:
-        """The part of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the way from the middle."""
-        middle_and_reach = {"tanh": (0.0, 1.0), "softsign": (0.0, 1.0), "hardtanh": (0.0, 1.0), "sigmoid": (0.5, 0.5)}
+        """The part of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the way
+        from the middle."""
+        middle_and_reach = {
+            "tanh": (0.0, 1.0),
+            "softsign": (0.0, 1.0),
+            "hardtanh": (0.0, 1.0),
+            "sigmoid": (0.5, 0.5),
+        }
         if self.op not in middle_and_reach:
             return 0.0
         middle, reach = middle_and_reach[self.op]
@@ -163,7 +213,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class LayerActivations:
-    """The units of one layer, and how many of them are dead (never active) or saturated on every sample."""
+    """The units of one layer, and how many of them are dead (never active) or saturated on every
+    sample."""
 
     path: str
     units: tuple[Unit, ...]
@@ -192,12 +243,14 @@ class LayerActivations:
 def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerActivations, ...]:
     """The outputs of the units of every layer for the samples ``X``, in order of execution.
 
-    ``model`` is run on each sample, and its units are found in the recorded graph from the names of the parameters
-    (`nn.structure.find_modules`): the nodes of a module that something outside of it uses, and the activation after them,
-    if there is one and nothing else comes between.  A neuron that runs several times for one sample is one unit.
-    Where there are no modules in the graph, the model's outputs are its one layer.
+    ``model`` is run on each sample, and its units are found in the recorded graph from the names of
+    the parameters (`nn.structure.find_modules`): the nodes of a module that something outside of it
+    uses, and the activation after them, if there is one and nothing else comes between.  A neuron
+    that runs several times for one sample is one unit.  Where there are no modules in the graph,
+    the model's outputs are its one layer.
 
-    Raises ValueError if there are no samples, TypeError if ``model`` cannot be called or its outputs are not Values.
+    Raises ValueError if there are no samples, TypeError if ``model`` cannot be called or its
+    outputs are not Values.
     """
     check_model(model)
     inputs = entries(X, "X", "samples: a list of what the model takes")
@@ -227,8 +280,11 @@ def _roots(result: Any) -> list[Value]:
     roots = list(result) if isinstance(result, (list, tuple)) else [result]
     for root in roots:
         if not isinstance(root, Value):
-            raise TypeError(f"the model returned {short_repr(result)}, which has no graph to find activations in; "
-                            "give a model that computes with Values")
+            raise TypeError(
+                f"the model returned {short_repr(result)}, which has no graph to find activations "
+                "in; "
+                "give a model that computes with Values"
+            )
     return roots
 
 
@@ -239,38 +295,53 @@ def _shape(order: Sequence[Value]) -> list[tuple[str, str, list[int | None]]]:
 
 
 def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[str, str, int]]:
-    """``(layer, unit, position in order)`` for the output of every unit in the graph of ``roots``."""
+    """``(layer, unit, position in order)`` for the output of every unit in the graph of ``roots``.
+    """
     modules = find_modules(order)
     users: dict[Value, list[Value]] = {}
     for node in order:
         for arg in node.args:
             users.setdefault(arg, []).append(node)
-    neurons = neurons_among(str(node.label) for node in modules if not node.op and not node.constant)
+    neurons = neurons_among(
+        str(node.label) for node in modules if not node.op and not node.constant
+    )
     of_module: dict[str, list[Value]] = {}
     for node in order:
         path = modules.get(node)
         outside = [user for user in users.get(node, ()) if modules.get(user) != path]
         if path is not None and node.op and (outside or node in roots):
-            after = outside[0] if len(users.get(node, ())) == 1 else node  # an activation that is no part of the module
-            of_module.setdefault(path, []).append(after if after.op in ACTIVATION_ROWS and after not in modules else node)
+            # an activation that is no part of the module
+            after = outside[0] if len(users.get(node, ())) == 1 else node
+            of_module.setdefault(path, []).append(
+                after if after.op in ACTIVATION_ROWS and after not in modules else node
+            )
     position = {node: i for i, node in enumerate(order)}
-    return [(layer_path(path, neurons), path if path in neurons else f"{path}[{k}]", position[node])
-            for path, nodes in (of_module or {"": list(roots)}).items() for k, node in enumerate(nodes)]
+    return [
+        (layer_path(path, neurons), path if path in neurons else f"{path}[{k}]", position[node])
+        for path, nodes in (of_module or {"": list(roots)}).items()
+        for k, node in enumerate(nodes)
+    ]
 
 
-# ---- what they are given ----------------------------------------------------------------------------------------------
+# ---- what they are given -------------------------------------------------------------------------
 
 
 def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
-    """What is in ``given``, an argument of that name; TypeError, which says what is ``wanted``, if it is no iterable."""
+    """What is in ``given``, an argument of that name; TypeError, which says what is ``wanted``, if
+    it is no iterable."""
     try:
         iterator = iter(given)
     except TypeError:
-        raise TypeError(f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})") from None
+        raise TypeError(
+            f"{name} must be {wanted}, not {type(given).__name__} ({short_repr(given)})"
+        ) from None
     return list(iterator)
 
 
 def check_model(model: Any) -> None:
     """Raises TypeError unless ``model`` can be called."""
     if not callable(model):
-        raise TypeError(f"the model is {short_repr(model)}, which cannot be called; give the model first, then the samples")
+        raise TypeError(
+            f"the model is {short_repr(model)}, which cannot be called; give the model first, then "
+            "the samples"
+        )

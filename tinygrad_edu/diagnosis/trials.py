@@ -1,4 +1,5 @@
-"""Losses measured, and learning rates tried out, on a few samples; everything is put back afterwards."""
+"""Losses measured, and learning rates tried out, on a few samples; everything is put back
+afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from ..optim.optimizer import Optimizer, State
 TRIAL_SAMPLES = 32
 TRIAL_NUMBERS = 50_000  # samples times parameters; above it fewer samples, but `FEWEST_SAMPLES`
 FEWEST_SAMPLES = 8
-TRIAL_STEPS = 10  # enough for a rate that is twice too large to show it, at (1 - 4)**2 = 9 times the loss a step
+# enough for a rate that is twice too large to show it, at (1 - 4)**2 = 9 times the loss a step
+TRIAL_STEPS = 10
 FACTOR = math.sqrt(10)  # from one rate to the next
 MOST_RATES = 30
 FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
@@ -29,10 +31,11 @@ DISTANCE = 3.0  # how far below the smallest rate that diverges a rate has to be
 
 
 def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every time, in order.
+    """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every
+    time, in order.
 
-    Samples at equal distances could all be of one class, where classes take turns.  With ``targets`` every class has
-    its share, as in the whole, and so has every range of numbers.
+    Samples at equal distances could all be of one class, where classes take turns.  With
+    ``targets`` every class has its share, as in the whole, and so has every range of numbers.
     """
     if count <= most:
         return list(range(count))
@@ -63,10 +66,17 @@ class Problem:
     def few(self, most: int) -> Problem:
         """The same with at most so many samples."""
         places = chosen(len(self.X), most, self.y)
-        return Problem(self.model, self.loss, self.parameters, [self.X[i] for i in places], [self.y[i] for i in places])
+        return Problem(
+            self.model,
+            self.loss,
+            self.parameters,
+            [self.X[i] for i in places],
+            [self.y[i] for i in places],
+        )
 
     def measured(self) -> tuple[float, list[float]]:
-        """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is changed by it.
+        """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is
+        changed by it.
 
         The derivatives of a loss that is no Value, as ``max(0, 1 - t * p)`` where it is 0, are 0.
         """
@@ -77,10 +87,12 @@ class Problem:
         return total.data, self._derivatives(total)
 
     def measured_singly(self) -> tuple[float, list[float]]:
-        """The mean loss, and for each parameter the root mean square of its derivatives, one of each sample's loss.
+        """The mean loss, and for each parameter the root mean square of its derivatives, one of
+        each sample's loss.
 
-        In the derivative of the mean loss samples may cancel, as those of two classes do of which there are equally many.
-        In this they cannot.  Evaluation mode and ``.grad`` as in `measured`.
+        In the derivative of the mean loss samples may cancel, as those of two classes do of which
+        there are equally many.  In this they cannot.  Evaluation mode and ``.grad`` as in
+        `measured`.
 
         Raises TypeError if the loss of no sample is a Value.
         """
@@ -88,15 +100,23 @@ class Problem:
         with recorded(self.model):
             for loss in self.losses():
                 if isinstance(loss, Value):
-                    sizes, graphs = list(map(math.hypot, sizes, self._derivatives(loss))), graphs + 1
+                    sizes, graphs = (
+                        list(map(math.hypot, sizes, self._derivatives(loss))),
+                        graphs + 1,
+                    )
                 total += loss.data if isinstance(loss, Value) else loss
         if not graphs:
-            raise TypeError(f"the loss is {total * share!r}, which depends on no Value; the loss function must use the "
-                            "prediction")
+            raise TypeError(
+                f"the loss is {total * share!r}, which depends on no Value; the loss function must "
+                "use the "
+                "prediction"
+            )
         return total * share, [size * math.sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
-        leaves = dict.fromkeys([node for node in topological_order(root, constants=False) if not node.op], 0.0)
+        leaves = dict.fromkeys(
+            [node for node in topological_order(root, constants=False) if not node.op], 0.0
+        )
         with _kept(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
@@ -109,19 +129,23 @@ class Problem:
         return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
 
     def learns(self, loss: float) -> bool:
-        """Whether the model, whose mean loss is given, is clearly better than a constant prediction, its own mean included.
+        """Whether the model, whose mean loss is given, is clearly better than a constant
+        prediction, its own mean included.
 
-        True if that cannot be told: where all targets are the same, a constant may be all there is to learn.
+        True if that cannot be told: where all targets are the same, a constant may be all there is
+        to learn.
         """
         constant = self.constant_loss() if len(set(map(repr, self.y))) > 1 else None
         return constant is None or loss <= (1 - IGNORANT) * constant
 
     def constant_loss(self) -> float | None:
-        """The mean loss of the best constant prediction among three: 0, the mean prediction, and the mean target.
+        """The mean loss of the best constant prediction among three: 0, the mean prediction, and
+        the mean target.
 
-        A model that has learnt is far below it: 1 - loss / constant loss is how much of the loss the inputs explain.  (For
-        the squared error that is the coefficient of determination.)  None if predictions are not numbers or lists of
-        equally many numbers, or no such loss is positive and finite.
+        A model that has learnt is far below it: 1 - loss / constant loss is how much of the loss
+        the inputs explain.  (For the squared error that is the coefficient of determination.)  None
+        if predictions are not numbers or lists of equally many numbers, or no such loss is positive
+        and finite.
         """
         with mode(self.model, training=False), no_grad():
             middle = _mean([self.model(x) for x in self.X])
@@ -135,10 +159,12 @@ class Problem:
 
 
 def _mean(entries: Sequence[Any]) -> Any:
-    """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything else."""
+    """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything
+    else."""
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
-    if len({(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}) != 1 or not all(
-            isinstance(x, (Value, float, int)) for xs in lists for x in xs):
+    if len(
+        {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
+    ) != 1 or not all(isinstance(x, (Value, float, int)) for xs in lists for x in xs):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
     return means if isinstance(entries[0], (list, tuple)) else means[0]
@@ -165,7 +191,8 @@ class Trials:
     rate         the rate that is in use
     before       the loss before the first step
     losses       for each rate that was tried the loss after the last step; inf if it diverged
-    best         the rate that would do; None if with none the loss falls, and below that of a constant prediction
+    best         the rate that would do; None if with none the loss falls, and below that of a
+                 constant prediction
     samples      of how many samples the loss was the mean
     """
 
@@ -176,24 +203,31 @@ class Trials:
     samples: int
 
     def fall(self, rate: float) -> float:
-        """By which part of itself the loss falls in the trial of that rate; negative if it rises."""
+        """By which part of itself the loss falls in the trial of that rate; negative if it rises.
+        """
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 
 
 def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
-    """From the present parameters, `TRIAL_STEPS` steps of a fresh optimiser of the same kind at ``rate``, and at others.
+    """From the present parameters, `TRIAL_STEPS` steps of a fresh optimiser of the same kind at
+    ``rate``, and at others.
 
-    Rates are tried upwards by factors of sqrt(10) until one diverges, which is when its loss is not finite or twice
-    what it was; then downwards from ``rate``, until two in a row do no better than the best.  That is a learning-rate
-    range test (Smith, Cyclical learning rates for training neural networks, 2017, section 3.3), but with a fresh start for
-    each rate.  The best rate is the one with the lowest loss after its last step, among those that are at least a
-    factor of 3 below the smallest one that diverges, and that make the model better than a constant by `IGNORANT` of the
-    loss: what sinks to the loss of a constant prediction, since one class is more frequent, has not begun to learn.
+    Rates are tried upwards by factors of sqrt(10) until one diverges, which is when its loss is not
+    finite or twice what it was; then downwards from ``rate``, until two in a row do no better than
+    the best.  That is a learning-rate range test (Smith, Cyclical learning rates for training
+    neural networks, 2017, section 3.3), but with a fresh start for each rate.  The best rate is the
+    one with the lowest loss after its last step, among those that are at least a factor of 3 below
+    the smallest one that diverges, and that make the model better than a constant by `IGNORANT` of
+    the loss: what sinks to the loss of a constant prediction, since one class is more frequent, has
+    not begun to learn.
 
-    The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its gradient, mostly some 100,
-    over at most `TRIAL_SAMPLES` samples.  All data and gradients are put back.
+    The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its
+    gradient, mostly some 100, over at most `TRIAL_SAMPLES` samples.  All data and gradients are put
+    back.
     """
-    few = problem.few(max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))))
+    few = problem.few(
+        max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters)))
+    )
     start = few.measured()
     learning: set[float] = set()
 
@@ -218,13 +252,20 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
         elif lowest < math.inf:
             worse += 1
         lr /= FACTOR
-    limit = min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
+    limit = (
+        min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
+    )
     safe = {lr: losses[lr] for lr in learning if lr <= limit}
-    return Trials(rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X))
+    return Trials(
+        rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X)
+    )
 
 
-def _loss_after(problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]) -> float:
-    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it; inf if it diverges.
+def _loss_after(
+    problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]
+) -> float:
+    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it;
+    inf if it diverges.
 
     The parameters are left as the trial leaves them.
     """
@@ -235,7 +276,9 @@ def _loss_after(problem: Problem, optimizer: Optimizer, lr: float, start: tuple[
     for t in range(1, TRIAL_STEPS + 1):
         try:
             for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
-                parameter.data, states[i] = optimizer.update(parameter.data, gradient, states[i], lr, t)
+                parameter.data, states[i] = optimizer.update(
+                    parameter.data, gradient, states[i], lr, t
+                )
         except ArithmeticError:  # of plain floats in the rule
             return math.inf
         try:

@@ -1,4 +1,5 @@
-"""The engine: what a primitive is and the table of them, a node, the walk backwards, and the derivatives built on it."""
+"""The engine: what a primitive is and the table of them, a node, the walk backwards, and the
+derivatives built on it."""
 
 from .value import Value
 

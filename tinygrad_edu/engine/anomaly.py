@@ -1,5 +1,5 @@
-"""What `detect_anomaly` does while it is on: every node keeps the line that asked for it, and the first number that is
-inf or nan becomes an error that says how it came about."""
+"""What `detect_anomaly` does while it is on: every node keeps the line that asked for it, and the
+first number that is inf or nan becomes an error that says how it came about."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from ..errors import NonFiniteError
 if TYPE_CHECKING:
     from .value import Value
 
-Source = tuple[CodeType, int]  # a function, and how far it had come: every node has one, so that it must cost little
+# a function, and how far it had come: every node has one, so that it must cost little
+Source = tuple[CodeType, int]
 Line = tuple[str, int, str]  # file, line and function
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
@@ -27,15 +28,21 @@ _LIBRARY = str(Path(os.__file__).parent) + os.sep
 
 
 def source() -> Source:
-    """Where in the user's program we are: the innermost call that is not of this package, nor of Python's library.
+    """Where in the user's program we are: the innermost call that is not of this package, nor of
+    Python's library.
 
-    Of a package that was installed, such as numpy, it is the line of the user's program that called it, if there is one
-    between it and a call of ours.
+    Of a package that was installed, such as numpy, it is the line of the user's program that called
+    it, if there is one between it and a call of ours.
     """
     frame, installed = sys._getframe(2), None
     while True:
-        at, outer, owner = (frame.f_code, frame.f_lasti), frame.f_back, _owner(frame.f_code.co_filename)
-        if owner == "user" and not (installed and outer is None):  # the outermost may be the script that starts such a package
+        at, outer, owner = (
+            (frame.f_code, frame.f_lasti),
+            frame.f_back,
+            _owner(frame.f_code.co_filename),
+        )
+        # the outermost may be the script that starts such a package
+        if owner == "user" and not (installed and outer is None):
             return at
         if owner == "installed":
             installed = installed or at
@@ -65,7 +72,11 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
     for root, seed in zip(roots, seeds):
         root.grad += seed
         if not -inf < root.grad < inf:
-            raise _error(f"backward: the gradient of {_name(root)} is {root.grad} from the start: its seed is {seed!r}", None)
+            raise _error(
+                f"backward: the gradient of {_name(root)} is {root.grad} from the start: its seed "
+                f"is {seed!r}",
+                None,
+            )
     for node in operations:
         adjoint = node.grad
         if (dx := node._dx) is not None:
@@ -86,7 +97,7 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
                     raise of_gradient(node, arg, partial, adjoint, grad, before)
 
 
-# ---- the errors --------------------------------------------------------------------------------------------------
+# ---- the errors ----------------------------------------------------------------------------------
 
 
 def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
@@ -100,24 +111,42 @@ def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
     return _error(f"{message}\n{shown_line(at)}", at)
 
 
-def of_gradient(node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
-                ) -> NonFiniteError:
-    """The error for an operand's gradient that is inf or nan after the edge from ``node`` was followed."""
+def of_gradient(
+    node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
+) -> NonFiniteError:
+    """The error for an operand's gradient that is inf or nan after the edge from ``node`` was
+    followed."""
     if not math.isfinite(before):
-        return _error(f"backward: the gradient of {_name(operand)} was {before} before this pass; set it to 0", None)
-    return _at(node, f"backward: the gradient of {_name(operand)} became {gradient} at {_call(node.op, node._args)} = "
-                     f"{node.data!r}: local derivative {float(partial)!r} times adjoint {float(adjoint)!r}")
+        return _error(
+            f"backward: the gradient of {_name(operand)} was {before} before this pass; set it to "
+            "0",
+            None,
+        )
+    return _at(
+        node,
+        f"backward: the gradient of {_name(operand)} became {gradient} at "
+        f"{_call(node.op, node._args)} = "
+        f"{node.data!r}: local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
+    )
 
 
 def of_tangent(node: Value, tangent: float) -> NonFiniteError:
     """The error for a tangent, of forward mode, that is inf or nan."""
-    return _at(node, f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; the local "
-                     f"derivatives are {', '.join(map(repr, node.partials))}")
+    return _at(
+        node,
+        f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; "
+        "the local "
+        f"derivatives are {', '.join(map(repr, node.partials))}",
+    )
 
 
 def _at(node: Value, message: str) -> NonFiniteError:
     at = line_of(node)
-    where = f"was recorded at\n{shown_line(at)}" if at else "was recorded outside of detect_anomaly(), which keeps lines"
+    where = (
+        f"was recorded at\n{shown_line(at)}"
+        if at
+        else "was recorded outside of detect_anomaly(), which keeps lines"
+    )
     return _error(f"{message}\n  the operation {where}", at)
 
 
@@ -129,7 +158,10 @@ def _error(message: str, at: Line | None) -> NonFiniteError:
 
 def _line(at: Source) -> Line:
     code, position = at
-    line = next((line for start, end, line in code.co_lines() if start <= position < end and line), code.co_firstlineno)
+    line = next(
+        (line for start, end, line in code.co_lines() if start <= position < end and line),
+        code.co_firstlineno,
+    )
     return code.co_filename, line, code.co_qualname
 
 
@@ -150,4 +182,6 @@ def _shown(operand: Any) -> str:
 
 
 def _name(node: Value) -> str:
-    return str(node.label) or (f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}")
+    return str(node.label) or (
+        f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}"
+    )

@@ -1,4 +1,5 @@
-"""Derivatives of graphs and of functions, as a staircase: each one is a few lines on top of those before it.
+"""Derivatives of graphs and of functions, as a staircase: each one is a few lines on top of those
+before it.
 
 ::
 
@@ -10,13 +11,16 @@
                      jacobian     a vjp for each output
                      hessian      gradients once, then a sweep for each row
 
-A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the weight of an output, and
-a pullback takes the outputs' weights back to the arguments.  J is the matrix d output_i / d argument_j.
+A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the
+weight of an output, and a pullback takes the outputs' weights back to the arguments.  J is the
+matrix d output_i / d argument_j.
 
-The function transforms return numbers for numbers.  Called with Values, or inside the function of another
-transform, they return Values, so that they nest: ``grad(grad(f))`` is the second derivative.
+The function transforms return numbers for numbers.  Called with Values, or inside the function of
+another transform, they return Values, so that they nest: ``grad(grad(f))`` is the second
+derivative.
 
-Source of the method and its names: Griewank and Walther, Evaluating Derivatives, 2nd ed. (2008), chapter 3.
+Source of the method and its names: Griewank and Walther, Evaluating Derivatives, 2nd ed. (2008),
+chapter 3.
 """
 
 from __future__ import annotations
@@ -38,24 +42,31 @@ from .value import Number, Value
 __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 
-def backward(roots: Value | Iterable[Value], seeds: Number | Iterable[Number] | None = None) -> None:
-    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; one sweep for one root or for several.
+def backward(
+    roots: Value | Iterable[Value], seeds: Number | Iterable[Number] | None = None
+) -> None:
+    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; one sweep for one root or for
+    several.
 
-    ``seeds`` has one number for each root, by default 1.  Raises TypeError if a root is no Value, ValueError if
-    the numbers of roots and seeds differ.
+    ``seeds`` has one number for each root, by default 1.  Raises TypeError if a root is no Value,
+    ValueError if the numbers of roots and seeds differ.
     """
     roots, seeds = _roots_and_seeds(roots, seeds)
     backpropagate(roots, seeds)
 
 
-def gradients(y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | Iterable[Number] | None = None
-              ) -> list[Value]:
-    """The derivatives of ``y`` (of the seeded sum, if there are several) by each of ``xs``, as Values.
+def gradients(
+    y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | Iterable[Number] | None = None
+) -> list[Value]:
+    """The derivatives of ``y`` (of the seeded sum, if there are several) by each of ``xs``, as
+    Values.
 
-    They are graphs themselves and can be differentiated again, to any order.  ``xs`` may be any nodes, not only
-    leaves; the gradient by a node that ``y`` does not depend on is a Value of 0.  No ``.grad`` changes.
+    They are graphs themselves and can be differentiated again, to any order.  ``xs`` may be any
+    nodes, not only leaves; the gradient by a node that ``y`` does not depend on is a Value of 0.
+    No ``.grad`` changes.
 
-    Raises StaleGraphError if a leaf on the way from ``xs`` to ``y`` was given new data after ``y`` was computed from it.
+    Raises StaleGraphError if a leaf on the way from ``xs`` to ``y`` was given new data after ``y``
+    was computed from it.
     """
     roots, seeds = _roots_and_seeds(y, seeds)
     if isinstance(xs, Value):
@@ -66,13 +77,21 @@ def gradients(y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | I
     with recording(True):
         adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
         existing = set(topological_order(*roots))
-        return [Value(g) if not isinstance(g := adjoints.get(x, 0.0), Value) else  # a node of its own, so that a label
-                p.identity(g) if g in existing else g for x in xs]  # or new data cannot change the graph of y
+        return [
+            Value(g)
+            if not isinstance(g := adjoints.get(x, 0.0), Value)
+            # a node of its own, so that a label
+            else p.identity(g)
+            if g in existing
+            else g
+            for x in xs
+        ]  # or new data cannot change the graph of y
 
 
 def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
            partials_of: Callable[[Value], Sequence[Any]]) -> dict[Value, Any]:
-    """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats or on Values."""
+    """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats
+    or on Values."""
     watched = modes.current() & modes.ANOMALY
     order = topological_order(*roots, constants=False)
     active = set(xs)  # the nodes that depend on some x
@@ -110,17 +129,33 @@ def _stored_partials(node: Value) -> Sequence[Any]:
 def _symbolic_partials(node: Value) -> Sequence[Any]:
     """The rules of the table run on the Values that ``node`` was made from; None for a constant."""
     row = lookup(node.op)
-    data = tuple([arg.data if partial is not None else float(arg) for arg, partial in zip(node._args, node._partials)])
+    data = tuple(
+        [
+            arg.data if partial is not None else float(arg)
+            for arg, partial in zip(node._args, node._partials)
+        ]
+    )
     if _differ(row.forward(*data), node.data):
         raise _stale(node, data)
     # A constant is wrapped, so that a 0 in a denominator does not raise.
-    args = tuple([arg if partial is not None else Ieee(arg) for arg, partial in zip(node._args, node._partials)])
+    args = tuple(
+        [
+            arg if partial is not None else Ieee(arg)
+            for arg, partial in zip(node._args, node._partials)
+        ]
+    )
     return [None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
             for i, stored in enumerate(node._partials)]
 
 
-def _partial_as_graph(row: p.Primitive, i: int, args: tuple[Any, ...], data: tuple[float, ...], node: Value,
-                      stored: float) -> Any:
+def _partial_as_graph(
+    row: p.Primitive,
+    i: int,
+    args: tuple[Any, ...],
+    data: tuple[float, ...],
+    node: Value,
+    stored: float,
+) -> Any:
     d = row.partials[i](*args, node)
     slope = float(d)
     if not isfinite(slope) and _differ(edge := row.limit_at(i, data, node.data, slope), slope):
@@ -132,35 +167,46 @@ def _partial_as_graph(row: p.Primitive, i: int, args: tuple[Any, ...], data: tup
 
 def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
-        f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), because data was "
-        "assigned after the graph was recorded; compute the expression again before you differentiate it to a higher order")
+        f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), "
+        "because data was "
+        "assigned after the graph was recorded; compute the expression again before you "
+        "differentiate it to a higher order"
+    )
 
 
 def _shown(node: Value, data: tuple[float, ...]) -> str:
-    return ", ".join(f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data))
+    return ", ".join(
+        f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data)
+    )
 
 
 def _differ(x: float, y: float) -> bool:
     return x != y and not (x != x and y != y)
 
 
-# ---- of functions ------------------------------------------------------------------------------------------------
+# ---- of functions --------------------------------------------------------------------------------
 
-_depth: ContextVar[int] = ContextVar("_depth", default=0)  # how many transforms are running f around this one
+# how many transforms are running f around this one
+_depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
 def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
     """Fresh leaves for ``primals``, ``f`` of them, and whether results are to be Values.
 
-    A primal that is a Value gets a node of its own (`identity`), so that the derivative by this argument is not
-    mixed up with other uses of the same Value inside ``f``.
+    A primal that is a Value gets a node of its own (`identity`), so that the derivative by this
+    argument is not mixed up with other uses of the same Value inside ``f``.
     """
     if not callable(f):
-        raise TypeError(f"{p.short_repr(f)} is no function, and only functions can be differentiated here")
+        raise TypeError(
+            f"{p.short_repr(f)} is no function, and only functions can be differentiated here"
+        )
     for x in primals:
         if isinstance(x, (list, tuple)):
-            raise TypeError(f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of scalars; for a "
-                            "function of one list use jacobian(f)(xs) or hessian(f)(xs)")
+            raise TypeError(
+                f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of "
+                "scalars; for a "
+                "function of one list use jacobian(f)(xs) or hessian(f)(xs)"
+            )
     lift = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
         leaves = [p.identity(x) if isinstance(x, Value) else Value(x) for x in primals]
@@ -181,13 +227,20 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
                         f"not {p.short_repr(result)}") from None
 
 
-def _pull(outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool) -> list[Any]:
-    """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values."""
+def _pull(
+    outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool
+) -> list[Any]:
+    """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values.
+    """
     if lift or any(isinstance(ct, Value) for ct in cotangents):
         with recording(True):
-            weighted = [y * ct for y, ct in zip(outputs, cotangents)] if _not_ones(cotangents) else outputs
+            weighted = (
+                [y * ct for y, ct in zip(outputs, cotangents)] if _not_ones(cotangents) else outputs
+            )
         return list(gradients(weighted, leaves))
-    adjoints = _sweep(outputs, [number(ct, "a cotangent") for ct in cotangents], leaves, _stored_partials)
+    adjoints = _sweep(
+        outputs, [number(ct, "a cotangent") for ct in cotangents], leaves, _stored_partials
+    )
     return [adjoints.get(x, 0.0) for x in leaves]
 
 
@@ -195,11 +248,15 @@ def _not_ones(cotangents: Sequence[Any]) -> bool:
     return any(isinstance(ct, Value) or ct != 1 for ct in cotangents)
 
 
-def vjp(f: Callable[..., Any], *primals: Number | Value) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-    """``(value, pullback)``: ``f(*primals)``, and the function from a cotangent v to v J, one entry an argument.
+def vjp(
+    f: Callable[..., Any], *primals: Number | Value
+) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+    """``(value, pullback)``: ``f(*primals)``, and the function from a cotangent v to v J, one entry
+    an argument.
 
-    ``f`` returns a scalar or a list of m scalars; the pullback takes a number or a list of m numbers to match, and
-    may be called any number of times.  Raises ValueError if the cotangent does not match.
+    ``f`` returns a scalar or a list of m scalars; the pullback takes a number or a list of m
+    numbers to match, and may be called any number of times.  Raises ValueError if the cotangent
+    does not match.
     """
     leaves, result, lift = _run(f, primals)
     outputs = _outputs(result, f)
@@ -209,32 +266,45 @@ def vjp(f: Callable[..., Any], *primals: Number | Value) -> tuple[Any, Callable[
         cotangents = list(cotangent) if isinstance(cotangent, (list, tuple)) else [cotangent]
         if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
             wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
-            raise ValueError(f"the pullback of {_name(f)} takes {wanted}, not {p.short_repr(cotangent)}")
+            raise ValueError(
+                f"the pullback of {_name(f)} takes {wanted}, not {p.short_repr(cotangent)}"
+            )
         return tuple(_pull(outputs, cotangents, leaves, lift))
 
     values = [y if lift else y.data for y in outputs]
     return (values if several else values[0]), pullback
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequence[Number | Value]) -> tuple[Any, Any]:
-    """``(value, tangent)``: ``f(*primals)`` and J t, by one sweep forwards.  Both are lists if ``f`` returns one.
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequence[Number | Value]
+) -> tuple[Any, Any]:
+    """``(value, tangent)``: ``f(*primals)`` and J t, by one sweep forwards.  Both are lists if
+    ``f`` returns one.
 
     Raises ValueError if there is not one tangent for each primal.
     """
     primals, tangents = _as_list(primals, "jvp: primals"), _as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
-        raise ValueError(f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent for each primal")
+        raise ValueError(
+            f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent for each "
+            "primal"
+        )
     leaves, result, lift = _run(f, primals)
     lift = lift or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
     partials_of = _symbolic_partials if lift else _stored_partials
     watched = modes.current() & modes.ANOMALY
-    tangent_of: dict[Value, Any] = dict(zip(leaves, [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]))
+    tangent_of: dict[Value, Any] = dict(
+        zip(leaves, [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents])
+    )
     with recording(True):
         for node in topological_order(*outputs, constants=False):
             if node not in tangent_of and not tangent_of.keys().isdisjoint(node._args):
-                terms = [_times(partial, tangent_of[arg]) for arg, partial in zip(node._args, partials_of(node))
-                         if partial is not None and arg in tangent_of]
+                terms = [
+                    _times(partial, tangent_of[arg])
+                    for arg, partial in zip(node._args, partials_of(node))
+                    if partial is not None and arg in tangent_of
+                ]
                 tangent_of[node] = tangent = sum(terms[1:], terms[0])
                 if watched and not isfinite(tangent):
                     raise anomaly.of_tangent(node, float(tangent))
@@ -245,11 +315,14 @@ def jvp(f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequ
     return (values, moved) if isinstance(result, (list, tuple)) else (values[0], moved[0])
 
 
-def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
-    """The function ``(*args) -> (f(*args), d f / d args[argnum])``; with a list of argnums, a tuple of derivatives.
+def value_and_grad(
+    f: Callable[..., Any], argnum: int | Sequence[int] = 0
+) -> Callable[..., tuple[Any, Any]]:
+    """The function ``(*args) -> (f(*args), d f / d args[argnum])``; with a list of argnums, a tuple
+    of derivatives.
 
-    ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument, TypeError if ``f``
-    does not return one scalar.
+    ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument,
+    TypeError if ``f`` does not return one scalar.
     """
     single = not isinstance(argnum, Sequence)
     chosen = [index(i) for i in (argnum if isinstance(argnum, Sequence) else [argnum])]
@@ -257,10 +330,15 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for i in chosen:
             if not -len(args) <= i < len(args):
-                raise IndexError(f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, counted from 0")
+                raise IndexError(
+                    f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, counted "
+                    "from 0"
+                )
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
-            raise ValueError(f"argnum {list(chosen)} of {_name(f)} names an argument twice; name each once")
+            raise ValueError(
+                f"argnum {list(chosen)} of {_name(f)} names an argument twice; name each once"
+            )
 
         def of_chosen(*xs: Any) -> Any:
             full = list(args)
@@ -271,7 +349,10 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
         of_chosen.__name__ = _name(f)
         value, pullback = vjp(of_chosen, *[args[i] for i in positions])
         if isinstance(value, list):
-            raise TypeError(f"{_name(f)} returned {len(value)} outputs; a gradient is of one: use jacobian() or vjp()")
+            raise TypeError(
+                f"{_name(f)} returned {len(value)} outputs; a gradient is of one: use jacobian() "
+                "or vjp()"
+            )
         slopes = pullback(1.0)
         return value, slopes[0] if single else slopes
 
@@ -279,26 +360,31 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
 
 
 def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The derivative of ``f`` by one of its arguments, as a function of the same arguments; see `value_and_grad`."""
+    """The derivative of ``f`` by one of its arguments, as a function of the same arguments; see
+    `value_and_grad`."""
     both = value_and_grad(f, argnum)
     return lambda *args: both(*args)[1]
 
 
 def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the m x n matrix d f_i / d x_j, for ``f`` of one list.
+    """The function from a list of n numbers to the m x n matrix d f_i / d x_j, for ``f`` of one
+    list.
 
     ``f`` returns a list of m scalars, or one scalar (then m = 1).
     """
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        leaves, result, lift = _run(lambda *args: f(list(args)), _as_list(xs, "jacobian and hessian: the argument"))
+        leaves, result, lift = _run(
+            lambda *args: f(list(args)), _as_list(xs, "jacobian and hessian: the argument")
+        )
         return [_pull([y], [1.0], leaves, lift) for y in _outputs(result, f)]
 
     return matrix
 
 
 def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the n x n matrix of second derivatives of a scalar ``f`` of one list."""
+    """The function from a list of n numbers to the n x n matrix of second derivatives of a scalar
+    ``f`` of one list."""
 
     def gradient(xs: list[Value]) -> list[Value]:
         outputs = _outputs(f(list(xs)), f)  # a list of its own, should f change it
@@ -306,13 +392,18 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
             raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
         return gradients(outputs, xs)
 
-    recorded, compiled = jacobian(gradient), getattr(f, "hessian", None)  # the latter of a function that `jit` compiled
+    # the latter of a function that `jit` compiled
+    recorded, compiled = jacobian(gradient), getattr(f, "hessian", None)
     if compiled is None:
         return recorded
-    return lambda xs: recorded(xs) if _depth.get() or any(isinstance(x, Value) for x in xs) else compiled(list(xs))
+    return lambda xs: (
+        recorded(xs)
+        if _depth.get() or any(isinstance(x, Value) for x in xs)
+        else compiled(list(xs))
+    )
 
 
-# ---- checks ------------------------------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------
 
 
 def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
@@ -322,12 +413,16 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     if seeds is None:
         seeds = [1.0] * len(roots)
     elif not isinstance(seeds, (list, tuple)):
-        seeds = [seeds] if isinstance(seeds, Value) or not isinstance(seeds, Iterable) else list(seeds)
+        seeds = (
+            [seeds] if isinstance(seeds, Value) or not isinstance(seeds, Iterable) else list(seeds)
+        )
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
     for seed in seeds:
         if isinstance(seed, Value):
-            raise TypeError(f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead")
+            raise TypeError(
+                f"a seed must be a number, not a Value ({seed!r}); multiply the root by it instead"
+            )
     return roots, [number(seed, "a seed") for seed in seeds]
 
 

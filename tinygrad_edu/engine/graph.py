@@ -2,9 +2,10 @@
 
 Nothing here recurses, so a chain of a million nodes is no different from one of three.
 
-`topological_order` is the only walk over a graph in the whole project.  It needs no search for an order: every
-node carries a serial number from the moment it was made, operands are always older than their users, so sorting
-the reachable nodes by serial number gives execution order, and the reverse of it the order of backpropagation.
+`topological_order` is the only walk over a graph in the whole project.  It needs no search for an
+order: every node carries a serial number from the moment it was made, operands are always older
+than their users, so sorting the reachable nodes by serial number gives execution order, and the
+reverse of it the order of backpropagation.
 """
 
 from __future__ import annotations
@@ -25,21 +26,26 @@ _serial, _grad = attrgetter("_serial"), attrgetter("grad")
 
 
 def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
-    """The nodes that ``roots`` were computed from, and the roots, each once, in the order of their execution.
+    """The nodes that ``roots`` were computed from, and the roots, each once, in the order of their
+    execution.
 
-    Every node comes after its operands.  Leaves stand where they were made, constants just before the node that
-    uses them; ``constants=False`` leaves constants out, as the engine does, which has no use for them.
+    Every node comes after its operands.  Leaves stand where they were made, constants just before
+    the node that uses them; ``constants=False`` leaves constants out, as the engine does, which has
+    no use for them.
     """
     _refuse_traced("a walk over a graph")
     for root in roots:
         if not hasattr(root, "_serial"):
-            raise TypeError(f"topological_order() takes Values, one after the other, not {type(root).__name__}")
+            raise TypeError(
+                f"topological_order() takes Values, one after the other, not {type(root).__name__}"
+            )
     operations, leaves = _reachable(roots)
     nodes = operations + leaves
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
     else:
-        nodes = [node for node in nodes if not node.constant or node in roots]  # those taken from `args` and computed with
+        # those taken from `args` and computed with
+        nodes = [node for node in nodes if not node.constant or node in roots]
     nodes.sort(key=_serial)
     return nodes
 
@@ -51,10 +57,11 @@ def _refuse_traced(what: str) -> None:
 
 
 def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
-    """The operations and the leaves among ``roots`` and all that they were computed from, each once.
+    """The operations and the leaves among ``roots`` and all that they were computed from, each
+    once.
 
-    The search goes depth first: a chain of operations, such as a dot product, then comes out in one piece, the latest
-    node in front, and what is nearly in order is sorted in no time.
+    The search goes depth first: a chain of operations, such as a dot product, then comes out in one
+    piece, the latest node in front, and what is nearly in order is sorted in no time.
     """
     waiting = list(dict.fromkeys(roots))
     seen: set[Any] = set(waiting)
@@ -81,13 +88,15 @@ def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
 
 
 def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; sets ``.grad`` of every other node.
+    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; sets ``.grad`` of every other
+    node.
 
-    This is reverse accumulation: in reverse order of execution, each node hands its adjoint, times the local
-    derivative that it stored, to each of its operands.  A node with two users gets both contributions before it
-    is visited itself; that is what the order is for.
+    This is reverse accumulation: in reverse order of execution, each node hands its adjoint, times
+    the local derivative that it stored, to each of its operands.  A node with two users gets both
+    contributions before it is visited itself; that is what the order is for.
 
-    Should anything interrupt the sweep (Ctrl-C, say, or `detect_anomaly`), all gradients are put back as they were.
+    Should anything interrupt the sweep (Ctrl-C, say, or `detect_anomaly`), all gradients are put
+    back as they were.
     """
     _refuse_traced("backward()")
     operations, leaves = _reachable(roots)
@@ -99,14 +108,16 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
             _assign_grads(operations, repeat(0.0))
         sweep = anomaly.sweep if modes.active and modes.current() & modes.ANOMALY else _sweep
         sweep(operations, roots, seeds)
-        _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))  # those that were computed with
+        # those that were computed with
+        _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
     except BaseException:
         _assign_grads(nodes, before)
         raise
 
 
 def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    # A function of its own, because CPython 3.13 leaves the jump back of a loop out of a `try` around it.
+    # A function of its own, because CPython 3.13 leaves the jump back of a loop out of a `try`
+    # around it.
     for root, seed in zip(roots, seeds):
         root.grad += seed
     for node in operations:
@@ -122,29 +133,39 @@ def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[
 
 
 def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
-    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or none.
+    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or
+    # none.
     deque(map(setattr, nodes, repeat("grad"), grads), maxlen=0)
 
 
-# ---- copies: deepcopy and pickle of whole graphs, without recursion; at a first reading, stop here ---------------
+# ---- copies: deepcopy and pickle of whole graphs, without recursion; at a first reading, stop here
 
 NodeState = tuple[Any, ...]
 
 
 def rows_of(nodes: Sequence[Value]) -> list[NodeState]:
-    """The state of each node, with operands as positions in ``nodes`` (ints) or as constants (floats)."""
+    """The state of each node, with operands as positions in ``nodes`` (ints) or as constants
+    (floats)."""
     position = {node: i for i, node in enumerate(nodes)}
     rows = []
     for node in nodes:
         constant = [arg.__class__ is float or arg.constant for arg in node._args]
-        rows.append((node.data, node.grad, node.label, node.op,
-                     tuple([float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]),
-                     tuple([None if c else partial for partial, c in zip(node._partials, constant)])))
+        rows.append(
+            (
+                node.data,
+                node.grad,
+                node.label,
+                node.op,
+                tuple([float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]),
+                tuple([None if c else partial for partial, c in zip(node._partials, constant)]),
+            )
+        )
     return rows
 
 
 def restore(nodes: Sequence[Value], rows: Sequence[NodeState]) -> None:
-    """Gives blank nodes the states that `rows_of` read, and new serial numbers in the same order."""
+    """Gives blank nodes the states that `rows_of` read, and new serial numbers in the same order.
+    """
     for node, (data, grad, label, op, args, partials) in zip(nodes, rows):
         if hasattr(node, "op"):
             continue  # it has its state from another root of the same pickle
@@ -153,7 +174,8 @@ def restore(nodes: Sequence[Value], rows: Sequence[NodeState]) -> None:
 
 
 def deepcopy(root: Value, memo: dict[int, Any]) -> Value:
-    """`copy.deepcopy` of ``root`` and all that it was computed from; nodes in ``memo`` are not copied again."""
+    """`copy.deepcopy` of ``root`` and all that it was computed from; nodes in ``memo`` are not
+    copied again."""
     order = topological_order(root, constants=False)
     copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
     fresh = [i for i, node in enumerate(order) if id(node) not in memo]
@@ -177,9 +199,10 @@ _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=fr
 class GraphState:
     """What a node pickles besides itself: every node of its graph, in order, and then their rows.
 
-    Each node is saved as a blank, so that saving one never descends into another; the rows follow when all nodes
-    have their place in the pickle's memo.  It becomes a list, which `pickle` reads item by item while it writes, and for
-    just as long `_in_progress` tells the nodes of this graph to save themselves as blanks.
+    Each node is saved as a blank, so that saving one never descends into another; the rows follow
+    when all nodes have their place in the pickle's memo.  It becomes a list, which `pickle` reads
+    item by item while it writes, and for just as long `_in_progress` tells the nodes of this graph
+    to save themselves as blanks.
     """
 
     def __init__(self, root: Value) -> None:

@@ -1,7 +1,8 @@
-"""What is special about the moment: `no_grad`, `detect_anomaly`, and the tracing of a function that `jit` compiles.
+"""What is special about the moment: `no_grad`, `detect_anomaly`, and the tracing of a function that
+`jit` compiles.
 
-All hold for the current thread or task alone, and nest.  They serve as decorators of plain functions, not of generators and
-coroutines, whose bodies run after the context has ended.
+All hold for the current thread or task alone, and nest.  They serve as decorators of plain
+functions, not of generators and coroutines, whose bodies run after the context has ended.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-# Bits of a mode: record nothing; raise at inf and nan; keep the line of every node; leave everything to the tracer.
+# Bits of a mode: record nothing; raise at inf and nan; keep the line of every node; leave
+# everything to the tracer.
 NO_GRAD, ANOMALY, LINES, TRACE = 1, 2, 4, 8
 
 _mode: ContextVar[int] = ContextVar("_mode", default=0)
 current = _mode.get  # the mode of this thread or task, a sum of bits
 
 _tracer: ContextVar[Any] = ContextVar("_tracer", default=None)
-tracer = _tracer.get  # the trace (`jit.trace`) that operations of this thread or task go into, or None
+# the trace (`jit.trace`) that operations of this thread or task go into, or None
+tracer = _tracer.get
 
-# One entry for every context that is open, in any thread.  Asking a ContextVar costs as much as half an operator, so that
-# operators look here first; an entry too many, after an interrupt, does no harm.
+# One entry for every context that is open, in any thread.  Asking a ContextVar costs as much as
+# half an operator, so that operators look here first; an entry too many, after an interrupt, does
+# no harm.
 active: list[None] = []
 
 
@@ -46,20 +50,24 @@ def no_grad() -> AbstractContextManager[None]:
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
-    """Switches recording on or off for the current thread or task; `no_grad` is ``recording(False)``."""
+    """Switches recording on or off for the current thread or task; `no_grad` is
+    ``recording(False)``."""
     return _within(off=NO_GRAD) if on else no_grad()
 
 
 def keeping_lines() -> AbstractContextManager[None]:
-    """Within this context every node keeps the line that asked for it, for `explain_nonfinite` to tell."""
+    """Within this context every node keeps the line that asked for it, for `explain_nonfinite` to
+    tell."""
     return _within(on=LINES)
 
 
 def detect_anomaly() -> AbstractContextManager[None]:
-    """Within this context, the first operation whose result is inf or nan raises NonFiniteError, forward or backward.
+    """Within this context, the first operation whose result is inf or nan raises NonFiniteError,
+    forward or backward.
 
-    The error names the operation, its operands, and the line of your program that asked for it; of a gradient, the
-    line where the operation was recorded, if that was within this context, too.  After it all gradients are as they were.
+    The error names the operation, its operands, and the line of your program that asked for it; of
+    a gradient, the line where the operation was recorded, if that was within this context, too.
+    After it all gradients are as they were.
 
         >>> from tinygrad_edu import Value, math
         >>> p = Value(0.0, "p")
@@ -69,19 +77,25 @@ def detect_anomaly() -> AbstractContextManager[None]:
             ...
         tinygrad_edu.errors.NonFiniteError: log(p=0.0) = -inf is the first inf or nan...
 
-    It holds for the current thread or task alone.  Off, it takes no time; on, recording and differentiating take two to
-    three times as long.  A leaf may be infinite or nan; what is computed from it may not.  `explain_nonfinite` finds out
-    afterwards what it can without having watched.
+    It holds for the current thread or task alone.  Off, it takes no time; on, recording and
+    differentiating take two to three times as long.  A leaf may be infinite or nan; what is
+    computed from it may not.  `explain_nonfinite` finds out afterwards what it can without having
+    watched.
     """
     return _within(on=ANOMALY | LINES)
 
 
 @contextmanager
 def tracing(trace: Any) -> Iterator[None]:
-    """Within this context operations on Values compute nothing: they become nodes of ``trace`` (None: they do compute)."""
+    """Within this context operations on Values compute nothing: they become nodes of ``trace``
+    (None: they do compute)."""
     token = _tracer.set(trace)
     try:
-        with _within(on=TRACE, off=NO_GRAD | ANOMALY | LINES) if trace is not None else _within(off=TRACE):
+        with (
+            _within(on=TRACE, off=NO_GRAD | ANOMALY | LINES)
+            if trace is not None
+            else _within(off=TRACE)
+        ):
             yield
     finally:
         _tracer.reset(token)

@@ -11,16 +11,18 @@ operators and other rows only.  The same rule therefore runs
 * on Values: the gradient as a graph, which can be differentiated again (`autodiff.gradients`);
 * on names: the text of the derivative (`formula`).
 
-``o`` in a rule is the primitive's output.  A rule never looks at ``.data``, never calls the standard
-``math`` module and never says ``if``: a primitive with a branch uses `where`, or another row.  It cannot say
-``==`` either, which is identity for Values: ``abs(y) <= 0`` means that y is 0, and ``x <= y`` after both strict
-cases means equal, and not nan.  There is one rule for each argument, so that the rule of a constant operand is
-never run: ``(-2) ** 3`` is differentiated in its base without touching ``log(-2)``.
+``o`` in a rule is the primitive's output.  A rule never looks at ``.data``, never calls the
+standard ``math`` module and never says ``if``: a primitive with a branch uses `where`, or another
+row.  It cannot say ``==`` either, which is identity for Values: ``abs(y) <= 0`` means that y is 0,
+and ``x <= y`` after both strict cases means equal, and not nan.  There is one rule for each
+argument, so that the rule of a constant operand is never run: ``(-2) ** 3`` is differentiated in
+its base without touching ``log(-2)``.
 
-Floats, Values and names are *languages*: kinds of operands.  A language that is not plain numbers says in a static
-method ``apply_primitive(primitive, args)`` how rows run on it (see `Operand`).
+Floats, Values and names are *languages*: kinds of operands.  A language that is not plain numbers
+says in a static method ``apply_primitive(primitive, args)`` how rows run on it (see `Operand`).
 
-To add a primitive, add a row.  The rows further down show every feature; `define` explains the fields.
+To add a primitive, add a row.  The rows further down show every feature; `define` explains the
+fields.
 
 Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `math` would raise.
 """
@@ -35,8 +37,13 @@ from ..errors import TinygradEduError
 
 inf, nan, pi = math.inf, math.nan, math.pi
 LN2, LOG2E, LOG10E = math.log(2), math.log2(math.e), math.log10(math.e)
-SQRT_HALF, INV_SQRT_TAU, TWO_OVER_SQRT_PI = math.sqrt(0.5), 1 / math.sqrt(math.tau), 2 / math.sqrt(pi)
-SQRT_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / pi), 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
+SQRT_HALF, INV_SQRT_TAU, TWO_OVER_SQRT_PI = (
+    math.sqrt(0.5),
+    1 / math.sqrt(math.tau),
+    2 / math.sqrt(pi),
+)
+# Hendrycks and Gimpel, 2016, arXiv 1606.08415
+SQRT_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / pi), 0.044715
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
@@ -45,9 +52,11 @@ POSITIVE: tuple[Interval, ...] = ((0.0, inf),)
 
 
 def number(x: object, what: str = "a number") -> float:
-    """``x`` as a float: int, float, bool, numpy scalar or anything else with ``__float__`` and no shape.
+    """``x`` as a float: int, float, bool, numpy scalar or anything else with ``__float__`` and no
+    shape.
 
-    Raises TypeError for text, complex numbers, None and arrays, OverflowError for an int too large for a float.
+    Raises TypeError for text, complex numbers, None and arrays, OverflowError for an int too large
+    for a float.
     """
     if x.__class__ is float:
         return x
@@ -72,9 +81,11 @@ def short_repr(x: object) -> str:
 
 
 class Primitive:
-    """One row of the table.  It is callable, in every language that has an ``apply_primitive`` method.
+    """One row of the table.  It is callable, in every language that has an ``apply_primitive``
+    method.
 
-    ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the text ``sin(x)``.
+    ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the
+    text ``sin(x)``.
     """
 
     __slots__ = (
@@ -95,15 +106,31 @@ class Primitive:
         "symbol",
     )
 
-    def __init__(self, name: str, forward: Callable[..., float], partials: tuple[Rule, ...], *,
-                 limits: tuple[Rule, ...] = (), parameters: str = "", defaults: tuple[float, ...] = (), symbol: str = "",
-                 precedence: int = 0, associativity: str = "left", spelling: Rule | None = None, domain: Rule | None = None,
-                 sample: tuple[tuple[Interval, ...], ...] = (), piece: Rule | None = None,
-                 specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None, note: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        partials: tuple[Rule, ...],
+        *,
+        limits: tuple[Rule, ...] = (),
+        parameters: str = "",
+        defaults: tuple[float, ...] = (),
+        symbol: str = "",
+        precedence: int = 0,
+        associativity: str = "left",
+        spelling: Rule | None = None,
+        domain: Rule | None = None,
+        sample: tuple[tuple[Interval, ...], ...] = (),
+        piece: Rule | None = None,
+        specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None,
+        note: str = "",
+    ) -> None:
         self.name, self.forward, self.partials, self.limits = name, forward, partials, limits
         names = tuple(parameters.split()) if parameters else ("x", "y", "z")[: len(partials)]
         if len(names) != len(partials):
-            raise ValueError(f"{name}: {len(partials)} partials but parameters {names}: give one name for each")
+            raise ValueError(
+                f"{name}: {len(partials)} partials but parameters {names}: give one name for each"
+            )
         self.parameters: tuple[str, ...] = names
         self.defaults, self.note = defaults, note
         self.symbol, self.precedence, self.associativity = symbol, precedence, associativity
@@ -127,11 +154,14 @@ class Primitive:
     def _completed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         missing = self.arity - len(args)
         if not 0 < missing <= len(self.defaults):
-            raise TypeError(f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments")
+            raise TypeError(
+                f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments"
+            )
         return args + self.defaults[len(self.defaults) - missing:]
 
     def _dispatch(self, args: tuple[Any, ...]) -> Any:
-        """Leaves the work to the first argument whose language knows of primitives; else they must be numbers."""
+        """Leaves the work to the first argument whose language knows of primitives; else they must
+        be numbers."""
         for arg in args:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None:
@@ -140,7 +170,8 @@ class Primitive:
                               for name, arg in zip(self.parameters, args)])
 
     def partial_at(self, i: int, args: tuple[float, ...], out: float) -> float:
-        """The number d(output)/d(argument ``i``) at the floats ``args``, where the output is ``out``; never raises."""
+        """The number d(output)/d(argument ``i``) at the floats ``args``, where the output is
+        ``out``; never raises."""
         try:
             d = self.partials[i](*args, out)
         except ArithmeticError:
@@ -162,7 +193,8 @@ class Primitive:
 
 
 class Operand:
-    """The operators of a language, each of which runs its row: a language has but to define these two methods."""
+    """The operators of a language, each of which runs its row: a language has but to define these
+    two methods."""
 
     __slots__ = ()
 
@@ -172,7 +204,8 @@ class Operand:
         raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """What ``self < y`` is, for "<", "<=", ">" or ">=" as ``symbol``: a condition that `where` takes."""
+        """What ``self < y`` is, for "<", "<=", ">" or ">=" as ``symbol``: a condition that `where`
+        takes."""
         raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
 
     def __add__(self, y: Any) -> Any:
@@ -237,10 +270,11 @@ class Operand:
 
 
 class Ieee(Operand):
-    """A number whose operators follow IEEE 754 instead of raising: the language that edge cases run in.
+    """A number whose operators follow IEEE 754 instead of raising: the language that edge cases run
+    in.
 
-    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals (``1 / 0.0``,
-    ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
+    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals
+    (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
     """
 
     __slots__ = ("number",)
@@ -270,7 +304,8 @@ class Ieee(Operand):
 
 
 class AnyNumber(Operand):
-    """An operand that stands for any number: it takes part in operators and rows, and nothing else can be done with it.
+    """An operand that stands for any number: it takes part in operators and rows, and nothing else
+    can be done with it.
 
     Running a rule on it shows whether the rule keeps to what all languages have in common.
     """
@@ -287,39 +322,52 @@ class AnyNumber(Operand):
         return self
 
     def __bool__(self) -> bool:
-        raise TypeError("it asks whether a condition is true: choose with where(condition, x, y), not with if, and, or, max")
+        raise TypeError(
+            "it asks whether a condition is true: choose with where(condition, x, y), not with if, "
+            "and, or, max"
+        )
 
     def __float__(self) -> float:
-        raise TypeError("it makes a plain number of its argument, as the standard math module does: use this package's math")
+        raise TypeError(
+            "it makes a plain number of its argument, as the standard math module does: use this "
+            "package's math"
+        )
 
 
 TABLE: dict[str, Primitive] = {}
 
 
-def define(name: str, forward: Callable[..., float], *partials: Rule, replace: bool = False, **fields: Any) -> Primitive:
+def define(
+    name: str, forward: Callable[..., float], *partials: Rule, replace: bool = False, **fields: Any
+) -> Primitive:
     """Adds a row to the table and returns it, ready to be called on floats, Values and names.
 
     name          what nodes of this kind carry as ``op``; also the name in `math` and in `parse`
     forward       floats to a float; returns inf or nan rather than raising
     partials      one rule for each argument: ``rule(*args, o)``, in operators and other rows
-    limits         optional, one for each argument: ``limit(*args, o, d)`` is asked where the rule's value ``d`` is
-                  inf or nan, and returns what is meant there; again in operators and rows
+    limits         optional, one for each argument: ``limit(*args, o, d)`` is asked where the rule's
+                  value ``d`` is inf or nan, and returns what is meant there; again in operators and
+                  rows
     parameters    the names of the arguments, by default ``"x y z"``
     defaults      values of the last arguments when left out
     symbol, precedence, associativity    how it prints, if it is an operator
-    spelling      for a row that computes an expression of other rows with better digits: that expression, which is
-                  printed in its place
-    domain        a condition on the arguments, in the same language: where the value is a finite real
+    spelling      for a row that computes an expression of other rows with better digits: that
+                  expression, which is printed in its place
+    domain        a condition on the arguments, in the same language: where the value is a finite
+                  real
     sample        for each argument, the union of intervals from which tests may draw it
-    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in (for `gradcheck`)
-    specials      arguments at an edge or kink -> the partials there, as the conventions decide (for tests)
+    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in
+                  (for `gradcheck`)
+    specials      arguments at an edge or kink -> the partials there, as the conventions decide (for
+                  tests)
     note          one line for people
     replace       whether a row of that name may give way to this one
 
-    Write ``forward`` with this package's `math`: the standard one raises where IEEE 754 has inf or nan.
+    Write ``forward`` with this package's `math`: the standard one raises where IEEE 754 has inf or
+    nan.
 
-    Raises ValueError when the name is taken or is no identifier; TypeError for a rule that is not written as above
-    (it is tried once, on an operand that stands for any number).
+    Raises ValueError when the name is taken or is no identifier; TypeError for a rule that is not
+    written as above (it is tried once, on an operand that stands for any number).
     """
     if name in TABLE and not replace:
         raise ValueError(f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
@@ -327,8 +375,10 @@ def define(name: str, forward: Callable[..., float], *partials: Rule, replace: b
     if not name.isidentifier() or iskeyword(name):
         raise ValueError(f"primitive name {name!r} is not an identifier")
     if not partials or not all(map(callable, (forward, *partials))):
-        raise TypeError(f"primitive {name!r} takes a forward function and one rule for each argument, "
-                        f"not {short_repr(forward)} and {short_repr(partials)}")
+        raise TypeError(
+            f"primitive {name!r} takes a forward function and one rule for each argument, "
+            f"not {short_repr(forward)} and {short_repr(partials)}"
+        )
     row = Primitive(name, forward, partials, **fields)
     if _table_is_complete:
         _try_rules(row)
@@ -342,12 +392,17 @@ def _try_rules(row: Primitive) -> None:
         try:
             rule(*operands)
         except (TypeError, AttributeError, ValueError) as error:
-            raise TypeError(f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is called with "
-                            f"({', '.join((*row.parameters, 'o'))}), o being the output, and is written in operators and "
-                            "rows of the table") from None
+            raise TypeError(
+                f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
+                "called with "
+                f"({', '.join((*row.parameters, 'o'))}), o being the output, and is written in "
+                "operators and "
+                "rows of the table"
+            ) from None
 
 
-_table_is_complete = False  # rules name rows that stand further down, so that those here are tried in the end
+# rules name rows that stand further down, so that those here are tried in the end
+_table_is_complete = False
 
 
 def lookup(name: str) -> Primitive:
@@ -355,14 +410,19 @@ def lookup(name: str) -> Primitive:
     try:
         return TABLE[name]
     except KeyError:
-        raise TinygradEduError(f"no primitive {name!r} in the table; is the module that defines it imported?") from None
+        raise TinygradEduError(
+            f"no primitive {name!r} in the table; is the module that defines it imported?"
+        ) from None
 
 
-# ---- forward functions on floats: the standard library's, with IEEE 754 where that raises ------------------------
+# ---- forward functions on floats: the standard library's, with IEEE 754 where that raises --------
 
 
-def guarded(f: Callable[[float], float], pole: float = nan, at_pole: float = nan) -> Callable[[float], float]:
-    """``f`` with IEEE results: nan outside the domain, ``at_pole`` (odd in x if x is) at ``abs(x) == pole``."""
+def guarded(
+    f: Callable[[float], float], pole: float = nan, at_pole: float = nan
+) -> Callable[[float], float]:
+    """``f`` with IEEE results: nan outside the domain, ``at_pole`` (odd in x if x is) at ``abs(x)
+    == pole``."""
 
     def forward(x: float) -> float:
         try:
@@ -384,7 +444,8 @@ def divide(x: float, y: float) -> float:
 
 
 def power(x: float, y: float) -> float:
-    """C99's pow: a negative base with a fractional exponent gives nan, 0 to a negative power inf."""
+    """C99's pow: a negative base with a fractional exponent gives nan, 0 to a negative power inf.
+    """
     try:
         return math.pow(x, y)
     except OverflowError:
@@ -396,7 +457,8 @@ def power(x: float, y: float) -> float:
 
 
 def difference(x: float, y: float) -> tuple[float, float]:
-    """x - y as (rounded, what the rounding lost): Knuth's exact sum of two, 1969, 4.2.2, theorem B."""
+    """x - y as (rounded, what the rounding lost): Knuth's exact sum of two, 1969, 4.2.2, theorem B.
+    """
     s = x - y
     back = s - x
     lost = (x - (s - back)) - (y + back)
@@ -407,11 +469,14 @@ def pow_lower_of(x: float, y: float) -> float:
     """x ** (y - 1), with the digits that rounding y - 1 would lose where log x is large."""
     exponent, lost = difference(y, 1.0)
     result = power(x, exponent)
-    return result + result * (lost * math.log(x)) if lost and 0 < x < inf and result < inf else result
+    return (
+        result + result * (lost * math.log(x)) if lost and 0 < x < inf and result < inf else result
+    )
 
 
 def sigmoid_difference_of(x: float, y: float) -> float:
-    """sigmoid(x - y), with the digits that rounding x - y would lose where it is large and negative."""
+    """sigmoid(x - y), with the digits that rounding x - y would lose where it is large and
+    negative."""
     s, lost = difference(x, y)
     result = sigmoid_of(s)
     return result + lost * (result * (1 - result))
@@ -440,12 +505,14 @@ def remainder_of(x: float, y: float) -> float:
 
 
 def whole(f: Callable[[float], int]) -> Callable[[float], float]:
-    """An int-valued rounding function as float to float: a zero has the sign of ``x``, infinities and nan pass through."""
+    """An int-valued rounding function as float to float: a zero has the sign of ``x``, infinities
+    and nan pass through."""
     return lambda x: math.copysign(float(f(x)), x) if math.isfinite(x) else x
 
 
 def round_to_digits(x: float, n: float) -> float:
-    """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number."""
+    """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number.
+    """
     try:
         return float(builtins.round(x, int(n)))
     except OverflowError:  # from an infinite n, or from a result above the largest float
@@ -455,7 +522,8 @@ def round_to_digits(x: float, n: float) -> float:
 
 
 def compare(x: float, y: float) -> int:
-    """-1, 0 or 1, and 2 where one of them is nan: which piece of a two-sided function (x, y) lies in."""
+    """-1, 0 or 1, and 2 where one of them is nan: which piece of a two-sided function (x, y) lies
+    in."""
     return -1 if x < y else 1 if x > y else 0 if x == y else 2
 
 
@@ -483,12 +551,14 @@ def logaddexp_of(x: float, y: float) -> float:
     if not x < y:
         x, y = y, x
     s, lost = difference(x, y)
-    small = math.exp(s) if s < 0 else 1.0 if x == y else s  # s is nan for a nan and for equal infinities
+    # s is nan for a nan and for equal infinities
+    small = math.exp(s) if s < 0 else 1.0 if x == y else s
     return y + math.log1p(small + small * lost)
 
 
 def hypot_of(x: float, y: float) -> float:
-    """sqrt(x**2 + y**2) without overflow, by the C library; `math.hypot` has its own method, which compiled code has not."""
+    """sqrt(x**2 + y**2) without overflow, by the C library; `math.hypot` has its own method, which
+    compiled code has not."""
     if x != x or y != y:  # abs() would look there at an error that another function left behind
         return math.hypot(x, y)
     try:
@@ -512,56 +582,120 @@ def gelu_tanh_argument(x: Any) -> Any:
     return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
 
 
-# ---- arithmetic --------------------------------------------------------------------------------------------------
+# ---- arithmetic ----------------------------------------------------------------------------------
 
 ADDITIVE, MULTIPLICATIVE, UNARY, POWER = 10, 20, 30, 40  # precedences, as in Python
 
-add = define("add", lambda x, y: x + y, lambda x, y, o: 1.0, lambda x, y, o: 1.0, symbol="+", precedence=ADDITIVE)
-sub = define("sub", lambda x, y: x - y, lambda x, y, o: 1.0, lambda x, y, o: -1.0, symbol="-", precedence=ADDITIVE)
-mul = define("mul", lambda x, y: x * y, lambda x, y, o: y, lambda x, y, o: x, symbol="*", precedence=MULTIPLICATIVE)
-div = define("div", divide, lambda x, y, o: 1 / y, lambda x, y, o: -(o / y), symbol="/", precedence=MULTIPLICATIVE,
-             domain=lambda x, y: abs(y) > 0, note="d/dy is never x / y**2, which overflows")
-pow = define("pow", power, lambda x, y, o: y * pow_lower(x, y), lambda x, y, o: o * log(x),
-             limits=(lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),
-                    lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d)),
-             symbol="**", precedence=POWER, associativity="right", domain=lambda x, y: x > 0,
-             sample=(POSITIVE, REALS), specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
-             note="x**0 is the constant 1, also at x = 0 and nan")
-pow_lower: Primitive = define("pow_lower", pow_lower_of, lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
-                              lambda x, y, o: o * log(x), spelling=lambda x, y: x ** (y - 1),
-                              limits=(lambda x, y, o, d: where(abs(y - 1) <= 0, 0.0, d),
-                                     lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d)),
-                              domain=lambda x, y: x > 0, sample=(POSITIVE, REALS),
-                              note="what pow's derivative needs: y - 1 rounds, which costs digits where log x is large")
+add = define(
+    "add", lambda x, y: x + y,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: 1.0,
+    symbol="+",
+    precedence=ADDITIVE,
+)
+sub = define(
+    "sub", lambda x, y: x - y,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -1.0,
+    symbol="-",
+    precedence=ADDITIVE,
+)
+mul = define(
+    "mul", lambda x, y: x * y,
+    lambda x, y, o: y,
+    lambda x, y, o: x,
+    symbol="*",
+    precedence=MULTIPLICATIVE,
+)
+div = define(
+    "div", divide,
+    lambda x, y, o: 1 / y,
+    lambda x, y, o: -(o / y),
+    symbol="/",
+    precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    note="d/dy is never x / y**2, which overflows",
+)
+pow = define(
+    "pow", power,
+    lambda x, y, o: y * pow_lower(x, y),
+    lambda x, y, o: o * log(x),
+    limits=(
+        lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),
+        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d),
+    ),
+    symbol="**",
+    precedence=POWER,
+    associativity="right",
+    domain=lambda x, y: x > 0,
+    sample=(POSITIVE, REALS),
+    specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
+    note="x**0 is the constant 1, also at x = 0 and nan",
+)
+pow_lower: Primitive = define(
+    "pow_lower", pow_lower_of,
+    lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
+    lambda x, y, o: o * log(x),
+    spelling=lambda x, y: x ** (y - 1),
+    limits=(
+        lambda x, y, o, d: where(abs(y - 1) <= 0, 0.0, d),
+        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d),
+    ),
+    domain=lambda x, y: x > 0,
+    sample=(POSITIVE, REALS),
+    note="what pow's derivative needs: y - 1 rounds, which costs digits where log x is large",
+)
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
-identity = define("identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value")
+identity = define(
+    "identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value"
+)
 remainder = define("remainder", remainder_of, lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
                    symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
                    piece=lambda x, y: floordiv(x, y), note="the operator %: the sign of y")
 floordiv: Primitive = define("floordiv", quotient_of, lambda x, y, o: 0.0, lambda x, y, o: 0.0,
                              symbol="//", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
                              piece=lambda x, y: floordiv(x, y))
-fmod: Primitive = define("fmod", two_argument(math.fmod), lambda x, y, o: 1.0, lambda x, y, o: -round((x - o) / y),
-                         domain=lambda x, y: abs(y) > 0, piece=lambda x, y: round(divide(x - fmod(x, y), y)),
-                         note="the sign of x")
-ieee_remainder: Primitive = define("ieee_remainder", two_argument(math.remainder), lambda x, y, o: 1.0,
-                                   lambda x, y, o: -round((x - o) / y), domain=lambda x, y: abs(y) > 0,
-                                   piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)),
-                                   note="the standard library's math.remainder")
-reciprocal = define("reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0)
+fmod: Primitive = define(
+    "fmod", two_argument(math.fmod),
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -round((x - o) / y),
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: round(divide(x - fmod(x, y), y)),
+    note="the sign of x",
+)
+ieee_remainder: Primitive = define(
+    "ieee_remainder", two_argument(math.remainder),
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -round((x - o) / y),
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)),
+    note="the standard library's math.remainder",
+)
+reciprocal = define(
+    "reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0
+)
 square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
-# ---- choices: what rules say instead of if -------------------------------------------------------------
+# ---- choices: what rules say instead of if -------------------------------------------------------
 
-where: Primitive = define("where", lambda c, x, y: x if c else y, lambda c, x, y, o: 0.0,
-                          lambda c, x, y, o: where(c, 1.0, 0.0),
-                          lambda c, x, y, o: where(c, 0.0, 1.0), parameters="condition x y",
-                          note="the branch not taken is kept as a number, so that no nan leaks out of it")
+where: Primitive = define(
+    "where", lambda c, x, y: x if c else y,
+    lambda c, x, y, o: 0.0,
+    lambda c, x, y, o: where(c, 1.0, 0.0),
+    lambda c, x, y, o: where(c, 0.0, 1.0),
+    parameters="condition x y",
+    note="the branch not taken is kept as a number, so that no nan leaks out of it",
+)
 step = define("step", lambda x: 1.0 if x > 0 else 0.0 if x <= 0 else x, lambda x, o: 0.0,
               piece=lambda x: compare(x, 0.0))
 sign = define("sign", lambda x: 1.0 if x > 0 else -1.0 if x < 0 else x, lambda x, o: 0.0,
               piece=lambda x: compare(x, 0.0))
-absolute = define("abs", math.fabs, lambda x, o: sign(x), piece=lambda x: compare(x, 0.0), specials={(0.0,): (0.0,)})
+absolute = define(
+    "abs", math.fabs,
+    lambda x, o: sign(x),
+    piece=lambda x: compare(x, 0.0),
+    specials={(0.0,): (0.0,)},
+)
 maximum = define("maximum", maximum_of, *[
     lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan))),
     lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))],
@@ -570,119 +704,258 @@ minimum = define("minimum", minimum_of, *[
     lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan))),
     lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))],
     piece=compare, specials={(1.0, 1.0): (0.5, 0.5)})
-fmax = define("fmax", lambda x, y: y if x != x else x if x > y or y != y else y, *[
-    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))),
-    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0))))],
-    piece=compare, specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)}, note="ignores a nan")
-fmin = define("fmin", lambda x, y: y if x != x else x if x < y or y != y else y, *[
-    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))),
-    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0))))],
-    piece=compare, specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)}, note="ignores a nan")
+fmax = define(
+    "fmax", lambda x, y: y if x != x else x if x > y or y != y else y,
+    *[
+        lambda x, y, o: where(
+            x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))
+        ),
+        lambda x, y, o: where(
+            x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0)))
+        ),
+    ],
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)},
+    note="ignores a nan",
+)
+fmin = define(
+    "fmin", lambda x, y: y if x != x else x if x < y or y != y else y,
+    *[
+        lambda x, y, o: where(
+            x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))
+        ),
+        lambda x, y, o: where(
+            x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0)))
+        ),
+    ],
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)},
+    note="ignores a nan",
+)
 clip = define("clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
-              lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))),
+              lambda x, low, high, o: where(
+                  x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))
+              ),
               lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
               lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
               parameters="x low high", defaults=(-inf, inf),
               piece=lambda x, low, high: (compare(x, low), compare(x, high), compare(low, high)),
               specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
               note="the gradient passes at a bound")
-copysign: Primitive = define("copysign", math.copysign, lambda x, y, o: sign(x) * copysign(1.0, y), lambda x, y, o: 0.0,
-                             piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)))
+copysign: Primitive = define(
+    "copysign", math.copysign,
+    lambda x, y, o: sign(x) * copysign(1.0, y),
+    lambda x, y, o: 0.0,
+    piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)),
+)
 # In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
-floor: Primitive = define("floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x) + 0.0, x == floor(x)))
-ceil: Primitive = define("ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x) + 0.0, x == ceil(x)))
+floor: Primitive = define(
+    "floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x) + 0.0, x == floor(x))
+)
+ceil: Primitive = define(
+    "ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x) + 0.0, x == ceil(x))
+)
 round: Primitive = define("round", whole(builtins.round), lambda x, o: 0.0,
                           piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
                           note="half to even")
-round_digits = define("round_digits", round_to_digits, lambda x, n, o: 0.0, lambda x, n, o: 0.0, parameters="x digits",
-                      sample=(REALS, ((-5.0, 12.0),)), piece=lambda x, n: round_to_digits(x, n) + 0.0)
-trunc: Primitive = define("trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x) + 0.0, x == trunc(x)))
+round_digits = define(
+    "round_digits", round_to_digits,
+    lambda x, n, o: 0.0,
+    lambda x, n, o: 0.0,
+    parameters="x digits",
+    sample=(REALS, ((-5.0, 12.0),)),
+    piece=lambda x, n: round_to_digits(x, n) + 0.0,
+)
+trunc: Primitive = define(
+    "trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x) + 0.0, x == trunc(x))
+)
 
-# ---- exponentials, logarithms and roots --------------------------------------------------------------------------
+# ---- exponentials, logarithms and roots ----------------------------------------------------------
 
 exp = define("exp", guarded(math.exp), lambda x, o: o, sample=(((-708.0, 709.0),),))
 exp2 = define("exp2", guarded(math.exp2), lambda x, o: o * LN2, sample=(((-1022.0, 1023.0),),))
-expm1 = define("expm1", guarded(math.expm1), lambda x, o: exp(x), sample=(((-708.0, 709.0),),), note="not o + 1")
-log: Primitive = define("log", guarded(math.log, 0.0, -inf), lambda x, o: 1 / x, domain=lambda x: x > 0, sample=(POSITIVE,))
-log1p = define("log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf), lambda x, o: 1 / (1 + x),
-               domain=lambda x: x > -1, sample=(((-1.0, inf),),))
-log2 = define("log2", guarded(math.log2, 0.0, -inf), lambda x, o: LOG2E / x, domain=lambda x: x > 0, sample=(POSITIVE,))
-log10 = define("log10", guarded(math.log10, 0.0, -inf), lambda x, o: LOG10E / x, domain=lambda x: x > 0,
-               sample=(POSITIVE,))
-sqrt = define("sqrt", guarded(math.sqrt), lambda x, o: 0.5 / o, domain=lambda x: x >= 0, sample=(POSITIVE,),
-              specials={(0.0,): (inf,)})
-rsqrt = define("rsqrt", lambda x: divide(1.0, sqrt.forward(x)), lambda x, o: -o / (2 * x), domain=lambda x: x > 0,
-               sample=(POSITIVE,))
+expm1 = define(
+    "expm1", guarded(math.expm1),
+    lambda x, o: exp(x),
+    sample=(((-708.0, 709.0),),),
+    note="not o + 1",
+)
+log: Primitive = define(
+    "log", guarded(math.log, 0.0, -inf),
+    lambda x, o: 1 / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+)
+log1p = define(
+    "log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf),
+    lambda x, o: 1 / (1 + x),
+    domain=lambda x: x > -1,
+    sample=(((-1.0, inf),),),
+)
+log2 = define(
+    "log2", guarded(math.log2, 0.0, -inf),
+    lambda x, o: LOG2E / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+)
+log10 = define(
+    "log10", guarded(math.log10, 0.0, -inf),
+    lambda x, o: LOG10E / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+)
+sqrt = define(
+    "sqrt", guarded(math.sqrt),
+    lambda x, o: 0.5 / o,
+    domain=lambda x: x >= 0,
+    sample=(POSITIVE,),
+    specials={(0.0,): (inf,)},
+)
+rsqrt = define(
+    "rsqrt", lambda x: divide(1.0, sqrt.forward(x)),
+    lambda x, o: -o / (2 * x),
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+)
 # The C library's value may be 3 ulp off.  1 / (3 * o**2) would double that.
-cbrt = define("cbrt", math.cbrt, lambda x, o: o / x / 3,
-              limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),), specials={(0.0,): (inf,)})
-xlogy = define("xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y), lambda x, y, o: log(y),
-               lambda x, y, o: x / y, domain=lambda x, y: y > 0, sample=(REALS, POSITIVE), note="0 at x = 0")
+cbrt = define(
+    "cbrt", math.cbrt,
+    lambda x, o: o / x / 3,
+    limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),),
+    specials={(0.0,): (inf,)},
+)
+xlogy = define(
+    "xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y),
+    lambda x, y, o: log(y),
+    lambda x, y, o: x / y,
+    domain=lambda x, y: y > 0,
+    sample=(REALS, POSITIVE),
+    note="0 at x = 0",
+)
 logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid_difference(x, y),
                    lambda x, y, o: sigmoid_difference(y, x))
-sigmoid_difference: Primitive = define("sigmoid_difference", sigmoid_difference_of,
-                                       lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
-                                       lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
-                                       spelling=lambda x, y: sigmoid(x - y), note="what logaddexp's derivative needs")
-hypot = define("hypot", hypot_of, lambda x, y, o: x / o, lambda x, y, o: y / o,
-               limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2, specials={(0.0, 0.0): (0.0, 0.0)})
+sigmoid_difference: Primitive = define(
+    "sigmoid_difference", sigmoid_difference_of,
+    lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
+    lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
+    spelling=lambda x, y: sigmoid(x - y),
+    note="what logaddexp's derivative needs",
+)
+hypot = define(
+    "hypot", hypot_of,
+    lambda x, y, o: x / o,
+    lambda x, y, o: y / o,
+    limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2,
+    specials={(0.0, 0.0): (0.0, 0.0)},
+)
 
-# ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------
+# ---- trigonometric and hyperbolic functions ------------------------------------------------------
 
 sin = define("sin", guarded(math.sin), lambda x, o: cos(x))
 cos: Primitive = define("cos", guarded(math.cos), lambda x, o: -sin(x))
 tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o))
-asin = define("asin", guarded(math.asin), lambda x, o: 1 / sqrt((1 - x) * (1 + x)), domain=lambda x: abs(x) <= 1,
-              sample=(((-1.0, 1.0),),), specials={(1.0,): (inf,), (-1.0,): (inf,)})
-acos = define("acos", guarded(math.acos), lambda x, o: -(1 / sqrt((1 - x) * (1 + x))), domain=lambda x: abs(x) <= 1,
-              sample=(((-1.0, 1.0),),), specials={(1.0,): (-inf,), (-1.0,): (-inf,)})
-atan = define("atan", math.atan, lambda x, o: square(1 / hypot(1.0, x)), note="1 / (1 + x**2) without its overflow")
+asin = define(
+    "asin", guarded(math.asin),
+    lambda x, o: 1 / sqrt((1 - x) * (1 + x)),
+    domain=lambda x: abs(x) <= 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (inf,), (-1.0,): (inf,)},
+)
+acos = define(
+    "acos", guarded(math.acos),
+    lambda x, o: -(1 / sqrt((1 - x) * (1 + x))),
+    domain=lambda x: abs(x) <= 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (-inf,), (-1.0,): (-inf,)},
+)
+atan = define(
+    "atan", math.atan,
+    lambda x, o: square(1 / hypot(1.0, x)),
+    note="1 / (1 + x**2) without its overflow",
+)
 atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y),
                lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)), parameters="y x",
                limits=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
                piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
                specials={(0.0, 0.0): (0.0, 0.0)})
 sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
-cosh: Primitive = define("cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),))
-sech_squared: Primitive = define("sech_squared", sech_squared_of, lambda x, o: -2 * o * tanh(x),
-                                 spelling=lambda x: square(1 / cosh(x)),
-                                 note="what the derivatives of tanh and sigmoid need; 0, not nan, where cosh overflows")
+cosh: Primitive = define(
+    "cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),)
+)
+sech_squared: Primitive = define(
+    "sech_squared", sech_squared_of,
+    lambda x, o: -2 * o * tanh(x),
+    spelling=lambda x: square(1 / cosh(x)),
+    note="what the derivatives of tanh and sigmoid need; 0, not nan, where cosh overflows",
+)
 tanh: Primitive = define("tanh", math.tanh, lambda x, o: sech_squared(x),
                          note="not 1 - o**2, which loses all digits where tanh saturates")
 asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x))
-acosh = define("acosh", guarded(math.acosh), lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)), domain=lambda x: x >= 1,
-               sample=(((1.0, inf),),), specials={(1.0,): (inf,)}, note="two roots: the product under one overflows")
-atanh = define("atanh", guarded(math.atanh, 1.0, inf), lambda x, o: 1 / ((1 - x) * (1 + x)), domain=lambda x: abs(x) < 1,
-               sample=(((-1.0, 1.0),),), specials={(1.0,): (inf,), (-1.0,): (inf,)})
+acosh = define(
+    "acosh", guarded(math.acosh),
+    lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    domain=lambda x: x >= 1,
+    sample=(((1.0, inf),),),
+    specials={(1.0,): (inf,)},
+    note="two roots: the product under one overflows",
+)
+atanh = define(
+    "atanh", guarded(math.atanh, 1.0, inf),
+    lambda x, o: 1 / ((1 - x) * (1 + x)),
+    domain=lambda x: abs(x) < 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (inf,), (-1.0,): (inf,)},
+)
 
-# ---- activations and the error function --------------------------------------------------------------------------
+# ---- activations and the error function ----------------------------------------------------------
 
 relu = define("relu", lambda x: x if x > 0 else 0.0 if x <= 0 else x, lambda x, o: step(x),
               piece=lambda x: compare(x, 0.0), specials={(0.0,): (0.0,)})
-leaky_relu = define("leaky_relu", lambda x, slope: x if x > 0 else slope * x,
-                    lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
-                    lambda x, slope, o: where(x > 0, 0.0, x), parameters="x slope", defaults=(0.01,),
-                    piece=lambda x, slope: compare(x, 0.0), specials={(0.0, 0.01): (0.01, 0.0)})
-elu = define("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
-             lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)), lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
-             parameters="x alpha", defaults=(1.0,), piece=lambda x, alpha: compare(x, 0.0),
-             specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)})
+leaky_relu = define(
+    "leaky_relu", lambda x, slope: x if x > 0 else slope * x,
+    lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
+    lambda x, slope, o: where(x > 0, 0.0, x),
+    parameters="x slope",
+    defaults=(0.01,),
+    piece=lambda x, slope: compare(x, 0.0),
+    specials={(0.0, 0.01): (0.01, 0.0)},
+)
+elu = define(
+    "elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
+    lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)),
+    lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
+    parameters="x alpha",
+    defaults=(1.0,),
+    piece=lambda x, alpha: compare(x, 0.0),
+    specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)},
+)
 sigmoid: Primitive = define("sigmoid", sigmoid_of, lambda x, o: 0.25 * sech_squared(x / 2),
                             note="o * (1 - o) in a form that keeps its digits where o is near 1")
 logsigmoid = define("logsigmoid", lambda x: -softplus_of(-x), lambda x, o: sigmoid(-x))
 softplus = define("softplus", softplus_of, lambda x, o: sigmoid(x), note="log(1 + exp(x))")
 silu = define("silu", lambda x: x * sigmoid_of(x), lambda x, o: sigmoid(x) * (1 + x * sigmoid(-x)))
-gelu_erf = define("gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
-                  lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))))
-gelu_tanh = define("gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
-                   lambda x, o: sigmoid(gelu_tanh_argument(x)) + x * (0.25 * sech_squared(gelu_tanh_argument(x) / 2))
-                   * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))),
-                   limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
-                   note="the tanh approximation; past 100 it is relu to the last digit")
+gelu_erf = define(
+    "gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
+    lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))),
+)
+gelu_tanh = define(
+    "gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
+    lambda x, o: (
+        sigmoid(gelu_tanh_argument(x))
+        + x
+        * (0.25 * sech_squared(gelu_tanh_argument(x) / 2))
+        * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x)))
+    ),
+    limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
+    note="the tanh approximation; past 100 it is relu to the last digit",
+)
 softsign = define("softsign", lambda x: x / (1 + abs(x)), lambda x, o: square(1 / (1 + abs(x))))
-hardtanh = define("hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
-                  lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
-                  piece=lambda x: (compare(x, -1.0), compare(x, 1.0)), specials={(1.0,): (0.0,), (-1.0,): (0.0,)})
+hardtanh = define(
+    "hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
+    lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
+    piece=lambda x: (compare(x, -1.0), compare(x, 1.0)),
+    specials={(1.0,): (0.0,), (-1.0,): (0.0,)},
+)
 erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)))
 erfc: Primitive = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))
 

@@ -1,7 +1,8 @@
 """`Value`: a number that remembers how it was computed.
 
-Every operator and every function of `math` makes a new node, which stores three things: its data, its operands,
-and the derivative of its data by each operand, as a number.  That is all that backpropagation needs::
+Every operator and every function of `math` makes a new node, which stores three things: its data,
+its operands, and the derivative of its data by each operand, as a number.  That is all that
+backpropagation needs::
 
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
     >>> y = a * b + 10
@@ -11,8 +12,8 @@ and the derivative of its data by each operand, as a number.  That is all that b
     >>> a.grad, b.grad
     (-3.0, 2.0)
 
-The operators + - * and the minus sign are written out here, for speed, and + and * make their nodes in place;
-everything else runs its row of the table of `primitives`.  A test holds the two together.
+The operators + - * and the minus sign are written out here, for speed, and + and * make their nodes
+in place; everything else runs its row of the table of `primitives`.  A test holds the two together.
 """
 
 from __future__ import annotations
@@ -34,27 +35,42 @@ _serials = count()
 class Value:
     """One node of a computation graph.
 
-    data       the number, a float; an assignment to a leaf's changes later computations (assign floats)
-    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to 0.0.  A float; after an
-               optimiser's step one that remembers having been used, so that a forgotten `zero_grad` is noticed
+    data       the number, a float; an assignment to a leaf's changes later computations (assign
+               floats)
+    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to
+               0.0.  A float; after an optimiser's step one that remembers having been used, so that
+               a forgotten `zero_grad` is noticed
     label      a name, shown wherever the node is
     op         the primitive that made the node; "" for a leaf
     args       the operands, in order, duplicates kept
     partials   the local derivatives d(this)/d(args[i]); 0.0 for a constant, whose rule is never run
 
-    ``Value(data, label="")`` makes a leaf.  ``data`` may be an int, float, bool or numpy scalar.  Raises
-    TypeError for anything else, OverflowError for an int too large for a float.
+    ``Value(data, label="")`` makes a leaf.  ``data`` may be an int, float, bool or numpy scalar.
+    Raises TypeError for anything else, OverflowError for an int too large for a float.
     """
 
-    __slots__ = ("_dx", "_dy", "_rest", "_serial", "_source", "_x", "_y", "data", "grad", "label", "op")
+    __slots__ = (
+        "_dx",
+        "_dy",
+        "_rest",
+        "_serial",
+        "_source",
+        "_x",
+        "_y",
+        "data",
+        "grad",
+        "label",
+        "op",
+    )
 
     data: float
     grad: float
     label: str
     op: str
-    # The first operand and the derivative by it, the second one likewise, and pairs of any more, of which there are
-    # hardly ever any: slots are faster than tuples, and the garbage collector has less to visit.  A constant is a
-    # plain float here, until `args` is read, and its derivative None; a missing operand is None.
+    # The first operand and the derivative by it, the second one likewise, and pairs of any more, of
+    # which there are hardly ever any: slots are faster than tuples, and the garbage collector has
+    # less to visit.  A constant is a plain float here, until `args` is read, and its derivative
+    # None; a missing operand is None.
     _x: Any
     _dx: float | None
     _y: Any
@@ -71,7 +87,9 @@ class Value:
             raise TypeError(f"Value() takes a number, not a Value ({data!r}); "
                             "its .data is the number, `y + 0` a new node that stays connected")
         if not isinstance(label, str):
-            raise TypeError(f"label must be text, not {type(label).__name__} ({p.short_repr(label)})")
+            raise TypeError(
+                f"label must be text, not {type(label).__name__} ({p.short_repr(label)})"
+            )
         self.data = number(data, f"the data of Value {label!r}" if label else "the data of a Value")
         self.grad = 0.0
         self.label = label
@@ -84,7 +102,8 @@ class Value:
 
     @property
     def args(self) -> tuple[Value, ...]:
-        """The operands, in order, duplicates kept.  Numbers that met a Value appear as `Constant`."""
+        """The operands, in order, duplicates kept.  Numbers that met a Value appear as `Constant`.
+        """
         if self._x.__class__ is float:
             self._x = Constant(self._x, self)
         if self._y.__class__ is float:
@@ -96,7 +115,8 @@ class Value:
 
     @property
     def partials(self) -> tuple[float, ...]:
-        """The local derivatives d(this)/d(args[i]), taken when the node was made; 0.0 for a constant."""
+        """The local derivatives d(this)/d(args[i]), taken when the node was made; 0.0 for a
+        constant."""
         return tuple([0.0 if partial is None else partial for partial in self._partials])
 
     @property
@@ -112,16 +132,23 @@ class Value:
         return (self._dx, self._dy, *[partial for _, partial in self._rest])
 
     def backward(self, seed: float = 1.0) -> None:
-        """Adds d(this)/d(leaf), times ``seed``, to ``.grad`` of every leaf that this was computed from.
+        """Adds d(this)/d(leaf), times ``seed``, to ``.grad`` of every leaf that this was computed
+        from.
 
-        Nodes in between get the adjoint of this call alone.  Calling it twice therefore doubles the gradients of
-        the leaves and of nothing else.  If it is interrupted, no gradient has changed.
+        Nodes in between get the adjoint of this call alone.  Calling it twice therefore doubles the
+        gradients of the leaves and of nothing else.  If it is interrupted, no gradient has changed.
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
     def _set_state(self, data: float, grad: float, label: str, op: str, args: tuple[Any, ...],
                    partials: tuple[float | None, ...]) -> None:
-        self.data, self.grad, self.label, self.op, self._serial = data, grad, label, op, next(_serials)
+        self.data, self.grad, self.label, self.op, self._serial = (
+            data,
+            grad,
+            label,
+            op,
+            next(_serials),
+        )
         self._x, self._dx, self._y, self._dy, self._rest = _slots(args, partials)
 
     def __copy__(self) -> Value:
@@ -341,7 +368,8 @@ _new: Any = Value.__new__  # makes a node without the checks of Value()
 
 
 class Constant(Value):
-    """A number that met a Value, as an operand of the node that it helped to make; it receives no gradient."""
+    """A number that met a Value, as an operand of the node that it helped to make; it receives no
+    gradient."""
 
     __slots__ = ()
     constant = True
@@ -352,20 +380,29 @@ class Constant(Value):
 
 
 def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-    """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become constants."""
+    """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become
+    constants."""
     if modes.active and modes.current() & TRACE:
         return modes.tracer().apply(primitive, args)  # type: ignore[no-any-return]
     if len(args) == 1:
         return _unary(primitive, args[0])
-    operands = tuple([arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
-                      for name, arg in zip(primitive.parameters, args)])
+    operands = tuple(
+        [
+            arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
+            for name, arg in zip(primitive.parameters, args)
+        ]
+    )
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    if primitive is p.where:  # the one row that is known here by name: the branch not taken stays a number
+    # the one row that is known here by name: the branch not taken stays a number
+    if primitive is p.where:
         _, x, y = operands
         condition = float(data[0])
         operands = (condition, x, float(data[2])) if condition else (condition, float(data[1]), y)
-    partials = [primitive.partial_at(i, data, out) if isinstance(arg, Value) else None for i, arg in enumerate(operands)]
+    partials = [
+        primitive.partial_at(i, data, out) if isinstance(arg, Value) else None
+        for i, arg in enumerate(operands)
+    ]
     return _record(primitive.name, out, *_slots(operands, tuple(partials)))
 
 
@@ -382,11 +419,16 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     out = primitive.forward(left, right)
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
     dy = primitive.partial_at(1, data, out) if isinstance(y, Value) else None
-    return _record(primitive.name, out, left if dx is None else x, dx, right if dy is None else y, dy)
+    return _record(
+        primitive.name, out, left if dx is None else x, dx, right if dy is None else y, dy
+    )
 
 
-def _slots(args: tuple[Any, ...], partials: tuple[float | None, ...]) -> tuple[Any, Any, Any, Any, Any]:
-    """What a node with these operands and partials keeps in ``_x``, ``_dx``, ``_y``, ``_dy`` and ``_rest``."""
+def _slots(
+    args: tuple[Any, ...], partials: tuple[float | None, ...]
+) -> tuple[Any, Any, Any, Any, Any]:
+    """What a node with these operands and partials keeps in ``_x``, ``_dx``, ``_y``, ``_dy`` and
+    ``_rest``."""
     if not args:
         return None, None, None, None, ()
     if len(args) == 1:
@@ -425,7 +467,8 @@ def _operands(x: Any, y: Any, rest: tuple[tuple[Any, float | None], ...]) -> tup
 
 
 def _data(x: Any) -> float | None:
-    """The number in ``x``, a Value or a number; None for everything else, with which operators do not deal."""
+    """The number in ``x``, a Value or a number; None for everything else, with which operators do
+    not deal."""
     if x.__class__ is float:
         return x
     if isinstance(x, Value):

@@ -1,4 +1,5 @@
-"""A character GPT that invents names: the model and the training of Andrej Karpathy's microgpt, made of the parts of `nn`.
+"""A character GPT that invents names: the model and the training of Andrej Karpathy's microgpt,
+made of the parts of `nn`.
 
     >>> import random
     >>> from tinygrad_edu.examples import gpt
@@ -14,10 +15,12 @@
     [3.366, 3.4243]
     >>> name = gpt.sample(model, vocabulary, rng=rng)
 
-Random numbers are drawn in the article's order, hence its losses and its names: the names are shuffled, the weights
-drawn, and after the training the same generator samples.  ``tinygrad-edu gpt`` runs this program with 1,000 steps.
+Random numbers are drawn in the article's order, hence its losses and its names: the names are
+shuffled, the weights drawn, and after the training the same generator samples.  ``tinygrad-edu
+gpt`` runs this program with 1,000 steps.
 
-Source: A. Karpathy, microgpt, 2026: a GPT-2 with RMSNorm instead of LayerNorm, relu instead of gelu, and no biases.
+Source: A. Karpathy, microgpt, 2026: a GPT-2 with RMSNorm instead of LayerNorm, relu instead of
+gelu, and no biases.
 """
 
 from __future__ import annotations
@@ -39,22 +42,28 @@ from ..optim import Optimizer
 from ..randomness import Rng, generator
 from ..train import History, fit
 
-# ---- data --------------------------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------------------
 
 
 def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
-    """The lines of a text file that are not blank, without the blanks around them; by default the packaged names.
+    """The lines of a text file that are not blank, without the blanks around them; by default the
+    packaged names.
 
-    Raises OSError for a file that cannot be read, DataError for one that is not text in UTF-8, or has nothing but blanks.
+    Raises OSError for a file that cannot be read, DataError for one that is not text in UTF-8, or
+    has nothing but blanks.
     """
     if path is None:
         return data.names()
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
-        raise OSError(f"cannot read {path}: {error.strerror}; give a text file with one name a line") from None
+        raise OSError(
+            f"cannot read {path}: {error.strerror}; give a text file with one name a line"
+        ) from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8; save it in that encoding, with one name a line") from None
+        raise DataError(
+            f"{path} is not text in UTF-8; save it in that encoding, with one name a line"
+        ) from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path} has no names: it is empty; give a text file with one name a line")
@@ -62,7 +71,8 @@ def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 class Vocabulary:
-    """The characters of some documents as tokens 0, 1, 2, ... in alphabetical order, and one more token: the boundary.
+    """The characters of some documents as tokens 0, 1, 2, ... in alphabetical order, and one more
+    token: the boundary.
 
     characters   the characters, sorted
     boundary     the token before the first character of a document and after its last one
@@ -77,30 +87,38 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def encode(self, document: str) -> list[int]:
-        """The tokens of a document, with boundaries around them.  Raises ValueError for a character that is none of these."""
+        """The tokens of a document, with boundaries around them.  Raises ValueError for a character
+        that is none of these."""
         for character in document:
             if character not in self._tokens:
-                raise ValueError(f"{short_repr(document)} has the character {character!r}, which is not in the vocabulary: "
-                                 f"{short_repr(''.join(self.characters))}")
+                raise ValueError(
+                    f"{short_repr(document)} has the character {character!r}, which is not in the "
+                    "vocabulary: "
+                    f"{short_repr(''.join(self.characters))}"
+                )
         return [self.boundary, *[self._tokens[character] for character in document], self.boundary]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without boundaries.  Raises ValueError for a token that is none of this vocabulary."""
+        """The text of tokens, without boundaries.  Raises ValueError for a token that is none of
+        this vocabulary."""
         tokens = list(tokens)
         for token in tokens:
             if not 0 <= token < len(self):
-                raise ValueError(f"{token!r} is not in the vocabulary; its tokens are 0 to {self.boundary}")
+                raise ValueError(
+                    f"{token!r} is not in the vocabulary; its tokens are 0 to {self.boundary}"
+                )
         return "".join(self.characters[token] for token in tokens if token != self.boundary)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self)} tokens: {short_repr(''.join(self.characters))} and the boundary>"
 
 
-# ---- model -------------------------------------------------------------------------------------------------------
+# ---- model ---------------------------------------------------------------------------------------
 
 
 class Block(Module):
-    """What a transformer repeats: attention, where positions exchange what they know, then a network for each of them alone.
+    """What a transformer repeats: attention, where positions exchange what they know, then a
+    network for each of them alone.
 
     Both read a normalised row and add what they find to the row as it was.  No gains, no biases.
     """
@@ -121,23 +139,34 @@ class Block(Module):
 class GPT(Module):
     """A transformer that says for every token of a sequence which one may follow.
 
-    ``model(tokens)`` is a list with one entry for each token: the logits of what comes next, one for each token of the
-    vocabulary, which depend on this token and those before it.  Tokens are whole numbers from 0 to ``vocabulary`` - 1, at
-    most ``block`` of them.
+    ``model(tokens)`` is a list with one entry for each token: the logits of what comes next, one
+    for each token of the vocabulary, which depend on this token and those before it.  Tokens are
+    whole numbers from 0 to ``vocabulary`` - 1, at most ``block`` of them.
 
     wte, wpe   a row of ``width`` parameters for each token, and one for each position
     lm_head    makes logits of the row that the last block returns
     layers     the blocks
 
-    The parameters are drawn in this order from ``init``, by default normal with standard deviation 0.08.
+    The parameters are drawn in this order from ``init``, by default normal with standard deviation
+    0.08.
 
     Raises ValueError for sizes below 1, and if ``heads`` does not divide ``width``.
     """
 
-    def __init__(self, vocabulary: int, width: int = 16, heads: int = 4, layers: int = 1, block: int = 16,
-                 init: str | Initialiser | None = None, rng: Rng = None) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 16,
+        heads: int = 4,
+        layers: int = 1,
+        block: int = 16,
+        init: str | Initialiser | None = None,
+        rng: Rng = None,
+    ) -> None:
         if not isinstance(layers, int) or layers < 1:
-            raise ValueError(f"GPT: the number of layers is {layers!r}; it must be a whole number of at least 1")
+            raise ValueError(
+                f"GPT: the number of layers is {layers!r}; it must be a whole number of at least 1"
+            )
         source, init = generator(rng), normal(0.08) if init is None else init
         self.block = block
         self.wte = Embedding(vocabulary, width, init, source)
@@ -149,7 +178,8 @@ class GPT(Module):
     def __call__(self, x: Sequence[Any]) -> list[Row]:
         """The logits after every token of the list ``x``.
 
-        Raises ValueError for more tokens than ``block``, IndexError for one outside of the vocabulary.
+        Raises ValueError for more tokens than ``block``, IndexError for one outside of the
+        vocabulary.
         """
         past = self.start()
         return [self.read(token, past) for token in x]
@@ -159,14 +189,17 @@ class GPT(Module):
         return [[] for _ in self.layers]
 
     def read(self, token: Any, past: list[Past]) -> Row:
-        """The logits after one more token, whose predecessors are in ``past``; it is put there, too.
+        """The logits after one more token, whose predecessors are in ``past``; it is put there,
+        too.
 
         Raises what a call raises.
         """
         position = len(past[0])
         if position >= self.block:
-            raise ValueError(f"the model has {self.block} positions, so it cannot read token {position + 1}; "
-                             "give it shorter sequences, or make it with a larger block=")
+            raise ValueError(
+                f"the model has {self.block} positions, so it cannot read token {position + 1}; "
+                "give it shorter sequences, or make it with a larger block="
+            )
         x = self.norm(_sum(self.wte(token), self.wpe(position)))
         for layer, its_past in zip(self.layers, past):
             x = layer.read(x, its_past)
@@ -177,28 +210,39 @@ def _sum(x: Row, y: Row) -> Row:
     return [xi + yi for xi, yi in zip(x, y)]
 
 
-# ---- training and sampling -----------------------------------------------------------------------------------------
+# ---- training and sampling -----------------------------------------------------------------------
 
 
 def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
-    """The mean over all positions of -log(softmax(logits)[target]), the surprise at the token that came.
+    """The mean over all positions of -log(softmax(logits)[target]), the surprise at the token that
+    came.
 
-    ``predictions`` has the logits of every position, ``targets`` the token that came next there; ValueError unless there are
-    as many of these, and at least one.  Of logits without any preference it is log(vocabulary): 3.2958 for 27 tokens.
+    ``predictions`` has the logits of every position, ``targets`` the token that came next there;
+    ValueError unless there are as many of these, and at least one.  Of logits without any
+    preference it is log(vocabulary): 3.2958 for 27 tokens.
     """
     if not len(predictions) == len(targets) > 0:
-        raise ValueError(f"{len(predictions)} predictions for {len(targets)} targets; give as many of each, at least one")
-    # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite where the softmax underflows to 0.
-    surprises = [math.logsumexp(logits) - math.take(logits, target) for logits, target in zip(predictions, targets)]
+        raise ValueError(
+            f"{len(predictions)} predictions for {len(targets)} targets; give as many of each, at "
+            "least one"
+        )
+    # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite where the
+    # softmax underflows to 0.
+    surprises = [
+        math.logsumexp(logits) - math.take(logits, target)
+        for logits, target in zip(predictions, targets)
+    ]
     return math.total(surprises) * (1 / len(surprises))
 
 
 def sequences(documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
               ) -> tuple[list[list[int]], list[list[int]]]:
-    """``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and at each of them the token that follows.
+    """``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and at each of them the
+    token that follows.
 
-    Documents are taken in order and, after the last one, from the first one again.  Of a long document the first ``block``
-    tokens are used.  Raises ValueError if there are no documents, or for a character outside of the vocabulary.
+    Documents are taken in order and, after the last one, from the first one again.  Of a long
+    document the first ``block`` tokens are used.  Raises ValueError if there are no documents, or
+    for a character outside of the vocabulary.
     """
     if not documents:
         raise ValueError("there are no documents to learn from; give at least one")
@@ -207,18 +251,23 @@ def sequences(documents: Sequence[str], vocabulary: Vocabulary, count: int, bloc
 
 
 def optimizer(model: GPT, steps: int) -> Optimizer:
-    """The article's Adam for a training of that many steps, over which its learning rate falls linearly from 0.01 to 0."""
-    return optim.Adam(model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8)
+    """The article's Adam for a training of that many steps, over which its learning rate falls
+    linearly from 0.01 to 0."""
+    return optim.Adam(
+        model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8
+    )
 
 
 def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: int = 1000, *,
           engine: str | None = None, progress: bool = False) -> History:
-    """Trains ``model`` with one document a step, in order, and returns the history; Ctrl-C ends it as it ends `fit`.
+    """Trains ``model`` with one document a step, in order, and returns the history; Ctrl-C ends it
+    as it ends `fit`.
 
-    ``engine`` is as for `fit`.  None: "jit" if llvmlite is installed, which gives every loss of "eager" to the last bit, and
-    "eager" without it.
+    ``engine`` is as for `fit`.  None: "jit" if llvmlite is installed, which gives every loss of
+    "eager" to the last bit, and "eager" without it.
 
-    Raises ValueError or TypeError unless ``steps`` is a whole number of at least 1, and as `sequences` and `fit` do.
+    Raises ValueError or TypeError unless ``steps`` is a whole number of at least 1, and as
+    `sequences` and `fit` do.
     """
     if engine is None:
         from ..jit.running import objects
@@ -226,17 +275,32 @@ def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: i
         engine = "jit" if objects.available() else "eager"
     adam = optimizer(model, steps)
     X, y = sequences(documents, vocabulary, steps, model.block)
-    return fit(model, loss, X, y, optimizer=adam, epochs=1, batch_size=1, shuffle=False, engine=engine, progress=progress)
+    return fit(
+        model,
+        loss,
+        X,
+        y,
+        optimizer=adam,
+        epochs=1,
+        batch_size=1,
+        shuffle=False,
+        engine=engine,
+        progress=progress,
+    )
 
 
 def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rng = None) -> str:
-    """A document that the model invents: token after token, until the boundary comes or the positions are used up.
+    """A document that the model invents: token after token, until the boundary comes or the
+    positions are used up.
 
-    Each token is drawn with the probabilities softmax(logits / temperature): near 0 the likeliest one always comes, 1 is what
-    the model has learnt, above it everything becomes more equal.  Raises ValueError unless ``temperature`` is a number > 0.
+    Each token is drawn with the probabilities softmax(logits / temperature): near 0 the likeliest
+    one always comes, 1 is what the model has learnt, above it everything becomes more equal.
+    Raises ValueError unless ``temperature`` is a number > 0.
     """
     if not 0 < temperature < math.inf:
-        raise ValueError(f"the temperature is {temperature!r}; it must be a finite number > 0, such as 0.5")
+        raise ValueError(
+            f"the temperature is {temperature!r}; it must be a finite number > 0, such as 0.5"
+        )
     source, past, token = generator(rng), model.start(), vocabulary.boundary
     tokens: list[int] = []
     with no_grad():

@@ -1,6 +1,8 @@
-"""Small graphs from lectures and textbooks, to draw and to step through: ``tinygrad-edu draw --example NAME``.
+"""Small graphs from lectures and textbooks, to draw and to step through: ``tinygrad-edu draw
+--example NAME``.
 
-Each function builds its graph afresh, with labels as in the source, and returns the root after ``backward()``.
+Each function builds its graph afresh, with labels as in the source, and returns the root after
+``backward()``.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ def lecture_expression() -> Value:
 def lecture_neuron() -> Value:
     """o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
     x1, x2 = Value(2.0, "x1"), Value(0.0, "x2")
-    w1, w2, b = (Value(x, nn.ParameterName(name)) for x, name in ((-3.0, "w1"), (1.0, "w2"), (6.8813735870195432, "b")))
+    w1, w2, b = (
+        Value(x, nn.ParameterName(name))
+        for x, name in ((-3.0, "w1"), (1.0, "w2"), (6.8813735870195432, "b"))
+    )
     n = x1 * w1 + x2 * w2 + b
     n.label = "n"
     return _differentiated(n.tanh(), "o")
 
 
 def weight_decay() -> Value:
-    """J = J_MLE + lambda (sum of squared weights): the graph of Goodfellow, Bengio and Courville, Deep Learning (2016),
-    figure 6.11: a network with one hidden layer of rectifiers, no biases, cross-entropy and weight decay.
+    """J = J_MLE + lambda (sum of squared weights): the graph of Goodfellow, Bengio and Courville,
+    Deep Learning (2016), figure 6.11: a network with one hidden layer of rectifiers, no biases,
+    cross-entropy and weight decay.
 
     One sample with two inputs; two hidden units; two classes, the first of which is right.
     """
@@ -49,7 +55,8 @@ def weight_decay() -> Value:
 
 
 def shared_node() -> Value:
-    """c = b + b with b = a + a: where every naive backward pass goes wrong; dc/da = 4.  See `stepper.compare_orders`."""
+    """c = b + b with b = a + a: where every naive backward pass goes wrong; dc/da = 4.  See
+    `stepper.compare_orders`."""
     a = Value(1.0, "a")
     b = a + a
     b.label = "b"
@@ -57,8 +64,11 @@ def shared_node() -> Value:
 
 
 EXAMPLES: dict[str, Callable[[], Value]] = {
-    "lecture-expression": lecture_expression, "lecture-neuron": lecture_neuron, "weight-decay": weight_decay,
-    "shared-node": shared_node}
+    "lecture-expression": lecture_expression,
+    "lecture-neuron": lecture_neuron,
+    "weight-decay": weight_decay,
+    "shared-node": shared_node,
+}
 
 
 def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:

@@ -26,29 +26,42 @@ from .tape.tape import Tape
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
-    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and buffers are the columns.
+    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and
+    buffers are the columns.
 
-    To ``leaves`` go buffers of doubles (`memory.column`), and floats for numbers that are the same for all samples.  What
-    begins with a boolean is a column, too, as an array of them is.
+    To ``leaves`` go buffers of doubles (`memory.column`), and floats for numbers that are the same
+    for all samples.  What begins with a boolean is a column, too, as an array of them is.
     """
     if is_number(x):
         leaves.append(number(x, f"argument {name}"))
         return NUMBER
     if isinstance(x, dict):
-        return "dict", Exact(tuple(x)), tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
+        return (
+            "dict",
+            Exact(tuple(x)),
+            tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]),
+        )
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", Exact(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
-        raise TypeError(f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes columns of numbers "
-                        "(lists, arrays, buffers), numbers that are the same for all samples, and lists, tuples and dicts of "
-                        "such")
+        raise TypeError(
+            f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes "
+            "columns of numbers "
+            "(lists, arrays, buffers), numbers that are the same for all samples, and lists, "
+            "tuples and dicts of "
+            "such"
+        )
     if _is_column(x):
         leaves.append(column(x, name))
         return NUMBER
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
     kind = type(x) if is_named(x) else "tuple" if isinstance(x, tuple) else "list"
-    return kind, len(x), tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+    return (
+        kind,
+        len(x),
+        tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
+    )
 
 
 def _is_column(x: Any) -> bool:
@@ -60,7 +73,8 @@ def _is_column(x: Any) -> bool:
 class Batched:
     """A tape for columns: its outputs are columns, or sums over the samples.
 
-    sources   for each input of the tape what it reads: called with the number of a sample, or a number
+    sources   for each input of the tape what it reads: called with the number of a sample, or a
+              number
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
@@ -74,11 +88,13 @@ class Batched:
             self._kernel, self._lanes = backend.kernel(tape), 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
 
-    def run(self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int) -> list[Any]:
+    def run(
+        self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int
+    ) -> list[Any]:
         """The outputs: an array for each column, a float for each sum.
 
-        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others, buffers of ``count`` doubles, in
-        the order of the tape.
+        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others,
+        buffers of ``count`` doubles, in the order of the tape.
         """
         results = [array("d", bytes(8 * count)) for _ in self._columns]
         totals = [0.0] * len(self.summed)
@@ -94,8 +110,14 @@ class Batched:
             outputs[i] = total
         return outputs
 
-    def _one_by_one(self, uniform: Sequence[float], columns: Sequence[Any], results: Sequence[array[float]], start: int,
-                    stop: int) -> list[float]:
+    def _one_by_one(
+        self,
+        uniform: Sequence[float],
+        columns: Sequence[Any],
+        results: Sequence[array[float]],
+        start: int,
+        stop: int,
+    ) -> list[float]:
         """As `_part`, for a tape that is too long to be compiled."""
         fixed, moving = iter(uniform), set(self.varying)
         inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
@@ -110,8 +132,14 @@ class Batched:
                 totals[j] += outputs[i]
         return totals
 
-    def _part(self, uniform: Sequence[float], columns: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
-              ) -> list[float]:
+    def _part(
+        self,
+        uniform: Sequence[float],
+        columns: Sequence[Any],
+        results: Sequence[array[float]],
+        start: int,
+        stop: int,
+    ) -> list[float]:
         """The samples from ``start`` to ``stop``; returns the sums."""
         batch, lanes = self._batch, self._lanes
         memory, scratch = Room(len(batch.slots)), Room(batch.scratch)
@@ -121,7 +149,15 @@ class Batched:
         if whole:
             inputs = pointers([address(x) + 8 * start for x in columns])
             outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
-            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), scratch.at, totals.at, whole, lanes, error.at)
+            batch.run(
+                memory.at,
+                *map(ctypes.addressof, (inputs, outputs)),
+                scratch.at,
+                totals.at,
+                whole,
+                lanes,
+                error.at,
+            )
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
@@ -129,8 +165,19 @@ class Batched:
                 ctypes.memmove(tail.at, address(x) + 8 * last, 8 * rest)
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [Room(lanes) for _ in results]
-            inputs, outputs = pointers([tail.at for tail in tails]), pointers([room.at for room in found])
-            batch.run(memory.at, *map(ctypes.addressof, (inputs, outputs)), scratch.at, totals.at, 1, rest, error.at)
+            inputs, outputs = (
+                pointers([tail.at for tail in tails]),
+                pointers([room.at for room in found]),
+            )
+            batch.run(
+                memory.at,
+                *map(ctypes.addressof, (inputs, outputs)),
+                scratch.at,
+                totals.at,
+                1,
+                rest,
+                error.at,
+            )
             for result, room in zip(results, found):
                 result[last:stop] = array("d", room.read(0, rest))
         batch.check(error.at)

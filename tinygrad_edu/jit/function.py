@@ -39,40 +39,54 @@ from .tape.tape import Tape
 from .trace import record_trace
 
 
-def jit(f: Callable[..., Any] | None = None, *, static: str | int | Iterable[str | int] = (), cache_size: int = 64) -> Any:
-    """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or ``@jit(static=["n"])``.
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    static: str | int | Iterable[str | int] = (),
+    cache_size: int = 64,
+) -> Any:
+    """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or
+    ``@jit(static=["n"])``.
 
-    f            a function of numbers, Values, and nested lists, tuples and dicts of them, that returns such
-    static       names or positions of arguments about which the shape of the program depends: sizes, modes, anything hashable.
-                 For each value of theirs there is a program.  Text, booleans and None are static by themselves
-    cache_size   how many programs are kept, one for each structure of the arguments; the one used longest ago goes first
+    f            a function of numbers, Values, and nested lists, tuples and dicts of them, that
+                 returns such
+    static       names or positions of arguments about which the shape of the program depends:
+                 sizes, modes, anything hashable.  For each value of theirs there is a program.
+                 Text, booleans and None are static by themselves
+    cache_size   how many programs are kept, one for each structure of the arguments; the one used
+                 longest ago goes first
 
-    ``f`` runs for each structure, on values that stand for any number (twice, to see whether it does the same).  What it does
-    with them is the program; what else it does (print, append to a list) happens at that moment only, and what it reads
-    beside them (a plain number of an object, a leaf that is replaced by another one later) stays as it was.  Attributes of
-    objects that ``f`` assigns, and random generators that it draws from, are put back.  The numbers of the leaves that it
-    closes over, the parameters of a model, are read anew at each call, and there is a program for each mode (`Module.train`
-    and `Module.eval`) of the modules that it can reach.
+    ``f`` runs for each structure, on values that stand for any number (twice, to see whether it
+    does the same).  What it does with them is the program; what else it does (print, append to a
+    list) happens at that moment only, and what it reads beside them (a plain number of an object, a
+    leaf that is replaced by another one later) stays as it was.  Attributes of objects that ``f``
+    assigns, and random generators that it draws from, are put back.  The numbers of the leaves that
+    it closes over, the parameters of a model, are read anew at each call, and there is a program
+    for each mode (`Module.train` and `Module.eval`) of the modules that it can reach.
 
-    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time only: a branch on a
-    comparison, ==, float(), .data, max(), an index; and where it draws random numbers, or does something else every time.
-    The remedies are `math.where`, `math.maximum`, `take`, and static arguments.
+    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time
+    only: a branch on a comparison, ==, float(), .data, max(), an index; and where it draws random
+    numbers, or does something else every time.  The remedies are `math.where`, `math.maximum`,
+    `take`, and static arguments.
 
-    A function in a class becomes a method, with programs of its own for each instance.  A copy of a compiled function is
-    compiled anew, and so is one that was pickled.  One that a module or class has under its name is that one again, as
-    functions are.
+    A function in a class becomes a method, with programs of its own for each instance.  A copy of a
+    compiled function is compiled anew, and so is one that was pickled.  One that a module or class
+    has under its name is that one again, as functions are.
 
-    Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches, so that every operation is
-    looked at.
+    Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches,
+    so that every operation is looked at.
     """
-    names = [static] if isinstance(static, str) or not isinstance(static, Iterable) else list(static)
+    names = (
+        [static] if isinstance(static, str) or not isinstance(static, Iterable) else list(static)
+    )
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
 
 
 class Jitted:
-    """A compiled function: see `jit`.  ``programs`` are those compiled so far, the latest used last."""
+    """A compiled function: see `jit`.  ``programs`` are those compiled so far, the latest used
+    last."""
 
     def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
         if not callable(f):
@@ -83,8 +97,10 @@ class Jitted:
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
-        self._cache: OrderedDict[Any, Program] = OrderedDict()  # by structure, and the modes of its modules
-        self._modules: dict[Structure, list[Module]] = {}  # those that the program for a structure can reach
+        # by structure, and the modes of its modules
+        self._cache: OrderedDict[Any, Program] = OrderedDict()
+        # those that the program for a structure can reach
+        self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -98,15 +114,20 @@ class Jitted:
     # ---- as a method, and copied
 
     def __get__(self, instance: Any, owner: Any = None) -> Jitted:
-        """As a method: the function of the other arguments.  The instance keeps it, with its programs."""
+        """As a method: the function of the other arguments.  The instance keeps it, with its
+        programs."""
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
-        kept, name = getattr(instance, "__dict__", None), f"<jit {_name(self.function, '__qualname__')}>"
+        kept, name = (
+            getattr(instance, "__dict__", None),
+            f"<jit {_name(self.function, '__qualname__')}>",
+        )
         if not isinstance(kept, dict):
             kept = {}  # an instance with slots, which has a new one every time; a class
         found = kept.get(name)
-        if found is None or found._method[0] is not self or found._method[1] is not instance:  # as in a copy of an instance
+        # as in a copy of an instance
+        if found is None or found._method[0] is not self or found._method[1] is not instance:
             kept[name] = found = Jitted(bound, (), self._cache_size)
             found._static, found._method = self._static, (self, instance)
         return found
@@ -117,15 +138,19 @@ class Jitted:
         found: Any = sys.modules.get(self.__module__)
         for name in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, name, None)
-        return self.__qualname__ if found is self else (Jitted, (self.function, sorted(self._static), self._cache_size))
+        return (
+            self.__qualname__
+            if found is self
+            else (Jitted, (self.function, sorted(self._static), self._cache_size))
+        )
 
     # ---- running
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """What ``f`` returns, with floats for its Values.
 
-        If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or becomes part of the trace
-        of another function).
+        If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or
+        becomes part of the trace of another function).
         """
         if modes.tracer() is not None:
             return self.function(*args, **kwargs)
@@ -139,9 +164,10 @@ class Jitted:
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument; of several arguments it is a tuple, and with keyword arguments a pair
-        of that and of a dict.  Gradients of leaves that the function closes over are added to their ``.grad``, as by
-        `backward`.  Values among the arguments count as their numbers.
+        The gradient has the structure of the argument; of several arguments it is a tuple, and with
+        keyword arguments a pair of that and of a dict.  Gradients of leaves that the function
+        closes over are added to their ``.grad``, as by `backward`.  Values among the arguments
+        count as their numbers.
         """
         leaves: list[Any] = []
         structure = self._structure(args, kwargs, leaves)
@@ -151,37 +177,47 @@ class Jitted:
         return value, program.shaped(slopes)
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
-        """The matrix of second derivatives by the numbers among the arguments, in their order; of a function of one number."""
+        """The matrix of second derivatives by the numbers among the arguments, in their order; of a
+        function of one number."""
         leaves: list[Any] = []
         return self._program(self._structure(args, kwargs, leaves), len(args)).hessian(leaves)
 
     # ---- many samples at once
 
     def batch(self, /, *columns: Any, threads: int = 1, **named: Any) -> Any:
-        """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in arguments and results.
+        """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in
+        arguments and results.
 
-        columns   the arguments, in which the innermost lists, arrays and buffers are columns: for ``f(x, y)`` two of them, for
-                  an ``f`` of one list of two numbers a list of two.  A number is the same for all samples
-        threads   over how many threads the samples are spread; an argument of ``f`` that has this name goes by position
+        columns   the arguments, in which the innermost lists, arrays and buffers are columns: for
+                  ``f(x, y)`` two of them, for an ``f`` of one list of two numbers a list of two.  A
+                  number is the same for all samples
+        threads   over how many threads the samples are spread; an argument of ``f`` that has this
+                  name goes by position
 
-        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if columns differ in length,
-        TypeError for what is no column of numbers.
+        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if
+        columns differ in length, TypeError for what is no column of numbers.
         """
         program, leaves = self._for_columns(columns, named, threads)
         return program.result(program.batch(leaves, threads))
 
-    def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any) -> tuple[Any, Any]:
-        """``(values, gradients)`` for many samples: a column of values, and a column of derivatives for each column.
+    def batch_value_and_grad(
+        self, /, *columns: Any, threads: int = 1, **named: Any
+    ) -> tuple[Any, Any]:
+        """``(values, gradients)`` for many samples: a column of values, and a column of derivatives
+        for each column.
 
-        The derivative by a number that is the same for all samples is the sum over them, and that by a leaf that ``f`` closes
-        over is added to its ``.grad``.  Otherwise as `batch` and `value_and_grad`.
+        The derivative by a number that is the same for all samples is the sum over them, and that
+        by a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise as `batch` and
+        `value_and_grad`.
         """
         program, leaves = self._for_columns(columns, named, threads)
         values, *slopes = program.batch(leaves, threads, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
         return values, program.shaped(slopes)
 
-    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int) -> tuple[Program, list[Any]]:
+    def _for_columns(
+        self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
+    ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
         _checked("threads", threads)
         leaves: list[Any] = []
@@ -191,10 +227,11 @@ class Jitted:
     # ---- looking
 
     def show(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
-        """The program as text, instruction by instruction: the one for these arguments, or else the latest used.
+        """The program as text, instruction by instruction: the one for these arguments, or else the
+        latest used.
 
-        ``gradient``: with the derivatives; an argument of ``f`` that has this name goes by position.  Raises ValueError if
-        there is no program yet.
+        ``gradient``: with the derivatives; an argument of ``f`` that has this name goes by
+        position.  Raises ValueError if there is no program yet.
         """
         return self.tape(*args, gradient=gradient, **kwargs).text()
 
@@ -206,8 +243,11 @@ class Jitted:
         elif self._cache:
             program = self.programs[-1]
         else:
-            raise ValueError(f"{self!r} has no program yet, since it is compiled for the arguments of a call: call it, or "
-                             "pass arguments here")
+            raise ValueError(
+                f"{self!r} has no program yet, since it is compiled for the arguments of a call: "
+                "call it, or "
+                "pass arguments here"
+            )
         return program.gradient.tape if gradient else program.value.tape
 
     # ---- the cache
@@ -217,24 +257,42 @@ class Jitted:
         parameters = [parameter.name for parameter in found
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
-        if isinstance(argument, int) and not isinstance(argument, bool) and -len(parameters) <= argument < len(parameters):
+        if (
+            isinstance(argument, int)
+            and not isinstance(argument, bool)
+            and -len(parameters) <= argument < len(parameters)
+        ):
             return parameters[argument]
         if isinstance(argument, str) and (any_name or argument in parameters):
             return argument
         known = ", ".join(parameters) or "none"
-        raise ValueError(f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}")
+        raise ValueError(
+            f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}"
+        )
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
-        """Raises TypeError if ``f`` has an argument called like an option here, so that it is not known which is meant."""
-        if is_given and self._signature and option in self._signature.parameters and option not in self._labels(len(args)):
-            raise TypeError(f"{option} is an option here, and an argument of {_name(self.function)} as well; pass the "
-                            "argument by position, or give it another name")
+        """Raises TypeError if ``f`` has an argument called like an option here, so that it is not
+        known which is meant."""
+        if (
+            is_given
+            and self._signature
+            and option in self._signature.parameters
+            and option not in self._labels(len(args))
+        ):
+            raise TypeError(
+                f"{option} is an option here, and an argument of {_name(self.function)} as well; "
+                "pass the "
+                "argument by position, or give it another name"
+            )
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
                    take_apart: Callable[..., Structure] = flatten) -> Structure:
-        """The structure of the arguments, which has the static ones in it, with their numbers appended to ``leaves``."""
+        """The structure of the arguments, which has the static ones in it, with their numbers
+        appended to ``leaves``."""
         if (trace := modes.tracer()) is not None:
-            raise trace.derivative(f"a derivative, or a batch, of the compiled function {_name(self.function)}")
+            raise trace.derivative(
+                f"a derivative, or a batch, of the compiled function {_name(self.function)}"
+            )
 
         def part(x: Any, label: str) -> Structure:
             try:
@@ -243,24 +301,37 @@ class Jitted:
                 hash(static := Exact(x))
                 return "static", static
             except RecursionError:
-                raise ValueError(f"argument {label} contains itself, or lists too deep in one another; make it "
-                                 "flatter") from None
+                raise ValueError(
+                    f"argument {label} contains itself, or lists too deep in one another; make it "
+                    "flatter"
+                ) from None
             except TypeError:
                 if label not in self._static:
                     raise
-                raise TypeError(f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a tuple, text "
-                                "or a number") from None
+                raise TypeError(
+                    f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a "
+                    "tuple, text "
+                    "or a number"
+                ) from None
 
         return (tuple([part(x, label) for x, label in zip(args, self._labels(len(args)))]),
                 tuple([(name, part(x, name)) for name, x in kwargs.items()]))
 
     def _labels(self, count: int) -> list[str]:
-        names = [name for name, parameter in self._signature.parameters.items()
-                 if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)] if self._signature else []
+        names = (
+            [
+                name
+                for name, parameter in self._signature.parameters.items()
+                if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            ]
+            if self._signature
+            else []
+        )
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure, count: int) -> Program:
-        """The program for arguments of that structure, ``count`` of them positional, and for the present mode of modules."""
+        """The program for arguments of that structure, ``count`` of them positional, and for the
+        present mode of modules."""
         with self._lock:
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:
@@ -304,10 +375,16 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
     varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
     lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
     if len(lengths) > 1:
-        raise ValueError(f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one number "
-                         "in each column")
+        raise ValueError(
+            f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "
+            "number "
+            "in each column"
+        )
     if not lengths:
-        raise ValueError("there is no column among the arguments, only numbers; call the function itself for one sample")
+        raise ValueError(
+            "there is no column among the arguments, only numbers; call the function itself for "
+            "one sample"
+        )
     return varying, lengths[0]
 
 
@@ -322,7 +399,8 @@ class Program:
 
     structure   that of the arguments
     trace       the function, operation by operation
-    value, gradient, curvature    what it has been compiled to so far, each when it is first asked for
+    value, gradient, curvature    what it has been compiled to so far, each when it is first asked
+                                  for
     """
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
@@ -343,7 +421,9 @@ class Program:
         """The arguments, with these in the place of their numbers."""
         leaves = iter(numbers)
         positional, keywords = self.structure
-        return [build(part, leaves) for part in positional], {name: build(part, leaves) for name, part in keywords}
+        return [build(part, leaves) for part in positional], {
+            name: build(part, leaves) for name, part in keywords
+        }
 
     # ---- what it is compiled to
 
@@ -361,20 +441,25 @@ class Program:
     def curvature(self) -> backend.Kernel:
         """What computes a row of the Hessian, from a tangent for each argument."""
         arguments = list(range(len(self.trace.inputs)))
-        gradient = tape.value_and_gradient(self.trace, self._scalar(), arguments, keep_detached=True)
+        gradient = tape.value_and_gradient(
+            self.trace, self._scalar(), arguments, keep_detached=True
+        )
         gradient.outputs = gradient.outputs[1:]
         places = [self._sources.index(i) for i in arguments]
         return backend.kernel(tape.tangents(gradient, places))
 
     def _scalar(self) -> Any:
         if self._result != NUMBER:
-            raise TypeError(f"{self._name} returns {shown(self._result)}; a gradient is of one number")
+            raise TypeError(
+                f"{self._name} returns {shown(self._result)}; a gradient is of one number"
+            )
         return self.outputs[0]
 
     # ---- running
 
     def run(self, leaves: Sequence[Any], with_gradient: bool = False) -> list[float]:
-        """What the function returns, flat; or the number that it returns, and its derivatives by arguments and parameters."""
+        """What the function returns, flat; or the number that it returns, and its derivatives by
+        arguments and parameters."""
         if _is_watched():
             return self._watched(leaves, with_gradient)
         return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
@@ -385,23 +470,39 @@ class Program:
         if _is_watched():
             return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
         count, inputs = len(leaves), self._inputs(leaves)  # what is drawn is the same for all rows
-        return [self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)]
+        return [
+            self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)
+        ]
 
-    def batch(self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False) -> list[Any]:
-        """As `run` for columns: a column for each number, but a sum for the derivative by what all samples share."""
+    def batch(
+        self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False
+    ) -> list[Any]:
+        """As `run` for columns: a column for each number, but a sum for the derivative by what all
+        samples share."""
         varying, count = _lengths(leaves)
         if not _is_watched() or not count:
             batched = self.batched(varying, with_gradient)
             return batched.run(*self.columns(leaves, varying, count), count, threads)
-        samples = [self._watched([leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves], with_gradient)
-                   for k in range(count)]
+        samples = [
+            self._watched(
+                [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves],
+                with_gradient,
+            )
+            for k in range(count)
+        ]
         summed = self._summed(varying) if with_gradient else []
-        return [sum(column) if i in summed else array("d", column) for i, column in enumerate(zip(*samples))]
+        return [
+            sum(column) if i in summed else array("d", column)
+            for i, column in enumerate(zip(*samples))
+        ]
 
     def _itself(self, values: Sequence[Value]) -> list[Value]:
         """The function itself, not compiled: what it returns, flat."""
         args, kwargs = self._arguments(values)
-        return outputs(self._function(*args, **kwargs), lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
+        return outputs(
+            self._function(*args, **kwargs),
+            lambda x: x if isinstance(x, Value) else Value(float(x)),
+        )[0]
 
     def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
         """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
@@ -415,10 +516,15 @@ class Program:
             return [*map(float, results)]
         self._scalar()
         results[0].backward()
-        return [float(results[0]), *[value.grad for value in values], *[0.0] * len(self.trace.parameters)]
+        return [
+            float(results[0]),
+            *[value.grad for value in values],
+            *[0.0] * len(self.trace.parameters),
+        ]
 
     def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh draws."""
+        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh
+        draws."""
         trace = self.trace
         if self._reads_arguments_alone:
             return [*leaves]
@@ -429,7 +535,9 @@ class Program:
                 leaf = leaves[k]
                 inputs.append(leaf if leaf.__class__ is float else float(leaf))
             else:
-                inputs.append(float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]())
+                inputs.append(
+                    float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]()
+                )
         return inputs
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
@@ -439,12 +547,18 @@ class Program:
             made = tape.value(self.trace, self.outputs)
             summed: list[int] = []
             if with_gradient:
-                made, summed = tape.value_and_gradient(self.trace, self._scalar(), self._wanted), self._summed(varying)
+                made, summed = (
+                    tape.value_and_gradient(self.trace, self._scalar(), self._wanted),
+                    self._summed(varying),
+                )
             self._batched[varying, with_gradient] = Batched(made, moving, summed)
         return self._batched[varying, with_gradient]
 
-    def columns(self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int) -> tuple[list[float], list[Any]]:
-        """The inputs that are the same for all samples, and the columns, in the order of the tape."""
+    def columns(
+        self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
+    ) -> tuple[list[float], list[Any]]:
+        """The inputs that are the same for all samples, and the columns, in the order of the tape.
+        """
         drawn_ = iter(drawn(self.trace.draws, count))
         uniform, columns = [], []
         for i in self._sources:
@@ -470,12 +584,17 @@ class Program:
     @property
     def _wanted(self) -> list[int]:
         """The arguments, and then the parameters."""
-        return [*range(len(self.trace.inputs)), *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"]]
+        return [
+            *range(len(self.trace.inputs)),
+            *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"],
+        ]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds to the gradients of the parameters."""
         parameters = self.trace.parameters
-        graph._assign_grads(parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)])
+        graph._assign_grads(
+            parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
+        )
 
     def result(self, numbers: Sequence[float]) -> Any:
         """The numbers as the function returns them."""
@@ -485,8 +604,12 @@ class Program:
         """Derivatives by the arguments in the structure of these; for a static one None."""
         numbers = iter(slopes)
         positional, keywords = self.structure
-        shaped = tuple([None if part[0] == "static" else build(part, numbers) for part in positional])
-        named = {name: None if part[0] == "static" else build(part, numbers) for name, part in keywords}
+        shaped = tuple(
+            [None if part[0] == "static" else build(part, numbers) for part in positional]
+        )
+        named = {
+            name: None if part[0] == "static" else build(part, numbers) for name, part in keywords
+        }
         if named:
             return shaped, named
         return shaped[0] if len(shaped) == 1 else shaped

@@ -15,10 +15,10 @@
     >>> vars(norm)
     {}
 
-The search starts at the function and follows what its code can reach: attributes of objects, entries
-of lists, dicts and sets, closures, defaults, and the globals and modules that the code names.  It does
-not enter objects and functions of Python's library and of installed packages, except namespaces,
-`nn.Module` and wrapped functions.  Iterators and files cannot be put back.
+The search starts at the function and follows what its code can reach: attributes of objects,
+entries of lists, dicts and sets, closures, defaults, and the globals and modules that the code
+names.  It does not enter objects and functions of Python's library and of installed packages,
+except namespaces, `nn.Module` and wrapped functions.  Iterators and files cannot be put back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _MISSING = object()
 
 
 class Entries:
-    """The entries of a dict, or attributes: ``read`` gives them by key, ``write`` sets or deletes one."""
+    """The entries of a dict, or attributes: ``read`` gives them by key, ``write`` sets or deletes
+    one."""
 
     def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[Any, Any], object],
                  name_of: Callable[[Any], str]) -> None:
@@ -74,13 +75,15 @@ class Entries:
         for key in self.changed():
             self._write(key, self.saved.get(key, _MISSING))
         if set(self.saved) == set(self._read()) and list(self.saved) != list(self._read()):
-            for key, x in self.saved.items():  # the order of attributes is that of a module's parameters
+            # the order of attributes is that of a module's parameters
+            for key, x in self.saved.items():
                 self._write(key, _MISSING)
                 self._write(key, x)
 
 
 class Whole:
-    """The contents of a list, a set, an array or a random generator, read and written in one piece."""
+    """The contents of a list, a set, an array or a random generator, read and written in one piece.
+    """
 
     def __init__(self, read: Callable[[], Any], write: Callable[[Any], object], name: str) -> None:
         self.saved = read()
@@ -110,7 +113,8 @@ class State:
         self._objects: list[Entries | Whole] = []
         self._variables: list[Entries | Whole] = []
         self._generators: list[Whole] = []
-        self._seen: dict[int, Any] = {}  # kept alive, so that no object gets the identity of another
+        # kept alive, so that no object gets the identity of another
+        self._seen: dict[int, Any] = {}
         self._searched: set[tuple[int, frozenset[str]]] = set()  # modules, for certain names
         self._pending: list[tuple[Any, str, bool]] = [(root, "", False) for root in reversed(roots)]
         while self._pending:
@@ -133,8 +137,8 @@ class State:
     def restore(self, variables: bool = True) -> None:
         """Puts back objects and random generators.
 
-        variables: whether closure variables and globals, and lists and dicts that they name, are put
-            back too.
+        variables: whether closure variables and globals, and lists and dicts that they name, are
+            put back too.
         """
         for holder in [*self._objects, *self._generators, *(self._variables if variables else ())]:
             holder.restore()
@@ -142,7 +146,8 @@ class State:
     # ---- the search
 
     def _visit(self, x: Any, name: str, in_object: bool) -> None:
-        """Notes what ``x`` holds.  ``in_object``: whether it belongs to an object rather than a variable."""
+        """Notes what ``x`` holds.  ``in_object``: whether it belongs to an object rather than a
+        variable."""
         kind = type(x)
         if kind in ATOMS or isinstance(x, Value) or id(x) in self._seen:
             return
@@ -153,13 +158,19 @@ class State:
                 if _owner_of(kind) == "user":  # a subclass, which may have attributes
                     self._visit_attributes(x, name or kind.__name__)
                 return
-        if isinstance(x, Module) or _owner_of(kind) in ("user", "us") or _full_name(kind) in NAMESPACES:
+        if (
+            isinstance(x, Module)
+            or _owner_of(kind) in ("user", "us")
+            or _full_name(kind) in NAMESPACES
+        ):
             self._visit_object(x, name or kind.__name__)
         elif (numpy := sys.modules.get("numpy")) is not None:
             self._visit_numpy(x, name, in_object, numpy)
 
     def _follow(self, found: Iterable[tuple[str, Any]], in_object: bool) -> None:
-        self._pending += reversed([(x, name, in_object) for name, x in found if type(x) not in ATOMS])
+        self._pending += reversed(
+            [(x, name, in_object) for name, x in found if type(x) not in ATOMS]
+        )
 
     def _hold(self, holder: Entries | Whole, in_object: bool) -> None:
         (self._objects if in_object else self._variables).append(holder)
@@ -176,13 +187,17 @@ class State:
                      in_object)
 
     def _visit_list(self, x: list[Any], name: str, in_object: bool) -> None:
-        self._hold(Whole(lambda: tuple(x), functools.partial(list.__setitem__, x, slice(None)), name),
-                   in_object)
+        self._hold(
+            Whole(lambda: tuple(x), functools.partial(list.__setitem__, x, slice(None)), name),
+            in_object,
+        )
         self._enter(x, len(x), name, in_object)
 
     def _visit_bytes(self, x: bytearray, name: str, in_object: bool) -> None:
-        self._hold(Whole(lambda: bytes(x), functools.partial(operator.setitem, x, slice(None)), name),
-                   in_object)
+        self._hold(
+            Whole(lambda: bytes(x), functools.partial(operator.setitem, x, slice(None)), name),
+            in_object,
+        )
 
     def _visit_array(self, x: array[Any], name: str, in_object: bool) -> None:
         def write(saved: bytes) -> None:
@@ -257,7 +272,9 @@ class State:
             for variable, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
                 self._visit_cell(variable, cell)
         elif owner == "us":  # its variables are not the user's, but what they hold may be
-            self._follow([("", x) for cell in x.__closure__ or () for x in _held(cell).values()], False)
+            self._follow(
+                [("", x) for cell in x.__closure__ or () for x in _held(cell).values()], False
+            )
         else:
             self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
             return
@@ -274,8 +291,11 @@ class State:
 
         self._hold(Entries(lambda: _held(cell), write, lambda _: variable), False)
 
-    def _visit_variables(self, variables: dict[str, Any], names: frozenset[str], prefix: str) -> None:
-        """Globals with these names; in the user's modules among them the variables that the code names."""
+    def _visit_variables(
+        self, variables: dict[str, Any], names: frozenset[str], prefix: str
+    ) -> None:
+        """Globals with these names; in the user's modules among them the variables that the code
+        names."""
         wanted = sorted(names)
 
         def read() -> dict[str, Any]:
@@ -290,7 +310,8 @@ class State:
         holder = Entries(read, write, lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
-            x = holder.saved.get(name, sys.modules.get(name))  # it may be imported inside the function
+            # it may be imported inside the function
+            x = holder.saved.get(name, sys.modules.get(name))
             if not isinstance(x, types.ModuleType):
                 self._follow([(f"{prefix}{name}", x)], False)
             elif _owner_of_module(x) == "user" and (id(x), names) not in self._searched:
@@ -307,7 +328,9 @@ class State:
         if _owner_of(x) != "user":
             return
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
-        functions = [getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()]
+        functions = [
+            getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()
+        ]
         self._follow([(x.__name__, f) for f in functions if callable(f)], True)
 
         def read() -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Arguments and results as flat lists of numbers, and back: nested lists, tuples and dicts of numbers."""
+"""Arguments and results as flat lists of numbers, and back: nested lists, tuples and dicts of
+numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ Structure = Any  # hashable: NUMBER, ("=" or "static", Exact), or (kind, keys, s
 
 
 class Exact:
-    """A static value in a structure.  It equals another that is the same in every bit and type, where == is not enough.
+    """A static value in a structure.  It equals another that is the same in every bit and type,
+    where == is not enough.
 
-    1, 1.0 and True are equal, and so are 0.0 and -0.0; a program that was made for one of them is none for the others.
+    1, 1.0 and True are equal, and so are 0.0 and -0.0; a program that was made for one of them is
+    none for the others.
     """
 
     __slots__ = ("_key", "value")
@@ -45,11 +48,13 @@ def _exactly(x: Any) -> Any:
     if isinstance(x, (tuple, frozenset)):
         parts = map(_exactly, x)
         return kind, frozenset(parts) if isinstance(x, frozenset) else tuple(parts)
-    return kind, repr(x) if isinstance(x, (float, complex)) else x  # as text 0.0 is not -0.0, and nan is nan
+    # as text 0.0 is not -0.0, and nan is nan
+    return kind, repr(x) if isinstance(x, (float, complex)) else x
 
 
 def is_number(x: Any) -> bool:
-    """Whether ``x`` is a number of the program: a float, an int, a Value or a numpy scalar; a boolean is none."""
+    """Whether ``x`` is a number of the program: a float, an int, a Value or a numpy scalar; a
+    boolean is none."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
     if isinstance(x, bool) or not hasattr(type(x), "__float__"):
@@ -64,8 +69,9 @@ def is_number(x: Any) -> bool:
 def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
-    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the structure, and so is the
-    class of a named tuple.  Arrays count as lists.  Raises TypeError for anything else.
+    Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the
+    structure, and so is the class of a named tuple.  Arrays count as lists.  Raises TypeError for
+    anything else.
     """
     if is_number(x):
         leaves.append(x)
@@ -75,16 +81,28 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         if x and set(map(type, x)) == {float}:  # the usual case, fast
             leaves += x
             return kind.__name__, len(x), (NUMBER,) * len(x)
-        return kind.__name__, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+        return (
+            kind.__name__,
+            len(x),
+            tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
+        )
     if isinstance(x, dict):
         for key in x:
             _check_text(key, name)
-        return "dict", Exact(tuple(x)), tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()])
+        return (
+            "dict",
+            Exact(tuple(x)),
+            tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]),
+        )
     if x is None or isinstance(x, (str, bytes, bool)):
         _check_text(x, name)
         return "=", Exact(x)
     if is_named(x):
-        return kind, len(x), tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+        return (
+            kind,
+            len(x),
+            tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
+        )
     if isinstance(x, (list, tuple)):  # a subclass
         return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
@@ -93,14 +111,20 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     if name == RESULT:
         raise TypeError(wrong)
     argument = name.split("[")[0]
-    raise TypeError(f'argument {wrong}; if the shape of the program depends on it, say jit(f, static=["{argument}"])')
+    raise TypeError(
+        f'argument {wrong}; if the shape of the program depends on it, say jit(f, '
+        f'static=["{argument}"])'
+    )
 
 
 def _check_text(x: Any, name: str) -> None:
     """Raises TraceError for a result with the text of a traced value in it."""
     if name.startswith(RESULT) and isinstance(x, (str, bytes)) and TRACED in str(x):
-        raise TraceError(f"{name} has the text {short_repr(x)} in it: a traced value, not its number\nreturn the number, and "
-                         "make the text outside")
+        raise TraceError(
+            f"{name} has the text {short_repr(x)} in it: a traced value, not its number\nreturn "
+            "the number, and "
+            "make the text outside"
+        )
 
 
 def is_named(x: Any) -> bool:
@@ -115,10 +139,20 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if structure[0] in STATIC:
         return structure[1].value
     kind, keys, parts = structure
-    built = [build(part, leaves) for part in parts] if set(parts) != {NUMBER} else list(islice(leaves, len(parts)))
+    built = (
+        [build(part, leaves) for part in parts]
+        if set(parts) != {NUMBER}
+        else list(islice(leaves, len(parts)))
+    )
     if kind == "list":
         return built
-    return dict(zip(keys.value, built)) if kind == "dict" else tuple(built) if kind == "tuple" else kind._make(built)
+    return (
+        dict(zip(keys.value, built))
+        if kind == "dict"
+        else tuple(built)
+        if kind == "tuple"
+        else kind._make(built)
+    )
 
 
 def leaf_names(structure: Structure, name: str) -> list[str]:
@@ -151,7 +185,8 @@ def shown(structure: Structure) -> str:
 
 
 def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:
-    """What a traced function returned: positions in the trace, flat, and the structure around them."""
+    """What a traced function returned: positions in the trace, flat, and the structure around them.
+    """
     leaves: list[Any] = []
     structure = flatten(result, RESULT, leaves)
     return [operand(leaf) for leaf in leaves], structure

@@ -1,4 +1,5 @@
-"""Checkpoints: a model's parameters, and an optimiser's state, as one JSON file that can be read by eye and by machine.
+"""Checkpoints: a model's parameters, and an optimiser's state, as one JSON file that can be read by
+eye and by machine.
 
 ::
 
@@ -8,7 +9,8 @@
      "optimizer": {...} or null,
      "sha256": "..."}
 
-The last entry is the digest of the rest, so that a file which was cut short or edited is known for what it is.
+The last entry is the digest of the rest, so that a file which was cut short or edited is known for
+what it is.
 """
 
 from __future__ import annotations
@@ -33,22 +35,33 @@ DEEPEST = 50  # levels of lists and dicts; a checkpoint of this package's optimi
 
 
 def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> Path:
-    """Writes the parameters of ``model``, and the state of ``optimizer`` if given; returns the path.
+    """Writes the parameters of ``model``, and the state of ``optimizer`` if given; returns the
+    path.
 
-    Raises OSError if the file cannot be written; an older checkpoint of that name then still stands.
+    Raises OSError if the file cannot be written; an older checkpoint of that name then still
+    stands.
     """
     if not isinstance(model, Module):
         raise TypeError(f"save(model, path) takes a Module first, not {type(model).__name__}")
-    content = {"format": FORMAT, "version": VERSION, "parameters": _grouped(model.state_dict()),
-               "optimizer": None if optimizer is None else _each_number(optimizer.state_dict(), float, to_json)}
-    return write_atomically(path, json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "parameters": _grouped(model.state_dict()),
+        "optimizer": None
+        if optimizer is None
+        else _each_number(optimizer.state_dict(), float, to_json),
+    }
+    return write_atomically(
+        path, json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n"
+    )
 
 
 def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
-    """Sets ``model``'s parameters, and ``optimizer``'s state if given, from a file that `save` wrote.
+    """Sets ``model``'s parameters, and ``optimizer``'s state if given, from a file that `save`
+    wrote.
 
-    Raises CheckpointError if the file is truncated, altered, foreign, of a newer version, or of another model or
-    optimiser; both are then as they were.  Raises OSError if it cannot be opened.
+    Raises CheckpointError if the file is truncated, altered, foreign, of a newer version, or of
+    another model or optimiser; both are then as they were.  Raises OSError if it cannot be opened.
     """
     content = _read(Path(path))
     if optimizer is not None and content.get("optimizer") is None:
@@ -69,16 +82,28 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy") from None
+        raise CheckpointError(
+            f"{path} is not a checkpoint, or is damaged: it is not valid JSON; take another copy"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of tinygrad_edu: it does not say format {FORMAT!r}")
+        raise CheckpointError(
+            f"{path} is not a checkpoint of tinygrad_edu: it does not say format {FORMAT!r}"
+        )
     if nested_deeper_than(DEEPEST, content):
-        raise CheckpointError(f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; take another copy")
+        raise CheckpointError(
+            f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; take another "
+            "copy"
+        )
     if content.get("version") != VERSION:
-        raise CheckpointError(f"{path} has version {short_repr(content.get('version'))}; this release reads version {VERSION}")
+        raise CheckpointError(
+            f"{path} has version {short_repr(content.get('version'))}; this release reads version "
+            f"{VERSION}"
+        )
     digest = content.pop("sha256", None)
     if digest != _digest(content):
-        raise CheckpointError(f"{path} was altered after it was saved: its digest does not match; take another copy")
+        raise CheckpointError(
+            f"{path} was altered after it was saved: its digest does not match; take another copy"
+        )
     return content
 
 
@@ -87,7 +112,8 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _grouped(state: dict[str, float]) -> dict[str, Any]:
-    """``w.0, w.1`` as one entry ``w`` with a shape; infinities and nan, which JSON does not know, as text."""
+    """``w.0, w.1`` as one entry ``w`` with a shape; infinities and nan, which JSON does not know,
+    as text."""
     groups: dict[str, Any] = {}
     members: dict[str, list[str]] = {}
     for name in state:
@@ -101,7 +127,8 @@ def _grouped(state: dict[str, float]) -> dict[str, Any]:
 
 
 def _each_number(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """A state with ``convert`` applied to every entry of a type, at any depth of lists and dicts."""
+    """A state with ``convert`` applied to every entry of a type, at any depth of lists and dicts.
+    """
     if isinstance(state, dict):
         return {name: _each_number(entry, kind, convert) for name, entry in state.items()}
     if isinstance(state, (list, tuple)):
@@ -126,5 +153,7 @@ def _flat(groups: Any, path: object) -> dict[str, float]:
             else:
                 raise ValueError(f"{name} has shape {shape} but {len(data)} numbers")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint that this release can read: {error}") from None
+        raise CheckpointError(
+            f"{path} is not a checkpoint that this release can read: {error}"
+        ) from None
     return state

@@ -1,4 +1,5 @@
-"""How weights start.  An initialiser is a function ``(fan_in, fan_out, rng) -> float`` that draws one weight.
+"""How weights start.  An initialiser is a function ``(fan_in, fan_out, rng) -> float`` that draws
+one weight.
 
 ``fan_in`` is the number of inputs of the neuron, ``fan_out`` the number of neurons in its layer.
 """
@@ -18,7 +19,8 @@ def uniform(fan_in: int, fan_out: int, rng: random.Random) -> float:
 
 
 def xavier(fan_in: int, fan_out: int, rng: random.Random) -> float:
-    """Uniform in [-a, a] with a = sqrt(6 / (fan_in + fan_out)), for tanh (Glorot and Bengio, 2010, eq. 16)."""
+    """Uniform in [-a, a] with a = sqrt(6 / (fan_in + fan_out)), for tanh (Glorot and Bengio, 2010,
+    eq. 16)."""
     limit = math.sqrt(6 / (fan_in + fan_out))
     return rng.uniform(-limit, limit)
 
@@ -29,12 +31,17 @@ def he(fan_in: int, fan_out: int, rng: random.Random) -> float:
 
 
 def normal(std: float) -> Initialiser:
-    """An initialiser: normal with mean 0 and standard deviation ``std``, whatever the fans; GPT-2 has 0.02.
+    """An initialiser: normal with mean 0 and standard deviation ``std``, whatever the fans; GPT-2
+    has 0.02.
 
-    ``nn.Linear(16, 16, init=nn.normal(0.08))``.  Raises ValueError unless ``std`` is a finite number >= 0.
+    ``nn.Linear(16, 16, init=nn.normal(0.08))``.  Raises ValueError unless ``std`` is a finite
+    number >= 0.
     """
     if not 0 <= std < math.inf:
-        raise ValueError(f"normal: the standard deviation is {std!r}; it must be a finite number >= 0, such as 0.02")
+        raise ValueError(
+            f"normal: the standard deviation is {std!r}; it must be a finite number >= 0, such as "
+            "0.02"
+        )
 
     def draw(fan_in: int, fan_out: int, rng: random.Random) -> float:
         return rng.gauss(0.0, std)
@@ -46,7 +53,8 @@ INITIALISERS: dict[str, Initialiser] = {"uniform": uniform, "xavier": xavier, "h
 
 
 def initialiser(init: str | Initialiser) -> Initialiser:
-    """The initialiser of that name, or ``init`` itself if it is a function; ValueError for an unknown name."""
+    """The initialiser of that name, or ``init`` itself if it is a function; ValueError for an
+    unknown name."""
     if callable(init):
         return init
     if init not in INITIALISERS:

@@ -1,6 +1,8 @@
-"""Neuron, Layer, MLP, Sequential and Dropout: micrograd's network, with the same random numbers in the same order.
+"""Neuron, Layer, MLP, Sequential and Dropout: micrograd's network, with the same random numbers in
+the same order.
 
-An input is a list of numbers or Values; a layer of one neuron returns a Value, any other layer a list of them.
+An input is a list of numbers or Values; a layer of one neuron returns a Value, any other layer a
+list of them.
 """
 
 from __future__ import annotations
@@ -17,26 +19,46 @@ from .module import Module
 
 Activation = Callable[[Value], Value]
 ACTIVATIONS: dict[str, Activation | None] = {
-    "linear": None, "relu": math.relu, "leaky_relu": math.leaky_relu, "elu": math.elu, "gelu": math.gelu,
-    "silu": math.silu, "softplus": math.softplus, "softsign": math.softsign, "hardtanh": math.hardtanh,
-    "sigmoid": math.sigmoid, "tanh": math.tanh,
+    "linear": None,
+    "relu": math.relu,
+    "leaky_relu": math.leaky_relu,
+    "elu": math.elu,
+    "gelu": math.gelu,
+    "silu": math.silu,
+    "softplus": math.softplus,
+    "softsign": math.softsign,
+    "hardtanh": math.hardtanh,
+    "sigmoid": math.sigmoid,
+    "tanh": math.tanh,
 }
 
 
 def activation_function(activation: str | Activation) -> Activation | None:
-    """The activation of that name (None for "linear"), or the function itself; ValueError for an unknown name."""
+    """The activation of that name (None for "linear"), or the function itself; ValueError for an
+    unknown name."""
     if callable(activation):
         return activation
     if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give a function")
+        raise ValueError(
+            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give a "
+            "function"
+        )
     return ACTIVATIONS[activation]
 
 
 class Neuron(Module):
-    """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias starts at 0."""
+    """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias
+    starts at 0."""
 
-    def __init__(self, nin: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
-                 rng: Rng = None, *, fan_out: int = 1) -> None:
+    def __init__(
+        self,
+        nin: int,
+        activation: str | Activation = "relu",
+        init: str | Initialiser = "uniform",
+        rng: Rng = None,
+        *,
+        fan_out: int = 1,
+    ) -> None:
         draw, source = initialiser(init), generator(rng)
         _check_size("the number of inputs", nin)
         self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
@@ -45,21 +67,32 @@ class Neuron(Module):
         self._activate = activation_function(activation)
 
     def __call__(self, x: Any) -> Value:
-        """``x``: a list of as many numbers or Values as the neuron has weights.  Raises ValueError otherwise."""
+        """``x``: a list of as many numbers or Values as the neuron has weights.  Raises ValueError
+        otherwise."""
         x = _as_input(x, len(self.w), self)
         total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
         return total if self._activate is None else self._activate(total)
 
     def __repr__(self) -> str:
-        kind = self.activation if isinstance(self.activation, str) else getattr(self.activation, "__name__", "custom")
+        kind = (
+            self.activation
+            if isinstance(self.activation, str)
+            else getattr(self.activation, "__name__", "custom")
+        )
         return f"{'ReLU' if kind == 'relu' else kind.capitalize()}Neuron({len(self.w)})"
 
 
 class Layer(Module):
     """``nout`` neurons with the same ``nin`` inputs."""
 
-    def __init__(self, nin: int, nout: int, activation: str | Activation = "relu", init: str | Initialiser = "uniform",
-                 rng: Rng = None) -> None:
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        activation: str | Activation = "relu",
+        init: str | Initialiser = "uniform",
+        rng: Rng = None,
+    ) -> None:
         _check_size("the number of neurons", nout)
         source = generator(rng)
         self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
@@ -75,12 +108,16 @@ class Layer(Module):
 
 
 class Sequential(Module):
-    """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))``."""
+    """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8,
+    1, "linear"))``."""
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for i, layer in enumerate(layers):
             if not callable(layer):
-                raise TypeError(f"part {i} of Sequential is {layer!r}, which cannot be called; give modules or functions")
+                raise TypeError(
+                    f"part {i} of Sequential is {layer!r}, which cannot be called; give modules or "
+                    "functions"
+                )
         self.layers = list(layers)
 
     def __call__(self, x: Any) -> Any:
@@ -94,18 +131,22 @@ class Sequential(Module):
 
 
 class MLP(Sequential):
-    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and one output.
+    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and
+    one output.
 
-    It takes a list of ``nin`` numbers or Values, and returns a list of Values, or one Value if the last layer has one
-    neuron.  Hidden layers have ``activation``, the last one ``output`` (linear: scores or logits).  ``rng`` is a
-    `random.Random` or a seed; by default the module `random`, as in micrograd.
+    It takes a list of ``nin`` numbers or Values, and returns a list of Values, or one Value if the
+    last layer has one neuron.  Hidden layers have ``activation``, the last one ``output`` (linear:
+    scores or logits).  ``rng`` is a `random.Random` or a seed; by default the module `random`, as
+    in micrograd.
     """
 
     def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
                  output: str | Activation = "linear", init: str | Initialiser = "uniform",
                  rng: Rng = None) -> None:
         if not isinstance(nouts, (list, tuple)):
-            raise TypeError(f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}")
+            raise TypeError(
+                f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}"
+            )
         if not nouts:
             raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
         source, sizes = generator(rng), [nin, *nouts]
@@ -117,17 +158,22 @@ class MLP(Sequential):
 
 
 class Dropout(Module):
-    """In training mode, sets each input to 0 with probability ``p`` and scales the others by 1 / (1 - p).
+    """In training mode, sets each input to 0 with probability ``p`` and scales the others by 1 / (1
+    - p).
 
-    So scaled, the expected output equals the input, and in evaluation mode nothing is done (Srivastava et al., 2014,
-    in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by default the module `random`.
+    So scaled, the expected output equals the input, and in evaluation mode nothing is done
+    (Srivastava et al., 2014, in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by
+    default the module `random`.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"the probability of dropping is {p!r}; it must be at least 0 and below 1")
+            raise ValueError(
+                f"the probability of dropping is {p!r}; it must be at least 0 and below 1"
+            )
         self.p = p
-        self._rng = None if rng is None else generator(rng)  # the module `random` itself could not be copied
+        # the module `random` itself could not be copied
+        self._rng = None if rng is None else generator(rng)
 
     def __call__(self, x: Any) -> Any:
         """A list for a list, a Value for a Value."""
@@ -149,7 +195,8 @@ class Dropout(Module):
 
 
 def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
-    """``x`` as a list of ``size`` inputs; a scalar (what a layer of one neuron returns) counts as a list of one."""
+    """``x`` as a list of ``size`` inputs; a scalar (what a layer of one neuron returns) counts as a
+    list of one."""
     if isinstance(x, (Value, float, int)):
         x = [x]
     if len(x) != size:

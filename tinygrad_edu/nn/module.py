@@ -1,9 +1,11 @@
-"""`Module`: something with parameters.  It finds them itself, names them, and can save and restore them.
+"""`Module`: something with parameters.  It finds them itself, names them, and can save and restore
+them.
 
-Whatever leaf `Value` is an attribute of a module, directly or in lists, tuples, dicts and modules below it, is a
-parameter.  Its name is the path to it, ``layers.0.neurons.3.w.1``, and becomes its label when the attribute is
-assigned, unless it has one.  That is how errors, drawings and checkpoints come to speak of the same names, and how a
-drawing finds the neurons of a graph, while the forward pass pays nothing for it.
+Whatever leaf `Value` is an attribute of a module, directly or in lists, tuples, dicts and modules
+below it, is a parameter.  Its name is the path to it, ``layers.0.neurons.3.w.1``, and becomes its
+label when the attribute is assigned, unless it has one.  That is how errors, drawings and
+checkpoints come to speak of the same names, and how a drawing finds the neurons of a graph, while
+the forward pass pays nothing for it.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ Self = TypeVar("Self", bound="Module")
 
 
 class ParameterName(str):
-    """The label of a parameter: the path by which its module knows it.  It reads as ordinary text."""
+    """The label of a parameter: the path by which its module knows it.  It reads as ordinary text.
+    """
 
     __slots__ = ()
 
 
 class Module:
-    """The base of everything that is trained.  A subclass sets its parameters and parts in ``__init__`` and
-    defines ``__call__``::
+    """The base of everything that is trained.  A subclass sets its parameters and parts in
+    ``__init__`` and defines ``__call__``::
 
         class Line(nn.Module):
             def __init__(self):
@@ -55,12 +58,16 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
-        """``(name, parameter)`` for all parameters, in the same order; the name is the path to it."""
+        """``(name, parameter)`` for all parameters, in the same order; the name is the path to it.
+        """
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
         for name, parameter in _named(self, "", set()):
             if owner.setdefault(name, parameter) is not parameter:
-                raise ValueError(f"two parameters of {type(self).__name__} have the name {name!r}; rename a key or attribute")
+                raise ValueError(
+                    f"two parameters of {type(self).__name__} have the name {name!r}; rename a key "
+                    "or attribute"
+                )
             first.setdefault(parameter, name)
             if not parameter.label:  # it was put into a list after the list was assigned
                 parameter.label = ParameterName(name)
@@ -85,7 +92,8 @@ class Module:
             parameter.grad = 0.0
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switches this module and all below it to training mode (or not): `Dropout` drops.  Returns the module."""
+        """Switches this module and all below it to training mode (or not): `Dropout` drops.
+        Returns the module."""
         for module in self.modules():
             module.training = mode
         return self
@@ -101,19 +109,30 @@ class Module:
     def load_state_dict(self, state: Mapping[str, float]) -> None:
         """Sets the data of all parameters from what `state_dict` gave; gradients are left alone.
 
-        Raises CheckpointError, and changes nothing, unless ``state`` has exactly the names of this module's
-        parameters, each with a number.
+        Raises CheckpointError, and changes nothing, unless ``state`` has exactly the names of this
+        module's parameters, each with a number.
         """
         if not isinstance(state, Mapping):
-            raise CheckpointError(f"a state is a mapping from names to numbers, not {type(state).__name__}")
+            raise CheckpointError(
+                f"a state is a mapping from names to numbers, not {type(state).__name__}"
+            )
         parameters = dict(self.named_parameters())
-        missing, foreign = [n for n in parameters if n not in state], [n for n in state if n not in parameters]
+        missing, foreign = (
+            [n for n in parameters if n not in state],
+            [n for n in state if n not in parameters],
+        )
         if missing or foreign:
             raise CheckpointError(
                 "the state does not fit the model: "
-                + "; ".join([f"{what}: {some(names)}" for what, names in (("missing", missing), ("not in the model", foreign))
-                             if names])
-                + "; build the model with the sizes that it was saved with")
+                + "; ".join(
+                    [
+                        f"{what}: {some(names)}"
+                        for what, names in (("missing", missing), ("not in the model", foreign))
+                        if names
+                    ]
+                )
+                + "; build the model with the sizes that it was saved with"
+            )
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
@@ -122,7 +141,11 @@ class Module:
                 data[name] = number(entry)
             except (TypeError, OverflowError) as error:
                 raise CheckpointError(f"the state of {name}: {error}") from None
-        deque(map(setattr, parameters.values(), repeat("data"), map(data.__getitem__, parameters)), maxlen=0)  # all or none
+        # all or none
+        deque(
+            map(setattr, parameters.values(), repeat("data"), map(data.__getitem__, parameters)),
+            maxlen=0,
+        )
 
     def __call__(self, x: Any) -> Any:
         """The output of the module; a subclass defines it."""
@@ -133,13 +156,15 @@ class Module:
 def mode(model: Any, *, training: bool) -> Iterator[None]:
     """A model in training mode, or in evaluation mode, for the time of a with block.
 
-    Afterwards each of its modules is in the mode that it was in before.  What is no `Module` has no modes and stays as it is.
+    Afterwards each of its modules is in the mode that it was in before.  What is no `Module` has no
+    modes and stays as it is.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
     there, back = (map(object.__setattr__, modules, repeat("training"), modes)
                    for modes in (repeat(training), [module.training for module in modules]))
     try:
-        deque(there, maxlen=0)  # one call in C, which no signal handler interrupts, and so is the way back
+        # one call in C, which no signal handler interrupts, and so is the way back
+        deque(there, maxlen=0)
         yield
     finally:
         deque(back, maxlen=0)

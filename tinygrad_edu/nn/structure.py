@@ -1,4 +1,5 @@
-"""Modules, layers and neurons, found from names alone: those of a list of parameters, or those in a graph.
+"""Modules, layers and neurons, found from names alone: those of a list of parameters, or those in a
+graph.
 
     >>> from tinygrad_edu import nn, topological_order
     >>> model = nn.MLP(2, [3, 1], rng=0)
@@ -9,8 +10,9 @@
     >>> sum(module == "layers.0.neurons.0" for module in find_modules(order).values())
     10
 
-A `Module` labels its parameters with their names, and the forward pass does nothing further.  Whoever wants to know where
-in a graph the neurons are (a drawing, a histogram of activations, `diagnose`) finds out here, after the fact.
+A `Module` labels its parameters with their names, and the forward pass does nothing further.
+Whoever wants to know where in a graph the neurons are (a drawing, a histogram of activations,
+`diagnose`) finds out here, after the fact.
 """
 
 from __future__ import annotations
@@ -22,11 +24,24 @@ from ..engine.value import Value
 from .module import ParameterName
 
 # The rows of the table that may follow the sum in a neuron and still be part of it.
-ACTIVATION_ROWS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu_erf", "gelu_tanh", "silu",
-                             "softplus", "softsign", "hardtanh"})
+ACTIVATION_ROWS = frozenset(
+    {
+        "relu",
+        "leaky_relu",
+        "tanh",
+        "sigmoid",
+        "elu",
+        "gelu_erf",
+        "gelu_tanh",
+        "silu",
+        "softplus",
+        "softsign",
+        "hardtanh",
+    }
+)
 
 
-# ---- names -------------------------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
 
 def module_path(label: str) -> str:
@@ -38,13 +53,15 @@ def module_path(label: str) -> str:
 
 
 def enclosing(path: str) -> list[str]:
-    """The modules around ``path`` from the outside in, and itself: ``layers.0``, ``layers.0.neurons.1``."""
+    """The modules around ``path`` from the outside in, and itself: ``layers.0``,
+    ``layers.0.neurons.1``."""
     steps = _steps(path)
     return [".".join(steps[:i + 1]) for i in range(len(steps))] if path else []
 
 
 def _steps(path: str) -> list[str]:
-    """``layers.0.neurons.1`` in steps: ``layers.0`` and ``neurons.1``; an index belongs to the name before it."""
+    """``layers.0.neurons.1`` in steps: ``layers.0`` and ``neurons.1``; an index belongs to the name
+    before it."""
     steps: list[str] = []
     for token in path.split("."):
         if steps and token.isdigit():
@@ -57,8 +74,8 @@ def _steps(path: str) -> list[str]:
 def neurons_among(names: Iterable[str]) -> frozenset[str]:
     """The paths of all neurons that own parameters of these names.
 
-    A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a list that the model
-    itself holds must be called ``neurons``, or its entries are layers.
+    A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a
+    list that the model itself holds must be called ``neurons``, or its entries are layers.
     """
     lists: dict[str, set[str]] = {}  # of each module: the names of its lists of parameters
     others = set()
@@ -70,12 +87,19 @@ def neurons_among(names: Iterable[str]) -> frozenset[str]:
             others.add(path)
         elif len(entry) == 2:
             lists[path].add(entry[0])
-    return frozenset(path for path, vectors in lists.items() if len(vectors) <= 1 and path not in others
-                     and path.rpartition(".")[2].isdigit() and ("neurons." in path or len(enclosing(path)) > 1))
+    return frozenset(
+        path
+        for path, vectors in lists.items()
+        if len(vectors) <= 1
+        and path not in others
+        and path.rpartition(".")[2].isdigit()
+        and ("neurons." in path or len(enclosing(path)) > 1)
+    )
 
 
 def layer_of(name: str, neurons: frozenset[str]) -> str:
-    """The layer of the parameter of that name: the innermost module around it, or what holds that, if it is a neuron."""
+    """The layer of the parameter of that name: the innermost module around it, or what holds that,
+    if it is a neuron."""
     return layer_path(module_path(name), neurons)
 
 
@@ -84,7 +108,7 @@ def layer_path(module: str, neurons: frozenset[str]) -> str:
     return ".".join(enclosing(module)[-2:-1]) if module in neurons else module
 
 
-# ---- graphs ------------------------------------------------------------------------------------------------------
+# ---- graphs --------------------------------------------------------------------------------------
 
 
 def find_modules(order: Sequence[Value]) -> dict[Value, str]:
@@ -92,25 +116,31 @@ def find_modules(order: Sequence[Value]) -> dict[Value, str]:
 
     Parameters belong to the module that named them.  Operations are claimed in order of execution:
 
-    * an operation on a parameter and something that is not one, ``w * x``, belongs to the parameter's module.  On
-      parameters alone, as in the penalty ``w * w``, it does not;
-    * an operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it as well, as long as no
-      parameter occurs twice.  When all parameters of the module occur, it is complete, and what is done with it
-      further is not the module's;
-    * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it is an activation
-      only where another module takes it as its input.)
+    * an operation on a parameter and something that is not one, ``w * x``, belongs to the
+      parameter's module.  On parameters alone, as in the penalty ``w * w``, it does not;
+    * an operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it as well, as
+      long as no parameter occurs twice.  When all parameters of the module occur, it is complete,
+      and what is done with it further is not the module's;
+    * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it
+      is an activation only where another module takes it as its input.)
 
-    Where two models with the same names meet in one graph, the modules of the second are in a module ``model 2``.
+    Where two models with the same names meet in one graph, the modules of the second are in a
+    module ``model 2``.
 
-    Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.  It is claimed in
-    the end only if the sum that it goes into became complete, or met an input that is a Value.
+    Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.
+    It is claimed in the end only if the sum that it goes into became complete, or met an input that
+    is a Value.
     """
     bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
     full: dict[str, int] = {}
     owner: dict[Value, str] = {}
     models: Counter[str] = Counter()
     for node in order:
-        if isinstance(node.label, ParameterName) and not node.op and (path := module_path(node.label)):
+        if (
+            isinstance(node.label, ParameterName)
+            and not node.op
+            and (path := module_path(node.label))
+        ):
             models[node.label] += 1
             if models[node.label] > 1:  # another model, whose parameters have the same names
                 path = f"model {models[node.label]}.{path}"
@@ -120,7 +150,8 @@ def find_modules(order: Sequence[Value]) -> dict[Value, str]:
     if not owner:
         return owner
 
-    covered: dict[Value, int] = {}  # of the operations claimed so far: which parameters occur in them
+    # of the operations claimed so far: which parameters occur in them
+    covered: dict[Value, int] = {}
     doubtful: set[Value] = set()
     inputs: set[Value] = set()
     for node in order:
@@ -167,13 +198,22 @@ def find_modules(order: Sequence[Value]) -> dict[Value, str]:
     return owner
 
 
-def _claim_activations(order: Sequence[Value], owner: dict[Value, str], covered: dict[Value, int], full: dict[str, int],
-                       inputs: set[Value]) -> None:
-    users: dict[Value, list[Value]] = {node: [] for node, mask in covered.items() if mask == full[owner[node]]}
+def _claim_activations(
+    order: Sequence[Value],
+    owner: dict[Value, str],
+    covered: dict[Value, int],
+    full: dict[str, int],
+    inputs: set[Value],
+) -> None:
+    users: dict[Value, list[Value]] = {
+        node: [] for node, mask in covered.items() if mask == full[owner[node]]
+    }
     for node in order:
         for arg in node.args:
             if arg in users:
                 users[arg].append(node)
-    for total, (user, *more) in [(node, its_users) for node, its_users in users.items() if its_users]:
+    for total, (user, *more) in [
+        (node, its_users) for node, its_users in users.items() if its_users
+    ]:
         if not more and user.op in ACTIVATION_ROWS and (user.op != "softplus" or user in inputs):
             owner[user] = owner[total]

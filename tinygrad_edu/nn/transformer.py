@@ -1,7 +1,9 @@
-"""The parts of a transformer: Linear, Embedding, RMSNorm and causal self-attention, on lists of numbers and Values.
+"""The parts of a transformer: Linear, Embedding, RMSNorm and causal self-attention, on lists of
+numbers and Values.
 
-A *row* is a list of ``width`` numbers, what the model knows of one position in a sequence.  Whatever depends on data goes
-through `math.take`, never through an ``if``, so that a function made of these parts can be compiled.
+A *row* is a list of ``width`` numbers, what the model knows of one position in a sequence.
+Whatever depends on data goes through `math.take`, never through an ``if``, so that a function made
+of these parts can be compiled.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ class Linear(Module):
     bias     b: ``nout`` parameters, at first 0; None without ``bias``
     """
 
-    def __init__(self, nin: int, nout: int, bias: bool = True, init: str | Initialiser = "xavier", rng: Rng = None) -> None:
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        bias: bool = True,
+        init: str | Initialiser = "xavier",
+        rng: Rng = None,
+    ) -> None:
         _check_sizes("Linear", {"the number of inputs": nin, "the number of outputs": nout})
         draw, source = initialiser(init), generator(rng)
         self.nin, self.nout = nin, nout
@@ -46,21 +55,29 @@ class Linear(Module):
 class Embedding(Module):
     """A table of ``count`` rows of ``width`` parameters: ``embedding(i)`` is row i.
 
-    weight   the rows, drawn from ``init`` one after the other.  fan_in is ``count``, since looking row i up is what a
-             `Linear` layer without bias does to ``count`` inputs, of which the i-th is 1 and the others are 0
+    weight   the rows, drawn from ``init`` one after the other.  fan_in is ``count``, since looking
+             row i up is what a `Linear` layer without bias does to ``count`` inputs, of which the
+             i-th is 1 and the others are 0
     """
 
-    def __init__(self, count: int, width: int, init: str | Initialiser = "uniform", rng: Rng = None) -> None:
+    def __init__(
+        self, count: int, width: int, init: str | Initialiser = "uniform", rng: Rng = None
+    ) -> None:
         _check_sizes("Embedding", {"the number of rows": count, "the width": width})
         draw, source = initialiser(init), generator(rng)
-        self.weight = [[Value(draw(count, width, source)) for _ in range(width)] for _ in range(count)]
+        self.weight = [
+            [Value(draw(count, width, source)) for _ in range(width)] for _ in range(count)
+        ]
 
     def __call__(self, x: Any) -> Row:
-        """Row ``x``, the parameters themselves.  Raises IndexError unless ``x`` is one of 0, 1, ..., count - 1."""
+        """Row ``x``, the parameters themselves.  Raises IndexError unless ``x`` is one of 0, 1,
+        ..., count - 1."""
         try:
             row: Row = math.take(self.weight, x)
         except IndexError:
-            raise IndexError(f"{self!r} has no row {x!r}; give a whole number from 0 to {len(self.weight) - 1}") from None
+            raise IndexError(
+                f"{self!r} has no row {x!r}; give a whole number from 0 to {len(self.weight) - 1}"
+            ) from None
         return row
 
     def __repr__(self) -> str:
@@ -68,7 +85,8 @@ class Embedding(Module):
 
 
 class RMSNorm(Module):
-    """x / sqrt(mean(x**2) + eps): a row scaled so that its root mean square is 1 (Zhang and Sennrich, 2019, eq. 4).
+    """x / sqrt(mean(x**2) + eps): a row scaled so that its root mean square is 1 (Zhang and
+    Sennrich, 2019, eq. 4).
 
     gain   a factor for every entry, parameters that are 1 at first; None without ``gain``
     eps    keeps a row of zeros finite
@@ -77,7 +95,9 @@ class RMSNorm(Module):
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
         _check_sizes("RMSNorm", {"the width": width})
         if not 0 <= eps < math.inf:
-            raise ValueError(f"RMSNorm: eps is {eps!r}; it must be a finite number >= 0, such as 1e-5")
+            raise ValueError(
+                f"RMSNorm: eps is {eps!r}; it must be a finite number >= 0, such as 1e-5"
+            )
         self.width, self.eps = width, eps
         self.gain = [Value(1.0) for _ in range(width)] if gain else None
 
@@ -93,22 +113,34 @@ class RMSNorm(Module):
 
 
 class CausalSelfAttention(Module):
-    """Every position looks at itself and at the positions before it, and takes from each what it needs.
+    """Every position looks at itself and at the positions before it, and takes from each what it
+    needs.
 
-    Of each position's row three are made: a query, a key and a value.  Each of ``heads`` heads has its own share of their
-    entries, d = width / heads of them, and computes for every position (Vaswani et al., 2017, eq. 1)::
+    Of each position's row three are made: a query, a key and a value.  Each of ``heads`` heads has
+    its own share of their entries, d = width / heads of them, and computes for every position
+    (Vaswani et al., 2017, eq. 1)::
 
         weights = softmax(query . key / sqrt(d) for the key of every position so far)
         result  = the mean of the values of these positions, with these weights
 
-    ``output`` mixes the results of all heads.  query, key, value and output are `Linear` layers, drawn in this order.
+    ``output`` mixes the results of all heads.  query, key, value and output are `Linear` layers,
+    drawn in this order.
     """
 
-    def __init__(self, width: int, heads: int, bias: bool = True, init: str | Initialiser = "xavier", rng: Rng = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        bias: bool = True,
+        init: str | Initialiser = "xavier",
+        rng: Rng = None,
+    ) -> None:
         _check_sizes("CausalSelfAttention", {"the width": width, "the number of heads": heads})
         if width % heads:
-            raise ValueError(f"CausalSelfAttention: {heads} heads cannot share a width of {width} evenly; "
-                             f"choose a number of heads that divides {width}")
+            raise ValueError(
+                f"CausalSelfAttention: {heads} heads cannot share a width of {width} evenly; "
+                f"choose a number of heads that divides {width}"
+            )
         source = generator(rng)
         self.width, self.heads = width, heads
         self.query = Linear(width, width, bias, init, source)
@@ -122,9 +154,11 @@ class CausalSelfAttention(Module):
         return [self.attend(row, past) for row in x]
 
     def attend(self, x: Sequence[Any], past: Past) -> Row:
-        """The row of one position, whose predecessors are in ``past``; its own key and value are put there, too.
+        """The row of one position, whose predecessors are in ``past``; its own key and value are
+        put there, too.
 
-        So a sequence can be continued at the cost of one position.  ``past`` is [] at the beginning.
+        So a sequence can be continued at the cost of one position.  ``past`` is [] at the
+        beginning.
         """
         query = self.query(x)
         past.append((self.key(x), self.value(x)))
@@ -133,7 +167,10 @@ class CausalSelfAttention(Module):
             share = slice(head * size, (head + 1) * size)
             scores = [math.sumprod(query[share], key[share]) * size**-0.5 for key, _ in past]
             weights = math.softmax(scores)
-            mixed += [math.sumprod(weights, column) for column in zip(*[value[share] for _, value in past])]
+            mixed += [
+                math.sumprod(weights, column)
+                for column in zip(*[value[share] for _, value in past])
+            ]
         return self.output(mixed)
 
     def __repr__(self) -> str:
@@ -148,6 +185,10 @@ def _check_sizes(user: str, sizes: dict[str, int]) -> None:
 
 def _check_row(x: Sequence[Any], width: int, module: Module) -> None:
     if not isinstance(x, (list, tuple)):
-        raise TypeError(f"{module!r} takes a list of {width} numbers or Values, not {type(x).__name__}")
+        raise TypeError(
+            f"{module!r} takes a list of {width} numbers or Values, not {type(x).__name__}"
+        )
     if len(x) != width:
-        raise ValueError(f"{module!r} takes a list of {width} numbers or Values, but was given {len(x)}")
+        raise ValueError(
+            f"{module!r} takes a list of {width} numbers or Values, but was given {len(x)}"
+        )

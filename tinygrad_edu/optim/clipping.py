@@ -12,15 +12,20 @@ from .parameters import assign_all, checked_leaves, read_numbers
 
 
 def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
-    """Shortens the gradient, all of ``params`` together as one vector, to ``max_norm``; returns its norm before.
+    """Shortens the gradient, all of ``params`` together as one vector, to ``max_norm``; returns its
+    norm before.
 
-    The norm is the Euclidean one, computed without overflow.  A gradient that is longer is multiplied by
-    max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6); a shorter one is left as it is, and so
-    is one that contains inf or nan: no multiple of it has the norm asked for.  The norm returned is then inf or nan.
+    The norm is the Euclidean one, computed without overflow.  A gradient that is longer is
+    multiplied by max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6); a shorter
+    one is left as it is, and so is one that contains inf or nan: no multiple of it has the norm
+    asked for.  The norm returned is then inf or nan.
 
     Raises ValueError if ``max_norm`` is not positive, and for parameters as `Optimizer` does.
     """
-    leaves, limit = checked_leaves(params, "clip_grad_norm"), checked_limit(max_norm, "clip_grad_norm: max_norm")
+    leaves, limit = (
+        checked_leaves(params, "clip_grad_norm"),
+        checked_limit(max_norm, "clip_grad_norm: max_norm"),
+    )
     grads = read_numbers(leaves, "grad")
     norm, shortened = clipped(grads, limit)
     if shortened is not grads:
@@ -29,29 +34,40 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
 
 
 def clipped(grads: list[float], limit: float) -> tuple[float, list[float]]:
-    """The norm of a gradient, and the gradient, shortened to ``limit`` if it is longer and finite: see `clip_grad_norm`."""
+    """The norm of a gradient, and the gradient, shortened to ``limit`` if it is longer and finite:
+    see `clip_grad_norm`."""
     norm = length = math.hypot(*grads)
     if not (norm > limit and all(map(math.isfinite, grads))):
         return norm, grads
-    if norm == math.inf:  # the components are finite, but their norm is larger than the largest float
+    # the components are finite, but their norm is larger than the largest float
+    if norm == math.inf:
         grads = [g * 2.0**-64 for g in grads]
         length = math.hypot(*grads)
     return norm, [g / length * limit for g in grads]
 
 
 def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
-    """Clips each gradient to the interval from ``-limit`` to ``limit``; inf goes to a bound, nan stays nan.
+    """Clips each gradient to the interval from ``-limit`` to ``limit``; inf goes to a bound, nan
+    stays nan.
 
     Raises ValueError if ``limit`` is not positive, and for parameters as `Optimizer` does.
     """
-    leaves, bound = checked_leaves(params, "clip_grad_value"), checked_limit(limit, "clip_grad_value: limit")
+    leaves, bound = (
+        checked_leaves(params, "clip_grad_value"),
+        checked_limit(limit, "clip_grad_value: limit"),
+    )
     grads = read_numbers(leaves, "grad")
-    assign_all(leaves, repeat("grad"), [bound if g > bound else -bound if g < -bound else g for g in grads])
+    assign_all(
+        leaves, repeat("grad"), [bound if g > bound else -bound if g < -bound else g for g in grads]
+    )
 
 
 def checked_limit(x: Number, what: str) -> float:
     """Returns ``x`` as a float; raises TypeError or ValueError unless it is a number > 0."""
     x = number(x, what)
     if not x > 0:
-        raise ValueError(f"{what} must be a number > 0, not {x!r}; inf clips nothing, zero_grad() makes gradients 0")
+        raise ValueError(
+            f"{what} must be a number > 0, not {x!r}; inf clips nothing, zero_grad() makes "
+            "gradients 0"
+        )
     return x

@@ -18,28 +18,39 @@ State = tuple[Any, ...]
 
 
 class Optimizer:
-    """The base of all optimisers: the loop over the parameters, and all that is not the rule itself.
+    """The base of all optimisers: the loop over the parameters, and all that is not the rule
+    itself.
 
     params     the parameters, as a tuple: leaves, each once
     lr         the learning rate that the next step will use
     steps      the number of steps done
-    state      what the rule remembers: for each name a list of floats, one for each parameter, at first 0.0
+    state      what the rule remembers: for each name a list of floats, one for each parameter, at
+               first 0.0
 
-    To write your own, say the rule; a rule that remembers also names its ``slots`` when it is made::
+    To write your own, say the rule; a rule that remembers also names its ``slots`` when it is
+    made::
 
         class SignDescent(Optimizer):
             def update(self, data, grad, state, lr, t):
                 return data - lr * primitives.sign(grad), state
 
-    ``params`` is any iterable of Values, ``lr`` a number >= 0 or a schedule: a callable from the number of steps
-    done, 0 before the first, to the learning rate of the next one.  ``slots`` are the names of the numbers that
-    the rule remembers, ``options`` the names of the attributes that a saved state must agree with.
+    ``params`` is any iterable of Values, ``lr`` a number >= 0 or a schedule: a callable from the
+    number of steps done, 0 before the first, to the learning rate of the next one.  ``slots`` are
+    the names of the numbers that the rule remembers, ``options`` the names of the attributes that a
+    saved state must agree with.
 
-    Raises TypeError for a parameter that is no Value, ValueError for no parameters, a result of an operation, a
-    constant, the same parameter twice, or an option out of range.
+    Raises TypeError for a parameter that is no Value, ValueError for no parameters, a result of an
+    operation, a constant, the same parameter twice, or an option out of range.
     """
 
-    def __init__(self, params: Iterable[Value], lr: Rate, *, slots: Iterable[str] = (), options: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: Rate,
+        *,
+        slots: Iterable[str] = (),
+        options: Iterable[str] = (),
+    ) -> None:
         self.params: tuple[Value, ...] = checked_leaves(params, type(self).__name__)
         self.steps: int = 0
         self.state: dict[str, list[float]] = {slot: [0.0] * len(self.params) for slot in slots}
@@ -49,28 +60,36 @@ class Optimizer:
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """The rule: ``(new data, new state)`` of one parameter.  A pure function.
 
-        ``state`` has one number for each slot; ``t`` is the number of this step, counted from 1 as in the papers.
-        ``data``, ``grad`` and the entries of ``state`` are floats or anything else that operators and the rows of
-        `primitives` work on.
+        ``state`` has one number for each slot; ``t`` is the number of this step, counted from 1 as
+        in the papers.  ``data``, ``grad`` and the entries of ``state`` are floats or anything else
+        that operators and the rows of `primitives` work on.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no update rule; define update(self, data, grad, state, lr, t)")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no update rule; define update(self, data, grad, state, lr, "
+            "t)"
+        )
 
     def step(self) -> None:
         """Updates every parameter by its ``.grad``.
 
-        All data and gradients are read before the first parameter changes, and they all change at once: if anything
-        raises, or Ctrl-C interrupts, neither the parameters nor the optimiser have changed.  Arithmetic is
-        IEEE 754: a gradient of inf or nan makes its own parameter inf or nan, and no other one.
+        All data and gradients are read before the first parameter changes, and they all change at
+        once: if anything raises, or Ctrl-C interrupts, neither the parameters nor the optimiser
+        have changed.  Arithmetic is IEEE 754: a gradient of inf or nan makes its own parameter inf
+        or nan, and no other one.
 
-        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since an optimiser's last step, so that what
-        that step used is used again.
+        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since an optimiser's
+        last step, so that what that step used is used again.
         """
         lr, t = self.lr, self.steps + 1
         data, grads = read_numbers(self.params, "data"), read_numbers(self.params, "grad")
         self._warn_of_used(grads)
         grads = list(map(float, grads))
-        states: list[State] = list(zip(*self.state.values(), strict=True)) if self.state else [()] * len(data)
-        updated = [self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)]
+        states: list[State] = (
+            list(zip(*self.state.values(), strict=True)) if self.state else [()] * len(data)
+        )
+        updated = [
+            self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
+        ]
         columns = zip(*[s for _, s in updated], strict=True)
         state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
         assign_all([*self.params, *self.params, self, self],
@@ -83,9 +102,11 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate that the next step will use.  It can be set, to a number or to a schedule.
+        """The learning rate that the next step will use.  It can be set, to a number or to a
+        schedule.
 
-        Raises ValueError, or TypeError, if the schedule returns anything else than a finite number >= 0.
+        Raises ValueError, or TypeError, if the schedule returns anything else than a finite number
+        >= 0.
         """
         return self._rate_at(self.steps)
 
@@ -96,19 +117,25 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on later, to the same bits, as a dict that `json` can write.
 
-        Its keys: ``optimizer``, the name of the class; ``steps``; ``lr``, a number, or the text of a schedule of this
-        module, or None for a schedule of your own; ``options``; and ``state``, a list for each slot, in the order of
-        the parameters.
+        Its keys: ``optimizer``, the name of the class; ``steps``; ``lr``, a number, or the text of
+        a schedule of this module, or None for a schedule of your own; ``options``; and ``state``, a
+        list for each slot, in the order of the parameters.
         """
-        return {"optimizer": type(self).__name__, "steps": self.steps, "lr": self._lr_record(),
-                "options": self._option_record(), "state": {slot: list(column) for slot, column in self.state.items()}}
+        return {
+            "optimizer": type(self).__name__,
+            "steps": self.steps,
+            "lr": self._lr_record(),
+            "options": self._option_record(),
+            "state": {slot: list(column) for slot, column in self.state.items()},
+        }
 
     def load_state_dict(self, d: Mapping[str, Any]) -> None:
         """Takes over a state that `state_dict` returned.  The parameters are not part of it.
 
-        Class, options, slots and the number of parameters must agree.  A learning rate that is a number is taken over
-        and may be set afterwards; a schedule must be the one that this optimiser was made with, unless ``d["lr"]``
-        is None.  Raises CheckpointError, and changes nothing, if the state does not fit.
+        Class, options, slots and the number of parameters must agree.  A learning rate that is a
+        number is taken over and may be set afterwards; a schedule must be the one that this
+        optimiser was made with, unless ``d["lr"]`` is None.  Raises CheckpointError, and changes
+        nothing, if the state does not fit.
         """
         lr, steps, state = self._checked_state(d)
         assign_all([self] * 3, ["_lr", "steps", "state"], [lr, steps, state])
@@ -124,12 +151,20 @@ class Optimizer:
         for parameter, grad in zip(self.params, grads):
             if grad.__class__ is UsedGradient and grad:
                 name = f"parameter {parameter.label}" if parameter.label else "a parameter"
-                warnings.warn(f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, has in it what a "
-                              "step before has used; call zero_grad() before backward()", GradientWarning, stacklevel=3)
+                warnings.warn(
+                    f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, "
+                    "has in it what a "
+                    "step before has used; call zero_grad() before backward()",
+                    GradientWarning,
+                    stacklevel=3,
+                )
                 return
 
-    def _ieee_update(self, data: float, grad: float, state: State, lr: float, t: int) -> tuple[float, State]:
-        # As in `Primitive.partial_at`: plain floats are fast, and raise only where an eps of 0 meets a gradient of 0.
+    def _ieee_update(
+        self, data: float, grad: float, state: State, lr: float, t: int
+    ) -> tuple[float, State]:
+        # As in `Primitive.partial_at`: plain floats are fast, and raise only where an eps of 0
+        # meets a gradient of 0.
         try:
             new, slots = self.update(data, grad, state, lr, t)
             if not isinstance(new, complex):
@@ -142,11 +177,17 @@ class Optimizer:
     def _rate_at(self, step: int) -> float:
         rate = self._lr
         if callable(rate):
-            return in_range(rate(step), f"the learning rate that {short_repr(rate)} gives for step {step}")
+            return in_range(
+                rate(step), f"the learning rate that {short_repr(rate)} gives for step {step}"
+            )
         return rate
 
     def _checked_rate(self, lr: Rate) -> Rate:
-        return lr if callable(lr) else in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
+        return (
+            lr
+            if callable(lr)
+            else in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
+        )
 
     def _option(self, name: str, x: Number, *, usual: str, below: float = math.inf) -> float:
         return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
@@ -164,16 +205,28 @@ class Optimizer:
         name, mine = type(self).__name__, self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
             shown = sorted(map(str, d)) if isinstance(d, Mapping) else short_repr(d)
-            raise CheckpointError(f"{name}: a state is a dict with the keys {sorted(mine)}, as state_dict() returns it, "
-                                  f"not {shown}")
+            raise CheckpointError(
+                f"{name}: a state is a dict with the keys {sorted(mine)}, as state_dict() returns "
+                "it, "
+                f"not {shown}"
+            )
         if d["optimizer"] != name:
-            raise CheckpointError(f"{name}: the state is one of {d['optimizer']!r}; load it into an optimiser of that class")
+            raise CheckpointError(
+                f"{name}: the state is one of {d['optimizer']!r}; load it into an optimiser of "
+                "that class"
+            )
         if d["options"] != mine["options"]:
-            raise CheckpointError(f"{name}: the state was saved with the options {d['options']!r}, but this optimiser has "
-                                  f"{mine['options']!r}; make the optimiser with the saved options")
+            raise CheckpointError(
+                f"{name}: the state was saved with the options {d['options']!r}, but this "
+                "optimiser has "
+                f"{mine['options']!r}; make the optimiser with the saved options"
+            )
         steps = d["steps"]
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
-            raise CheckpointError(f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; the state is damaged")
+            raise CheckpointError(
+                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; the state is "
+                "damaged"
+            )
         return self._checked_saved_rate(d["lr"]), steps, self._checked_slots(d["state"])
 
     def _checked_saved_rate(self, saved: Any) -> Rate:
@@ -181,8 +234,12 @@ class Optimizer:
             return self._lr
         if isinstance(saved, str) or callable(self._lr):
             if saved != self._lr_record():
-                raise CheckpointError(f"{type(self).__name__}: the state was saved with lr={saved}, but this optimiser has "
-                                      f"lr={self._lr!r}; make it with the saved one, or set d['lr'] = None to keep its own")
+                raise CheckpointError(
+                    f"{type(self).__name__}: the state was saved with lr={saved}, but this "
+                    "optimiser has "
+                    f"lr={self._lr!r}; make it with the saved one, or set d['lr'] = None to keep "
+                    "its own"
+                )
             return self._lr
         try:
             return self._checked_rate(saved)
@@ -193,16 +250,28 @@ class Optimizer:
         name, count = type(self).__name__, len(self.params)
         if not isinstance(saved, Mapping) or set(saved) != set(self.state):
             shown = sorted(map(str, saved)) if isinstance(saved, Mapping) else short_repr(saved)
-            raise CheckpointError(f"{name}: its state has the slots {sorted(self.state)}, not {shown}; the state is damaged")
+            raise CheckpointError(
+                f"{name}: its state has the slots {sorted(self.state)}, not {shown}; the state is "
+                "damaged"
+            )
         slots: dict[str, list[float]] = {}
         for slot in self.state:
             column = saved[slot]
             if not isinstance(column, (list, tuple)) or len(column) != count:
-                shown = f"{len(column)} numbers" if isinstance(column, (list, tuple)) else short_repr(column)
-                raise CheckpointError(f"{name}: slot {slot!r} must have one number for each of {count} parameters, not "
-                                      f"{shown}; the state is of another model")
+                shown = (
+                    f"{len(column)} numbers"
+                    if isinstance(column, (list, tuple))
+                    else short_repr(column)
+                )
+                raise CheckpointError(
+                    f"{name}: slot {slot!r} must have one number for each of {count} parameters, "
+                    "not "
+                    f"{shown}; the state is of another model"
+                )
             try:
-                slots[slot] = [number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)]
+                slots[slot] = [
+                    number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)
+                ]
             except (TypeError, OverflowError) as error:
                 raise CheckpointError(f"{name}: {error}; the state is damaged") from None
         return slots

@@ -27,19 +27,27 @@ class SGD(Optimizer):
         v = momentum * v + g                 the velocity, 0 at first
         data = data - lr * v                 nesterov: data - lr * (g + momentum * v)
 
-    Without momentum v is g, and nothing is remembered.  Source: torch.optim.SGD with dampening 0; Sutskever et al.,
-    On the importance of initialization and momentum in deep learning, 2013.
+    Without momentum v is g, and nothing is remembered.  Source: torch.optim.SGD with dampening 0;
+    Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
 
     Raises ValueError for a negative option, or for ``nesterov`` without momentum.
     """
 
-    def __init__(self, params: Iterable[Value], lr: Rate, momentum: Number = 0.0, nesterov: bool = False,
-                 weight_decay: Number = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: Rate,
+        momentum: Number = 0.0,
+        nesterov: bool = False,
+        weight_decay: Number = 0.0,
+    ) -> None:
         self.momentum = self._option("momentum", momentum, usual="0 (none) or 0.9")
         self.nesterov = bool(nesterov)
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.0001")
         if nesterov and not self.momentum:
-            raise ValueError("SGD: nesterov=True needs a momentum, which is 0; give one, such as momentum=0.9")
+            raise ValueError(
+                "SGD: nesterov=True needs a momentum, which is 0; give one, such as momentum=0.9"
+            )
         super().__init__(params, lr, slots=("velocity",) if self.momentum else (),
                          options=("momentum", "nesterov", "weight_decay"))
 
@@ -62,20 +70,32 @@ class RMSprop(Optimizer):
         s = alpha * s + (1 - alpha) * g**2                   the mean square, 0 at first
         data = data - lr * g / (sqrt(s) + eps)
 
-    With momentum the last line is ``v = momentum * v + g / (sqrt(s) + eps)``, ``data = data - lr * v``.
-    Source: torch.optim.RMSprop, not centred; Hinton, Neural Networks for Machine Learning, lecture 6, 2012.
+    With momentum the last line is ``v = momentum * v + g / (sqrt(s) + eps)``, ``data = data - lr *
+    v``.  Source: torch.optim.RMSprop, not centred; Hinton, Neural Networks for Machine Learning,
+    lecture 6, 2012.
 
     Raises ValueError for a negative option or an ``alpha`` outside [0, 1).
     """
 
-    def __init__(self, params: Iterable[Value], lr: Rate = 0.01, alpha: Number = 0.99, eps: Number = 1e-8,
-                 momentum: Number = 0.0, weight_decay: Number = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: Rate = 0.01,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        momentum: Number = 0.0,
+        weight_decay: Number = 0.0,
+    ) -> None:
         self.alpha = self._option("alpha", alpha, usual="0.99", below=1.0)
         self.eps = self._option("eps", eps, usual="1e-8")
         self.momentum = self._option("momentum", momentum, usual="0 (none) or 0.9")
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.0001")
-        super().__init__(params, lr, slots=("mean_square", "velocity") if self.momentum else ("mean_square",),
-                         options=("alpha", "eps", "momentum", "weight_decay"))
+        super().__init__(
+            params,
+            lr,
+            slots=("mean_square", "velocity") if self.momentum else ("mean_square",),
+            options=("alpha", "eps", "momentum", "weight_decay"),
+        )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Applies the rule above to one parameter; see `Optimizer.update`."""
@@ -97,22 +117,34 @@ class Adam(Optimizer):
         s = beta2 * s + (1 - beta2) * g**2                   the mean square
         data = data - lr / (1 - beta1**t) * m / (sqrt(s) / sqrt(1 - beta2**t) + eps)
 
-    ``betas`` is (beta1, beta2); t counts the steps from 1.  The first step has length lr, whatever the gradient.
-    Source: torch.optim.Adam; Kingma and Ba, Adam: a method for stochastic optimization, 2015, algorithm 1.
+    ``betas`` is (beta1, beta2); t counts the steps from 1.  The first step has length lr, whatever
+    the gradient.  Source: torch.optim.Adam; Kingma and Ba, Adam: a method for stochastic
+    optimization, 2015, algorithm 1.
 
     Raises ValueError for a negative option, or a beta outside [0, 1).
     """
 
-    def __init__(self, params: Iterable[Value], lr: Rate = 0.001, betas: tuple[Number, Number] = (0.9, 0.999),
-                 eps: Number = 1e-8, weight_decay: Number = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: Rate = 0.001,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+    ) -> None:
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise TypeError(f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), not {short_repr(betas)}; "
-                            "usual: (0.9, 0.999)")
+            raise TypeError(
+                f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), not "
+                f"{short_repr(betas)}; "
+                "usual: (0.9, 0.999)"
+            )
         self.betas = (self._option("beta1", betas[0], usual="0.9", below=1.0),
                       self._option("beta2", betas[1], usual="0.999", below=1.0))
         self.eps = self._option("eps", eps, usual="1e-8")
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.01")
-        super().__init__(params, lr, slots=("mean", "mean_square"), options=("betas", "eps", "weight_decay"))
+        super().__init__(
+            params, lr, slots=("mean", "mean_square"), options=("betas", "eps", "weight_decay")
+        )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Applies the rule above to one parameter; see `Optimizer.update`."""
@@ -129,13 +161,20 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the weight decay taken out of the gradient: ``data = data * (1 - lr * weight_decay)`` comes first.
+    """Adam with the weight decay taken out of the gradient: ``data = data * (1 - lr *
+    weight_decay)`` comes first.
 
     Source: torch.optim.AdamW; Loshchilov and Hutter, Decoupled weight decay regularization, 2019.
     """
 
-    def __init__(self, params: Iterable[Value], lr: Rate = 0.001, betas: tuple[Number, Number] = (0.9, 0.999),
-                 eps: Number = 1e-8, weight_decay: Number = 0.01) -> None:
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: Rate = 0.001,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.01,
+    ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
@@ -146,5 +185,6 @@ class AdamW(Adam):
 
 
 def _between(x: Any, y: Any, weight: float) -> Any:
-    """``x`` for a weight of 0, ``y`` for 1; exact at both ends, which takes two forms (those of torch.lerp)."""
+    """``x`` for a weight of 0, ``y`` for 1; exact at both ends, which takes two forms (those of
+    torch.lerp)."""
     return x + weight * (y - x) if weight < 0.5 else y - (y - x) * (1 - weight)

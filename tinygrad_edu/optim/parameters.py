@@ -12,10 +12,12 @@ from ..engine.value import Value
 
 
 class UsedGradient(float):
-    """A gradient that a step was made with: a float that stays one of these when more is added to it, or it is scaled.
+    """A gradient that a step was made with: a float that stays one of these when more is added to
+    it, or it is scaled.
 
-    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.  This is the one thing that an
-    optimiser leaves on a node: nothing else sees a backward pass that adds to what was used.
+    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.  This is the
+    one thing that an optimiser leaves on a node: nothing else sees a backward pass that adds to
+    what was used.
     """
 
     __slots__ = ()
@@ -37,25 +39,32 @@ class UsedGradient(float):
 
 def read_numbers(params: Iterable[Value], attribute: str) -> list[float]:
     """The data or the gradients of parameters, as floats."""
-    return [x if x.__class__ is float or x.__class__ is UsedGradient else number(x, f"the {attribute} of parameter {i}")
-            for i, x in enumerate([getattr(parameter, attribute) for parameter in params])]
+    return [
+        x
+        if x.__class__ is float or x.__class__ is UsedGradient
+        else number(x, f"the {attribute} of parameter {i}")
+        for i, x in enumerate([getattr(parameter, attribute) for parameter in params])
+    ]
 
 
 def assign_all(objects: Iterable[Any], names: Iterable[str], values: Iterable[Any]) -> None:
     """Sets the attribute ``names[i]`` of ``objects[i]`` to ``values[i]``: all of them, or none."""
-    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or none.
+    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or
+    # none.
     deque(map(setattr, objects, names, values), maxlen=0)
 
 
 def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
     """Returns the parameters as a tuple.
 
-    Raises TypeError if one is not a Value; ValueError if there are none, or if one is not a leaf, is
-    a constant or occurs twice.  ``user`` begins the message.
+    Raises TypeError if one is not a Value; ValueError if there are none, or if one is not a leaf,
+    is a constant or occurs twice.  ``user`` begins the message.
     """
     if isinstance(params, Value) or not isinstance(params, Iterable):
-        raise TypeError(f"{user}: the parameters must be a list of Values, not {short_repr(params)}; "
-                        "pass model.parameters(), or put a single Value into a list")
+        raise TypeError(
+            f"{user}: the parameters must be a list of Values, not {short_repr(params)}; "
+            "pass model.parameters(), or put a single Value into a list"
+        )
     leaves = tuple(params)
     if not leaves:
         raise ValueError(f"{user}: there are no parameters; pass model.parameters(), "
@@ -63,16 +72,26 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
     position: dict[Value, int] = {}
     for i, x in enumerate(leaves):
         if not isinstance(x, Value):
-            raise TypeError(f"{user}: parameter {i} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+            raise TypeError(
+                f"{user}: parameter {i} must be a Value, not {type(x).__name__} ({short_repr(x)})"
+            )
         if x.op:
-            raise ValueError(f"{user}: parameter {i}, {x!r}, is the result of an operation and would be computed "
-                             "afresh; pass the leaves that it was computed from")
+            raise ValueError(
+                f"{user}: parameter {i}, {x!r}, is the result of an operation and would be "
+                "computed "
+                "afresh; pass the leaves that it was computed from"
+            )
         if x.constant:
-            raise ValueError(f"{user}: parameter {i}, {x!r}, is a constant, which receives no gradient; "
-                             "make it a Value before it is used")
+            raise ValueError(
+                f"{user}: parameter {i}, {x!r}, is a constant, which receives no gradient; "
+                "make it a Value before it is used"
+            )
         if x in position:
-            raise ValueError(f"{user}: parameter {i}, {x!r}, is parameter {position[x]} again and would be updated twice; "
-                             "pass each parameter once")
+            raise ValueError(
+                f"{user}: parameter {i}, {x!r}, is parameter {position[x]} again and would be "
+                "updated twice; "
+                "pass each parameter once"
+            )
         position[x] = i
     return leaves
 
@@ -82,14 +101,18 @@ def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> fl
     value = number(x, what)
     if not 0 <= value < below:
         wanted = "a finite number >= 0" if below == math.inf else f"a number >= 0 and < {below:g}"
-        raise ValueError(f"{what} must be {wanted}, not {value!r}" + (f"; {remedy}" if remedy else ""))
+        raise ValueError(
+            f"{what} must be {wanted}, not {value!r}" + (f"; {remedy}" if remedy else "")
+        )
     return value
 
 
 def checked_steps(x: int, what: str) -> int:
     """Returns ``x``; raises TypeError or ValueError unless it is a whole number of at least 1."""
     if not isinstance(x, int) or isinstance(x, bool):
-        raise TypeError(f"{what} must be a whole number of steps, not {type(x).__name__} ({short_repr(x)})")
+        raise TypeError(
+            f"{what} must be a whole number of steps, not {type(x).__name__} ({short_repr(x)})"
+        )
     if x < 1:
         raise ValueError(f"{what} must be at least 1 step, not {x}")
     return x

@@ -1,4 +1,5 @@
-"""Learning-rate schedules: functions from the number of steps done to the learning rate of the next step."""
+"""Learning-rate schedules: functions from the number of steps done to the learning rate of the next
+step."""
 
 from __future__ import annotations
 
@@ -9,18 +10,22 @@ from ..engine.primitives import power
 from ..engine.value import Number
 from .parameters import checked_steps, in_range
 
-Rate = Number | Callable[[int], float]  # a learning rate, or a schedule: the number of steps done -> learning rate
+# a learning rate, or a schedule: the number of steps done -> learning rate
+Rate = Number | Callable[[int], float]
 
 
 class Schedule:
-    """A learning rate that depends on the number of steps done: ``schedule(step)``, with step 0, 1, 2, ...
+    """A learning rate that depends on the number of steps done: ``schedule(step)``, with step 0, 1,
+    2, ...
 
     A schedule prints as the call that makes it.  Any callable of one number serves as well.
     """
 
     def __call__(self, step: int) -> float:
         if step < 0:
-            raise ValueError(f"{self!r}: the step must be >= 0, not {step!r}; steps are counted from 0")
+            raise ValueError(
+                f"{self!r}: the step must be >= 0, not {step!r}; steps are counted from 0"
+            )
         return self._rate(step)
 
     def _rate(self, step: int) -> float:
@@ -29,11 +34,15 @@ class Schedule:
 
 class _StepDecay(Schedule):
     def __init__(self, lr: Number, drop: Number, every: int) -> None:
-        self.lr, self.drop = in_range(lr, "step_decay: lr"), in_range(drop, "step_decay: drop", "usual: 0.1")
+        self.lr, self.drop = (
+            in_range(lr, "step_decay: lr"),
+            in_range(drop, "step_decay: drop", "usual: 0.1"),
+        )
         self.every = checked_steps(every, "step_decay: every")
 
     def _rate(self, step: int) -> float:
-        return self.lr * power(self.drop, step // self.every)  # IEEE 754: no OverflowError for a drop > 1
+        # IEEE 754: no OverflowError for a drop > 1
+        return self.lr * power(self.drop, step // self.every)
 
     def __repr__(self) -> str:
         return f"step_decay({self.lr!r}, drop={self.drop!r}, every={self.every})"
@@ -48,7 +57,8 @@ class _Cosine(Schedule):
         if step >= self.steps:
             return self.final
         rate = self.final + (self.lr - self.final) * (1 + math.cos(math.pi * step / self.steps)) / 2
-        return min(max(rate, min(self.lr, self.final)), max(self.lr, self.final))  # rounding may lead past an end
+        # rounding may lead past an end
+        return min(max(rate, min(self.lr, self.final)), max(self.lr, self.final))
 
     def __repr__(self) -> str:
         return f"cosine({self.lr!r}, steps={self.steps}, final={self.final!r})"
@@ -60,7 +70,11 @@ class _Linear(Schedule):
         self.steps = checked_steps(steps, "linear: steps")
 
     def _rate(self, step: int) -> float:
-        return self.final if step >= self.steps else self.lr - (self.lr - self.final) * step / self.steps
+        return (
+            self.final
+            if step >= self.steps
+            else self.lr - (self.lr - self.final) * step / self.steps
+        )
 
     def __repr__(self) -> str:
         return f"linear({self.lr!r}, steps={self.steps}, final={self.final!r})"
@@ -68,11 +82,15 @@ class _Linear(Schedule):
 
 class _Warmup(Schedule):
     def __init__(self, schedule: Rate, steps: int) -> None:
-        self.schedule: Rate = schedule if callable(schedule) else in_range(schedule, "warmup: the learning rate")
+        self.schedule: Rate = (
+            schedule if callable(schedule) else in_range(schedule, "warmup: the learning rate")
+        )
         self.steps = checked_steps(steps, "warmup: steps")
 
     def _rate(self, step: int) -> float:
-        rate = self.schedule(max(0, step - self.steps)) if callable(self.schedule) else self.schedule
+        rate = (
+            self.schedule(max(0, step - self.steps)) if callable(self.schedule) else self.schedule
+        )
         return rate * (step + 1) / self.steps if step < self.steps else rate
 
     def __repr__(self) -> str:
@@ -80,14 +98,17 @@ class _Warmup(Schedule):
 
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
-    """``lr * drop ** (step // every)``: constant for ``every`` steps, then multiplied by ``drop``, and so on."""
+    """``lr * drop ** (step // every)``: constant for ``every`` steps, then multiplied by ``drop``,
+    and so on."""
     return _StepDecay(lr, drop, every)
 
 
 def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
-    """``final + (lr - final) * (1 + cos(pi * step / steps)) / 2``; from step ``steps`` on, ``final``.
+    """``final + (lr - final) * (1 + cos(pi * step / steps)) / 2``; from step ``steps`` on,
+    ``final``.
 
-    Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017, equation 5.
+    Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017,
+    equation 5.
     """
     return _Cosine(lr, steps, final)
 
@@ -103,7 +124,7 @@ def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
 def warmup(schedule: Rate, steps: int) -> Schedule:
     """A rise from ``peak / steps`` to the peak, then the wrapped schedule from its beginning.
 
-    For ``step < steps`` it is ``peak * (step + 1) / steps``, and ``schedule(step - steps)`` afterwards; the peak is
-    ``schedule(0)``.  A number stands for a constant schedule.
+    For ``step < steps`` it is ``peak * (step + 1) / steps``, and ``schedule(step - steps)``
+    afterwards; the peak is ``schedule(0)``.  A number stands for a constant schedule.
     """
     return _Warmup(schedule, steps)

@@ -1,8 +1,10 @@
-"""A safe reader of expressions: ``parse("tanh(a*b + c)", a=2, b=-3, c=10)`` gives a graph, and nothing is evaluated.
+"""A safe reader of expressions: ``parse("tanh(a*b + c)", a=2, b=-3, c=10)`` gives a graph, and
+nothing is evaluated.
 
-The text is parsed by the standard `ast` module and walked against a whitelist: numbers, names, the operators
-``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the table's rows by name.
-Everything else is refused with an `ExpressionError` that points at the place.
+The text is parsed by the standard `ast` module and walked against a whitelist: numbers, names, the
+operators ``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the
+table's rows by name.  Everything else is refused with an `ExpressionError` that points at the
+place.
 """
 
 from __future__ import annotations
@@ -24,47 +26,73 @@ from ..errors import ExpressionError
 MAX_LENGTH, MAX_DEPTH = 10_000, 200
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(math, name) for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")}
+    name: getattr(math, name)
+    for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")
+}
 OF_ANY_NUMBER: dict[str, Callable[..., Any]] = {
     "logsumexp": lambda *xs: math.logsumexp(xs), "max": lambda *xs: reduce(math.maximum, xs),
     "min": lambda *xs: reduce(math.minimum, xs)}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: TABLE["add"], ast.Sub: TABLE["sub"], ast.Mult: TABLE["mul"], ast.Div: TABLE["div"], ast.Pow: TABLE["pow"],
-    ast.Mod: TABLE["remainder"], ast.FloorDiv: TABLE["floordiv"]}
+    ast.Add: TABLE["add"],
+    ast.Sub: TABLE["sub"],
+    ast.Mult: TABLE["mul"],
+    ast.Div: TABLE["div"],
+    ast.Pow: TABLE["pow"],
+    ast.Mod: TABLE["remainder"],
+    ast.FloorDiv: TABLE["floordiv"],
+}
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: lambda x, y: x < y, ast.LtE: lambda x, y: x <= y, ast.Gt: lambda x, y: x > y, ast.GtE: lambda x, y: x >= y}
+    ast.Lt: lambda x, y: x < y,
+    ast.LtE: lambda x, y: x <= y,
+    ast.Gt: lambda x, y: x > y,
+    ast.GtE: lambda x, y: x >= y,
+}
 
 
 def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any) -> Value:
-    """The graph of the expression ``text``; its root carries no label, its leaves carry their names.
+    """The graph of the expression ``text``; its root carries no label, its leaves carry their
+    names.
 
-    Variables are numbers or Values, by keyword or in a mapping; a variable that is used twice is one leaf.  Values are
-    used as they are, so that their gradients can be read after ``backward()``.
+    Variables are numbers or Values, by keyword or in a mapping; a variable that is used twice is
+    one leaf.  Values are used as they are, so that their gradients can be read after
+    ``backward()``.
 
-    Raises ExpressionError, which names the place, for text that is not an expression of this language, is longer than
-    10,000 characters or nested deeper than 200, and for variables without a value;
-    TypeError for variables that are not numbers.
+    Raises ExpressionError, which names the place, for text that is not an expression of this
+    language, is longer than 10,000 characters or nested deeper than 200, and for variables without
+    a value; TypeError for variables that are not numbers.
     """
-    given = {unicodedata.normalize("NFKC", name): value for name, value in {**(variables or {}), **more}.items()}
+    given = {
+        unicodedata.normalize("NFKC", name): value
+        for name, value in {**(variables or {}), **more}.items()
+    }
     tree = read(text)
     leaves: dict[str, Any] = {}
     for name in names_in(tree):
         if name in given:
             value = given[name]
-            leaves[name] = value if isinstance(value, Value) else Value(number(value, f"variable {name}"), name)
+            leaves[name] = (
+                value
+                if isinstance(value, Value)
+                else Value(number(value, f"variable {name}"), name)
+            )
         elif name in CONSTANTS:
             leaves[name] = CONSTANTS[name]
         else:
-            raise ExpressionError(f"no value for variable {_cut(name)} in {_cut(text)}; "
-                                  + (f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"))
+            raise ExpressionError(
+                f"no value for variable {_cut(name)} in {_cut(text)}; "
+                + (f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5")
+            )
     result = _build(tree.body, leaves, text)
     if isinstance(result, bool):
-        raise ExpressionError(f"{_cut(text)} is a condition, not a number; choose with where(condition, x, y)")
+        raise ExpressionError(
+            f"{_cut(text)} is a condition, not a number; choose with where(condition, x, y)"
+        )
     return result if isinstance(result, Value) else Value(result)
 
 
 def variables_of(text: str) -> list[str]:
-    """The names in ``text`` that need a value, in order of appearance; raises ExpressionError as `parse` does."""
+    """The names in ``text`` that need a value, in order of appearance; raises ExpressionError as
+    `parse` does."""
     return [name for name in names_in(read(text)) if name not in CONSTANTS]
 
 
@@ -73,36 +101,58 @@ def read(text: str) -> ast.Expression:
     if not isinstance(text, str):
         raise TypeError(f"parse() takes text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read")
+        raise ExpressionError(
+            f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
+        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # CPython's hints about code, such as "invalid escape sequence"
+            # CPython's hints about code, such as "invalid escape sequence"
+            warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         offset = error.offset - 1 if error.offset else len(text.strip())
         where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_cut(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}") from None
+        raise ExpressionError(
+            f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}"
+        ) from None
     level, depth = [tree.body], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise ExpressionError(f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}")
-        level = [part for node in level for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
+            raise ExpressionError(
+                f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}"
+            )
+        level = [
+            part
+            for node in level
+            for part in ast.iter_child_nodes(node)
+            if isinstance(part, ast.expr)
+        ]
     return tree
 
 
 def names_in(tree: ast.Expression) -> list[str]:
     """The names that are not called as functions, in order of appearance."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
-    return list(dict.fromkeys(node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))))
+    names = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called
+    ]
+    return list(
+        dict.fromkeys(
+            node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))
+        )
+    )
 
 
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     """Recursion is safe here: `read` has limited the depth."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, (int, float))
+        and not isinstance(node.value, bool)
+    ):
         try:
             return float(node.value)
         except OverflowError:
@@ -113,19 +163,31 @@ def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
         operand = _number(node.operand, leaves, text)
         return -operand if isinstance(node.op, ast.USub) else operand
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        return _BINARY[type(node.op)](_number(node.left, leaves, text), _number(node.right, leaves, text))
+        return _BINARY[type(node.op)](
+            _number(node.left, leaves, text), _number(node.right, leaves, text)
+        )
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-        return _COMPARE[type(node.ops[0])](_number(node.left, leaves, text), _number(node.comparators[0], leaves, text))
+        return _COMPARE[type(node.ops[0])](
+            _number(node.left, leaves, text), _number(node.comparators[0], leaves, text)
+        )
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, leaves, text)
-    raise _refuse(node, text, f"{_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
-                              "numbers, names, + - * / // % **, and function calls are")
+    raise _refuse(
+        node,
+        text,
+        f"{_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
+        "numbers, names, + - * / // % **, and function calls are",
+    )
 
 
 def _number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     value = _build(node, leaves, text)
     if isinstance(value, bool):
-        raise _refuse(node, text, "a condition stands where a number is needed; choose with where(condition, x, y)")
+        raise _refuse(
+            node,
+            text,
+            "a condition stands where a number is needed; choose with where(condition, x, y)",
+        )
     return value
 
 
@@ -133,16 +195,31 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
     function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
     if function is None:
         near = get_close_matches(name, function_names(), n=3)
-        raise _refuse(node, text, f"unknown function {_cut(name)}; " + (f"did you mean {' or '.join(near)}?" if near else
-                      "an expression may call the rows of the table, such as exp, log, sin, tanh, relu, maximum, where"))
+        raise _refuse(
+            node,
+            text,
+            f"unknown function {_cut(name)}; "
+            + (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "an expression may call the rows of the table, such as exp, log, sin, tanh, "
+                     "relu, maximum, where"
+            ),
+        )
     if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
         raise _refuse(node, text, f"{name}() takes plain arguments only")
     if not node.args:
         raise _refuse(node, text, f"{name}() needs an argument")
     args = [_build(arg, leaves, text) for arg in node.args]
-    misplaced = [i for i, arg in enumerate(args) if isinstance(arg, bool) and not (name == "where" and i == 0)]
+    misplaced = [
+        i
+        for i, arg in enumerate(args)
+        if isinstance(arg, bool) and not (name == "where" and i == 0)
+    ]
     if misplaced:
-        raise _refuse(node.args[misplaced[0]], text, "a condition may only be the first argument of where()")
+        raise _refuse(
+            node.args[misplaced[0]], text, "a condition may only be the first argument of where()"
+        )
     try:
         return function(*args)
     except TypeError as error:
@@ -155,17 +232,32 @@ def function_names() -> list[str]:
 
 
 _KINDS: dict[type[ast.expr], str] = {
-    ast.Attribute: "an attribute", ast.Subscript: "an index", ast.Lambda: "a lambda", ast.IfExp: "if/else", ast.BoolOp:
-    "and/or", ast.List: "a list", ast.Tuple: "a tuple", ast.Dict: "a dict", ast.JoinedStr: "an f-string",
-    ast.Constant: "this constant", ast.Compare: "this comparison", ast.NamedExpr: "an assignment",
-    ast.BinOp: "this operator", ast.UnaryOp: "this operator", ast.Call: "calling this"}
+    ast.Attribute: "an attribute",
+    ast.Subscript: "an index",
+    ast.Lambda: "a lambda",
+    ast.IfExp: "if/else",
+    ast.BoolOp: "and/or",
+    ast.List: "a list",
+    ast.Tuple: "a tuple",
+    ast.Dict: "a dict",
+    ast.JoinedStr: "an f-string",
+    ast.Constant: "this constant",
+    ast.Compare: "this comparison",
+    ast.NamedExpr: "an assignment",
+    ast.BinOp: "this operator",
+    ast.UnaryOp: "this operator",
+    ast.Call: "calling this",
+}
 
 
 def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
         why = "^ is not part of the language; a power is written x**y"
-    offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))  # `ast` counts bytes
-    return ExpressionError(why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}"))
+    # `ast` counts bytes
+    offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))
+    return ExpressionError(
+        why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}")
+    )
 
 
 def _pointer(text: str, offset: int) -> str:

@@ -4,8 +4,8 @@
     d/dx x**y = y * x ** (y - 1)
     d/dy x**y = x ** y * log(x)
 
-A `Name` is a piece of text that knows how tightly it binds.  Operators and primitives put names together, with no
-more brackets than Python needs to read the same expression back.
+A `Name` is a piece of text that knows how tightly it binds.  Operators and primitives put names
+together, with no more brackets than Python needs to read the same expression back.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ from ..engine.primitives import (
 
 COMPARISON, ATOM = 5, 100
 KNOWN_NUMBERS = {
-    math.pi: "pi", LN2: "log(2)", LOG2E: "log2(e)", LOG10E: "log10(e)", SQRT_HALF: "sqrt(0.5)",
-    INV_SQRT_TAU: "rsqrt(2 * pi)", TWO_OVER_SQRT_PI: "2 * rsqrt(pi)", SQRT_TWO_OVER_PI: "sqrt(2 / pi)",
+    math.pi: "pi",
+    LN2: "log(2)",
+    LOG2E: "log2(e)",
+    LOG10E: "log10(e)",
+    SQRT_HALF: "sqrt(0.5)",
+    INV_SQRT_TAU: "rsqrt(2 * pi)",
+    TWO_OVER_SQRT_PI: "2 * rsqrt(pi)",
+    SQRT_TWO_OVER_PI: "sqrt(2 / pi)",
     2 * SQRT_TWO_OVER_PI: "2 * sqrt(2 / pi)",
 }
 
 
 class Name(Operand):
-    """Text in the language of the table.  Its truth value raises: a rule must branch by `where`, not by ``if``."""
+    """Text in the language of the table.  Its truth value raises: a rule must branch by `where`,
+    not by ``if``."""
 
     __slots__ = ("precedence", "text")
 
@@ -48,8 +55,11 @@ class Name(Operand):
         return self.text
 
     def __bool__(self) -> bool:
-        raise TypeError(f"the truth of `{self.text}` is not known, because {self.text!r} is a name and not a number; "
-                        "rules choose with where(condition, x, y), never with if, and, or, max or min")
+        raise TypeError(
+            f"the truth of `{self.text}` is not known, because {self.text!r} is a name and not a "
+            "number; "
+            "rules choose with where(condition, x, y), never with if, and, or, max or min"
+        )
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Name:
@@ -57,14 +67,21 @@ class Name(Operand):
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
-            while args and primitive.defaults and len(args) > primitive.arity - len(primitive.defaults) \
-                    and args[-1].__class__ is float and args[-1] == primitive.defaults[len(args) - primitive.arity - 1]:
+            while (
+                args
+                and primitive.defaults
+                and len(args) > primitive.arity - len(primitive.defaults)
+                and args[-1].__class__ is float
+                and args[-1] == primitive.defaults[len(args) - primitive.arity - 1]
+            ):
                 args = args[:-1]
             return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in args)})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
-        return _infix(primitive.symbol, names[0], names[1], primitive.precedence, primitive.associativity)
+        return _infix(
+            primitive.symbol, names[0], names[1], primitive.precedence, primitive.associativity
+        )
 
     def compare(self, symbol: str, y: Any) -> Name:
         """The text of a comparison."""
@@ -72,35 +89,53 @@ class Name(Operand):
 
 
 def as_name(x: Any) -> Name:
-    """``x`` as a `Name`: numbers as short as they can be read back, well-known ones as their formula."""
+    """``x`` as a `Name`: numbers as short as they can be read back, well-known ones as their
+    formula."""
     if isinstance(x, Name):
         return x
     x = float(x)
     if x in KNOWN_NUMBERS:
         text = KNOWN_NUMBERS[x]
-        return Name(text, MULTIPLICATIVE if " * " in text and not text.startswith("rsqrt") else ATOM)
+        return Name(
+            text, MULTIPLICATIVE if " * " in text and not text.startswith("rsqrt") else ATOM
+        )
     text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
 
-def derivative(primitive: Primitive | str, i: int, args: tuple[Name, ...] | None = None, out: Name | None = None) -> Name:
-    """The derivative of a row by argument ``i``, as text in terms of the names ``args`` and ``out``.
+def derivative(
+    primitive: Primitive | str,
+    i: int,
+    args: tuple[Name, ...] | None = None,
+    out: Name | None = None,
+) -> Name:
+    """The derivative of a row by argument ``i``, as text in terms of the names ``args`` and
+    ``out``.
 
-    By default ``args`` are the row's own parameters, and the output is spelled out in terms of them.
+    By default ``args`` are the row's own parameters, and the output is spelled out in terms of
+    them.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(Name(parameter) for parameter in row.parameters)
-    return as_name(row.partials[i](*names, Name.apply_primitive(row, names) if out is None else out))
+    return as_name(
+        row.partials[i](*names, Name.apply_primitive(row, names) if out is None else out)
+    )
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:
-    """One line for each argument of a row, ``d/dx x**y = y * x ** (y - 1)``; or the line of one argument alone.
+    """One line for each argument of a row, ``d/dx x**y = y * x ** (y - 1)``; or the line of one
+    argument alone.
 
-    ``primitive`` is a row of the table or its name.  Raises TinygradEduError if there is no such row.
+    ``primitive`` is a row of the table or its name.  Raises TinygradEduError if there is no such
+    row.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = [Name(parameter) for parameter in row.parameters]
-    short = row.symbol.join(row.parameters) if row.symbol and row.arity == 2 else Name.apply_primitive(row, tuple(names)).text
+    short = (
+        row.symbol.join(row.parameters)
+        if row.symbol and row.arity == 2
+        else Name.apply_primitive(row, tuple(names)).text
+    )
     return "\n".join(f"d/d{names[i]} {short} = {derivative(row, i)}"
                      for i in (range(row.arity) if argument is None else [argument]))
 
@@ -108,7 +143,11 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
 def _infix(symbol: str, x: Name, y: Name, precedence: int, associativity: str) -> Name:
     left = _bracketed(x, precedence + (associativity != "left"))
     # After ** Python reads a minus sign without brackets: 2 ** -x.
-    right = y.text if symbol == "**" and y.precedence == UNARY else _bracketed(y, precedence + (associativity != "right"))
+    right = (
+        y.text
+        if symbol == "**" and y.precedence == UNARY
+        else _bracketed(y, precedence + (associativity != "right"))
+    )
     return Name(f"{left} {symbol} {right}", precedence)
 
 

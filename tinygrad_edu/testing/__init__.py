@@ -1,7 +1,8 @@
 """Instruments for testing gradients: the engine's, and those of your own functions and primitives.
 
-`gradcheck` compares derivatives at one point.  `gradient_test` makes a property test, which looks for the point itself, from
-the `strategies`, as hard as one of the `profiles` says; these need hypothesis, and are imported when they are first asked for.
+`gradcheck` compares derivatives at one point.  `gradient_test` makes a property test, which looks
+for the point itself, from the `strategies`, as hard as one of the `profiles` says; these need
+hypothesis, and are imported when they are first asked for.
 """
 
 from importlib import import_module as _import_module
@@ -28,4 +29,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        raise ImportError(f"tinygrad_edu.testing.{name} needs hypothesis; install it: pip install hypothesis") from error
+        raise ImportError(
+            f"tinygrad_edu.testing.{name} needs hypothesis; install it: pip install hypothesis"
+        ) from error

@@ -6,16 +6,17 @@
     >>> bool(report), len(report.entries)
     (True, 2)
 
-Each derivative is compared with central differences at a step relative to the argument, refined by Richardson
-extrapolation until they agree with each other (Ridders, Advances in Engineering Software 4 (1982) 75-76), which also
-gives an estimate of their error.  Where they do not agree with the engine, other steps are tried, since a function may
-wiggle faster than any one of them.
+Each derivative is compared with central differences at a step relative to the argument, refined by
+Richardson extrapolation until they agree with each other (Ridders, Advances in Engineering Software
+4 (1982) 75-76), which also gives an estimate of their error.  Where they do not agree with the
+engine, other steps are tried, since a function may wiggle faster than any one of them.
 
-The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it except the smallest normal
-float, below which digits are lost, and the rounding error of the difference itself, which is bounded from the graph:
-every operation errs by a unit in its last place or so, and its adjoint says how much of that reaches the result.  Where
-that bound is itself larger than the tolerance, applied to the adjoint that is accumulated with absolute values, the entry
-is not passed, but called imprecise.
+The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it
+except the smallest normal float, below which digits are lost, and the rounding error of the
+difference itself, which is bounded from the graph:  every operation errs by a unit in its last
+place or so, and its adjoint says how much of that reaches the result.  Where that bound is itself
+larger than the tolerance, applied to the adjoint that is accumulated with absolute values, the
+entry is not passed, but called imprecise.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from ..engine.modes import no_grad
 from ..engine.primitives import TABLE, Primitive, number, short_repr
 from ..engine.value import Value
 
-STEPS = (1e-3, 1e-5, 1e-7, 1e-1)  # the first steps that are tried, relative to the argument; absolute at 0
+# the first steps that are tried, relative to the argument; absolute at 0
+STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
 SMALLEST_STEP = 1e-7  # a kink that is nearer than this is one
 SHRINK = 2.0  # each step is so much smaller than the one before
 MAX_STEPS = 8
-STEADY = 1e-3  # differences that are this close to each other, as a fraction of them, agree on a number
+# differences that are this close to each other, as a fraction of them, agree on a number
+STEADY = 1e-3
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
 
@@ -50,10 +53,12 @@ class Entry(NamedTuple):
     numeric    what finite differences say; nan if they cannot be taken
     step       the first step of the differences, in units of the argument
     error      how far off ``numeric`` may be, by its own estimate
-    allowed    how far apart the two may be: the tolerance, and the rounding error of the differences
-    status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink", reported but not
-               compared: a primitive is at, or within the smallest step of, a kink or jump; "imprecise": the differences
-               are too inexact to tell; "nonfinite": a derivative or the function nearby is inf or nan
+    allowed    how far apart the two may be: the tolerance, and the rounding error of the
+               differences
+    status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink",
+               reported but not compared: a primitive is at, or within the smallest step of, a kink
+               or jump; "imprecise": the differences are too inexact to tell; "nonfinite": a
+               derivative or the function nearby is inf or nan
     """
 
     name: str
@@ -69,12 +74,16 @@ class Entry(NamedTuple):
         """How far apart the two are, as a fraction of what is allowed."""
         if self.analytic == self.numeric:
             return 0.0
-        return abs(self.analytic - self.numeric) / self.allowed if self.allowed and math.isfinite(self.analytic) else math.inf
+        return (
+            abs(self.analytic - self.numeric) / self.allowed
+            if self.allowed and math.isfinite(self.analytic)
+            else math.inf
+        )
 
 
 class Report:
-    """The outcome of `gradcheck`: true if every entry that could be compared is ok, and at least one was compared,
-    or there was nothing but kinks to look at."""
+    """The outcome of `gradcheck`: true if every entry that could be compared is ok, and at least
+    one was compared, or there was nothing but kinks to look at."""
 
     def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
         self.title, self.entries, self.rtol = title, list(entries), rtol
@@ -99,43 +108,67 @@ class Report:
 
     @property
     def worst(self) -> float:
-        """The largest difference among the compared entries, as a fraction of what is allowed; above 1 is a mismatch."""
+        """The largest difference among the compared entries, as a fraction of what is allowed;
+        above 1 is a mismatch."""
         return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
         verdict = "FAILED" if not self else "ok" if self.compared else "nothing to compare"
-        lines = [f"{self.title}: {verdict}, {len(self.compared)} compared, {len(self.failures)} failed, {len(self.kinks)} at "
-                 f"kinks; tolerance {self.rtol:g} relative, largest difference {self.worst:.1g} of what is allowed"]
+        lines = [
+            f"{self.title}: {verdict}, {len(self.compared)} compared, {len(self.failures)} failed, "
+            f"{len(self.kinks)} at "
+            f"kinks; tolerance {self.rtol:g} relative, largest difference {self.worst:.1g} of what "
+            "is allowed"
+        ]
         shown = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
         width = max([len(e.name) for e in shown[:20]], default=0)
-        lines += [f"  {e.name:{width}}  {e.status:9}  analytic {e.analytic:<23.16g} numeric {e.numeric:<23.16g} "
-                  f"error estimate {e.error:.0e}  step {e.step:.1e}" for e in shown[:20]]
-        return "\n".join([*lines, *([f"  ... and {len(shown) - 20} more"] if len(shown) > 20 else [])])
+        lines += [
+            f"  {e.name:{width}}  {e.status:9}  analytic {e.analytic:<23.16g} numeric "
+            f"{e.numeric:<23.16g} "
+            f"error estimate {e.error:.0e}  step {e.step:.1e}"
+            for e in shown[:20]
+        ]
+        return "\n".join(
+            [*lines, *([f"  ... and {len(shown) - 20} more"] if len(shown) > 20 else [])]
+        )
 
     __repr__ = __str__
 
 
-def gradcheck(f: Callable[..., Any], args: Sequence[float] | float = (), order: int = 1, *, rtol: float = 1e-7,
-              parameters: Sequence[Value] = (), names: Sequence[str] | None = None) -> Report:
-    """Compares the derivatives of ``f(*args)`` by every argument, and by every one of ``parameters``, with differences.
+def gradcheck(
+    f: Callable[..., Any],
+    args: Sequence[float] | float = (),
+    order: int = 1,
+    *,
+    rtol: float = 1e-7,
+    parameters: Sequence[Value] = (),
+    names: Sequence[str] | None = None,
+) -> Report:
+    """Compares the derivatives of ``f(*args)`` by every argument, and by every one of
+    ``parameters``, with differences.
 
-    f            takes scalars and returns a scalar; it is called with Values and must be deterministic
+    f            takes scalars and returns a scalar; it is called with Values and must be
+                 deterministic
     args         the numbers at which to look
     order        1 for first derivatives; 2 for second ones, against differences of the first
     rtol         how much of the derivative they may differ by
-    parameters   leaf Values that ``f`` uses besides its arguments, such as ``model.parameters()``; their data is
-                 moved for a moment and put back
+    parameters   leaf Values that ``f`` uses besides its arguments, such as ``model.parameters()``;
+                 their data is moved for a moment and put back
     names        of the arguments, for the report; by default those in the signature of ``f``
 
-    Raises ValueError for another order, a tolerance that is not between 0 and 1, or if ``f`` gives another value when called
-    again; TypeError if ``f`` does not return one scalar that depends on Values.
+    Raises ValueError for another order, a tolerance that is not between 0 and 1, or if ``f`` gives
+    another value when called again; TypeError if ``f`` does not return one scalar that depends on
+    Values.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
     if not 0 < rtol < 1:
         raise ValueError(f"gradcheck: rtol is {rtol!r}; it must be between 0 and 1, such as 1e-7")
     if not isinstance(parameters, (list, tuple)):
-        raise TypeError(f"gradcheck: parameters must be a list of Values, such as model.parameters(), not {parameters!r}")
+        raise TypeError(
+            "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
+            f"{parameters!r}"
+        )
     function = _Function(f, args if isinstance(args, (list, tuple)) else [args], parameters, names)  # type: ignore[list-item]
     slopes = function.slopes()
     if order == 1:
@@ -147,11 +180,14 @@ def gradcheck(f: Callable[..., Any], args: Sequence[float] | float = (), order: 
             second = [g.data for g in gradients(slope, function.leaves)]
             entries += [_entry(function, j, f"{function.names[i]}, {function.names[j]}", second[j],
                                partial(function.slope, i), rtol, slope) for j in range(len(slopes))]
-    return Report(f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol)
+    return Report(
+        f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol
+    )
 
 
 class _Function:
-    """``f`` as a function of its coordinates, the arguments first and then the parameters, one of them moved."""
+    """``f`` as a function of its coordinates, the arguments first and then the parameters, one of
+    them moved."""
 
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
@@ -160,14 +196,20 @@ class _Function:
         self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
         self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
         if names is not None and len(names) != len(self.args):
-            raise ValueError(f"gradcheck: {len(self.args)} arguments but {len(names)} names; give one name for each")
+            raise ValueError(
+                f"gradcheck: {len(self.args)} arguments but {len(names)} names; give one name for "
+                "each"
+            )
         self.names = [*(names or _argument_names(f, len(self.args))),
                       *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
         self.leaves, self.root = self._graph()
         again = self._graph()[1].data
         if again != self.root.data and again == again:
-            raise ValueError(f"gradcheck: {self.name} gave {self.root.data!r} and then {again!r} for the same arguments; "
-                             "it must be deterministic (no dropout, no random numbers)")
+            raise ValueError(
+                f"gradcheck: {self.name} gave {self.root.data!r} and then {again!r} for the same "
+                "arguments; "
+                "it must be deterministic (no dropout, no random numbers)"
+            )
         self._slopes: dict[tuple[int, float], list[float]] = {}
 
     def _graph(self, j: int = 0, x: float | None = None) -> tuple[list[Value], Value]:
@@ -175,9 +217,13 @@ class _Function:
             leaves = [Value(value) for value in args]
             root = self.f(*leaves)
         if not isinstance(root, Value):
-            raise TypeError(f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value (the standard "
-                            "math module makes plain numbers of Values: use `from tinygrad_edu import math`; a branch that "
-                            "returns a number must return Value(number))")
+            raise TypeError(
+                f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value "
+                "(the standard "
+                "math module makes plain numbers of Values: use `from tinygrad_edu import math`; a "
+                "branch that "
+                "returns a number must return Value(number))"
+            )
         return [*leaves, *self.parameters], root
 
     @contextmanager
@@ -216,24 +262,47 @@ class _Function:
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
         """Which smooth piece each primitive is on: equal lists mean that no kink lies between.
 
-        Where that is an infinity, such as the quotient of a remainder that overflows, there are too many pieces to tell.
+        Where that is an infinity, such as the quotient of a remainder that overflows, there are too
+        many pieces to tell.
         """
-        order = topological_order(self._graph(j, x)[1] if x is not None else self.root, constants=False)
-        pieces = [piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None for node in order if node.op]
-        return [(node.op, *[slope is None for slope in node._partials], object() if piece in (math.inf, -math.inf) else piece)
-                for node, piece in zip([node for node in order if node.op], pieces)]
+        order = topological_order(
+            self._graph(j, x)[1] if x is not None else self.root, constants=False
+        )
+        pieces = [
+            piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None
+            for node in order
+            if node.op
+        ]
+        return [
+            (
+                node.op,
+                *[slope is None for slope in node._partials],
+                object() if piece in (math.inf, -math.inf) else piece,
+            )
+            for node, piece in zip([node for node in order if node.op], pieces)
+        ]
 
 
-def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable[[int, float], float], rtol: float,
-           root: Value | None = None) -> Entry:
-    """Compares ``analytic`` with the differences of ``at(j, x)`` in x; ``root`` is the graph that ``at`` evaluates."""
+def _entry(
+    function: _Function,
+    j: int,
+    name: str,
+    analytic: float,
+    at: Callable[[int, float], float],
+    rtol: float,
+    root: Value | None = None,
+) -> Entry:
+    """Compares ``analytic`` with the differences of ``at(j, x)`` in x; ``root`` is the graph that
+    ``at`` evaluates."""
     x, base = function.point[j], function.pieces(j)
     rounding, adjoints = _rounding(root or function.root)
     scale = adjoints.get(function.leaves[j], 0.0)
     tried: list[Entry] = []
     for relative in STEPS:
         step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-        while relative >= SMALLEST_STEP * 0.99 and not function.pieces(j, x + step) == base == function.pieces(j, x - step):
+        while relative >= SMALLEST_STEP * 0.99 and not function.pieces(
+            j, x + step
+        ) == base == function.pieces(j, x - step):
             relative, step = relative / 10, step / 10
         if relative < SMALLEST_STEP * 0.99:
             return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
@@ -250,38 +319,51 @@ def _entry(function: _Function, j: int, name: str, analytic: float, at: Callable
         if status == "mismatch" and _is_a_kink(lambda x: at(j, x), x, step):
             return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
         tried.append(entry)
-    if all(entry.status == "ok" for entry in tried):  # no dependence at all, confirmed with every step
+    # no dependence at all, confirmed with every step
+    if all(entry.status == "ok" for entry in tried):
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
     steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
-    if best.status == "mismatch" and (len(steady) < 2 or abs(best.analytic - best.numeric) <= 2 * best.error):
-        return best._replace(status="imprecise")  # the differences do not even agree with each other
+    if best.status == "mismatch" and (
+        len(steady) < 2 or abs(best.analytic - best.numeric) <= 2 * best.error
+    ):
+        # the differences do not even agree with each other
+        return best._replace(status="imprecise")
     finite = math.isfinite((root or function.root).data)
-    if finite and not math.isfinite(analytic) and best.error <= STEADY * abs(best.numeric) < math.inf:
+    if (
+        finite
+        and not math.isfinite(analytic)
+        and best.error <= STEADY * abs(best.numeric) < math.inf
+    ):
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
 
 def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
-    """Whether the derivatives of ``f`` from the left and from the right of ``x`` differ, and each is steady.
+    """Whether the derivatives of ``f`` from the left and from the right of ``x`` differ, and each
+    is steady.
 
     The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
     """
     there = f(x)
-    slopes = [[(f(x + h) - there) / h for h in (sign * step / 8, sign * step / 64)] for sign in (-1, 1)]
+    slopes = [
+        [(f(x + h) - there) / h for h in (sign * step / 8, sign * step / 64)] for sign in (-1, 1)
+    ]
     (_, left), (_, right) = slopes
     largest = max(abs(left), abs(right))
     jumps = [abs(near - far) for far, near in slopes]
     return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * max(jumps))
 
 
-def _ridders(f: Callable[[float], float], x: float, step: float, rtol: float) -> tuple[float, float, float]:
+def _ridders(
+    f: Callable[[float], float], x: float, step: float, rtol: float
+) -> tuple[float, float, float]:
     """The derivative of ``f`` at ``x``, an estimate of its error, and the smallest step used.
 
-    The tableau holds central differences at shrinking steps in its first column, and in each further column the
-    extrapolation that removes one more even power of the step.
+    The tableau holds central differences at shrinking steps in its first column, and in each
+    further column the extrapolation that removes one more even power of the step.
     """
     best, error, last = math.nan, math.inf, step
     previous: list[float] = []
@@ -306,7 +388,8 @@ def _ridders(f: Callable[[float], float], x: float, step: float, rtol: float) ->
 
 
 def _rounding(root: Value) -> tuple[float, dict[Value, float]]:
-    """A bound on the rounding error of evaluating the graph of ``root``, and the adjoints with absolute values."""
+    """A bound on the rounding error of evaluating the graph of ``root``, and the adjoints with
+    absolute values."""
     order = topological_order(root, constants=False)
     adjoints = dict.fromkeys(order, 0.0)
     adjoints[root] = 1.0

@@ -1,4 +1,5 @@
-"""`gradient_test`: a function or a row of your own as a property test of its derivatives, in three lines.
+"""`gradient_test`: a function or a row of your own as a property test of its derivatives, in three
+lines.
 
 ::
 
@@ -9,12 +10,14 @@
 
     test_bell = testing.gradient_test(bell)
 
-pytest finds ``test_bell``; it can also be called.  It draws points, compares every derivative at each of them with finite
-differences (`gradcheck`), and shrinks a point that fails to the simplest one that does.  The message then has both numbers,
-the step and the estimated error of the differences, and the graph, with the operation whose rule is wrong.
+pytest finds ``test_bell``; it can also be called.  It draws points, compares every derivative at
+each of them with finite differences (`gradcheck`), and shrinks a point that fails to the simplest
+one that does.  The message then has both numbers, the step and the estimated error of the
+differences, and the graph, with the operation whose rule is wrong.
 
-A point is rejected, and another one drawn, where the function is inf or nan, where it has a kink, and where differences
-are too inexact to tell.  A test that hardly compares anything does not pass: it says so, and why.
+A point is rejected, and another one drawn, where the function is inf or nan, where it has a kink,
+and where differences are too inexact to tell.  A test that hardly compares anything does not pass:
+it says so, and why.
 """
 
 from __future__ import annotations
@@ -37,35 +40,45 @@ from .gradcheck import Entry, gradcheck
 from .strategies import MODERATE, arguments_for, floats_between, moderate_floats
 from .suspects import suspects
 
-MANY, FEW = 40, 10  # so many points rejected, before so few were compared: that is nearly all of them
+# so many points rejected, before so few were compared: that is nearly all of them
+MANY, FEW = 40, 10
 ENOUGH = 20  # points compared, for a derivative that was compared at none of them to be missed
 MOST_SHOWN = 4  # wrong derivatives in a message
 
 Point = dict[str, float]
 
 
-def gradient_test(f: Callable[..., Any] | str | None = None, /, *, order: int = 1, rtol: float = 1e-7,
-                  **arguments: Any) -> Any:
-    """A hypothesis test of the derivatives of ``f`` by its arguments; its name is ``test_`` and that of ``f``.
+def gradient_test(
+    f: Callable[..., Any] | str | None = None,
+    /,
+    *,
+    order: int = 1,
+    rtol: float = 1e-7,
+    **arguments: Any,
+) -> Any:
+    """A hypothesis test of the derivatives of ``f`` by its arguments; its name is ``test_`` and
+    that of ``f``.
 
     f           takes scalars and returns one; or a row of the table, or a row's name
     order       1 for first derivatives; 2 for second ones, against differences of the first
     rtol        how much of a derivative it may differ by
-    arguments   for an argument of ``f`` the interval to draw it from, ``x=(0.1, 10)``; or a hypothesis strategy; or a
-                number, at which it is kept, and not differentiated by.  Without: 0.01 to 30, of both signs, and for first
-                derivatives of a row its whole domain; an argument of a function that has a default keeps it
+    arguments   for an argument of ``f`` the interval to draw it from, ``x=(0.1, 10)``; or a
+                hypothesis strategy; or a number, at which it is kept, and not differentiated by.
+                Without: 0.01 to 30, of both signs, and for first derivatives of a row its whole
+                domain; an argument of a function that has a default keeps it
 
-    It is an ordinary test: ``settings(max_examples=1000)(gradient_test(f))`` tries harder, and ``pytest
-    --hypothesis-show-statistics`` says how many points were compared.  As a decorator, with options or without, it
-    makes a test of the function below it::
+    It is an ordinary test: ``settings(max_examples=1000)(gradient_test(f))`` tries harder, and
+    ``pytest --hypothesis-show-statistics`` says how many points were compared.  As a decorator,
+    with options or without, it makes a test of the function below it::
 
         @gradient_test(x=(0.1, 10), order=2)
         def test_cube_of_log(x):
             return math.log(x) ** 3
 
-    The test raises AssertionError for a wrong derivative, and hypothesis's FailedHealthCheck if there is hardly a point
-    where it can compare anything.  `gradient_test` itself raises ValueError for an argument that ``f`` does not have, an
-    empty interval, or nothing to differentiate by; TypeError for anything else that it cannot draw from.
+    The test raises AssertionError for a wrong derivative, and hypothesis's FailedHealthCheck if
+    there is hardly a point where it can compare anything.  `gradient_test` itself raises ValueError
+    for an argument that ``f`` does not have, an empty interval, or nothing to differentiate by;
+    TypeError for anything else that it cannot draw from.
     """
     if f is None:
         return partial(gradient_test, order=order, rtol=rtol, **arguments)
@@ -74,7 +87,8 @@ def gradient_test(f: Callable[..., Any] | str | None = None, /, *, order: int = 
     def test(point: Point) -> None:
         gradients.check(point)
 
-    # hypothesis tells tests, and the failures that it remembers, apart by their source and their signature
+    # hypothesis tells tests, and the failures that it remembers, apart by their source and their
+    # signature
     test.__annotations__["point"] = f"a point of {_identity(gradients.f)}"
     name = gradients.name.strip("<>")
     test.__name__ = test.__qualname__ = name if name.startswith("test") else f"test_{name}"
@@ -84,23 +98,37 @@ def gradient_test(f: Callable[..., Any] | str | None = None, /, *, order: int = 
 
 
 class Property:
-    """What `gradient_test` tests: that the derivatives of ``f`` are right at every point that ``points`` draws.
+    """What `gradient_test` tests: that the derivatives of ``f`` are right at every point that
+    ``points`` draws.
 
     name       of ``f``
     points     the strategy: dicts with a number for each argument
-    counts     of points: "compared", or why they were rejected: "not finite", "at a kink", "too inexact"
+    counts     of points: "compared", or why they were rejected: "not finite", "at a kink", "too
+               inexact"
     worst      the largest difference so far, as a fraction of what was allowed
     worst_at   the point where it was
     """
 
-    def __init__(self, f: Callable[..., Any] | str, arguments: Mapping[str, Any], order: int = 1, rtol: float = 1e-7) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any] | str,
+        arguments: Mapping[str, Any],
+        order: int = 1,
+        rtol: float = 1e-7,
+    ) -> None:
         self.f: Callable[..., Any] = lookup(f) if isinstance(f, str) else f
         self.order, self.rtol = order, rtol
-        self.name = self.f.name if isinstance(self.f, Primitive) else getattr(self.f, "__name__", type(self.f).__name__)
+        self.name = (
+            self.f.name
+            if isinstance(self.f, Primitive)
+            else getattr(self.f, "__name__", type(self.f).__name__)
+        )
         self._signature = _signature(self.f, self.name, arguments)
         self._kept = {name: number(x, f"argument {name}") for name, x in arguments.items()
                       if not isinstance(x, (tuple, list, st.SearchStrategy))}
-        self.points = self._strategy({name: x for name, x in arguments.items() if name not in self._kept})
+        self.points = self._strategy(
+            {name: x for name, x in arguments.items() if name not in self._kept}
+        )
         self.counts: Counter[str] = Counter()
         self.worst, self.worst_at = 0.0, Point()
         self._entries: dict[str, Counter[str]] = {}
@@ -108,12 +136,15 @@ class Property:
     def check(self, point: Point) -> None:
         """Compares every derivative at ``point``.
 
-        Raises AssertionError, whose message is the whole story, if one is wrong.  Has hypothesis reject the point where
-        nothing can be compared, and raises FailedHealthCheck if that is nearly always so.
+        Raises AssertionError, whose message is the whole story, if one is wrong.  Has hypothesis
+        reject the point where nothing can be compared, and raises FailedHealthCheck if that is
+        nearly always so.
         """
         __tracebackhide__ = True
         call = self._function(point)
-        report = gradcheck(call, list(point.values()), self.order, rtol=self.rtol, names=list(point))
+        report = gradcheck(
+            call, list(point.values()), self.order, rtol=self.rtol, names=list(point)
+        )
         root = call(*[Value(x, name) for name, x in point.items()])
         wrong = [entry for entry in report.entries if entry.status == "mismatch"
                  and not (math.isnan(entry.analytic) and self._is_outside(point))]
@@ -127,7 +158,9 @@ class Property:
         event(f"points {outcome}")
         if outcome == "compared":
             for entry in report.entries:
-                self._entries.setdefault(entry.name, Counter())[_REASONS.get(entry.status, "compared")] += 1
+                self._entries.setdefault(entry.name, Counter())[
+                    _REASONS.get(entry.status, "compared")
+                ] += 1
             if report.worst > self.worst:
                 self.worst, self.worst_at = report.worst, point
         self._check_counts()
@@ -135,17 +168,32 @@ class Property:
             reject()
 
     def _is_outside(self, point: Point) -> bool:
-        """Whether a row is asked outside of its domain, where nan is a right answer: x ** y by y at a negative x."""
+        """Whether a row is asked outside of its domain, where nan is a right answer: x ** y by y at
+        a negative x."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
-        numbers = {**dict(zip(self.f.parameters[-len(self.f.defaults):] if self.f.defaults else (), self.f.defaults)),
-                   **self._kept, **point}
+        numbers = {
+            **dict(
+                zip(
+                    self.f.parameters[-len(self.f.defaults) :] if self.f.defaults else (),
+                    self.f.defaults,
+                )
+            ),
+            **self._kept,
+            **point,
+        }
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
         """Checks ``examples`` points, the same ones each time; raises what `check` raises."""
-        quiet = settings(max_examples=examples, derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
-                         suppress_health_check=list(HealthCheck))
+        quiet = settings(
+            max_examples=examples,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )
 
         @quiet
         @given(point=self.points)
@@ -158,23 +206,33 @@ class Property:
             raise self._too_few("the derivatives", self.counts, self._names[0]) from None
 
     def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
-        """Dicts with a number for each argument to differentiate by, drawn as ``given`` or from what is known of them."""
+        """Dicts with a number for each argument to differentiate by, drawn as ``given`` or from
+        what is known of them."""
         drawn = {name: _argument(name, x) for name, x in given.items()}
-        self._names = [name for name, parameter in self._signature.parameters.items()
-                 if name not in self._kept and (name in given or parameter.default is parameter.empty)]
+        self._names = [
+            name
+            for name, parameter in self._signature.parameters.items()
+            if name not in self._kept and (name in given or parameter.default is parameter.empty)
+        ]
         if not self._names:
-            raise ValueError(f"{self.name} has no argument to differentiate by; gradient_test needs a function with named "
-                             "arguments, such as lambda x, y: f([x, y])")
+            raise ValueError(
+                f"{self.name} has no argument to differentiate by; gradient_test needs a function "
+                "with named "
+                "arguments, such as lambda x, y: f([x, y])"
+            )
         if isinstance(self.f, Primitive):
             return _points_of_row(self.f, self.order, self._kept, drawn)
         columns = [drawn[name] if name in drawn else moderate_floats() for name in self._names]
-        return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))  # a dict's strategy would shuffle the names
+        # a dict's strategy would shuffle the names
+        return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))
 
     def _function(self, point: Point) -> Callable[..., Any]:
         """``f`` of positional arguments, those of ``point`` in its order."""
         def call(*xs: Any) -> Any:
             given = {**self._kept, **dict(zip(point, xs))}
-            bound = inspect.BoundArguments(self._signature, {n: given[n] for n in self._signature.parameters if n in given})
+            bound = inspect.BoundArguments(
+                self._signature, {n: given[n] for n in self._signature.parameters if n in given}
+            )
             return self.f(*bound.args, **bound.kwargs)
 
         call.__name__ = self.name
@@ -191,11 +249,17 @@ class Property:
                     raise self._too_few(f"the derivative by {name}", counts, name.partition(",")[0])
 
     def _too_few(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared")
+        reasons = ", ".join(
+            f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"
+        )
         self.counts, self._entries = Counter(), {}  # the test may be run again
-        return FailedHealthCheck(f"{self.name}: {what} could be compared at only {counts['compared']} of {counts.total()} "
-                                 f"points ({reasons}); give an interval where the function is finite and smooth, such as "
-                                 f"{argument}=(0.1, 10)")
+        return FailedHealthCheck(
+            f"{self.name}: {what} could be compared at only {counts['compared']} of "
+            f"{counts.total()} "
+            f"points ({reasons}); give an interval where the function is finite and smooth, such "
+            "as "
+            f"{argument}=(0.1, 10)"
+        )
 
     def _story(self, point: Point, root: Value, wrong: list[Entry]) -> str:
         at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._kept}.items())
@@ -214,9 +278,13 @@ _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too in
 
 def _numbers(entry: Entry) -> list[str]:
     """Both numbers, one below the other, and how far off either may be."""
-    return [f"  the engine says   {entry.analytic: .16g}",
-            f"  differences say   {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step {entry.step:.1g})",
-            f"  apart by           {abs(entry.analytic - entry.numeric):.2g}   (allowed {entry.allowed:.0e})"]
+    return [
+        f"  the engine says   {entry.analytic: .16g}",
+        f"  differences say   {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step "
+        f"{entry.step:.1g})",
+        f"  apart by           {abs(entry.analytic - entry.numeric):.2g}   (allowed "
+        f"{entry.allowed:.0e})",
+    ]
 
 
 def _identity(f: Callable[..., Any]) -> str:
@@ -228,15 +296,25 @@ def _identity(f: Callable[..., Any]) -> str:
 def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> inspect.Signature:
     """The named arguments of ``f``, among which must be all of ``arguments``."""
     if not callable(f):
-        raise TypeError(f"gradient_test takes a function, a row of the table or a row's name, not {short_repr(f)}")
+        raise TypeError(
+            "gradient_test takes a function, a row of the table or a row's name, not "
+            f"{short_repr(f)}"
+        )
     if isinstance(f, Primitive):
-        signature = inspect.Signature([inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters])
+        signature = inspect.Signature(
+            [inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters]
+        )
     else:
         parameters = inspect.signature(f).parameters.values()
-        signature = inspect.Signature([p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)])
+        signature = inspect.Signature(
+            [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        )
     unknown = [argument for argument in arguments if argument not in signature.parameters]
     if unknown:
-        raise ValueError(f"{name} has no argument {unknown[0]!r}: it has {', '.join(signature.parameters) or 'none'}")
+        raise ValueError(
+            f"{name} has no argument {unknown[0]!r}: it has "
+            f"{', '.join(signature.parameters) or 'none'}"
+        )
     return signature
 
 
@@ -245,13 +323,16 @@ def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
     if isinstance(given, st.SearchStrategy):
         return given
     if len(given) != 2:
-        raise ValueError(f"argument {name}: {short_repr(given)} is no interval; write {name}=(low, high)")
+        raise ValueError(
+            f"argument {name}: {short_repr(given)} is no interval; write {name}=(low, high)"
+        )
     return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
 
 
 def _points_of_row(row: Primitive, order: int, kept: Mapping[str, float],
                    drawn: Mapping[str, st.SearchStrategy[float]]) -> st.SearchStrategy[Point]:
-    """Moderate arguments, for which differences are precise; for first derivatives the whole domain and its edges, too."""
+    """Moderate arguments, for which differences are precise; for first derivatives the whole domain
+    and its edges, too."""
     def point(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> Point:
         everything = {**dict(zip(row.parameters, pair[0])), **dict(zip(drawn, pair[1]))}
         return {name: x for name, x in everything.items() if name not in kept}

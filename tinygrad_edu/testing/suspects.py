@@ -1,4 +1,5 @@
-"""Where a wrong derivative comes from: the graph as text, each local derivative held against differences of its own row."""
+"""Where a wrong derivative comes from: the graph as text, each local derivative held against
+differences of its own row."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ LONGEST_RULE = 80
 
 
 def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
-    """The graph of ``root`` as text: an operation a line, in names and numbers, and below it its local derivatives.
+    """The graph of ``root`` as text: an operation a line, in names and numbers, and below it its
+    local derivatives.
 
-    A local derivative is marked as wrong if differences of that operation alone say something else, by more than ``rtol``
-    of it; with ``order`` 2 the second derivatives of each operation are looked at too.  Of a graph of more than 40
-    operations the first 40 are shown, and nothing is said of the whole.
+    A local derivative is marked as wrong if differences of that operation alone say something else,
+    by more than ``rtol`` of it; with ``order`` 2 the second derivatives of each operation are
+    looked at too.  Of a graph of more than 40 operations the first 40 are shown, and nothing is
+    said of the whole.
 
         >>> x = Value(2.0, "x")
         >>> print(suspects(x * x + 1))
@@ -33,8 +36,16 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
         graph, by float(x), x.data or the standard math module.
     """
     recording, values = record(root), topological_order(root)
-    lines = [f"{node.name} = {brief(node.data)}" for node in recording.nodes if not node.op and not node.constant]
-    rules = {(event.user, event.operand): k for k, event in enumerate(recording.events) if event.user is not None}
+    lines = [
+        f"{node.name} = {brief(node.data)}"
+        for node in recording.nodes
+        if not node.op and not node.constant
+    ]
+    rules = {
+        (event.user, event.operand): k
+        for k, event in enumerate(recording.events)
+        if event.user is not None
+    }
     right = True
     for k in range(min(recording.forward, MOST_OPERATIONS)):
         i = recording.events[k].node
@@ -42,31 +53,61 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
         entries = _local(values[i], 1, rtol)
         for operand, entry in enumerate(entries):
             if (i, operand) in rules:  # it is no constant
-                lines.append(f"  {_rule(recording, rules[i, operand])}{_verdict(values[i].op, entry)}")
+                lines.append(
+                    f"  {_rule(recording, rules[i, operand])}{_verdict(values[i].op, entry)}"
+                )
                 right = right and entry.status != "mismatch"
-        second = [entry for entry in (_local(values[i], 2, rtol) if order == 2 else []) if entry.status == "mismatch"]
-        lines += [f"  its second derivative by {entry.name} is {entry.analytic:.10g}{_verdict(values[i].op, entry)}"
-                  for entry in second]
+        second = [
+            entry
+            for entry in (_local(values[i], 2, rtol) if order == 2 else [])
+            if entry.status == "mismatch"
+        ]
+        lines += [
+            f"  its second derivative by {entry.name} is "
+            f"{entry.analytic:.10g}{_verdict(values[i].op, entry)}"
+            for entry in second
+        ]
         right = right and not second
     if recording.forward > MOST_OPERATIONS:
         lines.append(f"... and {recording.forward - MOST_OPERATIONS} more operations")
-    elif (bad := next((node for node in recording.nodes if not math.isfinite(node.data)), None)) is not None:
+    elif (
+        bad := next((node for node in recording.nodes if not math.isfinite(node.data)), None)
+    ) is not None:
         lines.append(f"The first number that is inf or nan is {bad.name}.")
-    elif (steep := next((node for node in recording.nodes if not all(map(math.isfinite, filter(None, node.partials)))), None)):
-        lines.append(f"A local derivative of {steep.name} is not finite; what is multiplied with it is inf or nan.")
+    elif steep := next(
+        (
+            node
+            for node in recording.nodes
+            if not all(map(math.isfinite, filter(None, node.partials)))
+        ),
+        None,
+    ):
+        lines.append(
+            f"A local derivative of {steep.name} is not finite; what is multiplied with it is inf "
+            "or nan."
+        )
     elif right:
-        lines += ["Each local derivative is right.  If the whole is wrong, an edge is missing: a number may have left the",
-                  "graph, by float(x), x.data or the standard math module."]
+        lines += [
+            "Each local derivative is right.  If the whole is wrong, an edge is missing: a number "
+            "may have left the",
+            "graph, by float(x), x.data or the standard math module.",
+        ]
     return "\n".join(lines)
 
 
 def _local(node: Value, order: int, rtol: float) -> list[Entry]:
-    """The derivatives of the operation of ``node`` by itself, at the same numbers: one for each operand, or pair of them.
+    """The derivatives of the operation of ``node`` by itself, at the same numbers: one for each
+    operand, or pair of them.
 
-    The first derivatives are those that the node has stored, which were not necessarily made by the rule.
+    The first derivatives are those that the node has stored, which were not necessarily made by the
+    rule.
     """
     entries = gradcheck(lookup(node.op), [arg.data for arg in node.args], order, rtol=rtol).entries
-    return entries if order == 2 else [_held_against(entry, d, rtol) for entry, d in zip(entries, node.partials)]
+    return (
+        entries
+        if order == 2
+        else [_held_against(entry, d, rtol) for entry, d in zip(entries, node.partials)]
+    )
 
 
 def _held_against(entry: Entry, d: float, rtol: float) -> Entry:

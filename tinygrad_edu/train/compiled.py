@@ -1,8 +1,10 @@
-"""The compiled engine of `fit`: parameters, gradients and the optimiser's state stand in contiguous arrays while it runs.
+"""The compiled engine of `fit`: parameters, gradients and the optimiser's state stand in contiguous
+arrays while it runs.
 
-`samples` has the loss of a sample and its gradient, `loop` many steps in one call.  The optimiser's rule is traced, too: it is
-the same `Optimizer.update` that runs on floats.  What a step changes exists twice; a step reads one copy and writes the
-other, and counting the step is what makes the new one valid, so that an interrupt finds the old numbers or the new ones.
+`samples` has the loss of a sample and its gradient, `loop` many steps in one call.  The optimiser's
+rule is traced, too: it is the same `Optimizer.update` that runs on floats.  What a step changes
+exists twice; a step reads one copy and writes the other, and counting the step is what makes the
+new one valid, so that an interrupt finds the old numbers or the new ones.
 """
 
 from __future__ import annotations
@@ -34,19 +36,32 @@ from ..optim import Optimizer, Schedule
 from ..optim.clipping import clipped
 from ..optim.parameters import UsedGradient, assign_all, read_numbers
 from .loop import Several
-from .samples import EAGER, Loss, Plan, eager_instead, is_plain, operands_of, others, places_of, whole_blocks
+from .samples import (
+    EAGER,
+    Loss,
+    Plan,
+    eager_instead,
+    is_plain,
+    operands_of,
+    others,
+    places_of,
+    whole_blocks,
+)
 
-LOOKED_AT, VERIFIED = 64, 2_000  # samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
+# samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
+LOOKED_AT, VERIFIED = 64, 2_000
 
 
 def _is_close(x: float, y: float, size: float) -> bool:
-    """Whether two numbers differ by rounding alone, compared with a size; nan is nan, and inf is inf."""
+    """Whether two numbers differ by rounding alone, compared with a size; nan is nan, and inf is
+    inf."""
     return abs(x - y) <= 1e-6 * size + 1e-12 or x == y or (x != x and y != y)
 
 
 @contextmanager
 def _counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
-    """Within the block, while it is traced, ``optimizer.steps`` is a traced value: it is read at every step."""
+    """Within the block, while it is traced, ``optimizer.steps`` is a traced value: it is read at
+    every step."""
     steps = optimizer.steps
     trace = modes.tracer()
     try:
@@ -58,15 +73,24 @@ def _counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
 
 
 class Engine:
-    """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by `refresh`.
+    """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by
+    `refresh`.
 
     Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
     """
 
     name = "jit"
 
-    def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 optimizer: Optimizer, penalty: Callable[[], Any] | None, with_predictions: bool) -> None:
+    def __init__(
+        self,
+        model: Callable[[Any], Any],
+        loss: Callable[[Any, Any], Any],
+        X: Sequence[Any],
+        y: Sequence[Any],
+        optimizer: Optimizer,
+        penalty: Callable[[], Any] | None,
+        with_predictions: bool,
+    ) -> None:
         self._counter = counter = Value(0.0, "optimizer.steps")
 
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
@@ -84,16 +108,23 @@ class Engine:
         self._count = len(self.trained)
         for slot, column in optimizer.state.items():
             if len(column) != self._count:
-                raise ValueError(f"the optimizer has {self._count} parameters, but {len(column)} numbers in its slot "
-                                 f"{slot!r}; make a new optimizer for these parameters")
+                raise ValueError(
+                    f"the optimizer has {self._count} parameters, but {len(column)} numbers in its "
+                    "slot "
+                    f"{slot!r}; make a new optimizer for these parameters"
+                )
         if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
-            raise TraceError(f"{type(optimizer).__name__} has a zero_grad() of its own, which machine code does not "
-                             f"call\n{EAGER.removeprefix('or ')}")
+            raise TraceError(
+                f"{type(optimizer).__name__} has a zero_grad() of its own, which machine code does "
+                "not "
+                f"call\n{EAGER.removeprefix('or ')}"
+            )
         self._check_schedule()
         self._blocks = whole_blocks(self._count) // LANES
         self._losses: dict[Structure, Loss] = {}
         self._loss = loss
-        self._accepted: dict[Any, set[float]] = {}  # numbers of targets that the loss does not refuse, for each structure
+        # numbers of targets that the loss does not refuse, for each structure
+        self._accepted: dict[Any, set[float]] = {}
         self._samples: dict[int, tuple[Loss, array[float]]] = {}
         self._is_plain = is_plain(X) and is_plain(y)
         self._plan: Plan | None = None
@@ -113,7 +144,8 @@ class Engine:
         self.refresh()
 
     def _check_schedule(self) -> None:
-        """Raises TraceError for a schedule that changes something: it is asked for many steps at once."""
+        """Raises TraceError for a schedule that changes something: it is asked for many steps at
+        once."""
         schedule = self.optimizer._lr
         if not callable(schedule) or isinstance(schedule, Schedule):
             return
@@ -128,19 +160,24 @@ class Engine:
     # ---- against the eager engine
 
     def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Whether loss and gradient of a batch are those that the parameters now have; what is drawn cannot be compared."""
-        if self._planned(tuple(indices)).draws or (self._penalty is not None and self._penalty.draws):
+        """Whether loss and gradient of a batch are those that the parameters now have; what is
+        drawn cannot be compared."""
+        if self._planned(tuple(indices)).draws or (
+            self._penalty is not None and self._penalty.draws
+        ):
             return True
         wanted = read_numbers(self.trained, "grad")
         found, _ = self.differentiate(indices)
         gradient, size = self.totals.read(1, 1 + self._count), max(map(abs, wanted), default=0.0)
-        return _is_close(found, loss, abs(loss)) and all(map(_is_close, gradient, wanted, repeat(size)))
+        return _is_close(found, loss, abs(loss)) and all(
+            map(_is_close, gradient, wanted, repeat(size))
+        )
 
     def verify(self) -> None:
         """Raises TraceError if a loss, or the penalty, is not what the function itself gives.
 
-        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.  It looks at the first samples
-        that differ in target.
+        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.  It
+        looks at the first samples that differ in target.
         """
         try:
             self._verify_penalty()
@@ -154,11 +191,18 @@ class Engine:
         value = float(number(self._added()))
         found = self._penalty.run(self.data[self._now], self.totals)
         if not _is_close(found, value, abs(value)):
-            raise TraceError(f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing cannot see, such "
-                             f"as isinstance() or text; use math.where, {EAGER}")
+            raise TraceError(
+                f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing "
+                "cannot see, such "
+                f"as isinstance() or text; use math.where, {EAGER}"
+            )
 
     def _verify_losses(self) -> None:
-        targets = {repr(self._y[i]): i for i in reversed(range(min(len(self._y), LOOKED_AT)))} if self._is_plain else {}
+        targets = (
+            {repr(self._y[i]): i for i in reversed(range(min(len(self._y), LOOKED_AT)))}
+            if self._is_plain
+            else {}
+        )
         nodes = 0
         for i in sorted(targets.values()):
             plan = Plan((i,), [self._sample(i)])
@@ -170,8 +214,12 @@ class Engine:
             plan.groups[0].run(self.data[self._now], self.totals, self._error)
             loss = float(number(self._function(self._X[i], self._y[i])[0]))
             if not _is_close(self.totals[0], loss, abs(loss)):
-                raise TraceError(f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model or loss decide "
-                                 f"by what tracing cannot see, such as isinstance() or text; use math.where, {EAGER}")
+                raise TraceError(
+                    f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model "
+                    "or loss decide "
+                    "by what tracing cannot see, such as isinstance() or text; use math.where, "
+                    f"{EAGER}"
+                )
 
     # ---- samples
 
@@ -184,10 +232,15 @@ class Engine:
             structure = flatten((x, target), f"sample {i}", leaves)
         for leaf in leaves:
             if isinstance(leaf, Value):
-                raise TypeError(f"sample {i} has {short_repr(leaf)}, which would count as a number and get no gradient; let "
-                                f"the model look it up with take(sequence, index), {EAGER}")
+                raise TypeError(
+                    f"sample {i} has {short_repr(leaf)}, which would count as a number and get no "
+                    "gradient; let "
+                    f"the model look it up with take(sequence, index), {EAGER}"
+                )
         if structure not in self._losses:
-            found = Loss(self._function, structure, len(leaves), self.trained, self._with_predictions)
+            found = Loss(
+                self._function, structure, len(leaves), self.trained, self._with_predictions
+            )
             self._losses[structure] = found
             self._make_room(found.room)
         self._accept(self._losses[structure], target)
@@ -197,9 +250,11 @@ class Engine:
         return sample
 
     def _accept(self, program: Loss, target: Any) -> None:
-        """Raises ValueError for a target that the loss refuses, which it does by a number, not by how numbers go together.
+        """Raises ValueError for a target that the loss refuses, which it does by a number, not by
+        how numbers go together.
 
-        Asks again only when a number comes that has not been met: to ask takes longer than a compiled step.
+        Asks again only when a number comes that has not been met: to ask takes longer than a
+        compiled step.
         """
         numbers: list[Any] = []
         kind = flatten(target, "target", numbers), program
@@ -225,7 +280,8 @@ class Engine:
         return int(self._done[0]) % 2
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
-        """The mean loss of some samples, with the penalty, and the predictions; `totals` then has the gradient."""
+        """The mean loss of some samples, with the penalty, and the predictions; `totals` then has
+        the gradient."""
         plan = self._planned(tuple(indices))
         self._counter.data = float(self.optimizer.steps)
         parameters, added = self.data[self._now], 0.0
@@ -246,21 +302,27 @@ class Engine:
         return self.totals[0] * plan.scale + added, predictions
 
     def _planned(self, indices: tuple[int, ...]) -> Plan:
-        """What is to be done for these samples; kept for the next step, since full batches are always the same."""
+        """What is to be done for these samples; kept for the next step, since full batches are
+        always the same."""
         if self._plan is None or self._plan.indices != indices or not self._is_plain:
             self._plan = Plan(indices, [self._sample(i) for i in indices])
         return self._plan
 
     def is_sound(self, loss: float, first: bool) -> bool:
-        """Whether loss and gradient of `differentiate` are finite, and, at the first step, depend on the parameters."""
-        finite = math.isfinite(loss) and (math.isfinite(self._error[1])
-                                          or all(map(math.isfinite, self.totals.read(0, 1 + self._count))))
+        """Whether loss and gradient of `differentiate` are finite, and, at the first step, depend
+        on the parameters."""
+        finite = math.isfinite(loss) and (
+            math.isfinite(self._error[1])
+            or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
+        )
         return finite and (not first or self._depends)
 
     @property
     def _depends(self) -> bool:
         """Whether the loss of the samples met so far uses any trained parameter."""
-        return any(loss.depends for loss in self._losses.values()) or (self._penalty is not None and self._penalty.depends)
+        return any(loss.depends for loss in self._losses.values()) or (
+            self._penalty is not None and self._penalty.depends
+        )
 
     def clip(self, max_norm: float) -> None:
         """As `optim.clip_grad_norm`."""
@@ -295,8 +357,13 @@ class Engine:
                 return optimizer.update(data, grad, state, lr, t)
 
         names = ["data", "grad", *optimizer.state, "lr", "t"]
-        return record_trace(rule, names, lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
-                            check, unchanged="the optimizer's rule")
+        return record_trace(
+            rule,
+            names,
+            lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
+            check,
+            unchanged="the optimizer's rule",
+        )
 
     def _compiled_rule(self) -> Any:
         """The optimiser's rule for all parameters at once; None if it cannot be traced."""
@@ -320,7 +387,8 @@ class Engine:
         return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
 
     def _is_right(self, tape: Tape) -> bool:
-        """Whether a traced rule gives what the rule itself does, for one parameter and two steps."""
+        """Whether a traced rule gives what the rule itself does, for one parameter and two steps.
+        """
         optimizer = self.optimizer
         state = tuple([column[0] for column in optimizer.state.values()])
         data = float(self.trained[0].data)
@@ -343,15 +411,23 @@ class Engine:
         """Says to the rule where the copies stand: it reads one and writes the other."""
         if self._rule is None:
             return
-        self._pointers = [pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]])
-                          for i in range(2)]
-        self._targets = [pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)]
-        self._rule[-1][:] = [(ctypes.addressof(a), ctypes.addressof(b)) for a, b in zip(self._pointers, self._targets)]
+        self._pointers = [
+            pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]])
+            for i in range(2)
+        ]
+        self._targets = [
+            pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)
+        ]
+        self._rule[-1][:] = [
+            (ctypes.addressof(a), ctypes.addressof(b))
+            for a, b in zip(self._pointers, self._targets)
+        ]
 
     # ---- Values
 
     def refresh(self) -> None:
-        """Reads parameters, gradients and the optimiser's state from the Values, where a callback may have changed them."""
+        """Reads parameters, gradients and the optimiser's state from the Values, where a callback
+        may have changed them."""
         if self._rule is not None and not self._is_rule_current():
             self._rule = self._compiled_rule()
         now = self._now
@@ -397,16 +473,24 @@ class Engine:
     # ---- several steps in one call
 
     def several(self, count: int, history: Any, start: float) -> int:
-        """Makes up to ``count`` steps of the full batch, and returns how many: 0 if the next one needs to be looked at.
+        """Makes up to ``count`` steps of the full batch, and returns how many: 0 if the next one
+        needs to be looked at.
 
         ``history`` is that of `fit`, which began at ``start``; the steps are written down there.
         """
         if self._several is None:
             plan = self._planned(tuple(range(len(self._X))))
-            if not history.loss or not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1 \
-                    or any(leaf is self._counter for leaf in plan.groups[0].loss.fixed) \
-                    or type(self.optimizer).lr is not Optimizer.lr \
-                    or plan.groups[0].loss.batch is None or (self._penalty is not None and not self._penalty.is_plain):
+            if (
+                not history.loss
+                or not self._is_plain
+                or self._rule is None
+                or plan.draws
+                or len(plan.groups) != 1
+                or any(leaf is self._counter for leaf in plan.groups[0].loss.fixed)
+                or type(self.optimizer).lr is not Optimizer.lr
+                or plan.groups[0].loss.batch is None
+                or (self._penalty is not None and not self._penalty.is_plain)
+            ):
                 return 0
             self._several = Several(self, plan)
         return self._several.run(count, history, start)
@@ -421,7 +505,9 @@ class _Penalty:
     """The penalty and its gradient, compiled."""
 
     def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
-        self._record = partial(record_trace, penalty, [], lambda values: ((), {}), unchanged="the penalty")
+        self._record = partial(
+            record_trace, penalty, [], lambda values: ((), {}), unchanged="the penalty"
+        )
         with eager_instead():
             trace, result = self._record()
         self._trace = trace
@@ -439,7 +525,8 @@ class _Penalty:
         graph = Graph(trace, [*padded, *fixed, *draws])
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
         self._trained, self._count = trained, len(trained)
-        # It runs once a step, not once a sample: that it is compiled soon is worth more than that it is fast.
+        # It runs once a step, not once a sample: that it is compiled soon is worth more than that
+        # it is fast.
         self._straight = llvm.Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
         self.out = Room(1 + self._count)
@@ -455,7 +542,10 @@ class _Penalty:
     def run(self, parameters: Room, totals: Room) -> float:
         """Sets the gradient in ``totals`` and returns the penalty."""
         if self._fixed or self.draws:
-            parameters.write(self._first, [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self.draws]])
+            parameters.write(
+                self._first,
+                [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self.draws]],
+            )
         if self._straight is not None:
             self._straight.fill(parameters.at, self.out.at)
         else:

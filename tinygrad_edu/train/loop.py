@@ -1,7 +1,9 @@
-"""Many steps of a training in one call: the loop of `training` in machine code, for when nobody looks on between steps.
+"""Many steps of a training in one call: the loop of `training` in machine code, for when nobody
+looks on between steps.
 
-``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.  It stops before one whose
-loss or gradient is not finite.  The plan (`PLAN`) has the addresses of what a step calls and works on.
+``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.
+It stops before one whose loss or gradient is not finite.  The plan (`PLAN`) has the addresses of
+what a step calls and works on.
 """
 
 from __future__ import annotations
@@ -18,9 +20,34 @@ from ..jit.running.memory import Room
 from .samples import Plan
 
 # What a plan has, 8 bytes each.  A function whose address is 0 is left out.
-PLAN = ("penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks", "tail_columns", "tail_results",
-        "tail_valid", "error", "rule", "uniform", "rule_scratch", "rule_blocks", "gradient_bytes", "scale", "done",
-        "first_step", "parameters0", "parameters1", "reads0", "reads1", "writes0", "writes1")
+PLAN = (
+    "penalty",
+    "penalty_out",
+    "batch",
+    "columns",
+    "results",
+    "scratch",
+    "totals",
+    "blocks",
+    "tail_columns",
+    "tail_results",
+    "tail_valid",
+    "error",
+    "rule",
+    "uniform",
+    "rule_scratch",
+    "rule_blocks",
+    "gradient_bytes",
+    "scale",
+    "done",
+    "first_step",
+    "parameters0",
+    "parameters1",
+    "reads0",
+    "reads1",
+    "writes0",
+    "writes1",
+)
 _AT = {name: i for i, name in enumerate(PLAN)}
 
 
@@ -37,8 +64,22 @@ def _of_turn(name: str) -> str:
 
 
 def _text(lanes: int) -> str:
-    pointers = ("penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns", "tail_results",
-                "error", "rule", "uniform", "rule_scratch", "done")
+    pointers = (
+        "penalty",
+        "penalty_out",
+        "batch",
+        "columns",
+        "results",
+        "scratch",
+        "totals",
+        "tail_columns",
+        "tail_results",
+        "error",
+        "rule",
+        "uniform",
+        "rule_scratch",
+        "done",
+    )
     integers = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
     loads = [*map(_load, pointers), *[_load(name, "i64") for name in integers],
              *[_load(name, "double") for name in ("scale", "first_step")]]
@@ -134,13 +175,18 @@ def _compiled(lanes: int) -> Any:
 def steps(lanes: int) -> Any:
     """The function, to be called with addresses and numbers."""
     address, integer = ctypes.c_void_p, ctypes.c_long
-    return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(_compiled(lanes)["steps"])
+    return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(
+        _compiled(lanes)["steps"]
+    )
 
 
 class NativePlan(ctypes.Structure):
     """The plan of a loop: see `PLAN`."""
 
-    _fields_ = [(name, ctypes.c_double if name in ("scale", "first_step") else ctypes.c_int64) for name in PLAN]
+    _fields_ = [
+        (name, ctypes.c_double if name in ("scale", "first_step") else ctypes.c_int64)
+        for name in PLAN
+    ]
 
 
 class Several:
@@ -165,13 +211,33 @@ class Several:
         rule, uniform, scratch, columns = engine._rule
         penalty = engine._penalty
         return NativePlan(
-            penalty=penalty.address if penalty else 0, penalty_out=penalty.out.at if penalty else 0,
-            batch=group.loss.batch.address, columns=whole[0], results=whole[1], scratch=group.loss.scratch.at,
-            totals=engine.totals.at, blocks=whole[2], tail_columns=tail[0], tail_results=tail[1], tail_valid=tail[3],
-            error=error, rule=rule.address, uniform=uniform.at, rule_scratch=scratch.at, rule_blocks=engine._blocks,
-            gradient_bytes=8 * engine._count, scale=self._scale, done=engine._done.at, first_step=engine._since,
-            parameters0=engine.data[0].at, parameters1=engine.data[1].at, reads0=columns[0][0], reads1=columns[1][0],
-            writes0=columns[0][1], writes1=columns[1][1])
+            penalty=penalty.address if penalty else 0,
+            penalty_out=penalty.out.at if penalty else 0,
+            batch=group.loss.batch.address,
+            columns=whole[0],
+            results=whole[1],
+            scratch=group.loss.scratch.at,
+            totals=engine.totals.at,
+            blocks=whole[2],
+            tail_columns=tail[0],
+            tail_results=tail[1],
+            tail_valid=tail[3],
+            error=error,
+            rule=rule.address,
+            uniform=uniform.at,
+            rule_scratch=scratch.at,
+            rule_blocks=engine._blocks,
+            gradient_bytes=8 * engine._count,
+            scale=self._scale,
+            done=engine._done.at,
+            first_step=engine._since,
+            parameters0=engine.data[0].at,
+            parameters1=engine.data[1].at,
+            reads0=columns[0][0],
+            reads1=columns[1][0],
+            writes0=columns[0][1],
+            writes1=columns[1][1],
+        )
 
     def run(self, count: int, history: Any, start: float) -> int:
         """See `Engine.several`."""
@@ -187,11 +253,14 @@ class Several:
         began = time.perf_counter()
         self._pending = done, len(history), len(history.epoch_ends), rates, began - start
         plan = self._plan()
-        made: int = self._run(ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at)
+        made: int = self._run(
+            ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at
+        )
         self.settle(history, start)
         llvm.reraise()
         taken = time.perf_counter() - began
-        if made == self._next and taken < 0.01:  # often enough to show progress and to notice Ctrl-C
+        # often enough to show progress and to notice Ctrl-C
+        if made == self._next and taken < 0.01:
             self._next = min(2 * self._next, self.MOST)
         return made
 

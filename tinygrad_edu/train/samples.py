@@ -1,6 +1,8 @@
-"""The samples of a training, compiled: the loss of one, with its gradient, for each structure that samples have.
+"""The samples of a training, compiled: the loss of one, with its gradient, for each structure that
+samples have.
 
-It is compiled for all samples of a batch at once, or, if it is long, for the tape machine, one sample after the other.
+It is compiled for all samples of a batch at once, or, if it is long, for the tape machine, one
+sample after the other.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def is_plain(samples: Any) -> bool:
 
 
 def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
-    """How many structures the samples have, each of which is compiled by itself; ``most`` samples are looked at."""
+    """How many structures the samples have, each of which is compiled by itself; ``most`` samples
+    are looked at."""
     try:
         return len({flatten((X[i], y[i]), "a sample", []) for i in range(min(len(X), most))})
     except TypeError:  # something else than numbers, which is said when it is compiled
@@ -39,11 +42,17 @@ def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
 
 @contextmanager
 def eager_instead() -> Iterator[None]:
-    """Within the block, errors advise the eager engine, and not static arguments, which `fit` has none of."""
+    """Within the block, errors advise the eager engine, and not static arguments, which `fit` has
+    none of."""
     try:
         yield
     except TypeError as error:
-        text = str(error).replace(STATIC, EAGER).removeprefix("argument ").partition("; if the shape")[0]
+        text = (
+            str(error)
+            .replace(STATIC, EAGER)
+            .removeprefix("argument ")
+            .partition("; if the shape")[0]
+        )
         error.args = (text if EAGER in text else f"{text}, {EAGER}",)
         raise
 
@@ -57,7 +66,8 @@ def whole_blocks(count: int) -> int:
 
 
 def places_of(trace: Trace, trained: Sequence[Value]) -> list[int]:
-    """The nodes of the trained parameters; those that the function does not use become nodes, too."""
+    """The nodes of the trained parameters; those that the function does not use become nodes, too.
+    """
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
@@ -69,21 +79,35 @@ def others(trace: Trace, places: Sequence[Any]) -> list[int]:
 
 def operands_of(trace: Trace) -> set[int]:
     """The nodes that are operands of others."""
-    return {arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int}
+    return {
+        arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int
+    }
 
 
 class Loss:
     """The loss of a sample of one structure, and its gradient by the trained parameters, compiled.
 
-    Its inputs: the trained parameters, in whole blocks; other leaves, as they are at each step; the factor 1 / (samples in the
-    batch); and what varies from sample to sample: the sample's numbers and what is drawn for it.
+    Its inputs: the trained parameters, in whole blocks; other leaves, as they are at each step; the
+    factor 1 / (samples in the batch); and what varies from sample to sample: the sample's numbers
+    and what is drawn for it.
     """
 
-    def __init__(self, sample: Callable[[Any, Any], tuple[Any, Any]], structure: Structure, count: int,
-                 trained: Sequence[Value], with_prediction: bool) -> None:
+    def __init__(
+        self,
+        sample: Callable[[Any, Any], tuple[Any, Any]],
+        structure: Structure,
+        count: int,
+        trained: Sequence[Value],
+        with_prediction: bool,
+    ) -> None:
         names = [f"x{i}" for i in range(count)]
-        self._record = partial(record_trace, sample, names, lambda values: (build(structure, iter(values)), {}),
-                               unchanged="the model or the loss")
+        self._record = partial(
+            record_trace,
+            sample,
+            names,
+            lambda values: (build(structure, iter(values)), {}),
+            unchanged="the model or the loss",
+        )
         self._trained = trained
         with eager_instead():
             self.trace, (loss, prediction) = self._record()
@@ -99,7 +123,10 @@ class Loss:
         fixed = others(self.trace, places)
         self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
         self.draws = self.trace.draws
-        varying = [*[i for i, op in enumerate(kinds) if op == "input"], *[i for i, op in enumerate(kinds) if op == "draw"]]
+        varying = [
+            *[i for i, op in enumerate(kinds) if op == "input"],
+            *[i for i, op in enumerate(kinds) if op == "draw"],
+        ]
         padded = [*places, *[None] * (whole_blocks(len(places)) - len(places))]
         graph = Graph(self.trace, [*padded, *fixed, None, *varying])
         self.first = len(padded)  # where the other leaves begin
@@ -127,7 +154,8 @@ class Loss:
         return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises the ValueError of a loss that refuses this target, which it does not see while it is traced."""
+        """Raises the ValueError of a loss that refuses this target, which it does not see while it
+        is traced."""
         try:
             loss(build(self._shape, repeat(1.0)), target)
         except ValueError:
@@ -141,7 +169,8 @@ class Loss:
 
 
 class Group:
-    """Those samples of a batch that have one structure; ``members`` are their positions in the batch."""
+    """Those samples of a batch that have one structure; ``members`` are their positions in the
+    batch."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         self.loss, self.members, self._numbers = loss, members, numbers
@@ -153,7 +182,8 @@ class Group:
 
 
 class BatchGroup(Group):
-    """Such samples, for a compiled batch: column by column in whole blocks, the last sample repeated."""
+    """Such samples, for a compiled batch: column by column in whole blocks, the last sample
+    repeated."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
@@ -174,7 +204,8 @@ class BatchGroup(Group):
         self._room.write(self._padded * k, [*column, *[column[-1]] * (self._padded - len(column))])
 
     def calls(self) -> list[tuple[int, ...]]:
-        """The calls of the compiled batch: columns, results, blocks, and how many samples of the last block count."""
+        """The calls of the compiled batch: columns, results, blocks, and how many samples of the
+        last block count."""
         whole = self.blocks if self.valid == LANES else self.blocks - 1
         calls: list[tuple[int, ...]] = []
         if whole:
@@ -189,13 +220,18 @@ class BatchGroup(Group):
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
         for columns, results, blocks, valid in self.calls():
-            self._batch.run(parameters.at, columns, results, loss.scratch.at, totals.at, blocks, valid, error.at)
+            self._batch.run(
+                parameters.at, columns, results, loss.scratch.at, totals.at, blocks, valid, error.at
+            )
         self._batch.check(error.at)
         if not loss.returned:
             return []
         count = len(self.members)
         starts = [self._padded * k for k in range(loss.returned)]
-        return [loss.prediction(numbers) for numbers in zip(*[self._results.read(at, at + count) for at in starts])]
+        return [
+            loss.prediction(numbers)
+            for numbers in zip(*[self._results.read(at, at + count) for at in starts])
+        ]
 
 
 class MachineGroup(Group):
@@ -211,7 +247,8 @@ class MachineGroup(Group):
             if not loss.returned:
                 machine.fill(parameters.at, totals.at)
                 continue
-            count = loss.summed  # the outputs are the loss, the gradient and the prediction, in one piece
+            # the outputs are the loss, the gradient and the prediction, in one piece
+            count = loss.summed
             ctypes.memmove(loss.outputs.at, totals.at, 8 * count)
             loss.outputs.write(count, [0.0] * loss.returned)
             machine.fill(parameters.at, loss.outputs.at)
@@ -224,18 +261,26 @@ class MachineGroup(Group):
 class Plan:
     """What is to be done for the samples of a batch."""
 
-    def __init__(self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]) -> None:
+    def __init__(
+        self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
+    ) -> None:
         self.indices, self.count, self.scale = indices, len(indices), 1.0 / len(indices)
         members: dict[Loss, list[int]] = {}
         for k, (loss, _) in enumerate(samples):
             members.setdefault(loss, []).append(k)
-        self.groups: list[Any] = [(MachineGroup if loss.batch is None else BatchGroup)(loss, at, [samples[k][1] for k in at])
-                                  for loss, at in members.items()]
+        self.groups: list[Any] = [
+            (MachineGroup if loss.batch is None else BatchGroup)(
+                loss, at, [samples[k][1] for k in at]
+            )
+            for loss, at in members.items()
+        ]
         self.draws = any(loss.draws for loss in members)
 
     def draw(self) -> None:
         """Draws for each sample in the order of the batch, as the eager engine comes to them."""
-        order = sorted([(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
-                       key=lambda entry: entry[0])
+        order = sorted(
+            [(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
+            key=lambda entry: entry[0],
+        )
         for _, group, at in order:
             group.drawn[at] = [draw() for draw in group.loss.draws]

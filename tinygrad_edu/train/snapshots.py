@@ -1,4 +1,5 @@
-"""A training as a film: `TrainingRecord`, what `fit` keeps of a model when it is asked to (``record_every=``).
+"""A training as a film: `TrainingRecord`, what `fit` keeps of a model when it is asked to
+(``record_every=``).
 
     >>> from tinygrad_edu import Value, fit, nn, optim
     >>> w = Value(0.0, "w")
@@ -38,7 +39,8 @@ MAX_NUMBERS = 2_000_000  # in all snapshots together: 16 MB
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The parameters around one step, as arrays of floats in the order of `TrainingRecord.parameters`.
+    """The parameters around one step, as arrays of floats in the order of
+    `TrainingRecord.parameters`.
 
     step        the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
     before      the data before the update, with which that loss was computed
@@ -59,24 +61,36 @@ class TrainingRecord:
     loss         the loss function,
     X, y         the samples and their targets: the very objects, not copies
     parameters   the optimiser's parameters
-    optimizer    the optimiser itself, if `fit` recorded it: its rule, for its rate and state have moved on
-    names        of each parameter its label, made unique where labels are not: ``model 2.layers.0.w.0`` where two
-                 models have the same names, ``w#2`` for the second plain ``w``; ``parameter 3`` where there is none
-                 (counted from 0, as in the messages of `optim`)
-    snapshots    each a `Snapshot`, in the order of the steps; the last one is always that of the last finished step
-    interval     the distance of the snapshots in steps: all but the first and the last are of multiples of it
+    optimizer    the optimiser itself, if `fit` recorded it: its rule, for its rate and state have
+                 moved on
+    names        of each parameter its label, made unique where labels are not: ``model
+                 2.layers.0.w.0`` where two models have the same names, ``w#2`` for the second plain
+                 ``w``; ``parameter 3`` where there is none (counted from 0, as in the messages of
+                 `optim`)
+    snapshots    each a `Snapshot`, in the order of the steps; the last one is always that of the
+                 last finished step
+    interval     the distance of the snapshots in steps: all but the first and the last are of
+                 multiples of it
 
-    Memory is bounded: above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them, which is fewer
-    snapshots for more than 3,333 parameters, every second one is dropped and the interval doubles.  The first and the
-    last stay, whatever the size of the model.
+    Memory is bounded: above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them,
+    which is fewer snapshots for more than 3,333 parameters, every second one is dropped and the
+    interval doubles.  The first and the last stay, whatever the size of the model.
 
-    Since it refers to the user's objects, a copy of it (deep ones included) refers to the same objects and has a list
-    of its own.  It cannot be pickled, for losses are functions and often lambdas: a history that is pickled has None
-    in its place.
+    Since it refers to the user's objects, a copy of it (deep ones included) refers to the same
+    objects and has a list of its own.  It cannot be pickled, for losses are functions and often
+    lambdas: a history that is pickled has None in its place.
     """
 
-    def __init__(self, model: Callable[[Any], Any], loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-                 parameters: Iterable[Value], interval: int = 1, optimizer: Optimizer | None = None) -> None:
+    def __init__(
+        self,
+        model: Callable[[Any], Any],
+        loss: Callable[[Any, Any], Any],
+        X: Sequence[Any],
+        y: Sequence[Any],
+        parameters: Iterable[Value],
+        interval: int = 1,
+        optimizer: Optimizer | None = None,
+    ) -> None:
         self.optimizer = optimizer
         self.model, self.loss, self.X, self.y = model, loss, X, y
         self.parameters = tuple(parameters)
@@ -86,31 +100,39 @@ class TrainingRecord:
 
     @contextmanager
     def at(self, snapshot: Snapshot, after: bool = False) -> Iterator[Callable[[Any], Any]]:
-        """For the time of a ``with`` block, the model as it was before the snapshot's update, or ``after`` it.
+        """For the time of a ``with`` block, the model as it was before the snapshot's update, or
+        ``after`` it.
 
-        The block gets the model.  When it ends, in whatever way, the parameters have the data that they had.
-        Gradients are not touched; neither are parameters that the optimiser did not train, nor the model's mode, so
-        that a model with dropout needs ``model.eval()``.
+        The block gets the model.  When it ends, in whatever way, the parameters have the data that
+        they had.  Gradients are not touched; neither are parameters that the optimiser did not
+        train, nor the model's mode, so that a model with dropout needs ``model.eval()``.
 
-        Raises TypeError if ``snapshot`` is none, ValueError if it is of another number of parameters.
+        Raises TypeError if ``snapshot`` is none, ValueError if it is of another number of
+        parameters.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"at() takes a Snapshot, not {type(snapshot).__name__} ({snapshot!r}); "
                             "give one of history.training.snapshots")
         data = snapshot.after if after else snapshot.before
         if len(data) != len(self.parameters):
-            raise ValueError(f"the snapshot has {len(data)} parameters, but this training has {len(self.parameters)}; "
-                             "give one of its own snapshots")
+            raise ValueError(
+                f"the snapshot has {len(data)} parameters, but this training has "
+                f"{len(self.parameters)}; "
+                "give one of its own snapshots"
+            )
         set_data = partial(map, setattr, self.parameters, repeat("data"))
         there, back = set_data(data), set_data([parameter.data for parameter in self.parameters])
         try:
-            deque(there, maxlen=0)  # one call in C, which no signal handler interrupts, and so is the way back:
+            # one call in C, which no signal handler interrupts, and so is the way back:
+            deque(there, maxlen=0)
             yield self.model
         finally:
-            deque(back, maxlen=0)  # it is ready before the block begins, so that Ctrl-C finds no gap before it
+            # it is ready before the block begins, so that Ctrl-C finds no gap before it
+            deque(back, maxlen=0)
 
     def path(self, *parameters: Value) -> list[tuple[float, ...]]:
-        """The way of some parameters through the training: their data before each snapshot's update, and after the last.
+        """The way of some parameters through the training: their data before each snapshot's
+        update, and after the last.
 
         Raises ValueError for a Value that the optimiser did not train.
         """
@@ -118,12 +140,18 @@ class TrainingRecord:
         for parameter in parameters:
             if parameter not in at:
                 known = ", ".join(self.names[:6]) + (", ..." if len(at) > 6 else "")
-                raise ValueError(f"{parameter!r} is none of the {len(at)} parameters that were trained: {known}")
-        data = [snapshot.before for snapshot in self.snapshots] + [snapshot.after for snapshot in self.snapshots[-1:]]
+                raise ValueError(
+                    f"{parameter!r} is none of the {len(at)} parameters that were trained: {known}"
+                )
+        data = [snapshot.before for snapshot in self.snapshots] + [
+            snapshot.after for snapshot in self.snapshots[-1:]
+        ]
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
     def __copy__(self) -> TrainingRecord:
-        twin = TrainingRecord(self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer)
+        twin = TrainingRecord(
+            self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer
+        )
         twin.names, twin.snapshots = self.names, list(self.snapshots)
         return twin
 
@@ -143,7 +171,8 @@ class TrainingRecord:
 class Recorder:
     """Fills a `TrainingRecord`, called by `fit` right before and right after every update.
 
-    Every step is taken down, for any may turn out to be the last; the next one replaces it unless it is to be kept.
+    Every step is taken down, for any may turn out to be the last; the next one replaces it unless
+    it is to be kept.
     """
 
     def __init__(self, record: TrainingRecord) -> None:
@@ -162,7 +191,8 @@ class Recorder:
         self._add(Snapshot(*self._begun, self._data()))
 
     def settle(self, steps: int) -> None:
-        """After an interrupt: the snapshot of the last of ``steps`` finished steps, if it was not made any more."""
+        """After an interrupt: the snapshot of the last of ``steps`` finished steps, if it was not
+        made any more."""
         last = self.record.snapshots[-1].step if self.record.snapshots else 0
         if last < self._begun[0] == steps:
             self.after_update()

@@ -1,7 +1,8 @@
-"""The parts of one frame of a film: a node and an edge as they look at one moment, and the caption below.
+"""The parts of one frame of a film: a node and an edge as they look at one moment, and the caption
+below.
 
-A `viz.scene.Scene` decides how everything looks at a moment, and puts the parts together.  Here is only what that means
-for the SVG elements which the layout engine made.
+A `viz.scene.Scene` decides how everything looks at a moment, and puts the parts together.  Here is
+only what that means for the SVG elements which the layout engine made.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ TRACK = "#e4e4e4"  # of the bar that fills up
 MARGIN = 12.0  # points, of the caption
 CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; of a long sentence the smaller ones
 CAPTION_LINES, LINE_HEIGHT = 5, 1.4  # at most; in font sizes
-NARROWEST, WIDEST = 460.0, 1000.0  # points: of a frame at least; above which the caption grows with it
+# points: of a frame at least; above which the caption grows with it
+NARROWEST, WIDEST = 460.0, 1000.0
 LONGEST_TEXT = 2000  # characters of a paragraph; more do not fit into any caption
 SCAN_LIMIT = 3000  # steps, of a recording that is searched for its longest sentence
 
@@ -36,7 +38,8 @@ class NodeLook(NamedTuple):
 
     data, grad   its numbers as text
     faint        whether it is not computed yet
-    lit          the number that the last step changed, "data" or "grad"; "box" if that is within; "" if it is elsewhere
+    lit          the number that the last step changed, "data" or "grad"; "box" if that is within;
+                 "" if it is elsewhere
     """
 
     data: str = ""
@@ -61,7 +64,7 @@ class EdgeLook(NamedTuple):
     lit: bool = False
 
 
-# ---- nodes and edges ---------------------------------------------------------------------------------------------
+# ---- nodes and edges -----------------------------------------------------------------------------
 
 
 def draw_node(group: ET.Element, look: NodeLook) -> None:
@@ -74,10 +77,19 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
     if look.faint:
         group.set("opacity", "0.35")
     if look.lit:
-        shapes = [shape for shape in group if shape.tag in (f"{SVG}path", f"{SVG}polygon") and shape.get("stroke") != "none"]
+        shapes = [
+            shape
+            for shape in group
+            if shape.tag in (f"{SVG}path", f"{SVG}polygon") and shape.get("stroke") != "none"
+        ]
         for shape in shapes:
             outline = copy.deepcopy(shape)
-            for name, value in (("stroke", GLOW), ("stroke-width", "13"), ("stroke-linejoin", "round"), ("fill", GLOW)):
+            for name, value in (
+                ("stroke", GLOW),
+                ("stroke-width", "13"),
+                ("stroke-linejoin", "round"),
+                ("fill", GLOW),
+            ):
                 outline.set(name, value)
             outline.attrib.pop("stroke-dasharray", None)
             group.insert(0, outline)
@@ -91,8 +103,12 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
         if look.faint:
             group.remove(text)  # a derivative that is not computed yet
         else:
-            for name, value in (("stroke", "white"), ("stroke-width", "3"), ("stroke-linejoin", "round"),
-                                ("paint-order", "stroke")):
+            for name, value in (
+                ("stroke", "white"),
+                ("stroke-width", "3"),
+                ("stroke-linejoin", "round"),
+                ("paint-order", "stroke"),
+            ):
                 text.set(name, value)
     if look.faint:
         group.set("opacity", "0.35")
@@ -114,7 +130,8 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
 
 
 def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
-    """Gives an edge, a chain of Bezier curves, a head of this length, at its other end if ``back``."""
+    """Gives an edge, a chain of Bezier curves, a head of this length, at its other end if ``back``.
+    """
     points = _points(path.attrib["d"])
     if len(points) < 4:
         return
@@ -129,7 +146,9 @@ def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> Non
     x, y = tip[0] - dx * length, tip[1] - dy * length
     points[-1] = x + dx, y + dy  # the line ends within the head
     half = 0.36 * length
-    head.set("points", _written([tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)]))
+    head.set(
+        "points", _written([tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)])
+    )
     path.set("d", f"M{_written(points[:1])}C{_written(points[1:])}")
 
 
@@ -142,11 +161,12 @@ def _written(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
-# ---- the caption -------------------------------------------------------------------------------------------------
+# ---- the caption ---------------------------------------------------------------------------------
 
 
 class Caption:
-    """What stands below a drawing of ``width`` and ``height`` (points): the step in words, and how far the film has come.
+    """What stands below a drawing of ``width`` and ``height`` (points): the step in words, and how
+    far the film has come.
 
     left, width, height    of the whole frame, in points; the drawing stands in the middle of it
     """
@@ -168,13 +188,17 @@ class Caption:
         return self._top + self._zoom * (46 + lines * size * LINE_HEIGHT)
 
     def says(self, position: int) -> list[str]:
-        """The paragraphs: the sentence of the step, then the rule that it used, and how a sum grew."""
+        """The paragraphs: the sentence of the step, then the rule that it used, and how a sum grew.
+        """
         step = self._recording[position - 1] if position else self._recording.start()
         said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
             if step.before and brief(step.before) != brief(step.after):
-                said.append(f"so that ∂{self._root}/∂{step.name} goes from {brief(step.before)} to {brief(step.after)}")
+                said.append(
+                    f"so that ∂{self._root}/∂{step.name} goes from {brief(step.before)} to "
+                    f"{brief(step.after)}"
+                )
         return [text[:LONGEST_TEXT] for text in said]
 
     def svg(self, position: int) -> str:
@@ -187,24 +211,44 @@ class Caption:
 
     def _elements(self, position: int) -> Iterator[str]:
         zoom, total = self._zoom, len(self._recording)
-        phase = "start" if not position else "forward" if position <= self._recording.forward else "backward"
-        left, right, y = self.left + MARGIN * zoom, self.left + self.width - MARGIN * zoom, self._top + 20 * zoom
+        phase = (
+            "start"
+            if not position
+            else "forward"
+            if position <= self._recording.forward
+            else "backward"
+        )
+        left, right, y = (
+            self.left + MARGIN * zoom,
+            self.left + self.width - MARGIN * zoom,
+            self._top + 20 * zoom,
+        )
         yield _line(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
         key = "on edges: local derivatives"
         if phase == "backward":
             key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>, <tspan fill="{NEGATIVE}">negative</tspan>'
         yield _line(key, right, y, 10.5 * zoom, FAINT, end=True)
-        lines, size = _fitted(self.says(position), right - left, self.height - self._top - 46 * zoom, zoom)
+        lines, size = _fitted(
+            self.says(position), right - left, self.height - self._top - 46 * zoom, zoom
+        )
         y += 4 * zoom
         for line in lines:
             y += size * LINE_HEIGHT
             yield _line(html.escape(line), left, y, size, TEXT)
-        for color, width in ((TRACK, self.width), (SPOTLIGHT, self.width * position / max(total, 1))):
-            yield (f'<rect x="{self.left:.2f}" y="{self.height - 4 * zoom:.2f}" width="{width:.2f}" height="{4 * zoom:.2f}" '
-                   f'fill="{color}" />')
+        for color, width in (
+            (TRACK, self.width),
+            (SPOTLIGHT, self.width * position / max(total, 1)),
+        ):
+            yield (
+                f'<rect x="{self.left:.2f}" y="{self.height - 4 * zoom:.2f}" width="{width:.2f}" '
+                f'height="{4 * zoom:.2f}" '
+                f'fill="{color}" />'
+            )
 
 
-def _fitted(paragraphs: Sequence[str], width: float, height: float, zoom: float) -> tuple[list[str], float]:
+def _fitted(
+    paragraphs: Sequence[str], width: float, height: float, zoom: float
+) -> tuple[list[str], float]:
     """The lines of a text in the largest size in which it fits; in the smallest one it is cut."""
     lines: list[str] = []
     size, most = 0.0, 0
@@ -218,7 +262,8 @@ def _fitted(paragraphs: Sequence[str], width: float, height: float, zoom: float)
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """``text`` in lines of at most ``width`` font sizes, broken at spaces, and within words that are longer than a line."""
+    """``text`` in lines of at most ``width`` font sizes, broken at spaces, and within words that
+    are longer than a line."""
     lines, line, used = [], "", 0.0
     for word in text.split():
         long = _width(word)
@@ -237,7 +282,8 @@ def _wrapped(text: str, width: float) -> list[str]:
 
 
 def _width(text: str) -> float:
-    """How wide ``text`` is at most, in font sizes: Helvetica, and wider fonts that stand in for it."""
+    """How wide ``text`` is at most, in font sizes: Helvetica, and wider fonts that stand in for it.
+    """
     return 1.15 * sum(map(_letter_width, text))
 
 
@@ -246,10 +292,21 @@ def _letter_width(c: str) -> float:
         return 0.28
     if unicodedata.combining(c):
         return 0.0
-    return 1.0 if unicodedata.east_asian_width(c) in "WF" else 0.85 if c in "mwMW%@" else 0.68 if c.isupper() else 0.56
+    return (
+        1.0
+        if unicodedata.east_asian_width(c) in "WF"
+        else 0.85
+        if c in "mwMW%@"
+        else 0.68
+        if c.isupper()
+        else 0.56
+    )
 
 
 def _line(markup: str, x: float, y: float, size: float, color: str, end: bool = False) -> str:
     anchor = ' text-anchor="end"' if end else ""
-    return (f'<text class="caption" x="{x:.2f}" y="{y:.2f}"{anchor} font-family="{FONT}" font-size="{size:.2f}" '
-            f'fill="{color}" xml:space="preserve">{markup}</text>')
+    return (
+        f'<text class="caption" x="{x:.2f}" y="{y:.2f}"{anchor} font-family="{FONT}" '
+        f'font-size="{size:.2f}" '
+        f'fill="{color}" xml:space="preserve">{markup}</text>'
+    )

@@ -1,8 +1,8 @@
-"""Records to DOT, the language of Graphviz.  It is text for text: no engine is needed, and the same graph gives the
-same text in every process.
+"""Records to DOT, the language of Graphviz.  It is text for text: no engine is needed, and the same
+graph gives the same text in every process.
 
-Labels of nodes are Graphviz's HTML-like tables.  Whatever a user typed goes through `escape`, and comes out in the
-picture as typed.
+Labels of nodes are Graphviz's HTML-like tables.  Whatever a user typed goes through `escape`, and
+comes out in the picture as typed.
 """
 
 from __future__ import annotations
@@ -40,26 +40,52 @@ from .style import (
 LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
 CAP = 5  # points, above the label of a parameter
 LARGE_GRAPH, LONG_EDGES = 300, 1500  # nodes, columns that edges cross; see `is_large`
-DENSE_EDGES, DENSE_RATIO = 60, 2  # edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
+# edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
+DENSE_EDGES, DENSE_RATIO = 60, 2
 MOST_TERMS, LONGEST_TERM = 6, 64  # of an instruction; characters
 TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
-_LOOKS = {role: {"shape": style.shape, "style": style.style, "fillcolor": style.fill, "color": style.line,
-                 "penwidth": str(style.width), "margin": style.margin, "peripheries": str(style.peripheries)}
-          for role, style in ROLES.items()}  # that of operations is the default, which keeps the text short
+_LOOKS = {
+    role: {
+        "shape": style.shape,
+        "style": style.style,
+        "fillcolor": style.fill,
+        "color": style.line,
+        "penwidth": str(style.width),
+        "margin": style.margin,
+        "peripheries": str(style.peripheries),
+    }
+    for role, style in ROLES.items()
+}  # that of operations is the default, which keeps the text short
 
 FUSED = "Σ"
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML has no place for most of them
+# XML has no place for most of them
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
-    """The DOT text of ``graph``: a caption with ``title``, the notes and the legend, then clusters, nodes and edges."""
-    dot = Digraph(graph_attr=_graph_attributes(graph, title, legend),
-                  node_attr={"fontname": FONT, "fontsize": str(TEXT_SIZE), "fontcolor": TEXT, "height": "0.1", "width": "0.1",
-                             **_LOOKS["operation"]},
-                  edge_attr={"fontname": FONT, "fontsize": str(SMALL), "fontcolor": EDGE_TEXT, "color": EDGE_LINE,
-                             "arrowsize": "0.6", "labeldistance": "1.8"})
+    """The DOT text of ``graph``: a caption with ``title``, the notes and the legend, then clusters,
+    nodes and edges."""
+    dot = Digraph(
+        graph_attr=_graph_attributes(graph, title, legend),
+        node_attr={
+            "fontname": FONT,
+            "fontsize": str(TEXT_SIZE),
+            "fontcolor": TEXT,
+            "height": "0.1",
+            "width": "0.1",
+            **_LOOKS["operation"],
+        },
+        edge_attr={
+            "fontname": FONT,
+            "fontsize": str(SMALL),
+            "fontcolor": EDGE_TEXT,
+            "color": EDGE_LINE,
+            "arrowsize": "0.6",
+            "labeldistance": "1.8",
+        },
+    )
     frames = {"": dot}
     for i, cluster in enumerate(graph.clusters):
         frames[cluster.path] = Digraph(f"cluster_{i}", graph_attr=_cluster_attributes(cluster, i))
@@ -68,7 +94,8 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for column in columns(graph):
         frames[column[0].cluster].subgraph(_column(column))
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
-        frames[cluster.parent].subgraph(frames[cluster.path])  # the innermost first: a frame is copied into its parent
+        # the innermost first: a frame is copied into its parent
+        frames[cluster.parent].subgraph(frames[cluster.path])
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     large, dense, program = is_large(graph), is_dense(graph), is_program(graph)
     frame = {node.name: node.cluster for node in graph.nodes}
@@ -83,8 +110,9 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
 def is_large(graph: Graph) -> bool:
     """Whether the layout has to settle for less than the best, which is many times as fast.
 
-    What it costs is the number of nodes, and for each edge the number of columns that it crosses: one leaf that every node
-    of a long chain uses makes hundreds of long edges, with which the best layout of 61 nodes takes 24 seconds.
+    What it costs is the number of nodes, and for each edge the number of columns that it crosses:
+    one leaf that every node of a long chain uses makes hundreds of long edges, with which the best
+    layout of 61 nodes takes 24 seconds.
     """
     column: dict[str, int] = {}
     for edge in graph.edges:  # in the order of their targets' execution
@@ -102,11 +130,12 @@ def is_program(graph: Graph) -> bool:
     return any(node.terms for node in graph.nodes)
 
 
-# ---- layers of boxes, each joined to each ------------------------------------------------------------------------
+# ---- layers of boxes, each joined to each --------------------------------------------------------
 
 
 def is_dense(graph: Graph) -> bool:
-    """Whether the edges into collapsed modules are too many for a number on each of them to be read."""
+    """Whether the edges into collapsed modules are too many for a number on each of them to be
+    read."""
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     edges = [edge for edge in graph.edges if edge.target in boxes]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
@@ -114,7 +143,8 @@ def is_dense(graph: Graph) -> bool:
 
 
 def columns(graph: Graph) -> list[list[Node]]:
-    """Nodes to be drawn one below the other, in this order: the boxes of one frame, and leaves that go to the same boxes.
+    """Nodes to be drawn one below the other, in this order: the boxes of one frame, and leaves that
+    go to the same boxes.
 
     Modules of which one leads to another, directly, are no column.
     """
@@ -127,7 +157,11 @@ def columns(graph: Graph) -> list[list[Node]]:
         its_users = users.get(node.name, {})
         if node.role == "module" and node.cluster:
             groups.setdefault((node.cluster,), []).append(node)
-        elif node.role in ("input", "constant") and its_users and all(nodes[name].role == "module" for name in its_users):
+        elif (
+            node.role in ("input", "constant")
+            and its_users
+            and all(nodes[name].role == "module" for name in its_users)
+        ):
             groups.setdefault(("", node.cluster, *sorted(its_users)), []).append(node)
     found = []
     for group in groups.values():
@@ -138,7 +172,8 @@ def columns(graph: Graph) -> list[list[Node]]:
 
 
 def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
-    """What is done with each box of ``column`` alone, in the order of the boxes: a loss that takes its output, say."""
+    """What is done with each box of ``column`` alone, in the order of the boxes: a loss that takes
+    its output, say."""
     operands: dict[str, set[str]] = {}
     for edge in graph.edges:
         if not edge.constant:
@@ -157,25 +192,36 @@ def _place_in_column(node: Node) -> tuple[str, int]:
 
 
 def _column(nodes: list[Node]) -> Digraph:
-    """Invisible edges along the column.  Where ranks go from left to right, dot turns their order round, but not in frames."""
+    """Invisible edges along the column.  Where ranks go from left to right, dot turns their order
+    round, but not in frames."""
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
     for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
         column.edge(above.name, below.name)
     return column
 
 
-# ---- attributes --------------------------------------------------------------------------------------------------
+# ---- attributes ----------------------------------------------------------------------------------
 
 
 def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     caption = list(_caption_rows(graph, title, legend))
     boxes = any(node.role == "module" for node in graph.nodes)
-    attributes = {"rankdir": "LR", "fontname": FONT, "fontsize": str(SMALL), "fontcolor": FAINT, "charset": "UTF-8",
-                  "nodesep": "0.16", "ranksep": "0.8" if boxes else "0.42", "pad": "0.15", "bgcolor": "white"}
+    attributes = {
+        "rankdir": "LR",
+        "fontname": FONT,
+        "fontsize": str(SMALL),
+        "fontcolor": FAINT,
+        "charset": "UTF-8",
+        "nodesep": "0.16",
+        "ranksep": "0.8" if boxes else "0.42",
+        "pad": "0.15",
+        "bgcolor": "white",
+    }
     if caption:
         attributes |= {"label": _table(caption), "labelloc": "t", "labeljust": "l"}
     if columns(graph):
-        attributes["remincross"] = "false"  # a second pass over all frames at once would forget the order in them
+        # a second pass over all frames at once would forget the order in them
+        attributes["remincross"] = "false"
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
     if is_program(graph):
@@ -188,7 +234,10 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in (*graph.notes, *([TOOLTIPS] if legend and is_dense(graph) and not is_program(graph) else [])):
+    for note in (
+        *graph.notes,
+        *([TOOLTIPS] if legend and is_dense(graph) and not is_program(graph) else []),
+    ):
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
         roles = {node.role for node in graph.nodes}
@@ -202,15 +251,26 @@ def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
         if not all(map(_finite, graph.nodes)):
             cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
                          f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>')
-        yield _row('<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
-                   f"{_row(*cells)}</TABLE></TD>")
+        yield _row(
+            '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
+            f"{_row(*cells)}</TABLE></TD>"
+        )
 
 
 def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
     depth = len(enclosing(cluster.path)) - 1
     name = cluster.path[len(cluster.parent) + 1:] if cluster.parent else cluster.path
-    return {"id": f"c{i}", "label": f"<{escape(name)}>", "style": "filled,rounded", "fillcolor": CLUSTER_FILLS[depth % 2],
-            "color": CLUSTER_LINE, "labeljust": "l", "labelloc": "t", "fontsize": str(TEXT_SIZE), "margin": "8"}
+    return {
+        "id": f"c{i}",
+        "label": f"<{escape(name)}>",
+        "style": "filled,rounded",
+        "fillcolor": CLUSTER_FILLS[depth % 2],
+        "color": CLUSTER_LINE,
+        "labeljust": "l",
+        "labelloc": "t",
+        "fontsize": str(TEXT_SIZE),
+        "margin": "8",
+    }
 
 
 def _node_attributes(node: Node) -> dict[str, str]:
@@ -228,11 +288,18 @@ def _finite(node: Node) -> bool:
 
 def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
     attributes = {"id": f"e{i}"}
-    text = "" if bare else f"{edge.count:,} edges" if edge.count > 1 and edge.derivative is None else brief(edge.derivative)
+    text = (
+        ""
+        if bare
+        else f"{edge.count:,} edges"
+        if edge.count > 1 and edge.derivative is None
+        else brief(edge.derivative)
+    )
     if edge.of and not bare:
         text = f"{shown_label(edge.of, True)}: {text}" if text else shown_label(edge.of, True)
     if text:
-        # A label in the middle of an edge takes part in the layout and costs time and room; the others do not.
+        # A label in the middle of an edge takes part in the layout and costs time and room; the
+        # others do not.
         attributes["headlabel" if large else "xlabel" if dense else "label"] = f"<{escape(text)}>"
     if edge.derivative is not None and not math.isfinite(edge.derivative):
         attributes["fontcolor"] = UNDEFINED
@@ -243,7 +310,7 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
     return attributes
 
 
-# ---- the inside of a node ----------------------------------------------------------------------------------------
+# ---- the inside of a node ------------------------------------------------------------------------
 
 
 def _node_label(node: Node) -> str:
@@ -260,7 +327,11 @@ def _node_label(node: Node) -> str:
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
         if number is not None:
-            text = number_text(number) if math.isfinite(number) else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
+            text = (
+                number_text(number)
+                if math.isfinite(number)
+                else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
+            )
             rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
         rows[0] = _operation(symbol(node.op), len(rows)) + rows[0]
@@ -274,34 +345,44 @@ def _operation(text: str, rows: int) -> str:
 
 
 def _instruction_label(node: Node) -> str:
-    """An instruction as a line of the tape's text: ``t1 = b + w.0·x[0]``, long ones on several lines."""
+    """An instruction as a line of the tape's text: ``t1 = b + w.0·x[0]``, long ones on several
+    lines."""
     first, *more = _lines(node.terms)
-    rows = [*_returned(node), f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
-            *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more]]
+    rows = [
+        *_returned(node),
+        f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
+        *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more],
+    ]
     if node.op == DOT:
         rows[0] = _operation(FUSED, len(rows)) + rows[0]
     return _table([_row(row) for row in rows])
 
 
 def _returned(node: Node) -> list[str]:
-    return [_cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"') for name in shortened(node.returned)]
+    return [
+        _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
+        for name in shortened(node.returned)
+    ]
 
 
 def symbol(op: str) -> str:
-    """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not to look like ``-``."""
+    """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not
+    to look like ``-``."""
     row = TABLE.get(op)
     return row.symbol if row and row.symbol and row.arity == 2 else op
 
 
 def shortened(parts: Sequence[str]) -> list[str]:
-    """Parts of which some in the middle are left out if there are many; what stands in their place says how many."""
+    """Parts of which some in the middle are left out if there are many; what stands in their place
+    says how many."""
     if len(parts) <= MOST_TERMS:
         return list(parts)
     return [*parts[:MOST_TERMS - 3], f"… {len(parts) - MOST_TERMS + 2:,} more …", parts[-1]]
 
 
 def _lines(terms: Sequence[str]) -> list[str]:
-    """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between terms."""
+    """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between
+    terms."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
         if len(term) > LONGEST_TERM:  # cut out of the middle, between words
@@ -322,29 +403,39 @@ def contents(node: Node) -> str:
 
 
 def shown_label(label: str, short: bool) -> str:
-    """``label``, or if ``short`` its last step: inside the frame of its module, ``neurons.0.w.1`` is just ``w.1``."""
+    """``label``, or if ``short`` its last step: inside the frame of its module, ``neurons.0.w.1``
+    is just ``w.1``."""
     if short and (around := enclosing(label)[-2:-1]):
         return label[len(around[0]) + 1:]
     return label
 
 
-# ---- numbers and text --------------------------------------------------------------------------------------------
+# ---- numbers and text ----------------------------------------------------------------------------
 
 
 def number_text(x: float) -> str:
-    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``, ``1.2346e-7``, ``inf``."""
+    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``,
+    ``1.2346e-7``, ``inf``."""
     if not math.isfinite(x):
         return str(x)
     if x == 0:
         return "0.0000"  # never -0
     size = abs(x)
-    text = (f"{x:.4f}" if 0.1 <= size < 1 else f"{x:#.5g}" if 1 <= size < 99999.5 else f"{x:#.4g}" if 1e-3 <= size < 1 else
-            f"{x:.4e}")
+    text = (
+        f"{x:.4f}"
+        if 0.1 <= size < 1
+        else f"{x:#.5g}"
+        if 1 <= size < 99999.5
+        else f"{x:#.4g}"
+        if 1e-3 <= size < 1
+        else f"{x:.4e}"
+    )
     return _short_exponent(text).removesuffix(".")
 
 
 def brief(x: float | None) -> str:
-    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for None."""
+    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for
+    None."""
     if x is None:
         return ""
     mantissa, e, exponent = number_text(x).partition("e")
@@ -357,18 +448,25 @@ def _short_exponent(text: str) -> str:
 
 
 def escape(text: str, line_length: int = LINE_LENGTH) -> str:
-    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``, any Unicode.
+    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``,
+    any Unicode.
 
-    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters that cannot be
-    shown are replaced: control characters by their pictures in Unicode, lone surrogates by U+FFFD.
+    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters
+    that cannot be shown are replaced: control characters by their pictures in Unicode, lone
+    surrogates by U+FFFD.
     """
     if len(text) > LONGEST_LABEL:
         text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
-    text = _UNPRINTABLE.sub(_picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    "))
+    text = _UNPRINTABLE.sub(
+        _picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    )
     lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
-    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.  A line of nothing but
-    # closing square brackets is a syntax error to it, for it waits for the end of a CDATA section.
-    return "<BR/>".join(html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines)
+    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
+    # A line of nothing but closing square brackets is a syntax error to it, for it waits for the
+    # end of a CDATA section.
+    return "<BR/>".join(
+        html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines
+    )
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -377,7 +475,8 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def _pieces(line: str, length: int) -> Iterator[str]:
-    """``line`` in pieces of about ``length`` characters, broken after a space if there is one, never inside a letter."""
+    """``line`` in pieces of about ``length`` characters, broken after a space if there is one,
+    never inside a letter."""
     while len(line) > length:
         end = line.rfind(" ", length // 2, length) + 1 or length
         while end < len(line) and _joins(line[end], line[end - 1]):
@@ -388,7 +487,8 @@ def _pieces(line: str, length: int) -> Iterator[str]:
 
 
 def _joins(character: str, before: str) -> bool:
-    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join, emoji modifiers."""
+    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join,
+    emoji modifiers."""
     return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
             or "\U0001f3fb" <= character <= "\U0001f3ff")
 

@@ -8,10 +8,11 @@
     >>> [(edge.source, edge.target, edge.derivative) for edge in graph.edges]
     [('n0', 'n1', 1.0), ('n0', 'n1', 1.0)]
 
-`build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed into a box, and
-what is left out.  Modules are found from the labels of the parameters alone (see `nn.structure`), after the fact, so
-that the forward pass pays nothing for it.  Records are copies: what happens to the graph later does not change them.
-`viz.tapes` makes the same records of what `jit` runs.
+`build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed
+into a box, and what is left out.  Modules are found from the labels of the parameters alone (see
+`nn.structure`), after the fact, so that the forward pass pays nothing for it.  Records are copies:
+what happens to the graph later does not change them.  `viz.tapes` makes the same records of what
+`jit` runs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules
 
 MAX_NODES = 300
-MAX_EDGES = 150  # into collapsed neurons; above it, neurons that were collapsed to save space save too little
+# into collapsed neurons; above it, neurons that were collapsed to save space save too little
+MAX_EDGES = 150
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -36,15 +38,16 @@ class Node:
     role        input, parameter, constant, operation, output, module or rest
     label       the label as typed; of a module its path
     op          the name of the primitive, "" for leaves and boxes
-    data, grad  None where there is no such number: a constant has no gradient, and a box has numbers only if it
-                stands for a module with one output, whose numbers they are
+    data, grad  None where there is no such number: a constant has no gradient, and a box has
+                numbers only if it stands for a module with one output, whose numbers they are
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
     operations, parameters, nodes    how many of them it stands for
     members     the positions of these nodes in the order of execution; () for all that was left out
     shows       the position of the one whose data and grad it shows; None if it shows none
     terms       of an instruction of a tape: what it computes, as the terms of a sum; most have one
-    returned    as what the program returns it, if its label does not say so; that may be several things
+    returned    as what the program returns it, if its label does not say so; that may be several
+                things
     """
 
     name: str
@@ -68,15 +71,16 @@ class Node:
 class Edge:
     """From an operand to its user.  ``a + a`` has two of them.
 
-    derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed module with one
-                output, the derivative of that output by the source, summed over all paths within.  None for a
-                constant, which does not vary: no gradient flows there, and its rule was never run.  None also where
-                several edges were merged, and in a tape
+    derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed
+                module with one output, the derivative of that output by the source, summed over all
+                paths within.  None for a constant, which does not vary: no gradient flows there,
+                and its rule was never run.  None also where several edges were merged, and in a
+                tape
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
     of          the label of the parameter that it comes from, where that is hidden in a box
-    links       the edges of the graph that this one stands for: the position of the user in the order of execution,
-                and which of its operands; () into all that was left out
+    links       the edges of the graph that this one stands for: the position of the user in the
+                order of execution, and which of its operands; () into all that was left out
     """
 
     source: str
@@ -90,7 +94,8 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A module that is drawn as a frame around its nodes; ``parent`` is the path of the frame around it, or ""."""
+    """A module that is drawn as a frame around its nodes; ``parent`` is the path of the frame
+    around it, or ""."""
 
     path: str
     parent: str
@@ -98,7 +103,8 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown, and why."""
+    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not
+    shown, and why."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -106,18 +112,22 @@ class Graph:
     notes: tuple[str, ...] = ()
 
 
-def build_path(root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES) -> Graph:
-    """The records of the nodes on a path that leads to ``root``, and of their operands; all others are one box.
+def build_path(
+    root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES
+) -> Graph:
+    """The records of the nodes on a path that leads to ``root``, and of their operands; all others
+    are one box.
 
-    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end, and at least the first node with
-    its operands.  ``note`` is the first note.
+    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end, and
+    at least the first node with its operands.  ``note`` is the first note.
     """
     check_max_nodes(max_nodes)
     shown: list[Value] = []
     kept: set[Value | str] = set()
     for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
         more = kept.union(node.args, [node])
-        if shown and max_nodes is not None and len(more) >= max_nodes:  # one place is for the box of all the others
+        # one place is for the box of all the others
+        if shown and max_nodes is not None and len(more) >= max_nodes:
             break
         shown.append(node)
         kept = more
@@ -129,48 +139,78 @@ def build_path(root: Value, path: Sequence[Value], note: str, max_nodes: int | N
     return Builder([root], order, find_modules(order), {}, kept, notes).graph()
 
 
-def build(roots: Sequence[Value], collapse: str | Iterable[str] | None = None, max_nodes: int | None = MAX_NODES,
-          expand: str | Iterable[str] = ()) -> Graph:
+def build(
+    roots: Sequence[Value],
+    collapse: str | Iterable[str] | None = None,
+    max_nodes: int | None = MAX_NODES,
+    expand: str | Iterable[str] = (),
+) -> Graph:
     """The records of the graph of ``roots``.
 
-    collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed; then, or if more
-                than `MAX_EDGES` edges lead to them, layers; and then only the nodes nearest to the roots are kept
+    collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
+                modules
+    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed;
+                then, or if more than `MAX_EDGES` edges lead to them, layers; and then only the
+                nodes nearest to the roots are kept
 
-    Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means nothing for this graph.
+    Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means
+    nothing for this graph.
     """
     order = topological_order(*roots)
     return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
 
 
-def records(builder: Callable[..., Builder], roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str],
-            collapse: str | Iterable[str] | None, max_nodes: int | None, expand: str | Iterable[str]) -> Graph:
-    """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see `build`."""
+def records(
+    builder: Callable[..., Builder],
+    roots: Sequence[Value],
+    order: Sequence[Value],
+    modules: dict[Value, str],
+    collapse: str | Iterable[str] | None,
+    max_nodes: int | None,
+    expand: str | Iterable[str],
+) -> Graph:
+    """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see
+    `build`."""
     check_max_nodes(max_nodes)
     boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
         return builder(roots, order, modules, boxes, None, notes).graph()
-    kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))  # one place is for the box of all the others
+    # one place is for the box of all the others
+    kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))
     return builder(roots, order, modules, boxes, kept, notes).graph()
 
 
 def check_max_nodes(max_nodes: int | None) -> None:
-    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1."""
+    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1.
+    """
     if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
-        raise TypeError(f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} ({max_nodes!r})")
+        raise TypeError(
+            f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} "
+            f"({max_nodes!r})"
+        )
     if max_nodes is not None and max_nodes < 1:
         raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
 
 
-# ---- what is drawn -----------------------------------------------------------------------------------------------
+# ---- what is drawn -------------------------------------------------------------------------------
 
 _REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
 
 
-def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: str | Iterable[str] | None,
-                  max_nodes: int | None, expand: str | Iterable[str]) -> tuple[dict[Value, str], int, list[str]]:
-    """The box of each node that is in one, how many nodes would then be drawn, and what to say about it."""
-    paths = list(dict.fromkeys(outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)))
+def _choose_boxes(
+    order: Sequence[Value],
+    modules: dict[Value, str],
+    collapse: str | Iterable[str] | None,
+    max_nodes: int | None,
+    expand: str | Iterable[str],
+) -> tuple[dict[Value, str], int, list[str]]:
+    """The box of each node that is in one, how many nodes would then be drawn, and what to say
+    about it."""
+    paths = list(
+        dict.fromkeys(
+            outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)
+        )
+    )
     with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
     levels = {"neurons": [path for path in paths if path not in with_parts],
               "layers": [path for path in paths if enclosing(path)[0] == path]}
@@ -183,7 +223,9 @@ def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: s
         if not expanded.isdisjoint(around):
             return ""
         covered = False
-        for outer in around:  # the outermost that is chosen; or if that has to be open, the outermost in it that has not
+        # the outermost that is chosen; or if that has to be open, the outermost in it that has
+        # not
+        for outer in around:
             covered = covered or outer in chosen
             if covered and outer not in opened:
                 return outer
@@ -207,21 +249,37 @@ def _choose_boxes(order: Sequence[Value], modules: dict[Value, str], collapse: s
             boxes, size, did, joined = further, size_with(further), level, _edges_into(further)
     notes = []
     if did and max_nodes is not None:
-        notes.append(f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than max_nodes={max_nodes}. "
-                     f"To see all: max_nodes={full_size}; to choose: collapse=.")
+        notes.append(
+            f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than "
+            f"max_nodes={max_nodes}. "
+            f"To see all: max_nodes={full_size}; to choose: collapse=."
+        )
     if max_nodes is not None and size > max_nodes:
-        notes.append(f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
-                     f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=.")
+        notes.append(
+            f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
+            f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=."
+        )
     return boxes, size, notes
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:
     """How many edges lead into boxes when all between the same two ends are one."""
-    return len({(boxes.get(arg, arg), box) for user, box in boxes.items() for arg in user.args if boxes.get(arg) != box})
+    return len(
+        {
+            (boxes.get(arg, arg), box)
+            for user, box in boxes.items()
+            for arg in user.args
+            if boxes.get(arg) != box
+        }
+    )
 
 
-def _chosen_paths(option: str, wanted: str | Iterable[str] | None, paths: Sequence[str], levels: dict[str, list[str]]
-                  ) -> set[str]:
+def _chosen_paths(
+    option: str,
+    wanted: str | Iterable[str] | None,
+    paths: Sequence[str],
+    levels: dict[str, list[str]],
+) -> set[str]:
     """The paths of modules that ``collapse=`` or ``expand=`` asks for."""
     if wanted is None:
         return set()
@@ -230,21 +288,34 @@ def _chosen_paths(option: str, wanted: str | Iterable[str] | None, paths: Sequen
             return set(levels[wanted])
         wanted = [wanted]
     elif not isinstance(wanted, Iterable):
-        raise TypeError(f'{option} must be None, "neurons", "layers" or paths of modules, not {type(wanted).__name__} '
-                        f"({wanted!r})")
+        raise TypeError(
+            f'{option} must be None, "neurons", "layers" or paths of modules, not '
+            f'{type(wanted).__name__} '
+            f"({wanted!r})"
+        )
     chosen = list(wanted)
     for path in chosen:
         if not isinstance(path, str):
-            raise TypeError(f"{option} takes paths of modules, which are text, not {type(path).__name__} ({path!r})")
+            raise TypeError(
+                f"{option} takes paths of modules, which are text, not {type(path).__name__} "
+                f"({path!r})"
+            )
         if path not in paths:
-            known = ", ".join(map(repr, paths[:6])) + (f" and {len(paths) - 6} more" if len(paths) > 6 else "")
-            raise ValueError(f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
-                             + (f", or paths out of {known}" if paths else "; it has no modules at all"))
+            known = ", ".join(map(repr, paths[:6])) + (
+                f" and {len(paths) - 6} more" if len(paths) > 6 else ""
+            )
+            raise ValueError(
+                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
+                + (f", or paths out of {known}" if paths else "; it has no modules at all")
+            )
     return set(chosen)
 
 
-def _nearest(roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int) -> set[Value | str]:
-    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near ones, later ones."""
+def _nearest(
+    roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
+) -> set[Value | str]:
+    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near
+    ones, later ones."""
     members: dict[str, list[Value]] = {}
     for node in order if boxes else ():
         if node in boxes:
@@ -254,24 +325,40 @@ def _nearest(roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, 
     while layer and len(kept) < limit:
         if len(layer) > limit - len(kept):
             position = {boxes.get(node, node): i for i, node in enumerate(order)}
-            layer = dict.fromkeys(sorted(layer, key=position.__getitem__, reverse=True)[:limit - len(kept)])
+            layer = dict.fromkeys(
+                sorted(layer, key=position.__getitem__, reverse=True)[: limit - len(kept)]
+            )
         kept.update(layer)
-        operands = (arg for key in layer for node in (members[key] if isinstance(key, str) else [key]) for arg in node.args)
+        operands = (
+            arg
+            for key in layer
+            for node in (members[key] if isinstance(key, str) else [key])
+            for arg in node.args
+        )
         layer = {key: None for arg in operands if (key := boxes.get(arg, arg)) not in kept}
     return set(kept)
 
 
 class Builder:
-    """Turns nodes and boxes into records, in two passes: who goes where, then the records themselves."""
+    """Turns nodes and boxes into records, in two passes: who goes where, then the records
+    themselves."""
 
-    def __init__(self, roots: Sequence[Value], order: Sequence[Value], modules: dict[Value, str], boxes: dict[Value, str],
-                 kept: set[Value | str] | None, notes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Value],
+        order: Sequence[Value],
+        modules: dict[Value, str],
+        boxes: dict[Value, str],
+        kept: set[Value | str] | None,
+        notes: Sequence[str],
+    ) -> None:
         self.roots, self.order, self.modules = dict.fromkeys(roots), order, modules
         self.boxes, self.kept, self.notes = boxes, kept, tuple(notes)
         self.members: dict[str, list[Value]] = {}  # of every box that is drawn
         self.outputs: dict[str, dict[Value, None]] = {}
         self.names: dict[Value | str, str] = {}
-        self.into_rest: dict[Value, int] = {}  # how many of those left out use it, for the nodes that they use
+        # how many of those left out use it, for the nodes that they use
+        self.into_rest: dict[Value, int] = {}
         self.positions: dict[Value, int] = {}  # of all nodes but those left out
 
     def place(self, node: Value) -> Value | str:
@@ -299,14 +386,18 @@ class Builder:
         for root in self.roots:
             if isinstance(key := self.place(root), str):
                 self.outputs[key][root] = None
-        nodes = tuple([self.box(key) if isinstance(key, str) else self.node(key) for key in self.names])
+        nodes = tuple(
+            [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
+        )
         return Graph(nodes, tuple(self.edges(crossing)), tuple(_clusters(nodes)), self.notes)
 
     def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
-        """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for each operand."""
+        """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for
+        each operand."""
         boxes, kept, into_rest = self.boxes, self.kept, self.into_rest
         for user in self.order:
-            if kept is not None and boxes.get(user, user) not in kept:  # all but a few nodes of a very large graph
+            # all but a few nodes of a very large graph
+            if kept is not None and boxes.get(user, user) not in kept:
                 for i, arg in enumerate(user.args):
                     if arg in into_rest:
                         into_rest[arg] += 1
@@ -321,18 +412,39 @@ class Builder:
 
     def node(self, node: Value) -> Node:
         """The record of a node that is drawn by itself."""
-        role = ("output" if node in self.roots else "operation" if node.op else "constant" if node.constant else
-                "parameter" if isinstance(node.label, ParameterName) else "input")
-        return Node(self.names[node], role, str(node.label), node.op, node.data, None if node.constant else node.grad,
-                    self.modules.get(node, ""), node in self.roots, int(bool(node.op)), int(role == "parameter"),
-                    members=(at := (self.positions[node],)), shows=at[0])
+        role = (
+            "output"
+            if node in self.roots
+            else "operation"
+            if node.op
+            else "constant"
+            if node.constant
+            else "parameter"
+            if isinstance(node.label, ParameterName)
+            else "input"
+        )
+        return Node(
+            self.names[node],
+            role,
+            str(node.label),
+            node.op,
+            node.data,
+            None if node.constant else node.grad,
+            self.modules.get(node, ""),
+            node in self.roots,
+            int(bool(node.op)),
+            int(role == "parameter"),
+            members=(at := (self.positions[node],)),
+            shows=at[0],
+        )
 
     def derivative(self, user: Value, i: int) -> float | None:
         """The number on an edge from a node that is no constant."""
         return user.partials[i]
 
     def slopes(self) -> dict[str, dict[Value, float]]:
-        """For each box with one output the derivatives of that by what is in the box and by its operands."""
+        """For each box with one output the derivatives of that by what is in the box and by its
+        operands."""
         return {key: _slopes(self.members[key], next(iter(outputs)))
                 for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
 
@@ -346,13 +458,25 @@ class Builder:
             data, grad, shows = outputs[0].data, outputs[0].grad, self.positions[outputs[0]]
         label = key if key != _REST else f"... {len(members):,} more node{'s' * (len(members) > 1)}"
         around = enclosing(key)
-        return Node(self.names[key], "rest" if key == _REST else "module", label, "", data, grad,
-                    around[-2] if len(around) > 1 else "", any(root in self.outputs[key] for root in self.roots),
-                    operations, parameters, len(members),
-                    () if key == _REST else tuple([self.positions[node] for node in members]), shows)
+        return Node(
+            self.names[key],
+            "rest" if key == _REST else "module",
+            label,
+            "",
+            data,
+            grad,
+            around[-2] if len(around) > 1 else "",
+            any(root in self.outputs[key] for root in self.roots),
+            operations,
+            parameters,
+            len(members),
+            () if key == _REST else tuple([self.positions[node] for node in members]),
+            shows,
+        )
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
-        """The records of the edges that `crossing_edges` found; those into a box are one for each of their sources."""
+        """The records of the edges that `crossing_edges` found; those into a box are one for each
+        of their sources."""
         merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
         for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):
@@ -360,22 +484,40 @@ class Builder:
         slopes = self.slopes()
         for user, i, arg in crossing:
             source, target = self.place(arg), self.place(user)
-            hidden = str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
+            hidden = (
+                str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
+            )
             if not isinstance(target, str):
                 derivative = None if arg.constant else self.derivative(user, i)
-                yield Edge(self.names[source], self.names[target], derivative, 1, arg.constant, hidden,
-                           ((self.positions[user], i),))
+                yield Edge(
+                    self.names[source],
+                    self.names[target],
+                    derivative,
+                    1,
+                    arg.constant,
+                    hidden,
+                    ((self.positions[user], i),),
+                )
             elif links := merged.pop((source, target), None):
                 args = [link[2] for link in links]
                 one = len(set(args)) == 1 and target in slopes
                 count = len(args) if target != _REST else sum(self.into_rest[arg] for arg in args)
-                yield Edge(self.names[source], self.names[target], slopes[target].get(arg, 0.0) if one else None,
-                           count, arg.constant, hidden if len(set(args)) == 1 else "",
-                           () if target == _REST else tuple([(self.positions[to], operand) for to, operand, _ in links]))
+                yield Edge(
+                    self.names[source],
+                    self.names[target],
+                    slopes[target].get(arg, 0.0) if one else None,
+                    count,
+                    arg.constant,
+                    hidden if len(set(args)) == 1 else "",
+                    ()
+                    if target == _REST
+                    else tuple([(self.positions[to], operand) for to, operand, _ in links]),
+                )
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
-    """d(output)/d(node) for all nodes that ``members`` use: a sweep backwards over the members alone."""
+    """d(output)/d(node) for all nodes that ``members`` use: a sweep backwards over the members
+    alone."""
     slopes = {output: 1.0}
     for node in reversed(members):
         if node in slopes:

@@ -1,8 +1,9 @@
-"""DOT to SVG, PNG and PDF, and the `Drawing` that does it on demand.  The only file that needs a layout engine.
+"""DOT to SVG, PNG and PDF, and the `Drawing` that does it on demand.  The only file that needs a
+layout engine.
 
-Engines, in this order: ``dot`` of Graphviz on the PATH; else the copy of Graphviz that comes inside pygraphviz (the
-extra ``viz``); else `RenderError`, which names both remedies.  Either runs in a process of its own, so that a layout
-that takes too long can be stopped.
+Engines, in this order: ``dot`` of Graphviz on the PATH; else the copy of Graphviz that comes inside
+pygraphviz (the extra ``viz``); else `RenderError`, which names both remedies.  Either runs in a
+process of its own, so that a layout that takes too long can be stopped.
 """
 
 from __future__ import annotations
@@ -26,10 +27,18 @@ from .model import Graph, Node
 
 TIMEOUT = 60.0  # seconds
 PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
-FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".html": "html"}
+FORMATS = {
+    ".svg": "svg",
+    ".png": "png",
+    ".pdf": "pdf",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".html": "html",
+}
 
-# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It sees nothing but the standard
-# library and the folder that pygraphviz is in, hence starts fast and cannot meet a stray module of the user's.
+# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It sees nothing but
+# the standard library and the folder that pygraphviz is in, hence starts fast and cannot meet a
+# stray module of the user's.
 _PYGRAPHVIZ = """
 import sys
 sys.path.append(sys.argv[1])
@@ -40,9 +49,13 @@ if sys.argv[3]:
 sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
 """
 
-_REMEDIES = ("no layout engine: install Graphviz, so that `dot` is on the PATH (https://graphviz.org/download), or "
-             "`pip install pygraphviz`, which has an engine inside (in a clone of the project: `pip install \".[viz]\"`); "
-             "a .dot file needs none: save(\"y.dot\"), on the command line -o y.dot; its text is in .source")
+_REMEDIES = (
+    "no layout engine: install Graphviz, so that `dot` is on the PATH "
+    "(https://graphviz.org/download), or "
+    "`pip install pygraphviz`, which has an engine inside (in a clone of the project: `pip install "
+    "\".[viz]\"`); "
+    "a .dot file needs none: save(\"y.dot\"), on the command line -o y.dot; its text is in .source"
+)
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -67,7 +80,8 @@ body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; b
 
 
 class Drawing:
-    """A picture of a graph, made by `viz.draw`: it shows the numbers of that moment, and is laid out when asked for.
+    """A picture of a graph, made by `viz.draw`: it shows the numbers of that moment, and is laid
+    out when asked for.
 
     records    the nodes, edges and clusters that are drawn (see `viz.model`)
     title      the text above the picture
@@ -89,30 +103,45 @@ class Drawing:
         return self._tidy(run_engine(self.source, "svg").decode("utf-8"))
 
     def svg(self) -> str:
-        """The picture as SVG text.  Raises RenderError if there is no layout engine, or it fails."""
+        """The picture as SVG text.  Raises RenderError if there is no layout engine, or it fails.
+        """
         return self._svg
 
     def html(self) -> str:
-        """A page that shows the picture and needs nothing else.  Raises RenderError as `svg` does."""
+        """A page that shows the picture and needs nothing else.  Raises RenderError as `svg` does.
+        """
         return _PAGE.format(title=html.escape(self._name), svg=self.svg())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the picture to ``path``, in the format that its suffix names, and returns the path.
+        """Writes the picture to ``path``, in the format that its suffix names, and returns the
+        path.
 
-        .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no layout engine);
-        without a suffix, ".svg" is added; ``~`` is your home.  The file appears whole or not at all.
+        .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no
+        layout engine); without a suffix, ".svg" is added; ``~`` is your home.  The file appears
+        whole or not at all.
 
-        Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the file cannot be written
-        there, RenderError if there is no layout engine, or it fails.
+        Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the
+        file cannot be written there, RenderError if there is no layout engine, or it fails.
         """
         target = destination(path, "a drawing", FORMATS, "graph.svg")
         form = FORMATS[target.suffix.lower()]
-        content = (self.svg().encode() if form == "svg" else self.html().encode() if form == "html" else
-                   self.source.encode() if form == "dot" else run_engine(self.source, form))
+        content = (
+            self.svg().encode()
+            if form == "svg"
+            else self.html().encode()
+            if form == "html"
+            else self.source.encode()
+            if form == "dot"
+            else run_engine(self.source, form)
+        )
         return write_atomically(target, content)
 
     def __repr__(self) -> str:
-        count = [(len(self.records.nodes), "node"), (len(self.records.edges), "edge"), (len(self.records.clusters), "cluster")]
+        count = [
+            (len(self.records.nodes), "node"),
+            (len(self.records.edges), "edge"),
+            (len(self.records.clusters), "cluster"),
+        ]
         return f"<Drawing{f' {self.title!r}' if self.title else ''}: " + ", ".join(
             f"{n:,} {what}{'s' * (n != 1)}" for n, what in count) + ">"
 
@@ -134,40 +163,74 @@ class Drawing:
             _called(node) for node in self.records.nodes if node.output) or "a value")
 
     def _tidy(self, svg: str) -> str:
-        """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for people."""
+        """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for
+        people."""
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
-        # Never wider than its place, and never cut off there: the viewBox scales all of it, also what sticks out.
-        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
-                          'overflow: visible" ', 1)
+        # Never wider than its place, and never cut off there: the viewBox scales all of it, also
+        # what sticks out.
+        svg = svg.replace(
+            "<svg ",
+            f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
+            'overflow: visible" ',
+            1,
+        )
         svg = svg.replace(">", f">\n<title>{title}</title>", 1)
         titles = self._titles()
-        return re.sub(r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n?',
-                      lambda m: m[1] + (f"<title>{html.escape(titles[m[2]])}</title>\n" if m[2] in titles else ""), svg)
+        return re.sub(
+            r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n'
+            r'?',
+            lambda m: (
+                m[1] + (f"<title>{html.escape(titles[m[2]])}</title>\n" if m[2] in titles else "")
+            ),
+            svg,
+        )
 
     def _titles(self) -> dict[str, str]:
-        """What a browser shows when the mouse rests on a part of the picture: the numbers with all their digits."""
+        """What a browser shows when the mouse rests on a part of the picture: the numbers with all
+        their digits."""
         nodes = {node.name: node for node in self.records.nodes}
         titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
             source, target = edge.of or _called(nodes[edge.source]), _called(nodes[edge.target])
-            titles[f"e{i}"] = (f"{source} to {target}: a constant, no gradient flows" if edge.constant else
-                               f"{source} to {target}" + f": {edge.count} edges" * (edge.count > 1)
-                               if edge.derivative is None else
-                               f"d({target})/d({source}) = {edge.derivative!r}")
-        return {**titles, **{f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)}}
+            titles[f"e{i}"] = (
+                f"{source} to {target}: a constant, no gradient flows"
+                if edge.constant
+                else f"{source} to {target}" + f": {edge.count} edges" * (edge.count > 1)
+                if edge.derivative is None
+                else f"d({target})/d({source}) = {edge.derivative!r}"
+            )
+        return {
+            **titles,
+            **{
+                f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)
+            },
+        }
 
 
 def _called(node: Node) -> str:
-    return _printable(node.label or (symbol(node.op) if node.op else "constant" if node.role == "constant" else node.name))
+    return _printable(
+        node.label
+        or (symbol(node.op) if node.op else "constant" if node.role == "constant" else node.name)
+    )
 
 
 def _node_lines(node: Node) -> list[str]:
-    lines = [f"{_called(node)} = {_printable(' + '.join(node.terms), 1000)}" if node.terms else
-             f"{_called(node)}: {symbol(node.op)}" if node.op and node.label else _called(node), *node.returned]
+    lines = [
+        f"{_called(node)} = {_printable(' + '.join(node.terms), 1000)}"
+        if node.terms
+        else f"{_called(node)}: {symbol(node.op)}"
+        if node.op and node.label
+        else _called(node),
+        *node.returned,
+    ]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    lines += [f"{what} {number!r}" for what, number in (("data", node.data), ("grad", node.grad)) if number is not None]
+    lines += [
+        f"{what} {number!r}"
+        for what, number in (("data", node.data), ("grad", node.grad))
+        if number is not None
+    ]
     return lines
 
 
@@ -175,33 +238,45 @@ def _printable(text: str, most: int = 200) -> str:
     return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text[:most])
 
 
-# ---- engines -----------------------------------------------------------------------------------------------------
+# ---- engines -------------------------------------------------------------------------------------
 
 
 def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
     """The DOT text ``source`` laid out as ``form``: "svg", "png" or "pdf".
 
-    Raises RenderError if there is no engine, if it fails, or if it takes longer than ``timeout`` seconds.
+    Raises RenderError if there is no engine, if it fails, or if it takes longer than ``timeout``
+    seconds.
     """
     dpi = str(PNG_DPI) if form == "png" else ""
     if dot := shutil.which("dot"):
         name, command = "dot", [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
     elif folder := _pygraphviz_folder():
-        name, command = "pygraphviz", [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi]
+        name, command = (
+            "pygraphviz",
+            [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi],
+        )
     else:
         raise RenderError(_REMEDIES)
     try:
-        done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, input=source.encode("utf-8"), capture_output=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise RenderError(f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, with a "
-                          "smaller max_nodes or with collapse=\"layers\"; the DOT text is in .source") from None
+        raise RenderError(
+            f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, "
+            "with a "
+            "smaller max_nodes or with collapse=\"layers\"; the DOT text is in .source"
+        ) from None
     except OSError as error:
         raise RenderError(f"{name} could not be started ({command[0]}: {error.strerror or error}); "
                           f"without it there is {_REMEDIES}") from error
     if done.returncode or not done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
-        raise RenderError(f"{name} failed to make {form} (exit status {done.returncode}): {' / '.join(said) or 'no message'}; "
-                          "the DOT text is in .source")
+        raise RenderError(
+            f"{name} failed to make {form} (exit status {done.returncode}): "
+            f"{' / '.join(said) or 'no message'}; "
+            "the DOT text is in .source"
+        )
     return done.stdout
 
 

@@ -1,4 +1,5 @@
-"""A drawing whose numbers move while everything else stays still: the stage of pages, animations and notebooks.
+"""A drawing whose numbers move while everything else stays still: the stage of pages, animations
+and notebooks.
 
     >>> from tinygrad_edu import Stepper, record
     >>> from tinygrad_edu.examples import lecture_neuron
@@ -6,9 +7,10 @@
     >>> scene = Scene(recording)                                   # laid out once, by the layout engine
     >>> frame = scene.frame(Stepper(recording).run_to("backward"))   # the picture of one moment, as SVG text
 
-A `Scene` is laid out for the widest numbers that a recording ever shows, so that no number leaves its box and no box
-moves.  Each part of its SVG can then be found: nodes are groups with the ids n0, n1, ... and the class of their role, edges
-e0, e1, ..., frames of modules c0, c1, ...; the texts with a node's data and gradient have the classes ``data`` and ``grad``.
+A `Scene` is laid out for the widest numbers that a recording ever shows, so that no number leaves
+its box and no box moves.  Each part of its SVG can then be found: nodes are groups with the ids n0,
+n1, ... and the class of their role, edges e0, e1, ..., frames of modules c0, c1, ...; the texts
+with a node's data and gradient have the classes ``data`` and ``grad``.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
 
 UNKNOWN = "?"  # what stands for a number that is not computed yet
-DIGIT_WIDTH = 0.556  # of Helvetica, in units of the font size; and of what else numbers are written with:
+# of Helvetica, in units of the font size; and of what else numbers are written with:
+DIGIT_WIDTH = 0.556
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
 ET.register_namespace("", SVG[1:-1])
@@ -46,25 +49,35 @@ class Scene:
     recording    the `Recording`
     graph        the records that are drawn (see `viz.model`)
     svg          the annotated SVG text, with the numbers of the end of the recording
-    nodes        for each position in ``recording.nodes`` the index in ``graph.nodes`` of where it is drawn; None if it
-                 is left out
-    edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are not there
+    nodes        for each position in ``recording.nodes`` the index in ``graph.nodes`` of where it
+                 is drawn; None if it is left out
+    edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are
+                 not there
     hidden       whether each step of the recording changes nothing that is drawn
 
     collapse, max_nodes, expand    as in `viz.draw`
-    widest       data and gradient to make room for, by position, where more is to be shown than the recording has
+    widest       data and gradient to make room for, by position, where more is to be shown than the
+                 recording has
     slopes       whether the local derivatives stand on the edges
 
     Raises what `viz.draw` raises, RenderError without a layout engine included.
     """
 
-    def __init__(self, recording: Recording | Value | Stepper, collapse: str | Iterable[str] | None = None,
-                 max_nodes: int | None = MAX_NODES, widest: Mapping[int, tuple[float, float]] | None = None,
-                 expand: str | Iterable[str] = (), slopes: bool = True) -> None:
+    def __init__(
+        self,
+        recording: Recording | Value | Stepper,
+        collapse: str | Iterable[str] | None = None,
+        max_nodes: int | None = MAX_NODES,
+        widest: Mapping[int, tuple[float, float]] | None = None,
+        expand: str | Iterable[str] = (),
+        slopes: bool = True,
+    ) -> None:
         self.recording = recording_of(recording, "Scene()")
         roots = self.recording.values()[-1:]
         self._slopes = slopes
-        self.graph: Graph = self._with_widest_numbers(build(roots, collapse, max_nodes, expand), widest or {})
+        self.graph: Graph = self._with_widest_numbers(
+            build(roots, collapse, max_nodes, expand), widest or {}
+        )
         self.nodes: list[int | None] = [None] * len(self.recording.nodes)
         self.edges: dict[tuple[int, int], int] = {}
         for i, node in enumerate(self.graph.nodes):
@@ -73,12 +86,16 @@ class Scene:
         for i, edge in enumerate(self.graph.edges):
             self.edges.update(dict.fromkeys(edge.links, i))
         shown = {node.shows for node in self.graph.nodes}
-        self.hidden = [event.node not in shown and (event.user is None or (event.user, event.operand) not in self.edges)
-                       for event in self.recording.events]
+        self.hidden = [
+            event.node not in shown
+            and (event.user is None or (event.user, event.operand) not in self.edges)
+            for event in self.recording.events
+        ]
         self._done = self._completed()
         self._flowed = self._flows()
         self._root = self._annotated(Drawing(self._to_lay_out(), legend=False).svg())
-        self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}  # the text of each part as last drawn
+        # the text of each part as last drawn
+        self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 
     @property
     def svg(self) -> str:
@@ -99,20 +116,35 @@ class Scene:
     def frame(self, stepper: Stepper, caption: bool = True) -> str:
         """The picture of the moment that ``stepper`` is at, as SVG text.
 
-        What is not computed yet is faint.  The node and the edges of the last step glow; edges along which a gradient
-        has flowed point to where it went, coloured by its sign and as wide as its magnitude.  ``caption``: the step's
-        sentence below, and how far the recording has come.
+        What is not computed yet is faint.  The node and the edges of the last step glow; edges
+        along which a gradient has flowed point to where it went, coloured by its sign and as wide
+        as its magnitude.  ``caption``: the step's sentence below, and how far the recording has
+        come.
         """
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        parts = "\n".join([self._part(part, looks.get(part.get("id", ""))) for part in group if part.tag == f"{SVG}g"])
+        parts = "\n".join(
+            [
+                self._part(part, looks.get(part.get("id", "")))
+                for part in group
+                if part.tag == f"{SVG}g"
+            ]
+        )
         (width, height), left, below = self.size, 0.0, ""
         if caption:
-            (width, height), left, below = self.frame_size, self._caption.left, self._caption.svg(stepper.position)
+            (width, height), left, below = (
+                self.frame_size,
+                self._caption.left,
+                self._caption.svg(stepper.position),
+            )
         name = html.escape(self._root.get("aria-label", ""))
-        return (f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" height="{height:.0f}pt" '
-                f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
-                f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n{below}\n</svg>\n')
+        return (
+            f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
+            f'height="{height:.0f}pt" '
+            f'viewBox="{left:.2f} 0.00 {width:.2f} {height:.2f}">\n<title>{name}</title>\n'
+            f'<g id="graph0" class="graph" transform="{group.get("transform")}">\n{parts}\n</g>\n'
+            f'{below}\n</svg>\n'
+        )
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
         """For each drawn edge along which a gradient has flowed so far the sum of what did."""
@@ -120,11 +152,15 @@ class Scene:
                 if (count := bisect_right(positions, stepper.position))}
 
     def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
-        """For each drawn edge the numbers of the steps in which a gradient flows along it, and the sums after them."""
+        """For each drawn edge the numbers of the steps in which a gradient flows along it, and the
+        sums after them."""
         flows: dict[int, tuple[list[int], list[float]]] = {}
         start = self.recording.forward + 1  # after the seed, which comes along no edge
         for number, event in enumerate(self.recording.events[start:], start + 1):
-            if event.user is not None and (edge := self.edges.get((event.user, event.operand))) is not None:
+            if (
+                event.user is not None
+                and (edge := self.edges.get((event.user, event.operand))) is not None
+            ):
                 positions, sums = flows.setdefault(edge, ([], []))
                 positions.append(number)
                 sums.append((sums[-1] if sums else 0.0) + self.recording.flow(event))
@@ -132,10 +168,15 @@ class Scene:
 
     def name_of(self, node: Node) -> str:
         """What the sentences call a drawn node; of a box its path."""
-        return node.label if node.shows is None or node.role == "module" else self.recording.nodes[node.shows].name
+        return (
+            node.label
+            if node.shows is None or node.role == "module"
+            else self.recording.nodes[node.shows].name
+        )
 
     def _completed(self) -> list[int]:
-        """For each drawn node the number of the step after which it is computed: its output, or all that is in it."""
+        """For each drawn node the number of the step after which it is computed: its output, or all
+        that is in it."""
         done = [0] * len(self.graph.nodes)
         rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
@@ -150,24 +191,52 @@ class Scene:
         for event in events[forward:]:
             if len(number_text(event.after)) > len(number_text(widest.get(event.node, 0.0))):
                 widest[event.node] = event.after
-        room = {**{position: (self.recording.nodes[position].data, grad) for position, grad in widest.items()}, **given}
-        return replace(graph, nodes=tuple([
-            node if node.shows not in room else
-            replace(node, data=room[node.shows][0], grad=None if node.grad is None else room[node.shows][1])
-            for node in graph.nodes]))
+        room = {
+            **{
+                position: (self.recording.nodes[position].data, grad)
+                for position, grad in widest.items()
+            },
+            **given,
+        }
+        return replace(
+            graph,
+            nodes=tuple(
+                [
+                    node
+                    if node.shows not in room
+                    else replace(
+                        node,
+                        data=room[node.shows][0],
+                        grad=None if node.grad is None else room[node.shows][1],
+                    )
+                    for node in graph.nodes
+                ]
+            ),
+        )
 
     @cached_property
     def _caption(self) -> Caption:
         return Caption(self.recording, *self.size)
 
     def _to_lay_out(self) -> Graph:
-        """The records with the names that the sentences use, so that ``v6`` can be found in the picture."""
+        """The records with the names that the sentences use, so that ``v6`` can be found in the
+        picture."""
         edges = self.graph.edges
         if not self._slopes:
             edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
-        return replace(self.graph, notes=(), nodes=tuple([
-            node if node.role == "constant" or not node.label.isprintable() else replace(node, label=self.name_of(node))
-            for node in self.graph.nodes]), edges=edges)
+        return replace(
+            self.graph,
+            notes=(),
+            nodes=tuple(
+                [
+                    node
+                    if node.role == "constant" or not node.label.isprintable()
+                    else replace(node, label=self.name_of(node))
+                    for node in self.graph.nodes
+                ]
+            ),
+            edges=edges,
+        )
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
@@ -220,16 +289,38 @@ class Scene:
         for i, node in enumerate(self.graph.nodes):
             lit = ""
             if event is not None and self.nodes[event.node] == i:
-                lit = "box" if node.shows != event.node else "data" if position <= self.recording.forward else "grad"
+                lit = (
+                    "box"
+                    if node.shows != event.node
+                    else "data"
+                    if position <= self.recording.forward
+                    else "grad"
+                )
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
-            text = brief(node.data) if node.role == "constant" else UNKNOWN if data is None else number_text(data)
-            looks[f"n{i}"] = NodeLook(text, number_text(grad), position < self._done[i] and not lit, lit)
+            text = (
+                brief(node.data)
+                if node.role == "constant"
+                else UNKNOWN
+                if data is None
+                else number_text(data)
+            )
+            looks[f"n{i}"] = NodeLook(
+                text, number_text(grad), position < self._done[i] and not lit, lit
+            )
         done = {node.name: position >= number for node, number in zip(self.graph.nodes, self._done)}
         flows, lit_edges = self.flows(stepper), self._lit_edges(event)
         for i, edge in enumerate(self.graph.edges):
             color, width = EDGE_LINE, 2.0 if i in lit_edges else 1.0
             if i in flows:
-                color = POSITIVE if flows[i] > 0 else NEGATIVE if flows[i] < 0 else EDGE_LINE if flows[i] == 0 else UNDEFINED
+                color = (
+                    POSITIVE
+                    if flows[i] > 0
+                    else NEGATIVE
+                    if flows[i] < 0
+                    else EDGE_LINE
+                    if flows[i] == 0
+                    else UNDEFINED
+                )
                 width = flow_width(flows[i])
             faint = not done[edge.target] and i not in lit_edges
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
@@ -242,7 +333,10 @@ class Scene:
             links = [(event.user, event.operand)]
         else:
             is_seed = event.before is not None
-            links = [(event.node, operand) for operand in range(0 if is_seed else len(self.recording.nodes[event.node].args))]
+            links = [
+                (event.node, operand)
+                for operand in range(0 if is_seed else len(self.recording.nodes[event.node].args))
+            ]
         return {self.edges[link] for link in links if link in self.edges}
 
     def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
@@ -266,7 +360,8 @@ class Scene:
 
 
 def flow_width(flow: float) -> float:
-    """The width of a line along which this gradient flowed, in points: 1 at 1e-4 and below, 4 at 1, 6 at most."""
+    """The width of a line along which this gradient flowed, in points: 1 at 1e-4 and below, 4 at 1,
+    6 at most."""
     if not flow or math.isnan(flow):
         return 1.0
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)

@@ -1,8 +1,8 @@
 """How each role looks: a shape, a fill and a line, so that no two roles differ by colour alone.
 
-The lines are from the palette of Okabe and Ito (2008), which people with any kind of colour vision can tell apart;
-the fills are tints of them, light enough that black text keeps a contrast of at least 7:1 on screen and on paper.
-To change the look of a role, change its row.
+The lines are from the palette of Okabe and Ito (2008), which people with any kind of colour vision
+can tell apart; the fills are tints of them, light enough that black text keeps a contrast of at
+least 7:1 on screen and on paper.  To change the look of a role, change its row.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ TEXT_SIZE, SMALL, LARGE = 11, 9, 15  # points
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its words in the legend."""
+    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its words
+    in the legend."""
 
     shape: str
     fill: str
@@ -29,16 +30,27 @@ class Style:
 ROLES: dict[str, Style] = {
     "input": Style("note", "#e3f0f9", "#0072b2", legend="input", margin="0.08,0.05"),
     "parameter": Style("cylinder", "#fdebdc", "#b34e00", legend="parameter", margin="0.06,0.04"),
-    "constant": Style("box", "#f4f4f4", "#8a8a8a", "filled,dashed", 0.8, legend="constant (no gradient)", margin="0.05,0.03"),
+    "constant": Style(
+        "box",
+        "#f4f4f4",
+        "#8a8a8a",
+        "filled,dashed",
+        0.8,
+        legend="constant (no gradient)",
+        margin="0.05,0.03",
+    ),
     "operation": Style("box", "#ffffff", "#404040", "filled,rounded", legend="operation"),
     "output": Style("box", "#dcf3ea", "#00795a", "filled,rounded", 1.6, 2, legend="output"),
     "module": Style("box3d", "#f6e7f0", "#a2457b", legend="collapsed module", margin="0.1,0.08"),
-    "rest": Style("folder", "#fffbe0", "#8f7a00", "filled,dashed", legend="nodes left out", margin="0.12,0.08"),
+    "rest": Style(
+        "folder", "#fffbe0", "#8f7a00", "filled,dashed", legend="nodes left out", margin="0.12,0.08"
+    ),
 }
 
 CLUSTER_FILLS = ("#f7f7f7", "#efefef")  # by depth, alternating
 CLUSTER_LINE = "#bdbdbd"
 EDGE_LINE = "#666666"
 EDGE_TEXT = "#303030"
-POSITIVE, NEGATIVE, UNDEFINED = "#0072b2", "#d55e00", "#c2185b"  # a gradient's sign; one that is nan
+# a gradient's sign; one that is nan
+POSITIVE, NEGATIVE, UNDEFINED = "#0072b2", "#d55e00", "#c2185b"
 SPOTLIGHT = "#b8860b"  # the node and edge of the last step

@@ -1,17 +1,18 @@
-"""One self-contained HTML file out of a body, scripts, styles and data: what every interactive page here stands on.
+"""One self-contained HTML file out of a body, scripts, styles and data: what every interactive page
+here stands on.
 
-    html = assemble("my graph", body, {"numbers": [1, 2]}, styles=["theme.css"], scripts=["stage.js"])
-    page = Page(html, "my graph")
-    page.save("y.html")
+    html = assemble("my graph", body, {"numbers": [1, 2]}, styles=["theme.css"],
+    scripts=["stage.js"]) page = Page(html, "my graph") page.save("y.html")
 
-`assemble` inlines the files of this package that ``styles`` and ``scripts`` name, in that order: the styles as one, the
-scripts as one ES module, so that a script sees what those before it define, and no name is global.  A Content Security
-Policy allows these two texts, by their hashes, and nothing else: no other script, no style attribute, no request.  The data
-stand in the page as JSON in ``<script type="application/json" id="data">``, where no text of theirs can end the element.
-In ``body`` whatever a user typed must have been escaped before.
+`assemble` inlines the files of this package that ``styles`` and ``scripts`` name, in that order:
+the styles as one, the scripts as one ES module, so that a script sees what those before it define,
+and no name is global.  A Content Security Policy allows these two texts, by their hashes, and
+nothing else: no other script, no style attribute, no request.  The data stand in the page as JSON
+in ``<script type="application/json" id="data">``, where no text of theirs can end the element.  In
+``body`` whatever a user typed must have been escaped before.
 
-`themed` prepares the SVG of a `Scene` for a page: its colours and fonts go, and classes remain, which ``theme.css`` gives
-colours for light and for dark.
+`themed` prepares the SVG of a `Scene` for a page: its colours and fonts go, and classes remain,
+which ``theme.css`` gives colours for light and for dark.
 """
 
 from __future__ import annotations
@@ -55,8 +56,10 @@ style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
 </html>
 """
 
-_TEXT_CLASSES = {"15.00": "op", "9.00": "small"}  # by font size; texts of 11 points are plain ones or bold labels
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # in a title, say: no file can have them
+# by font size; texts of 11 points are plain ones or bold labels
+_TEXT_CLASSES = {"15.00": "op", "9.00": "small"}
+# in a title, say: no file can have them
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -73,10 +76,11 @@ class Page:
         self.html, self.name = (_UNSTORABLE.sub("\ufffd", text) for text in (html, name))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the page to ``path`` and returns the path; without a suffix ".html" is added; ``~`` is your home.
+        """Writes the page to ``path`` and returns the path; without a suffix ".html" is added;
+        ``~`` is your home.
 
-        The file appears whole or not at all.  Raises ValueError for another suffix or "", IsADirectoryError for a folder,
-        OSError if the file cannot be written there.
+        The file appears whole or not at all.  Raises ValueError for another suffix or "",
+        IsADirectoryError for a folder, OSError if the file cannot be written there.
         """
         return write_atomically(page_path(path), self.html)
 
@@ -84,20 +88,34 @@ class Page:
         return f"<Page {self.name!r}: {len(self.html.encode()) / 1000:,.0f} kB; .save(\"y.html\") writes it>"
 
     def _repr_html_(self) -> str:
-        return (f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.name)}" sandbox="allow-scripts" '
-                f'width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>')
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.name)}" '
+            'sandbox="allow-scripts" '
+            f'width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+        )
 
 
 def page_path(path: str | os.PathLike[str]) -> Path:
-    """Where a page is to be written, checked before anything is computed; raises what `Page.save` raises."""
+    """Where a page is to be written, checked before anything is computed; raises what `Page.save`
+    raises."""
     return destination(path, "a page", SUFFIXES, "graph.html")
 
 
-def assemble(title: str, body: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
-    """The text of the page (see above).  ``title`` and ``data`` are made safe here; ``body`` is HTML."""
+def assemble(
+    title: str, body: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]
+) -> str:
+    """The text of the page (see above).  ``title`` and ``data`` are made safe here; ``body`` is
+    HTML."""
     style, script = ("\n" + "\n".join(map(read, names)) for names in (styles, scripts))
-    return _PAGE.format(title=html.escape(title), body=body, data=to_script(data), style=style, script=script,
-                        style_hash=content_hash(style), script_hash=content_hash(script))
+    return _PAGE.format(
+        title=html.escape(title),
+        body=body,
+        data=to_script(data),
+        style=style,
+        script=script,
+        style_hash=content_hash(style),
+        script_hash=content_hash(script),
+    )
 
 
 def read(name: str) -> str:
@@ -111,16 +129,19 @@ def content_hash(text: str) -> str:
 
 
 def to_script(data: Any) -> str:
-    """``data`` as JSON that can stand in a script element: whatever could end it, or could not be stored, is escaped."""
+    """``data`` as JSON that can stand in a script element: whatever could end it, or could not be
+    stored, is escaped."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _UNSAFE_IN_SCRIPT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def themed(svg: str) -> str:
-    """The SVG text of a `Scene` without the colours, fonts and widths that ``theme.css`` gives, hence half as long.
+    """The SVG text of a `Scene` without the colours, fonts and widths that ``theme.css`` gives,
+    hence half as long.
 
-    Texts get the class op, label or small, frames of modules that of their depth (even or odd).  What is drawn without a
-    fill, or dashed, stays so.  The parts stand in ``<g class="view">``, which a `Stage` (see ``stage.js``) moves and zooms.
+    Texts get the class op, label or small, frames of modules that of their depth (even or odd).
+    What is drawn without a fill, or dashed, stays so.  The parts stand in ``<g class="view">``,
+    which a `Stage` (see ``stage.js``) moves and zooms.
     """
     root = ET.fromstring(svg)
     for name in ("width", "height", "role", "aria-label"):
@@ -132,7 +153,9 @@ def themed(svg: str) -> str:
             group.set("class", "view")
             group.attrib.pop("id")
         if group.get("class") == "cluster":
-            fill = next(shape.get("fill", "") for shape in group if shape.get("fill") in CLUSTER_FILLS)
+            fill = next(
+                shape.get("fill", "") for shape in group if shape.get("fill") in CLUSTER_FILLS
+            )
             group.set("class", f"cluster {('even', 'odd')[CLUSTER_FILLS.index(fill)]}")
         for title in group.findall(f"{SVG}title"):
             group.remove(title)
@@ -149,6 +172,8 @@ def themed(svg: str) -> str:
 
 
 def _name_text(text: ET.Element) -> None:
-    name = _TEXT_CLASSES.get(text.get("font-size", "")) or ("label" if text.get("font-weight") else "")
+    name = _TEXT_CLASSES.get(text.get("font-size", "")) or (
+        "label" if text.get("font-weight") else ""
+    )
     if name and not text.get("class"):
         text.set("class", name)

@@ -1,4 +1,5 @@
-"""The numbers behind the plots, as plain records: no matplotlib here, so that a page or a test can use them as well.
+"""The numbers behind the plots, as plain records: no matplotlib here, so that a page or a test can
+use them as well.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -6,9 +7,10 @@
     >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
     ([0.35, 1.25, 2.15], 1)
 
-A model is anything that can be called with a sample.  It is run as it would be used: modules in evaluation mode, which
-is put back afterwards, on plain numbers, and without recording a graph.  Nothing here changes a parameter or a gradient
-for longer than the call.  Gradients and activations by layer are those of `tinygrad_edu.diagnosis.inspection`.
+A model is anything that can be called with a sample.  It is run as it would be used: modules in
+evaluation mode, which is put back afterwards, on plain numbers, and without recording a graph.
+Nothing here changes a parameter or a gradient for longer than the call.  Gradients and activations
+by layer are those of `tinygrad_edu.diagnosis.inspection`.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ from tinygrad_edu.diagnosis.inspection import check_model, entries
 from tinygrad_edu.engine.primitives import number, short_repr
 from tinygrad_edu.nn.module import mode
 
-LARGEST = 1e100  # what is larger is left out of pictures like an infinity: squares and spans of it are beyond floats
+# what is larger is left out of pictures like an infinity: squares and spans of it are beyond
+# floats
+LARGEST = 1e100
 
 Range = tuple[float, float]
 Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
 
 
-# ---- samples -----------------------------------------------------------------------------------------------------
+# ---- samples -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Samples:
 def samples(X: Samples | Iterable[Any]) -> Samples:
     """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
 
-    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable, or an entry no number.
+    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable,
+    or an entry no number.
     """
     if isinstance(X, Samples):
         return X
@@ -66,27 +71,37 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
     if not given:
         raise ValueError("X has no samples; give at least one row of numbers")
     scalar = not hasattr(given[0], "__len__")
-    rows = tuple([tuple([number(entry, f"X[{i}]") for entry in ([row] if scalar else row)]) for i, row in enumerate(given)])
+    rows = tuple(
+        [
+            tuple([number(entry, f"X[{i}]") for entry in ([row] if scalar else row)])
+            for i, row in enumerate(given)
+        ]
+    )
     if not rows[0]:
         raise ValueError("X[0] has no features; give rows of at least one number")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
-            raise ValueError(f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the same length")
+            raise ValueError(
+                f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the "
+                "same length"
+            )
     return Samples(rows, scalar)
 
 
 def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for each sample, as floats, without recording; a model of one output gives tuples of one.
+    """What ``model`` gives for each sample, as floats, without recording; a model of one output
+    gives tuples of one.
 
-    Raises TypeError if the model returns anything but a number, a Value or a list of them, ValueError if it returns
-    none, or not as many for every sample.
+    Raises TypeError if the model returns anything but a number, a Value or a list of them,
+    ValueError if it returns none, or not as many for every sample.
     """
     table = samples(X)
     return _equally_many(ask(model, map(table.input, table.rows)))
 
 
 def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but however many numbers it is.
+    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but
+    however many numbers it is.
 
     Raises NoNumbersError if that is no number.  What the model itself raises passes through.
     """
@@ -98,8 +113,11 @@ def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float,
 def _equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     counts = sorted(set(map(len, given)))
     if len(counts) > 1 or not counts[0]:
-        raise ValueError(f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, and at least "
-                         "one, for every sample")
+        raise ValueError(
+            f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, "
+            "and at least "
+            "one, for every sample"
+        )
     return given
 
 
@@ -108,8 +126,13 @@ class NoNumbersError(TypeError):
 
 
 def floats(given: Any, what: str) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is, for anything else."""
-    several = hasattr(given, "__len__") and not isinstance(given, (str, dict)) and getattr(given, "shape", None) != ()
+    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is,
+    for anything else."""
+    several = (
+        hasattr(given, "__len__")
+        and not isinstance(given, (str, dict))
+        and getattr(given, "shape", None) != ()
+    )
     try:
         return tuple([number(entry, what) for entry in (given if several else [given])])
     except (TypeError, OverflowError) as error:
@@ -117,7 +140,8 @@ def floats(given: Any, what: str) -> tuple[float, ...]:
 
 
 def winner(scores: Sequence[float]) -> int:
-    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the index of the largest.
+    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the
+    index of the largest.
 
     As `nn.accuracy` has it.  -1 if a score is nan.
     """
@@ -129,21 +153,36 @@ def winner(scores: Sequence[float]) -> int:
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
     """The class of each label, as `winner` counts them, for a model with that many outputs.
 
-    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...  Raises ValueError for others.
+    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...
+    Raises ValueError for others.
     """
     allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
     for i, label in enumerate(labels):
         if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
-            wanted = "two classes, labelled -1 and 1, or 0 and 1" if outputs == 1 else f"classes labelled 0 to {outputs - 1}"
-            raise ValueError(f"y[{i}] is {label!r}, but a model of {outputs} output{'s' * (outputs > 1)} separates {wanted}")
-    return [int(label > 0) for label in labels] if outputs == 1 else [int(label) for label in labels]
+            wanted = (
+                "two classes, labelled -1 and 1, or 0 and 1"
+                if outputs == 1
+                else f"classes labelled 0 to {outputs - 1}"
+            )
+            raise ValueError(
+                f"y[{i}] is {label!r}, but a model of {outputs} output{'s' * (outputs > 1)} "
+                f"separates {wanted}"
+            )
+    return (
+        [int(label > 0) for label in labels] if outputs == 1 else [int(label) for label in labels]
+    )
 
 
 def window(numbers: Iterable[float], margin: float = 0.1) -> Range:
-    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side; never empty."""
+    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side;
+    never empty."""
     drawn = [x for x in numbers if drawable(x)]
     low, high = (min(drawn), max(drawn)) if drawn else (0.0, 0.0)
-    pad = margin * (high - low) if high - low > 1e-9 * max(abs(low), abs(high)) else 0.5 * max(1.0, abs(low))
+    pad = (
+        margin * (high - low)
+        if high - low > 1e-9 * max(abs(low), abs(high))
+        else 0.5 * max(1.0, abs(low))
+    )
     return low - pad, high + pad
 
 
@@ -157,7 +196,7 @@ def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
     return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
 
 
-# ---- decisions ---------------------------------------------------------------------------------------------------
+# ---- decisions -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +217,13 @@ class DecisionGrid:
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
         """The class chosen at each point, as `winner` counts them: ``classes()[j][i]``."""
-        return tuple([tuple([winner(scores) for scores in zip(*rows)]) for rows in zip(*self.outputs)])
+        return tuple(
+            [tuple([winner(scores) for scores in zip(*rows)]) for rows in zip(*self.outputs)]
+        )
 
     def margin(self, k: int) -> Plane:
-        """How far output ``k`` is ahead of the largest other one, at each point; of one output, the output itself.
+        """How far output ``k`` is ahead of the largest other one, at each point; of one output, the
+        output itself.
 
         The class borders on the others where it is 0.
         """
@@ -191,22 +233,41 @@ class DecisionGrid:
                       for rows in zip(*self.outputs)])
 
 
-def decision_grid(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, features: tuple[int, int] | None = None,
-                  resolution: int = 50, margin: float = 0.1, ranges: tuple[Range, Range] | None = None) -> DecisionGrid:
-    """The outputs of ``model`` on ``resolution`` times ``resolution`` points around the samples ``X``.
+def decision_grid(
+    model: Callable[[Any], Any],
+    X: Samples | Iterable[Any],
+    *,
+    features: tuple[int, int] | None = None,
+    resolution: int = 50,
+    margin: float = 0.1,
+    ranges: tuple[Range, Range] | None = None,
+) -> DecisionGrid:
+    """The outputs of ``model`` on ``resolution`` times ``resolution`` points around the samples
+    ``X``.
 
-    features      which two features vary; by default the first two.  The others stay at their means over ``X``
+    features      which two features vary; by default the first two.  The others stay at their means
+                  over ``X``
     margin        how far the grid reaches beyond the samples, in parts of their span
     ranges        the ranges of the two features instead, so that several grids have the same points
 
-    It costs one call of the model for each point.  Samples with nan or infinity in them are not looked at.
-    Raises ValueError for no samples, for features that do not exist, or for a resolution below 2.
+    It costs one call of the model for each point.  Samples with nan or infinity in them are not
+    looked at.  Raises ValueError for no samples, for features that do not exist, or for a
+    resolution below 2.
     """
-    return grid_at(places_of_grid(X, features=features, resolution=resolution, margin=margin, ranges=ranges), model)
+    return grid_at(
+        places_of_grid(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
+        model,
+    )
 
 
-def places_of_grid(X: Samples | Iterable[Any], *, features: tuple[int, int] | None = None, resolution: int = 50,
-                   margin: float = 0.1, ranges: tuple[Range, Range] | None = None) -> Places:
+def places_of_grid(
+    X: Samples | Iterable[Any],
+    *,
+    features: tuple[int, int] | None = None,
+    resolution: int = 50,
+    margin: float = 0.1,
+    ranges: tuple[Range, Range] | None = None,
+) -> Places:
     """Where `decision_grid`, which says what the arguments are, asks a model."""
     table = samples(X)
     return _places(table, _two_features(features, table.features), resolution, margin,
@@ -223,7 +284,8 @@ def grid_at(places: Places, model: Callable[[Any], Any]) -> DecisionGrid:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``; compare `DecisionGrid`."""
+    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``;
+    compare `DecisionGrid`."""
 
     xs: tuple[float, ...]
     outputs: tuple[tuple[float, ...], ...]
@@ -231,14 +293,31 @@ class Fit:
     fixed: tuple[tuple[int, float], ...]
 
 
-def fitted_curve(model: Callable[[Any], Any], X: Samples | Iterable[Any], *, feature: int = 0, resolution: int = 200,
-                 margin: float = 0.1, range: Range | None = None) -> Fit:
-    """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare `decision_grid`."""
-    return curve_at(places_of_curve(X, feature=feature, resolution=resolution, margin=margin, range=range), model)
+def fitted_curve(
+    model: Callable[[Any], Any],
+    X: Samples | Iterable[Any],
+    *,
+    feature: int = 0,
+    resolution: int = 200,
+    margin: float = 0.1,
+    range: Range | None = None,
+) -> Fit:
+    """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare
+    `decision_grid`."""
+    return curve_at(
+        places_of_curve(X, feature=feature, resolution=resolution, margin=margin, range=range),
+        model,
+    )
 
 
-def places_of_curve(X: Samples | Iterable[Any], *, feature: int = 0, resolution: int = 200, margin: float = 0.1,
-                    range: Range | None = None) -> Places:
+def places_of_curve(
+    X: Samples | Iterable[Any],
+    *,
+    feature: int = 0,
+    resolution: int = 200,
+    margin: float = 0.1,
+    range: Range | None = None,
+) -> Places:
     """Where `fitted_curve` asks a model; compare `places_of_grid`."""
     table = samples(X)
     return _places(table, _existing((feature,), table.features), resolution, margin,
@@ -273,12 +352,19 @@ class Places:
         return list(zip(*_equally_many(ask(model, map(self.table.input, self.points)))))
 
 
-def _places(table: Samples, features: tuple[int, ...], resolution: int, margin: float, ranges: Mapping[str, Range] | None
-            ) -> Places:
+def _places(
+    table: Samples,
+    features: tuple[int, ...],
+    resolution: int,
+    margin: float,
+    ranges: Mapping[str, Range] | None,
+) -> Places:
     check_resolution(resolution)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
-        raise ValueError("every sample in X has nan or infinity in it; give at least one of finite numbers")
+        raise ValueError(
+            "every sample in X has nan or infinity in it; give at least one of finite numbers"
+        )
     ends = ([window([row[k] for row in rows], margin) for k in features] if ranges is None else
             [check_range(limits, name) for name, limits in ranges.items()])
     axes = tuple([spaced(low, high, resolution) for low, high in ends])
@@ -289,24 +375,36 @@ def _places(table: Samples, features: tuple[int, ...], resolution: int, margin: 
         for k, x in zip(reversed(features), point):
             row[k] = x
         points.append(tuple(row))
-    return Places(table, axes, features, tuple([(k, x) for k, x in enumerate(mean) if k not in features]), tuple(points))
+    return Places(
+        table,
+        axes,
+        features,
+        tuple([(k, x) for k, x in enumerate(mean) if k not in features]),
+        tuple(points),
+    )
 
 
 def check_range(limits: Range, what: str) -> Range:
-    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller one."""
+    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller
+    one."""
     try:
         low, high = (number(limit, what) for limit in limits)
     except (TypeError, ValueError):
         low = high = math.nan
     if not (drawable(low) and drawable(high) and low < high):
-        raise ValueError(f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first")
+        raise ValueError(
+            f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first"
+        )
     return low, high
 
 
 def check_resolution(resolution: int) -> None:
     """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(f"resolution is {resolution!r}; it must be a whole number of at least 2, the points along an axis")
+        raise ValueError(
+            f"resolution is {resolution!r}; it must be a whole number of at least 2, the points "
+            "along an axis"
+        )
 
 
 def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
@@ -323,15 +421,18 @@ def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
 def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
     for feature in features:
         if not hasattr(feature, "__index__") or not 0 <= feature < n:
-            raise ValueError(f"there is no feature {feature!r}; the samples have {n}, counted from 0")
+            raise ValueError(
+                f"there is no feature {feature!r}; the samples have {n}, counted from 0"
+            )
     return tuple(map(index, features))
 
 
-# ---- histograms -----------------------------------------------------------------------------------------------------
+# ---- histograms ----------------------------------------------------------------------------------
 
 
 def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
-    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin has both its ends.
+    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin
+    has both its ends.
 
     Numbers outside, and nan, are in none.
     """
@@ -343,44 +444,72 @@ def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
     return counts
 
 
-# ---- the loss over two parameters --------------------------------------------------------------------------------
+# ---- the loss over two parameters ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class LossSurface:
-    """``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second one at ``ys[j]``."""
+    """``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second one at
+    ``ys[j]``."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
     losses: Plane
 
 
-def loss_surface(loss: Callable[[], Any], p: Value, q: Value, *, path: Iterable[tuple[float, float]] = (),
-                 ranges: tuple[Range, Range] | None = None, resolution: int = 40) -> LossSurface:
+def loss_surface(
+    loss: Callable[[], Any],
+    p: Value,
+    q: Value,
+    *,
+    path: Iterable[tuple[float, float]] = (),
+    ranges: tuple[Range, Range] | None = None,
+    resolution: int = 40,
+) -> LossSurface:
     """The loss over two parameters, all others as they are.
 
-    loss        computes the loss, a Value or a number, from the parameters' current data; it is called without recording
-    p, q        the parameters; their data are put back afterwards, also if ``loss`` raises, and gradients are left alone
+    loss        computes the loss, a Value or a number, from the parameters' current data; it is
+                called without recording
+    p, q        the parameters; their data are put back afterwards, also if ``loss`` raises, and
+                gradients are left alone
     path        points ``(p, q)`` that the ranges are to cover, besides the current one
     ranges      the ranges of p and q instead
 
-    It costs ``resolution`` times ``resolution`` calls of ``loss``.
-    Raises TypeError or ValueError if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
+    It costs ``resolution`` times ``resolution`` calls of ``loss``.  Raises TypeError or ValueError
+    if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
     """
     for name, parameter in (("p", p), ("q", q)):
         if not isinstance(parameter, Value):
-            raise TypeError(f"{name} must be a parameter, a Value, not {type(parameter).__name__} ({short_repr(parameter)})")
+            raise TypeError(
+                f"{name} must be a parameter, a Value, not {type(parameter).__name__} "
+                f"({short_repr(parameter)})"
+            )
         if parameter.op:
-            raise ValueError(f"{name} is {parameter!r}, which was computed; give a parameter, whose data can be set")
+            raise ValueError(
+                f"{name} is {parameter!r}, which was computed; give a parameter, whose data can be "
+                "set"
+            )
     if p is q:
         raise ValueError("p and q are the same parameter; give two different ones")
     if not callable(loss):
-        raise TypeError(f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: nn.mse(model(x), y)")
+        raise TypeError(
+            f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: "
+            "nn.mse(model(x), y)"
+        )
     check_resolution(resolution)
     before, grads = (p.data, q.data), (p.grad, q.grad)
     points = [before, *points_of(path)]
-    xs, ys = (spaced(*(window(coordinates, 0.25) if ranges is None else check_range(ranges[n], f"ranges[{n}]")), resolution)
-              for n, coordinates in enumerate(zip(*points)))
+    xs, ys = (
+        spaced(
+            *(
+                window(coordinates, 0.25)
+                if ranges is None
+                else check_range(ranges[n], f"ranges[{n}]")
+            ),
+            resolution,
+        )
+        for n, coordinates in enumerate(zip(*points))
+    )
     losses = []
     try:
         with no_grad():

@@ -1,4 +1,5 @@
-"""What a model says around its samples: regions over two features, a curve over one.  A part of `viz.plots`."""
+"""What a model says around its samples: regions over two features, a curve over one.  A part of
+`viz.plots`."""
 
 from __future__ import annotations
 
@@ -36,32 +37,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def decision_boundary(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable[Any], *,
-                      features: int | tuple[int, int] | None = None, resolution: int | None = None, margin: float = 0.1,
-                      feature_names: Sequence[str] | None = None, class_names: Sequence[str] | None = None,
-                      ax: Axes | None = None) -> Figure:
+def decision_boundary(
+    model: Callable[[Any], Any],
+    X: Iterable[Any],
+    y: Iterable[Any],
+    *,
+    features: int | tuple[int, int] | None = None,
+    resolution: int | None = None,
+    margin: float = 0.1,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
     """What ``model`` says around the samples ``X`` with labels ``y``.
 
-    Over two features: a model of one output separates two classes, labelled -1 and 1 or 0 and 1, where its score (or
-    logit) is 0; the colours show the score.  A model of several outputs chooses the class of the largest one, labelled
-    0, 1, 2, ...; the colours show the regions.  Samples are coloured and shaped by class, and ringed if the model gets
-    them wrong.
+    Over two features: a model of one output separates two classes, labelled -1 and 1 or 0 and 1,
+    where its score (or logit) is 0; the colours show the score.  A model of several outputs chooses
+    the class of the largest one, labelled 0, 1, 2, ...; the colours show the regions.  Samples are
+    coloured and shaped by class, and ringed if the model gets them wrong.
 
-    Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above; floats are the targets
-    of a regression.
+    Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above;
+    floats are the targets of a regression.
 
-    features        the two features to vary, or one; by default the first two, or the only one.  All others stay at
-                    their means over ``X``, as the title says: the picture is a section through the space of inputs, and
-                    a sample that is far from it may be right although it stands in the region of another class
-    resolution      points along an axis; by default 50, which takes 2,500 calls of the model, or 200 for one feature
+    features        the two features to vary, or one; by default the first two, or the only one.
+                    All others stay at their means over ``X``, as the title says: the picture is a
+                    section through the space of inputs, and a sample that is far from it may be
+                    right although it stands in the region of another class
+    resolution      points along an axis; by default 50, which takes 2,500 calls of the model, or
+                    200 for one feature
     margin          how far the picture reaches beyond the samples, in parts of their span
     feature_names, class_names    for the axes and the legend, such as those of `data.iris`
     ax              an existing Axes to draw into
 
-    The model is run in evaluation mode, without recording.  Samples with nan or infinity in them are left out, and
-    outputs that are not finite are blank; the title says so.
-    Raises TypeError for a model that cannot be called, and for samples and labels that are none; ValueError for no samples,
-    labels that fit neither the samples nor the outputs, and features that do not exist.
+    The model is run in evaluation mode, without recording.  Samples with nan or infinity in them
+    are left out, and outputs that are not finite are blank; the title says so.  Raises TypeError
+    for a model that cannot be called, and for samples and labels that are none; ValueError for no
+    samples, labels that fit neither the samples nor the outputs, and features that do not exist.
     """
     known = _known(model, X, y, feature_names)
     if features is None:
@@ -85,11 +96,17 @@ def decision_boundary(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable
                                     resolution=200 if resolution is None else resolution)
         regression = len(fit.outputs) == 1 and not known.whole
         figure, ax = figure_and_axes(ax, 7, 4.5)
-        title = _draw_regression(ax, fit, known) if regression else _draw_scores(ax, fit, known, _classes(known, class_names))
+        title = (
+            _draw_regression(ax, fit, known)
+            if regression
+            else _draw_scores(ax, fit, known, _classes(known, class_names))
+        )
         ax.set_xlabel(known.names[fit.feature])
         fixed = fit.fixed
     if fixed:
-        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]] + [f"{len(fixed) - 4} more"] * (len(fixed) > 4)
+        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]] + [
+            f"{len(fixed) - 4} more"
+        ] * (len(fixed) > 4)
         known.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
     title_and_legend(ax, "\n".join([title, *known.notes]))
     return figure
@@ -97,7 +114,8 @@ def decision_boundary(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The samples that can be drawn: as the model takes them, by feature, with targets and the model's outputs.
+    """The samples that can be drawn: as the model takes them, by feature, with targets and the
+    model's outputs.
 
     whole    whether the targets were given as ints, hence are classes
     names    of the features
@@ -113,20 +131,35 @@ class _Known:
     notes: list[str]
 
 
-def _known(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable[Any], feature_names: Sequence[str] | None) -> _Known:
+def _known(
+    model: Callable[[Any], Any],
+    X: Iterable[Any],
+    y: Iterable[Any],
+    feature_names: Sequence[str] | None,
+) -> _Known:
     check_model(model)
     table, labels = analysis.samples(X), entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
-        raise ValueError(f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample")
+        raise ValueError(
+            f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample"
+        )
     targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
     kept = [i for i, row in enumerate(table.rows) if all(map(drawable, (*row, targets[i])))]
     if not kept:
-        raise ValueError("every sample has nan or infinity in it; give at least one of finite numbers")
+        raise ValueError(
+            "every sample has nan or infinity in it; give at least one of finite numbers"
+        )
     left = len(labels) - len(kept)
     inputs = [table.input(table.rows[i]) for i in kept]
-    names = [f"feature {i}" for i in range(table.features)] if feature_names is None else list(map(literal, feature_names))
+    names = (
+        [f"feature {i}" for i in range(table.features)]
+        if feature_names is None
+        else list(map(literal, feature_names))
+    )
     if len(names) != table.features:
-        raise ValueError(f"feature_names has {len(names)} names for {table.features} features; give one for each")
+        raise ValueError(
+            f"feature_names has {len(names)} names for {table.features} features; give one for each"
+        )
     return _Known(inputs, list(zip(*[table.rows[i] for i in kept])), [targets[i] for i in kept],
                   analysis.outputs(model, inputs), all(map(is_int, labels)), names,
                   [f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [])
@@ -134,7 +167,8 @@ def _known(model: Callable[[Any], Any], X: Iterable[Any], y: Iterable[Any], feat
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """The class of each sample; the names of all classes; which samples the model gets wrong, by position."""
+    """The class of each sample; the names of all classes; which samples the model gets wrong, by
+    position."""
 
     of_samples: Sequence[int]
     names: Sequence[str]
@@ -144,11 +178,21 @@ class _Classes:
 def _classes(known: _Known, names: Sequence[str] | None) -> _Classes:
     outputs = len(known.scores[0])
     of_samples = analysis.class_indices(known.targets, outputs)
-    labels = ["-1" if -1 in known.targets else "0", "1"] if outputs == 1 else list(map(str, range(outputs)))
+    labels = (
+        ["-1" if -1 in known.targets else "0", "1"]
+        if outputs == 1
+        else list(map(str, range(outputs)))
+    )
     if names is not None and len(names) < len(labels):
-        raise ValueError(f"class_names has {len(names)} names for {len(labels)} classes; give one for each")
+        raise ValueError(
+            f"class_names has {len(names)} names for {len(labels)} classes; give one for each"
+        )
     wrong = [i for i, c in enumerate(of_samples) if analysis.winner(known.scores[i]) != c]
-    return _Classes(of_samples, [literal(name) for name in names or [f"class {label}" for label in labels]], wrong)
+    return _Classes(
+        of_samples,
+        [literal(name) for name in names or [f"class {label}" for label in labels]],
+        wrong,
+    )
 
 
 def _right(classes: _Classes) -> str:
@@ -157,11 +201,13 @@ def _right(classes: _Classes) -> str:
 
 
 def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
-    """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds to ``notes``."""
+    """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds
+    to ``notes``."""
     planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
     say_blanks(ax, [z for row in planes[0] for z in row], "output", notes)
     filled = None
-    for k, plane in reversed(list(enumerate(planes))):  # where all are equal, the first class has the last word
+    # where all are equal, the first class has the last word
+    for k, plane in reversed(list(enumerate(planes))):
         finite = sorted(z for row in plane for z in row if z == z)
         if not finite:
             continue
@@ -169,13 +215,23 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
             from matplotlib.colors import LinearSegmentedColormap
 
             limit = quantile(sorted(map(abs, finite)), 0.9) or 1.0
-            colors = LinearSegmentedColormap.from_list("scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)])
+            colors = LinearSegmentedColormap.from_list(
+                "scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)]
+            )
             levels = analysis.spaced(-limit, limit, 13)
             filled = ax.contourf(grid.xs, grid.ys, plane, levels=levels, cmap=colors, extend="both")
         elif finite[-1] >= 0:
-            ax.contourf(grid.xs, grid.ys, plane, levels=[0, 2 * finite[-1] or 1.0], colors=[tint(class_color(k), 0.35)])
+            ax.contourf(
+                grid.xs,
+                grid.ys,
+                plane,
+                levels=[0, 2 * finite[-1] or 1.0],
+                colors=[tint(class_color(k), 0.35)],
+            )
         if finite[0] < 0 < finite[-1]:
-            ax.contour(grid.xs, grid.ys, plane, levels=[0.0], colors=DARK, linewidths=1.5, linestyles="-")
+            ax.contour(
+                grid.xs, grid.ys, plane, levels=[0.0], colors=DARK, linewidths=1.5, linestyles="-"
+            )
     return filled
 
 
@@ -183,16 +239,27 @@ def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
     """The curve over the samples; returns the title."""
     curve, = drawable_plane(fit.outputs)
     say_blanks(ax, curve, "output", known.notes)
-    ax.scatter(known.columns[fit.feature], known.targets, s=marker_size(len(known.targets)), color=BLUE, edgecolors="white",
-               linewidths=0.6, zorder=3, label="samples")
+    ax.scatter(
+        known.columns[fit.feature],
+        known.targets,
+        s=marker_size(len(known.targets)),
+        color=BLUE,
+        edgecolors="white",
+        linewidths=0.6,
+        zorder=3,
+        label="samples",
+    )
     ax.plot(fit.xs, curve, color=ORANGE, linewidth=2.2, zorder=4, label="model")
     ax.set_ylabel("target, output")
-    errors = [score - target for (score,), target in zip(known.scores, known.targets) if drawable(score)]
+    errors = [
+        score - target for (score,), target in zip(known.scores, known.targets) if drawable(score)
+    ]
     return f"Fit: rms error {math.hypot(*errors) / math.sqrt(len(errors)):.3g}" if errors else "Fit"
 
 
 def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
-    """The score, with the samples at their labels; or one curve a class, with the samples at its output for them."""
+    """The score, with the samples at their labels; or one curve a class, with the samples at its
+    output for them."""
     curves = drawable_plane(fit.outputs)
     say_blanks(ax, [z for curve in curves for z in curve], "output", known.notes)
     heights = list(known.targets)
@@ -205,7 +272,10 @@ def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
     else:
         for k, curve in enumerate(curves):
             ax.plot(fit.xs, curve, color=class_color(k), linewidth=2)
-        heights = [row[c] if drawable(row[c]) else math.nan for row, c in zip(known.scores, classes.of_samples)]
+        heights = [
+            row[c] if drawable(row[c]) else math.nan
+            for row, c in zip(known.scores, classes.of_samples)
+        ]
     _scatter(ax, known.columns[fit.feature], heights, classes)
     ax.set_ylabel("score" if len(curves) == 1 else "output for each class")
     return f"Decision: {_right(classes)}"
@@ -215,8 +285,25 @@ def _scatter(ax: Any, xs: Sequence[float], ys: Sequence[float], classes: _Classe
     for k, name in enumerate(classes.names):
         mine = [i for i, c in enumerate(classes.of_samples) if c == k]
         if mine:
-            ax.scatter([xs[i] for i in mine], [ys[i] for i in mine], s=marker_size(len(xs)), color=class_color(k), zorder=3,
-                       marker=MARKERS[k % len(MARKERS)], edgecolors="white", linewidths=0.6, label=name)
+            ax.scatter(
+                [xs[i] for i in mine],
+                [ys[i] for i in mine],
+                s=marker_size(len(xs)),
+                color=class_color(k),
+                zorder=3,
+                marker=MARKERS[k % len(MARKERS)],
+                edgecolors="white",
+                linewidths=0.6,
+                label=name,
+            )
     if classes.wrong:
-        ax.scatter([xs[i] for i in classes.wrong], [ys[i] for i in classes.wrong], s=4 * marker_size(len(xs)), zorder=4,
-                   facecolors="none", edgecolors=DARK, linewidths=1.2, label=f"misclassified ({len(classes.wrong)})")
+        ax.scatter(
+            [xs[i] for i in classes.wrong],
+            [ys[i] for i in classes.wrong],
+            s=4 * marker_size(len(xs)),
+            zorder=4,
+            facecolors="none",
+            edgecolors=DARK,
+            linewidths=1.2,
+            label=f"misclassified ({len(classes.wrong)})",
+        )

@@ -6,8 +6,9 @@
     >>> sum(map(math.isnan, curves("relu").value))  # the kink
     1
 
-What must not be joined by a line is kept apart by nan: the pieces of a function with kinks or jumps, which the row of
-the table tells (its ``piece``), the intervals of its domain, and the two sides of a pole.
+What must not be joined by a line is kept apart by nan: the pieces of a function with kinks or
+jumps, which the row of the table tells (its ``piece``), the intervals of its domain, and the two
+sides of a pole.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Curves:
     vary, at           the argument that varies; ``(argument, value)`` for all others
     xs, value          the function: nan where a line must be interrupted
     partials           the derivatives by each argument, in order, at the same points
-    second             the second derivative by the argument that varies; empty unless it was asked for
+    second             the second derivative by the argument that varies; empty unless it was asked
+                       for
     height             a range of readable size for the vertical axis; poles reach beyond it
     """
 
@@ -59,42 +61,73 @@ class Curves:
 
 
 def row_of(primitive: Primitive | str) -> Primitive:
-    """The row of that name, or the row itself; ValueError with the nearest names if there is none."""
+    """The row of that name, or the row itself; ValueError with the nearest names if there is none.
+    """
     if isinstance(primitive, Primitive):
         return primitive
     if not isinstance(primitive, str):
-        raise TypeError(f"a primitive is given by its name or as a row of the table, not as {short_repr(primitive)}")
+        raise TypeError(
+            "a primitive is given by its name or as a row of the table, not as "
+            f"{short_repr(primitive)}"
+        )
     if primitive not in TABLE:
         near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
-        raise ValueError(f"no primitive {primitive!r} in the table; "
-                         + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(TABLE)}"))
+        raise ValueError(
+            f"no primitive {primitive!r} in the table; "
+            + (
+                f"did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"it has {', '.join(TABLE)}"
+            )
+        )
     return TABLE[primitive]
 
 
-def curves(primitive: Primitive | str, *, vary: str | None = None, at: Mapping[str, float] | None = None,
-           over: Range | None = None, order: int = 1, resolution: int = 400) -> Curves:
+def curves(
+    primitive: Primitive | str,
+    *,
+    vary: str | None = None,
+    at: Mapping[str, float] | None = None,
+    over: Range | None = None,
+    order: int = 1,
+    resolution: int = 400,
+) -> Curves:
     """A primitive and its partial derivatives while one of its arguments varies.
 
     primitive    a row of the table, or its name
-    vary, at     the argument that varies, by default the first; values of the others, by default readable ones
-    over         the range in which it varies; by default what its domain has in common with `READABLE`
+    vary, at     the argument that varies, by default the first; values of the others, by default
+                 readable ones
+    over         the range in which it varies; by default what its domain has in common with
+                 `READABLE`
     order        1, or 2 for the second derivative by that argument, too
     resolution   the number of points, not counting those on either side of a kink
 
-    Raises ValueError for a name, an argument or an order that does not exist, and for an empty range.
+    Raises ValueError for a name, an argument or an order that does not exist, and for an empty
+    range.
     """
     row = row_of(primitive)
     check_resolution(resolution)
     if order not in (1, 2):
         raise ValueError(f"order is {order!r}; it must be 1 or 2")
     chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
-    vary = vary or next((name for name in (chosen, *row.parameters) if name not in (at or {})), chosen)
+    vary = vary or next(
+        (name for name in (chosen, *row.parameters) if name not in (at or {})), chosen
+    )
     for name in (vary, *(at or {})):
         if name not in row.parameters:
-            raise ValueError(f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}")
+            raise ValueError(
+                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
+            )
     if vary in (at or {}):
-        raise ValueError(f"{vary} varies, so it cannot stay at {(at or {})[vary]!r}; give `at` for the other arguments")
-    fixed = {**_readable(row, vary), **preset, **{name: number(x, f"{name} in at") for name, x in (at or {}).items()}}
+        raise ValueError(
+            f"{vary} varies, so it cannot stay at {(at or {})[vary]!r}; give `at` for the other "
+            "arguments"
+        )
+    fixed = {
+        **_readable(row, vary),
+        **preset,
+        **{name: number(x, f"{name} in at") for name, x in (at or {}).items()},
+    }
     i = row.parameters.index(vary)
 
     def args(x: float) -> tuple[float, ...]:
@@ -102,20 +135,44 @@ def curves(primitive: Primitive | str, *, vary: str | None = None, at: Mapping[s
 
     xs: list[float] = []
     for low, high in _intervals(row, i, over):
-        xs += [math.nan, *_with_cuts(spaced(low, high, resolution), row.piece and (lambda x: row.piece(*args(x))))]
+        xs += [
+            math.nan,
+            *_with_cuts(
+                spaced(low, high, resolution), row.piece and (lambda x: row.piece(*args(x)))
+            ),
+        ]
     xs = xs[1:]
     value = [_value(row, args(x)) for x in xs]
-    partials = [[_shown(row.partial_at(k, args(x), y)) if y == y else math.nan for x, y in zip(xs, value)]
-                for k in range(row.arity)]
-    second = [_second(row, args(x), i) if y == y else math.nan for x, y in zip(xs, value)] if order == 2 else []
+    partials = [
+        [_shown(row.partial_at(k, args(x), y)) if y == y else math.nan for x, y in zip(xs, value)]
+        for k in range(row.arity)
+    ]
+    second = (
+        [_second(row, args(x), i) if y == y else math.nan for x, y in zip(xs, value)]
+        if order == 2
+        else []
+    )
     height = _height([value, *partials, second])
-    lines = [tuple(_interrupted(line, height)) for line in (value, *partials, *([second] if second else []))]
-    return Curves(row.name, row.parameters, vary, tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
-                  tuple(xs), lines[0], tuple(lines[1:row.arity + 1]), lines[-1] if second else (), height)
+    lines = [
+        tuple(_interrupted(line, height))
+        for line in (value, *partials, *([second] if second else []))
+    ]
+    return Curves(
+        row.name,
+        row.parameters,
+        vary,
+        tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
+        tuple(xs),
+        lines[0],
+        tuple(lines[1 : row.arity + 1]),
+        lines[-1] if second else (),
+        height,
+    )
 
 
 def _readable(row: Primitive, vary: str) -> dict[str, float]:
-    """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next of `FIXED`."""
+    """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next
+    of `FIXED`."""
     fixed: dict[str, float] = {}
     defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
     for name, intervals in zip(row.parameters, row.sample):
@@ -123,7 +180,13 @@ def _readable(row: Primitive, vary: str) -> dict[str, float]:
         x = math.copysign(1.0, x) if math.isinf(x) else x
         if not any(low <= x <= high for low, high in intervals):
             low, high = intervals[0]
-            x = (low + high) / 2 if math.isfinite(high - low) else low + 1 if math.isfinite(low) else high - 1
+            x = (
+                (low + high) / 2
+                if math.isfinite(high - low)
+                else low + 1
+                if math.isfinite(low)
+                else high - 1
+            )
         fixed[name] = x
     return fixed
 
@@ -140,11 +203,13 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
 
 
 def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any] | None) -> Iterator[float]:
-    """``xs``, and between points in different pieces the two sides of the border, with nan between them."""
+    """``xs``, and between points in different pieces the two sides of the border, with nan between
+    them."""
     yield xs[0]
     for a, b in pairwise(xs):
         for _ in range(8):  # borders between two points; more cannot be told apart anyway
-            if piece is None or repr(piece(a)) == repr(piece(b)):  # as text, in which nan equals nan
+            # as text, in which nan equals nan
+            if piece is None or repr(piece(a)) == repr(piece(b)):
                 break
             low, high, here = a, b, repr(piece(a))
             while high - low > 1e-12 * max(1.0, abs(low)):
@@ -187,8 +252,8 @@ def _height(lines: Sequence[Sequence[float]]) -> Range:
 
 
 def _interrupted(line: Sequence[float], height: Range) -> Iterator[float]:
-    """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture on one side to the
-    other, against the direction that it has before or after.
+    """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture
+    on one side to the other, against the direction that it has before or after.
     """
     padded = [math.nan, math.nan, *line, math.nan]
     for a, b, y, c in zip(padded, padded[1:], padded[2:], padded[3:]):

@@ -1,4 +1,5 @@
-"""What the plots have in common: colours, a Figure to draw into, a title and a legend that cover nothing."""
+"""What the plots have in common: colours, a Figure to draw into, a title and a legend that cover
+nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The palette of Okabe and Ito (2008), whose colours the colour-blind can tell apart; classes differ in shape as well.
+# The palette of Okabe and Ito (2008), whose colours the colour-blind can tell apart; classes differ
+# in shape as well.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#9aa5b1"
 CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 MARKERS = "os^DvP*X"
@@ -27,9 +29,11 @@ LONGEST = 40  # characters of a name; with longer ones beside it, an Axes would 
 
 
 def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
-    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its Axes.
+    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its
+    Axes.
 
-    Raises TypeError if ``ax`` is no Axes, ValueError if it has other axes than a horizontal and a vertical one.
+    Raises TypeError if ``ax`` is no Axes, ValueError if it has other axes than a horizontal and a
+    vertical one.
     """
     try:
         from matplotlib.axes import Axes
@@ -38,34 +42,56 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
         raise RenderError("plots need matplotlib: pip install matplotlib") from None
     if ax is not None:
         if not isinstance(ax, Axes):
-            raise TypeError(f"ax is {short_repr(ax)}, not an Axes; give one, such as figure.add_subplot()")
+            raise TypeError(
+                f"ax is {short_repr(ax)}, not an Axes; give one, such as figure.add_subplot()"
+            )
         if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
-            raise ValueError(f"plots need a horizontal and a vertical axis, but ax is of the type {type(ax).__name__}; "
-                             "give an Axes without a projection, such as figure.add_subplot()")
+            raise ValueError(
+                "plots need a horizontal and a vertical axis, but ax is of the type "
+                f"{type(ax).__name__}; "
+                "give an Axes without a projection, such as figure.add_subplot()"
+            )
         return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     return figure, figure.add_subplot()
 
 
 def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) -> None:
-    """The title, and a legend between it and the picture, which it would cover elsewhere; both fit the width."""
+    """The title, and a legend between it and the picture, which it would cover elsewhere; both fit
+    the width."""
     inches = ax.get_window_extent().width / ax.figure.dpi
-    lines = [line for text in title.splitlines() for line in textwrap.wrap(text, max(20, int(14 * inches))) or [""]]
+    lines = [
+        line
+        for text in title.splitlines()
+        for line in textwrap.wrap(text, max(20, int(14 * inches))) or [""]
+    ]
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
     rows = 0
     if handles:
         labels = [str(handle.get_label()) for handle in handles]
         columns = _columns(labels, inches)
         rows = -(-len(labels) // columns)
-        ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, frameon=False, fontsize=9)
-    ax.set_title("\n".join(lines), pad=8 + 18 * rows, fontsize=12 if len(title) <= 12.5 * inches else 10)
+        ax.legend(
+            handles,
+            labels,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1),
+            ncols=columns,
+            frameon=False,
+            fontsize=9,
+        )
+    ax.set_title(
+        "\n".join(lines), pad=8 + 18 * rows, fontsize=12 if len(title) <= 12.5 * inches else 10
+    )
 
 
 def _columns(labels: Sequence[str], inches: float) -> int:
     """The most columns in which a legend fits; it is filled column by column."""
     for columns in range(len(labels), 1, -1):
         rows = -(-len(labels) // columns)
-        widths = [max(map(len, labels[start:start + rows])) for start in range(0, len(labels), rows)]
+        widths = [
+            max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)
+        ]
         if sum(0.058 * width + 0.6 for width in widths) <= inches:
             return columns
     return 1
@@ -85,12 +111,18 @@ def say_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -
 
 
 def literal(text: object, longest: int = LONGEST) -> str:
-    """``text`` as one line that matplotlib shows literally: no formulas between dollars, no label that a legend leaves out.
+    """``text`` as one line that matplotlib shows literally: no formulas between dollars, no label
+    that a legend leaves out.
 
-    What is no character to be drawn is replaced, white space by a blank; of a longer text the middle is left out.
+    What is no character to be drawn is replaced, white space by a blank; of a longer text the
+    middle is left out.
     """
-    drawn = "".join([" " if c in "\t\n\r\v\f" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
-                     for c in str(text)])
+    drawn = "".join(
+        [
+            " " if c in "\t\n\r\v\f" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
+            for c in str(text)
+        ]
+    )
     if len(drawn) > longest:
         end = longest // 3
         drawn = f"{drawn[:longest - 3 - end]}...{drawn[-end:]}"

@@ -1,4 +1,5 @@
-"""What the shell's ``p`` prints: the numbers that nodes have at the moment at which a `Stepper` stands.
+"""What the shell's ``p`` prints: the numbers that nodes have at the moment at which a `Stepper`
+stands.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "two words")
@@ -8,8 +9,9 @@
     >>> printed(stepper, "grad(a) * 2 + 'two words'")
     '-9.0'
 
-Names have dots, brackets and blanks in them, which the language of `tinygrad_edu.symbolic.expressions` does not know.  So
-every reference to a number is replaced by a variable of one letter before the text is parsed, and put back in error messages.
+Names have dots, brackets and blanks in them, which the language of
+`tinygrad_edu.symbolic.expressions` does not know.  So every reference to a number is replaced by a
+variable of one letter before the text is parsed, and put back in error messages.
 """
 
 from __future__ import annotations
@@ -25,24 +27,34 @@ from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
 
 from .words import completed, find, meant, some
 
-_PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"  # a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
+# a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
+_PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"
 _NAME = rf"\"[^\"]*\"|'[^']*'|{_PATH}"
-_REFERENCE = re.compile(rf"\d[\w.]*|\bgrad\s*\(\s*(?P<of>{_NAME})\s*\)|(?P<name>{_NAME})(?P<call>\s*\()?")
-_FIRST_LETTER = 0x3400  # of some six thousand that nobody types here: more than an expression has room for
+_REFERENCE = re.compile(
+    rf"\d[\w.]*|\bgrad\s*\(\s*(?P<of>{_NAME})\s*\)|(?P<name>{_NAME})(?P<call>\s*\()?"
+)
+# of some six thousand that nobody types here: more than an expression has room for
+_FIRST_LETTER = 0x3400
 
 
 def printed(stepper: Stepper, text: str) -> str:
     """What ``p`` prints for ``text``, a name or an expression over names.
 
-    Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does not accept.
+    Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does
+    not accept.
     """
     names = stepper.recording.positions
     name = meant(text, names)
-    return repr(_evaluated(stepper, text, names)) if name is None else _described(stepper, name, names[name])
+    return (
+        repr(_evaluated(stepper, text, names))
+        if name is None
+        else _described(stepper, name, names[name])
+    )
 
 
 def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``: the argument can be a name, or end in one.
+    """What to put in the place of ``word``, the last one of ``line``: the argument can be a name,
+    or end in one.
 
     Where it ends in letters, they can also begin a function.
     """
@@ -54,7 +66,9 @@ def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str
 
 def _described(stepper: Stepper, name: str, position: int) -> str:
     recording, (data, grad) = stepper.recording, stepper.numbers(position)
-    contributions = [i for i in range(recording.forward, len(recording)) if recording.events[i].node == position]
+    contributions = [
+        i for i in range(recording.forward, len(recording)) if recording.events[i].node == position
+    ]
     done = sum(i < stepper.position for i in contributions)
     return (f"{name}: {_not_yet(stepper, position) if data is None else f'data {data!r}'}, "
             f"grad {grad!r} after {done} of {len(contributions)} contributions")
@@ -78,7 +92,8 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
         return sign
 
     def stand_in(match: re.Match[str]) -> str:
-        """A letter for a name; what is none, such as a number, a function or a constant, stays as it is."""
+        """A letter for a name; what is none, such as a number, a function or a constant, stays as
+        it is."""
         word, of, call = match["name"], match["of"], match["call"] or ""
         if of is not None:
             return letter(find(of, names), gradient=True)
@@ -106,8 +121,15 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
 
 
 def _no_function(word: str, names: Mapping[str, int]) -> str:
-    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called: ``math.sin(a)``."""
+    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called:
+    ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
-    written = f"write {function}({path})" if path in names else f"functions are written without {path}., as in {function}(...)"
-    remedy = written if path and function in function_names() else "functions are called as in tanh(...)"
+    written = (
+        f"write {function}({path})"
+        if path in names
+        else f"functions are written without {path}., as in {function}(...)"
+    )
+    remedy = (
+        written if path and function in function_names() else "functions are called as in tanh(...)"
+    )
     return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"

@@ -1,4 +1,5 @@
-"""A shell to step through a graph, with the verbs of pdb: `debug`, and ``tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10``.
+"""A shell to step through a graph, with the verbs of pdb: `debug`, and ``tinygrad-edu step
+"tanh(a*b + c)" a=2 b=-3 c=10``.
 
     >>> import io
     >>> from tinygrad_edu import Value
@@ -19,7 +20,8 @@
     a: data 3.0, grad 3.0 after 1 of 2 contributions
     (step 3/4) q
 
-Where the input is no terminal, prompts and commands are written out as here, so that the output is a transcript.
+Where the input is no terminal, prompts and commands are written out as here, so that the output is
+a transcript.
 """
 
 from __future__ import annotations
@@ -40,24 +42,35 @@ from .where import where
 from .words import completed, find, meant, no_argument, some, unquoted, whole
 
 LIST_AROUND = 5  # steps that `list` shows before and after one
-# How the lines of `Stepper.lines` look; and the end of two of them, which is the rule and the new number.
+# How the lines of `Stepper.lines` look; and the end of two of them, which is the rule and the new
+# number.
 STYLES = {"position": "cyan", "sentence": "bold", "changed": "", "watch": "cyan", "next": "dim"}
 ENDS = {"sentence": "dim", "changed": "bold green"}
 TITLE_LENGTH = 60  # characters; a longer expression is not shown in the first line
 
 
-def debug(y: Value | Recording | Stepper, *, stdin: IO[str] | None = None, stdout: IO[str] | None = None,
-          color: bool | None = None) -> None:
-    """Steps through the graph of ``y`` on the terminal, forwards and backwards, until you leave; ``h`` lists the commands.
+def debug(
+    y: Value | Recording | Stepper,
+    *,
+    stdin: IO[str] | None = None,
+    stdout: IO[str] | None = None,
+    color: bool | None = None,
+) -> None:
+    """Steps through the graph of ``y`` on the terminal, forwards and backwards, until you leave;
+    ``h`` lists the commands.
 
-    y         a Value; or a Recording; or a Stepper, which goes on from where it is, and stays where you leave it
-    stdin     where commands come from, by default the terminal; from anything else they are repeated in the output
+    y         a Value; or a Recording; or a Stepper, which goes on from where it is, and stays where
+              you leave it
+    stdin     where commands come from, by default the terminal; from anything else they are
+              repeated in the output
     stdout    where the output goes, by default the terminal
     color     whether to use colours; by default on a terminal, unless NO_COLOR is set
 
     Nothing of the graph of ``y`` is changed.  Raises TypeError for another ``y``.
     """
-    Shell(y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()")), stdin, stdout, color).run()
+    Shell(
+        y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()")), stdin, stdout, color
+    ).run()
 
 
 class Shell(CommandLine):
@@ -75,19 +88,34 @@ class Shell(CommandLine):
     }
     # pdb's letters, where they mean the same here; `b` is back, and `w` is watch.
     aliases: ClassVar[Mapping[str, str]] = {
-        "n": "next", "s": "next", "step": "next", "b": "back", "c": "continue", "end": "finish", "p": "print", "l": "list",
-        "w": "watch", "bt": "where", **CommandLine.aliases,
+        "n": "next",
+        "s": "next",
+        "step": "next",
+        "b": "back",
+        "c": "continue",
+        "end": "finish",
+        "p": "print",
+        "l": "list",
+        "w": "watch",
+        "bt": "where",
+        **CommandLine.aliases,
     }
     about = "A TARGET is a name, an operation (mul or *), or a phase: forward, backward.\n"
 
-    def __init__(self, stepper: Stepper, stdin: IO[str] | None = None, stdout: IO[str] | None = None,
-                 color: bool | None = None) -> None:
+    def __init__(
+        self,
+        stepper: Stepper,
+        stdin: IO[str] | None = None,
+        stdout: IO[str] | None = None,
+        color: bool | None = None,
+    ) -> None:
         super().__init__(stdin, stdout, color)
         self.stepper, self.recording = stepper, stepper.recording
         self._names, self._targets = self.recording.positions, self.recording.targets()
 
     def run(self) -> None:
-        """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the input."""
+        """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the
+        input."""
         self.put((_title(self.recording), "bold"), "; h for help")
         self._view()
         super().run()
@@ -107,7 +135,9 @@ class Shell(CommandLine):
         Example: b 2
         """
         is_target = meant(arg, self._targets) is not None  # in pdb `b` is break
-        self._move(-_count(arg, "back", f"; to stop at {arg}, write: break {arg}" if is_target else ""))
+        self._move(
+            -_count(arg, "back", f"; to stop at {arg}, write: break {arg}" if is_target else "")
+        )
 
     def do_continue(self, arg: str) -> None:
         """c, continue: goes on to the next breakpoint, else to the end
@@ -118,7 +148,11 @@ class Shell(CommandLine):
         if self._at_an_end(1):
             return
         self.stepper.run()
-        met = [target for target in self.stepper.breakpoints if self.recording.matches(self.stepper.position - 1, target)]
+        met = [
+            target
+            for target in self.stepper.breakpoints
+            if self.recording.matches(self.stepper.position - 1, target)
+        ]
         if met:
             self.put((f"stopped at {', '.join(met)}", "yellow"))
         self._view()
@@ -126,18 +160,24 @@ class Shell(CommandLine):
     def do_until(self, arg: str) -> None:
         """until TARGET: goes on to the next step about TARGET
 
-        TARGET is a node that gets a number, an operation that acts (mul or *), or a phase: forward, backward.
+        TARGET is a node that gets a number, an operation that acts (mul or *), or a phase: forward,
+        backward.
         Examples: until a    until tanh    until backward
         """
         if not arg:
-            raise ValueError(f"until needs a target, such as until backward; there are {some(self._targets)}")
+            raise ValueError(
+                f"until needs a target, such as until backward; there are {some(self._targets)}"
+            )
         target = find(arg, self._targets)
         try:
             self.stepper.run_to(target)
         except ValueError:
             steps = self._steps_about(target)
-            raise ValueError(f"no step after this one is about {target}, only {steps}; goto goes back" if steps else
-                             f"no step is about {target}") from None
+            raise ValueError(
+                f"no step after this one is about {target}, only {steps}; goto goes back"
+                if steps
+                else f"no step is about {target}"
+            ) from None
         self._view()
 
     def do_goto(self, arg: str) -> None:
@@ -147,9 +187,16 @@ class Shell(CommandLine):
         Example: goto 7
         """
         last = len(self.recording)
-        number = whole(arg, f"goto takes the number of a step, 0 to {last}" + (f", not {short_repr(arg)}" if arg else ""))
+        number = whole(
+            arg,
+            f"goto takes the number of a step, 0 to {last}"
+            + (f", not {short_repr(arg)}" if arg else ""),
+        )
         if number > last:
-            raise ValueError(f"there is no step {arg if len(arg) < 20 else arg[:17] + '...'}; the last one is {last}")
+            raise ValueError(
+                f"there is no step {arg if len(arg) < 20 else arg[:17] + '...'}; the last one is "
+                f"{last}"
+            )
         self.stepper.goto(number)
         self._view()
 
@@ -176,13 +223,17 @@ class Shell(CommandLine):
     def do_print(self, arg: str) -> None:
         """p EXPR: prints numbers as they are at this moment
 
-        A name alone prints its data and its gradient.  In an expression a name is its data, and grad(NAME) its gradient
-        as far as it has been accumulated; NAME.grad is the same.  The functions are those of the table: tanh, exp, ...
-        Names with spaces or signs in them need quotes there.
+        A name alone prints its data and its gradient.  In an expression a name is its data, and
+        grad(NAME) its gradient as far as it has been accumulated; NAME.grad is the same.  The
+        functions are those of the table: tanh, exp, ...  Names with spaces or signs in them need
+        quotes there.
         Examples: p a    p grad(a) * 2    p 1 - y**2    p "two words" + layers.0.w.1
         """
         if not arg:
-            raise ValueError(f"p needs a name or an expression, such as p grad(a) * 2; there are {some(self._names)}")
+            raise ValueError(
+                "p needs a name or an expression, such as p grad(a) * 2; there are "
+                f"{some(self._names)}"
+            )
         self.put(printed(self.stepper, arg))
 
     def do_list(self, arg: str) -> None:
@@ -192,24 +243,35 @@ class Shell(CommandLine):
         Examples: l    l 10    l 0 20
         """
         position, last = self.stepper.position, len(self.recording)
-        wrong = f"list takes the number of a step, 0 to {last}, or two of them, not {short_repr(arg)}"
+        wrong = (
+            f"list takes the number of a step, 0 to {last}, or two of them, not {short_repr(arg)}"
+        )
         numbers = [whole(number, wrong) for number in arg.replace(",", " ").split()] or [position]
         if len(numbers) > 2:
             raise ValueError(wrong)
-        first, stop = numbers if len(numbers) == 2 else (max(numbers[0] - LIST_AROUND, 0), numbers[0] + LIST_AROUND)
+        first, stop = (
+            numbers
+            if len(numbers) == 2
+            else (max(numbers[0] - LIST_AROUND, 0), numbers[0] + LIST_AROUND)
+        )
         stop = min(stop, last)
         if first > stop:
             raise ValueError(f"there are no such steps; this recording has steps 0 to {last}")
         for number in range(first, stop + 1):
             step = self.recording[number - 1] if number else self.recording.start()
-            self.put((f"{'->' if number == position else '  '} {number:{len(str(stop))}}  {step.sentence}",
-                      "bold" if number == position else "" if number < position else "dim"))
+            self.put(
+                (
+                    f"{'->' if number == position else '  '} {number:{len(str(stop))}}  "
+                    f"{step.sentence}",
+                    "bold" if number == position else "" if number < position else "dim",
+                )
+            )
 
     def do_where(self, arg: str) -> None:
         """where: shows the path between the root and the node of this step
 
-        In the backward phase: the path that the gradient took, from the root down to the operation whose edge was
-        followed last (marked >), with the derivatives along it, and their product.
+        In the backward phase: the path that the gradient took, from the root down to the operation
+        whose edge was followed last (marked >), with the derivatives along it, and their product.
         In the forward phase: the operation done last, and those that wait for it, up to the root.
         """
         no_argument(arg, "where")
@@ -219,8 +281,8 @@ class Shell(CommandLine):
     def do_draw(self, arg: str) -> None:
         """draw [FILE]: draws the graph, by default to graph.svg
 
-        The gradients in it are those of this moment.  The suffix of FILE chooses the format: .svg .png .pdf .dot .html
-        Example: draw y.png
+        The gradients in it are those of this moment.  The suffix of FILE chooses the format: .svg
+        .png .pdf .dot .html Example: draw y.png
         """
         from .. import draw
 
@@ -231,8 +293,8 @@ class Shell(CommandLine):
     def do_orders(self, arg: str) -> None:
         """orders: runs backpropagation in a wrong order beside the right one
 
-        The wrong order is that of a plain recursion.  Where a node is used twice it can give other gradients, and
-        the text shows where and why.
+        The wrong order is that of a plain recursion.  Where a node is used twice it can give other
+        gradients, and the text shows where and why.
         """
         no_argument(arg, "orders")
         self.put(str(compare_orders(self._graph())))
@@ -274,7 +336,9 @@ class Shell(CommandLine):
             self.stepper.watch(name)
         elif not self.stepper.watches:
             self.put("no watches; w NAME adds one")
-        for line in [text for kind, text in self.stepper.lines() if kind == "watch"][-1 if arg else 0:]:
+        for line in [text for kind, text in self.stepper.lines() if kind == "watch"][
+            -1 if arg else 0 :
+        ]:
             self.put((line, STYLES["watch"]))
 
     def do_unwatch(self, arg: str) -> None:
@@ -292,14 +356,18 @@ class Shell(CommandLine):
         try:
             return super().onecmd(line)
         except KeyboardInterrupt:
-            self.stepper.finish().goto(position)  # whatever was done by half is done again as a whole
+            # whatever was done by half is done again as a whole
+            self.stepper.finish().goto(position)
             self.interrupted()
             return False
 
     def default(self, line: str) -> None:
         """Raises ValueError, which says what there is instead of an unknown command."""
         if meant(line, self._names) is not None:
-            raise ValueError(f"{short_repr(line.split(maxsplit=1)[0])} is no command; p {line} prints the node of that name")
+            raise ValueError(
+                f"{short_repr(line.split(maxsplit=1)[0])} is no command; p {line} prints the node "
+                "of that name"
+            )
         super().default(line)
 
     def preloop(self) -> None:
@@ -312,7 +380,8 @@ class Shell(CommandLine):
         return stop
 
     def completedefault(self, *args: Any) -> list[str]:
-        """What the last word of an argument can be: ``args`` are the word, the line, and where the word begins and ends."""
+        """What the last word of an argument can be: ``args`` are the word, the line, and where the
+        word begins and ends."""
         word, line, _, end = args
         command, line = self.parseline(line)[0], line[:end]
         if command == "print":
@@ -340,7 +409,9 @@ class Shell(CommandLine):
         return True
 
     def _steps_about(self, target: str) -> str:
-        steps = [str(i + 1) for i in range(len(self.recording)) if self.recording.matches(i, target)]
+        steps = [
+            str(i + 1) for i in range(len(self.recording)) if self.recording.matches(i, target)
+        ]
         more = f" and {len(steps) - 8:,} more" if len(steps) > 8 else ""
         return f"step{'s' * (len(steps) > 1)} {', '.join(steps[:8])}{more}" if steps else ""
 
@@ -354,7 +425,8 @@ class Shell(CommandLine):
         self.put(f"{counted(len(things), what, 'es' if what == 'watch' else 's')} left")
 
     def _graph(self) -> Value:
-        """A graph of the recorded numbers, with the gradients of this moment; the user's own stays as it is."""
+        """A graph of the recorded numbers, with the gradients of this moment; the user's own stays
+        as it is."""
         values = self.recording.values()
         for i, value in enumerate(values):
             value.grad = self.stepper.numbers(i)[1]
@@ -371,13 +443,18 @@ class Shell(CommandLine):
 
 def _title(recording: Recording) -> str:
     root, expression = recording.nodes[recording.root].name, _expression(recording)
-    return (f"{root}{f' = {expression}' if expression else ''}: {counted(len(recording.nodes), 'node')}, "
-            f"{counted(recording.forward, 'step')} forward, {len(recording) - recording.forward:,} backward"
-            + (", in the naive order" if recording.order == "naive" else ""))
+    return (
+        f"{root}{f' = {expression}' if expression else ''}: "
+        f"{counted(len(recording.nodes), 'node')}, "
+        f"{counted(recording.forward, 'step')} forward, {len(recording) - recording.forward:,} "
+        "backward"
+        + (", in the naive order" if recording.order == "naive" else "")
+    )
 
 
 def _expression(recording: Recording) -> str:
-    """The root in terms of leaves and of what is used twice, such as tanh(a * b + c); "" if it is long, or a leaf."""
+    """The root in terms of leaves and of what is used twice, such as tanh(a * b + c); "" if it is
+    long, or a leaf."""
     uses = Counter(arg for node in recording.nodes for arg in node.args)
     texts: list[Name | None] = []
     for i, node in enumerate(recording.nodes):
@@ -395,4 +472,8 @@ def _expression(recording: Recording) -> str:
 
 
 def _count(arg: str, command: str, remedy: str = "") -> int:
-    return whole(arg or "1", f"{command} takes a whole number of steps, such as {command} 3, not {short_repr(arg)}{remedy}")
+    return whole(
+        arg or "1",
+        f"{command} takes a whole number of steps, such as {command} 3, not "
+        f"{short_repr(arg)}{remedy}",
+    )

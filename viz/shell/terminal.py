@@ -1,9 +1,11 @@
-"""A command line for terminals, scripts and notebooks: everything about the shell that has nothing to do with graphs.
+"""A command line for terminals, scripts and notebooks: everything about the shell that has nothing
+to do with graphs.
 
-`CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings; a class that has more
-commands lists them in ``groups``.  Two letters of a command
-are enough; what is wrong with a line is said in one line; and no text can reach the terminal as anything but text.  Where
-the input is no terminal, prompts and commands are written out, so that the output is a transcript.
+`CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings; a
+class that has more commands lists them in ``groups``.  Two letters of a command are enough; what is
+wrong with a line is said in one line; and no text can reach the terminal as anything but text.
+Where the input is no terminal, prompts and commands are written out, so that the output is a
+transcript.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class CommandLine(cmd.Cmd):
     """Reads commands until `quit`, Ctrl-C or the end of the input.
 
     stdin     where they come from, by default the terminal, or a notebook's own ``input``
-    stdout    where the output goes, by default the terminal; what its encoding does not have is written as well as it can be
+    stdout    where the output goes, by default the terminal; what its encoding does not have is
+              written as well as it can be
     color     whether to use colours; by default on a terminal, unless NO_COLOR is set
 
     What a class of commands says of itself:
@@ -49,11 +52,18 @@ class CommandLine(cmd.Cmd):
     aliases: ClassVar[Mapping[str, str]] = {"h": "help", "q": "quit", "exit": "quit"}
     about: ClassVar[str] = ""
 
-    def __init__(self, stdin: IO[str] | None = None, stdout: IO[str] | None = None, color: bool | None = None) -> None:
-        super().__init__(stdin=stdin or sys.stdin or io.StringIO(), stdout=stdout or sys.stdout or io.StringIO())
+    def __init__(
+        self, stdin: IO[str] | None = None, stdout: IO[str] | None = None, color: bool | None = None
+    ) -> None:
+        super().__init__(
+            stdin=stdin or sys.stdin or io.StringIO(), stdout=stdout or sys.stdout or io.StringIO()
+        )
         self._console = _console(self.stdout, color)
-        replaced = not isinstance(builtins.input, types.BuiltinFunctionType)  # by that of a notebook
-        self.use_rawinput = stdin is None and stdout is None and (replaced or _is_terminal(sys.stdin))
+        # by that of a notebook
+        replaced = not isinstance(builtins.input, types.BuiltinFunctionType)
+        self.use_rawinput = (
+            stdin is None and stdout is None and (replaced or _is_terminal(sys.stdin))
+        )
         self._echo = not replaced and not (_is_terminal(self.stdin) and _is_terminal(self.stdout))
 
     def run(self) -> None:
@@ -70,7 +80,8 @@ class CommandLine(cmd.Cmd):
     # ---- output
 
     def put(self, *parts: Part) -> None:
-        """Writes the parts one after the other, and ends the line; what is not printable is written out: ``\\x1b``."""
+        """Writes the parts one after the other, and ends the line; what is not printable is written
+        out: ``\\x1b``."""
         pairs = [(part, "") if isinstance(part, str) else part for part in parts]
         pairs = [(self._writable(text), style) for text, style in pairs]
         if self._console:
@@ -82,10 +93,17 @@ class CommandLine(cmd.Cmd):
 
     def error(self, text: str) -> None:
         """Writes what is wrong; a terminal gets it in lines that end where words do."""
-        text = self._writable(f"*** {text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH - 3] + '...'}")
+        text = self._writable(
+            f"*** {text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 3] + '...'}"
+        )
         if _is_terminal(self.stdout):
-            text = textwrap.fill(text, max(shutil.get_terminal_size().columns, 20), subsequent_indent="    ",
-                                 break_long_words=False, break_on_hyphens=False)
+            text = textwrap.fill(
+                text,
+                max(shutil.get_terminal_size().columns, 20),
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         self.put((text, "red"))
 
     def interrupted(self) -> None:
@@ -106,7 +124,8 @@ class CommandLine(cmd.Cmd):
     # ---- what `cmd` asks for
 
     def onecmd(self, line: str) -> bool:
-        """Runs one line, unless it is a comment; whatever is wrong with it ends in one line of output."""
+        """Runs one line, unless it is a comment; whatever is wrong with it ends in one line of
+        output."""
         if line.lstrip().startswith("#"):
             return False
         try:
@@ -154,7 +173,10 @@ class CommandLine(cmd.Cmd):
 
         Example: h quit
         """
-        helps = {name: inspect.cleandoc(getattr(self, f"do_{name}").__doc__ or "") for name in self._commands()}
+        helps = {
+            name: inspect.cleandoc(getattr(self, f"do_{name}").__doc__ or "")
+            for name in self._commands()
+        }
         if arg:
             self.put(helps[self._command(arg)].replace(": ", "\n  ", 1))
             return
@@ -163,8 +185,11 @@ class CommandLine(cmd.Cmd):
             for name in names:
                 usage, _, summary = helps[name].partition("\n")[0].partition(": ")
                 self.put("  ", (f"{usage:<19}", "cyan"), summary)
-        self.put(f"{self.about}Two letters of a command are enough if no other begins so; an empty line\n"
-                 "repeats the last command; a line that begins with # is a comment.")
+        self.put(
+            f"{self.about}Two letters of a command are enough if no other begins so; an empty "
+            "line\n"
+            "repeats the last command; a line that begins with # is a comment."
+        )
 
     def do_quit(self, arg: str) -> bool:
         """q, quit: leaves; so do Ctrl-C and the end of the input
@@ -181,12 +206,16 @@ class CommandLine(cmd.Cmd):
 
 def _console(stream: IO[str], color: bool | None) -> Any:
     """A rich Console for colours, or None for none."""
-    plain = not _is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    plain = (
+        not _is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    )
     if color is False or (color is None and plain):
         return None
     from rich.console import Console
 
-    console = Console(file=stream, force_terminal=color, color_system="standard", no_color=False, highlight=False)
+    console = Console(
+        file=stream, force_terminal=color, color_system="standard", no_color=False, highlight=False
+    )
     return console if console.is_terminal else None
 
 
@@ -199,7 +228,8 @@ def _is_terminal(stream: Any) -> bool:
 
 @contextmanager
 def _names_as_words() -> Iterator[None]:
-    """Within it only blanks end a word that readline completes, as names have dots and signs in them.
+    """Within it only blanks end a word that readline completes, as names have dots and signs in
+    them.
 
     Afterwards readline is as it was before.
     """

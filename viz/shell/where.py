@@ -1,4 +1,5 @@
-"""What the shell's ``where`` shows: the path between the root and the node that a step is about, as lines of text.
+"""What the shell's ``where`` shows: the path between the root and the node that a step is about, as
+lines of text.
 
     >>> from tinygrad_edu import parse, record
     >>> recording = record(parse("sin(a) * b", a=0.0, b=3.0))
@@ -8,7 +9,8 @@
     > v3 = sin(a)   ∂v3/∂a = 1
       ∂v4/∂a = 3 × 1 = 3
 
-With the derivatives along the path the chain rule can be seen: their product is what the path contributes.
+With the derivatives along the path the chain rule can be seen: their product is what the path
+contributes.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ from collections.abc import Iterator
 from tinygrad_edu.debug.stepper import Recording, brief
 
 ENDS = 6  # lines that are shown of each end of a long path
-OPERATION_WIDTH = 40  # to which shorter operations are filled up, so that the derivatives stand in a column
+# to which shorter operations are filled up, so that the derivatives stand in a column
+OPERATION_WIDTH = 40
 
 
 def where(recording: Recording, position: int) -> Iterator[str]:
-    """The lines for the moment when ``position`` steps are done; the one of the operation done last begins with ``>``.
+    """The lines for the moment when ``position`` steps are done; the one of the operation done last
+    begins with ``>``.
 
-    Forward, the path goes from there up to the root: what waits for it.  Backward, it is the one that the gradient took,
-    from the root down; each line has the derivative that it was multiplied by, and the last one their product.
+    Forward, the path goes from there up to the root: what waits for it.  Backward, it is the one
+    that the gradient took, from the root down; each line has the derivative that it was multiplied
+    by, and the last one their product.
     """
     forward, total = recording.forward, len(recording)
     done = (f"{position} of {forward} operations" if position <= forward else
@@ -61,8 +66,11 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
     factors = [recording.partial(user, operand) for user, operand in edges]
-    lines = [f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = {brief(factor)}"
-             for operation, (user, operand), factor in zip(operations, edges, factors)]
+    lines = [
+        f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = "
+        f"{brief(factor)}"
+        for operation, (user, operand), factor in zip(operations, edges, factors)
+    ]
     lines[-1] = f">{lines[-1][1:]}"
     yield from _ends(lines)
     product = brief(math.prod(factors))
@@ -75,7 +83,8 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
 
 
 def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
-    """The path by which the last gradient came, from the root on: the user and the operand of each edge.
+    """The path by which the last gradient came, from the root on: the user and the operand of each
+    edge.
 
     Each edge led to the gradient of the next one's user, as that was when it was passed on.
     """

@@ -1,4 +1,5 @@
-"""What a typed word stands for at the shell: a command, a name, a number.  What is none says what there is instead.
+"""What a typed word stands for at the shell: a command, a name, a number.  What is none says what
+there is instead.
 
     >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
     'until'
@@ -19,7 +20,8 @@ from tinygrad_edu.engine.primitives import short_repr
 
 
 def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:
-    """The command that ``word`` stands for, in full: one of ``commands``, its beginning, or one of the ``aliases``.
+    """The command that ``word`` stands for, in full: one of ``commands``, its beginning, or one of
+    the ``aliases``.
 
     Raises ValueError if it is none, and if it is short for several.
     """
@@ -37,17 +39,20 @@ def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str])
 
 
 def find(typed: str, known: Collection[str]) -> str:
-    """What `meant` gives.  Raises ValueError, which says what there is, for what is none of the ``known`` names."""
+    """What `meant` gives.  Raises ValueError, which says what there is, for what is none of the
+    ``known`` names."""
     name = meant(typed, known)
     if name is not None:
         return name
     word, names = unquoted(typed), list(known)
-    near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)  # of all it would take long
+    # of all it would take long
+    near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
     raise ValueError(f"nothing here is called {short_repr(word)}; {_there(near)} are {some(names)}")
 
 
 def meant(typed: str, known: Collection[str]) -> str | None:
-    """Which of the ``known`` names was typed, with quotes or without; None if it is none of them."""
+    """Which of the ``known`` names was typed, with quotes or without; None if it is none of them.
+    """
     return next((name for name in (typed, unquoted(typed)) if name in known), None)
 
 
@@ -65,7 +70,8 @@ def unquoted(text: str) -> str:
 
 
 def whole(digits: str, otherwise: str) -> int:
-    """The number, or for a very long one, which Python refuses to read, one that is larger than any number of steps.
+    """The number, or for a very long one, which Python refuses to read, one that is larger than any
+    number of steps.
 
     Raises ValueError with the message ``otherwise`` for what is not all digits.
     """
@@ -81,7 +87,8 @@ def no_argument(arg: str, command: str) -> None:
 
 
 def completed(word: str, line: str, known: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is one of ``known``."""
+    """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is
+    one of ``known``."""
     argument = line.partition(" ")[2].lstrip()
     before = argument[:len(argument) - len(word)]
     return [name[len(before):] for name in known if name.startswith(argument)]

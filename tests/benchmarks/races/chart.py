@@ -1,4 +1,5 @@
-"""What races have shown, as bars: the time of every engine relative to this one's, on a logarithmic scale."""
+"""What races have shown, as bars: the time of every engine relative to this one's, on a logarithmic
+scale."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ DISTRIBUTIONS = {"ddx": "ddx-ad"}  # how pip calls a module, where it is not the
 
 
 def factors(result: Result) -> dict[str, float]:
-    """How many times this engine's time the others take, in the order of the table; this engine itself is 1.
+    """How many times this engine's time the others take, in the order of the table; this engine
+    itself is 1.
 
     Only those whose results agree are in it.  Empty if this engine has no time.
     """
-    agreed = [c for c in result.program.contestants if c.name in result.finished and result.agrees(c)]
+    agreed = [
+        c for c in result.program.contestants if c.name in result.finished and result.agrees(c)
+    ]
     return {c.name: 1 / ratio for c in agreed if not math.isnan(ratio := result.ratio(c))}
 
 
@@ -36,7 +40,8 @@ def heading(result: Result) -> str:
 
 
 def chart(results: Sequence[Result]) -> Table | None:
-    """The bars of all programs on one scale, as long as there is room for; None if there are none to draw."""
+    """The bars of all programs on one scale, as long as there is room for; None if there are none
+    to draw."""
     from rich.table import Table
 
     groups = [(result, found) for result in results if (found := factors(result))]
@@ -44,15 +49,25 @@ def chart(results: Sequence[Result]) -> Table | None:
         return None
     logarithms = [math.log10(factor) for _, found in groups for factor in found.values()]
     low, high = min(0.0, *logarithms), max(0.0, *logarithms)
-    made = Table(title=TITLE, title_justify="left", box=None, show_header=False, caption_justify="left",
-                 caption=explanation(results))
+    made = Table(
+        title=TITLE,
+        title_justify="left",
+        box=None,
+        show_header=False,
+        caption_justify="left",
+        caption=explanation(results),
+    )
     made.add_column(no_wrap=True)
     made.add_column()  # the only one that gives way where there is no room
     made.add_column(no_wrap=True, justify="right")
     for result, found in groups:
         made.add_row(f"[bold]{heading(result)}[/]")
         for name, factor in found.items():
-            made.add_row(f"  {name}", _Bar(factor, low, high), f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}")
+            made.add_row(
+                f"  {name}",
+                _Bar(factor, low, high),
+                f"{factor:.3g}" if factor < 100 else f"{factor:,.0f}",
+            )
         made.add_row()
     return made
 
@@ -75,21 +90,37 @@ class _Bar:
 
         scale = (options.max_width - 1) / max(self.high - self.low, 1e-9)
         origin, end = round(-self.low * scale), round((math.log10(self.factor) - self.low) * scale)
-        yield Text.assemble(" " * min(origin, end), ("█" * (origin - end), "magenta"), "│", ("█" * (end - origin), "cyan"))
+        yield Text.assemble(
+            " " * min(origin, end),
+            ("█" * (origin - end), "magenta"),
+            "│",
+            ("█" * (end - origin), "cyan"),
+        )
 
 
 def explanation(results: Sequence[Result]) -> str:
     """What is to be said below the bars."""
-    return "\n".join([f"To the right of the line: slower than {OURS}; to the left: faster.",
-                      "Logarithmic scale: bars of the same length are the same factor.", *filter(None, [warning(results)])])
+    return "\n".join(
+        [
+            f"To the right of the line: slower than {OURS}; to the left: faster.",
+            "Logarithmic scale: bars of the same length are the same factor.",
+            *filter(None, [warning(results)]),
+        ]
+    )
 
 
 def warning(results: Sequence[Result]) -> str:
     """What is to be said about numbers that mean nothing; "" if they do mean something."""
-    return "Sizes were tiny (--quick): the numbers mean nothing." if any(result.quick for result in results) else ""
+    return (
+        "Sizes were tiny (--quick): the numbers mean nothing."
+        if any(result.quick for result in results)
+        else ""
+    )
 
 
 def missing(programs: Sequence[Program]) -> list[str]:
     """The packages that contestants need and that are not installed, as pip calls them."""
-    needs = dict.fromkeys(contestant.needs for program in programs for contestant in program.contestants)
+    needs = dict.fromkeys(
+        contestant.needs for program in programs for contestant in program.contestants
+    )
     return [DISTRIBUTIONS.get(name, name) for name in needs if find_spec(name) is None]

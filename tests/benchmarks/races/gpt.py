@@ -1,7 +1,8 @@
 """The character GPT of the microgpt article: 4,192 parameters, Adam, one name a step, 1,000 steps.
 
-Weights, names and their order are the article's, hence its losses.  The others compute all positions of a name at once, with a
-causal mask; the article's program, and this engine, go from position to position.
+Weights, names and their order are the article's, hence its losses.  The others compute all
+positions of a name at once, with a causal mask; the article's program, and this engine, go from
+position to position.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
@@ -49,7 +50,10 @@ class GPT:
         shapes = {"wte": (vocabulary, WIDTH), "wpe": (BLOCK, WIDTH), "lm_head": (vocabulary, WIDTH),
                   **dict.fromkeys(("wq", "wk", "wv", "wo"), (WIDTH, WIDTH)),
                   "fc1": (4 * WIDTH, WIDTH), "fc2": (WIDTH, 4 * WIDTH)}
-        return {name: [[next(numbers) for _ in range(nin)] for _ in range(nout)] for name, (nout, nin) in shapes.items()}
+        return {
+            name: [[next(numbers) for _ in range(nin)] for _ in range(nout)]
+            for name, (nout, nin) in shapes.items()
+        }
 
     @property
     def sequences(self) -> list[list[int]]:
@@ -63,7 +67,12 @@ def names(quick: bool) -> GPT:
     documents = microgpt.documents()
     rng.shuffle(documents)
     vocabulary = microgpt.Vocabulary(documents)
-    return GPT(vocabulary, documents, microgpt.GPT(len(vocabulary), rng=rng), *((9, 3, 2) if quick else (STEPS, SLICE, 10)))
+    return GPT(
+        vocabulary,
+        documents,
+        microgpt.GPT(len(vocabulary), rng=rng),
+        *((9, 3, 2) if quick else (STEPS, SLICE, 10)),
+    )
 
 
 def verdict(losses: Sequence[float]) -> str:
@@ -74,28 +83,38 @@ def verdict(losses: Sequence[float]) -> str:
     return f"[bold red]First losses {', '.join(found)}; the article has {', '.join(PUBLISHED)}[/]"
 
 
-# ---- this engine -------------------------------------------------------------------------------------------------
+# ---- this engine ---------------------------------------------------------------------------------
 
 
 def compiled(problem: GPT) -> Callable[[], Any]:
     """`fit` with the compiled engine, each call the whole training.
 
-    Timed is what its history has, from the second slice of steps on: the median over the slices, as it is for the others.
+    Timed is what its history has, from the second slice of steps on: the median over the slices, as
+    it is for the others.
     """
     def seconds(ends: list[float]) -> float:
         starts = range(problem.slice - 1, problem.steps - problem.slice, problem.slice)
-        return median((ends[start + problem.slice] - ends[start]) / problem.slice for start in starts)
+        return median(
+            (ends[start + problem.slice] - ends[start]) / problem.slice for start in starts
+        )
 
     X, y = _samples(problem)
-    return ours.training(problem.model, microgpt.loss, X, y, lambda: _optimizer(problem), seconds, **OPTIONS)
+    return ours.training(
+        problem.model, microgpt.loss, X, y, lambda: _optimizer(problem), seconds, **OPTIONS
+    )
 
 
 def eager(problem: GPT) -> Callable[[], Any]:
     """`fit` with the eager engine, some steps a call."""
     X, y = _samples(problem)
     count = problem.eager_slice
-    parts = ((X[start:start + count], y[start:start + count]) for start in range(0, problem.steps, count))
-    return ours.continued_eagerly(problem.model, microgpt.loss, parts, _optimizer(problem), **OPTIONS)
+    parts = (
+        (X[start : start + count], y[start : start + count])
+        for start in range(0, problem.steps, count)
+    )
+    return ours.continued_eagerly(
+        problem.model, microgpt.loss, parts, _optimizer(problem), **OPTIONS
+    )
 
 
 def _samples(problem: GPT) -> tuple[list[Any], list[Any]]:
@@ -109,15 +128,15 @@ def _optimizer(problem: GPT) -> Any:
 OPTIONS: dict[str, Any] = {"epochs": 1, "batch_size": 1, "shuffle": False}
 
 
-# ---- the others --------------------------------------------------------------------------------------------------
+# ---- the others ----------------------------------------------------------------------------------
 
 
 def with_torch(problem: GPT) -> Callable[[], Any]:
     """torch eager.
 
-    Queries, keys and values come from one matrix, the mask is added in the product of queries and keys, Adam is the fused one:
-    each of them was a little faster than what it stands for, `scaled_dot_product_attention` and all parameters in one tensor
-    were not.
+    Queries, keys and values come from one matrix, the mask is added in the product of queries and
+    keys, Adam is the fused one:  each of them was a little faster than what it stands for,
+    `scaled_dot_product_attention` and all parameters in one tensor were not.
     """
     import torch
     from torch.nn import functional as F  # noqa: N812 (its usual name)
@@ -160,10 +179,11 @@ def with_torch(problem: GPT) -> Callable[[], Any]:
 
 
 def _jax_step(problem: GPT) -> tuple[Any, Callable[..., tuple[Any, Any]], Any, Any]:
-    """(parameters, first moments, second moments); a step of them; and for all steps the tokens, padded, and their number.
+    """(parameters, first moments, second moments); a step of them; and for all steps the tokens,
+    padded, and their number.
 
-    Every name is padded to all positions, so that there is one program to compile.  All parameters are in one array, which
-    halves the time of a step.
+    Every name is padded to all positions, so that there is one program to compile.  All parameters
+    are in one array, which halves the time of a step.
     """
     import jax
     import numpy as np
@@ -175,7 +195,9 @@ def _jax_step(problem: GPT) -> tuple[Any, Callable[..., tuple[Any, Any]], Any, A
     for row, sequence in zip(tokens, sequences):
         row[:len(sequence)] = sequence
     counts = np.array([len(sequence) - 1.0 for sequence in sequences])
-    initial, unravel = ravel_pytree({name: jnp.array(rows) for name, rows in problem.weights.items()})
+    initial, unravel = ravel_pytree(
+        {name: jnp.array(rows) for name, rows in problem.weights.items()}
+    )
     causal, size = jnp.tril(jnp.ones((BLOCK, BLOCK), bool)), WIDTH // HEADS
 
     def norm(x: Any) -> Any:
@@ -189,7 +211,9 @@ def _jax_step(problem: GPT) -> tuple[Any, Callable[..., tuple[Any, Any]], Any, A
         attended = jnp.einsum("hqk,khd->qhd", jax.nn.softmax(scores), v).reshape(BLOCK, WIDTH)
         x = x + attended @ p["wo"].T
         x = x + jax.nn.relu(norm(x) @ p["fc1"].T) @ p["fc2"].T
-        logarithms = jnp.take_along_axis(jax.nn.log_softmax(x @ p["lm_head"].T), tokens[1:, None], 1)[:, 0]
+        logarithms = jnp.take_along_axis(
+            jax.nn.log_softmax(x @ p["lm_head"].T), tokens[1:, None], 1
+        )[:, 0]
         return -jnp.where(jnp.arange(BLOCK) < count, logarithms, 0.0).sum() / count
 
     def step(state: Any, k: Any, tokens: Any, count: Any) -> tuple[Any, Any]:
@@ -221,12 +245,17 @@ def with_jax_steps(problem: GPT) -> Callable[[], Any]:
 
 
 def with_jax_scan(problem: GPT) -> Callable[[], Any]:
-    """jax, the steps of a call compiled as one `lax.scan`; nobody sees one of them before the last one is done."""
+    """jax, the steps of a call compiled as one `lax.scan`; nobody sees one of them before the last
+    one is done."""
     import jax
     import numpy as np
 
     state, step, tokens, counts = _jax_step(problem)
-    compiled = jax.jit(lambda state, *samples: jax.lax.scan(lambda state, sample: step(state, *sample), state, samples))
+    compiled = jax.jit(
+        lambda state, *samples: jax.lax.scan(
+            lambda state, sample: step(state, *sample), state, samples
+        )
+    )
     losses: list[Any] = []
 
     def run() -> list[Any]:
@@ -248,12 +277,15 @@ def _steps(problem: GPT) -> float:
 PROGRAM = Program(
     module=__name__, title="GPT: the microgpt article's, one name a step", problem=names, work="a step",
     whole="1,000 steps", whole_limit=5, verdict=verdict,
-    note=f"A round is {SLICE} steps, the eager engine's 10, ours the whole training, of which a median {SLICE} count.\n"
+    note=f"A round is {SLICE} steps, the eager engine's 10, ours the whole training, of which a "
+         f"median {SLICE} count.\n"
          "The first call, which compiles, has as many.",
     contestants=(
         Contestant(OURS, compiled, calls=1, whole=1, tolerance=1e-9),
         Contestant(EAGER, eager, share=lambda problem: problem.eager_slice, calls=1),
-        Contestant("torch eager", with_torch, "torch", share=_steps, calls=1, whole=1 + ROUNDS, target=0.3),
+        Contestant(
+            "torch eager", with_torch, "torch", share=_steps, calls=1, whole=1 + ROUNDS, target=0.3
+        ),
         Contestant("jax.jit, a step a call", with_jax_steps, "jax", share=_steps, calls=1, whole=1 + ROUNDS),
         Contestant("jax.jit, lax.scan", with_jax_scan, "jax", share=_steps, calls=1, whole=1 + ROUNDS),
     ))

@@ -1,7 +1,9 @@
-"""micrograd's demo: 100 steps of gradient descent over 100 points, with a network of 2, 16, 16 and 1 neurons.
+"""micrograd's demo: 100 steps of gradient descent over 100 points, with a network of 2, 16, 16 and
+1 neurons.
 
-Points, first weights, loss (hinge, and 1e-4 of the sum of squares of all parameters) and learning rates are those of the demo.
-The others have all points in one matrix, which is how one works with them; micrograd is scalar, and so is this engine.
+Points, first weights, loss (hinge, and 1e-4 of the sum of squares of all parameters) and learning
+rates are those of the demo.  The others have all points in one matrix, which is how one works with
+them; micrograd is scalar, and so is this engine.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
@@ -26,7 +28,8 @@ SLICE = 13  # steps that the eager engine does in a call
 
 @dataclass(frozen=True)
 class Moons:
-    """Points with labels -1 and 1, the parameters to start from, neuron by neuron with the bias last, and how many steps."""
+    """Points with labels -1 and 1, the parameters to start from, neuron by neuron with the bias
+    last, and how many steps."""
 
     X: list[list[float]]
     y: list[int]
@@ -61,24 +64,35 @@ def rate(step: int) -> float:
     return 1.0 - 0.9 * step / STEPS
 
 
-# ---- this engine -------------------------------------------------------------------------------------------------
+# ---- this engine ---------------------------------------------------------------------------------
 
 
 def compiled(problem: Moons) -> Callable[[], Any]:
-    """`fit` with the compiled engine; timed is what its history has from the end of the first step to that of the last."""
+    """`fit` with the compiled engine; timed is what its history has from the end of the first step
+    to that of the last."""
     model, options = _model(problem)
 
     def seconds(ends: list[float]) -> float:
         return (ends[-1] - ends[0]) * problem.steps / (problem.steps - 1)
 
-    return ours.training(model, nn.hinge, problem.X, problem.y, lambda: _optimizer(model), seconds, epochs=problem.steps,
-                         **options)
+    return ours.training(
+        model,
+        nn.hinge,
+        problem.X,
+        problem.y,
+        lambda: _optimizer(model),
+        seconds,
+        epochs=problem.steps,
+        **options,
+    )
 
 
 def eager(problem: Moons) -> Callable[[], Any]:
     """`fit` with the eager engine, some steps a call."""
     model, options = _model(problem)
-    return ours.continued_eagerly(model, nn.hinge, repeat((problem.X, problem.y)), _optimizer(model), epochs=SLICE, **options)
+    return ours.continued_eagerly(
+        model, nn.hinge, repeat((problem.X, problem.y)), _optimizer(model), epochs=SLICE, **options
+    )
 
 
 def _model(problem: Moons) -> tuple[Any, dict[str, Any]]:
@@ -92,7 +106,7 @@ def _optimizer(model: Any) -> optim.Optimizer:
     return optim.SGD(model.parameters(), lr=optim.linear(1.0, STEPS, final=0.1))
 
 
-# ---- the others --------------------------------------------------------------------------------------------------
+# ---- the others ----------------------------------------------------------------------------------
 
 
 def with_micrograd(problem: Moons) -> Callable[[], Any]:
@@ -124,13 +138,17 @@ def with_micrograd(problem: Moons) -> Callable[[], Any]:
 def with_torch(problem: Moons) -> Callable[[], Any]:
     """torch eager, all parameters in one tensor.
 
-    Penalty and update are one operation each then; six tensors and `optim.SGD`, fused or not, took a third more time.
+    Penalty and update are one operation each then; six tensors and `optim.SGD`, fused or not, took
+    a third more time.
     """
     import torch
     from torch.nn import functional as F  # noqa: N812 (its usual name)
 
     torch.set_num_threads(1)
-    X, y = torch.tensor(problem.X, dtype=torch.float64), torch.tensor(problem.y, dtype=torch.float64)
+    X, y = (
+        torch.tensor(problem.X, dtype=torch.float64),
+        torch.tensor(problem.y, dtype=torch.float64),
+    )
     parts = [torch.tensor(part, dtype=torch.float64) for part in problem.arrays]
     sizes, shapes = [part.numel() for part in parts], [part.shape for part in parts]
     initial = torch.cat([part.flatten() for part in parts])
@@ -139,7 +157,9 @@ def with_torch(problem: Moons) -> Callable[[], Any]:
         w = initial.clone().requires_grad_()
         losses = []
         for step in range(problem.steps):
-            w1, b1, w2, b2, w3, b3 = [part.view(shape) for part, shape in zip(w.split(sizes), shapes)]
+            w1, b1, w2, b2, w3, b3 = [
+                part.view(shape) for part, shape in zip(w.split(sizes), shapes)
+            ]
             hidden = F.relu(F.linear(F.relu(F.linear(X, w1, b1)), w2, b2))
             loss = F.relu(1 - y * F.linear(hidden, w3, b3).squeeze(1)).mean() + ALPHA * w.dot(w)
             slope, = torch.autograd.grad(loss, w)
@@ -152,7 +172,8 @@ def with_torch(problem: Moons) -> Callable[[], Any]:
 
 
 def with_autograd(problem: Moons) -> Callable[[], Any]:
-    """autograd on numpy, all parameters in one array; with a list of six it took half as long again."""
+    """autograd on numpy, all parameters in one array; with a list of six it took half as long
+    again."""
     import numpy
     from autograd import numpy as np
     from autograd import value_and_grad
@@ -163,9 +184,13 @@ def with_autograd(problem: Moons) -> Callable[[], Any]:
     initial = np.concatenate([part.ravel() for part in parts])
 
     def loss(w: Any) -> Any:
-        w1, b1, w2, b2, w3, b3 = [np.reshape(w[end - part.size:end], part.shape) for part, end in zip(parts, ends)]
+        w1, b1, w2, b2, w3, b3 = [
+            np.reshape(w[end - part.size : end], part.shape) for part, end in zip(parts, ends)
+        ]
         hidden = np.maximum(np.dot(np.maximum(np.dot(X, w1.T) + b1, 0), w2.T) + b2, 0)
-        return np.mean(np.maximum(1 - y * (np.dot(hidden, w3.T) + b3)[:, 0], 0)) + ALPHA * np.dot(w, w)
+        return np.mean(np.maximum(1 - y * (np.dot(hidden, w3.T) + b3)[:, 0], 0)) + ALPHA * np.dot(
+            w, w
+        )
 
     differentiate = value_and_grad(loss)
 
@@ -190,7 +215,9 @@ def _jax_loss(problem: Moons) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     def loss(parts: list[Any]) -> Any:
         w1, b1, w2, b2, w3, b3 = parts
         hidden = jax.nn.relu(jax.nn.relu(X @ w1.T + b1) @ w2.T + b2)
-        return jax.nn.relu(1 - y * (hidden @ w3.T + b3)[:, 0]).mean() + ALPHA * sum((part * part).sum() for part in parts)
+        return jax.nn.relu(1 - y * (hidden @ w3.T + b3)[:, 0]).mean() + ALPHA * sum(
+            (part * part).sum() for part in parts
+        )
 
     return [jnp.array(part) for part in problem.arrays], loss
 
@@ -222,7 +249,8 @@ def with_jax_steps(problem: Moons) -> Callable[[], Any]:
 
 
 def with_jax_scan(problem: Moons) -> Callable[[], Any]:
-    """jax, the whole training compiled as one `lax.scan`; nobody sees a step before the last one is done."""
+    """jax, the whole training compiled as one `lax.scan`; nobody sees a step before the last one is
+    done."""
     import jax
     from jax import numpy as jnp
 
@@ -242,10 +270,11 @@ def with_jax_scan(problem: Moons) -> Callable[[], Any]:
 
 
 def with_ddx(problem: Moons) -> Callable[[], Any]:
-    """ddx-ad, one sample's loss compiled and called on all of them at once, through its buffers; the rest is numpy's.
+    """ddx-ad, one sample's loss compiled and called on all of them at once, through its buffers;
+    the rest is numpy's.
 
-    Its vectors are interpreted, hence scalars.  `max` was faster than `select`, a product with a column of 1/n faster than a
-    mean, and no other option than `points` made it faster.
+    Its vectors are interpreted, hence scalars.  `max` was faster than `select`, a product with a
+    column of 1/n faster than a mean, and no other option than `points` made it faster.
     """
     import ddx
     import numpy as np
@@ -266,7 +295,11 @@ def with_ddx(problem: Moons) -> Callable[[], Any]:
     count, initial = len(problem.y), np.array(problem.weights)
     equation = ddx.equation(sample)
     equation.compile(points=count)
-    columns = [np.repeat(initial[:, None], count, axis=1), np.array(problem.X).T, np.array([problem.y])]
+    columns = [
+        np.repeat(initial[:, None], count, axis=1),
+        np.array(problem.X).T,
+        np.array([problem.y]),
+    ]
     call = equation.buffer(np.concatenate(columns))
     share = np.full(count, 1 / count)
 
@@ -286,11 +319,18 @@ PROGRAM = Program(
     module=__name__, title="moons: 100 full-batch steps of MLP(2, [16, 16, 1]), hinge and l2", problem=moons, work="100 steps",
     first_limit=0.5,
     note="* a part of the work, extrapolated: micrograd one step a round, the eager engine 13.\n"
-         "Every call of `fit` traces anew; the 100 steps are without that, as the others' are without compiling.",
+         "Every call of `fit` traces anew; the 100 steps are without that, as the others' are "
+         "without compiling.",
     contestants=(
         Contestant(OURS, compiled, calls=1, tolerance=1e-9),
         Contestant(EAGER, eager, share=lambda problem: SLICE / problem.steps, calls=1),
-        Contestant("micrograd", with_micrograd, "micrograd", share=lambda problem: 1 / problem.steps, calls=1),
+        Contestant(
+            "micrograd",
+            with_micrograd,
+            "micrograd",
+            share=lambda problem: 1 / problem.steps,
+            calls=1,
+        ),
         Contestant("torch eager", with_torch, "torch", target=0.05),
         Contestant("autograd", with_autograd, "autograd"),
         Contestant("jax.jit, a step a call", with_jax_steps, "jax", target=0.35),

@@ -1,6 +1,8 @@
-"""An ODE loss: Lotka and Volterra's hares and lynxes, 1,000 steps of explicit Euler, squared error at 10 times.
+"""An ODE loss: Lotka and Volterra's hares and lynxes, 1,000 steps of explicit Euler, squared error
+at 10 times.
 
-dx/dt = x (a - b y), dy/dt = y (d x - c).  Asked for are the loss and its derivatives by a, b, c and d.
+dx/dt = x (a - b y), dy/dt = y (d x - c).  Asked for are the loss and its derivatives by a, b, c and
+d.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
@@ -19,7 +21,8 @@ STEP, TIMES = 0.01, 10
 
 @dataclass(frozen=True)
 class Measured:
-    """The states (x, y) measured at 10 times, the steps between them, and the point (a, b, c, d) at which to differentiate."""
+    """The states (x, y) measured at 10 times, the steps between them, and the point (a, b, c, d) at
+    which to differentiate."""
 
     states: list[tuple[float, float]]
     steps: int
@@ -125,7 +128,9 @@ def _jax(problem: Measured, reverse: bool) -> Callable[[], Any]:
         return jax.lax.scan(stretch, (1.0, 1.0), target)[1].sum()
 
     def forward(parameters: Any) -> Any:
-        return jax.vmap(lambda tangent: jax.jvp(loss, (parameters,), (tangent,)), out_axes=(None, 0))(jnp.eye(len(parameters)))
+        return jax.vmap(
+            lambda tangent: jax.jvp(loss, (parameters,), (tangent,)), out_axes=(None, 0)
+        )(jnp.eye(len(parameters)))
 
     differentiate = jax.jit(jax.value_and_grad(loss) if reverse else forward)
     return lambda: jax.block_until_ready(differentiate(point))
@@ -137,7 +142,8 @@ def with_jax_reverse(problem: Measured) -> Callable[[], Any]:
 
 
 def with_jax_forward(problem: Measured) -> Callable[[], Any]:
-    """jax, compiled, `lax.scan` in forward mode with four tangents at once; unrolling it made it slower."""
+    """jax, compiled, `lax.scan` in forward mode with four tangents at once; unrolling it made it
+    slower."""
     return _jax(problem, reverse=False)
 
 
@@ -149,7 +155,9 @@ def with_casadi(problem: Measured) -> Callable[[], Any]:
     import casadi
 
     parameters = casadi.SX.sym("p", 4)
-    return theirs.casadi_gradient(problem.loss(casadi.vertsplit(parameters)), parameters, problem.point)
+    return theirs.casadi_gradient(
+        problem.loss(casadi.vertsplit(parameters)), parameters, problem.point
+    )
 
 
 def with_ddx(problem: Measured) -> Callable[[], Any]:
@@ -158,8 +166,11 @@ def with_ddx(problem: Measured) -> Callable[[], Any]:
 
 
 PROGRAM = Program(
-    module=__name__, title="ODE loss: Lotka-Volterra, 1,000 steps of explicit Euler, 4 parameters", problem=measured,
-    unit="µs", rate=("gradients", lambda problem: 1),
+    module=__name__,
+    title="ODE loss: Lotka-Volterra, 1,000 steps of explicit Euler, 4 parameters",
+    problem=measured,
+    unit="µs",
+    rate=("gradients", lambda problem: 1),
     contestants=(
         Contestant(OURS, compiled, tolerance=1e-9),
         Contestant(EAGER, eager),
@@ -169,4 +180,5 @@ PROGRAM = Program(
         Contestant("jax.jit, forward mode", with_jax_forward, "jax"),
         Contestant("casadi", with_casadi, "casadi"),
         Contestant("ddx-ad, compiled", with_ddx, "ddx"),
-    ))
+    ),
+)

@@ -1,4 +1,5 @@
-"""This engine's side of the comparisons, compiled and eager: all that they use of it is called here."""
+"""This engine's side of the comparisons, compiled and eager: all that they use of it is called
+here."""
 
 from __future__ import annotations
 
@@ -33,13 +34,17 @@ def gradient_eagerly(f: Function, point: Sequence[float]) -> Callable[[], Any]:
 
 
 def gradients(f: Callable[..., Any], columns: Sequence[Any]) -> Callable[[], Any]:
-    """Values and gradients of ``f`` at every sample, as columns, compiled for a batch; of each argument an array."""
+    """Values and gradients of ``f`` at every sample, as columns, compiled for a batch; of each
+    argument an array."""
     compiled = jit(f)
     return lambda: compiled.batch_value_and_grad(*columns)
 
 
-def gradients_eagerly(f: Callable[..., Any], columns: Sequence[Sequence[float]], samples: int) -> Callable[[], Any]:
-    """Values and gradients of ``f``: each call does so many samples more, and returns the columns of all that are done."""
+def gradients_eagerly(
+    f: Callable[..., Any], columns: Sequence[Sequence[float]], samples: int
+) -> Callable[[], Any]:
+    """Values and gradients of ``f``: each call does so many samples more, and returns the columns
+    of all that are done."""
     rows = iter(zip(*columns))
     done: list[tuple[float, ...]] = []
 
@@ -55,20 +60,27 @@ def gradients_eagerly(f: Callable[..., Any], columns: Sequence[Sequence[float]],
     return run
 
 
-def training(model: Any, loss: Callable[[Any, Any], Any], X: Sequence[Any], y: Sequence[Any],
-             optimizer: Callable[[], optim.Optimizer], seconds: Callable[[list[float]], float], **options: Any
-             ) -> Callable[[], Timed]:
+def training(
+    model: Any,
+    loss: Callable[[Any, Any], Any],
+    X: Sequence[Any],
+    y: Sequence[Any],
+    optimizer: Callable[[], optim.Optimizer],
+    seconds: Callable[[list[float]], float],
+    **options: Any,
+) -> Callable[[], Timed]:
     """`fit`, compiled, each time from the parameters that the model has now on.
 
-    ``seconds`` makes the time of the work of the ends of all steps: each `fit` traces the model anew, since it may have
-    changed, and what that costs is part of the first call.
+    ``seconds`` makes the time of the work of the ends of all steps: each `fit` traces the model
+    anew, since it may have changed, and what that costs is part of the first call.
     """
     initial = [p.data for p in model.parameters()]
 
     def run() -> Timed:
         for p, x in zip(model.parameters(), initial):
             p.data = x
-        read: list[tuple[float, float]] = []  # the processor's time, and the clock's; the first time by `fit` as it starts
+        # the processor's time, and the clock's; the first time by `fit` as it starts
+        read: list[tuple[float, float]] = []
 
         def clock() -> float:
             read.append((process_time(), perf_counter()))
@@ -77,21 +89,34 @@ def training(model: Any, loss: Callable[[Any, Any], Any], X: Sequence[Any], y: S
         with patch("time.perf_counter", clock):  # with which `fit` takes the time
             history = fit(model, loss, X, y, optimizer=optimizer(), engine="jit", **options)
         ends = [read[0][0] + end for end in history.seconds]
-        return Timed(history.loss, (seconds(ends), seconds([_by_the_clock(end, read) for end in ends])))
+        return Timed(
+            history.loss, (seconds(ends), seconds([_by_the_clock(end, read) for end in ends]))
+        )
 
     return run
 
 
 def _by_the_clock(time: float, read: Sequence[tuple[float, float]]) -> float:
-    """The clock's time at a time of the processor, on a line between the moments before and after at which both were read."""
+    """The clock's time at a time of the processor, on a line between the moments before and after
+    at which both were read."""
     i = min(max(bisect(read, (time,)), 1), len(read) - 1)
     (before, earlier), (after, later) = read[i - 1], read[i]
-    return earlier + (later - earlier) * (time - before) / (after - before) if after > before else later
+    return (
+        earlier + (later - earlier) * (time - before) / (after - before)
+        if after > before
+        else later
+    )
 
 
-def continued_eagerly(model: Any, loss: Callable[[Any, Any], Any], parts: Iterator[tuple[Sequence[Any], Sequence[Any]]],
-                      optimizer: optim.Optimizer, **options: Any) -> Callable[[], list[float]]:
-    """`fit`, eager, each call on the next part ``(X, y)`` of the data with the same optimizer; returns all losses so far."""
+def continued_eagerly(
+    model: Any,
+    loss: Callable[[Any, Any], Any],
+    parts: Iterator[tuple[Sequence[Any], Sequence[Any]]],
+    optimizer: optim.Optimizer,
+    **options: Any,
+) -> Callable[[], list[float]]:
+    """`fit`, eager, each call on the next part ``(X, y)`` of the data with the same optimizer;
+    returns all losses so far."""
     losses: list[list[float]] = []
 
     def run() -> list[float]:

@@ -1,9 +1,11 @@
-"""Programs in several engines, measured side by side: each engine in a process of its own, one thread, in rotation.
+"""Programs in several engines, measured side by side: each engine in a process of its own, one
+thread, in rotation.
 
-All processes of a program stand ready at once and take turns: round 1 of A, of B, of C, round 2 of A, ...  A process is
-bound to one processor (where the system can do that), the same for all, and told to use one thread; it starts with no compiled
-code on disk.  Times are processor time, of all threads of the process: on an idle machine that is what the clock says, on a
-busy one what it would say.  The clock's time stands beside it.  Nothing is timed that only prepares the data.
+All processes of a program stand ready at once and take turns: round 1 of A, of B, of C, round 2 of
+A, ...  A process is bound to one processor (where the system can do that), the same for all, and
+told to use one thread; it starts with no compiled code on disk.  Times are processor time, of all
+threads of the process: on an idle machine that is what the clock says, on a busy one what it would
+say.  The clock's time stands beside it.  Nothing is timed that only prepares the data.
 
 Ctrl-C ends a race: what was measured by then is its result.
 """
@@ -31,8 +33,12 @@ ROUNDS, QUICK_ROUNDS = 7, 2
 LEAST_SECONDS = 0.1  # of a round
 OURS, EAGER = "tinygrad_edu, jit", "tinygrad_edu, eager"
 SURROUNDINGS = {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "1",
 }
 INTERRUPTED = "interrupted"
 CACHES = ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME")  # where compiled code is kept
@@ -42,13 +48,15 @@ CACHES = ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME")  # where compiled code is kept
 class Contestant:
     """One way to do the work of a program.
 
-    prepare     of the problem makes a function without arguments, which does the work and returns its results; what
-                prepares the data is to be done by then, compiling may be
+    prepare     of the problem makes a function without arguments, which does the work and returns
+                its results; what prepares the data is to be done by then, compiling may be
     needs       the package that must be installed
-    share       the part of the work that one call does: 1, or less where all of it would take minutes, or more
-    calls       calls a round; None: as many as take a tenth of a second.  1 if each call continues where the last one ended;
-                its results are then all results so far
-    whole       how many calls, from the first one on, do the work of the column ``whole``; 0: it is never finished
+    share       the part of the work that one call does: 1, or less where all of it would take
+                minutes, or more
+    calls       calls a round; None: as many as take a tenth of a second.  1 if each call continues
+                where the last one ended; its results are then all results so far
+    whole       how many calls, from the first one on, do the work of the column ``whole``; 0: it is
+                never finished
     target      for our time over its time
     tolerance   how far its results may be from the reference's, relatively
     """
@@ -65,7 +73,8 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timed:
-    """Results of a call that measured its work by itself, without tracing and compiling: seconds as those of `clocked`."""
+    """Results of a call that measured its work by itself, without tracing and compiling: seconds as
+    those of `clocked`."""
 
     results: Any
     seconds: tuple[float, float]
@@ -75,7 +84,11 @@ def flat(results: Any) -> list[float]:
     """All numbers of nested sequences and arrays, in order."""
     if hasattr(results, "tolist"):
         results = results.tolist()
-    return [float(results)] if isinstance(results, (int, float)) else [x for part in results for x in flat(part)]
+    return (
+        [float(results)]
+        if isinstance(results, (int, float))
+        else [x for part in results for x in flat(part)]
+    )
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,10 @@ class Program:
     work          what is timed, for a heading
     unit          in which, "ms" or "µs"
     read          the numbers of a contestant's results, in an order that is the same for all
-    rate          how many results are made by the work, and what they are called: a column says how many of them a second
-    whole         what is done by the first calls together, for a column with its time; None: there is no such column
+    rate          how many results are made by the work, and what they are called: a column says how
+                  many of them a second
+    whole         what is done by the first calls together, for a column with its time; None: there
+                  is no such column
     first_limit, whole_limit    targets for our first call and for ``whole``, in seconds
     verdict       says of the reference's results whether they are as published
     """
@@ -108,7 +123,7 @@ class Program:
     verdict: Callable[[Sequence[float]], str] | None = None
 
 
-# ---- in the process of a contestant --------------------------------------------------------------------------------
+# ---- in the process of a contestant --------------------------------------------------------------
 
 
 def clocked(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
@@ -118,10 +133,19 @@ def clocked(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
     return result, (process_time() - cpu, perf_counter() - wall)
 
 
-def contest(connection: Any, module: str, name: str, quick: bool, surroundings: dict[str, str], processor: int | None) -> None:
-    """Does the contestant's work whenever ``connection`` asks for a round; then sends the results, and ends.
+def contest(
+    connection: Any,
+    module: str,
+    name: str,
+    quick: bool,
+    surroundings: dict[str, str],
+    processor: int | None,
+) -> None:
+    """Does the contestant's work whenever ``connection`` asks for a round; then sends the results,
+    and ends.
 
-    Sends the number of seconds of preparing and first call, then of every round a call; text if anything is raised.
+    Sends the number of seconds of preparing and first call, then of every round a call; text if
+    anything is raised.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that prints
     os.environ.update(surroundings)  # before a library is imported that reads them
@@ -150,18 +174,23 @@ def contest(connection: Any, module: str, name: str, quick: bool, surroundings: 
                 return run()
 
             results, (cpu, wall) = clocked(repeat)
-            connection.send(results.seconds if isinstance(results, Timed) else (cpu / calls, wall / calls))
-        connection.send(array("d", program.read(results.results if isinstance(results, Timed) else results)))
+            connection.send(
+                results.seconds if isinstance(results, Timed) else (cpu / calls, wall / calls)
+            )
+        connection.send(
+            array("d", program.read(results.results if isinstance(results, Timed) else results))
+        )
     except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")
 
 
-# ---- in the process that prints ------------------------------------------------------------------------------------
+# ---- in the process that prints ------------------------------------------------------------------
 
 
 @dataclass
 class Outcome:
-    """What a contestant achieved: (processor's, clock's) seconds, and the results; or why it did not."""
+    """What a contestant achieved: (processor's, clock's) seconds, and the results; or why it did
+    not."""
 
     first: tuple[float, float] = (math.nan, math.nan)
     rounds: list[tuple[float, float]] = field(default_factory=list)
@@ -172,8 +201,16 @@ class Outcome:
 class _Process:
     """A contestant at work."""
 
-    def __init__(self, program: Program, contestant: Contestant, quick: bool, folder: str, processor: int | None) -> None:
-        context = multiprocessing.get_context("spawn")  # a fresh interpreter, in which nothing is imported yet
+    def __init__(
+        self,
+        program: Program,
+        contestant: Contestant,
+        quick: bool,
+        folder: str,
+        processor: int | None,
+    ) -> None:
+        # a fresh interpreter, in which nothing is imported yet
+        context = multiprocessing.get_context("spawn")
         self._connection, its_end = context.Pipe()
         surroundings = SURROUNDINGS | dict.fromkeys(CACHES, folder)
         self._process = context.Process(target=contest, daemon=True, args=(
@@ -211,7 +248,8 @@ class _Process:
             self.outcome.rounds.append(seconds)
 
     def finish(self) -> None:
-        """Keeps the results; of a process that was interrupted at work, or before its first round, there are none."""
+        """Keeps the results; of a process that was interrupted at work, or before its first round,
+        there are none."""
         if self._busy or not (self.outcome.rounds or self.outcome.failure):
             self.outcome.failure = INTERRUPTED
         elif not self.outcome.failure:
@@ -226,7 +264,8 @@ class _Process:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """A process started within the block, which inherits the mask, is not reached by Ctrl-C; this one is, afterwards."""
+    """A process started within the block, which inherits the mask, is not reached by Ctrl-C; this
+    one is, afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -243,7 +282,8 @@ class Result:
     """What a race has shown.
 
     outcomes      of every contestant by name, None for one whose package is not installed
-    interrupted   whether Ctrl-C ended it; contestants without a result then have the failure ``INTERRUPTED``
+    interrupted   whether Ctrl-C ended it; contestants without a result then have the failure
+                  ``INTERRUPTED``
     """
 
     program: Program
@@ -259,11 +299,16 @@ class Result:
     @cached_property
     def finished(self) -> dict[str, Outcome]:
         """The outcomes with times and results."""
-        return {name: outcome for name, outcome in self.outcomes.items() if outcome is not None and not outcome.failure}
+        return {
+            name: outcome
+            for name, outcome in self.outcomes.items()
+            if outcome is not None and not outcome.failure
+        }
 
     @property
     def referee(self) -> str:
-        """Whose results the others' are compared with: the eager engine's, else the first there are; "" without any."""
+        """Whose results the others' are compared with: the eager engine's, else the first there
+        are; "" without any."""
         return EAGER if EAGER in self.finished else next(iter(self.finished), "")
 
     @property
@@ -277,14 +322,16 @@ class Result:
         return [cpu / share for cpu, _ in self.finished[contestant.name].rounds]
 
     def ratio(self, contestant: Contestant) -> float:
-        """Our time over that of one that has finished, the median of the rounds; nan if we have not."""
+        """Our time over that of one that has finished, the median of the rounds; nan if we have
+        not."""
         if OURS not in self.finished:
             return math.nan
         ours = next(c for c in self.program.contestants if c.name == OURS)
         return median(a / b for a, b in zip(self.times(ours), self.times(contestant)))
 
     def apart(self, contestant: Contestant) -> float:
-        """How far the results of one that has finished are from the referee's: their `difference`."""
+        """How far the results of one that has finished are from the referee's: their `difference`.
+        """
         return difference(self.finished[contestant.name].results, self.reference)
 
     def agrees(self, contestant: Contestant) -> bool:
@@ -295,14 +342,18 @@ class Result:
 def race(program: Program, quick: bool) -> Result:
     """Lets all contestants run whose packages are installed."""
     processor = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    there = [contestant for contestant in program.contestants if find_spec(contestant.needs) is not None]
+    there = [
+        contestant for contestant in program.contestants if find_spec(contestant.needs) is not None
+    ]
     processes: dict[str, _Process] = {}
     interrupted = True
     with ExitStack() as stack:
         with suppress(KeyboardInterrupt):
             for contestant in there:
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
-                process = processes[contestant.name] = _Process(program, contestant, quick, folder, processor)
+                process = processes[contestant.name] = _Process(
+                    program, contestant, quick, folder, processor
+                )
                 stack.callback(process.end)
                 process.first()
             for _ in range(QUICK_ROUNDS if quick else ROUNDS):
@@ -311,18 +362,24 @@ def race(program: Program, quick: bool) -> Result:
             interrupted = False
         for process in processes.values():
             process.finish()
-    outcomes: dict[str, Outcome | None] = {contestant.name: None for contestant in program.contestants}
+    outcomes: dict[str, Outcome | None] = {
+        contestant.name: None for contestant in program.contestants
+    }
     outcomes.update({contestant.name: Outcome(failure=INTERRUPTED) for contestant in there})
     outcomes.update({name: process.outcome for name, process in processes.items()})
     return Result(program, quick, outcomes, interrupted)
 
 
 def difference(results: Sequence[float], reference: Sequence[float]) -> float:
-    """The largest relative difference of two lists, as far as both go; inf if one is empty or has no numbers.
+    """The largest relative difference of two lists, as far as both go; inf if one is empty or has
+    no numbers.
 
     What is less than a millionth of the largest number of the reference counts as if it were that.
     """
     count = min(len(results), len(reference))
     least = 1e-6 * max(map(abs, reference[:count]), default=0.0)
-    differences = [abs(x - y) / max(abs(y), least) if x != y else 0.0 for x, y in zip(results[:count], reference)]
+    differences = [
+        abs(x - y) / max(abs(y), least) if x != y else 0.0
+        for x, y in zip(results[:count], reference)
+    ]
     return math.inf if not differences or any(map(math.isnan, differences)) else max(differences)

@@ -80,8 +80,8 @@ def with_jax(problem: Point) -> Callable[[], Any]:
 
 
 def with_casadi(problem: Point) -> Callable[[], Any]:
-    """casadi's virtual machine on vector operations, through its buffers: a fifth of the time of scalar operations (SX) and a
-    twentieth of that of calling the Function with an array.
+    """casadi's virtual machine on vector operations, through its buffers: a fifth of the time of
+    scalar operations (SX) and a twentieth of that of calling the Function with an array.
     """
     import casadi
 
@@ -97,7 +97,10 @@ def with_ddx(problem: Point) -> Callable[[], Any]:
 
 
 PROGRAM = Program(
-    module=__name__, title="Rosenbrock in 100 dimensions, value and gradient", problem=point, unit="µs",
+    module=__name__,
+    title="Rosenbrock in 100 dimensions, value and gradient",
+    problem=point,
+    unit="µs",
     rate=("gradients", lambda problem: 1),
     contestants=(
         Contestant(OURS, compiled, tolerance=1e-9),
@@ -107,4 +110,5 @@ PROGRAM = Program(
         Contestant("jax.jit", with_jax, "jax"),
         Contestant("casadi", with_casadi, "casadi"),
         Contestant("ddx-ad, compiled", with_ddx, "ddx"),
-    ))
+    ),
+)

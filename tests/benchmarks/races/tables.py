@@ -11,7 +11,16 @@ from importlib import metadata
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks.races.race import INTERRUPTED, OURS, QUICK_ROUNDS, ROUNDS, Contestant, Outcome, Program, Result
+from tests.benchmarks.races.race import (
+    INTERRUPTED,
+    OURS,
+    QUICK_ROUNDS,
+    ROUNDS,
+    Contestant,
+    Outcome,
+    Program,
+    Result,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +65,8 @@ def show(console: Console, result: Result) -> None:
 
 
 def table(console: Console, result: Result) -> Table:
-    """A row for every contestant.  Columns for which the console is too narrow are left out, and named below."""
+    """A row for every contestant.  Columns for which the console is too narrow are left out, and
+    named below."""
     columns = [*_columns(result)]
     unlimited = console.options.update(width=10 * console.width)
     for most in sorted({column.rank for column in columns}, reverse=True):
@@ -74,16 +84,34 @@ def _table(result: Result, columns: Sequence[_Column]) -> Table:
     from rich.text import Text
 
     program, finished = result.program, result.finished
-    made = Table(title=program.title, title_justify="left", caption_justify="left", caption="\n".join(filter(None, (
-        f"Medians of {QUICK_ROUNDS if result.quick else ROUNDS} rounds in rotation, processor time, one thread each; "
-        f"differences from {result.referee or 'nobody'}.", program.note,
-        program.verdict(result.reference) if program.verdict and finished else "",
-        *(_limits(program, finished[OURS]) if OURS in finished else ())))))
-    rows = [[contestant.name, *_cells(result, contestant, columns)] for contestant in program.contestants]
+    made = Table(
+        title=program.title,
+        title_justify="left",
+        caption_justify="left",
+        caption="\n".join(
+            filter(
+                None,
+                (
+                    f"Medians of {QUICK_ROUNDS if result.quick else ROUNDS} rounds in rotation, "
+                    "processor time, one thread each; "
+                    f"differences from {result.referee or 'nobody'}.",
+                    program.note,
+                    program.verdict(result.reference) if program.verdict and finished else "",
+                    *(_limits(program, finished[OURS]) if OURS in finished else ()),
+                ),
+            )
+        ),
+    )
+    rows = [
+        [contestant.name, *_cells(result, contestant, columns)]
+        for contestant in program.contestants
+    ]
     made.add_column("engine")
     for column, cells in zip(columns, [*zip(*rows)][1:]):
         width = max(Text.from_markup(text).cell_len for text in (*cells, *column.heading.split()))
-        made.add_column("\n".join(textwrap.wrap(column.heading, width)), justify="right", no_wrap=True)
+        made.add_column(
+            "\n".join(textwrap.wrap(column.heading, width)), justify="right", no_wrap=True
+        )
     for row in rows:
         made.add_row(*row)
     return made
@@ -93,7 +121,13 @@ def _cells(result: Result, contestant: Contestant, columns: Sequence[_Column]) -
     outcome = result.outcomes[contestant.name]
     if outcome is not None and not outcome.failure:
         return [column.cell(contestant, outcome) for column in columns]
-    said = "not installed" if outcome is None else INTERRUPTED if outcome.failure == INTERRUPTED else "[red]failed[/]"
+    said = (
+        "not installed"
+        if outcome is None
+        else INTERRUPTED
+        if outcome.failure == INTERRUPTED
+        else "[red]failed[/]"
+    )
     return [said, *[""] * (len(columns) - 1)]
 
 
@@ -107,13 +141,16 @@ def trouble(result: Result) -> list[str]:
         if outcome.failure:
             lines.append(f"{contestant.name} failed: {outcome.failure}")
         elif not result.agrees(contestant):
-            lines.append(f"{contestant.name} DISAGREES with {result.referee}: relative difference "
-                         f"{result.apart(contestant):.1e}, at most {contestant.tolerance:.0e} is allowed")
+            lines.append(
+                f"{contestant.name} DISAGREES with {result.referee}: relative difference "
+                f"{result.apart(contestant):.1e}, at most {contestant.tolerance:.0e} is allowed"
+            )
     return lines
 
 
 class _Column(NamedTuple):
-    """``cell`` is what it says of one that has finished.  Where there is no room, columns of the highest rank go first."""
+    """``cell`` is what it says of one that has finished.  Where there is no room, columns of the
+    highest rank go first."""
 
     rank: int
     heading: str
@@ -135,20 +172,32 @@ def _columns(result: Result) -> Iterator[_Column]:
     def target(contestant: Contestant) -> str:
         if (target := contestant.target) is None:
             return ""
-        return f"{target:g}" + (f": {mark(result.ratio(contestant) <= target)}" if _is_compared(result, contestant) else "")
+        return f"{target:g}" + (
+            f": {mark(result.ratio(contestant) <= target)}"
+            if _is_compared(result, contestant)
+            else ""
+        )
 
     def apart(contestant: Contestant) -> str:
         apart = f"{result.apart(contestant):.0e}"
         return apart if result.agrees(contestant) else f"[bold red]{apart} DISAGREES[/]"
 
-    def whole(outcome: Outcome, calls: int) -> str:  # which an interrupted one, or a quick one, may not have done
+    # which an interrupted one, or a quick one, may not have done
+    def whole(outcome: Outcome, calls: int) -> str:
         return f"{_in_all(outcome, calls):.2f}" if 1 <= calls <= 1 + len(outcome.rounds) else ""
 
     yield _Column(5, "first call, s", lambda c, outcome: f"{outcome.first[0]:.2f}{partly(c)}")
-    yield _Column(0, f"{program.work}, {program.unit}", lambda c, _: f"{_number(scale * median(result.times(c)))}{partly(c)}")
+    yield _Column(
+        0,
+        f"{program.work}, {program.unit}",
+        lambda c, _: f"{_number(scale * median(result.times(c)))}{partly(c)}",
+    )
     yield _Column(7, "least", lambda c, _: _number(scale * min(result.times(c))))
-    yield _Column(4, "by the clock",
-                  lambda c, outcome: _number(scale * median(wall for _, wall in outcome.rounds) / share(c)))
+    yield _Column(
+        4,
+        "by the clock",
+        lambda c, outcome: _number(scale * median(wall for _, wall in outcome.rounds) / share(c)),
+    )
     if program.rate:
         made, count = program.rate[0], program.rate[1](result.problem)
         yield _Column(6, f"{made} / s", lambda c, _: f"{count / median(result.times(c)):,.0f}")

@@ -1,4 +1,5 @@
-"""Other engines' side of the comparisons, as far as programs share it: value and gradient of a function at a point.
+"""Other engines' side of the comparisons, as far as programs share it: value and gradient of a
+function at a point.
 
 Both calls go through buffers of numbers, without allocating anything.
 """

@@ -1,4 +1,5 @@
-"""Animations: which frames, for how long, in which pixels; fonts, limits, and files that appear whole or not at all."""
+"""Animations: which frames, for how long, in which pixels; fonts, limits, and files that appear
+whole or not at all."""
 
 import os
 import random
@@ -31,7 +32,9 @@ def small():
 
 def network(samples=1):
     model = nn.MLP(2, [3, 1], rng=random.Random(3))
-    return math.total([nn.mse(model([Value(1.0, "x1"), Value(-2.0, "x2")]), 1.0) for _ in range(samples)])
+    return math.total(
+        [nn.mse(model([Value(1.0, "x1"), Value(-2.0, "x2")]), 1.0) for _ in range(samples)]
+    )
 
 
 def frames_of(path):
@@ -48,7 +51,11 @@ def frames_of(path):
 @pytest.fixture(scope="module", params=FORMATS)
 def film(request, tmp_path_factory):
     """The lecture's neuron in each format."""
-    return animate(record(lecture_neuron()), tmp_path_factory.mktemp("films") / f"neuron{request.param}", scale=0.6)
+    return animate(
+        record(lecture_neuron()),
+        tmp_path_factory.mktemp("films") / f"neuron{request.param}",
+        scale=0.6,
+    )
 
 
 def test_there_is_a_frame_for_each_position_and_the_ends_stay_longer(film):
@@ -118,7 +125,9 @@ def test_a_gif_has_one_palette_and_its_frames_build_on_each_other(tmp_path):
 
 def test_steps_within_collapsed_modules_have_no_frame(tmp_path):
     recording = record(network())
-    frames = frames_of(animate(recording, tmp_path / "y.gif", scale=0.4, milliseconds=100, collapse="layers"))
+    frames = frames_of(
+        animate(recording, tmp_path / "y.gif", scale=0.4, milliseconds=100, collapse="layers")
+    )
     shown = len(recording) - sum(Scene(recording, collapse="layers").hidden)
     assert 10 < shown < len(recording) / 2
     assert [duration for _, duration in frames] == [200, *[100] * (shown - 1), 400]
@@ -134,8 +143,11 @@ def test_a_value_its_recording_and_a_stepper_anywhere_give_the_same_film(tmp_pat
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_same_recording_gives_the_same_bytes_in_every_process(suffix, tmp_path):
-    code = ("import sys, viz; from tinygrad_edu import Value; y = Value(2.0, 'a') * Value(-3.0, 'b'); y.label = 'y'; "
-            "viz.animate(y, sys.argv[1], scale=1)")
+    code = (
+        "import sys, viz; from tinygrad_edu import Value; y = Value(2.0, 'a') * Value(-3.0, 'b'); "
+        "y.label = 'y'; "
+        "viz.animate(y, sys.argv[1], scale=1)"
+    )
     here = animate(small(), tmp_path / f"here{suffix}", scale=1)
     there = tmp_path / f"there{suffix}"
     done = run_python(code, there, hash_seed="17")
@@ -169,10 +181,14 @@ def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(tmp_path):
+def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(
+    tmp_path,
+):
     assert animate(small(), tmp_path / "film").name == "film.gif"
     (tmp_path / "d.gif").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"cannot save a film as .* it is a folder; name a file in it"):
+    with pytest.raises(
+        IsADirectoryError, match=r"cannot save a film as .* it is a folder; name a file in it"
+    ):
         animate(small(), tmp_path / "d.gif")
     with pytest.raises(FileNotFoundError, match="create it first"):
         animate(small(), "~nosuchuser9/x.gif")
@@ -200,7 +216,9 @@ def test_wrong_options_are_refused(options, error, message, tmp_path):
 
 
 def test_what_is_no_recording_is_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"animate\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"):
+    with pytest.raises(
+        TypeError, match=r"animate\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
+    ):
         animate(3.0, tmp_path / "y.gif")
 
 
@@ -218,12 +236,16 @@ def test_too_many_frames_are_refused_with_a_remedy(tmp_path):
 
 
 def test_too_many_pixels_are_refused_with_a_scale_that_works(tmp_path):
-    with pytest.raises(ValueError, match=r"more than 150,000,000 pixels in all; scale=0\.\d+ makes them smaller"):
+    with pytest.raises(
+        ValueError, match=r"more than 150,000,000 pixels in all; scale=0\.\d+ makes them smaller"
+    ):
         animate(network(samples=3), tmp_path / "x.gif")
 
 
 @pytest.mark.parametrize("missing", ["resvg_py", "PIL"])
-def test_without_the_libraries_the_error_says_what_to_install_and_no_file_changes(missing, tmp_path, monkeypatch):
+def test_without_the_libraries_the_error_says_what_to_install_and_no_file_changes(
+    missing, tmp_path, monkeypatch
+):
     (tmp_path / "y.gif").write_text("as it was")
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(RenderError, match="pip install Pillow resvg-py"):
@@ -243,24 +265,38 @@ def test_without_a_layout_engine_the_error_says_so(tmp_path, monkeypatch):
 
 
 def animate_with_fonts(folder, tmp_path, hidden):
-    """Makes a film in a process whose system has the fonts in ``folder`` alone, and without the modules ``hidden``."""
+    """Makes a film in a process whose system has the fonts in ``folder`` alone, and without the
+    modules ``hidden``."""
     settings = tmp_path / "fonts.conf"
     settings.write_text('<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
                         f"<dir>{folder}</dir></fontconfig>")
-    code = ("import sys\nfor name in sys.argv[2:]: sys.modules[name] = None\n"
-            "import viz; from tinygrad_edu import Value; viz.animate(Value(2.0, 'a'), sys.argv[1], scale=1)")
+    code = (
+        "import sys\nfor name in sys.argv[2:]: sys.modules[name] = None\n"
+        "import viz; from tinygrad_edu import Value; viz.animate(Value(2.0, 'a'), sys.argv[1], "
+        "scale=1)"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FONTCONFIG_FILE": str(settings)}
-    return subprocess.run([sys.executable, "-c", code, str(tmp_path / "y.gif"), *hidden], env=environment, text=True,
-                          capture_output=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "y.gif"), *hidden],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def dark_pixels(path):
     """How many pixels of the caption's letters there are in the first frame."""
     picture = frames_of(path)[0][0].convert("L")
-    return sum(picture.crop((0, picture.height - 40, picture.width, picture.height - 8)).histogram()[:100])
+    return sum(
+        picture.crop((0, picture.height - 40, picture.width, picture.height - 8)).histogram()[:100]
+    )
 
 
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only fontconfig can be told to find no font")
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only fontconfig can be told to find no font"
+)
 
 
 @linux
@@ -283,7 +319,9 @@ def test_where_the_system_has_no_font_matplotlib_lends_one(tmp_path):
 @linux
 def test_a_system_with_another_sans_serif_face_writes_with_it(tmp_path):
     matplotlib = pytest.importorskip("matplotlib", reason="needs the extra `plots`")
-    done = animate_with_fonts(os.path.join(matplotlib.get_data_path(), "fonts", "ttf"), tmp_path, ["matplotlib"])
+    done = animate_with_fonts(
+        os.path.join(matplotlib.get_data_path(), "fonts", "ttf"), tmp_path, ["matplotlib"]
+    )
     assert done.returncode == 0, done.stderr
     assert dark_pixels(tmp_path / "y.gif") > 50
 

@@ -1,4 +1,5 @@
-"""DOT text: what it says, that everything in it is escaped, and that it is the same in every process."""
+"""DOT text: what it says, that everything in it is escaped, and that it is the same in every
+process."""
 
 import os
 import re
@@ -44,8 +45,10 @@ def test_every_role_looks_different():
 
 
 def test_operations_show_their_symbol_or_name():
-    assert [symbol(op) for op in ("add", "sub", "mul", "div", "pow", "remainder", "neg", "tanh", "no_such")] == [
-        "+", "-", "*", "/", "**", "%", "neg", "tanh", "no_such"]
+    assert [
+        symbol(op)
+        for op in ("add", "sub", "mul", "div", "pow", "remainder", "neg", "tanh", "no_such")
+    ] == ["+", "-", "*", "/", "**", "%", "neg", "tanh", "no_such"]
 
 
 def test_nodes_and_edges_show_their_numbers():
@@ -126,8 +129,15 @@ print(draw(loss).source, draw(loss, collapse="neurons").source, draw(loss, max_n
 
 def test_the_same_text_in_every_process():
     def run(seed):
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-        return subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, check=True).stdout
+        env = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "utf-8",
+        }
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=env, capture_output=True, check=True
+        ).stdout
 
     first = run("0")
     assert len(first) > 1000

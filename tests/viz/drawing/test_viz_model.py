@@ -1,4 +1,5 @@
-"""The records of a drawing: roles, edges, modules found from labels, collapsing, and what is left out."""
+"""The records of a drawing: roles, edges, modules found from labels, collapsing, and what is left
+out."""
 
 import math
 import random
@@ -14,7 +15,12 @@ from viz.drawing.model import build
 
 def mlp_loss(*samples, sizes=(3, 1), penalty=0.0, plain=False, loss=nn.hinge):
     model = nn.MLP(2, list(sizes), rng=random.Random(1))
-    losses = [loss(model([float(x) if plain else Value(float(x), f"x{i}") for i, x in enumerate(xs)]), 1.0) for xs in samples]
+    losses = [
+        loss(
+            model([float(x) if plain else Value(float(x), f"x{i}") for i, x in enumerate(xs)]), 1.0
+        )
+        for xs in samples
+    ]
     total = sum(losses[1:], losses[0])
     if penalty:
         total = total + penalty * nn.l2(model.parameters())
@@ -34,20 +40,31 @@ def test_roles_and_numbers():
     assert graph.nodes[0].grad == w.grad
     assert graph.nodes[3].grad is None
     assert [(e.source, e.target, e.derivative, e.constant) for e in graph.edges] == [
-        ("n0", "n2", 2.0, False), ("n1", "n2", 0.5, False), ("n2", "n4", 1.0, False), ("n3", "n4", None, True),
-        ("n4", "n5", y.partials[0], False)]
+        ("n0", "n2", 2.0, False),
+        ("n1", "n2", 0.5, False),
+        ("n2", "n4", 1.0, False),
+        ("n3", "n4", None, True),
+        ("n4", "n5", y.partials[0], False),
+    ]
 
 
 def test_a_plus_a_has_two_edges():
     a = Value(3.0, "a")
-    assert [(e.source, e.target, e.derivative) for e in build([a + a]).edges] == [("n0", "n1", 1.0)] * 2
+    assert [(e.source, e.target, e.derivative) for e in build([a + a]).edges] == [
+        ("n0", "n1", 1.0)
+    ] * 2
     assert [e.derivative for e in build([a - a]).edges] == [1.0, -1.0]
 
 
 def test_a_leaf_can_be_the_output_and_several_roots_are_outputs():
     a = Value(1.0, "a")
     assert [n.role for n in build([a]).nodes] == ["output"]
-    assert [n.role for n in build([a * 2, a.exp()]).nodes] == ["input", "constant", "output", "output"]
+    assert [n.role for n in build([a * 2, a.exp()]).nodes] == [
+        "input",
+        "constant",
+        "output",
+        "output",
+    ]
 
 
 def test_records_are_copies():
@@ -77,8 +94,16 @@ def test_collapsed_neurons():
     model, loss = mlp_loss((1, -2))
     graph = build([loss], collapse="neurons")
     boxes = {n.label: n for n in graph.nodes if n.role == "module"}
-    assert list(boxes) == ["layers.0.neurons.0", "layers.0.neurons.1", "layers.0.neurons.2", "layers.1.neurons.0"]
-    assert (boxes["layers.0.neurons.0"].operations, boxes["layers.0.neurons.0"].parameters) == (5, 3)
+    assert list(boxes) == [
+        "layers.0.neurons.0",
+        "layers.0.neurons.1",
+        "layers.0.neurons.2",
+        "layers.1.neurons.0",
+    ]
+    assert (boxes["layers.0.neurons.0"].operations, boxes["layers.0.neurons.0"].parameters) == (
+        5,
+        3,
+    )
     assert boxes["layers.0.neurons.0"].cluster == "layers.0"
     x = [1.0, -2.0]
     edges = {(e.source, e.target): e for e in graph.edges}
@@ -90,7 +115,10 @@ def test_collapsed_neurons():
         for j in range(2):
             expected = neuron.w[j].data if out > 0 else 0.0
             assert edges[inputs[f"x{j}"], box.name].derivative == pytest.approx(expected, rel=1e-12)
-        assert edges[box.name, boxes["layers.1.neurons.0"].name].derivative == model.layers[1].neurons[0].w[i].data
+        assert (
+            edges[box.name, boxes["layers.1.neurons.0"].name].derivative
+            == model.layers[1].neurons[0].w[i].data
+        )
 
 
 def test_slopes_through_a_box_add_up_over_paths():
@@ -100,7 +128,9 @@ def test_slopes_through_a_box_add_up_over_paths():
     graph = build([y], collapse=["m"])
     assert [(n.role, n.label, n.data, n.output) for n in graph.nodes] == [
         ("input", "x", 3.0, False), ("module", "m", 21.0, True)]
-    assert [(e.source, e.target, e.derivative, e.count) for e in graph.edges] == [("n0", "n1", 7.0, 2)]
+    assert [(e.source, e.target, e.derivative, e.count) for e in graph.edges] == [
+        ("n0", "n1", 7.0, 2)
+    ]
 
 
 def test_collapsed_layers_and_paths():
@@ -163,10 +193,16 @@ def test_above_max_nodes_neurons_then_layers_are_collapsed():
     size = len(build([loss], max_nodes=None).nodes)
     neurons = build([loss], max_nodes=size - 1)
     assert {n.label.count("neurons") for n in neurons.nodes if n.role == "module"} == {1}
-    assert neurons.notes[0].startswith(f"Neurons are collapsed: the {size} nodes are more than max_nodes={size - 1}")
+    assert neurons.notes[0].startswith(
+        f"Neurons are collapsed: the {size} nodes are more than max_nodes={size - 1}"
+    )
     assert f"max_nodes={size}" in neurons.notes[0]
     layers = build([loss], max_nodes=len(neurons.nodes) - 1)
-    assert [n.label for n in layers.nodes if n.role == "module"] == ["layers.0", "layers.1", "layers.2"]
+    assert [n.label for n in layers.nodes if n.role == "module"] == [
+        "layers.0",
+        "layers.1",
+        "layers.2",
+    ]
     assert layers.notes[0].startswith("Layers are collapsed")
     assert build([loss], max_nodes=size).notes == ()
 
@@ -174,7 +210,11 @@ def test_above_max_nodes_neurons_then_layers_are_collapsed():
 def test_neurons_that_are_joined_by_too_many_edges_give_way_to_layers():
     _, loss = mlp_loss((1, 2), sizes=[16, 16, 1])
     graph = build([loss])
-    assert [n.label for n in graph.nodes if n.role == "module"] == ["layers.0", "layers.1", "layers.2"]
+    assert [n.label for n in graph.nodes if n.role == "module"] == [
+        "layers.0",
+        "layers.1",
+        "layers.2",
+    ]
     assert graph.notes[0].startswith("Layers are collapsed: the ")
     chosen = build([loss], collapse="neurons")
     assert sum(n.role == "module" for n in chosen.nodes) == 33
@@ -207,7 +247,8 @@ def test_a_shared_leaf_near_the_output_also_leads_into_the_rest():
     graph = build([y], max_nodes=10)
     rest, leaf = (next(n.name for n in graph.nodes if n.role == role) for role in ("rest", "input"))
     merged = [e for e in graph.edges if (e.source, e.target) == (leaf, rest)]
-    assert [(e.count, e.derivative) for e in merged] == [(101 - 8, None)]  # 8 additions are shown, 92 hidden, one of x + x
+    # 8 additions are shown, 92 hidden, one of x + x
+    assert [(e.count, e.derivative) for e in merged] == [(101 - 8, None)]
 
 
 def test_nonfinite_numbers_are_kept():
@@ -246,11 +287,16 @@ def test_expanded_modules_stay_open_and_their_siblings_do_not():
     assert boxes(collapse="layers", expand="layers.1.neurons.2") == [
         "layers.0", "layers.1.neurons.0", "layers.1.neurons.1", "layers.2"]
     assert boxes(collapse="layers", expand="layers.1") == ["layers.0", "layers.2"]
-    assert boxes(collapse="neurons", expand=["layers.0", "layers.2.neurons.0"]) == [f"layers.1.neurons.{i}" for i in range(3)]
+    assert boxes(collapse="neurons", expand=["layers.0", "layers.2.neurons.0"]) == [
+        f"layers.1.neurons.{i}" for i in range(3)
+    ]
     assert boxes(expand="layers.0.neurons.0") == []
     assert boxes(collapse="neurons", expand="neurons") == []
     graph = build([y], "layers", expand="layers.1.neurons.2")
-    assert {node.label for node in graph.nodes if node.cluster == "layers.1.neurons.2" and node.role == "parameter"} == {
-        f"layers.1.neurons.2.{name}" for name in ("w.0", "w.1", "w.2", "b")}
+    assert {
+        node.label
+        for node in graph.nodes
+        if node.cluster == "layers.1.neurons.2" and node.role == "parameter"
+    } == {f"layers.1.neurons.2.{name}" for name in ("w.0", "w.1", "w.2", "b")}
     with pytest.raises(ValueError, match=r"expand: no module 'layers.7' in this graph"):
         build([y], expand="layers.7")

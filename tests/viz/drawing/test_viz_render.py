@@ -1,4 +1,5 @@
-"""Pictures: labels come out as typed, files are whole, engines are found or their absence is explained."""
+"""Pictures: labels come out as typed, files are whole, engines are found or their absence is
+explained."""
 
 import itertools
 import math
@@ -21,10 +22,42 @@ from viz.drawing.render import run_engine
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 SVG = "{http://www.w3.org/2000/svg}"
 
-LABELS = ["<b>", "{a|b}", r"\N", "\\", "\\\\", r"\G\l\r", '"', "'", "two\nlines", "&amp;", "&", "&#38;", "&nbsp;", "%s", "]]>",
-          "<!-- -->", "-->", "a->b", "😀👩‍👩‍👧", "שלום", "مرحبا abc", "é\u0301", "中文", "𝒙²", "long " * 60, "x" * 300,
-          " lead",
-          "<TABLE>", "</B>", "</svg>", "n0", "cluster_0", "digraph", "end\\"]
+LABELS = [
+    "<b>",
+    "{a|b}",
+    r"\N",
+    "\\",
+    "\\\\",
+    r"\G\l\r",
+    '"',
+    "'",
+    "two\nlines",
+    "&amp;",
+    "&",
+    "&#38;",
+    "&nbsp;",
+    "%s",
+    "]]>",
+    "<!-- -->",
+    "-->",
+    "a->b",
+    "😀👩‍👩‍👧",
+    "שלום",
+    "مرحبا abc",
+    "é\u0301",
+    "中文",
+    "𝒙²",
+    "long " * 60,
+    "x" * 300,
+    " lead",
+    "<TABLE>",
+    "</B>",
+    "</svg>",
+    "n0",
+    "cluster_0",
+    "digraph",
+    "end\\",
+]
 
 
 @pytest.fixture(params=["pygraphviz", pytest.param("dot", marks=pytest.mark.skipif(
@@ -61,7 +94,9 @@ def test_labels_come_out_as_typed(label, engine):
 def test_titles_of_drawings_and_clusters_come_out_as_typed(engine):
     for label in LABELS[:20]:
         svg = draw(Value(1.0), legend=False, title=label).svg()
-        assert ("\n" if "\n" in label else "").join(texts(svg, "graph", 0)[:-4]).replace("\xa0", " ") == label
+        assert ("\n" if "\n" in label else "").join(texts(svg, "graph", 0)[:-4]).replace(
+            "\xa0", " "
+        ) == label
 
 
 def test_operations_show_label_data_grad_and_operation(engine):
@@ -87,7 +122,14 @@ def test_the_message_is_in_the_picture(engine):
 def test_clusters_are_in_the_picture(engine):
     svg = draw(nn.MLP(2, [3, 1], rng=random.Random(0))([1.0, 2.0])).svg()
     names = [texts(svg, "cluster", i) for i in range(6)]
-    assert sorted(names) == [["layers.0"], ["layers.1"], ["neurons.0"], ["neurons.0"], ["neurons.1"], ["neurons.2"]]
+    assert sorted(names) == [
+        ["layers.0"],
+        ["layers.1"],
+        ["neurons.0"],
+        ["neurons.0"],
+        ["neurons.1"],
+        ["neurons.2"],
+    ]
 
 
 def test_the_svg_stands_alone_and_is_not_clipped(engine):
@@ -159,7 +201,9 @@ def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pics").mkdir()
     for folder in ("pics", tmp_path / "pics", "."):
-        with pytest.raises(IsADirectoryError, match=r"it is a folder; name a file in it, such as .*graph\.svg"):
+        with pytest.raises(
+            IsADirectoryError, match=r"it is a folder; name a file in it, such as .*graph\.svg"
+        ):
             draw(value()).save(folder)
     with pytest.raises(ValueError, match=r"name a file, such as 'graph\.svg'"):
         draw(value()).save("")
@@ -191,7 +235,9 @@ def places(svg, css_class):
     """The first lines of the groups of that class, with the places of their texts: (x, y, line)."""
     groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
     firsts = [text for g in groups if (text := next(g.iter(f"{SVG}text"), None)) is not None]
-    return [(float(text.get("x")), float(text.get("y")), "".join(text.itertext())) for text in firsts]
+    return [
+        (float(text.get("x")), float(text.get("y")), "".join(text.itertext())) for text in firsts
+    ]
 
 
 @pytest.mark.parametrize(("make", "collapse"), [
@@ -222,7 +268,11 @@ def test_layers_are_columns_in_the_order_of_the_index(make, engine):
 
 def test_whole_neurons_are_in_the_order_of_the_index(engine):
     svg = draw(network(2, [4, 4, 1]), max_nodes=None).svg()
-    neurons = [name for _, _, name in sorted(places(svg, "cluster"), key=lambda place: place[1]) if "neurons" in name]
+    neurons = [
+        name
+        for _, _, name in sorted(places(svg, "cluster"), key=lambda place: place[1])
+        if "neurons" in name
+    ]
     assert neurons == [f"neurons.{i}" for i in (0, 0, 1, 2, 3, 0, 1, 2, 3)]
 
 
@@ -243,18 +293,28 @@ def test_dense_edges_have_their_numbers_in_tooltips_alone(engine):
 @pytest.mark.parametrize("make", [lambda: network(2, [8, 8, 1]), demo], ids=["8-8-1", "demo"])
 def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
     root = ET.fromstring(draw(make(), collapse="neurons", legend=False).svg())
-    titles = [(float(t.get("x")), float(t.get("y"))) for g in root.iter(f"{SVG}g") if g.get("class") == "cluster"
-              for t in g.iter(f"{SVG}text")]
+    titles = [
+        (float(t.get("x")), float(t.get("y")))
+        for g in root.iter(f"{SVG}g")
+        if g.get("class") == "cluster"
+        for t in g.iter(f"{SVG}text")
+    ]
     assert len(titles) >= 2
     checked = 0
     for group in root.iter(f"{SVG}g"):
-        if group.get("class") == "edge" and "stroke-dasharray" not in next(group.iter(f"{SVG}path")).attrib:
-            numbers = [float(n) for n in re.findall(r"-?[\d.]+", next(group.iter(f"{SVG}path")).get("d"))]
+        if (
+            group.get("class") == "edge"
+            and "stroke-dasharray" not in next(group.iter(f"{SVG}path")).attrib
+        ):
+            numbers = [
+                float(n) for n in re.findall(r"-?[\d.]+", next(group.iter(f"{SVG}path")).get("d"))
+            ]
             points = list(zip(numbers[::2], numbers[1::2]))
             for (x0, y0), (x1, y1) in itertools.pairwise(points):
                 for i in range(101):
                     x, y = x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
-                    for title_x, title_y in titles:  # the middle or the beginning of the words, by engine; on the baseline
+                    # the middle or the beginning of the words, by engine; on the baseline
+                    for title_x, title_y in titles:
                         assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
                         checked += 1
     assert checked
@@ -286,8 +346,13 @@ for action in (drawing.svg, lambda: drawing.save(sys.argv[1] + "/y.png")):
 
 def test_without_an_engine_the_error_names_both_remedies(tmp_path):
     env = {**os.environ, "PATH": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", NO_ENGINE, str(tmp_path)], env=env, capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ENGINE, str(tmp_path)],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first, *errors = done.stdout.splitlines()
     assert first == "<Drawing: 3 nodes, 2 edges, 0 clusters> 2 None ['text/plain']"
     assert len(errors) == 2
@@ -302,12 +367,16 @@ def test_without_an_engine_the_error_names_both_remedies(tmp_path):
 
 
 def test_an_engine_that_fails_says_why(engine):
-    with pytest.raises(RenderError, match=f"{engine} failed to make svg .*exit status 1.*\\.source"):
+    with pytest.raises(
+        RenderError, match=f"{engine} failed to make svg .*exit status 1.*\\.source"
+    ):
         run_engine("digraph { a -> ", "svg")
 
 
 def test_an_engine_that_takes_too_long_is_stopped(engine):
-    with pytest.raises(RenderError, match=r"not finished the layout after 0\.001 seconds.*max_nodes"):
+    with pytest.raises(
+        RenderError, match=r"not finished the layout after 0\.001 seconds.*max_nodes"
+    ):
         run_engine(draw(value()).source, "svg", timeout=0.001)
 
 
@@ -315,7 +384,9 @@ def test_an_engine_that_takes_too_long_is_stopped(engine):
 def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
     drawing = draw(Value(1.0, "a") * 2, title=title)
     ET.fromstring(drawing.svg())
-    assert drawing.save(tmp_path / "y.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert (
+        drawing.save(tmp_path / "y.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    )
 
 
 def test_what_is_no_path_is_named():

@@ -1,4 +1,5 @@
-"""A scene: nothing moves but numbers, every moment shows the stepper's state, and the sentence fits below the drawing."""
+"""A scene: nothing moves but numbers, every moment shows the stepper's state, and the sentence fits
+below the drawing."""
 
 import io
 import random
@@ -36,12 +37,22 @@ def shared_operands():
     return b * a + math.tanh(b)
 
 
-GRAPHS = [lecture_neuron, neuron_with_constants, shared_operands, small_network, lambda: Value(1.0, "a")]
+GRAPHS = [
+    lecture_neuron,
+    neuron_with_constants,
+    shared_operands,
+    small_network,
+    lambda: Value(1.0, "a"),
+]
 
 
 def groups(svg, kind):
     """The parts of a kind in the order of their ids, by id."""
-    found = {g.get("id"): g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class", "").split()[:1] == [kind]}
+    found = {
+        g.get("id"): g
+        for g in ET.fromstring(svg).iter(f"{SVG}g")
+        if g.get("class", "").split()[:1] == [kind]
+    }
     return dict(sorted(found.items(), key=lambda item: int(item[0][1:])))
 
 
@@ -80,10 +91,21 @@ def test_nothing_moves(graph, with_caption):
 
     def places(position):
         svg = scene.frame(stepper.goto(position), with_caption)
-        texts = [[(text.get("x"), text.get("y"), text.get("text-anchor")) for text in group.iter(f"{SVG}text")]
-                 for group in groups(svg, "node").values()]
-        shapes = [[shape.get("points") or shape.get("d") for shape in group if shape.get("stroke") != GLOW]
-                  for group in groups(svg, "node").values()]
+        texts = [
+            [
+                (text.get("x"), text.get("y"), text.get("text-anchor"))
+                for text in group.iter(f"{SVG}text")
+            ]
+            for group in groups(svg, "node").values()
+        ]
+        shapes = [
+            [
+                shape.get("points") or shape.get("d")
+                for shape in group
+                if shape.get("stroke") != GLOW
+            ]
+            for group in groups(svg, "node").values()
+        ]
         root = ET.fromstring(svg)
         return texts, shapes, root.get("viewBox"), root.get("width"), root.get("height")
 
@@ -100,7 +122,11 @@ def test_a_frame_depends_on_the_position_alone_and_not_on_the_way_there(graph):
     for position in [rng.randint(0, len(recording)) for _ in range(25)]:
         frame = scene.frame(stepper.goto(position))
         if position not in fresh:
-            fresh[position] = Scene(recording).frame(Stepper(recording).goto(position)) if len(fresh) < 6 else frame
+            fresh[position] = (
+                Scene(recording).frame(Stepper(recording).goto(position))
+                if len(fresh) < 6
+                else frame
+            )
         assert frame == fresh[position]
 
 
@@ -109,21 +135,41 @@ def test_the_last_step_glows_and_nothing_else():
     scene, stepper = Scene(recording), Stepper(recording)
     for position in range(len(recording) + 1):
         svg = scene.frame(stepper.goto(position))
-        lit = [name for kind in ("node", "edge") for name, group in groups(svg, kind).items() if glows(group)]
+        lit = [
+            name
+            for kind in ("node", "edge")
+            for name, group in groups(svg, kind).items()
+            if glows(group)
+        ]
         if position == 0:
             assert lit == []
             continue
         event = recording.events[position - 1]
-        links = [(event.user, event.operand)] if event.user is not None else [] if position == recording.forward + 1 else [
-            (event.node, operand) for operand in range(2) if (event.node, operand) in scene.edges]
-        assert lit == [f"n{scene.nodes[event.node]}", *sorted(f"e{scene.edges[link]}" for link in links)]
+        links = (
+            [(event.user, event.operand)]
+            if event.user is not None
+            else []
+            if position == recording.forward + 1
+            else [
+                (event.node, operand)
+                for operand in range(2)
+                if (event.node, operand) in scene.edges
+            ]
+        )
+        assert lit == [
+            f"n{scene.nodes[event.node]}",
+            *sorted(f"e{scene.edges[link]}" for link in links),
+        ]
 
 
 def test_what_is_not_computed_yet_is_faint_and_its_derivatives_are_not_shown():
     recording = record(lecture_neuron())
     scene = Scene(recording)
     before, after = (scene.frame(Stepper(recording).goto(position)) for position in (4, 5))
-    n, o = (next(f"n{i}" for i, node in enumerate(scene.graph.nodes) if node.label == label) for label in "no")
+    n, o = (
+        next(f"n{i}" for i, node in enumerate(scene.graph.nodes) if node.label == label)
+        for label in "no"
+    )
     into_o = f"e{scene.edges[recording.root, 0]}"
     assert groups(before, "node")[n].get("opacity") is None
     assert float(groups(before, "node")[o].get("opacity")) < 0.5
@@ -139,8 +185,13 @@ def test_a_gradient_turns_the_head_of_its_edge_round():
 
     def head(position):
         group = groups(scene.frame(Stepper(recording).goto(position)), "edge")[edge]
-        xs = [float(point.split(",")[0]) for point in group.find(f"{SVG}polygon").get("points").split()]
-        line = [float(x) for x in re.findall(r"(-?[\d.]+),", group.findall(f"{SVG}path")[-1].get("d"))]
+        xs = [
+            float(point.split(",")[0])
+            for point in group.find(f"{SVG}polygon").get("points").split()
+        ]
+        line = [
+            float(x) for x in re.findall(r"(-?[\d.]+),", group.findall(f"{SVG}path")[-1].get("d"))
+        ]
         return min(xs), max(xs), min(line), max(line), group.find(f"{SVG}polygon").get("fill")
 
     left, right, start, end, _ = head(2)
@@ -173,7 +224,10 @@ def test_steps_within_a_collapsed_module_are_hidden_and_change_no_number():
     assert 0 < sum(scene.hidden) < len(recording)
 
     def numbers():
-        return [(number(group, "data"), number(group, "grad")) for group in groups(scene.frame(stepper), "node").values()]
+        return [
+            (number(group, "data"), number(group, "grad"))
+            for group in groups(scene.frame(stepper), "node").values()
+        ]
 
     before = numbers()
     for hidden in scene.hidden:
@@ -185,7 +239,9 @@ def test_steps_within_a_collapsed_module_are_hidden_and_change_no_number():
 
 def test_names_of_sentences_are_in_the_picture():
     recording = record(lecture_neuron())
-    texts = ["".join(text.itertext()) for text in ET.fromstring(Scene(recording).svg).iter(f"{SVG}text")]
+    texts = [
+        "".join(text.itertext()) for text in ET.fromstring(Scene(recording).svg).iter(f"{SVG}text")
+    ]
     for node in recording.nodes:
         assert node.name in texts
     assert Scene(recording).graph.nodes[5].label == ""  # the records say what was typed
@@ -196,7 +252,10 @@ def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():
     recording = record(a + a)
     scene, stepper = Scene(recording), Stepper(recording)
     head, key, *lines = caption(scene.frame(stepper.goto(3)))
-    assert (head, key) == ("step 3 of 4, backward", "on edges: local derivatives; gradients: positive, negative")
+    assert (head, key) == (
+        "step 3 of 4, backward",
+        "on edges: local derivatives; gradients: positive, negative",
+    )
     assert lines == ["∂v2/∂a += ∂v2/∂v2 · ∂v2/∂a = 1 × 1 = 1", "because ∂v2/∂a = 1"]
     assert caption(scene.frame(stepper.goto(4)))[-1] == "so that ∂v2/∂a goes from 1 to 2"
     assert caption(scene.frame(stepper.goto(0)))[0::2] == ["step 0 of 4, start", "given: a = 3"]
@@ -229,8 +288,12 @@ def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
         image = to_image(to_png(scene.frame(stepper), int(width))).convert("L")
         assert image.size == (int(width), pytest.approx(height, abs=2))
         bar = int(height) - 6
-        for strip in ((0, drawing, 6, bar), (image.width - 6, drawing, image.width, bar),  # margins
-                      (0, drawing - 3, image.width, drawing + 3), (0, bar - 3, image.width, bar)):  # above and below
+        for strip in (
+            (0, drawing, 6, bar),
+            (image.width - 6, drawing, image.width, bar),  # margins
+            (0, drawing - 3, image.width, drawing + 3),
+            (0, bar - 3, image.width, bar),
+        ):  # above and below
             assert image.crop(tuple(map(int, strip))).getextrema() == (255, 255)
         assert image.crop((0, int(drawing), image.width, bar)).getextrema()[0] < 128
 

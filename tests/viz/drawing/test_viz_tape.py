@@ -1,4 +1,5 @@
-"""Drawings of what jit runs: one node an instruction, frames as those of the graph, the backward pass, boxes."""
+"""Drawings of what jit runs: one node an instruction, frames as those of the graph, the backward
+pass, boxes."""
 
 import doctest
 import html
@@ -61,10 +62,25 @@ def test_a_neuron_is_a_sum_of_products_and_its_activation():
     neuron = nn.Neuron(2, "tanh", rng=random.Random(0))
     records = draw(compiled(neuron, [1.0, 2.0])).records
     assert [(node.role, node.label) for node in records.nodes if not node.terms] == [
-        ("input", "x[0]"), ("input", "x[1]"), ("parameter", "w.0"), ("parameter", "b"), ("parameter", "w.1")]
-    assert [spelled(node) for node in instructions(records)] == ["t1 = b + w.0·x[0] + w.1·x[1]", "t2 = tanh(t1)"]
+        ("input", "x[0]"),
+        ("input", "x[1]"),
+        ("parameter", "w.0"),
+        ("parameter", "b"),
+        ("parameter", "w.1"),
+    ]
+    assert [spelled(node) for node in instructions(records)] == [
+        "t1 = b + w.0·x[0] + w.1·x[1]",
+        "t2 = tanh(t1)",
+    ]
     assert [node.op for node in instructions(records)] == [DOT, "tanh"]
-    assert ends(records) == [("b", "t1"), ("w.0", "t1"), ("x[0]", "t1"), ("w.1", "t1"), ("x[1]", "t1"), ("t1", "t2")]
+    assert ends(records) == [
+        ("b", "t1"),
+        ("w.0", "t1"),
+        ("x[0]", "t1"),
+        ("w.1", "t1"),
+        ("x[1]", "t1"),
+        ("t1", "t2"),
+    ]
     assert all(edge.derivative is None for edge in records.edges)
     assert records.notes == ("2 instructions for 5 operations.",)
 
@@ -75,14 +91,20 @@ def test_a_tape_is_drawn_as_its_text_has_it(gradient):
     first, *lines, last = tape.text().splitlines()
     records = draw(tape).records
     assert [spelled(node).replace("·", " * ") for node in instructions(records)] == lines
-    assert first == "inputs  " + ", ".join(node.label for node in records.nodes if node.role == "input")
-    assert set(last.removeprefix("return ").split(", ")) == {node.label for node in records.nodes if node.output}
+    assert first == "inputs  " + ", ".join(
+        node.label for node in records.nodes if node.role == "input"
+    )
+    assert set(last.removeprefix("return ").split(", ")) == {
+        node.label for node in records.nodes if node.output
+    }
     assert records.clusters == ()
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_any_program_has_a_node_for_each_instruction_and_an_edge_for_each_operand(seed):
-    tape, _ = gradient_tape(program := RandomProgram(seed), *[f"x{i}" for i in range(len(program.point))])
+    tape, _ = gradient_tape(
+        program := RandomProgram(seed), *[f"x{i}" for i in range(len(program.point))]
+    )
     drawing = draw(tape, max_nodes=None)
     nodes = instructions(drawing.records)
     assert [node.op for node in nodes] == [op for op, _ in tape.instructions()]
@@ -91,7 +113,9 @@ def test_any_program_has_a_node_for_each_instruction_and_an_edge_for_each_operan
     for edge in drawing.records.edges:
         into[edge.target] += not edge.constant
     constants = range(len(tape.names), tape.first)
-    assert list(into.values()) == [sum(arg not in constants for arg in args) for _, args in tape.instructions()]
+    assert list(into.values()) == [
+        sum(arg not in constants for arg in args) for _, args in tape.instructions()
+    ]
     assert sum(node.output for node in drawing.records.nodes) == len(set(tape.outputs))
     assert drawing.source.count(" -> ") == len(drawing.records.edges)
 
@@ -103,7 +127,10 @@ def test_x_times_x_has_two_edges():
 def test_each_use_of_a_constant_has_its_own():
     records = draw(compiled(lambda x, y: math.exp(x * 2.5) - math.exp(y * 2.5), 1.0, 2.0)).records
     assert [node.label for node in records.nodes if node.role == "constant"] == ["2.5", "2.5"]
-    assert [ends for ends, edge in zip(ends(records), records.edges) if edge.constant] == [("2.5", "t1"), ("2.5", "t3")]
+    assert [ends for ends, edge in zip(ends(records), records.edges) if edge.constant] == [
+        ("2.5", "t1"),
+        ("2.5", "t3"),
+    ]
 
 
 def test_zero_as_a_summand_one_as_a_factor_and_places_have_no_node():
@@ -111,12 +138,17 @@ def test_zero_as_a_summand_one_as_a_factor_and_places_have_no_node():
     assert [spelled(node) for node in instructions(sums)] == ["t1 = z + x·y + 2"]
     assert [node.label for node in sums.nodes if node.role == "constant"] == ["2"]
     chosen = draw(compiled(lambda xs, i: take(xs, i) * 3.0, [1.0, 2.0], 1.0), gradient=True).records
-    assert [spelled(node) for node in instructions(chosen)][2:4] == ["t3 = 3 if i == 0 else 0", "t4 = 3 if i == 1 else 0"]
+    assert [spelled(node) for node in instructions(chosen)][2:4] == [
+        "t3 = 3 if i == 0 else 0",
+        "t4 = 3 if i == 1 else 0",
+    ]
     assert {node.label for node in chosen.nodes if node.role == "constant"} == {"3"}
 
 
 def test_signs_and_formulas_in_products_have_brackets():
-    records = draw(compiled(lambda x, y: x * -2.5 + y * (2 * math.sqrt(2 / math.pi)), 1.0, 2.0)).records
+    records = draw(
+        compiled(lambda x, y: x * -2.5 + y * (2 * math.sqrt(2 / math.pi)), 1.0, 2.0)
+    ).records
     (total,) = instructions(records)
     assert total.terms == ("x·(-2.5)", "y·(2 * sqrt(2 / pi))")
 
@@ -133,7 +165,10 @@ def test_results_that_were_given_a_label_have_it():
         hidden.label = "hidden"
         return hidden * 2.0
 
-    assert [spelled(node) for node in instructions(draw(compiled(f, 1.0)).records)] == ["hidden = sin(x)", "t2 = hidden * 2"]
+    assert [spelled(node) for node in instructions(draw(compiled(f, 1.0)).records)] == [
+        "hidden = sin(x)",
+        "t2 = hidden * 2",
+    ]
 
 
 def test_what_is_returned_is_an_output_and_says_as_what():
@@ -143,8 +178,12 @@ def test_what_is_returned_is_an_output_and_says_as_what():
         ("output", "t1", ("returned['a']",)), ("output", "3", ("returned['b'][0]",))]
     twice = compiled(lambda x: (x + 1, x + 1), 1.0)
     one = compiled(lambda x: [x + 1], 1.0)
-    for drawn, names in ((twice, ("returned[0]", "returned[1]")), (twice.tape(), ("returned[0]", "returned[1]")),
-                         (one, ("returned[0]",)), (one.tape(), ("returned",))):
+    for drawn, names in (
+        (twice, ("returned[0]", "returned[1]")),
+        (twice.tape(), ("returned[0]", "returned[1]")),
+        (one, ("returned[0]",)),
+        (one.tape(), ("returned",)),
+    ):
         assert [node.returned for node in draw(drawn).records.nodes if node.output] == [names]
 
 
@@ -156,7 +195,10 @@ def test_what_is_read_but_not_used_is_there():
 def test_draws_of_dropout_are_inputs():
     dropout = nn.Dropout(0.5, rng=random.Random(0))
     records = draw(compiled(lambda x: dropout([x])[0], 1.0)).records
-    assert [(node.role, node.label) for node in records.nodes if not node.terms][:2] == [("input", "x"), ("input", "draw1")]
+    assert [(node.role, node.label) for node in records.nodes if not node.terms][:2] == [
+        ("input", "x"),
+        ("input", "draw1"),
+    ]
 
 
 # ---- the backward pass
@@ -169,8 +211,11 @@ def test_the_frames_are_those_of_the_graph():
     assert records.clusters == graph.clusters
     assert {(node.label, node.cluster) for node in records.nodes if node.role == "parameter"} == {
         (node.label, node.cluster) for node in graph.nodes if node.role == "parameter"}
-    assert [spelled(node) for node in records.nodes if node.cluster == "layers.1.neurons.0" and node.terms] == [
-        "t7 = b + w.0·t2 + w.1·t4 + w.2·t6"]
+    assert [
+        spelled(node)
+        for node in records.nodes
+        if node.cluster == "layers.1.neurons.0" and node.terms
+    ] == ["t7 = b + w.0·t2 + w.1·t4 + w.2·t6"]
 
 
 def test_the_backward_pass_through_a_module_has_its_own_frame():
@@ -180,36 +225,70 @@ def test_the_backward_pass_through_a_module_has_its_own_frame():
     for node in instructions(records):
         frames.setdefault(node.cluster, []).append(spelled(node))
     assert frames["∂layers.1.neurons.0"] == [
-        "t14 = w.2 * t13", "t17 = w.1 * t13", "t20 = w.0 * t13", "dw.0 = 0 + t2·t13", "db = 0 + t13", "dw.1 = 0 + t4·t13",
-        "dw.2 = 0 + t6·t13"]
+        "t14 = w.2 * t13",
+        "t17 = w.1 * t13",
+        "t20 = w.0 * t13",
+        "dw.0 = 0 + t2·t13",
+        "db = 0 + t13",
+        "dw.1 = 0 + t4·t13",
+        "dw.2 = 0 + t6·t13",
+    ]
     assert frames["∂layers.0.neurons.0"] == [
-        "t21 = step(t1)", "t22 = t21 * t20", "dw.0 = 0 + x[0]·t22", "db = 0 + t22", "dw.1 = 0 + x[1]·t22"]
+        "t21 = step(t1)",
+        "t22 = t21 * t20",
+        "dw.0 = 0 + x[0]·t22",
+        "db = 0 + t22",
+        "dw.1 = 0 + x[1]·t22",
+    ]
     assert frames["∂layers.0"] == [
-        f"dx[{i}] = 0 + neurons.2.w.{i}·t16 + neurons.1.w.{i}·t19 + neurons.0.w.{i}·t22" for i in range(2)]
-    assert frames[""] == ["t8 = y * t7", "t9 = 1 - t8", "t10 = relu(t9)", "t11 = step(t9)", "t12 = -t11", "t13 = y * t12",
-                          "dy = 0 + t7·t12"]
-    assert [node.label for node in records.nodes if node.returned] == ["t10"]  # derivatives say it by their label
+        f"dx[{i}] = 0 + neurons.2.w.{i}·t16 + neurons.1.w.{i}·t19 + neurons.0.w.{i}·t22"
+        for i in range(2)
+    ]
+    assert frames[""] == [
+        "t8 = y * t7",
+        "t9 = 1 - t8",
+        "t10 = relu(t9)",
+        "t11 = step(t9)",
+        "t12 = -t11",
+        "t13 = y * t12",
+        "dy = 0 + t7·t12",
+    ]
+    # derivatives say it by their label
+    assert [node.label for node in records.nodes if node.returned] == ["t10"]
     assert sum(node.output for node in records.nodes) == 1 + 3 + 13
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_the_backward_pass_goes_from_the_last_module_to_the_first(activation):
     net = nn.MLP(2, [4, 3, 2], activation, rng=random.Random(0))
-    error = compiled(lambda x: nn.mse(net(x), [0.5, -0.5]) + 0.1 * nn.l2(net.parameters()), [1.0, 2.0])
+    error = compiled(
+        lambda x: nn.mse(net(x), [0.5, -0.5]) + 0.1 * nn.l2(net.parameters()), [1.0, 2.0]
+    )
     records = draw(error, gradient=True, collapse="layers").records
     boxes = [f"{way}layers.{i}" for way in ("", "∂") for i in range(3)]
-    assert [node.label for node in records.nodes if node.role == "module"] == [*boxes[:3], *boxes[:2:-1]]
-    into = {(source, target) for source, target in ends(records) if source in boxes and target in boxes}
+    assert [node.label for node in records.nodes if node.role == "module"] == [
+        *boxes[:3],
+        *boxes[:2:-1],
+    ]
+    into = {
+        (source, target) for source, target in ends(records) if source in boxes and target in boxes
+    }
     order = [*boxes[:3], *boxes[:2:-1]]
-    assert into >= {(boxes[0], boxes[1]), (boxes[1], boxes[2]), (boxes[5], boxes[4]), (boxes[4], boxes[3])}
+    assert into >= {
+        (boxes[0], boxes[1]),
+        (boxes[1], boxes[2]),
+        (boxes[5], boxes[4]),
+        (boxes[4], boxes[3]),
+    }
     assert all(order.index(source) < order.index(target) for source, target in into)
 
 
 def test_a_derivative_by_an_argument_is_in_no_frame_of_what_it_happens_to_use():
     net = nn.MLP(1, [1], rng=0)
     records = draw(compiled(lambda x, scale: scale * net([x]), 1.0, 2.0), gradient=True).records
-    assert {node.label: node.cluster for node in records.nodes if node.label in ("dscale", "dw.0")} == {
-        "dscale": "", "dw.0": "∂layers.0.neurons.0"}
+    assert {
+        node.label: node.cluster for node in records.nodes if node.label in ("dscale", "dw.0")
+    } == {"dscale": "", "dw.0": "∂layers.0.neurons.0"}
 
 
 def test_derivatives_that_are_equal_or_constant_say_of_what_they_are():
@@ -234,7 +313,9 @@ def test_modules_are_collapsed_and_expanded_as_in_the_graph():
     loss, _ = network()
     boxes = [node for node in draw(loss, collapse="neurons").records.nodes if node.role == "module"]
     assert [(node.label, node.operations, node.parameters, node.data) for node in boxes] == [
-        *[(f"layers.0.neurons.{i}", 2, 3, None) for i in range(3)], ("layers.1.neurons.0", 1, 4, None)]
+        *[(f"layers.0.neurons.{i}", 2, 3, None) for i in range(3)],
+        ("layers.1.neurons.0", 1, 4, None),
+    ]
     some = draw(loss, collapse="layers", expand="layers.0.neurons.1").records
     assert [node.label for node in some.nodes if node.role == "module"] == [
         "layers.0.neurons.0", "layers.0.neurons.2", "layers.1"]
@@ -252,19 +333,30 @@ def test_from_a_box_to_an_instruction_leads_one_edge():
     assert found["t13", "∂layers.1"] == 7
     one = draw(network()[0], gradient=True, collapse=["layers.0"]).records
     (box,) = (node.name for node in one.nodes if node.label == "layers.0")
-    assert [edge.count for edge in one.edges if (edge.source, edge.target) == (box, by_label(one)["dx[0]"].name)] == [3]
+    assert [
+        edge.count
+        for edge in one.edges
+        if (edge.source, edge.target) == (box, by_label(one)["dx[0]"].name)
+    ] == [3]
 
 
 def test_above_max_nodes_modules_are_collapsed_and_then_the_rest():
     loss, _ = network((16, 16, 1))
     drawing = draw(loss)
-    assert [node.label for node in drawing.records.nodes if node.role == "module"] == [f"layers.{i}" for i in range(3)]
+    assert [node.label for node in drawing.records.nodes if node.role == "module"] == [
+        f"layers.{i}" for i in range(3)
+    ]
     assert drawing.records.notes[0] == "68 instructions for 643 operations."
-    assert drawing.records.notes[1].startswith("Layers are collapsed: the 409 nodes are more than max_nodes=300.")
+    assert drawing.records.notes[1].startswith(
+        "Layers are collapsed: the 409 nodes are more than max_nodes=300."
+    )
     assert "68 instructions for 643 operations." in drawing.source
     assert len(draw(loss, max_nodes=None).records.nodes) == 409
     cut = draw(loss.tape(), max_nodes=10).records
-    assert (len(cut.nodes), [node.label for node in cut.nodes if node.role == "rest"]) == (10, ["... 400 more nodes"])
+    assert (len(cut.nodes), [node.label for node in cut.nodes if node.role == "rest"]) == (
+        10,
+        ["... 400 more nodes"],
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])
@@ -288,7 +380,8 @@ def test_several_numbers_have_no_gradient_to_draw():
 
 
 @pytest.mark.parametrize(("make", "remedy"), [
-    (lambda: Value(1.0), "the gradients that backward"), (lambda: [Value(1.0)], "the gradients that backward"),
+    (lambda: Value(1.0), "the gradients that backward"), (lambda: [Value(1.0)], "the gradients "
+                                                                                "that backward"),
     (lambda: compiled(math.sin, 1.0).tape(), r"tape\(gradient=True\)")])
 def test_only_compiled_functions_have_the_option_gradient(make, remedy):
     with pytest.raises(ValueError, match=remedy):
@@ -309,7 +402,9 @@ def test_wrong_options_are_named(options, error, words):
 
 def labels_of(drawing, name):
     """The words in a node of the DOT text."""
-    line = next(line for line in drawing.source.splitlines() if line.strip().startswith(f"{name} ["))
+    line = next(
+        line for line in drawing.source.splitlines() if line.strip().startswith(f"{name} [")
+    )
     return [html.unescape(text) for text in re.findall(">([^<>]+)<", line)]
 
 
@@ -342,7 +437,12 @@ def test_long_sums_are_shortened_and_say_by_how_much():
     neuron = nn.Neuron(20, rng=0)
     drawing = draw(compiled(lambda xs: neuron(xs), [1.0] * 20))
     total = by_label(drawing.records)["t1"]
-    assert labels_of(drawing, total.name) == ["Σ", "t1", "= b + w.0·xs[0] + w.1·xs[1]", "+ … 17 more … + w.19·xs[19]"]
+    assert labels_of(drawing, total.name) == [
+        "Σ",
+        "t1",
+        "= b + w.0·xs[0] + w.1·xs[1]",
+        "+ … 17 more … + w.19·xs[19]",
+    ]
     assert len(total.terms) == 21
     assert f"t1 = {' + '.join(total.terms)}" in drawing.svg()  # where the mouse rests on it
 
@@ -415,9 +515,11 @@ def test_a_large_program_is_drawn_in_part():
 
     records = draw(compiled(f, 1.0)).records
     assert len(records.nodes) == model.MAX_NODES
-    assert records.notes == ("20,000 instructions for 20,000 operations.",
-                             "Only the 300 nodes nearest to the output are shown: 20,001 are more than max_nodes=300. "
-                             "To see all: max_nodes=None; to fold modules: collapse=.")
+    assert records.notes == (
+        "20,000 instructions for 20,000 operations.",
+        "Only the 300 nodes nearest to the output are shown: 20,001 are more than max_nodes=300. "
+        "To see all: max_nodes=None; to fold modules: collapse=.",
+    )
 
 
 # ---- notebooks
@@ -426,7 +528,9 @@ def test_a_large_program_is_drawn_in_part():
 @pytest.fixture
 def notebook():
     """Formats as the kernel of a notebook does."""
-    interactiveshell = pytest.importorskip("IPython.core.interactiveshell", reason="IPython is not installed")
+    interactiveshell = pytest.importorskip(
+        "IPython.core.interactiveshell", reason="IPython is not installed"
+    )
     from traitlets.config import Config
 
     from viz.notebook import register

@@ -21,9 +21,20 @@ from viz.pages.page import Page, content_hash, read
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
-HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>",
-           '"><svg onload=window.hacked=1>', "{{7*7}}", "${7*7}", "javascript:window.hacked=1", "<!--<script>", "]]>",
-           "&lt;b&gt;", "\u2028\u2029\ud800", "' onfocus='window.hacked=1", "$svg$title"]
+HOSTILE = [
+    "</script><script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=1>",
+    '"><svg onload=window.hacked=1>',
+    "{{7*7}}",
+    "${7*7}",
+    "javascript:window.hacked=1",
+    "<!--<script>",
+    "]]>",
+    "&lt;b&gt;",
+    "\u2028\u2029\ud800",
+    "' onfocus='window.hacked=1",
+    "$svg$title",
+]
 
 
 def network(sizes=(3, 1), inputs=(1.0, -2.0)):
@@ -36,7 +47,10 @@ def network(sizes=(3, 1), inputs=(1.0, -2.0)):
 
 def hostile_graph():
     """A sum of values whose labels would like to be markup; the first ones name modules."""
-    leaves = [Value(float(i), nn.ParameterName(f"{label}.w") if i < 3 else label) for i, label in enumerate(HOSTILE)]
+    leaves = [
+        Value(float(i), nn.ParameterName(f"{label}.w") if i < 3 else label)
+        for i, label in enumerate(HOSTILE)
+    ]
     y = leaves[0]
     for leaf in leaves[1:]:
         y = y * leaf + 1
@@ -45,10 +59,14 @@ def hostile_graph():
 
 
 def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL)[1])
+    return json.loads(
+        re.search(
+            r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL
+        )[1]
+    )
 
 
-# ---- data --------------------------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("graph", [lecture_neuron, weight_decay, network])
@@ -113,7 +131,7 @@ def test_the_naive_order_can_be_explored():
     assert data["steps"]["text"][-1] == "6.0000"
 
 
-# ---- the file ----------------------------------------------------------------------------------------------------
+# ---- the file ------------------------------------------------------------------------------------
 
 
 class Elements(HTMLParser):
@@ -142,7 +160,9 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize("graph", [lecture_neuron, hostile_graph])
 def test_the_policy_allows_the_two_inlined_texts_and_nothing_else(graph):
     elements = Elements(explore(graph(), title=HOSTILE[0]).html)
-    policy = next(attributes["content"] for tag, attributes in elements.tags if "http-equiv" in attributes)
+    policy = next(
+        attributes["content"] for tag, attributes in elements.tags if "http-equiv" in attributes
+    )
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     assert f"script-src '{content_hash(elements.texts['module'])}'" in policy
@@ -160,8 +180,11 @@ def test_labels_are_in_the_data_as_typed():
 
 def test_scripts_never_make_markup_out_of_text():
     for name in ("stage.js", "explorer.js"):
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|fetch\(",
-                             read(name))
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new "
+            r"Function|DOMParser|fetch\(",
+            read(name),
+        )
         assert "</script" not in read(name)
 
 
@@ -186,7 +209,10 @@ def test_a_page_of_342_nodes_is_no_larger_than_a_megabyte():
 def test_light_colours_are_those_of_drawings():
     css = read("theme.css")
     for role, look in style.ROLES.items():
-        rule = re.search(rf"\.node\.{role} {{ --fill: light-dark\((#\w+), #\w+\); --line: light-dark\((#\w+),", css)
+        rule = re.search(
+            rf"\.node\.{role} {{ --fill: light-dark\((#\w+), #\w+\); --line: light-dark\((#\w+),",
+            css,
+        )
         assert rule.groups() == (look.fill, look.line)
 
 
@@ -194,14 +220,23 @@ def test_text_can_be_read_on_every_background():
     css = read("theme.css")
     pairs = dict(re.findall(r"--([\w-]+): (light-dark\(#\w+, #\w+\))", css))
     fills = re.findall(r"--fill: (light-dark\(#\w+, #\w+\))", css)
-    papers = [pairs[name] for name in ("paper", "panel", "raised", "spotlight-wash", "frame-even", "frame-odd")]
+    papers = [
+        pairs[name]
+        for name in ("paper", "panel", "raised", "spotlight-wash", "frame-even", "frame-odd")
+    ]
     assert len(fills) == len(style.ROLES)
     for dark in (0, 1):
         for ink in ("text", "muted"):
             for paper in papers + fills:
-                assert contrast(*(re.findall(r"#\w+", pair)[dark] for pair in (pairs[ink], paper))) >= 4.5, (ink, paper, dark)
+                assert (
+                    contrast(*(re.findall(r"#\w+", pair)[dark] for pair in (pairs[ink], paper)))
+                    >= 4.5
+                ), (ink, paper, dark)
         for ink in ("positive-text", "negative-text", "edge-text", "accent"):
-            assert contrast(*(re.findall(r"#\w+", pairs[name])[dark] for name in (ink, "paper"))) >= 4.5, (ink, dark)
+            assert (
+                contrast(*(re.findall(r"#\w+", pairs[name])[dark] for name in (ink, "paper")))
+                >= 4.5
+            ), (ink, dark)
 
 
 def contrast(one, other):
@@ -225,7 +260,9 @@ def test_with_a_path_it_is_written_in_one_piece(tmp_path):
 def test_without_a_path_it_is_a_page_that_a_notebook_shows():
     page = explore(lecture_neuron())
     assert isinstance(page, Page)
-    assert re.fullmatch(r"<Page 'computation graph of o': \d+ kB; \.save\(\"y\.html\"\) writes it>", repr(page))
+    assert re.fullmatch(
+        r"<Page 'computation graph of o': \d+ kB; \.save\(\"y\.html\"\) writes it>", repr(page)
+    )
     frame = Elements(page._repr_html_()).tags
     assert [tag for tag, _ in frame] == ["iframe", "/iframe"]
     assert frame[0][1]["srcdoc"] == page.html
@@ -233,7 +270,9 @@ def test_without_a_path_it_is_a_page_that_a_notebook_shows():
 
 def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
     y = lecture_neuron()
-    with pytest.raises(ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"):
+    with pytest.raises(
+        ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"
+    ):
         explore(y, "y.svg")
     with pytest.raises(ValueError, match="cannot save a page as '': name a file"):
         explore(y, "")
@@ -245,7 +284,9 @@ def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(TypeError, match=r"explore\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"):
+    with pytest.raises(
+        TypeError, match=r"explore\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
+    ):
         explore(3.0)
     with pytest.raises(TypeError, match="title must be text, not int"):
         explore(lecture_neuron(), title=3)
@@ -260,7 +301,7 @@ def test_exploring_changes_nothing_of_the_graph():
     assert [(node.data, node.grad) for node in [y, *y.args]] == before
 
 
-# ---- in the browser ----------------------------------------------------------------------------------------------
+# ---- in the browser ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -272,8 +313,14 @@ def driver(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    return {name: explore(graph(), folder / f"{name}.html", max_nodes=None)
-            for name, graph in (("neuron", lecture_neuron), ("decay", weight_decay), ("network", network))}
+    return {
+        name: explore(graph(), folder / f"{name}.html", max_nodes=None)
+        for name, graph in (
+            ("neuron", lecture_neuron),
+            ("decay", weight_decay),
+            ("network", network),
+        )
+    }
 
 
 @pytest.fixture
@@ -296,7 +343,8 @@ def click(driver, selector):
 
 
 def click_at(driver, selector):
-    """A click of the mouse in the middle of the first of the elements, wherever that is on the screen."""
+    """A click of the mouse in the middle of the first of the elements, wherever that is on the
+    screen."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     element = driver.find_element("css selector", selector)
@@ -372,8 +420,15 @@ def test_it_opens_from_disk_without_any_request(browser, pages):
 def test_keys_step_both_ways(browser, pages):
     visit(browser, pages["neuron"])
     right, left, home, end, page_down = "\ue014", "\ue012", "\ue011", "\ue010", "\ue00f"
-    for keys, position in (((right, right), 2), ((left,), 1), ((left, left), 0), ((end,), 15), ((right,), 15), ((home,), 0),
-                           ((page_down,), 10)):
+    for keys, position in (
+        ((right, right), 2),
+        ((left,), 1),
+        ((left, left), 0),
+        ((end,), 15),
+        ((right,), 15),
+        ((home,), 0),
+        ((page_down,), 10),
+    ):
         press(browser, *keys)
         assert at(browser) == position
     assert text(browser, "sentence") == "∂o/∂v6 += ∂o/∂v8 · ∂v8/∂v6 = 0.5 × 1 = 0.5"
@@ -424,7 +479,9 @@ def test_what_is_not_computed_is_faint_and_the_step_is_lit(browser, pages):
     assert browser.execute_script(ids, ".todo, .ahead") == []
     assert set(browser.execute_script(ids, "g.edge.negative")) == {"e0"}
     assert set(browser.execute_script(ids, "g.edge.zero")) == {"e3"}
-    width = browser.execute_script("return document.querySelector('#e8').style.getPropertyValue('--width')")
+    width = browser.execute_script(
+        "return document.querySelector('#e8').style.getPropertyValue('--width')"
+    )
     assert width == f"{flow_width(0.5):.2f}px"
 
 
@@ -434,7 +491,9 @@ def test_the_adjoint_moves_along_the_edge_unless_motion_is_reduced(browser, page
     move_slider(browser, 6)
     browser.execute_script("document.getElementById('next').click()")
     assert browser.execute_script(dot) == "visible"
-    assert browser.execute_script("return document.querySelector('.flow text').textContent") == "0.5"
+    assert (
+        browser.execute_script("return document.querySelector('.flow text').textContent") == "0.5"
+    )
     wait_until(browser, f"{dot} === 'hidden'")
     try:
         reduced = {"name": "prefers-reduced-motion", "value": "reduce"}
@@ -460,13 +519,17 @@ def test_details_show_the_sum_over_users_as_far_as_it_has_come(browser, pages):
         .map((line) => [line.textContent, line.classList.contains("coming")])"""
     shown = browser.execute_script(lines)
     assert [coming for _, coming in shown] == [False, True]
-    assert [line for line, _ in shown] == [recording[i - 1].sentence.partition(" += ")[2].partition("   [")[0] for i in steps]
+    assert [line for line, _ in shown] == [
+        recording[i - 1].sentence.partition(" += ")[2].partition("   [")[0] for i in steps
+    ]
     total = "return document.querySelector('#details .total').textContent"
     first, second = (number_text(recording.events[i - 1].after) for i in steps)
     assert browser.execute_script(total) == f"∂J/∂H[1] = {first} so far: 1 of 2 added"
     move_slider(browser, steps[1])
     assert browser.execute_script(total) == f"∂J/∂H[1] = {second} all 2 added"
-    exact = browser.execute_script("return [...document.querySelectorAll('#details .exact')].map((span) => span.textContent)")
+    exact = browser.execute_script(
+        "return [...document.querySelectorAll('#details .exact')].map((span) => span.textContent)"
+    )
     assert exact[1] == repr(recording.events[steps[1] - 1].after)
 
 
@@ -476,12 +539,18 @@ def test_the_pointer_shows_details_of_nodes_and_edges(browser, pages):
     visit(browser, pages["neuron"])
     move_slider(browser, 15)
     heading = "return document.querySelector('#details h2').textContent"
-    ActionChains(browser, duration=0).move_to_element(browser.find_element("css selector", "#n2 .data")).perform()
+    ActionChains(browser, duration=0).move_to_element(
+        browser.find_element("css selector", "#n2 .data")
+    ).perform()
     wait_until(browser, f"{heading} === 'w1'")
-    ActionChains(browser, duration=0).move_to_element(browser.find_element("css selector", "#e8 path")).perform()
+    ActionChains(browser, duration=0).move_to_element(
+        browser.find_element("css selector", "#e8 path")
+    ).perform()
     wait_until(browser, f"{heading} === 'n → o'")
     assert record(lecture_neuron())[6].formula in text(browser, "details")
-    ActionChains(browser, duration=0).move_to_element(browser.find_element("css selector", "#where")).perform()
+    ActionChains(browser, duration=0).move_to_element(
+        browser.find_element("css selector", "#where")
+    ).perform()
     recording = record(lecture_neuron())
     wait_until(browser, f"{heading} === '{recording[-1].name}'")
 
@@ -497,12 +566,18 @@ def test_modules_collapse_and_expand_by_a_click(browser, pages):
     assert browser.execute_script(visible) == everything - 8
     cover = f".cover[data-frame='{frame}']"
     move_slider(browser, 65)
-    lines = browser.execute_script(f"return [...document.querySelectorAll(\"{cover} text\")].map((text) => text.textContent)")
+    lines = browser.execute_script(
+        f"return [...document.querySelectorAll(\"{cover} text\")].map((text) => text.textContent)"
+    )
     scene = Scene(record(network()), collapse=["layers.0.neurons.1"], max_nodes=None)
     box = next(node for node in scene.graph.nodes if node.role == "module")
     data, grad = Stepper(scene.recording).finish().numbers(box.shows)
-    assert lines == ["layers.0.neurons.1", "5 operations, 3 parameters", f"data {number_text(data)}",
-                     f"grad {number_text(grad)}"]
+    assert lines == [
+        "layers.0.neurons.1",
+        "5 operations, 3 parameters",
+        f"data {number_text(data)}",
+        f"grad {number_text(grad)}",
+    ]
     click_at(browser, f"{cover} rect")
     assert browser.execute_script(visible) == everything
     click(browser, "#collapse-layers")
@@ -540,8 +615,14 @@ def test_a_module_is_reached_and_collapsed_by_keys(browser, pages):
     press(browser, "]")
     assert browser.execute_script(focused) == "module layers.0.neurons.0: collapse"
     press(browser, "]", "\ue007")
-    assert browser.execute_script(focused) == "layers.0.neurons.0.w.0, parameter, data -0.7313, gradient 0.0000"
-    assert browser.execute_script("return document.querySelector('#details h2').textContent") == "layers.0.neurons.0.w.0"
+    assert (
+        browser.execute_script(focused)
+        == "layers.0.neurons.0.w.0, parameter, data -0.7313, gradient 0.0000"
+    )
+    assert (
+        browser.execute_script("return document.querySelector('#details h2').textContent")
+        == "layers.0.neurons.0.w.0"
+    )
     assert at(browser) == 0
 
 
@@ -556,7 +637,9 @@ def test_search_finds_labels_and_opens_what_covers_them(browser, pages):
     node = Scene(record(network()), max_nodes=None).graph.nodes[int(found[1:])]
     assert node.op == "relu"
     assert browser.execute_script("return document.querySelectorAll('.cover').length") == 1
-    assert browser.execute_script("return document.querySelector('#details h2').textContent").startswith("v")
+    assert browser.execute_script(
+        "return document.querySelector('#details h2').textContent"
+    ).startswith("v")
     press(browser, *["\ue007"] * 3)
     assert text(browser, "found") == "1 of 3"
     press(browser, *"x")
@@ -584,8 +667,12 @@ def test_hostile_labels_are_shown_as_typed_and_do_nothing(browser, tmp_path):
     assert text(browser, "title") == browser.title == HOSTILE[0]
     leaf = next(i for i, node in enumerate(scene.graph.nodes) if node.label == HOSTILE[5])
     browser.execute_script("document.querySelector(arguments[0]).focus()", f"#n{leaf}")
-    assert browser.execute_script("return document.querySelector(arguments[0]).textContent", f"#n{leaf}").count("javascript:")
-    assert browser.execute_script("return [window.hacked, document.scripts.length, document.images.length]") == [None, 2, 0]
+    assert browser.execute_script(
+        "return document.querySelector(arguments[0]).textContent", f"#n{leaf}"
+    ).count("javascript:")
+    assert browser.execute_script(
+        "return [window.hacked, document.scripts.length, document.images.length]"
+    ) == [None, 2, 0]
     assert requests(browser) == [path.as_uri()]
 
 
@@ -606,10 +693,14 @@ def test_colour_by_gradient(browser, pages):
     move_slider(browser, 15)
     fill = "return getComputedStyle(document.querySelector('#n0 polygon')).fill"
     by_role = browser.execute_script(fill)
-    browser.execute_script("const choice = document.getElementById('colour'); choice.value = 'grad';"
-                           "choice.dispatchEvent(new Event('change'))")
+    browser.execute_script(
+        "const choice = document.getElementById('colour'); choice.value = 'grad';"
+        "choice.dispatchEvent(new Event('change'))"
+    )
     wait_until(browser, f"{fill} !== '{by_role}'")
-    signs = browser.execute_script("return [...document.querySelectorAll('g.node.negative')].map((group) => group.id)")
+    signs = browser.execute_script(
+        "return [...document.querySelectorAll('g.node.negative')].map((group) => group.id)"
+    )
     assert signs == ["n0"]  # x1, whose gradient is -1.5
 
 
@@ -621,13 +712,17 @@ def test_the_address_keeps_the_step(browser, pages):
 
 
 def test_a_stepper_opens_where_it_is(browser, tmp_path):
-    visit(browser, explore(Stepper(record(lecture_neuron())).run_to("backward"), tmp_path / "o.html"))
+    visit(
+        browser, explore(Stepper(record(lecture_neuron())).run_to("backward"), tmp_path / "o.html")
+    )
     assert at(browser) == 6
 
 
 def test_it_fits_a_phone_and_the_help_opens(browser, pages):
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 320, "height": 640, "deviceScaleFactor": 2,
-                                                                   "mobile": True})
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": True},
+    )
     try:
         visit(browser, pages["network"])
         assert browser.execute_script("return document.documentElement.scrollWidth") == 320
@@ -654,11 +749,15 @@ def test_thousands_of_steps_are_listed_a_window_at_a_time(browser, tmp_path):
         y = y + x
     visit(browser, explore(y, tmp_path / "chain.html", max_nodes=50))
     assert "nearest to the output" in text(browser, "notes")
-    count = len(data_of(Page((tmp_path / "chain.html").read_text(encoding="utf-8"), ""))["steps"]["number"])
+    count = len(
+        data_of(Page((tmp_path / "chain.html").read_text(encoding="utf-8"), ""))["steps"]["number"]
+    )
     press(browser, "\ue010")
     assert text(browser, "where").startswith("step 601 of 601")
     rows = browser.execute_script(
-        "return [...document.querySelectorAll('#rows > div')].map((row) => Number(row.ariaPosInSet))")
+        "return [...document.querySelectorAll('#rows > div')].map((row) => "
+        "Number(row.ariaPosInSet))"
+    )
     assert len(rows) < 60
     assert rows[-1] == count + 1
     click(browser, "#rows > div:first-child")
@@ -693,7 +792,9 @@ def test_the_sum_of_what_flowed_along_an_edge_is_exact():
     data = data_of(explore(y, collapse="neurons"))
     scene = Scene(record(y), collapse="neurons")
     for edge, flow in scene.flows(Stepper(y).finish()).items():
-        texts = [text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge]
+        texts = [
+            text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge
+        ]
         assert texts[-1] == brief(flow)
 
 
@@ -702,10 +803,17 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
     comparison = compare_orders(shared_node())
     for number in range(len(comparison.naive) + 1):
         move_slider(browser, number)
-        begins = "Too early: ∂" if number == comparison.early else "The rest of ∂" if number == comparison.late else ""
+        begins = (
+            "Too early: ∂"
+            if number == comparison.early
+            else "The rest of ∂"
+            if number == comparison.late
+            else ""
+        )
         assert text(browser, "warning")[:len(begins) or None] == begins
-    assert browser.execute_script("return [...document.querySelectorAll('#rows .mark')].map((mark) => mark.textContent)") == [
-        "too early", "the rest of it"]
+    assert browser.execute_script(
+        "return [...document.querySelectorAll('#rows .mark')].map((mark) => mark.textContent)"
+    ) == ["too early", "the rest of it"]
     right, naive = comparison.gradients["a"]
     total = browser.execute_script("return document.querySelector('#details .total').textContent")
     assert right != naive
@@ -720,7 +828,9 @@ def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
     click_at(browser, "g.node.module text")
     path = browser.execute_script("return document.querySelector('#details h2').textContent")
     call = browser.execute_script("return document.querySelector('#details code').textContent")
-    opened = data_of(viz.explore(y, expand=re.fullmatch(r"viz\.explore\(y, expand='([^']+)'\)", call)[1]))
+    opened = data_of(
+        viz.explore(y, expand=re.fullmatch(r"viz\.explore\(y, expand='([^']+)'\)", call)[1])
+    )
     assert path in {frame["path"] for frame in opened["frames"]}
 
 
@@ -764,15 +874,19 @@ def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
     assert names["n9"] == "o, output, tanh, data 0.7071, gradient 1.0000"
     assert names["e8"] == "edge, n to o, local derivative 0.5, gradient 0.5"
     press(browser, "\ue011")
-    assert browser.execute_script(NAMES)["n9"] == "o, output, tanh, not computed yet, gradient 0.0000"
+    assert (
+        browser.execute_script(NAMES)["n9"] == "o, output, tanh, not computed yet, gradient 0.0000"
+    )
 
 
 def test_a_covers_name_has_the_numbers_of_its_output(browser, pages):
     visit(browser, pages["network"])
     click(browser, "#collapse-neurons")
     press(browser, "\ue010")
-    shown, name = browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")
+    shown, name = (
+        browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")
         return [[...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent), cover.ariaLabel]""")
+    )
     data, grad = shown[0], shown[1].replace("grad", "gradient")
     assert name.endswith(f", {data}, {grad}: expand")
 
@@ -784,12 +898,16 @@ def test_from_a_node_its_edges_and_their_ends_are_reached_by_keys(browser, pages
     heading = "return document.querySelector('#details h2').textContent"
     press(browser, "/", "o", "\ue007")
     browser.execute_script("document.querySelector('#details .lines button').focus()")
-    while not browser.execute_script("return document.activeElement.title.startsWith('to the edge')"):
+    while not browser.execute_script(
+        "return document.activeElement.title.startsWith('to the edge')"
+    ):
         press(browser, "\ue004")
     press(browser, "\ue007")
     assert browser.execute_script(focused) == "edge, n to o, local derivative 0.5, gradient 0.5"
     assert browser.execute_script(heading) == "n → o"
-    browser.execute_script("[...document.querySelectorAll('#details .lines button')].at(-2).focus()")
+    browser.execute_script(
+        "[...document.querySelectorAll('#details .lines button')].at(-2).focus()"
+    )
     press(browser, "\ue007")
     assert browser.execute_script(focused).startswith("n, operation, add, ")
     assert browser.execute_script(heading) == "n"
@@ -799,7 +917,9 @@ def test_a_line_of_the_panel_keeps_the_focus_when_it_leads_to_its_step(browser, 
     visit(browser, pages["decay"])
     press(browser, "\ue010", "]")
     press(browser, "\ue007")
-    line = "return document.activeElement.matches('#details button') && document.activeElement.title"
+    line = (
+        "return document.activeElement.matches('#details button') && document.activeElement.title"
+    )
     browser.execute_script("document.querySelector('#details .lines button').focus()")
     title = browser.execute_script(line)
     press(browser, "\ue007")
@@ -809,7 +929,9 @@ def test_a_line_of_the_panel_keeps_the_focus_when_it_leads_to_its_step(browser, 
 
 def test_a_row_of_the_list_has_the_whole_sentence_as_its_title(browser, pages):
     visit(browser, pages["neuron"])
-    titles = browser.execute_script("return [...document.querySelectorAll('#rows > div')].map((row) => row.title)")
+    titles = browser.execute_script(
+        "return [...document.querySelectorAll('#rows > div')].map((row) => row.title)"
+    )
     recording = record(lecture_neuron())
     assert titles[:3] == [recording.start().sentence, recording[0].words, recording[1].words]
 
@@ -828,7 +950,8 @@ def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
         visit(browser, pages["network"])
         press(browser, "+", "+", "+")
         for node in browser.find_elements("css selector", "g.node")[::6]:
-            browser.execute_script("""const { left, right, top, bottom } = arguments[0].getBoundingClientRect()
+            browser.execute_script(
+                """const { left, right, top, bottom } = arguments[0].getBoundingClientRect()
                 const zoom = document.querySelector(".zoom").getBoundingClientRect()
                 const x = zoom.left + 20 - (left + right) / 2, y = zoom.top + 20 - (top + bottom) / 2
                 const at = { bubbles: true, pointerId: 1, button: 0, buttons: 1 }
@@ -836,7 +959,9 @@ def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
                 stage.setPointerCapture = () => {}
                 stage.dispatchEvent(new PointerEvent("pointerdown", { ...at, clientX: 0, clientY: 0 }))
                 stage.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: x, clientY: y }))
-                stage.dispatchEvent(new PointerEvent("pointerup", { ...at, clientX: x, clientY: y }))""", node)
+                stage.dispatchEvent(new PointerEvent("pointerup", { ...at, clientX: x, clientY: y }))""",
+                node,
+            )
             assert not browser.execute_script(IN_SIGHT, node)
             focus_through_search(browser, node.get_attribute("id"))
             assert browser.execute_script(IN_SIGHT, node)
@@ -847,13 +972,16 @@ def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
 def focus_through_search(driver, name):
     """Visits a node by a search for its name, as the reader would."""
     node = int(name.removeprefix("n"))
-    driver.execute_script("""const query = document.getElementById("query")
+    driver.execute_script(
+        """const query = document.getElementById("query")
         const data = JSON.parse(document.getElementById("data").textContent), { label, name } = data.nodes[arguments[0]]
         query.value = label || name
         query.dispatchEvent(new Event("input"))
         const enter = () => query.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }))
         do enter()
-        while (!document.getElementById(`n${arguments[0]}`).classList.contains("found"))""", node)
+        while (!document.getElementById(`n${arguments[0]}`).classList.contains("found"))""",
+        node,
+    )
 
 
 def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(browser, pages):
@@ -869,7 +997,9 @@ def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(brows
         }
         frame()""")
     assert 2 <= moves <= 24  # one glide of 250 ms, then a jump each half second
-    assert wait_until(browser, f"return (function () {{ {IN_SIGHT} }})(document.querySelector('g.node.lit'))")
+    assert wait_until(
+        browser, f"return (function () {{ {IN_SIGHT} }})(document.querySelector('g.node.lit'))"
+    )
 
 
 def test_a_long_edge_without_gradient_is_not_dotted(browser, tmp_path):

@@ -20,26 +20,46 @@ X, Y = data.moons(20, rng=0)
 FLOWERS = data.iris()
 
 
-def trained(model=None, loss=nn.hinge, inputs=X, targets=Y, epochs=4, record_every=1, lr=0.1, **options):
+def trained(
+    model=None, loss=nn.hinge, inputs=X, targets=Y, epochs=4, record_every=1, lr=0.1, **options
+):
     model = model or nn.MLP(2, [4, 1], rng=1)
     parameters = options.pop("parameters", None) or model.parameters()
-    return fit(model, loss, inputs, targets, optimizer=optim.SGD(parameters, lr=lr), epochs=epochs, rng=3,
-               record_every=record_every, **options)
+    return fit(
+        model,
+        loss,
+        inputs,
+        targets,
+        optimizer=optim.SGD(parameters, lr=lr),
+        epochs=epochs,
+        rng=3,
+        record_every=record_every,
+        **options,
+    )
 
 
 def rounded(x, digits=4):
     return float(f"{x:.{digits}g}")
 
 
-# ---- kinds of pictures ---------------------------------------------------------------------------------------------
+# ---- kinds of pictures ---------------------------------------------------------------------------
 
 
 def test_two_classes_of_one_output_make_a_boundary():
     history = trained()
     live = frames(history, grid=5)
-    assert (live.kind, live.classes, live.outputs, live.fixed, live.notes) == ("boundary", ("-1", "1"), 1, (), ())
+    assert (live.kind, live.classes, live.outputs, live.fixed, live.notes) == (
+        "boundary",
+        ("-1", "1"),
+        1,
+        (),
+        (),
+    )
     assert [axis.label for axis in live.axes] == ["feature 0", "feature 1"]
-    assert [(axis.low, axis.high) for axis in live.axes] == [(live.xs[0], live.xs[-1]), (live.ys[0], live.ys[-1])]
+    assert [(axis.low, axis.high) for axis in live.axes] == [
+        (live.xs[0], live.xs[-1]),
+        (live.ys[0], live.ys[-1]),
+    ]
     assert [point.sample for point in live.points] == list(range(20))
     assert [point.at for point in live.points] == [(rounded(a, 7), rounded(b, 7)) for a, b in X]
     assert [point.target for point in live.points] == [(float(t),) for t in Y]
@@ -62,7 +82,9 @@ def test_several_classes_make_a_boundary_with_winners_and_their_lead():
         grid = decision_grid(model, FLOWERS.X[::5], features=(3, 1), resolution=4)
     last = live.frames[-1]
     assert last.winners == grid.classes()
-    assert last.scores == tuple(tuple(rounded(grid.margin(last.winners[j][i])[j][i]) for i in range(4)) for j in range(4))
+    assert last.scores == tuple(
+        tuple(rounded(grid.margin(last.winners[j][i])[j][i]) for i in range(4)) for j in range(4)
+    )
 
 
 def test_one_feature_makes_a_fit():
@@ -85,7 +107,15 @@ def test_one_feature_makes_a_fit():
 
 def test_samples_that_are_numbers_are_given_to_the_model_as_numbers():
     w = Value(0.5, "w")
-    history = fit(lambda x: w * x, nn.mse, [1.0, 2.0], [2.0, 4.0], optimizer=optim.SGD([w], lr=0.1), epochs=2, record_every=1)
+    history = fit(
+        lambda x: w * x,
+        nn.mse,
+        [1.0, 2.0],
+        [2.0, 4.0],
+        optimizer=optim.SGD([w], lr=0.1),
+        epochs=2,
+        record_every=1,
+    )
     live = frames(history)
     assert live.kind == "fit"
     assert live.frames[0].curves[0][0] == rounded(0.5 * live.xs[0], 7)
@@ -94,10 +124,14 @@ def test_samples_that_are_numbers_are_given_to_the_model_as_numbers():
 
 def test_a_fit_of_several_outputs_has_a_curve_for_each():
     model = nn.MLP(1, [2], rng=0)
-    live = frames(trained(model, nn.mse, [[0.0], [1.0], [2.0]], [[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]]))
+    live = frames(
+        trained(model, nn.mse, [[0.0], [1.0], [2.0]], [[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]])
+    )
     assert (live.kind, live.outputs, len(live.frames[0].curves)) == ("fit", 2, 2)
     assert live.points[2].target == (2.0, -1.0)
-    assert live.notes == ("Of 2 outputs the picture shows all curves, but only the targets of the first.",)
+    assert live.notes == (
+        "Of 2 outputs the picture shows all curves, but only the targets of the first.",
+    )
 
 
 def test_a_regression_of_several_outputs_says_that_the_first_is_shown_and_has_axes_for_it():
@@ -110,7 +144,9 @@ def test_a_regression_of_several_outputs_says_that_the_first_is_shown_and_has_ax
 
 
 def test_classes_of_one_feature_make_a_fit_with_labels():
-    live = frames(trained(nn.MLP(1, [2], rng=0), nn.cross_entropy, [[0.0], [1.0], [2.0]], [0, 1, 1]))
+    live = frames(
+        trained(nn.MLP(1, [2], rng=0), nn.cross_entropy, [[0.0], [1.0], [2.0]], [0, 1, 1])
+    )
     assert (live.kind, live.classes) == ("fit", ("0", "1"))
     assert [point.label for point in live.points] == [0, 1, 1]
     assert live.notes == ()
@@ -130,7 +166,9 @@ def test_other_numbers_make_a_regression():
 
 def test_samples_of_any_kind_can_make_a_regression():
     w = {"long": Value(0.0, "long"), "short": Value(0.0, "short")}
-    history = trained(lambda word: w[word] * 2.0, nn.mse, ["long", "short"], [3.0, 1.5], parameters=w.values())
+    history = trained(
+        lambda word: w[word] * 2.0, nn.mse, ["long", "short"], [3.0, 1.5], parameters=w.values()
+    )
     live = frames(history)
     assert live.kind == "regression"
     assert [point.target for point in live.points] == [(3.0,), (1.5,)]
@@ -139,8 +177,14 @@ def test_samples_of_any_kind_can_make_a_regression():
 def test_early_predictions_far_away_do_not_squeeze_the_picture():
     w = Value(1000.0, "w")
     targets = [2.0, 4.0, 7.0]
-    history = trained(lambda x: w * x[0] + x[1], nn.mse, [[1.0, 1.0], [2.0, 2.0], [3.0, 4.0]], targets, epochs=30,
-                      parameters=[w])
+    history = trained(
+        lambda x: w * x[0] + x[1],
+        nn.mse,
+        [[1.0, 1.0], [2.0, 2.0], [3.0, 4.0]],
+        targets,
+        epochs=30,
+        parameters=[w],
+    )
     live = frames(history)
     assert live.frames[0].predictions[2] == (3004.0,)
     assert 7 < live.axes[1].high < 20
@@ -178,7 +222,7 @@ def test_without_a_picture_a_note_says_why_and_the_rest_is_there(history, why):
     assert live.frames[0].gradients[0] > 0
 
 
-# ---- the border ----------------------------------------------------------------------------------------------------
+# ---- the border ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("loss", "labels", "border"), [
@@ -192,17 +236,22 @@ def test_scores_are_0_where_the_loss_prefers_neither_class(loss, labels, border)
     with history.training.at(history.training.snapshots[0]):
         grid = decision_grid(model, history.training.X, resolution=3)
     assert live.classes == tuple(map(str, labels))
-    assert live.frames[0].scores == tuple(tuple(rounded(x - border) for x in row) for row in grid.outputs[0])
+    assert live.frames[0].scores == tuple(
+        tuple(rounded(x - border) for x in row) for row in grid.outputs[0]
+    )
 
 
-# ---- steps and curves ----------------------------------------------------------------------------------------------
+# ---- steps and curves ----------------------------------------------------------------------------
 
 
 def test_frames_are_chosen_evenly_with_the_first_and_the_last():
     live = frames(trained(epochs=9, record_every=1), grid=2, max_frames=3)
     assert [frame.step for frame in live.frames] == [1, 5, 9]
     assert live.notes == ("3 of 9 snapshots are shown. To see all: max_frames=9.",)
-    assert [frame.step for frame in frames(trained(epochs=9), grid=2, max_frames=2).frames] == [1, 9]
+    assert [frame.step for frame in frames(trained(epochs=9), grid=2, max_frames=2).frames] == [
+        1,
+        9,
+    ]
 
 
 def test_a_frame_has_the_loss_and_the_rate_of_its_step():
@@ -210,8 +259,12 @@ def test_a_frame_has_the_loss_and_the_rate_of_its_step():
     history = trained(epochs=3, batch_size=5, record_every=5, lr=schedule)
     live = frames(history, grid=2)
     assert [frame.step for frame in live.frames] == [1, 5, 10, 12]
-    assert [frame.loss for frame in live.frames] == [rounded(history.loss[step - 1], 7) for step in (1, 5, 10, 12)]
-    assert [frame.learning_rate for frame in live.frames] == [rounded(schedule(step), 7) for step in (0, 4, 9, 11)]
+    assert [frame.loss for frame in live.frames] == [
+        rounded(history.loss[step - 1], 7) for step in (1, 5, 10, 12)
+    ]
+    assert [frame.learning_rate for frame in live.frames] == [
+        rounded(schedule(step), 7) for step in (0, 4, 9, 11)
+    ]
     assert live.steps == 12
     assert live.loss.steps == tuple(range(1, 13))
     assert live.loss.values == tuple(rounded(loss, 7) for loss in history.loss)
@@ -242,7 +295,7 @@ def test_numbers_that_are_not_finite_are_none_and_everything_is_json():
     assert None not in live.frames[1].scores[0]
 
 
-# ---- gradients -----------------------------------------------------------------------------------------------------
+# ---- gradients -----------------------------------------------------------------------------------
 
 
 def test_gradients_are_by_layer():
@@ -257,17 +310,24 @@ def test_gradients_are_by_layer():
 
 def test_parameters_outside_of_modules_are_a_layer_of_their_own():
     scale, model = Value(1.0), nn.MLP(2, [2, 1], rng=0)
-    live = frames(trained(lambda x: model(x) * scale, parameters=[scale, *model.parameters()]), grid=2)
+    live = frames(
+        trained(lambda x: model(x) * scale, parameters=[scale, *model.parameters()]), grid=2
+    )
     assert live.layers == ("parameters", "layers.0", "layers.1")
 
 
 def test_two_models_of_the_same_names_have_layers_of_their_own():
     first, second = nn.MLP(2, [2, 1], rng=0), nn.MLP(2, [2, 1], rng=1)
-    live = frames(trained(lambda x: first(x) + second(x), parameters=first.parameters() + second.parameters()), grid=2)
+    live = frames(
+        trained(
+            lambda x: first(x) + second(x), parameters=first.parameters() + second.parameters()
+        ),
+        grid=2,
+    )
     assert live.layers == ("layers.0", "layers.1", "model 2.layers.0", "model 2.layers.1")
 
 
-# ---- how the model is asked ----------------------------------------------------------------------------------------
+# ---- how the model is asked ----------------------------------------------------------------------
 
 
 def dropping():
@@ -364,7 +424,7 @@ def test_many_samples_are_thinned_evenly():
     assert "4 of 20 samples are shown." in live.notes
 
 
-# ---- errors --------------------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -387,7 +447,9 @@ def test_features_of_a_picture_without_a_plane_are_an_error():
 
 
 def test_a_history_without_snapshots_says_how_to_get_them():
-    with pytest.raises(ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"):
+    with pytest.raises(
+        ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"
+    ):
         frames(trained(record_every=None))
     with pytest.raises(ValueError, match="no step was finished"):
         frames(trained(epochs=0))
@@ -399,5 +461,7 @@ def test_a_history_without_snapshots_says_how_to_get_them():
 
 def test_importing_it_loads_nothing_heavy():
     code = "import sys, viz.pages.training.records; print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout == "[]\n"

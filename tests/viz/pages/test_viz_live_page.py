@@ -1,4 +1,5 @@
-"""The page of a training: its data are the engine's own numbers, and in a real browser it plays, steps and chooses."""
+"""The page of a training: its data are the engine's own numbers, and in a real browser it plays,
+steps and chooses."""
 
 import json
 import random
@@ -20,32 +21,71 @@ pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 def moons(samples=20, steps=8):
     X, y = data.moons(samples, rng=1)
     model = nn.MLP(2, [3, 1], rng=1)
-    return fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.3), epochs=steps, record_every=2, rng=1)
+    return fit(
+        model,
+        nn.hinge,
+        X,
+        y,
+        optimizer=optim.SGD(model.parameters(), lr=0.3),
+        epochs=steps,
+        record_every=2,
+        rng=1,
+    )
 
 
 def iris(steps=3):
     flowers = data.iris()
     model = nn.MLP(4, [4, 3], activation="tanh", init="xavier", rng=1)
-    return fit(model, nn.cross_entropy, flowers.X[::5], flowers.y[::5], optimizer=optim.Adam(model.parameters(), lr=0.05),
-               epochs=steps, batch_size=10, record_every=1, rng=1)
+    return fit(
+        model,
+        nn.cross_entropy,
+        flowers.X[::5],
+        flowers.y[::5],
+        optimizer=optim.Adam(model.parameters(), lr=0.05),
+        epochs=steps,
+        batch_size=10,
+        record_every=1,
+        rng=1,
+    )
 
 
 def line():
     X, y = data.line(12, rng=1)
     model = nn.MLP(1, [1], rng=1)
-    return fit(model, nn.mse, X, y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=5, record_every=1, rng=1)
+    return fit(
+        model,
+        nn.mse,
+        X,
+        y,
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=5,
+        record_every=1,
+        rng=1,
+    )
 
 
 def regression():
     rng = random.Random(1)
     X = [[rng.gauss(0, 1) for _ in range(3)] for _ in range(10)]
     model = nn.MLP(3, [1], rng=1)
-    return fit(model, nn.mse, X, [2 * a - b + 0.3 * c for a, b, c in X], optimizer=optim.SGD(model.parameters(), lr=0.1),
-               epochs=5, record_every=1, rng=1)
+    return fit(
+        model,
+        nn.mse,
+        X,
+        [2 * a - b + 0.3 * c for a, b, c in X],
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=5,
+        record_every=1,
+        rng=1,
+    )
 
 
 def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL)[1])
+    return json.loads(
+        re.search(
+            r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL
+        )[1]
+    )
 
 
 def test_the_data_are_those_of_the_training():
@@ -79,12 +119,14 @@ def test_explore_takes_a_history_and_writes_it(tmp_path):
 
 
 def test_a_history_without_snapshots_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"):
+    with pytest.raises(
+        ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"
+    ):
         viz.explore(History(), tmp_path / "y.html")
     assert not list(tmp_path.iterdir())
 
 
-# ---- in a browser ------------------------------------------------------------------------------------------------
+# ---- in a browser --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +166,14 @@ def test_it_steps_by_button_by_key_and_by_slider(driver, page):
     assert where(driver).startswith(f"step {steps[1]} of 8")
     driver.find_element("id", "where").click()
     body = driver.switch_to.active_element
-    for key, at in (("\ue014", 2), ("\ue012", 1), ("\ue010", 4), ("\ue011", 0)):  # right, left, end, home
+    # right, left, end, home
+    for key, at in (("\ue014", 2), ("\ue012", 1), ("\ue010", 4), ("\ue011", 0)):
         body.send_keys(key)
         assert where(driver).startswith(f"step {steps[at]} of 8")
-    driver.execute_script("const s = document.getElementById('slider'); s.value = 3; s.dispatchEvent(new Event('input'))")
+    driver.execute_script(
+        "const s = document.getElementById('slider'); s.value = 3; s.dispatchEvent(new "
+        "Event('input'))"
+    )
     assert where(driver).startswith(f"step {steps[3]} of 8")
     assert console(driver) == []
     assert requests(driver) == [path.resolve().as_uri()]
@@ -148,8 +194,12 @@ def test_the_graph_shows_the_numbers_before_and_after_the_update(driver, page):
                 press(driver, button)
                 numbers = found["samples"][sample]["numbers"][at]
                 wanted = {f"n{i}": row for i, row in zip(found["scenes"][0]["shown"], numbers)}
-                assert shown_numbers(driver) == [[node, wanted[node][column], wanted[node][1]] for node in sorted(
-                    wanted, key=[node for node, _, _ in shown_numbers(driver)].index)]
+                assert shown_numbers(driver) == [
+                    [node, wanted[node][column], wanted[node][1]]
+                    for node in sorted(
+                        wanted, key=[node for node, _, _ in shown_numbers(driver)].index
+                    )
+                ]
             if at < len(found["snapshots"]) - 1:
                 press(driver, "next")
         assert driver.execute_script(boxes) == still
@@ -180,8 +230,12 @@ def test_a_click_on_the_loss_goes_there_and_one_on_a_node_shows_it(driver, page)
           bubbles: true, clientX: box.right - 15, clientY: box.y + 30 }))""", plot)
     assert where(driver).startswith("step 8 of 8")
     node = driver.find_element("css selector", "#graph g.node.output")
-    driver.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', { bubbles: true }))", node)
-    wanted = found["samples"][0]["numbers"][-1][found["scenes"][0]["shown"].index(int(node.get_attribute("id")[1:]))]
+    driver.execute_script(
+        "arguments[0].dispatchEvent(new MouseEvent('click', { bubbles: true }))", node
+    )
+    wanted = found["samples"][0]["numbers"][-1][
+        found["scenes"][0]["shown"].index(int(node.get_attribute("id")[1:]))
+    ]
     assert driver.find_element("id", "details").text.splitlines()[-1].split() == ["loss", *wanted]
 
 
@@ -191,7 +245,9 @@ def test_it_plays_to_the_end_and_stops(driver, page):
     driver.execute_script("const s = document.getElementById('speed'); s.value = '150'")
     press(driver, "play")
     assert driver.find_element("id", "play").text == "pause"
-    wait_until(driver, "return document.getElementById('where').textContent.startsWith('step 8 of 8')")
+    wait_until(
+        driver, "return document.getElementById('where').textContent.startsWith('step 8 of 8')"
+    )
     assert driver.find_element("id", "play").text == "play"
 
 
@@ -213,7 +269,16 @@ def test_labels_and_titles_are_data(driver, tmp_path):
     w = nn.MLP(1, [1], rng=1)
     for parameter in w.parameters():
         parameter.label = evil
-    history = fit(w, nn.mse, X, y, optimizer=optim.SGD(w.parameters(), lr=0.1), epochs=2, record_every=1, rng=1)
+    history = fit(
+        w,
+        nn.mse,
+        X,
+        y,
+        optimizer=optim.SGD(w.parameters(), lr=0.1),
+        epochs=2,
+        record_every=1,
+        rng=1,
+    )
     path = explore_training(history, tmp_path / "evil.html", title=evil)
     visit(driver, path)
     assert driver.execute_script("return window.hacked") is None
@@ -223,7 +288,10 @@ def test_labels_and_titles_are_data(driver, tmp_path):
 
 def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver, tmp_path):
     page = explore_training(moons(), samples=3)
-    assert "The 3 samples with a dark outline have a graph, of 20; more: samples=." in data_of(page)["notes"]
+    assert (
+        "The 3 samples with a dark outline have a graph, of 20; more: samples=."
+        in data_of(page)["notes"]
+    )
     visit(driver, page.save(tmp_path / "few.html"))
     before = driver.find_element("id", "sample-name").text
     others = driver.find_elements("css selector", "#model .point:not(.offered)")
@@ -233,7 +301,10 @@ def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver
         document.getElementById("model").dispatchEvent(new MouseEvent("click", { bubbles: true,
           clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 }))""", others[4])
     assert driver.find_element("id", "sample-name").text == before
-    assert driver.find_element("id", "said").text == "This sample has no graph here; those with a dark outline have."
+    assert (
+        driver.find_element("id", "said").text
+        == "This sample has no graph here; those with a dark outline have."
+    )
 
 
 def test_nodes_are_walked_by_keys(driver, page):
@@ -252,18 +323,27 @@ def test_features_have_their_names(tmp_path):
     assert page["names"] == flowers.feature_names[:2]
     assert flowers.feature_names[2] in page["caption"]
     assert flowers.feature_names[0] in page["scenes"][0]["names"]
-    with pytest.raises(ValueError, match="there are 1 feature names, but the samples have 4 features"):
+    with pytest.raises(
+        ValueError, match="there are 1 feature names, but the samples have 4 features"
+    ):
         explore_training(iris(), feature_names=["a"])
 
 
-# ---- trainings that went wrong, and data that are no table of numbers ------------------------------------------------
+# ---- trainings that went wrong, and data that are no table of numbers ----------------------------
 
 
 def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
     w = Value(0.5, "w")
     try:
-        return fit(lambda x: model(x, w) if model else w * (x[0] if isinstance(x, list) else x), loss, X, y,
-                   optimizer=optim.SGD([w], lr=rate), epochs=3, record_every=1)
+        return fit(
+            lambda x: model(x, w) if model else w * (x[0] if isinstance(x, list) else x),
+            loss,
+            X,
+            y,
+            optimizer=optim.SGD([w], lr=rate),
+            epochs=3,
+            record_every=1,
+        )
     except NonFiniteError as error:
         return error.history
 
@@ -291,5 +371,7 @@ def test_data_that_were_emptied_since_say_so():
     X = [1.0, 2.0]
     history = fitted(X, [1.0, 2.0])
     X.clear()
-    with pytest.raises(ValueError, match="the training data have changed since: there are 0 samples and 2 targets"):
+    with pytest.raises(
+        ValueError, match="the training data have changed since: there are 0 samples and 2 targets"
+    ):
         explore_training(history)

@@ -1,4 +1,5 @@
-"""The graphs of samples during a training: the engine's own numbers, before and after each update, kept apart."""
+"""The graphs of samples during a training: the engine's own numbers, before and after each update,
+kept apart."""
 
 import random
 
@@ -14,7 +15,16 @@ pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 def trained(hidden=3, samples=12, steps=6, loss=nn.hinge):
     X, y = data.moons(samples, rng=1)
     model = nn.MLP(2, [hidden, 1], rng=1)
-    history = fit(model, loss, X, y, optimizer=optim.SGD(model.parameters(), lr=0.3), epochs=steps, record_every=2, rng=1)
+    history = fit(
+        model,
+        loss,
+        X,
+        y,
+        optimizer=optim.SGD(model.parameters(), lr=0.3),
+        epochs=steps,
+        record_every=2,
+        rng=1,
+    )
     return model, X, y, history.training
 
 
@@ -24,7 +34,9 @@ def test_numbers_are_those_of_the_sample_before_and_after_the_update():
     assert [graph.sample for graph in graphs.graphs] == list(range(12))
     for graph in (graphs.graphs[0], graphs.graphs[7]):
         scene, shown = graphs.scenes[graph.scene], graphs.shown[graph.scene]
-        positions = [next(node.shows for node in scene.graph.nodes if node.name == name) for name in shown]
+        positions = [
+            next(node.shows for node in scene.graph.nodes if node.name == name) for name in shown
+        ]
         for snapshot, rows in zip(training.snapshots, graph.numbers):
             found = {}
             for after in (False, True):
@@ -32,7 +44,9 @@ def test_numbers_are_those_of_the_sample_before_and_after_the_update():
                     root = nn.hinge(model([Value(x) for x in X[graph.sample]]), y[graph.sample])
                     model.zero_grad()
                     root.backward()
-                    found[after] = [(node.data, node.grad, node.constant) for node in topological_order(root)]
+                    found[after] = [
+                        (node.data, node.grad, node.constant) for node in topological_order(root)
+                    ]
             for position, (before, gradient, after) in zip(positions, rows):
                 data_before, grad, constant = found[False][position]
                 if not constant:
@@ -44,11 +58,31 @@ def test_numbers_are_those_of_the_sample_before_and_after_the_update():
 def test_parameters_gradients_and_modes_are_as_before():
     X, y = data.moons(8, rng=1)
     model = nn.Sequential(nn.Layer(2, 3, rng=1), nn.Dropout(0.5, rng=1), nn.Layer(3, 1, rng=2))
-    loss = lambda prediction, target: nn.hinge(prediction[0] if isinstance(prediction, list) else prediction, target)  # noqa: E731
-    history = fit(model, loss, X, y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=3, record_every=1, rng=1)
-    before = [(p.data, p.grad) for p in model.parameters()], [module.training for module in model.modules()]
-    first, second = (sample_graphs(history.training, history.training.snapshots).graphs for _ in range(2))
-    assert ([(p.data, p.grad) for p in model.parameters()], [module.training for module in model.modules()]) == before
+
+    def loss(prediction, target):
+        return nn.hinge(prediction[0] if isinstance(prediction, list) else prediction, target)
+
+    history = fit(
+        model,
+        loss,
+        X,
+        y,
+        optimizer=optim.SGD(model.parameters(), lr=0.1),
+        epochs=3,
+        record_every=1,
+        rng=1,
+    )
+    before = (
+        [(p.data, p.grad) for p in model.parameters()],
+        [module.training for module in model.modules()],
+    )
+    first, second = (
+        sample_graphs(history.training, history.training.snapshots).graphs for _ in range(2)
+    )
+    assert (
+        [(p.data, p.grad) for p in model.parameters()],
+        [module.training for module in model.modules()],
+    ) == before
     assert first == second  # dropout is off
 
 
@@ -58,8 +92,12 @@ def test_both_targets_share_one_drawing_in_which_the_constants_change():
     assert len(graphs.scenes) == 1
     scene = graphs.scenes[0]
     constants = {node.name for node in scene.graph.nodes if node.role == "constant"}
-    shown = {graph.sample: [row[0] for name, row in zip(graphs.shown[0], graph.numbers[0]) if name in constants]
-             for graph in graphs.graphs}
+    shown = {
+        graph.sample: [
+            row[0] for name, row in zip(graphs.shown[0], graph.numbers[0]) if name in constants
+        ]
+        for graph in graphs.graphs
+    }
     assert {tuple(texts) for texts in shown.values()} == {("1", "1"), ("-1", "1")}
     assert all(texts[0] == str(y[sample]) for sample, texts in shown.items())
 
@@ -87,17 +125,28 @@ def test_neurons_are_collapsed_where_there_are_too_many_nodes():
 
 def test_samples_are_spread_evenly_and_bounded():
     _, _, _, training = trained(samples=200, steps=1)
-    chosen = [graph.sample for graph in sample_graphs(training, training.snapshots, max_samples=10).graphs]
+    chosen = [
+        graph.sample for graph in sample_graphs(training, training.snapshots, max_samples=10).graphs
+    ]
     assert len(chosen) == 10
     assert chosen[0] == 0
     assert chosen[-1] == 199
-    assert [graph.sample for graph in sample_graphs(training, training.snapshots, [3, 5]).graphs] == [3, 5]
+    assert [
+        graph.sample for graph in sample_graphs(training, training.snapshots, [3, 5]).graphs
+    ] == [3, 5]
 
 
 def test_a_graph_whose_form_depends_on_the_sample_has_a_drawing_of_its_own():
     w = Value(0.5, "w")
-    history = fit(lambda x: w * x if x > 0 else math.tanh(w * x), nn.mse, [1.0, -1.0, 2.0], [1.0, -1.0, 2.0],
-                  optimizer=optim.SGD([w], lr=0.1), epochs=2, record_every=1)
+    history = fit(
+        lambda x: w * x if x > 0 else math.tanh(w * x),
+        nn.mse,
+        [1.0, -1.0, 2.0],
+        [1.0, -1.0, 2.0],
+        optimizer=optim.SGD([w], lr=0.1),
+        epochs=2,
+        record_every=1,
+    )
     graphs = sample_graphs(history.training, history.training.snapshots)
     assert [graph.scene for graph in graphs.graphs] == [0, 1, 0]
     assert len(graphs.scenes) == 2
@@ -114,17 +163,33 @@ def test_a_graph_whose_form_changes_during_the_training_shows_nan_where_it_is_an
 
 def test_inputs_that_cannot_be_values_stay_as_they_are():
     table = [Value(random.Random(i).random(), f"row {i}") for i in range(3)]
-    history = fit(lambda i: table[i] * 2, nn.mse, [0, 1, 2], [1.0, 2.0, 3.0], optimizer=optim.SGD(table, lr=0.1), epochs=2,
-                  record_every=1)
+    history = fit(
+        lambda i: table[i] * 2,
+        nn.mse,
+        [0, 1, 2],
+        [1.0, 2.0, 3.0],
+        optimizer=optim.SGD(table, lr=0.1),
+        epochs=2,
+        record_every=1,
+    )
     graphs = sample_graphs(history.training, history.training.snapshots)
-    assert [node.label for node in graphs.scenes[0].graph.nodes if node.role == "input"] == ["row 0"]
+    assert [node.label for node in graphs.scenes[0].graph.nodes if node.role == "input"] == [
+        "row 0"
+    ]
 
 
 def test_gradients_of_values_that_are_not_trained_are_right_and_put_back():
     w, u = Value(1.0, "w"), Value(2.0, "u")
     product = u * 1.0
-    history = fit(lambda x: w * x * product, nn.mse, [1.0, 2.0], [1.0, 0.0], optimizer=optim.SGD([w], lr=0.001), epochs=2,
-                  record_every=1)
+    history = fit(
+        lambda x: w * x * product,
+        nn.mse,
+        [1.0, 2.0],
+        [1.0, 0.0],
+        optimizer=optim.SGD([w], lr=0.001),
+        epochs=2,
+        record_every=1,
+    )
     u.grad, product.grad = 7.0, 8.0
     graphs = sample_graphs(history.training, history.training.snapshots)
     assert (u.grad, product.grad, u.label) == (7.0, 8.0, "u")
@@ -139,8 +204,15 @@ def test_gradients_of_values_that_are_not_trained_are_right_and_put_back():
 
 def test_a_persistent_loss_keeps_its_label():
     v = Value(1.0)
-    history = fit(lambda x: v, lambda prediction, target: prediction, [1.0], [0.0], optimizer=optim.SGD([v], lr=0.1), epochs=2,
-                  record_every=1)
+    history = fit(
+        lambda x: v,
+        lambda prediction, target: prediction,
+        [1.0],
+        [0.0],
+        optimizer=optim.SGD([v], lr=0.1),
+        epochs=2,
+        record_every=1,
+    )
     sample_graphs(history.training, history.training.snapshots)
     assert v.label == ""
 
@@ -155,8 +227,15 @@ def test_there_are_no_derivatives_on_edges_since_they_change_with_the_training()
 
 def test_another_form_of_the_same_size_shows_nan_and_not_the_numbers_of_other_nodes():
     w = Value(0.5, "w")
-    history = fit(lambda x: math.sin(w * x) if w.data > 0 else math.tanh(w * x), nn.mse, [1.0], [-3.0],
-                  optimizer=optim.SGD([w], lr=0.4), epochs=2, record_every=1)
+    history = fit(
+        lambda x: math.sin(w * x) if w.data > 0 else math.tanh(w * x),
+        nn.mse,
+        [1.0],
+        [-3.0],
+        optimizer=optim.SGD([w], lr=0.4),
+        epochs=2,
+        record_every=1,
+    )
     rows = sample_graphs(history.training, history.training.snapshots).graphs[0].numbers
     assert w.data < 0
     assert {before for before, _, _ in rows[0]} == {"nan"}

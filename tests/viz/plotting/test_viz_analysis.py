@@ -1,4 +1,5 @@
-"""The numbers behind the plots: what is found in models of known behaviour, and that the models are left as they were."""
+"""The numbers behind the plots: what is found in models of known behaviour, and that the models are
+left as they were."""
 
 import json
 import math
@@ -30,10 +31,12 @@ from viz.plotting.analysis import (
 
 
 def with_dropout(rng=0):
-    return nn.Sequential(nn.Layer(2, 4, rng=rng), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=rng))
+    return nn.Sequential(
+        nn.Layer(2, 4, rng=rng), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=rng)
+    )
 
 
-# ---- samples -----------------------------------------------------------------------------------------------------
+# ---- samples -------------------------------------------------------------------------------------
 
 
 def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
@@ -105,7 +108,9 @@ def test_a_model_that_returns_text_is_named():
 
 @pytest.mark.parametrize("look", [outputs, decision_grid])
 def test_samples_in_the_place_of_the_model_are_named(look):
-    with pytest.raises(TypeError, match=r"the model is \[\[1, 2\]\], which cannot be called; give the model first"):
+    with pytest.raises(
+        TypeError, match=r"the model is \[\[1, 2\]\], which cannot be called; give the model first"
+    ):
         look([[1, 2]], [[1, 2]])
 
 
@@ -121,7 +126,7 @@ def test_what_is_no_number_is_named(given):
         floats(given, "a target")
 
 
-# ---- decisions ---------------------------------------------------------------------------------------------------
+# ---- decisions -----------------------------------------------------------------------------------
 
 
 def test_a_decision_grid_holds_the_outputs_at_its_points():
@@ -155,15 +160,21 @@ def test_other_features_stay_at_their_means():
 
 def test_ranges_of_ones_own_give_several_grids_the_same_points():
     ranges = ((0, 1), (2, 3))
-    grids = [decision_grid(lambda x: x[0], X, resolution=2, ranges=ranges) for X in ([[5, 5]], [[7, 9]])]
+    grids = [
+        decision_grid(lambda x: x[0], X, resolution=2, ranges=ranges) for X in ([[5, 5]], [[7, 9]])
+    ]
     assert grids[0] == grids[1]
     assert (grids[0].xs, grids[0].ys) == ((0.0, 1.0), (2.0, 3.0))
     assert fitted_curve(lambda x: x, [7], range=(0, 1), resolution=2).outputs == ((0.0, 1.0),)
 
 
 def test_several_models_are_asked_at_the_same_places():
-    X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]  # of which one changes what it is given
-    grid, curve = places_of_grid(X, features=(2, 1), resolution=4), places_of_curve(X, feature=1, resolution=5)
+    # of which one changes what it is given
+    X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
+    grid, curve = (
+        places_of_grid(X, features=(2, 1), resolution=4),
+        places_of_curve(X, feature=1, resolution=5),
+    )
     for model in models:
         assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)
         assert curve_at(curve, model) == fitted_curve(model, X, feature=1, resolution=5)
@@ -173,7 +184,9 @@ def test_several_models_are_asked_at_the_same_places():
 
 def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
     X = [[0, 0], [4, 2]]
-    assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(sum, X, resolution=3)
+    assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(
+        sum, X, resolution=3
+    )
     with pytest.raises(ValueError, match="every sample in X has nan or infinity"):
         decision_grid(sum, [[nan, 1]])
 
@@ -223,7 +236,7 @@ def test_models_run_in_evaluation_mode():
     assert given[0][0] == float(model.eval()([1, 2]))
 
 
-# ---- histograms -----------------------------------------------------------------------------------------------------
+# ---- histograms ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("numbers", "counts"), [
@@ -233,7 +246,7 @@ def test_histograms_count_what_is_between_their_ends(numbers, counts):
     assert histogram(numbers, (0.0, 0.5, 1.0)) == counts
 
 
-# ---- the loss over two parameters --------------------------------------------------------------------------------
+# ---- the loss over two parameters ----------------------------------------------------------------
 
 
 def test_a_loss_surface_holds_the_loss_at_its_points():
@@ -271,10 +284,12 @@ def test_parameters_are_put_back_when_the_loss_raises():
 def test_what_is_no_parameter_is_named():
     p, q = Value(3.0), Value(4.0)
     for arguments, error, message in [
-            ((lambda: p, p, p), ValueError, "the same parameter"), ((lambda: p, p, q + 1), ValueError, "which was computed"),
-            ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
-            ((p, p, q), TypeError, "loss is .*cannot be called"),
-            ((lambda: "1", p, q), TypeError, "the loss must be a real number")]:
+        ((lambda: p, p, p), ValueError, "the same parameter"),
+        ((lambda: p, p, q + 1), ValueError, "which was computed"),
+        ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
+        ((p, p, q), TypeError, "loss is .*cannot be called"),
+        ((lambda: "1", p, q), TypeError, "the loss must be a real number"),
+    ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)
     for path in ([1, 2], [(1, 2, 3)], ["a"]):
@@ -283,7 +298,7 @@ def test_what_is_no_parameter_is_named():
     assert (p.data, q.data) == (3.0, 4.0)
 
 
-# ---- no matplotlib -----------------------------------------------------------------------------------------------
+# ---- no matplotlib -------------------------------------------------------------------------------
 
 
 def test_the_numbers_need_no_matplotlib():

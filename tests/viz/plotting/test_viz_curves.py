@@ -1,4 +1,5 @@
-"""Primitives over their domain: right numbers, and lines that are interrupted where the function is."""
+"""Primitives over their domain: right numbers, and lines that are interrupted where the function
+is."""
 
 import math
 
@@ -110,7 +111,8 @@ def test_a_range_beyond_the_domain_is_empty_there():
     (("pow", {"vary": "x", "at": {"x": 1}}), "x varies, so it cannot stay at 1"), (("sin", {"order": 3}), "order is 3"),
     (("sin", {"at": {"x": 1}}), "x varies"), (("sin", {"over": (1, 1)}), r"over is \(1, 1\)"),
     (("sin", {"over": 3}), "over is 3"),
-    (("sin", {"over": (0, inf)}), "two finite numbers"), (("sin", {"over": (nan, 1)}), "two finite numbers"),
+    (("sin", {"over": (0, inf)}), "two finite numbers"), (("sin", {"over": (nan, 1)}), "two finite "
+                                                                                       "numbers"),
     (("sin", {"resolution": 1}), "resolution is 1"),
 ])
 def test_what_does_not_exist_is_named(arguments, message):
@@ -152,5 +154,10 @@ def test_a_row_of_ones_own_may_raise_or_be_defined_elsewhere(own_row):
     far = own_row("far", lambda x: x, lambda x, o: 1.0, sample=(((100.0, inf),),))
     assert curves(far, resolution=3).xs == (100.0, 105.0, 110.0)
     split = own_row("split", lambda x: x, lambda x, o: 1.0, sample=(((-inf, -1.0), (1.0, inf)),))
-    assert curves(split, resolution=2).xs[:2] + curves(split, resolution=2).xs[3:] == (-5.0, -1.0, 1.0, 5.0)
+    assert curves(split, resolution=2).xs[:2] + curves(split, resolution=2).xs[3:] == (
+        -5.0,
+        -1.0,
+        1.0,
+        5.0,
+    )
     assert breaks(curves(split, resolution=2)) == [0.0]

@@ -1,4 +1,5 @@
-"""Plots: what is on the axes, for ordinary models and for extreme ones, and that nothing else is changed."""
+"""Plots: what is on the axes, for ordinary models and for extreme ones, and that nothing else is
+changed."""
 
 import builtins
 import math
@@ -15,7 +16,14 @@ from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
 from viz.plotting import analysis
-from viz.plotting.plots import activation_histograms, decision_boundary, derivatives, gradient_flow, loss, loss_surface
+from viz.plotting.plots import (
+    activation_histograms,
+    decision_boundary,
+    derivatives,
+    gradient_flow,
+    loss,
+    loss_surface,
+)
 
 
 def history(losses, epochs=1, **metrics):
@@ -44,7 +52,14 @@ def test_a_run_that_diverged_has_a_logarithmic_axis_without_what_cannot_be_drawn
     low, high = ax.get_ylim()
     assert 0 < low <= 2
     assert 1e99 <= high < 1e101
-    assert [y == y for y in ax.get_lines()[0].get_ydata()] == [True, True, True, False, False, False]
+    assert [y == y for y in ax.get_lines()[0].get_ydata()] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(("losses", "scale"), [
@@ -69,7 +84,7 @@ def test_metrics_are_named_as_typed():
     assert shown(legend.get_texts()[-1]) == " _error in $"
 
 
-# ---- what all have in common -------------------------------------------------------------------------------------
+# ---- what all have in common ---------------------------------------------------------------------
 
 
 def plotted(plot, *args, **kwargs):
@@ -79,7 +94,8 @@ def plotted(plot, *args, **kwargs):
 
 
 def drawn(plot, *args, **kwargs):
-    """The Axes of a plot, drawn to the last tick, which takes ten times as long and is where extreme numbers fail."""
+    """The Axes of a plot, drawn to the last tick, which takes ten times as long and is where
+    extreme numbers fail."""
     ax = plotted(plot, *args, **kwargs)
     ax.figure.draw_without_rendering()
     return ax
@@ -122,7 +138,9 @@ PLOTS = {
     "decision_boundary": lambda **kw: decision_boundary(MODEL, X, Y, resolution=5, **kw),
     "gradient_flow": lambda **kw: gradient_flow(MODEL, X, **kw),
     "activation_histograms": lambda **kw: activation_histograms(MODEL, X, **kw),
-    "loss_surface": lambda **kw: loss_surface(lambda: P * P + Q, P, Q, path=[(0, 0), (1, 2)], resolution=5, **kw),
+    "loss_surface": lambda **kw: loss_surface(
+        lambda: P * P + Q, P, Q, path=[(0, 0), (1, 2)], resolution=5, **kw
+    ),
     "derivatives": lambda **kw: derivatives("pow", resolution=20, **kw),
 }
 every_plot = pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
@@ -149,9 +167,19 @@ def test_a_plot_goes_into_an_axes_of_ones_own_and_leaves_the_others_alone(plot):
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1])
     places = {ax.get_position().bounds for ax in figure.axes}
-    before = (left.get_position().bounds, len(left.get_children()), left.get_xlim(), left.get_title())
+    before = (
+        left.get_position().bounds,
+        len(left.get_children()),
+        left.get_xlim(),
+        left.get_title(),
+    )
     assert plot(ax=right) is figure
-    assert (left.get_position().bounds, len(left.get_children()), left.get_xlim(), left.get_title()) == before
+    assert (
+        left.get_position().bounds,
+        len(left.get_children()),
+        left.get_xlim(),
+        left.get_title(),
+    ) == before
     assert {ax.get_position().bounds for ax in figure.axes} == places
     assert right.get_title()
     assert right.get_xlabel()
@@ -188,7 +216,9 @@ def test_a_plot_does_not_touch_the_state_of_pyplot(plot):
 
 
 def test_models_are_left_as_they_were():
-    model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0))
+    model = nn.Sequential(
+        nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0)
+    )
     model([1.0, 2.0]).backward()
     model.layers[0].training = False
 
@@ -212,17 +242,23 @@ def test_a_history_without_steps_is_an_error():
 
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
 def test_a_loss_is_that_of_a_history(wrong):
-    with pytest.raises(TypeError, match=rf"takes the History that fit returns, not {type(wrong).__name__} \("):
+    with pytest.raises(
+        TypeError, match=rf"takes the History that fit returns, not {type(wrong).__name__} \("
+    ):
         loss(wrong)
 
 
 @pytest.mark.parametrize(("plot", "message"), [
-    (lambda: decision_boundary(X, Y, MODEL), r"the model is \[\[1.0, .*, which cannot be called; give the model first"),
-    (lambda: decision_boundary(MODEL, MODEL, X), r"X must be samples: rows of numbers, or numbers, not MLP \("),
-    (lambda: decision_boundary(MODEL, X, MODEL), r"y must be labels: a number for each sample, not MLP \("),
+    (lambda: decision_boundary(X, Y, MODEL), r"the model is \[\[1.0, .*, which cannot be called; "
+                                             r"give the model first"),
+    (lambda: decision_boundary(MODEL, MODEL, X), r"X must be samples: rows of numbers, or numbers, "
+                                                 r"not MLP \("),
+    (lambda: decision_boundary(MODEL, X, MODEL), r"y must be labels: a number for each sample, not "
+                                                 r"MLP \("),
     (lambda: activation_histograms(X, MODEL), r"the model is \[\[1.0, .*, which cannot be called"),
     (lambda: gradient_flow(MODEL, 3), r"X must be samples: .*, not int \(3\)"),
-    (lambda: gradient_flow("tanh"), r"gradients are taken from a Module, .* not from str \('tanh'\)"),
+    (lambda: gradient_flow("tanh"), r"gradients are taken from a Module, .* not from str "
+                                    r"\('tanh'\)"),
 ], ids=["X y model", "model model X", "model X model", "X model", "no samples", "name"])
 def test_arguments_in_the_wrong_place_are_named(plot, message):
     with pytest.raises(TypeError, match=message):
@@ -232,9 +268,14 @@ def test_arguments_in_the_wrong_place_are_named(plot, message):
 @every_plot
 def test_an_axes_that_has_no_room_for_a_plot_is_named(plot):
     figure = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`").Figure()
-    with pytest.raises(ValueError, match="plots need a horizontal and a vertical axis, but ax is of the type PolarAxes; give"):
+    with pytest.raises(
+        ValueError,
+        match="plots need a horizontal and a vertical axis, but ax is of the type PolarAxes; give",
+    ):
         plot(ax=figure.add_subplot(projection="polar"))
-    with pytest.raises(TypeError, match=r"ax is <?Figure.*, not an Axes; give one, such as figure.add_subplot"):
+    with pytest.raises(
+        TypeError, match=r"ax is <?Figure.*, not an Axes; give one, such as figure.add_subplot"
+    ):
         plot(ax=figure)
 
 
@@ -268,18 +309,28 @@ def test_names_of_any_kind_leave_room_for_the_picture(name, k):
 
 
 def test_long_names_keep_their_ends_and_what_cannot_be_drawn_is_replaced():
-    _, long, broken = legend(axes([2.0, 1.0], epochs=2, **{f"first{'.' * 3000}last": [1.0, 0.5], "a\ud800\nb": [1.0, 0.5]})[0])
+    _, long, broken = legend(
+        axes(
+            [2.0, 1.0], epochs=2, **{f"first{'.' * 3000}last": [1.0, 0.5], "a\ud800\nb": [1.0, 0.5]}
+        )[0]
+    )
     assert long.startswith("first...")
     assert long.endswith("...last")
     assert len(long) == 40
     assert broken == "a\ufffd b"
 
 
-# ---- decision_boundary -------------------------------------------------------------------------------------------
+# ---- decision_boundary ---------------------------------------------------------------------------
 
 
 def test_samples_stand_where_they_are_and_those_on_the_wrong_side_are_ringed():
-    ax = plotted(decision_boundary, xor_model(), [[1, 1], [-2, -1], [1, -1], [-1, 2]], [1, -1, -1, 1], resolution=10)
+    ax = plotted(
+        decision_boundary,
+        xor_model(),
+        [[1, 1], [-2, -1], [1, -1], [-1, 2]],
+        [1, -1, -1, 1],
+        resolution=10,
+    )
     assert points(ax, "class 1") == [(1.0, 1.0), (-1.0, 2.0)]
     assert points(ax, "class -1") == [(-2.0, -1.0), (1.0, -1.0)]
     assert points(ax, "misclassified (2)") == [(-2.0, -1.0), (-1.0, 2.0)]
@@ -289,7 +340,13 @@ def test_samples_stand_where_they_are_and_those_on_the_wrong_side_are_ringed():
 
 
 def test_classes_differ_in_colour_and_in_shape():
-    ax = plotted(decision_boundary, lambda x: [x[0], -x[0], x[1]], [[1, 0], [-1, 0], [0, 2]], [0, 1, 2], resolution=10)
+    ax = plotted(
+        decision_boundary,
+        lambda x: [x[0], -x[0], x[1]],
+        [[1, 0], [-1, 0], [0, 2]],
+        [0, 1, 2],
+        resolution=10,
+    )
     scatters = [c for c in ax.collections if c.get_label() in ("class 0", "class 1", "class 2")]
     assert len(scatters) == 3
     assert len({tuple(c.get_facecolor()[0]) for c in scatters}) == 3
@@ -303,14 +360,22 @@ def contour_at_zero(ax):
 
 
 def test_the_boundary_of_one_output_is_where_the_score_is_zero():
-    ax = plotted(decision_boundary, lambda x: x[0] + 2 * x[1] - 1, [[0, 0], [3, 3]], [0, 1], resolution=12)
+    ax = plotted(
+        decision_boundary, lambda x: x[0] + 2 * x[1] - 1, [[0, 0], [3, 3]], [0, 1], resolution=12
+    )
     vertices = contour_at_zero(ax)
     assert len(vertices) > 5
     assert all(abs(x + 2 * y - 1) < 1e-9 for x, y in vertices)
 
 
 def test_the_boundary_of_several_outputs_is_where_the_two_largest_are_equal():
-    ax = plotted(decision_boundary, lambda x: [x[0], x[1], -x[0] - x[1] - 3], [[0, 0], [3, 2]], [0, 1], resolution=12)
+    ax = plotted(
+        decision_boundary,
+        lambda x: [x[0], x[1], -x[0] - x[1] - 3],
+        [[0, 0], [3, 2]],
+        [0, 1],
+        resolution=12,
+    )
     vertices = contour_at_zero(ax)
     assert len(vertices) > 5
     assert all(abs(x - y) < 1e-9 for x, y in vertices)
@@ -319,8 +384,15 @@ def test_the_boundary_of_several_outputs_is_where_the_two_largest_are_equal():
 
 def test_other_features_stay_at_their_means_and_the_title_says_so():
     iris = data.iris()
-    ax = plotted(decision_boundary, lambda x: [x[0], x[1], x[2]], *iris, features=(2, 3), resolution=4,
-               feature_names=iris.feature_names, class_names=iris.class_names)
+    ax = plotted(
+        decision_boundary,
+        lambda x: [x[0], x[1], x[2]],
+        *iris,
+        features=(2, 3),
+        resolution=4,
+        feature_names=iris.feature_names,
+        class_names=iris.class_names,
+    )
     text = " ".join(title(ax)[1:]).replace("\u00a0", " ")  # which keeps an equation on one line
     assert text.startswith("the other features stay at their means: sepal")
     assert "= 5.84" in text
@@ -336,7 +408,13 @@ def test_a_model_that_never_changes_its_mind_has_no_boundary():
 
 @pytest.mark.parametrize("bad", [nan, inf, 1e300])
 def test_samples_and_outputs_that_cannot_be_drawn_are_left_out_and_the_title_says_so(bad):
-    ax = drawn(decision_boundary, lambda x: bad if x[0] > 0 else x[1], [[bad, 2], [-1, 2], [1, 4]], [1, 0, 1], resolution=4)
+    ax = drawn(
+        decision_boundary,
+        lambda x: bad if x[0] > 0 else x[1],
+        [[bad, 2], [-1, 2], [1, 4]],
+        [1, 0, 1],
+        resolution=4,
+    )
     assert title(ax)[1:] == ["1 of 3 samples left out: nan or beyond 1e100",
                              "no output at 8 of 16 points: nan or beyond 1e100"]
     assert points(ax, "class 0") == [(-1.0, 2.0)]
@@ -369,22 +447,38 @@ def test_what_cannot_be_a_decision_is_named(arguments, options, message):
 
 def test_names_are_shown_as_typed():
     hostile = ["$x^$", "_y", "$\\frac{", "<b>"]
-    ax = drawn(decision_boundary, lambda x: [*x, 0.0, 1.0], [[1, 0], [0, 1], [0, 2], [2, 2]], [0, 1, 2, 3], resolution=4,
-               class_names=hostile, feature_names=["$_$", "__a"])
+    ax = drawn(
+        decision_boundary,
+        lambda x: [*x, 0.0, 1.0],
+        [[1, 0], [0, 1], [0, 2], [2, 2]],
+        [0, 1, 2, 3],
+        resolution=4,
+        class_names=hostile,
+        feature_names=["$_$", "__a"],
+    )
     assert [name.strip() for name in legend(ax)[:4]] == hostile
     assert shown(ax.get_xlabel()) == "$_$"
     assert shown(ax.get_ylabel()).strip() == "__a"
 
 
 def test_a_regression_on_one_feature_is_a_curve_over_the_samples():
-    ax = plotted(decision_boundary, lambda x: [2 * x[0] + 1], [[0], [1], [2]], [1.0, 3.5, 5.0], resolution=3, margin=0.0)
+    ax = plotted(
+        decision_boundary,
+        lambda x: [2 * x[0] + 1],
+        [[0], [1], [2]],
+        [1.0, 3.5, 5.0],
+        resolution=3,
+        margin=0.0,
+    )
     assert line(ax, "model") == ([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
     assert points(ax, "samples") == [(0.0, 1.0), (1.0, 3.5), (2.0, 5.0)]
     assert title(ax) == ["Fit: rms error 0.289"]
 
 
 def test_samples_may_be_plain_numbers_for_a_model_of_numbers():
-    ax = plotted(decision_boundary, lambda x: 2 * x + 1, range(3), [1.0, 3.0, 5.0], resolution=3, margin=0.0)
+    ax = plotted(
+        decision_boundary, lambda x: 2 * x + 1, range(3), [1.0, 3.0, 5.0], resolution=3, margin=0.0
+    )
     assert line(ax, "model") == ([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
 
 
@@ -397,7 +491,13 @@ def test_two_classes_on_one_feature_are_separated_where_the_score_is_zero():
 
 
 def test_several_classes_on_one_feature_have_a_curve_each_with_the_samples_on_it():
-    ax = plotted(decision_boundary, lambda x: [x[0], 1.0, -x[0]], [[2], [0.5], [1.5], [-3]], [0, 1, 1, 2], resolution=5)
+    ax = plotted(
+        decision_boundary,
+        lambda x: [x[0], 1.0, -x[0]],
+        [[2], [0.5], [1.5], [-3]],
+        [0, 1, 1, 2],
+        resolution=5,
+    )
     assert points(ax, "class 0") == [(2.0, 2.0)]
     assert points(ax, "class 1") == [(0.5, 1.0), (1.5, 1.0)]
     assert points(ax, "class 2") == [(-3.0, 3.0)]
@@ -405,7 +505,7 @@ def test_several_classes_on_one_feature_have_a_curve_each_with_the_samples_on_it
     assert len(ax.get_lines()) == 3
 
 
-# ---- gradient_flow -----------------------------------------------------------------------------------------------
+# ---- gradient_flow -------------------------------------------------------------------------------
 
 
 def rows(ax):
@@ -427,7 +527,13 @@ def test_every_layer_has_a_row_with_its_percentiles_median_and_rms():
 
 def test_layers_that_vanish_explode_or_have_no_gradient_are_called_so():
     ax = plotted(gradient_flow, {"a.w": 1e-6, "b.w": 0.0, "c.w": 1e4, "d.w": nan, "e.w": 1.0})
-    assert rows(ax) == [["a", "vanishing"], ["b", "all 1 are 0"], ["c", "exploding"], ["d", "1 of 1 not finite"], ["e"]]
+    assert rows(ax) == [
+        ["a", "vanishing"],
+        ["b", "all 1 are 0"],
+        ["c", "exploding"],
+        ["d", "1 of 1 not finite"],
+        ["e"],
+    ]
     assert title(ax) == ["Gradients of 5 layers: 1 vanishing, 1 exploding, 1 zero, 1 not finite"]
     assert len({label.get_color() for label in ax.get_yticklabels()}) >= 4
 
@@ -439,7 +545,10 @@ def test_dead_units_and_zero_gradients_are_counted():
     model.layers[0].neurons[0].b.data, model.layers[1].neurons[0].w[0].data = 5.0, 1.0
     tmath.total(model(x) for x in X).backward()
     ax = plotted(gradient_flow, model, X)
-    assert rows(ax) == [["layers.0", "9 of 12 are 0", "3 of 4 units dead"], ["layers.1", "3 of 5 are 0"]]
+    assert rows(ax) == [
+        ["layers.0", "9 of 12 are 0", "3 of 4 units dead"],
+        ["layers.1", "3 of 5 are 0"],
+    ]
     assert title(ax) == ["Gradients of 2 layers: none vanishing or exploding, 3 of 5 units dead"]
 
 
@@ -454,7 +563,7 @@ def test_gradients_of_any_size_are_drawn():
     assert all(0 < x < inf for x in ax.get_xlim())
 
 
-# ---- activation_histograms ---------------------------------------------------------------------------------------
+# ---- activation_histograms -----------------------------------------------------------------------
 
 
 def test_every_layer_has_a_ridge_with_its_counts():
@@ -495,7 +604,11 @@ def test_layers_of_very_different_size_share_a_logarithmic_axis():
 def test_outputs_of_any_size_are_drawn(scale):
     w = Value(scale, "w")
     ax = drawn(activation_histograms, lambda x: [w * x[0], w * w * x[0]], [[1.0], [2.0]])
-    left_out = sum(not analysis.drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4 if scale < 1e200 else 1.0
+    left_out = (
+        sum(not analysis.drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4
+        if scale < 1e200
+        else 1.0
+    )
     assert (f"{left_out:.0%} not finite" in rows(ax)[0][1]) == (left_out > 0)
 
 
@@ -505,7 +618,7 @@ def test_bins_must_be_a_number_of_them(bins):
         activation_histograms(MODEL, X, bins=bins)
 
 
-# ---- loss_surface ------------------------------------------------------------------------------------------------
+# ---- loss_surface --------------------------------------------------------------------------------
 
 
 def levels(ax):
@@ -515,7 +628,14 @@ def levels(ax):
 
 def test_the_path_of_the_descent_is_drawn_from_start_to_end():
     p, q = Value(0.5, "slope"), Value(0.25)
-    ax = plotted(loss_surface, lambda: (p - 1) ** 2 + q**2, p, q, path=iter([(3, 2), (2.0, 1.0), (1.0, 0.0)]), resolution=8)
+    ax = plotted(
+        loss_surface,
+        lambda: (p - 1) ** 2 + q**2,
+        p,
+        q,
+        path=iter([(3, 2), (2.0, 1.0), (1.0, 0.0)]),
+        resolution=8,
+    )
     assert line(ax, "descent, 3 points") == ([3.0, 2.0, 1.0], [2.0, 1.0, 0.0])
     assert line(ax, "start") == ([3.0], [2.0])
     assert line(ax, "end") == ([1.0], [0.0])
@@ -527,24 +647,49 @@ def test_the_path_of_the_descent_is_drawn_from_start_to_end():
 
 def test_without_a_path_the_current_point_is_marked():
     p, q = Value(0.5), Value(0.25)
-    assert line(plotted(loss_surface, lambda: p * p + q * q, p, q, resolution=5), "current") == ([0.5], [0.25])
+    assert line(plotted(loss_surface, lambda: p * p + q * q, p, q, resolution=5), "current") == (
+        [0.5],
+        [0.25],
+    )
 
 
 def test_levels_are_logarithmic_where_losses_span_a_wide_range():
     p, q = Value(0.0), Value(0.0)
-    wide = levels(plotted(loss_surface, lambda: tmath.exp(5 * p) + 0 * q, p, q, ranges=((0, 2), (0, 1)), resolution=8))
+    wide = levels(
+        plotted(
+            loss_surface,
+            lambda: tmath.exp(5 * p) + 0 * q,
+            p,
+            q,
+            ranges=((0, 2), (0, 1)),
+            resolution=8,
+        )
+    )
     ratios = [b / a for a, b in pairwise(wide)]
     assert ratios == pytest.approx([ratios[0]] * len(ratios))
     assert (wide[0], wide[-1]) == pytest.approx((1.0, math.exp(10)))
-    narrow = levels(plotted(loss_surface, lambda: 1 + p + q, p, q, ranges=((0, 2), (0, 1)), resolution=8))
+    narrow = levels(
+        plotted(loss_surface, lambda: 1 + p + q, p, q, ranges=((0, 2), (0, 1)), resolution=8)
+    )
     steps = [b - a for a, b in pairwise(narrow)]
     assert steps == pytest.approx([steps[0]] * len(steps))
-    deep = levels(plotted(loss_surface, lambda: tmath.exp(100 * p) + 0 * q, p, q, ranges=((0, 2), (0, 1)), resolution=8))
+    deep = levels(
+        plotted(
+            loss_surface,
+            lambda: tmath.exp(100 * p) + 0 * q,
+            p,
+            q,
+            ranges=((0, 2), (0, 1)),
+            resolution=8,
+        )
+    )
     assert deep[0] == pytest.approx(deep[-1] * 1e-8)
 
 
 @pytest.mark.parametrize(("function", "note"), [
-    (lambda p, q: 1.5, "the loss is 1.5 everywhere"), (lambda p, q: nan, "no loss at 25 of 25 points: nan or beyond 1e100"),
+    (lambda p, q: 1.5, "the loss is 1.5 everywhere"), (lambda p, q: nan, "no loss at 25 of 25 "
+                                                                         "points: nan or beyond "
+                                                                         "1e100"),
     (lambda p, q: tmath.log(p - 1) + q, "no loss at 15 of 25 points: nan or beyond 1e100"),
     (lambda p, q: 1e300 * (p * p + 1), "no loss at 25 of 25 points: nan or beyond 1e100"), (lambda p, q: -1e50 * p, None),
     (lambda p, q: (p - 1) ** 2 + (q - 2) ** 2, None), (lambda p, q: 5, "the loss is 5 everywhere"),
@@ -557,18 +702,29 @@ def test_losses_of_any_kind_are_drawn(function, note):
 
 def test_points_of_a_descent_that_diverged_are_left_out():
     p, q = Value(1.0), Value(2.0)
-    ax = drawn(loss_surface, lambda: p * p + q * q, p, q, path=[(1, 2), (nan, 1), (1e200, 1), (3, inf)], resolution=5)
+    ax = drawn(
+        loss_surface,
+        lambda: p * p + q * q,
+        p,
+        q,
+        path=[(1, 2), (nan, 1), (1e200, 1), (3, inf)],
+        resolution=5,
+    )
     assert line(ax, "descent, 1 points") == ([1.0], [2.0])
     assert title(ax)[1:] == ["3 of 4 points of the path left out: nan or beyond 1e100"]
 
 
-# ---- derivatives -------------------------------------------------------------------------------------------------
+# ---- derivatives ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def canvas():
     """One Axes for all primitives: to make one takes longer than to draw into it."""
-    return pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`").Figure(figsize=(4, 3)).add_subplot()
+    return (
+        pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
+        .Figure(figsize=(4, 3))
+        .add_subplot()
+    )
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -577,7 +733,8 @@ def test_every_primitive_is_drawn_with_its_formulas(name, canvas):
     ax.clear()
     derivatives(name, order=2, resolution=60, ax=ax)
     assert all(-100 < y < 100 for y in ax.get_ylim())
-    ax.set(xticks=[], yticks=[])  # they take most of the time, and are nothing special in such a range
+    # they take most of the time, and are nothing special in such a range
+    ax.set(xticks=[], yticks=[])
     ax.figure.draw_without_rendering()
     row = TABLE[name]
     assert "".join(title(ax)).replace(" ", "") == formula(name).replace("\n", "").replace(" ", "")
@@ -602,12 +759,16 @@ def test_a_function_without_a_value_here_says_so():
 
 
 def test_an_unknown_primitive_is_an_error_with_the_nearest_names():
-    with pytest.raises(ValueError, match="no primitive 'sigmiod' in the table; did you mean 'sigmoid'"):
+    with pytest.raises(
+        ValueError, match="no primitive 'sigmiod' in the table; did you mean 'sigmoid'"
+    ):
         derivatives("sigmiod")
 
 
 def test_names_that_begin_alike_are_suggested_first():
-    with pytest.raises(ValueError, match="no primitive 'gelu' in the table; did you mean 'gelu_erf' or 'gelu_tanh'"):
+    with pytest.raises(
+        ValueError, match="no primitive 'gelu' in the table; did you mean 'gelu_erf' or 'gelu_tanh'"
+    ):
         derivatives("gelu")
     with pytest.raises(ValueError, match="no primitive '' in the table"):
         derivatives("")
@@ -616,12 +777,19 @@ def test_names_that_begin_alike_are_suggested_first():
 @pytest.mark.parametrize(("symbol", "name"), [
     ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"), ("%", "remainder"), ("//", "floordiv")])
 def test_an_operator_is_found_by_its_symbol(symbol, name):
-    assert title(plotted(derivatives, symbol, resolution=5)) == title(plotted(derivatives, name, resolution=5))
+    assert title(plotted(derivatives, symbol, resolution=5)) == title(
+        plotted(derivatives, name, resolution=5)
+    )
 
 
 def test_a_row_of_ones_own_is_drawn():
-    row = define("swish_of_mine", lambda x, beta: x / (1 + math.exp(-beta * x)), lambda x, beta, o: o / x,
-                 lambda x, beta, o: x, parameters="x beta")
+    row = define(
+        "swish_of_mine",
+        lambda x, beta: x / (1 + math.exp(-beta * x)),
+        lambda x, beta, o: o / x,
+        lambda x, beta, o: x,
+        parameters="x beta",
+    )
     try:
         ax = drawn(derivatives, row)
         assert legend(ax) == ["swish_of_mine(x, beta)", "d/dx", "d/dbeta"]

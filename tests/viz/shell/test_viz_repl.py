@@ -1,4 +1,5 @@
-"""The shell: whole transcripts, hostile input, and a real terminal (a pseudo terminal, where there are such)."""
+"""The shell: whole transcripts, hostile input, and a real terminal (a pseudo terminal, where there
+are such)."""
 
 import builtins
 import inspect
@@ -273,18 +274,27 @@ def test_a_stepper_goes_on_from_where_it_is_and_stays_where_it_was_left():
 
 def test_a_recording_in_the_naive_order_says_so():
     text = transcript(record(examples.shared_node(), order="naive"), "end", "p a")
-    assert text.startswith("c = b + b: 3 nodes, 2 steps forward, 7 backward, in the naive order; h for help\n")
+    assert text.startswith(
+        "c = b + b: 3 nodes, 2 steps forward, 7 backward, in the naive order; h for help\n"
+    )
     assert "\na: data 1.0, grad 6.0 after 4 of 4 contributions\n" in text
 
 
 def test_the_first_line_leaves_out_expressions_that_are_long():
     y = math.total(Value(float(i)) * 2 for i in range(20))
-    assert transcript(y).splitlines()[0] == "v59: 79 nodes, 39 steps forward, 59 backward; h for help"
-    assert transcript(Value(3.0, "x")).splitlines()[0] == "x: 1 node, 0 steps forward, 1 backward; h for help"
+    assert (
+        transcript(y).splitlines()[0] == "v59: 79 nodes, 39 steps forward, 59 backward; h for help"
+    )
+    assert (
+        transcript(Value(3.0, "x")).splitlines()[0]
+        == "x: 1 node, 0 steps forward, 1 backward; h for help"
+    )
 
 
 def test_only_values_recordings_and_steppers_can_be_debugged():
-    with pytest.raises(TypeError, match=r"debug\(\) takes a Value, a Recording or a Stepper, not float \(3.0\)"):
+    with pytest.raises(
+        TypeError, match=r"debug\(\) takes a Value, a Recording or a Stepper, not float \(3.0\)"
+    ):
         debug(3.0)
 
 
@@ -312,17 +322,39 @@ def test_numbers_are_those_of_this_moment(expression, answer):
 def test_contributions_are_counted_as_they_come():
     y = examples.shared_node()
     assert answers(y, "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
-    assert answers(y, "p b") == ["b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"]
+    assert answers(y, "p b") == [
+        "b: data not computed yet (step 1 does it), grad 0.0 after 0 of 2 contributions"
+    ]
     assert answers(y, "p 2 * b") == ["*** b: data not computed yet (step 1 does it)"]
     assert answers(y, "p grad(b) + a") == ["1.0"]
 
 
 def test_names_that_are_no_identifiers_can_be_used():
-    labels = ["two words", "layers.0.w.1", "W[1,2]", "a", "a", "lambda", "e", "x+y", 'say "hi"', "pi"]
+    labels = [
+        "two words",
+        "layers.0.w.1",
+        "W[1,2]",
+        "a",
+        "a",
+        "lambda",
+        "e",
+        "x+y",
+        'say "hi"',
+        "pi",
+    ]
     values = [Value(float(i), label) for i, label in enumerate(labels, 1)]
     y = math.total(values)
-    for typed, number in [("two words", 1), ("layers.0.w.1", 2), ("W[1,2]", 3), ("a#1", 4), ("lambda", 6), ("x+y", 8),
-                          ('say "hi"', 9), ("'say \"hi\"'", 9), ("v11", 3)]:
+    for typed, number in [
+        ("two words", 1),
+        ("layers.0.w.1", 2),
+        ("W[1,2]", 3),
+        ("a#1", 4),
+        ("lambda", 6),
+        ("x+y", 8),
+        ('say "hi"', 9),
+        ("'say \"hi\"'", 9),
+        ("v11", 3),
+    ]:
         [answer] = answers(y, "n", f"p {typed}")
         assert f": data {float(number)}, grad 0.0" in answer
     assert answers(y, 'p "two words" + layers.0.w.1 + W[1,2]*a#2 + grad(layers.0.w.1)') == ["18.0"]
@@ -390,7 +422,8 @@ def test_draw_frames_modules(tmp_path):
 
 
 @pytest.mark.parametrize(("command", "answer"), [
-    ("untl a", "*** 'untl' is no command; did you mean until? There are next, back, continue, until, goto, restart, finish, "
+    ("untl a", "*** 'untl' is no command; did you mean until? There are next, back, continue, "
+               "until, goto, restart, finish, "
                "print, list, where, draw, orders, break, clear, watch, unwatch, help, quit"),
     ("un a", "*** 'un' can be until or unwatch"),
     ("N", "*** 'N' is no command; did you mean n? There are next, back, continue"),
@@ -398,12 +431,16 @@ def test_draw_frames_modules(tmp_path):
     ("n-1", "*** next takes a whole number of steps, such as next 3, not '-1'"),
     ("n 2 3", "*** next takes a whole number of steps, such as next 3, not '2 3'"),
     ("b x", "*** back takes a whole number of steps, such as back 3, not 'x'"),
-    ("b a", "*** back takes a whole number of steps, such as back 3, not 'a'; to stop at a, write: break a"),
-    ("b *", "*** back takes a whole number of steps, such as back 3, not '*'; to stop at *, write: break *"),
+    ("b a", "*** back takes a whole number of steps, such as back 3, not 'a'; to stop at a, write: "
+            "break a"),
+    ("b *", "*** back takes a whole number of steps, such as back 3, not '*'; to stop at *, write: "
+            "break *"),
     ("n \u0663", "*** next takes a whole number of steps, such as next 3, not '\u0663'"),
     ("c mul", "*** continue takes no argument, but was given 'mul'"),
-    ("until", "*** until needs a target, such as until backward; there are a, b, y, mul, *, forward, backward"),
-    ("until mull", "*** nothing here is called 'mull'; did you mean mul? There are a, b, y, mul, *, forward, backward"),
+    ("until", "*** until needs a target, such as until backward; there are a, b, y, mul, *, "
+              "forward, backward"),
+    ("until mull", "*** nothing here is called 'mull'; did you mean mul? There are a, b, y, mul, "
+                   "*, forward, backward"),
     ("until forward", "*** no step after this one is about forward, only step 1; goto goes back"),
     ("goto", "*** goto takes the number of a step, 0 to 4"),
     ("goto x", "*** goto takes the number of a step, 0 to 4, not 'x'"),
@@ -425,17 +462,23 @@ def test_draw_frames_modules(tmp_path):
     ("p grad(a*b)", "*** grad() takes one name, as in grad(a)"),
     ("p grad(z)", "*** nothing here is called 'z'; there are a, b, y"),
     ("p tahn(a)", "*** unknown function 'tahn'; did you mean tan or tanh or atan? at 'tahn(a)'"),
-    ("p math.sin(a)", "*** 'math.sin' is no function here; functions are written without math., as in sin(...); there are "
+    ("p math.sin(a)", "*** 'math.sin' is no function here; functions are written without math., as "
+                      "in sin(...); there are "
                       "the names a, b, y"),
-    ("p a.tanh() + b", "*** 'a.tanh' is no function here; write tanh(a); there are the names a, b, y"),
-    ("p numpy.sinn(a)", "*** 'numpy.sinn' is no function here; functions are called as in tanh(...); there are the names a"),
+    ("p a.tanh() + b", "*** 'a.tanh' is no function here; write tanh(a); there are the names a, b, "
+                       "y"),
+    ("p numpy.sinn(a)", "*** 'numpy.sinn' is no function here; functions are called as in "
+                        "tanh(...); there are the names a"),
     ("p a.real", "*** nothing here is called 'a.real'; there are a, b, y"),
-    ("p a if b else y", "*** if/else is not part of the language: numbers, names, + - * / // % **, and function calls are "
+    ("p a if b else y", "*** if/else is not part of the language: numbers, names, + - * / // % **, "
+                        "and function calls are "
                         "at 'a if b else y'"),
     ("p a > b", "*** 'a > b' is a condition, not a number; choose with where(condition, x, y)"),
     ("h nothing", "*** 'nothing' is no command; there are next, back"),
-    ("draw y.xyz", "*** cannot save a drawing as 'y.xyz': '.xyz' is not a format it can have; use one of .svg"),
-    ("draw missing/y.svg", "*** cannot write 'missing/y.svg': 'missing' is not a folder; create it first"),
+    ("draw y.xyz", "*** cannot save a drawing as 'y.xyz': '.xyz' is not a format it can have; use "
+                   "one of .svg"),
+    ("draw missing/y.svg", "*** cannot write 'missing/y.svg': 'missing' is not a folder; create it "
+                           "first"),
     ("!ls", "*** '!ls' is no command"),
 ])
 def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path, monkeypatch):
@@ -453,7 +496,8 @@ def test_a_phase_that_has_no_steps_says_so():
 
 
 @pytest.mark.parametrize("command", [
-    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000, "p 1e999 * 0", "p '", 'p """', "p \\",
+    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000, "p 1e999 * "
+                                                                                      "0", "p '", 'p """', "p \\",
     "p a\0b", "\0", "p \u202ea", "until \ud800", "p \u2028", "x" * 100_000, "until " + "x" * 100_000, "goto \0",
     "draw \0", "draw " + "x" * 5000, "draw " + "x/" * 3000, "p a" + "+a" * 6000, "\x1b[2J", "h " + "(" * 3000, "p 1 2",
     "p lambda: 0",
@@ -471,10 +515,34 @@ def test_very_large_counts_go_to_the_ends():
 
 
 COMMANDS = [*ALL_COMMANDS, *Shell.aliases, "unt", "br", "?", "!", "#", "nosuch"]
-ARGUMENTS = ["", "a", "b", "a#1", "v3", "two words", "[red]", "mul", "forward", "backward", "0", "1", "3", "1 4", "-1",
-             "grad(a#1)", "a.grad", "[red] * 2", '"two words"', "v4 / 0", "e**e"]
-LINES = st.builds("{} {}".format, st.sampled_from([name for name in COMMANDS if name not in ("draw", "quit", "q", "exit")]),
-                  st.one_of(st.sampled_from(ARGUMENTS), st.text(max_size=12)))
+ARGUMENTS = [
+    "",
+    "a",
+    "b",
+    "a#1",
+    "v3",
+    "two words",
+    "[red]",
+    "mul",
+    "forward",
+    "backward",
+    "0",
+    "1",
+    "3",
+    "1 4",
+    "-1",
+    "grad(a#1)",
+    "a.grad",
+    "[red] * 2",
+    '"two words"',
+    "v4 / 0",
+    "e**e",
+]
+LINES = st.builds(
+    "{} {}".format,
+    st.sampled_from([name for name in COMMANDS if name not in ("draw", "quit", "q", "exit")]),
+    st.one_of(st.sampled_from(ARGUMENTS), st.text(max_size=12)),
+)
 
 
 @given(st.lists(st.one_of(LINES, st.just(""), st.text(max_size=20).filter(lambda s: s[:2] not in ("dr", "dra"))), max_size=15))
@@ -485,7 +553,9 @@ def test_no_line_raises_or_changes_the_graph(lines):
     before = [(bits(node.data), bits(node.grad), node.label) for node in topological_order(y)]
     stepper = Stepper(y)
     text = transcript(stepper, *lines)
-    assert [(bits(node.data), bits(node.grad), node.label) for node in topological_order(y)] == before
+    assert [
+        (bits(node.data), bits(node.grad), node.label) for node in topological_order(y)
+    ] == before
     assert "Traceback" not in text
     assert text.replace("\n", "").isprintable()
     # What a command refuses leaves the position as it was.
@@ -520,29 +590,57 @@ def test_help_lists_every_command_and_explains_each():
         assert not summary.endswith(".")
     assert all(len(line) <= 80 for line in overview[5:])
     assert answers(product(), "?unt") == answers(product(), "h until")
-    assert {name for name in dir(Shell) if name.startswith("do_")} == {f"do_{name}" for name in (*ALL_COMMANDS, "EOF")}
+    assert {name for name in dir(Shell) if name.startswith("do_")} == {
+        f"do_{name}" for name in (*ALL_COMMANDS, "EOF")
+    }
 
 
 def test_labels_come_out_as_typed_and_cannot_reach_the_terminal():
     labels = ["[red]x[/red]", "[/]", "\x1b[31mred", "a\nb", "\\n", ":smile:"]
     y = math.total(Value(float(i), label) for i, label in enumerate(labels, 1))
     for color in (False, True):
-        commands = ["end", "l 0 99", "where", "p [red]x[/red]", r"p \x1b[31mred", r"w a\nb", "break [/]", "restart", "c"]
+        commands = [
+            "end",
+            "l 0 99",
+            "where",
+            "p [red]x[/red]",
+            r"p \x1b[31mred",
+            r"w a\nb",
+            "break [/]",
+            "restart",
+            "c",
+        ]
         text = re.sub(r"\x1b\[[0-9;]*m", "", transcript(y, *commands, color=color))
         assert text.replace("\n", "").isprintable()
-        assert "  given: [red]x[/red] = 1, [/] = 2, \\x1b[31mred = 3, a\\nb = 4, \\n = 5, :smile: = 6\n" in text
+        assert (
+            "  given: [red]x[/red] = 1, [/] = 2, \\x1b[31mred = 3, a\\nb = 4, \\n = 5, :smile: = "
+            "6\n"
+            in text
+        )
         assert "[red]x[/red]: data 1.0, grad 1.0 after 1 of 1 contributions\n" in text
         assert "\\x1b[31mred: data 3.0, grad 1.0 after 1 of 1 contributions\n" in text
         assert "  watch:   a\\nb: data 4, grad 1\n" in text
         assert "stopped at [/]\n" in text
 
 
-@pytest.mark.parametrize("label", ["\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) q", "  watch:", "EOF",
+@pytest.mark.parametrize("label", ["\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) "
+                                                                                     "q", "  watch:", "EOF",
                                    "#", "'"])
 def test_no_label_breaks_the_view(label):
     y = Value(1.0, label) * Value(2.0, "b")
     for color in (False, True):
-        out = transcript(y, "l 0 9", "w b", "end", "where", f"until {label}", f"p {label}", "n", "b 3", color=color)
+        out = transcript(
+            y,
+            "l 0 9",
+            "w b",
+            "end",
+            "where",
+            f"until {label}",
+            f"p {label}",
+            "n",
+            "b 3",
+            color=color,
+        )
         assert re.sub(r"\x1b\[[0-9;]*m|\n", "", out).isprintable()
 
 
@@ -574,7 +672,11 @@ def test_colours_change_no_letter_and_are_for_terminals_only(monkeypatch):
 def test_a_label_that_looks_like_a_rule_does_not_end_a_sentence():
     x = Value(2.0, "a   [b")
     text = transcript(x * 3, "end", "w a   [b", color=True)
-    assert "\x1b[1m  ∂v2/∂a   [b += ∂v2/∂v2 · ∂v2/∂a   [b = 1 × 3 = 3\x1b[0m\x1b[2m   [∂v2/∂a   [b = 3]\x1b[0m" in text
+    assert (
+        "\x1b[1m  ∂v2/∂a   [b += ∂v2/∂v2 · ∂v2/∂a   [b = 1 × 3 = 3\x1b[0m\x1b[2m   [∂v2/∂a   [b = "
+        "3]\x1b[0m"
+        in text
+    )
     assert "  changed: grad of a   [b: 0 -> \x1b[1;32m3\x1b[0m\n" in text
     assert "\x1b[36m  watch:   a   [b: data 2, grad 3\x1b[0m\n" in text
 
@@ -644,13 +746,16 @@ def test_ctrl_c_at_the_prompt_leaves():
 
 
 def test_ctrl_c_works_in_tests_that_run_in_the_background():
-    code = ("import signal, subprocess, sys\n"
-            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-            "sys.path.insert(0, 'tests')\n"
-            "import conftest\n"
-            "code = 'import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)'\n"
-            "exec(code)\n"
-            "subprocess.run([sys.executable, '-c', code])")
+    code = (
+        "import signal, subprocess, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "sys.path.insert(0, 'tests')\n"
+        "import conftest\n"
+        "code = 'import signal; print(signal.getsignal(signal.SIGINT) is "
+        "signal.default_int_handler)'\n"
+        "exec(code)\n"
+        "subprocess.run([sys.executable, '-c', code])"
+    )
     assert run_python(code).stdout.split() == ["True", "True"]
 
 
@@ -747,10 +852,21 @@ class Session:
         pytest.importorskip("readline")
         self.master, self.slave = pty.openpty()
         self.before = self.termios.tcgetattr(self.slave)
-        # A session of its own, and the terminal opened within it: then Ctrl-C sends a signal, as it does to a person's.
+        # A session of its own, and the terminal opened within it: then Ctrl-C sends a signal, as it
+        # does to a person's.
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self.slave), sys.executable, *args], cwd=ROOT,
-            start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "INPUTRC": os.devnull})
+            [
+                "sh",
+                "-c",
+                'exec "$@" <"$0" >"$0" 2>&1',
+                os.ttyname(self.slave),
+                sys.executable,
+                *args,
+            ],
+            cwd=ROOT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "INPUTRC": os.devnull},
+        )
         self.seen = ""
 
     def __enter__(self):
@@ -769,14 +885,18 @@ class Session:
             assert time.monotonic() < end, f"{text!r} did not come; there is {self.seen!r}"
             if select.select([self.master], [], [], 0.1)[0]:
                 self.seen += os.read(self.master, 4096).decode()
-        found, self.seen = self.seen[:self.seen.index(text) + len(text)], self.seen.partition(text)[2]
+        found, self.seen = (
+            self.seen[: self.seen.index(text) + len(text)],
+            self.seen.partition(text)[2],
+        )
         return found
 
     def type(self, keys):
         os.write(self.master, keys.encode())
 
     def interrupt(self):
-        """Ctrl-C, pressed again where it got lost: Python does not see one that comes while readline draws a letter."""
+        """Ctrl-C, pressed again where it got lost: Python does not see one that comes while
+        readline draws a letter."""
         end = time.monotonic() + 30
         while self.process.poll() is None and time.monotonic() < end:
             self.type("\x03")
@@ -805,8 +925,9 @@ def test_the_terminal_is_left_cleanly(keys):
         session.read_until("(step 2/9) ")
         session.type(letters := keys.rstrip("\x03"))
         if keys.endswith("\x03"):
-            # The terminal throws away letters that nobody has read when Ctrl-C comes.  Readline, told that there are some,
-            # would then wait for others, and not hear of Ctrl-C until they come.
+            # The terminal throws away letters that nobody has read when Ctrl-C comes.  Readline,
+            # told that there are some, would then wait for others, and not hear of Ctrl-C until
+            # they come.
             if letters:
                 session.read_until(letters)
             session.interrupt()
@@ -819,7 +940,9 @@ def test_tab_completes_names_with_blanks_and_signs():
     with Session("-m", "tinygrad_edu", "step", "--example", "weight-decay") as session:
         session.read_until("(step 0/105) ")
         session.type("unt\t lambda *\t\r")
-        assert "\n\x1b[36mstep 36 of 105, forward" in session.read_until("(step 36/105) ").replace("\x1b[0m", "")
+        assert "\n\x1b[36mstep 36 of 105, forward" in session.read_until("(step 36/105) ").replace(
+            "\x1b[0m", ""
+        )
         session.type("p grad(W2[2,1\t) + \x04")
         session.type("1\r")
         assert "1.0\r\n" in session.read_until("(step 36/105) ")
@@ -828,10 +951,14 @@ def test_tab_completes_names_with_blanks_and_signs():
 
 
 def test_readline_is_as_it_was_before():
-    code = ("import readline; from tinygrad_edu import Value; from viz.shell.repl import debug\n"
-            "readline.add_history('mine'); readline.set_completer(print); readline.set_completer_delims('.')\n"
-            "debug(Value(1.0, 'x'))\n"
-            "print(readline.get_completer_delims(), readline.get_completer() is print, readline.get_current_history_length())")
+    code = (
+        "import readline; from tinygrad_edu import Value; from viz.shell.repl import debug\n"
+        "readline.add_history('mine'); readline.set_completer(print); "
+        "readline.set_completer_delims('.')\n"
+        "debug(Value(1.0, 'x'))\n"
+        "print(readline.get_completer_delims(), readline.get_completer() is print, "
+        "readline.get_current_history_length())"
+    )
     with Session("-c", code) as session:
         for line in ("n\r", "p x\r", "q\r"):
             session.read_until("/1) ")

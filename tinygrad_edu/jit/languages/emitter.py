@@ -1,9 +1,10 @@
 """The language in which rows of the table become instructions of LLVM.
 
-A `Code` is an operand like floats, Values and names.  A row that is run on it is an instruction of the processor (`BINARY`,
-`INTRINSIC`), a function of the C library (`LIBRARY`), or an expression of other rows (`EXPANSIONS`); every other row, such as
-one of the user's own, is called back in Python.  Numbers that are known stay floats, on which an expression computes at once.
-There is no fast-math and no contraction, so that the bits are those of the eager engine: the C library is the one that
+A `Code` is an operand like floats, Values and names.  A row that is run on it is an instruction of
+the processor (`BINARY`, `INTRINSIC`), a function of the C library (`LIBRARY`), or an expression of
+other rows (`EXPANSIONS`); every other row, such as one of the user's own, is called back in Python.
+Numbers that are known stay floats, on which an expression computes at once.  There is no fast-math
+and no contraction, so that the bits are those of the eager engine: the C library is the one that
 Python's `math` calls.
 """
 
@@ -40,17 +41,52 @@ from ..tape.tape import EQUAL, WHEN
 from ..trace import LESS, LESS_EQUAL
 
 inf = std.inf
-LANES = 4  # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
+# samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
+LANES = 4
 
 # Rows that are one function of the C library, by its name there.
-LIBRARY = {name: name for name in (
-    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
-    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "pow", "fmod", "hypot")
+LIBRARY = {
+    name: name
+    for name in (
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "cbrt",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "atan2",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "erf",
+        "erfc",
+        "pow",
+        "fmod",
+        "hypot",
+    )
 } | {"ieee_remainder": "remainder"}
 
 BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-INTRINSIC = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "rint",
-             "copysign": "copysign"}
+INTRINSIC = {
+    "abs": "fabs",
+    "sqrt": "sqrt",
+    "floor": "floor",
+    "ceil": "ceil",
+    "trunc": "trunc",
+    "round": "rint",
+    "copysign": "copysign",
+}
 
 
 def _difference(x: Any, y: Any) -> tuple[Any, Any]:
@@ -88,7 +124,11 @@ def _pow_lower(x: Any, y: Any) -> Any:
     if lost.__class__ is float and lost == 0:  # the usual case, an exponent that is known
         return result
     corrected = result + result * (lost * log(x))
-    return where(fabs(lost) > 0, where(x > 0, where(x < inf, where(result < inf, corrected, result), result), result), result)
+    return where(
+        fabs(lost) > 0,
+        where(x > 0, where(x < inf, where(result < inf, corrected, result), result), result),
+        result,
+    )
 
 
 def _sigmoid_difference(x: Any, y: Any) -> Any:
@@ -107,7 +147,11 @@ def _logaddexp(x: Any, y: Any) -> Any:
 def _python_remainder(x: Any, y: Any) -> Any:
     rest = primitives.fmod(x, y)
     moved = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, rest + y, rest)
-    return where(fabs(y) > 0, where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved), primitives.div(y, y) * x)
+    return where(
+        fabs(y) > 0,
+        where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved),
+        primitives.div(y, y) * x,
+    )
 
 
 def _floordiv(x: Any, y: Any) -> Any:
@@ -116,7 +160,11 @@ def _floordiv(x: Any, y: Any) -> Any:
     whole = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, whole - 1.0, whole)
     below = floor(whole)
     rounded = where(whole - below > 0.5, below + 1.0, below)
-    return where(fabs(y) > 0, where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded), primitives.div(y, y) * x)
+    return where(
+        fabs(y) > 0,
+        where(fabs(whole) <= 0, primitives.copysign(0.0, x / y), rounded),
+        primitives.div(y, y) * x,
+    )
 
 
 def _gelu_tanh(x: Any) -> Any:
@@ -159,7 +207,8 @@ NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS
 
 
 def is_native(op: str) -> bool:
-    """Whether an operation is compiled; the others are called back in Python.  A row that was replaced is another one."""
+    """Whether an operation is compiled; the others are called back in Python.  A row that was
+    replaced is another one."""
     return op in NATIVE and TABLE.get(op) is ORIGINAL.get(op)
 
 
@@ -167,11 +216,12 @@ def is_native(op: str) -> bool:
 ORIGINAL = {row.name: row for row in vars(primitives).values() if isinstance(row, Primitive)}
 
 
-# ---- the emitter -------------------------------------------------------------------------------------------------
+# ---- the emitter ---------------------------------------------------------------------------------
 
 
 class Code(Operand):
-    """A number in machine code: the name of an LLVM value, of a scalar or of a vector of samples; or a condition."""
+    """A number in machine code: the name of an LLVM value, of a scalar or of a vector of samples;
+    or a condition."""
 
     __slots__ = ("block", "text", "truth")
 
@@ -182,8 +232,11 @@ class Code(Operand):
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Code:
         """The instructions of a row."""
         block: Block = next(arg.block for arg in args if arg.__class__ is Code)
-        native = primitive is ORIGINAL.get(primitive.name)  # an expansion goes on with the rows that it was written with
-        return block.row(primitive.name, [arg if arg.__class__ is Code else float(arg) for arg in args], native)
+        # an expansion goes on with the rows that it was written with
+        native = primitive is ORIGINAL.get(primitive.name)
+        return block.row(
+            primitive.name, [arg if arg.__class__ is Code else float(arg) for arg in args], native
+        )
 
     def compare(self, symbol: str, y: Any) -> Code:
         """A condition."""
@@ -191,7 +244,9 @@ class Code(Operand):
         return self.block.compared(predicate, self, self.block.operand(y))
 
     def __bool__(self) -> bool:
-        raise TypeError("an expansion asks for the truth of a number in machine code; it must choose by where()")
+        raise TypeError(
+            "an expansion asks for the truth of a number in machine code; it must choose by where()"
+        )
 
 
 @dataclass
@@ -234,10 +289,13 @@ class Block:
 
     def constant(self, x: float) -> Code:
         """A number."""
-        return Code(self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes))
+        return Code(
+            self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes)
+        )
 
     def operand(self, x: Any) -> Code:
-        """A number that is known as a constant; everything else as it is, conditions as 1.0 and 0.0."""
+        """A number that is known as a constant; everything else as it is, conditions as 1.0 and
+        0.0."""
         if x.__class__ is not Code:
             return self.constant(float(x))
         return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
@@ -252,10 +310,14 @@ class Block:
 
     def where(self, condition: Code, x: Code, y: Code) -> Code:
         """A choice."""
-        return self.add(f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, {self.type} {y.text}")
+        return self.add(
+            f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, "
+            f"{self.type} {y.text}"
+        )
 
     def row(self, op: str, args: list[Any], native: bool | None = None) -> Code:
-        """The instructions of an operation; ``native`` says whether it is one of those that are compiled.
+        """The instructions of an operation; ``native`` says whether it is one of those that are
+        compiled.
 
         ``args`` are Codes, or floats if they are known.
         """
@@ -266,7 +328,9 @@ class Block:
         if not (is_native(op) if native is None else native):
             return self.called_back(op, [self.operand(arg) for arg in args])
         if op in (LESS, LESS_EQUAL, EQUAL):
-            return self.compared({LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op], *map(self.operand, args))
+            return self.compared(
+                {LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op], *map(self.operand, args)
+            )
         x = [self.operand(arg) for arg in args]
         if op in BINARY:
             return self.add(f"{BINARY[op]} {self.type} {x[0].text}, {x[1].text}")
@@ -282,13 +346,19 @@ class Block:
         if op == "pow" and args[1].__class__ is float and args[1] == 1:
             return x[0]
         if op in LIBRARY:
-            return self.each_lane(lambda lane: f"call double {self.module.library(LIBRARY[op], len(x))}({lane})", x)
-        return self.operand(EXPANSIONS[op](*[arg if arg.__class__ is float else self.operand(arg) for arg in args]))
+            return self.each_lane(
+                lambda lane: f"call double {self.module.library(LIBRARY[op], len(x))}({lane})", x
+            )
+        return self.operand(
+            EXPANSIONS[op](*[arg if arg.__class__ is float else self.operand(arg) for arg in args])
+        )
 
     def each_lane(self, call: Callable[[str], str], args: list[Code]) -> Code:
         """A call for every sample."""
         lanes = zip(*map(self.apart, args))
-        return self.together(self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes)
+        return self.together(
+            self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes
+        )
 
     def apart(self, x: Code) -> Iterator[Code]:
         """The numbers of the samples, one by one."""
@@ -304,7 +374,9 @@ class Block:
             return next(iter(numbers))
         result = "poison"
         for lane, x in enumerate(numbers):
-            result = self.add(f"insertelement {self.type} {result}, double {x.text}, i32 {lane}").text
+            result = self.add(
+                f"insertelement {self.type} {result}, double {x.text}, i32 {lane}"
+            ).text
         return Code(self, result)
 
     def called_back(self, op: str, args: list[Code]) -> Code:
@@ -352,7 +424,8 @@ class Module:
         return f"@{name}"
 
     def library(self, name: str, arity: int) -> str:
-        """A function of the C library, under a name that LLVM attaches no meaning to: it would rewrite pow(x, 2)."""
+        """A function of the C library, under a name that LLVM attaches no meaning to: it would
+        rewrite pow(x, 2)."""
         self.imports[f"tg_{name}"] = name
         return self.declared(f"tg_{name}", "double", arity)
 
@@ -370,7 +443,8 @@ class Module:
         return self.rows.index(op)
 
     def prologue(self) -> list[str]:
-        """The first lines of a function: room in memory, also for the arguments of rows that are called back."""
+        """The first lines of a function: room in memory, also for the arguments of rows that are
+        called back."""
         most = max([lookup(op).arity for op in self.rows], default=0)
         return [*self.rooms, *([f"  %arguments = alloca double, i32 {most}"] if most else [])]
 

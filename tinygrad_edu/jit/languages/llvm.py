@@ -1,10 +1,12 @@
-"""Straight-line machine code for tapes: as text of LLVM's intermediate representation, which llvmlite compiles in memory.
+"""Straight-line machine code for tapes: as text of LLVM's intermediate representation, which
+llvmlite compiles in memory.
 
 * `scalar`, `Scalar`: one run of a tape;
-* `batched`, `Batch`: a loop over samples, in which every register is a vector of samples.  What depends on no sample is
-  computed once, and sums over samples are added up inside.
+* `batched`, `Batch`: a loop over samples, in which every register is a vector of samples.  What
+  depends on no sample is computed once, and sums over samples are added up inside.
 
-`emitter` says what becomes of a row; `machine` has the interpreter for tapes that are too long for this.
+`emitter` says what becomes of a row; `machine` has the interpreter for tapes that are too long for
+this.
 """
 
 from __future__ import annotations
@@ -26,26 +28,37 @@ from ..tape.tape import DOT, Tape
 from ..trace import TAKE
 from .emitter import LANES, Block, Code, Module, literal
 
-# ---- one run of a tape, straight-line ----------------------------------------------------------------------------
+# ---- one run of a tape, straight-line ------------------------------------------------------------
 
 
 FAR = 30  # operands between two uses of a number, over which it is kept in memory
 
 
-def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[int, Code], None], inputs: str,
-         slots: Mapping[int, int], chosen: Callable[[int], bool] = lambda register: True) -> None:
+def body(
+    tape: Tape,
+    block: Block,
+    load: Callable[[int], Code],
+    keep: Callable[[int, Code], None],
+    inputs: str,
+    slots: Mapping[int, int],
+    chosen: Callable[[int], bool] = lambda register: True,
+) -> None:
     """Writes the instructions of a tape: those that are ``chosen``, by their registers.
 
-    ``load`` gives a register that is not computed here; ``keep`` is told every one that is.  ``slots`` says of registers that
-    stand in memory, one number for all samples, where: counted from ``inputs``.
+    ``load`` gives a register that is not computed here; ``keep`` is told every one that is.
+    ``slots`` says of registers that stand in memory, one number for all samples, where: counted
+    from ``inputs``.
 
-    A number that is used again much later goes to memory at once.  LLVM would find that out itself, in a time that grows
-    faster than the length of the program; it is left to LLVM in the loop over samples, where its code is the better one.
+    A number that is used again much later goes to memory at once.  LLVM would find that out itself,
+    in a time that grows faster than the length of the program; it is left to LLVM in the loop over
+    samples, where its code is the better one.
     """
     known: dict[int, tuple[Code, int]] = {}  # registers, and when each was computed or loaded
     memory: dict[int, str] = {}
-    loaded: dict[int, Code] = {}  # for this instruction alone: to load again is cheaper than to keep
-    tables: dict[bytes, tuple[str, int, int]] = {}  # by the entries of a take: where they stand, see `table`
+    # for this instruction alone: to load again is cheaper than to keep
+    loaded: dict[int, Code] = {}
+    # by the entries of a take: where they stand, see `table`
+    tables: dict[bytes, tuple[str, int, int]] = {}
     places: dict[int, list[tuple[str, int]]] = {}  # where in such tables a register goes
     times, now = tape.starts, 0
     last = dict[int, int]()  # when a register is used for the last time
@@ -76,9 +89,14 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
             block.store(x, _at(block, room, i, block.type).text)
 
     def table(entries: Sequence[int]) -> tuple[str, int, int]:
-        """Where the entries of a take stand: an address, how far it is to the next entry, and to that of the next sample."""
+        """Where the entries of a take stand: an address, how far it is to the next entry, and to
+        that of the next sample."""
         if all(len(tape.names) <= entry < tape.first for entry in entries):
-            return block.module.table([tape.constants[entry - len(tape.names)] for entry in entries]), 1, 0
+            return (
+                block.module.table([tape.constants[entry - len(tape.names)] for entry in entries]),
+                1,
+                0,
+            )
         found = [slots.get(entry, -1) for entry in entries]
         step = found[1] - found[0] if len(found) > 1 else 1
         if -1 not in found and found == [found[0] + step * i for i in range(len(found))]:
@@ -95,7 +113,11 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
         if op == TAKE and chosen(register) and (entries := args[1:].tobytes()) not in tables:
             tables[entries] = table(args[1:])
     one = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
-    nothing = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 0.0 and std.copysign(1.0, x) < 0}
+    nothing = {
+        len(tape.names) + i
+        for i, x in enumerate(tape.constants)
+        if x == 0.0 and std.copysign(1.0, x) < 0
+    }
     for i, (op, args) in enumerate(tape.instructions()):
         register = tape.first + i
         if not chosen(register):
@@ -106,12 +128,20 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
             total = None if args[0] in nothing else value(args[0])
             for k in range(1, len(args), 2):
                 x, y = args[k], args[k + 1]
-                term = value(x) if y in one else value(y) if x in one else block.row("mul", [value(x), value(y)])
+                term = (
+                    value(x)
+                    if y in one
+                    else value(y)
+                    if x in one
+                    else block.row("mul", [value(x), value(y)])
+                )
                 total = term if total is None else block.row("add", [total, term])
             assert total is not None
             out = block.operand(total)
         elif op == TAKE:
-            out = _taken(block, block.operand(value(args[0])), len(args) - 1, *tables[args[1:].tobytes()])
+            out = _taken(
+                block, block.operand(value(args[0])), len(args) - 1, *tables[args[1:].tobytes()]
+            )
         else:
             out = block.row(op, [value(arg) for arg in args])
         remember(register, out)
@@ -121,7 +151,9 @@ def body(tape: Tape, block: Block, load: Callable[[int], Code], keep: Callable[[
 def _taken(block: Block, index: Code, count: int, table: str, step: int, across: int) -> Code:
     """The entry at an index: see ``table`` of `body`."""
     def entry(lane: int, x: Code) -> Code:
-        place = block.add(f"mul i64 {position(block, x, literal(float(count)), str(count)).text}, {step}")
+        place = block.add(
+            f"mul i64 {position(block, x, literal(float(count)), str(count)).text}, {step}"
+        )
         at = block.add(f"add i64 {place.text}, {lane * across}")
         return block.add(f"load double, ptr {_at(block, table, at.text).text}")
 
@@ -129,8 +161,8 @@ def _taken(block: Block, index: Code, count: int, table: str, step: int, across:
 
 
 def position(block: Block, index: Code, most: str, count: str) -> Code:
-    """The whole number that an index is, as an integer.  Of one that is none of 0 to ``count`` - 1 it is 0, and the error is
-    set to ``count``; ``most`` is the same number as a double."""
+    """The whole number that an index is, as an integer.  Of one that is none of 0 to ``count`` - 1
+    it is 0, and the error is set to ``count``; ``most`` is the same number as a double."""
     low = block.add(f"fcmp oge double {index.text}, 0.0")
     high = block.add(f"fcmp olt double {index.text}, {most}")
     inside = block.add(f"and i1 {low.text}, {high.text}")
@@ -159,34 +191,54 @@ def scalar(tape: Tape) -> Module:
         for i in wanted.pop(register, ()):
             block.store(x, _at(block, "%out", i).text)
 
-    body(tape, block, load, keep, "%in", {register: register for register in range(len(tape.names))})
+    body(
+        tape, block, load, keep, "%in", {register: register for register in range(len(tape.names))}
+    )
     for register in list(wanted):
         keep(register, load(register) if register < len(tape.names)
              else block.constant(tape.constants[register - len(tape.names)]))
-    module.functions.append("\n".join(["define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) {",
-                                       *module.prologue(), block.text(), "  ret void", "}"]))
+    module.functions.append(
+        "\n".join(
+            [
+                "define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) "
+                "{",
+                *module.prologue(),
+                block.text(),
+                "  ret void",
+                "}",
+            ]
+        )
+    )
     return module
 
 
-# ---- a loop over samples -----------------------------------------------------------------------------------------
+# ---- a loop over samples -------------------------------------------------------------------------
 
 
-def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[Module, dict[int, int]]:
-    """``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``: a tape for many samples.
+def batched(
+    tape: Tape, varying: Sequence[int], summed: Sequence[int]
+) -> tuple[Module, dict[int, int]]:
+    """``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``: a tape for many
+    samples.
 
-    varying     the inputs that are columns, one number a sample; the others are uniform, the same for all samples
+    varying     the inputs that are columns, one number a sample; the others are uniform, the same
+                for all samples
     summed      the outputs, by position, that are added up over the samples; the others are columns
 
-    ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them alone.  A block is `LANES`
-    samples; ``valid`` says how many samples of a block count, for sums.  ``scratch`` is room for `LANES` numbers for each sum,
-    and for each uniform register, which stands there once a lane.  Sums are added to ``totals``.  ``error`` is an int that
-    is set, to the number of entries, if an index was wrong, and 8 bytes later the sum of ``totals``, by which one sees that
-    all of them are finite.
+    ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them
+    alone.  A block is `LANES` samples; ``valid`` says how many samples of a block count, for sums.
+    ``scratch`` is room for `LANES` numbers for each sum, and for each uniform register, which
+    stands there once a lane.  Sums are added to ``totals``.  ``error`` is an int that is set, to
+    the number of entries, if an index was wrong, and 8 bytes later the sum of ``totals``, by which
+    one sees that all of them are finite.
 
     Returns the module, and where each uniform register is in ``uniform``.
     """
     module, columns = Module(), {register: i for i, register in enumerate(varying)}
-    slots = {register: i for i, register in enumerate(r for r in range(len(tape.names)) if r not in columns)}
+    slots = {
+        register: i
+        for i, register in enumerate(r for r in range(len(tape.names)) if r not in columns)
+    }
     vector_registers = set(columns)
     for i, (_, args) in enumerate(tape.instructions()):
         if vector_registers.isdisjoint(args):
@@ -205,10 +257,14 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
 
     def load(register: int) -> Code:
         if register in columns:
-            pointer = loop.add(f"load ptr, ptr {_at(loop, '%columns', columns[register], 'ptr').text}")
+            pointer = loop.add(
+                f"load ptr, ptr {_at(loop, '%columns', columns[register], 'ptr').text}"
+            )
             at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
             return loop.add(f"load {loop.type}, ptr {at.text}, align 8")
-        return loop.add(f"load {loop.type}, ptr {_at(loop, '%spread', LANES * slots[register]).text}, align 32")
+        return loop.add(
+            f"load {loop.type}, ptr {_at(loop, '%spread', LANES * slots[register]).text}, align 32"
+        )
 
     cached: dict[int, Code] = {}
 
@@ -221,7 +277,9 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
 
     wanted = _positions(tape.outputs)
     sums = {output: k for k, output in enumerate(summed)}
-    results = {output: k for k, output in enumerate(i for i in range(len(tape.outputs)) if i not in sums)}
+    results = {
+        output: k for k, output in enumerate(i for i in range(len(tape.outputs)) if i not in sums)
+    }
 
     def keep(register: int, x: Code) -> None:
         for output in wanted.pop(register, ()):
@@ -231,16 +289,31 @@ def batched(tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> tuple[
                 after = loop.add(f"fadd {loop.type} {before.text}, {x.text}")
                 loop.lines.append(f"  store {loop.type} {after.text}, ptr {at.text}, align 32")
             else:
-                pointer = loop.add(f"load ptr, ptr {_at(loop, '%results', results[output], 'ptr').text}")
+                pointer = loop.add(
+                    f"load ptr, ptr {_at(loop, '%results', results[output], 'ptr').text}"
+                )
                 at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
                 loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
 
     body(tape, loop, load_column, keep, "%uniform", slots, vector_registers.__contains__)
     for register in list(wanted):
         constant = len(tape.names) <= register < tape.first
-        keep(register, loop.constant(tape.constants[register - len(tape.names)]) if constant else load_column(register))
-    module.functions.append(BATCH.format(prologue="\n".join(module.prologue()), once=once.text(), loop=loop.text(),
-                                         lanes=LANES, sums=len(sums), slots=len(slots)))
+        keep(
+            register,
+            loop.constant(tape.constants[register - len(tape.names)])
+            if constant
+            else load_column(register),
+        )
+    module.functions.append(
+        BATCH.format(
+            prologue="\n".join(module.prologue()),
+            once=once.text(),
+            loop=loop.text(),
+            lanes=LANES,
+            sums=len(sums),
+            slots=len(slots),
+        )
+    )
     return module, slots
 
 
@@ -253,7 +326,11 @@ def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
 
 
 def _at(block: Block, pointer: str, i: int | str, kind: str = "double") -> Code:
-    return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}") if i else Code(block, pointer)
+    return (
+        block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}")
+        if i
+        else Code(block, pointer)
+    )
 
 
 BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %scratch, ptr noalias %totals, \
@@ -337,7 +414,7 @@ end:
 }}"""
 
 
-# ---- calling it --------------------------------------------------------------------------------------------------
+# ---- calling it ----------------------------------------------------------------------------------
 
 Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
 
@@ -348,7 +425,8 @@ def _callback(rows: Sequence[str]) -> Any:
 
 
 def call_row(row: tuple[Callable[..., float], int], arguments: Any) -> float:
-    """A row in Python.  What it raises cannot pass through machine code: it is kept for `reraise`, and the result is nan."""
+    """A row in Python.  What it raises cannot pass through machine code: it is kept for `reraise`,
+    and the result is nan."""
     f, arity = row
     try:
         return float(f(*arguments[:arity]))
@@ -364,7 +442,8 @@ def reraise() -> None:
         raise error
 
 
-running = threading.local()  # the rows that the tape which runs in this thread calls back, and what one of them raised
+# the rows that the tape which runs in this thread calls back, and what one of them raised
+running = threading.local()
 
 
 def library_address(name: str) -> int:
@@ -380,7 +459,11 @@ def library_address(name: str) -> int:
 @cache
 def _libraries() -> list[Any]:
     found = [None] if sys.platform != "win32" else ["ucrtbase"]
-    return [ctypes.CDLL(name) for name in (ctypes.util.find_library("m"), *found) if name or name is None]
+    return [
+        ctypes.CDLL(name)
+        for name in (ctypes.util.find_library("m"), *found)
+        if name or name is None
+    ]
 
 
 class Compiled:
@@ -396,15 +479,19 @@ class Compiled:
 
 
 class Scalar:
-    """One run of a tape, compiled: called with the inputs, a list of floats, it returns the outputs.
+    """One run of a tape, compiled: called with the inputs, a list of floats, it returns the
+    outputs.
 
-    ``level`` is LLVM's: code of level 0 is compiled in a tenth of the time, and takes longer to run.
+    ``level`` is LLVM's: code of level 0 is compiled in a tenth of the time, and takes longer to
+    run.
     """
 
     def __init__(self, tape: Tape, level: int = 1) -> None:
         self._compiled = Compiled(scalar(tape), ["run"], level)
         self.address = self._compiled.addresses["run"]
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(self.address)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
+            self.address
+        )
         self._tape = tape
 
     def fill(self, inputs: int, outputs: int) -> None:
@@ -413,7 +500,8 @@ class Scalar:
         self._run(inputs, outputs, ctypes.addressof(error))
         reraise()
         if error.value:
-            self._tape.run([*(ctypes.c_double * len(self._tape.names)).from_address(inputs)])  # which raises, and says more
+            # which raises, and says more
+            self._tape.run([*(ctypes.c_double * len(self._tape.names)).from_address(inputs)])
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         data, results = array("d", inputs), array("d", bytes(8 * len(self._tape.outputs)))
@@ -424,7 +512,8 @@ class Scalar:
 class Batch:
     """A tape for many samples, compiled: see `batched`.
 
-    ``slots`` says where each uniform register is in ``uniform``, ``scratch`` how many numbers the scratch has.
+    ``slots`` says where each uniform register is in ``uniform``, ``scratch`` how many numbers the
+    scratch has.
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
@@ -441,5 +530,8 @@ class Batch:
         flag = ctypes.c_int.from_address(error)
         if flag.value:
             count, flag.value = flag.value, 0
-            raise IndexError(f"take: the index of some sample is wrong: of {count} entries it must be a whole number, "
-                             f"0 to {count - 1}")
+            raise IndexError(
+                f"take: the index of some sample is wrong: of {count} entries it must be a whole "
+                "number, "
+                f"0 to {count - 1}"
+            )

@@ -1,1 +1,2 @@
-"""Running a tape: as straight-line machine code, on the tape machine, or replayed; and the cache of machine code."""
+"""Running a tape: as straight-line machine code, on the tape machine, or replayed; and the cache of
+machine code."""

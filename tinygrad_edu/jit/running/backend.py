@@ -1,4 +1,5 @@
-"""How a tape is run: compiled straight-line, by the tape machine, or replayed in Python; the same bits in each way."""
+"""How a tape is run: compiled straight-line, by the tape machine, or replayed in Python; the same
+bits in each way."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ from collections.abc import Callable, Sequence
 from ..tape.tape import Tape
 from . import objects
 
-STRAIGHT = 10_000  # operations, up to which straight-line code is compiled: its compile time grows with its length
+# operations, up to which straight-line code is compiled: its compile time grows with its length
+STRAIGHT = 10_000
 
 
 class Kernel:
-    """A tape, and what runs it: called with the inputs, a list of floats, it returns the outputs."""
+    """A tape, and what runs it: called with the inputs, a list of floats, it returns the outputs.
+    """
 
     def __init__(self, tape: Tape, run: Callable[[Sequence[float]], list[float]], way: str) -> None:
         self.tape, self.way = tape, way
@@ -49,14 +52,22 @@ def _tell() -> None:
     global _told
     if not _told:
         _told = True
-        warnings.warn(f'jit replays in Python, since llvmlite {objects.missing()}; pip install "tinygrad_edu[fast]" makes it '
-                      "some hundred times faster, with the same bits", RuntimeWarning, stacklevel=_outside())
+        warnings.warn(
+            f'jit replays in Python, since llvmlite {objects.missing()}; pip install '
+            '"tinygrad_edu[fast]" makes it '
+            "some hundred times faster, with the same bits",
+            RuntimeWarning,
+            stacklevel=_outside(),
+        )
 
 
 def _outside() -> int:
     """How many calls it is to the user's program."""
     frame, level = sys._getframe(2), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_edu", "functools"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "tinygrad_edu",
+        "functools",
+    ):
         frame, level = frame.f_back, level + 1
     return level
 

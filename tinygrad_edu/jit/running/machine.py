@@ -1,6 +1,8 @@
-"""The tape machine: an interpreter of tapes in machine code, for those that are too long to be compiled themselves.
+"""The tape machine: an interpreter of tapes in machine code, for those that are too long to be
+compiled themselves.
 
-It has a case for each row of the table that can be compiled, and works through the code of a tape, register after register.
+It has a case for each row of the table that can be compiled, and works through the code of a tape,
+register after register.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ def machine() -> Module:
 
     The result of each instruction goes to the next register, from ``next`` on.
 
-    An instruction is the code of its operation and the positions of its operands, 4 bytes each; before the operands of ``dot``
-    and ``take`` stands their number, before those of a row that is called back its number and theirs.
+    An instruction is the code of its operation and the positions of its operands, 4 bytes each;
+    before the operands of ``dot`` and ``take`` stands their number, before those of a row that is
+    called back its number and theirs.
     """
     module = Module()
     cases = []
@@ -40,27 +43,43 @@ def machine() -> Module:
             cases.append(f"case{number}:\n{DOT_CASE}")
         elif op == TAKE:
             place = position(block, Code(block, "%take.index"), "%take.most", "%take.entries")
-            cases.append(f"case{number}:\n" + TAKE_CASE.format(check=block.text(), place=place.text))
+            cases.append(
+                f"case{number}:\n" + TAKE_CASE.format(check=block.text(), place=place.text)
+            )
         elif op == "python":
             cases.append(f"case{number}:\n{PYTHON_CASE}")
         else:
-            arity = 3 if op in ("where", WHEN, MULADD) else 2 if op in (LESS, LESS_EQUAL, EQUAL) else lookup(op).arity
+            arity = (
+                3
+                if op in ("where", WHEN, MULADD)
+                else 2
+                if op in (LESS, LESS_EQUAL, EQUAL)
+                else lookup(op).arity
+            )
             operands = []
             for i in range(arity):
                 at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
                 index = block.add(f"load i32, ptr {at.text}")
-                where_ = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
+                where_ = block.add(
+                    f"getelementptr inbounds double, ptr %registers, i32 {index.text}"
+                )
                 operands.append(block.add(f"load double, ptr {where_.text}"))
             if op == MULADD:
                 result = block.row("add", [operands[0], block.row("mul", operands[1:])])
             else:
                 result = block.operand(block.row(op, operands, native=True))
-            block.lines += [f"  store double {result.text}, ptr %next",
-                            f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}", "  br label %on"]
+            block.lines += [
+                f"  store double {result.text}, ptr %next",
+                f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}",
+                "  br label %on",
+            ]
             cases.append(f"case{number}:\n" + "\n".join(block.lines))
     special = {DOT: "%dot.pc", TAKE: "%take.pc", "python": "%python.pc"}
     froms = {DOT: "dot.done", TAKE: "take.done", "python": "python.done"}
-    phis = ", ".join(f"[ {special.get(op, f'%pc{i}')}, %{froms.get(op, f'case{i}')} ]" for i, op in enumerate(CASES))
+    phis = ", ".join(
+        f"[ {special.get(op, f'%pc{i}')}, %{froms.get(op, f'case{i}')} ]"
+        for i, op in enumerate(CASES)
+    )
     switch = " ".join(f"i32 {i}, label %case{i}" for i in range(len(CASES)))
     module.declarations["tg_python"] = "declare double @tg_python(i32, ptr)"
     module.functions.append(MACHINE.format(cases="\n".join(cases), phis=phis, switch=switch))
@@ -192,15 +211,19 @@ python.done:
   br label %on"""
 
 
-WINDOW = 1_024  # instructions among which places are exchanged; over longer ways the cache would lose their operands
+# instructions among which places are exchanged; over longer ways the cache would lose their
+# operands
+WINDOW = 1_024
 LONG = 8  # operands an instruction, from which on the time is in the instructions, not between them
 
 
 def order(tape: Tape) -> list[int]:
-    """The order in which instructions are run: within windows by levels, and within a level like after like.
+    """The order in which instructions are run: within windows by levels, and within a level like
+    after like.
 
-    The processor guesses the next case from the last ones.  In the order of the program it learns a short tape by heart and
-    is wrong at every other instruction of a long one, which then takes twice the time.
+    The processor guesses the next case from the last ones.  In the order of the program it learns a
+    short tape by heart and is wrong at every other instruction of a long one, which then takes
+    twice the time.
     """
     count = len(tape)
     if len(tape.operands) >= LONG * count:
@@ -216,7 +239,8 @@ def order(tape: Tape) -> list[int]:
 
 
 def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
-    """The code of a tape for the machine, the registers of its outputs there, and the rows that it calls back."""
+    """The code of a tape for the machine, the registers of its outputs there, and the rows that it
+    calls back."""
     codes = {op: i for i, op in enumerate(CASES)}
     code, rows = array("I"), list[str]()
     table, ops, starts, operands = tape.table, tape.ops, tape.starts, tape.operands
@@ -240,7 +264,7 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
     return code, array("I", [places[output] for output in tape.outputs]), rows
 
 
-# ---- calling it ----------------------------------------------------------------------------------------------
+# ---- calling it ----------------------------------------------------------------------------------
 
 
 @cache
@@ -251,26 +275,37 @@ def _machine_code() -> dict[str, Any]:
     addresses["tg_python"] = ctypes.cast(_dispatcher, ctypes.c_void_p).value or 0
     library = objects.loaded(module.text(), addresses, ["machine", "gather"])
     pointers = [ctypes.c_void_p] * 5
-    return {"library": library, "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
-            "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(library["gather"])}
+    return {
+        "library": library,
+        "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
+        "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(
+            library["gather"]
+        ),
+    }
 
 
 _dispatcher = Callback(lambda number, arguments: call_row(running.rows[number], arguments))
 
 
 class Machine:
-    """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns the outputs."""
+    """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns
+    the outputs."""
 
     def __init__(self, tape: Tape) -> None:
         self._code, self._outputs, rows = encoded(tape)
         self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
         entry = _machine_code()
-        self._machine, self._gather, self._library = entry["machine"], entry["gather"], entry["library"]
+        self._machine, self._gather, self._library = (
+            entry["machine"],
+            entry["gather"],
+            entry["library"],
+        )
         self._tape = tape
         start, length = self._code.buffer_info()
         self._start, self._end, self._next = start, start + 4 * length, 8 * tape.first
         self._error = tape.first + len(tape)  # behind the registers
-        self._free: list[array[float]] = []  # register files, one for each thread that runs it at a time
+        # register files, one for each thread that runs it at a time
+        self._free: list[array[float]] = []
         self.flags = array("d", [0.0, 0.0])  # of `fill`: the sum of the outputs is the second one
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
@@ -293,7 +328,8 @@ class Machine:
             return registers
 
     def fill(self, inputs: int, outputs: int) -> None:
-        """Like a call, from memory to memory: the addresses of all inputs, and of the outputs, to which it adds."""
+        """Like a call, from memory to memory: the addresses of all inputs, and of the outputs, to
+        which it adds."""
         registers = self.registers()
         try:
             data, _ = registers.buffer_info()

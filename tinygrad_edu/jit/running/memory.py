@@ -11,7 +11,8 @@ from ...engine.primitives import number
 
 
 class Room:
-    """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64 bytes; at first 0."""
+    """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64
+    bytes; at first 0."""
 
     def __init__(self, count: int) -> None:
         self._array = array("d", bytes(8 * (count + 8)))
@@ -42,20 +43,34 @@ def pointers(addresses: Sequence[int]) -> Any:
 def column(x: Any, name: str) -> memoryview:
     """A column of numbers as a buffer of doubles.
 
-    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives; of lists and other buffers
-    there is a copy, number by number.  Raises TypeError and OverflowError, with the place, for what is no real number.
+    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives;
+    of lists and other buffers there is a copy, number by number.  Raises TypeError and
+    OverflowError, with the place, for what is no real number.
     """
     try:
         view = memoryview(x)
     except (TypeError, ValueError):  # no buffer; numpy's dates
         view = None
-    if view is not None and view.format == "d" and view.ndim == 1 and view.c_contiguous and not view.readonly:
+    if (
+        view is not None
+        and view.format == "d"
+        and view.ndim == 1
+        and view.c_contiguous
+        and not view.readonly
+    ):
         return view
     entries = x.tolist() if hasattr(x, "tolist") else list(x)
     try:
-        return memoryview(array("d", entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries)))
+        return memoryview(
+            array(
+                "d",
+                entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries),
+            )
+        )
     except (TypeError, OverflowError):  # once more, to say which it is
-        return memoryview(array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)]))
+        return memoryview(
+            array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)])
+        )
 
 
 def address(buffer: Any) -> int:

@@ -1,9 +1,11 @@
-"""Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled once.
+"""Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled
+once.
 
-An entry of the disk cache is named after the hash of all that it depends on: the text, the processor with its features, and
-the versions of LLVM and of this package.  It begins with the hash of what follows; an entry that is damaged, that is no file,
-that is somebody else's, or that others may write to, is ignored and written anew.  If others may write to the folder, entries
-are in one of this user's own inside of it.
+An entry of the disk cache is named after the hash of all that it depends on: the text, the
+processor with its features, and the versions of LLVM and of this package.  It begins with the hash
+of what follows; an entry that is damaged, that is no file, that is somebody else's, or that others
+may write to, is ignored and written anew.  If others may write to the folder, entries are in one of
+this user's own inside of it.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _llvm() -> Any:
-    """llvmlite's interface to LLVM, initialised.  This and all that it returns is for the thread beside alone."""
+    """llvmlite's interface to LLVM, initialised.  This and all that it returns is for the thread
+    beside alone."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -82,10 +85,21 @@ def _found() -> Host | str:
         try:
             llvm = _llvm()
         except Exception as error:  # an installation that is broken may raise anything, OSError for one
-            absent = isinstance(error, ModuleNotFoundError) and error.name in ("llvmlite", "llvmlite.binding")
-            return "is not installed" if absent else f"cannot be loaded ({type(error).__name__}: {error})"
-        return Host(str(llvm.get_process_triple()), str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten()),
-                    f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}")
+            absent = isinstance(error, ModuleNotFoundError) and error.name in (
+                "llvmlite",
+                "llvmlite.binding",
+            )
+            return (
+                "is not installed"
+                if absent
+                else f"cannot be loaded ({type(error).__name__}: {error})"
+            )
+        return Host(
+            str(llvm.get_process_triple()),
+            str(llvm.get_host_cpu_name()),
+            str(llvm.get_host_cpu_features().flatten()),
+            f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
+        )
 
     found: Host | str = _aside(look)
     return found
@@ -116,15 +130,26 @@ def _machine(level: int) -> Any:
     machine = host()
     if machine is None:
         raise ImportError('machine code needs llvmlite: pip install "tinygrad_edu[fast]"')
-    return _llvm().Target.from_triple(machine.triple).create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=level, reloc="pic", codemodel="default", jit=True)
+    return (
+        _llvm()
+        .Target.from_triple(machine.triple)
+        .create_target_machine(
+            cpu=machine.cpu,
+            features=machine.features,
+            opt=level,
+            reloc="pic",
+            codemodel="default",
+            jit=True,
+        )
+    )
 
 
 # ---- on disk
 
 
 def folder() -> Path:
-    """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for caches."""
+    """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for
+    caches."""
     try:
         given = os.environ.get("TINYGRAD_EDU_CACHE")
         return Path(given).expanduser() if given else _folder_of_user()
@@ -137,7 +162,8 @@ def _user() -> str:
 
 
 def _place() -> Path:
-    """Where entries are: in the folder, or in one of our own inside of it, if others may write to it."""
+    """Where entries are: in the folder, or in one of our own inside of it, if others may write to
+    it."""
     where = Path(os.path.realpath(folder()))
     try:
         return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
@@ -147,7 +173,11 @@ def _place() -> Path:
 
 def _folder_of_user() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "tinygrad_edu" / "cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+            / "tinygrad_edu"
+            / "cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "tinygrad_edu"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_edu"
@@ -174,8 +204,9 @@ def _object_code(text: str, level: int, key: str) -> bytes:
 
 
 def _emitted(text: str, level: int) -> bytes:
-    """The compiler's work, without LLVM's second scheduling of machine instructions: on thousands of lines without a branch
-    it takes longer than anything else, and keeps more numbers at a time than there are registers.
+    """The compiler's work, without LLVM's second scheduling of machine instructions: on thousands
+    of lines without a branch it takes longer than anything else, and keeps more numbers at a time
+    than there are registers.
 
     The option is one of the whole process; it is as it was before while others compile.
     """
@@ -216,8 +247,9 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
-    return kind(status.st_mode) and (not hasattr(os, "getuid")
-                                     or (status.st_uid == os.getuid() and not status.st_mode & 0o022))
+    return kind(status.st_mode) and (
+        not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+    )
 
 
 def _keep(path: Path, key: str, code: bytes) -> None:
@@ -236,7 +268,9 @@ def _keep(path: Path, key: str, code: bytes) -> None:
 
 def _prune(where: Path) -> None:
     ours = [(path, path.stat()) for path in where.glob("[0-9a-f]" * 64 + ".o")]
-    entries = sorted([(status.st_mtime, status.st_size, path) for path, status in ours], reverse=True)
+    entries = sorted(
+        [(status.st_mtime, status.st_size, path) for path, status in ours], reverse=True
+    )
     total = 0
     for _, size, path in entries:
         total += size
@@ -253,7 +287,8 @@ def _jit() -> Any:
 
 
 class Library:
-    """A module in memory: ``library[entry]`` is the address of a function, for as long as the library lives."""
+    """A module in memory: ``library[entry]`` is the address of a function, for as long as the
+    library lives."""
 
     def __init__(self, tracker: Any, entries: Sequence[str]) -> None:
         self._tracker = tracker
@@ -264,12 +299,16 @@ class Library:
 
 
 MOST_LIBRARIES = 256  # that are kept although nobody uses them
-_libraries: OrderedDict[Any, Library] = OrderedDict()  # for the thread beside alone, in which they are freed, too
+# for the thread beside alone, in which they are freed, too
+_libraries: OrderedDict[Any, Library] = OrderedDict()
 _count = iter(range(sys.maxsize))
 
 
-def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1) -> Library:
-    """A module in memory.  ``addresses`` has the functions that it calls, ``entries`` are those to be called."""
+def loaded(
+    text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1
+) -> Library:
+    """A module in memory.  ``addresses`` has the functions that it calls, ``entries`` are those to
+    be called."""
     code = object_code(text, level)
     key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
@@ -282,7 +321,9 @@ def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], leve
             builder.import_symbol(symbol, address)
         for entry in entries:
             builder.export_symbol(entry)
-        _libraries[key] = library = Library(builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries)
+        _libraries[key] = library = Library(
+            builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries
+        )
         unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
         for old in unused[:max(0, len(unused) - MOST_LIBRARIES)]:
             del _libraries[old]

@@ -14,16 +14,19 @@
     dw = 0 + x * t3
     return t2, dx, dw
 
-`Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call SSA), and every instruction
-is a row of the table, or one of the few below; equal instructions are one, those with constant operands are carried out, and
-what no output needs is left out, except that every index is looked at.  All that is done only where every bit of the result
-stays as it is in the eager engine.  (A row of one's own that nothing needs is left out, although it might raise.)
+`Lowering` takes a trace apart into instructions.  Registers are assigned once (what compilers call
+SSA), and every instruction is a row of the table, or one of the few below; equal instructions are
+one, those with constant operands are carried out, and what no output needs is left out, except that
+every index is looked at.  All that is done only where every bit of the result stays as it is in the
+eager engine.  (A row of one's own that nothing needs is left out, although it might raise.)
 
-The gradient is more instructions of the same kind: reverse accumulation over the trace, with the rules of the table run on
-registers.  The sums are added up in the order of the eager sweep, so that their bits are the same, too.
+The gradient is more instructions of the same kind: reverse accumulation over the trace, with the
+rules of the table run on registers.  The sums are added up in the order of the eager sweep, so that
+their bits are the same, too.
 
-Chains of multiplications and additions, nine nodes in ten of a neural network, become one instruction each: ``dot``, with
-operands (start, x, y, x, y, ...), is start + x * y + x * y + ..., every product rounded, from the left.
+Chains of multiplications and additions, nine nodes in ten of a neural network, become one
+instruction each: ``dot``, with operands (start, x, y, x, y, ...), is start + x * y + x * y + ...,
+every product rounded, from the left.
 """
 
 from __future__ import annotations
@@ -63,8 +66,12 @@ def dot(start: float, *factors: float) -> float:
 
 # What is no row of the table, on floats.
 EXTRA: dict[str, Callable[..., float]] = {
-    LESS: lambda x, y: 1.0 if x < y else 0.0, LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
-    EQUAL: lambda x, y: 1.0 if x == y else 0.0, WHEN: lambda index, i, x: x if index == i else 0.0, TAKE: take_at, DOT: dot,
+    LESS: lambda x, y: 1.0 if x < y else 0.0,
+    LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
+    EQUAL: lambda x, y: 1.0 if x == y else 0.0,
+    WHEN: lambda index, i, x: x if index == i else 0.0,
+    TAKE: take_at,
+    DOT: dot,
 }
 
 
@@ -80,7 +87,8 @@ def _count(op: str, args: Sequence[Any]) -> int:
 
 @dataclass
 class Tape:
-    """A straight-line program.  Registers are numbered: first the inputs, then the constants, then one for each instruction.
+    """A straight-line program.  Registers are numbered: first the inputs, then the constants, then
+    one for each instruction.
 
     names      of the inputs
     constants  numbers
@@ -89,7 +97,8 @@ class Tape:
     starts     for each instruction where its operands begin in ``operands``; and their end
     operands   registers
     outputs    registers
-    nodes      how many nodes of a graph the instructions stand for; every entry of a take counts as one
+    nodes      how many nodes of a graph the instructions stand for; every entry of a take counts as
+               one
     labels     names of other registers, for people
     """
 
@@ -109,8 +118,10 @@ class Tape:
         return len(self.ops)
 
     def __repr__(self) -> str:
-        return (f"<Tape of {len(self)} instructions for {self.nodes} nodes: {len(self.names)} inputs, "
-                f"{len(self.outputs)} outputs, {self.bytes} bytes>")
+        return (
+            f"<Tape of {len(self)} instructions for {self.nodes} nodes: {len(self.names)} inputs, "
+            f"{len(self.outputs)} outputs, {self.bytes} bytes>"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_program": None, "_called": None}
@@ -119,11 +130,14 @@ class Tape:
     def bytes(self) -> int:
         """The size of the arrays, and of the registers, which hold 8 bytes each."""
         arrays = (self.constants, self.ops, self.starts, self.operands, self.outputs)
-        return sum(len(a) * a.itemsize for a in arrays) + 8 * (len(self.names) + len(self.constants) + len(self))
+        return sum(len(a) * a.itemsize for a in arrays) + 8 * (
+            len(self.names) + len(self.constants) + len(self)
+        )
 
     @property
     def operations(self) -> int:
-        """How many floating-point operations one run takes, each function of the table, and each entry of a take, as one."""
+        """How many floating-point operations one run takes, each function of the table, and each
+        entry of a take, as one."""
         return sum(_count(op, args) for op, args in self.instructions())
 
     @property
@@ -137,9 +151,13 @@ class Tape:
         return ((table[op], operands[starts[i]:starts[i + 1]]) for i, op in enumerate(self.ops))
 
     def run(self, inputs: Sequence[float]) -> list[float]:
-        """The outputs for these inputs, computed instruction by instruction on floats: the same bits as compiled, slower."""
+        """The outputs for these inputs, computed instruction by instruction on floats: the same
+        bits as compiled, slower."""
         if self._program is None:
-            self._program = [(None if op == DOT else forward(op), tuple(args)) for op, args in self.instructions()]
+            self._program = [
+                (None if op == DOT else forward(op), tuple(args))
+                for op, args in self.instructions()
+            ]
         registers = [*inputs, *self.constants]
         append = registers.append
         for f, args in self._program:
@@ -177,7 +195,9 @@ class Tape:
                 lines.append(f"... {len(self) - most} more")
                 break
             lines.append(f"{self._word(self.first + i)} = {self._spelled(op, args)}")
-        return "\n".join([*lines, f"return {', '.join(str(self._word(register)) for register in self.outputs)}"])
+        return "\n".join(
+            [*lines, f"return {', '.join(str(self._word(register)) for register in self.outputs)}"]
+        )
 
     def _word(self, register: Register) -> Name:
         """A name that can stand in an expression: a label that is more than a word in brackets."""
@@ -187,8 +207,14 @@ class Tape:
     def _spelled(self, op: str, args: Sequence[int]) -> Name:
         names = [self._word(register) for register in args]
         if op == DOT:
-            numbers = [self.constants[i - len(self.names)] if len(self.names) <= i < self.first else None for i in args]
-            terms = [names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1] for i in range(1, len(args), 2)]
+            numbers = [
+                self.constants[i - len(self.names)] if len(self.names) <= i < self.first else None
+                for i in args
+            ]
+            terms = [
+                names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1]
+                for i in range(1, len(args), 2)
+            ]
             nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
             return sum(terms[1:], terms[0]) if nothing else sum(terms, names[0])
         if op == EQUAL:
@@ -203,7 +229,7 @@ def free(name: str, taken: Collection[str]) -> str:
     return next(found for k in count(1) if (found := f"{name}_{k}" if k > 1 else name) not in taken)
 
 
-# ---- lowering ----------------------------------------------------------------------------------------------------
+# ---- lowering ------------------------------------------------------------------------------------
 
 
 class Reg(Operand):
@@ -218,21 +244,27 @@ class Reg(Operand):
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
         """An instruction, and the register of its result."""
         lowering: Lowering = next(arg.lowering for arg in args if arg.__class__ is Reg)
-        return Reg(lowering, lowering.emit(primitive.name, tuple([lowering.register(arg) for arg in args])))
+        return Reg(
+            lowering, lowering.emit(primitive.name, tuple([lowering.register(arg) for arg in args]))
+        )
 
     def compare(self, symbol: str, y: Any) -> Reg:
         """A condition, 1.0 or 0.0."""
         left, right = self.register, self.lowering.register(y)
         if symbol in (">", ">="):
             left, right = right, left
-        return Reg(self.lowering, self.lowering.emit(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)))
+        return Reg(
+            self.lowering,
+            self.lowering.emit(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)),
+        )
 
     def __bool__(self) -> bool:
         raise TypeError("a rule asks for the truth of a register; it must choose by where()")
 
 
 class Lowering:
-    """Instructions in the making.  Registers are numbered as they come, inputs first; `tape` puts them in order."""
+    """Instructions in the making.  Registers are numbered as they come, inputs first; `tape` puts
+    them in order."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
@@ -241,7 +273,11 @@ class Lowering:
         self.numbers: dict[Register, float] = {}
         self._known: dict[Any, Register] = {}
         self._takes: list[Register] = []
-        self.zero, self.one, self.nothing = self.constant(0.0), self.constant(1.0), self.constant(-0.0)
+        self.zero, self.one, self.nothing = (
+            self.constant(0.0),
+            self.constant(1.0),
+            self.constant(-0.0),
+        )
 
     def constant(self, x: float) -> Register:
         """The register of a number.  0.0 and -0.0 are two; nan is one."""
@@ -258,7 +294,8 @@ class Lowering:
         return x.register if x.__class__ is Reg else self.constant(float(x))
 
     def emit(self, op: str, args: tuple[Register, ...]) -> Register:
-        """The register of an instruction's result; an earlier one if that is the same number, bit for bit."""
+        """The register of an instruction's result; an earlier one if that is the same number, bit
+        for bit."""
         if (found := self._known.get((op, args))) is not None:
             return found
         if (shortcut := self._shortcut(op, args)) is None:
@@ -283,9 +320,17 @@ class Lowering:
         if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
         if op == "mul":
-            return args[1] if args[0] == self.one else args[0] if args[1] == self.one else self._negated(args)
+            return (
+                args[1]
+                if args[0] == self.one
+                else args[0]
+                if args[1] == self.one
+                else self._negated(args)
+            )
         if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
-            return args[1] if args[0] == self.nothing else args[0] if args[1] == self.nothing else None
+            return (
+                args[1] if args[0] == self.nothing else args[0] if args[1] == self.nothing else None
+            )
         if op == "identity":
             return args[0]
         if op == "neg" and self.ops[args[0]] == "neg":
@@ -310,18 +355,27 @@ class Lowering:
         return self.emit(DOT, (start, *factors)) if factors else start
 
     def partial(self, row: Primitive, i: int, args: Sequence[Register], out: Register) -> Register:
-        """The register of the local derivative, by the rule of the table and what is meant where that gives inf or nan."""
-        operands = [Reg(self, arg) if arg not in self.numbers else self.numbers[arg] for arg in args]
+        """The register of the local derivative, by the rule of the table and what is meant where
+        that gives inf or nan."""
+        operands = [
+            Reg(self, arg) if arg not in self.numbers else self.numbers[arg] for arg in args
+        ]
         o = Reg(self, out)
         if not any(operand.__class__ is Reg for operand in operands):
             operands = [Reg(self, arg) for arg in args]
-        # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as registers, too.
-        operands = [operand if operand.__class__ is Reg else Reg(self, arg) for operand, arg in zip(operands, args)]
+        # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as
+        # registers, too.
+        operands = [
+            operand if operand.__class__ is Reg else Reg(self, arg)
+            for operand, arg in zip(operands, args)
+        ]
         d = row.partials[i](*operands, o)
         if not row.limits:
             return self.register(d)
         d = Reg(self, self.register(d))
-        finite = Reg(self, self.emit(LESS, (self.emit("abs", (d.register,)), self.constant(std.inf))))
+        finite = Reg(
+            self, self.emit(LESS, (self.emit("abs", (d.register,)), self.constant(std.inf)))
+        )
         return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
 
     # ---- from registers to a tape
@@ -343,13 +397,19 @@ class Lowering:
         for register in range(len(self.names), len(ops)):
             if not uses[register] or register in absorbed or register in self.numbers:
                 continue
-            op, arguments = (DOT, dots[register]) if register in dots else (ops[register], args[register])
+            op, arguments = (
+                (DOT, dots[register]) if register in dots else (ops[register], args[register])
+            )
             place[register] = first + len(codes)
             codes.append(table.setdefault(op, len(table)))
             operands.extend([place[argument] for argument in arguments])
             starts.append(len(operands))
             nodes += _count(op, arguments)
-        named = {place[register]: label for register, label in (labels or {}).items() if place[register] >= 0}
+        named = {
+            place[register]: label
+            for register, label in (labels or {}).items()
+            if place[register] >= 0
+        }
         constants = array("d", [self.numbers[register] for register in numbers])
         return Tape(self.names, constants, list(table), codes, starts, operands,
                     array("I", [place[register] for register in outputs]), nodes, named)
@@ -366,13 +426,17 @@ class Lowering:
         return uses
 
     def _unseen(self, uses: list[int]) -> list[Register]:
-        """Takes that no output needs, one for each index and number of entries: they raise for an index that is wrong."""
+        """Takes that no output needs, one for each index and number of entries: they raise for an
+        index that is wrong."""
         takes = {(self.args[register][0], len(self.args[register])): register
                  for register in sorted(self._takes, key=lambda register: uses[register] > 0)}
         return [register for register in takes.values() if not uses[register]]
 
-    def _chains(self, uses: list[int]) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
-        """The chains of multiplications and additions: the operands of ``dot`` by the last addition's register.
+    def _chains(
+        self, uses: list[int]
+    ) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
+        """The chains of multiplications and additions: the operands of ``dot`` by the last
+        addition's register.
 
         What is absorbed is used by the chain alone, and has no register any more.
         """
@@ -421,7 +485,8 @@ MOST_TERMS = 32  # factors that an adjoint collects before they are added up
 
 
 class _Adjoints:
-    """For each node the factors of what it has received, whether it is always reached, and if not, under which conditions."""
+    """For each node the factors of what it has received, whether it is always reached, and if not,
+    under which conditions."""
 
     def __init__(self, lowering: Lowering, needed: bytearray) -> None:
         self._lowering = lowering
@@ -432,8 +497,11 @@ class _Adjoints:
         self.conditions: dict[int, set[Register]] = {}
 
     def settle(self, node: int, is_source: bool) -> None:
-        """Adds up what a node has received so far: a sum from far apart would find none of its terms in the cache."""
-        self._begun[node] = self.sum(node, self._lowering.zero if is_source else self._lowering.nothing)
+        """Adds up what a node has received so far: a sum from far apart would find none of its
+        terms in the cache."""
+        self._begun[node] = self.sum(
+            node, self._lowering.zero if is_source else self._lowering.nothing
+        )
         self.terms[node] = []
 
     def sum(self, node: int, start: Register) -> Register:
@@ -444,7 +512,9 @@ class _Adjoints:
 class Graph:
     """A trace being lowered: its nodes' registers, and their adjoints."""
 
-    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None, keep_detached: bool = False) -> None:
+    def __init__(
+        self, trace: Trace, inputs: Sequence[int | None] | None = None, keep_detached: bool = False
+    ) -> None:
         self.trace = trace
         self._keep_detached = keep_detached  # as an instruction, so that `tangents` sees it
         nodes = sources(trace) if inputs is None else inputs
@@ -459,10 +529,15 @@ class Graph:
         if op == SUMPROD:
             first = lowering.emit("mul", (args[0], args[1]))
             return lowering.sum_of_products(first, args[2:])
-        return args[0] if op == DETACH and not self._keep_detached else lowering.emit(op, tuple(args))
+        return (
+            args[0] if op == DETACH and not self._keep_detached else lowering.emit(op, tuple(args))
+        )
 
-    def tape(self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})) -> Tape:
-        """The program that computes these registers; results that the function gave a label have it here, too."""
+    def tape(
+        self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})
+    ) -> Tape:
+        """The program that computes these registers; results that the function gave a label have it
+        here, too."""
         given = {self.registers[node]: self.trace.label(node) for node in self.trace.labels
                  if self.trace.nodes[node][0] not in SOURCES} | {**labels}
         return self.lowering.tape(outputs, {register: label for register, label in given.items()
@@ -472,12 +547,15 @@ class Graph:
         """The register of a node or of a number."""
         return self.lowering.constant(ref) if ref.__class__ is float else self.registers[ref]
 
-    def gradient(self, root: Any, wanted: Sequence[int], seed: Register | None = None) -> list[Register]:
+    def gradient(
+        self, root: Any, wanted: Sequence[int], seed: Register | None = None
+    ) -> list[Register]:
         """The registers of d(root)/d(node) for the ``wanted`` nodes: reverse accumulation.
 
-        In the eager graph, the branch of `where` that was not taken, and the entries that `take` passes over, are no
-        operands, and nothing flows to them, not even 0 * inf.  Here every node has a guard for that: the conditions, one
-        of which must hold for it to be reached from the root; None: it always is.
+        In the eager graph, the branch of `where` that was not taken, and the entries that `take`
+        passes over, are no operands, and nothing flows to them, not even 0 * inf.  Here every node
+        has a guard for that: the conditions, one of which must hold for it to be reached from the
+        root; None: it always is.
         """
         lowering, nodes = self.lowering, self.trace.nodes
         if root.__class__ is float:
@@ -499,14 +577,29 @@ class Graph:
                 continue
             for arg, partial, taken in self._edges(node, op, args, needed, adjoint):
                 if taken is None and guard is not None:
-                    partial = (lowering.emit("where", (guard, lowering.emit("mul", partial), lowering.zero)), lowering.one)
+                    partial = (
+                        lowering.emit(
+                            "where", (guard, lowering.emit("mul", partial), lowering.zero)
+                        ),
+                        lowering.one,
+                    )
                 self._deliver(arg, partial, self._both(guard, taken), adjoints)
         return [adjoints.sum(node, lowering.zero) for node in wanted]
 
-    def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, needed: bytearray, adjoints: _Adjoints) -> None:
-        """What the operands of a sum of products receive; last ones first, as in the eager sweep, which comes from behind."""
-        terms, free, registers, nodes = adjoints.terms, adjoints.free, self.registers, self.trace.nodes
-        places = [registers[arg] if arg.__class__ is int else self.lowering.constant(arg) for arg in args]
+    def _deliver_products(
+        self, args: tuple[Any, ...], adjoint: Register, needed: bytearray, adjoints: _Adjoints
+    ) -> None:
+        """What the operands of a sum of products receive; last ones first, as in the eager sweep,
+        which comes from behind."""
+        terms, free, registers, nodes = (
+            adjoints.terms,
+            adjoints.free,
+            self.registers,
+            self.trace.nodes,
+        )
+        places = [
+            registers[arg] if arg.__class__ is int else self.lowering.constant(arg) for arg in args
+        ]
         for i in range(len(args) - 2, -1, -2):
             for k, other in ((i, i + 1), (i + 1, i)):
                 arg = args[k]
@@ -523,17 +616,36 @@ class Graph:
                     if len(found) >= MOST_TERMS:
                         adjoints.settle(arg, nodes[arg][0] in SOURCES)
 
-    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None, adjoints: _Adjoints) -> None:
-        """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once: eagerly it is one of them."""
+    def _deliver(
+        self,
+        node: int,
+        term: tuple[Register, Register],
+        guard: Register | None,
+        adjoints: _Adjoints,
+    ) -> None:
+        """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once:
+        eagerly it is one of them."""
         op, args = self.trace.nodes[node]
         if op == TAKE:
-            emit, index, product = self.lowering.emit, self.register(args[0]), self.lowering.emit("mul", term)
+            emit, index, product = (
+                self.lowering.emit,
+                self.register(args[0]),
+                self.lowering.emit("mul", term),
+            )
             for i, entry in enumerate(args[1:]):
                 if entry.__class__ is int and adjoints.needed[entry]:
                     position = self.lowering.constant(float(i))
-                    chosen = None if self.trace.nodes[entry][0] in SOURCES else emit(EQUAL, (index, position))
-                    self._deliver(entry, (emit(WHEN, (index, position, product)), self.lowering.one),
-                                  None if chosen is None else self._both(guard, chosen), adjoints)
+                    chosen = (
+                        None
+                        if self.trace.nodes[entry][0] in SOURCES
+                        else emit(EQUAL, (index, position))
+                    )
+                    self._deliver(
+                        entry,
+                        (emit(WHEN, (index, position, product)), self.lowering.one),
+                        None if chosen is None else self._both(guard, chosen),
+                        adjoints,
+                    )
             return
         if adjoints.terms[node] is None:
             adjoints.terms[node] = []
@@ -546,7 +658,8 @@ class Graph:
             adjoints.conditions.setdefault(node, set()).add(guard)
 
     def _truth(self, condition: Register) -> Register:
-        """A condition as 1.0 or 0.0, so that conditions can be multiplied; any number but 0 holds, nan too."""
+        """A condition as 1.0 or 0.0, so that conditions can be multiplied; any number but 0 holds,
+        nan too."""
         lowering = self.lowering
         if lowering.ops[condition] in (LESS, LESS_EQUAL, EQUAL):
             return condition
@@ -563,14 +676,16 @@ class Graph:
 
     def _edges(self, node: int, op: str, args: tuple[Any, ...], needed: bytearray, adjoint: Register
                ) -> Iterable[tuple[int, tuple[Register, Register], Register | None]]:
-        """For each operand that matters: the two factors of what it receives, and under which condition it is an operand."""
+        """For each operand that matters: the two factors of what it receives, and under which
+        condition it is an operand."""
         lowering = self.lowering
 
         def matters(arg: Any) -> bool:
             return arg.__class__ is int and bool(needed[arg])
 
         if op == SUMPROD:
-            for x, y in reversed(list(zip(args[::2], args[1::2]))):  # as the eager sweep, which comes from behind
+            # as the eager sweep, which comes from behind
+            for x, y in reversed(list(zip(args[::2], args[1::2]))):
                 if matters(x):
                     yield x, (self.register(y), adjoint), None
                 if matters(y):
@@ -581,18 +696,30 @@ class Graph:
                 if matters(arg := args[1 if lowering.numbers[condition] else 2]):
                     yield arg, (adjoint, lowering.one), None
                 return
-            for arg, taken in ((args[1], self._truth(condition)), (args[2], lowering.emit(EQUAL, (condition, lowering.zero)))):
+            for arg, taken in (
+                (args[1], self._truth(condition)),
+                (args[2], lowering.emit(EQUAL, (condition, lowering.zero))),
+            ):
                 if matters(arg):
-                    yield arg, (lowering.emit("where", (taken, adjoint, lowering.zero)), lowering.one), taken
+                    yield (
+                        arg,
+                        (lowering.emit("where", (taken, adjoint, lowering.zero)), lowering.one),
+                        taken,
+                    )
         elif op not in EXTRA:
             row = TABLE[op]
             registers = [self.register(arg) for arg in args]
             for i, arg in enumerate(args):
                 if matters(arg):
-                    yield arg, (lowering.partial(row, i, registers, self.registers[node]), adjoint), None
+                    yield (
+                        arg,
+                        (lowering.partial(row, i, registers, self.registers[node]), adjoint),
+                        None,
+                    )
 
     def _depending(self, wanted: Sequence[int]) -> bytearray:
-        """For each node whether it depends on one of the wanted ones by what can be differentiated."""
+        """For each node whether it depends on one of the wanted ones by what can be differentiated.
+        """
         depends = bytearray(len(self.trace.nodes))
         for node in wanted:
             depends[node] = 1
@@ -607,7 +734,8 @@ class Graph:
 
 
 def sources(trace: Trace) -> list[int]:
-    """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the order of the trace."""
+    """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the
+    order of the trace."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
@@ -625,8 +753,11 @@ def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
-def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False) -> Tape:
-    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or their names.
+def value_and_gradient(
+    trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
+) -> Tape:
+    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or
+    their names.
 
     ``keep_detached``: with "detach" instructions, for `tangents` alone, which removes them.
     """
@@ -635,8 +766,11 @@ def value_and_gradient(trace: Trace, root: Any, wanted: Sequence[int | str], kee
     nodes = [by_name[node] if isinstance(node, str) else node for node in wanted]
     registers = graph.gradient(root, nodes)
     found = Counter(registers)
-    labels = {register: f"d{graph.lowering.names[graph.registers[node]]}" for register, node in zip(registers, nodes)
-              if found[register] == 1}
+    labels = {
+        register: f"d{graph.lowering.names[graph.registers[node]]}"
+        for register, node in zip(registers, nodes)
+        if found[register] == 1
+    }
     return graph.tape([graph.register(root), *registers], labels)
 
 

@@ -7,8 +7,9 @@
     >>> explore_training(history)                                   # doctest: +ELLIPSIS
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
-The numbers come from `viz.live` (the model at each snapshot, the curves) and `viz.sample_graphs` (the graphs of samples);
-how the page looks and what it does is in ``training.html``, ``training.css`` and ``training.js``.
+The numbers come from `viz.live` (the model at each snapshot, the curves) and `viz.sample_graphs`
+(the graphs of samples); how the page looks and what it does is in ``training.html``,
+``training.css`` and ``training.js``.
 """
 
 from __future__ import annotations
@@ -31,28 +32,41 @@ from ..page import Page, assemble, page_path, read, themed
 from .records import Frame, LiveData, Point, frames
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
-LARGEST = 1e100  # on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
+# on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
+LARGEST = 1e100
 TINY = 1e-12  # what a feature of standardised data has as its mean
 SHOWN = 3  # features of a sample in its name
 
 
-def explore_training(history: History, path: str | os.PathLike[str] | None = None, *, title: str = "", max_frames: int = 30,
-                     features: tuple[int, int] | None = None, feature_names: Sequence[str] | None = None,
-                     samples: int = MAX_SAMPLES, progress: bool = False) -> Page | Path:
-    """A page that plays a training recorded by ``fit(..., record_every=k)``: a `Page`, or the path that it was written to.
+def explore_training(
+    history: History,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str = "",
+    max_frames: int = 30,
+    features: tuple[int, int] | None = None,
+    feature_names: Sequence[str] | None = None,
+    samples: int = MAX_SAMPLES,
+    progress: bool = False,
+) -> Page | Path:
+    """A page that plays a training recorded by ``fit(..., record_every=k)``: a `Page`, or the path
+    that it was written to.
 
-    At each snapshot it shows the model (decision boundary, fitted curve, or predictions beside targets), the loss, the
-    size of the gradient by layer, and the graph of one sample, which is chosen by a click, before and after the update.
+    At each snapshot it shows the model (decision boundary, fitted curve, or predictions beside
+    targets), the loss, the size of the gradient by layer, and the graph of one sample, which is
+    chosen by a click, before and after the update.
 
     title        of the page
     max_frames   how many snapshots to show at most, evenly chosen, the first and the last included
     features     which two features of a sample span the picture; by default the first two
     feature_names    one for each feature; by default "feature 0" and so on
-    samples      how many samples to make graphs of at most, evenly chosen; fewer if the graphs are large
+    samples      how many samples to make graphs of at most, evenly chosen; fewer if the graphs are
+                 large
     progress     whether to show a progress bar on the terminal, since the model is asked very often
 
-    Raises TypeError for what is no History, ValueError for a history without snapshots and for another number of names than
-    of features, RenderError without a layout engine, and what `Page.save` raises for ``path``.
+    Raises TypeError for what is no History, ValueError for a history without snapshots and for
+    another number of names than of features, RenderError without a layout engine, and what
+    `Page.save` raises for ``path``.
     """
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
@@ -60,33 +74,55 @@ def explore_training(history: History, path: str | os.PathLike[str] | None = Non
         raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
     target = None if path is None else page_path(path)
     with _bar(progress) as show:
-        live = frames(history, features=features, max_frames=max_frames, progress=lambda done, of: show(done / of / 2))
+        live = frames(
+            history,
+            features=features,
+            max_frames=max_frames,
+            progress=lambda done, of: show(done / of / 2),
+        )
         training: Any = history.training  # there is one, or frames() had raised
         steps = {frame.step for frame in live.frames}
         names = _feature_names(training.X, feature_names)
-        graphs = sample_graphs(training, [snapshot for snapshot in training.snapshots if snapshot.step in steps],
-                               [point.sample for point in live.points], names=names, max_samples=samples,
-                               progress=lambda done, of: show(0.5 + done / of / 2))
+        graphs = sample_graphs(
+            training,
+            [snapshot for snapshot in training.snapshots if snapshot.step in steps],
+            [point.sample for point in live.points],
+            names=names,
+            max_samples=samples,
+            progress=lambda done, of: show(0.5 + done / of / 2),
+        )
     title = title or f"training: {live.steps:,} step{'s' * (live.steps != 1)}"
-    scenes = "\n".join(f'<template id="scene-{i}">{themed(scene.svg)}</template>' for i, scene in enumerate(graphs.scenes))
-    body = Template(read("training/training.html")).substitute(title=html.escape(title), scenes=scenes)
+    scenes = "\n".join(
+        f'<template id="scene-{i}">{themed(scene.svg)}</template>'
+        for i, scene in enumerate(graphs.scenes)
+    )
+    body = Template(read("training/training.html")).substitute(
+        title=html.escape(title), scenes=scenes
+    )
     page = Page(assemble(title, body, page_data(live, graphs, training.X, names),
                          styles=["theme.css", "training/training.css"],
                          scripts=["stage.js", "training/training.js"]), title)
     return page if target is None else page.save(target)
 
 
-def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+def page_data(
+    live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
+) -> dict[str, Any]:
     """What ``training.js`` reads.
 
-    kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the names and ranges of its axes
-    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; where the model was asked
-    steps, loss, lossRange, lossLogarithmic    the curve of the loss, as ``[step, loss]``, and its axis
-    layers, layerRange            the names of the layers, and the range of the axis of their gradients
+    kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
+                                  names and ranges of its axes
+    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; where the
+                                  model was asked
+    steps, loss, lossRange, lossLogarithmic    the curve of the loss, as ``[step, loss]``, and its
+    axis
+    layers, layerRange            the names of the layers, and the range of the axis of their
+                                  gradients
     snapshots                     see `_snapshot`
     scenes                        for each drawing which nodes have numbers, and their names
-    samples                       ``point``, ``scene`` and ``text`` of each, and ``numbers[snapshot][node]``: data before the
-                                  update, gradient, data after it
+    samples                       ``point``, ``scene`` and ``text`` of each, and
+                                  ``numbers[snapshot][node]``: data before the update, gradient,
+                                  data after it
     notes                         what is not shown, and why
     """
     index = {point.sample: i for i, point in enumerate(live.points)}
@@ -94,28 +130,51 @@ def page_data(live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Seq
     sizes = [size for frame in live.frames for size in frame.gradients if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
-        "kind": live.kind, "caption": _caption(live, names),
+        "kind": live.kind,
+        "caption": _caption(live, names),
         "names": [_named(axis.label, names) for axis in live.axes] or ["", ""],
-        "x": _range(live, 0), "y": _range(live, 1), "classes": live.classes,
-        "points": [_point(live, point) for point in live.points], "grid": {"xs": live.xs, "ys": live.ys},
-        "steps": live.steps, "loss": list(zip(live.loss.steps, live.loss.values)),
-        "lossRange": _room(losses, logarithmic), "lossLogarithmic": logarithmic,
-        "layers": live.layers, "layerRange": _room(sizes, True),
+        "x": _range(live, 0),
+        "y": _range(live, 1),
+        "classes": live.classes,
+        "points": [_point(live, point) for point in live.points],
+        "grid": {"xs": live.xs, "ys": live.ys},
+        "steps": live.steps,
+        "loss": list(zip(live.loss.steps, live.loss.values)),
+        "lossRange": _room(losses, logarithmic),
+        "lossLogarithmic": logarithmic,
+        "layers": live.layers,
+        "layerRange": _room(sizes, True),
         "snapshots": [_snapshot(live, frame) for frame in live.frames],
-        "scenes": [{"shown": [int(name[1:]) for name in names], "names": [scene.name_of(scene.graph.nodes[int(name[1:])])
-                                                                          for name in names]}
-                   for scene, names in zip(graphs.scenes, graphs.shown)],
-        "samples": [{"point": index[graph.sample], "scene": graph.scene, "text": _sample_name(live, graph.sample, X, index),
-                     "numbers": graph.numbers} for graph in graphs.graphs],
-        "notes": [*live.notes, *_notes(live, graphs)]}
+        "scenes": [
+            {
+                "shown": [int(name[1:]) for name in names],
+                "names": [scene.name_of(scene.graph.nodes[int(name[1:])]) for name in names],
+            }
+            for scene, names in zip(graphs.scenes, graphs.shown)
+        ],
+        "samples": [
+            {
+                "point": index[graph.sample],
+                "scene": graph.scene,
+                "text": _sample_name(live, graph.sample, X, index),
+                "numbers": graph.numbers,
+            }
+            for graph in graphs.graphs
+        ],
+        "notes": [*live.notes, *_notes(live, graphs)],
+    }
 
 
 def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
-    """One snapshot: ``step``, ``loss`` and ``rate`` as text, ``layers``, the root mean square of each layer's gradient; of a
-    boundary ``scores`` (one output) or ``winners`` and ``margins``, row by row; of a fit ``curves``; of a regression
-    ``predictions``."""
-    made: dict[str, Any] = {"step": frame.step, "loss": brief(frame.loss) or "not finite", "rate": brief(frame.learning_rate),
-                            "layers": frame.gradients}
+    """One snapshot: ``step``, ``loss`` and ``rate`` as text, ``layers``, the root mean square of
+    each layer's gradient; of a boundary ``scores`` (one output) or ``winners`` and ``margins``, row
+    by row; of a fit ``curves``; of a regression ``predictions``."""
+    made: dict[str, Any] = {
+        "step": frame.step,
+        "loss": brief(frame.loss) or "not finite",
+        "rate": brief(frame.learning_rate),
+        "layers": frame.gradients,
+    }
     if frame.winners:
         made |= {"winners": _flat(frame.winners), "margins": _flat(frame.scores)}
     elif frame.scores:
@@ -128,10 +187,12 @@ def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
 
 
 def _point(live: LiveData, point: Point) -> dict[str, Any]:
-    x, y = (*point.at, *point.target, None, None)[:2]  # of a regression the prediction comes with each snapshot
+    # of a regression the prediction comes with each snapshot
+    x, y = (*point.at, *point.target, None, None)[:2]
     if live.kind == "regression":
         y = None
-    elif live.kind == "fit" and live.outputs > 1 and point.label >= 0:  # one curve for each class: at the height of the class
+    # one curve for each class: at the height of the class
+    elif live.kind == "fit" and live.outputs > 1 and point.label >= 0:
         y = float(point.label)
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
@@ -141,7 +202,10 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
     if given is None:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
     if len(given) != size:
-        raise ValueError(f"there are {len(given)} feature names, but the samples have {size} features; give one for each")
+        raise ValueError(
+            f"there are {len(given)} feature names, but the samples have {size} features; give one "
+            "for each"
+        )
     return [str(name) for name in given]
 
 
@@ -152,10 +216,18 @@ def _named(label: str, names: Sequence[str]) -> str:
 
 
 def _caption(live: LiveData, names: Sequence[str]) -> str:
-    what = {"boundary": "what the model decides; the line is its border" if live.outputs == 1 else "what the model decides",
-            "fit": "what the model computes", "regression": "predictions beside targets; right ones are on the line",
-            "none": "no picture of this model"}[live.kind]
-    fixed = ", ".join(f"{names[i]} at {0 if value is None or abs(value) < TINY else value:.3g}" for i, value in live.fixed)
+    what = {
+        "boundary": "what the model decides; the line is its border"
+        if live.outputs == 1
+        else "what the model decides",
+        "fit": "what the model computes",
+        "regression": "predictions beside targets; right ones are on the line",
+        "none": "no picture of this model",
+    }[live.kind]
+    fixed = ", ".join(
+        f"{names[i]} at {0 if value is None or abs(value) < TINY else value:.3g}"
+        for i, value in live.fixed
+    )
     return f"{what}{f' ({fixed})' if fixed else ''}"
 
 
@@ -171,9 +243,17 @@ def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
 def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
     point = live.points[index[sample]]
     entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
-    shown = ", ".join(f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN])
-    target = live.classes[point.label] if live.classes and point.label >= 0 else ", ".join(map(brief, point.target))
-    return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (f", target {target}" if target else "")
+    shown = ", ".join(
+        f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN]
+    )
+    target = (
+        live.classes[point.label]
+        if live.classes and point.label >= 0
+        else ", ".join(map(brief, point.target))
+    )
+    return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (
+        f", target {target}" if target else ""
+    )
 
 
 def _range(live: LiveData, i: int) -> list[float]:
@@ -181,7 +261,8 @@ def _range(live: LiveData, i: int) -> list[float]:
 
 
 def _room(numbers: Sequence[float], logarithmic: bool) -> list[float]:
-    """The range of an axis for these numbers; a logarithmic one has at least one power of ten in it."""
+    """The range of an axis for these numbers; a logarithmic one has at least one power of ten in
+    it."""
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]

@@ -12,8 +12,9 @@
     >>> len(live.frames[0].scores), len(live.frames[0].scores[0])
     (4, 4)
 
-`frames` asks the model, as it was at each snapshot, for its outputs over a grid or along a line.  All numbers in the
-records are rounded to a few digits, and None where there is no finite one, so that JSON can have them as they are.
+`frames` asks the model, as it was at each snapshot, for its outputs over a grid or along a line.
+All numbers in the records are rounded to a few digits, and None where there is no finite one, so
+that JSON can have them as they are.
 """
 
 from __future__ import annotations
@@ -53,17 +54,19 @@ from ...plotting.analysis import samples as table_of
 
 CURVE = 100  # points of a fitted curve
 MAX_STEPS = 2000  # points of the loss curve
-COARSE, FINE = 4, 7  # significant digits: of scores and gradients, whose magnitude is shown; of all other numbers
+# significant digits: of scores and gradients, whose magnitude is shown; of all other numbers
+COARSE, FINE = 4, 7
 PROBES = 12  # samples with which a replayed model is compared with the model itself, in every frame
 
-_IN_C = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}  # the same numbers as the table's, sooner
+# the same numbers as the table's, sooner
+_IN_C = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
 Model = Callable[[Any], Any]
 Number = float | None
 Progress = Callable[[int, int], Any]
 
 
-# ---- the records -------------------------------------------------------------------------------------------------
+# ---- the records ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A number at some of the steps: all of them, or, of a long training, the least and the largest of every stretch.
+    """A number at some of the steps: all of them, or, of a long training, the least and the largest
+    of every stretch.
 
     steps    counted from 1, in order; the first and the last step of the training are among them
     values   at each of them
@@ -105,16 +109,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The model before the update of one step, which is the model that the step's loss and gradients are of.
+    """The model before the update of one step, which is the model that the step's loss and
+    gradients are of.
 
     step             counted from 1
     loss, learning_rate   of the step
-    gradients        how large the gradients of the step were, clipped if they were: the root of their mean square, for each
-                     of `LiveData.layers`
-    scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, how far it is above the border
-                     of the two classes (see `frames`), so that they meet at 0; of several, how far the largest is
-                     ahead of the next
-    winners          of a boundary with several outputs, the class of the largest output at the same points; -1 for nan
+    gradients        how large the gradients of the step were, clipped if they were: the root of
+                     their mean square, for each of `LiveData.layers`
+    scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, how far
+                     it is above the border of the two classes (see `frames`), so that they meet at
+                     0; of several, how far the largest is ahead of the next
+    winners          of a boundary with several outputs, the class of the largest output at the same
+                     points; -1 for nan
     curves           of a fit, one curve for each output: ``curves[k][i]`` at ``xs[i]``
     predictions      of a regression, the outputs for each of the points
     """
@@ -133,16 +139,20 @@ class Frame:
 class LiveData:
     """Everything that a page of a training shows, but for the graphs of single samples.
 
-    kind            "boundary", "fit", "regression", or "none" if there is no picture for this model: see `frames`
+    kind            "boundary", "fit", "regression", or "none" if there is no picture for this
+                    model: see `frames`
     axes            the horizontal and the vertical axis; none for "none"
     points          the samples in the picture
-    classes         the names of the classes, in the order of their indices; none if the targets are no classes
+    classes         the names of the classes, in the order of their indices; none if the targets are
+                    no classes
     outputs         how many numbers the model returns
     xs, ys          where it was asked: of a boundary, the grid; of a fit, ``xs`` alone
-    fixed           ``(feature, value)`` for the features that do not vary in the picture, which stay at their means
+    fixed           ``(feature, value)`` for the features that do not vary in the picture, which
+                    stay at their means
     loss            over all steps
     steps           how many the training had
-    layers          the names of the layers, in the order of the parameters; "parameters" for those outside of modules
+    layers          the names of the layers, in the order of the parameters; "parameters" for those
+                    outside of modules
     frames          of some of the snapshots, in order, the first and the last included
     notes           what is not shown, and why
     """
@@ -162,32 +172,42 @@ class LiveData:
     notes: tuple[str, ...]
 
 
-def frames(history: History, *, samples: int = 500, grid: int = 32, features: tuple[int, int] | None = None,
-           max_frames: int = 30, progress: Progress | None = None) -> LiveData:
+def frames(
+    history: History,
+    *,
+    samples: int = 500,
+    grid: int = 32,
+    features: tuple[int, int] | None = None,
+    max_frames: int = 30,
+    progress: Progress | None = None,
+) -> LiveData:
     """The records of a training that was recorded: ``fit(..., record_every=10)``.
 
     samples      how many samples to show at most, evenly chosen
     grid         the points along each axis of a boundary
-    features     which two features of a sample span the picture of a boundary; by default the first two.  The others
-                 stay at their means
+    features     which two features of a sample span the picture of a boundary; by default the first
+                 two.  The others stay at their means
     max_frames   how many snapshots to use at most, evenly chosen, the first and the last included
     progress     called with the number of frames done, and of all, after each
 
-    The kind of picture follows from the data.  Samples of one feature make a "fit", a curve for each output.  Of more
-    features, classes make a "boundary": targets -1 and 1, or 0 and 1, for a model of one output, or indices of outputs
-    for one of several.  Other numbers make a "regression", predictions beside targets.  Where the samples or targets
-    are no numbers, or the model cannot be asked between the samples, as one cannot that looks something up by index,
-    it is "none", and a note says why.
+    The kind of picture follows from the data.  Samples of one feature make a "fit", a curve for
+    each output.  Of more features, classes make a "boundary": targets -1 and 1, or 0 and 1, for a
+    model of one output, or indices of outputs for one of several.  Other numbers make a
+    "regression", predictions beside targets.  Where the samples or targets are no numbers, or the
+    model cannot be asked between the samples, as one cannot that looks something up by index, it is
+    "none", and a note says why.
 
-    The border between two classes of one output is the score at which the loss is the same for either target, 0 or
-    one half; 0, as for `nn.accuracy`, if it is neither.
+    The border between two classes of one output is the score at which the loss is the same for
+    either target, 0 or one half; 0, as for `nn.accuracy`, if it is neither.
 
-    The model, if it is a `Module`, is in evaluation mode meanwhile, and records nothing; parameters, modes and gradients
-    are as before when this returns or raises.  A model that does the same operations for all inputs, as networks do, is
-    not run at every point: its operations are.
+    The model, if it is a `Module`, is in evaluation mode meanwhile, and records nothing;
+    parameters, modes and gradients are as before when this returns or raises.  A model that does
+    the same operations for all inputs, as networks do, is not run at every point: its operations
+    are.
 
-    Raises TypeError for what is no History, ValueError for one without snapshots, for sizes that are too small, and
-    for features that do not exist.  What the model itself raises for its own samples passes through.
+    Raises TypeError for what is no History, ValueError for one without snapshots, for sizes that
+    are too small, and for features that do not exist.  What the model itself raises for its own
+    samples passes through.
     """
     training = _training(history)
     for name, size, least in (("samples", samples, 1), ("max_frames", max_frames, 2)):
@@ -195,10 +215,15 @@ def frames(history: History, *, samples: int = 500, grid: int = 32, features: tu
             raise ValueError(f"{name} is {size!r}; it must be a whole number of at least {least}")
     check_resolution(grid)
     snapshots = _evenly(training.snapshots, max_frames)
-    picture = _picture(training, snapshots[0], _evenly(range(len(training.X)), samples), features, grid)
+    picture = _picture(
+        training, snapshots[0], _evenly(range(len(training.X)), samples), features, grid
+    )
     if features is not None and picture.kind != "boundary":
-        raise ValueError(f"features is {features!r}, but the picture of this training is a {picture.kind!r}, in which no two "
-                         "features span the plane; leave it out")
+        raise ValueError(
+            f"features is {features!r}, but the picture of this training is a {picture.kind!r}, in "
+            "which no two "
+            "features span the plane; leave it out"
+        )
     layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
     made: list[Frame] = []
     for snapshot in snapshots:
@@ -206,8 +231,15 @@ def frames(history: History, *, samples: int = 500, grid: int = 32, features: tu
             seen = picture.look(model)
         step = snapshot.step
         flow = gradient_flow(dict(zip(training.names, snapshot.gradients)))
-        made.append(Frame(step, _rounded(history.loss[step - 1]), _rounded(history.learning_rates[step - 1]),
-                          _row([layer.rms for layer in flow], COARSE), **seen))
+        made.append(
+            Frame(
+                step,
+                _rounded(history.loss[step - 1]),
+                _rounded(history.learning_rates[step - 1]),
+                _row([layer.rms for layer in flow], COARSE),
+                **seen,
+            )
+        )
         if progress is not None:
             progress(len(made), len(snapshots))
     notes = [*picture.notes]
@@ -217,31 +249,52 @@ def frames(history: History, *, samples: int = 500, grid: int = 32, features: tu
     if samples < len(training.X):
         notes.append(f"{samples:,} of {len(training.X):,} samples are shown.")
     return LiveData(
-        kind=picture.kind, axes=picture.axes(made), points=picture.points, classes=picture.classes,
-        outputs=picture.outputs, xs=_row(picture.xs), ys=_row(picture.ys),
+        kind=picture.kind,
+        axes=picture.axes(made),
+        points=picture.points,
+        classes=picture.classes,
+        outputs=picture.outputs,
+        xs=_row(picture.xs),
+        ys=_row(picture.ys),
         fixed=tuple([(i, _rounded(x)) for i, x in picture.fixed]),
-        loss=_line(history.loss), steps=len(history), layers=tuple([layer or "parameters" for layer in layers]),
-        frames=tuple(made), notes=tuple(notes))
+        loss=_line(history.loss),
+        steps=len(history),
+        layers=tuple([layer or "parameters" for layer in layers]),
+        frames=tuple(made),
+        notes=tuple(notes),
+    )
 
 
 def _training(history: History) -> TrainingRecord:
     if not isinstance(history, History):
-        raise TypeError(f"frames() takes the History that fit returns, not {type(history).__name__} ({short_repr(history)})")
+        raise TypeError(
+            f"frames() takes the History that fit returns, not {type(history).__name__} "
+            f"({short_repr(history)})"
+        )
     if history.training is None:
-        raise ValueError("this history has no snapshots; ask fit for them: fit(..., record_every=10)")
+        raise ValueError(
+            "this history has no snapshots; ask fit for them: fit(..., record_every=10)"
+        )
     if not history.training.snapshots:
-        raise ValueError("this history has no snapshots, because no step was finished; train for at least one epoch")
+        raise ValueError(
+            "this history has no snapshots, because no step was finished; train for at least one "
+            "epoch"
+        )
     if not len(history.training.X) or len(history.training.X) != len(history.training.y):
-        raise ValueError(f"the training data have changed since: there are {len(history.training.X)} samples and "
-                         f"{len(history.training.y)} targets; leave the lists that were given to fit as they are")
+        raise ValueError(
+            f"the training data have changed since: there are {len(history.training.X)} samples "
+            "and "
+            f"{len(history.training.y)} targets; leave the lists that were given to fit as they are"
+        )
     return history.training
 
 
-# ---- the picture -------------------------------------------------------------------------------------------------
+# ---- the picture ---------------------------------------------------------------------------------
 
 
 class _Picture:
-    """The picture of kind "none", and what all kinds have in common.  ``look`` gives its part of a `Frame`."""
+    """The picture of kind "none", and what all kinds have in common.  ``look`` gives its part of a
+    `Frame`."""
 
     kind = "none"
     classes: tuple[str, ...] = ()
@@ -262,45 +315,104 @@ class _Picture:
 class _Boundary(_Picture):
     kind = "boundary"
 
-    def __init__(self, training: TrainingRecord, table: Samples, shown: Sequence[int], classes: Sequence[float], outputs: int,
-                 features: tuple[int, int] | None, resolution: int) -> None:
+    def __init__(
+        self,
+        training: TrainingRecord,
+        table: Samples,
+        shown: Sequence[int],
+        classes: Sequence[float],
+        outputs: int,
+        features: tuple[int, int] | None,
+        resolution: int,
+    ) -> None:
         self.places = places_of_grid(table, features=features, resolution=resolution)
-        (self.xs, self.ys), self.fixed, self.features = self.places.axes, self.places.fixed, self.places.features
+        (self.xs, self.ys), self.fixed, self.features = (
+            self.places.axes,
+            self.places.fixed,
+            self.places.features,
+        )
         self.table, self.classes = table, tuple([f"{c:g}" for c in classes])
         self.level = _level(training.loss, classes) if outputs == 1 else 0.0
         targets = _targets(training, shown)
-        super().__init__([Point(i, _row([table.rows[i][k] for k in self.features]), _row(target), classes.index(target[0]))
-                          for i, target in zip(shown, targets)], outputs)
+        super().__init__(
+            [
+                Point(
+                    i,
+                    _row([table.rows[i][k] for k in self.features]),
+                    _row(target),
+                    classes.index(target[0]),
+                )
+                for i, target in zip(shown, targets)
+            ],
+            outputs,
+        )
 
     def look(self, model: Model) -> dict[str, Any]:
         area = grid_at(self.places, _replayed(model, self.table))
         if self.outputs == 1:
-            return {"scores": _plane([[x - self.level for x in row] for row in area.outputs[0]], COARSE)}
+            return {
+                "scores": _plane([[x - self.level for x in row] for row in area.outputs[0]], COARSE)
+            }
         grid = [list(zip(*rows)) for rows in zip(*area.outputs)]
-        return {"scores": _plane([[_lead(scores) for scores in row] for row in grid], COARSE), "winners": area.classes()}
+        return {
+            "scores": _plane([[_lead(scores) for scores in row] for row in grid], COARSE),
+            "winners": area.classes(),
+        }
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        return tuple([_axis(f"feature {k}", where[0], where[-1]) for k, where in zip(self.features, (self.xs, self.ys))])
+        return tuple(
+            [
+                _axis(f"feature {k}", where[0], where[-1])
+                for k, where in zip(self.features, (self.xs, self.ys))
+            ]
+        )
 
 
 class _Fit(_Picture):
     kind = "fit"
 
-    def __init__(self, training: TrainingRecord, table: Samples, shown: Sequence[int], classes: Sequence[float], outputs: int
-                 ) -> None:
+    def __init__(
+        self,
+        training: TrainingRecord,
+        table: Samples,
+        shown: Sequence[int],
+        classes: Sequence[float],
+        outputs: int,
+    ) -> None:
         self.places = places_of_curve(table, resolution=CURVE)
         self.xs, = self.places.axes
         self.table, self.classes = table, tuple([f"{c:g}" for c in classes])
-        notes = [] if outputs == 1 or classes else [
-            f"Of {outputs} outputs the picture shows all curves, but only the targets of the first."]
-        super().__init__([Point(i, _row(table.rows[i]), _row(target), classes.index(target[0]) if classes else -1)
-                          for i, target in zip(shown, _targets(training, shown))], outputs, notes)
+        notes = (
+            []
+            if outputs == 1 or classes
+            else [
+                f"Of {outputs} outputs the picture shows all curves, but only the targets of the "
+                "first."
+            ]
+        )
+        super().__init__(
+            [
+                Point(
+                    i,
+                    _row(table.rows[i]),
+                    _row(target),
+                    classes.index(target[0]) if classes else -1,
+                )
+                for i, target in zip(shown, _targets(training, shown))
+            ],
+            outputs,
+            notes,
+        )
 
     def look(self, model: Model) -> dict[str, Any]:
         return {"curves": _plane(curve_at(self.places, _replayed(model, self.table)).outputs)}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        targets = [x for point in self.points for x in point.target[:1]] if self.outputs == 1 or not self.classes else []
+        targets = (
+            [x for point in self.points for x in point.target[:1]]
+            if self.outputs == 1 or not self.classes
+            else []
+        )
         low, high = _window(targets, [frame.curves for frame in made])
         return _axis("input", self.xs[0], self.xs[-1]), _axis("output", low, high)
 
@@ -309,9 +421,15 @@ class _Regression(_Picture):
     kind = "regression"
 
     def __init__(self, training: TrainingRecord, shown: Sequence[int], outputs: int) -> None:
-        notes = [] if outputs == 1 else [f"Of {outputs} outputs the picture shows the first alone, beside its target."]
+        notes = (
+            []
+            if outputs == 1
+            else [f"Of {outputs} outputs the picture shows the first alone, beside its target."]
+        )
         targets = _targets(training, shown)
-        super().__init__([Point(i, (), _row(target), -1) for i, target in zip(shown, targets)], outputs, notes)
+        super().__init__(
+            [Point(i, (), _row(target), -1) for i, target in zip(shown, targets)], outputs, notes
+        )
         self.inputs = [training.X[i] for i in shown]
 
     def look(self, model: Model) -> dict[str, Any]:
@@ -323,9 +441,15 @@ class _Regression(_Picture):
         return _axis("target", low, high), _axis("prediction", low, high)
 
 
-def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], features: tuple[int, int] | None, resolution: int
-             ) -> _Picture:
-    """The picture that suits the training; whether the model goes along with it is tried out at the first snapshot."""
+def _picture(
+    training: TrainingRecord,
+    first: Snapshot,
+    shown: Sequence[int],
+    features: tuple[int, int] | None,
+    resolution: int,
+) -> _Picture:
+    """The picture that suits the training; whether the model goes along with it is tried out at the
+    first snapshot."""
     with training.at(first) as model:
         size = 0
 
@@ -360,7 +484,9 @@ def _picture(training: TrainingRecord, first: Snapshot, shown: Sequence[int], fe
         try:
             outputs(model, _probes(table))
         except Exception as error:  # anything: the user's model is asked for what nobody has asked it before
-            return none(f"the model cannot be asked between the samples ({type(error).__name__}: {error})")
+            return none(
+                f"the model cannot be asked between the samples ({type(error).__name__}: {error})"
+            )
         if not any(all(map(drawable, row)) for row in table.rows):
             return none("no sample has numbers that can be drawn")
         if table.features > 1:
@@ -373,7 +499,8 @@ def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float
 
 
 def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
-    """The targets that stand for classes of a model with ``size`` outputs; none if it is no classifier."""
+    """The targets that stand for classes of a model with ``size`` outputs; none if it is no
+    classifier."""
     if any(len(target) != 1 for target in targets):
         return ()
     found = {target[0] for target in targets}
@@ -403,15 +530,16 @@ def _lead(scores: Sequence[float]) -> float:
     return first - second
 
 
-# ---- asking the model --------------------------------------------------------------------------------------------
+# ---- asking the model ----------------------------------------------------------------------------
 
 
 class _Replay:
     """The operations of a model, recorded for one sample, to be run on the numbers of others.
 
-    It is about eight times as fast as the model, which makes nodes, and gives the same bits, as long as the model does
-    the same operations whatever the numbers are.  Raises ValueError for an output that is no Value, and for an operation
-    of more than two operands: those are rare, and of `where`, one of them, a graph has only the branch that was taken.
+    It is about eight times as fast as the model, which makes nodes, and gives the same bits, as
+    long as the model does the same operations whatever the numbers are.  Raises ValueError for an
+    output that is no Value, and for an operation of more than two operands: those are rare, and of
+    `where`, one of them, a graph has only the branch that was taken.
     """
 
     def __init__(self, model: Model, table: Samples) -> None:
@@ -441,7 +569,8 @@ class _Replay:
 
 
 def _replayed(model: Model, table: Samples) -> Model:
-    """The model, or its replay if that gives the same bits for some samples, and between and around the samples."""
+    """The model, or its replay if that gives the same bits for some samples, and between and around
+    the samples."""
     probes = _probes(table)
     try:
         with mode(model, training=False), recording(True):
@@ -460,18 +589,20 @@ def _probes(table: Samples) -> list[Any]:
     return list(map(table.input, [*rows, *between, *corners]))
 
 
-# ---- lists and numbers -------------------------------------------------------------------------------------------
+# ---- lists and numbers ---------------------------------------------------------------------------
 
 
 def _evenly(items: Sequence[Any], n: int) -> list[Any]:
-    """At most ``n`` of the items, in order, the first and the last included if ``n`` is more than 1."""
+    """At most ``n`` of the items, in order, the first and the last included if ``n`` is more than
+    1."""
     if len(items) <= n:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(1, n - 1))] for i in range(n)]
 
 
 def _line(numbers: Sequence[float]) -> Line:
-    """The numbers of all steps; above `MAX_STEPS` the first, the last, and the extremes of stretches between."""
+    """The numbers of all steps; above `MAX_STEPS` the first, the last, and the extremes of
+    stretches between."""
     n = len(numbers)
     kept = set(range(n))
     if n > MAX_STEPS:
@@ -486,7 +617,8 @@ def _line(numbers: Sequence[float]) -> Line:
 
 
 def _window(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
-    """A range that has the targets and the last of what the frames show, and reaches a little towards the others."""
+    """A range that has the targets and the last of what the frames show, and reaches a little
+    towards the others."""
     shown = [[x for row in rows for x in row if x is not None] for rows in made]
     low, high = window([*[x for x in targets if x is not None], *shown[-1]])
     lowest, highest = window([x for numbers in shown for x in numbers])

@@ -1,7 +1,9 @@
-"""The graph of one sample's loss while a model is trained: its numbers before and after each update, kept apart.
+"""The graph of one sample's loss while a model is trained: its numbers before and after each
+update, kept apart.
 
-The records here are what the page of a training (`viz.live`) shows beside the decision boundary.  Gradients are those of
-the sample's own loss, not of the batch; the forward pass after an update uses the new parameters throughout.
+The records here are what the page of a training (`viz.live`) shows beside the decision boundary.
+Gradients are those of the sample's own loss, not of the batch; the forward pass after an update
+uses the new parameters throughout.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class SampleGraph:
 
     sample    its position in the training data
     scene     the position in `SampleGraphs.scenes` of the drawing of its form
-    numbers   for every snapshot and every drawn node with numbers, in the order of ``shown``, its `Numbers`
+    numbers   for every snapshot and every drawn node with numbers, in the order of ``shown``, its
+              `Numbers`
     """
 
     sample: int
@@ -58,9 +61,16 @@ class SampleGraphs:
     graphs: tuple[SampleGraph, ...]
 
 
-def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], samples: Sequence[int] | None = None, *,
-                  names: Sequence[str] = (), max_samples: int = MAX_SAMPLES, max_drawn: int = MAX_DRAWN,
-                  progress: Callable[[int, int], Any] | None = None) -> SampleGraphs:
+def sample_graphs(
+    training: TrainingRecord,
+    snapshots: Sequence[Snapshot],
+    samples: Sequence[int] | None = None,
+    *,
+    names: Sequence[str] = (),
+    max_samples: int = MAX_SAMPLES,
+    max_drawn: int = MAX_DRAWN,
+    progress: Callable[[int, int], Any] | None = None,
+) -> SampleGraphs:
     """The graphs of samples of ``training`` at each of ``snapshots``.
 
     samples      the positions of those to choose from; by default all
@@ -69,14 +79,17 @@ def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], sampl
     max_drawn    how many nodes to draw at most before neurons, and then layers, are collapsed
     progress     called with the number of samples done, and of all, after each
 
-    The model runs in evaluation mode; inputs that are numbers are Values, so that they have gradients.  Parameters and
-    gradients are put back when it is done.  Raises RenderError without a layout engine.
+    The model runs in evaluation mode; inputs that are numbers are Values, so that they have
+    gradients.  Parameters and gradients are put back when it is done.  Raises RenderError without a
+    layout engine.
     """
     film = _Film(training, snapshots, names, max_drawn)
     try:
         with mode(training.model, training=False):
             film.try_inputs()
-            chosen = film.choose(range(len(training.X)) if samples is None else samples, max_samples)
+            chosen = film.choose(
+                range(len(training.X)) if samples is None else samples, max_samples
+            )
             for done, sample in enumerate(chosen, 1):
                 film.take(sample)
                 if progress is not None:
@@ -90,8 +103,19 @@ def sample_graphs(training: TrainingRecord, snapshots: Sequence[Snapshot], sampl
 class _Film:
     """Collects the numbers of sample after sample."""
 
-    def __init__(self, training: TrainingRecord, snapshots: Sequence[Snapshot], names: Sequence[str], max_drawn: int) -> None:
-        self.training, self.snapshots, self.names, self.max_drawn = training, snapshots, names, max_drawn
+    def __init__(
+        self,
+        training: TrainingRecord,
+        snapshots: Sequence[Snapshot],
+        names: Sequence[str],
+        max_drawn: int,
+    ) -> None:
+        self.training, self.snapshots, self.names, self.max_drawn = (
+            training,
+            snapshots,
+            names,
+            max_drawn,
+        )
         self.sketches: dict[Form, _Sketch] = {}
         self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
         self.as_values = True
@@ -99,7 +123,8 @@ class _Film:
         self.kept: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
-        """Finds out whether inputs can be Values, which those that a model looks something up with cannot be."""
+        """Finds out whether inputs can be Values, which those that a model looks something up with
+        cannot be."""
         try:
             for sample in range(len(self.training.X)):
                 self.inputs(sample)
@@ -124,10 +149,17 @@ class _Film:
             self.sketches[form] = _Sketch(len(self.sketches), root, form, self.max_drawn)
         if form in self.sketches:
             sketch = self.sketches[form]
-            self.taken.append((sample, sketch, [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots]))
+            self.taken.append(
+                (
+                    sample,
+                    sketch,
+                    [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots],
+                )
+            )
 
     def rows(self, sample: int, snapshot: Snapshot, sketch: _Sketch) -> list[Row]:
-        """The numbers of one snapshot; nan where the model computed something of another form then."""
+        """The numbers of one snapshot; nan where the model computed something of another form then.
+        """
         with self.training.at(snapshot):
             root = self.loss(sample)
             for node in topological_order(root, constants=False):
@@ -142,38 +174,67 @@ class _Film:
 
     def loss(self, sample: int) -> Value:
         """The loss of one sample."""
-        loss: Value = self.training.loss(self.training.model(self.inputs(sample)), self.training.y[sample])
+        loss: Value = self.training.loss(
+            self.training.model(self.inputs(sample)), self.training.y[sample]
+        )
         if isinstance(loss, Value) and loss._serial > self.start:
             loss.label = loss.label or "loss"
         return loss
 
     def inputs(self, sample: int) -> Any:
-        """What the model is given for a sample: labelled Values for numbers, if the model can take them."""
+        """What the model is given for a sample: labelled Values for numbers, if the model can take
+        them."""
         x = self.training.X[sample]
         if not self.as_values:
             return x
         if not hasattr(x, "__len__"):
             return x if isinstance(x, Value) else Value(x, self.names[0] if self.names else "input")
         names = self.names or [f"feature {i}" for i in range(len(x))]
-        return [entry if isinstance(entry, Value) else Value(entry, name) for entry, name in zip(x, names)]
+        return [
+            entry if isinstance(entry, Value) else Value(entry, name)
+            for entry, name in zip(x, names)
+        ]
 
     def developed(self) -> SampleGraphs:
         """All of it as records."""
         sketches = list(self.sketches.values())
         return SampleGraphs(
-            tuple([sketch.scene([film for _, its, film in self.taken if its is sketch]) for sketch in sketches]),
+            tuple(
+                [
+                    sketch.scene([film for _, its, film in self.taken if its is sketch])
+                    for sketch in sketches
+                ]
+            ),
             tuple([tuple(sketch.names) for sketch in sketches]),
-            tuple([SampleGraph(sample, sketch.index, tuple([tuple([text(row) for row, text in zip(rows, sketch.texts)])
-                                                            for rows in film])) for sample, sketch, film in self.taken]))
+            tuple(
+                [
+                    SampleGraph(
+                        sample,
+                        sketch.index,
+                        tuple(
+                            [
+                                tuple([text(row) for row, text in zip(rows, sketch.texts)])
+                                for rows in film
+                            ]
+                        ),
+                    )
+                    for sample, sketch, film in self.taken
+                ]
+            ),
+        )
 
 
 class _Sketch:
-    """One form of graph: which of its nodes are drawn with numbers, before the room for the numbers is known."""
+    """One form of graph: which of its nodes are drawn with numbers, before the room for the numbers
+    is known."""
 
     def __init__(self, index: int, root: Value, form: Form, max_drawn: int) -> None:
         self.index, self.root, self.form, self.max_drawn = index, root, form, max_drawn
         shown = [node for node in _drawn(root, max_drawn).nodes if node.shows is not None]
-        self.names, self.positions = [node.name for node in shown], [node.shows or 0 for node in shown]
+        self.names, self.positions = (
+            [node.name for node in shown],
+            [node.shows or 0 for node in shown],
+        )
         self.texts = [_constant_text if node.role == "constant" else _text for node in shown]
 
     def numbers(self, root: Value) -> list[tuple[float, float]]:
@@ -188,13 +249,22 @@ class _Sketch:
         widest: dict[int, tuple[float, float]] = {}
         for i, position in enumerate(self.positions):
             rows = [rows[i] for film in films for rows in film]
-            widest[position] = (max((x for before, _, after in rows for x in (before, after)), key=_width),
-                                max((grad for _, grad, _ in rows), key=_width))
-        return Scene(record(self.root), _collapse(self.root, self.max_drawn), self.max_drawn, widest, slopes=False)
+            widest[position] = (
+                max((x for before, _, after in rows for x in (before, after)), key=_width),
+                max((grad for _, grad, _ in rows), key=_width),
+            )
+        return Scene(
+            record(self.root),
+            _collapse(self.root, self.max_drawn),
+            self.max_drawn,
+            widest,
+            slopes=False,
+        )
 
 
 def _collapse(root: Value, max_drawn: int) -> str | None:
-    """ "neurons" if that makes the drawing small enough: a neuron shows its numbers, a layer of several has none."""
+    """ "neurons" if that makes the drawing small enough: a neuron shows its numbers, a layer of
+    several has none."""
     whole, neurons = (len(build([root], collapse, None).nodes) for collapse in (None, "neurons"))
     return "neurons" if neurons <= max_drawn < whole else None
 
@@ -206,7 +276,12 @@ def _drawn(root: Value, max_drawn: int) -> Graph:
 def _form(order: Sequence[Value]) -> Form:
     """What two graphs have in common if one drawing serves both."""
     at = {node: i for i, node in enumerate(order)}
-    return tuple([(node.op, "" if node.op else str(node.label), tuple([at[arg] for arg in node.args])) for node in order])
+    return tuple(
+        [
+            (node.op, "" if node.op else str(node.label), tuple([at[arg] for arg in node.args]))
+            for node in order
+        ]
+    )
 
 
 def _text(row: Row) -> Numbers:
