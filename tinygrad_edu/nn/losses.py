@@ -18,13 +18,18 @@ def mse(prediction: Any, target: Any) -> Any:
     """The squared error (p - t)**2; of two lists, its mean over the entries.  ValueError if their
     lengths differ."""
     if not isinstance(prediction, (list, tuple)):
-        return (prediction - target) ** 2
+        return _squared(prediction - target)
     if not isinstance(target, (list, tuple)) or len(target) != len(prediction):
         raise ValueError(
             f"mse: {len(prediction)} predictions, but the target is {target!r}; give a list of as "
             "many numbers"
         )
-    return math.total((p - t) ** 2 for p, t in zip(prediction, target)) * (1 / len(prediction))
+    if not prediction:
+        raise ValueError(
+            "mse: the prediction must have at least one number, not []; give one output for each "
+            "target"
+        )
+    return math.total(_squared(p - t) for p, t in zip(prediction, target)) * (1 / len(prediction))
 
 
 def hinge(score: Any, target: float) -> Any:
@@ -95,3 +100,8 @@ def accuracy(prediction: Any, target: float) -> float:
         scores = list(map(float, prediction))
         return float(scores.index(max(scores)) == target)
     return float((float(prediction) > 0) == (target > 0))
+
+
+def _squared(x: Any) -> Any:
+    """Returns x**2, which is inf where Python's power of floats raises OverflowError."""
+    return math.pow(x, 2) if isinstance(x, float) else x**2
