@@ -444,6 +444,52 @@ def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
     assert History.load(tmp_path / "history.json").loss
 
 
+# ---- guides
+
+GUIDES = sorted(path.stem for path in (ROOT / "tinygrad_edu" / "guides").glob("*.md"))
+
+
+def test_guide_lists_the_guides_with_a_line_each(capsys):
+    assert cli.main(["guide"]) == 0
+    out, err = capsys.readouterr()
+    *lines, blank, hint = out.splitlines()
+    assert [line.split()[0] for line in lines] == GUIDES
+    assert all(re.fullmatch(r"[a-z]+ +[A-Z][^#`]+\.", line) for line in lines), lines
+    assert (blank, hint, err) == ("", "To read one: tinygrad-edu guide NAME", "")
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide_prints_the_file_as_it_stands_where_the_output_is_not_a_terminal(name, capsys):
+    assert cli.main(["guide", name]) == 0
+    out, err = capsys.readouterr()
+    assert out == (ROOT / "tinygrad_edu" / "guides" / f"{name}.md").read_text(encoding="utf-8")
+    assert err == ""
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide_lays_the_text_out_on_a_terminal(name, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert cli.main(["guide", name]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b[" in out
+    text = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert "```" not in text
+    assert "## " not in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_an_unknown_guide_is_one_line_with_the_names():
+    done = run("guide", "nothing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == f"tinygrad-edu guide: unknown guide 'nothing'; choose one of {', '.join(GUIDES)}\n"
+    )
+
+
 def test_help_and_version():
     assert "demo" in run().stdout
     assert run("--version").stdout.startswith("tinygrad-edu 0.")

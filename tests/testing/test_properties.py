@@ -406,8 +406,9 @@ def run_pytest(folder, *options):
     )
 
 
-def test_the_example_of_the_readme_fails_as_printed(tmp_path):
-    section = (ROOT / "README.md").read_text().partition("## Test your own gradients")[2]
+def test_the_example_of_the_guide_fails_as_printed(tmp_path):
+    guide = (ROOT / "tinygrad_edu" / "guides" / "testing.md").read_text(encoding="utf-8")
+    section = guide.partition("## At points that the test finds")[2]
     source, output = re.search(r"```python\n(.*?)```.*?```\n(.*?)```", section, re.DOTALL).groups()
     (tmp_path / "test_well.py").write_text(source)
     shown = [

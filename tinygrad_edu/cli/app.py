@@ -1,5 +1,5 @@
-"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt
-and gallery.
+"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt,
+gallery and guide.
 
 Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be
 written to) ends in one line on standard error that says what to do, and exit status 2.
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import TinygradEduError, one_line
-from . import checks, graphs, training
+from . import checks, graphs, guides, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,4 +58,5 @@ def _parser() -> argparse.ArgumentParser:
     graphs.add_commands(commands)
     checks.add_command(commands)
     training.add_commands(commands)
+    guides.add_command(commands)
     return parser
