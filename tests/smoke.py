@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         nn.load(model, nn.save(model, Path(folder) / "model.json", optimizer), optimizer)
     command = Path(sys.executable).with_name("tinygrad-edu")
-    for arguments in (["--version"], ["check", "x**y", "x=2", "y=3"], ["step", "a*b", "a=2", "b=3"]):
+    for arguments in (["--version"], ["guide", "gradients"], ["check", "x**y", "x=2", "y=3"], ["step", "a*b", "a=2", "b=3"]):
         subprocess.run([command, *arguments], check=True, input="end\n", text=True,
                        stdout=subprocess.DEVNULL)
     print(f"tinygrad_edu {tinygrad_edu.__version__} works on Python {sys.version.split()[0]}")
