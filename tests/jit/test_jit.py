@@ -27,8 +27,8 @@ from tinygrad_edu import Value, detect_anomaly, hessian, jit, math, nn, no_grad,
 from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import NonFiniteError, TraceError
 from tinygrad_edu.jit import batch, function, structure
-from tinygrad_edu.jit.languages import emitter, llvm
-from tinygrad_edu.jit.running import backend, machine
+from tinygrad_edu.jit.languages import emitter
+from tinygrad_edu.jit.running import backend, machine, straight_line
 from tinygrad_edu.jit.tape import tape
 
 RANDOM = 1000
@@ -1384,7 +1384,7 @@ def test_other_threads_run_while_the_tape_machine_does():
 def test_code_that_keeps_all_threads_waiting_would_be_noticed():
     """The same machine code, called by an interface of ctypes that does not let other threads run.
     """
-    made = llvm.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
+    made = straight_line.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
     run = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(made._compiled.addresses["run"])
     memory, error = array("d", [0.5, 0.0]), ctypes.c_int(0)
     start = memory.buffer_info()[0]

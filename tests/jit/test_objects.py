@@ -16,7 +16,7 @@ from tinygrad_edu.jit.running import objects
 
 def module(number):
     """The text of a module with a function ``f`` that returns ``number``."""
-    return f'target triple = "{objects.triple()}"\ndefine double @f() {{\n  ret double {float(number)!r}\n}}\n'
+    return objects.targeted(f"define double @f() {{\n  ret double {float(number)!r}\n}}\n")
 
 
 def result_of(number, **options):

@@ -81,9 +81,11 @@ class Batched:
         self.tape, self.varying, self.summed = tape, list(varying), list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
-            from .languages import emitter, llvm
+            from .languages import emitter
+            from .running import straight_line
 
-            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
+            self._batch = straight_line.Batch(tape, self.varying, self.summed)
+            self._lanes = emitter.LANES
         else:
             self._kernel, self._lanes = backend.kernel(tape), 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]

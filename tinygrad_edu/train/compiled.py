@@ -23,11 +23,11 @@ from ..engine import modes
 from ..engine.primitives import number, short_repr
 from ..engine.value import Value
 from ..errors import TraceError
-from ..jit.languages import llvm
 from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
+from ..jit.running.straight_line import Batch, Scalar
 from ..jit.state import State
 from ..jit.structure import Structure, flatten, outputs
 from ..jit.tape.tape import Graph, Tape
@@ -382,7 +382,7 @@ class Engine:
         tape = graph.tape(list(map(graph.register, found)))
         if not self._is_right(tape):
             return None
-        batch = llvm.Batch(tape, [2 + i for i in varying], [])
+        batch = Batch(tape, [2 + i for i in varying], [])
         self._rule_trace = trace
         return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
 
@@ -527,7 +527,7 @@ class _Penalty:
         self._trained, self._count = trained, len(trained)
         # It runs once a step, not once a sample: that it is compiled soon is worth more than that
         # it is fast.
-        self._straight = llvm.Scalar(tape, level=0) if is_compiled(tape) else None
+        self._straight = Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
         self.out = Room(1 + self._count)
         self.is_plain = self._straight is not None and not self._fixed and not self.draws

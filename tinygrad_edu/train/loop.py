@@ -13,9 +13,9 @@ import time
 from functools import cache
 from typing import Any
 
-from ..jit.languages import llvm
 from ..jit.languages.emitter import LANES
 from ..jit.running import objects
+from ..jit.running.callbacks import reraise
 from ..jit.running.memory import Room
 from .samples import Plan
 
@@ -51,45 +51,44 @@ PLAN = (
 _AT = {name: i for i, name in enumerate(PLAN)}
 
 
-def _load(name: str, kind: str = "ptr") -> str:
+def _load(name: str, kind: str) -> str:
+    """Returns the instructions that read an entry of the plan."""
     return (f"  %{name}.at = getelementptr inbounds i64, ptr %plan, i64 {_AT[name]}\n"
             f"  %{name} = load {kind}, ptr %{name}.at")
 
 
-def _of_turn(name: str) -> str:
-    """The one of two addresses that a step reads from, or writes to."""
+def _load_current(name: str) -> str:
+    """Returns the instructions that read the address of the copy that this step uses."""
     return (f"  %{name}.turn = add i64 %now, {_AT[name + '0']}\n"
             f"  %{name}.turn.at = getelementptr inbounds i64, ptr %plan, i64 %{name}.turn\n"
             f"  %{name} = load ptr, ptr %{name}.turn.at")
 
 
+POINTERS = (
+    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns",
+    "tail_results", "error", "rule", "uniform", "rule_scratch", "done",
+)
+INTEGERS = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
+DOUBLES = ("scale", "first_step")
+
+
 def _text(lanes: int) -> str:
-    pointers = (
-        "penalty",
-        "penalty_out",
-        "batch",
-        "columns",
-        "results",
-        "scratch",
-        "totals",
-        "tail_columns",
-        "tail_results",
-        "error",
-        "rule",
-        "uniform",
-        "rule_scratch",
-        "done",
-    )
-    integers = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
-    loads = [*map(_load, pointers), *[_load(name, "i64") for name in integers],
-             *[_load(name, "double") for name in ("scale", "first_step")]]
-    return f"""target triple = "{objects.triple()}"
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+    """Returns the module of ``steps``."""
+    loads = [
+        *[_load(name, "ptr") for name in POINTERS],
+        *[_load(name, "i64") for name in INTEGERS],
+        *[_load(name, "double") for name in DOUBLES],
+    ]
+    buffers = [_load_current(name) for name in ("parameters", "reads", "writes")]
+    return STEPS.format(loads="\n".join(loads), buffers="\n".join(buffers), lanes=lanes)
+
+
+STEPS = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare double @llvm.fabs.f64(double)
 define i64 @steps(ptr %plan, i64 %first, i64 %count, ptr %rates, ptr %losses) {{
 entry:
-{chr(10).join(loads)}
+{loads}
   %gradient = getelementptr inbounds double, ptr %totals, i64 1
   %penalty.gradient = getelementptr inbounds double, ptr %penalty_out, i64 1
   %check.at = getelementptr inbounds double, ptr %error, i64 1
@@ -104,31 +103,31 @@ head:
   %finished = icmp eq i64 %k, %count
   br i1 %finished, label %end, label %begin
 begin:
-{_of_turn("parameters")}
-{_of_turn("reads")}
-{_of_turn("writes")}
+{buffers}
   store double 0.0, ptr %totals
   br i1 %has.penalty, label %with.penalty, label %without.penalty
 with.penalty:
   call void %penalty(ptr %parameters, ptr %penalty_out, ptr %error)
-  call void @llvm.memcpy.p0.p0.i64(ptr %gradient, ptr %penalty.gradient, i64 %gradient_bytes, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %gradient, ptr %penalty.gradient, \
+i64 %gradient_bytes, i1 false)
   %added = load double, ptr %penalty_out
   br label %samples
 without.penalty:
-  call void @llvm.memset.p0.i64(ptr %gradient, i8 0, i64 %gradient_bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %gradient, i8 0, i64 %gradient_bytes, \
+i1 false)
   br label %samples
 samples:
   %penalty.value = phi double [ %added, %with.penalty ], [ 0.0, %without.penalty ]
   br i1 %has.blocks, label %whole, label %rest
 whole:
-  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, i64 %blocks, i64 {lanes}, \
-ptr %error)
+  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, \
+i64 %blocks, i64 {lanes}, ptr %error)
   br label %rest
 rest:
   br i1 %has.tail, label %tail, label %summed
 tail:
-  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, ptr %totals, i64 1, i64 %tail_valid, \
-ptr %error)
+  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, \
+ptr %totals, i64 1, i64 %tail_valid, ptr %error)
   br label %summed
 summed:
   %sum = load double, ptr %totals
@@ -154,8 +153,8 @@ update:
   %done.after = fadd double %done.before, 1.0
   %step = fadd double %first_step, %done.after
   store double %step, ptr %step.at
-  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, i64 %rule_blocks, i64 {lanes}, \
-ptr %error)
+  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, \
+i64 %rule_blocks, i64 {lanes}, ptr %error)
   store double %done.after, ptr %done
   %k1 = add i64 %k, 1
   %other = xor i64 %now, 1
@@ -169,7 +168,7 @@ end:
 
 @cache
 def _compiled(lanes: int) -> Any:
-    return objects.loaded(_text(lanes), {}, ["steps"])
+    return objects.loaded(objects.targeted(_text(lanes)), {}, ["steps"])
 
 
 def steps(lanes: int) -> Any:
@@ -184,7 +183,7 @@ class NativePlan(ctypes.Structure):
     """The plan of a loop: see `PLAN`."""
 
     _fields_ = [
-        (name, ctypes.c_double if name in ("scale", "first_step") else ctypes.c_int64)
+        (name, ctypes.c_double if name in DOUBLES else ctypes.c_int64)
         for name in PLAN
     ]
 
@@ -257,7 +256,7 @@ class Several:
             ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at
         )
         self.settle(history, start)
-        llvm.reraise()
+        reraise()
         taken = time.perf_counter() - began
         # often enough to show progress and to notice Ctrl-C
         if made == self._next and taken < 0.01:

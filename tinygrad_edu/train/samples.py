@@ -16,11 +16,11 @@ from itertools import repeat
 from typing import Any
 
 from ..engine.value import Value
-from ..jit.languages import llvm
 from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
+from ..jit.running.straight_line import Batch
 from ..jit.structure import Structure, build, flatten, outputs
 from ..jit.tape.tape import SOURCES, Graph
 from ..jit.trace import STATIC, Trace, record_trace
@@ -135,11 +135,11 @@ class Loss:
         tape = graph.tape([*sums, *map(graph.register, returned)])
         self._shape = outputs(prediction, lambda x: x)[1]
         self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
-        self.batch: llvm.Batch | None = None
+        self.batch: Batch | None = None
         self.machine: Machine | None = None
         if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
-            self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
+            self.batch = Batch(tape, columns, list(range(len(sums))))
             self.room = len(self.batch.slots)
             self.scratch = Room(self.batch.scratch)
         else:

@@ -3,8 +3,8 @@
 
     >>> from tinygrad_edu import Value, fit, nn, optim
     >>> w = Value(0.0, "w")
-    >>> history = fit(lambda x: w * x, nn.mse, [1.0, 2.0], [3.0, 6.0], optimizer=optim.SGD([w], lr=0.1), epochs=4,
-    ...               record_every=2)
+    >>> history = fit(lambda x: w * x, nn.mse, [1.0, 2.0], [3.0, 6.0], epochs=4,
+    ...               optimizer=optim.SGD([w], lr=0.1), record_every=2)
     >>> [snapshot.step for snapshot in history.training.snapshots]
     [1, 2, 4]
     >>> first = history.training.snapshots[0]

@@ -36,7 +36,6 @@ from ...engine.primitives import (
     where,
 )
 from ...engine.primitives import absolute as fabs
-from ..running import objects
 from ..tape.tape import EQUAL, WHEN
 from ..trace import LESS, LESS_EQUAL
 
@@ -450,7 +449,5 @@ class Module:
 
     def text(self) -> str:
         """The module."""
-        head = [f'target triple = "{objects.triple()}"']
-        if self.rows:
-            head.append("declare double @tg_python(i32, ptr)")
+        head = ["declare double @tg_python(i32, ptr)"] if self.rows else []
         return "\n".join([*head, *self.declarations.values(), *self.functions, ""])

@@ -40,11 +40,10 @@ def kernel(tape: Tape) -> Kernel:
     if not objects.available():
         _tell()
         return Kernel(tape, lambda inputs: tape.run(array("d", inputs)), "replayed")
-    from ..languages import llvm
-    from . import machine
+    from . import machine, straight_line
 
     if is_compiled(tape):
-        return Kernel(tape, llvm.Scalar(tape), "compiled")
+        return Kernel(tape, straight_line.Scalar(tape), "compiled")
     return Kernel(tape, machine.Machine(tape), "tape machine")
 
 

@@ -31,13 +31,17 @@ MAGIC = b"tinygrad_edu object 2\n"
 MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
 
 
-# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
-# it, and LLVM's context is for one thread at a time
+# ---- the compiler's thread -----------------------------------------------------------------------
 
 _thread: ThreadPoolExecutor | None = None
 
 
 def _aside(work: Callable[[], Any]) -> Any:
+    """Calls ``work`` on the thread of LLVM, and returns its result.
+
+    Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
+    it, and LLVM's context is for one thread at a time.
+    """
     global _thread
     if _thread is None:
         _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
@@ -84,7 +88,7 @@ def _found() -> Host | str:
     def look() -> Host | str:
         try:
             llvm = _llvm()
-        except Exception as error:  # an installation that is broken may raise anything, OSError for one
+        except Exception as error:  # a broken installation may raise anything, such as OSError
             absent = isinstance(error, ModuleNotFoundError) and error.name in (
                 "llvmlite",
                 "llvmlite.binding",
@@ -120,9 +124,11 @@ def missing() -> str:
     return found if isinstance(found := _found(), str) else ""
 
 
-def triple() -> str:
-    """The name of this machine's kind."""
-    return "" if (found := host()) is None else found.triple
+def targeted(text: str) -> str:
+    """Returns the text of a module with a first line that names this machine as its target."""
+    machine = host()
+    triple = "" if machine is None else machine.triple
+    return f'target triple = "{triple}"\n{text}'
 
 
 @cache
