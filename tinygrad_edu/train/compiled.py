@@ -13,63 +13,26 @@ import ctypes
 import math
 import operator
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
-from ..engine import modes
 from ..engine.primitives import number, short_repr
 from ..engine.value import Value
 from ..errors import TraceError
 from ..jit.languages.emitter import LANES
-from ..jit.running.backend import is_compiled
-from ..jit.running.machine import Machine
-from ..jit.running.memory import Room, pointers
-from ..jit.running.straight_line import Batch, Scalar
-from ..jit.state import State
-from ..jit.structure import Structure, flatten, outputs
-from ..jit.tape.tape import Graph, Tape
-from ..jit.trace import Trace, check_unchanged, record_trace
-from ..optim import Optimizer, Schedule
+from ..jit.running.memory import Room
+from ..jit.structure import Structure, flatten
+from ..optim import Optimizer
 from ..optim.clipping import clipped
 from ..optim.parameters import UsedGradient, assign_all, read_numbers
-from .loop import Several
-from .samples import (
-    EAGER,
-    Loss,
-    Plan,
-    eager_instead,
-    is_plain,
-    operands_of,
-    others,
-    places_of,
-    whole_blocks,
-)
+from .loop import StepLoop
+from .penalty import Penalty
+from .rule import Rule, check_optimizer, compiled_rule, counting, is_close
+from .samples import EAGER, Loss, Plan, eager_instead, is_plain, whole_blocks
 
-# samples among which `Engine.verify` looks for targets, and nodes that it computes eagerly
-LOOKED_AT, VERIFIED = 64, 2_000
-
-
-def _is_close(x: float, y: float, size: float) -> bool:
-    """Whether two numbers differ by rounding alone, compared with a size; nan is nan, and inf is
-    inf."""
-    return abs(x - y) <= 1e-6 * size + 1e-12 or x == y or (x != x and y != y)
-
-
-@contextmanager
-def _counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
-    """Within the block, while it is traced, ``optimizer.steps`` is a traced value: it is read at
-    every step."""
-    steps = optimizer.steps
-    trace = modes.tracer()
-    try:
-        if trace is not None:
-            object.__setattr__(optimizer, "steps", trace.symbol(counter))
-        yield
-    finally:
-        object.__setattr__(optimizer, "steps", steps)
+MAX_VERIFIED_SAMPLES = 64  # samples among which `Engine.verify` looks for different targets
+MAX_VERIFIED_NODES = 2_000  # nodes that `Engine.verify` computes eagerly
 
 
 class Engine:
@@ -94,68 +57,51 @@ class Engine:
         self._counter = counter = Value(0.0, "optimizer.steps")
 
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
-            with _counting(optimizer, counter):
+            with counting(optimizer, counter):
                 prediction = model(x)
                 return loss(prediction, target), prediction
 
         def added() -> Any:
-            with _counting(optimizer, counter):
+            with counting(optimizer, counter):
                 return penalty() if penalty is not None else 0.0
 
-        self._function, self._X, self._y = sample, X, y
-        self._with_predictions = with_predictions
-        self.optimizer, self.trained = optimizer, tuple(optimizer.params)
-        self._count = len(self.trained)
-        for slot, column in optimizer.state.items():
-            if len(column) != self._count:
-                raise ValueError(
-                    f"the optimizer has {self._count} parameters, but {len(column)} numbers in its "
-                    "slot "
-                    f"{slot!r}; make a new optimizer for these parameters"
-                )
-        if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
-            raise TraceError(
-                f"{type(optimizer).__name__} has a zero_grad() of its own, which machine code does "
-                "not "
-                f"call\n{EAGER.removeprefix('or ')}"
-            )
-        self._check_schedule()
-        self._blocks = whole_blocks(self._count) // LANES
-        self._losses: dict[Structure, Loss] = {}
-        self._loss = loss
-        # numbers of targets that the loss does not refuse, for each structure
-        self._accepted: dict[Any, set[float]] = {}
-        self._samples: dict[int, tuple[Loss, array[float]]] = {}
-        self._is_plain = is_plain(X) and is_plain(y)
-        self._plan: Plan | None = None
-        self.totals = Room(1 + whole_blocks(self._count))  # the loss, and the gradient
-        self._error = Room(2)
-        self._done = Room(1)  # the steps made; counting one is what makes it valid
-        self._since = optimizer.steps
-        self._several: Several | None = None
-        self.data = [Room(whole_blocks(self._count)) for _ in range(2)]
-        self.state = [[Room(whole_blocks(self._count)) for _ in optimizer.state] for _ in range(2)]
-        self._sample(0)
+        check_optimizer(optimizer)
+        self._function = sample
         self._added = added
-        self._penalty = _Penalty(added, self.trained) if penalty is not None else None
+        self._loss = loss
+        self._X = X
+        self._y = y
+        self._is_plain = is_plain(X) and is_plain(y)
+        self._with_predictions = with_predictions
+        self.optimizer = optimizer
+        self.trained = tuple(optimizer.params)
+        self._losses: dict[Structure, Loss] = {}
+        self._samples: dict[int, tuple[Loss, array[float]]] = {}
+        # numbers of targets that the loss accepts, for each structure
+        self._accepted: dict[Any, set[float]] = {}
+        self._plan: Plan | None = None
+        self._loop: StepLoop | None = None
+        self._rule: Rule | None = None
+        self._allocate()
+        self._sample(0)
+        self._penalty = Penalty(added, self.trained) if penalty is not None else None
         if self._penalty is not None:
             self._make_room(self._penalty.room)
         self._rule = self._compiled_rule()
         self.refresh()
 
-    def _check_schedule(self) -> None:
-        """Raises TraceError for a schedule that changes something: it is asked for many steps at
-        once."""
-        schedule = self.optimizer._lr
-        if not callable(schedule) or isinstance(schedule, Schedule):
-            return
-        state = State(schedule)
-        try:
-            schedule(self.optimizer.steps)
-            with eager_instead():
-                check_unchanged(state, "the schedule of the learning rate")
-        finally:
-            state.restore()
+    def _allocate(self) -> None:
+        """Makes the buffers; those of data and state exist twice."""
+        self._count = len(self.trained)
+        padded = whole_blocks(self._count)
+        self._blocks = padded // LANES
+        self.totals = Room(1 + padded)  # the loss, and the gradient
+        self._error = Room(2)
+        self._done = Room(1)  # the number of steps; counting a step is what makes it valid
+        self._since = self.optimizer.steps  # steps of the optimiser that are not in `_done`
+        self._room = 0  # numbers behind the parameters
+        self.data = [Room(padded) for _ in range(2)]
+        self.state = [[Room(padded) for _ in self.optimizer.state] for _ in range(2)]
 
     # ---- against the eager engine
 
@@ -169,8 +115,8 @@ class Engine:
         wanted = read_numbers(self.trained, "grad")
         found, _ = self.differentiate(indices)
         gradient, size = self.totals.read(1, 1 + self._count), max(map(abs, wanted), default=0.0)
-        return _is_close(found, loss, abs(loss)) and all(
-            map(_is_close, gradient, wanted, repeat(size))
+        return is_close(found, loss, abs(loss)) and all(
+            map(is_close, gradient, wanted, repeat(size))
         )
 
     def verify(self) -> None:
@@ -190,7 +136,7 @@ class Engine:
             return
         value = float(number(self._added()))
         found = self._penalty.run(self.data[self._now], self.totals)
-        if not _is_close(found, value, abs(value)):
+        if not is_close(found, value, abs(value)):
             raise TraceError(
                 f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing "
                 "cannot see, such "
@@ -199,7 +145,7 @@ class Engine:
 
     def _verify_losses(self) -> None:
         targets = (
-            {repr(self._y[i]): i for i in reversed(range(min(len(self._y), LOOKED_AT)))}
+            {repr(self._y[i]): i for i in reversed(range(min(len(self._y), MAX_VERIFIED_SAMPLES)))}
             if self._is_plain
             else {}
         )
@@ -207,13 +153,13 @@ class Engine:
         for i in sorted(targets.values()):
             plan = Plan((i,), [self._sample(i)])
             nodes += len(plan.groups[0].loss.trace.nodes)
-            if plan.draws or (i and nodes > VERIFIED):
+            if plan.draws or (i and nodes > MAX_VERIFIED_NODES):
                 return
             self.totals.write(0, [0.0] * (1 + self._count))
             plan.groups[0].set(self.data[self._now], 1.0)
             plan.groups[0].run(self.data[self._now], self.totals, self._error)
             loss = float(number(self._function(self._X[i], self._y[i])[0]))
-            if not _is_close(self.totals[0], loss, abs(loss)):
+            if not is_close(self.totals[0], loss, abs(loss)):
                 raise TraceError(
                     f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model "
                     "or loss decide "
@@ -265,13 +211,12 @@ class Engine:
 
     def _make_room(self, count: int) -> None:
         """Room behind the parameters for what a program computes of them alone."""
-        if count > getattr(self, "_room", 0):
+        if count > self._room:
             self._room = count
             for i, old in enumerate(self.data):
                 self.data[i] = Room(count + LANES)
                 self.data[i].write(0, old.read(0, self._count))
-            if hasattr(self, "_rule"):
-                self._connect()
+            self._connect()
 
     # ---- a step
 
@@ -336,99 +281,24 @@ class Engine:
             self.optimizer.step()
             self.refresh()
             return
-        rule, uniform, scratch, columns = self._rule
-        uniform[0], uniform[1] = self.optimizer.lr, float(self.optimizer.steps + 1)
-        now = self._now
-        rule.run(uniform.at, *columns[now], scratch.at, 0, self._blocks, LANES, self._error.at)
+        self._rule.run(self._now, self._blocks, self._error.at)
         self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
-    @property
-    def _has_own_step(self) -> bool:
-        """Whether the optimiser does more in a step than to apply its rule."""
-        return type(self.optimizer).step is not Optimizer.step or "step" in vars(self.optimizer)
-
-    def _traced_rule(self, check: bool = True) -> tuple[Trace, Any]:
-        """The optimiser's rule for one parameter."""
-        optimizer, counter = self.optimizer, self._counter
-
-        def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
-            with _counting(optimizer, counter):
-                return optimizer.update(data, grad, state, lr, t)
-
-        names = ["data", "grad", *optimizer.state, "lr", "t"]
-        return record_trace(
-            rule,
-            names,
-            lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
-            check,
-            unchanged="the optimizer's rule",
-        )
-
-    def _compiled_rule(self) -> Any:
-        """The optimiser's rule for all parameters at once; None if it cannot be traced."""
-        slots = len(self.optimizer.state)
-        if self._has_own_step:
-            return None
-        try:
-            trace, result = self._traced_rule()
-            found, _ = outputs(result, trace.operand)
-        except (TraceError, TypeError, ArithmeticError):
-            return None
-        if len(found) != 1 + slots or others(trace, []) or trace.draws:
-            return None
-        varying = [*range(2 + slots)]
-        graph = Graph(trace, [2 + slots, 3 + slots, *varying])
-        tape = graph.tape(list(map(graph.register, found)))
-        if not self._is_right(tape):
-            return None
-        batch = Batch(tape, [2 + i for i in varying], [])
-        self._rule_trace = trace
-        return batch, Room(max(2, len(batch.slots))), Room(batch.scratch), []
-
-    def _is_right(self, tape: Tape) -> bool:
-        """Whether a traced rule gives what the rule itself does, for one parameter and two steps.
-        """
-        optimizer = self.optimizer
-        state = tuple([column[0] for column in optimizer.state.values()])
-        data = float(self.trained[0].data)
-        for t in (optimizer.steps + 1, optimizer.steps + 2):
-            new, slots = optimizer._ieee_update(data, 0.5, state, optimizer.lr, t)
-            found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
-            if not all(_is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
-                return False
-        return True
-
-    def _is_rule_current(self) -> bool:
-        if self._has_own_step:
-            return False
-        try:
-            return self._rule_trace.difference(self._traced_rule(check=False)[0]) is None
-        except (TraceError, TypeError, ArithmeticError):
-            return False
+    def _compiled_rule(self) -> Rule | None:
+        return compiled_rule(self.optimizer, self._counter, float(self.trained[0].data))
 
     def _connect(self) -> None:
-        """Says to the rule where the copies stand: it reads one and writes the other."""
-        if self._rule is None:
-            return
-        self._pointers = [
-            pointers([self.data[i].at, self.totals.at + 8, *[room.at for room in self.state[i]]])
-            for i in range(2)
-        ]
-        self._targets = [
-            pointers([self.data[i].at, *[room.at for room in self.state[i]]]) for i in (1, 0)
-        ]
-        self._rule[-1][:] = [
-            (ctypes.addressof(a), ctypes.addressof(b))
-            for a, b in zip(self._pointers, self._targets)
-        ]
+        """Tells the rule where the buffers are."""
+        if self._rule is not None:
+            self._rule.connect(self.data, self.totals.at + 8, self.state)
 
     # ---- Values
 
     def refresh(self) -> None:
         """Reads parameters, gradients and the optimiser's state from the Values, where a callback
         may have changed them."""
-        if self._rule is not None and not self._is_rule_current():
+        if self._rule is not None and not self._rule.is_current():
             self._rule = self._compiled_rule()
         now = self._now
         self._since = self.optimizer.steps - int(self._done[0])
@@ -451,7 +321,7 @@ class Engine:
         try:
             for i in before:
                 if self._sample(i) != before[i]:
-                    self._plan = self._several = None
+                    self._plan = self._loop = None
             return all(loss.is_current() for loss in self._losses.values()) and \
                 (self._penalty is None or self._penalty.is_current())
         except TypeError:  # it cannot be traced any more, which is said when it is compiled anew
@@ -472,85 +342,32 @@ class Engine:
 
     # ---- several steps in one call
 
-    def several(self, count: int, history: Any, start: float) -> int:
+    def run_steps(self, count: int, history: Any, start: float) -> int:
         """Makes up to ``count`` steps of the full batch, and returns how many: 0 if the next one
         needs to be looked at.
 
         ``history`` is that of `fit`, which began at ``start``; the steps are written down there.
         """
-        if self._several is None:
+        if self._loop is None:
             plan = self._planned(tuple(range(len(self._X))))
-            if (
-                not history.loss
-                or not self._is_plain
-                or self._rule is None
-                or plan.draws
-                or len(plan.groups) != 1
-                or any(leaf is self._counter for leaf in plan.groups[0].loss.fixed)
-                or type(self.optimizer).lr is not Optimizer.lr
-                or plan.groups[0].loss.batch is None
-                or (self._penalty is not None and not self._penalty.is_plain)
-            ):
+            if not history.loss or not self._can_loop(plan):
                 return 0
-            self._several = Several(self, plan)
-        return self._several.run(count, history, start)
+            self._loop = StepLoop(self, plan)
+        return self._loop.run(count, history, start)
+
+    def _can_loop(self, plan: Plan) -> bool:
+        """Whether steps of these samples need nothing from Python in between."""
+        if not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1:
+            return False
+        loss = plan.groups[0].loss
+        return (
+            loss.batch is not None
+            and type(self.optimizer).lr is Optimizer.lr
+            and not any(leaf is self._counter for leaf in loss.fixed)
+            and (self._penalty is None or self._penalty.is_plain)
+        )
 
     def settle(self, history: Any, start: float) -> None:
         """Writes down the steps of a call that was interrupted."""
-        if self._several is not None:
-            self._several.settle(history, start)
-
-
-class _Penalty:
-    """The penalty and its gradient, compiled."""
-
-    def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
-        self._record = partial(
-            record_trace, penalty, [], lambda values: ((), {}), unchanged="the penalty"
-        )
-        with eager_instead():
-            trace, result = self._record()
-        self._trace = trace
-        root = trace.operand(result)
-        inner = operands_of(trace)
-        places = places_of(trace, trained)
-        self.depends = root.__class__ is int and not inner.isdisjoint(places)
-        fixed = others(trace, places)
-        draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
-        self._fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
-        self.draws = trace.draws
-        padded = [*places, *[None] * (whole_blocks(len(places)) - len(places))]
-        self._first = len(padded)
-        self.room = self._first + len(fixed) + len(draws)
-        graph = Graph(trace, [*padded, *fixed, *draws])
-        tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
-        self._trained, self._count = trained, len(trained)
-        # It runs once a step, not once a sample: that it is compiled soon is worth more than that
-        # it is fast.
-        self._straight = Scalar(tape, level=0) if is_compiled(tape) else None
-        self._machine = None if self._straight else Machine(tape)
-        self.out = Room(1 + self._count)
-        self.is_plain = self._straight is not None and not self._fixed and not self.draws
-        self.address = self._straight.address if self._straight is not None else 0
-
-    def is_current(self) -> bool:
-        """Whether the penalty is still the program that was compiled."""
-        trace, _ = self._record(check=False)
-        places_of(trace, self._trained)
-        return self._trace.difference(trace) is None
-
-    def run(self, parameters: Room, totals: Room) -> float:
-        """Sets the gradient in ``totals`` and returns the penalty."""
-        if self._fixed or self.draws:
-            parameters.write(
-                self._first,
-                [*[float(leaf.data) for leaf in self._fixed], *[draw() for draw in self.draws]],
-            )
-        if self._straight is not None:
-            self._straight.fill(parameters.at, self.out.at)
-        else:
-            assert self._machine is not None
-            ctypes.memset(self.out.at, 0, 8 * (1 + self._count))
-            self._machine.fill(parameters.at, self.out.at)
-        ctypes.memmove(totals.at + 8, self.out.at + 8, 8 * self._count)
-        return self.out[0]
+        if self._loop is not None:
+            self._loop.settle(history, start)

@@ -188,8 +188,8 @@ class NativePlan(ctypes.Structure):
     ]
 
 
-class Several:
-    """`training.Engine.several`: what `steps` needs, and the history of what it did."""
+class StepLoop:
+    """`training.Engine.run_steps`: what `steps` needs, and the history of what it did."""
 
     MOST = 1_024  # steps in one call
 
@@ -207,7 +207,7 @@ class Several:
         calls = group.calls()
         whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
         tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
-        rule, uniform, scratch, columns = engine._rule
+        rule = engine._rule
         penalty = engine._penalty
         return NativePlan(
             penalty=penalty.address if penalty else 0,
@@ -222,9 +222,9 @@ class Several:
             tail_results=tail[1],
             tail_valid=tail[3],
             error=error,
-            rule=rule.address,
-            uniform=uniform.at,
-            rule_scratch=scratch.at,
+            rule=rule.batch.address,
+            uniform=rule.uniform.at,
+            rule_scratch=rule.scratch.at,
             rule_blocks=engine._blocks,
             gradient_bytes=8 * engine._count,
             scale=self._scale,
@@ -232,14 +232,14 @@ class Several:
             first_step=engine._since,
             parameters0=engine.data[0].at,
             parameters1=engine.data[1].at,
-            reads0=columns[0][0],
-            reads1=columns[1][0],
-            writes0=columns[0][1],
-            writes1=columns[1][1],
+            reads0=rule.columns[0][0],
+            reads1=rule.columns[1][0],
+            writes0=rule.columns[0][1],
+            writes1=rule.columns[1][1],
         )
 
     def run(self, count: int, history: Any, start: float) -> int:
-        """See `Engine.several`."""
+        """See `Engine.run_steps`."""
         engine, done = self._engine, int(self._engine._done[0])
         rates: list[float] = []
         try:
