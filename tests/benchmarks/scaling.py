@@ -148,7 +148,7 @@ def straight(quick: bool) -> Table:
         with nothing_compiled():
             graph, (everything, _) = clocked(lambda size=size: Layered(size))
         operations = graph.tape.operations
-        if operations > backend.STRAIGHT:
+        if operations > backend.MAX_STRAIGHT_LINE_OPS:
             break
         times = []
         for _ in range(1 if quick else 3):

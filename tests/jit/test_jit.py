@@ -87,7 +87,7 @@ def faults_of_calls(programs):
             ]
             if list(map(bits, found)) != list(map(bits, [value, value, *slopes, *of_leaves])):
                 yield f"program {program.seed} at {xs}: {found}, not {[value, value, *slopes, *of_leaves]}"
-        if any(program.value.way != "compiled" for program in f.programs):
+        if any(program.value.kind != "compiled" for program in f.programs):
             yield f"program {program.seed}: {f.programs}"
 
 
@@ -1231,7 +1231,7 @@ def test_wrong_batches_say_what_is_wrong(call, kind, message):
 
 
 def long_program(x, y):
-    for _ in range(backend.STRAIGHT // 4 + 1):
+    for _ in range(backend.MAX_STRAIGHT_LINE_OPS // 4 + 1):
         x = x + 1e-3 * math.sin(x * y)
     return x
 
@@ -1254,7 +1254,7 @@ def test_threads_share_the_samples_of_the_tape_machine_too():
     try:
         f = jit(lambda x, y: long_program(row(x), y))
         values, (dx, dy) = f.batch_value_and_grad([0.3, 0.4, 0.5, 0.6], 1.7, threads=2)
-        assert f.programs[0].batched((True, False), True)._kernel.way == "tape machine"
+        assert f.programs[0].batched((True, False), True)._kernel.kind == "tape machine"
     finally:
         del TABLE["meeting"]
     singles = [jit(long_program).value_and_grad(x, 1.7) for x in (0.3, 0.4, 0.5, 0.6)]

@@ -277,7 +277,7 @@ def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
         os.utime(entries[-1], (LONG_AGO + number, LONG_AGO + number))
     result_of(1)  # is used again
     (folder / "notes.txt").write_text("not ours")
-    monkeypatch.setattr(objects, "MOST_BYTES", 3 * max(entry.stat().st_size for entry in entries))
+    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 3 * max(entry.stat().st_size for entry in entries))
     result_of(5)
     assert [entry.exists() for entry in entries] == [True, False, False, True]
     assert len([*folder.glob("*.o")]) == 3
@@ -285,7 +285,7 @@ def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
 
 
 def test_a_program_that_is_larger_than_the_cache_is_not_kept(folder, monkeypatch):
-    monkeypatch.setattr(objects, "MOST_BYTES", 10)
+    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 10)
     assert result_of(1.5) == 1.5
     assert [*folder.iterdir()] == []
 

@@ -21,7 +21,7 @@ from ..engine.primitives import number, short_repr
 from ..engine.value import Value
 from ..errors import TraceError
 from ..jit.languages.emitter import LANES
-from ..jit.running.memory import Room
+from ..jit.running.memory import AlignedBuffer
 from ..jit.structure import Structure, flatten
 from ..optim import Optimizer
 from ..optim.clipping import clipped
@@ -29,7 +29,7 @@ from ..optim.parameters import UsedGradient, assign_all, read_numbers
 from .loop import StepLoop
 from .penalty import Penalty
 from .rule import Rule, check_optimizer, compiled_rule, counting, is_close
-from .samples import EAGER, Loss, Plan, eager_instead, is_plain, whole_blocks
+from .samples import EAGER, Loss, Plan, advising_eager, is_plain, whole_blocks
 
 MAX_VERIFIED_SAMPLES = 64  # samples among which `Engine.verify` looks for different targets
 MAX_VERIFIED_NODES = 2_000  # nodes that `Engine.verify` computes eagerly
@@ -86,7 +86,7 @@ class Engine:
         self._sample(0)
         self._penalty = Penalty(added, self.trained) if penalty is not None else None
         if self._penalty is not None:
-            self._make_room(self._penalty.room)
+            self._reserve(self._penalty.buffer_size)
         self._rule = self._compiled_rule()
         self.refresh()
 
@@ -95,13 +95,13 @@ class Engine:
         self._count = len(self.trained)
         padded = whole_blocks(self._count)
         self._blocks = padded // LANES
-        self.totals = Room(1 + padded)  # the loss, and the gradient
-        self._error = Room(2)
-        self._done = Room(1)  # the number of steps; counting a step is what makes it valid
+        self.totals = AlignedBuffer(1 + padded)  # the loss, and the gradient
+        self._error = AlignedBuffer(2)
+        self._done = AlignedBuffer(1)  # the number of steps; counting a step is what makes it valid
         self._since = self.optimizer.steps  # steps of the optimiser that are not in `_done`
-        self._room = 0  # numbers behind the parameters
-        self.data = [Room(padded) for _ in range(2)]
-        self.state = [[Room(padded) for _ in self.optimizer.state] for _ in range(2)]
+        self._reserved = 0  # numbers behind the parameters
+        self.data = [AlignedBuffer(padded) for _ in range(2)]
+        self.state = [[AlignedBuffer(padded) for _ in self.optimizer.state] for _ in range(2)]
 
     # ---- against the eager engine
 
@@ -174,7 +174,7 @@ class Engine:
         if i in self._samples:
             return self._samples[i]
         x, target, leaves = self._X[i], self._y[i], list[Any]()
-        with eager_instead():
+        with advising_eager():
             structure = flatten((x, target), f"sample {i}", leaves)
         for leaf in leaves:
             if isinstance(leaf, Value):
@@ -188,7 +188,7 @@ class Engine:
                 self._function, structure, len(leaves), self.trained, self._with_predictions
             )
             self._losses[structure] = found
-            self._make_room(found.room)
+            self._reserve(found.buffer_size)
         self._accept(self._losses[structure], target)
         sample = self._losses[structure], array("d", map(float, leaves))
         if self._is_plain:
@@ -209,12 +209,12 @@ class Engine:
             program.check(self._loss, target)
             met.update(numbers)
 
-    def _make_room(self, count: int) -> None:
-        """Room behind the parameters for what a program computes of them alone."""
-        if count > self._room:
-            self._room = count
+    def _reserve(self, count: int) -> None:
+        """Makes the buffers of parameters long enough: a program has more inputs behind them."""
+        if count > self._reserved:
+            self._reserved = count
             for i, old in enumerate(self.data):
-                self.data[i] = Room(count + LANES)
+                self.data[i] = AlignedBuffer(count + LANES)
                 self.data[i].write(0, old.read(0, self._count))
             self._connect()
 
@@ -233,7 +233,7 @@ class Engine:
         if self._penalty is not None:
             added = self._penalty.run(parameters, self.totals)
         else:
-            ctypes.memset(self.totals.at, 0, 8 * (1 + self._count))
+            ctypes.memset(self.totals.address, 0, 8 * (1 + self._count))
         self.totals[0] = 0.0
         predictions: list[Any] = [None] * plan.count
         if plan.draws:
@@ -281,7 +281,7 @@ class Engine:
             self.optimizer.step()
             self.refresh()
             return
-        self._rule.run(self._now, self._blocks, self._error.at)
+        self._rule.run(self._now, self._blocks, self._error.address)
         self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
@@ -291,7 +291,7 @@ class Engine:
     def _connect(self) -> None:
         """Tells the rule where the buffers are."""
         if self._rule is not None:
-            self._rule.connect(self.data, self.totals.at + 8, self.state)
+            self._rule.connect(self.data, self.totals.address + 8, self.state)
 
     # ---- Values
 
@@ -305,8 +305,8 @@ class Engine:
         self._counter.data = float(self.optimizer.steps)
         self.data[now].write(0, read_numbers(self.trained, "data"))
         self.totals.write(1, list(map(float, read_numbers(self.trained, "grad"))))
-        for room, column in zip(self.state[now], self.optimizer.state.values()):
-            room.write(0, column)
+        for buffer, column in zip(self.state[now], self.optimizer.state.values()):
+            buffer.write(0, column)
         self._connect()
 
     def is_current(self) -> bool:
@@ -334,7 +334,8 @@ class Engine:
         """
         now, count, optimizer = self._now, self._count, self.optimizer
         data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
-        state = {slot: room.read(0, count) for slot, room in zip(optimizer.state, self.state[now])}
+        columns = [buffer.read(0, count) for buffer in self.state[now]]
+        state = dict(zip(optimizer.state, columns))
         steps = self._since + int(self._done[0])
         assign_all([*self.trained, *self.trained, optimizer, optimizer],
                    [*["data"] * count, *["grad"] * count, "state", "steps"],

@@ -16,7 +16,7 @@ from typing import Any
 from ..jit.languages.emitter import LANES
 from ..jit.running import objects
 from ..jit.running.callbacks import reraise
-from ..jit.running.memory import Room
+from ..jit.running.memory import AlignedBuffer
 from .samples import Plan
 
 # What a plan has, 8 bytes each.  A function whose address is 0 is left out.
@@ -48,18 +48,18 @@ PLAN = (
     "writes0",
     "writes1",
 )
-_AT = {name: i for i, name in enumerate(PLAN)}
+_POSITIONS = {name: i for i, name in enumerate(PLAN)}
 
 
 def _load(name: str, kind: str) -> str:
     """Returns the instructions that read an entry of the plan."""
-    return (f"  %{name}.at = getelementptr inbounds i64, ptr %plan, i64 {_AT[name]}\n"
+    return (f"  %{name}.at = getelementptr inbounds i64, ptr %plan, i64 {_POSITIONS[name]}\n"
             f"  %{name} = load {kind}, ptr %{name}.at")
 
 
 def _load_current(name: str) -> str:
     """Returns the instructions that read the address of the copy that this step uses."""
-    return (f"  %{name}.turn = add i64 %now, {_AT[name + '0']}\n"
+    return (f"  %{name}.turn = add i64 %now, {_POSITIONS[name + '0']}\n"
             f"  %{name}.turn.at = getelementptr inbounds i64, ptr %plan, i64 %{name}.turn\n"
             f"  %{name} = load ptr, ptr %{name}.turn.at")
 
@@ -189,19 +189,19 @@ class NativePlan(ctypes.Structure):
 
 
 class StepLoop:
-    """`training.Engine.run_steps`: what `steps` needs, and the history of what it did."""
+    """`Engine.run_steps`: what `steps` needs, and the history of what it did."""
 
-    MOST = 1_024  # steps in one call
+    MAX_STEPS = 1_024  # steps in one call
 
     def __init__(self, engine: Any, plan: Plan) -> None:
         self._engine, self._group, self._scale = engine, plan.groups[0], plan.scale
-        self._rates, self._losses = Room(self.MOST), Room(self.MOST)
+        self._rates, self._losses = AlignedBuffer(self.MAX_STEPS), AlignedBuffer(self.MAX_STEPS)
         self._run = steps(LANES)
         self._next = 16
         self._pending: tuple[Any, ...] | None = None
 
     def _plan(self) -> NativePlan:
-        engine, group, error = self._engine, self._group, self._engine._error.at
+        engine, group, error = self._engine, self._group, self._engine._error.address
         group.set(engine.data[0], self._scale)
         group.set(engine.data[1], self._scale)
         calls = group.calls()
@@ -211,27 +211,27 @@ class StepLoop:
         penalty = engine._penalty
         return NativePlan(
             penalty=penalty.address if penalty else 0,
-            penalty_out=penalty.out.at if penalty else 0,
+            penalty_out=penalty.out.address if penalty else 0,
             batch=group.loss.batch.address,
             columns=whole[0],
             results=whole[1],
-            scratch=group.loss.scratch.at,
-            totals=engine.totals.at,
+            scratch=group.loss.scratch.address,
+            totals=engine.totals.address,
             blocks=whole[2],
             tail_columns=tail[0],
             tail_results=tail[1],
             tail_valid=tail[3],
             error=error,
             rule=rule.batch.address,
-            uniform=rule.uniform.at,
-            rule_scratch=rule.scratch.at,
+            uniform=rule.uniform.address,
+            rule_scratch=rule.scratch.address,
             rule_blocks=engine._blocks,
             gradient_bytes=8 * engine._count,
             scale=self._scale,
-            done=engine._done.at,
+            done=engine._done.address,
             first_step=engine._since,
-            parameters0=engine.data[0].at,
-            parameters1=engine.data[1].at,
+            parameters0=engine.data[0].address,
+            parameters1=engine.data[1].address,
             reads0=rule.columns[0][0],
             reads1=rule.columns[1][0],
             writes0=rule.columns[0][1],
@@ -253,14 +253,18 @@ class StepLoop:
         self._pending = done, len(history), len(history.epoch_ends), rates, began - start
         plan = self._plan()
         made: int = self._run(
-            ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at
+            ctypes.addressof(plan),
+            engine._now,
+            len(rates),
+            self._rates.address,
+            self._losses.address,
         )
         self.settle(history, start)
         reraise()
         taken = time.perf_counter() - began
         # often enough to show progress and to notice Ctrl-C
         if made == self._next and taken < 0.01:
-            self._next = min(2 * self._next, self.MOST)
+            self._next = min(2 * self._next, self.MAX_STEPS)
         return made
 
     def settle(self, history: Any, start: float) -> None:

@@ -15,14 +15,14 @@ from ..engine import modes
 from ..engine.value import Value
 from ..errors import TraceError
 from ..jit.languages.emitter import LANES
-from ..jit.running.memory import Room, pointers
+from ..jit.running.memory import AlignedBuffer, pointers
 from ..jit.running.straight_line import Batch
 from ..jit.state import State
 from ..jit.structure import outputs
 from ..jit.tape.tape import Graph, Tape
 from ..jit.trace import Trace, check_unchanged, record_trace
 from ..optim import Optimizer, Schedule
-from .samples import EAGER, eager_instead, others
+from .samples import EAGER, advising_eager, untrained_nodes
 
 
 def is_close(x: float, y: float, size: float) -> bool:
@@ -79,7 +79,7 @@ def _check_schedule(optimizer: Optimizer) -> None:
     state = State(schedule)
     try:
         schedule(optimizer.steps)
-        with eager_instead():
+        with advising_eager():
             check_unchanged(state, "the schedule of the learning rate")
     finally:
         state.restore()
@@ -101,20 +101,20 @@ class Rule:
         self._trace = trace
         columns = range(2, 4 + len(optimizer.state))
         self.batch = Batch(tape, list(columns), [])
-        self.uniform = Room(max(2, len(self.batch.slots)))
-        self.scratch = Room(self.batch.scratch)
+        self.uniform = AlignedBuffer(max(2, len(self.batch.slots)))
+        self.scratch = AlignedBuffer(self.batch.scratch)
         self.columns: list[tuple[int, int]] = []
 
     def connect(
-        self, data: Sequence[Room], gradient: int, state: Sequence[Sequence[Room]]
+        self, data: Sequence[AlignedBuffer], gradient: int, state: Sequence[Sequence[AlignedBuffer]]
     ) -> None:
-        """Sets the buffers: the rule reads one copy of ``data`` and ``state``, and writes another.
+        """Sets the buffers: the rule reads one copy and writes the other.
 
-        ``gradient`` is the address of the gradient.
+        ``data`` and ``state`` have two copies; ``gradient`` is the address of the gradient.
         """
-        states = [[room.at for room in copy] for copy in state]
-        self._reads = [pointers([data[i].at, gradient, *states[i]]) for i in (0, 1)]
-        self._writes = [pointers([data[i].at, *states[i]]) for i in (1, 0)]
+        states = [[buffer.address for buffer in copy] for copy in state]
+        self._reads = [pointers([data[i].address, gradient, *states[i]]) for i in (0, 1)]
+        self._writes = [pointers([data[i].address, *states[i]]) for i in (1, 0)]
         self.columns = [
             (ctypes.addressof(reads), ctypes.addressof(writes))
             for reads, writes in zip(self._reads, self._writes)
@@ -126,7 +126,7 @@ class Rule:
         self.uniform[1] = float(self._optimizer.steps + 1)
         reads, writes = self.columns[now]
         self.batch.run(
-            self.uniform.at, reads, writes, self.scratch.at, 0, blocks, LANES, error
+            self.uniform.address, reads, writes, self.scratch.address, 0, blocks, LANES, error
         )
 
     def is_current(self) -> bool:
@@ -153,7 +153,7 @@ def compiled_rule(optimizer: Optimizer, counter: Value, data: float) -> Rule | N
         found, _ = outputs(result, trace.operand)
     except (TraceError, TypeError, ArithmeticError):
         return None
-    if len(found) != 1 + slots or others(trace, []) or trace.draws:
+    if len(found) != 1 + slots or untrained_nodes(trace, []) or trace.draws:
         return None
     graph = Graph(trace, [2 + slots, 3 + slots, *range(2 + slots)])
     tape = graph.tape(list(map(graph.register, found)))

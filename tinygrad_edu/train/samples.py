@@ -19,7 +19,7 @@ from ..engine.value import Value
 from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
-from ..jit.running.memory import Room, pointers
+from ..jit.running.memory import AlignedBuffer, pointers
 from ..jit.running.straight_line import Batch
 from ..jit.structure import Structure, build, flatten, outputs
 from ..jit.tape.tape import SOURCES, Graph
@@ -41,7 +41,7 @@ def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
 
 
 @contextmanager
-def eager_instead() -> Iterator[None]:
+def advising_eager() -> Iterator[None]:
     """Within the block, errors advise the eager engine, and not static arguments, which `fit` has
     none of."""
     try:
@@ -65,13 +65,13 @@ def whole_blocks(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
-def places_of(trace: Trace, trained: Sequence[Value]) -> list[int]:
+def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
     """The nodes of the trained parameters; those that the function does not use become nodes, too.
     """
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
-def others(trace: Trace, places: Sequence[Any]) -> list[int]:
+def untrained_nodes(trace: Trace, places: Sequence[Any]) -> list[int]:
     """The parameters of a trace that are used, and not trained."""
     passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
     return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in passed]
@@ -109,18 +109,18 @@ class Loss:
             unchanged="the model or the loss",
         )
         self._trained = trained
-        with eager_instead():
+        with advising_eager():
             self.trace, (loss, prediction) = self._record()
         root = self.trace.operand(loss)
         inner = operands_of(self.trace)
-        places = places_of(self.trace, trained)
+        places = parameter_nodes(self.trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         returned: list[Any] = []
         self._prediction: Structure = None
         if with_prediction:
             returned, self._prediction = outputs(prediction, self.trace.operand)
         kinds = [op for op, _ in self.trace.nodes]
-        fixed = others(self.trace, places)
+        fixed = untrained_nodes(self.trace, places)
         self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
         self.draws = self.trace.draws
         varying = [
@@ -140,17 +140,17 @@ class Loss:
         if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
             self.batch = Batch(tape, columns, list(range(len(sums))))
-            self.room = len(self.batch.slots)
-            self.scratch = Room(self.batch.scratch)
+            self.buffer_size = len(self.batch.slots)
+            self.scratch = AlignedBuffer(self.batch.scratch)
         else:
             self.machine = Machine(tape)
-            self.room = self.scale + 1 + len(varying)
-            self.outputs = Room(len(tape.outputs))
+            self.buffer_size = self.scale + 1 + len(varying)
+            self.outputs = AlignedBuffer(len(tape.outputs))
 
     def is_current(self) -> bool:
         """Whether model and loss are still the program that was compiled."""
         trace, _ = self._record(check=False)
-        places_of(trace, self._trained)
+        parameter_nodes(trace, self._trained)
         return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
@@ -176,7 +176,7 @@ class Group:
         self.loss, self.members, self._numbers = loss, members, numbers
         self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
 
-    def set(self, parameters: Room, scale: float) -> None:
+    def set(self, parameters: AlignedBuffer, scale: float) -> None:
         """Writes behind the parameters what a program reads there."""
         parameters.write(self.loss.first, [*[float(leaf.data) for leaf in self.loss.fixed], scale])
 
@@ -191,17 +191,19 @@ class BatchGroup(Group):
         self._batch, count = loss.batch, len(members)
         self._padded = padded = whole_blocks(count)
         self.blocks, self.valid = padded // LANES, count - padded + LANES
-        self._room, self._results = Room(padded * loss.varying), Room(padded * loss.returned)
+        self._columns = AlignedBuffer(padded * loss.varying)
+        self._results = AlignedBuffer(padded * loss.returned)
         for k, column in enumerate(zip(*numbers)):
             self._write(k, column)
-        inputs = [self._room.at + 8 * padded * k for k in range(loss.varying)]
-        results = [self._results.at + 8 * padded * k for k in range(loss.returned)]
+        inputs = [self._columns.address + 8 * padded * k for k in range(loss.varying)]
+        results = [self._results.address + 8 * padded * k for k in range(loss.returned)]
         last = 8 * (padded - LANES)
         self.whole = pointers(inputs), pointers(results)
         self.tail = pointers([at + last for at in inputs]), pointers([at + last for at in results])
 
     def _write(self, k: int, column: Sequence[float]) -> None:
-        self._room.write(self._padded * k, [*column, *[column[-1]] * (self._padded - len(column))])
+        padding = [column[-1]] * (self._padded - len(column))
+        self._columns.write(self._padded * k, [*column, *padding])
 
     def calls(self) -> list[tuple[int, ...]]:
         """The calls of the compiled batch: columns, results, blocks, and how many samples of the
@@ -214,16 +216,25 @@ class BatchGroup(Group):
             calls.append((*map(ctypes.addressof, self.tail), 1, self.valid))
         return calls
 
-    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
+    def run(
+        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
+    ) -> list[Any]:
         """Adds loss and gradient to ``totals``; returns the predictions."""
         loss = self.loss
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
         for columns, results, blocks, valid in self.calls():
             self._batch.run(
-                parameters.at, columns, results, loss.scratch.at, totals.at, blocks, valid, error.at
+                parameters.address,
+                columns,
+                results,
+                loss.scratch.address,
+                totals.address,
+                blocks,
+                valid,
+                error.address,
             )
-        self._batch.check(error.at)
+        self._batch.check(error.address)
         if not loss.returned:
             return []
         count = len(self.members)
@@ -237,7 +248,9 @@ class BatchGroup(Group):
 class MachineGroup(Group):
     """Such samples for the tape machine."""
 
-    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
+    def run(
+        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
+    ) -> list[Any]:
         """Adds loss and gradient to ``totals``; returns the predictions."""
         loss, found = self.loss, []
         machine = loss.machine
@@ -245,14 +258,14 @@ class MachineGroup(Group):
         for numbers, drawn in zip(self._numbers, self.drawn):
             parameters.write(loss.scale + 1, [*numbers, *drawn])
             if not loss.returned:
-                machine.fill(parameters.at, totals.at)
+                machine.fill(parameters.address, totals.address)
                 continue
             # the outputs are the loss, the gradient and the prediction, in one piece
             count = loss.summed
-            ctypes.memmove(loss.outputs.at, totals.at, 8 * count)
+            ctypes.memmove(loss.outputs.address, totals.address, 8 * count)
             loss.outputs.write(count, [0.0] * loss.returned)
-            machine.fill(parameters.at, loss.outputs.at)
-            ctypes.memmove(totals.at, loss.outputs.at, 8 * count)
+            machine.fill(parameters.address, loss.outputs.address)
+            ctypes.memmove(totals.address, loss.outputs.address, 8 * count)
             found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
         error[1] = machine.flags[1]
         return found

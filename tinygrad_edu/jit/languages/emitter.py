@@ -276,10 +276,10 @@ class Block:
         self.lines.append(f"  {name} = {instruction}")
         return Code(self, name, truth)
 
-    def room(self, count: int = 1) -> str:
+    def allocate(self, count: int = 1) -> str:
         """Room in memory for a number, or several."""
         name = f"%m{self.module.fresh()}"
-        self.module.rooms.append(f"  {name} = alloca {self.type}, i32 {count}")
+        self.module.allocations.append(f"  {name} = alloca {self.type}, i32 {count}")
         return name
 
     def store(self, x: Code | float, at: str) -> None:
@@ -354,12 +354,12 @@ class Block:
 
     def each_lane(self, call: Callable[[str], str], args: list[Code]) -> Code:
         """A call for every sample."""
-        lanes = zip(*map(self.apart, args))
-        return self.together(
+        lanes = zip(*map(self.split_lanes, args))
+        return self.join_lanes(
             self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes
         )
 
-    def apart(self, x: Code) -> Iterator[Code]:
+    def split_lanes(self, x: Code) -> Iterator[Code]:
         """The numbers of the samples, one by one."""
         if self.lanes == 1:
             yield x
@@ -367,7 +367,7 @@ class Block:
             for lane in range(self.lanes):
                 yield self.add(f"extractelement {self.type} {x.text}, i32 {lane}")
 
-    def together(self, numbers: Iterable[Code]) -> Code:
+    def join_lanes(self, numbers: Iterable[Code]) -> Code:
         """One for each sample."""
         if self.lanes == 1:
             return next(iter(numbers))
@@ -409,7 +409,7 @@ class Module:
     declarations: dict[str, str] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # symbol -> name in the C library
     rows: list[str] = field(default_factory=list)  # those that are called back
-    rooms: list[str] = field(default_factory=list)  # of numbers that are kept in memory
+    allocations: list[str] = field(default_factory=list)  # of numbers that are kept in memory
     count: int = 0
 
     def fresh(self) -> int:
@@ -445,7 +445,7 @@ class Module:
         """The first lines of a function: room in memory, also for the arguments of rows that are
         called back."""
         most = max([lookup(op).arity for op in self.rows], default=0)
-        return [*self.rooms, *([f"  %arguments = alloca double, i32 {most}"] if most else [])]
+        return [*self.allocations, *([f"  %arguments = alloca double, i32 {most}"] if most else [])]
 
     def text(self) -> str:
         """The module."""

@@ -20,7 +20,7 @@ from .emitter import LANES, Block, Code, Module, literal
 
 # ---- instructions --------------------------------------------------------------------------------
 
-FAR = 30  # a register that is not used for this many operands is stored to memory
+SPILL_DISTANCE = 30  # a register that is not used for this many operands is stored to memory
 
 
 def body(
@@ -140,7 +140,7 @@ class _BodyWriter:
         """Returns a register as an operand, loaded if necessary."""
         if register in self.known:
             found, time = self.known[register]
-            if register in self.memory and self.now - time > FAR:
+            if register in self.memory and self.now - time > SPILL_DISTANCE:
                 found = self.block.add(f"load {self.block.type}, ptr {self.memory[register]}")
                 self.known[register] = found, self.now
             return found
@@ -162,8 +162,8 @@ class _BodyWriter:
         """Notes a computed register, and stores it where it is read from memory."""
         block = self.block
         self.known[register] = x, self.now
-        if self.last_use.get(register, 0) - self.now > FAR:
-            self.memory[register] = block.room()
+        if self.last_use.get(register, 0) - self.now > SPILL_DISTANCE:
+            self.memory[register] = block.allocate()
             block.store(x, self.memory[register])
         for address, i in self.places.get(register, ()):
             block.store(x, _at(block, address, i, block.type).text)
@@ -180,7 +180,7 @@ class _BodyWriter:
         step = found[1] - found[0] if len(found) > 1 else 1
         if -1 not in found and found == [found[0] + step * i for i in range(len(found))]:
             return _at(block, self.inputs, found[0]).text, step, 0
-        address = block.room(len(entries))
+        address = block.allocate(len(entries))
         for i, entry in enumerate(entries):
             if entry >= self.tape.first and self.chosen(entry):
                 self.places.setdefault(entry, []).append((address, i))
@@ -197,7 +197,7 @@ def _taken(block: Block, index: Code, count: int, table: str, step: int, across:
         at = block.add(f"add i64 {place.text}, {lane * across}")
         return block.add(f"load double, ptr {_at(block, table, at.text).text}")
 
-    return block.together(entry(lane, x) for lane, x in enumerate(block.apart(index)))
+    return block.join_lanes(entry(lane, x) for lane, x in enumerate(block.split_lanes(index)))
 
 
 def position(block: Block, index: Code, most: str, count: str) -> Code:

@@ -12,33 +12,33 @@ from ..tape.tape import Tape
 from . import objects
 
 # operations, up to which straight-line code is compiled: its compile time grows with its length
-STRAIGHT = 10_000
+MAX_STRAIGHT_LINE_OPS = 10_000
 
 
 class Kernel:
     """A tape, and what runs it: called with the inputs, a list of floats, it returns the outputs.
     """
 
-    def __init__(self, tape: Tape, run: Callable[[Sequence[float]], list[float]], way: str) -> None:
-        self.tape, self.way = tape, way
+    def __init__(self, tape: Tape, run: Callable[[Sequence[float]], list[float]], kind: str) -> None:
+        self.tape, self.kind = tape, kind
         self._run = run
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         return self._run(inputs)
 
     def __repr__(self) -> str:
-        return f"<{self.way}: {self.tape!r}>"
+        return f"<{self.kind}: {self.tape!r}>"
 
 
 def is_compiled(tape: Tape) -> bool:
     """Whether straight-line code is made of a tape here."""
-    return objects.available() and tape.operations <= STRAIGHT
+    return objects.available() and tape.operations <= MAX_STRAIGHT_LINE_OPS
 
 
 def kernel(tape: Tape) -> Kernel:
     """The fastest way to run a tape that there is here."""
     if not objects.available():
-        _tell()
+        _warn_once()
         return Kernel(tape, lambda inputs: tape.run(array("d", inputs)), "replayed")
     from . import machine, straight_line
 
@@ -47,20 +47,20 @@ def kernel(tape: Tape) -> Kernel:
     return Kernel(tape, machine.Machine(tape), "tape machine")
 
 
-def _tell() -> None:
-    global _told
-    if not _told:
-        _told = True
+def _warn_once() -> None:
+    global _has_warned
+    if not _has_warned:
+        _has_warned = True
         warnings.warn(
             f'jit replays in Python, since llvmlite {objects.missing()}; pip install '
             '"tinygrad_edu[fast]" makes it '
             "some hundred times faster, with the same bits",
             RuntimeWarning,
-            stacklevel=_outside(),
+            stacklevel=_user_stacklevel(),
         )
 
 
-def _outside() -> int:
+def _user_stacklevel() -> int:
     """How many calls it is to the user's program."""
     frame, level = sys._getframe(2), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
@@ -71,4 +71,4 @@ def _outside() -> int:
     return level
 
 
-_told = False
+_has_warned = False

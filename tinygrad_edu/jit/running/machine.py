@@ -23,7 +23,7 @@ from .callbacks import Callback, call_row, library_address, reraise, running
 # instructions among which places are exchanged; over longer ways the cache would lose their
 # operands
 WINDOW = 1_024
-LONG = 8  # operands an instruction, from which on the time is in the instructions, not between them
+LONG_INSTRUCTION = 8  # operands an instruction, from which on the time is in the instructions, not between them
 
 
 def order(tape: Tape) -> list[int]:
@@ -35,7 +35,7 @@ def order(tape: Tape) -> list[int]:
     twice the time.
     """
     count = len(tape)
-    if len(tape.operands) >= LONG * count:
+    if len(tape.operands) >= LONG_INSTRUCTION * count:
         return list(range(count))
     levels, shapes, keys = [0] * tape.first, dict[tuple[int, int], int](), list[int]()
     starts, operands = tape.starts, tape.operands

@@ -10,15 +10,15 @@ from typing import Any
 from ...engine.primitives import number
 
 
-class Room:
-    """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64
+class AlignedBuffer:
+    """So many numbers in one piece of memory, which begins at the address ``address``, a multiple of 64
     bytes; at first 0."""
 
     def __init__(self, count: int) -> None:
         self._array = array("d", bytes(8 * (count + 8)))
         start, _ = self._array.buffer_info()
-        self.at = start + -start % 64
-        self._skip = (self.at - start) // 8
+        self.address = start + -start % 64
+        self._skip = (self.address - start) // 8
 
     def read(self, start: int, stop: int) -> list[float]:
         """The numbers from ``start`` to ``stop``."""

@@ -28,7 +28,7 @@ from typing import Any
 from ...files import write_atomically
 
 MAGIC = b"tinygrad_edu object 2\n"
-MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
+MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
 
 
 # ---- the compiler's thread -----------------------------------------------------------------------
@@ -36,7 +36,7 @@ MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used lon
 _thread: ThreadPoolExecutor | None = None
 
 
-def _aside(work: Callable[[], Any]) -> Any:
+def _on_llvm_thread(work: Callable[[], Any]) -> Any:
     """Calls ``work`` on the thread of LLVM, and returns its result.
 
     Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
@@ -83,7 +83,7 @@ class Host:
 
 
 @cache
-def _found() -> Host | str:
+def _detect_host() -> Host | str:
     """What code is compiled for, or why none is."""
     def look() -> Host | str:
         try:
@@ -105,13 +105,13 @@ def _found() -> Host | str:
             f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
         )
 
-    found: Host | str = _aside(look)
+    found: Host | str = _on_llvm_thread(look)
     return found
 
 
 def host() -> Host | None:
     """What code is compiled for; None without llvmlite."""
-    return found if isinstance(found := _found(), Host) else None
+    return found if isinstance(found := _detect_host(), Host) else None
 
 
 def available() -> bool:
@@ -121,7 +121,7 @@ def available() -> bool:
 
 def missing() -> str:
     """Why llvmlite cannot be used: "is not installed", or what went wrong; "" if it can."""
-    return found if isinstance(found := _found(), str) else ""
+    return found if isinstance(found := _detect_host(), str) else ""
 
 
 def targeted(text: str) -> str:
@@ -196,7 +196,7 @@ def _key(text: str, level: int) -> str:
 def object_code(text: str, level: int = 1) -> bytes:
     """The machine code of a module, from the cache or from the compiler."""
     key = _key(text, level)
-    code: bytes = _aside(lambda: _object_code(text, level, key))
+    code: bytes = _on_llvm_thread(lambda: _object_code(text, level, key))
     return code
 
 
@@ -205,7 +205,7 @@ def _object_code(text: str, level: int, key: str) -> bytes:
     if (kept := _read(path, key)) is not None:
         return kept
     code = _emitted(text, level)
-    _keep(path, key, code)
+    _write_entry(path, key, code)
     return code
 
 
@@ -233,7 +233,7 @@ def _read(path: Path, key: str) -> bytes | None:
     try:
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return None
-        with open(path, "rb", opener=_opened) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
     except OSError:
         return None
@@ -247,7 +247,7 @@ def _read(path: Path, key: str) -> bytes | None:
     return code
 
 
-def _opened(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """The very thing that has this name, be it a file or not, without waiting for it."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
@@ -258,7 +258,7 @@ def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
     )
 
 
-def _keep(path: Path, key: str, code: bytes) -> None:
+def _write_entry(path: Path, key: str, code: bytes) -> None:
     try:  # a cache that cannot be written to costs time, nothing else
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
@@ -280,7 +280,7 @@ def _prune(where: Path) -> None:
     total = 0
     for _, size, path in entries:
         total += size
-        if total > MOST_BYTES:
+        if total > MAX_CACHE_BYTES:
             path.unlink(missing_ok=True)
 
 
@@ -304,7 +304,7 @@ class Library:
         return self._addresses[entry]
 
 
-MOST_LIBRARIES = 256  # that are kept although nobody uses them
+MAX_UNUSED_LIBRARIES = 256  # that are kept although nobody uses them
 # for the thread beside alone, in which they are freed, too
 _libraries: OrderedDict[Any, Library] = OrderedDict()
 _count = iter(range(sys.maxsize))
@@ -331,9 +331,9 @@ def loaded(
             builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries
         )
         unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
-        for old in unused[:max(0, len(unused) - MOST_LIBRARIES)]:
+        for old in unused[:max(0, len(unused) - MAX_UNUSED_LIBRARIES)]:
             del _libraries[old]
         return library
 
-    library: Library = _aside(link)
+    library: Library = _on_llvm_thread(link)
     return library
