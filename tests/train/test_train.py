@@ -309,16 +309,16 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
-    ({"engine": "gpu"}, ValueError, "unknown engine 'gpu'; choose 'eager', 'jit' or 'auto'"),
-    ({"epochs": -1}, ValueError, "epochs is -1"),
-    ({"batch_size": 0}, ValueError, "batch_size is 0"),
-    ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
-    ({"penalty": 1e-4}, TypeError, "penalty is 0.0001"),
-    ({"metrics": "accuracy"}, TypeError, "metric is 'accuracy'"),
-    ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
+    ({"engine": "gpu"}, ValueError, "engine must be 'eager', 'jit' or 'auto', not 'gpu'"),
+    ({"epochs": -1}, ValueError, "epochs must be .*, not -1"),
+    ({"batch_size": 0}, ValueError, "batch_size must be .*, not 0"),
+    ({"epochs": 1.5}, ValueError, "epochs must be .*, not 1.5"),
+    ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
+    ({"metrics": "accuracy"}, TypeError, "metrics must be functions, not 'accuracy'"),
+    ({"optimizer": "adam"}, TypeError, "optimizer must be an Optimizer, not 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
-    *[({"record_every": wrong}, ValueError, f"record_every is {wrong!r}; it must be a whole number "
-                                            "of steps, at least 1, or")
+    *[({"record_every": wrong}, ValueError, "record_every must be a whole number of steps, at "
+                                            f"least 1, not {wrong!r}; pass None")
       for wrong in (0, -1, True, 2.5, "x")],
 ])
 def test_bad_options_are_named(change, error, message):
@@ -329,9 +329,9 @@ def test_bad_options_are_named(change, error, message):
 def test_bad_data_is_named():
     model = nn.Neuron(1, rng=0)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="2 samples but 1 targets"):
+    with pytest.raises(ValueError, match="X and y must have equal lengths, not 2 and 1"):
         fit(model, nn.mse, [[1.0], [2.0]], [1.0], optimizer=optimizer, epochs=1)
-    with pytest.raises(ValueError, match="no samples"):
+    with pytest.raises(ValueError, match="X must not be empty"):
         fit(model, nn.mse, [], [], optimizer=optimizer, epochs=1)
     with pytest.raises(TypeError, match="depends on no Value"):
         fit(model, lambda p, t: 1.0, [[1.0]], [1.0], optimizer=optimizer, epochs=1)
@@ -746,7 +746,7 @@ def test_at_wants_a_snapshot_of_its_own():
         pass
     foreign = line(Value(0.0), 1, record_every=1).training.snapshots[0]
     with (
-        pytest.raises(ValueError, match="the snapshot has 1 parameters, but this training has 17"),
+        pytest.raises(ValueError, match="the snapshot has 1 parameters, but this record has 17"),
         training.at(foreign),
     ):
         pass
@@ -889,6 +889,6 @@ def test_the_path_of_parameters_goes_from_the_first_snapshot_to_the_end():
     ]
     assert history.training.path() == [()] * 5
     with pytest.raises(
-        ValueError, match=r"Value\(label='c'.* is none of the 2 parameters that were trained: w, b"
+        ValueError, match=r"Value\(label='c'.* must be one of the 2 trained parameters: w, b"
     ):
         history.training.path(Value(0.0, "c"))

@@ -1,10 +1,10 @@
-"""The compiled engine of `fit`: parameters, gradients and the optimiser's state stand in contiguous
-arrays while it runs.
+"""The compiled engine of `fit`: parameters, gradients and the optimiser's state are in buffers.
 
-`samples` has the loss of a sample and its gradient, `loop` many steps in one call.  The optimiser's
-rule is traced, too: it is the same `Optimizer.update` that runs on floats.  What a step changes
-exists twice; a step reads one copy and writes the other, and counting the step is what makes the
-new one valid, so that an interrupt finds the old numbers or the new ones.
+`samples` compiles the loss of a sample and its gradient, `penalty` the penalty, `rule` the
+optimiser's rule, and `loop` makes many steps in one call.
+
+Parameters and state exist twice.  A step reads one copy and writes the other; counting the step
+makes the new copy valid.  An interrupt therefore finds either the old numbers or the new ones.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ MAX_VERIFIED_NODES = 2_000  # nodes that `Engine.verify` computes eagerly
 
 
 class Engine:
-    """`fit`'s steps, compiled.  Values are brought up to date by `sync`, and read again by
-    `refresh`.
+    """The steps of `fit`, compiled.  `sync` writes the Values, `refresh` reads them again.
 
-    Raises TraceError if the loss of the first sample, or the penalty, cannot be traced.
+    Raises:
+        TraceError: the loss of the first sample or the penalty cannot be traced.
+        ValueError: the optimiser's state does not fit its parameters.
     """
 
     name = "jit"
@@ -106,8 +107,10 @@ class Engine:
     # ---- against the eager engine
 
     def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Whether loss and gradient of a batch are those that the parameters now have; what is
-        drawn cannot be compared."""
+        """Whether this loss and the gradients in the parameters are those of these samples.
+
+        A batch with random numbers cannot be compared, and counts as equal.
+        """
         if self._planned(tuple(indices)).draws or (
             self._penalty is not None and self._penalty.draws
         ):
@@ -120,16 +123,16 @@ class Engine:
         )
 
     def verify(self) -> None:
-        """Raises TraceError if a loss, or the penalty, is not what the function itself gives.
+        """Raises TraceError if a compiled loss or penalty differs from the function's own result.
 
-        What a trace cannot show, such as isinstance() and text, would be frozen otherwise.  It
-        looks at the first samples that differ in target.
+        It differs if the function branches on something that a trace cannot show, such as
+        isinstance() or text.  The first samples with different targets are compared.
         """
         try:
             self._verify_penalty()
             self._verify_losses()
         finally:
-            self.refresh()  # the gradients are again those of the parameters
+            self.refresh()  # the buffers then have the gradients of the parameters again
 
     def _verify_penalty(self) -> None:
         if self._penalty is None or self._penalty.draws:
@@ -139,16 +142,14 @@ class Engine:
         if not is_close(found, value, abs(value)):
             raise TraceError(
                 f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing "
-                "cannot see, such "
-                f"as isinstance() or text; use math.where, {EAGER}"
+                f"cannot see, such as isinstance() or text; use math.where, {EAGER}"
             )
 
     def _verify_losses(self) -> None:
-        targets = (
-            {repr(self._y[i]): i for i in reversed(range(min(len(self._y), MAX_VERIFIED_SAMPLES)))}
-            if self._is_plain
-            else {}
-        )
+        if not self._is_plain:
+            return
+        count = min(len(self._y), MAX_VERIFIED_SAMPLES)
+        targets = {repr(self._y[i]): i for i in reversed(range(count))}  # the first of each
         nodes = 0
         for i in sorted(targets.values()):
             plan = Plan((i,), [self._sample(i)])
@@ -162,26 +163,26 @@ class Engine:
             if not is_close(self.totals[0], loss, abs(loss)):
                 raise TraceError(
                     f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model "
-                    "or loss decide "
-                    "by what tracing cannot see, such as isinstance() or text; use math.where, "
-                    f"{EAGER}"
+                    "or loss decide by what tracing cannot see, such as isinstance() or text; use "
+                    f"math.where, {EAGER}"
                 )
 
     # ---- samples
 
     def _sample(self, i: int) -> tuple[Loss, array[float]]:
-        """The program of a sample and its numbers, which are read once from what `is_plain`."""
+        """Returns the program of a sample and its numbers; plain samples are read only once."""
         if i in self._samples:
             return self._samples[i]
-        x, target, leaves = self._X[i], self._y[i], list[Any]()
+        x = self._X[i]
+        target = self._y[i]
+        leaves: list[Any] = []
         with advising_eager():
             structure = flatten((x, target), f"sample {i}", leaves)
         for leaf in leaves:
             if isinstance(leaf, Value):
                 raise TypeError(
                     f"sample {i} has {short_repr(leaf)}, which would count as a number and get no "
-                    "gradient; let "
-                    f"the model look it up with take(sequence, index), {EAGER}"
+                    f"gradient; let the model look it up with take(sequence, index), {EAGER}"
                 )
         if structure not in self._losses:
             found = Loss(
@@ -196,11 +197,10 @@ class Engine:
         return sample
 
     def _accept(self, program: Loss, target: Any) -> None:
-        """Raises ValueError for a target that the loss refuses, which it does by a number, not by
-        how numbers go together.
+        """Raises ValueError if the loss rejects a target.
 
-        Asks again only when a number comes that has not been met: to ask takes longer than a
-        compiled step.
+        The loss is called only for a target with a new number: the call takes longer than a
+        compiled step, and losses reject single numbers, not combinations.
         """
         numbers: list[Any] = []
         kind = flatten(target, "target", numbers), program
@@ -225,11 +225,14 @@ class Engine:
         return int(self._done[0]) % 2
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
-        """The mean loss of some samples, with the penalty, and the predictions; `totals` then has
-        the gradient."""
+        """Returns the mean loss of some samples, with the penalty, and their predictions.
+
+        ``totals`` then has the gradient.
+        """
         plan = self._planned(tuple(indices))
         self._counter.data = float(self.optimizer.steps)
-        parameters, added = self.data[self._now], 0.0
+        parameters = self.data[self._now]
+        added = 0.0
         if self._penalty is not None:
             added = self._penalty.run(parameters, self.totals)
         else:
@@ -247,15 +250,16 @@ class Engine:
         return self.totals[0] * plan.scale + added, predictions
 
     def _planned(self, indices: tuple[int, ...]) -> Plan:
-        """What is to be done for these samples; kept for the next step, since full batches are
-        always the same."""
+        """Returns the plan for these samples; it is kept, because full batches are all the same."""
         if self._plan is None or self._plan.indices != indices or not self._is_plain:
             self._plan = Plan(indices, [self._sample(i) for i in indices])
         return self._plan
 
     def is_sound(self, loss: float, first: bool) -> bool:
-        """Whether loss and gradient of `differentiate` are finite, and, at the first step, depend
-        on the parameters."""
+        """Whether loss and gradient of `differentiate` are finite.
+
+        In the first step, the loss must depend on the parameters, too.
+        """
         finite = math.isfinite(loss) and (
             math.isfinite(self._error[1])
             or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
@@ -264,25 +268,25 @@ class Engine:
 
     @property
     def _depends(self) -> bool:
-        """Whether the loss of the samples met so far uses any trained parameter."""
+        """Whether the losses of the samples so far, or the penalty, use a trained parameter."""
         return any(loss.depends for loss in self._losses.values()) or (
             self._penalty is not None and self._penalty.depends
         )
 
     def clip(self, max_norm: float) -> None:
-        """As `optim.clip_grad_norm`."""
+        """Clips the norm of the gradient, as `optim.clip_grad_norm` does."""
         gradient = self.totals.read(1, 1 + self._count)
         self.totals.write(1, clipped(gradient, max_norm)[1])
 
     def step(self) -> None:
-        """The optimiser's step."""
+        """Makes a step of the optimiser."""
         if self._rule is None:
             self.sync()
             self.optimizer.step()
             self.refresh()
             return
         self._rule.run(self._now, self._blocks, self._error.address)
-        self._done[0] = done = self._done[0] + 1  # from here on the other copy is valid
+        self._done[0] = done = self._done[0] + 1  # now the other copy is valid
         self.optimizer.steps = self._since + int(done)
 
     def _compiled_rule(self) -> Rule | None:
@@ -296,8 +300,10 @@ class Engine:
     # ---- Values
 
     def refresh(self) -> None:
-        """Reads parameters, gradients and the optimiser's state from the Values, where a callback
-        may have changed them."""
+        """Reads parameters, gradients and the optimiser's state from the Values again.
+
+        A callback may have changed them.
+        """
         if self._rule is not None and not self._rule.is_current():
             self._rule = self._compiled_rule()
         now = self._now
@@ -310,27 +316,28 @@ class Engine:
         self._connect()
 
     def is_current(self) -> bool:
-        """Whether model, loss, penalty and the list of parameters are still what was compiled.
+        """Whether model, loss, penalty and the list of parameters are as they were compiled.
 
-        Reads the samples again, which may have changed.
+        Reads the samples again, because they may have changed.
         """
         params = self.optimizer.params
         if len(params) != len(self.trained) or any(map(operator.is_not, self.trained, params)):
             return False
-        before, self._samples = self._samples, {}
+        before = self._samples
+        self._samples = {}
         try:
             for i in before:
                 if self._sample(i) != before[i]:
                     self._plan = self._loop = None
             return all(loss.is_current() for loss in self._losses.values()) and \
                 (self._penalty is None or self._penalty.is_current())
-        except TypeError:  # it cannot be traced any more, which is said when it is compiled anew
+        except TypeError:  # not traceable any more; the error is raised when it is compiled again
             return False
 
     def sync(self, stepped: bool = False) -> None:
         """Writes parameters, gradients and the optimiser's state to the Values, all at once.
 
-        ``stepped``: the gradients are those of a step that was made.
+        stepped: whether a step was made with these gradients.
         """
         now, count, optimizer = self._now, self._count, self.optimizer
         data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
@@ -344,10 +351,10 @@ class Engine:
     # ---- several steps in one call
 
     def run_steps(self, count: int, history: Any, start: float) -> int:
-        """Makes up to ``count`` steps of the full batch, and returns how many: 0 if the next one
-        needs to be looked at.
+        """Makes up to ``count`` steps of the full batch, and returns how many.
 
-        ``history`` is that of `fit`, which began at ``start``; the steps are written down there.
+        It is 0 if the next step must be made by itself.  The steps are added to ``history``, the
+        history of a run that began at ``start``.
         """
         if self._loop is None:
             plan = self._planned(tuple(range(len(self._X))))
@@ -369,6 +376,6 @@ class Engine:
         )
 
     def settle(self, history: Any, start: float) -> None:
-        """Writes down the steps of a call that was interrupted."""
+        """Adds the steps of an interrupted call to the history."""
         if self._loop is not None:
             self._loop.settle(history, start)

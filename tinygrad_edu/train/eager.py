@@ -78,8 +78,8 @@ class EagerEngine:
             self.nodes = len(order)
             if set(optimizer.params).isdisjoint(order):
                 raise ValueError(
-                    "the loss depends on none of the optimizer's parameters; make the optimizer "
-                    "with those of this model"
+                    "fit: the loss depends on none of the optimizer's parameters; make the "
+                    "optimizer with the parameters of this model"
                 )
         optimizer.zero_grad()
         total.backward()
@@ -97,8 +97,8 @@ class EagerEngine:
         total = losses * (1.0 / len(indices))
         if not isinstance(total, Value):
             raise TypeError(
-                f"the loss is {total!r}, which depends on no Value; the loss function must use "
-                "the prediction"
+                f"fit: the loss must be a Value, not {total!r}, which depends on no Value; use the "
+                "prediction in the loss function"
             )
         return (total if self.penalty is None else total + self.penalty()), predictions
 

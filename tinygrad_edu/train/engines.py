@@ -52,7 +52,7 @@ def compiled(eager: EagerEngine, with_predictions: bool) -> tuple[Any, str]:
 
     if not objects.available():
         raise ImportError(
-            'fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or say '
+            'fit(engine="jit") needs llvmlite: pip install "tinygrad_edu[fast]", or pass '
             'engine="eager"'
         )
     from .compiled import Engine

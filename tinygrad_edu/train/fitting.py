@@ -51,62 +51,71 @@ def fit(
     on_epoch: Callable[[History], Any] | None = None,
     record_every: int | None = None,
 ) -> History:
-    """Trains ``model`` on the samples ``X`` with targets ``y`` and returns the `History`.
+    """Trains ``model`` and returns the `History` of the run.
 
-    model        ``model(X[i])`` is a prediction; a `Module` is in training mode meanwhile
-    loss         ``loss(prediction, target)`` of one sample; it is averaged over the batch
-    optimizer    steps after every batch
-    epochs       how often every sample is used
-    batch_size   samples a step; None: all of them, one step an epoch.  The last batch of an epoch
-                 may be smaller
-    shuffle      whether every epoch has a new order; a full batch has none
-    penalty      ``penalty()`` is added to the loss once a step: ``lambda: 1e-4 *
-                 nn.l2(model.parameters())``
-    metrics      functions ``metric(prediction, target)``, such as `nn.accuracy`; or a dict with
-                 names for them
-    engine       "eager": the program as it stands, the default; "jit": machine code, often a
-                 hundred times as fast, see below; "auto": eager at first, then machine code if
-                 llvmlite is installed, the training is long and both give the same in a step.
-                 `History.engine` says what ran
-    progress     whether to show a progress bar on the terminal
-    rng          a `random.Random` or a seed for the shuffles; by default the module `random`
-    max_norm     the gradient's norm is clipped to it before every step (`optim.clip_grad_norm`);
-                 None: it is not
-    on_epoch     called with the history after every epoch; training ends when it returns something
-                 true
-    record_every keep snapshots of the parameters and gradients in ``history.training``: of step 1,
-                 of every multiple of this number of steps, and of the last step; in a long training
-                 fewer, so that memory stays bounded (`snapshots.TrainingRecord`).  None: keep none
+    One step takes a batch of samples, computes the mean loss and its gradient, and lets
+    ``optimizer`` update the parameters.
 
-    **When to ask for "jit"** (with the extra `fast`): if model, loss and penalty compute their
-    results from parameters, samples, targets and plain numbers that stay what they are, and change
-    nothing.  Then the losses are the eager ones but for the rounding of sums, some 1e-16 a step.
-    That is magnified where a relu or a hinge is met exactly at its kink, and by Adam and RMSprop
-    where a gradient is exactly 0.
+        history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.1),
+                      epochs=20, batch_size=16, metrics=[nn.accuracy])
 
-    * TraceError, which names the cause: for what changes an attribute or a variable when it is
-      called (running means, counters, the last output), draws random numbers other than by
-      `nn.Dropout`, or branches on a traced number.  Model and random generators are then as they
-      were.
+    model: called as ``model(X[i])``.  A `Module` is in training mode during the run.
+    loss: called as ``loss(prediction, target)`` for one sample; averaged over the batch.
+    X, y: samples and targets, of equal length.
+    optimizer: an `Optimizer` of the parameters to train.
+    epochs: number of passes over the samples.
+
+    batch_size: samples per step; None for one step per epoch.  The last batch may be smaller.
+    shuffle: whether each epoch has a new random order; a full batch is never shuffled.
+    rng: a `random.Random` or a random seed for the shuffles; by default the module `random`.
+    penalty: called as ``penalty()`` once per step and added to the loss, such as
+        ``lambda: 1e-4 * nn.l2(model.parameters())``.
+    max_norm: clips the norm of the gradient before each step (`optim.clip_grad_norm`).
+    metrics: functions ``metric(prediction, target)``, such as `nn.accuracy`, or a dict from names
+        to such functions.
+    on_epoch: called with the history after each epoch; the run ends if it returns a true value.
+    progress: whether to show a progress bar in the terminal.
+    record_every: keeps snapshots of parameters and gradients in ``history.training``, for step 1,
+        every multiple of this number, and the last step; fewer in a long run, so that memory
+        stays bounded (`snapshots.TrainingRecord`).
+    engine: "eager" (the default) runs the model as it is; "jit" compiles it and is often a
+        hundred times as fast; "auto" compiles it after two eager steps, if llvmlite is
+        installed, the run is long, and the second step has the same loss and gradient on both
+        engines.  `History.engine` says what ran.
+
+    Ctrl-C ends the run: ``history.interrupted`` is then True, and the history, its snapshots and
+    the parameters are those after the last finished step.
+
+    Raises:
+        TypeError: ``model``, ``loss`` or another function cannot be called, or ``loss`` does not
+            return a Value.
+        ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
+            the loss does not depend on the optimizer's parameters.
+        NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
+            before the step.  The message has the step, the explanation of `explain_nonfinite`
+            and the source line; ``error.history`` has the finished steps.  Inside
+            `detect_anomaly`, the error raised by `detect_anomaly` is passed on.
+        ImportError: engine="jit" and llvmlite is not installed (the extra `fast`).
+        TraceError: engine="jit" and the model, the loss or the penalty cannot be compiled.  The
+            message names the cause; model and random generators are as they were.
+
+    **The compiled engine** is for a model, loss and penalty that compute their results from
+    parameters, samples, targets and plain numbers that do not change.  Its losses equal the eager
+    ones up to rounding of sums, about 1e-16 per step.  The difference grows where a relu or hinge
+    is evaluated exactly at its kink, and with Adam and RMSprop where a gradient is exactly 0.
+
+    * TraceError is raised for a function that changes an attribute or a variable when it is
+      called (running means, counters, the last output), that draws random numbers other than by
+      `nn.Dropout`, or that branches on a traced number.
     * Computations with ``optimizer.steps`` are repeated at every step, and leaves that are not
-      trained are read again: keep in one what changes often.  Other plain numbers are read before
-      the first step, and again after ``on_epoch``, when model, loss, penalty, parameters and
-      samples are compared with what was compiled, and compiled again if they differ ("auto" goes on
-      eagerly).  What changes at other times is not noticed.
-    * Metrics see the parameters and gradients of the step, and change none; a learning-rate
-      schedule does not see them.  Division by zero gives inf or nan, for plain numbers, too.
+      trained are read again: a number that changes often must be one of these.  Other plain
+      numbers are read before the first step and after ``on_epoch``.
+    * After ``on_epoch``, model, loss, penalty, parameters and samples are compared with what was
+      compiled.  If they differ, "jit" compiles them again and "auto" continues eagerly.  Changes
+      at other times are not noticed.
+    * Metrics see the parameters and gradients of the step but cannot change them; a learning-rate
+      schedule does not see them.  Division by zero gives inf or nan, for plain numbers too.
       Leaves that the optimizer does not have get no gradient.
-
-    Ctrl-C ends the training; the history then says so and has all finished steps, and snapshots of
-    no other ones.  The parameters are those after the last finished step.
-
-    Raises NonFiniteError, before any parameter is spoilt, when the loss or a gradient is inf or
-    nan.  It says in which step, and what `explain_nonfinite` finds, with the line of the program,
-    for which the batch is computed once more; and it has the history in ``.history``.  Within
-    `detect_anomaly` it is that one's error.  Raises ValueError for lists of different lengths, no
-    samples, sizes below 1, and an optimizer whose parameters the loss does not use; TypeError for
-    what cannot be called, and for a loss that is no Value; with engine="jit" ImportError if
-    llvmlite is not installed, and TraceError (a TypeError) for what cannot be compiled.
     """
     _check_arguments(X, y, epochs, batch_size, record_every, engine)
     _check_functions(model, loss, penalty, on_epoch, optimizer)
@@ -144,24 +153,27 @@ def _check_arguments(
 ) -> None:
     """Raises ValueError for samples and numbers that `fit` cannot use."""
     if engine not in ("auto", "eager", "jit"):
-        raise ValueError(f"unknown engine {engine!r}; choose 'eager', 'jit' or 'auto'")
+        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
     if len(X) != len(y):
-        raise ValueError(f"{len(X)} samples but {len(y)} targets; give one target for each sample")
+        raise ValueError(
+            f"fit: X and y must have equal lengths, not {len(X)} and {len(y)}; give one target for "
+            "each sample"
+        )
     if len(X) == 0:
-        raise ValueError("there are no samples to train on")
+        raise ValueError("fit: X must not be empty; give at least one sample")
     if not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"epochs is {epochs!r}; it must be a whole number, 0 or more")
+        raise ValueError(f"fit: epochs must be a whole number of at least 0, not {epochs!r}")
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise ValueError(
-            f"batch_size is {batch_size!r}; it must be a whole number of at least 1, or None for "
-            "full batches"
+            f"fit: batch_size must be a whole number of at least 1, not {batch_size!r}; pass None "
+            "for full batches"
         )
     if record_every is not None and (
         not isinstance(record_every, int) or isinstance(record_every, bool) or record_every < 1
     ):
         raise ValueError(
-            f"record_every is {record_every!r}; it must be a whole number of steps, at least 1, "
-            "or None for no snapshots"
+            "fit: record_every must be a whole number of steps, at least 1, not "
+            f"{record_every!r}; pass None for no snapshots"
         )
 
 
@@ -172,14 +184,16 @@ def _check_functions(
     functions = {"model": model, "loss": loss, "penalty": penalty, "on_epoch": on_epoch}
     for name, function in functions.items():
         if not callable(function) and (function is not None or name in ("model", "loss")):
-            raise TypeError(f"{name} is {function!r}, which cannot be called; give a function")
+            raise TypeError(f"fit: {name} must be a function, not {function!r}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
-            f"optimizer is {optimizer!r}; make one of optim, such as optim.Adam(model.parameters())"
+            f"fit: optimizer must be an Optimizer, not {optimizer!r}; pass one of optim, such as "
+            "optim.Adam(model.parameters())"
         )
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
+    """Returns the metrics by name; functions of the same name are numbered."""
     if metrics is None:
         return {}
     if isinstance(metrics, Mapping):
@@ -190,7 +204,7 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
     for metric in functions:
         if not callable(metric):
             raise TypeError(
-                f"a metric is {metric!r}, which cannot be called; give functions such as "
+                f"fit: metrics must be functions, not {metric!r}; pass functions such as "
                 "nn.accuracy"
             )
     names = [getattr(metric, "__name__", "metric") for metric in functions]

@@ -23,19 +23,19 @@ VERSION = 1
 class History:
     """What happened in a run of `fit`.
 
-    loss             the loss of every step, penalty included, taken before the step's update
-    learning_rates   the learning rate of every step
-    seconds          the time from the start of the run to the end of every step
-    metrics          for each metric its mean over the samples of every epoch, taken as they were
-                     trained on
-    epochs           the number of whole epochs done
-    epoch_ends       the number of steps done at the end of each of them
+    loss             the loss of each step, with the penalty, before the update
+    learning_rates   the learning rate of each step
+    seconds          the time from the start of the run to the end of each step
+    metrics          for each metric its mean over each epoch; every prediction is the one from
+                     which its step computed the loss
+    epochs           the number of finished epochs
+    epoch_ends       the number of steps done at the end of each finished epoch
     interrupted      whether Ctrl-C ended the run
-    engine           which engine made how many steps, and why if it was not the one asked for:
+    engine           which engine made how many steps, and why if another one was asked for:
                      ``"eager, 320 steps"``, ``"jit, 998 of 1,000 steps; eager, 2: before the model
                      was compiled"``; "" before the first step
-    training         with ``record_every=``, the model and snapshots of its parameters, a
-                     `snapshots.TrainingRecord`; else None.  It is for this process only: equality,
+    training         with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots
+                     of its parameters; else None.  It is for this process only: equality,
                      `to_json`, `save` and pickle leave it out
     """
 
@@ -53,7 +53,7 @@ class History:
 
     @property
     def engine(self) -> str:
-        """Which engine made how many steps, and why if it was not the one asked for."""
+        """Which engine made how many steps, and why if another one was asked for."""
         if not self._engines:
             return self._read_engine
         steps: dict[str, int] = {}
@@ -79,7 +79,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """The number of whole epochs done."""
+        """The number of finished epochs."""
         return len(self.epoch_ends)
 
     def __len__(self) -> int:
@@ -105,7 +105,7 @@ class History:
         )
 
     def to_json(self) -> str:
-        """The history as JSON text; inf and nan, which JSON does not know, as text inside it."""
+        """Returns the history as JSON; inf and nan, which JSON lacks, are strings in it."""
         return json.dumps(
             {
                 "format": FORMAT,
@@ -122,7 +122,7 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """The history that `to_json` wrote; raises DataError if ``text`` is anything else."""
+        """Returns the history that `to_json` wrote; raises DataError for any other text."""
         try:
             content = json.loads(text)
             if content["format"] != FORMAT or content["version"] != VERSION:
@@ -158,13 +158,17 @@ class History:
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes `to_json` to a file and returns its path; OSError if that is not possible."""
+        """Writes `to_json` to a file and returns its path; raises OSError if it cannot."""
         return write_atomically(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
-        """The history in a file that `save` wrote; raises DataError for any other content, OSError
-        without a file."""
+        """Returns the history that `save` wrote to a file.
+
+        Raises:
+            DataError: the file has any other content.
+            OSError: the file cannot be read.
+        """
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (DataError, UnicodeDecodeError) as error:

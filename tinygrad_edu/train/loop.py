@@ -1,9 +1,8 @@
-"""Many steps of a training in one call: the loop of `training` in machine code, for when nobody
-looks on between steps.
+"""Many steps of the compiled engine in one call, for a run without callbacks between steps.
 
 ``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.
-It stops before one whose loss or gradient is not finite.  The plan (`PLAN`) has the addresses of
-what a step calls and works on.
+It stops before a step whose loss or gradient is not finite.  The plan (`PLAN`) has the addresses of
+functions and buffers that a step uses.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..jit.running.callbacks import reraise
 from ..jit.running.memory import AlignedBuffer
 from .samples import Plan
 
-# What a plan has, 8 bytes each.  A function whose address is 0 is left out.
+# The entries of a plan, 8 bytes each.  A function with the address 0 is not called.
 PLAN = (
     "penalty",
     "penalty_out",
@@ -172,7 +171,7 @@ def _compiled(lanes: int) -> Any:
 
 
 def steps(lanes: int) -> Any:
-    """The function, to be called with addresses and numbers."""
+    """Returns the function, to be called with addresses and numbers."""
     address, integer = ctypes.c_void_p, ctypes.c_long
     return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(
         _compiled(lanes)["steps"]
@@ -180,7 +179,7 @@ def steps(lanes: int) -> Any:
 
 
 class NativePlan(ctypes.Structure):
-    """The plan of a loop: see `PLAN`."""
+    """The plan of a loop, see `PLAN`."""
 
     _fields_ = [
         (name, ctypes.c_double if name in DOUBLES else ctypes.c_int64)
@@ -189,7 +188,7 @@ class NativePlan(ctypes.Structure):
 
 
 class StepLoop:
-    """`Engine.run_steps`: what `steps` needs, and the history of what it did."""
+    """Makes the calls of `steps` for `Engine.run_steps`, and adds their steps to the history."""
 
     MAX_STEPS = 1_024  # steps in one call
 
@@ -239,13 +238,13 @@ class StepLoop:
         )
 
     def run(self, count: int, history: Any, start: float) -> int:
-        """See `Engine.run_steps`."""
+        """Makes up to ``count`` steps, as `Engine.run_steps` describes."""
         engine, done = self._engine, int(self._engine._done[0])
         rates: list[float] = []
         try:
             for k in range(min(count, self._next)):
                 rates.append(engine.optimizer._rate_at(engine._since + done + k))
-        except Exception:  # it is raised when that step comes
+        except Exception:  # raised again when that step is made
             if not rates:
                 return 0
         self._rates.write(0, rates)
@@ -268,7 +267,7 @@ class StepLoop:
         return made
 
     def settle(self, history: Any, start: float) -> None:
-        """Writes into the history the steps that were made; twice does no harm."""
+        """Adds the steps of the last call to the history; a second call changes nothing."""
         if self._pending is None:
             return
         done, steps, epochs, rates, began = self._pending

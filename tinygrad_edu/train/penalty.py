@@ -49,13 +49,13 @@ class Penalty:
         self.address = self._straight.address if self._straight is not None else 0
 
     def is_current(self) -> bool:
-        """Whether the penalty is still the program that was compiled."""
+        """Whether the penalty still is the compiled program."""
         trace, _ = self._record(check=False)
         parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
         return self._trace.difference(trace) is None
 
     def run(self, parameters: AlignedBuffer, totals: AlignedBuffer) -> float:
-        """Sets the gradient in ``totals`` and returns the penalty."""
+        """Returns the penalty, and sets the gradient in ``totals``."""
         if self._fixed or self.draws:
             numbers = [float(leaf.data) for leaf in self._fixed]
             numbers += [draw() for draw in self.draws]

@@ -1,8 +1,7 @@
-"""The samples of a training, compiled: the loss of one, with its gradient, for each structure that
-samples have.
+"""Compiled losses of samples: one program, with its gradient, for each structure of samples.
 
-It is compiled for all samples of a batch at once, or, if it is long, for the tape machine, one
-sample after the other.
+The program runs on all samples of a batch at once or, if it is long, on one sample after the other
+by the tape machine.
 """
 
 from __future__ import annotations
@@ -27,23 +26,24 @@ from ..jit.trace import STATIC, Trace, record_trace
 
 
 def is_plain(samples: Any) -> bool:
-    """Whether samples stay the same when they are asked for again: a list, a tuple or an array."""
+    """Whether samples can be read once and kept: they are a list, a tuple or an array."""
     return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
 
 
 def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
-    """How many structures the samples have, each of which is compiled by itself; ``most`` samples
-    are looked at."""
+    """Returns the number of structures among the first ``most`` samples.
+
+    Each structure is compiled by itself.
+    """
     try:
         return len({flatten((X[i], y[i]), "a sample", []) for i in range(min(len(X), most))})
-    except TypeError:  # something else than numbers, which is said when it is compiled
+    except TypeError:  # samples that are not numbers; compiling them raises the error
         return 0
 
 
 @contextmanager
 def advising_eager() -> Iterator[None]:
-    """Within the block, errors advise the eager engine, and not static arguments, which `fit` has
-    none of."""
+    """Makes errors in the block advise the eager engine, because `fit` has no static arguments."""
     try:
         yield
     except TypeError as error:
@@ -61,35 +61,37 @@ EAGER = 'or train with engine="eager"'
 
 
 def whole_blocks(count: int) -> int:
-    """How many numbers fill up the last block of vectors."""
+    """Returns ``count``, rounded up to whole blocks of `LANES` numbers."""
     return -(-count // LANES) * LANES
 
 
 def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
-    """The nodes of the trained parameters; those that the function does not use become nodes, too.
-    """
+    """Returns the nodes of the trained parameters; makes nodes of those that are not used."""
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
 def untrained_nodes(trace: Trace, places: Sequence[Any]) -> list[int]:
-    """The parameters of a trace that are used, and not trained."""
+    """Returns the nodes of the leaves that are used, but not trained."""
     passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
     return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in passed]
 
 
 def operands_of(trace: Trace) -> set[int]:
-    """The nodes that are operands of others."""
+    """Returns the nodes that are operands of other nodes."""
     return {
         arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int
     }
 
 
 class Loss:
-    """The loss of a sample of one structure, and its gradient by the trained parameters, compiled.
+    """The compiled loss of samples of one structure, with its gradient.
 
-    Its inputs: the trained parameters, in whole blocks; other leaves, as they are at each step; the
-    factor 1 / (samples in the batch); and what varies from sample to sample: the sample's numbers
-    and what is drawn for it.
+    Its inputs are, in this order:
+
+    * the trained parameters, in whole blocks;
+    * other leaves, read again at each step;
+    * the factor 1 / (samples in the batch);
+    * the numbers of the sample, and the random numbers that are drawn for it.
     """
 
     def __init__(
@@ -148,42 +150,39 @@ class Loss:
             self.outputs = AlignedBuffer(len(tape.outputs))
 
     def is_current(self) -> bool:
-        """Whether model and loss are still the program that was compiled."""
+        """Whether model and loss still are the compiled program."""
         trace, _ = self._record(check=False)
         parameter_nodes(trace, self._trained)
         return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises the ValueError of a loss that refuses this target, which it does not see while it
-        is traced."""
+        """Raises ValueError if the loss rejects this target; a traced loss does not see it."""
         try:
             loss(build(self._shape, repeat(1.0)), target)
         except ValueError:
             raise
-        except Exception:  # something about the prediction, which is none
+        except Exception:  # the prediction of ones is not a real one
             return
 
     def prediction(self, numbers: Sequence[float]) -> Any:
-        """The prediction of one sample, as the model returns it."""
+        """Returns the prediction of one sample, in the structure that the model returns."""
         return build(self._prediction, map(Value, numbers))
 
 
 class Group:
-    """Those samples of a batch that have one structure; ``members`` are their positions in the
-    batch."""
+    """The samples of a batch that have one structure; ``members`` are their positions in it."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         self.loss, self.members, self._numbers = loss, members, numbers
         self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
 
     def set(self, parameters: AlignedBuffer, scale: float) -> None:
-        """Writes behind the parameters what a program reads there."""
+        """Writes the program's other inputs behind the parameters."""
         parameters.write(self.loss.first, [*[float(leaf.data) for leaf in self.loss.fixed], scale])
 
 
 class BatchGroup(Group):
-    """Such samples, for a compiled batch: column by column in whole blocks, the last sample
-    repeated."""
+    """A group for a compiled batch: columns in whole blocks, filled up with the last sample."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
@@ -206,8 +205,10 @@ class BatchGroup(Group):
         self._columns.write(self._padded * k, [*column, *padding])
 
     def calls(self) -> list[tuple[int, ...]]:
-        """The calls of the compiled batch: columns, results, blocks, and how many samples of the
-        last block count."""
+        """Returns the calls of the compiled batch.
+
+        Each is the columns, the results, the blocks, and the samples that count in the last block.
+        """
         whole = self.blocks if self.valid == LANES else self.blocks - 1
         calls: list[tuple[int, ...]] = []
         if whole:
@@ -219,7 +220,7 @@ class BatchGroup(Group):
     def run(
         self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
     ) -> list[Any]:
-        """Adds loss and gradient to ``totals``; returns the predictions."""
+        """Adds loss and gradient to ``totals``, and returns the predictions."""
         loss = self.loss
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
@@ -246,12 +247,12 @@ class BatchGroup(Group):
 
 
 class MachineGroup(Group):
-    """Such samples for the tape machine."""
+    """A group for the tape machine."""
 
     def run(
         self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
     ) -> list[Any]:
-        """Adds loss and gradient to ``totals``; returns the predictions."""
+        """Adds loss and gradient to ``totals``, and returns the predictions."""
         loss, found = self.loss, []
         machine = loss.machine
         assert machine is not None
@@ -260,7 +261,7 @@ class MachineGroup(Group):
             if not loss.returned:
                 machine.fill(parameters.address, totals.address)
                 continue
-            # the outputs are the loss, the gradient and the prediction, in one piece
+            # the outputs are the loss, the gradient and the prediction, in one buffer
             count = loss.summed
             ctypes.memmove(loss.outputs.address, totals.address, 8 * count)
             loss.outputs.write(count, [0.0] * loss.returned)
@@ -272,7 +273,7 @@ class MachineGroup(Group):
 
 
 class Plan:
-    """What is to be done for the samples of a batch."""
+    """The samples of a batch in groups, with their programs."""
 
     def __init__(
         self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
@@ -290,7 +291,7 @@ class Plan:
         self.draws = any(loss.draws for loss in members)
 
     def draw(self) -> None:
-        """Draws for each sample in the order of the batch, as the eager engine comes to them."""
+        """Draws random numbers in the order of the samples, as the eager engine does."""
         order = sorted(
             [(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
             key=lambda entry: entry[0],

@@ -20,36 +20,39 @@ from ..trace import TAKE
 from . import objects
 from .callbacks import Callback, call_row, library_address, reraise, running
 
-# instructions among which places are exchanged; over longer ways the cache would lose their
-# operands
-WINDOW = 1_024
-LONG_INSTRUCTION = 8  # operands an instruction, from which on the time is in the instructions, not between them
+WINDOW = 1_024  # instructions that are sorted together; more would spread operands over the cache
+LONG_INSTRUCTION = 8  # mean number of operands from which on sorting does not pay
 
 
 def order(tape: Tape) -> list[int]:
-    """The order in which instructions are run: within windows by levels, and within a level like
-    after like.
+    """Returns the order in which instructions are run.
 
-    The processor guesses the next case from the last ones.  In the order of the program it learns a
-    short tape by heart and is wrong at every other instruction of a long one, which then takes
-    twice the time.
+    Each window is sorted by levels, and each level by operation.  The processor predicts the next
+    case from the last ones: on a long tape in the program's order it is wrong for every second
+    instruction, which doubles the time.
     """
     count = len(tape)
     if len(tape.operands) >= LONG_INSTRUCTION * count:
         return list(range(count))
-    levels, shapes, keys = [0] * tape.first, dict[tuple[int, int], int](), list[int]()
-    starts, operands = tape.starts, tape.operands
+    levels = [0] * tape.first
+    shapes: dict[tuple[int, int], int] = {}
+    keys: list[int] = []
+    starts = tape.starts
+    operands = tape.operands
     for i, op in enumerate(tape.ops):
         args = operands[starts[i]:starts[i + 1]]
-        levels.append(level := 1 + max([levels[arg] for arg in args]))
+        level = 1 + max([levels[arg] for arg in args])
+        levels.append(level)
         keys.append(level << 32 | shapes.setdefault((op, len(args)), len(shapes)))
-    return [i for start in range(0, count, WINDOW)
-            for i in sorted(range(start, min(start + WINDOW, count)), key=keys.__getitem__)]
+    result: list[int] = []
+    for start in range(0, count, WINDOW):
+        window = range(start, min(start + WINDOW, count))
+        result += sorted(window, key=keys.__getitem__)
+    return result
 
 
 def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
-    """The code of a tape for the machine, the registers of its outputs there, and the rows that it
-    calls back."""
+    """Returns the code of a tape, the registers of its outputs, and the rows that it calls back."""
     codes = {op: i for i, op in enumerate(CASES)}
     code, rows = array("I"), list[str]()
     table, ops, starts, operands = tape.table, tape.ops, tape.starts, tape.operands
@@ -78,7 +81,7 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
 
 @cache
 def _machine_code() -> dict[str, Any]:
-    """The tape machine, compiled once a process; `tg_python` goes by way of ``current_rows``."""
+    """Returns the compiled tape machine; its `tg_python` calls the rows of `running`."""
     module = machine()
     addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
     addresses["tg_python"] = ctypes.cast(_dispatcher, ctypes.c_void_p).value or 0
@@ -97,25 +100,24 @@ _dispatcher = Callback(lambda number, arguments: call_row(running.rows[number], 
 
 
 class Machine:
-    """One run of a tape by the tape machine: called with the inputs, a list of floats, it returns
-    the outputs."""
+    """A tape for the tape machine.  Called with the list of its inputs, it returns the outputs."""
 
     def __init__(self, tape: Tape) -> None:
         self._code, self._outputs, rows = encoded(tape)
         self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
         entry = _machine_code()
-        self._machine, self._gather, self._library = (
-            entry["machine"],
-            entry["gather"],
-            entry["library"],
-        )
+        self._machine = entry["machine"]
+        self._gather = entry["gather"]
+        self._library = entry["library"]
         self._tape = tape
         start, length = self._code.buffer_info()
-        self._start, self._end, self._next = start, start + 4 * length, 8 * tape.first
+        self._start = start
+        self._end = start + 4 * length
+        self._next = 8 * tape.first
         self._error = tape.first + len(tape)  # behind the registers
-        # register files, one for each thread that runs it at a time
+        # register files that no thread uses now
         self._free: list[array[float]] = []
-        self.flags = array("d", [0.0, 0.0])  # of `fill`: the sum of the outputs is the second one
+        self.flags = array("d", [0.0, 0.0])  # of `fill`; the second one is the sum of the outputs
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         registers = self.registers()
@@ -127,7 +129,7 @@ class Machine:
             self._free.append(registers)
 
     def registers(self) -> array[float]:
-        """A register file, with the constants in it."""
+        """Returns a register file that has the constants in it."""
         try:
             return self._free.pop()
         except IndexError:
@@ -137,8 +139,7 @@ class Machine:
             return registers
 
     def fill(self, inputs: int, outputs: int) -> None:
-        """Like a call, from memory to memory: the addresses of all inputs, and of the outputs, to
-        which it adds."""
+        """Runs the tape from memory to memory: adds the outputs to the numbers at an address."""
         registers = self.registers()
         try:
             data, _ = registers.buffer_info()
@@ -153,11 +154,13 @@ class Machine:
         """Runs the tape on registers."""
         data, _ = registers.buffer_info()
         arguments = self._start, self._end, data, data + self._next, data + 8 * self._error
-        before, running.rows = getattr(running, "rows", ()), self._rows
+        before = getattr(running, "rows", ())
+        running.rows = self._rows
         self._machine(*arguments)
         running.rows = before
-        outside, registers[self._error] = registers[self._error], 0.0
+        outside = registers[self._error]
+        registers[self._error] = 0.0
         if self._rows:
             reraise()
         if outside:
-            self._tape.run(registers[:len(self._tape.names)])  # which raises, and says more
+            self._tape.run(registers[:len(self._tape.names)])  # raises, with a better message
