@@ -69,8 +69,9 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("options", [{}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}],
-                         ids=["full batches", "mini-batches with a penalty"])
+@pytest.mark.parametrize("options", [
+    {}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())},
+], ids=["full batches", "mini-batches with a penalty"])
 def test_every_optimizer_takes_the_same_steps(optimizer, options):
     assert_the_same(
         trained("jit", optimizer=optimizer, **options),
@@ -488,7 +489,7 @@ def test_wrong_trainings_raise_the_same_errors_with_both_engines():
             )
 
 
-# ---- what tracing cannot see, and what changes while it trains: the eager engine's numbers, or an error
+# ---- what tracing cannot see, or changes during a run: eager numbers, or an error
 
 
 def smooth():

@@ -92,7 +92,7 @@ class Engine:
         self.refresh()
 
     def _allocate(self) -> None:
-        """Makes the buffers; those of data and state exist twice."""
+        """Makes the buffers: two for the data, and two for each slot of the state."""
         self._count = len(self.trained)
         padded = whole_blocks(self._count)
         self._blocks = padded // LANES
@@ -107,7 +107,7 @@ class Engine:
     # ---- against the eager engine
 
     def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Whether this loss and the gradients in the parameters are those of these samples.
+        """Whether both engines have the same loss and gradients for these samples.
 
         A batch with random numbers cannot be compared, and counts as equal.
         """

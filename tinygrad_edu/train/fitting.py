@@ -327,7 +327,7 @@ class _Run:
         value, predictions = found or self.eager.differentiate(indices)
         if candidate is not self.eager and not engines.agrees(candidate, indices, value):
             candidate = self.eager
-            reason = "loss or gradient of step 1 was not that of the eager engine"
+            reason = "in step 1 both engines had different losses or gradients"
         if reason:
             self._switch(self.eager, reason)
         if self.metrics:

@@ -56,12 +56,12 @@ def progress_bar(
         yield show
 
 
-LONG = 10.0  # seconds on the eager engine, after which the compiled engine is suggested
+LONG_RUN_SECONDS = 10.0  # after so long on the eager engine, the compiled engine is suggested
 
 
 def suggest_compiled(seconds: float) -> None:
     """Prints that the compiled engine may be faster, if an eager run took long."""
-    if seconds <= LONG:
+    if seconds <= LONG_RUN_SECONDS:
         return
     from rich.console import Console
 

@@ -190,7 +190,7 @@ class Recorder:
         self._add(Snapshot(*self._begun, self._data()))
 
     def settle(self, steps: int) -> None:
-        """After an interrupt, makes the snapshot of the last of ``steps`` finished steps."""
+        """Makes, after an interrupt, the snapshot of the last of ``steps`` finished steps."""
         last = self.record.snapshots[-1].step if self.record.snapshots else 0
         if last < self._begun[0] == steps:
             self.after_update()

@@ -1,1 +1,1 @@
-"""Ways to run a tape: straight-line machine code, the tape machine, replay; and the cache of code."""
+"""Ways to run a tape: straight-line machine code, the tape machine, replay.  And a code cache."""
