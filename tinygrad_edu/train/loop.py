@@ -20,32 +20,10 @@ from .samples import Plan
 
 # The entries of a plan, 8 bytes each.  A function with the address 0 is not called.
 PLAN = (
-    "penalty",
-    "penalty_out",
-    "batch",
-    "columns",
-    "results",
-    "scratch",
-    "totals",
-    "blocks",
-    "tail_columns",
-    "tail_results",
-    "tail_valid",
-    "error",
-    "rule",
-    "uniform",
-    "rule_scratch",
-    "rule_blocks",
-    "gradient_bytes",
-    "scale",
-    "done",
-    "first_step",
-    "parameters0",
-    "parameters1",
-    "reads0",
-    "reads1",
-    "writes0",
-    "writes1",
+    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks",
+    "tail_columns", "tail_results", "tail_valid", "error", "rule", "uniform", "rule_scratch",
+    "rule_blocks", "gradient_bytes", "scale", "done", "first_step", "parameters0", "parameters1",
+    "reads0", "reads1", "writes0", "writes1",
 )
 _POSITIONS = {name: i for i, name in enumerate(PLAN)}
 

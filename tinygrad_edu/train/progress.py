@@ -9,12 +9,10 @@ from .history import History
 
 
 @contextmanager
-def progress_bar(
-    wanted: bool, steps: int, epochs: int
-) -> Iterator[Callable[[History], None]]:
-    """Yields a function that shows the latest loss and metrics of a history.
+def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[History], None]]:
+    """Yields a function that shows the latest loss and metrics of a history in a progress bar.
 
-    They are shown in a progress bar, on a terminal; if none is ``wanted``, nothing is shown.
+    If the bar is not ``wanted``, the function does nothing.
     """
     if not wanted:
         yield lambda history: None

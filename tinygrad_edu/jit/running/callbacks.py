@@ -43,7 +43,8 @@ def call_row(row: tuple[Callable[..., float], int], arguments: Any) -> float:
 
 def reraise() -> None:
     """Raises the error that a row raised in this thread, if there is one."""
-    error, running.error = getattr(running, "error", None), None
+    error = getattr(running, "error", None)
+    running.error = None
     if error is not None:
         raise error
 
