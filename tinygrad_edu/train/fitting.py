@@ -177,9 +177,7 @@ def _check_arguments(
         )
 
 
-def _check_functions(
-    model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any
-) -> None:
+def _check_functions(model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any) -> None:
     """Raises TypeError for a function that cannot be called, and for another optimizer."""
     functions = {"model": model, "loss": loss, "penalty": penalty, "on_epoch": on_epoch}
     for name, function in functions.items():
@@ -360,8 +358,8 @@ class _Run:
 
     def _candidate(self, indices: Sequence[int]) -> tuple[Any, str]:
         """Returns the engine for the steps after this one and, if compiling failed, why."""
-        if self.engine == "auto" and len(self.history) == 1 and \
-                engines.is_worth_compiling(self.eager, self.total_steps - 2, indices):
+        is_asked = self.engine == "auto" and len(self.history) == 1
+        if is_asked and engines.is_worth_compiling(self.eager, self.total_steps - 2, indices):
             return engines.compiled_or_eager(self.eager, bool(self.metrics))
         return self.eager, ""
 
