@@ -117,7 +117,8 @@ class Engine:
             return True
         wanted = read_numbers(self.trained, "grad")
         found, _ = self.differentiate(indices)
-        gradient, size = self.totals.read(1, 1 + self._count), max(map(abs, wanted), default=0.0)
+        gradient = self.totals.read(1, 1 + self._count)
+        size = max(map(abs, wanted), default=0.0)
         return is_close(found, loss, abs(loss)) and all(
             map(is_close, gradient, wanted, repeat(size))
         )
@@ -339,8 +340,11 @@ class Engine:
 
         stepped: whether a step was made with these gradients.
         """
-        now, count, optimizer = self._now, self._count, self.optimizer
-        data, grads = self.data[now].read(0, count), self.totals.read(1, 1 + count)
+        now = self._now
+        count = self._count
+        optimizer = self.optimizer
+        data = self.data[now].read(0, count)
+        grads = self.totals.read(1, 1 + count)
         columns = [buffer.read(0, count) for buffer in self.state[now]]
         state = dict(zip(optimizer.state, columns))
         steps = self._since + int(self._done[0])

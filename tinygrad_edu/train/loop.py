@@ -150,7 +150,8 @@ def _compiled(lanes: int) -> Any:
 
 def steps(lanes: int) -> Any:
     """Returns the function, to be called with addresses and numbers."""
-    address, integer = ctypes.c_void_p, ctypes.c_long
+    address = ctypes.c_void_p
+    integer = ctypes.c_long
     return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(
         _compiled(lanes)["steps"]
     )
@@ -171,14 +172,19 @@ class StepLoop:
     MAX_STEPS = 1_024  # steps in one call
 
     def __init__(self, engine: Any, plan: Plan) -> None:
-        self._engine, self._group, self._scale = engine, plan.groups[0], plan.scale
-        self._rates, self._losses = AlignedBuffer(self.MAX_STEPS), AlignedBuffer(self.MAX_STEPS)
+        self._engine = engine
+        self._group = plan.groups[0]
+        self._scale = plan.scale
+        self._rates = AlignedBuffer(self.MAX_STEPS)
+        self._losses = AlignedBuffer(self.MAX_STEPS)
         self._run = steps(LANES)
         self._next = 16
         self._pending: tuple[Any, ...] | None = None
 
     def _plan(self) -> NativePlan:
-        engine, group, error = self._engine, self._group, self._engine._error.address
+        engine = self._engine
+        group = self._group
+        error = self._engine._error.address
         group.set(engine.data[0], self._scale)
         group.set(engine.data[1], self._scale)
         calls = group.calls()
@@ -217,7 +223,8 @@ class StepLoop:
 
     def run(self, count: int, history: Any, start: float) -> int:
         """Makes up to ``count`` steps, as `Engine.run_steps` describes."""
-        engine, done = self._engine, int(self._engine._done[0])
+        engine = self._engine
+        done = int(self._engine._done[0])
         rates: list[float] = []
         try:
             for k in range(min(count, self._next)):

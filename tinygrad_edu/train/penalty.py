@@ -40,7 +40,8 @@ class Penalty:
         self.buffer_size = self._first + len(fixed) + len(draws)
         graph = Graph(trace, [*padded, *fixed, *draws])
         tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
-        self._trained, self._count = trained, len(trained)
+        self._trained = trained
+        self._count = len(trained)
         # It runs once a step, not once a sample, so a short compile time matters more than speed.
         self._straight = Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)

@@ -136,7 +136,9 @@ class Loss:
         sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
         tape = graph.tape([*sums, *map(graph.register, returned)])
         self._shape = outputs(prediction, lambda x: x)[1]
-        self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
+        self.varying = len(varying)
+        self.returned = len(returned)
+        self.summed = len(sums)
         self.batch: Batch | None = None
         self.machine: Machine | None = None
         if is_compiled(tape):
@@ -173,7 +175,9 @@ class Group:
     """The samples of a batch that have one structure; ``members`` are their positions in it."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
-        self.loss, self.members, self._numbers = loss, members, numbers
+        self.loss = loss
+        self.members = members
+        self._numbers = numbers
         self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
 
     def set(self, parameters: AlignedBuffer, scale: float) -> None:
@@ -187,9 +191,11 @@ class BatchGroup(Group):
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
         assert loss.batch is not None
-        self._batch, count = loss.batch, len(members)
+        self._batch = loss.batch
+        count = len(members)
         self._padded = padded = whole_blocks(count)
-        self.blocks, self.valid = padded // LANES, count - padded + LANES
+        self.blocks = padded // LANES
+        self.valid = count - padded + LANES
         self._columns = AlignedBuffer(padded * loss.varying)
         self._results = AlignedBuffer(padded * loss.returned)
         for k, column in enumerate(zip(*numbers)):
@@ -253,7 +259,8 @@ class MachineGroup(Group):
         self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
     ) -> list[Any]:
         """Adds loss and gradient to ``totals``, and returns the predictions."""
-        loss, found = self.loss, []
+        loss = self.loss
+        found: list[Any] = []
         machine = loss.machine
         assert machine is not None
         for numbers, drawn in zip(self._numbers, self.drawn):
@@ -278,7 +285,9 @@ class Plan:
     def __init__(
         self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
     ) -> None:
-        self.indices, self.count, self.scale = indices, len(indices), 1.0 / len(indices)
+        self.indices = indices
+        self.count = len(indices)
+        self.scale = 1.0 / len(indices)
         members: dict[Loss, list[int]] = {}
         for k, (loss, _) in enumerate(samples):
             members.setdefault(loss, []).append(k)

@@ -91,7 +91,10 @@ class TrainingRecord:
         optimizer: Optimizer | None = None,
     ) -> None:
         self.optimizer = optimizer
-        self.model, self.loss, self.X, self.y = model, loss, X, y
+        self.model = model
+        self.loss = loss
+        self.X = X
+        self.y = y
         self.parameters = tuple(parameters)
         self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
@@ -120,7 +123,8 @@ class TrainingRecord:
                 f"{len(self.parameters)}; give one of the snapshots of this record"
             )
         set_data = partial(map, setattr, self.parameters, repeat("data"))
-        there, back = set_data(data), set_data([parameter.data for parameter in self.parameters])
+        there = set_data(data)
+        back = set_data([parameter.data for parameter in self.parameters])
         try:
             # one call in C, which no signal handler can interrupt
             deque(there, maxlen=0)
@@ -151,7 +155,8 @@ class TrainingRecord:
         twin = TrainingRecord(
             self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer
         )
-        twin.names, twin.snapshots = self.names, list(self.snapshots)
+        twin.names = self.names
+        twin.snapshots = list(self.snapshots)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainingRecord:

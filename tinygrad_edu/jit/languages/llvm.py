@@ -325,7 +325,8 @@ class _BatchWriter:
 
     def write(self) -> None:
         """Writes the function."""
-        tape, slots = self.tape, self.slots
+        tape = self.tape
+        slots = self.slots
         body(
             tape, self.once, self._load_once, self._keep_once, "%uniform", slots,
             slots.__contains__,

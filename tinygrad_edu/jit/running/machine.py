@@ -54,12 +54,17 @@ def order(tape: Tape) -> list[int]:
 def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
     """Returns the code of a tape, the registers of its outputs, and the rows that it calls back."""
     codes = {op: i for i, op in enumerate(CASES)}
-    code, rows = array("I"), list[str]()
-    table, ops, starts, operands = tape.table, tape.ops, tape.starts, tape.operands
+    code = array("I")
+    rows: list[str] = []
+    table = tape.table
+    ops = tape.ops
+    starts = tape.starts
+    operands = tape.operands
     places = [*range(tape.first), *[0] * len(tape)]
     for place, i in enumerate(order(tape), tape.first):
         places[tape.first + i] = place
-        op, args = table[ops[i]], operands[starts[i]:starts[i + 1]]
+        op = table[ops[i]]
+        args = operands[starts[i]:starts[i + 1]]
         if op == DOT and len(args) == 3:
             code.append(codes[MULADD])
         elif op in (DOT, TAKE):

@@ -214,7 +214,8 @@ def _emitted(text: str, level: int) -> bytes:
     numbers at a time than there are registers.  The option is global to the process, so it is set
     back afterwards for other users of LLVM.
     """
-    llvm, machine = _llvm(), _machine(level)
+    llvm = _llvm()
+    machine = _machine(level)
     llvm.set_option("tinygrad_edu", "-enable-misched=false")
     try:
         code: bytes = machine.emit_object(llvm.parse_assembly(text))
@@ -237,7 +238,8 @@ def _read(path: Path, key: str) -> bytes | None:
         return None
     if not content.startswith(MAGIC):
         return None
-    digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
+    digest = content[len(MAGIC):len(MAGIC) + 32]
+    code = content[len(MAGIC) + 32:]
     if _digest(key, code) != digest:
         return None
     with suppress(OSError):

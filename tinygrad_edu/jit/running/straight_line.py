@@ -57,7 +57,8 @@ class Scalar:
             self._tape.run([*(ctypes.c_double * len(self._tape.names)).from_address(inputs)])
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
-        data, results = array("d", inputs), array("d", bytes(8 * len(self._tape.outputs)))
+        data = array("d", inputs)
+        results = array("d", bytes(8 * len(self._tape.outputs)))
         self.fill(data.buffer_info()[0], results.buffer_info()[0])
         return results.tolist()
 
