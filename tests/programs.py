@@ -8,12 +8,15 @@ import random
 
 from tinygrad_edu import Value, math, nn
 from tinygrad_edu.engine.primitives import TABLE
-from tinygrad_edu.jit.languages import llvm
-from tinygrad_edu.jit.running import machine
+from tinygrad_edu.jit.running import machine, straight_line
 from tinygrad_edu.jit.tape import tape
 from tinygrad_edu.jit.trace import record_trace
 
-WAYS = {"compiled": llvm.Scalar, "tape machine": machine.Machine, "replayed": lambda made: made.run}
+WAYS = {
+    "compiled": straight_line.Scalar,
+    "tape machine": machine.Machine,
+    "replayed": lambda made: made.run,
+}
 
 
 def traced(f, *names):

@@ -126,8 +126,7 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
 def straight(quick: bool) -> Table:
     """What straight-line code costs to compile, up to the threshold from which the tape machine is
     used."""
-    from tinygrad_edu.jit.languages import llvm
-    from tinygrad_edu.jit.running import backend
+    from tinygrad_edu.jit.running import backend, straight_line
 
     table = Table(
         title="Straight-line machine code: compiling value and gradient of layered graphs",
@@ -149,12 +148,12 @@ def straight(quick: bool) -> Table:
         with nothing_compiled():
             graph, (everything, _) = clocked(lambda size=size: Layered(size))
         operations = graph.tape.operations
-        if operations > backend.STRAIGHT:
+        if operations > backend.MAX_STRAIGHT_LINE_OPS:
             break
         times = []
         for _ in range(1 if quick else 3):
             with nothing_compiled():
-                kernel, (cpu, _) = clocked(lambda graph=graph: llvm.Scalar(graph.tape))
+                kernel, (cpu, _) = clocked(lambda graph=graph: straight_line.Scalar(graph.tape))
             times.append(cpu)
         points.append((operations, min(times)))
         table.add_row(

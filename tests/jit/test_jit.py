@@ -27,8 +27,8 @@ from tinygrad_edu import Value, detect_anomaly, hessian, jit, math, nn, no_grad,
 from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import NonFiniteError, TraceError
 from tinygrad_edu.jit import batch, function, structure
-from tinygrad_edu.jit.languages import emitter, llvm
-from tinygrad_edu.jit.running import backend, machine
+from tinygrad_edu.jit.languages import emitter
+from tinygrad_edu.jit.running import backend, machine, straight_line
 from tinygrad_edu.jit.tape import tape
 
 RANDOM = 1000
@@ -87,7 +87,7 @@ def faults_of_calls(programs):
             ]
             if list(map(bits, found)) != list(map(bits, [value, value, *slopes, *of_leaves])):
                 yield f"program {program.seed} at {xs}: {found}, not {[value, value, *slopes, *of_leaves]}"
-        if any(program.value.way != "compiled" for program in f.programs):
+        if any(program.value.kind != "compiled" for program in f.programs):
             yield f"program {program.seed}: {f.programs}"
 
 
@@ -1231,7 +1231,7 @@ def test_wrong_batches_say_what_is_wrong(call, kind, message):
 
 
 def long_program(x, y):
-    for _ in range(backend.STRAIGHT // 4 + 1):
+    for _ in range(backend.MAX_STRAIGHT_LINE_OPS // 4 + 1):
         x = x + 1e-3 * math.sin(x * y)
     return x
 
@@ -1254,7 +1254,7 @@ def test_threads_share_the_samples_of_the_tape_machine_too():
     try:
         f = jit(lambda x, y: long_program(row(x), y))
         values, (dx, dy) = f.batch_value_and_grad([0.3, 0.4, 0.5, 0.6], 1.7, threads=2)
-        assert f.programs[0].batched((True, False), True)._kernel.way == "tape machine"
+        assert f.programs[0].batched((True, False), True)._kernel.kind == "tape machine"
     finally:
         del TABLE["meeting"]
     singles = [jit(long_program).value_and_grad(x, 1.7) for x in (0.3, 0.4, 0.5, 0.6)]
@@ -1384,7 +1384,7 @@ def test_other_threads_run_while_the_tape_machine_does():
 def test_code_that_keeps_all_threads_waiting_would_be_noticed():
     """The same machine code, called by an interface of ctypes that does not let other threads run.
     """
-    made = llvm.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
+    made = straight_line.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
     run = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(made._compiled.addresses["run"])
     memory, error = array("d", [0.5, 0.0]), ctypes.c_int(0)
     start = memory.buffer_info()[0]

@@ -17,7 +17,7 @@ from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.jit.batch import Batched
 from tinygrad_edu.jit.languages import emitter, llvm
-from tinygrad_edu.jit.running import machine
+from tinygrad_edu.jit.running import callbacks, machine, straight_line
 from tinygrad_edu.jit.tape import tape
 from tinygrad_edu.jit.trace import record_trace
 
@@ -107,7 +107,7 @@ def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(
     )
     made = tape.value(trace, [trace.operand(result) for part in results for result in part])
     columns = run_batch(made, [0], [], [EDGES])
-    compiled = llvm.Scalar(made)
+    compiled = straight_line.Scalar(made)
     for i, x in enumerate(EDGES):
         want = list(
             map(bits, [*[row.forward(x, k) for k in EDGES], *[row.forward(k, x) for k in EDGES]])
@@ -122,7 +122,7 @@ def test_a_power_whose_exponent_is_known_is_differentiated_without_logarithms():
     # x ** 2 itself; x ** 1 is x
     assert (text.count("call double @tg_pow"), "tg_log" in text) == (1, False)
     for x in EDGES:
-        assert list(map(bits, llvm.Scalar(made)([x]))) == list(
+        assert list(map(bits, straight_line.Scalar(made)([x]))) == list(
             map(bits, eager_gradient(lambda x: x**2, [x]))
         )
 
@@ -204,7 +204,7 @@ PLANTED = [
 def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
     monkeypatch.setitem(getattr(emitter, table), name, wrong)
     row, at = TABLE[name], [*arguments(TABLE[name], 20)]
-    assert disagreement(row, llvm.Scalar(tape_of(row)), at) is not None
+    assert disagreement(row, straight_line.Scalar(tape_of(row)), at) is not None
     assert disagreement_of_columns(row, at, range(row.arity)) is not None
 
 
@@ -241,12 +241,12 @@ def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
         TypeError,
         match=r"asks for the truth of a number in machine code; it must choose by where\(\)",
     ):
-        llvm.Scalar(tape_of(math.relu))
+        straight_line.Scalar(tape_of(math.relu))
 
 
 def test_a_function_that_the_c_library_has_not_is_an_error_with_its_name():
     with pytest.raises(TinygradEduError, match="the C library has no function 'no_such_function'"):
-        llvm.library_address("no_such_function")
+        callbacks.library_address("no_such_function")
 
 
 # ---- rows of one's own
@@ -427,7 +427,7 @@ def test_a_wrong_index_is_reported_with_the_number_of_entries():
             way(made)([4.5, 1.0])
     inputs, outputs = array("d", [4.5, 1.0]), array("d", [0.0])
     with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries"):
-        llvm.Scalar(made).fill(inputs.buffer_info()[0], outputs.buffer_info()[0])
+        straight_line.Scalar(made).fill(inputs.buffer_info()[0], outputs.buffer_info()[0])
     batch = Batched(made, [0], [])
     for indices in ([0.0, 1.0, 4.5, 2.0, 0.0], [0.0] * 4 + [3.0], [-1.0]):
         with pytest.raises(

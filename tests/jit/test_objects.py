@@ -16,7 +16,7 @@ from tinygrad_edu.jit.running import objects
 
 def module(number):
     """The text of a module with a function ``f`` that returns ``number``."""
-    return f'target triple = "{objects.triple()}"\ndefine double @f() {{\n  ret double {float(number)!r}\n}}\n'
+    return objects.targeted(f"define double @f() {{\n  ret double {float(number)!r}\n}}\n")
 
 
 def result_of(number, **options):
@@ -156,7 +156,8 @@ def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder)
 
 
 @pytest.mark.parametrize("plant", [lambda own, other: own.mkdir(0o777) or own.chmod(0o777),
-                                   lambda own, other: own.symlink_to(other), lambda own, other: own.write_text("a file")],
+                                   lambda own, other: own.symlink_to(other),
+                                   lambda own, other: own.write_text("a file")],
                          ids=["others may write to it", "a link", "a file"])
 def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(
     plant, folder, tmp_path
@@ -203,8 +204,11 @@ def test_a_folder_in_the_place_of_an_entry_is_ignored(folder):
     assert entry.is_dir()
 
 
-@pytest.mark.parametrize("plant", [os.mkfifo, lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
-                                   lambda entry: entry.symlink_to(entry)], ids=["a pipe", "a link", "a link to itself"])
+@pytest.mark.parametrize("plant", [
+    os.mkfifo,
+    lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
+    lambda entry: entry.symlink_to(entry),
+], ids=["a pipe", "a link", "a link to itself"])
 def test_what_is_no_file_is_not_waited_for_and_gives_way_to_one(plant, folder):
     result_of(1.5)
     entry = the_entry(folder)
@@ -277,7 +281,8 @@ def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
         os.utime(entries[-1], (LONG_AGO + number, LONG_AGO + number))
     result_of(1)  # is used again
     (folder / "notes.txt").write_text("not ours")
-    monkeypatch.setattr(objects, "MOST_BYTES", 3 * max(entry.stat().st_size for entry in entries))
+    largest = max(entry.stat().st_size for entry in entries)
+    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 3 * largest)
     result_of(5)
     assert [entry.exists() for entry in entries] == [True, False, False, True]
     assert len([*folder.glob("*.o")]) == 3
@@ -285,7 +290,7 @@ def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
 
 
 def test_a_program_that_is_larger_than_the_cache_is_not_kept(folder, monkeypatch):
-    monkeypatch.setattr(objects, "MOST_BYTES", 10)
+    monkeypatch.setattr(objects, "MAX_CACHE_BYTES", 10)
     assert result_of(1.5) == 1.5
     assert [*folder.iterdir()] == []
 

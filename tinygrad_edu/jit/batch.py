@@ -20,7 +20,7 @@ from typing import Any
 
 from ..engine.primitives import number, short_repr
 from .running import backend
-from .running.memory import Room, address, column, pointers
+from .running.memory import AlignedBuffer, address, column, pointers
 from .structure import NUMBER, Exact, Structure, is_named, is_number
 from .tape.tape import Tape
 
@@ -81,9 +81,11 @@ class Batched:
         self.tape, self.varying, self.summed = tape, list(varying), list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
-            from .languages import emitter, llvm
+            from .languages import emitter
+            from .running import straight_line
 
-            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
+            self._batch = straight_line.Batch(tape, self.varying, self.summed)
+            self._lanes = emitter.LANES
         else:
             self._kernel, self._lanes = backend.kernel(tape), 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
@@ -142,45 +144,45 @@ class Batched:
     ) -> list[float]:
         """The samples from ``start`` to ``stop``; returns the sums."""
         batch, lanes = self._batch, self._lanes
-        memory, scratch = Room(len(batch.slots)), Room(batch.scratch)
-        totals, error = Room(len(self.summed)), Room(2)
+        memory, scratch = AlignedBuffer(len(batch.slots)), AlignedBuffer(batch.scratch)
+        totals, error = AlignedBuffer(len(self.summed)), AlignedBuffer(2)
         memory.write(0, uniform)
         whole, rest = divmod(stop - start, lanes)
         if whole:
             inputs = pointers([address(x) + 8 * start for x in columns])
             outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
             batch.run(
-                memory.at,
+                memory.address,
                 *map(ctypes.addressof, (inputs, outputs)),
-                scratch.at,
-                totals.at,
+                scratch.address,
+                totals.address,
                 whole,
                 lanes,
-                error.at,
+                error.address,
             )
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
-            tails = [Room(lanes) for _ in columns]
+            tails = [AlignedBuffer(lanes) for _ in columns]
             for tail, x in zip(tails, columns):
-                ctypes.memmove(tail.at, address(x) + 8 * last, 8 * rest)
+                ctypes.memmove(tail.address, address(x) + 8 * last, 8 * rest)
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
-            found = [Room(lanes) for _ in results]
+            found = [AlignedBuffer(lanes) for _ in results]
             inputs, outputs = (
-                pointers([tail.at for tail in tails]),
-                pointers([room.at for room in found]),
+                pointers([tail.address for tail in tails]),
+                pointers([buffer.address for buffer in found]),
             )
             batch.run(
-                memory.at,
+                memory.address,
                 *map(ctypes.addressof, (inputs, outputs)),
-                scratch.at,
-                totals.at,
+                scratch.address,
+                totals.address,
                 1,
                 rest,
-                error.at,
+                error.address,
             )
-            for result, room in zip(results, found):
-                result[last:stop] = array("d", room.read(0, rest))
-        batch.check(error.at)
+            for result, buffer in zip(results, found):
+                result[last:stop] = array("d", buffer.read(0, rest))
+        batch.check(error.address)
         return totals.read(0, len(self.summed))
 
 

@@ -1,9 +1,8 @@
-"""Many steps of a training in one call: the loop of `training` in machine code, for when nobody
-looks on between steps.
+"""Many steps of the compiled engine in one call, for a run without callbacks between steps.
 
 ``steps(plan, now, count, rates, losses)`` makes up to ``count`` steps and returns how many it made.
-It stops before one whose loss or gradient is not finite.  The plan (`PLAN`) has the addresses of
-what a step calls and works on.
+It stops before a step whose loss or gradient is not finite.  The plan (`PLAN`) has the addresses of
+functions and buffers that a step uses.
 """
 
 from __future__ import annotations
@@ -13,83 +12,60 @@ import time
 from functools import cache
 from typing import Any
 
-from ..jit.languages import llvm
 from ..jit.languages.emitter import LANES
 from ..jit.running import objects
-from ..jit.running.memory import Room
+from ..jit.running.callbacks import reraise
+from ..jit.running.memory import AlignedBuffer
 from .samples import Plan
 
-# What a plan has, 8 bytes each.  A function whose address is 0 is left out.
+# The entries of a plan, 8 bytes each.  A function with the address 0 is not called.
 PLAN = (
-    "penalty",
-    "penalty_out",
-    "batch",
-    "columns",
-    "results",
-    "scratch",
-    "totals",
-    "blocks",
-    "tail_columns",
-    "tail_results",
-    "tail_valid",
-    "error",
-    "rule",
-    "uniform",
-    "rule_scratch",
-    "rule_blocks",
-    "gradient_bytes",
-    "scale",
-    "done",
-    "first_step",
-    "parameters0",
-    "parameters1",
-    "reads0",
-    "reads1",
-    "writes0",
-    "writes1",
+    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks",
+    "tail_columns", "tail_results", "tail_valid", "error", "rule", "uniform", "rule_scratch",
+    "rule_blocks", "gradient_bytes", "scale", "done", "first_step", "parameters0", "parameters1",
+    "reads0", "reads1", "writes0", "writes1",
 )
-_AT = {name: i for i, name in enumerate(PLAN)}
+_POSITIONS = {name: i for i, name in enumerate(PLAN)}
 
 
-def _load(name: str, kind: str = "ptr") -> str:
-    return (f"  %{name}.at = getelementptr inbounds i64, ptr %plan, i64 {_AT[name]}\n"
+def _load(name: str, kind: str) -> str:
+    """Returns the instructions that read an entry of the plan."""
+    return (f"  %{name}.at = getelementptr inbounds i64, ptr %plan, i64 {_POSITIONS[name]}\n"
             f"  %{name} = load {kind}, ptr %{name}.at")
 
 
-def _of_turn(name: str) -> str:
-    """The one of two addresses that a step reads from, or writes to."""
-    return (f"  %{name}.turn = add i64 %now, {_AT[name + '0']}\n"
+def _load_current(name: str) -> str:
+    """Returns the instructions that read the address of the copy that this step uses."""
+    return (f"  %{name}.turn = add i64 %now, {_POSITIONS[name + '0']}\n"
             f"  %{name}.turn.at = getelementptr inbounds i64, ptr %plan, i64 %{name}.turn\n"
             f"  %{name} = load ptr, ptr %{name}.turn.at")
 
 
+POINTERS = (
+    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns",
+    "tail_results", "error", "rule", "uniform", "rule_scratch", "done",
+)
+INTEGERS = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
+DOUBLES = ("scale", "first_step")
+
+
 def _text(lanes: int) -> str:
-    pointers = (
-        "penalty",
-        "penalty_out",
-        "batch",
-        "columns",
-        "results",
-        "scratch",
-        "totals",
-        "tail_columns",
-        "tail_results",
-        "error",
-        "rule",
-        "uniform",
-        "rule_scratch",
-        "done",
-    )
-    integers = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
-    loads = [*map(_load, pointers), *[_load(name, "i64") for name in integers],
-             *[_load(name, "double") for name in ("scale", "first_step")]]
-    return f"""target triple = "{objects.triple()}"
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+    """Returns the module of ``steps``."""
+    loads = [
+        *[_load(name, "ptr") for name in POINTERS],
+        *[_load(name, "i64") for name in INTEGERS],
+        *[_load(name, "double") for name in DOUBLES],
+    ]
+    buffers = [_load_current(name) for name in ("parameters", "reads", "writes")]
+    return STEPS.format(loads="\n".join(loads), buffers="\n".join(buffers), lanes=lanes)
+
+
+STEPS = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare double @llvm.fabs.f64(double)
 define i64 @steps(ptr %plan, i64 %first, i64 %count, ptr %rates, ptr %losses) {{
 entry:
-{chr(10).join(loads)}
+{loads}
   %gradient = getelementptr inbounds double, ptr %totals, i64 1
   %penalty.gradient = getelementptr inbounds double, ptr %penalty_out, i64 1
   %check.at = getelementptr inbounds double, ptr %error, i64 1
@@ -104,31 +80,31 @@ head:
   %finished = icmp eq i64 %k, %count
   br i1 %finished, label %end, label %begin
 begin:
-{_of_turn("parameters")}
-{_of_turn("reads")}
-{_of_turn("writes")}
+{buffers}
   store double 0.0, ptr %totals
   br i1 %has.penalty, label %with.penalty, label %without.penalty
 with.penalty:
   call void %penalty(ptr %parameters, ptr %penalty_out, ptr %error)
-  call void @llvm.memcpy.p0.p0.i64(ptr %gradient, ptr %penalty.gradient, i64 %gradient_bytes, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %gradient, ptr %penalty.gradient, \
+i64 %gradient_bytes, i1 false)
   %added = load double, ptr %penalty_out
   br label %samples
 without.penalty:
-  call void @llvm.memset.p0.i64(ptr %gradient, i8 0, i64 %gradient_bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %gradient, i8 0, i64 %gradient_bytes, \
+i1 false)
   br label %samples
 samples:
   %penalty.value = phi double [ %added, %with.penalty ], [ 0.0, %without.penalty ]
   br i1 %has.blocks, label %whole, label %rest
 whole:
-  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, i64 %blocks, i64 {lanes}, \
-ptr %error)
+  call void %batch(ptr %parameters, ptr %columns, ptr %results, ptr %scratch, ptr %totals, \
+i64 %blocks, i64 {lanes}, ptr %error)
   br label %rest
 rest:
   br i1 %has.tail, label %tail, label %summed
 tail:
-  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, ptr %totals, i64 1, i64 %tail_valid, \
-ptr %error)
+  call void %batch(ptr %parameters, ptr %tail_columns, ptr %tail_results, ptr %scratch, \
+ptr %totals, i64 1, i64 %tail_valid, ptr %error)
   br label %summed
 summed:
   %sum = load double, ptr %totals
@@ -154,8 +130,8 @@ update:
   %done.after = fadd double %done.before, 1.0
   %step = fadd double %first_step, %done.after
   store double %step, ptr %step.at
-  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, i64 %rule_blocks, i64 {lanes}, \
-ptr %error)
+  call void %rule(ptr %uniform, ptr %reads, ptr %writes, ptr %rule_scratch, ptr null, \
+i64 %rule_blocks, i64 {lanes}, ptr %error)
   store double %done.after, ptr %done
   %k1 = add i64 %k, 1
   %other = xor i64 %now, 1
@@ -169,84 +145,91 @@ end:
 
 @cache
 def _compiled(lanes: int) -> Any:
-    return objects.loaded(_text(lanes), {}, ["steps"])
+    return objects.loaded(objects.targeted(_text(lanes)), {}, ["steps"])
 
 
 def steps(lanes: int) -> Any:
-    """The function, to be called with addresses and numbers."""
-    address, integer = ctypes.c_void_p, ctypes.c_long
+    """Returns the function, to be called with addresses and numbers."""
+    address = ctypes.c_void_p
+    integer = ctypes.c_long
     return ctypes.CFUNCTYPE(integer, address, integer, integer, address, address)(
         _compiled(lanes)["steps"]
     )
 
 
 class NativePlan(ctypes.Structure):
-    """The plan of a loop: see `PLAN`."""
+    """The plan of a loop, see `PLAN`."""
 
     _fields_ = [
-        (name, ctypes.c_double if name in ("scale", "first_step") else ctypes.c_int64)
+        (name, ctypes.c_double if name in DOUBLES else ctypes.c_int64)
         for name in PLAN
     ]
 
 
-class Several:
-    """`training.Engine.several`: what `steps` needs, and the history of what it did."""
+class StepLoop:
+    """Makes the calls of `steps` for `Engine.run_steps`, and adds their steps to the history."""
 
-    MOST = 1_024  # steps in one call
+    MAX_STEPS = 1_024  # steps in one call
 
     def __init__(self, engine: Any, plan: Plan) -> None:
-        self._engine, self._group, self._scale = engine, plan.groups[0], plan.scale
-        self._rates, self._losses = Room(self.MOST), Room(self.MOST)
+        self._engine = engine
+        self._group = plan.groups[0]
+        self._scale = plan.scale
+        self._rates = AlignedBuffer(self.MAX_STEPS)
+        self._losses = AlignedBuffer(self.MAX_STEPS)
         self._run = steps(LANES)
         self._next = 16
         self._pending: tuple[Any, ...] | None = None
 
     def _plan(self) -> NativePlan:
-        engine, group, error = self._engine, self._group, self._engine._error.at
+        engine = self._engine
+        group = self._group
+        error = self._engine._error.address
         group.set(engine.data[0], self._scale)
         group.set(engine.data[1], self._scale)
         calls = group.calls()
         whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
         tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
-        rule, uniform, scratch, columns = engine._rule
+        rule = engine._rule
         penalty = engine._penalty
         return NativePlan(
             penalty=penalty.address if penalty else 0,
-            penalty_out=penalty.out.at if penalty else 0,
+            penalty_out=penalty.out.address if penalty else 0,
             batch=group.loss.batch.address,
             columns=whole[0],
             results=whole[1],
-            scratch=group.loss.scratch.at,
-            totals=engine.totals.at,
+            scratch=group.loss.scratch.address,
+            totals=engine.totals.address,
             blocks=whole[2],
             tail_columns=tail[0],
             tail_results=tail[1],
             tail_valid=tail[3],
             error=error,
-            rule=rule.address,
-            uniform=uniform.at,
-            rule_scratch=scratch.at,
+            rule=rule.batch.address,
+            uniform=rule.uniform.address,
+            rule_scratch=rule.scratch.address,
             rule_blocks=engine._blocks,
             gradient_bytes=8 * engine._count,
             scale=self._scale,
-            done=engine._done.at,
+            done=engine._done.address,
             first_step=engine._since,
-            parameters0=engine.data[0].at,
-            parameters1=engine.data[1].at,
-            reads0=columns[0][0],
-            reads1=columns[1][0],
-            writes0=columns[0][1],
-            writes1=columns[1][1],
+            parameters0=engine.data[0].address,
+            parameters1=engine.data[1].address,
+            reads0=rule.columns[0][0],
+            reads1=rule.columns[1][0],
+            writes0=rule.columns[0][1],
+            writes1=rule.columns[1][1],
         )
 
     def run(self, count: int, history: Any, start: float) -> int:
-        """See `Engine.several`."""
-        engine, done = self._engine, int(self._engine._done[0])
+        """Makes up to ``count`` steps, as `Engine.run_steps` describes."""
+        engine = self._engine
+        done = int(self._engine._done[0])
         rates: list[float] = []
         try:
             for k in range(min(count, self._next)):
                 rates.append(engine.optimizer._rate_at(engine._since + done + k))
-        except Exception:  # it is raised when that step comes
+        except Exception:  # raised again when that step is made
             if not rates:
                 return 0
         self._rates.write(0, rates)
@@ -254,18 +237,22 @@ class Several:
         self._pending = done, len(history), len(history.epoch_ends), rates, began - start
         plan = self._plan()
         made: int = self._run(
-            ctypes.addressof(plan), engine._now, len(rates), self._rates.at, self._losses.at
+            ctypes.addressof(plan),
+            engine._now,
+            len(rates),
+            self._rates.address,
+            self._losses.address,
         )
         self.settle(history, start)
-        llvm.reraise()
+        reraise()
         taken = time.perf_counter() - began
         # often enough to show progress and to notice Ctrl-C
         if made == self._next and taken < 0.01:
-            self._next = min(2 * self._next, self.MOST)
+            self._next = min(2 * self._next, self.MAX_STEPS)
         return made
 
     def settle(self, history: Any, start: float) -> None:
-        """Writes into the history the steps that were made; twice does no harm."""
+        """Adds the steps of the last call to the history; a second call changes nothing."""
         if self._pending is None:
             return
         done, steps, epochs, rates, began = self._pending

@@ -1,8 +1,7 @@
-"""The samples of a training, compiled: the loss of one, with its gradient, for each structure that
-samples have.
+"""Compiled losses of samples: one program, with its gradient, for each structure of samples.
 
-It is compiled for all samples of a batch at once, or, if it is long, for the tape machine, one
-sample after the other.
+The program runs on all samples of a batch at once or, if it is long, on one sample after the other
+by the tape machine.
 """
 
 from __future__ import annotations
@@ -16,34 +15,35 @@ from itertools import repeat
 from typing import Any
 
 from ..engine.value import Value
-from ..jit.languages import llvm
 from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
-from ..jit.running.memory import Room, pointers
+from ..jit.running.memory import AlignedBuffer, pointers
+from ..jit.running.straight_line import Batch
 from ..jit.structure import Structure, build, flatten, outputs
 from ..jit.tape.tape import SOURCES, Graph
 from ..jit.trace import STATIC, Trace, record_trace
 
 
 def is_plain(samples: Any) -> bool:
-    """Whether samples stay the same when they are asked for again: a list, a tuple or an array."""
+    """Whether samples can be read once and kept: they are a list, a tuple or an array."""
     return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
 
 
 def structures(X: Sequence[Any], y: Sequence[Any], most: int) -> int:
-    """How many structures the samples have, each of which is compiled by itself; ``most`` samples
-    are looked at."""
+    """Returns the number of structures among the first ``most`` samples.
+
+    Each structure is compiled by itself.
+    """
     try:
         return len({flatten((X[i], y[i]), "a sample", []) for i in range(min(len(X), most))})
-    except TypeError:  # something else than numbers, which is said when it is compiled
+    except TypeError:  # samples that are not numbers; compiling them raises the error
         return 0
 
 
 @contextmanager
-def eager_instead() -> Iterator[None]:
-    """Within the block, errors advise the eager engine, and not static arguments, which `fit` has
-    none of."""
+def advising_eager() -> Iterator[None]:
+    """Makes errors in the block advise the eager engine, because `fit` has no static arguments."""
     try:
         yield
     except TypeError as error:
@@ -61,35 +61,37 @@ EAGER = 'or train with engine="eager"'
 
 
 def whole_blocks(count: int) -> int:
-    """How many numbers fill up the last block of vectors."""
+    """Returns ``count``, rounded up to whole blocks of `LANES` numbers."""
     return -(-count // LANES) * LANES
 
 
-def places_of(trace: Trace, trained: Sequence[Value]) -> list[int]:
-    """The nodes of the trained parameters; those that the function does not use become nodes, too.
-    """
+def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
+    """Returns the nodes of the trained parameters; makes nodes of those that are not used."""
     return [int(trace.operand(parameter)) for parameter in trained]
 
 
-def others(trace: Trace, places: Sequence[Any]) -> list[int]:
-    """The parameters of a trace that are used, and not trained."""
+def untrained_nodes(trace: Trace, places: Sequence[Any]) -> list[int]:
+    """Returns the nodes of the leaves that are used, but not trained."""
     passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
     return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in passed]
 
 
 def operands_of(trace: Trace) -> set[int]:
-    """The nodes that are operands of others."""
+    """Returns the nodes that are operands of other nodes."""
     return {
         arg for op, args in trace.nodes if op not in SOURCES for arg in args if arg.__class__ is int
     }
 
 
 class Loss:
-    """The loss of a sample of one structure, and its gradient by the trained parameters, compiled.
+    """The compiled loss of samples of one structure, with its gradient.
 
-    Its inputs: the trained parameters, in whole blocks; other leaves, as they are at each step; the
-    factor 1 / (samples in the batch); and what varies from sample to sample: the sample's numbers
-    and what is drawn for it.
+    Its inputs are, in this order:
+
+    * the trained parameters, in whole blocks;
+    * other leaves, read again at each step;
+    * the factor 1 / (samples in the batch);
+    * the numbers of the sample, and the random numbers that are drawn for it.
     """
 
     def __init__(
@@ -109,18 +111,18 @@ class Loss:
             unchanged="the model or the loss",
         )
         self._trained = trained
-        with eager_instead():
+        with advising_eager():
             self.trace, (loss, prediction) = self._record()
         root = self.trace.operand(loss)
         inner = operands_of(self.trace)
-        places = places_of(self.trace, trained)
+        places = parameter_nodes(self.trace, trained)
         self.depends = root.__class__ is int and not inner.isdisjoint(places)
         returned: list[Any] = []
         self._prediction: Structure = None
         if with_prediction:
             returned, self._prediction = outputs(prediction, self.trace.operand)
         kinds = [op for op, _ in self.trace.nodes]
-        fixed = others(self.trace, places)
+        fixed = untrained_nodes(self.trace, places)
         self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
         self.draws = self.trace.draws
         varying = [
@@ -134,78 +136,85 @@ class Loss:
         sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
         tape = graph.tape([*sums, *map(graph.register, returned)])
         self._shape = outputs(prediction, lambda x: x)[1]
-        self.varying, self.returned, self.summed = len(varying), len(returned), len(sums)
-        self.batch: llvm.Batch | None = None
+        self.varying = len(varying)
+        self.returned = len(returned)
+        self.summed = len(sums)
+        self.batch: Batch | None = None
         self.machine: Machine | None = None
         if is_compiled(tape):
             columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
-            self.batch = llvm.Batch(tape, columns, list(range(len(sums))))
-            self.room = len(self.batch.slots)
-            self.scratch = Room(self.batch.scratch)
+            self.batch = Batch(tape, columns, list(range(len(sums))))
+            self.buffer_size = len(self.batch.slots)
+            self.scratch = AlignedBuffer(self.batch.scratch)
         else:
             self.machine = Machine(tape)
-            self.room = self.scale + 1 + len(varying)
-            self.outputs = Room(len(tape.outputs))
+            self.buffer_size = self.scale + 1 + len(varying)
+            self.outputs = AlignedBuffer(len(tape.outputs))
 
     def is_current(self) -> bool:
-        """Whether model and loss are still the program that was compiled."""
+        """Whether model and loss still are the compiled program."""
         trace, _ = self._record(check=False)
-        places_of(trace, self._trained)
+        parameter_nodes(trace, self._trained)
         return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises the ValueError of a loss that refuses this target, which it does not see while it
-        is traced."""
+        """Raises ValueError if the loss rejects this target; a traced loss does not see it."""
         try:
             loss(build(self._shape, repeat(1.0)), target)
         except ValueError:
             raise
-        except Exception:  # something about the prediction, which is none
+        except Exception:  # the prediction of ones is not a real one
             return
 
     def prediction(self, numbers: Sequence[float]) -> Any:
-        """The prediction of one sample, as the model returns it."""
+        """Returns the prediction of one sample, in the structure that the model returns."""
         return build(self._prediction, map(Value, numbers))
 
 
 class Group:
-    """Those samples of a batch that have one structure; ``members`` are their positions in the
-    batch."""
+    """The samples of a batch that have one structure; ``members`` are their positions in it."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
-        self.loss, self.members, self._numbers = loss, members, numbers
+        self.loss = loss
+        self.members = members
+        self._numbers = numbers
         self.drawn: list[list[float]] = [[] for _ in members]  # what was drawn for each sample
 
-    def set(self, parameters: Room, scale: float) -> None:
-        """Writes behind the parameters what a program reads there."""
+    def set(self, parameters: AlignedBuffer, scale: float) -> None:
+        """Writes the program's other inputs behind the parameters."""
         parameters.write(self.loss.first, [*[float(leaf.data) for leaf in self.loss.fixed], scale])
 
 
 class BatchGroup(Group):
-    """Such samples, for a compiled batch: column by column in whole blocks, the last sample
-    repeated."""
+    """A group for a compiled batch: columns in whole blocks, filled up with the last sample."""
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
         assert loss.batch is not None
-        self._batch, count = loss.batch, len(members)
+        self._batch = loss.batch
+        count = len(members)
         self._padded = padded = whole_blocks(count)
-        self.blocks, self.valid = padded // LANES, count - padded + LANES
-        self._room, self._results = Room(padded * loss.varying), Room(padded * loss.returned)
+        self.blocks = padded // LANES
+        self.valid = count - padded + LANES
+        self._columns = AlignedBuffer(padded * loss.varying)
+        self._results = AlignedBuffer(padded * loss.returned)
         for k, column in enumerate(zip(*numbers)):
             self._write(k, column)
-        inputs = [self._room.at + 8 * padded * k for k in range(loss.varying)]
-        results = [self._results.at + 8 * padded * k for k in range(loss.returned)]
+        inputs = [self._columns.address + 8 * padded * k for k in range(loss.varying)]
+        results = [self._results.address + 8 * padded * k for k in range(loss.returned)]
         last = 8 * (padded - LANES)
         self.whole = pointers(inputs), pointers(results)
         self.tail = pointers([at + last for at in inputs]), pointers([at + last for at in results])
 
     def _write(self, k: int, column: Sequence[float]) -> None:
-        self._room.write(self._padded * k, [*column, *[column[-1]] * (self._padded - len(column))])
+        padding = [column[-1]] * (self._padded - len(column))
+        self._columns.write(self._padded * k, [*column, *padding])
 
     def calls(self) -> list[tuple[int, ...]]:
-        """The calls of the compiled batch: columns, results, blocks, and how many samples of the
-        last block count."""
+        """Returns the calls of the compiled batch.
+
+        Each is the columns, the results, the blocks, and the samples that count in the last block.
+        """
         whole = self.blocks if self.valid == LANES else self.blocks - 1
         calls: list[tuple[int, ...]] = []
         if whole:
@@ -214,16 +223,25 @@ class BatchGroup(Group):
             calls.append((*map(ctypes.addressof, self.tail), 1, self.valid))
         return calls
 
-    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
-        """Adds loss and gradient to ``totals``; returns the predictions."""
+    def run(
+        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
+    ) -> list[Any]:
+        """Adds loss and gradient to ``totals``, and returns the predictions."""
         loss = self.loss
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
         for columns, results, blocks, valid in self.calls():
             self._batch.run(
-                parameters.at, columns, results, loss.scratch.at, totals.at, blocks, valid, error.at
+                parameters.address,
+                columns,
+                results,
+                loss.scratch.address,
+                totals.address,
+                blocks,
+                valid,
+                error.address,
             )
-        self._batch.check(error.at)
+        self._batch.check(error.address)
         if not loss.returned:
             return []
         count = len(self.members)
@@ -235,36 +253,41 @@ class BatchGroup(Group):
 
 
 class MachineGroup(Group):
-    """Such samples for the tape machine."""
+    """A group for the tape machine."""
 
-    def run(self, parameters: Room, totals: Room, error: Room) -> list[Any]:
-        """Adds loss and gradient to ``totals``; returns the predictions."""
-        loss, found = self.loss, []
+    def run(
+        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
+    ) -> list[Any]:
+        """Adds loss and gradient to ``totals``, and returns the predictions."""
+        loss = self.loss
+        found: list[Any] = []
         machine = loss.machine
         assert machine is not None
         for numbers, drawn in zip(self._numbers, self.drawn):
             parameters.write(loss.scale + 1, [*numbers, *drawn])
             if not loss.returned:
-                machine.fill(parameters.at, totals.at)
+                machine.fill(parameters.address, totals.address)
                 continue
-            # the outputs are the loss, the gradient and the prediction, in one piece
+            # the outputs are the loss, the gradient and the prediction, in one buffer
             count = loss.summed
-            ctypes.memmove(loss.outputs.at, totals.at, 8 * count)
+            ctypes.memmove(loss.outputs.address, totals.address, 8 * count)
             loss.outputs.write(count, [0.0] * loss.returned)
-            machine.fill(parameters.at, loss.outputs.at)
-            ctypes.memmove(totals.at, loss.outputs.at, 8 * count)
+            machine.fill(parameters.address, loss.outputs.address)
+            ctypes.memmove(totals.address, loss.outputs.address, 8 * count)
             found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
         error[1] = machine.flags[1]
         return found
 
 
 class Plan:
-    """What is to be done for the samples of a batch."""
+    """The samples of a batch in groups, with their programs."""
 
     def __init__(
         self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
     ) -> None:
-        self.indices, self.count, self.scale = indices, len(indices), 1.0 / len(indices)
+        self.indices = indices
+        self.count = len(indices)
+        self.scale = 1.0 / len(indices)
         members: dict[Loss, list[int]] = {}
         for k, (loss, _) in enumerate(samples):
             members.setdefault(loss, []).append(k)
@@ -277,7 +300,7 @@ class Plan:
         self.draws = any(loss.draws for loss in members)
 
     def draw(self) -> None:
-        """Draws for each sample in the order of the batch, as the eager engine comes to them."""
+        """Draws random numbers in the order of the samples, as the eager engine does."""
         order = sorted(
             [(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
             key=lambda entry: entry[0],

@@ -1,10 +1,9 @@
-"""A training as a film: `TrainingRecord`, what `fit` keeps of a model when it is asked to
-(``record_every=``).
+"""`TrainingRecord`: snapshots of a model during `fit` with ``record_every=``.
 
     >>> from tinygrad_edu import Value, fit, nn, optim
     >>> w = Value(0.0, "w")
-    >>> history = fit(lambda x: w * x, nn.mse, [1.0, 2.0], [3.0, 6.0], optimizer=optim.SGD([w], lr=0.1), epochs=4,
-    ...               record_every=2)
+    >>> history = fit(lambda x: w * x, nn.mse, [1.0, 2.0], [3.0, 6.0], epochs=4,
+    ...               optimizer=optim.SGD([w], lr=0.1), record_every=2)
     >>> [snapshot.step for snapshot in history.training.snapshots]
     [1, 2, 4]
     >>> first = history.training.snapshots[0]
@@ -14,7 +13,7 @@
     ...     model(2.0).data
     3.0
 
-There are never more snapshots than fit into a fixed memory, however long the training is.
+The memory of snapshots is bounded, however long the run is.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from ..engine.value import Value
+from ..errors import counted
 
 if TYPE_CHECKING:
     from ..optim import Optimizer
@@ -43,8 +43,8 @@ class Snapshot:
     `TrainingRecord.parameters`.
 
     step        the number of the step, counted from 1: its loss is ``history.loss[step - 1]``
-    before      the data before the update, with which that loss was computed
-    gradients   the gradients that the update used: after clipping, if there was any
+    before      the data before the update, from which the loss was computed
+    gradients   the gradients that the update used, after clipping
     after       the data after the update
     """
 
@@ -55,30 +55,29 @@ class Snapshot:
 
 
 class TrainingRecord:
-    """What was trained, and snapshots of how it went.
+    """The objects that were trained, and snapshots of the run.
 
-    model        the model that `fit` was given, and likewise
-    loss         the loss function,
-    X, y         the samples and their targets: the very objects, not copies
+    model        the model that was passed to `fit`; this object itself, not a copy
+    loss         the loss function that was passed to `fit`
+    X, y         the samples and their targets, not copies
     parameters   the optimiser's parameters
-    optimizer    the optimiser itself, if `fit` recorded it: its rule, for its rate and state have
-                 moved on
-    names        of each parameter its label, made unique where labels are not: ``model
-                 2.layers.0.w.0`` where two models have the same names, ``w#2`` for the second plain
-                 ``w``; ``parameter 3`` where there is none (counted from 0, as in the messages of
-                 `optim`)
-    snapshots    each a `Snapshot`, in the order of the steps; the last one is always that of the
-                 last finished step
-    interval     the distance of the snapshots in steps: all but the first and the last are of
-                 multiples of it
+    optimizer    the optimiser, if `fit` recorded it.  Its learning rate and state are of the
+                 present, not of a snapshot
+    names        a unique name for each parameter, by default its label: ``model 2.layers.0.w.0`` if
+                 two models have the same names, ``w#2`` for the second plain ``w``, ``parameter 3``
+                 without a label (counted from 0, as in the messages of `optim`)
+    snapshots    a list of `Snapshot`, in the order of the steps; the last one is of the last
+                 finished step
+    interval     the distance between snapshots in steps: except for the first and the last, they
+                 are of multiples of it
 
-    Memory is bounded: above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them,
-    which is fewer snapshots for more than 3,333 parameters, every second one is dropped and the
-    interval doubles.  The first and the last stay, whatever the size of the model.
+    Memory is bounded.  Above `MAX_SNAPSHOTS` snapshots, or `MAX_NUMBERS` numbers in all of them
+    (reached first with more than 3,333 parameters), every second snapshot is dropped and the
+    interval doubles.  The first and the last are always kept.
 
-    Since it refers to the user's objects, a copy of it (deep ones included) refers to the same
-    objects and has a list of its own.  It cannot be pickled, for losses are functions and often
-    lambdas: a history that is pickled has None in its place.
+    A copy, also a deep one, has its own list of snapshots, but refers to the same model, loss and
+    samples.  A record cannot be pickled, because losses are often lambdas: a pickled history has
+    None in its place.
     """
 
     def __init__(
@@ -92,7 +91,10 @@ class TrainingRecord:
         optimizer: Optimizer | None = None,
     ) -> None:
         self.optimizer = optimizer
-        self.model, self.loss, self.X, self.y = model, loss, X, y
+        self.model = model
+        self.loss = loss
+        self.X = X
+        self.y = y
         self.parameters = tuple(parameters)
         self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
@@ -100,15 +102,16 @@ class TrainingRecord:
 
     @contextmanager
     def at(self, snapshot: Snapshot, after: bool = False) -> Iterator[Callable[[Any], Any]]:
-        """For the time of a ``with`` block, the model as it was before the snapshot's update, or
-        ``after`` it.
+        """Sets the model back to a snapshot inside a ``with`` block, and yields it.
 
-        The block gets the model.  When it ends, in whatever way, the parameters have the data that
-        they had.  Gradients are not touched; neither are parameters that the optimiser did not
-        train, nor the model's mode, so that a model with dropout needs ``model.eval()``.
+        The parameters have the data from before the snapshot's update, or from ``after`` it.  When
+        the block ends, also by an exception, they have their present data again.  Gradients,
+        parameters that were not trained and the model's mode are not changed; a model with dropout
+        needs ``model.eval()``.
 
-        Raises TypeError if ``snapshot`` is none, ValueError if it is of another number of
-        parameters.
+        Raises:
+            TypeError: ``snapshot`` is not a Snapshot.
+            ValueError: it has another number of parameters.
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"at() takes a Snapshot, not {type(snapshot).__name__} ({snapshot!r}); "
@@ -116,32 +119,32 @@ class TrainingRecord:
         data = snapshot.after if after else snapshot.before
         if len(data) != len(self.parameters):
             raise ValueError(
-                f"the snapshot has {len(data)} parameters, but this training has "
-                f"{len(self.parameters)}; "
-                "give one of its own snapshots"
+                f"the snapshot has {len(data)} parameters, but this record has "
+                f"{len(self.parameters)}; give one of the snapshots of this record"
             )
         set_data = partial(map, setattr, self.parameters, repeat("data"))
-        there, back = set_data(data), set_data([parameter.data for parameter in self.parameters])
+        there = set_data(data)
+        back = set_data([parameter.data for parameter in self.parameters])
         try:
-            # one call in C, which no signal handler interrupts, and so is the way back:
+            # one call in C, which no signal handler can interrupt
             deque(there, maxlen=0)
             yield self.model
         finally:
-            # it is ready before the block begins, so that Ctrl-C finds no gap before it
+            # `back` was made before the block, so Ctrl-C cannot come between; one call in C, too
             deque(back, maxlen=0)
 
     def path(self, *parameters: Value) -> list[tuple[float, ...]]:
-        """The way of some parameters through the training: their data before each snapshot's
-        update, and after the last.
+        """Returns the data of some parameters before the update of each snapshot, and at the end.
 
-        Raises ValueError for a Value that the optimiser did not train.
+        Raises:
+            ValueError: one of them was not trained by the optimiser.
         """
         at = {parameter: i for i, parameter in enumerate(self.parameters)}
         for parameter in parameters:
             if parameter not in at:
                 known = ", ".join(self.names[:6]) + (", ..." if len(at) > 6 else "")
                 raise ValueError(
-                    f"{parameter!r} is none of the {len(at)} parameters that were trained: {known}"
+                    f"path: {parameter!r} must be one of the {len(at)} trained parameters: {known}"
                 )
         data = [snapshot.before for snapshot in self.snapshots] + [
             snapshot.after for snapshot in self.snapshots[-1:]
@@ -152,7 +155,8 @@ class TrainingRecord:
         twin = TrainingRecord(
             self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer
         )
-        twin.names, twin.snapshots = self.names, list(self.snapshots)
+        twin.names = self.names
+        twin.snapshots = list(self.snapshots)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainingRecord:
@@ -164,15 +168,15 @@ class TrainingRecord:
     def __repr__(self) -> str:
         steps = [snapshot.step for snapshot in self.snapshots]
         what = f"of steps {steps[0]} to {steps[-1]}" if steps else "yet"
-        return (f"<TrainingRecord: {len(steps) or 'no'} snapshot{'s' * (len(steps) != 1)} {what}, "
-                f"{len(self.parameters)} parameter{'s' * (len(self.parameters) != 1)}>")
+        snapshots = counted(len(steps), "snapshot") if steps else "no snapshots"
+        return f"<TrainingRecord: {snapshots} {what}, {counted(len(self.parameters), 'parameter')}>"
 
 
 class Recorder:
-    """Fills a `TrainingRecord`, called by `fit` right before and right after every update.
+    """Fills a `TrainingRecord`: `fit` calls it before and after every update.
 
-    Every step is taken down, for any may turn out to be the last; the next one replaces it unless
-    it is to be kept.
+    Every step gets a snapshot, because any step may be the last.  The next step replaces it, unless
+    the interval keeps it.
     """
 
     def __init__(self, record: TrainingRecord) -> None:
@@ -182,7 +186,7 @@ class Recorder:
         self._limit = max(2, min(MAX_SNAPSHOTS, MAX_NUMBERS // numbers))
 
     def before_update(self, step: int) -> None:
-        """Takes down data and gradients before the update of this step."""
+        """Notes data and gradients before the update of this step."""
         gradients = array("d", [parameter.grad for parameter in self.record.parameters])
         self._begun = step, self._data(), gradients
 
@@ -191,8 +195,7 @@ class Recorder:
         self._add(Snapshot(*self._begun, self._data()))
 
     def settle(self, steps: int) -> None:
-        """After an interrupt: the snapshot of the last of ``steps`` finished steps, if it was not
-        made any more."""
+        """Makes, after an interrupt, the snapshot of the last of ``steps`` finished steps."""
         last = self.record.snapshots[-1].step if self.record.snapshots else 0
         if last < self._begun[0] == steps:
             self.after_update()
@@ -209,7 +212,7 @@ class Recorder:
         while len(kept) > self._limit:
             interval *= 2
             kept = [each for each in kept if _due(each.step, interval) or each is snapshot]
-        # An interrupt between the two leaves the old snapshots, which `settle` then completes.
+        # After an interrupt between these two lines, `settle` adds the last snapshot.
         record.interval = interval
         record.snapshots[:] = kept
 
@@ -219,7 +222,7 @@ def _due(step: int, interval: int) -> bool:
 
 
 def unique_names(labels: Sequence[str]) -> Iterator[str]:
-    """A name for each label, as `TrainingRecord.names` has them."""
+    """Yields a name for each label, see `TrainingRecord.names`."""
     taken = set(labels)
     seen: Counter[str] = Counter()
     for i, label in enumerate(labels):
@@ -229,7 +232,7 @@ def unique_names(labels: Sequence[str]) -> Iterator[str]:
             name = f"parameter {i}"
         elif seen[label] > 1:
             name = f"model {seen[label]}.{label}" if "." in label else f"{label}#{seen[label]}"
-        while (not label or seen[label] > 1) and name in taken:  # somebody has named a parameter so
+        while (not label or seen[label] > 1) and name in taken:  # a parameter has this label
             name += "'"
         taken.add(name)
         yield name

@@ -9,7 +9,7 @@ from typing import Any, overload
 from tinygrad_edu.debug.stepper import Recording, Stepper
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.engine.value import Value
-from tinygrad_edu.train.fitting import History
+from tinygrad_edu.train import History
 
 from .page import Page
 

@@ -1,1 +1,1 @@
-"""The languages that a tape is written in."""
+"""The text of programs for tapes, written in the intermediate representation of LLVM."""

@@ -1,11 +1,12 @@
 """The language in which rows of the table become instructions of LLVM.
 
-A `Code` is an operand like floats, Values and names.  A row that is run on it is an instruction of
-the processor (`BINARY`, `INTRINSIC`), a function of the C library (`LIBRARY`), or an expression of
-other rows (`EXPANSIONS`); every other row, such as one of the user's own, is called back in Python.
-Numbers that are known stay floats, on which an expression computes at once.  There is no fast-math
-and no contraction, so that the bits are those of the eager engine: the C library is the one that
-Python's `math` calls.
+A `Code` is an operand like floats, Values and names.  A row applied to it becomes an instruction
+(`BINARY`, `INTRINSIC`), a call of the C library (`LIBRARY`), or an expression of other rows
+(`EXPANSIONS`).  Every other row, such as a primitive that you define, is called back in Python.
+Known numbers stay floats, and an expression of them is computed at once.
+
+Results have the bits of the eager engine: fast-math and contraction are off, and the C library is
+the one that Python's `math` calls.
 """
 
 from __future__ import annotations
@@ -36,44 +37,20 @@ from ...engine.primitives import (
     where,
 )
 from ...engine.primitives import absolute as fabs
-from ..running import objects
 from ..tape.tape import EQUAL, WHEN
 from ..trace import LESS, LESS_EQUAL
 
 inf = std.inf
-# samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them
-LANES = 4
+LANES = 4  # samples in a vector: the registers of AVX2; LLVM splits it for other processors
 
-# Rows that are one function of the C library, by its name there.
+# Rows that are one function of the C library, with its name there.
 LIBRARY = {
     name: name
     for name in (
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log1p",
-        "log2",
-        "log10",
-        "cbrt",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "atan2",
-        "sinh",
-        "cosh",
-        "tanh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "erf",
-        "erfc",
-        "pow",
-        "fmod",
-        "hypot",
+        "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "cbrt",
+        "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
+        "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+        "erf", "erfc", "pow", "fmod", "hypot",
     )
 } | {"ieee_remainder": "remainder"}
 
@@ -90,6 +67,7 @@ INTRINSIC = {
 
 
 def _difference(x: Any, y: Any) -> tuple[Any, Any]:
+    """Returns x - y and its rounding error."""
     s = x - y
     back = s - x
     lost = (x - (s - back)) - (y + back)
@@ -121,7 +99,7 @@ def _sech_squared(x: Any) -> Any:
 def _pow_lower(x: Any, y: Any) -> Any:
     exponent, lost = _difference(y, 1.0)
     result = x ** exponent
-    if lost.__class__ is float and lost == 0:  # the usual case, an exponent that is known
+    if lost.__class__ is float and lost == 0:  # the usual case: the exponent is known
         return result
     corrected = result + result * (lost * log(x))
     return where(
@@ -144,9 +122,14 @@ def _logaddexp(x: Any, y: Any) -> Any:
     return y + log1p(small + small * lost)
 
 
+def _signs_differ(rest: Any, y: Any) -> Any:
+    """Whether ``rest`` and ``y`` have opposite signs; y = 0 counts as positive."""
+    return (rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0
+
+
 def _python_remainder(x: Any, y: Any) -> Any:
     rest = primitives.fmod(x, y)
-    moved = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, rest + y, rest)
+    moved = where(_signs_differ(rest, y), rest + y, rest)
     return where(
         fabs(y) > 0,
         where(fabs(rest) <= 0, primitives.copysign(0.0, y), moved),
@@ -157,7 +140,7 @@ def _python_remainder(x: Any, y: Any) -> Any:
 def _floordiv(x: Any, y: Any) -> Any:
     rest = primitives.fmod(x, y)
     whole = (x - rest) / y
-    whole = where((rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0, whole - 1.0, whole)
+    whole = where(_signs_differ(rest, y), whole - 1.0, whole)
     below = floor(whole)
     rounded = where(whole - below > 0.5, below + 1.0, below)
     return where(
@@ -171,7 +154,7 @@ def _gelu_tanh(x: Any) -> Any:
     return x * sigmoid(2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * (x * x)))
 
 
-# The forward functions of `primitives`, as expressions: operation by operation the same.
+# The forward functions of `primitives` as expressions, with the same operations in the same order.
 EXPANSIONS: dict[str, Callable[..., Any]] = {
     "identity": lambda x: x,
     "reciprocal": lambda x: 1.0 / x,
@@ -207,12 +190,11 @@ NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS
 
 
 def is_native(op: str) -> bool:
-    """Whether an operation is compiled; the others are called back in Python.  A row that was
-    replaced is another one."""
+    """Whether an operation is compiled; a row that was replaced is called back in Python."""
     return op in NATIVE and TABLE.get(op) is ORIGINAL.get(op)
 
 
-# The rows that the expansions were written for, and with, even if the user has replaced one.
+# The rows that the expansions compute and use, even if a program has replaced one of them.
 ORIGINAL = {row.name: row for row in vars(primitives).values() if isinstance(row, Primitive)}
 
 
@@ -220,26 +202,27 @@ ORIGINAL = {row.name: row for row in vars(primitives).values() if isinstance(row
 
 
 class Code(Operand):
-    """A number in machine code: the name of an LLVM value, of a scalar or of a vector of samples;
-    or a condition."""
+    """The name of an LLVM value: a scalar, a vector of samples, or a condition (``truth``)."""
 
     __slots__ = ("block", "text", "truth")
 
     def __init__(self, block: Block, text: str, truth: bool = False) -> None:
-        self.block, self.text, self.truth = block, text, truth
+        self.block = block
+        self.text = text
+        self.truth = truth
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Code:
-        """The instructions of a row."""
+        """Writes the instructions of a row."""
         block: Block = next(arg.block for arg in args if arg.__class__ is Code)
-        # an expansion goes on with the rows that it was written with
+        # in an expansion, a row is native even if the program has replaced it
         native = primitive is ORIGINAL.get(primitive.name)
         return block.row(
             primitive.name, [arg if arg.__class__ is Code else float(arg) for arg in args], native
         )
 
     def compare(self, symbol: str, y: Any) -> Code:
-        """A condition."""
+        """Writes a comparison."""
         predicate = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge"}[symbol]
         return self.block.compared(predicate, self, self.block.operand(y))
 
@@ -251,7 +234,10 @@ class Code(Operand):
 
 @dataclass
 class Block:
-    """Instructions being written, on scalars (``lanes`` 1) or on vectors of so many samples."""
+    """A list of instructions, to which its methods add.
+
+    lanes    1 for scalars, else the number of samples in a vector
+    """
 
     module: Module
     lanes: int = 1
@@ -263,7 +249,7 @@ class Block:
         return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
 
     def text(self) -> str:
-        """The instructions."""
+        """Returns the instructions."""
         return "\n".join(self.lines)
 
     @property
@@ -272,54 +258,53 @@ class Block:
         return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
 
     def add(self, instruction: str, truth: bool = False) -> Code:
-        """One instruction and its result."""
+        """Adds an instruction and returns its result."""
         name = f"%v{self.module.fresh()}"
         self.lines.append(f"  {name} = {instruction}")
         return Code(self, name, truth)
 
-    def room(self, count: int = 1) -> str:
-        """Room in memory for a number, or several."""
+    def allocate(self, count: int = 1) -> str:
+        """Allocates memory for ``count`` numbers and returns the address."""
         name = f"%m{self.module.fresh()}"
-        self.module.rooms.append(f"  {name} = alloca {self.type}, i32 {count}")
+        self.module.allocations.append(f"  {name} = alloca {self.type}, i32 {count}")
         return name
 
     def store(self, x: Code | float, at: str) -> None:
-        """A number goes to memory."""
+        """Stores a number in memory."""
         self.lines.append(f"  store {self.type} {self.operand(x).text}, ptr {at}")
 
     def constant(self, x: float) -> Code:
-        """A number."""
+        """Returns a constant."""
         return Code(
             self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes)
         )
 
     def operand(self, x: Any) -> Code:
-        """A number that is known as a constant; everything else as it is, conditions as 1.0 and
-        0.0."""
+        """Returns an operand: a known number as a constant, a condition as 1.0 or 0.0."""
         if x.__class__ is not Code:
             return self.constant(float(x))
         return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
 
     def condition(self, x: Any) -> Code:
-        """Whether a number is not 0."""
+        """Returns whether a number is not 0; a condition is returned as it is."""
         return x if x.truth else self.compared("une", x, self.constant(0.0))
 
     def compared(self, predicate: str, x: Code, y: Code) -> Code:
-        """A comparison."""
+        """Adds a comparison."""
         return self.add(f"fcmp {predicate} {self.type} {x.text}, {y.text}", truth=True)
 
     def where(self, condition: Code, x: Code, y: Code) -> Code:
-        """A choice."""
+        """Adds a choice between two numbers."""
         return self.add(
             f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, "
             f"{self.type} {y.text}"
         )
 
     def row(self, op: str, args: list[Any], native: bool | None = None) -> Code:
-        """The instructions of an operation; ``native`` says whether it is one of those that are
-        compiled.
+        """Adds the instructions of an operation.
 
-        ``args`` are Codes, or floats if they are known.
+        args: Codes, or floats if they are known.
+        native: whether it is compiled or called back; by default as `is_native` says.
         """
         if op == "where":
             if args[0].__class__ is float:
@@ -328,9 +313,8 @@ class Block:
         if not (is_native(op) if native is None else native):
             return self.called_back(op, [self.operand(arg) for arg in args])
         if op in (LESS, LESS_EQUAL, EQUAL):
-            return self.compared(
-                {LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op], *map(self.operand, args)
-            )
+            predicate = {LESS: "olt", LESS_EQUAL: "ole", EQUAL: "oeq"}[op]
+            return self.compared(predicate, *map(self.operand, args))
         x = [self.operand(arg) for arg in args]
         if op in BINARY:
             return self.add(f"{BINARY[op]} {self.type} {x[0].text}, {x[1].text}")
@@ -341,8 +325,9 @@ class Block:
         if op in INTRINSIC:
             suffix = "f64" if self.lanes == 1 else f"v{self.lanes}f64"
             name = f"llvm.{INTRINSIC[op]}.{suffix}"
-            return self.add(f"call {self.type} {self.module.declared(name, self.type, len(x))}("
-                            + ", ".join(f"{self.type} {arg.text}" for arg in x) + ")")
+            function = self.module.declared(name, self.type, len(x))
+            operands = ", ".join(f"{self.type} {arg.text}" for arg in x)
+            return self.add(f"call {self.type} {function}({operands})")
         if op == "pow" and args[1].__class__ is float and args[1] == 1:
             return x[0]
         if op in LIBRARY:
@@ -354,22 +339,22 @@ class Block:
         )
 
     def each_lane(self, call: Callable[[str], str], args: list[Code]) -> Code:
-        """A call for every sample."""
-        lanes = zip(*map(self.apart, args))
-        return self.together(
+        """Adds a call for each sample."""
+        lanes = zip(*map(self.split_lanes, args))
+        return self.join_lanes(
             self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes
         )
 
-    def apart(self, x: Code) -> Iterator[Code]:
-        """The numbers of the samples, one by one."""
+    def split_lanes(self, x: Code) -> Iterator[Code]:
+        """Yields the numbers of the samples, one by one."""
         if self.lanes == 1:
             yield x
         else:
             for lane in range(self.lanes):
                 yield self.add(f"extractelement {self.type} {x.text}, i32 {lane}")
 
-    def together(self, numbers: Iterable[Code]) -> Code:
-        """One for each sample."""
+    def join_lanes(self, numbers: Iterable[Code]) -> Code:
+        """Returns a vector of one number for each sample."""
         if self.lanes == 1:
             return next(iter(numbers))
         result = "poison"
@@ -380,7 +365,7 @@ class Block:
         return Code(self, result)
 
     def called_back(self, op: str, args: list[Code]) -> Code:
-        """A row that is called in Python."""
+        """Adds a call of a row in Python."""
         number = self.module.callback(op)
 
         def call(lane: str) -> str:
@@ -393,64 +378,67 @@ class Block:
 
 
 def literal(x: float) -> str:
-    """A number as LLVM reads it back exactly."""
+    """Returns a number as text that LLVM reads back exactly."""
     return f"0x{struct.unpack('>Q', struct.pack('>d', x))[0]:016X}"
 
 
 def vector(entries: Sequence[str]) -> str:
-    """A constant vector."""
+    """Returns the text of a constant vector."""
     return f"<{', '.join(entries)}>"
 
 
 @dataclass
 class Module:
-    """The text of a module, and what it needs from outside."""
+    """The text of a module, and the functions that it needs from outside."""
 
     functions: list[str] = field(default_factory=list)
     declarations: dict[str, str] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # symbol -> name in the C library
-    rows: list[str] = field(default_factory=list)  # those that are called back
-    rooms: list[str] = field(default_factory=list)  # of numbers that are kept in memory
+    rows: list[str] = field(default_factory=list)  # rows that are called back
+    allocations: list[str] = field(default_factory=list)  # instructions that allocate memory
     count: int = 0
 
     def fresh(self) -> int:
-        """A number for a name."""
+        """Returns a new number, for a name."""
         self.count += 1
         return self.count
 
     def declared(self, name: str, kind: str, arity: int) -> str:
-        """A function that is declared once."""
+        """Declares a function of numbers and returns its name."""
         self.declarations[name] = f"declare {kind} @{name}({', '.join([kind] * arity)})"
         return f"@{name}"
 
     def library(self, name: str, arity: int) -> str:
-        """A function of the C library, under a name that LLVM attaches no meaning to: it would
-        rewrite pow(x, 2)."""
+        """Declares a function of the C library and returns its name here.
+
+        The name has a prefix, because LLVM would rewrite a call of ``pow(x, 2)``.
+        """
         self.imports[f"tg_{name}"] = name
         return self.declared(f"tg_{name}", "double", arity)
 
     def table(self, numbers: Sequence[float]) -> str:
-        """Numbers that are known, in memory."""
+        """Puts known numbers into memory and returns their address."""
         name = f"@table{self.fresh()}"
         entries = ", ".join(f"double {literal(x)}" for x in numbers)
         self.declarations[name] = f"{name} = private constant [{len(numbers)} x double] [{entries}]"
         return name
 
     def callback(self, op: str) -> int:
-        """The number of a row for `tg_python`."""
+        """Returns the number of a row for `tg_python`."""
         if op not in self.rows:
             self.rows.append(op)
         return self.rows.index(op)
 
     def prologue(self) -> list[str]:
-        """The first lines of a function: room in memory, also for the arguments of rows that are
-        called back."""
+        """Returns the first lines of a function, which allocate memory.
+
+        The arguments of rows that are called back are in memory, too.
+        """
         most = max([lookup(op).arity for op in self.rows], default=0)
-        return [*self.rooms, *([f"  %arguments = alloca double, i32 {most}"] if most else [])]
+        arguments = [f"  %arguments = alloca double, i32 {most}"] if most else []
+        return [*self.allocations, *arguments]
 
     def text(self) -> str:
-        """The module."""
-        head = [f'target triple = "{objects.triple()}"']
-        if self.rows:
-            head.append("declare double @tg_python(i32, ptr)")
+        """Returns the text, without the line that names the target."""
+        head = ["declare double @tg_python(i32, ptr)"] if self.rows else []
         return "\n".join([*head, *self.declarations.values(), *self.functions, ""])

@@ -1,37 +1,26 @@
-"""Straight-line machine code for tapes: as text of LLVM's intermediate representation, which
-llvmlite compiles in memory.
+"""Straight-line programs for tapes, as text of LLVM's intermediate representation.
 
-* `scalar`, `Scalar`: one run of a tape;
-* `batched`, `Batch`: a loop over samples, in which every register is a vector of samples.  What
-  depends on no sample is computed once, and sums over samples are added up inside.
+* `scalar`: one run of a tape;
+* `batched`: a loop over samples, in which every register is a vector of samples.  Registers that
+  do not depend on a sample are computed once, and sums over samples are accumulated inside.
 
-`emitter` says what becomes of a row; `machine` has the interpreter for tapes that are too long for
-this.
+`emitter` translates single rows.  `tape_machine` has an interpreter for tapes that are too long
+to be compiled like this.  ``running/straight_line.py`` compiles and calls these programs.
 """
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import math as std
-import sys
-import threading
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ...engine.primitives import lookup
-from ...errors import TinygradEduError
-from ..running import objects
 from ..tape.tape import DOT, Tape
 from ..trace import TAKE
 from .emitter import LANES, Block, Code, Module, literal
 
-# ---- one run of a tape, straight-line ------------------------------------------------------------
+# ---- instructions --------------------------------------------------------------------------------
 
-
-FAR = 30  # operands between two uses of a number, over which it is kept in memory
+SPILL_DISTANCE = 30  # a register that is not used for this many operands is stored to memory
 
 
 def body(
@@ -43,126 +32,180 @@ def body(
     slots: Mapping[int, int],
     chosen: Callable[[int], bool] = lambda register: True,
 ) -> None:
-    """Writes the instructions of a tape: those that are ``chosen``, by their registers.
+    """Writes the instructions of a tape into ``block``.
 
-    ``load`` gives a register that is not computed here; ``keep`` is told every one that is.
-    ``slots`` says of registers that stand in memory, one number for all samples, where: counted
-    from ``inputs``.
+    load: returns a register that is not computed here.
+    keep: called with every register that is computed, and its code.
+    inputs: the address from which ``slots`` are counted.
+    slots: positions of the registers that stand in memory, one number for all samples.
+    chosen: which registers are computed here; by default all of them.
 
-    A number that is used again much later goes to memory at once.  LLVM would find that out itself,
-    in a time that grows faster than the length of the program; it is left to LLVM in the loop over
-    samples, where its code is the better one.
+    A register that is used again much later is stored to memory at once.  LLVM would decide that
+    itself, but in a time that grows faster than the length of the program.  In the loop over
+    samples LLVM decides, because its code is faster there.
     """
-    known: dict[int, tuple[Code, int]] = {}  # registers, and when each was computed or loaded
-    memory: dict[int, str] = {}
-    # for this instruction alone: to load again is cheaper than to keep
-    loaded: dict[int, Code] = {}
-    # by the entries of a take: where they stand, see `table`
-    tables: dict[bytes, tuple[str, int, int]] = {}
-    places: dict[int, list[tuple[str, int]]] = {}  # where in such tables a register goes
-    times, now = tape.starts, 0
-    last = dict[int, int]()  # when a register is used for the last time
-    if block.lanes == 1:
-        for i, (op, args) in enumerate(tape.instructions()):
-            last.update(dict.fromkeys(args[:1] if op == TAKE else args, times[i]))
+    writer = _BodyWriter(tape, block, load, inputs, slots, chosen)
+    writer.make_tables()
+    for register, x in writer.computed():
+        keep(register, x)
 
-    def value(register: int) -> Code | float:
-        if register in known:
-            found, time = known[register]
-            if register in memory and now - time > FAR:
-                found = block.add(f"load {block.type}, ptr {memory[register]}")
-                known[register] = found, now
+
+class _BodyWriter:
+    """The state of `body`: which registers are known, and where they stand in memory."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        block: Block,
+        load: Callable[[int], Code],
+        inputs: str,
+        slots: Mapping[int, int],
+        chosen: Callable[[int], bool],
+    ) -> None:
+        self.tape = tape
+        self.block = block
+        self.load = load
+        self.inputs = inputs
+        self.slots = slots
+        self.chosen = chosen
+        self.now = 0  # operands of all instructions before this one
+        self.known: dict[int, tuple[Code, int]] = {}  # registers, and when each became known
+        self.memory: dict[int, str] = {}  # addresses of registers that are stored
+        # for one instruction only: loading again is cheaper than keeping
+        self.loaded: dict[int, Code] = {}
+        # by the entries of a take: where they stand, see `_table`
+        self.tables: dict[bytes, tuple[str, int, int]] = {}
+        self.places: dict[int, list[tuple[str, int]]] = {}  # where in tables a register is stored
+        self.last_use: dict[int, int] = {}
+        times = tape.starts
+        if block.lanes == 1:
+            for i, (op, args) in enumerate(tape.instructions()):
+                used = args[:1] if op == TAKE else args
+                self.last_use.update(dict.fromkeys(used, times[i]))
+        self.ones = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
+        self.negative_zeros = {
+            len(tape.names) + i
+            for i, x in enumerate(tape.constants)
+            if x == 0.0 and std.copysign(1.0, x) < 0
+        }
+
+    def make_tables(self) -> None:
+        """Puts the entries of every chosen take into memory."""
+        for register, (op, args) in enumerate(self.tape.instructions(), self.tape.first):
+            if op != TAKE or not self.chosen(register):
+                continue
+            entries = args[1:].tobytes()
+            if entries not in self.tables:
+                self.tables[entries] = self._table(args[1:])
+
+    def computed(self) -> Iterator[tuple[int, Code]]:
+        """Writes the chosen instructions, and yields each register with its code."""
+        times = self.tape.starts
+        for i, (op, args) in enumerate(self.tape.instructions()):
+            register = self.tape.first + i
+            if not self.chosen(register):
+                continue
+            self.now = times[i]
+            self.loaded.clear()
+            x = self._instruction(op, args)
+            self._remember(register, x)
+            yield register, x
+
+    def _instruction(self, op: str, args: array[int]) -> Code:
+        if op == DOT:
+            return self._dot(args)
+        if op == TAKE:
+            index = self.block.operand(self._value(args[0]))
+            table = self.tables[args[1:].tobytes()]
+            return _taken(self.block, index, len(args) - 1, *table)
+        return self.block.row(op, [self._value(arg) for arg in args])
+
+    def _dot(self, args: array[int]) -> Code:
+        """Writes a sum of products, from left to right; a start of -0.0 is left out."""
+        total = None if args[0] in self.negative_zeros else self._value(args[0])
+        for k in range(1, len(args), 2):
+            term = self._product(args[k], args[k + 1])
+            total = term if total is None else self.block.row("add", [total, term])
+        assert total is not None
+        return self.block.operand(total)
+
+    def _product(self, x: int, y: int) -> Code | float:
+        if y in self.ones:
+            return self._value(x)
+        if x in self.ones:
+            return self._value(y)
+        return self.block.row("mul", [self._value(x), self._value(y)])
+
+    def _value(self, register: int) -> Code | float:
+        """Returns a register as an operand, loaded if necessary."""
+        if register in self.known:
+            found, time = self.known[register]
+            if register in self.memory and self.now - time > SPILL_DISTANCE:
+                found = self.block.add(f"load {self.block.type}, ptr {self.memory[register]}")
+                self.known[register] = found, self.now
             return found
-        if register in loaded:
-            return loaded[register]
-        if len(tape.names) <= register < tape.first:
-            return tape.constants[register - len(tape.names)]
-        loaded[register] = found = load(register)
+        if register in self.loaded:
+            return self.loaded[register]
+        if self._is_constant(register):
+            return self._constant(register)
+        found = self.load(register)
+        self.loaded[register] = found
         return found
 
-    def remember(register: int, x: Code) -> None:
-        known[register] = x, now
-        if last.get(register, 0) - now > FAR:
-            memory[register] = block.room()
-            block.store(x, memory[register])
-        for room, i in places.get(register, ()):
-            block.store(x, _at(block, room, i, block.type).text)
+    def _is_constant(self, register: int) -> bool:
+        return len(self.tape.names) <= register < self.tape.first
 
-    def table(entries: Sequence[int]) -> tuple[str, int, int]:
-        """Where the entries of a take stand: an address, how far it is to the next entry, and to
-        that of the next sample."""
-        if all(len(tape.names) <= entry < tape.first for entry in entries):
-            return (
-                block.module.table([tape.constants[entry - len(tape.names)] for entry in entries]),
-                1,
-                0,
-            )
-        found = [slots.get(entry, -1) for entry in entries]
+    def _constant(self, register: int) -> float:
+        return self.tape.constants[register - len(self.tape.names)]
+
+    def _remember(self, register: int, x: Code) -> None:
+        """Notes a computed register, and stores it where it is read from memory."""
+        block = self.block
+        self.known[register] = x, self.now
+        if self.last_use.get(register, 0) - self.now > SPILL_DISTANCE:
+            self.memory[register] = block.allocate()
+            block.store(x, self.memory[register])
+        for address, i in self.places.get(register, ()):
+            block.store(x, _at(block, address, i, block.type).text)
+
+    def _table(self, entries: Sequence[int]) -> tuple[str, int, int]:
+        """Returns where the entries of a take stand.
+
+        That is an address, the distance to the next entry, and the distance to the next sample.
+        """
+        block = self.block
+        if all(map(self._is_constant, entries)):
+            return block.module.table(list(map(self._constant, entries))), 1, 0
+        found = [self.slots.get(entry, -1) for entry in entries]
         step = found[1] - found[0] if len(found) > 1 else 1
         if -1 not in found and found == [found[0] + step * i for i in range(len(found))]:
-            return _at(block, inputs, found[0]).text, step, 0
-        room = block.room(len(entries))
+            return _at(block, self.inputs, found[0]).text, step, 0
+        address = block.allocate(len(entries))
         for i, entry in enumerate(entries):
-            if entry >= tape.first and chosen(entry):
-                places.setdefault(entry, []).append((room, i))
+            if entry >= self.tape.first and self.chosen(entry):
+                self.places.setdefault(entry, []).append((address, i))
             else:
-                block.store(value(entry), _at(block, room, i, block.type).text)
-        return room, block.lanes, 1
-
-    for register, (op, args) in enumerate(tape.instructions(), tape.first):
-        if op == TAKE and chosen(register) and (entries := args[1:].tobytes()) not in tables:
-            tables[entries] = table(args[1:])
-    one = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
-    nothing = {
-        len(tape.names) + i
-        for i, x in enumerate(tape.constants)
-        if x == 0.0 and std.copysign(1.0, x) < 0
-    }
-    for i, (op, args) in enumerate(tape.instructions()):
-        register = tape.first + i
-        if not chosen(register):
-            continue
-        now = times[i]
-        loaded.clear()
-        if op == DOT:
-            total = None if args[0] in nothing else value(args[0])
-            for k in range(1, len(args), 2):
-                x, y = args[k], args[k + 1]
-                term = (
-                    value(x)
-                    if y in one
-                    else value(y)
-                    if x in one
-                    else block.row("mul", [value(x), value(y)])
-                )
-                total = term if total is None else block.row("add", [total, term])
-            assert total is not None
-            out = block.operand(total)
-        elif op == TAKE:
-            out = _taken(
-                block, block.operand(value(args[0])), len(args) - 1, *tables[args[1:].tobytes()]
-            )
-        else:
-            out = block.row(op, [value(arg) for arg in args])
-        remember(register, out)
-        keep(register, out)
+                block.store(self._value(entry), _at(block, address, i, block.type).text)
+        return address, block.lanes, 1
 
 
 def _taken(block: Block, index: Code, count: int, table: str, step: int, across: int) -> Code:
-    """The entry at an index: see ``table`` of `body`."""
+    """Writes the choice of the entry at an index; for the table see `_BodyWriter._table`."""
     def entry(lane: int, x: Code) -> Code:
-        place = block.add(
-            f"mul i64 {position(block, x, literal(float(count)), str(count)).text}, {step}"
-        )
+        whole = position(block, x, literal(float(count)), str(count))
+        place = block.add(f"mul i64 {whole.text}, {step}")
         at = block.add(f"add i64 {place.text}, {lane * across}")
         return block.add(f"load double, ptr {_at(block, table, at.text).text}")
 
-    return block.together(entry(lane, x) for lane, x in enumerate(block.apart(index)))
+    return block.join_lanes(entry(lane, x) for lane, x in enumerate(block.split_lanes(index)))
 
 
 def position(block: Block, index: Code, most: str, count: str) -> Code:
-    """The whole number that an index is, as an integer.  Of one that is none of 0 to ``count`` - 1
-    it is 0, and the error is set to ``count``; ``most`` is the same number as a double."""
+    """Returns an index as an integer.
+
+    If it is not a whole number from 0 to ``count`` - 1, the integer is 0 and the error is set to
+    ``count``.  ``most`` is the same number as a double.
+    """
     low = block.add(f"fcmp oge double {index.text}, 0.0")
     high = block.add(f"fcmp olt double {index.text}, {most}")
     inside = block.add(f"and i1 {low.text}, {high.text}")
@@ -176,8 +219,26 @@ def position(block: Block, index: Code, most: str, count: str) -> Code:
     return whole
 
 
+def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
+    """Returns the positions of each register in a sequence."""
+    positions: dict[int, list[int]] = {}
+    for i, register in enumerate(registers):
+        positions.setdefault(register, []).append(i)
+    return positions
+
+
+def _at(block: Block, pointer: str, i: int | str, kind: str = "double") -> Code:
+    """Returns the address of entry ``i`` of an array."""
+    if not i:
+        return Code(block, pointer)
+    return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}")
+
+
+# ---- one run of a tape ---------------------------------------------------------------------------
+
+
 def scalar(tape: Tape) -> Module:
-    """``run(inputs, outputs, error)``: one run of a tape."""
+    """Returns the module of ``run(inputs, outputs, error)``, one run of a tape."""
     module = Module()
     block = Block(module)
 
@@ -191,24 +252,21 @@ def scalar(tape: Tape) -> Module:
         for i in wanted.pop(register, ()):
             block.store(x, _at(block, "%out", i).text)
 
-    body(
-        tape, block, load, keep, "%in", {register: register for register in range(len(tape.names))}
-    )
+    slots = {register: register for register in range(len(tape.names))}
+    body(tape, block, load, keep, "%in", slots)
     for register in list(wanted):
-        keep(register, load(register) if register < len(tape.names)
-             else block.constant(tape.constants[register - len(tape.names)]))
-    module.functions.append(
-        "\n".join(
-            [
-                "define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) "
-                "{",
-                *module.prologue(),
-                block.text(),
-                "  ret void",
-                "}",
-            ]
-        )
-    )
+        if register < len(tape.names):
+            keep(register, load(register))
+        else:
+            keep(register, block.constant(tape.constants[register - len(tape.names)]))
+    lines = [
+        "define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) {",
+        *module.prologue(),
+        block.text(),
+        "  ret void",
+        "}",
+    ]
+    module.functions.append("\n".join(lines))
     return module
 
 
@@ -218,123 +276,121 @@ def scalar(tape: Tape) -> Module:
 def batched(
     tape: Tape, varying: Sequence[int], summed: Sequence[int]
 ) -> tuple[Module, dict[int, int]]:
-    """``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``: a tape for many
-    samples.
+    """Returns a module that runs a tape for many samples, and the slots of its uniform registers.
 
-    varying     the inputs that are columns, one number a sample; the others are uniform, the same
-                for all samples
-    summed      the outputs, by position, that are added up over the samples; the others are columns
+    The module has one function,
+    ``batch(uniform, columns, results, scratch, totals, blocks, valid, error)``.
 
-    ``uniform`` holds the uniform inputs, in their order, and after them what is computed of them
-    alone.  A block is `LANES` samples; ``valid`` says how many samples of a block count, for sums.
-    ``scratch`` is room for `LANES` numbers for each sum, and for each uniform register, which
-    stands there once a lane.  Sums are added to ``totals``.  ``error`` is an int that is set, to
-    the number of entries, if an index was wrong, and 8 bytes later the sum of ``totals``, by which
-    one sees that all of them are finite.
+    varying: the inputs that are columns, with one number per sample.  The other inputs are
+        uniform: the same for all samples.
+    summed: the positions of the outputs that are added up over the samples.  The other outputs
+        are columns.
 
-    Returns the module, and where each uniform register is in ``uniform``.
+    ``uniform`` holds the uniform inputs in their order, followed by everything that is computed
+    from them alone; a slot is a position in ``uniform``.  A block is `LANES` samples, of which
+    ``valid`` count in sums.  ``scratch`` is a buffer of `LANES` numbers for each sum and for each
+    uniform register, which is stored there once per lane.  Sums are added to ``totals``.
+    ``error`` is an int that is set to the number of entries if an index was wrong; 8 bytes later
+    stands the sum of ``totals``, which is finite only if all of them are.
     """
-    module, columns = Module(), {register: i for i, register in enumerate(varying)}
-    slots = {
-        register: i
-        for i, register in enumerate(r for r in range(len(tape.names)) if r not in columns)
-    }
-    vector_registers = set(columns)
-    for i, (_, args) in enumerate(tape.instructions()):
-        if vector_registers.isdisjoint(args):
-            slots[tape.first + i] = len(slots)
-        else:
-            vector_registers.add(tape.first + i)
-    once, loop = Block(module), Block(module, LANES)
+    writer = _BatchWriter(tape, varying, summed)
+    writer.write()
+    return writer.module, writer.slots
 
-    def load_once(register: int) -> Code:
-        return once.add(f"load double, ptr {_at(once, '%uniform', slots[register]).text}")
 
-    def keep_once(register: int, x: Code) -> None:
-        once.store(x, _at(once, "%uniform", slots[register]).text)
+class _BatchWriter:
+    """The state of `batched`: the code that runs once, and the code of the loop."""
 
-    body(tape, once, load_once, keep_once, "%uniform", slots, slots.__contains__)
+    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
+        self.tape = tape
+        self.module = Module()
+        self.once = Block(self.module)
+        self.loop = Block(self.module, LANES)
+        self.columns = {register: i for i, register in enumerate(varying)}
+        self.slots: dict[int, int] = {}
+        for register in range(len(tape.names)):
+            if register not in self.columns:
+                self.slots[register] = len(self.slots)
+        self.vector_registers = set(self.columns)
+        for i, (_, args) in enumerate(tape.instructions()):
+            if self.vector_registers.isdisjoint(args):
+                self.slots[tape.first + i] = len(self.slots)
+            else:
+                self.vector_registers.add(tape.first + i)
+        self.loaded_columns: dict[int, Code] = {}
+        self.wanted = _positions(tape.outputs)
+        self.sums = {output: k for k, output in enumerate(summed)}
+        results = [i for i in range(len(tape.outputs)) if i not in self.sums]
+        self.results = {output: k for k, output in enumerate(results)}
 
-    def load(register: int) -> Code:
-        if register in columns:
-            pointer = loop.add(
-                f"load ptr, ptr {_at(loop, '%columns', columns[register], 'ptr').text}"
+    def write(self) -> None:
+        """Writes the function."""
+        tape = self.tape
+        slots = self.slots
+        body(
+            tape, self.once, self._load_once, self._keep_once, "%uniform", slots,
+            slots.__contains__,
+        )
+        body(
+            tape, self.loop, self._load, self._keep, "%uniform", slots,
+            self.vector_registers.__contains__,
+        )
+        for register in list(self.wanted):
+            if len(tape.names) <= register < tape.first:
+                x = self.loop.constant(tape.constants[register - len(tape.names)])
+            else:
+                x = self._load(register)
+            self._keep(register, x)
+        self.module.functions.append(
+            BATCH.format(
+                prologue="\n".join(self.module.prologue()),
+                once=self.once.text(),
+                loop=self.loop.text(),
+                lanes=LANES,
+                sums=len(self.sums),
+                slots=len(slots),
             )
-            at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
-            return loop.add(f"load {loop.type}, ptr {at.text}, align 8")
-        return loop.add(
-            f"load {loop.type}, ptr {_at(loop, '%spread', LANES * slots[register]).text}, align 32"
         )
 
-    cached: dict[int, Code] = {}
+    def _load_once(self, register: int) -> Code:
+        address = _at(self.once, "%uniform", self.slots[register])
+        return self.once.add(f"load double, ptr {address.text}")
 
-    def load_column(register: int) -> Code:
-        if register not in columns:
-            return load(register)
-        if register not in cached:
-            cached[register] = load(register)
-        return cached[register]
+    def _keep_once(self, register: int, x: Code) -> None:
+        self.once.store(x, _at(self.once, "%uniform", self.slots[register]).text)
 
-    wanted = _positions(tape.outputs)
-    sums = {output: k for k, output in enumerate(summed)}
-    results = {
-        output: k for k, output in enumerate(i for i in range(len(tape.outputs)) if i not in sums)
-    }
+    def _load(self, register: int) -> Code:
+        loop = self.loop
+        if register not in self.columns:
+            at = _at(loop, "%spread", LANES * self.slots[register])
+            return loop.add(f"load {loop.type}, ptr {at.text}, align 32")
+        if register not in self.loaded_columns:
+            at = self._place_in_column("%columns", self.columns[register])
+            x = loop.add(f"load {loop.type}, ptr {at.text}, align 8")
+            self.loaded_columns[register] = x
+        return self.loaded_columns[register]
 
-    def keep(register: int, x: Code) -> None:
-        for output in wanted.pop(register, ()):
-            if output in sums:
-                at = _at(loop, "%scratch", LANES * sums[output])
+    def _keep(self, register: int, x: Code) -> None:
+        loop = self.loop
+        for output in self.wanted.pop(register, ()):
+            if output in self.sums:
+                at = _at(loop, "%scratch", LANES * self.sums[output])
                 before = loop.add(f"load {loop.type}, ptr {at.text}, align 32")
                 after = loop.add(f"fadd {loop.type} {before.text}, {x.text}")
                 loop.lines.append(f"  store {loop.type} {after.text}, ptr {at.text}, align 32")
             else:
-                pointer = loop.add(
-                    f"load ptr, ptr {_at(loop, '%results', results[output], 'ptr').text}"
-                )
-                at = loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
+                at = self._place_in_column("%results", self.results[output])
                 loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
 
-    body(tape, loop, load_column, keep, "%uniform", slots, vector_registers.__contains__)
-    for register in list(wanted):
-        constant = len(tape.names) <= register < tape.first
-        keep(
-            register,
-            loop.constant(tape.constants[register - len(tape.names)])
-            if constant
-            else load_column(register),
-        )
-    module.functions.append(
-        BATCH.format(
-            prologue="\n".join(module.prologue()),
-            once=once.text(),
-            loop=loop.text(),
-            lanes=LANES,
-            sums=len(sums),
-            slots=len(slots),
-        )
-    )
-    return module, slots
+    def _place_in_column(self, columns: str, i: int) -> Code:
+        """Returns where this block of samples stands in a column."""
+        loop = self.loop
+        pointer = loop.add(f"load ptr, ptr {_at(loop, columns, i, 'ptr').text}")
+        return loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
 
 
-def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
-    """Where each register stands in a sequence."""
-    positions: dict[int, list[int]] = {}
-    for i, register in enumerate(registers):
-        positions.setdefault(register, []).append(i)
-    return positions
-
-
-def _at(block: Block, pointer: str, i: int | str, kind: str = "double") -> Code:
-    return (
-        block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}")
-        if i
-        else Code(block, pointer)
-    )
-
-
-BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, ptr noalias %scratch, ptr noalias %totals, \
-i64 %blocks, i64 %valid, ptr noalias %error) {{
+BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, \
+ptr noalias %scratch, ptr noalias %totals, i64 %blocks, i64 %valid, ptr noalias %error) {{
 entry:
 {prologue}
   br label %clear
@@ -363,7 +419,8 @@ spread.on:
   %s.from = getelementptr inbounds double, ptr %uniform, i64 %s
   %s.x = load double, ptr %s.from
   %s.first = insertelement <{lanes} x double> poison, double %s.x, i32 0
-  %s.all = shufflevector <{lanes} x double> %s.first, <{lanes} x double> poison, <{lanes} x i32> zeroinitializer
+  %s.all = shufflevector <{lanes} x double> %s.first, <{lanes} x double> poison, \
+<{lanes} x i32> zeroinitializer
   %s.lane = mul i64 %s, {lanes}
   %s.to = getelementptr inbounds double, ptr %spread, i64 %s.lane
   store <{lanes} x double> %s.all, ptr %s.to, align 32
@@ -412,126 +469,3 @@ end:
   store double %check, ptr %check.at
   ret void
 }}"""
-
-
-# ---- calling it ----------------------------------------------------------------------------------
-
-Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
-
-
-def _callback(rows: Sequence[str]) -> Any:
-    functions = [(lookup(op).forward, lookup(op).arity) for op in rows]
-    return Callback(lambda number, arguments: call_row(functions[number], arguments))
-
-
-def call_row(row: tuple[Callable[..., float], int], arguments: Any) -> float:
-    """A row in Python.  What it raises cannot pass through machine code: it is kept for `reraise`,
-    and the result is nan."""
-    f, arity = row
-    try:
-        return float(f(*arguments[:arity]))
-    except BaseException as error:
-        running.error = error
-        return std.nan
-
-
-def reraise() -> None:
-    """Raises what a row that was called back has raised in this thread."""
-    error, running.error = getattr(running, "error", None), None
-    if error is not None:
-        raise error
-
-
-# the rows that the tape which runs in this thread calls back, and what one of them raised
-running = threading.local()
-
-
-def library_address(name: str) -> int:
-    """Where the C library has a function; raises TinygradEduError if it has none."""
-    for library in _libraries():
-        try:
-            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-        except AttributeError:
-            continue
-    raise TinygradEduError(f"the C library has no function {name!r}")
-
-
-@cache
-def _libraries() -> list[Any]:
-    found = [None] if sys.platform != "win32" else ["ucrtbase"]
-    return [
-        ctypes.CDLL(name)
-        for name in (ctypes.util.find_library("m"), *found)
-        if name or name is None
-    ]
-
-
-class Compiled:
-    """A module in memory, ready to be called; it lives as long as this object."""
-
-    def __init__(self, module: Module, entries: Sequence[str], level: int = 1) -> None:
-        self._callback = _callback(module.rows) if module.rows else None
-        addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
-        if self._callback is not None:
-            addresses["tg_python"] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self._library = objects.loaded(module.text(), addresses, entries, level)
-        self.addresses = {entry: self._library[entry] for entry in entries}
-
-
-class Scalar:
-    """One run of a tape, compiled: called with the inputs, a list of floats, it returns the
-    outputs.
-
-    ``level`` is LLVM's: code of level 0 is compiled in a tenth of the time, and takes longer to
-    run.
-    """
-
-    def __init__(self, tape: Tape, level: int = 1) -> None:
-        self._compiled = Compiled(scalar(tape), ["run"], level)
-        self.address = self._compiled.addresses["run"]
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
-            self.address
-        )
-        self._tape = tape
-
-    def fill(self, inputs: int, outputs: int) -> None:
-        """From memory to memory: the addresses of all inputs, and of the outputs."""
-        error = ctypes.c_int(0)
-        self._run(inputs, outputs, ctypes.addressof(error))
-        reraise()
-        if error.value:
-            # which raises, and says more
-            self._tape.run([*(ctypes.c_double * len(self._tape.names)).from_address(inputs)])
-
-    def __call__(self, inputs: Sequence[float]) -> list[float]:
-        data, results = array("d", inputs), array("d", bytes(8 * len(self._tape.outputs)))
-        self.fill(data.buffer_info()[0], results.buffer_info()[0])
-        return results.tolist()
-
-
-class Batch:
-    """A tape for many samples, compiled: see `batched`.
-
-    ``slots`` says where each uniform register is in ``uniform``, ``scratch`` how many numbers the
-    scratch has.
-    """
-
-    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        module, self.slots = batched(tape, varying, summed)
-        self.scratch = LANES * (len(summed) + len(self.slots))
-        self._compiled = Compiled(module, ["batch"])
-        address, integer = ctypes.c_void_p, ctypes.c_long
-        self.address = self._compiled.addresses["batch"]
-        self.run = ctypes.CFUNCTYPE(None, *[address] * 5, integer, integer, address)(self.address)
-
-    def check(self, error: int) -> None:
-        """Raises IndexError if ``error``, the address given to a run, was set; sets it back."""
-        reraise()
-        flag = ctypes.c_int.from_address(error)
-        if flag.value:
-            count, flag.value = flag.value, 0
-            raise IndexError(
-                f"take: the index of some sample is wrong: of {count} entries it must be a whole "
-                "number, "
-                f"0 to {count - 1}"
-            )

@@ -1,2 +1,1 @@
-"""Running a tape: as straight-line machine code, on the tape machine, or replayed; and the cache of
-machine code."""
+"""Ways to run a tape: straight-line machine code, the tape machine, replay.  And a code cache."""

@@ -1,5 +1,7 @@
-"""How a tape is run: compiled straight-line, by the tape machine, or replayed in Python; the same
-bits in each way."""
+"""Chooses how a tape is run: compiled, by the tape machine, or replayed in Python.
+
+All three give the same bits.
+"""
 
 from __future__ import annotations
 
@@ -11,65 +13,70 @@ from collections.abc import Callable, Sequence
 from ..tape.tape import Tape
 from . import objects
 
-# operations, up to which straight-line code is compiled: its compile time grows with its length
-STRAIGHT = 10_000
+MAX_STRAIGHT_LINE_OPS = 10_000  # compile time grows with length; longer tapes are interpreted
 
 
 class Kernel:
-    """A tape, and what runs it: called with the inputs, a list of floats, it returns the outputs.
+    """A tape and a way to run it.  Called with the list of inputs, it returns the outputs.
+
+    kind    "compiled", "tape machine" or "replayed"
     """
 
-    def __init__(self, tape: Tape, run: Callable[[Sequence[float]], list[float]], way: str) -> None:
-        self.tape, self.way = tape, way
+    def __init__(
+        self, tape: Tape, run: Callable[[Sequence[float]], list[float]], kind: str
+    ) -> None:
+        self.tape = tape
+        self.kind = kind
         self._run = run
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         return self._run(inputs)
 
     def __repr__(self) -> str:
-        return f"<{self.way}: {self.tape!r}>"
+        return f"<{self.kind}: {self.tape!r}>"
 
 
 def is_compiled(tape: Tape) -> bool:
-    """Whether straight-line code is made of a tape here."""
-    return objects.available() and tape.operations <= STRAIGHT
+    """Whether `kernel` compiles straight-line code for this tape."""
+    return objects.available() and tape.operations <= MAX_STRAIGHT_LINE_OPS
 
 
 def kernel(tape: Tape) -> Kernel:
-    """The fastest way to run a tape that there is here."""
+    """Returns the fastest kernel for a tape that this installation has."""
     if not objects.available():
-        _tell()
+        _warn_once()
         return Kernel(tape, lambda inputs: tape.run(array("d", inputs)), "replayed")
-    from ..languages import llvm
-    from . import machine
+    from . import machine, straight_line
 
     if is_compiled(tape):
-        return Kernel(tape, llvm.Scalar(tape), "compiled")
+        return Kernel(tape, straight_line.Scalar(tape), "compiled")
     return Kernel(tape, machine.Machine(tape), "tape machine")
 
 
-def _tell() -> None:
-    global _told
-    if not _told:
-        _told = True
+def _warn_once() -> None:
+    """Warns that llvmlite is missing, once a process."""
+    global _has_warned
+    if not _has_warned:
+        _has_warned = True
         warnings.warn(
-            f'jit replays in Python, since llvmlite {objects.missing()}; pip install '
-            '"tinygrad_edu[fast]" makes it '
-            "some hundred times faster, with the same bits",
+            f"jit replays in Python, since llvmlite {objects.missing()}; pip install "
+            '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits',
             RuntimeWarning,
-            stacklevel=_outside(),
+            stacklevel=_user_stacklevel(),
         )
 
 
-def _outside() -> int:
-    """How many calls it is to the user's program."""
-    frame, level = sys._getframe(2), 2
+def _user_stacklevel() -> int:
+    """Returns the ``stacklevel`` of the first frame outside of this package."""
+    frame = sys._getframe(2)
+    level = 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
         "tinygrad_edu",
         "functools",
     ):
-        frame, level = frame.f_back, level + 1
+        frame = frame.f_back
+        level += 1
     return level
 
 
-_told = False
+_has_warned = False

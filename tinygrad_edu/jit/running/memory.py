@@ -1,4 +1,4 @@
-"""Numbers in memory, where compiled code finds them."""
+"""Buffers of doubles for compiled code, and the addresses of buffers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Any
 from ...engine.primitives import number
 
 
-class Room:
-    """So many numbers in one piece of memory, which begins at the address ``at``, a multiple of 64
-    bytes; at first 0."""
+class AlignedBuffer:
+    """A zero-initialised buffer of doubles.  ``address`` is its start, a multiple of 64 bytes."""
 
     def __init__(self, count: int) -> None:
         self._array = array("d", bytes(8 * (count + 8)))
         start, _ = self._array.buffer_info()
-        self.at = start + -start % 64
-        self._skip = (self.at - start) // 8
+        self.address = start + -start % 64
+        self._skip = (self.address - start) // 8
 
     def read(self, start: int, stop: int) -> list[float]:
-        """The numbers from ``start`` to ``stop``."""
+        """Returns the numbers from ``start`` to ``stop``."""
         return self._array[self._skip + start:self._skip + stop].tolist()
 
     def write(self, start: int, numbers: Sequence[float]) -> None:
@@ -36,20 +35,23 @@ class Room:
 
 
 def pointers(addresses: Sequence[int]) -> Any:
-    """An array of pointers."""
+    """Returns an array of pointers; at least one, so that it has an address."""
     return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)
 
 
 def column(x: Any, name: str) -> memoryview:
-    """A column of numbers as a buffer of doubles.
+    """Returns a column of numbers as a buffer of doubles.
 
-    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives;
-    of lists and other buffers there is a copy, number by number.  Raises TypeError and
-    OverflowError, with the place, for what is no real number.
+    A writable buffer of doubles is used as it is, and keeps its length as long as the view lives.
+    Lists and other buffers are copied, number by number.
+
+    Raises:
+        TypeError: an entry is not a real number; the message has its position.
+        OverflowError: an entry is too large for a float.
     """
     try:
         view = memoryview(x)
-    except (TypeError, ValueError):  # no buffer; numpy's dates
+    except (TypeError, ValueError):  # not a buffer, or an array of dates
         view = None
     if (
         view is not None
@@ -67,12 +69,12 @@ def column(x: Any, name: str) -> memoryview:
                 entries if {*map(type, entries)} <= {float, int, bool} else map(number, entries),
             )
         )
-    except (TypeError, OverflowError):  # once more, to say which it is
+    except (TypeError, OverflowError):  # again, to find which entry it is
         return memoryview(
             array("d", [number(entry, f"column {name}[{i}]") for i, entry in enumerate(entries)])
         )
 
 
 def address(buffer: Any) -> int:
-    """Where a writable buffer begins in memory; it must be kept as long as that is used."""
+    """Returns the address of a writable buffer; keep the buffer while the address is used."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0

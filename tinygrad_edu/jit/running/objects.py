@@ -1,11 +1,9 @@
-"""Compiled objects: text of LLVM to machine code in memory, kept on disk so that it is compiled
-once.
+"""Compiles text of LLVM to machine code in memory, with a cache on disk.
 
-An entry of the disk cache is named after the hash of all that it depends on: the text, the
-processor with its features, and the versions of LLVM and of this package.  It begins with the hash
-of what follows; an entry that is damaged, that is no file, that is somebody else's, or that others
-may write to, is ignored and written anew.  If others may write to the folder, entries are in one of
-this user's own inside of it.
+The name of a cache entry is the hash of everything that it depends on: the text, the processor with
+its features, and the versions of llvmlite and LLVM.  An entry begins with the hash of its content.
+It is ignored and replaced if it is damaged, is not a regular file, or is owned or writable by
+another user.  If the folder is writable by others, a private subfolder is used.
 """
 
 from __future__ import annotations
@@ -28,22 +26,26 @@ from typing import Any
 from ...files import write_atomically
 
 MAGIC = b"tinygrad_edu object 2\n"
-MOST_BYTES = 256 * 2**20  # of the cache on disk; the entries that were used longest ago go first
+MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago are removed first
 
 
-# ---- in a thread of its own: Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
-# it, and LLVM's context is for one thread at a time
+# ---- the compiler's thread -----------------------------------------------------------------------
 
 _thread: ThreadPoolExecutor | None = None
 
 
-def _aside(work: Callable[[], Any]) -> Any:
+def _on_llvm_thread(work: Callable[[], Any]) -> Any:
+    """Calls ``work`` on the thread of LLVM, and returns its result.
+
+    Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
+    it, and LLVM's context is for one thread at a time.
+    """
     global _thread
     if _thread is None:
         _thread = ThreadPoolExecutor(1, "tinygrad_edu-llvm")
     try:
         future = _thread.submit(work)
-    except RuntimeError:  # Python ends, and all other threads have ended
+    except RuntimeError:  # Python exits, and all other threads have ended
         return work()
     return future.result()
 
@@ -59,8 +61,10 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _llvm() -> Any:
-    """llvmlite's interface to LLVM, initialised.  This and all that it returns is for the thread
-    beside alone."""
+    """Returns llvmlite's interface to LLVM, initialised.
+
+    It and its results may only be used on the thread of LLVM.
+    """
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -70,7 +74,7 @@ def _llvm() -> Any:
 
 @dataclass(frozen=True)
 class Host:
-    """This machine, as LLVM sees it, and the compiler's version."""
+    """The machine that code is compiled for, in LLVM's terms, and the compiler's version."""
 
     triple: str
     cpu: str
@@ -79,12 +83,12 @@ class Host:
 
 
 @cache
-def _found() -> Host | str:
-    """What code is compiled for, or why none is."""
+def _detect_host() -> Host | str:
+    """Returns what code is compiled for, or why llvmlite cannot be used."""
     def look() -> Host | str:
         try:
             llvm = _llvm()
-        except Exception as error:  # an installation that is broken may raise anything, OSError for one
+        except Exception as error:  # a broken installation may raise anything, such as OSError
             absent = isinstance(error, ModuleNotFoundError) and error.name in (
                 "llvmlite",
                 "llvmlite.binding",
@@ -101,28 +105,30 @@ def _found() -> Host | str:
             f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
         )
 
-    found: Host | str = _aside(look)
+    found: Host | str = _on_llvm_thread(look)
     return found
 
 
 def host() -> Host | None:
-    """What code is compiled for; None without llvmlite."""
-    return found if isinstance(found := _found(), Host) else None
+    """Returns what code is compiled for; None without llvmlite."""
+    return found if isinstance(found := _detect_host(), Host) else None
 
 
 def available() -> bool:
-    """Whether llvmlite is installed, and can be loaded."""
+    """Whether llvmlite is installed and can be loaded."""
     return host() is not None
 
 
 def missing() -> str:
-    """Why llvmlite cannot be used: "is not installed", or what went wrong; "" if it can."""
-    return found if isinstance(found := _found(), str) else ""
+    """Returns why llvmlite cannot be used, such as "is not installed"; "" if it can."""
+    return found if isinstance(found := _detect_host(), str) else ""
 
 
-def triple() -> str:
-    """The name of this machine's kind."""
-    return "" if (found := host()) is None else found.triple
+def targeted(text: str) -> str:
+    """Returns the text of a module with a first line that names this machine as its target."""
+    machine = host()
+    triple = "" if machine is None else machine.triple
+    return f'target triple = "{triple}"\n{text}'
 
 
 @cache
@@ -148,8 +154,7 @@ def _machine(level: int) -> Any:
 
 
 def folder() -> Path:
-    """Where compiled objects are kept: in ``TINYGRAD_EDU_CACHE``, or in this user's folder for
-    caches."""
+    """Returns the folder of the cache: ``TINYGRAD_EDU_CACHE``, or the user's folder for caches."""
     try:
         given = os.environ.get("TINYGRAD_EDU_CACHE")
         return Path(given).expanduser() if given else _folder_of_user()
@@ -162,12 +167,11 @@ def _user() -> str:
 
 
 def _place() -> Path:
-    """Where entries are: in the folder, or in one of our own inside of it, if others may write to
-    it."""
+    """Returns the folder of the entries: a private subfolder if others may write to the cache."""
     where = Path(os.path.realpath(folder()))
     try:
         return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
-    except OSError:  # there is none yet
+    except OSError:  # it does not exist yet
         return where
 
 
@@ -188,9 +192,9 @@ def _key(text: str, level: int) -> str:
 
 
 def object_code(text: str, level: int = 1) -> bytes:
-    """The machine code of a module, from the cache or from the compiler."""
+    """Returns the machine code of a module, from the cache or from the compiler."""
     key = _key(text, level)
-    code: bytes = _aside(lambda: _object_code(text, level, key))
+    code: bytes = _on_llvm_thread(lambda: _object_code(text, level, key))
     return code
 
 
@@ -199,18 +203,19 @@ def _object_code(text: str, level: int, key: str) -> bytes:
     if (kept := _read(path, key)) is not None:
         return kept
     code = _emitted(text, level)
-    _keep(path, key, code)
+    _write_entry(path, key, code)
     return code
 
 
 def _emitted(text: str, level: int) -> bytes:
-    """The compiler's work, without LLVM's second scheduling of machine instructions: on thousands
-    of lines without a branch it takes longer than anything else, and keeps more numbers at a time
-    than there are registers.
+    """Compiles a module, without LLVM's second scheduling of machine instructions.
 
-    The option is one of the whole process; it is as it was before while others compile.
+    On thousands of lines without a branch that scheduling takes most of the time, and keeps more
+    numbers at a time than there are registers.  The option is global to the process, so it is set
+    back afterwards for other users of LLVM.
     """
-    llvm, machine = _llvm(), _machine(level)
+    llvm = _llvm()
+    machine = _machine(level)
     llvm.set_option("tinygrad_edu", "-enable-misched=false")
     try:
         code: bytes = machine.emit_object(llvm.parse_assembly(text))
@@ -227,13 +232,14 @@ def _read(path: Path, key: str) -> bytes | None:
     try:
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return None
-        with open(path, "rb", opener=_opened) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
     except OSError:
         return None
     if not content.startswith(MAGIC):
         return None
-    digest, code = content[len(MAGIC):len(MAGIC) + 32], content[len(MAGIC) + 32:]
+    digest = content[len(MAGIC):len(MAGIC) + 32]
+    code = content[len(MAGIC) + 32:]
     if _digest(key, code) != digest:
         return None
     with suppress(OSError):
@@ -241,8 +247,8 @@ def _read(path: Path, key: str) -> bytes | None:
     return code
 
 
-def _opened(path: str, flags: int) -> int:
-    """The very thing that has this name, be it a file or not, without waiting for it."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Opens exactly this path, without following a link and without waiting for a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -252,13 +258,13 @@ def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
     )
 
 
-def _keep(path: Path, key: str, code: bytes) -> None:
-    try:  # a cache that cannot be written to costs time, nothing else
+def _write_entry(path: Path, key: str, code: bytes) -> None:
+    try:  # a cache that cannot be written only costs time
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            path.unlink()  # a link, not what it points to; a folder stays
+            path.unlink()  # removes a link itself; a folder stays
         write_atomically(path, MAGIC + _digest(key, code) + code)
         path.chmod(0o600)
         _prune(path.parent)
@@ -274,7 +280,7 @@ def _prune(where: Path) -> None:
     total = 0
     for _, size, path in entries:
         total += size
-        if total > MOST_BYTES:
+        if total > MAX_CACHE_BYTES:
             path.unlink(missing_ok=True)
 
 
@@ -287,8 +293,8 @@ def _jit() -> Any:
 
 
 class Library:
-    """A module in memory: ``library[entry]`` is the address of a function, for as long as the
-    library lives."""
+    """A module in memory.  ``library[entry]`` is the address of a function while this object lives.
+    """
 
     def __init__(self, tracker: Any, entries: Sequence[str]) -> None:
         self._tracker = tracker
@@ -298,8 +304,8 @@ class Library:
         return self._addresses[entry]
 
 
-MOST_LIBRARIES = 256  # that are kept although nobody uses them
-# for the thread beside alone, in which they are freed, too
+MAX_UNUSED_LIBRARIES = 256  # modules that are kept although they are not in use
+# used, and freed, on the thread of LLVM only
 _libraries: OrderedDict[Any, Library] = OrderedDict()
 _count = iter(range(sys.maxsize))
 
@@ -307,8 +313,11 @@ _count = iter(range(sys.maxsize))
 def loaded(
     text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1
 ) -> Library:
-    """A module in memory.  ``addresses`` has the functions that it calls, ``entries`` are those to
-    be called."""
+    """Returns a module in memory.
+
+    addresses: the functions that it calls, by name.
+    entries: the names of its own functions.
+    """
     code = object_code(text, level)
     key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
@@ -325,9 +334,9 @@ def loaded(
             builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries
         )
         unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
-        for old in unused[:max(0, len(unused) - MOST_LIBRARIES)]:
+        for old in unused[:max(0, len(unused) - MAX_UNUSED_LIBRARIES)]:
             del _libraries[old]
         return library
 
-    library: Library = _aside(link)
+    library: Library = _on_llvm_thread(link)
     return library

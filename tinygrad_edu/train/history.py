@@ -1,0 +1,185 @@
+"""`History`: what happened in a run of `fit`, also as JSON.
+
+    history = History.load("run.json")
+    history.loss[-1], history.engine
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, counted
+from ..files import from_json, to_json, write_atomically
+from .snapshots import TrainingRecord
+
+FORMAT = "tinygrad_edu history"
+VERSION = 1
+
+
+class History:
+    """What happened in a run of `fit`.
+
+    loss             the loss of each step, with the penalty, before the update
+    learning_rates   the learning rate of each step
+    seconds          the time from the start of the run to the end of each step
+    metrics          for each metric its mean over each epoch; every prediction is the one from
+                     which its step computed the loss
+    epochs           the number of finished epochs
+    epoch_ends       the number of steps done at the end of each finished epoch
+    interrupted      whether Ctrl-C ended the run
+    engine           which engine made how many steps, and why if another one was asked for:
+                     ``"eager, 320 steps"``, ``"jit, 998 of 1,000 steps; eager, 2: before the model
+                     was compiled"``; "" before the first step
+    training         with ``record_every=`` a `snapshots.TrainingRecord`: the model and snapshots
+                     of its parameters; else None.  It is for this process only: equality,
+                     `to_json`, `save` and pickle leave it out
+    """
+
+    def __init__(self, metrics: Iterable[str] = ()) -> None:
+        self.loss: list[float] = []
+        self.learning_rates: list[float] = []
+        self.seconds: list[float] = []
+        self.metrics: dict[str, list[float]] = {name: [] for name in metrics}
+        self.epoch_ends: list[int] = []
+        self.interrupted = False
+        self.training: TrainingRecord | None = None
+        # from which step on which engine ran, and why
+        self._engines: list[tuple[int, str, str]] = []
+        self._read_engine = ""  # of a history that was read from a file
+
+    @property
+    def engine(self) -> str:
+        """Which engine made how many steps, and why if another one was asked for."""
+        if not self._engines:
+            return self._read_engine
+        steps: dict[str, int] = {}
+        reasons: dict[str, str] = {}
+        ends = [*[start for start, _, _ in self._engines[1:]], len(self)]
+        for (start, name, reason), end in zip(self._engines, ends):
+            if reason:
+                reasons[name] = f": {reason}"
+            if made := max(0, min(end, len(self)) - start):
+                steps[name] = steps.get(name, 0) + made
+        most, *others = sorted(steps, key=lambda name: -steps[name]) or [""]
+        if not most:
+            return ""
+        count = f"{steps[most]:,} of " if others else ""
+        count += "1 step" if len(self) == 1 else f"{len(self):,} steps"
+        parts = [f"{most}, {count}{reasons.get(most, '')}"]
+        parts += [f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]
+        return "; ".join(parts)
+
+    def _runs_on(self, engine: str, reason: str = "") -> None:
+        """Notes that the next steps run on this engine, and why."""
+        self._engines.append((len(self), engine, reason))
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.epoch_ends)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        interrupted = ", interrupted" if self.interrupted else ""
+        if not self.loss:
+            return f"History(no steps{interrupted})"
+        metrics = "".join(
+            f", {name} {values[-1]:.4g}" for name, values in self.metrics.items() if values
+        )
+        done = f"{counted(len(self), 'step')}, {counted(self.epochs, 'epoch')}"
+        engine = f"; {self.engine}" if self.engine else ""
+        return (
+            f"History({done} in {self.seconds[-1]:.3g} s: "
+            f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}{metrics}{interrupted}{engine})"
+        )
+
+    def to_json(self) -> str:
+        """Returns the history as JSON; inf and nan, which JSON lacks, are strings in it."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "engine": self.engine,
+                "epoch_ends": self.epoch_ends,
+                "interrupted": self.interrupted,
+                "loss": _encoded(self.loss),
+                "learning_rates": _encoded(self.learning_rates),
+                "seconds": _encoded(self.seconds),
+                "metrics": {name: _encoded(values) for name, values in self.metrics.items()},
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """Returns the history that `to_json` wrote; raises DataError for any other text."""
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT or content["version"] != VERSION:
+                raise ValueError(
+                    f"it says format {content['format']!r}, version {content['version']!r}"
+                )
+            history = cls()
+            history.epoch_ends = content["epoch_ends"]
+            history.interrupted = content["interrupted"]
+            history._read_engine = content.get("engine", "")
+            history.loss = _decoded(content["loss"])
+            history.seconds = _decoded(content["seconds"])
+            history.learning_rates = _decoded(content["learning_rates"])
+            history.metrics = {
+                name: _decoded(values) for name, values in content["metrics"].items()
+            }
+            if not history._is_consistent():
+                raise ValueError("its parts do not fit together")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(
+                f"not a history of tinygrad_edu, version {VERSION}, or damaged: {error}"
+            ) from None
+        return history
+
+    def _is_consistent(self) -> bool:
+        """Whether the parts, read from a file, have the right types and lengths."""
+        ends = [n for n in self.epoch_ends if type(n) is int and 0 < n <= len(self)]
+        return (
+            len(self.loss) == len(self.seconds) == len(self.learning_rates)
+            and self.epoch_ends == sorted(ends)
+            and isinstance(self.interrupted, bool)
+            and isinstance(self.engine, str)
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes `to_json` to a file and returns its path; raises OSError if it cannot."""
+        return write_atomically(path, self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """Returns the history that `save` wrote to a file.
+
+        Raises:
+            DataError: the file has any other content.
+            OSError: the file cannot be read.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (DataError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def _encoded(numbers: Sequence[float]) -> list[float | str]:
+    return [to_json(x) for x in numbers]
+
+
+def _decoded(entries: Any) -> list[float]:
+    if not isinstance(entries, list):
+        raise ValueError(f"{entries!r} is not a list")
+    return [from_json(entry) for entry in entries]

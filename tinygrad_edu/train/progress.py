@@ -1,0 +1,70 @@
+"""The progress bar of `fit`, drawn with rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .history import History
+
+
+@contextmanager
+def progress_bar(wanted: bool, steps: int, epochs: int) -> Iterator[Callable[[History], None]]:
+    """Yields a function that shows the latest loss and metrics of a history in a progress bar.
+
+    If the bar is not ``wanted``, the function does nothing.
+    """
+    if not wanted:
+        yield lambda history: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),  # names of metrics may have brackets
+    ) as progress:
+        def count(epoch: int) -> str:
+            return f"epoch {epoch}/{epochs}" if epochs > 1 else "steps"
+
+        task = progress.add_task(count(0), total=steps, figures="")
+
+        def show(history: History) -> None:
+            figures = [f"loss {history.loss[-1]:.4g}"] if history.loss else []
+            figures += [
+                f"{name} {values[-1]:.3g}" for name, values in history.metrics.items() if values
+            ]
+            if history.engine:
+                figures.append(history.engine.partition(": ")[0])
+            progress.update(
+                task,
+                completed=len(history),
+                description=count(history.epochs),
+                figures="  ".join(figures),
+            )
+
+        yield show
+
+
+LONG_RUN_SECONDS = 10.0  # after so long on the eager engine, the compiled engine is suggested
+
+
+def suggest_compiled(seconds: float) -> None:
+    """Prints that the compiled engine may be faster, if an eager run took long."""
+    if seconds <= LONG_RUN_SECONDS:
+        return
+    from rich.console import Console
+
+    Console().print(
+        f'{seconds:.0f} s on the eager engine; engine="jit" may be much faster: see fit',
+        markup=False,
+        highlight=False,
+    )
