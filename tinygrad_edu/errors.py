@@ -5,14 +5,17 @@
     TinygradEduError
     |-- GraphError                  a graph cannot be used in the way asked for
     |   |-- StaleGraphError         a leaf was given new data after the graph was recorded
-    |   `-- TraceError              a traced function asks for a number that is known at run time only (also a TypeError)
-    |-- ExpressionError             text that `parse` does not accept          (also a ValueError)
-    |-- CheckpointError             a damaged, foreign or unfitting state      (also a ValueError)
-    |-- DataError                   a data set or a history that cannot be read (also a ValueError)
-    |-- NonFiniteError              inf or nan, in training or while it is watched for (also an ArithmeticError)
-    `-- RenderError                 a drawing could not be turned into a picture (also a RuntimeError)
+    |   `-- TraceError              a traced function needs a number known only when it runs
+    |-- ExpressionError             a text is not an expression that `parse` accepts
+    |-- CheckpointError             a saved state is damaged, foreign or does not fit
+    |-- DataError                   a data set or a history cannot be read
+    |-- NonFiniteError              a number became inf or nan
+    `-- RenderError                 a drawing could not be turned into a picture
 
-and one warning, `GradientWarning`: gradients are added up that probably should not be.
+Some are also built-in errors: TraceError is a TypeError; ExpressionError, CheckpointError and
+DataError are ValueErrors; NonFiniteError is an ArithmeticError; RenderError is a RuntimeError.
+
+There is one warning, `GradientWarning`: gradients are added up that probably should not be.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -90,12 +93,13 @@ def one_line(error: BaseException) -> str:
     as the caret."""
     message, *rest = str(error).splitlines() or [type(error).__name__]
     if len(rest) == 2 and rest[1].strip() == "^":
-        read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
-        message += (
-            f" after {read!r}"
-            if read.strip() and not ahead.strip()
-            else f" at {(ahead or rest[0]).strip()[:20]!r}"
-        )
+        caret = len(rest[1]) - 1
+        read = rest[0][4:caret]
+        ahead = rest[0][caret:]
+        if read.strip() and not ahead.strip():
+            message += f" after {read!r}"
+        else:
+            message += f" at {(ahead or rest[0]).strip()[:20]!r}"
     return message
 
 

@@ -77,8 +77,10 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
             beside.chmod(target.stat().st_mode & 0o777)
         os.replace(beside, target)
     except OSError as error:
-        raise type(error)(f"cannot write {str(path)!r}: {error.strerror or error}; "
-                          "choose a place where you may write") from error
+        raise type(error)(
+            f"cannot write {str(path)!r}: {error.strerror or error}; "
+            "choose a place where you may write"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return Path(path)
@@ -108,6 +110,11 @@ def nested_deeper_than(levels: int, content: Any) -> bool:
     out without recursion."""
     level = [content]
     for _ in range(levels + 1):
-        level = [entry for part in level if isinstance(part, (list, dict))
-                 for entry in (part.values() if isinstance(part, dict) else part)]
+        below: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                below += part.values()
+            elif isinstance(part, list):
+                below += part
+        level = below
     return bool(level)

@@ -84,93 +84,15 @@ fabs = absolute
 gelu = gelu_erf
 
 __all__ = [
-    "absolute",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "clip",
-    "comb",
-    "copysign",
-    "cos",
-    "cosh",
-    "degrees",
-    "dist",
-    "e",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "expm1",
-    "fabs",
-    "factorial",
-    "floor",
-    "fmod",
-    "frexp",
-    "fsum",
-    "gcd",
-    "gelu",
-    "gelu_erf",
-    "gelu_tanh",
-    "hardtanh",
-    "hypot",
-    "inf",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isqrt",
-    "lcm",
-    "ldexp",
-    "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_softmax",
-    "logaddexp",
-    "logsigmoid",
-    "logsumexp",
-    "maximum",
-    "minimum",
-    "modf",
-    "nan",
-    "nextafter",
-    "norm",
-    "perm",
-    "pi",
-    "pow",
-    "prod",
-    "radians",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
-    "square",
-    "step",
-    "sumprod",
-    "tan",
-    "tanh",
-    "tau",
-    "total",
-    "trunc",
-    "ulp",
-    "where",
-    "xlogy",
+    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
+    "comb", "copysign", "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2",
+    "expm1", "fabs", "factorial", "floor", "fmod", "frexp", "fsum", "gcd", "gelu", "gelu_erf",
+    "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf", "isnan", "isqrt",
+    "lcm", "ldexp", "leaky_relu", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm",
+    "pi", "pow", "prod", "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign",
+    "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "step", "sumprod",
+    "tan", "tanh", "tau", "total", "trunc", "ulp", "where", "xlogy",
 ]
 
 
@@ -203,8 +125,8 @@ def _numbers_only(name: str) -> Callable[..., Any]:
         if any(isinstance(arg, Value) for arg in args):
             raise TypeError(
                 f"math.{name} has no row in the table of primitives, so it cannot be "
-                "differentiated; "
-                f"pass a number (.data), or define a row with primitives.define({name!r}, ...)"
+                "differentiated; pass a number (.data), or define a row with "
+                f"primitives.define({name!r}, ...)"
             )
         return standard(*args, **options)
 
@@ -304,7 +226,8 @@ def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
 def total(xs: Iterable[Any]) -> Any:
     """The sum of ``xs`` from the left, without the built-in's ``0 +`` in front, which would be a
     node; 0.0 of nothing."""
-    return reduce(lambda x, y: x + y, xs) if (xs := list(xs)) else 0.0
+    xs = list(xs)
+    return reduce(lambda x, y: x + y, xs) if xs else 0.0
 
 
 def fsum(xs: Iterable[Any]) -> Any:
@@ -363,8 +286,7 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     ):
         raise TypeError(
             f"take: {_p.short_repr(sequence)}, of type {type(sequence).__name__}, is no sequence; "
-            "pass a list, a "
-            "tuple or an array, of a dict one of its values"
+            "pass a list, a tuple or an array, of a dict one of its values"
         )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries")

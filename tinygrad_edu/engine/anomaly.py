@@ -34,13 +34,12 @@ def source() -> Source:
     Of a package that was installed, such as numpy, it is the line of the user's program that called
     it, if there is one between it and a call of ours.
     """
-    frame, installed = sys._getframe(2), None
+    frame = sys._getframe(2)
+    installed = None
     while True:
-        at, outer, owner = (
-            (frame.f_code, frame.f_lasti),
-            frame.f_back,
-            _owner(frame.f_code.co_filename),
-        )
+        at = (frame.f_code, frame.f_lasti)
+        outer = frame.f_back
+        owner = _owner(frame.f_code.co_filename)
         # the outermost may be the script that starts such a package
         if owner == "user" and not (installed and outer is None):
             return at
@@ -106,7 +105,10 @@ def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
     message = f"{_call(op, operands)} = {data} is the first inf or nan"
     if before := [operand for operand in operands if not math.isfinite(float(operand))]:
         kind = "number" if before[0].__class__ is float or before[0].constant else "leaf"
-        message += f" that was computed; it comes from the {kind} {_shown(before[0])}, which the program gave"
+        message += (
+            f" that was computed; it comes from the {kind} {_shown(before[0])}, "
+            "which the program gave"
+        )
     at = _line(source())
     return _error(f"{message}\n{shown_line(at)}", at)
 
@@ -118,15 +120,15 @@ def of_gradient(
     followed."""
     if not math.isfinite(before):
         return _error(
-            f"backward: the gradient of {_name(operand)} was {before} before this pass; set it to "
-            "0",
+            f"backward: the gradient of {_name(operand)} was {before} before this pass; "
+            "set it to 0",
             None,
         )
     return _at(
         node,
         f"backward: the gradient of {_name(operand)} became {gradient} at "
-        f"{_call(node.op, node._args)} = "
-        f"{node.data!r}: local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
+        f"{_call(node.op, node._args)} = {node.data!r}: "
+        f"local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
     )
 
 
@@ -135,19 +137,14 @@ def of_tangent(node: Value, tangent: float) -> NonFiniteError:
     return _at(
         node,
         f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; "
-        "the local "
-        f"derivatives are {', '.join(map(repr, node.partials))}",
+        f"the local derivatives are {', '.join(map(repr, node.partials))}",
     )
 
 
 def _at(node: Value, message: str) -> NonFiniteError:
     at = line_of(node)
-    where = (
-        f"was recorded at\n{shown_line(at)}"
-        if at
-        else "was recorded outside of detect_anomaly(), which keeps lines"
-    )
-    return _error(f"{message}\n  the operation {where}", at)
+    where = f"at\n{shown_line(at)}" if at else "outside of detect_anomaly(), which keeps lines"
+    return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
 def _error(message: str, at: Line | None) -> NonFiniteError:
@@ -158,10 +155,8 @@ def _error(message: str, at: Line | None) -> NonFiniteError:
 
 def _line(at: Source) -> Line:
     code, position = at
-    line = next(
-        (line for start, end, line in code.co_lines() if start <= position < end and line),
-        code.co_firstlineno,
-    )
+    lines = (line for start, end, line in code.co_lines() if start <= position < end and line)
+    line = next(lines, code.co_firstlineno)
     return code.co_filename, line, code.co_qualname
 
 
@@ -182,6 +177,6 @@ def _shown(operand: Any) -> str:
 
 
 def _name(node: Value) -> str:
-    return str(node.label) or (
-        f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}"
-    )
+    if node.label:
+        return str(node.label)
+    return f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}"

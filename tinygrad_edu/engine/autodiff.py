@@ -3,13 +3,13 @@ before it.
 
 ::
 
-    of a graph       backward     stored local derivatives, swept backwards into .grad
-                     gradients    the same method, the table's rules run on Values: derivatives as graphs
-    of a function    vjp          run f on fresh leaves, sweep backwards:  v -> v J
-                     jvp          run f on fresh leaves, sweep forwards:   t -> J t
+    of a graph       backward    stored local derivatives, swept backwards into .grad
+                     gradients   the same sweep, with the table's rules run on Values: graphs
+    of a function    vjp         run f on new leaves, sweep backwards:  v -> v J
+                     jvp         run f on new leaves, sweep forwards:   t -> J t
                      value_and_grad, grad
-                     jacobian     a vjp for each output
-                     hessian      gradients once, then a sweep for each row
+                     jacobian    a vjp for each output
+                     hessian     gradients once, then a sweep for each row
 
 A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the
 weight of an output, and a pullback takes the outputs' weights back to the arguments.  J is the
@@ -77,19 +77,23 @@ def gradients(
     with recording(True):
         adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
         existing = set(topological_order(*roots))
-        return [
-            Value(g)
-            if not isinstance(g := adjoints.get(x, 0.0), Value)
-            # a node of its own, so that a label
-            else p.identity(g)
-            if g in existing
-            else g
-            for x in xs
-        ]  # or new data cannot change the graph of y
+        results = []
+        for x in xs:
+            adjoint = adjoints.get(x, 0.0)
+            if not isinstance(adjoint, Value):
+                adjoint = Value(adjoint)
+            elif adjoint in existing:  # a new node: labelling it must not change the graph of y
+                adjoint = p.identity(adjoint)
+            results.append(adjoint)
+        return results
 
 
-def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
-           partials_of: Callable[[Value], Sequence[Any]]) -> dict[Value, Any]:
+def _sweep(
+    roots: Sequence[Value],
+    seeds: Sequence[Any],
+    xs: Sequence[Value],
+    partials_of: Callable[[Value], Sequence[Any]],
+) -> dict[Value, Any]:
     """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats
     or on Values."""
     watched = modes.current() & modes.ANOMALY
@@ -102,14 +106,15 @@ def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
     for root, seed in zip(roots, seeds):
         adjoints[root] = adjoints[root] + seed if root in adjoints else seed
     for node in reversed(order):
-        if node in adjoints and node in active and node._args:
-            adjoint = adjoints[node]
-            for arg, partial in zip(node._args, partials_of(node)):
-                if partial is not None and arg in active:
-                    term = _times(partial, adjoint)
-                    adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
-                    if watched and total.__class__ is float and not isfinite(total):
-                        raise anomaly.of_gradient(node, arg, partial, adjoint, total)
+        if node not in adjoints or node not in active or not node._args:
+            continue
+        adjoint = adjoints[node]
+        for arg, partial in zip(node._args, partials_of(node)):
+            if partial is not None and arg in active:
+                term = _times(partial, adjoint)
+                adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
+                if watched and total.__class__ is float and not isfinite(total):
+                    raise anomaly.of_gradient(node, arg, partial, adjoint, total)
     return adjoints
 
 
@@ -129,23 +134,16 @@ def _stored_partials(node: Value) -> Sequence[Any]:
 def _symbolic_partials(node: Value) -> Sequence[Any]:
     """The rules of the table run on the Values that ``node`` was made from; None for a constant."""
     row = lookup(node.op)
-    data = tuple(
-        [
-            arg.data if partial is not None else float(arg)
-            for arg, partial in zip(node._args, node._partials)
-        ]
-    )
+    operands = list(zip(node._args, node._partials))
+    data = tuple([float(arg) if partial is None else arg.data for arg, partial in operands])
     if _differ(row.forward(*data), node.data):
         raise _stale(node, data)
     # A constant is wrapped, so that a 0 in a denominator does not raise.
-    args = tuple(
-        [
-            arg if partial is not None else Ieee(arg)
-            for arg, partial in zip(node._args, node._partials)
-        ]
-    )
-    return [None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
-            for i, stored in enumerate(node._partials)]
+    args = tuple([Ieee(arg) if partial is None else arg for arg, partial in operands])
+    return [
+        None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
+        for i, stored in enumerate(node._partials)
+    ]
 
 
 def _partial_as_graph(
@@ -168,9 +166,8 @@ def _partial_as_graph(
 def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
         f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), "
-        "because data was "
-        "assigned after the graph was recorded; compute the expression again before you "
-        "differentiate it to a higher order"
+        "because data was assigned after the graph was recorded; compute the expression again "
+        "before you differentiate it to a higher order"
     )
 
 
@@ -204,8 +201,7 @@ def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], An
         if isinstance(x, (list, tuple)):
             raise TypeError(
                 f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of "
-                "scalars; for a "
-                "function of one list use jacobian(f)(xs) or hessian(f)(xs)"
+                "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
             )
     lift = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
@@ -223,8 +219,10 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
     try:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
     except TypeError:
-        raise TypeError(f"{_name(f)} must return a number, a Value or a list of them, "
-                        f"not {p.short_repr(result)}") from None
+        raise TypeError(
+            f"{_name(f)} must return a number, a Value or a list of them, "
+            f"not {p.short_repr(result)}"
+        ) from None
 
 
 def _pull(
@@ -233,14 +231,13 @@ def _pull(
     """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values.
     """
     if lift or any(isinstance(ct, Value) for ct in cotangents):
-        with recording(True):
-            weighted = (
-                [y * ct for y, ct in zip(outputs, cotangents)] if _not_ones(cotangents) else outputs
-            )
+        weighted = outputs
+        if _not_ones(cotangents):
+            with recording(True):
+                weighted = [y * ct for y, ct in zip(outputs, cotangents)]
         return list(gradients(weighted, leaves))
-    adjoints = _sweep(
-        outputs, [number(ct, "a cotangent") for ct in cotangents], leaves, _stored_partials
-    )
+    seeds = [number(ct, "a cotangent") for ct in cotangents]
+    adjoints = _sweep(outputs, seeds, leaves, _stored_partials)
     return [adjoints.get(x, 0.0) for x in leaves]
 
 
@@ -283,31 +280,32 @@ def jvp(
 
     Raises ValueError if there is not one tangent for each primal.
     """
-    primals, tangents = _as_list(primals, "jvp: primals"), _as_list(tangents, "jvp: tangents")
+    primals = _as_list(primals, "jvp: primals")
+    tangents = _as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
         raise ValueError(
-            f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent for each "
-            "primal"
+            f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
+            "give one tangent for each primal"
         )
     leaves, result, lift = _run(f, primals)
     lift = lift or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
     partials_of = _symbolic_partials if lift else _stored_partials
     watched = modes.current() & modes.ANOMALY
-    tangent_of: dict[Value, Any] = dict(
-        zip(leaves, [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents])
-    )
+    numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
+    tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
     with recording(True):
         for node in topological_order(*outputs, constants=False):
-            if node not in tangent_of and not tangent_of.keys().isdisjoint(node._args):
-                terms = [
-                    _times(partial, tangent_of[arg])
-                    for arg, partial in zip(node._args, partials_of(node))
-                    if partial is not None and arg in tangent_of
-                ]
-                tangent_of[node] = tangent = sum(terms[1:], terms[0])
-                if watched and not isfinite(tangent):
-                    raise anomaly.of_tangent(node, float(tangent))
+            if node in tangent_of or tangent_of.keys().isdisjoint(node._args):
+                continue
+            terms = [
+                _times(partial, tangent_of[arg])
+                for arg, partial in zip(node._args, partials_of(node))
+                if partial is not None and arg in tangent_of
+            ]
+            tangent_of[node] = tangent = sum(terms[1:], terms[0])
+            if watched and not isfinite(tangent):
+                raise anomaly.of_tangent(node, float(tangent))
     values = [y if lift else y.data for y in outputs]
     moved = [tangent_of.get(y, 0.0) for y in outputs]
     if lift:
@@ -325,14 +323,15 @@ def value_and_grad(
     TypeError if ``f`` does not return one scalar.
     """
     single = not isinstance(argnum, Sequence)
-    chosen = [index(i) for i in (argnum if isinstance(argnum, Sequence) else [argnum])]
+    argnums = argnum if isinstance(argnum, Sequence) else [argnum]
+    chosen = [index(i) for i in argnums]
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
-                    f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, counted "
-                    "from 0"
+                    f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, "
+                    "counted from 0"
                 )
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
@@ -350,8 +349,8 @@ def value_and_grad(
         value, pullback = vjp(of_chosen, *[args[i] for i in positions])
         if isinstance(value, list):
             raise TypeError(
-                f"{_name(f)} returned {len(value)} outputs; a gradient is of one: use jacobian() "
-                "or vjp()"
+                f"{_name(f)} returned {len(value)} outputs; a gradient is of one: "
+                "use jacobian() or vjp()"
             )
         slopes = pullback(1.0)
         return value, slopes[0] if single else slopes
@@ -374,9 +373,8 @@ def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], li
     """
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        leaves, result, lift = _run(
-            lambda *args: f(list(args)), _as_list(xs, "jacobian and hessian: the argument")
-        )
+        primals = _as_list(xs, "jacobian and hessian: the argument")
+        leaves, result, lift = _run(lambda *args: f(list(args)), primals)
         return [_pull([y], [1.0], leaves, lift) for y in _outputs(result, f)]
 
     return matrix
@@ -392,15 +390,16 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
             raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
         return gradients(outputs, xs)
 
-    # the latter of a function that `jit` compiled
-    recorded, compiled = jacobian(gradient), getattr(f, "hessian", None)
+    recorded = jacobian(gradient)
+    compiled = getattr(f, "hessian", None)  # a function that `jit` compiled has one
     if compiled is None:
         return recorded
-    return lambda xs: (
-        recorded(xs)
-        if _depth.get() or any(isinstance(x, Value) for x in xs)
-        else compiled(list(xs))
-    )
+
+    def matrix(xs: Sequence[Number]) -> list[list[Any]]:
+        nested = _depth.get() or any(isinstance(x, Value) for x in xs)
+        return recorded(xs) if nested else compiled(list(xs))
+
+    return matrix
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -412,10 +411,10 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
         _check_value(root, "only a Value has a graph to differentiate")
     if seeds is None:
         seeds = [1.0] * len(roots)
-    elif not isinstance(seeds, (list, tuple)):
-        seeds = (
-            [seeds] if isinstance(seeds, Value) or not isinstance(seeds, Iterable) else list(seeds)
-        )
+    elif isinstance(seeds, Value) or not isinstance(seeds, Iterable):
+        seeds = [seeds]
+    else:
+        seeds = list(seeds)
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
     for seed in seeds:

@@ -22,7 +22,8 @@ from . import anomaly, modes
 if TYPE_CHECKING:
     from .value import Value
 
-_serial, _grad = attrgetter("_serial"), attrgetter("grad")
+_serial = attrgetter("_serial")
+_grad = attrgetter("grad")
 
 
 def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
@@ -43,8 +44,7 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     nodes = operations + leaves
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
-    else:
-        # those taken from `args` and computed with
+    else:  # a constant is among them if it was taken from `args` and computed with
         nodes = [node for node in nodes if not node.constant or node in roots]
     nodes.sort(key=_serial)
     return nodes
@@ -150,16 +150,9 @@ def rows_of(nodes: Sequence[Value]) -> list[NodeState]:
     rows = []
     for node in nodes:
         constant = [arg.__class__ is float or arg.constant for arg in node._args]
-        rows.append(
-            (
-                node.data,
-                node.grad,
-                node.label,
-                node.op,
-                tuple([float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]),
-                tuple([None if c else partial for partial, c in zip(node._partials, constant)]),
-            )
-        )
+        args = [float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]
+        partials = [None if c else partial for partial, c in zip(node._partials, constant)]
+        rows.append((node.data, node.grad, node.label, node.op, tuple(args), tuple(partials)))
     return rows
 
 

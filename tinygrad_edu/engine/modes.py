@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-# Bits of a mode: record nothing; raise at inf and nan; keep the line of every node; leave
-# everything to the tracer.
-NO_GRAD, ANOMALY, LINES, TRACE = 1, 2, 4, 8
+# the bits of a mode
+NO_GRAD = 1  # record nothing
+ANOMALY = 2  # raise at the first inf or nan
+LINES = 4  # store the source line of every node
+TRACE = 8  # hand every operation to the tracer
 
 _mode: ContextVar[int] = ContextVar("_mode", default=0)
 current = _mode.get  # the mode of this thread or task, a sum of bits
@@ -89,13 +91,11 @@ def detect_anomaly() -> AbstractContextManager[None]:
 def tracing(trace: Any) -> Iterator[None]:
     """Within this context operations on Values compute nothing: they become nodes of ``trace``
     (None: they do compute)."""
+    others = NO_GRAD | ANOMALY | LINES
+    mode = _within(off=TRACE) if trace is None else _within(on=TRACE, off=others)
     token = _tracer.set(trace)
     try:
-        with (
-            _within(on=TRACE, off=NO_GRAD | ANOMALY | LINES)
-            if trace is not None
-            else _within(off=TRACE)
-        ):
+        with mode:
             yield
     finally:
         _tracer.reset(token)

@@ -29,26 +29,30 @@ Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `m
 
 import builtins
 import math
+import operator
 from collections.abc import Callable, Mapping
 from keyword import iskeyword
 from typing import Any
 
 from ..errors import TinygradEduError
 
-inf, nan, pi = math.inf, math.nan, math.pi
-LN2, LOG2E, LOG10E = math.log(2), math.log2(math.e), math.log10(math.e)
-SQRT_HALF, INV_SQRT_TAU, TWO_OVER_SQRT_PI = (
-    math.sqrt(0.5),
-    1 / math.sqrt(math.tau),
-    2 / math.sqrt(pi),
-)
-# Hendrycks and Gimpel, 2016, arXiv 1606.08415
-SQRT_TWO_OVER_PI, GELU_CUBIC = math.sqrt(2 / pi), 0.044715
+inf = math.inf
+nan = math.nan
+pi = math.pi
+LN2 = math.log(2)
+LOG2E = math.log2(math.e)
+LOG10E = math.log10(math.e)
+SQRT_HALF = math.sqrt(0.5)
+INV_SQRT_TAU = 1 / math.sqrt(math.tau)
+TWO_OVER_SQRT_PI = 2 / math.sqrt(pi)
+SQRT_TWO_OVER_PI = math.sqrt(2 / pi)
+GELU_CUBIC = 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
 REALS: tuple[Interval, ...] = ((-inf, inf),)
 POSITIVE: tuple[Interval, ...] = ((0.0, inf),)
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 def number(x: object, what: str = "a number") -> float:
@@ -125,18 +129,26 @@ class Primitive:
         specials: Mapping[tuple[float, ...], tuple[float, ...]] | None = None,
         note: str = "",
     ) -> None:
-        self.name, self.forward, self.partials, self.limits = name, forward, partials, limits
+        self.name = name
+        self.forward = forward
+        self.partials = partials
+        self.limits = limits
         names = tuple(parameters.split()) if parameters else ("x", "y", "z")[: len(partials)]
         if len(names) != len(partials):
             raise ValueError(
                 f"{name}: {len(partials)} partials but parameters {names}: give one name for each"
             )
         self.parameters: tuple[str, ...] = names
-        self.defaults, self.note = defaults, note
-        self.symbol, self.precedence, self.associativity = symbol, precedence, associativity
-        self.spelling, self.domain, self.piece = spelling, domain, piece
+        self.defaults = defaults
+        self.symbol = symbol
+        self.precedence = precedence
+        self.associativity = associativity
+        self.spelling = spelling
+        self.domain = domain
         self.sample: tuple[tuple[Interval, ...], ...] = sample or (REALS,) * len(partials)
+        self.piece = piece
         self.specials: Mapping[tuple[float, ...], tuple[float, ...]] = specials or {}
+        self.note = note
 
     @property
     def arity(self) -> int:
@@ -166,8 +178,11 @@ class Primitive:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None:
                 return apply(self, args)
-        return self.forward(*[number(arg, f"argument {name} of {self.name}")
-                              for name, arg in zip(self.parameters, args)])
+        numbers = [
+            number(arg, f"argument {name} of {self.name}")
+            for name, arg in zip(self.parameters, args)
+        ]
+        return self.forward(*numbers)
 
     def partial_at(self, i: int, args: tuple[float, ...], out: float) -> float:
         """The number d(output)/d(argument ``i``) at the floats ``args``, where the output is
@@ -298,9 +313,7 @@ class Ieee(Operand):
         """True or False."""
         if not isinstance(y, (Ieee, float, int)):
             return NotImplemented
-        left, right = self.number, float(y)
-        return left < right if symbol == "<" else left <= right if symbol == "<=" else \
-            left > right if symbol == ">" else left >= right
+        return COMPARISONS[symbol](self.number, float(y))
 
 
 class AnyNumber(Operand):
@@ -370,8 +383,10 @@ def define(
     written as above (it is tried once, on an operand that stands for any number).
     """
     if name in TABLE and not replace:
-        raise ValueError(f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
-                         "choose another name, or say replace=True")
+        raise ValueError(
+            f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
+            "choose another name, or say replace=True"
+        )
     if not name.isidentifier() or iskeyword(name):
         raise ValueError(f"primitive name {name!r} is not an identifier")
     if not partials or not all(map(callable, (forward, *partials))):
@@ -394,10 +409,8 @@ def _try_rules(row: Primitive) -> None:
         except (TypeError, AttributeError, ValueError) as error:
             raise TypeError(
                 f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
-                "called with "
-                f"({', '.join((*row.parameters, 'o'))}), o being the output, and is written in "
-                "operators and "
-                "rows of the table"
+                f"called with ({', '.join((*row.parameters, 'o'))}), o being the output, and is "
+                "written in operators and rows of the table"
             ) from None
 
 
@@ -428,7 +441,9 @@ def guarded(
         try:
             return f(x)
         except ValueError:
-            return at_pole if x == pole else -at_pole if x == -pole else nan
+            if x == pole:
+                return at_pole
+            return -at_pole if x == -pole else nan
         except OverflowError:
             return f(math.copysign(inf, x))
 
@@ -469,9 +484,9 @@ def pow_lower_of(x: float, y: float) -> float:
     """x ** (y - 1), with the digits that rounding y - 1 would lose where log x is large."""
     exponent, lost = difference(y, 1.0)
     result = power(x, exponent)
-    return (
-        result + result * (lost * math.log(x)) if lost and 0 < x < inf and result < inf else result
-    )
+    if lost and 0 < x < inf and result < inf:
+        result += result * (lost * math.log(x))
+    return result
 
 
 def sigmoid_difference_of(x: float, y: float) -> float:
@@ -516,7 +531,9 @@ def round_to_digits(x: float, n: float) -> float:
     try:
         return float(builtins.round(x, int(n)))
     except OverflowError:  # from an infinite n, or from a result above the largest float
-        return x if n > 0 else math.copysign(0.0, x) if n == -inf else math.copysign(inf, x)
+        if n > 0:
+            return x
+        return math.copysign(0.0 if n == -inf else inf, x)
     except ValueError:
         return nan
 
@@ -524,7 +541,11 @@ def round_to_digits(x: float, n: float) -> float:
 def compare(x: float, y: float) -> int:
     """-1, 0 or 1, and 2 where one of them is nan: which piece of a two-sided function (x, y) lies
     in."""
-    return -1 if x < y else 1 if x > y else 0 if x == y else 2
+    if x < y:
+        return -1
+    if x > y:
+        return 1
+    return 0 if x == y else 2
 
 
 def sigmoid_of(x: float) -> float:
@@ -543,7 +564,7 @@ def sech_squared_of(x: float) -> float:
 
 def softplus_of(x: float) -> float:
     """log(1 + exp(x)) without overflow and without a threshold."""
-    return (x if x > 0 else 0.0 if x <= 0 else x) + math.log1p(math.exp(-abs(x)))
+    return relu_of(x) + math.log1p(math.exp(-abs(x)))
 
 
 def logaddexp_of(x: float, y: float) -> float:
@@ -551,8 +572,12 @@ def logaddexp_of(x: float, y: float) -> float:
     if not x < y:
         x, y = y, x
     s, lost = difference(x, y)
-    # s is nan for a nan and for equal infinities
-    small = math.exp(s) if s < 0 else 1.0 if x == y else s
+    if s < 0:
+        small = math.exp(s)
+    elif x == y:
+        small = 1.0
+    else:  # nan
+        small = s
     return y + math.log1p(small + small * lost)
 
 
@@ -577,106 +602,182 @@ def minimum_of(x: float, y: float) -> float:
     return x if x < y or x != x else y
 
 
+def fmax_of(x: float, y: float) -> float:
+    """The larger one; if one is nan, the other one."""
+    if x != x:
+        return y
+    return x if x > y or y != y else y
+
+
+def fmin_of(x: float, y: float) -> float:
+    """The smaller one; if one is nan, the other one."""
+    if x != x:
+        return y
+    return x if x < y or y != y else y
+
+
+def step_of(x: float) -> float:
+    """1 for a positive number, else 0; nan for nan."""
+    if x > 0:
+        return 1.0
+    return 0.0 if x <= 0 else x
+
+
+def sign_of(x: float) -> float:
+    """1 or -1; a zero or nan is returned unchanged."""
+    if x > 0:
+        return 1.0
+    return -1.0 if x < 0 else x
+
+
+def relu_of(x: float) -> float:
+    """max(0, x); nan for nan."""
+    if x > 0:
+        return x
+    return 0.0 if x <= 0 else x
+
+
 def gelu_tanh_argument(x: Any) -> Any:
     """2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
     return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
 
 
+def gelu_tanh_argument_slope(x: Any) -> Any:
+    """The derivative of `gelu_tanh_argument` with respect to x, in any language."""
+    return 2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))
+
+
 # ---- arithmetic ----------------------------------------------------------------------------------
 
-ADDITIVE, MULTIPLICATIVE, UNARY, POWER = 10, 20, 30, 40  # precedences, as in Python
+# precedences, as in Python
+ADDITIVE = 10
+MULTIPLICATIVE = 20
+UNARY = 30
+POWER = 40
 
 add = define(
     "add", lambda x, y: x + y,
     lambda x, y, o: 1.0,
     lambda x, y, o: 1.0,
-    symbol="+",
-    precedence=ADDITIVE,
+    symbol="+", precedence=ADDITIVE,
 )
+
 sub = define(
     "sub", lambda x, y: x - y,
     lambda x, y, o: 1.0,
     lambda x, y, o: -1.0,
-    symbol="-",
-    precedence=ADDITIVE,
+    symbol="-", precedence=ADDITIVE,
 )
+
 mul = define(
     "mul", lambda x, y: x * y,
     lambda x, y, o: y,
     lambda x, y, o: x,
-    symbol="*",
-    precedence=MULTIPLICATIVE,
+    symbol="*", precedence=MULTIPLICATIVE,
 )
+
 div = define(
     "div", divide,
     lambda x, y, o: 1 / y,
-    lambda x, y, o: -(o / y),
-    symbol="/",
-    precedence=MULTIPLICATIVE,
+    lambda x, y, o: -(o / y),  # x / y**2 would overflow
+    symbol="/", precedence=MULTIPLICATIVE,
     domain=lambda x, y: abs(y) > 0,
-    note="d/dy is never x / y**2, which overflows",
 )
+
 pow = define(
     "pow", power,
     lambda x, y, o: y * pow_lower(x, y),
     lambda x, y, o: o * log(x),
     limits=(
-        lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),
-        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d),
+        lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),  # x**0 is the constant 1
+        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d),  # 0**y is flat in y >= 0
     ),
-    symbol="**",
-    precedence=POWER,
-    associativity="right",
+    symbol="**", precedence=POWER, associativity="right",
     domain=lambda x, y: x > 0,
     sample=(POSITIVE, REALS),
     specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
     note="x**0 is the constant 1, also at x = 0 and nan",
 )
+
 pow_lower: Primitive = define(
     "pow_lower", pow_lower_of,
     lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
     lambda x, y, o: o * log(x),
-    spelling=lambda x, y: x ** (y - 1),
     limits=(
         lambda x, y, o, d: where(abs(y - 1) <= 0, 0.0, d),
         lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d),
     ),
     domain=lambda x, y: x > 0,
     sample=(POSITIVE, REALS),
-    note="what pow's derivative needs: y - 1 rounds, which costs digits where log x is large",
+    spelling=lambda x, y: x ** (y - 1),
+    note="used in the derivative of pow; keeps the digits that rounding y - 1 would lose",
 )
+
 neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY)
+
 identity = define(
-    "identity", lambda x: x, lambda x, o: 1.0, note="another node with the same value"
+    "identity", lambda x: x,
+    lambda x, o: 1.0,
+    note="a new node with the same value",
 )
-remainder = define("remainder", remainder_of, lambda x, y, o: 1.0, lambda x, y, o: -(x // y),
-                   symbol="%", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
-                   piece=lambda x, y: floordiv(x, y), note="the operator %: the sign of y")
-floordiv: Primitive = define("floordiv", quotient_of, lambda x, y, o: 0.0, lambda x, y, o: 0.0,
-                             symbol="//", precedence=MULTIPLICATIVE, domain=lambda x, y: abs(y) > 0,
-                             piece=lambda x, y: floordiv(x, y))
+
+remainder = define(
+    "remainder", remainder_of,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -(x // y),
+    symbol="%", precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: floordiv(x, y),
+    note="the result has the sign of y",
+)
+
+floordiv: Primitive = define(
+    "floordiv", quotient_of,
+    lambda x, y, o: 0.0,
+    lambda x, y, o: 0.0,
+    symbol="//", precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: floordiv(x, y),
+)
+
 fmod: Primitive = define(
     "fmod", two_argument(math.fmod),
     lambda x, y, o: 1.0,
     lambda x, y, o: -round((x - o) / y),
     domain=lambda x, y: abs(y) > 0,
     piece=lambda x, y: round(divide(x - fmod(x, y), y)),
-    note="the sign of x",
+    note="the result has the sign of x",
 )
+
 ieee_remainder: Primitive = define(
     "ieee_remainder", two_argument(math.remainder),
     lambda x, y, o: 1.0,
     lambda x, y, o: -round((x - o) / y),
     domain=lambda x, y: abs(y) > 0,
     piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)),
-    note="the standard library's math.remainder",
+    note="the same as the standard library's math.remainder",
 )
+
 reciprocal = define(
-    "reciprocal", lambda x: divide(1.0, x), lambda x, o: -square(o), domain=lambda x: abs(x) > 0
+    "reciprocal", lambda x: divide(1.0, x),
+    lambda x, o: -square(o),
+    domain=lambda x: abs(x) > 0,
 )
+
 square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
-# ---- choices: what rules say instead of if -------------------------------------------------------
+# ---- choices and rounding ------------------------------------------------------------------------
+
+
+def share_if_greater(x: Any, y: Any) -> Any:
+    """1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
+    return where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))
+
+
+def share_if_less(x: Any, y: Any) -> Any:
+    """1 where x < y, 0 where x > y, one half at a tie, nan at nan."""
+    return where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))
+
 
 where: Primitive = define(
     "where", lambda c, x, y: x if c else y,
@@ -684,80 +785,103 @@ where: Primitive = define(
     lambda c, x, y, o: where(c, 1.0, 0.0),
     lambda c, x, y, o: where(c, 0.0, 1.0),
     parameters="condition x y",
-    note="the branch not taken is kept as a number, so that no nan leaks out of it",
+    note="the branch not taken is kept as a number, so its nan cannot reach a gradient",
 )
-step = define("step", lambda x: 1.0 if x > 0 else 0.0 if x <= 0 else x, lambda x, o: 0.0,
-              piece=lambda x: compare(x, 0.0))
-sign = define("sign", lambda x: 1.0 if x > 0 else -1.0 if x < 0 else x, lambda x, o: 0.0,
-              piece=lambda x: compare(x, 0.0))
+
+step = define("step", step_of, lambda x, o: 0.0, piece=lambda x: compare(x, 0.0))
+
+sign = define("sign", sign_of, lambda x, o: 0.0, piece=lambda x: compare(x, 0.0))
+
 absolute = define(
     "abs", math.fabs,
     lambda x, o: sign(x),
     piece=lambda x: compare(x, 0.0),
     specials={(0.0,): (0.0,)},
 )
-maximum = define("maximum", maximum_of, *[
-    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan))),
-    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))],
-    piece=compare, specials={(1.0, 1.0): (0.5, 0.5)})
-minimum = define("minimum", minimum_of, *[
-    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan))),
-    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))],
-    piece=compare, specials={(1.0, 1.0): (0.5, 0.5)})
+
+maximum = define(
+    "maximum", maximum_of,
+    lambda x, y, o: share_if_greater(x, y),
+    lambda x, y, o: share_if_less(x, y),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5)},
+)
+
+minimum = define(
+    "minimum", minimum_of,
+    lambda x, y, o: share_if_less(x, y),
+    lambda x, y, o: share_if_greater(x, y),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5)},
+)
+
+
+def one_at_nan(x: Any) -> Any:
+    """1 where x is nan, else 0."""
+    return where(x <= x, 0.0, 1.0)
+
+
+def zero_at_nan(x: Any) -> Any:
+    """0 where x is nan, else 1."""
+    return where(x <= x, 1.0, 0.0)
+
+
 fmax = define(
-    "fmax", lambda x, y: y if x != x else x if x > y or y != y else y,
-    *[
-        lambda x, y, o: where(
-            x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))
-        ),
-        lambda x, y, o: where(
-            x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0)))
-        ),
-    ],
+    "fmax", fmax_of,
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
     piece=compare,
     specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)},
     note="ignores a nan",
 )
+
 fmin = define(
-    "fmin", lambda x, y: y if x != x else x if x < y or y != y else y,
-    *[
-        lambda x, y, o: where(
-            x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, where(y <= y, 0.0, 1.0)))
-        ),
-        lambda x, y, o: where(
-            x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, where(y <= y, 1.0, 0.0)))
-        ),
-    ],
+    "fmin", fmin_of,
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
     piece=compare,
     specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)},
     note="ignores a nan",
 )
-clip = define("clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
-              lambda x, low, high, o: where(
-                  x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))
-              ),
-              lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
-              lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
-              parameters="x low high", defaults=(-inf, inf),
-              piece=lambda x, low, high: (compare(x, low), compare(x, high), compare(low, high)),
-              specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
-              note="the gradient passes at a bound")
+
+clip = define(
+    "clip", lambda x, low, high: minimum_of(maximum_of(x, low), high),
+    lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))),
+    lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
+    lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
+    parameters="x low high", defaults=(-inf, inf),
+    piece=lambda x, low, high: (compare(x, low), compare(x, high), compare(low, high)),
+    specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
+    note="at a bound the gradient flows to x",
+)
+
 copysign: Primitive = define(
     "copysign", math.copysign,
     lambda x, y, o: sign(x) * copysign(1.0, y),
     lambda x, y, o: 0.0,
     piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)),
 )
+
 # In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
 floor: Primitive = define(
-    "floor", whole(math.floor), lambda x, o: 0.0, piece=lambda x: (floor(x) + 0.0, x == floor(x))
+    "floor", whole(math.floor),
+    lambda x, o: 0.0,
+    piece=lambda x: (floor(x) + 0.0, x == floor(x)),
 )
+
 ceil: Primitive = define(
-    "ceil", whole(math.ceil), lambda x, o: 0.0, piece=lambda x: (ceil(x) + 0.0, x == ceil(x))
+    "ceil", whole(math.ceil),
+    lambda x, o: 0.0,
+    piece=lambda x: (ceil(x) + 0.0, x == ceil(x)),
 )
-round: Primitive = define("round", whole(builtins.round), lambda x, o: 0.0,
-                          piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
-                          note="half to even")
+
+round: Primitive = define(
+    "round", whole(builtins.round),
+    lambda x, o: 0.0,
+    piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
+    note="half to even",
+)
+
 round_digits = define(
     "round_digits", round_to_digits,
     lambda x, n, o: 0.0,
@@ -766,44 +890,52 @@ round_digits = define(
     sample=(REALS, ((-5.0, 12.0),)),
     piece=lambda x, n: round_to_digits(x, n) + 0.0,
 )
+
 trunc: Primitive = define(
-    "trunc", whole(math.trunc), lambda x, o: 0.0, piece=lambda x: (trunc(x) + 0.0, x == trunc(x))
+    "trunc", whole(math.trunc),
+    lambda x, o: 0.0,
+    piece=lambda x: (trunc(x) + 0.0, x == trunc(x)),
 )
 
 # ---- exponentials, logarithms and roots ----------------------------------------------------------
 
 exp = define("exp", guarded(math.exp), lambda x, o: o, sample=(((-708.0, 709.0),),))
 exp2 = define("exp2", guarded(math.exp2), lambda x, o: o * LN2, sample=(((-1022.0, 1023.0),),))
+
 expm1 = define(
     "expm1", guarded(math.expm1),
-    lambda x, o: exp(x),
+    lambda x, o: exp(x),  # o + 1 would lose the digits of a small exp(x)
     sample=(((-708.0, 709.0),),),
-    note="not o + 1",
 )
+
 log: Primitive = define(
     "log", guarded(math.log, 0.0, -inf),
     lambda x, o: 1 / x,
     domain=lambda x: x > 0,
     sample=(POSITIVE,),
 )
+
 log1p = define(
     "log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf),
     lambda x, o: 1 / (1 + x),
     domain=lambda x: x > -1,
     sample=(((-1.0, inf),),),
 )
+
 log2 = define(
     "log2", guarded(math.log2, 0.0, -inf),
     lambda x, o: LOG2E / x,
     domain=lambda x: x > 0,
     sample=(POSITIVE,),
 )
+
 log10 = define(
     "log10", guarded(math.log10, 0.0, -inf),
     lambda x, o: LOG10E / x,
     domain=lambda x: x > 0,
     sample=(POSITIVE,),
 )
+
 sqrt = define(
     "sqrt", guarded(math.sqrt),
     lambda x, o: 0.5 / o,
@@ -811,19 +943,21 @@ sqrt = define(
     sample=(POSITIVE,),
     specials={(0.0,): (inf,)},
 )
+
 rsqrt = define(
     "rsqrt", lambda x: divide(1.0, sqrt.forward(x)),
     lambda x, o: -o / (2 * x),
     domain=lambda x: x > 0,
     sample=(POSITIVE,),
 )
-# The C library's value may be 3 ulp off.  1 / (3 * o**2) would double that.
+
 cbrt = define(
-    "cbrt", math.cbrt,
-    lambda x, o: o / x / 3,
+    "cbrt", math.cbrt,  # up to 3 ulp off, in the C library
+    lambda x, o: o / x / 3,  # 1 / (3 * o**2) would double the error of o
     limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),),
     specials={(0.0,): (inf,)},
 )
+
 xlogy = define(
     "xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y),
     lambda x, y, o: log(y),
@@ -832,15 +966,21 @@ xlogy = define(
     sample=(REALS, POSITIVE),
     note="0 at x = 0",
 )
-logaddexp = define("logaddexp", logaddexp_of, lambda x, y, o: sigmoid_difference(x, y),
-                   lambda x, y, o: sigmoid_difference(y, x))
+
+logaddexp = define(
+    "logaddexp", logaddexp_of,
+    lambda x, y, o: sigmoid_difference(x, y),
+    lambda x, y, o: sigmoid_difference(y, x),
+)
+
 sigmoid_difference: Primitive = define(
     "sigmoid_difference", sigmoid_difference_of,
     lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
     lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
     spelling=lambda x, y: sigmoid(x - y),
-    note="what logaddexp's derivative needs",
+    note="used in the derivatives of logaddexp; keeps the digits that rounding x - y would lose",
 )
+
 hypot = define(
     "hypot", hypot_of,
     lambda x, y, o: x / o,
@@ -854,6 +994,7 @@ hypot = define(
 sin = define("sin", guarded(math.sin), lambda x, o: cos(x))
 cos: Primitive = define("cos", guarded(math.cos), lambda x, o: -sin(x))
 tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o))
+
 asin = define(
     "asin", guarded(math.asin),
     lambda x, o: 1 / sqrt((1 - x) * (1 + x)),
@@ -861,6 +1002,7 @@ asin = define(
     sample=(((-1.0, 1.0),),),
     specials={(1.0,): (inf,), (-1.0,): (inf,)},
 )
+
 acos = define(
     "acos", guarded(math.acos),
     lambda x, o: -(1 / sqrt((1 - x) * (1 + x))),
@@ -868,37 +1010,52 @@ acos = define(
     sample=(((-1.0, 1.0),),),
     specials={(1.0,): (-inf,), (-1.0,): (-inf,)},
 )
+
 atan = define(
     "atan", math.atan,
-    lambda x, o: square(1 / hypot(1.0, x)),
-    note="1 / (1 + x**2) without its overflow",
+    lambda x, o: square(1 / hypot(1.0, x)),  # 1 / (1 + x**2) without its overflow
 )
-atan2 = define("atan2", math.atan2, lambda y, x, o: x / hypot(x, y) / hypot(x, y),
-               lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)), parameters="y x",
-               limits=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
-               piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
-               specials={(0.0, 0.0): (0.0, 0.0)})
+
+atan2 = define(
+    "atan2", math.atan2,
+    lambda y, x, o: x / hypot(x, y) / hypot(x, y),
+    lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)),
+    limits=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
+    parameters="y x",
+    piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
+    specials={(0.0, 0.0): (0.0, 0.0)},
+)
+
 sinh = define("sinh", guarded(math.sinh), lambda x, o: cosh(x), sample=(((-710.0, 710.0),),))
+
 cosh: Primitive = define(
-    "cosh", guarded(math.cosh), lambda x, o: sinh(x), sample=(((-710.0, 710.0),),)
+    "cosh", guarded(math.cosh),
+    lambda x, o: sinh(x),
+    sample=(((-710.0, 710.0),),),
 )
+
 sech_squared: Primitive = define(
     "sech_squared", sech_squared_of,
     lambda x, o: -2 * o * tanh(x),
     spelling=lambda x: square(1 / cosh(x)),
-    note="what the derivatives of tanh and sigmoid need; 0, not nan, where cosh overflows",
+    note="used in the derivatives of tanh and sigmoid; 0, not nan, where cosh overflows",
 )
-tanh: Primitive = define("tanh", math.tanh, lambda x, o: sech_squared(x),
-                         note="not 1 - o**2, which loses all digits where tanh saturates")
+
+tanh: Primitive = define(
+    "tanh", math.tanh,
+    lambda x, o: sech_squared(x),  # 1 - o**2 would lose all digits where tanh saturates
+)
+
 asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x))
+
 acosh = define(
     "acosh", guarded(math.acosh),
-    lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)),
+    lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)),  # the product under one root would overflow
     domain=lambda x: x >= 1,
     sample=(((1.0, inf),),),
     specials={(1.0,): (inf,)},
-    note="two roots: the product under one overflows",
 )
+
 atanh = define(
     "atanh", guarded(math.atanh, 1.0, inf),
     lambda x, o: 1 / ((1 - x) * (1 + x)),
@@ -909,53 +1066,64 @@ atanh = define(
 
 # ---- activations and the error function ----------------------------------------------------------
 
-relu = define("relu", lambda x: x if x > 0 else 0.0 if x <= 0 else x, lambda x, o: step(x),
-              piece=lambda x: compare(x, 0.0), specials={(0.0,): (0.0,)})
+relu = define(
+    "relu", relu_of,
+    lambda x, o: step(x),
+    piece=lambda x: compare(x, 0.0),
+    specials={(0.0,): (0.0,)},
+)
+
 leaky_relu = define(
     "leaky_relu", lambda x, slope: x if x > 0 else slope * x,
     lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
     lambda x, slope, o: where(x > 0, 0.0, x),
-    parameters="x slope",
-    defaults=(0.01,),
+    parameters="x slope", defaults=(0.01,),
     piece=lambda x, slope: compare(x, 0.0),
     specials={(0.0, 0.01): (0.01, 0.0)},
 )
+
 elu = define(
     "elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
     lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)),
     lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
-    parameters="x alpha",
-    defaults=(1.0,),
+    parameters="x alpha", defaults=(1.0,),
     piece=lambda x, alpha: compare(x, 0.0),
     specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)},
 )
-sigmoid: Primitive = define("sigmoid", sigmoid_of, lambda x, o: 0.25 * sech_squared(x / 2),
-                            note="o * (1 - o) in a form that keeps its digits where o is near 1")
+
+sigmoid: Primitive = define(
+    "sigmoid", sigmoid_of,
+    lambda x, o: 0.25 * sech_squared(x / 2),  # o * (1 - o) would lose its digits where o is near 1
+)
+
 logsigmoid = define("logsigmoid", lambda x: -softplus_of(-x), lambda x, o: sigmoid(-x))
 softplus = define("softplus", softplus_of, lambda x, o: sigmoid(x), note="log(1 + exp(x))")
 silu = define("silu", lambda x: x * sigmoid_of(x), lambda x, o: sigmoid(x) * (1 + x * sigmoid(-x)))
+
 gelu_erf = define(
     "gelu_erf", lambda x: x * (0.5 * math.erfc(-x * SQRT_HALF)),
     lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))),
 )
+
 gelu_tanh = define(
     "gelu_tanh", lambda x: x * sigmoid_of(gelu_tanh_argument(x)),
     lambda x, o: (
         sigmoid(gelu_tanh_argument(x))
-        + x
-        * (0.25 * sech_squared(gelu_tanh_argument(x) / 2))
-        * (2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x)))
+        + x * (0.25 * sech_squared(gelu_tanh_argument(x) / 2)) * gelu_tanh_argument_slope(x)
     ),
-    limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),
-    note="the tanh approximation; past 100 it is relu to the last digit",
+    limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),  # there it is relu to the last digit
+    note="the tanh approximation of gelu",
 )
+
 softsign = define("softsign", lambda x: x / (1 + abs(x)), lambda x, o: square(1 / (1 + abs(x))))
+
 hardtanh = define(
     "hardtanh", lambda x: minimum_of(maximum_of(x, -1.0), 1.0),
     lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
     piece=lambda x: (compare(x, -1.0), compare(x, 1.0)),
     specials={(1.0,): (0.0,), (-1.0,): (0.0,)},
 )
+
 erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)))
 erfc: Primitive = define("erfc", math.erfc, lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))))
 

@@ -84,8 +84,10 @@ class Value:
 
     def __init__(self, data: Number, label: str = "") -> None:
         if isinstance(data, Value):
-            raise TypeError(f"Value() takes a number, not a Value ({data!r}); "
-                            "its .data is the number, `y + 0` a new node that stays connected")
+            raise TypeError(
+                f"Value() takes a number, not a Value ({data!r}); "
+                "its .data is the number, `y + 0` a new node that stays connected"
+            )
         if not isinstance(label, str):
             raise TypeError(
                 f"label must be text, not {type(label).__name__} ({p.short_repr(label)})"
@@ -109,8 +111,12 @@ class Value:
         if self._y.__class__ is float:
             self._y = Constant(self._y, self)
         if self._rest:
-            self._rest = tuple([(Constant(arg, self) if arg.__class__ is float else arg, partial)
-                                for arg, partial in self._rest])
+            self._rest = tuple(
+                [
+                    (Constant(arg, self) if arg.__class__ is float else arg, partial)
+                    for arg, partial in self._rest
+                ]
+            )
         return self._args
 
     @property
@@ -140,15 +146,20 @@ class Value:
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
-    def _set_state(self, data: float, grad: float, label: str, op: str, args: tuple[Any, ...],
-                   partials: tuple[float | None, ...]) -> None:
-        self.data, self.grad, self.label, self.op, self._serial = (
-            data,
-            grad,
-            label,
-            op,
-            next(_serials),
-        )
+    def _set_state(
+        self,
+        data: float,
+        grad: float,
+        label: str,
+        op: str,
+        args: tuple[Any, ...],
+        partials: tuple[float | None, ...],
+    ) -> None:
+        self.data = data
+        self.grad = grad
+        self.label = label
+        self.op = op
+        self._serial = next(_serials)
         self._x, self._dx, self._y, self._dy, self._rest = _slots(args, partials)
 
     def __copy__(self) -> Value:
@@ -211,7 +222,7 @@ class Value:
             return modes.tracer().compare(">=", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data >= y
 
-    # ---- arithmetic: + and * of two Values, the most frequent operations, make their nodes in place
+    # ---- arithmetic: + and * of two Values, the most frequent operations, are written out
 
     def __add__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
@@ -414,7 +425,7 @@ def _unary(primitive: Primitive, x: Value) -> Value:
 def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     left, right = _data(x), _data(y)
     if left is None or right is None:
-        return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
+        return NotImplemented  # type: ignore[no-any-return]  # the operator returns it too
     data = left, right
     out = primitive.forward(left, right)
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
@@ -436,12 +447,20 @@ def _slots(
     return args[0], partials[0], args[1], partials[1], tuple(zip(args[2:], partials[2:]))
 
 
-def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
-            rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
+def _record(
+    op: str,
+    data: float,
+    x: Any,
+    dx: float | None,
+    y: Any = None,
+    dy: float | None = None,
+    rest: tuple[tuple[Any, float | None], ...] = (),
+) -> Value:
     mode = modes.current() if modes.active else 0
     if mode:
         if mode & TRACE:
-            return modes.tracer().apply(p.TABLE[op], _operands(x, y, rest))  # type: ignore[no-any-return]
+            operands = _operands(x, y, rest)
+            return modes.tracer().apply(p.TABLE[op], operands)  # type: ignore[no-any-return]
         if mode & ANOMALY and not -inf < data < inf:
             raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
         if mode & NO_GRAD:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import math as _math
+import operator
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,15 +24,18 @@ from ..engine.primitives import TABLE, number
 from ..engine.value import Value
 from ..errors import ExpressionError
 
-MAX_LENGTH, MAX_DEPTH = 10_000, 200
+MAX_LENGTH = 10_000
+MAX_DEPTH = 200
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(math, name)
     for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")
 }
 OF_ANY_NUMBER: dict[str, Callable[..., Any]] = {
-    "logsumexp": lambda *xs: math.logsumexp(xs), "max": lambda *xs: reduce(math.maximum, xs),
-    "min": lambda *xs: reduce(math.minimum, xs)}
+    "logsumexp": lambda *xs: math.logsumexp(xs),
+    "max": lambda *xs: reduce(math.maximum, xs),
+    "min": lambda *xs: reduce(math.minimum, xs),
+}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: TABLE["add"],
     ast.Sub: TABLE["sub"],
@@ -42,10 +46,10 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: TABLE["floordiv"],
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: lambda x, y: x < y,
-    ast.LtE: lambda x, y: x <= y,
-    ast.Gt: lambda x, y: x > y,
-    ast.GtE: lambda x, y: x >= y,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
@@ -61,27 +65,21 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
     language, is longer than 10,000 characters or nested deeper than 200, and for variables without
     a value; TypeError for variables that are not numbers.
     """
-    given = {
-        unicodedata.normalize("NFKC", name): value
-        for name, value in {**(variables or {}), **more}.items()
-    }
+    given = {**(variables or {}), **more}
+    given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
     tree = read(text)
     leaves: dict[str, Any] = {}
     for name in names_in(tree):
-        if name in given:
-            value = given[name]
-            leaves[name] = (
-                value
-                if isinstance(value, Value)
-                else Value(number(value, f"variable {name}"), name)
-            )
-        elif name in CONSTANTS:
+        if name not in given and name in CONSTANTS:
             leaves[name] = CONSTANTS[name]
-        else:
-            raise ExpressionError(
-                f"no value for variable {_cut(name)} in {_cut(text)}; "
-                + (f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5")
-            )
+            continue
+        if name not in given:
+            remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
+            raise ExpressionError(f"no value for variable {_cut(name)} in {_cut(text)}; {remedy}")
+        value = given[name]
+        if not isinstance(value, Value):
+            value = Value(number(value, f"variable {name}"), name)
+        leaves[name] = value
     result = _build(tree.body, leaves, text)
     if isinstance(result, bool):
         raise ExpressionError(
@@ -106,8 +104,7 @@ def read(text: str) -> ast.Expression:
         )
     try:
         with warnings.catch_warnings():
-            # CPython's hints about code, such as "invalid escape sequence"
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # CPython's hints: "invalid escape sequence"
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         offset = error.offset - 1 if error.offset else len(text.strip())
@@ -117,33 +114,29 @@ def read(text: str) -> ast.Expression:
         raise ExpressionError(
             f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}"
         ) from None
-    level, depth = [tree.body], 0
+    _check_depth(tree, text)
+    return tree
+
+
+def _check_depth(tree: ast.Expression, text: str) -> None:
+    level: list[ast.expr] = [tree.body]
+    depth = 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise ExpressionError(
                 f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}"
             )
-        level = [
-            part
-            for node in level
-            for part in ast.iter_child_nodes(node)
-            if isinstance(part, ast.expr)
-        ]
-    return tree
+        parts = [part for node in level for part in ast.iter_child_nodes(node)]
+        level = [part for part in parts if isinstance(part, ast.expr)]
 
 
 def names_in(tree: ast.Expression) -> list[str]:
     """The names that are not called as functions, in order of appearance."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called
-    ]
-    return list(
-        dict.fromkeys(
-            node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))
-        )
-    )
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return list(dict.fromkeys(node.id for node in names if id(node) not in called))
 
 
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
@@ -163,13 +156,13 @@ def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
         operand = _number(node.operand, leaves, text)
         return -operand if isinstance(node.op, ast.USub) else operand
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        return _BINARY[type(node.op)](
-            _number(node.left, leaves, text), _number(node.right, leaves, text)
-        )
+        left = _number(node.left, leaves, text)
+        right = _number(node.right, leaves, text)
+        return _BINARY[type(node.op)](left, right)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-        return _COMPARE[type(node.ops[0])](
-            _number(node.left, leaves, text), _number(node.comparators[0], leaves, text)
-        )
+        left = _number(node.left, leaves, text)
+        right = _number(node.comparators[0], leaves, text)
+        return _COMPARE[type(node.ops[0])](left, right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, leaves, text)
     raise _refuse(
@@ -195,31 +188,23 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
     function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
     if function is None:
         near = get_close_matches(name, function_names(), n=3)
-        raise _refuse(
-            node,
-            text,
-            f"unknown function {_cut(name)}; "
-            + (
-                f"did you mean {' or '.join(near)}?"
-                if near
-                else "an expression may call the rows of the table, such as exp, log, sin, tanh, "
-                     "relu, maximum, where"
-            ),
-        )
+        if near:
+            remedy = f"did you mean {' or '.join(near)}?"
+        else:
+            remedy = (
+                "an expression may call the rows of the table, such as exp, log, sin, tanh, "
+                "relu, maximum, where"
+            )
+        raise _refuse(node, text, f"unknown function {_cut(name)}; {remedy}")
     if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
         raise _refuse(node, text, f"{name}() takes plain arguments only")
     if not node.args:
         raise _refuse(node, text, f"{name}() needs an argument")
     args = [_build(arg, leaves, text) for arg in node.args]
-    misplaced = [
-        i
-        for i, arg in enumerate(args)
-        if isinstance(arg, bool) and not (name == "where" and i == 0)
-    ]
-    if misplaced:
-        raise _refuse(
-            node.args[misplaced[0]], text, "a condition may only be the first argument of where()"
-        )
+    for i, arg in enumerate(args):
+        if isinstance(arg, bool) and not (name == "where" and i == 0):
+            why = "a condition may only be the first argument of where()"
+            raise _refuse(node.args[i], text, why)
     try:
         return function(*args)
     except TypeError as error:
@@ -253,11 +238,10 @@ _KINDS: dict[type[ast.expr], str] = {
 def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
         why = "^ is not part of the language; a power is written x**y"
-    # `ast` counts bytes
-    offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))
-    return ExpressionError(
-        why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}")
-    )
+    before = text.strip().encode()[:node.col_offset]  # `ast` counts bytes
+    offset = len(before.decode(errors="ignore"))
+    place = _pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}"
+    return ExpressionError(why + place)
 
 
 def _pointer(text: str, offset: int) -> str:
@@ -269,4 +253,3 @@ def _pointer(text: str, offset: int) -> str:
 
 def _cut(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
-

@@ -28,7 +28,9 @@ from ..engine.primitives import (
     lookup,
 )
 
-COMPARISON, ATOM = 5, 100
+# precedences of texts, next to the table's
+COMPARISON = 5
+ATOM = 100
 KNOWN_NUMBERS = {
     math.pi: "pi",
     LN2: "log(2)",
@@ -49,7 +51,8 @@ class Name(Operand):
     __slots__ = ("precedence", "text")
 
     def __init__(self, text: str, precedence: int = ATOM) -> None:
-        self.text, self.precedence = text, precedence
+        self.text = text
+        self.precedence = precedence
 
     def __repr__(self) -> str:
         return self.text
@@ -57,8 +60,7 @@ class Name(Operand):
     def __bool__(self) -> bool:
         raise TypeError(
             f"the truth of `{self.text}` is not known, because {self.text!r} is a name and not a "
-            "number; "
-            "rules choose with where(condition, x, y), never with if, and, or, max or min"
+            "number; rules choose with where(condition, x, y), never with if, and, or, max or min"
         )
 
     @staticmethod
@@ -67,15 +69,8 @@ class Name(Operand):
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
-            while (
-                args
-                and primitive.defaults
-                and len(args) > primitive.arity - len(primitive.defaults)
-                and args[-1].__class__ is float
-                and args[-1] == primitive.defaults[len(args) - primitive.arity - 1]
-            ):
-                args = args[:-1]
-            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in args)})")
+            written = _without_defaults(primitive, args)
+            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in written)})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
@@ -88,6 +83,17 @@ class Name(Operand):
         return _infix(symbol, self, as_name(y), COMPARISON, "none")
 
 
+def _without_defaults(primitive: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns ``args`` without the last ones that are equal to the defaults of ``primitive``."""
+    required = primitive.arity - len(primitive.defaults)
+    while len(args) > required:
+        default = primitive.defaults[len(args) - primitive.arity - 1]
+        if args[-1].__class__ is not float or args[-1] != default:
+            break
+        args = args[:-1]
+    return args
+
+
 def as_name(x: Any) -> Name:
     """``x`` as a `Name`: numbers as short as they can be read back, well-known ones as their
     formula."""
@@ -96,9 +102,8 @@ def as_name(x: Any) -> Name:
     x = float(x)
     if x in KNOWN_NUMBERS:
         text = KNOWN_NUMBERS[x]
-        return Name(
-            text, MULTIPLICATIVE if " * " in text and not text.startswith("rsqrt") else ATOM
-        )
+        is_product = " * " in text and not text.startswith("rsqrt")
+        return Name(text, MULTIPLICATIVE if is_product else ATOM)
     text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
@@ -117,9 +122,8 @@ def derivative(
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(Name(parameter) for parameter in row.parameters)
-    return as_name(
-        row.partials[i](*names, Name.apply_primitive(row, names) if out is None else out)
-    )
+    output = Name.apply_primitive(row, names) if out is None else out
+    return as_name(row.partials[i](*names, output))
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:
@@ -131,27 +135,22 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = [Name(parameter) for parameter in row.parameters]
-    short = (
-        row.symbol.join(row.parameters)
-        if row.symbol and row.arity == 2
-        else Name.apply_primitive(row, tuple(names)).text
-    )
-    return "\n".join(f"d/d{names[i]} {short} = {derivative(row, i)}"
-                     for i in (range(row.arity) if argument is None else [argument]))
+    if row.symbol and row.arity == 2:
+        function = row.symbol.join(row.parameters)
+    else:
+        function = Name.apply_primitive(row, tuple(names)).text
+    chosen = range(row.arity) if argument is None else [argument]
+    return "\n".join(f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen)
 
 
 def _infix(symbol: str, x: Name, y: Name, precedence: int, associativity: str) -> Name:
-    left = _bracketed(x, precedence + (associativity != "left"))
-    # After ** Python reads a minus sign without brackets: 2 ** -x.
-    right = (
-        y.text
-        if symbol == "**" and y.precedence == UNARY
-        else _bracketed(y, precedence + (associativity != "right"))
-    )
+    left = _bracketed(x, precedence if associativity == "left" else precedence + 1)
+    if symbol == "**" and y.precedence == UNARY:
+        right = y.text  # after ** Python reads a minus sign without brackets: 2 ** -x
+    else:
+        right = _bracketed(y, precedence if associativity == "right" else precedence + 1)
     return Name(f"{left} {symbol} {right}", precedence)
 
 
 def _bracketed(name: Name, precedence: int) -> str:
     return name.text if name.precedence >= precedence else f"({name.text})"
-
-
