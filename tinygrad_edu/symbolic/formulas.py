@@ -3,6 +3,7 @@
     >>> print(formula("pow"))
     d/dx x**y = y * x ** (y - 1)
     d/dy x**y = x ** y * log(x)
+    note: x**0 is the constant 1, also at x = 0 and nan
 
 A `Name` is a piece of text that knows how tightly it binds.  Operators and primitives put names
 together, with no more brackets than Python needs to read the same expression back.
@@ -127,11 +128,16 @@ def derivative(
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:
-    """One line for each argument of a row, ``d/dx x**y = y * x ** (y - 1)``; or the line of one
-    argument alone.
+    """Returns the derivatives of a row as text, one line for each argument, and then its note.
 
-    ``primitive`` is a row of the table or its name.  Raises TinygradEduError if there is no such
-    row.
+        >>> print(formula("sin"))
+        d/dx sin(x) = cos(x)
+
+    primitive: a row of the table, or its name.
+    argument: the position of one argument; then only the line of this argument is returned.
+
+    Raises:
+        TinygradEduError: the table has no row of this name.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = [Name(parameter) for parameter in row.parameters]
@@ -140,7 +146,10 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
     else:
         function = Name.apply_primitive(row, tuple(names)).text
     chosen = range(row.arity) if argument is None else [argument]
-    return "\n".join(f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen)
+    lines = [f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen]
+    if row.note and argument is None:
+        lines.append(f"note: {row.note}")
+    return "\n".join(lines)
 
 
 def _infix(symbol: str, x: Name, y: Name, precedence: int, associativity: str) -> Name:
