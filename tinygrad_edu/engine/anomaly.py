@@ -1,5 +1,4 @@
-"""What `detect_anomaly` does while it is on: every node keeps the line that asked for it, and the
-first number that is inf or nan becomes an error that says how it came about."""
+"""Source lines of nodes, and the errors that `detect_anomaly` raises at the first inf or nan."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from ..errors import NonFiniteError
 if TYPE_CHECKING:
     from .value import Value
 
-# a function, and how far it had come: every node has one, so that it must cost little
+# a code object and the offset of an instruction in it; every node has one, so it must be cheap
 Source = tuple[CodeType, int]
 Line = tuple[str, int, str]  # file, line and function
 
@@ -28,11 +27,11 @@ _LIBRARY = str(Path(os.__file__).parent) + os.sep
 
 
 def source() -> Source:
-    """Where in the user's program we are: the innermost call that is not of this package, nor of
+    """Returns the current place in the user's program: the innermost call outside this package and
     Python's library.
 
-    Of a package that was installed, such as numpy, it is the line of the user's program that called
-    it, if there is one between it and a call of ours.
+    If this is in an installed package, such as numpy, the line of the user's program that called
+    the package is returned, if there is one before the next call of this package.
     """
     frame = sys._getframe(2)
     installed = None
@@ -40,7 +39,7 @@ def source() -> Source:
         at = (frame.f_code, frame.f_lasti)
         outer = frame.f_back
         owner = _owner(frame.f_code.co_filename)
-        # the outermost may be the script that starts such a package
+        # the outermost call may be the script that starts an installed package
         if owner == "user" and not (installed and outer is None):
             return at
         if owner == "installed":
@@ -52,7 +51,8 @@ def source() -> Source:
 
 @cache
 def _owner(file: str) -> str:
-    """Whose file it is: "us", Python's own "library", an "installed" package, or the "user"."""
+    """Returns who owns a source file: "us" (this package), "library" (Python's own), "installed" (a
+    package) or "user"."""
     if file.startswith(_PACKAGE):
         return "us"
     if "site-packages" in file or "dist-packages" in file:
@@ -61,19 +61,20 @@ def _owner(file: str) -> str:
 
 
 def line_of(node: Value) -> Line | None:
-    """Where ``node`` was asked for; None unless it was recorded within `detect_anomaly`."""
+    """Returns the line where ``node`` was recorded, or None if it was outside `detect_anomaly`."""
     at: Source | None = getattr(node, "_source", None)
     return None if at is None else _line(at)
 
 
 def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    """The sweep of `graph.backpropagate`, with a look at every gradient."""
+    """Runs the sweep of `graph.backpropagate` and raises NonFiniteError at the first gradient that
+    is inf or nan."""
     for root, seed in zip(roots, seeds):
         root.grad += seed
         if not -inf < root.grad < inf:
             raise _error(
-                f"backward: the gradient of {_name(root)} is {root.grad} from the start: its seed "
-                f"is {seed!r}",
+                f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
+                f"its seed is {seed!r}",
                 None,
             )
     for node in operations:
@@ -100,14 +101,14 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
 
 
 def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
-    """The error for an operation whose result is inf or nan."""
+    """Returns the error for an operation whose result is inf or nan."""
     operands = [operand for operand in operands if operand is not None]
     message = f"{_call(op, operands)} = {data} is the first inf or nan"
     if before := [operand for operand in operands if not math.isfinite(float(operand))]:
         kind = "number" if before[0].__class__ is float or before[0].constant else "leaf"
         message += (
             f" that was computed; it comes from the {kind} {_shown(before[0])}, "
-            "which the program gave"
+            "an input of the program"
         )
     at = _line(source())
     return _error(f"{message}\n{shown_line(at)}", at)
@@ -116,8 +117,8 @@ def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
 def of_gradient(
     node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
 ) -> NonFiniteError:
-    """The error for an operand's gradient that is inf or nan after the edge from ``node`` was
-    followed."""
+    """Returns the error for a gradient of ``operand`` that became inf or nan at the edge from
+    ``node``."""
     if not math.isfinite(before):
         return _error(
             f"backward: the gradient of {_name(operand)} was {before} before this pass; "
@@ -133,7 +134,7 @@ def of_gradient(
 
 
 def of_tangent(node: Value, tangent: float) -> NonFiniteError:
-    """The error for a tangent, of forward mode, that is inf or nan."""
+    """Returns the error for a tangent of forward mode that is inf or nan."""
     return _at(
         node,
         f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; "
@@ -143,7 +144,7 @@ def of_tangent(node: Value, tangent: float) -> NonFiniteError:
 
 def _at(node: Value, message: str) -> NonFiniteError:
     at = line_of(node)
-    where = f"at\n{shown_line(at)}" if at else "outside of detect_anomaly(), which keeps lines"
+    where = f"at\n{shown_line(at)}" if at else "outside detect_anomaly(), so its line is unknown"
     return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
@@ -161,7 +162,7 @@ def _line(at: Source) -> Line:
 
 
 def shown_line(at: Line) -> str:
-    """A line as tracebacks show it."""
+    """Returns the text of a line, in the form that tracebacks use."""
     filename, line, function = at
     text = linecache.getline(filename, line).strip()
     return f"  {filename}:{line}, in {function}" + (f"\n    {text}" if text else "")

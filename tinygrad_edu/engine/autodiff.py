@@ -1,5 +1,4 @@
-"""Derivatives of graphs and of functions, as a staircase: each one is a few lines on top of those
-before it.
+"""Derivatives of graphs and of functions; each is a few lines on top of the previous ones.
 
 ::
 
@@ -11,12 +10,12 @@ before it.
                      jacobian    a vjp for each output
                      hessian     gradients once, then a sweep for each row
 
-A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the
-weight of an output, and a pullback takes the outputs' weights back to the arguments.  J is the
-matrix d output_i / d argument_j.
+A primal is the value of an argument, and a tangent is its forward-mode derivative.  A cotangent is
+the weight of an output; a pullback maps cotangents of the outputs to cotangents of the arguments.
+J is the matrix d output_i / d argument_j.
 
 The function transforms return numbers for numbers.  Called with Values, or inside the function of
-another transform, they return Values, so that they nest: ``grad(grad(f))`` is the second
+another transform, they return Values, so they can be nested: ``grad(grad(f))`` is the second
 derivative.
 
 Source of the method and its names: Griewank and Walther, Evaluating Derivatives, 2nd ed. (2008),
@@ -45,11 +44,14 @@ __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value
 def backward(
     roots: Value | Iterable[Value], seeds: Number | Iterable[Number] | None = None
 ) -> None:
-    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; one sweep for one root or for
-    several.
+    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf, in one sweep.
 
-    ``seeds`` has one number for each root, by default 1.  Raises TypeError if a root is no Value,
-    ValueError if the numbers of roots and seeds differ.
+    roots: a Value, or several.
+    seeds: one number for each root, by default 1.
+
+    Raises:
+        TypeError: a root is not a Value, or a seed is not a number.
+        ValueError: there are more roots than seeds, or more seeds than roots.
     """
     roots, seeds = _roots_and_seeds(roots, seeds)
     backpropagate(roots, seeds)
@@ -58,22 +60,25 @@ def backward(
 def gradients(
     y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | Iterable[Number] | None = None
 ) -> list[Value]:
-    """The derivatives of ``y`` (of the seeded sum, if there are several) by each of ``xs``, as
-    Values.
+    """Returns d y / d x for each x in ``xs``, as Values.
 
-    They are graphs themselves and can be differentiated again, to any order.  ``xs`` may be any
-    nodes, not only leaves; the gradient by a node that ``y`` does not depend on is a Value of 0.
-    No ``.grad`` changes.
+    They are graphs and can be differentiated again, to any order.  No ``.grad`` changes.
 
-    Raises StaleGraphError if a leaf on the way from ``xs`` to ``y`` was given new data after ``y``
-    was computed from it.
+    y: a Value, or several; then their sum, weighted by ``seeds``, is differentiated.
+    xs: any nodes, not only leaves.  If ``y`` does not depend on a node, its derivative is 0.
+    seeds: one number for each root, by default 1.
+
+    Raises:
+        TypeError: a root or an x is not a Value, or a seed is not a number.
+        ValueError: there are more roots than seeds, or more seeds than roots.
+        StaleGraphError: a leaf between ``xs`` and ``y`` got new data after ``y`` was computed.
     """
     roots, seeds = _roots_and_seeds(y, seeds)
     if isinstance(xs, Value):
-        raise TypeError("gradients() differentiates by a list of Values: gradients(y, [x])")
+        raise TypeError("gradients: xs must be a list, not a Value; write gradients(y, [x])")
     xs = list(xs)
     for x in xs:
-        _check_value(x, "gradients() differentiates by Values")
+        _check_value(x, "gradients: each x")
     with recording(True):
         adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
         existing = set(topological_order(*roots))
@@ -94,8 +99,10 @@ def _sweep(
     xs: Sequence[Value],
     partials_of: Callable[[Value], Sequence[Any]],
 ) -> dict[Value, Any]:
-    """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats
-    or on Values."""
+    """Returns the adjoints of ``xs`` and of all nodes between them and ``roots``.
+
+    This is reverse accumulation, on floats or on Values.
+    """
     watched = modes.current() & modes.ANOMALY
     order = topological_order(*roots, constants=False)
     active = set(xs)  # the nodes that depend on some x
@@ -119,7 +126,7 @@ def _sweep(
 
 
 def _times(partial: Any, adjoint: Any) -> Any:
-    # A factor of exactly 1 is left out, which keeps graphs of gradients as short as on paper.
+    # A factor of exactly 1 is left out: graphs of gradients are then as short as on paper.
     if adjoint.__class__ is float and adjoint == 1.0:
         return partial
     if partial.__class__ is float and partial == 1.0:
@@ -132,13 +139,14 @@ def _stored_partials(node: Value) -> Sequence[Any]:
 
 
 def _symbolic_partials(node: Value) -> Sequence[Any]:
-    """The rules of the table run on the Values that ``node`` was made from; None for a constant."""
+    """Returns the local derivatives of ``node`` as Values, by the table's rules; None for a
+    constant."""
     row = lookup(node.op)
     operands = list(zip(node._args, node._partials))
     data = tuple([float(arg) if partial is None else arg.data for arg, partial in operands])
     if _differ(row.forward(*data), node.data):
         raise _stale(node, data)
-    # A constant is wrapped, so that a 0 in a denominator does not raise.
+    # Constants become IEEE numbers, so that a 0 in a denominator does not raise.
     args = tuple([Ieee(arg) if partial is None else arg for arg, partial in operands])
     return [
         None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
@@ -157,7 +165,7 @@ def _partial_as_graph(
     d = row.partials[i](*args, node)
     slope = float(d)
     if not isfinite(slope) and _differ(edge := row.limit_at(i, data, node.data, slope), slope):
-        slope = d = edge  # at the edge the derivative is a convention, hence a constant
+        slope = d = edge  # at the edge the derivative is a convention, therefore a constant
     if _differ(slope, stored):
         raise _stale(node, data)
     return d if isinstance(d, Value) else slope
@@ -165,7 +173,7 @@ def _partial_as_graph(
 
 def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
-        f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), "
+        f"stale graph: {node!r} no longer follows from its operands ({_shown(node, data)}), "
         "because data was assigned after the graph was recorded; compute the expression again "
         "before you differentiate it to a higher order"
     )
@@ -181,22 +189,20 @@ def _differ(x: float, y: float) -> bool:
     return x != y and not (x != x and y != y)
 
 
-# ---- of functions --------------------------------------------------------------------------------
+# ---- function transforms -------------------------------------------------------------------------
 
-# how many transforms are running f around this one
+# number of transforms that are running a function around this one
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
 def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
-    """Fresh leaves for ``primals``, ``f`` of them, and whether results are to be Values.
+    """Returns new leaves for ``primals``, ``f`` of the leaves, and whether results become Values.
 
-    A primal that is a Value gets a node of its own (`identity`), so that the derivative by this
-    argument is not mixed up with other uses of the same Value inside ``f``.
+    A primal that is a Value gets a new node (`identity`).  Its derivative is then separate from
+    other uses of the same Value inside ``f``.
     """
     if not callable(f):
-        raise TypeError(
-            f"{p.short_repr(f)} is no function, and only functions can be differentiated here"
-        )
+        raise TypeError(f"f must be a function, not {p.short_repr(f)}")
     for x in primals:
         if isinstance(x, (list, tuple)):
             raise TypeError(
@@ -214,7 +220,7 @@ def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], An
 
 
 def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
-    """The outputs of ``f`` as a list of Values; numbers, which depend on nothing, become leaves."""
+    """Returns the outputs of ``f`` as a list of Values; numbers become leaves."""
     outputs = list(result) if isinstance(result, (list, tuple)) else [result]
     try:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
@@ -228,8 +234,8 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
 def _pull(
     outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool
 ) -> list[Any]:
-    """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values.
-    """
+    """Returns the cotangents of the leaves: Values if ``lift`` or a cotangent is a Value, else
+    numbers."""
     if lift or any(isinstance(ct, Value) for ct in cotangents):
         weighted = outputs
         if _not_ones(cotangents):
@@ -248,12 +254,15 @@ def _not_ones(cotangents: Sequence[Any]) -> bool:
 def vjp(
     f: Callable[..., Any], *primals: Number | Value
 ) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-    """``(value, pullback)``: ``f(*primals)``, and the function from a cotangent v to v J, one entry
-    an argument.
+    """Returns ``(value, pullback)``: the value ``f(*primals)``, and the function v -> v J.
 
-    ``f`` returns a scalar or a list of m scalars; the pullback takes a number or a list of m
-    numbers to match, and may be called any number of times.  Raises ValueError if the cotangent
-    does not match.
+    ``f`` returns a scalar or a list of m scalars.  The cotangent v is a number or a list of m
+    numbers to match; v J has one entry for each argument.  The pullback can be called any number of
+    times.
+
+    Raises:
+        TypeError: ``f`` is not a function, or returns something other than numbers and Values.
+        ValueError: the cotangent does not match the value (raised by the pullback).
     """
     leaves, result, lift = _run(f, primals)
     outputs = _outputs(result, f)
@@ -275,10 +284,13 @@ def vjp(
 def jvp(
     f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequence[Number | Value]
 ) -> tuple[Any, Any]:
-    """``(value, tangent)``: ``f(*primals)`` and J t, by one sweep forwards.  Both are lists if
-    ``f`` returns one.
+    """Returns ``(value, tangent)``, ``f(*primals)`` and J t, by one forward sweep.
 
-    Raises ValueError if there is not one tangent for each primal.
+    Both are lists if ``f`` returns a list.
+
+    Raises:
+        TypeError: ``f`` is not a function, or returns something other than numbers and Values.
+        ValueError: the numbers of primals and tangents differ.
     """
     primals = _as_list(primals, "jvp: primals")
     tangents = _as_list(tangents, "jvp: tangents")
@@ -316,11 +328,15 @@ def jvp(
 def value_and_grad(
     f: Callable[..., Any], argnum: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Any, Any]]:
-    """The function ``(*args) -> (f(*args), d f / d args[argnum])``; with a list of argnums, a tuple
-    of derivatives.
+    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.
 
-    ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument,
-    TypeError if ``f`` does not return one scalar.
+    f: a function that takes scalars and returns a scalar.
+    argnum: the position of the argument; with a list of positions, the derivative is a tuple.
+
+    Raises (when the returned function is called):
+        IndexError: there is no argument at a position.
+        ValueError: a list of positions names an argument twice.
+        TypeError: ``f`` does not return one scalar.
     """
     single = not isinstance(argnum, Sequence)
     argnums = argnum if isinstance(argnum, Sequence) else [argnum]
@@ -349,7 +365,7 @@ def value_and_grad(
         value, pullback = vjp(of_chosen, *[args[i] for i in positions])
         if isinstance(value, list):
             raise TypeError(
-                f"{_name(f)} returned {len(value)} outputs; a gradient is of one: "
+                f"{_name(f)} must return one number for its gradient, not {len(value)}; "
                 "use jacobian() or vjp()"
             )
         slopes = pullback(1.0)
@@ -359,17 +375,21 @@ def value_and_grad(
 
 
 def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The derivative of ``f`` by one of its arguments, as a function of the same arguments; see
-    `value_and_grad`."""
+    """Returns the derivative of ``f`` with respect to one of its arguments, as a function of the
+    same arguments; see `value_and_grad`.
+
+        >>> square = lambda x: x * x
+        >>> grad(square)(3.0)
+        6.0
+    """
     both = value_and_grad(f, argnum)
     return lambda *args: both(*args)[1]
 
 
 def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the m x n matrix d f_i / d x_j, for ``f`` of one
-    list.
+    """Returns the function from a list of n numbers to the m x n matrix d f_i / d x_j.
 
-    ``f`` returns a list of m scalars, or one scalar (then m = 1).
+    ``f`` takes one list and returns a list of m scalars, or one scalar (then m = 1).
     """
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
@@ -381,13 +401,15 @@ def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], li
 
 
 def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the n x n matrix of second derivatives of a scalar
-    ``f`` of one list."""
+    """Returns the function from a list of n numbers to the n x n matrix of second derivatives.
+
+    ``f`` takes one list and returns one scalar.
+    """
 
     def gradient(xs: list[Value]) -> list[Value]:
-        outputs = _outputs(f(list(xs)), f)  # a list of its own, should f change it
+        outputs = _outputs(f(list(xs)), f)  # a copy, because f may change its list
         if len(outputs) != 1:
-            raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
+            raise TypeError(f"hessian: {_name(f)} must return one number, not {len(outputs)}")
         return gradients(outputs, xs)
 
     recorded = jacobian(gradient)
@@ -408,7 +430,7 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
 def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     roots = [roots] if isinstance(roots, Value) or not isinstance(roots, Iterable) else list(roots)
     for root in roots:
-        _check_value(root, "only a Value has a graph to differentiate")
+        _check_value(root, "a root")
     if seeds is None:
         seeds = [1.0] * len(roots)
     elif isinstance(seeds, Value) or not isinstance(seeds, Iterable):
@@ -431,9 +453,9 @@ def _as_list(xs: Any, what: str) -> list[Any]:
     return list(xs)
 
 
-def _check_value(x: Any, why: str) -> None:
+def _check_value(x: Any, what: str) -> None:
     if not isinstance(x, Value):
-        raise TypeError(f"{why}, not {type(x).__name__} ({p.short_repr(x)})")
+        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({p.short_repr(x)})")
 
 
 def _name(f: Callable[..., Any]) -> str:

@@ -1,28 +1,26 @@
 """THE TABLE: one row for every primitive, from which everything else in the project follows.
 
-A row says all that is to be known of a primitive::
+One row defines a primitive completely::
 
     tanh = define("tanh", forward, lambda x, o: square(1 / cosh(x)))
 
-its name, its forward function on floats, and one partial derivative for each argument, written with
-operators and other rows only.  The same rule therefore runs
+It has a name, a forward function on floats, and one rule for each argument: the partial derivative,
+written with operators and other rows only.  The same rule therefore runs
 
 * on floats: the local derivative that a node stores (`Primitive.partial_at`);
 * on Values: the gradient as a graph, which can be differentiated again (`autodiff.gradients`);
 * on names: the text of the derivative (`formula`).
 
-``o`` in a rule is the primitive's output.  A rule never looks at ``.data``, never calls the
-standard ``math`` module and never says ``if``: a primitive with a branch uses `where`, or another
-row.  It cannot say ``==`` either, which is identity for Values: ``abs(y) <= 0`` means that y is 0,
-and ``x <= y`` after both strict cases means equal, and not nan.  There is one rule for each
-argument, so that the rule of a constant operand is never run: ``(-2) ** 3`` is differentiated in
-its base without touching ``log(-2)``.
+``o`` in a rule is the primitive's output.  A rule must not use ``.data``, the standard ``math``
+module, ``if`` or ``==``.  To branch, use `where`.  To test for zero, write ``abs(y) <= 0``, because
+``==`` compares Values by identity; ``x <= y`` after both strict cases means that x and y are equal,
+and neither is nan.  The rule of a constant operand is never run: ``x ** 3`` at x = -2 is
+differentiated with respect to x without computing ``log(-2)``.
 
-Floats, Values and names are *languages*: kinds of operands.  A language that is not plain numbers
-says in a static method ``apply_primitive(primitive, args)`` how rows run on it (see `Operand`).
+Floats, Values and names are *languages*: kinds of operands.  The static method
+``apply_primitive(primitive, args)`` of a language runs a row on its operands (see `Operand`).
 
-To add a primitive, add a row.  The rows further down show every feature; `define` explains the
-fields.
+To add a primitive, add a row.  The rows below show every feature; `define` explains the fields.
 
 Arithmetic is IEEE 754: a forward function returns inf or nan where CPython's `math` would raise.
 """
@@ -56,11 +54,14 @@ COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": oper
 
 
 def number(x: object, what: str = "a number") -> float:
-    """``x`` as a float: int, float, bool, numpy scalar or anything else with ``__float__`` and no
-    shape.
+    """Returns ``x`` as a float.
 
-    Raises TypeError for text, complex numbers, None and arrays, OverflowError for an int too large
-    for a float.
+    x: an int, float, bool, numpy scalar, or another object with ``__float__`` and no shape.
+    what: the name of ``x`` in an error message.
+
+    Raises:
+        TypeError: ``x`` is not a real number, such as text, a complex number, None or an array.
+        OverflowError: ``x`` is an int too large for a float.
     """
     if x.__class__ is float:
         return x
@@ -74,22 +75,21 @@ def number(x: object, what: str = "a number") -> float:
 
 
 def _kind(x: object) -> str:
-    # numpy's complex scalars have __float__ too, and would lose their imaginary part
+    # numpy's complex scalars have __float__ too, but it drops the imaginary part
     return str(getattr(getattr(x, "dtype", None), "kind", "f"))
 
 
 def short_repr(x: object) -> str:
-    """`repr` for error messages, cut to 40 characters."""
+    """Returns `repr` of ``x`` for an error message, cut to 40 characters."""
     text = repr(x)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
 class Primitive:
-    """One row of the table.  It is callable, in every language that has an ``apply_primitive``
-    method.
+    """One row of the table.  It can be called in every language.
 
-    ``sin(0.5)`` is a float; ``sin(Value(0.5))`` a new node of the graph; ``sin(Name("x"))`` the
-    text ``sin(x)``.
+    ``sin(0.5)`` is a float, ``sin(Value(0.5))`` is a new node of the graph, and ``sin(Name("x"))``
+    is the text ``sin(x)``.
     """
 
     __slots__ = (
@@ -136,7 +136,8 @@ class Primitive:
         names = tuple(parameters.split()) if parameters else ("x", "y", "z")[: len(partials)]
         if len(names) != len(partials):
             raise ValueError(
-                f"{name}: {len(partials)} partials but parameters {names}: give one name for each"
+                f"{name}: parameters must be {len(partials)} names, not {names}; "
+                "give one name for each rule"
             )
         self.parameters: tuple[str, ...] = names
         self.defaults = defaults
@@ -152,7 +153,7 @@ class Primitive:
 
     @property
     def arity(self) -> int:
-        """The number of arguments, those with defaults included."""
+        """The number of arguments, including those with defaults."""
         return len(self.partials)
 
     def __call__(self, *args: Any) -> Any:
@@ -172,8 +173,7 @@ class Primitive:
         return args + self.defaults[len(self.defaults) - missing:]
 
     def _dispatch(self, args: tuple[Any, ...]) -> Any:
-        """Leaves the work to the first argument whose language knows of primitives; else they must
-        be numbers."""
+        """Runs the row in the language of the first argument that has one, else on numbers."""
         for arg in args:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None:
@@ -185,19 +185,21 @@ class Primitive:
         return self.forward(*numbers)
 
     def partial_at(self, i: int, args: tuple[float, ...], out: float) -> float:
-        """The number d(output)/d(argument ``i``) at the floats ``args``, where the output is
-        ``out``; never raises."""
+        """Returns d(output)/d(argument ``i``) at the floats ``args``, with ``out`` the output.
+
+        Never raises: at the edge of the domain the result is inf or nan.
+        """
         try:
             d = self.partials[i](*args, out)
         except ArithmeticError:
-            d = 0j  # as if it had left the reals, like (-8.0) ** 0.5
+            d = 0j  # handled like (-8.0) ** 0.5, which is complex
         if d.__class__ is complex:
             d = self.partials[i](*map(Ieee, args), Ieee(out))
         d = float(d)
         return d if -inf < d < inf else self.limit_at(i, args, out, d)
 
     def limit_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
-        """What is meant where the rule for argument ``i`` gives ``d``, an infinity or nan."""
+        """Returns the partial to use where the rule for argument ``i`` gives ``d``, inf or nan."""
         return float(self.limits[i](*args, out, d)) if self.limits else d
 
     def __repr__(self) -> str:
@@ -208,19 +210,18 @@ class Primitive:
 
 
 class Operand:
-    """The operators of a language, each of which runs its row: a language has but to define these
-    two methods."""
+    """Base class of a language.  Each operator runs its row; a subclass defines two methods,
+    `apply_primitive` and `compare`."""
 
     __slots__ = ()
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """How rows run in this language."""
+        """Runs ``primitive`` on ``args`` in this language."""
         raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """What ``self < y`` is, for "<", "<=", ">" or ">=" as ``symbol``: a condition that `where`
-        takes."""
+        """Returns ``self < y`` (``symbol`` is "<", "<=", ">" or ">="), a condition for `where`."""
         raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
 
     def __add__(self, y: Any) -> Any:
@@ -285,11 +286,10 @@ class Operand:
 
 
 class Ieee(Operand):
-    """A number whose operators follow IEEE 754 instead of raising: the language that edge cases run
-    in.
+    """A number whose operators follow IEEE 754 instead of raising: the language of edge cases.
 
-    Rules run on plain floats first, since those are fast; where CPython raises or leaves the reals
-    (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on numbers of this class.
+    Rules run on plain floats first, because floats are fast.  Where CPython raises or gives a
+    complex number (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on this class.
     """
 
     __slots__ = ("number",)
@@ -302,7 +302,8 @@ class Ieee(Operand):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Runs a row on floats and stays in this language, unless an argument is of another one."""
+        """Runs a row on floats and returns an `Ieee`, or runs it in the language of another
+        argument."""
         for arg in args:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None and not isinstance(arg, Ieee):
@@ -310,40 +311,39 @@ class Ieee(Operand):
         return Ieee(primitive.forward(*[float(arg) for arg in args]))
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """True or False."""
+        """Returns True or False."""
         if not isinstance(y, (Ieee, float, int)):
             return NotImplemented
         return COMPARISONS[symbol](self.number, float(y))
 
 
 class AnyNumber(Operand):
-    """An operand that stands for any number: it takes part in operators and rows, and nothing else
-    can be done with it.
+    """An operand that stands for any number and supports operators and rows only.
 
-    Running a rule on it shows whether the rule keeps to what all languages have in common.
+    Running a rule on it shows whether the rule uses only what all languages have in common.
     """
 
     __slots__ = ()
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> "AnyNumber":
-        """Any number again."""
+        """Returns an operand that stands for any number."""
         return AnyNumber()
 
     def compare(self, symbol: str, y: Any) -> "AnyNumber":
-        """Any condition."""
+        """Returns an operand that stands for any condition."""
         return self
 
     def __bool__(self) -> bool:
         raise TypeError(
-            "it asks whether a condition is true: choose with where(condition, x, y), not with if, "
+            "it asks whether a condition is true; choose with where(condition, x, y), not with if, "
             "and, or, max"
         )
 
     def __float__(self) -> float:
         raise TypeError(
-            "it makes a plain number of its argument, as the standard math module does: use this "
-            "package's math"
+            "it converts its argument to a plain number, as the standard math module does; use "
+            "this package's math"
         )
 
 
@@ -353,45 +353,54 @@ TABLE: dict[str, Primitive] = {}
 def define(
     name: str, forward: Callable[..., float], *partials: Rule, replace: bool = False, **fields: Any
 ) -> Primitive:
-    """Adds a row to the table and returns it, ready to be called on floats, Values and names.
+    """Adds a primitive to the table and returns it, callable on floats, Values and names.
 
-    name          what nodes of this kind carry as ``op``; also the name in `math` and in `parse`
-    forward       floats to a float; returns inf or nan rather than raising
-    partials      one rule for each argument: ``rule(*args, o)``, in operators and other rows
-    limits         optional, one for each argument: ``limit(*args, o, d)`` is asked where the rule's
-                  value ``d`` is inf or nan, and returns what is meant there; again in operators and
-                  rows
-    parameters    the names of the arguments, by default ``"x y z"``
-    defaults      values of the last arguments when left out
-    symbol, precedence, associativity    how it prints, if it is an operator
-    spelling      for a row that computes an expression of other rows with better digits: that
-                  expression, which is printed in its place
-    domain        a condition on the arguments, in the same language: where the value is a finite
-                  real
-    sample        for each argument, the union of intervals from which tests may draw it
-    piece         for a function with kinks or jumps: which smooth piece the floats ``args`` lie in
-                  (for `gradcheck`)
-    specials      arguments at an edge or kink -> the partials there, as the conventions decide (for
-                  tests)
-    note          one line for people
-    replace       whether a row of that name may give way to this one
+        >>> from tinygrad_edu import math
+        >>> bump = define("bump", lambda x: math.exp(-x * x), lambda x, o: -2 * x * o)
+        >>> bump(0.0)
+        1.0
 
-    Write ``forward`` with this package's `math`: the standard one raises where IEEE 754 has inf or
-    nan.
+    The derivative of the result with respect to argument i is given by rule i,
+    ``rule(*args, o)``, where ``o`` is the output.  Write rules with operators and other rows only:
+    the same rule runs on floats, Values and names.
 
-    Raises ValueError when the name is taken or is no identifier; TypeError for a rule that is not
-    written as above (it is tried once, on an operand that stands for any number).
+    name: the ``op`` of the nodes, and the name in `math` and `parse`.
+    forward: a function from floats to a float.  It returns inf or nan instead of raising; write it
+        with this package's `math`, because the standard one raises.
+    partials: one rule for each argument.
+
+    limits: one function for each argument, ``limit(*args, o, d)``: the partial to use where the
+        rule gives ``d``, an inf or nan.  Written like a rule.
+    symbol, precedence, associativity: how an operator is printed.
+    parameters: the names of the arguments, by default ``"x y z"``.
+    defaults: the values of the last arguments, if they may be omitted.
+    domain: a condition on the arguments, written like a rule: where the value is a finite real.
+    sample: for each argument, the intervals from which tests draw it.
+    piece: for a function with kinks or jumps, which smooth piece the floats ``args`` lie in (for
+        `gradcheck`).
+    specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
+    spelling: the expression of other rows that is printed for a row that computes it more
+        accurately.
+    note: one line for readers, the last line of `formula`.
+    replace: whether an existing row of the same name is replaced.
+
+    Raises:
+        ValueError: ``name`` is taken (and ``replace`` is False) or is not an identifier.
+        TypeError: a rule is not a function, or uses what rules may not use.  Each rule is tried
+            once, on an operand that stands for any number.
     """
     if name in TABLE and not replace:
         raise ValueError(
             f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
-            "choose another name, or say replace=True"
+            "choose another name or pass replace=True"
         )
     if not name.isidentifier() or iskeyword(name):
-        raise ValueError(f"primitive name {name!r} is not an identifier")
+        raise ValueError(
+            f"define: primitive name {name!r} is not an identifier; choose a name such as 'bump'"
+        )
     if not partials or not all(map(callable, (forward, *partials))):
         raise TypeError(
-            f"primitive {name!r} takes a forward function and one rule for each argument, "
+            f"define: {name!r} takes a forward function and one rule for each argument, "
             f"not {short_repr(forward)} and {short_repr(partials)}"
         )
     row = Primitive(name, forward, partials, **fields)
@@ -409,33 +418,36 @@ def _try_rules(row: Primitive) -> None:
         except (TypeError, AttributeError, ValueError) as error:
             raise TypeError(
                 f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
-                f"called with ({', '.join((*row.parameters, 'o'))}), o being the output, and is "
-                "written in operators and rows of the table"
+                f"called with ({', '.join((*row.parameters, 'o'))}), where o is the output; write "
+                "it in operators and rows of the table"
             ) from None
 
 
-# rules name rows that stand further down, so that those here are tried in the end
+# False while this module is imported: its rules name rows further down, so they are tried last
 _table_is_complete = False
 
 
 def lookup(name: str) -> Primitive:
-    """The row of that name; raises TinygradEduError if there is none."""
+    """Returns the row of that name; raises TinygradEduError if the table has none."""
     try:
         return TABLE[name]
     except KeyError:
         raise TinygradEduError(
-            f"no primitive {name!r} in the table; is the module that defines it imported?"
+            f"no primitive {name!r} in the table; import the module that defines it"
         ) from None
 
 
-# ---- forward functions on floats: the standard library's, with IEEE 754 where that raises --------
+# ---- forward functions on floats -----------------------------------------------------------------
 
 
 def guarded(
     f: Callable[[float], float], pole: float = nan, at_pole: float = nan
 ) -> Callable[[float], float]:
-    """``f`` with IEEE results: nan outside the domain, ``at_pole`` (odd in x if x is) at ``abs(x)
-    == pole``."""
+    """Returns ``f`` with IEEE 754 results where it raises.
+
+    The result is nan outside the domain, ``at_pole`` at x = ``pole``, and -``at_pole`` at
+    x = -``pole``.
+    """
 
     def forward(x: float) -> float:
         try:
@@ -451,7 +463,7 @@ def guarded(
 
 
 def divide(x: float, y: float) -> float:
-    """x / y; a zero divisor gives an infinity of the right sign, or nan for 0/0."""
+    """Returns x / y; a zero divisor gives an infinity of the right sign, or nan for 0/0."""
     try:
         return x / y
     except ZeroDivisionError:
@@ -459,8 +471,8 @@ def divide(x: float, y: float) -> float:
 
 
 def power(x: float, y: float) -> float:
-    """C99's pow: a negative base with a fractional exponent gives nan, 0 to a negative power inf.
-    """
+    """Returns x**y as C99 does: nan for a negative base with a fractional exponent, inf for 0 to a
+    negative power."""
     try:
         return math.pow(x, y)
     except OverflowError:
@@ -472,7 +484,9 @@ def power(x: float, y: float) -> float:
 
 
 def difference(x: float, y: float) -> tuple[float, float]:
-    """x - y as (rounded, what the rounding lost): Knuth's exact sum of two, 1969, 4.2.2, theorem B.
+    """Returns x - y, rounded, and its rounding error.
+
+    Source: Knuth, The Art of Computer Programming, vol. 2 (1969), 4.2.2, theorem B.
     """
     s = x - y
     back = s - x
@@ -481,7 +495,7 @@ def difference(x: float, y: float) -> tuple[float, float]:
 
 
 def pow_lower_of(x: float, y: float) -> float:
-    """x ** (y - 1), with the digits that rounding y - 1 would lose where log x is large."""
+    """Returns x ** (y - 1) with the digits that rounding y - 1 would lose where log x is large."""
     exponent, lost = difference(y, 1.0)
     result = power(x, exponent)
     if lost and 0 < x < inf and result < inf:
@@ -490,7 +504,7 @@ def pow_lower_of(x: float, y: float) -> float:
 
 
 def sigmoid_difference_of(x: float, y: float) -> float:
-    """sigmoid(x - y), with the digits that rounding x - y would lose where it is large and
+    """Returns sigmoid(x - y) with the digits that rounding x - y would lose where it is large and
     negative."""
     s, lost = difference(x, y)
     result = sigmoid_of(s)
@@ -498,7 +512,7 @@ def sigmoid_difference_of(x: float, y: float) -> float:
 
 
 def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float], float]:
-    """``f(x, y)`` with nan where CPython raises."""
+    """Returns ``f`` with the result nan where it raises ValueError."""
 
     def forward(x: float, y: float) -> float:
         try:
@@ -510,27 +524,28 @@ def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float],
 
 
 def quotient_of(x: float, y: float) -> float:
-    """x // y; nan for a zero divisor."""
+    """Returns x // y, or nan for a zero divisor."""
     return x // y if y else nan
 
 
 def remainder_of(x: float, y: float) -> float:
-    """x % y, with the sign of y; nan for a zero divisor."""
+    """Returns x % y, with the sign of y, or nan for a zero divisor."""
     return x % y if y else nan
 
 
 def whole(f: Callable[[float], int]) -> Callable[[float], float]:
-    """An int-valued rounding function as float to float: a zero has the sign of ``x``, infinities
-    and nan pass through."""
+    """Returns an int-valued rounding function as a function from float to float.
+
+    A result of zero has the sign of ``x``; infinities and nan are returned unchanged.
+    """
     return lambda x: math.copysign(float(f(x)), x) if math.isfinite(x) else x
 
 
 def round_to_digits(x: float, n: float) -> float:
-    """x rounded half to even after the n-th decimal, as the built-in; n is cut to a whole number.
-    """
+    """Returns x rounded to int(n) decimals, half to even, as the built-in `round` does."""
     try:
         return float(builtins.round(x, int(n)))
-    except OverflowError:  # from an infinite n, or from a result above the largest float
+    except OverflowError:  # n is infinite, or the result is above the largest float
         if n > 0:
             return x
         return math.copysign(0.0 if n == -inf else inf, x)
@@ -539,8 +554,8 @@ def round_to_digits(x: float, n: float) -> float:
 
 
 def compare(x: float, y: float) -> int:
-    """-1, 0 or 1, and 2 where one of them is nan: which piece of a two-sided function (x, y) lies
-    in."""
+    """Returns -1 for x < y, 0 for x = y, 1 for x > y, 2 if one is nan: the piece of a function with
+    a kink at x = y."""
     if x < y:
         return -1
     if x > y:
@@ -549,7 +564,7 @@ def compare(x: float, y: float) -> int:
 
 
 def sigmoid_of(x: float) -> float:
-    """1 / (1 + exp(-x)) without overflow."""
+    """Returns 1 / (1 + exp(-x)) without overflow."""
     if x >= 0:
         return 1 / (1 + math.exp(-x))
     e = math.exp(x)
@@ -557,18 +572,18 @@ def sigmoid_of(x: float) -> float:
 
 
 def sech_squared_of(x: float) -> float:
-    """1 / cosh(x)**2 without overflow."""
+    """Returns 1 / cosh(x)**2 without overflow."""
     e = math.exp(-2 * abs(x))
     return 4 * e / ((1 + e) * (1 + e))
 
 
 def softplus_of(x: float) -> float:
-    """log(1 + exp(x)) without overflow and without a threshold."""
+    """Returns log(1 + exp(x)) without overflow and without a threshold."""
     return relu_of(x) + math.log1p(math.exp(-abs(x)))
 
 
 def logaddexp_of(x: float, y: float) -> float:
-    """log(exp(x) + exp(y)) without overflow; equal infinities included."""
+    """Returns log(exp(x) + exp(y)) without overflow, also for equal infinities."""
     if not x < y:
         x, y = y, x
     s, lost = difference(x, y)
@@ -582,9 +597,11 @@ def logaddexp_of(x: float, y: float) -> float:
 
 
 def hypot_of(x: float, y: float) -> float:
-    """sqrt(x**2 + y**2) without overflow, by the C library; `math.hypot` has its own method, which
-    compiled code has not."""
-    if x != x or y != y:  # abs() would look there at an error that another function left behind
+    """Returns sqrt(x**2 + y**2) without overflow, by the C library's hypot.
+
+    `math.hypot` uses another method, which compiled code cannot call.
+    """
+    if x != x or y != y:  # abs() would report an error that another C function left in errno
         return math.hypot(x, y)
     try:
         return builtins.abs(complex(x, y))
@@ -593,57 +610,57 @@ def hypot_of(x: float, y: float) -> float:
 
 
 def maximum_of(x: float, y: float) -> float:
-    """The larger one; nan if either is nan (the built-in depends on the order)."""
+    """Returns the larger one, or nan if either is nan (the built-in depends on the order)."""
     return x if x > y or x != x else y
 
 
 def minimum_of(x: float, y: float) -> float:
-    """The smaller one; nan if either is nan."""
+    """Returns the smaller one, or nan if either is nan."""
     return x if x < y or x != x else y
 
 
 def fmax_of(x: float, y: float) -> float:
-    """The larger one; if one is nan, the other one."""
+    """Returns the larger one; if one is nan, the other one."""
     if x != x:
         return y
     return x if x > y or y != y else y
 
 
 def fmin_of(x: float, y: float) -> float:
-    """The smaller one; if one is nan, the other one."""
+    """Returns the smaller one; if one is nan, the other one."""
     if x != x:
         return y
     return x if x < y or y != y else y
 
 
 def step_of(x: float) -> float:
-    """1 for a positive number, else 0; nan for nan."""
+    """Returns 1 for x > 0, 0 for x <= 0, nan for nan."""
     if x > 0:
         return 1.0
     return 0.0 if x <= 0 else x
 
 
 def sign_of(x: float) -> float:
-    """1 or -1; a zero or nan is returned unchanged."""
+    """Returns 1 for x > 0 and -1 for x < 0; a zero or nan is returned unchanged."""
     if x > 0:
         return 1.0
     return -1.0 if x < 0 else x
 
 
 def relu_of(x: float) -> float:
-    """max(0, x); nan for nan."""
+    """Returns max(0, x), or nan for nan."""
     if x > 0:
         return x
     return 0.0 if x <= 0 else x
 
 
 def gelu_tanh_argument(x: Any) -> Any:
-    """2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
+    """Returns 2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
     return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
 
 
 def gelu_tanh_argument_slope(x: Any) -> Any:
-    """The derivative of `gelu_tanh_argument` with respect to x, in any language."""
+    """Returns the derivative of `gelu_tanh_argument` with respect to x, in any language."""
     return 2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))
 
 
@@ -770,12 +787,12 @@ square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x)
 
 
 def share_if_greater(x: Any, y: Any) -> Any:
-    """1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
+    """Returns 1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
     return where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))
 
 
 def share_if_less(x: Any, y: Any) -> Any:
-    """1 where x < y, 0 where x > y, one half at a tie, nan at nan."""
+    """Returns 1 where x < y, 0 where x > y, one half at a tie, nan at nan."""
     return where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))
 
 
@@ -817,12 +834,12 @@ minimum = define(
 
 
 def one_at_nan(x: Any) -> Any:
-    """1 where x is nan, else 0."""
+    """Returns 1 where x is nan, else 0."""
     return where(x <= x, 0.0, 1.0)
 
 
 def zero_at_nan(x: Any) -> Any:
-    """0 where x is nan, else 1."""
+    """Returns 0 where x is nan, else 1."""
     return where(x <= x, 1.0, 0.0)
 
 

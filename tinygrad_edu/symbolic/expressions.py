@@ -1,10 +1,11 @@
-"""A safe reader of expressions: ``parse("tanh(a*b + c)", a=2, b=-3, c=10)`` gives a graph, and
-nothing is evaluated.
+"""A safe parser of expressions.
 
-The text is parsed by the standard `ast` module and walked against a whitelist: numbers, names, the
-operators ``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the
-table's rows by name.  Everything else is refused with an `ExpressionError` that points at the
-place.
+    >>> parse("a * b + 1", a=2, b=-3).data
+    -5.0
+
+The standard `ast` module parses the text; no code is evaluated.  The language has numbers, names,
+the operators ``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the
+table's rows by name.  Anything else raises an `ExpressionError` that points to the place.
 """
 
 from __future__ import annotations
@@ -54,16 +55,20 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any) -> Value:
-    """The graph of the expression ``text``; its root carries no label, its leaves carry their
-    names.
+    """Returns the root of the graph of the expression ``text``.
 
-    Variables are numbers or Values, by keyword or in a mapping; a variable that is used twice is
-    one leaf.  Values are used as they are, so that their gradients can be read after
-    ``backward()``.
+    Leaves are labelled with their variable names; the root has no label.
 
-    Raises ExpressionError, which names the place, for text that is not an expression of this
-    language, is longer than 10,000 characters or nested deeper than 200, and for variables without
-    a value; TypeError for variables that are not numbers.
+    text: the expression.
+    variables, more: the values of the variables, numbers or Values, in a mapping or by keyword.
+        A variable that is used twice is one leaf.  Values themselves become leaves of the graph,
+        so their gradients can be read after ``backward()``.
+
+    Raises:
+        ExpressionError: ``text`` is not an expression of the language, is longer than 10,000
+            characters, is nested deeper than 200 levels, or has a variable without a value.  The
+            message shows the place.
+        TypeError: ``text`` is not text, or a variable is not a number.
     """
     given = {**(variables or {}), **more}
     given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
@@ -89,15 +94,15 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
 
 
 def variables_of(text: str) -> list[str]:
-    """The names in ``text`` that need a value, in order of appearance; raises ExpressionError as
-    `parse` does."""
+    """Returns the names in ``text`` that need a value, in order of appearance; raises
+    ExpressionError as `parse` does."""
     return [name for name in names_in(read(text)) if name not in CONSTANTS]
 
 
 def read(text: str) -> ast.Expression:
-    """The syntax tree of ``text``, within the caps; nothing in it has been looked at yet."""
+    """Returns the syntax tree of ``text``.  Only its length and depth have been checked."""
     if not isinstance(text, str):
-        raise TypeError(f"parse() takes text, not {type(text).__name__}")
+        raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
             f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
@@ -132,7 +137,7 @@ def _check_depth(tree: ast.Expression, text: str) -> None:
 
 
 def names_in(tree: ast.Expression) -> list[str]:
-    """The names that are not called as functions, in order of appearance."""
+    """Returns the names that are not called as functions, in order of appearance."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     names.sort(key=lambda node: (node.lineno, node.col_offset))
@@ -140,7 +145,8 @@ def names_in(tree: ast.Expression) -> list[str]:
 
 
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
-    """Recursion is safe here: `read` has limited the depth."""
+    """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
+    depth."""
     if (
         isinstance(node, ast.Constant)
         and isinstance(node.value, (int, float))
@@ -212,7 +218,7 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
 
 
 def function_names() -> list[str]:
-    """Every function that an expression may call, sorted."""
+    """Returns the names of all functions that an expression may call, sorted."""
     return sorted({*TABLE, *EXTRA_FUNCTIONS, *OF_ANY_NUMBER})
 
 
@@ -245,7 +251,7 @@ def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
 
 
 def _pointer(text: str, offset: int) -> str:
-    """The line of the text around ``offset`` and a caret below it."""
+    """Returns the part of the first line around ``offset``, with a caret below it."""
     line = "".join(c if c.isprintable() else " " for c in text.split("\n")[0])
     start = max(0, offset - 30)
     return f"\n    {line[start:offset + 40]}\n    {' ' * (offset - start)}^"

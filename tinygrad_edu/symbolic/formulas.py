@@ -1,12 +1,12 @@
-"""The text of a derivative, made by running the table's rules on names instead of numbers.
+"""Derivatives as text, made by running the table's rules on names instead of numbers.
 
     >>> print(formula("pow"))
     d/dx x**y = y * x ** (y - 1)
     d/dy x**y = x ** y * log(x)
     note: x**0 is the constant 1, also at x = 0 and nan
 
-A `Name` is a piece of text that knows how tightly it binds.  Operators and primitives put names
-together, with no more brackets than Python needs to read the same expression back.
+A `Name` is a text with the precedence of its outermost operator.  Operators and primitives combine
+names, with only the brackets that Python needs to read the same expression.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ KNOWN_NUMBERS = {
 
 
 class Name(Operand):
-    """Text in the language of the table.  Its truth value raises: a rule must branch by `where`,
-    not by ``if``."""
+    """A text as an operand of the table's rules.
+
+    Its truth value raises, because a rule must branch with `where`, not with ``if``.
+    """
 
     __slots__ = ("precedence", "text")
 
@@ -66,7 +68,7 @@ class Name(Operand):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Name:
-        """The text of ``primitive`` applied to names and numbers."""
+        """Returns the text of ``primitive`` applied to names and numbers."""
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
@@ -80,7 +82,7 @@ class Name(Operand):
         )
 
     def compare(self, symbol: str, y: Any) -> Name:
-        """The text of a comparison."""
+        """Returns the text of a comparison."""
         return _infix(symbol, self, as_name(y), COMPARISON, "none")
 
 
@@ -96,7 +98,7 @@ def _without_defaults(primitive: Primitive, args: tuple[Any, ...]) -> tuple[Any,
 
 
 def as_name(x: Any) -> Name:
-    """``x`` as a `Name`: numbers as short as they can be read back, well-known ones as their
+    """Returns ``x`` as a `Name`: a number in its shortest exact form, a known constant as its
     formula."""
     if isinstance(x, Name):
         return x
@@ -115,11 +117,11 @@ def derivative(
     args: tuple[Name, ...] | None = None,
     out: Name | None = None,
 ) -> Name:
-    """The derivative of a row by argument ``i``, as text in terms of the names ``args`` and
-    ``out``.
+    """Returns the derivative of a row with respect to argument ``i``, as text.
 
-    By default ``args`` are the row's own parameters, and the output is spelled out in terms of
-    them.
+    primitive: a row of the table, or its name.
+    args: the names of the arguments, by default the parameters of the row.
+    out: the name of the output, by default the row written in terms of ``args``.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(Name(parameter) for parameter in row.parameters)
