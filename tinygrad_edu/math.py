@@ -332,8 +332,8 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     xs = list(xs)
     shift = _shift(xs)
     exponentials = [exp(x - shift) for x in xs]
-    whole = total(exponentials)
-    return [_p.div(x, whole) for x in exponentials]
+    denominator = total(exponentials)
+    return [_p.div(x, denominator) for x in exponentials]
 
 
 def log_softmax(xs: Iterable[Any]) -> list[Any]:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from .value import Value
 
 # a code object and the offset of an instruction in it; every node has one, so it must be cheap
-Source = tuple[CodeType, int]
-Line = tuple[str, int, str]  # file, line and function
+CodePosition = tuple[CodeType, int]
+SourceLine = tuple[str, int, str]  # file, line and function
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
-_LIBRARY = str(Path(os.__file__).parent) + os.sep
+PACKAGE_FOLDER = str(Path(__file__).parents[1]) + os.sep
+LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
-def source() -> Source:
+def user_location() -> CodePosition:
     """Returns the current place in the user's program: the innermost call outside this package and
     Python's library.
 
@@ -38,7 +38,7 @@ def source() -> Source:
     while True:
         at = (frame.f_code, frame.f_lasti)
         outer = frame.f_back
-        owner = _owner(frame.f_code.co_filename)
+        owner = owner_of_file(frame.f_code.co_filename)
         # the outermost call may be the script that starts an installed package
         if owner == "user" and not (installed and outer is None):
             return at
@@ -50,20 +50,20 @@ def source() -> Source:
 
 
 @cache
-def _owner(file: str) -> str:
+def owner_of_file(file: str) -> str:
     """Returns who owns a source file: "us" (this package), "library" (Python's own), "installed" (a
     package) or "user"."""
-    if file.startswith(_PACKAGE):
+    if file.startswith(PACKAGE_FOLDER):
         return "us"
     if "site-packages" in file or "dist-packages" in file:
         return "installed"
-    return "library" if file.startswith((_LIBRARY, "<frozen ")) else "user"
+    return "library" if file.startswith((LIBRARY_FOLDER, "<frozen ")) else "user"
 
 
-def line_of(node: Value) -> Line | None:
+def line_of(node: Value) -> SourceLine | None:
     """Returns the line where ``node`` was recorded, or None if it was outside `detect_anomaly`."""
-    at: Source | None = getattr(node, "_source", None)
-    return None if at is None else _line(at)
+    at: CodePosition | None = getattr(node, "_source", None)
+    return None if at is None else source_line(at)
 
 
 def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
@@ -83,24 +83,24 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
             before = node._x.grad
             node._x.grad = grad = before + dx * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._x, dx, adjoint, grad, before)
+                raise gradient_error(node, node._x, dx, adjoint, grad, before)
         if (dy := node._dy) is not None:
             before = node._y.grad
             node._y.grad = grad = before + dy * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._y, dy, adjoint, grad, before)
+                raise gradient_error(node, node._y, dy, adjoint, grad, before)
         for arg, partial in node._rest:
             if partial is not None:
                 before = arg.grad
                 arg.grad = grad = before + partial * adjoint
                 if not -inf < grad < inf:
-                    raise of_gradient(node, arg, partial, adjoint, grad, before)
+                    raise gradient_error(node, arg, partial, adjoint, grad, before)
 
 
 # ---- the errors ----------------------------------------------------------------------------------
 
 
-def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
+def result_error(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
     """Returns the error for an operation whose result is inf or nan."""
     operands = [operand for operand in operands if operand is not None]
     message = f"{_call(op, operands)} = {data} is the first inf or nan"
@@ -110,11 +110,11 @@ def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
             f" that was computed; it comes from the {kind} {_shown(before[0])}, "
             "an input of the program"
         )
-    at = _line(source())
-    return _error(f"{message}\n{shown_line(at)}", at)
+    at = source_line(user_location())
+    return _error(f"{message}\n{line_text(at)}", at)
 
 
-def of_gradient(
+def gradient_error(
     node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
 ) -> NonFiniteError:
     """Returns the error for a gradient of ``operand`` that became inf or nan at the edge from
@@ -133,7 +133,7 @@ def of_gradient(
     )
 
 
-def of_tangent(node: Value, tangent: float) -> NonFiniteError:
+def tangent_error(node: Value, tangent: float) -> NonFiniteError:
     """Returns the error for a tangent of forward mode that is inf or nan."""
     return _at(
         node,
@@ -144,24 +144,25 @@ def of_tangent(node: Value, tangent: float) -> NonFiniteError:
 
 def _at(node: Value, message: str) -> NonFiniteError:
     at = line_of(node)
-    where = f"at\n{shown_line(at)}" if at else "outside detect_anomaly(), so its line is unknown"
+    where = f"at\n{line_text(at)}" if at else "outside detect_anomaly(), so its line is unknown"
     return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
-def _error(message: str, at: Line | None) -> NonFiniteError:
+def _error(message: str, at: SourceLine | None) -> NonFiniteError:
     error = NonFiniteError(message)
     error.line = at
     return error
 
 
-def _line(at: Source) -> Line:
+def source_line(at: CodePosition) -> SourceLine:
+    """Returns the file, line number and function of a position in compiled code."""
     code, position = at
     lines = (line for start, end, line in code.co_lines() if start <= position < end and line)
     line = next(lines, code.co_firstlineno)
     return code.co_filename, line, code.co_qualname
 
 
-def shown_line(at: Line) -> str:
+def line_text(at: SourceLine) -> str:
     """Returns the text of a line, in the form that tracebacks use."""
     filename, line, function = at
     text = linecache.getline(filename, line).strip()

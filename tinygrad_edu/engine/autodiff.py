@@ -121,7 +121,7 @@ def _sweep(
                 term = _times(partial, adjoint)
                 adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
                 if watched and total.__class__ is float and not isfinite(total):
-                    raise anomaly.of_gradient(node, arg, partial, adjoint, total)
+                    raise anomaly.gradient_error(node, arg, partial, adjoint, total)
     return adjoints
 
 
@@ -144,8 +144,8 @@ def _symbolic_partials(node: Value) -> Sequence[Any]:
     row = lookup(node.op)
     operands = list(zip(node._args, node._partials))
     data = tuple([float(arg) if partial is None else arg.data for arg, partial in operands])
-    if _differ(row.forward(*data), node.data):
-        raise _stale(node, data)
+    if _is_other_number(row.forward(*data), node.data):
+        raise _stale_error(node, data)
     # Constants become IEEE numbers, so that a 0 in a denominator does not raise.
     args = tuple([Ieee(arg) if partial is None else arg for arg, partial in operands])
     return [
@@ -163,29 +163,32 @@ def _partial_as_graph(
     stored: float,
 ) -> Any:
     d = row.partials[i](*args, node)
-    slope = float(d)
-    if not isfinite(slope) and _differ(edge := row.limit_at(i, data, node.data, slope), slope):
-        slope = d = edge  # at the edge the derivative is a convention, therefore a constant
-    if _differ(slope, stored):
-        raise _stale(node, data)
-    return d if isinstance(d, Value) else slope
+    partial = float(d)
+    if not isfinite(partial):
+        edge = row.limit_at(i, data, node.data, partial)
+        if _is_other_number(edge, partial):
+            partial = d = edge  # at the edge the derivative is a convention, therefore a constant
+    if _is_other_number(partial, stored):
+        raise _stale_error(node, data)
+    return d if isinstance(d, Value) else partial
 
 
-def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
+def _stale_error(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
-        f"stale graph: {node!r} no longer follows from its operands ({_shown(node, data)}), "
-        "because data was assigned after the graph was recorded; compute the expression again "
+        f"stale graph: {node!r} no longer follows from its operands "
+        f"({_operands_text(node, data)}), because data was "
+        "assigned after the graph was recorded; compute the expression again "
         "before you differentiate it to a higher order"
     )
 
 
-def _shown(node: Value, data: tuple[float, ...]) -> str:
+def _operands_text(node: Value, data: tuple[float, ...]) -> str:
     return ", ".join(
         f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data)
     )
 
 
-def _differ(x: float, y: float) -> bool:
+def _is_other_number(x: float, y: float) -> bool:
     return x != y and not (x != x and y != y)
 
 
@@ -195,7 +198,7 @@ def _differ(x: float, y: float) -> bool:
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
-def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
+def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
     """Returns new leaves for ``primals``, ``f`` of the leaves, and whether results become Values.
 
     A primal that is a Value gets a new node (`identity`).  Its derivative is then separate from
@@ -206,15 +209,15 @@ def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], An
     for x in primals:
         if isinstance(x, (list, tuple)):
             raise TypeError(
-                f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of "
+                f"{_name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
                 "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
             )
-    lift = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
+    as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
         leaves = [p.identity(x) if isinstance(x, Value) else Value(x) for x in primals]
         token = _depth.set(_depth.get() + 1)
         try:
-            return leaves, f(*leaves), lift
+            return leaves, f(*leaves), as_values
         finally:
             _depth.reset(token)
 
@@ -226,19 +229,19 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
     except TypeError:
         raise TypeError(
-            f"{_name(f)} must return a number, a Value or a list of them, "
+            f"{_name_of(f)} must return a number, a Value or a list of them, "
             f"not {p.short_repr(result)}"
         ) from None
 
 
-def _pull(
-    outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool
+def _pullback(
+    outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], as_values: bool
 ) -> list[Any]:
-    """Returns the cotangents of the leaves: Values if ``lift`` or a cotangent is a Value, else
+    """Returns the cotangents of the leaves: Values if ``as_values`` or a cotangent is a Value, else
     numbers."""
-    if lift or any(isinstance(ct, Value) for ct in cotangents):
+    if as_values or any(isinstance(ct, Value) for ct in cotangents):
         weighted = outputs
-        if _not_ones(cotangents):
+        if _has_weights(cotangents):
             with recording(True):
                 weighted = [y * ct for y, ct in zip(outputs, cotangents)]
         return list(gradients(weighted, leaves))
@@ -247,7 +250,7 @@ def _pull(
     return [adjoints.get(x, 0.0) for x in leaves]
 
 
-def _not_ones(cotangents: Sequence[Any]) -> bool:
+def _has_weights(cotangents: Sequence[Any]) -> bool:
     return any(isinstance(ct, Value) or ct != 1 for ct in cotangents)
 
 
@@ -264,7 +267,7 @@ def vjp(
         TypeError: ``f`` is not a function, or returns something other than numbers and Values.
         ValueError: the cotangent does not match the value (raised by the pullback).
     """
-    leaves, result, lift = _run(f, primals)
+    leaves, result, as_values = _record_call(f, primals)
     outputs = _outputs(result, f)
     several = isinstance(result, (list, tuple))
 
@@ -273,11 +276,11 @@ def vjp(
         if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
             wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
             raise ValueError(
-                f"the pullback of {_name(f)} takes {wanted}, not {p.short_repr(cotangent)}"
+                f"the pullback of {_name_of(f)} takes {wanted}, not {p.short_repr(cotangent)}"
             )
-        return tuple(_pull(outputs, cotangents, leaves, lift))
+        return tuple(_pullback(outputs, cotangents, leaves, as_values))
 
-    values = [y if lift else y.data for y in outputs]
+    values = [y if as_values else y.data for y in outputs]
     return (values if several else values[0]), pullback
 
 
@@ -299,10 +302,10 @@ def jvp(
             f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
             "give one tangent for each primal"
         )
-    leaves, result, lift = _run(f, primals)
-    lift = lift or any(isinstance(t, Value) for t in tangents)
+    leaves, result, as_values = _record_call(f, primals)
+    as_values = as_values or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
-    partials_of = _symbolic_partials if lift else _stored_partials
+    partials_of = _symbolic_partials if as_values else _stored_partials
     watched = modes.current() & modes.ANOMALY
     numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
     tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
@@ -317,12 +320,14 @@ def jvp(
             ]
             tangent_of[node] = tangent = sum(terms[1:], terms[0])
             if watched and not isfinite(tangent):
-                raise anomaly.of_tangent(node, float(tangent))
-    values = [y if lift else y.data for y in outputs]
-    moved = [tangent_of.get(y, 0.0) for y in outputs]
-    if lift:
-        moved = [t if isinstance(t, Value) else Value(t) for t in moved]
-    return (values, moved) if isinstance(result, (list, tuple)) else (values[0], moved[0])
+                raise anomaly.tangent_error(node, float(tangent))
+    values = [y if as_values else y.data for y in outputs]
+    output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
+    if as_values:
+        output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
+    if isinstance(result, (list, tuple)):
+        return values, output_tangents
+    return values[0], output_tangents[0]
 
 
 def value_and_grad(
@@ -346,13 +351,13 @@ def value_and_grad(
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
-                    f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, "
+                    f"argnum {i} of {_name_of(f)}: it was called with {len(args)} arguments, "
                     "counted from 0"
                 )
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
             raise ValueError(
-                f"argnum {list(chosen)} of {_name(f)} names an argument twice; name each once"
+                f"argnum {list(chosen)} of {_name_of(f)} names an argument twice; name each once"
             )
 
         def of_chosen(*xs: Any) -> Any:
@@ -361,15 +366,15 @@ def value_and_grad(
                 full[i] = x
             return f(*full)
 
-        of_chosen.__name__ = _name(f)
+        of_chosen.__name__ = _name_of(f)
         value, pullback = vjp(of_chosen, *[args[i] for i in positions])
         if isinstance(value, list):
             raise TypeError(
-                f"{_name(f)} must return one number for its gradient, not {len(value)}; "
+                f"{_name_of(f)} must return one number for its gradient, not {len(value)}; "
                 "use jacobian() or vjp()"
             )
-        slopes = pullback(1.0)
-        return value, slopes[0] if single else slopes
+        derivatives = pullback(1.0)
+        return value, derivatives[0] if single else derivatives
 
     return value_and_gradient
 
@@ -394,8 +399,8 @@ def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], li
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
         primals = _as_list(xs, "jacobian and hessian: the argument")
-        leaves, result, lift = _run(lambda *args: f(list(args)), primals)
-        return [_pull([y], [1.0], leaves, lift) for y in _outputs(result, f)]
+        leaves, result, as_values = _record_call(lambda *args: f(list(args)), primals)
+        return [_pullback([y], [1.0], leaves, as_values) for y in _outputs(result, f)]
 
     return matrix
 
@@ -409,7 +414,7 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
     def gradient(xs: list[Value]) -> list[Value]:
         outputs = _outputs(f(list(xs)), f)  # a copy, because f may change its list
         if len(outputs) != 1:
-            raise TypeError(f"hessian: {_name(f)} must return one number, not {len(outputs)}")
+            raise TypeError(f"hessian: {_name_of(f)} must return one number, not {len(outputs)}")
         return gradients(outputs, xs)
 
     recorded = jacobian(gradient)
@@ -458,5 +463,5 @@ def _check_value(x: Any, what: str) -> None:
         raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({p.short_repr(x)})")
 
 
-def _name(f: Callable[..., Any]) -> str:
+def _name_of(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", type(f).__name__)

@@ -35,7 +35,7 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
         TypeError: a root is not a Value.
         TraceError: it is called inside a function that `jit` is tracing.
     """
-    _refuse_traced("a walk over a graph")
+    _reject_traced("a walk over a graph")
     for root in roots:
         if not hasattr(root, "_serial"):
             raise TypeError(
@@ -52,7 +52,7 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
     return nodes
 
 
-def _refuse_traced(what: str) -> None:
+def _reject_traced(what: str) -> None:
     """Raises TraceError in a function that is being traced, because there is no graph yet."""
     if modes.active and (trace := modes.tracer()) is not None:
         raise trace.derivative(what)
@@ -99,20 +99,20 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     If anything interrupts the sweep, such as Ctrl-C or `detect_anomaly`, all gradients get their
     values from before.
     """
-    _refuse_traced("backward()")
+    _reject_traced("backward()")
     operations, leaves = _reachable(roots)
     operations.sort(key=_serial, reverse=True)
     nodes = operations + leaves
     before = list(map(_grad, nodes))
     try:
         if any(before[:len(operations)]):
-            _assign_grads(operations, repeat(0.0))
+            assign_grads(operations, repeat(0.0))
         sweep = anomaly.sweep if modes.active and modes.current() & modes.ANOMALY else _sweep
         sweep(operations, roots, seeds)
         # constants that the user took from `args` and computed with
-        _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
+        assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
     except BaseException:
-        _assign_grads(nodes, before)
+        assign_grads(nodes, before)
         raise
 
 
@@ -133,7 +133,8 @@ def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[
                     arg.grad += partial * adjoint
 
 
-def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
+def assign_grads(nodes: Sequence[Value], grads: Any) -> None:
+    """Sets ``.grad`` of each node to the number in ``grads`` at its position."""
     # No bytecode runs between the assignments, therefore no signal handler: all or none happen.
     deque(map(setattr, nodes, repeat("grad"), grads), maxlen=0)
 
@@ -144,23 +145,22 @@ def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
 NodeState = tuple[Any, ...]
 
 
-def rows_of(nodes: Sequence[Value]) -> list[NodeState]:
+def node_states(nodes: Sequence[Value]) -> list[NodeState]:
     """Returns the state of each node; operands are positions in ``nodes`` (ints) or constants
     (floats)."""
     position = {node: i for i, node in enumerate(nodes)}
-    rows = []
+    states = []
     for node in nodes:
         constant = [arg.__class__ is float or arg.constant for arg in node._args]
         args = [float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]
         partials = [None if c else partial for partial, c in zip(node._partials, constant)]
-        rows.append((node.data, node.grad, node.label, node.op, tuple(args), tuple(partials)))
-    return rows
+        states.append((node.data, node.grad, node.label, node.op, tuple(args), tuple(partials)))
+    return states
 
 
-def restore(nodes: Sequence[Value], rows: Sequence[NodeState]) -> None:
-    """Gives blank nodes the states that `rows_of` returned, and new serial numbers in that order.
-    """
-    for node, (data, grad, label, op, args, partials) in zip(nodes, rows):
+def restore(nodes: Sequence[Value], states: Sequence[NodeState]) -> None:
+    """Gives blank nodes the states from `node_states`, and new serial numbers in their order."""
+    for node, (data, grad, label, op, args, partials) in zip(nodes, states):
         if hasattr(node, "op"):
             continue  # another root of the same pickle has restored it
         operands = tuple([nodes[arg] if arg.__class__ is int else arg for arg in args])
@@ -172,11 +172,11 @@ def deepcopy(root: Value, memo: dict[int, Any]) -> Value:
     copied again."""
     order = topological_order(root, constants=False)
     copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
-    fresh = [i for i, node in enumerate(order) if id(node) not in memo]
+    missing = [i for i, node in enumerate(order) if id(node) not in memo]
     memo.update(zip(map(id, order), copies))
-    rows = rows_of(order)
-    for i in fresh:
-        data, grad, label, op, args, partials = rows[i]
+    states = node_states(order)
+    for i in missing:
+        data, grad, label, op, args, partials = states[i]
         operands = tuple([copies[arg] if arg.__class__ is int else arg for arg in args])
         copies[i]._set_state(data, grad, label, op, operands, partials)
     return copies[-1]
@@ -206,7 +206,7 @@ class GraphState:
         token = _in_progress.set(_in_progress.get() | frozenset(map(id, order)))
         try:
             yield from order
-            yield rows_of(order)
+            yield node_states(order)
         finally:
             _in_progress.reset(token)
 
@@ -222,5 +222,5 @@ def reduce_node(node: Value) -> tuple[Any, ...]:
 
 
 def _unpickle(root: Value, state: list[Any]) -> None:
-    *nodes, rows = state
-    restore(nodes, rows)
+    *nodes, states = state
+    restore(nodes, states)

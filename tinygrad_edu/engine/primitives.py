@@ -65,7 +65,7 @@ def number(x: object, what: str = "a number") -> float:
     """
     if x.__class__ is float:
         return x
-    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and _kind(x) in "fiub":
+    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and _dtype_kind(x) in "fiub":
         try:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
@@ -74,7 +74,7 @@ def number(x: object, what: str = "a number") -> float:
     raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
 
 
-def _kind(x: object) -> str:
+def _dtype_kind(x: object) -> str:
     # numpy's complex scalars have __float__ too, but it drops the imaginary part
     return str(getattr(getattr(x, "dtype", None), "kind", "f"))
 
@@ -158,13 +158,13 @@ class Primitive:
 
     def __call__(self, *args: Any) -> Any:
         if len(args) != len(self.partials):
-            args = self._completed(args)
+            args = self._with_defaults(args)
         for arg in args:
             if arg.__class__ is not float:
                 return self._dispatch(args)
         return self.forward(*args)
 
-    def _completed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _with_defaults(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         missing = self.arity - len(args)
         if not 0 < missing <= len(self.defaults):
             raise TypeError(
@@ -483,7 +483,7 @@ def power(x: float, y: float) -> float:
         return math.copysign(inf, x) if math.fmod(y, 2) in (1.0, -1.0) else inf
 
 
-def difference(x: float, y: float) -> tuple[float, float]:
+def exact_difference(x: float, y: float) -> tuple[float, float]:
     """Returns x - y, rounded, and its rounding error.
 
     Source: Knuth, The Art of Computer Programming, vol. 2 (1969), 4.2.2, theorem B.
@@ -496,7 +496,7 @@ def difference(x: float, y: float) -> tuple[float, float]:
 
 def pow_lower_of(x: float, y: float) -> float:
     """Returns x ** (y - 1) with the digits that rounding y - 1 would lose where log x is large."""
-    exponent, lost = difference(y, 1.0)
+    exponent, lost = exact_difference(y, 1.0)
     result = power(x, exponent)
     if lost and 0 < x < inf and result < inf:
         result += result * (lost * math.log(x))
@@ -506,12 +506,12 @@ def pow_lower_of(x: float, y: float) -> float:
 def sigmoid_difference_of(x: float, y: float) -> float:
     """Returns sigmoid(x - y) with the digits that rounding x - y would lose where it is large and
     negative."""
-    s, lost = difference(x, y)
+    s, lost = exact_difference(x, y)
     result = sigmoid_of(s)
     return result + lost * (result * (1 - result))
 
 
-def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float], float]:
+def nan_where_undefined(f: Callable[[float, float], float]) -> Callable[[float, float], float]:
     """Returns ``f`` with the result nan where it raises ValueError."""
 
     def forward(x: float, y: float) -> float:
@@ -523,7 +523,7 @@ def two_argument(f: Callable[[float, float], float]) -> Callable[[float, float],
     return forward
 
 
-def quotient_of(x: float, y: float) -> float:
+def floordiv_of(x: float, y: float) -> float:
     """Returns x // y, or nan for a zero divisor."""
     return x // y if y else nan
 
@@ -533,7 +533,7 @@ def remainder_of(x: float, y: float) -> float:
     return x % y if y else nan
 
 
-def whole(f: Callable[[float], int]) -> Callable[[float], float]:
+def rounding(f: Callable[[float], int]) -> Callable[[float], float]:
     """Returns an int-valued rounding function as a function from float to float.
 
     A result of zero has the sign of ``x``; infinities and nan are returned unchanged.
@@ -586,7 +586,7 @@ def logaddexp_of(x: float, y: float) -> float:
     """Returns log(exp(x) + exp(y)) without overflow, also for equal infinities."""
     if not x < y:
         x, y = y, x
-    s, lost = difference(x, y)
+    s, lost = exact_difference(x, y)
     if s < 0:
         small = math.exp(s)
     elif x == y:
@@ -749,7 +749,7 @@ remainder = define(
 )
 
 floordiv: Primitive = define(
-    "floordiv", quotient_of,
+    "floordiv", floordiv_of,
     lambda x, y, o: 0.0,
     lambda x, y, o: 0.0,
     symbol="//", precedence=MULTIPLICATIVE,
@@ -758,7 +758,7 @@ floordiv: Primitive = define(
 )
 
 fmod: Primitive = define(
-    "fmod", two_argument(math.fmod),
+    "fmod", nan_where_undefined(math.fmod),
     lambda x, y, o: 1.0,
     lambda x, y, o: -round((x - o) / y),
     domain=lambda x, y: abs(y) > 0,
@@ -767,7 +767,7 @@ fmod: Primitive = define(
 )
 
 ieee_remainder: Primitive = define(
-    "ieee_remainder", two_argument(math.remainder),
+    "ieee_remainder", nan_where_undefined(math.remainder),
     lambda x, y, o: 1.0,
     lambda x, y, o: -round((x - o) / y),
     domain=lambda x, y: abs(y) > 0,
@@ -881,19 +881,19 @@ copysign: Primitive = define(
 
 # In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
 floor: Primitive = define(
-    "floor", whole(math.floor),
+    "floor", rounding(math.floor),
     lambda x, o: 0.0,
     piece=lambda x: (floor(x) + 0.0, x == floor(x)),
 )
 
 ceil: Primitive = define(
-    "ceil", whole(math.ceil),
+    "ceil", rounding(math.ceil),
     lambda x, o: 0.0,
     piece=lambda x: (ceil(x) + 0.0, x == ceil(x)),
 )
 
 round: Primitive = define(
-    "round", whole(builtins.round),
+    "round", rounding(builtins.round),
     lambda x, o: 0.0,
     piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
     note="half to even",
@@ -909,7 +909,7 @@ round_digits = define(
 )
 
 trunc: Primitive = define(
-    "trunc", whole(math.trunc),
+    "trunc", rounding(math.trunc),
     lambda x, o: 0.0,
     piece=lambda x: (trunc(x) + 0.0, x == trunc(x)),
 )

@@ -31,6 +31,7 @@ from .primitives import Primitive, number
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
 
 _serials = count()
+next_serial = _serials.__next__  # returns a new serial number, larger than all before it
 
 
 class Value:
@@ -84,7 +85,7 @@ class Value:
     _dy: float | None
     _rest: tuple[tuple[Any, float | None], ...]
     _serial: Any  # an int; for a constant, 0.5 less than the serial number of its user
-    _source: anomaly.Source  # where the node was recorded; set inside `detect_anomaly` only
+    _source: anomaly.CodePosition  # where the node was recorded; set inside `detect_anomaly` only
 
     constant = False
     __array_ufunc__ = None  # numpy's operators defer to the operators below
@@ -471,7 +472,7 @@ def _record(
             operands = _operands(x, y, rest)
             return modes.tracer().apply(p.TABLE[op], operands)  # type: ignore[no-any-return]
         if mode & ANOMALY and not -inf < data < inf:
-            raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
+            raise anomaly.result_error(op, data, (x, y, *[arg for arg, _ in rest]))
         if mode & NO_GRAD:
             return Value(data)
     node: Value = _new(Value)
@@ -486,7 +487,7 @@ def _record(
     node._rest = rest
     node._serial = next(_serials)
     if mode & LINES:
-        node._source = anomaly.source()
+        node._source = anomaly.user_location()
     return node
 
 

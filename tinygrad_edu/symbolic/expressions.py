@@ -80,7 +80,9 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
             continue
         if name not in given:
             remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
-            raise ExpressionError(f"no value for variable {_cut(name)} in {_cut(text)}; {remedy}")
+            raise ExpressionError(
+                f"no value for variable {_quoted(name)} in {_quoted(text)}; {remedy}"
+            )
         value = given[name]
         if not isinstance(value, Value):
             value = Value(number(value, f"variable {name}"), name)
@@ -88,7 +90,7 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
     result = _build(tree.body, leaves, text)
     if isinstance(result, bool):
         raise ExpressionError(
-            f"{_cut(text)} is a condition, not a number; choose with where(condition, x, y)"
+            f"{_quoted(text)} is a condition, not a number; choose with where(condition, x, y)"
         )
     return result if isinstance(result, Value) else Value(result)
 
@@ -113,11 +115,11 @@ def read(text: str) -> ast.Expression:
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         offset = error.offset - 1 if error.offset else len(text.strip())
-        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_cut(text)}"
+        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_quoted(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(
-            f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}"
+            f"not an expression: {str(error) or 'nested too deeply'} in {_quoted(text)}"
         ) from None
     _check_depth(tree, text)
     return tree
@@ -130,7 +132,7 @@ def _check_depth(tree: ast.Expression, text: str) -> None:
         depth += 1
         if depth > MAX_DEPTH:
             raise ExpressionError(
-                f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}"
+                f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
             )
         parts = [part for node in level for part in ast.iter_child_nodes(node)]
         level = [part for part in parts if isinstance(part, ast.expr)]
@@ -155,34 +157,34 @@ def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
         try:
             return float(node.value)
         except OverflowError:
-            raise _refuse(node, text, "this number is too large for a float") from None
+            raise _error_at(node, text, "this number is too large for a float") from None
     if isinstance(node, ast.Name):
         return leaves[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        operand = _number(node.operand, leaves, text)
+        operand = _build_number(node.operand, leaves, text)
         return -operand if isinstance(node.op, ast.USub) else operand
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        left = _number(node.left, leaves, text)
-        right = _number(node.right, leaves, text)
+        left = _build_number(node.left, leaves, text)
+        right = _build_number(node.right, leaves, text)
         return _BINARY[type(node.op)](left, right)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-        left = _number(node.left, leaves, text)
-        right = _number(node.comparators[0], leaves, text)
+        left = _build_number(node.left, leaves, text)
+        right = _build_number(node.comparators[0], leaves, text)
         return _COMPARE[type(node.ops[0])](left, right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, leaves, text)
-    raise _refuse(
+    raise _error_at(
         node,
         text,
-        f"{_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
+        f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
         "numbers, names, + - * / // % **, and function calls are",
     )
 
 
-def _number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
+def _build_number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     value = _build(node, leaves, text)
     if isinstance(value, bool):
-        raise _refuse(
+        raise _error_at(
             node,
             text,
             "a condition stands where a number is needed; choose with where(condition, x, y)",
@@ -201,20 +203,20 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
                 "an expression may call the rows of the table, such as exp, log, sin, tanh, "
                 "relu, maximum, where"
             )
-        raise _refuse(node, text, f"unknown function {_cut(name)}; {remedy}")
+        raise _error_at(node, text, f"unknown function {_quoted(name)}; {remedy}")
     if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
-        raise _refuse(node, text, f"{name}() takes plain arguments only")
+        raise _error_at(node, text, f"{name}() takes plain arguments only")
     if not node.args:
-        raise _refuse(node, text, f"{name}() needs an argument")
+        raise _error_at(node, text, f"{name}() needs an argument")
     args = [_build(arg, leaves, text) for arg in node.args]
     for i, arg in enumerate(args):
         if isinstance(arg, bool) and not (name == "where" and i == 0):
             why = "a condition may only be the first argument of where()"
-            raise _refuse(node.args[i], text, why)
+            raise _error_at(node.args[i], text, why)
     try:
         return function(*args)
     except TypeError as error:
-        raise _refuse(node, text, str(error)) from None
+        raise _error_at(node, text, str(error)) from None
 
 
 def function_names() -> list[str]:
@@ -222,7 +224,7 @@ def function_names() -> list[str]:
     return sorted({*TABLE, *EXTRA_FUNCTIONS, *OF_ANY_NUMBER})
 
 
-_KINDS: dict[type[ast.expr], str] = {
+_NODE_KINDS: dict[type[ast.expr], str] = {
     ast.Attribute: "an attribute",
     ast.Subscript: "an index",
     ast.Lambda: "a lambda",
@@ -241,12 +243,12 @@ _KINDS: dict[type[ast.expr], str] = {
 }
 
 
-def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
+def _error_at(node: ast.expr, text: str, why: str) -> ExpressionError:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
         why = "^ is not part of the language; a power is written x**y"
     before = text.strip().encode()[:node.col_offset]  # `ast` counts bytes
     offset = len(before.decode(errors="ignore"))
-    place = _pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}"
+    place = _pointer(text.strip(), offset) if node.lineno == 1 else f": {_quoted(text)}"
     return ExpressionError(why + place)
 
 
@@ -257,5 +259,5 @@ def _pointer(text: str, offset: int) -> str:
     return f"\n    {line[start:offset + 40]}\n    {' ' * (offset - start)}^"
 
 
-def _cut(text: str) -> str:
+def _quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
