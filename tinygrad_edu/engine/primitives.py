@@ -93,21 +93,8 @@ class Primitive:
     """
 
     __slots__ = (
-        "associativity",
-        "defaults",
-        "domain",
-        "forward",
-        "limits",
-        "name",
-        "note",
-        "parameters",
-        "partials",
-        "piece",
-        "precedence",
-        "sample",
-        "specials",
-        "spelling",
-        "symbol",
+        "associativity", "defaults", "domain", "forward", "limits", "name", "note", "parameters",
+        "partials", "piece", "precedence", "sample", "specials", "spelling", "symbol",
     )
 
     def __init__(

@@ -58,17 +58,7 @@ class Value:
     """
 
     __slots__ = (
-        "_dx",
-        "_dy",
-        "_rest",
-        "_serial",
-        "_source",
-        "_x",
-        "_y",
-        "data",
-        "grad",
-        "label",
-        "op",
+        "_dx", "_dy", "_rest", "_serial", "_source", "_x", "_y", "data", "grad", "label", "op",
     )
 
     data: float
@@ -155,13 +145,8 @@ class Value:
         graph.backpropagate([self], [number(seed, "seed")])
 
     def _set_state(
-        self,
-        data: float,
-        grad: float,
-        label: str,
-        op: str,
-        args: tuple[Any, ...],
-        partials: tuple[float | None, ...],
+        self, data: float, grad: float, label: str, op: str,
+        args: tuple[Any, ...], partials: tuple[float | None, ...],
     ) -> None:
         self.data = data
         self.grad = grad
@@ -458,12 +443,7 @@ def _slots(
 
 
 def _record(
-    op: str,
-    data: float,
-    x: Any,
-    dx: float | None,
-    y: Any = None,
-    dy: float | None = None,
+    op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
     rest: tuple[tuple[Any, float | None], ...] = (),
 ) -> Value:
     mode = modes.current() if modes.active else 0
