@@ -449,8 +449,9 @@ def _record(
     mode = modes.current() if modes.active else 0
     if mode:
         if mode & TRACE:
-            operands = _operands(x, y, rest)
-            return modes.tracer().apply(p.TABLE[op], operands)  # type: ignore[no-any-return]
+            return modes.tracer().apply(  # type: ignore[no-any-return]
+                p.TABLE[op], _operands(x, y, rest)
+            )
         if mode & ANOMALY and not -inf < data < inf:
             raise anomaly.result_error(op, data, (x, y, *[arg for arg, _ in rest]))
         if mode & NO_GRAD:
