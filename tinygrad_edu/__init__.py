@@ -1,5 +1,4 @@
-"""tinygrad_edu: a scalar reverse-mode automatic differentiation engine to read, step through, draw
-and trust.
+"""A scalar reverse-mode automatic differentiation engine to read, step through, draw and trust.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
@@ -8,8 +7,9 @@ and trust.
     >>> round(a.grad, 6)
     -0.004023
 
-Read the engine in this order: `primitives` (the table), `value`, `graph`, `autodiff`, then `math`,
-`formula`, `expressions`; then `nn`, `optim`, `train`.  Not affiliated with tinygrad.
+Read the source in this order: `engine.primitives` (the table), `engine.value`, `engine.graph`,
+`engine.autodiff`; then `math` and `symbolic`; then `nn`, `optim` and `train`.  Not affiliated with
+tinygrad.
 """
 
 from importlib import import_module as _import_module
@@ -40,8 +40,7 @@ __all__ = [
     "topological_order", "value_and_grad", "vjp",
 ]
 
-# What stands on top of the engine is imported when it is first asked for, so that the engine alone
-# starts fast.
+# These names are imported at their first use, so that the engine alone starts fast.
 _LAZY = {
     "History": "train",
     "Stepper": "debug",

@@ -3,16 +3,16 @@
 ::
 
     TinygradEduError
-    |-- GraphError                  a graph cannot be used in the way asked for
-    |   |-- StaleGraphError         a leaf was given new data after the graph was recorded
-    |   `-- TraceError              a traced function asks for a number that is known at run time only (also a TypeError)
-    |-- ExpressionError             text that `parse` does not accept          (also a ValueError)
-    |-- CheckpointError             a damaged, foreign or unfitting state      (also a ValueError)
-    |-- DataError                   a data set or a history that cannot be read (also a ValueError)
-    |-- NonFiniteError              inf or nan, in training or while it is watched for (also an ArithmeticError)
-    `-- RenderError                 a drawing could not be turned into a picture (also a RuntimeError)
+    |-- GraphError                  a graph cannot be used in this way
+    |   |-- StaleGraphError         a leaf got new data after the graph was recorded
+    |   `-- TraceError              a traced function needs an unknown number (also a TypeError)
+    |-- ExpressionError             text that `parse` does not accept (also a ValueError)
+    |-- CheckpointError             a damaged, foreign or unfitting state (also a ValueError)
+    |-- DataError                   an unreadable data set or history (also a ValueError)
+    |-- NonFiniteError              a number became inf or nan (also an ArithmeticError)
+    `-- RenderError                 a drawing cannot become a picture (also a RuntimeError)
 
-and one warning, `GradientWarning`: gradients are added up that probably should not be.
+There is one warning, `GradientWarning`: `zero_grad` was probably forgotten.
 
 Wrong types and out-of-range arguments raise the built-in `TypeError` and `ValueError`.
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
@@ -23,39 +23,39 @@ from typing import Any
 
 
 class TinygradEduError(Exception):
-    """The base of every exception defined here."""
+    """Base class of every exception defined here."""
 
 
 class GraphError(TinygradEduError):
-    """A graph cannot be used in the way asked for."""
+    """A graph cannot be used in this way."""
 
 
 class StaleGraphError(GraphError):
     """A node no longer follows from its operands, because a leaf's data was assigned after
     recording.
 
-    First derivatives are stored numbers and stay right; higher ones would mix old and new numbers.
-    The remedy is to compute the expression again.
+    First derivatives are stored numbers and stay correct; higher ones would mix old and new
+    numbers.  Compute the expression again.
     """
 
 
 class TraceError(GraphError, TypeError):
-    """A function that `jit` traces asks for what is known only when it runs: a number, or whether a
+    """A function that `jit` traces needs what is known only when it runs: a number, or whether a
     condition holds.
 
-    It is also a TypeError, as float() and indexing raise for things that are no numbers.
-    ``line`` is file, line and function of the place in the user's program.
+    It is also a TypeError, which float() and indexing raise for other objects than numbers.
+    ``line`` is the place in the user's program: file, line number and function.
     """
 
     line: tuple[str, int, str] | None = None
 
 
 class ExpressionError(TinygradEduError, ValueError):
-    """The text given to `parse` is not an expression of the small language that it accepts."""
+    """A text is not an expression that `parse` accepts."""
 
 
 class CheckpointError(TinygradEduError, ValueError):
-    """A checkpoint or state dictionary is damaged, foreign, or does not fit the model."""
+    """A checkpoint or state dictionary is damaged, is foreign, or does not fit the model."""
 
 
 class DataError(TinygradEduError, ValueError):
@@ -63,12 +63,11 @@ class DataError(TinygradEduError, ValueError):
 
 
 class NonFiniteError(TinygradEduError, ArithmeticError):
-    """A number became inf or nan: in a step of `fit`, or within `detect_anomaly`; the message names
-    the operation.
+    """A number became inf or nan, in a step of `fit` or inside `detect_anomaly`.
 
-    ``line`` is file, line and function that asked for the operation, if that is known.  If `fit`
-    raised it, ``history`` is the `History` of the steps before it, and ``explanation`` what
-    `explain_nonfinite` says of the loss.
+    The message names the operation.  ``line`` is the place that called the operation (file, line
+    number and function), if it is known.  If `fit` raised the error, ``history`` is the `History`
+    of the steps before it, and ``explanation`` is the result of `explain_nonfinite` for the loss.
     """
 
     history: Any = None
@@ -81,21 +80,23 @@ class RenderError(TinygradEduError, RuntimeError):
 
 
 class GradientWarning(UserWarning):
-    """An optimiser's step is made with gradients that a step before has used already: `zero_grad`
-    is missing."""
+    """An optimiser step uses gradients of an earlier step again: `zero_grad` was not called."""
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line; of an error with a caret below a text, the text as far
-    as the caret."""
+    """Returns the message of an error on one line.
+
+    If the message has a caret below a text, the place of the caret is told in words.
+    """
     message, *rest = str(error).splitlines() or [type(error).__name__]
     if len(rest) == 2 and rest[1].strip() == "^":
-        read, ahead = rest[0][4:len(rest[1]) - 1], rest[0][len(rest[1]) - 1:]
-        message += (
-            f" after {read!r}"
-            if read.strip() and not ahead.strip()
-            else f" at {(ahead or rest[0]).strip()[:20]!r}"
-        )
+        caret = len(rest[1]) - 1
+        read = rest[0][4:caret]
+        ahead = rest[0][caret:]
+        if read.strip() and not ahead.strip():
+            message += f" after {read!r}"
+        else:
+            message += f" at {(ahead or rest[0]).strip()[:20]!r}"
     return message
 
 

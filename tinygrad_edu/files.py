@@ -1,5 +1,4 @@
-"""Writing files so that nobody ever finds half of one, and numbers so that every JSON reader
-understands them."""
+"""Checks of paths, files that are written completely or not at all, and numbers for JSON."""
 
 import math
 import os
@@ -10,8 +9,12 @@ from typing import Any
 
 
 def check_folder_of(path: str | os.PathLike[str]) -> None:
-    """Raises FileNotFoundError or NotADirectoryError, with a remedy, unless ``path`` lies in a
-    folder that exists."""
+    """Checks that the parent folder of ``path`` exists.
+
+    Raises:
+        FileNotFoundError: the parent folder does not exist.
+        NotADirectoryError: the parent is not a folder.
+    """
     folder = Path(path).parent
     if not folder.is_dir():
         kind = NotADirectoryError if folder.exists() else FileNotFoundError
@@ -21,12 +24,18 @@ def check_folder_of(path: str | os.PathLike[str]) -> None:
 def destination(
     path: str | os.PathLike[str], what: str, suffixes: Iterable[str], example: str
 ) -> Path:
-    """Where ``what`` ("a drawing") is to be written, checked before anything is computed.
+    """Returns the path of a file to write, checked before anything is computed.
 
-    ``~`` is the user's home; without a suffix, that of ``example`` is added.  Raises ValueError for
-    "" and for a suffix that is none of ``suffixes``, IsADirectoryError for a folder,
-    FileNotFoundError or NotADirectoryError as `check_folder_of` does, and TypeError for what is no
-    path.
+    path: the file; ``~`` is the user's home.  If it has no suffix, the suffix of ``example`` is
+        added.
+    what: the content, for error messages, such as "a drawing".
+    suffixes: the suffixes that are allowed, in lower case.
+
+    Raises:
+        TypeError: ``path`` is not a path.
+        ValueError: ``path`` is empty, or its suffix is not in ``suffixes``.
+        IsADirectoryError: ``path`` is a folder.
+        OSError: the parent folder is missing (see `check_folder_of`).
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
@@ -38,7 +47,7 @@ def destination(
         raise ValueError(f"cannot save {what} as {text!r}: name a file, such as {example!r}")
     try:
         target = Path(path).expanduser()
-    except RuntimeError:  # no such user
+    except RuntimeError:  # the user in ~user does not exist
         target = Path(path)
     if os.path.isdir(target):
         raise IsADirectoryError(
@@ -57,41 +66,44 @@ def destination(
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
-    """Writes ``content`` (text as UTF-8) to ``path`` in one piece and returns the path; a symbolic
-    link is followed.
+    """Writes ``content`` (text as UTF-8) to ``path``, completely or not at all.
 
-    If anything goes wrong, whatever stood at ``path`` before still stands there.  Raises OSError
-    with the path and a remedy if the folder is missing or cannot be written to.
+    Returns ``path``.  A symbolic link is followed.  If writing fails, an old file is unchanged.
+
+    Raises:
+        OSError: the folder is missing, or the file cannot be written.
     """
     check_folder_of(path)
     target = Path(os.path.realpath(path))
-    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         if target.is_dir():
             raise IsADirectoryError(0, "it is a folder")
         if target.exists() and not target.is_file():
             raise OSError(0, "it is a device, not a file")
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
         if target.exists():
-            beside.chmod(target.stat().st_mode & 0o777)
-        os.replace(beside, target)
+            temporary.chmod(target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
     except OSError as error:
-        raise type(error)(f"cannot write {str(path)!r}: {error.strerror or error}; "
-                          "choose a place where you may write") from error
+        raise type(error)(
+            f"cannot write {str(path)!r}: {error.strerror or error}; "
+            "choose a place where you may write"
+        ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return Path(path)
 
 
 def to_json(x: float) -> float | str:
-    """``x`` as JSON can have it: infinities and nan, for which it has no numbers, as text."""
+    """Returns ``x`` for JSON, which has no inf and nan: they become text."""
     x = float(x)
     return x if math.isfinite(x) else repr(x)
 
 
 def from_json(entry: Any) -> float:
-    """The number that `to_json` wrote; raises ValueError for anything else."""
+    """Returns the number that `to_json` wrote; raises ValueError for anything else."""
     if isinstance(entry, bool) or (
         not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")
     ):
@@ -104,10 +116,14 @@ def from_json(entry: Any) -> float:
 
 
 def nested_deeper_than(levels: int, content: Any) -> bool:
-    """Whether lists and dicts stand in one another more than ``levels`` deep in ``content``; finds
-    out without recursion."""
+    """Returns whether lists and dicts are nested more than ``levels`` deep, without recursion."""
     level = [content]
     for _ in range(levels + 1):
-        level = [entry for part in level if isinstance(part, (list, dict))
-                 for entry in (part.values() if isinstance(part, dict) else part)]
+        below: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                below += part.values()
+            elif isinstance(part, list):
+                below += part
+        level = below
     return bool(level)

@@ -1,5 +1,4 @@
-"""The names of the standard library's `math` module, for floats and Values alike, so that one
-function runs on both.
+"""The functions of the standard `math` module, for floats and Values.
 
     >>> from tinygrad_edu import Value, math
     >>> def wave(x):
@@ -7,15 +6,17 @@ function runs on both.
     >>> wave(1.0) == wave(Value(1.0)).data
     True
 
-Numbers in, a number out; a Value among the arguments, a new node out.  Two things differ from the
-standard module, on purpose: arithmetic follows IEEE 754 (``exp(1000)`` is inf, ``log(0)`` -inf,
-``sqrt(-1)`` nan, where `math` raises), and every row of the table of `primitives` is here too,
-under its name: ``math.relu``, ``math.sigmoid``, ``math.softplus``, ... and rows that you define
-yourself.
+Numbers give a number; if an argument is a Value, the result is a new node.  There are two
+differences from the standard module:
 
-Beyond one row each: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`, `sumprod`,
-`logsumexp`, `softmax`, `log_softmax`.  Functions of whole numbers (`comb`, `factorial`, `gcd`, ...)
-are the standard ones.
+* Arithmetic follows IEEE 754: ``exp(1000)`` is inf, ``log(0)`` is -inf and ``sqrt(-1)`` is nan,
+  where the standard functions raise.
+* Every row of the table of `primitives` is here under its name (``math.relu``, ``math.sigmoid``,
+  ...), including rows that you define.
+
+These functions combine several rows: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`,
+`sumprod`, `logsumexp`, `softmax`, `log_softmax`.  Functions of whole numbers (`comb`, `factorial`,
+`gcd`, ...) are the standard ones.
 """
 
 from __future__ import annotations
@@ -84,99 +85,20 @@ fabs = absolute
 gelu = gelu_erf
 
 __all__ = [
-    "absolute",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "clip",
-    "comb",
-    "copysign",
-    "cos",
-    "cosh",
-    "degrees",
-    "dist",
-    "e",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "expm1",
-    "fabs",
-    "factorial",
-    "floor",
-    "fmod",
-    "frexp",
-    "fsum",
-    "gcd",
-    "gelu",
-    "gelu_erf",
-    "gelu_tanh",
-    "hardtanh",
-    "hypot",
-    "inf",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isqrt",
-    "lcm",
-    "ldexp",
-    "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_softmax",
-    "logaddexp",
-    "logsigmoid",
-    "logsumexp",
-    "maximum",
-    "minimum",
-    "modf",
-    "nan",
-    "nextafter",
-    "norm",
-    "perm",
-    "pi",
-    "pow",
-    "prod",
-    "radians",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
-    "square",
-    "step",
-    "sumprod",
-    "tan",
-    "tanh",
-    "tau",
-    "total",
-    "trunc",
-    "ulp",
-    "where",
-    "xlogy",
+    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
+    "comb", "copysign", "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2",
+    "expm1", "fabs", "factorial", "floor", "fmod", "frexp", "fsum", "gcd", "gelu", "gelu_erf",
+    "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf", "isnan", "isqrt",
+    "lcm", "ldexp", "leaky_relu", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm",
+    "pi", "pow", "prod", "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign",
+    "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "step", "sumprod",
+    "tan", "tanh", "tau", "total", "trunc", "ulp", "where", "xlogy",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Every other row of the table, by its name; then what the standard module has and this one
-    does not know."""
+    """Returns another row of the table, or a function of the standard module that has no row."""
     if name in _p.TABLE:
         return _p.TABLE[name]
     if hasattr(_math, name) and not name.startswith("_"):
@@ -203,8 +125,8 @@ def _numbers_only(name: str) -> Callable[..., Any]:
         if any(isinstance(arg, Value) for arg in args):
             raise TypeError(
                 f"math.{name} has no row in the table of primitives, so it cannot be "
-                "differentiated; "
-                f"pass a number (.data), or define a row with primitives.define({name!r}, ...)"
+                "differentiated; pass a number (.data), or define a row with "
+                f"primitives.define({name!r}, ...)"
             )
         return standard(*args, **options)
 
@@ -220,23 +142,22 @@ comb, factorial, frexp, gcd, isqrt, lcm, ldexp, nextafter, perm, ulp = map(
 
 
 def log(x: Any, base: Any = None) -> Any:
-    """The natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
+    """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
     return _p.log(x) if base is None else _p.div(_p.log(x), _p.log(base))
 
 
 def floor(x: Any) -> Any:
-    """The largest whole number <= x: a Value for a Value; an int for a finite number, as in the
-    standard module."""
+    """Returns the largest whole number <= x: a Value for a Value, an int for a finite number."""
     return _as_int(_p.floor(x))
 
 
 def ceil(x: Any) -> Any:
-    """The smallest whole number >= x; see `floor` for its type."""
+    """Returns the smallest whole number >= x, of the same type as for `floor`."""
     return _as_int(_p.ceil(x))
 
 
 def trunc(x: Any) -> Any:
-    """``x`` without its fraction; see `floor` for its type."""
+    """Returns ``x`` without its fraction, of the same type as for `floor`."""
     return _as_int(_p.trunc(x))
 
 
@@ -245,15 +166,14 @@ def _as_int(x: Any) -> Any:
 
 
 def modf(x: Any) -> tuple[Any, Any]:
-    """``(fraction, whole)``, both with the sign of ``x``."""
+    """Returns ``(fraction, whole)``, both with the sign of ``x``."""
     if isinstance(x, Value):
         return where(isfinite(x), fmod(x, 1.0), copysign(0.0, x)), _p.trunc(x)
     return _math.modf(x)
 
 
 def remainder(x: Any, y: Any) -> Any:
-    """The IEEE 754 remainder, as the standard module's: x - n y with n the whole number nearest to
-    x / y.
+    """Returns the IEEE 754 remainder x - n y, where n is the whole number nearest to x / y.
 
     The operator ``%`` is another function, the row `primitives.remainder`.
     """
@@ -261,17 +181,19 @@ def remainder(x: Any, y: Any) -> Any:
 
 
 def degrees(x: Any) -> Any:
-    """``x`` radians in degrees."""
+    """Returns the angle ``x``, given in radians, in degrees."""
     return x * (180 / pi)
 
 
 def radians(x: Any) -> Any:
-    """``x`` degrees in radians."""
+    """Returns the angle ``x``, given in degrees, in radians."""
     return x * (pi / 180)
 
 
 def hypot(*coordinates: Any) -> Any:
-    """The Euclidean norm of any number of coordinates, without overflow; gradient 0 at the origin.
+    """Returns the Euclidean norm of any number of coordinates, without overflow.
+
+    The gradient at the origin is 0.
     """
     if len(coordinates) == 2:
         return _p.hypot(*coordinates)
@@ -281,12 +203,12 @@ def hypot(*coordinates: Any) -> Any:
 
 
 def norm(xs: Iterable[Any]) -> Any:
-    """`hypot` of a list."""
+    """Returns `hypot` of the numbers in ``xs``."""
     return hypot(*xs)
 
 
 def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
-    """The Euclidean distance of two points.  Raises ValueError if their dimensions differ."""
+    """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
     if len(p) != len(q):
         raise ValueError(
             f"both points must have the same number of dimensions, not {len(p)} and {len(q)}"
@@ -295,27 +217,29 @@ def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
 
 
 def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
-    """The product of ``xs``, from the left."""
+    """Returns the product of ``start`` and ``xs``, from the left."""
     for x in xs:
         start = start * x
     return start
 
 
 def total(xs: Iterable[Any]) -> Any:
-    """The sum of ``xs`` from the left, without the built-in's ``0 +`` in front, which would be a
-    node; 0.0 of nothing."""
-    return reduce(lambda x, y: x + y, xs) if (xs := list(xs)) else 0.0
+    """Returns the sum of ``xs`` from the left, or 0.0 if there are none.
+
+    Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
+    """
+    xs = list(xs)
+    return reduce(lambda x, y: x + y, xs) if xs else 0.0
 
 
 def fsum(xs: Iterable[Any]) -> Any:
-    """The sum of ``xs``; of floats exactly rounded, as in the standard module; of Values from the
-    left."""
+    """Returns the sum of ``xs``: exactly rounded for floats, from the left if one is a Value."""
     xs = list(xs)
     return total(xs) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
 
 
 def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
-    """The sum of products of two lists of the same length, from the left; ValueError if the lengths
+    """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
     pairs = list(zip(xs, ys, strict=True))
     if pairs and modes.active and (trace := modes.tracer()) is not None:
@@ -324,47 +248,48 @@ def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
 
 
 def isnan(x: Any) -> bool:
-    """Whether the number, or the Value's data, is nan."""
+    """Returns whether the number, or the Value's data, is nan."""
     return _math.isnan(x)
 
 
 def isinf(x: Any) -> bool:
-    """Whether the number, or the Value's data, is infinite."""
+    """Returns whether the number, or the Value's data, is infinite."""
     return _math.isinf(x)
 
 
 def isfinite(x: Any) -> bool:
-    """Whether the number, or the Value's data, is neither infinite nor nan."""
+    """Returns whether the number, or the Value's data, is neither infinite nor nan."""
     return _math.isfinite(x)
 
 
 def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
-    """Whether two numbers, or the data of Values, are close; as the standard function."""
+    """Returns whether two numbers, or the data of Values, are close, as the standard function."""
     return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
 def is_traced(x: Any) -> bool:
-    """Whether ``x`` stands for a number that is not known yet, because the function that has it is
-    being compiled."""
+    """Returns whether ``x`` is a traced value, whose number is unknown while its function is being
+    compiled."""
     return (trace := modes.tracer()) is not None and isinstance(x, Value) and not trace.is_known(x)
 
 
 def take(sequence: Sequence[Any], index: Any) -> Any:
-    """``sequence[index]`` for an index that is a number of the program: a float, a Value, an
-    argument of a compiled function.
+    """Returns ``sequence[index]``, where the index may also be a float, a Value or a traced value.
 
-    It is the very entry of the sequence, so that gradients flow to that one; the index has none.
+    The result is the entry itself, so gradients flow to the entry; the index receives none.
     Indices count from 0.  In a compiled function the entries are numbers and Values, or rows of
-    such, all of one length.  Raises IndexError unless the index is a whole number from 0 to
-    ``len(sequence) - 1``, TypeError for what is no sequence.
+    numbers and Values of equal length.
+
+    Raises:
+        TypeError: ``sequence`` is not a sequence.
+        IndexError: the index is not a whole number from 0 to ``len(sequence) - 1``.
     """
     if isinstance(sequence, Mapping) or not (
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
     ):
         raise TypeError(
-            f"take: {_p.short_repr(sequence)}, of type {type(sequence).__name__}, is no sequence; "
-            "pass a list, a "
-            "tuple or an array, of a dict one of its values"
+            f"take: sequence must be a list, a tuple or an array, not {_p.short_repr(sequence)} "
+            f"({type(sequence).__name__}); of a dict, pass one of its values"
         )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries")
@@ -379,12 +304,12 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     return sequence[int(i)]
 
 
-# ---- of lists: shifted by the maximum, so that nothing overflows ---------------------------------
+# ---- functions of lists --------------------------------------------------------------------------
 
 
 def _shift(xs: Sequence[Any]) -> float:
-    # A number, not a node: all three functions are invariant under it, so that its derivative
-    # cancels.
+    # Exponents are shifted by their maximum, and exp cannot overflow.  It is a number, not a node,
+    # because the results do not depend on it: its derivative cancels.
     if modes.active and (trace := modes.tracer()) is not None and any(map(is_traced, xs)):
         return trace.shift(xs)  # type: ignore[no-any-return]
     largest = max(map(float, xs), default=-inf)
@@ -392,43 +317,44 @@ def _shift(xs: Sequence[Any]) -> float:
 
 
 def logsumexp(xs: Iterable[Any]) -> Any:
-    """log(sum(exp(x))) without overflow; -inf for an empty list."""
+    """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
     xs = list(xs)
     shift = _shift(xs)
     return shift + _p.log(total(exp(x - shift) for x in xs)) if xs else -inf
 
 
 def softmax(xs: Iterable[Any]) -> list[Any]:
-    """exp(x_i) / sum(exp(x_j)), as a list; positive and summing to 1.
+    """Returns the list of exp(x_i) / sum(exp(x_j)), which are positive and sum to 1.
 
-    Where a probability is within 1e-16 of 1, its own gradient, p (1 - p), is lost to rounding;
-    `log_softmax` and `nn.cross_entropy` keep theirs.
+    If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
+    `log_softmax` and `nn.cross_entropy` keep their derivatives.
     """
     xs = list(xs)
     shift = _shift(xs)
     exponentials = [exp(x - shift) for x in xs]
-    whole = total(exponentials)
-    return [_p.div(x, whole) for x in exponentials]
+    denominator = total(exponentials)
+    return [_p.div(x, denominator) for x in exponentials]
 
 
 def log_softmax(xs: Iterable[Any]) -> list[Any]:
-    """The logarithms of `softmax`, as a list, without losing the digits of probabilities near 1 (or
-    near 0)."""
+    """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
+    1."""
     xs = list(xs)
     return [log_softmax_at(xs, i) for i in range(len(xs))]
 
 
 def log_softmax_at(xs: Sequence[Any], i: int) -> Any:
-    """The logarithm of the i-th softmax probability."""
+    """Returns the logarithm of the i-th softmax probability."""
     return -surprisal(xs, i)
 
 
 def surprisal(xs: Sequence[Any], i: int) -> Any:
-    """-log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
+    """Returns -log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
 
-    That has no cancellation, neither in itself nor in its gradient by x_i, softmax_i - 1.
+    This form has no cancellation, and neither has its derivative with respect to x_i,
+    softmax_i - 1.
     """
-    # -inf has no share
+    # an entry of -inf adds nothing to the sum
     others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]
     if not others:
         return softplus(-inf - xs[i])

@@ -1,8 +1,7 @@
-"""Where random numbers come from: an ``rng`` argument wherever they are needed, and no state of our
-own.
+"""The argument ``rng`` of functions that draw random numbers; the package has no random state.
 
-``rng`` is a `random.Random`; or an int, which seeds a new one; or None for the standard module
-`random`, so that `random.seed` works.
+``rng`` is a `random.Random`, an int (the random seed of a new one), or None for the standard module
+`random`; then `random.seed` works.
 """
 
 from __future__ import annotations
@@ -16,8 +15,11 @@ Rng: TypeAlias = random.Random | int | None
 
 
 def generator(rng: Any) -> random.Random:
-    """What to draw from; TypeError for anything but a `random.Random`, an int, None, or the module
-    `random` itself."""
+    """Returns the random generator for ``rng``.
+
+    Raises:
+        TypeError: ``rng`` is not a `random.Random`, an int, None or the module `random`.
+    """
     if rng is None or rng is random:
         return cast(random.Random, random)  # the module has the methods of its hidden instance
     if isinstance(rng, random.Random):

@@ -108,9 +108,9 @@ def test_what_is_finite_is_computed_as_ever_bit_for_bit():
 
 
 def test_an_operand_that_was_infinite_from_the_start_is_said_to_be_the_origin():
-    assert "it comes from the leaf mask=-inf, which the program gave" in str(
+    assert "it comes from the leaf mask=-inf, an input of the program" in str(
         caught(lambda: Value(-std.inf, "mask") + Value(1.0)))
-    assert "it comes from the number inf, which the program gave" in str(
+    assert "it comes from the number inf, an input of the program" in str(
         caught(lambda: Value(1.0) * std.inf)
     )
 
@@ -257,7 +257,7 @@ def test_a_gradient_that_was_not_finite_before_is_said_to_be_the_origin(make):
     y.label = "y"
     assert (
         str(caught(y.backward, std.nan))
-        == "backward: the gradient of y is nan from the start: its seed is nan"
+        == "backward: the gradient of y is nan at the start, because its seed is nan"
     )
 
 
@@ -275,7 +275,7 @@ def test_a_graph_recorded_outside_has_no_lines():
     error = caught(y.backward)
     assert error.line is None
     assert str(error).endswith(
-        "the operation was recorded outside of detect_anomaly(), which keeps lines"
+        "the operation was recorded outside detect_anomaly(), so its line is unknown"
     )
 
 

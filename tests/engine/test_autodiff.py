@@ -194,7 +194,7 @@ def test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were():
     y = (x + 1) ** 2
     x.data = 5.0
     with pytest.raises(
-        StaleGraphError, match=r"op='add'\) does not follow from its operands any more \(x is 5\.0"
+        StaleGraphError, match=r"op='add'\) no longer follows from its operands \(x is 5\.0"
     ):
         gradients(y, [x])
 
@@ -280,10 +280,10 @@ def test_a_function_of_several_outputs_has_no_gradient():
 
     with pytest.raises(
         TypeError,
-        match=r"twins returned 2 outputs; a gradient is of one: use jacobian\(\) or vjp\(\)",
+        match=r"twins must return one number for its gradient, not 2; use jacobian\(\) or vjp\(\)",
     ):
         grad(twins)(1.0)
-    with pytest.raises(TypeError, match="twins returned 2 outputs; a Hessian is of one"):
+    with pytest.raises(TypeError, match="hessian: twins must return one number, not 2"):
         hessian(twins)([1.0])
 
 
@@ -579,29 +579,29 @@ def test_hessians_are_symmetric_and_agree_with_nested_grads(recipe, seed):
 def test_only_values_can_be_differentiated():
     x = Value(1.0)
     with pytest.raises(
-        TypeError, match=r"only a Value has a graph to differentiate, not float \(1.0\)"
+        TypeError, match=r"a root must be a Value, not float \(1.0\)"
     ):
         backward(1.0)
     with pytest.raises(
-        TypeError, match=r"only a Value has a graph to differentiate, not str \('x'\)"
+        TypeError, match=r"a root must be a Value, not str \('x'\)"
     ):
         backward([x, "x"])
     with pytest.raises(
-        TypeError, match=r"gradients\(\) differentiates by Values, not float \(2.0\)"
+        TypeError, match=r"gradients: each x must be a Value, not float \(2.0\)"
     ):
         gradients(x, [2.0])
     assert x.grad == 0.0
 
 
 def test_only_values_can_be_put_in_order():
-    with pytest.raises(TypeError, match="takes Values, one after the other, not list"):
+    with pytest.raises(TypeError, match="each root must be a Value, not list; pass several roots as"):
         topological_order([Value(1.0)])
 
 
 def test_only_functions_can_be_differentiated():
     for transform in (lambda: vjp(3, 1.0), lambda: jvp(3, [1.0], [1.0])):
         with pytest.raises(
-            TypeError, match="3 is no function, and only functions can be differentiated"
+            TypeError, match="f must be a function, not 3"
         ):
             transform()
 

@@ -305,7 +305,7 @@ def test_a_name_that_is_no_identifier_is_refused(name):
 
 
 def test_parameters_must_match_the_partials():
-    with pytest.raises(ValueError, match="2 partials but parameters"):
+    with pytest.raises(ValueError, match="parameters must be 2 names, not"):
         define("lopsided", lambda x, y: x, lambda x, y, o: 1.0, lambda x, y, o: 0.0, parameters="x")
     assert "lopsided" not in TABLE
 

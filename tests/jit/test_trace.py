@@ -154,7 +154,7 @@ def test_the_tables_of_take_may_be_arrays():
                          ids=["dict", "set", "generator", "None", "number"])
 def test_the_table_of_take_must_be_a_sequence(table):
     with pytest.raises(
-        TypeError, match="is no sequence; pass a list, a tuple or an array"
+        TypeError, match="sequence must be a list, a tuple or an array, not"
     ) as eagerly:
         take(table, 1.0)
     with pytest.raises(TypeError) as error:

@@ -253,7 +253,7 @@ def test_refusals_are_value_errors_of_this_package():
 
 @pytest.mark.parametrize("text", [None, 1, b"x", ["x"]])
 def test_only_text_is_read(text):
-    with pytest.raises(TypeError, match=rf"parse\(\) takes text, not {type(text).__name__}"):
+    with pytest.raises(TypeError, match=rf"parse: the expression must be text, not {type(text).__name__}"):
         parse(text)
 
 

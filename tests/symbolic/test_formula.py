@@ -19,7 +19,8 @@ ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
 
 GOLDEN = {
-    "pow": "d/dx x**y = y * x ** (y - 1)\nd/dy x**y = x ** y * log(x)",
+    "pow": "d/dx x**y = y * x ** (y - 1)\nd/dy x**y = x ** y * log(x)\n"
+           "note: x**0 is the constant 1, also at x = 0 and nan",
     "add": "d/dx x+y = 1\nd/dy x+y = 1",
     "sub": "d/dx x-y = 1\nd/dy x-y = -1",
     "mul": "d/dx x*y = y\nd/dy x*y = x",
@@ -190,7 +191,18 @@ def test_formulas_are_python_without_a_bracket_too_many(row):
     for i in range(row.arity):
         text = str(derivative(row, i))
         assert superfluous_brackets(text) == []
-    assert len(formula(row).splitlines()) == row.arity
+    formulas = formula(row).removesuffix(f"\nnote: {row.note}")
+    assert len(formulas.splitlines()) == row.arity
+
+
+@every_row
+def test_formula_ends_with_the_note_of_the_row(row):
+    lines = formula(row).splitlines()
+    if row.note:
+        assert lines[-1] == f"note: {row.note}"
+    else:
+        assert not lines[-1].startswith("note: ")
+    assert "note: " not in formula(row, 0)
 
 
 BINARY = {

@@ -84,7 +84,7 @@ class Explanation:
     operands: tuple[tuple[str, float], ...]
     path: tuple[Value, ...]
     sentences: tuple[str, ...]
-    line: anomaly.Line | None
+    line: anomaly.SourceLine | None
     advice: str
 
     def __str__(self) -> str:
@@ -104,7 +104,7 @@ class Explanation:
             heading = f"How the backward pass came there from {self.name}:"
         lines.append(f"  {culprit}")
         if self.line is not None:
-            lines.append(textwrap.indent(anomaly.shown_line(self.line), "  "))
+            lines.append(textwrap.indent(anomaly.line_text(self.line), "  "))
         if rest:
             lines += [heading, *[f"  {line}" for line in _middle_left_out(rest)]]
         return "\n".join([*lines, *textwrap.wrap(self.advice, WIDTH, break_on_hyphens=False)])

@@ -1,5 +1,5 @@
-"""The engine: what a primitive is and the table of them, a node, the walk backwards, and the
-derivatives built on it."""
+"""The engine: the table of primitives, the nodes of a graph, the backward sweep, and derivatives of
+graphs and functions."""
 
 from .value import Value
 

@@ -1,5 +1,4 @@
-"""What `detect_anomaly` does while it is on: every node keeps the line that asked for it, and the
-first number that is inf or nan becomes an error that says how it came about."""
+"""Source lines of nodes, and the errors that `detect_anomaly` raises at the first inf or nan."""
 
 from __future__ import annotations
 
@@ -19,29 +18,28 @@ from ..errors import NonFiniteError
 if TYPE_CHECKING:
     from .value import Value
 
-# a function, and how far it had come: every node has one, so that it must cost little
-Source = tuple[CodeType, int]
-Line = tuple[str, int, str]  # file, line and function
+# a code object and the offset of an instruction in it; every node has one, so it must be cheap
+CodePosition = tuple[CodeType, int]
+SourceLine = tuple[str, int, str]  # file, line and function
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
-_LIBRARY = str(Path(os.__file__).parent) + os.sep
+PACKAGE_FOLDER = str(Path(__file__).parents[1]) + os.sep
+LIBRARY_FOLDER = str(Path(os.__file__).parent) + os.sep
 
 
-def source() -> Source:
-    """Where in the user's program we are: the innermost call that is not of this package, nor of
+def user_location() -> CodePosition:
+    """Returns the current place in the user's program: the innermost call outside this package and
     Python's library.
 
-    Of a package that was installed, such as numpy, it is the line of the user's program that called
-    it, if there is one between it and a call of ours.
+    If this is in an installed package, such as numpy, the line of the user's program that called
+    the package is returned, if there is one before the next call of this package.
     """
-    frame, installed = sys._getframe(2), None
+    frame = sys._getframe(2)
+    installed = None
     while True:
-        at, outer, owner = (
-            (frame.f_code, frame.f_lasti),
-            frame.f_back,
-            _owner(frame.f_code.co_filename),
-        )
-        # the outermost may be the script that starts such a package
+        at = (frame.f_code, frame.f_lasti)
+        outer = frame.f_back
+        owner = owner_of_file(frame.f_code.co_filename)
+        # the outermost call may be the script that starts an installed package
         if owner == "user" and not (installed and outer is None):
             return at
         if owner == "installed":
@@ -52,29 +50,31 @@ def source() -> Source:
 
 
 @cache
-def _owner(file: str) -> str:
-    """Whose file it is: "us", Python's own "library", an "installed" package, or the "user"."""
-    if file.startswith(_PACKAGE):
+def owner_of_file(file: str) -> str:
+    """Returns who owns a source file: "us" (this package), "library" (Python's own), "installed" (a
+    package) or "user"."""
+    if file.startswith(PACKAGE_FOLDER):
         return "us"
     if "site-packages" in file or "dist-packages" in file:
         return "installed"
-    return "library" if file.startswith((_LIBRARY, "<frozen ")) else "user"
+    return "library" if file.startswith((LIBRARY_FOLDER, "<frozen ")) else "user"
 
 
-def line_of(node: Value) -> Line | None:
-    """Where ``node`` was asked for; None unless it was recorded within `detect_anomaly`."""
-    at: Source | None = getattr(node, "_source", None)
-    return None if at is None else _line(at)
+def line_of(node: Value) -> SourceLine | None:
+    """Returns the line where ``node`` was recorded, or None if it was outside `detect_anomaly`."""
+    at: CodePosition | None = getattr(node, "_source", None)
+    return None if at is None else source_line(at)
 
 
 def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    """The sweep of `graph.backpropagate`, with a look at every gradient."""
+    """Runs the sweep of `graph.backpropagate` and raises NonFiniteError at the first gradient that
+    is inf or nan."""
     for root, seed in zip(roots, seeds):
         root.grad += seed
         if not -inf < root.grad < inf:
             raise _error(
-                f"backward: the gradient of {_name(root)} is {root.grad} from the start: its seed "
-                f"is {seed!r}",
+                f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
+                f"its seed is {seed!r}",
                 None,
             )
     for node in operations:
@@ -83,90 +83,87 @@ def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[f
             before = node._x.grad
             node._x.grad = grad = before + dx * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._x, dx, adjoint, grad, before)
+                raise gradient_error(node, node._x, dx, adjoint, grad, before)
         if (dy := node._dy) is not None:
             before = node._y.grad
             node._y.grad = grad = before + dy * adjoint
             if not -inf < grad < inf:
-                raise of_gradient(node, node._y, dy, adjoint, grad, before)
+                raise gradient_error(node, node._y, dy, adjoint, grad, before)
         for arg, partial in node._rest:
             if partial is not None:
                 before = arg.grad
                 arg.grad = grad = before + partial * adjoint
                 if not -inf < grad < inf:
-                    raise of_gradient(node, arg, partial, adjoint, grad, before)
+                    raise gradient_error(node, arg, partial, adjoint, grad, before)
 
 
 # ---- the errors ----------------------------------------------------------------------------------
 
 
-def of_result(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
-    """The error for an operation whose result is inf or nan."""
+def result_error(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
+    """Returns the error for an operation whose result is inf or nan."""
     operands = [operand for operand in operands if operand is not None]
     message = f"{_call(op, operands)} = {data} is the first inf or nan"
     if before := [operand for operand in operands if not math.isfinite(float(operand))]:
         kind = "number" if before[0].__class__ is float or before[0].constant else "leaf"
-        message += f" that was computed; it comes from the {kind} {_shown(before[0])}, which the program gave"
-    at = _line(source())
-    return _error(f"{message}\n{shown_line(at)}", at)
+        message += (
+            f" that was computed; it comes from the {kind} {_shown(before[0])}, "
+            "an input of the program"
+        )
+    at = source_line(user_location())
+    return _error(f"{message}\n{line_text(at)}", at)
 
 
-def of_gradient(
+def gradient_error(
     node: Value, operand: Value, partial: float, adjoint: Any, gradient: float, before: float = 0.0
 ) -> NonFiniteError:
-    """The error for an operand's gradient that is inf or nan after the edge from ``node`` was
-    followed."""
+    """Returns the error for a gradient of ``operand`` that became inf or nan at the edge from
+    ``node``."""
     if not math.isfinite(before):
         return _error(
-            f"backward: the gradient of {_name(operand)} was {before} before this pass; set it to "
-            "0",
+            f"backward: the gradient of {_name(operand)} was {before} before this pass; "
+            "set it to 0",
             None,
         )
     return _at(
         node,
         f"backward: the gradient of {_name(operand)} became {gradient} at "
-        f"{_call(node.op, node._args)} = "
-        f"{node.data!r}: local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
+        f"{_call(node.op, node._args)} = {node.data!r}: "
+        f"local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
     )
 
 
-def of_tangent(node: Value, tangent: float) -> NonFiniteError:
-    """The error for a tangent, of forward mode, that is inf or nan."""
+def tangent_error(node: Value, tangent: float) -> NonFiniteError:
+    """Returns the error for a tangent of forward mode that is inf or nan."""
     return _at(
         node,
         f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; "
-        "the local "
-        f"derivatives are {', '.join(map(repr, node.partials))}",
+        f"the local derivatives are {', '.join(map(repr, node.partials))}",
     )
 
 
 def _at(node: Value, message: str) -> NonFiniteError:
     at = line_of(node)
-    where = (
-        f"was recorded at\n{shown_line(at)}"
-        if at
-        else "was recorded outside of detect_anomaly(), which keeps lines"
-    )
-    return _error(f"{message}\n  the operation {where}", at)
+    where = f"at\n{line_text(at)}" if at else "outside detect_anomaly(), so its line is unknown"
+    return _error(f"{message}\n  the operation was recorded {where}", at)
 
 
-def _error(message: str, at: Line | None) -> NonFiniteError:
+def _error(message: str, at: SourceLine | None) -> NonFiniteError:
     error = NonFiniteError(message)
     error.line = at
     return error
 
 
-def _line(at: Source) -> Line:
+def source_line(at: CodePosition) -> SourceLine:
+    """Returns the file, line number and function of a position in compiled code."""
     code, position = at
-    line = next(
-        (line for start, end, line in code.co_lines() if start <= position < end and line),
-        code.co_firstlineno,
-    )
+    lines = (line for start, end, line in code.co_lines() if start <= position < end and line)
+    line = next(lines, code.co_firstlineno)
     return code.co_filename, line, code.co_qualname
 
 
-def shown_line(at: Line) -> str:
-    """A line as tracebacks show it."""
+def line_text(at: SourceLine) -> str:
+    """Returns the text of a line, in the form that tracebacks use."""
     filename, line, function = at
     text = linecache.getline(filename, line).strip()
     return f"  {filename}:{line}, in {function}" + (f"\n    {text}" if text else "")
@@ -182,6 +179,6 @@ def _shown(operand: Any) -> str:
 
 
 def _name(node: Value) -> str:
-    return str(node.label) or (
-        f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}"
-    )
+    if node.label:
+        return str(node.label)
+    return f"the result of {node.op} ({node.data!r})" if node.op else f"the leaf {node.data!r}"

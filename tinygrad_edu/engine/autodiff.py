@@ -1,22 +1,21 @@
-"""Derivatives of graphs and of functions, as a staircase: each one is a few lines on top of those
-before it.
+"""Derivatives of graphs and of functions; each is a few lines on top of the previous ones.
 
 ::
 
-    of a graph       backward     stored local derivatives, swept backwards into .grad
-                     gradients    the same method, the table's rules run on Values: derivatives as graphs
-    of a function    vjp          run f on fresh leaves, sweep backwards:  v -> v J
-                     jvp          run f on fresh leaves, sweep forwards:   t -> J t
+    of a graph       backward    stored local derivatives, swept backwards into .grad
+                     gradients   the same sweep, with the table's rules run on Values: graphs
+    of a function    vjp         run f on new leaves, sweep backwards:  v -> v J
+                     jvp         run f on new leaves, sweep forwards:   t -> J t
                      value_and_grad, grad
-                     jacobian     a vjp for each output
-                     hessian      gradients once, then a sweep for each row
+                     jacobian    a vjp for each output
+                     hessian     gradients once, then a sweep for each row
 
-A primal is the value of an argument, a tangent the rate at which it changes; a cotangent is the
-weight of an output, and a pullback takes the outputs' weights back to the arguments.  J is the
-matrix d output_i / d argument_j.
+A primal is the value of an argument, and a tangent is its forward-mode derivative.  A cotangent is
+the weight of an output; a pullback maps cotangents of the outputs to cotangents of the arguments.
+J is the matrix d output_i / d argument_j.
 
 The function transforms return numbers for numbers.  Called with Values, or inside the function of
-another transform, they return Values, so that they nest: ``grad(grad(f))`` is the second
+another transform, they return Values, so they can be nested: ``grad(grad(f))`` is the second
 derivative.
 
 Source of the method and its names: Griewank and Walther, Evaluating Derivatives, 2nd ed. (2008),
@@ -45,11 +44,14 @@ __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value
 def backward(
     roots: Value | Iterable[Value], seeds: Number | Iterable[Number] | None = None
 ) -> None:
-    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; one sweep for one root or for
-    several.
+    """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf, in one sweep.
 
-    ``seeds`` has one number for each root, by default 1.  Raises TypeError if a root is no Value,
-    ValueError if the numbers of roots and seeds differ.
+    roots: a Value, or several.
+    seeds: one number for each root, by default 1.
+
+    Raises:
+        TypeError: a root is not a Value, or a seed is not a number.
+        ValueError: there are more roots than seeds, or more seeds than roots.
     """
     roots, seeds = _roots_and_seeds(roots, seeds)
     backpropagate(roots, seeds)
@@ -58,40 +60,49 @@ def backward(
 def gradients(
     y: Value | Iterable[Value], xs: Iterable[Value], seeds: Number | Iterable[Number] | None = None
 ) -> list[Value]:
-    """The derivatives of ``y`` (of the seeded sum, if there are several) by each of ``xs``, as
-    Values.
+    """Returns d y / d x for each x in ``xs``, as Values.
 
-    They are graphs themselves and can be differentiated again, to any order.  ``xs`` may be any
-    nodes, not only leaves; the gradient by a node that ``y`` does not depend on is a Value of 0.
-    No ``.grad`` changes.
+    They are graphs and can be differentiated again, to any order.  No ``.grad`` changes.
 
-    Raises StaleGraphError if a leaf on the way from ``xs`` to ``y`` was given new data after ``y``
-    was computed from it.
+    y: a Value, or several; then their sum, weighted by ``seeds``, is differentiated.
+    xs: any nodes, not only leaves.  If ``y`` does not depend on a node, its derivative is 0.
+    seeds: one number for each root, by default 1.
+
+    Raises:
+        TypeError: a root or an x is not a Value, or a seed is not a number.
+        ValueError: there are more roots than seeds, or more seeds than roots.
+        StaleGraphError: a leaf between ``xs`` and ``y`` got new data after ``y`` was computed.
     """
     roots, seeds = _roots_and_seeds(y, seeds)
     if isinstance(xs, Value):
-        raise TypeError("gradients() differentiates by a list of Values: gradients(y, [x])")
+        raise TypeError("gradients: xs must be a list, not a Value; write gradients(y, [x])")
     xs = list(xs)
     for x in xs:
-        _check_value(x, "gradients() differentiates by Values")
+        _check_value(x, "gradients: each x")
     with recording(True):
         adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
         existing = set(topological_order(*roots))
-        return [
-            Value(g)
-            if not isinstance(g := adjoints.get(x, 0.0), Value)
-            # a node of its own, so that a label
-            else p.identity(g)
-            if g in existing
-            else g
-            for x in xs
-        ]  # or new data cannot change the graph of y
+        results = []
+        for x in xs:
+            adjoint = adjoints.get(x, 0.0)
+            if not isinstance(adjoint, Value):
+                adjoint = Value(adjoint)
+            elif adjoint in existing:  # a new node: labelling it must not change the graph of y
+                adjoint = p.identity(adjoint)
+            results.append(adjoint)
+        return results
 
 
-def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
-           partials_of: Callable[[Value], Sequence[Any]]) -> dict[Value, Any]:
-    """The adjoints of ``xs`` and of all between them and ``roots``: reverse accumulation on floats
-    or on Values."""
+def _sweep(
+    roots: Sequence[Value],
+    seeds: Sequence[Any],
+    xs: Sequence[Value],
+    partials_of: Callable[[Value], Sequence[Any]],
+) -> dict[Value, Any]:
+    """Returns the adjoints of ``xs`` and of all nodes between them and ``roots``.
+
+    This is reverse accumulation, on floats or on Values.
+    """
     watched = modes.current() & modes.ANOMALY
     order = topological_order(*roots, constants=False)
     active = set(xs)  # the nodes that depend on some x
@@ -102,19 +113,20 @@ def _sweep(roots: Sequence[Value], seeds: Sequence[Any], xs: Sequence[Value],
     for root, seed in zip(roots, seeds):
         adjoints[root] = adjoints[root] + seed if root in adjoints else seed
     for node in reversed(order):
-        if node in adjoints and node in active and node._args:
-            adjoint = adjoints[node]
-            for arg, partial in zip(node._args, partials_of(node)):
-                if partial is not None and arg in active:
-                    term = _times(partial, adjoint)
-                    adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
-                    if watched and total.__class__ is float and not isfinite(total):
-                        raise anomaly.of_gradient(node, arg, partial, adjoint, total)
+        if node not in adjoints or node not in active or not node._args:
+            continue
+        adjoint = adjoints[node]
+        for arg, partial in zip(node._args, partials_of(node)):
+            if partial is not None and arg in active:
+                term = _times(partial, adjoint)
+                adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
+                if watched and total.__class__ is float and not isfinite(total):
+                    raise anomaly.gradient_error(node, arg, partial, adjoint, total)
     return adjoints
 
 
 def _times(partial: Any, adjoint: Any) -> Any:
-    # A factor of exactly 1 is left out, which keeps graphs of gradients as short as on paper.
+    # A factor of exactly 1 is left out: graphs of gradients are then as short as on paper.
     if adjoint.__class__ is float and adjoint == 1.0:
         return partial
     if partial.__class__ is float and partial == 1.0:
@@ -127,25 +139,19 @@ def _stored_partials(node: Value) -> Sequence[Any]:
 
 
 def _symbolic_partials(node: Value) -> Sequence[Any]:
-    """The rules of the table run on the Values that ``node`` was made from; None for a constant."""
+    """Returns the local derivatives of ``node`` as Values, by the table's rules; None for a
+    constant."""
     row = lookup(node.op)
-    data = tuple(
-        [
-            arg.data if partial is not None else float(arg)
-            for arg, partial in zip(node._args, node._partials)
-        ]
-    )
-    if _differ(row.forward(*data), node.data):
-        raise _stale(node, data)
-    # A constant is wrapped, so that a 0 in a denominator does not raise.
-    args = tuple(
-        [
-            arg if partial is not None else Ieee(arg)
-            for arg, partial in zip(node._args, node._partials)
-        ]
-    )
-    return [None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
-            for i, stored in enumerate(node._partials)]
+    operands = list(zip(node._args, node._partials))
+    data = tuple([float(arg) if partial is None else arg.data for arg, partial in operands])
+    if _is_other_number(row.forward(*data), node.data):
+        raise _stale_error(node, data)
+    # Constants become IEEE numbers, so that a 0 in a denominator does not raise.
+    args = tuple([Ieee(arg) if partial is None else arg for arg, partial in operands])
+    return [
+        None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
+        for i, stored in enumerate(node._partials)
+    ]
 
 
 def _partial_as_graph(
@@ -157,108 +163,111 @@ def _partial_as_graph(
     stored: float,
 ) -> Any:
     d = row.partials[i](*args, node)
-    slope = float(d)
-    if not isfinite(slope) and _differ(edge := row.limit_at(i, data, node.data, slope), slope):
-        slope = d = edge  # at the edge the derivative is a convention, hence a constant
-    if _differ(slope, stored):
-        raise _stale(node, data)
-    return d if isinstance(d, Value) else slope
+    partial = float(d)
+    if not isfinite(partial):
+        edge = row.limit_at(i, data, node.data, partial)
+        if _is_other_number(edge, partial):
+            partial = d = edge  # at the edge the derivative is a convention, therefore a constant
+    if _is_other_number(partial, stored):
+        raise _stale_error(node, data)
+    return d if isinstance(d, Value) else partial
 
 
-def _stale(node: Value, data: tuple[float, ...]) -> StaleGraphError:
+def _stale_error(node: Value, data: tuple[float, ...]) -> StaleGraphError:
     return StaleGraphError(
-        f"stale graph: {node!r} does not follow from its operands any more ({_shown(node, data)}), "
-        "because data was "
-        "assigned after the graph was recorded; compute the expression again before you "
-        "differentiate it to a higher order"
+        f"stale graph: {node!r} no longer follows from its operands "
+        f"({_operands_text(node, data)}), because data was "
+        "assigned after the graph was recorded; compute the expression again "
+        "before you differentiate it to a higher order"
     )
 
 
-def _shown(node: Value, data: tuple[float, ...]) -> str:
+def _operands_text(node: Value, data: tuple[float, ...]) -> str:
     return ", ".join(
         f"{arg.label or arg.op or 'a number'} is {x!r}" for arg, x in zip(node.args, data)
     )
 
 
-def _differ(x: float, y: float) -> bool:
+def _is_other_number(x: float, y: float) -> bool:
     return x != y and not (x != x and y != y)
 
 
-# ---- of functions --------------------------------------------------------------------------------
+# ---- function transforms -------------------------------------------------------------------------
 
-# how many transforms are running f around this one
+# number of transforms that are running a function around this one
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
-def _run(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
-    """Fresh leaves for ``primals``, ``f`` of them, and whether results are to be Values.
+def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
+    """Returns new leaves for ``primals``, ``f`` of the leaves, and whether results become Values.
 
-    A primal that is a Value gets a node of its own (`identity`), so that the derivative by this
-    argument is not mixed up with other uses of the same Value inside ``f``.
+    A primal that is a Value gets a new node (`identity`).  Its derivative is then separate from
+    other uses of the same Value inside ``f``.
     """
     if not callable(f):
-        raise TypeError(
-            f"{p.short_repr(f)} is no function, and only functions can be differentiated here"
-        )
+        raise TypeError(f"f must be a function, not {p.short_repr(f)}")
     for x in primals:
         if isinstance(x, (list, tuple)):
             raise TypeError(
-                f"{_name(f)} was called with a list, but grad, vjp and jvp are for functions of "
-                "scalars; for a "
-                "function of one list use jacobian(f)(xs) or hessian(f)(xs)"
+                f"{_name_of(f)} was called with a list, but grad, vjp and jvp are for functions of "
+                "scalars; for a function of one list use jacobian(f)(xs) or hessian(f)(xs)"
             )
-    lift = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
+    as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
         leaves = [p.identity(x) if isinstance(x, Value) else Value(x) for x in primals]
         token = _depth.set(_depth.get() + 1)
         try:
-            return leaves, f(*leaves), lift
+            return leaves, f(*leaves), as_values
         finally:
             _depth.reset(token)
 
 
 def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
-    """The outputs of ``f`` as a list of Values; numbers, which depend on nothing, become leaves."""
+    """Returns the outputs of ``f`` as a list of Values; numbers become leaves."""
     outputs = list(result) if isinstance(result, (list, tuple)) else [result]
     try:
         return [y if isinstance(y, Value) else Value(y) for y in outputs]
     except TypeError:
-        raise TypeError(f"{_name(f)} must return a number, a Value or a list of them, "
-                        f"not {p.short_repr(result)}") from None
+        raise TypeError(
+            f"{_name_of(f)} must return a number, a Value or a list of them, "
+            f"not {p.short_repr(result)}"
+        ) from None
 
 
-def _pull(
-    outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], lift: bool
+def _pullback(
+    outputs: list[Value], cotangents: Sequence[Any], leaves: list[Value], as_values: bool
 ) -> list[Any]:
-    """The cotangents of the leaves: by stored derivatives as numbers, or, to be lifted, as Values.
-    """
-    if lift or any(isinstance(ct, Value) for ct in cotangents):
-        with recording(True):
-            weighted = (
-                [y * ct for y, ct in zip(outputs, cotangents)] if _not_ones(cotangents) else outputs
-            )
+    """Returns the cotangents of the leaves: Values if ``as_values`` or a cotangent is a Value, else
+    numbers."""
+    if as_values or any(isinstance(ct, Value) for ct in cotangents):
+        weighted = outputs
+        if _has_weights(cotangents):
+            with recording(True):
+                weighted = [y * ct for y, ct in zip(outputs, cotangents)]
         return list(gradients(weighted, leaves))
-    adjoints = _sweep(
-        outputs, [number(ct, "a cotangent") for ct in cotangents], leaves, _stored_partials
-    )
+    seeds = [number(ct, "a cotangent") for ct in cotangents]
+    adjoints = _sweep(outputs, seeds, leaves, _stored_partials)
     return [adjoints.get(x, 0.0) for x in leaves]
 
 
-def _not_ones(cotangents: Sequence[Any]) -> bool:
+def _has_weights(cotangents: Sequence[Any]) -> bool:
     return any(isinstance(ct, Value) or ct != 1 for ct in cotangents)
 
 
 def vjp(
     f: Callable[..., Any], *primals: Number | Value
 ) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-    """``(value, pullback)``: ``f(*primals)``, and the function from a cotangent v to v J, one entry
-    an argument.
+    """Returns ``(value, pullback)``: the value ``f(*primals)``, and the function v -> v J.
 
-    ``f`` returns a scalar or a list of m scalars; the pullback takes a number or a list of m
-    numbers to match, and may be called any number of times.  Raises ValueError if the cotangent
-    does not match.
+    ``f`` returns a scalar or a list of m scalars.  The cotangent v is a number or a list of m
+    numbers to match; v J has one entry for each argument.  The pullback can be called any number of
+    times.
+
+    Raises:
+        TypeError: ``f`` is not a function, or returns something other than numbers and Values.
+        ValueError: the cotangent does not match the value (raised by the pullback).
     """
-    leaves, result, lift = _run(f, primals)
+    leaves, result, as_values = _record_call(f, primals)
     outputs = _outputs(result, f)
     several = isinstance(result, (list, tuple))
 
@@ -267,77 +276,88 @@ def vjp(
         if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
             wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
             raise ValueError(
-                f"the pullback of {_name(f)} takes {wanted}, not {p.short_repr(cotangent)}"
+                f"the pullback of {_name_of(f)} takes {wanted}, not {p.short_repr(cotangent)}"
             )
-        return tuple(_pull(outputs, cotangents, leaves, lift))
+        return tuple(_pullback(outputs, cotangents, leaves, as_values))
 
-    values = [y if lift else y.data for y in outputs]
+    values = [y if as_values else y.data for y in outputs]
     return (values if several else values[0]), pullback
 
 
 def jvp(
     f: Callable[..., Any], primals: Sequence[Number | Value], tangents: Sequence[Number | Value]
 ) -> tuple[Any, Any]:
-    """``(value, tangent)``: ``f(*primals)`` and J t, by one sweep forwards.  Both are lists if
-    ``f`` returns one.
+    """Returns ``(value, tangent)``, ``f(*primals)`` and J t, by one forward sweep.
 
-    Raises ValueError if there is not one tangent for each primal.
+    Both are lists if ``f`` returns a list.
+
+    Raises:
+        TypeError: ``f`` is not a function, or returns something other than numbers and Values.
+        ValueError: the numbers of primals and tangents differ.
     """
-    primals, tangents = _as_list(primals, "jvp: primals"), _as_list(tangents, "jvp: tangents")
+    primals = _as_list(primals, "jvp: primals")
+    tangents = _as_list(tangents, "jvp: tangents")
     if len(primals) != len(tangents):
         raise ValueError(
-            f"jvp: {len(primals)} primals but {len(tangents)} tangents; give one tangent for each "
-            "primal"
+            f"jvp: {len(primals)} primals but {len(tangents)} tangents; "
+            "give one tangent for each primal"
         )
-    leaves, result, lift = _run(f, primals)
-    lift = lift or any(isinstance(t, Value) for t in tangents)
+    leaves, result, as_values = _record_call(f, primals)
+    as_values = as_values or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
-    partials_of = _symbolic_partials if lift else _stored_partials
+    partials_of = _symbolic_partials if as_values else _stored_partials
     watched = modes.current() & modes.ANOMALY
-    tangent_of: dict[Value, Any] = dict(
-        zip(leaves, [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents])
-    )
+    numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
+    tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
     with recording(True):
         for node in topological_order(*outputs, constants=False):
-            if node not in tangent_of and not tangent_of.keys().isdisjoint(node._args):
-                terms = [
-                    _times(partial, tangent_of[arg])
-                    for arg, partial in zip(node._args, partials_of(node))
-                    if partial is not None and arg in tangent_of
-                ]
-                tangent_of[node] = tangent = sum(terms[1:], terms[0])
-                if watched and not isfinite(tangent):
-                    raise anomaly.of_tangent(node, float(tangent))
-    values = [y if lift else y.data for y in outputs]
-    moved = [tangent_of.get(y, 0.0) for y in outputs]
-    if lift:
-        moved = [t if isinstance(t, Value) else Value(t) for t in moved]
-    return (values, moved) if isinstance(result, (list, tuple)) else (values[0], moved[0])
+            if node in tangent_of or tangent_of.keys().isdisjoint(node._args):
+                continue
+            terms = [
+                _times(partial, tangent_of[arg])
+                for arg, partial in zip(node._args, partials_of(node))
+                if partial is not None and arg in tangent_of
+            ]
+            tangent_of[node] = tangent = sum(terms[1:], terms[0])
+            if watched and not isfinite(tangent):
+                raise anomaly.tangent_error(node, float(tangent))
+    values = [y if as_values else y.data for y in outputs]
+    output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
+    if as_values:
+        output_tangents = [t if isinstance(t, Value) else Value(t) for t in output_tangents]
+    if isinstance(result, (list, tuple)):
+        return values, output_tangents
+    return values[0], output_tangents[0]
 
 
 def value_and_grad(
     f: Callable[..., Any], argnum: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Any, Any]]:
-    """The function ``(*args) -> (f(*args), d f / d args[argnum])``; with a list of argnums, a tuple
-    of derivatives.
+    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.
 
-    ``f`` takes scalars and returns a scalar.  Raises IndexError if there is no such argument,
-    TypeError if ``f`` does not return one scalar.
+    f: a function that takes scalars and returns a scalar.
+    argnum: the position of the argument; with a list of positions, the derivative is a tuple.
+
+    Raises (when the returned function is called):
+        IndexError: there is no argument at a position.
+        ValueError: a list of positions names an argument twice.
+        TypeError: ``f`` does not return one scalar.
     """
     single = not isinstance(argnum, Sequence)
-    chosen = [index(i) for i in (argnum if isinstance(argnum, Sequence) else [argnum])]
+    argnums = argnum if isinstance(argnum, Sequence) else [argnum]
+    chosen = [index(i) for i in argnums]
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
-                    f"argnum {i} of {_name(f)}: it was called with {len(args)} arguments, counted "
-                    "from 0"
+                    f"argnum {i} of {_name_of(f)}: it was called with {len(args)} arguments, "
+                    "counted from 0"
                 )
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
             raise ValueError(
-                f"argnum {list(chosen)} of {_name(f)} names an argument twice; name each once"
+                f"argnum {list(chosen)} of {_name_of(f)} names an argument twice; name each once"
             )
 
         def of_chosen(*xs: Any) -> Any:
@@ -346,61 +366,67 @@ def value_and_grad(
                 full[i] = x
             return f(*full)
 
-        of_chosen.__name__ = _name(f)
+        of_chosen.__name__ = _name_of(f)
         value, pullback = vjp(of_chosen, *[args[i] for i in positions])
         if isinstance(value, list):
             raise TypeError(
-                f"{_name(f)} returned {len(value)} outputs; a gradient is of one: use jacobian() "
-                "or vjp()"
+                f"{_name_of(f)} must return one number for its gradient, not {len(value)}; "
+                "use jacobian() or vjp()"
             )
-        slopes = pullback(1.0)
-        return value, slopes[0] if single else slopes
+        derivatives = pullback(1.0)
+        return value, derivatives[0] if single else derivatives
 
     return value_and_gradient
 
 
 def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The derivative of ``f`` by one of its arguments, as a function of the same arguments; see
-    `value_and_grad`."""
+    """Returns the derivative of ``f`` with respect to one of its arguments, as a function of the
+    same arguments; see `value_and_grad`.
+
+        >>> square = lambda x: x * x
+        >>> grad(square)(3.0)
+        6.0
+    """
     both = value_and_grad(f, argnum)
     return lambda *args: both(*args)[1]
 
 
 def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the m x n matrix d f_i / d x_j, for ``f`` of one
-    list.
+    """Returns the function from a list of n numbers to the m x n matrix d f_i / d x_j.
 
-    ``f`` returns a list of m scalars, or one scalar (then m = 1).
+    ``f`` takes one list and returns a list of m scalars, or one scalar (then m = 1).
     """
 
     def matrix(xs: Sequence[Number]) -> list[list[Any]]:
-        leaves, result, lift = _run(
-            lambda *args: f(list(args)), _as_list(xs, "jacobian and hessian: the argument")
-        )
-        return [_pull([y], [1.0], leaves, lift) for y in _outputs(result, f)]
+        primals = _as_list(xs, "jacobian and hessian: the argument")
+        leaves, result, as_values = _record_call(lambda *args: f(list(args)), primals)
+        return [_pullback([y], [1.0], leaves, as_values) for y in _outputs(result, f)]
 
     return matrix
 
 
 def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:
-    """The function from a list of n numbers to the n x n matrix of second derivatives of a scalar
-    ``f`` of one list."""
+    """Returns the function from a list of n numbers to the n x n matrix of second derivatives.
+
+    ``f`` takes one list and returns one scalar.
+    """
 
     def gradient(xs: list[Value]) -> list[Value]:
-        outputs = _outputs(f(list(xs)), f)  # a list of its own, should f change it
+        outputs = _outputs(f(list(xs)), f)  # a copy, because f may change its list
         if len(outputs) != 1:
-            raise TypeError(f"{_name(f)} returned {len(outputs)} outputs; a Hessian is of one")
+            raise TypeError(f"hessian: {_name_of(f)} must return one number, not {len(outputs)}")
         return gradients(outputs, xs)
 
-    # the latter of a function that `jit` compiled
-    recorded, compiled = jacobian(gradient), getattr(f, "hessian", None)
+    recorded = jacobian(gradient)
+    compiled = getattr(f, "hessian", None)  # a function that `jit` compiled has one
     if compiled is None:
         return recorded
-    return lambda xs: (
-        recorded(xs)
-        if _depth.get() or any(isinstance(x, Value) for x in xs)
-        else compiled(list(xs))
-    )
+
+    def matrix(xs: Sequence[Number]) -> list[list[Any]]:
+        nested = _depth.get() or any(isinstance(x, Value) for x in xs)
+        return recorded(xs) if nested else compiled(list(xs))
+
+    return matrix
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -409,13 +435,13 @@ def hessian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], lis
 def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
     roots = [roots] if isinstance(roots, Value) or not isinstance(roots, Iterable) else list(roots)
     for root in roots:
-        _check_value(root, "only a Value has a graph to differentiate")
+        _check_value(root, "a root")
     if seeds is None:
         seeds = [1.0] * len(roots)
-    elif not isinstance(seeds, (list, tuple)):
-        seeds = (
-            [seeds] if isinstance(seeds, Value) or not isinstance(seeds, Iterable) else list(seeds)
-        )
+    elif isinstance(seeds, Value) or not isinstance(seeds, Iterable):
+        seeds = [seeds]
+    else:
+        seeds = list(seeds)
     if len(seeds) != len(roots):
         raise ValueError(f"{len(roots)} roots but {len(seeds)} seeds; give one seed for each root")
     for seed in seeds:
@@ -432,10 +458,10 @@ def _as_list(xs: Any, what: str) -> list[Any]:
     return list(xs)
 
 
-def _check_value(x: Any, why: str) -> None:
+def _check_value(x: Any, what: str) -> None:
     if not isinstance(x, Value):
-        raise TypeError(f"{why}, not {type(x).__name__} ({p.short_repr(x)})")
+        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({p.short_repr(x)})")
 
 
-def _name(f: Callable[..., Any]) -> str:
+def _name_of(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", type(f).__name__)

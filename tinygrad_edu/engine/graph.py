@@ -1,11 +1,10 @@
-"""What is done with a graph as a whole: put it in order, sweep it backwards, copy it.
+"""Operations on whole graphs: topological order, the backward sweep, copying and pickling.
 
-Nothing here recurses, so a chain of a million nodes is no different from one of three.
+Nothing here recurses, so a chain of a million nodes is handled like one of three.
 
-`topological_order` is the only walk over a graph in the whole project.  It needs no search for an
-order: every node carries a serial number from the moment it was made, operands are always older
-than their users, so sorting the reachable nodes by serial number gives execution order, and the
-reverse of it the order of backpropagation.
+`topological_order` is the only walk over a graph in the whole project.  Every node has a serial
+number, and operands are always older than their users.  Sorting the reachable nodes by serial
+number therefore gives the order of execution; its reverse is the order of backpropagation.
 """
 
 from __future__ import annotations
@@ -22,46 +21,48 @@ from . import anomaly, modes
 if TYPE_CHECKING:
     from .value import Value
 
-_serial, _grad = attrgetter("_serial"), attrgetter("grad")
+_serial = attrgetter("_serial")
+_grad = attrgetter("grad")
 
 
 def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
-    """The nodes that ``roots`` were computed from, and the roots, each once, in the order of their
-    execution.
+    """Returns the roots and all nodes that they depend on, each once, in the order of execution.
 
-    Every node comes after its operands.  Leaves stand where they were made, constants just before
-    the node that uses them; ``constants=False`` leaves constants out, as the engine does, which has
-    no use for them.
+    Every node comes after its operands.  Leaves stand where they were created, constants just
+    before the node that uses them; ``constants=False`` leaves constants out.
+
+    Raises:
+        TypeError: a root is not a Value.
+        TraceError: it is called inside a function that `jit` is tracing.
     """
-    _refuse_traced("a walk over a graph")
+    _reject_traced("a walk over a graph")
     for root in roots:
         if not hasattr(root, "_serial"):
             raise TypeError(
-                f"topological_order() takes Values, one after the other, not {type(root).__name__}"
+                f"topological_order: each root must be a Value, not {type(root).__name__}; "
+                "pass several roots as topological_order(x, y)"
             )
     operations, leaves = _reachable(roots)
     nodes = operations + leaves
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
-    else:
-        # those taken from `args` and computed with
+    else:  # a constant is among them if it was taken from `args` and computed with
         nodes = [node for node in nodes if not node.constant or node in roots]
     nodes.sort(key=_serial)
     return nodes
 
 
-def _refuse_traced(what: str) -> None:
-    """Raises TraceError in a function that is being traced: there is no graph yet."""
+def _reject_traced(what: str) -> None:
+    """Raises TraceError in a function that is being traced, because there is no graph yet."""
     if modes.active and (trace := modes.tracer()) is not None:
         raise trace.derivative(what)
 
 
 def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
-    """The operations and the leaves among ``roots`` and all that they were computed from, each
-    once.
+    """Returns the operations and the leaves among the roots and all nodes that they depend on.
 
-    The search goes depth first: a chain of operations, such as a dot product, then comes out in one
-    piece, the latest node in front, and what is nearly in order is sorted in no time.
+    The search goes depth first.  A chain of operations, such as a dot product, is then found in one
+    piece, from its latest node to its first: lists that are nearly in order are sorted fast.
     """
     waiting = list(dict.fromkeys(roots))
     seen: set[Any] = set(waiting)
@@ -79,7 +80,7 @@ def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
         if node._dy is not None and (y := node._y) not in seen:
             seen.add(y)
             waiting.append(y)
-        if node._rest:  # asking first is faster than a loop over nothing
+        if node._rest:  # a test is faster than a loop over an empty tuple
             for arg, partial in node._rest:
                 if partial is not None and arg not in seen:
                     seen.add(arg)
@@ -91,33 +92,33 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; sets ``.grad`` of every other
     node.
 
-    This is reverse accumulation: in reverse order of execution, each node hands its adjoint, times
-    the local derivative that it stored, to each of its operands.  A node with two users gets both
-    contributions before it is visited itself; that is what the order is for.
+    This is reverse accumulation: in reverse order of execution, each node passes its adjoint, times
+    the stored local derivative, to each of its operands.  The order ensures that a node with two
+    users has both contributions before it is visited itself.
 
-    Should anything interrupt the sweep (Ctrl-C, say, or `detect_anomaly`), all gradients are put
-    back as they were.
+    If anything interrupts the sweep, such as Ctrl-C or `detect_anomaly`, all gradients get their
+    values from before.
     """
-    _refuse_traced("backward()")
+    _reject_traced("backward()")
     operations, leaves = _reachable(roots)
     operations.sort(key=_serial, reverse=True)
     nodes = operations + leaves
     before = list(map(_grad, nodes))
     try:
         if any(before[:len(operations)]):
-            _assign_grads(operations, repeat(0.0))
+            assign_grads(operations, repeat(0.0))
         sweep = anomaly.sweep if modes.active and modes.current() & modes.ANOMALY else _sweep
         sweep(operations, roots, seeds)
-        # those that were computed with
-        _assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
+        # constants that the user took from `args` and computed with
+        assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
     except BaseException:
-        _assign_grads(nodes, before)
+        assign_grads(nodes, before)
         raise
 
 
 def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    # A function of its own, because CPython 3.13 leaves the jump back of a loop out of a `try`
-    # around it.
+    # A separate function, because in CPython 3.13 the backward jump of a loop is not covered by a
+    # `try` around the loop.
     for root, seed in zip(roots, seeds):
         root.grad += seed
     for node in operations:
@@ -132,64 +133,57 @@ def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[
                     arg.grad += partial * adjoint
 
 
-def _assign_grads(nodes: Sequence[Value], grads: Any) -> None:
-    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or
-    # none.
+def assign_grads(nodes: Sequence[Value], grads: Any) -> None:
+    """Sets ``.grad`` of each node to the number in ``grads`` at its position."""
+    # No bytecode runs between the assignments, therefore no signal handler: all or none happen.
     deque(map(setattr, nodes, repeat("grad"), grads), maxlen=0)
 
 
-# ---- copies: deepcopy and pickle of whole graphs, without recursion; at a first reading, stop here
+# ---- copies --------------------------------------------------------------------------------------
+# deepcopy and pickle of whole graphs, without recursion.  Skip this at a first reading.
 
 NodeState = tuple[Any, ...]
 
 
-def rows_of(nodes: Sequence[Value]) -> list[NodeState]:
-    """The state of each node, with operands as positions in ``nodes`` (ints) or as constants
+def node_states(nodes: Sequence[Value]) -> list[NodeState]:
+    """Returns the state of each node; operands are positions in ``nodes`` (ints) or constants
     (floats)."""
     position = {node: i for i, node in enumerate(nodes)}
-    rows = []
+    states = []
     for node in nodes:
         constant = [arg.__class__ is float or arg.constant for arg in node._args]
-        rows.append(
-            (
-                node.data,
-                node.grad,
-                node.label,
-                node.op,
-                tuple([float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]),
-                tuple([None if c else partial for partial, c in zip(node._partials, constant)]),
-            )
-        )
-    return rows
+        args = [float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]
+        partials = [None if c else partial for partial, c in zip(node._partials, constant)]
+        states.append((node.data, node.grad, node.label, node.op, tuple(args), tuple(partials)))
+    return states
 
 
-def restore(nodes: Sequence[Value], rows: Sequence[NodeState]) -> None:
-    """Gives blank nodes the states that `rows_of` read, and new serial numbers in the same order.
-    """
-    for node, (data, grad, label, op, args, partials) in zip(nodes, rows):
+def restore(nodes: Sequence[Value], states: Sequence[NodeState]) -> None:
+    """Gives blank nodes the states from `node_states`, and new serial numbers in their order."""
+    for node, (data, grad, label, op, args, partials) in zip(nodes, states):
         if hasattr(node, "op"):
-            continue  # it has its state from another root of the same pickle
+            continue  # another root of the same pickle has restored it
         operands = tuple([nodes[arg] if arg.__class__ is int else arg for arg in args])
         node._set_state(data, grad, label, op, operands, partials)
 
 
 def deepcopy(root: Value, memo: dict[int, Any]) -> Value:
-    """`copy.deepcopy` of ``root`` and all that it was computed from; nodes in ``memo`` are not
+    """Returns a copy of ``root`` and of all nodes that it depends on; nodes in ``memo`` are not
     copied again."""
     order = topological_order(root, constants=False)
     copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
-    fresh = [i for i, node in enumerate(order) if id(node) not in memo]
+    missing = [i for i, node in enumerate(order) if id(node) not in memo]
     memo.update(zip(map(id, order), copies))
-    rows = rows_of(order)
-    for i in fresh:
-        data, grad, label, op, args, partials = rows[i]
+    states = node_states(order)
+    for i in missing:
+        data, grad, label, op, args, partials = states[i]
         operands = tuple([copies[arg] if arg.__class__ is int else arg for arg in args])
         copies[i]._set_state(data, grad, label, op, operands, partials)
     return copies[-1]
 
 
 def blank(cls: type[Value]) -> Value:
-    """A node without a state, for `restore` to fill."""
+    """Returns a node without a state, for `restore` to fill."""
     return cls.__new__(cls)
 
 
@@ -197,12 +191,11 @@ _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=fr
 
 
 class GraphState:
-    """What a node pickles besides itself: every node of its graph, in order, and then their rows.
+    """The state that a node pickles: a list of every node of its graph, in order, and their states.
 
-    Each node is saved as a blank, so that saving one never descends into another; the rows follow
-    when all nodes have their place in the pickle's memo.  It becomes a list, which `pickle` reads
-    item by item while it writes, and for just as long `_in_progress` tells the nodes of this graph
-    to save themselves as blanks.
+    Each node is saved as a blank, so saving one never descends into another.  The states follow
+    when all nodes are in the pickle's memo.  `pickle` reads the list item by item while it writes;
+    during this time `_in_progress` tells the nodes of this graph to save themselves as blanks.
     """
 
     def __init__(self, root: Value) -> None:
@@ -213,7 +206,7 @@ class GraphState:
         token = _in_progress.set(_in_progress.get() | frozenset(map(id, order)))
         try:
             yield from order
-            yield rows_of(order)
+            yield node_states(order)
         finally:
             _in_progress.reset(token)
 
@@ -222,12 +215,12 @@ class GraphState:
 
 
 def reduce_node(node: Value) -> tuple[Any, ...]:
-    """What `pickle` is to do with a node: see `GraphState`."""
+    """Returns the instructions by which `pickle` saves a node; see `GraphState`."""
     if id(node) in _in_progress.get():
         return blank, (type(node),)
     return blank, (type(node),), GraphState(node), None, None, _unpickle
 
 
 def _unpickle(root: Value, state: list[Any]) -> None:
-    *nodes, rows = state
-    restore(nodes, rows)
+    *nodes, states = state
+    restore(nodes, states)

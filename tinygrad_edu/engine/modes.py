@@ -1,8 +1,11 @@
-"""What is special about the moment: `no_grad`, `detect_anomaly`, and the tracing of a function that
-`jit` compiles.
+"""Context managers that change how operations are recorded: `no_grad`, `detect_anomaly`, and the
+tracing context of `jit`.
 
-All hold for the current thread or task alone, and nest.  They serve as decorators of plain
-functions, not of generators and coroutines, whose bodies run after the context has ended.
+    with no_grad():
+        y = model(x)  # no graph
+
+Each affects the current thread or task only, and they can be nested.  They also decorate ordinary
+functions, but not generators or coroutines: their bodies run after the context has ended.
 """
 
 from __future__ import annotations
@@ -12,20 +15,21 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-# Bits of a mode: record nothing; raise at inf and nan; keep the line of every node; leave
-# everything to the tracer.
-NO_GRAD, ANOMALY, LINES, TRACE = 1, 2, 4, 8
+# the bits of a mode
+NO_GRAD = 1  # record nothing
+ANOMALY = 2  # raise at the first inf or nan
+LINES = 4  # store the source line of every node
+TRACE = 8  # hand every operation to the tracer
 
 _mode: ContextVar[int] = ContextVar("_mode", default=0)
-current = _mode.get  # the mode of this thread or task, a sum of bits
+current = _mode.get  # returns the mode of this thread or task, a sum of bits
 
 _tracer: ContextVar[Any] = ContextVar("_tracer", default=None)
-# the trace (`jit.trace`) that operations of this thread or task go into, or None
+# returns the trace (`jit.trace`) that records the operations of this thread or task, or None
 tracer = _tracer.get
 
-# One entry for every context that is open, in any thread.  Asking a ContextVar costs as much as
-# half an operator, so that operators look here first; an entry too many, after an interrupt, does
-# no harm.
+# One entry for every open context, in any thread.  Reading a ContextVar costs half as much as an
+# operator, so operators check this list first.  An extra entry, left by an interrupt, is harmless.
 active: list[None] = []
 
 
@@ -42,9 +46,9 @@ def _within(on: int = 0, off: int = 0) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Within this context, results are leaves: nothing is recorded, nothing can be differentiated.
+    """Switches recording off: results are leaves and cannot be differentiated.
 
-    It holds for the current thread or task alone.
+    It affects the current thread or task only.
     """
     return _within(on=NO_GRAD)
 
@@ -56,18 +60,16 @@ def recording(on: bool) -> AbstractContextManager[None]:
 
 
 def keeping_lines() -> AbstractContextManager[None]:
-    """Within this context every node keeps the line that asked for it, for `explain_nonfinite` to
-    tell."""
+    """Stores the source line of every node, for `explain_nonfinite` to report."""
     return _within(on=LINES)
 
 
 def detect_anomaly() -> AbstractContextManager[None]:
-    """Within this context, the first operation whose result is inf or nan raises NonFiniteError,
-    forward or backward.
+    """Raises NonFiniteError at the first operation whose result or gradient is inf or nan.
 
-    The error names the operation, its operands, and the line of your program that asked for it; of
-    a gradient, the line where the operation was recorded, if that was within this context, too.
-    After it all gradients are as they were.
+    The error names the operation, its operands and the line of your program that called it.  For a
+    gradient, it names the line where the operation was recorded, if that was inside this context.
+    After the error, all gradients have their values from before.
 
         >>> from tinygrad_edu import Value, math
         >>> p = Value(0.0, "p")
@@ -77,25 +79,22 @@ def detect_anomaly() -> AbstractContextManager[None]:
             ...
         tinygrad_edu.errors.NonFiniteError: log(p=0.0) = -inf is the first inf or nan...
 
-    It holds for the current thread or task alone.  Off, it takes no time; on, recording and
-    differentiating take two to three times as long.  A leaf may be infinite or nan; what is
-    computed from it may not.  `explain_nonfinite` finds out afterwards what it can without having
-    watched.
+    It affects the current thread or task only.  Recording and differentiating take two to three
+    times as long inside it, and as long as usual outside.  A leaf may be inf or nan; a result
+    computed from it may not.  `explain_nonfinite` searches a graph afterwards.
     """
     return _within(on=ANOMALY | LINES)
 
 
 @contextmanager
 def tracing(trace: Any) -> Iterator[None]:
-    """Within this context operations on Values compute nothing: they become nodes of ``trace``
-    (None: they do compute)."""
+    """Turns operations on Values into nodes of ``trace``, without computing them.  With None, they
+    are computed as usual."""
+    others = NO_GRAD | ANOMALY | LINES
+    mode = _within(off=TRACE) if trace is None else _within(on=TRACE, off=others)
     token = _tracer.set(trace)
     try:
-        with (
-            _within(on=TRACE, off=NO_GRAD | ANOMALY | LINES)
-            if trace is not None
-            else _within(off=TRACE)
-        ):
+        with mode:
             yield
     finally:
         _tracer.reset(token)

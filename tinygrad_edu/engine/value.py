@@ -1,8 +1,8 @@
 """`Value`: a number that remembers how it was computed.
 
 Every operator and every function of `math` makes a new node, which stores three things: its data,
-its operands, and the derivative of its data by each operand, as a number.  That is all that
-backpropagation needs::
+its operands, and the derivative of its data with respect to each operand, as a number.  That is
+all that backpropagation needs::
 
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
     >>> y = a * b + 10
@@ -12,8 +12,9 @@ backpropagation needs::
     >>> a.grad, b.grad
     (-3.0, 2.0)
 
-The operators + - * and the minus sign are written out here, for speed, and + and * make their nodes
-in place; everything else runs its row of the table of `primitives`.  A test holds the two together.
+The operators + - * and the minus sign are written out here, for speed, and + and * create their
+nodes in place; every other operation runs its row of the table of `primitives`.  A test compares
+the operators with their rows.
 """
 
 from __future__ import annotations
@@ -30,62 +31,61 @@ from .primitives import Primitive, number
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
 
 _serials = count()
+next_serial = _serials.__next__  # returns a new serial number, larger than all before it
 
 
 class Value:
     """One node of a computation graph.
 
-    data       the number, a float; an assignment to a leaf's changes later computations (assign
-               floats)
-    grad       d(root)/d(this), after a backward pass; leaves accumulate over passes until set to
-               0.0.  A float; after an optimiser's step one that remembers having been used, so that
-               a forgotten `zero_grad` is noticed
-    label      a name, shown wherever the node is
-    op         the primitive that made the node; "" for a leaf
-    args       the operands, in order, duplicates kept
-    partials   the local derivatives d(this)/d(args[i]); 0.0 for a constant, whose rule is never run
+        >>> x = Value(3.0, "x")
+        >>> x * 2
+        Value(data=6.0, grad=0.0, op='mul')
 
     ``Value(data, label="")`` makes a leaf.  ``data`` may be an int, float, bool or numpy scalar.
-    Raises TypeError for anything else, OverflowError for an int too large for a float.
+
+    data: the number, a float.  Assigning a float to a leaf's ``data`` changes later computations.
+    grad: d(root)/d(self) after a backward pass.  Leaves accumulate over passes until it is set to
+        0.0.  A float.  After an optimiser step it is marked as used; the next step warns if
+        `zero_grad` was not called.
+    label: a name, shown with the node.
+    op: the name of the primitive that made the node, or "" for a leaf.
+    args: the operands, in order, duplicates kept.
+    partials: the local derivatives d(self)/d(args[i]), or 0.0 for a constant operand.
+
+    Raises:
+        TypeError: ``data`` is not a real number, or ``label`` is not text.
+        OverflowError: ``data`` is an int too large for a float.
     """
 
     __slots__ = (
-        "_dx",
-        "_dy",
-        "_rest",
-        "_serial",
-        "_source",
-        "_x",
-        "_y",
-        "data",
-        "grad",
-        "label",
-        "op",
+        "_dx", "_dy", "_rest", "_serial", "_source", "_x", "_y", "data", "grad", "label", "op",
     )
 
     data: float
     grad: float
     label: str
     op: str
-    # The first operand and the derivative by it, the second one likewise, and pairs of any more, of
-    # which there are hardly ever any: slots are faster than tuples, and the garbage collector has
-    # less to visit.  A constant is a plain float here, until `args` is read, and its derivative
-    # None; a missing operand is None.
+    # The first operand and its local derivative, the second operand and its local derivative, and
+    # pairs of further ones, which are rare.  Slots are faster than tuples, and leave the garbage
+    # collector less to visit.  A constant is a plain float until `args` is read, and its local
+    # derivative is None; a missing operand is None.
     _x: Any
     _dx: float | None
     _y: Any
     _dy: float | None
     _rest: tuple[tuple[Any, float | None], ...]
-    _serial: Any  # an int; of a constant, half less than its user's
-    _source: anomaly.Source  # the line that asked for the node; set within `detect_anomaly` alone
+    _serial: Any  # an int; for a constant, 0.5 less than the serial number of its user
+    _source: anomaly.CodePosition  # where the node was recorded; set inside `detect_anomaly` only
 
     constant = False
-    __array_ufunc__ = None  # numpy's operators leave the work to those below
+    __array_ufunc__ = None  # numpy's operators defer to the operators below
 
     def __init__(self, data: Number, label: str = "") -> None:
         if isinstance(data, Value):
-            raise TypeError(f"Value() takes a number, not a Value ({data!r}); "
-                            "its .data is the number, `y + 0` a new node that stays connected")
+            raise TypeError(
+                f"Value: data must be a number, not a Value ({data!r}); "
+                "pass its .data, or write `y + 0` for a new node that stays connected"
+            )
         if not isinstance(label, str):
             raise TypeError(
                 f"label must be text, not {type(label).__name__} ({p.short_repr(label)})"
@@ -109,14 +109,18 @@ class Value:
         if self._y.__class__ is float:
             self._y = Constant(self._y, self)
         if self._rest:
-            self._rest = tuple([(Constant(arg, self) if arg.__class__ is float else arg, partial)
-                                for arg, partial in self._rest])
+            self._rest = tuple(
+                [
+                    (Constant(arg, self) if arg.__class__ is float else arg, partial)
+                    for arg, partial in self._rest
+                ]
+            )
         return self._args
 
     @property
     def partials(self) -> tuple[float, ...]:
-        """The local derivatives d(this)/d(args[i]), taken when the node was made; 0.0 for a
-        constant."""
+        """Local derivatives d(self)/d(args[i]), computed when the node was created; 0.0 for a
+        constant operand."""
         return tuple([0.0 if partial is None else partial for partial in self._partials])
 
     @property
@@ -132,23 +136,23 @@ class Value:
         return (self._dx, self._dy, *[partial for _, partial in self._rest])
 
     def backward(self, seed: float = 1.0) -> None:
-        """Adds d(this)/d(leaf), times ``seed``, to ``.grad`` of every leaf that this was computed
-        from.
+        """Adds ``seed`` times d(self)/d(leaf) to ``.grad`` of every leaf that this node depends on.
 
-        Nodes in between get the adjoint of this call alone.  Calling it twice therefore doubles the
-        gradients of the leaves and of nothing else.  If it is interrupted, no gradient has changed.
+        For every other node, ``.grad`` is set to the adjoint of this call.  Calling it twice
+        therefore doubles the gradients of the leaves only.  If it is interrupted, no gradient
+        has changed.
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
-    def _set_state(self, data: float, grad: float, label: str, op: str, args: tuple[Any, ...],
-                   partials: tuple[float | None, ...]) -> None:
-        self.data, self.grad, self.label, self.op, self._serial = (
-            data,
-            grad,
-            label,
-            op,
-            next(_serials),
-        )
+    def _set_state(
+        self, data: float, grad: float, label: str, op: str,
+        args: tuple[Any, ...], partials: tuple[float | None, ...],
+    ) -> None:
+        self.data = data
+        self.grad = grad
+        self.label = label
+        self.op = op
+        self._serial = next(_serials)
         self._x, self._dx, self._y, self._dy, self._rest = _slots(args, partials)
 
     def __copy__(self) -> Value:
@@ -189,7 +193,8 @@ class Value:
             modes.tracer().number_of(self, "truth")
         return bool(self.data)
 
-    # ---- comparisons compare data; == and hash stay identity, so that nodes can be keys
+    # ---- comparisons
+    # They compare data; == and hash are identity, so that nodes can be keys.
 
     def __lt__(self, other: Value | Number) -> bool:
         if modes.active and modes.current() & TRACE:
@@ -211,7 +216,8 @@ class Value:
             return modes.tracer().compare(">=", self, other)  # type: ignore[no-any-return]
         return NotImplemented if (y := _data(other)) is None else self.data >= y
 
-    # ---- arithmetic: + and * of two Values, the most frequent operations, make their nodes in place
+    # ---- arithmetic
+    # + and * of two Values, the most frequent operations, create their nodes in place.
 
     def __add__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
@@ -285,7 +291,7 @@ class Value:
 
     def __pow__(self, other: Value | Number, modulus: None = None) -> Value:
         if modulus is not None:
-            raise TypeError("pow() of a Value takes no modulus")
+            raise TypeError("pow: the modulus must be None for a Value; take % of the result")
         return _binary(p.pow, self, other)
 
     def __rpow__(self, other: Number) -> Value:
@@ -332,35 +338,36 @@ class Value:
     def __ceil__(self) -> Value:
         return _unary(p.ceil, self)
 
-    # ---- the functions that lessons write as methods; all others are in `math`
+    # ---- functions as methods
+    # Lessons write these as methods; all other functions are in `math`.
 
     def relu(self) -> Value:
-        """max(0, x), with derivative 0 at 0."""
+        """Returns max(0, x), with derivative 0 at 0."""
         return _unary(p.relu, self)
 
     def tanh(self) -> Value:
-        """The hyperbolic tangent."""
+        """Returns the hyperbolic tangent."""
         return _unary(p.tanh, self)
 
     def sigmoid(self) -> Value:
-        """1 / (1 + exp(-x))."""
+        """Returns 1 / (1 + exp(-x))."""
         return _unary(p.sigmoid, self)
 
     def exp(self) -> Value:
-        """e to the power x."""
+        """Returns e to the power x."""
         return _unary(p.exp, self)
 
     def log(self) -> Value:
-        """The natural logarithm."""
+        """Returns the natural logarithm."""
         return _unary(p.log, self)
 
     def sqrt(self) -> Value:
-        """The square root."""
+        """Returns the square root."""
         return _unary(p.sqrt, self)
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-        """How rows of the table run on Values (see `primitives.Primitive`)."""
+        """Runs a row of the table on Values (see `primitives.Primitive`)."""
         return apply(primitive, args)
 
 
@@ -368,20 +375,19 @@ _new: Any = Value.__new__  # makes a node without the checks of Value()
 
 
 class Constant(Value):
-    """A number that met a Value, as an operand of the node that it helped to make; it receives no
-    gradient."""
+    """A plain number that is an operand of a node.  It receives no gradient."""
 
     __slots__ = ()
     constant = True
 
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
-        self._serial = user._serial - 0.5  # in execution order it stands just before its user
+        self._serial = user._serial - 0.5  # just before its user in the order of execution
 
 
 def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-    """A new node: ``primitive`` of ``args``, at least one of which is a Value; numbers become
-    constants."""
+    """Returns a new node, ``primitive`` of ``args``.  At least one argument is a Value; numbers
+    become constants."""
     if modes.active and modes.current() & TRACE:
         return modes.tracer().apply(primitive, args)  # type: ignore[no-any-return]
     if len(args) == 1:
@@ -394,7 +400,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     )
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    # the one row that is known here by name: the branch not taken stays a number
+    # `where` is the only row treated by name: the branch not taken is kept as a number
     if primitive is p.where:
         _, x, y = operands
         condition = float(data[0])
@@ -414,7 +420,7 @@ def _unary(primitive: Primitive, x: Value) -> Value:
 def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     left, right = _data(x), _data(y)
     if left is None or right is None:
-        return NotImplemented  # type: ignore[no-any-return]  # for the operator to return in its turn
+        return NotImplemented  # type: ignore[no-any-return]  # the operator returns it too
     data = left, right
     out = primitive.forward(left, right)
     dx = primitive.partial_at(0, data, out) if isinstance(x, Value) else None
@@ -427,8 +433,8 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
 def _slots(
     args: tuple[Any, ...], partials: tuple[float | None, ...]
 ) -> tuple[Any, Any, Any, Any, Any]:
-    """What a node with these operands and partials keeps in ``_x``, ``_dx``, ``_y``, ``_dy`` and
-    ``_rest``."""
+    """Returns ``_x``, ``_dx``, ``_y``, ``_dy`` and ``_rest`` of a node with these operands and
+    partials."""
     if not args:
         return None, None, None, None, ()
     if len(args) == 1:
@@ -436,14 +442,18 @@ def _slots(
     return args[0], partials[0], args[1], partials[1], tuple(zip(args[2:], partials[2:]))
 
 
-def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
-            rest: tuple[tuple[Any, float | None], ...] = ()) -> Value:
+def _record(
+    op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
+    rest: tuple[tuple[Any, float | None], ...] = (),
+) -> Value:
     mode = modes.current() if modes.active else 0
     if mode:
         if mode & TRACE:
-            return modes.tracer().apply(p.TABLE[op], _operands(x, y, rest))  # type: ignore[no-any-return]
+            return modes.tracer().apply(  # type: ignore[no-any-return]
+                p.TABLE[op], _operands(x, y, rest)
+            )
         if mode & ANOMALY and not -inf < data < inf:
-            raise anomaly.of_result(op, data, (x, y, *[arg for arg, _ in rest]))
+            raise anomaly.result_error(op, data, (x, y, *[arg for arg, _ in rest]))
         if mode & NO_GRAD:
             return Value(data)
     node: Value = _new(Value)
@@ -458,7 +468,7 @@ def _record(op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: f
     node._rest = rest
     node._serial = next(_serials)
     if mode & LINES:
-        node._source = anomaly.source()
+        node._source = anomaly.user_location()
     return node
 
 
@@ -467,8 +477,8 @@ def _operands(x: Any, y: Any, rest: tuple[tuple[Any, float | None], ...]) -> tup
 
 
 def _data(x: Any) -> float | None:
-    """The number in ``x``, a Value or a number; None for everything else, with which operators do
-    not deal."""
+    """Returns the number in ``x``, a Value or a number; None for an operand that operators do not
+    support."""
     if x.__class__ is float:
         return x
     if isinstance(x, Value):

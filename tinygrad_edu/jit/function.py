@@ -592,7 +592,7 @@ class Program:
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds to the gradients of the parameters."""
         parameters = self.trace.parameters
-        graph._assign_grads(
+        graph.assign_grads(
             parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
         )
 

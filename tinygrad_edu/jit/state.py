@@ -33,7 +33,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..engine.anomaly import _owner
+from ..engine.anomaly import owner_of_file
 from ..engine.primitives import Primitive
 from ..engine.value import Value
 from ..nn.module import Module
@@ -266,7 +266,7 @@ class State:
         self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache
 
     def _visit_function(self, x: types.FunctionType, name: str, in_object: bool) -> None:
-        owner = _owner(x.__code__.co_filename)
+        owner = owner_of_file(x.__code__.co_filename)
         if owner == "user":
             self._visit_variables(x.__globals__, _names_in(x.__code__), "")
             for variable, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
@@ -458,7 +458,7 @@ def _owner_of_module(module: types.ModuleType | None) -> str:
     """Whose module it is: "us", Python's own "library", an "installed" package, or the "user"."""
     if module is None or module.__name__ == "__main__":
         return "user"
-    return _owner(file) if (file := getattr(module, "__file__", None)) else "library"
+    return owner_of_file(file) if (file := getattr(module, "__file__", None)) else "library"
 
 
 def _full_name(kind: type) -> str:

@@ -38,9 +38,9 @@ from typing import Any
 
 from .. import math
 from ..engine import modes, value
-from ..engine.anomaly import Line, Source, _line, shown_line, source
+from ..engine.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
 from ..engine.primitives import Operand, Primitive, lookup, number, short_repr
-from ..engine.value import Value, _serials
+from ..engine.value import Value, next_serial
 from ..errors import TraceError, some
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
@@ -93,7 +93,7 @@ class Trace:
         self._conditions: set[Ref] = set()
         self._parameter_refs: dict[Value, Ref] = {}
         self._turned: set[Ref] = set()  # comparisons that the program wrote the other way round
-        self._since = next(_serials)  # leaves that are older were made outside
+        self._since = next_serial()  # leaves that are older were made outside
 
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
         """A new node, as the value that the function goes on with."""
@@ -377,9 +377,9 @@ def spelled(op: str, names: list[Name]) -> Name:
 # ---- the values that stand for any number --------------------------------------------------------
 
 
-def _error(message: str, remedy: str, where: Source | None = None) -> TraceError:
-    at: Line = _line(where or source())
-    error = TraceError(f"{message}\n{shown_line(at)}\n{remedy}")
+def _error(message: str, remedy: str, where: CodePosition | None = None) -> TraceError:
+    at: SourceLine = source_line(where or user_location())
+    error = TraceError(f"{message}\n{line_text(at)}\n{remedy}")
     error.line = at
     if (trace := modes.tracer()) is not None:
         trace.refused = trace.refused or error
@@ -726,9 +726,9 @@ def _watched(
     names: Sequence[str],
     arguments: Callable[[list[Any]], tuple[Any, Any]],
     node: Ref,
-) -> tuple[Source, list[Source]]:
+) -> tuple[CodePosition, list[CodePosition]]:
     """The lines of the program from which a node comes, and where random numbers are drawn."""
-    at, draws = source(), list[Source]()
+    at, draws = user_location(), list[CodePosition]()
 
     class Watched(Trace):
         found = False
@@ -736,13 +736,13 @@ def _watched(
         def value(self, op: str, args: tuple[Any, ...]) -> Traced:
             nonlocal at
             if not self.found:
-                at, self.found = source(), len(self.nodes) >= node
+                at, self.found = user_location(), len(self.nodes) >= node
             return super().value(op, args)
 
     profile = sys.getprofile()
     sys.setprofile(
         lambda frame, event, called: (
-            draws.append(source())
+            draws.append(user_location())
             if event == "c_call"
             and not draws
             and isinstance(getattr(called, "__self__", None), _GENERATOR)

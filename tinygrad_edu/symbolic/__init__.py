@@ -1,4 +1,4 @@
-"""Expressions as text: the formulas of the table's rules, and text that becomes a graph."""
+"""Derivatives as text (`formula`), and text as a graph (`parse`)."""
 
 from .expressions import parse
 from .formulas import formula

@@ -1,16 +1,18 @@
-"""A safe reader of expressions: ``parse("tanh(a*b + c)", a=2, b=-3, c=10)`` gives a graph, and
-nothing is evaluated.
+"""A safe parser of expressions.
 
-The text is parsed by the standard `ast` module and walked against a whitelist: numbers, names, the
-operators ``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the
-table's rows by name.  Everything else is refused with an `ExpressionError` that points at the
-place.
+    >>> parse("a * b + 1", a=2, b=-3).data
+    -5.0
+
+The standard `ast` module parses the text; no code is evaluated.  The language has numbers, names,
+the operators ``+ - * / // % **``, comparisons as the first argument of ``where``, and calls of the
+table's rows by name.  Anything else raises an `ExpressionError` that points to the place.
 """
 
 from __future__ import annotations
 
 import ast
 import math as _math
+import operator
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,15 +25,18 @@ from ..engine.primitives import TABLE, number
 from ..engine.value import Value
 from ..errors import ExpressionError
 
-MAX_LENGTH, MAX_DEPTH = 10_000, 200
+MAX_LENGTH = 10_000
+MAX_DEPTH = 200
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(math, name)
     for name in ("log", "hypot", "remainder", "degrees", "radians", "gelu", "fabs")
 }
 OF_ANY_NUMBER: dict[str, Callable[..., Any]] = {
-    "logsumexp": lambda *xs: math.logsumexp(xs), "max": lambda *xs: reduce(math.maximum, xs),
-    "min": lambda *xs: reduce(math.minimum, xs)}
+    "logsumexp": lambda *xs: math.logsumexp(xs),
+    "max": lambda *xs: reduce(math.maximum, xs),
+    "min": lambda *xs: reduce(math.minimum, xs),
+}
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: TABLE["add"],
     ast.Sub: TABLE["sub"],
@@ -42,112 +47,108 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: TABLE["floordiv"],
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: lambda x, y: x < y,
-    ast.LtE: lambda x, y: x <= y,
-    ast.Gt: lambda x, y: x > y,
-    ast.GtE: lambda x, y: x >= y,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
 def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any) -> Value:
-    """The graph of the expression ``text``; its root carries no label, its leaves carry their
-    names.
+    """Returns the root of the graph of the expression ``text``.
 
-    Variables are numbers or Values, by keyword or in a mapping; a variable that is used twice is
-    one leaf.  Values are used as they are, so that their gradients can be read after
-    ``backward()``.
+    Leaves are labelled with their variable names; the root has no label.
 
-    Raises ExpressionError, which names the place, for text that is not an expression of this
-    language, is longer than 10,000 characters or nested deeper than 200, and for variables without
-    a value; TypeError for variables that are not numbers.
+    text: the expression.
+    variables, more: the values of the variables, numbers or Values, in a mapping or by keyword.
+        A variable that is used twice is one leaf.  Values themselves become leaves of the graph,
+        so their gradients can be read after ``backward()``.
+
+    Raises:
+        ExpressionError: ``text`` is not an expression of the language, is longer than 10,000
+            characters, is nested deeper than 200 levels, or has a variable without a value.  The
+            message shows the place.
+        TypeError: ``text`` is not text, or a variable is not a number.
     """
-    given = {
-        unicodedata.normalize("NFKC", name): value
-        for name, value in {**(variables or {}), **more}.items()
-    }
+    given = {**(variables or {}), **more}
+    given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
     tree = read(text)
     leaves: dict[str, Any] = {}
     for name in names_in(tree):
-        if name in given:
-            value = given[name]
-            leaves[name] = (
-                value
-                if isinstance(value, Value)
-                else Value(number(value, f"variable {name}"), name)
-            )
-        elif name in CONSTANTS:
+        if name not in given and name in CONSTANTS:
             leaves[name] = CONSTANTS[name]
-        else:
+            continue
+        if name not in given:
+            remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
             raise ExpressionError(
-                f"no value for variable {_cut(name)} in {_cut(text)}; "
-                + (f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5")
+                f"no value for variable {_quoted(name)} in {_quoted(text)}; {remedy}"
             )
+        value = given[name]
+        if not isinstance(value, Value):
+            value = Value(number(value, f"variable {name}"), name)
+        leaves[name] = value
     result = _build(tree.body, leaves, text)
     if isinstance(result, bool):
         raise ExpressionError(
-            f"{_cut(text)} is a condition, not a number; choose with where(condition, x, y)"
+            f"{_quoted(text)} is a condition, not a number; choose with where(condition, x, y)"
         )
     return result if isinstance(result, Value) else Value(result)
 
 
 def variables_of(text: str) -> list[str]:
-    """The names in ``text`` that need a value, in order of appearance; raises ExpressionError as
-    `parse` does."""
+    """Returns the names in ``text`` that need a value, in order of appearance; raises
+    ExpressionError as `parse` does."""
     return [name for name in names_in(read(text)) if name not in CONSTANTS]
 
 
 def read(text: str) -> ast.Expression:
-    """The syntax tree of ``text``, within the caps; nothing in it has been looked at yet."""
+    """Returns the syntax tree of ``text``.  Only its length and depth have been checked."""
     if not isinstance(text, str):
-        raise TypeError(f"parse() takes text, not {type(text).__name__}")
+        raise TypeError(f"parse: the expression must be text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
             f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
         )
     try:
         with warnings.catch_warnings():
-            # CPython's hints about code, such as "invalid escape sequence"
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # CPython's hints: "invalid escape sequence"
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         offset = error.offset - 1 if error.offset else len(text.strip())
-        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_cut(text)}"
+        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_quoted(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(
-            f"not an expression: {str(error) or 'nested too deeply'} in {_cut(text)}"
+            f"not an expression: {str(error) or 'nested too deeply'} in {_quoted(text)}"
         ) from None
-    level, depth = [tree.body], 0
+    _check_depth(tree, text)
+    return tree
+
+
+def _check_depth(tree: ast.Expression, text: str) -> None:
+    level: list[ast.expr] = [tree.body]
+    depth = 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise ExpressionError(
-                f"the expression is nested deeper than {MAX_DEPTH} levels: {_cut(text)}"
+                f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
             )
-        level = [
-            part
-            for node in level
-            for part in ast.iter_child_nodes(node)
-            if isinstance(part, ast.expr)
-        ]
-    return tree
+        parts = [part for node in level for part in ast.iter_child_nodes(node)]
+        level = [part for part in parts if isinstance(part, ast.expr)]
 
 
 def names_in(tree: ast.Expression) -> list[str]:
-    """The names that are not called as functions, in order of appearance."""
+    """Returns the names that are not called as functions, in order of appearance."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called
-    ]
-    return list(
-        dict.fromkeys(
-            node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))
-        )
-    )
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return list(dict.fromkeys(node.id for node in names if id(node) not in called))
 
 
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
-    """Recursion is safe here: `read` has limited the depth."""
+    """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
+    depth."""
     if (
         isinstance(node, ast.Constant)
         and isinstance(node.value, (int, float))
@@ -156,34 +157,34 @@ def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
         try:
             return float(node.value)
         except OverflowError:
-            raise _refuse(node, text, "this number is too large for a float") from None
+            raise _error_at(node, text, "this number is too large for a float") from None
     if isinstance(node, ast.Name):
         return leaves[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        operand = _number(node.operand, leaves, text)
+        operand = _build_number(node.operand, leaves, text)
         return -operand if isinstance(node.op, ast.USub) else operand
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        return _BINARY[type(node.op)](
-            _number(node.left, leaves, text), _number(node.right, leaves, text)
-        )
+        left = _build_number(node.left, leaves, text)
+        right = _build_number(node.right, leaves, text)
+        return _BINARY[type(node.op)](left, right)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-        return _COMPARE[type(node.ops[0])](
-            _number(node.left, leaves, text), _number(node.comparators[0], leaves, text)
-        )
+        left = _build_number(node.left, leaves, text)
+        right = _build_number(node.comparators[0], leaves, text)
+        return _COMPARE[type(node.ops[0])](left, right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, leaves, text)
-    raise _refuse(
+    raise _error_at(
         node,
         text,
-        f"{_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
+        f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
         "numbers, names, + - * / // % **, and function calls are",
     )
 
 
-def _number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
+def _build_number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     value = _build(node, leaves, text)
     if isinstance(value, bool):
-        raise _refuse(
+        raise _error_at(
             node,
             text,
             "a condition stands where a number is needed; choose with where(condition, x, y)",
@@ -195,43 +196,35 @@ def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> An
     function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
     if function is None:
         near = get_close_matches(name, function_names(), n=3)
-        raise _refuse(
-            node,
-            text,
-            f"unknown function {_cut(name)}; "
-            + (
-                f"did you mean {' or '.join(near)}?"
-                if near
-                else "an expression may call the rows of the table, such as exp, log, sin, tanh, "
-                     "relu, maximum, where"
-            ),
-        )
+        if near:
+            remedy = f"did you mean {' or '.join(near)}?"
+        else:
+            remedy = (
+                "an expression may call the rows of the table, such as exp, log, sin, tanh, "
+                "relu, maximum, where"
+            )
+        raise _error_at(node, text, f"unknown function {_quoted(name)}; {remedy}")
     if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
-        raise _refuse(node, text, f"{name}() takes plain arguments only")
+        raise _error_at(node, text, f"{name}() takes plain arguments only")
     if not node.args:
-        raise _refuse(node, text, f"{name}() needs an argument")
+        raise _error_at(node, text, f"{name}() needs an argument")
     args = [_build(arg, leaves, text) for arg in node.args]
-    misplaced = [
-        i
-        for i, arg in enumerate(args)
-        if isinstance(arg, bool) and not (name == "where" and i == 0)
-    ]
-    if misplaced:
-        raise _refuse(
-            node.args[misplaced[0]], text, "a condition may only be the first argument of where()"
-        )
+    for i, arg in enumerate(args):
+        if isinstance(arg, bool) and not (name == "where" and i == 0):
+            why = "a condition may only be the first argument of where()"
+            raise _error_at(node.args[i], text, why)
     try:
         return function(*args)
     except TypeError as error:
-        raise _refuse(node, text, str(error)) from None
+        raise _error_at(node, text, str(error)) from None
 
 
 def function_names() -> list[str]:
-    """Every function that an expression may call, sorted."""
+    """Returns the names of all functions that an expression may call, sorted."""
     return sorted({*TABLE, *EXTRA_FUNCTIONS, *OF_ANY_NUMBER})
 
 
-_KINDS: dict[type[ast.expr], str] = {
+_NODE_KINDS: dict[type[ast.expr], str] = {
     ast.Attribute: "an attribute",
     ast.Subscript: "an index",
     ast.Lambda: "a lambda",
@@ -250,23 +243,21 @@ _KINDS: dict[type[ast.expr], str] = {
 }
 
 
-def _refuse(node: ast.expr, text: str, why: str) -> ExpressionError:
+def _error_at(node: ast.expr, text: str, why: str) -> ExpressionError:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
         why = "^ is not part of the language; a power is written x**y"
-    # `ast` counts bytes
-    offset = len(text.strip().encode()[:node.col_offset].decode(errors="ignore"))
-    return ExpressionError(
-        why + (_pointer(text.strip(), offset) if node.lineno == 1 else f": {_cut(text)}")
-    )
+    before = text.strip().encode()[:node.col_offset]  # `ast` counts bytes
+    offset = len(before.decode(errors="ignore"))
+    place = _pointer(text.strip(), offset) if node.lineno == 1 else f": {_quoted(text)}"
+    return ExpressionError(why + place)
 
 
 def _pointer(text: str, offset: int) -> str:
-    """The line of the text around ``offset`` and a caret below it."""
+    """Returns the part of the first line around ``offset``, with a caret below it."""
     line = "".join(c if c.isprintable() else " " for c in text.split("\n")[0])
     start = max(0, offset - 30)
     return f"\n    {line[start:offset + 40]}\n    {' ' * (offset - start)}^"
 
 
-def _cut(text: str) -> str:
+def _quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
-

@@ -1,11 +1,12 @@
-"""The text of a derivative, made by running the table's rules on names instead of numbers.
+"""Derivatives as text, made by running the table's rules on names instead of numbers.
 
     >>> print(formula("pow"))
     d/dx x**y = y * x ** (y - 1)
     d/dy x**y = x ** y * log(x)
+    note: x**0 is the constant 1, also at x = 0 and nan
 
-A `Name` is a piece of text that knows how tightly it binds.  Operators and primitives put names
-together, with no more brackets than Python needs to read the same expression back.
+A `Name` is a text with the precedence of its outermost operator.  Operators and primitives combine
+names, with only the brackets that Python needs to read the same expression.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from ..engine.primitives import (
     lookup,
 )
 
-COMPARISON, ATOM = 5, 100
+# precedences of texts, next to the table's
+COMPARISON = 5
+ATOM = 100
 KNOWN_NUMBERS = {
     math.pi: "pi",
     LN2: "log(2)",
@@ -43,13 +46,16 @@ KNOWN_NUMBERS = {
 
 
 class Name(Operand):
-    """Text in the language of the table.  Its truth value raises: a rule must branch by `where`,
-    not by ``if``."""
+    """A text as an operand of the table's rules.
+
+    Its truth value raises, because a rule must branch with `where`, not with ``if``.
+    """
 
     __slots__ = ("precedence", "text")
 
     def __init__(self, text: str, precedence: int = ATOM) -> None:
-        self.text, self.precedence = text, precedence
+        self.text = text
+        self.precedence = precedence
 
     def __repr__(self) -> str:
         return self.text
@@ -57,25 +63,17 @@ class Name(Operand):
     def __bool__(self) -> bool:
         raise TypeError(
             f"the truth of `{self.text}` is not known, because {self.text!r} is a name and not a "
-            "number; "
-            "rules choose with where(condition, x, y), never with if, and, or, max or min"
+            "number; rules choose with where(condition, x, y), never with if, and, or, max or min"
         )
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Name:
-        """The text of ``primitive`` applied to names and numbers."""
+        """Returns the text of ``primitive`` applied to names and numbers."""
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
-            while (
-                args
-                and primitive.defaults
-                and len(args) > primitive.arity - len(primitive.defaults)
-                and args[-1].__class__ is float
-                and args[-1] == primitive.defaults[len(args) - primitive.arity - 1]
-            ):
-                args = args[:-1]
-            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in args)})")
+            written = _without_defaults(primitive, args)
+            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in written)})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
@@ -84,21 +82,31 @@ class Name(Operand):
         )
 
     def compare(self, symbol: str, y: Any) -> Name:
-        """The text of a comparison."""
+        """Returns the text of a comparison."""
         return _infix(symbol, self, as_name(y), COMPARISON, "none")
 
 
+def _without_defaults(primitive: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns ``args`` without the last ones that are equal to the defaults of ``primitive``."""
+    required = primitive.arity - len(primitive.defaults)
+    while len(args) > required:
+        default = primitive.defaults[len(args) - primitive.arity - 1]
+        if args[-1].__class__ is not float or args[-1] != default:
+            break
+        args = args[:-1]
+    return args
+
+
 def as_name(x: Any) -> Name:
-    """``x`` as a `Name`: numbers as short as they can be read back, well-known ones as their
+    """Returns ``x`` as a `Name`: a number in its shortest exact form, a known constant as its
     formula."""
     if isinstance(x, Name):
         return x
     x = float(x)
     if x in KNOWN_NUMBERS:
         text = KNOWN_NUMBERS[x]
-        return Name(
-            text, MULTIPLICATIVE if " * " in text and not text.startswith("rsqrt") else ATOM
-        )
+        is_product = " * " in text and not text.startswith("rsqrt")
+        return Name(text, MULTIPLICATIVE if is_product else ATOM)
     text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
@@ -109,49 +117,51 @@ def derivative(
     args: tuple[Name, ...] | None = None,
     out: Name | None = None,
 ) -> Name:
-    """The derivative of a row by argument ``i``, as text in terms of the names ``args`` and
-    ``out``.
+    """Returns the derivative of a row with respect to argument ``i``, as text.
 
-    By default ``args`` are the row's own parameters, and the output is spelled out in terms of
-    them.
+    primitive: a row of the table, or its name.
+    args: the names of the arguments, by default the parameters of the row.
+    out: the name of the output, by default the row written in terms of ``args``.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = args or tuple(Name(parameter) for parameter in row.parameters)
-    return as_name(
-        row.partials[i](*names, Name.apply_primitive(row, names) if out is None else out)
-    )
+    output = Name.apply_primitive(row, names) if out is None else out
+    return as_name(row.partials[i](*names, output))
 
 
 def formula(primitive: Primitive | str, argument: int | None = None) -> str:
-    """One line for each argument of a row, ``d/dx x**y = y * x ** (y - 1)``; or the line of one
-    argument alone.
+    """Returns the derivatives of a row as text, one line for each argument, and then its note.
 
-    ``primitive`` is a row of the table or its name.  Raises TinygradEduError if there is no such
-    row.
+        >>> print(formula("sin"))
+        d/dx sin(x) = cos(x)
+
+    primitive: a row of the table, or its name.
+    argument: the position of one argument; then only the line of this argument is returned.
+
+    Raises:
+        TinygradEduError: the table has no row of this name.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
     names = [Name(parameter) for parameter in row.parameters]
-    short = (
-        row.symbol.join(row.parameters)
-        if row.symbol and row.arity == 2
-        else Name.apply_primitive(row, tuple(names)).text
-    )
-    return "\n".join(f"d/d{names[i]} {short} = {derivative(row, i)}"
-                     for i in (range(row.arity) if argument is None else [argument]))
+    if row.symbol and row.arity == 2:
+        function = row.symbol.join(row.parameters)
+    else:
+        function = Name.apply_primitive(row, tuple(names)).text
+    chosen = range(row.arity) if argument is None else [argument]
+    lines = [f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen]
+    if row.note and argument is None:
+        lines.append(f"note: {row.note}")
+    return "\n".join(lines)
 
 
 def _infix(symbol: str, x: Name, y: Name, precedence: int, associativity: str) -> Name:
-    left = _bracketed(x, precedence + (associativity != "left"))
-    # After ** Python reads a minus sign without brackets: 2 ** -x.
-    right = (
-        y.text
-        if symbol == "**" and y.precedence == UNARY
-        else _bracketed(y, precedence + (associativity != "right"))
-    )
+    left = _bracketed(x, precedence if associativity == "left" else precedence + 1)
+    if symbol == "**" and y.precedence == UNARY:
+        right = y.text  # after ** Python reads a minus sign without brackets: 2 ** -x
+    else:
+        right = _bracketed(y, precedence if associativity == "right" else precedence + 1)
     return Name(f"{left} {symbol} {right}", precedence)
 
 
 def _bracketed(name: Name, precedence: int) -> str:
     return name.text if name.precedence >= precedence else f"({name.text})"
-
-
