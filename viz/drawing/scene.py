@@ -27,9 +27,8 @@ from functools import cached_property
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.stepper import Event, Recording, recording_of
 
-from ..animation.frame import SVG as SVG
-from ..animation.frame import Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .dot import brief, number_text
+from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tinygrad_edu.debug.stepper import Recording, brief
 
-from ..drawing.style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
+from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
 SVG = "{http://www.w3.org/2000/svg}"
 GLOW = "#ffe27a"  # behind the node and the edges of the last step
