@@ -26,9 +26,11 @@ from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules
 
+from .selection import check_max_nodes, choose_boxes, nearest
+
 MAX_NODES = 300
-# into collapsed neurons; above it, neurons that were collapsed to save space save too little
-MAX_EDGES = 150
+_REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -150,7 +152,7 @@ def build(
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
                 modules
     max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed;
-                then, or if more than `MAX_EDGES` edges lead to them, layers; and then only the
+                then, or if more than `selection.MAX_EDGES` edges lead to them, layers; and then only the
                 nodes nearest to the roots are kept
 
     Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means
@@ -172,171 +174,12 @@ def records(
     """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see
     `build`."""
     check_max_nodes(max_nodes)
-    boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes, expand)
+    boxes, size, notes = choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
         return builder(roots, order, modules, boxes, None, notes).graph()
     # one place is for the box of all the others
-    kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))
+    kept = nearest(roots, order, boxes, max(1, max_nodes - 1))
     return builder(roots, order, modules, boxes, kept, notes).graph()
-
-
-def check_max_nodes(max_nodes: int | None) -> None:
-    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1.
-    """
-    if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
-        raise TypeError(
-            f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} "
-            f"({max_nodes!r})"
-        )
-    if max_nodes is not None and max_nodes < 1:
-        raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
-
-
-# ---- what is drawn -------------------------------------------------------------------------------
-
-_REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
-
-
-def _choose_boxes(
-    order: Sequence[Value],
-    modules: dict[Value, str],
-    collapse: str | Iterable[str] | None,
-    max_nodes: int | None,
-    expand: str | Iterable[str],
-) -> tuple[dict[Value, str], int, list[str]]:
-    """The box of each node that is in one, how many nodes would then be drawn, and what to say
-    about it."""
-    paths = list(
-        dict.fromkeys(
-            outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)
-        )
-    )
-    with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
-    levels = {"neurons": [path for path in paths if path not in with_parts],
-              "layers": [path for path in paths if enclosing(path)[0] == path]}
-    collapsed = _chosen_paths("collapse", collapse, paths, levels)
-    expanded = _chosen_paths("expand", expand, paths, levels)
-    opened = {outer for path in expanded for outer in enclosing(path)}
-
-    def box_of_module(path: str, chosen: set[str]) -> str:
-        around = enclosing(path)
-        if not expanded.isdisjoint(around):
-            return ""
-        covered = False
-        # the outermost that is chosen; or if that has to be open, the outermost in it that has
-        # not
-        for outer in around:
-            covered = covered or outer in chosen
-            if covered and outer not in opened:
-                return outer
-        return ""
-
-    def boxes_of(chosen: set[str]) -> dict[Value, str]:
-        box_of = {path: box_of_module(path, chosen) for path in paths}
-        return {node: box for node, path in modules.items() if (box := box_of[path])}
-
-    def size_with(boxes: dict[Value, str]) -> int:
-        return len(order) - len(boxes) + len(set(boxes.values()))
-
-    boxes = boxes_of(collapsed)
-    full_size = size = size_with(boxes)
-    did, joined = "", 0
-    for level, chosen in levels.items():
-        if max_nodes is None or (size <= max_nodes and joined <= MAX_EDGES):
-            break
-        further = boxes_of(collapsed | set(chosen))
-        if size_with(further) < size:
-            boxes, size, did, joined = further, size_with(further), level, _edges_into(further)
-    notes = []
-    if did and max_nodes is not None:
-        notes.append(
-            f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-            f"max_nodes={max_nodes}. "
-            f"To see all: max_nodes={full_size}; to choose: collapse=."
-        )
-    if max_nodes is not None and size > max_nodes:
-        notes.append(
-            f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
-            f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=."
-        )
-    return boxes, size, notes
-
-
-def _edges_into(boxes: dict[Value, str]) -> int:
-    """How many edges lead into boxes when all between the same two ends are one."""
-    return len(
-        {
-            (boxes.get(arg, arg), box)
-            for user, box in boxes.items()
-            for arg in user.args
-            if boxes.get(arg) != box
-        }
-    )
-
-
-def _chosen_paths(
-    option: str,
-    wanted: str | Iterable[str] | None,
-    paths: Sequence[str],
-    levels: dict[str, list[str]],
-) -> set[str]:
-    """The paths of modules that ``collapse=`` or ``expand=`` asks for."""
-    if wanted is None:
-        return set()
-    if isinstance(wanted, str):
-        if wanted in levels:
-            return set(levels[wanted])
-        wanted = [wanted]
-    elif not isinstance(wanted, Iterable):
-        raise TypeError(
-            f'{option} must be None, "neurons", "layers" or paths of modules, not '
-            f'{type(wanted).__name__} '
-            f"({wanted!r})"
-        )
-    chosen = list(wanted)
-    for path in chosen:
-        if not isinstance(path, str):
-            raise TypeError(
-                f"{option} takes paths of modules, which are text, not {type(path).__name__} "
-                f"({path!r})"
-            )
-        if path not in paths:
-            known = ", ".join(map(repr, paths[:6])) + (
-                f" and {len(paths) - 6} more" if len(paths) > 6 else ""
-            )
-            raise ValueError(
-                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
-                + (f", or paths out of {known}" if paths else "; it has no modules at all")
-            )
-    return set(chosen)
-
-
-def _nearest(
-    roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
-) -> set[Value | str]:
-    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near
-    ones, later ones."""
-    members: dict[str, list[Value]] = {}
-    for node in order if boxes else ():
-        if node in boxes:
-            members.setdefault(boxes[node], []).append(node)
-    kept: dict[Value | str, None] = {}
-    layer: dict[Value | str, None] = dict.fromkeys(boxes.get(root, root) for root in roots)
-    while layer and len(kept) < limit:
-        if len(layer) > limit - len(kept):
-            position = {boxes.get(node, node): i for i, node in enumerate(order)}
-            layer = dict.fromkeys(
-                sorted(layer, key=position.__getitem__, reverse=True)[: limit - len(kept)]
-            )
-        kept.update(layer)
-        operands = (
-            arg
-            for key in layer
-            for node in (members[key] if isinstance(key, str) else [key])
-            for arg in node.args
-        )
-        layer = {key: None for arg in operands if (key := boxes.get(arg, arg)) not in kept}
-    return set(kept)
 
 
 class Builder:

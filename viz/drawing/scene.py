@@ -27,11 +27,11 @@ from functools import cached_property
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.stepper import Event, Recording, recording_of
 
-from .dot import brief, number_text
 from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
+from .text import brief, number_text
 
 UNKNOWN = "?"  # what stands for a number that is not computed yet
 # of Helvetica, in units of the font size; and of what else numbers are written with:

@@ -27,9 +27,10 @@ from tinygrad_edu.debug.stepper import Recording, recording_of
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
-from ..drawing.dot import brief, contents, number_text, symbol
+from ..drawing.dot import contents, symbol
 from ..drawing.model import Edge, Node, build
 from ..drawing.scene import Scene
+from ..drawing.text import brief, number_text
 from .page import Page, assemble, page_path, read, themed
 
 MAX_NODES, MAX_EDGES = 2000, 4000  # drawn; what a browser steps at 30 frames a second

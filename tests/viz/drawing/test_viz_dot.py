@@ -13,8 +13,9 @@ from helpers import ROOT
 from tinygrad_edu import Value, nn
 from tinygrad_edu.nn.module import ParameterName
 from viz import draw
-from viz.drawing.dot import brief, escape, number_text, symbol
+from viz.drawing.dot import symbol
 from viz.drawing.style import ROLES
+from viz.drawing.text import brief, escape, number_text
 
 
 def lines_of(source):

@@ -11,9 +11,9 @@ import pytest
 
 from tinygrad_edu import Stepper, Value, math, nn, parse, record
 from tinygrad_edu.examples import lecture_expression, lecture_neuron
-from viz.drawing.dot import number_text
 from viz.drawing.frame import SVG
 from viz.drawing.scene import Scene, flow_width
+from viz.drawing.text import number_text
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 

@@ -14,8 +14,8 @@ from tests.browser import chromium, console, requests, visit, wait_until
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
 from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz.drawing import style
-from viz.drawing.dot import brief, number_text
 from viz.drawing.scene import Scene, flow_width
+from viz.drawing.text import brief, number_text
 from viz.pages.explorer import explore, page_data
 from viz.pages.page import Page, content_hash, read
 

@@ -26,7 +26,7 @@ from typing import Any
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.train import History
 
-from ...drawing.dot import brief
+from ...drawing.text import brief
 from ...plotting.plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
 from .records import Frame, LiveData, Point, frames

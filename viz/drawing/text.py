@@ -1,0 +1,103 @@
+"""Numbers and labels as drawings show them.
+
+    >>> number_text(0.70710678), number_text(4.0), number_text(1.23456e-7)
+    ('0.7071', '4.0000', '1.2346e-7')
+    >>> brief(4.0), escape("a<b")
+    ('4', 'a&lt;b')
+
+To show more digits, change `number_text`; to cut long labels elsewhere, change `escape`.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+
+LINE_LENGTH = 32  # characters of a line of a label
+LONGEST_LABEL = 1000  # characters
+
+# XML has no place for most of them
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def number_text(x: float) -> str:
+    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``,
+    ``1.2346e-7``, ``inf``."""
+    if not math.isfinite(x):
+        return str(x)
+    if x == 0:
+        return "0.0000"  # never -0
+    size = abs(x)
+    text = (
+        f"{x:.4f}"
+        if 0.1 <= size < 1
+        else f"{x:#.5g}"
+        if 1 <= size < 99999.5
+        else f"{x:#.4g}"
+        if 1e-3 <= size < 1
+        else f"{x:.4e}"
+    )
+    return _short_exponent(text).removesuffix(".")
+
+
+def brief(x: float | None) -> str:
+    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for
+    None."""
+    if x is None:
+        return ""
+    mantissa, e, exponent = number_text(x).partition("e")
+    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + e + exponent
+
+
+def _short_exponent(text: str) -> str:
+    """``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
+    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
+
+
+def escape(text: str, line_length: int = LINE_LENGTH) -> str:
+    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``,
+    any Unicode.
+
+    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters
+    that cannot be shown are replaced: control characters by their pictures in Unicode, lone
+    surrogates by U+FFFD.
+    """
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
+    text = _UNPRINTABLE.sub(
+        _picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    )
+    lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
+    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
+    # A line of nothing but closing square brackets is a syntax error to it, for it waits for the
+    # end of a CDATA section.
+    return "<BR/>".join(
+        html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines
+    )
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
+
+
+def _pieces(line: str, length: int) -> Iterator[str]:
+    """``line`` in pieces of about ``length`` characters, broken after a space if there is one,
+    never inside a letter."""
+    while len(line) > length:
+        end = line.rfind(" ", length // 2, length) + 1 or length
+        while end < len(line) and _joins(line[end], line[end - 1]):
+            end += 1
+        yield line[:end]
+        line = line[end:]
+    yield line
+
+
+def _joins(character: str, before: str) -> bool:
+    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join,
+    emoji modifiers."""
+    return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
+            or "\U0001f3fb" <= character <= "\U0001f3ff")
