@@ -68,7 +68,7 @@ def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], B
             return None
         try:
             return {"text/plain": repr(value), **show(value)}
-        except Exception as error:  # whatever it is: a cell that only shows something is not to fail
+        except Exception as error:  # a cell that only shows something is not to fail
             return {"text/plain": f"{value!r}\n(no picture: {error})"}
 
     return print_
@@ -116,11 +116,8 @@ def _show_drawing(drawing: Drawing) -> Bundle:
 def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
-    return {
-        "text/html": _above(
-            picture[picture.index("<svg") :], "\n".join([str(explanation), *records.notes])
-        )
-    }
+    text = "\n".join([str(explanation), *records.notes])
+    return {"text/html": _above(picture[picture.index("<svg"):], text)}
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:

@@ -12,6 +12,7 @@ Pillow; both belong to the extra ``animate``.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = {".gif": "GIF", ".apng": "PNG", ".webp": "WEBP"}
-SCALE, MAX_WIDTH, MAX_HEIGHT = 2.0, 1600, 1200  # pixels a point; pixels of a frame
-# of a film; of all its frames together, which take about a minute
-MAX_FRAMES, MAX_PIXELS = 1000, 150_000_000
-# milliseconds a frame; programs that show GIFs take less than 20 for 100
-SHORTEST, LONGEST = 20, 60_000
-FIRST, LAST = 2, 4  # how many times as long as the others the first and the last frame stay
+SCALE = 2.0  # pixels a point
+MAX_WIDTH = 1600  # pixels of a frame
+MAX_HEIGHT = 1200
+MAX_FRAMES = 1000
+MAX_PIXELS = 150_000_000  # of all frames together, which take about a minute
+SHORTEST = 20  # milliseconds a frame; programs that show GIFs take less for 100
+LONGEST = 60_000
+FIRST = 2  # how many times as long as the others the first frame stays
+LAST = 4  # how many times as long the last one stays
 SAMPLES = 12  # frames that the palette of a GIF is made from
 AS_BEFORE = 255  # the entry of that palette for what is as in the frame before
 # how far apart its colours are in at least one channel; Pillow confuses those that are closer
@@ -107,12 +111,12 @@ def animate(
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
     width = _width_of(scene, scale, len(positions))
     durations = [milliseconds] * len(positions)
-    durations[0], durations[-1] = FIRST * milliseconds, LAST * milliseconds
+    durations[0] = FIRST * milliseconds
+    durations[-1] = LAST * milliseconds
     stepper = Stepper(made)
     pictures = [to_png(scene.frame(stepper.goto(position)), width) for position in positions]
-    return write_atomically(
-        target, _encoded(pictures, FORMATS[target.suffix.lower()], durations, loop)
-    )
+    content = _encoded(pictures, FORMATS[target.suffix.lower()], durations, loop)
+    return write_atomically(target, content)
 
 
 def _check_number(name: str, number: Any, low: float, high: float) -> None:
@@ -136,8 +140,8 @@ def _width_of(scene: Scene, scale: float, frames: int) -> int:
         smaller = int(100 * zoom * (MAX_PIXELS / pixels) ** 0.5) / 100
         raise ValueError(
             f"the film would have {frames:,} frames of {wide * zoom:.0f} x {high * zoom:.0f} "
-            "pixels, more than "
-            f"{MAX_PIXELS:,} pixels in all; scale={smaller:g} makes them smaller, and {hint}"
+            f"pixels, more than {MAX_PIXELS:,} pixels in all; "
+            f"scale={smaller:g} makes them smaller, and {hint}"
         )
     return max(int(wide * zoom), 1)
 
@@ -192,17 +196,17 @@ def fonts() -> dict[str, Any]:
         options.append({"font_files": bundled, "sans_serif_family": "DejaVu Sans"})
     options += [{"sans_serif_family": face} for face in _FACES]
     test = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><text x="5" y="30" '
-        f'font-family="{FONT}" '
-        'font-size="20">M8</text></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
+        f'<text x="5" y="30" font-family="{FONT}" font-size="20">M8</text></svg>'
     )
     for option in options:
-        if to_image(to_png(test, font_options=option)).convert("L").getextrema()[0] < 128:  # type: ignore[operator]
+        gray = to_image(to_png(test, font_options=option)).convert("L")
+        darkest, _ = gray.getextrema()
+        if darkest < 128:  # type: ignore[operator]
             return option
     raise RenderError(
         "no font was found to write text with, as in a bare container: install one, such as the "
-        "package "
-        "fonts-dejavu of your system, or `pip install matplotlib`, which brings one with it"
+        "package fonts-dejavu of your system, or `pip install matplotlib`, which brings one with it"
     )
 
 
@@ -215,11 +219,8 @@ def _bundled_fonts() -> list[str]:
     if spec is None or not spec.origin:
         return []
     folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
-    return [
-        str(file)
-        for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
-        if (file := folder / name).is_file()
-    ]
+    files = [folder / "DejaVuSans.ttf", folder / "DejaVuSans-Bold.ttf"]
+    return [str(file) for file in files if file.is_file()]
 
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -230,16 +231,16 @@ class _Images:
     looks at some twice."""
 
     def __init__(self, pictures: list[bytes], palette: Image | None) -> None:
-        self._pictures, self._palette = pictures, palette
+        self._pictures = pictures
+        self._palette = palette
 
     def __iter__(self) -> Iterator[Image]:
+        _, pillow = _libraries()
         for picture in self._pictures:
             image = to_image(picture)
-            yield (
-                image.quantize(palette=self._palette, dither=_libraries()[1].Dither.NONE)
-                if self._palette
-                else image
-            )
+            if self._palette:
+                image = image.quantize(palette=self._palette, dither=pillow.Dither.NONE)
+            yield image
 
 
 def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
@@ -256,9 +257,9 @@ def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool)
     elif form == "WEBP":
         options |= {"lossless": True, "method": 1}
     content = io.BytesIO()
-    next(iter(_Images(pictures[:1], palette))).save(
-        content, form, save_all=True, append_images=_Images(pictures[1:], palette), **options
-    )
+    first = next(iter(_Images(pictures[:1], palette)))
+    others = _Images(pictures[1:], palette)
+    first.save(content, form, save_all=True, append_images=others, **options)
     return content.getvalue()
 
 
@@ -274,16 +275,17 @@ def _palette(pictures: list[bytes]) -> Image:
     counts: Counter[tuple[int, int, int]] = Counter()
     for i in sorted({round(k * last / (SAMPLES - 1)) for k in range(SAMPLES)}):
         image = to_image(pictures[i])
-        image = image.resize(
-            (-(-image.width // 2), -(-image.height // 2)), pillow.Resampling.NEAREST
-        )
+        half = math.ceil(image.width / 2), math.ceil(image.height / 2)
+        image = image.resize(half, pillow.Resampling.NEAREST)
         found = image.getcolors(image.width * image.height) or []
         counts.update({color: number for number, color in found})  # type: ignore[misc]
     colors: list[tuple[int, int, int]] = []
+
+    def is_distinct(color: tuple[int, int, int]) -> bool:
+        return all(max(map(abs, map(sub, color, other))) >= DISTINCT for other in colors)
+
     for color in sorted(counts, key=lambda color: (-counts[color], color)):
-        if len(colors) < AS_BEFORE and all(
-            max(map(abs, map(sub, color, other))) >= DISTINCT for other in colors
-        ):
+        if len(colors) < AS_BEFORE and is_distinct(color):
             colors.append(color)
     palette: Image = pillow.new("P", (1, 1))
     palette.putpalette(list(chain.from_iterable(colors)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphviz import Digraph
 
@@ -36,10 +36,12 @@ from .style import (
 from .text import LINE_LENGTH, brief, escape, number_text
 
 CAP = 5  # points, above the label of a parameter
-LARGE_GRAPH, LONG_EDGES = 300, 1500  # nodes, columns that edges cross; see `is_large`
-# edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
-DENSE_EDGES, DENSE_RATIO = 60, 2
-MOST_TERMS, LONGEST_TERM = 6, 64  # of an instruction; characters
+LARGE_GRAPH = 300  # nodes; above it the layout is simplified, see `is_large`
+LONG_EDGES = 1500  # columns crossed by all edges together; above it the layout is simplified too
+DENSE_EDGES = 60  # edges into boxes; above it their numbers are not drawn, see `is_dense`
+DENSE_RATIO = 2  # edges into boxes for each of their ends; above it their numbers are not drawn
+MOST_TERMS = 6  # of an instruction; more are replaced by their number
+LONGEST_TERM = 64  # characters
 TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
 _LOOKS = {
@@ -146,16 +148,16 @@ def columns(graph: Graph) -> list[list[Node]]:
     users: dict[str, dict[str, None]] = {}
     for edge in graph.edges:
         users.setdefault(edge.source, {})[edge.target] = None
+
+    def only_boxes(names: Iterable[str]) -> bool:
+        return all(nodes[name].role == "module" for name in names)
+
     groups: dict[tuple[str, ...], list[Node]] = {}
     for node in graph.nodes:
         its_users = users.get(node.name, {})
         if node.role == "module" and node.cluster:
             groups.setdefault((node.cluster,), []).append(node)
-        elif (
-            node.role in ("input", "constant")
-            and its_users
-            and all(nodes[name].role == "module" for name in its_users)
-        ):
+        elif node.role in ("input", "constant") and its_users and only_boxes(its_users):
             groups.setdefault(("", node.cluster, *sorted(its_users)), []).append(node)
     found = []
     for group in groups.values():
@@ -226,28 +228,36 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 
 
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
+    notes = list(graph.notes)
+    if legend and is_dense(graph) and not is_program(graph):
+        notes.append(TOOLTIPS)
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in (
-        *graph.notes,
-        *([TOOLTIPS] if legend and is_dense(graph) and not is_program(graph) else []),
-    ):
+    for note in notes:
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
-        roles = {node.role for node in graph.nodes}
-        cells = [f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
-                 f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
-                 for role, style in ROLES.items() if role in roles]
-        if any(node.op == DOT for node in graph.nodes):
-            cells.append(_cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT))
-        if any(edge.derivative is not None for edge in graph.edges):
-            cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
-        if not all(map(_finite, graph.nodes)):
-            cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
-                         f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>')
         yield _row(
             '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
-            f"{_row(*cells)}</TABLE></TD>"
+            f"{_row(*_legend_cells(graph))}</TABLE></TD>"
+        )
+
+
+def _legend_cells(graph: Graph) -> Iterator[str]:
+    roles = {node.role for node in graph.nodes}
+    for role, style in ROLES.items():
+        if role in roles:
+            yield (
+                f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
+                f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
+            )
+    if any(node.op == DOT for node in graph.nodes):
+        yield _cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT)
+    if any(edge.derivative is not None for edge in graph.edges):
+        yield _cell("number on an edge: local derivative", SMALL, FAINT)
+    if not all(map(_finite, graph.nodes)):
+        yield (
+            f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
+            f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>'
         )
 
 
@@ -282,19 +292,9 @@ def _finite(node: Node) -> bool:
 
 def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
     attributes = {"id": f"e{i}"}
-    text = (
-        ""
-        if bare
-        else f"{edge.count:,} edges"
-        if edge.count > 1 and edge.derivative is None
-        else brief(edge.derivative)
-    )
-    if edge.of and not bare:
-        text = f"{shown_label(edge.of, True)}: {text}" if text else shown_label(edge.of, True)
+    text = "" if bare else _edge_text(edge)
     if text:
-        # A label in the middle of an edge takes part in the layout and costs time and room; the
-        # others do not.
-        attributes["headlabel" if large else "xlabel" if dense else "label"] = f"<{escape(text)}>"
+        attributes[_label_place(large, dense)] = f"<{escape(text)}>"
     if edge.derivative is not None and not math.isfinite(edge.derivative):
         attributes["fontcolor"] = UNDEFINED
     if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
@@ -302,6 +302,26 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
     if edge.constant:
         attributes["style"] = "dashed"
     return attributes
+
+
+def _edge_text(edge: Edge) -> str:
+    merged = edge.count > 1 and edge.derivative is None
+    text = f"{edge.count:,} edges" if merged else brief(edge.derivative)
+    if not edge.of:
+        return text
+    parameter = shown_label(edge.of, True)
+    return f"{parameter}: {text}" if text else parameter
+
+
+def _label_place(large: bool, dense: bool) -> str:
+    """The attribute for the text of an edge.
+
+    A label in the middle of an edge takes part in the layout and costs time and room; the others do
+    not.
+    """
+    if large:
+        return "headlabel"
+    return "xlabel" if dense else "label"
 
 
 # ---- the inside of a node ------------------------------------------------------------------------
@@ -320,13 +340,12 @@ def _node_label(node: Node) -> str:
     if node.role in ("module", "rest"):
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is not None:
-            text = (
-                number_text(number)
-                if math.isfinite(number)
-                else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
-            )
-            rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
+        if number is None:
+            continue
+        text = number_text(number)
+        if not math.isfinite(number):
+            text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
+        rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
         rows[0] = _operation(symbol(node.op), len(rows)) + rows[0]
     if node.role == "parameter":
@@ -335,7 +354,10 @@ def _node_label(node: Node) -> str:
 
 
 def _operation(text: str, rows: int) -> str:
-    return f'<TD ROWSPAN="{rows}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
+    return (
+        f'<TD ROWSPAN="{rows}" CELLPADDING="4">'
+        f'<FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
+    )
 
 
 def _instruction_label(node: Node) -> str:
@@ -408,7 +430,10 @@ def shown_label(label: str, short: bool) -> str:
 
 
 def _table(rows: list[str]) -> str:
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>>'
+    return (
+        '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+        f'{"".join(rows)}</TABLE>>'
+    )
 
 
 def _row(*cells: str) -> str:
@@ -416,4 +441,7 @@ def _row(*cells: str) -> str:
 
 
 def _cell(content: str, size: int, color: str, attributes: str = "") -> str:
-    return f'<TD ALIGN="LEFT"{attributes}><FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'
+    return (
+        f'<TD ALIGN="LEFT"{attributes}>'
+        f'<FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.engine.primitives import short_repr
@@ -61,34 +62,30 @@ def draw(
     if isinstance(y, Jitted):
         return Drawing(build_jitted(y, gradient, collapse, max_nodes, expand), title, legend)
     if gradient:
+        where = "the drawing of a graph has the gradients that backward() left in it"
+        if isinstance(y, Tape):
+            where = "the tape with the derivatives is y.tape(gradient=True)"
         raise ValueError(
-            "gradient=True is for a compiled function, draw(jit(f), gradient=True); "
-            + (
-                "the tape with the derivatives is y.tape(gradient=True)"
-                if isinstance(y, Tape)
-                else "the drawing of a graph has the gradients that backward() left in it"
-            )
+            f"gradient=True is for a compiled function, draw(jit(f), gradient=True); {where}"
         )
     if isinstance(y, Tape):
         return Drawing(build_tape(y, collapse, max_nodes, expand), title, legend)
     if isinstance(y, Explanation):
-        return Drawing(
-            build_path(y.root, y.path, f"The first inf or nan: {y.sentences[0]}", max_nodes),
-            title,
-            legend,
-        )
-    roots = (
-        [y]
-        if isinstance(y, Value) or not isinstance(y, Iterable) or isinstance(y, str)
-        else list(y)
-    )
+        note = f"The first inf or nan: {y.sentences[0]}"
+        return Drawing(build_path(y.root, y.path, note, max_nodes), title, legend)
+    return Drawing(build(_roots(y), collapse, max_nodes, expand), title, legend)
+
+
+def _roots(y: Any) -> list[Value]:
+    """``y`` as a list of Values; raises TypeError or ValueError if it is something else."""
+    is_one = isinstance(y, (Value, str)) or not isinstance(y, Iterable)
+    roots = [y] if is_one else list(y)
     for root in roots:
         if not isinstance(root, Value):
             raise TypeError(
                 f"draw() takes a Value or a list of Values, not {type(root).__name__} "
-                f"({short_repr(root)}); "
-                "what a computation returns from Values is a Value"
+                f"({short_repr(root)}); what a computation returns from Values is a Value"
             )
     if not roots:
         raise ValueError("draw() was given an empty list; give at least one Value")
-    return Drawing(build(roots, collapse, max_nodes, expand), title, legend)
+    return roots

@@ -26,9 +26,10 @@ GLOW = "#ffe27a"  # behind the node and the edges of the last step
 TRACK = "#e4e4e4"  # of the bar that fills up
 MARGIN = 12.0  # points, of the caption
 CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; of a long sentence the smaller ones
-CAPTION_LINES, LINE_HEIGHT = 5, 1.4  # at most; in font sizes
-# points: of a frame at least; above which the caption grows with it
-NARROWEST, WIDEST = 460.0, 1000.0
+CAPTION_LINES = 5  # at most
+LINE_HEIGHT = 1.4  # font sizes
+NARROWEST = 460.0  # points, of a frame
+WIDEST = 1000.0  # points, of a frame; above it the caption grows with the frame
 LONGEST_TEXT = 2000  # characters of a paragraph; more do not fit into any caption
 SCAN_LIMIT = 3000  # steps, of a recording that is searched for its longest sentence
 
@@ -84,13 +85,10 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
         ]
         for shape in shapes:
             outline = copy.deepcopy(shape)
-            for name, value in (
-                ("stroke", GLOW),
-                ("stroke-width", "13"),
-                ("stroke-linejoin", "round"),
-                ("fill", GLOW),
-            ):
-                outline.set(name, value)
+            outline.set("stroke", GLOW)
+            outline.set("stroke-width", "13")
+            outline.set("stroke-linejoin", "round")
+            outline.set("fill", GLOW)
             outline.attrib.pop("stroke-dasharray", None)
             group.insert(0, outline)
             shape.set("stroke", SPOTLIGHT)
@@ -103,13 +101,10 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
         if look.faint:
             group.remove(text)  # a derivative that is not computed yet
         else:
-            for name, value in (
-                ("stroke", "white"),
-                ("stroke-width", "3"),
-                ("stroke-linejoin", "round"),
-                ("paint-order", "stroke"),
-            ):
-                text.set(name, value)
+            text.set("stroke", "white")
+            text.set("stroke-width", "3")
+            text.set("stroke-linejoin", "round")
+            text.set("paint-order", "stroke")
     if look.faint:
         group.set("opacity", "0.35")
     path, head = group.find(f"{SVG}path"), group.find(f"{SVG}polygon")
@@ -123,8 +118,8 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
     head.set("fill", look.color)
     if look.lit:
         glow = copy.deepcopy(path)
-        for name, value in (("stroke", GLOW), ("stroke-width", f"{look.width + 9:.2f}")):
-            glow.set(name, value)
+        glow.set("stroke", GLOW)
+        glow.set("stroke-width", f"{look.width + 9:.2f}")
         glow.attrib.pop("stroke-dasharray", None)
         group.insert(0, glow)
 
@@ -146,9 +141,8 @@ def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> Non
     x, y = tip[0] - dx * length, tip[1] - dy * length
     points[-1] = x + dx, y + dy  # the line ends within the head
     half = 0.36 * length
-    head.set(
-        "points", _written([tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)])
-    )
+    corners = [tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)]
+    head.set("points", _written(corners))
     path.set("d", f"M{_written(points[:1])}C{_written(points[1:])}")
 
 
@@ -180,11 +174,15 @@ class Caption:
     @cached_property
     def height(self) -> float:
         """The height of every frame: it has room for the longest sentence, within reason."""
-        lines, size = CAPTION_LINES, CAPTION_SIZES[0]
+        lines = CAPTION_LINES
+        size = CAPTION_SIZES[0]
         if len(self._recording) <= SCAN_LIMIT:
             room = (self.width / self._zoom - 2 * MARGIN) / size
-            lines = min(lines, max(sum(len(_wrapped(text, room)) for text in self.says(position))
-                                   for position in range(len(self._recording) + 1)))
+
+            def lines_of(position: int) -> int:
+                return sum(len(_wrapped(text, room)) for text in self.says(position))
+
+            lines = min(lines, max(map(lines_of, range(len(self._recording) + 1))))
         return self._top + self._zoom * (46 + lines * size * LINE_HEIGHT)
 
     def says(self, position: int) -> list[str]:
@@ -195,10 +193,8 @@ class Caption:
         if step.formula:
             said.append(f"because {step.formula}")
             if step.before and brief(step.before) != brief(step.after):
-                said.append(
-                    f"so that ∂{self._root}/∂{step.name} goes from {brief(step.before)} to "
-                    f"{brief(step.after)}"
-                )
+                change = f"from {brief(step.before)} to {brief(step.after)}"
+                said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
         return [text[:LONGEST_TEXT] for text in said]
 
     def svg(self, position: int) -> str:
@@ -210,40 +206,38 @@ class Caption:
         return self._recording.nodes[self._recording.root].name
 
     def _elements(self, position: int) -> Iterator[str]:
-        zoom, total = self._zoom, len(self._recording)
-        phase = (
-            "start"
-            if not position
-            else "forward"
-            if position <= self._recording.forward
-            else "backward"
-        )
-        left, right, y = (
-            self.left + MARGIN * zoom,
-            self.left + self.width - MARGIN * zoom,
-            self._top + 20 * zoom,
-        )
+        zoom = self._zoom
+        total = len(self._recording)
+        phase = self._phase(position)
+        left = self.left + MARGIN * zoom
+        right = self.left + self.width - MARGIN * zoom
+        y = self._top + 20 * zoom
         yield _line(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
         key = "on edges: local derivatives"
         if phase == "backward":
-            key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>, <tspan fill="{NEGATIVE}">negative</tspan>'
+            key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>'
+            key += f', <tspan fill="{NEGATIVE}">negative</tspan>'
         yield _line(key, right, y, 10.5 * zoom, FAINT, end=True)
-        lines, size = _fitted(
-            self.says(position), right - left, self.height - self._top - 46 * zoom, zoom
-        )
+        room = self.height - self._top - 46 * zoom
+        lines, size = _fitted(self.says(position), right - left, room, zoom)
         y += 4 * zoom
         for line in lines:
             y += size * LINE_HEIGHT
             yield _line(html.escape(line), left, y, size, TEXT)
-        for color, width in (
-            (TRACK, self.width),
-            (SPOTLIGHT, self.width * position / max(total, 1)),
-        ):
-            yield (
-                f'<rect x="{self.left:.2f}" y="{self.height - 4 * zoom:.2f}" width="{width:.2f}" '
-                f'height="{4 * zoom:.2f}" '
-                f'fill="{color}" />'
-            )
+        yield self._bar(TRACK, self.width)
+        yield self._bar(SPOTLIGHT, self.width * position / max(total, 1))
+
+    def _phase(self, position: int) -> str:
+        if not position:
+            return "start"
+        return "forward" if position <= self._recording.forward else "backward"
+
+    def _bar(self, color: str, width: float) -> str:
+        height = 4 * self._zoom
+        return (
+            f'<rect x="{self.left:.2f}" y="{self.height - height:.2f}" width="{width:.2f}" '
+            f'height="{height:.2f}" fill="{color}" />'
+        )
 
 
 def _fitted(
@@ -277,7 +271,10 @@ def _wrapped(text: str, width: float) -> list[str]:
                     line, used = "", 0.0
                 line, used = line + character, used + _width(character)
             continue
-        line, used = (f"{line} {word}", used + _width(" ") + long) if line else (word, long)
+        if line:
+            line, used = f"{line} {word}", used + _width(" ") + long
+        else:
+            line, used = word, long
     return [*lines, line]
 
 
@@ -292,21 +289,16 @@ def _letter_width(c: str) -> float:
         return 0.28
     if unicodedata.combining(c):
         return 0.0
-    return (
-        1.0
-        if unicodedata.east_asian_width(c) in "WF"
-        else 0.85
-        if c in "mwMW%@"
-        else 0.68
-        if c.isupper()
-        else 0.56
-    )
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.0
+    if c in "mwMW%@":
+        return 0.85
+    return 0.68 if c.isupper() else 0.56
 
 
 def _line(markup: str, x: float, y: float, size: float, color: str, end: bool = False) -> str:
     anchor = ' text-anchor="end"' if end else ""
     return (
         f'<text class="caption" x="{x:.2f}" y="{y:.2f}"{anchor} font-family="{FONT}" '
-        f'font-size="{size:.2f}" '
-        f'fill="{color}" xml:space="preserve">{markup}</text>'
+        f'font-size="{size:.2f}" fill="{color}" xml:space="preserve">{markup}</text>'
     )

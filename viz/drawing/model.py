@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine.graph import topological_order
+from tinygrad_edu.errors import counted
 from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules
 
@@ -128,9 +129,8 @@ def build_path(
     kept: set[Value | str] = set()
     for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
         more = kept.union(node.args, [node])
-        # one place is for the box of all the others
         if shown and max_nodes is not None and len(more) >= max_nodes:
-            break
+            break  # the last place is for the box of all the others
         shown.append(node)
         kept = more
     shown = list(dict.fromkeys(shown))
@@ -152,8 +152,8 @@ def build(
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
                 modules
     max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed;
-                then, or if more than `selection.MAX_EDGES` edges lead to them, layers; and then only the
-                nodes nearest to the roots are kept
+                then, or if more than `selection.MAX_EDGES` edges lead to them, layers; and
+                then only the nodes nearest to the roots are kept
 
     Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means
     nothing for this graph.
@@ -177,8 +177,7 @@ def records(
     boxes, size, notes = choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
         return builder(roots, order, modules, boxes, None, notes).graph()
-    # one place is for the box of all the others
-    kept = nearest(roots, order, boxes, max(1, max_nodes - 1))
+    kept = nearest(roots, order, boxes, max(1, max_nodes - 1))  # 1 place is for all the others
     return builder(roots, order, modules, boxes, kept, notes).graph()
 
 
@@ -195,8 +194,12 @@ class Builder:
         kept: set[Value | str] | None,
         notes: Sequence[str],
     ) -> None:
-        self.roots, self.order, self.modules = dict.fromkeys(roots), order, modules
-        self.boxes, self.kept, self.notes = boxes, kept, tuple(notes)
+        self.roots = dict.fromkeys(roots)
+        self.order = order
+        self.modules = modules
+        self.boxes = boxes
+        self.kept = kept
+        self.notes = tuple(notes)
         self.members: dict[str, list[Value]] = {}  # of every box that is drawn
         self.outputs: dict[str, dict[Value, None]] = {}
         self.names: dict[Value | str, str] = {}
@@ -229,10 +232,9 @@ class Builder:
         for root in self.roots:
             if isinstance(key := self.place(root), str):
                 self.outputs[key][root] = None
-        nodes = tuple(
-            [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
-        )
-        return Graph(nodes, tuple(self.edges(crossing)), tuple(_clusters(nodes)), self.notes)
+        nodes = [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
+        edges = tuple(self.edges(crossing))
+        return Graph(tuple(nodes), edges, tuple(_clusters(nodes)), self.notes)
 
     def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
         """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for
@@ -255,31 +257,32 @@ class Builder:
 
     def node(self, node: Value) -> Node:
         """The record of a node that is drawn by itself."""
-        role = (
-            "output"
-            if node in self.roots
-            else "operation"
-            if node.op
-            else "constant"
-            if node.constant
-            else "parameter"
-            if isinstance(node.label, ParameterName)
-            else "input"
-        )
+        role = self.role(node)
+        position = self.positions[node]
         return Node(
-            self.names[node],
-            role,
-            str(node.label),
-            node.op,
-            node.data,
-            None if node.constant else node.grad,
-            self.modules.get(node, ""),
-            node in self.roots,
-            int(bool(node.op)),
-            int(role == "parameter"),
-            members=(at := (self.positions[node],)),
-            shows=at[0],
+            name=self.names[node],
+            role=role,
+            label=str(node.label),
+            op=node.op,
+            data=node.data,
+            grad=None if node.constant else node.grad,
+            cluster=self.modules.get(node, ""),
+            output=node in self.roots,
+            operations=int(bool(node.op)),
+            parameters=int(role == "parameter"),
+            members=(position,),
+            shows=position,
         )
+
+    def role(self, node: Value) -> str:
+        """The role of a node that is drawn by itself."""
+        if node in self.roots:
+            return "output"
+        if node.op:
+            return "operation"
+        if node.constant:
+            return "constant"
+        return "parameter" if isinstance(node.label, ParameterName) else "input"
 
     def derivative(self, user: Value, i: int) -> float | None:
         """The number on an edge from a node that is no constant."""
@@ -288,8 +291,11 @@ class Builder:
     def slopes(self) -> dict[str, dict[Value, float]]:
         """For each box with one output the derivatives of that by what is in the box and by its
         operands."""
-        return {key: _slopes(self.members[key], next(iter(outputs)))
-                for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
+        slopes = {}
+        for key, outputs in self.outputs.items():
+            if key != _REST and len(outputs) == 1:
+                slopes[key] = _slopes(self.members[key], next(iter(outputs)))
+        return slopes
 
     def box(self, key: str) -> Node:
         """The record of a collapsed module, or of all that is left out."""
@@ -299,22 +305,21 @@ class Builder:
         data = grad = shows = None
         if key != _REST and len(outputs) == 1:
             data, grad, shows = outputs[0].data, outputs[0].grad, self.positions[outputs[0]]
-        label = key if key != _REST else f"... {len(members):,} more node{'s' * (len(members) > 1)}"
         around = enclosing(key)
         return Node(
-            self.names[key],
-            "rest" if key == _REST else "module",
-            label,
-            "",
-            data,
-            grad,
-            around[-2] if len(around) > 1 else "",
-            any(root in self.outputs[key] for root in self.roots),
-            operations,
-            parameters,
-            len(members),
-            () if key == _REST else tuple([self.positions[node] for node in members]),
-            shows,
+            name=self.names[key],
+            role="rest" if key == _REST else "module",
+            label=key if key != _REST else f"... {counted(len(members), 'more node')}",
+            op="",
+            data=data,
+            grad=grad,
+            cluster=around[-2] if len(around) > 1 else "",
+            output=any(root in self.outputs[key] for root in self.roots),
+            operations=operations,
+            parameters=parameters,
+            nodes=len(members),
+            members=() if key == _REST else tuple([self.positions[node] for node in members]),
+            shows=shows,
         )
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
@@ -327,34 +332,35 @@ class Builder:
         slopes = self.slopes()
         for user, i, arg in crossing:
             source, target = self.place(arg), self.place(user)
-            hidden = (
-                str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
-            )
+            is_hidden = isinstance(source, str) and source != _REST and not arg.op
+            hidden = str(arg.label) if is_hidden else ""
             if not isinstance(target, str):
-                derivative = None if arg.constant else self.derivative(user, i)
                 yield Edge(
                     self.names[source],
                     self.names[target],
-                    derivative,
-                    1,
-                    arg.constant,
-                    hidden,
-                    ((self.positions[user], i),),
+                    derivative=None if arg.constant else self.derivative(user, i),
+                    constant=arg.constant,
+                    of=hidden,
+                    links=((self.positions[user], i),),
                 )
             elif links := merged.pop((source, target), None):
                 args = [link[2] for link in links]
-                one = len(set(args)) == 1 and target in slopes
-                count = len(args) if target != _REST else sum(self.into_rest[arg] for arg in args)
+                one_source = len(set(args)) == 1
+                has_slope = one_source and target in slopes
+                count = len(args)
+                ends: list[tuple[int, int]] = []
+                if target == _REST:
+                    count = sum(self.into_rest[arg] for arg in args)
+                else:
+                    ends = [(self.positions[to], operand) for to, operand, _ in links]
                 yield Edge(
                     self.names[source],
                     self.names[target],
-                    slopes[target].get(arg, 0.0) if one else None,
-                    count,
-                    arg.constant,
-                    hidden if len(set(args)) == 1 else "",
-                    ()
-                    if target == _REST
-                    else tuple([(self.positions[to], operand) for to, operand, _ in links]),
+                    derivative=slopes[target].get(arg, 0.0) if has_slope else None,
+                    count=count,
+                    constant=arg.constant,
+                    of=hidden if one_source else "",
+                    links=tuple(ends),
                 )
 
 

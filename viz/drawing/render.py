@@ -19,11 +19,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.errors import RenderError
+from tinygrad_edu.errors import RenderError, counted
 from tinygrad_edu.files import destination, write_atomically
 
 from .dot import contents, symbol, to_dot
-from .model import Graph, Node
+from .model import Edge, Graph, Node
 
 TIMEOUT = 60.0  # seconds
 PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
@@ -51,9 +51,8 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
 
 _REMEDIES = (
     "no layout engine: install Graphviz, so that `dot` is on the PATH "
-    "(https://graphviz.org/download), or "
-    "`pip install pygraphviz`, which has an engine inside (in a clone of the project: `pip install "
-    "\".[viz]\"`); "
+    "(https://graphviz.org/download), or `pip install pygraphviz`, which has an engine inside "
+    "(in a clone of the project: `pip install \".[viz]\"`); "
     "a .dot file needs none: save(\"y.dot\"), on the command line -o y.dot; its text is in .source"
 )
 
@@ -77,6 +76,12 @@ body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; b
 </body>
 </html>
 """
+
+
+# the start of a part of the picture, its id, and the title that Graphviz gives it
+_GROUP_TITLE = re.compile(
+    r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n?'
+)
 
 
 class Drawing:
@@ -124,26 +129,23 @@ class Drawing:
         file cannot be written there, RenderError if there is no layout engine, or it fails.
         """
         target = destination(path, "a drawing", FORMATS, "graph.svg")
-        form = FORMATS[target.suffix.lower()]
-        content = (
-            self.svg().encode()
-            if form == "svg"
-            else self.html().encode()
-            if form == "html"
-            else self.source.encode()
-            if form == "dot"
-            else run_engine(self.source, form)
-        )
-        return write_atomically(target, content)
+        return write_atomically(target, self._content(FORMATS[target.suffix.lower()]))
+
+    def _content(self, form: str) -> bytes:
+        if form == "svg":
+            return self.svg().encode()
+        if form == "html":
+            return self.html().encode()
+        if form == "dot":
+            return self.source.encode()
+        return run_engine(self.source, form)
 
     def __repr__(self) -> str:
-        count = [
-            (len(self.records.nodes), "node"),
-            (len(self.records.edges), "edge"),
-            (len(self.records.clusters), "cluster"),
-        ]
-        return f"<Drawing{f' {self.title!r}' if self.title else ''}: " + ", ".join(
-            f"{n:,} {what}{'s' * (n != 1)}" for n, what in count) + ">"
+        title = f" {self.title!r}" if self.title else ""
+        nodes = counted(len(self.records.nodes), "node")
+        edges = counted(len(self.records.edges), "edge")
+        clusters = counted(len(self.records.clusters), "cluster")
+        return f"<Drawing{title}: {nodes}, {edges}, {clusters}>"
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -159,8 +161,8 @@ class Drawing:
 
     @property
     def _name(self) -> str:
-        return _printable(self.title) or "computation graph of " + (", ".join(
-            _called(node) for node in self.records.nodes if node.output) or "a value")
+        outputs = ", ".join(_called(node) for node in self.records.nodes if node.output)
+        return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
     def _tidy(self, svg: str) -> str:
         """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for
@@ -177,14 +179,14 @@ class Drawing:
         )
         svg = svg.replace(">", f">\n<title>{title}</title>", 1)
         titles = self._titles()
-        return re.sub(
-            r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n'
-            r'?',
-            lambda m: (
-                m[1] + (f"<title>{html.escape(titles[m[2]])}</title>\n" if m[2] in titles else "")
-            ),
-            svg,
-        )
+
+        def with_title(match: re.Match[str]) -> str:
+            start, name = match.groups()
+            if name not in titles:
+                return start
+            return f"{start}<title>{html.escape(titles[name])}</title>\n"
+
+        return _GROUP_TITLE.sub(with_title, svg)
 
     def _titles(self) -> dict[str, str]:
         """What a browser shows when the mouse rests on a part of the picture: the numbers with all
@@ -192,45 +194,43 @@ class Drawing:
         nodes = {node.name: node for node in self.records.nodes}
         titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
-            source, target = edge.of or _called(nodes[edge.source]), _called(nodes[edge.target])
-            titles[f"e{i}"] = (
-                f"{source} to {target}: a constant, no gradient flows"
-                if edge.constant
-                else f"{source} to {target}" + f": {edge.count} edges" * (edge.count > 1)
-                if edge.derivative is None
-                else f"d({target})/d({source}) = {edge.derivative!r}"
-            )
-        return {
-            **titles,
-            **{
-                f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)
-            },
-        }
+            source = edge.of or _called(nodes[edge.source])
+            titles[f"e{i}"] = _edge_title(edge, source, _called(nodes[edge.target]))
+        for i, cluster in enumerate(self.records.clusters):
+            titles[f"c{i}"] = _printable(cluster.path)
+        return titles
 
 
 def _called(node: Node) -> str:
-    return _printable(
-        node.label
-        or (symbol(node.op) if node.op else "constant" if node.role == "constant" else node.name)
-    )
+    name = node.label
+    if not name and node.op:
+        name = symbol(node.op)
+    elif not name:
+        name = "constant" if node.role == "constant" else node.name
+    return _printable(name)
+
+
+def _edge_title(edge: Edge, source: str, target: str) -> str:
+    if edge.constant:
+        return f"{source} to {target}: a constant, no gradient flows"
+    if edge.derivative is not None:
+        return f"d({target})/d({source}) = {edge.derivative!r}"
+    number = f": {edge.count} edges" if edge.count > 1 else ""
+    return f"{source} to {target}{number}"
 
 
 def _node_lines(node: Node) -> list[str]:
-    lines = [
-        f"{_called(node)} = {_printable(' + '.join(node.terms), 1000)}"
-        if node.terms
-        else f"{_called(node)}: {symbol(node.op)}"
-        if node.op and node.label
-        else _called(node),
-        *node.returned,
-    ]
+    first = _called(node)
+    if node.terms:
+        first += f" = {_printable(' + '.join(node.terms), 1000)}"
+    elif node.op and node.label:
+        first += f": {symbol(node.op)}"
+    lines = [first, *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    lines += [
-        f"{what} {number!r}"
-        for what, number in (("data", node.data), ("grad", node.grad))
-        if number is not None
-    ]
+    for what, number in (("data", node.data), ("grad", node.grad)):
+        if number is not None:
+            lines.append(f"{what} {number!r}")
     return lines
 
 
@@ -249,12 +249,11 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
     """
     dpi = str(PNG_DPI) if form == "png" else ""
     if dot := shutil.which("dot"):
-        name, command = "dot", [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
+        name = "dot"
+        command = [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
     elif folder := _pygraphviz_folder():
-        name, command = (
-            "pygraphviz",
-            [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi],
-        )
+        name = "pygraphviz"
+        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi]
     else:
         raise RenderError(_REMEDIES)
     try:
@@ -264,18 +263,18 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
     except subprocess.TimeoutExpired:
         raise RenderError(
             f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, "
-            "with a "
-            "smaller max_nodes or with collapse=\"layers\"; the DOT text is in .source"
+            'with a smaller max_nodes or with collapse="layers"; the DOT text is in .source'
         ) from None
     except OSError as error:
-        raise RenderError(f"{name} could not be started ({command[0]}: {error.strerror or error}); "
-                          f"without it there is {_REMEDIES}") from error
+        raise RenderError(
+            f"{name} could not be started ({command[0]}: {error.strerror or error}); "
+            f"without it there is {_REMEDIES}"
+        ) from error
     if done.returncode or not done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
         raise RenderError(
             f"{name} failed to make {form} (exit status {done.returncode}): "
-            f"{' / '.join(said) or 'no message'}; "
-            "the DOT text is in .source"
+            f"{' / '.join(said) or 'no message'}; the DOT text is in .source"
         )
     return done.stdout
 

@@ -4,8 +4,9 @@ and notebooks.
     >>> from tinygrad_edu import Stepper, record
     >>> from tinygrad_edu.examples import lecture_neuron
     >>> recording = record(lecture_neuron())
-    >>> scene = Scene(recording)                                   # laid out once, by the layout engine
-    >>> frame = scene.frame(Stepper(recording).run_to("backward"))   # the picture of one moment, as SVG text
+    >>> scene = Scene(recording)  # laid out once, by the layout engine
+    >>> stepper = Stepper(recording).run_to("backward")
+    >>> frame = scene.frame(stepper)  # the picture of this moment, as SVG text
 
 A `Scene` is laid out for the widest numbers that a recording ever shows, so that no number leaves
 its box and no box moves.  Each part of its SVG can then be found: nodes are groups with the ids n0,
@@ -122,20 +123,11 @@ class Scene:
         """
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        parts = "\n".join(
-            [
-                self._part(part, looks.get(part.get("id", "")))
-                for part in group
-                if part.tag == f"{SVG}g"
-            ]
-        )
-        (width, height), left, below = self.size, 0.0, ""
-        if caption:
-            (width, height), left, below = (
-                self.frame_size,
-                self._caption.left,
-                self._caption.svg(stepper.position),
-            )
+        elements = [part for part in group if part.tag == f"{SVG}g"]
+        parts = "\n".join([self._part(part, looks.get(part.get("id", ""))) for part in elements])
+        width, height = self.frame_size if caption else self.size
+        left = self._caption.left if caption else 0.0
+        below = self._caption.svg(stepper.position) if caption else ""
         name = html.escape(self._root.get("aria-label", ""))
         return (
             f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
@@ -147,8 +139,12 @@ class Scene:
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
         """For each drawn edge along which a gradient has flowed so far the sum of what did."""
-        return {edge: sums[count - 1] for edge, (positions, sums) in self._flowed.items()
-                if (count := bisect_right(positions, stepper.position))}
+        flows = {}
+        for edge, (positions, sums) in self._flowed.items():
+            count = bisect_right(positions, stepper.position)
+            if count:
+                flows[edge] = sums[count - 1]
+        return flows
 
     def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
         """For each drawn edge the numbers of the steps in which a gradient flows along it, and the
@@ -156,10 +152,10 @@ class Scene:
         flows: dict[int, tuple[list[int], list[float]]] = {}
         start = self.recording.forward + 1  # after the seed, which comes along no edge
         for number, event in enumerate(self.recording.events[start:], start + 1):
-            if (
-                event.user is not None
-                and (edge := self.edges.get((event.user, event.operand))) is not None
-            ):
+            if event.user is None:
+                continue
+            edge = self.edges.get((event.user, event.operand))
+            if edge is not None:
                 positions, sums = flows.setdefault(edge, ([], []))
                 positions.append(number)
                 sums.append((sums[-1] if sums else 0.0) + self.recording.flow(event))
@@ -167,11 +163,9 @@ class Scene:
 
     def name_of(self, node: Node) -> str:
         """What the sentences call a drawn node; of a box its path."""
-        return (
-            node.label
-            if node.shows is None or node.role == "module"
-            else self.recording.nodes[node.shows].name
-        )
+        if node.shows is None or node.role == "module":
+            return node.label
+        return self.recording.nodes[node.shows].name
 
     def _completed(self) -> list[int]:
         """For each drawn node the number of the step after which it is computed: its output, or all
@@ -185,33 +179,21 @@ class Scene:
         return done
 
     def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
-        events, forward = self.recording.events, self.recording.forward
         widest: dict[int, float] = {}
-        for event in events[forward:]:
+        for event in self.recording.events[self.recording.forward:]:
             if len(number_text(event.after)) > len(number_text(widest.get(event.node, 0.0))):
                 widest[event.node] = event.after
-        room = {
-            **{
-                position: (self.recording.nodes[position].data, grad)
-                for position, grad in widest.items()
-            },
-            **given,
-        }
-        return replace(
-            graph,
-            nodes=tuple(
-                [
-                    node
-                    if node.shows not in room
-                    else replace(
-                        node,
-                        data=room[node.shows][0],
-                        grad=None if node.grad is None else room[node.shows][1],
-                    )
-                    for node in graph.nodes
-                ]
-            ),
-        )
+        nodes = self.recording.nodes
+        room = {position: (nodes[position].data, grad) for position, grad in widest.items()}
+        room.update(given)
+
+        def widened(node: Node) -> Node:
+            if node.shows not in room:
+                return node
+            data, grad = room[node.shows]
+            return replace(node, data=data, grad=None if node.grad is None else grad)
+
+        return replace(graph, nodes=tuple(map(widened, graph.nodes)))
 
     @cached_property
     def _caption(self) -> Caption:
@@ -223,19 +205,13 @@ class Scene:
         edges = self.graph.edges
         if not self._slopes:
             edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
-        return replace(
-            self.graph,
-            notes=(),
-            nodes=tuple(
-                [
-                    node
-                    if node.role == "constant" or not node.label.isprintable()
-                    else replace(node, label=self.name_of(node))
-                    for node in self.graph.nodes
-                ]
-            ),
-            edges=edges,
-        )
+
+        def named(node: Node) -> Node:
+            if node.role == "constant" or not node.label.isprintable():
+                return node
+            return replace(node, label=self.name_of(node))
+
+        return replace(self.graph, notes=(), nodes=tuple(map(named, self.graph.nodes)), edges=edges)
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
@@ -244,24 +220,14 @@ class Scene:
         for group in root.iter(f"{SVG}g"):
             kind = group.get("class", "")
             if kind == "graph":
-                group.remove(group.find(f"{SVG}polygon"))  # type: ignore[arg-type]  # the white background
+                background = group.find(f"{SVG}polygon")
+                group.remove(background)  # type: ignore[arg-type]  # every picture has one
             if kind not in ("node", "edge"):
                 continue
             for title in group.findall(f"{SVG}title"):
                 group.remove(title)
-            if kind == "node" and (node := nodes[group.attrib["id"]]):
-                group.set("class", f"node {node.role}")
-                texts = group.findall(f".//{SVG}text")
-                if node.role == "constant":
-                    texts[-1].set("class", "data")
-                elif node.shows is not None:
-                    _mark(texts[-3], "data")
-                    _mark(texts[-1], "grad")
-                    for text in (texts[-3], texts[-1]):
-                        text.set("x", max(texts[-3].attrib["x"], texts[-1].attrib["x"], key=float))
-                    if node.role != "module" and not node.label:
-                        texts[-5].set("fill", FAINT)  # a name made up for the sentences
-                        texts[-5].attrib.pop("font-weight", None)
+            if kind == "node":
+                _annotate_node(group, nodes[group.attrib["id"]])
         return root
 
     def _at(self, stepper: Stepper) -> ET.Element:
@@ -288,54 +254,43 @@ class Scene:
         for i, node in enumerate(self.graph.nodes):
             lit = ""
             if event is not None and self.nodes[event.node] == i:
-                lit = (
-                    "box"
-                    if node.shows != event.node
-                    else "data"
-                    if position <= self.recording.forward
-                    else "grad"
-                )
+                lit = self._changed_number(node, event, position)
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
-            text = (
-                brief(node.data)
-                if node.role == "constant"
-                else UNKNOWN
-                if data is None
-                else number_text(data)
-            )
-            looks[f"n{i}"] = NodeLook(
-                text, number_text(grad), position < self._done[i] and not lit, lit
-            )
+            text = UNKNOWN if data is None else number_text(data)
+            if node.role == "constant":
+                text = brief(node.data)
+            faint = position < self._done[i] and not lit
+            looks[f"n{i}"] = NodeLook(text, number_text(grad), faint, lit)
         done = {node.name: position >= number for node, number in zip(self.graph.nodes, self._done)}
-        flows, lit_edges = self.flows(stepper), self._lit_edges(event)
+        flows = self.flows(stepper)
+        lit_edges = self._lit_edges(event)
         for i, edge in enumerate(self.graph.edges):
-            color, width = EDGE_LINE, 2.0 if i in lit_edges else 1.0
+            color = EDGE_LINE
+            width = 2.0 if i in lit_edges else 1.0
             if i in flows:
-                color = (
-                    POSITIVE
-                    if flows[i] > 0
-                    else NEGATIVE
-                    if flows[i] < 0
-                    else EDGE_LINE
-                    if flows[i] == 0
-                    else UNDEFINED
-                )
+                color = _flow_color(flows[i])
                 width = flow_width(flows[i])
             faint = not done[edge.target] and i not in lit_edges
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
         return looks
 
+    def _changed_number(self, node: Node, event: Event, position: int) -> str:
+        """Which number of a drawn node the step changed, as in `NodeLook.lit`."""
+        if node.shows != event.node:
+            return "box"
+        return "data" if position <= self.recording.forward else "grad"
+
     def _lit_edges(self, event: Event | None) -> set[int]:
         if event is None:
+            return set()
+        is_seed = event.user is None and event.before is not None
+        if is_seed:
             return set()
         if event.user is not None:
             links = [(event.user, event.operand)]
         else:
-            is_seed = event.before is not None
-            links = [
-                (event.node, operand)
-                for operand in range(0 if is_seed else len(self.recording.nodes[event.node].args))
-            ]
+            operands = self.recording.nodes[event.node].args
+            links = [(event.node, operand) for operand in range(len(operands))]
         return {self.edges[link] for link in links if link in self.edges}
 
     def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
@@ -358,12 +313,40 @@ class Scene:
         return ET.tostring(root, encoding="unicode")
 
 
+def _flow_color(flow: float) -> str:
+    """The colour of a line along which this gradient flowed."""
+    if flow > 0:
+        return POSITIVE
+    if flow < 0:
+        return NEGATIVE
+    return EDGE_LINE if flow == 0 else UNDEFINED
+
+
 def flow_width(flow: float) -> float:
     """The width of a line along which this gradient flowed, in points: 1 at 1e-4 and below, 4 at 1,
     6 at most."""
     if not flow or math.isnan(flow):
         return 1.0
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)
+
+
+def _annotate_node(group: ET.Element, node: Node) -> None:
+    """Gives the group of a node, and the texts with its numbers, their classes."""
+    group.set("class", f"node {node.role}")
+    texts = group.findall(f".//{SVG}text")
+    if node.role == "constant":
+        texts[-1].set("class", "data")
+    elif node.shows is not None:
+        data = texts[-3]
+        grad = texts[-1]
+        _mark(data, "data")
+        _mark(grad, "grad")
+        right_end = max(data.attrib["x"], grad.attrib["x"], key=float)
+        data.set("x", right_end)
+        grad.set("x", right_end)
+        if node.role != "module" and not node.label:
+            texts[-5].set("fill", FAINT)  # a name made up for the sentences
+            texts[-5].attrib.pop("font-weight", None)
 
 
 def _mark(text: ET.Element, name: str) -> None:

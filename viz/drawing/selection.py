@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tinygrad_edu import Value
+from tinygrad_edu.errors import some
 from tinygrad_edu.nn.structure import enclosing
 
 # into collapsed neurons; above it, neurons that were collapsed to save space save too little
@@ -37,11 +38,7 @@ def choose_boxes(
 ) -> tuple[dict[Value, str], int, list[str]]:
     """The box of each node that is in one, how many nodes would then be drawn, and what to say
     about it."""
-    paths = list(
-        dict.fromkeys(
-            outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)
-        )
-    )
+    paths = _paths_of(modules)
     with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
     levels = {"neurons": [path for path in paths if path not in with_parts],
               "layers": [path for path in paths if enclosing(path)[0] == path]}
@@ -54,8 +51,7 @@ def choose_boxes(
         if not expanded.isdisjoint(around):
             return ""
         covered = False
-        # the outermost that is chosen; or if that has to be open, the outermost in it that has
-        # not
+        # the outermost that is chosen; or if that has to be open, the outermost closed one in it
         for outer in around:
             covered = covered or outer in chosen
             if covered and outer not in opened:
@@ -71,38 +67,55 @@ def choose_boxes(
 
     boxes = boxes_of(collapsed)
     full_size = size = size_with(boxes)
-    did, joined = "", 0
+    did = ""
+    joined = 0
     for level, chosen in levels.items():
         if max_nodes is None or (size <= max_nodes and joined <= MAX_EDGES):
             break
         further = boxes_of(collapsed | set(chosen))
         if size_with(further) < size:
-            boxes, size, did, joined = further, size_with(further), level, _edges_into(further)
+            boxes = further
+            size = size_with(further)
+            did = level
+            joined = _edges_into(further)
+    return boxes, size, _notes(did, full_size, size, max_nodes)
+
+
+def _paths_of(modules: dict[Value, str]) -> list[str]:
+    """The paths of all modules of the nodes and of the modules around them, outer ones first."""
+    paths: dict[str, None] = {}
+    for path in dict.fromkeys(modules.values()):
+        paths.update(dict.fromkeys(enclosing(path)))
+    return list(paths)
+
+
+def _notes(collapsed: str, full_size: int, size: int, max_nodes: int | None) -> list[str]:
+    """What the drawing says of its selection.
+
+    collapsed    the level that was collapsed to save space, "neurons" or "layers"; "" if none was
+    full_size    how many nodes there were before that
+    size         how many there are after it
+    """
     notes = []
-    if did and max_nodes is not None:
+    if collapsed and max_nodes is not None:
         notes.append(
-            f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-            f"max_nodes={max_nodes}. "
-            f"To see all: max_nodes={full_size}; to choose: collapse=."
+            f"{collapsed.capitalize()} are collapsed: the {full_size:,} nodes are more than "
+            f"max_nodes={max_nodes}. To see all: max_nodes={full_size}; to choose: collapse=."
         )
     if max_nodes is not None and size > max_nodes:
         notes.append(
             f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
             f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=."
         )
-    return boxes, size, notes
+    return notes
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:
     """How many edges lead into boxes when all between the same two ends are one."""
-    return len(
-        {
-            (boxes.get(arg, arg), box)
-            for user, box in boxes.items()
-            for arg in user.args
-            if boxes.get(arg) != box
-        }
-    )
+    edges: set[tuple[Value | str, str]] = set()
+    for user, box in boxes.items():
+        edges.update((boxes.get(arg, arg), box) for arg in user.args if boxes.get(arg) != box)
+    return len(edges)
 
 
 def _chosen_paths(
@@ -121,8 +134,7 @@ def _chosen_paths(
     elif not isinstance(wanted, Iterable):
         raise TypeError(
             f'{option} must be None, "neurons", "layers" or paths of modules, not '
-            f'{type(wanted).__name__} '
-            f"({wanted!r})"
+            f"{type(wanted).__name__} ({wanted!r})"
         )
     chosen = list(wanted)
     for path in chosen:
@@ -132,12 +144,10 @@ def _chosen_paths(
                 f"({path!r})"
             )
         if path not in paths:
-            known = ", ".join(map(repr, paths[:6])) + (
-                f" and {len(paths) - 6} more" if len(paths) > 6 else ""
-            )
+            known = some(map(repr, paths), 6)
+            choice = f", or paths out of {known}" if paths else "; it has no modules at all"
             raise ValueError(
-                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
-                + (f", or paths out of {known}" if paths else "; it has no modules at all")
+                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"{choice}'
             )
     return set(chosen)
 
@@ -154,17 +164,15 @@ def nearest(
     kept: dict[Value | str, None] = {}
     layer: dict[Value | str, None] = dict.fromkeys(boxes.get(root, root) for root in roots)
     while layer and len(kept) < limit:
-        if len(layer) > limit - len(kept):
+        free = limit - len(kept)
+        if len(layer) > free:
             position = {boxes.get(node, node): i for i, node in enumerate(order)}
-            layer = dict.fromkeys(
-                sorted(layer, key=position.__getitem__, reverse=True)[: limit - len(kept)]
-            )
+            latest = sorted(layer, key=position.__getitem__, reverse=True)
+            layer = dict.fromkeys(latest[:free])
         kept.update(layer)
-        operands = (
-            arg
-            for key in layer
-            for node in (members[key] if isinstance(key, str) else [key])
-            for arg in node.args
-        )
-        layer = {key: None for arg in operands if (key := boxes.get(arg, arg)) not in kept}
+        operands: dict[Value | str, None] = {}
+        for key in layer:
+            for node in members[key] if isinstance(key, str) else [key]:
+                operands.update(dict.fromkeys(boxes.get(arg, arg) for arg in node.args))
+        layer = {key: None for key in operands if key not in kept}
     return set(kept)

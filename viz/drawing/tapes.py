@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+from tinygrad_edu.errors import counted
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.structure import flatten, leaf_names
 from tinygrad_edu.jit.tape.tape import DOT, EQUAL, WHEN, Register, sources
@@ -81,20 +82,13 @@ def build_jitted(
     }
     order, roots = _entries(tape, labels)
     if not gradient:
-        return _graph(
-            tape,
-            order,
-            roots,
-            find_modules(order),
-            _returned(program.result([0.0] * len(roots))),
-            collapse,
-            max_nodes,
-            expand,
-        )
+        modules = find_modules(order)
+        returned = _returned(program.result([0.0] * len(roots)))
+        return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
     # The outputs are the value, and its derivatives by arguments and by parameters.
-    wanted = [
-        leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind
-    ]
+    inputs = [leaf for leaf, (op, _) in zip(order, reads) if op == "input"]
+    parameters = [leaf for leaf, (op, _) in zip(order, reads) if op == "parameter"]
+    wanted = inputs + parameters
     modules = find_modules(_needed_for(roots[0], order))  # the parts of the function alone
     backward = _backward(order, roots, wanted, modules)
     returned = _returned(0.0)
@@ -104,11 +98,8 @@ def build_jitted(
         if named and backward.get(root) == modules.get(leaf, ""):
             root.name = f"d{_short(leaf.name)}"
     for entry, path in backward.items():
-        modules.update(
-            (each, BACKWARD + path)
-            for each in (entry, *entry.args)
-            if each is entry or each.constant
-        )
+        constants = [arg for arg in entry.args if arg.constant]
+        modules.update(dict.fromkeys([entry, *constants], BACKWARD + path))
     return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
 
@@ -144,8 +135,10 @@ class Entry:
 
 def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
     """All entries in the order of execution, the inputs first, and the entry of each output."""
-    order = [Entry("parameter" if name in labels else "input", i, name, label=labels.get(name, ""))
-             for i, name in enumerate(tape.names)]
+    order = []
+    for i, name in enumerate(tape.names):
+        role = "parameter" if name in labels else "input"
+        order.append(Entry(role, i, name, label=labels.get(name, "")))
     entries: dict[Register, Entry] = dict(enumerate(order))
 
     def constant(register: Register) -> Entry:
@@ -153,16 +146,14 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
         return order[-1]
 
     for register, (op, operands) in enumerate(tape.instructions(), tape.first):
-        args = tuple(
-            [
-                entries[operand] if operand in entries else constant(operand)
-                for i, operand in enumerate(operands)
-                if operand in entries or _is_drawn(tape, op, i, operand)
-            ]
-        )
-        entries[register] = Entry(
-            "operation", register, tape.name_of(register).text, op, operands, args
-        )
+        args = []
+        for i, operand in enumerate(operands):
+            if operand in entries:
+                args.append(entries[operand])
+            elif _is_drawn(tape, op, i, operand):
+                args.append(constant(operand))
+        name = tape.name_of(register).text
+        entries[register] = Entry("operation", register, name, op, operands, tuple(args))
         order.append(entries[register])
     for register in tape.outputs:
         if register not in entries:
@@ -180,11 +171,9 @@ def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
 
 
 def _number(tape: Tape, register: Register) -> float | None:
-    return (
-        tape.constants[register - len(tape.names)]
-        if len(tape.names) <= register < tape.first
-        else None
-    )
+    if len(tape.names) <= register < tape.first:
+        return tape.constants[register - len(tape.names)]
+    return None
 
 
 def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
@@ -217,9 +206,8 @@ def _backward(
     for leaf, root in zip(wanted, roots[1:]):
         if root not in used:
             goals.setdefault(root, set()).add(modules.get(leaf, ""))
-    layers = list(
-        dict.fromkeys(enclosing(modules[entry])[0] for entry in order if entry in modules)
-    )
+    outermost = [enclosing(modules[entry])[0] for entry in order if entry in modules]
+    layers = list(dict.fromkeys(outermost))
     forward = set(_needed_for(roots[0], order))
     for entry in order:
         if not entry.op or entry in forward:
@@ -229,11 +217,9 @@ def _backward(
         if goal := goals.get(entry, set()) - {""}:
             around = goal
         elif entry in goals or len(around) > 1:
-            around = {
-                path
-                for arg in operands
-                if (path := found.get(arg) or (arg.role == "parameter" and modules.get(arg)))
-            }
+            parameters = {arg: modules[arg] for arg in operands
+                          if arg.role == "parameter" and arg in modules}
+            around = {found.get(arg) or parameters.get(arg, "") for arg in operands}
         if path := _common(around - {""}, layers):
             found[entry] = path
     return found
@@ -243,12 +229,11 @@ def _common(paths: set[str], layers: Sequence[str]) -> str:
     """The innermost module around those of ``paths`` that are in the first of the ``layers``; "" if
     there are none."""
     first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
-    chains = [chain for path in paths if (chain := enclosing(path))[0] == layers[first]]
-    return (
-        ""
-        if not chains
-        else [outer for outer, *others in zip(*chains) if set(others) <= {outer}][-1]
-    )
+    chains = [enclosing(path) for path in paths if enclosing(path)[0] == layers[first]]
+    if not chains:
+        return ""
+    around_all: list[str] = [level[0] for level in zip(*chains) if len(set(level)) == 1]
+    return around_all[-1]
 
 
 # ---- records -------------------------------------------------------------------------------------
@@ -272,10 +257,9 @@ def _graph(
     names: dict[Entry, list[str]] = {}
     for root, name in zip(roots, returned):
         names.setdefault(root, []).extend([name] if name else [])
-    graph = records(
-        partial(_TapeBuilder, tape, names), roots, order, modules, collapse, max_nodes, expand
-    )
-    fused = f"{len(tape):,} instruction{'s' * (len(tape) != 1)} for {tape.nodes:,} operation{'s' * (tape.nodes != 1)}."
+    builder = partial(_TapeBuilder, tape, names)
+    graph = records(builder, roots, order, modules, collapse, max_nodes, expand)
+    fused = f"{counted(len(tape), 'instruction')} for {counted(tape.nodes, 'operation')}."
     return replace(graph, notes=(fused, *graph.notes))
 
 
@@ -286,22 +270,23 @@ class _TapeBuilder(Builder):
         self, tape: Tape, returned: Mapping[Entry, Sequence[str]], *arguments: Any
     ) -> None:
         super().__init__(*arguments)
-        self.tape, self.returned = tape, returned
+        self.tape = tape
+        self.returned = returned
         self.inputs: Sequence[Any] = self.order[:len(tape.names)]
 
     def node(self, entry: Any) -> Node:
         is_output = entry in self.roots
         return Node(
-            self.names[entry],
-            "output" if is_output else entry.role,
-            entry.name,
-            entry.op,
-            None,
-            None,
-            self.modules.get(entry, ""),
-            is_output,
-            int(bool(entry.op)),
-            int(entry.role == "parameter"),
+            name=self.names[entry],
+            role="output" if is_output else entry.role,
+            label=entry.name,
+            op=entry.op,
+            data=None,
+            grad=None,
+            cluster=self.modules.get(entry, ""),
+            output=is_output,
+            operations=int(bool(entry.op)),
+            parameters=int(entry.role == "parameter"),
             members=(self.positions[entry],),
             terms=self._terms(entry) if entry.op else (),
             returned=tuple(self.returned.get(entry, ())),
@@ -323,40 +308,43 @@ class _TapeBuilder(Builder):
         for i, edge in enumerate(super().edges(crossing)):
             key = (edge.source, edge.target, -1 if edge.source in boxes else i)
             if first := merged.get(key):
-                edge = replace(
-                    first, count=first.count + edge.count, of="", links=first.links + edge.links
-                )
+                count = first.count + edge.count
+                edge = replace(first, count=count, of="", links=first.links + edge.links)
             merged[key] = edge
         yield from merged.values()
 
     def _terms(self, entry: Any) -> tuple[str, ...]:
         """What an instruction computes; a parameter of the module that it is in is called as in
         there."""
-        op, operands = entry.op, entry.operands
+        op = entry.op
+        operands = entry.operands
         module = self.modules.get(entry, "").removeprefix(BACKWARD)
         names = [self._operand(register, module) for register in operands]
         if op == DOT:
-            products = [
-                _factor(x) if _number(self.tape, register) == 1 else f"{_factor(x)}·{_factor(y)}"
-                for x, y, register in zip(names[1::2], names[2::2], operands[2::2])
-            ]
-            start = _number(self.tape, operands[0])
-            return tuple(
-                products
-                if start == 0 and std.copysign(1, start) < 0
-                else [names[0].text, *products]
-            )
+            return self._summands(operands, names)
         if op == EQUAL:
             return (f"{names[0]} == {names[1]}",)
         if op == WHEN:
             return (f"{names[2]} if {names[0]} == {names[1]} else 0",)
         return (spelled(op, names).text,)
 
+    def _summands(self, operands: Sequence[Register], names: Sequence[Name]) -> tuple[str, ...]:
+        """What a sum of products adds up; factors of 1 and a start of -0 are left out."""
+        summands = []
+        start = _number(self.tape, operands[0])
+        if not (start == 0 and std.copysign(1, start) < 0):
+            summands.append(names[0].text)
+        for x, y, register in zip(names[1::2], names[2::2], operands[2::2]):
+            is_one = _number(self.tape, register) == 1
+            summands.append(_factor(x) if is_one else f"{_factor(x)}·{_factor(y)}")
+        return tuple(summands)
+
     def _operand(self, register: Register, module: str) -> Name:
-        if register < len(self.inputs) and module in enclosing(
-            inner := self.modules.get(self.inputs[register], "")
-        ):
-            return Name(f"{inner[len(module):]}.{_short(self.inputs[register].name)}"[1:])
+        if register < len(self.inputs):
+            leaf = self.inputs[register]
+            inner = self.modules.get(leaf, "")
+            if module in enclosing(inner):
+                return Name(f"{inner[len(module):]}.{_short(leaf.name)}"[1:])
         return self.tape.name_of(register)
 
 

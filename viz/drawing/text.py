@@ -31,16 +31,13 @@ def number_text(x: float) -> str:
     if x == 0:
         return "0.0000"  # never -0
     size = abs(x)
-    text = (
-        f"{x:.4f}"
-        if 0.1 <= size < 1
-        else f"{x:#.5g}"
-        if 1 <= size < 99999.5
-        else f"{x:#.4g}"
-        if 1e-3 <= size < 1
-        else f"{x:.4e}"
-    )
-    return _short_exponent(text).removesuffix(".")
+    if 1 <= size < 99999.5:
+        return f"{x:#.5g}".removesuffix(".")
+    if 0.1 <= size < 1:
+        return f"{x:.4f}"
+    if 1e-3 <= size < 1:
+        return f"{x:#.4g}"
+    return _short_exponent(f"{x:.4e}")
 
 
 def brief(x: float | None) -> str:
@@ -81,7 +78,9 @@ def escape(text: str, line_length: int = LINE_LENGTH) -> str:
 
 def _picture(match: re.Match[str]) -> str:
     code = ord(match[0])
-    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
+    if code < 32:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 127 else "\ufffd"
 
 
 def _pieces(line: str, length: int) -> Iterator[str]:
