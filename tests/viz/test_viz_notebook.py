@@ -220,7 +220,8 @@ shell = TerminalInteractiveShell.instance(config=settings)
 for cell in [
     "import os, sys; os.environ['PATH'] = ''; sys.modules['pygraphviz'] = None",
     "import viz; from tinygrad_edu import Stepper, Value, record; y = Value(2.0, 'a') * 3",
-    "y", "Stepper(record(y)).next()", "record(y)", "viz.draw(y)", "print('matplotlib' in sys.modules)",
+    "y", "Stepper(record(y)).next()", "record(y)", "viz.draw(y)",
+    "print('matplotlib' in sys.modules)",
 ]:
     shell.run_cell(cell, store_history=True)
 """)

@@ -389,8 +389,10 @@ def test_only_compiled_functions_have_the_option_gradient(make, remedy):
 
 
 @pytest.mark.parametrize(("options", "error", "words"), [
-    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"), ({"max_nodes": 0}, ValueError, "at least 1"),
-    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"), ({"title": 3}, TypeError, "title must be text"),
+    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"),
+    ({"max_nodes": 0}, ValueError, "at least 1"),
+    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"),
+    ({"title": 3}, TypeError, "title must be text"),
 ])
 def test_wrong_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
@@ -495,7 +497,8 @@ from viz import draw
 model = nn.MLP(2, [3, 2, 1], rng=random.Random(3))
 loss = jit(lambda x, y: nn.hinge(model(x), y) + nn.l2(model.parameters()))
 loss([1.0, 2.0], 1.0)
-print(draw(loss).source, draw(loss, gradient=True).source, draw(loss, gradient=True, collapse="neurons").source,
+print(draw(loss).source, draw(loss, gradient=True).source,
+      draw(loss, gradient=True, collapse="neurons").source,
       draw(loss.tape(gradient=True), max_nodes=30).source)
 """
 
@@ -560,5 +563,8 @@ def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
     monkeypatch.setattr("viz.notebook.LIMIT", 5)
     loss, _ = network()
     data, _ = notebook.format(loss)
-    reason = "the tape has 10 instructions, more than the 5 that are drawn without being asked to; viz.draw(f) shows them"
-    assert data == {"text/plain": f"{loss!r}\n(no picture: {reason}, collapsed)"}
+    reason = (
+        "the tape has 10 instructions, more than the 5 that are drawn without being asked to; "
+        "viz.draw(f) shows them, collapsed"
+    )
+    assert data == {"text/plain": f"{loss!r}\n(no picture: {reason})"}
