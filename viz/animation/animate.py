@@ -1,12 +1,12 @@
-"""A recording as a film, to be shown in a lecture or put into a text: GIF, animated PNG or WebP.
+"""`animate`: a recording as a GIF, animated PNG or WebP file, for lectures and texts.
 
     >>> import viz
     >>> from tinygrad_edu import record
     >>> from tinygrad_edu.examples import lecture_neuron
     >>> path = viz.animate(record(lecture_neuron()), "neuron.gif")      # doctest: +SKIP
 
-Each frame is the SVG text of a `viz.scene.Scene`, made into pixels by resvg and put together by
-Pillow; both belong to the extra ``animate``.
+Each frame is the SVG text of a `drawing.scene.Scene`.  resvg turns it into pixels, and Pillow
+writes the file; both belong to the extra ``animate``.
 """
 
 from __future__ import annotations
@@ -46,13 +46,12 @@ SHORTEST = 20  # milliseconds a frame; programs that show GIFs take less for 100
 LONGEST = 60_000
 FIRST = 2  # how many times as long as the others the first frame stays
 LAST = 4  # how many times as long the last one stays
-SAMPLES = 12  # frames that the palette of a GIF is made from
-AS_BEFORE = 255  # the entry of that palette for what is as in the frame before
-# how far apart its colours are in at least one channel; Pillow confuses those that are closer
-# than 8
+SAMPLES = 12  # frames from which the palette of a GIF is made
+AS_BEFORE = 255  # the entry of that palette for pixels that did not change since the last frame
+# least distance of its colours in one of the channels; Pillow confuses colours closer than 8
 DISTINCT = 10
 _REMEDY = "pip install Pillow resvg-py"
-# Sans-serif faces for systems that have none of those that drawings ask for.
+# Sans-serif faces for systems without the faces of `style.FONT`.
 _FACES = (
     "Liberation Sans",
     "DejaVu Sans",
@@ -76,33 +75,35 @@ def animate(
     scale: float = SCALE,
     loop: bool = True,
 ) -> Path:
-    """Writes the film of ``recording`` to ``path``, and returns the path.
+    """Writes the animation of ``recording`` to ``path`` and returns the path.
 
-    A frame is the drawing at one position, with the sentence of the step below; from frame to frame
-    nothing moves but numbers, colours and widths.  Steps that change nothing drawn, within a
-    collapsed module, have no frame.
+    A frame is the drawing at one position, with the sentence of the step below it.  Between frames
+    only numbers, colours and widths change.  Steps inside a collapsed module have no frame.
 
-    recording     a `Recording`, a Value (which is recorded), or a Stepper (the whole of its
-                  recording)
-    path          its suffix names the format: .gif (256 colours), .apng or .webp (both lossless);
-                  without one, ".gif" is added; ``~`` is your home
+    recording     a `Recording`, a Value (which is recorded), or a Stepper (its whole recording)
+    path          the suffix selects the format: .gif (256 colours), .apng or .webp (both lossless);
+                  without a suffix, ".gif" is added; ``~`` is your home
     collapse      as in `viz.draw`
     max_nodes     as in `viz.draw`
-    milliseconds  how long a frame stays; the first one stays `FIRST` times, the last one `LAST`
-                  times as long
-    scale         pixels for each point of the drawing; less where a frame would be larger than
+    milliseconds  how long a frame is shown; the first frame is shown `FIRST` times as long, the
+                  last frame `LAST` times
+    scale         pixels for each point of the drawing; reduced if a frame would be larger than
                   `MAX_WIDTH` x `MAX_HEIGHT`
-    loop          whether the film starts again, for ever; else it plays once
+    loop          whether the animation repeats for ever; otherwise it plays once
 
     The file appears whole or not at all, and the same recording gives the same bytes on the same
     machine.
 
-    Raises ValueError for another suffix, for more than `MAX_FRAMES` frames or `MAX_PIXELS` pixels
-    in all of them, and for ``milliseconds`` or ``scale`` out of range; TypeError for another
-    ``recording``; RenderError without a layout engine, Pillow, resvg or any font; what `viz.draw`
-    raises for ``collapse`` and ``max_nodes``; OSError if the file cannot be written.
+    Raises:
+        TypeError: ``recording`` is not one of the above; ``milliseconds`` or ``scale`` is not a
+            number; ``collapse`` or ``max_nodes`` has a wrong type.
+        ValueError: the suffix is unknown; there are more than `MAX_FRAMES` frames, or more than
+            `MAX_PIXELS` pixels in all frames together; ``milliseconds`` or ``scale`` is out of
+            range; ``collapse`` or ``max_nodes`` has a wrong value (see `viz.draw`).
+        RenderError: no layout engine, Pillow, resvg or font was found.
+        OSError: the file cannot be written.
     """
-    target = destination(path, "a film", FORMATS, "graph.gif")
+    target = destination(path, "an animation", FORMATS, "graph.gif")
     made = recording_of(recording, "animate()")
     _check_number("milliseconds", milliseconds, SHORTEST, LONGEST)
     _check_number("scale", scale, 0.1, 20)
@@ -125,22 +126,28 @@ def _check_number(name: str, number: Any, low: float, high: float) -> None:
             f"{name} must be a number, not {type(number).__name__} ({short_repr(number)})"
         )
     if not low <= number <= high:
-        raise ValueError(f"{name} is {number}; it must be from {low:g} to {high:g}")
+        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {number}")
 
 
 def _width_of(scene: Scene, scale: float, frames: int) -> int:
-    """The width of the film in pixels.  Raises ValueError if it would be too long, or too large."""
+    """Returns the width of the animation in pixels.
+
+    Raises:
+        ValueError: there are too many frames, or too many pixels in all frames together.
+    """
     hint = 'collapse="neurons" or "layers", or a smaller max_nodes, leaves less to show'
     if frames > MAX_FRAMES:
-        raise ValueError(f"the film would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}")
+        raise ValueError(
+            f"the animation would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}"
+        )
     wide, high = scene.frame_size
     zoom = min(scale, MAX_WIDTH / wide, MAX_HEIGHT / high)
     pixels = frames * wide * high * zoom * zoom
     if pixels > MAX_PIXELS:
         smaller = int(100 * zoom * (MAX_PIXELS / pixels) ** 0.5) / 100
         raise ValueError(
-            f"the film would have {frames:,} frames of {wide * zoom:.0f} x {high * zoom:.0f} "
-            f"pixels, more than {MAX_PIXELS:,} pixels in all; "
+            f"the animation would have {frames:,} frames of {wide * zoom:.0f} x "
+            f"{high * zoom:.0f} pixels, more than {MAX_PIXELS:,} pixels in all; "
             f"scale={smaller:g} makes them smaller, and {hint}"
         )
     return max(int(wide * zoom), 1)
@@ -150,10 +157,13 @@ def _width_of(scene: Scene, scale: float, frames: int) -> int:
 
 
 def to_png(svg: str, width: int | None = None, font_options: dict[str, Any] | None = None) -> bytes:
-    """SVG text as a PNG of ``width`` pixels on white, ``font_options`` (default: `fonts`) telling
-    resvg what to write with.
+    """Returns SVG text as a PNG file on white.
 
-    Raises RenderError without resvg, Pillow or any font.
+    width           in pixels; by default the width in the SVG
+    font_options    options of resvg that select a font; by default `fonts`
+
+    Raises:
+        RenderError: resvg, Pillow or a font is missing, or resvg cannot read the SVG.
     """
     resvg, _ = _libraries()
     options = fonts() if font_options is None else font_options
@@ -166,14 +176,14 @@ def to_png(svg: str, width: int | None = None, font_options: dict[str, Any] | No
 
 
 def to_image(png: bytes) -> Image:
-    """The picture in a PNG file."""
+    """Returns the picture in a PNG file."""
     _, pillow = _libraries()
     image: Image = pillow.open(io.BytesIO(png))
     return image.convert("RGB")
 
 
 def _libraries() -> tuple[Any, Any]:
-    """The modules resvg_py and PIL.Image."""
+    """Returns the modules resvg_py and PIL.Image."""
     try:
         import resvg_py
         from PIL import Image
@@ -184,12 +194,13 @@ def _libraries() -> tuple[Any, Any]:
 
 @cache
 def fonts() -> dict[str, Any]:
-    """What to tell resvg so that text is drawn; where it finds no font it draws none, and says
-    nothing.
+    """Returns options of resvg with which it draws text; without a font it silently draws no text.
 
-    The fonts of the system, if it has one of those in `style.FONT`; else DejaVu Sans, which
-    matplotlib brings with it; else another common face.  Raises RenderError if there is none at
-    all.
+    The options select the first of these that exists: a face of `style.FONT` on this system, DejaVu
+    Sans from matplotlib, another common face.
+
+    Raises:
+        RenderError: no font was found.
     """
     options: list[dict[str, Any]] = [{}]
     if bundled := _bundled_fonts():
@@ -206,12 +217,13 @@ def fonts() -> dict[str, Any]:
             return option
     raise RenderError(
         "no font was found to write text with, as in a bare container: install one, such as the "
-        "package fonts-dejavu of your system, or `pip install matplotlib`, which brings one with it"
+        "package fonts-dejavu of your system, or `pip install matplotlib`, which contains one"
     )
 
 
 def _bundled_fonts() -> list[str]:
-    """The files of DejaVu Sans in matplotlib, without importing it; [] if it is not installed."""
+    """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
+    installed."""
     try:
         spec = find_spec("matplotlib")
     except (ImportError, ValueError):
@@ -227,8 +239,8 @@ def _bundled_fonts() -> list[str]:
 
 
 class _Images:
-    """The pictures of PNG files, each decoded when it is its turn, as often as asked for: Pillow
-    looks at some twice."""
+    """The pictures of PNG files, decoded one at a time and again for each loop over them, because
+    Pillow reads some of them twice."""
 
     def __init__(self, pictures: list[bytes], palette: Image | None) -> None:
         self._pictures = pictures
@@ -244,16 +256,15 @@ class _Images:
 
 
 def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
-    """The film in the format that Pillow calls ``form``."""
+    """Returns the content of the animation in the format that Pillow calls ``form``."""
     options: dict[str, Any] = {"duration": durations, "loop": 0 if loop else 1}
     palette = _palette(pictures) if form == "GIF" else None
     if palette is not None:
         table = bytes((palette.getpalette() or [])[:3 * AS_BEFORE]).ljust(3 * 256, b"\0")
-        # The palette is given here once more so that it stands in the file once, and not with every
-        # frame.
+        # Pillow then writes the palette once, and not with every frame.
         options |= {"disposal": 1, "optimize": True, "transparency": AS_BEFORE, "palette": table}
         if not loop:
-            del options["loop"]  # which there counts repetitions
+            del options["loop"]  # in a GIF it counts the repetitions
     elif form == "WEBP":
         options |= {"lossless": True, "method": 1}
     content = io.BytesIO()
@@ -264,11 +275,11 @@ def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool)
 
 
 def _palette(pictures: list[bytes]) -> Image:
-    """One palette for all frames: their most frequent colours, no two of them nearly the same.
+    """Returns one palette for all frames: their most frequent colours, without nearly equal ones.
 
-    With a palette for each frame what stands still would flicker.  Plain areas get exactly their
-    colours, since these are the most frequent; what is lost are shades at the edges of letters and
-    lines.
+    With a palette for each frame, parts that do not change would flicker.  Plain areas keep their
+    exact colours, because these are the most frequent; some shades at the edges of letters and
+    lines are lost.
     """
     _, pillow = _libraries()
     last = len(pictures) - 1

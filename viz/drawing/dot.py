@@ -1,8 +1,8 @@
-"""Records to DOT, the language of Graphviz.  It is text for text: no engine is needed, and the same
-graph gives the same text in every process.
+"""From records to DOT, the language of Graphviz.  No layout engine is needed, and the same graph
+gives the same text in every process.
 
-Labels of nodes are Graphviz's HTML-like tables.  Whatever a user typed goes through `escape`, and
-comes out in the picture as typed.
+`to_dot` writes the text.  Labels of nodes are Graphviz's HTML-like tables; text that a user typed
+goes through `text.escape`, so the picture shows it as typed.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _LOOKS = {
         "peripheries": str(style.peripheries),
     }
     for role, style in ROLES.items()
-}  # that of operations is the default, which keeps the text short
+}  # the look of operations is the default, which keeps the text short
 
 FUSED = "Σ"
 
 
 def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
-    """The DOT text of ``graph``: a caption with ``title``, the notes and the legend, then clusters,
-    nodes and edges."""
+    """Returns the DOT text of ``graph``: a caption with ``title``, the notes and the legend, then
+    clusters, nodes and edges."""
     dot = Digraph(
         graph_attr=_graph_attributes(graph, title, legend),
         node_attr={
@@ -90,7 +90,7 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for column in columns(graph):
         frames[column[0].cluster].subgraph(_column(column))
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
-        # the innermost first: a frame is copied into its parent
+        # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     large, dense, program = is_large(graph), is_dense(graph), is_program(graph)
@@ -98,17 +98,17 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for i, edge in enumerate(graph.edges):
         attributes = _edge_attributes(i, edge, large, dense, dense and edge.target in boxes)
         if program and frame[edge.source] == frame[edge.target] != "":
-            attributes["weight"] = "8"  # what is in one frame stays together
+            attributes["weight"] = "8"  # keeps the nodes of one frame together
         dot.edge(edge.source, edge.target, **attributes)
     return str(dot.source)
 
 
 def is_large(graph: Graph) -> bool:
-    """Whether the layout has to settle for less than the best, which is many times as fast.
+    """Returns whether the layout has to be simplified, which is many times as fast.
 
-    What it costs is the number of nodes, and for each edge the number of columns that it crosses:
-    one leaf that every node of a long chain uses makes hundreds of long edges, with which the best
-    layout of 61 nodes takes 24 seconds.
+    The cost depends on the number of nodes and, for each edge, on the number of columns that it
+    crosses: a leaf that every node of a long chain uses makes hundreds of long edges, and then the
+    best layout of 61 nodes takes 24 seconds.
     """
     column: dict[str, int] = {}
     for edge in graph.edges:  # in the order of their targets' execution
@@ -122,7 +122,7 @@ def is_large(graph: Graph) -> bool:
 
 
 def is_program(graph: Graph) -> bool:
-    """Whether it is a tape, which has no numbers."""
+    """Returns whether ``graph`` is a tape, which has no numbers."""
     return any(node.terms for node in graph.nodes)
 
 
@@ -130,7 +130,7 @@ def is_program(graph: Graph) -> bool:
 
 
 def is_dense(graph: Graph) -> bool:
-    """Whether the edges into collapsed modules are too many for a number on each of them to be
+    """Returns whether so many edges lead into collapsed modules that numbers on them could not be
     read."""
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     edges = [edge for edge in graph.edges if edge.target in boxes]
@@ -139,10 +139,10 @@ def is_dense(graph: Graph) -> bool:
 
 
 def columns(graph: Graph) -> list[list[Node]]:
-    """Nodes to be drawn one below the other, in this order: the boxes of one frame, and leaves that
-    go to the same boxes.
+    """Returns the nodes to be drawn one below the other, in this order: the boxes of one frame, and
+    leaves that are used by the same boxes.
 
-    Modules of which one leads to another, directly, are no column.
+    Boxes are not a column if an edge leads from one of them to another.
     """
     nodes = {node.name: node for node in graph.nodes}
     users: dict[str, dict[str, None]] = {}
@@ -168,8 +168,8 @@ def columns(graph: Graph) -> list[list[Node]]:
 
 
 def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
-    """What is done with each box of ``column`` alone, in the order of the boxes: a loss that takes
-    its output, say."""
+    """Returns the operations whose only operand is a box of ``column``, in the order of the boxes:
+    for example, the loss of each output."""
     operands: dict[str, set[str]] = {}
     for edge in graph.edges:
         if not edge.constant:
@@ -182,14 +182,14 @@ def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Nod
 
 
 def _place_in_column(node: Node) -> tuple[str, int]:
-    """``neurons.10`` after ``neurons.9``; leaves stay as they are."""
+    """Returns a sort key: ``neurons.10`` comes after ``neurons.9``, and leaves keep their order."""
     name, _, index = node.label.rpartition(".")
     return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
 
 
 def _column(nodes: list[Node]) -> Digraph:
-    """Invisible edges along the column.  Where ranks go from left to right, dot turns their order
-    round, but not in frames."""
+    """Returns invisible edges along the column.  Because ranks go from left to right, dot reverses
+    the order of nodes, except in frames."""
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
     for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
         column.edge(above.name, below.name)
@@ -216,12 +216,12 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     if caption:
         attributes |= {"label": _table(caption), "labelloc": "t", "labeljust": "l"}
     if columns(graph):
-        # a second pass over all frames at once would forget the order in them
+        # a second pass over all frames at once would change the order of nodes in a frame
         attributes["remincross"] = "false"
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
     if is_program(graph):
-        attributes["newrank"] = "true"  # else edges from frame to frame may go from right to left
+        attributes["newrank"] = "true"  # otherwise edges between frames may go from right to left
     if is_large(graph):
         attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
@@ -314,10 +314,10 @@ def _edge_text(edge: Edge) -> str:
 
 
 def _label_place(large: bool, dense: bool) -> str:
-    """The attribute for the text of an edge.
+    """Returns the attribute for the text of an edge.
 
-    A label in the middle of an edge takes part in the layout and costs time and room; the others do
-    not.
+    A "label" in the middle of an edge takes part in the layout, which costs time and space; the
+    other two do not.
     """
     if large:
         return "headlabel"
@@ -361,7 +361,7 @@ def _operation(text: str, rows: int) -> str:
 
 
 def _instruction_label(node: Node) -> str:
-    """An instruction as a line of the tape's text: ``t1 = b + w.0·x[0]``, long ones on several
+    """Returns an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
     lines."""
     first, *more = _lines(node.terms)
     rows = [
@@ -382,26 +382,25 @@ def _returned(node: Node) -> list[str]:
 
 
 def symbol(op: str) -> str:
-    """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not
-    to look like ``-``."""
+    """Returns how an operation is shown: the symbol in its row of the table, or its name if it has
+    no symbol or one argument (``neg`` must not look like ``-``)."""
     row = TABLE.get(op)
     return row.symbol if row and row.symbol and row.arity == 2 else op
 
 
 def shortened(parts: Sequence[str]) -> list[str]:
-    """Parts of which some in the middle are left out if there are many; what stands in their place
-    says how many."""
+    """Returns ``parts``; if there are many, the number of parts in the middle replaces them."""
     if len(parts) <= MOST_TERMS:
         return list(parts)
     return [*parts[:MOST_TERMS - 3], f"… {len(parts) - MOST_TERMS + 2:,} more …", parts[-1]]
 
 
 def _lines(terms: Sequence[str]) -> list[str]:
-    """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between
-    terms."""
+    """Returns what an instruction computes in lines of about `LINE_LENGTH` characters, broken
+    between terms."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
-        if len(term) > LONGEST_TERM:  # cut out of the middle, between words
+        if len(term) > LONGEST_TERM:  # the middle is cut out, between words
             start, end = term[:LONGEST_TERM * 2 // 3], term[-LONGEST_TERM // 3:]
             term = f"{start.rpartition(' ')[0] or start} … {end.partition(' ')[2] or end}"
         if lines and len(lines[-1]) + len(term) < LINE_LENGTH:
@@ -412,15 +411,15 @@ def _lines(terms: Sequence[str]) -> list[str]:
 
 
 def contents(node: Node) -> str:
-    """What is in a box: "7 operations, 3 parameters"."""
+    """Returns what is in a box: "7 operations, 3 parameters"."""
     counts = (node.operations, "operation"), (node.parameters, "parameter")
     parts = [counted(count, what) for count, what in counts if count]
     return ", ".join(parts) or "inputs and constants"
 
 
 def shown_label(label: str, short: bool) -> str:
-    """``label``, or if ``short`` its last step: inside the frame of its module, ``neurons.0.w.1``
-    is just ``w.1``."""
+    """Returns ``label``, without the path of its module if ``short``: ``neurons.0.w.1`` is ``w.1``
+    inside the frame of ``neurons.0``."""
     if short and (around := enclosing(label)[-2:-1]):
         return label[len(around[0]) + 1:]
     return label

@@ -1,8 +1,8 @@
-"""The parts of one frame of a film: a node and an edge as they look at one moment, and the caption
-below.
+"""The parts of a frame: how a node and an edge look after a step, and the caption below them.
 
-A `viz.scene.Scene` decides how everything looks at a moment, and puts the parts together.  Here is
-only what that means for the SVG elements which the layout engine made.
+A `scene.Scene` decides how each part looks (`NodeLook`, `EdgeLook`) and puts the parts together.
+`draw_node` and `draw_edge` change the SVG elements that the layout engine made, and `Caption` adds
+the sentence of the step.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
 SVG = "{http://www.w3.org/2000/svg}"
 GLOW = "#ffe27a"  # behind the node and the edges of the last step
-TRACK = "#e4e4e4"  # of the bar that fills up
+TRACK = "#e4e4e4"  # the part of the progress bar that is not filled yet
 MARGIN = 12.0  # points, of the caption
-CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; of a long sentence the smaller ones
+CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; long sentences get the smaller ones
 CAPTION_LINES = 5  # at most
 LINE_HEIGHT = 1.4  # font sizes
 NARROWEST = 460.0  # points, of a frame
 WIDEST = 1000.0  # points, of a frame; above it the caption grows with the frame
 LONGEST_TEXT = 2000  # characters of a paragraph; more do not fit into any caption
-SCAN_LIMIT = 3000  # steps, of a recording that is searched for its longest sentence
+SCAN_LIMIT = 3000  # steps; longer recordings are not searched for their longest sentence
 
 
 class NodeLook(NamedTuple):
-    """How a node is drawn at one moment.
+    """How a node is drawn after a step.
 
     data, grad   its numbers as text
     faint        whether it is not computed yet
-    lit          the number that the last step changed, "data" or "grad"; "box" if that is within;
-                 "" if it is elsewhere
+    lit          the number that the last step changed, "data" or "grad"; "box" if it changed a
+                 number of a node inside the box; "" if it changed another node
     """
 
     data: str = ""
@@ -50,12 +50,12 @@ class NodeLook(NamedTuple):
 
 
 class EdgeLook(NamedTuple):
-    """How an edge is drawn at one moment.
+    """How an edge is drawn after a step.
 
     faint          whether its user is not computed yet
     color, width   of the line; the width in points
-    back           whether its head is at the operand, where the gradient flows to
-    lit            whether the last step went along it
+    back           whether its head is at the operand, to which the gradient flows
+    lit            whether the last step used it
     """
 
     faint: bool = False
@@ -69,7 +69,7 @@ class EdgeLook(NamedTuple):
 
 
 def draw_node(group: ET.Element, look: NodeLook) -> None:
-    """Makes the group of a node look so."""
+    """Changes the SVG group of a node to ``look``."""
     for text in group.iter(f"{SVG}text"):
         if (kind := text.get("class")) in ("data", "grad"):
             text.text = look.data if kind == "data" else look.grad
@@ -96,7 +96,7 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
 
 
 def draw_edge(group: ET.Element, look: EdgeLook) -> None:
-    """Makes the group of an edge look so."""
+    """Changes the SVG group of an edge to ``look``."""
     for text in group.findall(f"{SVG}text"):
         if look.faint:
             group.remove(text)  # a derivative that is not computed yet
@@ -125,8 +125,7 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
 
 
 def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
-    """Gives an edge, a chain of Bezier curves, a head of this length, at its other end if ``back``.
-    """
+    """Gives an edge, a chain of Bezier curves, a head of this length; if ``back``, at its start."""
     points = _points(path.attrib["d"])
     if len(points) < 4:
         return
@@ -159,10 +158,10 @@ def _written(points: Sequence[tuple[float, float]]) -> str:
 
 
 class Caption:
-    """What stands below a drawing of ``width`` and ``height`` (points): the step in words, and how
-    far the film has come.
+    """The text below a drawing of ``width`` and ``height`` (points): the step in words, and a
+    progress bar.
 
-    left, width, height    of the whole frame, in points; the drawing stands in the middle of it
+    left, width, height    of the whole frame, in points; the drawing is centred in it
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
@@ -173,7 +172,7 @@ class Caption:
 
     @cached_property
     def height(self) -> float:
-        """The height of every frame: it has room for the longest sentence, within reason."""
+        """The height of every frame: the longest sentence fits, up to `CAPTION_LINES` lines."""
         lines = CAPTION_LINES
         size = CAPTION_SIZES[0]
         if len(self._recording) <= SCAN_LIMIT:
@@ -186,8 +185,8 @@ class Caption:
         return self._top + self._zoom * (46 + lines * size * LINE_HEIGHT)
 
     def says(self, position: int) -> list[str]:
-        """The paragraphs: the sentence of the step, then the rule that it used, and how a sum grew.
-        """
+        """Returns the paragraphs: the sentence of the step, the rule that it used, and how a sum
+        grew."""
         step = self._recording[position - 1] if position else self._recording.start()
         said = [step.words]
         if step.formula:
@@ -198,7 +197,7 @@ class Caption:
         return [text[:LONGEST_TEXT] for text in said]
 
     def svg(self, position: int) -> str:
-        """The elements of the caption of a moment."""
+        """Returns the SVG elements of the caption after ``position`` steps."""
         return "\n".join(self._elements(position))
 
     @property
@@ -243,7 +242,8 @@ class Caption:
 def _fitted(
     paragraphs: Sequence[str], width: float, height: float, zoom: float
 ) -> tuple[list[str], float]:
-    """The lines of a text in the largest size in which it fits; in the smallest one it is cut."""
+    """Returns the lines and the largest font size in which they fit; in the smallest size, the text
+    is cut."""
     lines: list[str] = []
     size, most = 0.0, 0
     for points in CAPTION_SIZES:
@@ -256,8 +256,8 @@ def _fitted(
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """``text`` in lines of at most ``width`` font sizes, broken at spaces, and within words that
-    are longer than a line."""
+    """Returns ``text`` in lines of at most ``width`` font sizes, broken at spaces, and inside words
+    that are longer than a line."""
     lines, line, used = [], "", 0.0
     for word in text.split():
         long = _width(word)
@@ -279,8 +279,7 @@ def _wrapped(text: str, width: float) -> list[str]:
 
 
 def _width(text: str) -> float:
-    """How wide ``text`` is at most, in font sizes: Helvetica, and wider fonts that stand in for it.
-    """
+    """Returns the largest width of ``text`` in font sizes, in Helvetica or a wider replacement."""
     return 1.15 * sum(map(_letter_width, text))
 
 

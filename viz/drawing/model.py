@@ -8,11 +8,11 @@
     >>> [(edge.source, edge.target, edge.derivative) for edge in graph.edges]
     [('n0', 'n1', 1.0), ('n0', 'n1', 1.0)]
 
-`build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed
-into a box, and what is left out.  Modules are found from the labels of the parameters alone (see
-`nn.structure`), after the fact, so that the forward pass pays nothing for it.  Records are copies:
-what happens to the graph later does not change them.  `viz.tapes` makes the same records of what
-`jit` runs.
+`build` returns the records of a whole graph, `build_path` the records along one path.  Which nodes
+are drawn one by one, which modules are collapsed into a box, and what is left out is decided in
+`drawing.selection`.  Modules are found from the labels of the parameters (see `nn.structure`) when
+a graph is drawn; the forward pass does nothing for it.  Records are copies: later changes of the
+graph do not change them.  `drawing.tapes` makes the same records from the tapes of `jit`.
 """
 
 from __future__ import annotations
@@ -30,27 +30,26 @@ from tinygrad_edu.nn.structure import enclosing, find_modules
 from .selection import check_max_nodes, choose_boxes, nearest
 
 MAX_NODES = 300
-_REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
+_REST = ""  # the key of the box for everything left out; boxes of modules have their paths as keys
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One box of the drawing: a node of the graph, a collapsed module, or all that was left out.
+    """One box of the drawing: a node of the graph, a collapsed module, or everything left out.
 
     name        n0, n1, ... in order of execution
     role        input, parameter, constant, operation, output, module or rest
     label       the label as typed; of a module its path
     op          the name of the primitive, "" for leaves and boxes
-    data, grad  None where there is no such number: a constant has no gradient, and a box has
-                numbers only if it stands for a module with one output, whose numbers they are
+    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
+                only if it stands for a module with one output; they are the output's numbers
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
     operations, parameters, nodes    how many of them it stands for
-    members     the positions of these nodes in the order of execution; () for all that was left out
-    shows       the position of the one whose data and grad it shows; None if it shows none
-    terms       of an instruction of a tape: what it computes, as the terms of a sum; most have one
-    returned    as what the program returns it, if its label does not say so; that may be several
-                things
+    members     the positions of these nodes in the order of execution; () for everything left out
+    shows       the position of the node whose data and grad it shows; None if it shows no numbers
+    terms       what an instruction of a tape computes, as the terms of a sum; most have one term
+    returned    the names under which the program returns it, if its label does not say so
     """
 
     name: str
@@ -72,18 +71,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From an operand to its user.  ``a + a`` has two of them.
+    """An arrow from an operand to its user.  ``a + a`` has two of them.
 
-    derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed
-                module with one output, the derivative of that output by the source, summed over all
-                paths within.  None for a constant, which does not vary: no gradient flows there,
-                and its rule was never run.  None also where several edges were merged, and in a
-                tape
+    derivative  the local derivative d(target)/d(source) that the node stored.  For an edge into a
+                collapsed module with one output: the derivative of this output with respect to the
+                source, summed over all paths inside.  None for a constant, because no gradient
+                flows to it.  None also if several edges were merged, and in a tape
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
-    of          the label of the parameter that it comes from, where that is hidden in a box
+    of          the label of the parameter that it comes from, if the parameter is hidden in a box
     links       the edges of the graph that this one stands for: the position of the user in the
-                order of execution, and which of its operands; () into all that was left out
+                order of execution, and the index of the operand; () into everything left out
     """
 
     source: str
@@ -97,8 +95,8 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A module that is drawn as a frame around its nodes; ``parent`` is the path of the frame
-    around it, or ""."""
+    """A module drawn as a frame around its nodes; ``parent`` is the path of the frame around it, or
+    ""."""
 
     path: str
     parent: str
@@ -106,8 +104,8 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not
-    shown, and why."""
+    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown
+    and why."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -118,11 +116,14 @@ class Graph:
 def build_path(
     root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES
 ) -> Graph:
-    """The records of the nodes on a path that leads to ``root``, and of their operands; all others
+    """Returns the records of the nodes on a path to ``root`` and of their operands; all other nodes
     are one box.
 
-    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end, and
-    at least the first node with its operands.  ``note`` is the first note.
+    If these are more than ``max_nodes`` nodes, only the beginning and the end of the path are kept,
+    and at least the first node with its operands.  ``note`` is the first note.
+
+    Raises:
+        TypeError, ValueError: ``max_nodes`` is not a whole number of at least 1, or None.
     """
     check_max_nodes(max_nodes)
     shown: list[Value] = []
@@ -147,16 +148,20 @@ def build(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of the graph of ``roots``.
+    """Returns the records of the graph of ``roots``.
 
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
                 modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed;
-                then, or if more than `selection.MAX_EDGES` edges lead to them, layers; and
-                then only the nodes nearest to the roots are kept
+    max_nodes   how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
+                If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons,
+                layers are collapsed.  If this is not enough, only the nodes nearest to the roots
+                are kept
+    expand      paths of modules to show whole, whatever else is collapsed
 
-    Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means
-    nothing for this graph.
+    Raises:
+        TypeError: ``max_nodes`` is not a whole number or None; ``collapse`` or ``expand`` is not
+            one of the words above or paths of modules.
+        ValueError: ``max_nodes`` is less than 1; the graph has no module with one of the paths.
     """
     order = topological_order(*roots)
     return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
@@ -171,8 +176,11 @@ def records(
     max_nodes: int | None,
     expand: str | Iterable[str],
 ) -> Graph:
-    """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see
-    `build`."""
+    """Returns the records that ``builder`` makes of the nodes in ``order``; options as in `build`.
+
+    builder    a function with the parameters of `Builder`
+    modules    the path of the innermost module of each node that is in a module
+    """
     check_max_nodes(max_nodes)
     boxes, size, notes = choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
@@ -182,8 +190,7 @@ def records(
 
 
 class Builder:
-    """Turns nodes and boxes into records, in two passes: who goes where, then the records
-    themselves."""
+    """Turns nodes and boxes into records, in two passes: first their places, then the records."""
 
     def __init__(
         self,
@@ -203,17 +210,17 @@ class Builder:
         self.members: dict[str, list[Value]] = {}  # of every box that is drawn
         self.outputs: dict[str, dict[Value, None]] = {}
         self.names: dict[Value | str, str] = {}
-        # how many of those left out use it, for the nodes that they use
+        # for operands of nodes that are left out: how many edges lead from them to such nodes
         self.into_rest: dict[Value, int] = {}
-        self.positions: dict[Value, int] = {}  # of all nodes but those left out
+        self.positions: dict[Value, int] = {}  # of all nodes except those left out
 
     def place(self, node: Value) -> Value | str:
-        """Where ``node`` is drawn: itself, or the key of a box."""
+        """Returns where ``node`` is drawn: the node itself, or the key of a box."""
         key = self.boxes.get(node, node)
         return key if self.kept is None or key in self.kept else _REST
 
     def graph(self) -> Graph:
-        """All records."""
+        """Returns all records."""
         for i, node in enumerate(self.order):
             key = self.place(node)
             if key.__class__ is str:
@@ -237,11 +244,13 @@ class Builder:
         return Graph(tuple(nodes), edges, tuple(_clusters(nodes)), self.notes)
 
     def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
-        """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for
-        each operand."""
+        """Yields ``(user, i, user.args[i])`` for all edges except those inside a box.
+
+        Of the edges from one operand to nodes that are left out, only the first is yielded.
+        """
         boxes, kept, into_rest = self.boxes, self.kept, self.into_rest
         for user in self.order:
-            # all but a few nodes of a very large graph
+            # true for nearly all nodes of a very large graph
             if kept is not None and boxes.get(user, user) not in kept:
                 for i, arg in enumerate(user.args):
                     if arg in into_rest:
@@ -256,7 +265,7 @@ class Builder:
                     yield user, i, arg
 
     def node(self, node: Value) -> Node:
-        """The record of a node that is drawn by itself."""
+        """Returns the record of a node that is drawn by itself."""
         role = self.role(node)
         position = self.positions[node]
         return Node(
@@ -275,7 +284,7 @@ class Builder:
         )
 
     def role(self, node: Value) -> str:
-        """The role of a node that is drawn by itself."""
+        """Returns the role of a node that is drawn by itself."""
         if node in self.roots:
             return "output"
         if node.op:
@@ -285,12 +294,12 @@ class Builder:
         return "parameter" if isinstance(node.label, ParameterName) else "input"
 
     def derivative(self, user: Value, i: int) -> float | None:
-        """The number on an edge from a node that is no constant."""
+        """Returns the number on an edge whose operand is not a constant."""
         return user.partials[i]
 
     def slopes(self) -> dict[str, dict[Value, float]]:
-        """For each box with one output the derivatives of that by what is in the box and by its
-        operands."""
+        """Returns, for each box with one output, the derivatives of the output with respect to the
+        members of the box and their operands."""
         slopes = {}
         for key, outputs in self.outputs.items():
             if key != _REST and len(outputs) == 1:
@@ -298,7 +307,7 @@ class Builder:
         return slopes
 
     def box(self, key: str) -> Node:
-        """The record of a collapsed module, or of all that is left out."""
+        """Returns the record of a collapsed module, or of everything left out."""
         members, outputs = self.members[key], list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
         parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
@@ -323,8 +332,10 @@ class Builder:
         )
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
-        """The records of the edges that `crossing_edges` found; those into a box are one for each
-        of their sources."""
+        """Yields the records of the edges that `crossing_edges` found.
+
+        Edges from one source into one box are merged.
+        """
         merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
         for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):
@@ -365,8 +376,8 @@ class Builder:
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
-    """d(output)/d(node) for all nodes that ``members`` use: a sweep backwards over the members
-    alone."""
+    """Returns d(output)/d(node) for all nodes that ``members`` use, by a backward sweep over the
+    members."""
     slopes = {output: 1.0}
     for node in reversed(members):
         if node in slopes:

@@ -1,9 +1,8 @@
-"""DOT to SVG, PNG and PDF, and the `Drawing` that does it on demand.  The only file that needs a
-layout engine.
+"""`Drawing`: DOT to SVG, PNG and PDF on demand.  This is the only file that needs a layout engine.
 
-Engines, in this order: ``dot`` of Graphviz on the PATH; else the copy of Graphviz that comes inside
-pygraphviz (the extra ``viz``); else `RenderError`, which names both remedies.  Either runs in a
-process of its own, so that a layout that takes too long can be stopped.
+`run_engine` uses ``dot`` of Graphviz if it is on the PATH, else the copy of Graphviz inside
+pygraphviz (the extra ``viz``).  Without either it raises `RenderError`, which names both remedies.
+The engine runs in a separate process, so that a layout that takes too long can be stopped.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ FORMATS = {
     ".html": "html",
 }
 
-# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It sees nothing but
-# the standard library and the folder that pygraphviz is in, hence starts fast and cannot meet a
-# stray module of the user's.
+# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It imports from the
+# standard library and the folder of pygraphviz only, so it starts fast and no module of the user
+# can shadow another one.
 _PYGRAPHVIZ = """
 import sys
 sys.path.append(sys.argv[1])
@@ -85,14 +84,15 @@ _GROUP_TITLE = re.compile(
 
 
 class Drawing:
-    """A picture of a graph, made by `viz.draw`: it shows the numbers of that moment, and is laid
-    out when asked for.
+    """A picture of a graph, made by `viz.draw`.  It shows the numbers at the time of that call; the
+    layout is computed when it is needed.
 
-    records    the nodes, edges and clusters that are drawn (see `viz.model`)
+    records    the nodes, edges and clusters that are drawn (see `drawing.model`)
     title      the text above the picture
     source     the DOT text; it needs no layout engine
 
-    In a notebook it displays itself; without a layout engine it says so there, in text.
+    In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
+    what to install.
     """
 
     def __init__(self, records: Graph, title: str = "", legend: bool = True) -> None:
@@ -108,25 +108,34 @@ class Drawing:
         return self._tidy(run_engine(self.source, "svg").decode("utf-8"))
 
     def svg(self) -> str:
-        """The picture as SVG text.  Raises RenderError if there is no layout engine, or it fails.
+        """Returns the picture as SVG text.
+
+        Raises:
+            RenderError: no layout engine is installed, or it fails.
         """
         return self._svg
 
     def html(self) -> str:
-        """A page that shows the picture and needs nothing else.  Raises RenderError as `svg` does.
+        """Returns the text of an HTML page that shows the picture and needs no other file.
+
+        Raises:
+            RenderError: no layout engine is installed, or it fails.
         """
         return _PAGE.format(title=html.escape(self._name), svg=self.svg())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the picture to ``path``, in the format that its suffix names, and returns the
-        path.
+        """Writes the picture to ``path`` and returns the path.
 
-        .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no
-        layout engine); without a suffix, ".svg" is added; ``~`` is your home.  The file appears
-        whole or not at all.
+        The suffix selects the format: .svg, .png, .pdf, .html (a page), or .dot or .gv (the DOT
+        text, which needs no layout engine).  Without a suffix, ".svg" is added; ``~`` is your home.
+        The file appears whole or not at all.
 
-        Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the
-        file cannot be written there, RenderError if there is no layout engine, or it fails.
+        Raises:
+            TypeError: ``path`` is not a path.
+            ValueError: ``path`` is empty or has another suffix.
+            IsADirectoryError: ``path`` is a folder.
+            OSError: the file cannot be written.
+            RenderError: no layout engine is installed, or it fails.
         """
         target = destination(path, "a drawing", FORMATS, "graph.svg")
         return write_atomically(target, self._content(FORMATS[target.suffix.lower()]))
@@ -165,12 +174,12 @@ class Drawing:
         return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
     def _tidy(self, svg: str) -> str:
-        """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for
-        people."""
+        """Returns ``svg`` for a file or a page: without prolog, at most as wide as its container,
+        and with titles for people."""
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
-        # Never wider than its place, and never cut off there: the viewBox scales all of it, also
-        # what sticks out.
+        # Never wider than its container, and never cut off: the viewBox scales all of it, with the
+        # parts that stick out.
         svg = svg.replace(
             "<svg ",
             f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
@@ -189,8 +198,8 @@ class Drawing:
         return _GROUP_TITLE.sub(with_title, svg)
 
     def _titles(self) -> dict[str, str]:
-        """What a browser shows when the mouse rests on a part of the picture: the numbers with all
-        their digits."""
+        """Returns the tooltip of each part of the picture, by its id: the numbers with all their
+        digits."""
         nodes = {node.name: node for node in self.records.nodes}
         titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
@@ -242,10 +251,11 @@ def _printable(text: str, most: int = 200) -> str:
 
 
 def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
-    """The DOT text ``source`` laid out as ``form``: "svg", "png" or "pdf".
+    """Returns the picture of the DOT text ``source`` as ``form``: "svg", "png" or "pdf".
 
-    Raises RenderError if there is no engine, if it fails, or if it takes longer than ``timeout``
-    seconds.
+    Raises:
+        RenderError: no layout engine is installed, it fails, or it takes longer than ``timeout``
+            seconds.
     """
     dpi = str(PNG_DPI) if form == "png" else ""
     if dot := shutil.which("dot"):
@@ -262,7 +272,7 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
         )
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, "
+            f"{name} had not finished the layout after {timeout:g} seconds; draw fewer nodes, "
             'with a smaller max_nodes or with collapse="layers"; the DOT text is in .source'
         ) from None
     except OSError as error:
@@ -280,7 +290,7 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
 
 
 def _pygraphviz_folder() -> str | None:
-    """The folder that has pygraphviz in it, without importing it; None if there is none."""
+    """Returns the folder that contains pygraphviz, without importing it, or None."""
     try:
         spec = find_spec("pygraphviz")
     except (ImportError, ValueError):

@@ -1,5 +1,5 @@
-"""A drawing whose numbers move while everything else stays still: the stage of pages, animations
-and notebooks.
+"""A drawing whose numbers change from step to step while everything keeps its place: `Scene`, for
+pages, animations and notebooks.
 
     >>> from tinygrad_edu import Stepper, record
     >>> from tinygrad_edu.examples import lecture_neuron
@@ -8,10 +8,12 @@ and notebooks.
     >>> stepper = Stepper(recording).run_to("backward")
     >>> frame = scene.frame(stepper)  # the picture of this moment, as SVG text
 
-A `Scene` is laid out for the widest numbers that a recording ever shows, so that no number leaves
-its box and no box moves.  Each part of its SVG can then be found: nodes are groups with the ids n0,
-n1, ... and the class of their role, edges e0, e1, ..., frames of modules c0, c1, ...; the texts
-with a node's data and gradient have the classes ``data`` and ``grad``.
+A `Scene` is laid out for the widest numbers that a recording ever shows, so no number leaves its
+box and no box moves.  The parts of its SVG have names:
+
+* nodes are groups with the ids n0, n1, ... and the class of their role;
+* edges are groups with the ids e0, e1, ..., and frames of modules c0, c1, ...;
+* the texts with a node's data and gradient have the classes ``data`` and ``grad``.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
 from .text import brief, number_text
 
-UNKNOWN = "?"  # what stands for a number that is not computed yet
-# of Helvetica, in units of the font size; and of what else numbers are written with:
+UNKNOWN = "?"  # in place of a number that is not computed yet
+# widths of characters of numbers in Helvetica, in font sizes
 DIGIT_WIDTH = 0.556
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
@@ -47,20 +49,22 @@ class Scene:
     """The drawing of a recording, laid out once.
 
     recording    the `Recording`
-    graph        the records that are drawn (see `viz.model`)
+    graph        the records that are drawn (see `drawing.model`)
     svg          the annotated SVG text, with the numbers of the end of the recording
-    nodes        for each position in ``recording.nodes`` the index in ``graph.nodes`` of where it
-                 is drawn; None if it is left out
-    edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are
-                 not there
-    hidden       whether each step of the recording changes nothing that is drawn
+    nodes        for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box
+                 that shows it; None if it is left out
+    edges        the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are
+                 missing
+    hidden       for each step of the recording, whether it changes nothing that is drawn
 
     collapse, max_nodes, expand    as in `viz.draw`
-    widest       data and gradient to make room for, by position, where more is to be shown than the
-                 recording has
-    slopes       whether the local derivatives stand on the edges
+    widest       data and gradient to leave space for, by position, if wider numbers will be shown
+                 than the recording has
+    slopes       whether the local derivatives are written on the edges
 
-    Raises what `viz.draw` raises, RenderError without a layout engine included.
+    Raises:
+        RenderError: no layout engine is installed, or it fails.
+        TypeError, ValueError: as in `viz.draw`.
     """
 
     def __init__(
@@ -110,16 +114,16 @@ class Scene:
 
     @property
     def frame_size(self) -> tuple[float, float]:
-        """Width and height in points of a frame with its caption, the same for all of them."""
+        """Width and height in points of a frame with its caption; all frames have the same."""
         return self._caption.width, self._caption.height
 
     def frame(self, stepper: Stepper, caption: bool = True) -> str:
-        """The picture of the moment that ``stepper`` is at, as SVG text.
+        """Returns the picture at the position of ``stepper``, as SVG text.
 
-        What is not computed yet is faint.  The node and the edges of the last step glow; edges
-        along which a gradient has flowed point to where it went, coloured by its sign and as wide
-        as its magnitude.  ``caption``: the step's sentence below, and how far the recording has
-        come.
+        Nodes that are not computed yet are faint.  The node and the edges of the last step glow.
+        An edge along which a gradient has flowed points to the operand; its colour shows the sign
+        of the gradient, and its width the magnitude.  ``caption`` adds the step's sentence and a
+        progress bar below.
         """
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
@@ -138,7 +142,7 @@ class Scene:
         )
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
-        """For each drawn edge along which a gradient has flowed so far the sum of what did."""
+        """Returns the sum of the gradients that have flowed so far along each drawn edge."""
         flows = {}
         for edge, (positions, sums) in self._flowed.items():
             count = bisect_right(positions, stepper.position)
@@ -147,10 +151,10 @@ class Scene:
         return flows
 
     def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
-        """For each drawn edge the numbers of the steps in which a gradient flows along it, and the
-        sums after them."""
+        """Returns, for each drawn edge, the numbers of the steps in which a gradient flows along
+        it, and the sums after these steps."""
         flows: dict[int, tuple[list[int], list[float]]] = {}
-        start = self.recording.forward + 1  # after the seed, which comes along no edge
+        start = self.recording.forward + 1  # after the seed, which uses no edge
         for number, event in enumerate(self.recording.events[start:], start + 1):
             if event.user is None:
                 continue
@@ -162,14 +166,14 @@ class Scene:
         return flows
 
     def name_of(self, node: Node) -> str:
-        """What the sentences call a drawn node; of a box its path."""
+        """Returns the name of a drawn node in the sentences; for a box, its path."""
         if node.shows is None or node.role == "module":
             return node.label
         return self.recording.nodes[node.shows].name
 
     def _completed(self) -> list[int]:
-        """For each drawn node the number of the step after which it is computed: its output, or all
-        that is in it."""
+        """Returns, for each drawn node, the number of the step after which it is computed: for a
+        box, its output, or everything in it if it has several outputs."""
         done = [0] * len(self.graph.nodes)
         rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
@@ -200,8 +204,8 @@ class Scene:
         return Caption(self.recording, *self.size)
 
     def _to_lay_out(self) -> Graph:
-        """The records with the names that the sentences use, so that ``v6`` can be found in the
-        picture."""
+        """Returns the records with the names that the sentences use, so that readers find ``v6``
+        in the picture."""
         edges = self.graph.edges
         if not self._slopes:
             edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
@@ -215,7 +219,7 @@ class Scene:
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
-        root.attrib.pop("style")  # what the size is, the place where it is shown decides
+        root.attrib.pop("style")  # the page decides the size
         nodes = {node.name: node for node in self.graph.nodes}
         for group in root.iter(f"{SVG}g"):
             kind = group.get("class", "")
@@ -231,7 +235,7 @@ class Scene:
         return root
 
     def _at(self, stepper: Stepper) -> ET.Element:
-        """A copy with the numbers of a moment."""
+        """Returns a copy with the numbers at the position of ``stepper``."""
         root = copy.deepcopy(self._root)
         shows = {node.name: node.shows for node in self.graph.nodes if node.role != "constant"}
         for group in root.iter(f"{SVG}g"):
@@ -247,7 +251,7 @@ class Scene:
         return root
 
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
-        """How each part is drawn at a moment, by its id."""
+        """Returns how each part is drawn at the position of ``stepper``, by its id."""
         position = stepper.position
         event = self.recording.events[position - 1] if position else None
         looks: dict[str, NodeLook | EdgeLook] = {}
@@ -275,7 +279,7 @@ class Scene:
         return looks
 
     def _changed_number(self, node: Node, event: Event, position: int) -> str:
-        """Which number of a drawn node the step changed, as in `NodeLook.lit`."""
+        """Returns which number of a drawn node the step changed, as in `NodeLook.lit`."""
         if node.shows != event.node:
             return "box"
         return "data" if position <= self.recording.forward else "grad"
@@ -294,7 +298,7 @@ class Scene:
         return {self.edges[link] for link in links if link in self.edges}
 
     def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
-        """The SVG text of a part; what looks as it did last time is not written again."""
+        """Returns the SVG text of a part; if its look has not changed, the text is reused."""
         name = element.get("id", "")
         if name and (drawn := self._drawn.get(name)) and drawn[0] == look:
             return drawn[1]
@@ -314,7 +318,7 @@ class Scene:
 
 
 def _flow_color(flow: float) -> str:
-    """The colour of a line along which this gradient flowed."""
+    """Returns the colour of an edge along which this gradient flowed."""
     if flow > 0:
         return POSITIVE
     if flow < 0:
@@ -323,8 +327,8 @@ def _flow_color(flow: float) -> str:
 
 
 def flow_width(flow: float) -> float:
-    """The width of a line along which this gradient flowed, in points: 1 at 1e-4 and below, 4 at 1,
-    6 at most."""
+    """Returns the width in points of an edge along which this gradient flowed: 1 at 1e-4 and below,
+    4 at 1, 6 at most."""
     if not flow or math.isnan(flow):
         return 1.0
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)
@@ -345,12 +349,12 @@ def _annotate_node(group: ET.Element, node: Node) -> None:
         data.set("x", right_end)
         grad.set("x", right_end)
         if node.role != "module" and not node.label:
-            texts[-5].set("fill", FAINT)  # a name made up for the sentences
+            texts[-5].set("fill", FAINT)  # a name made for the sentences
             texts[-5].attrib.pop("font-weight", None)
 
 
 def _mark(text: ET.Element, name: str) -> None:
-    """Gives a number its class, and its right end its place, which is what stays where it is."""
+    """Gives a number its class, and anchors it at its right end, which keeps its place."""
     size = float(text.attrib["font-size"])
     width = sum(OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in text.text or "")
     text.set("class", name)

@@ -2,7 +2,7 @@
 
 `choose_boxes` reads ``collapse=``, ``expand=`` and ``max_nodes=``, and says in words what it
 collapsed by itself; `nearest` keeps the nodes around the roots of a graph that is still too large.
-Nothing is made here: `model.Builder` makes the records of what was chosen.
+`model.Builder` then makes the records.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from tinygrad_edu import Value
 from tinygrad_edu.errors import some
 from tinygrad_edu.nn.structure import enclosing
 
-# into collapsed neurons; above it, neurons that were collapsed to save space save too little
+# edges into collapsed neurons; above it, collapsing neurons saves too little space
 MAX_EDGES = 150
 
 
 def check_max_nodes(max_nodes: int | None) -> None:
-    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1.
+    """Raises TypeError or ValueError if ``max_nodes`` is not None or a whole number of at least 1.
     """
     if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
         raise TypeError(
@@ -26,7 +26,7 @@ def check_max_nodes(max_nodes: int | None) -> None:
             f"({max_nodes!r})"
         )
     if max_nodes is not None and max_nodes < 1:
-        raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
+        raise ValueError(f"max_nodes must be at least 1, not {max_nodes}; pass None for no limit")
 
 
 def choose_boxes(
@@ -36,8 +36,11 @@ def choose_boxes(
     max_nodes: int | None,
     expand: str | Iterable[str],
 ) -> tuple[dict[Value, str], int, list[str]]:
-    """The box of each node that is in one, how many nodes would then be drawn, and what to say
-    about it."""
+    """Returns the box of each node that is in a box, how many nodes are then drawn, and notes about
+    it.
+
+    A box is the path of a collapsed module; see `model.build` for the options.
+    """
     paths = _paths_of(modules)
     with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
     levels = {"neurons": [path for path in paths if path not in with_parts],
@@ -51,7 +54,8 @@ def choose_boxes(
         if not expanded.isdisjoint(around):
             return ""
         covered = False
-        # the outermost that is chosen; or if that has to be open, the outermost closed one in it
+        # the outermost chosen module; if it must stay open, the outermost module inside it that
+        # need not
         for outer in around:
             covered = covered or outer in chosen
             if covered and outer not in opened:
@@ -82,7 +86,8 @@ def choose_boxes(
 
 
 def _paths_of(modules: dict[Value, str]) -> list[str]:
-    """The paths of all modules of the nodes and of the modules around them, outer ones first."""
+    """Returns the paths of the modules of the nodes and of all modules around them, outer ones
+    first."""
     paths: dict[str, None] = {}
     for path in dict.fromkeys(modules.values()):
         paths.update(dict.fromkeys(enclosing(path)))
@@ -90,11 +95,11 @@ def _paths_of(modules: dict[Value, str]) -> list[str]:
 
 
 def _notes(collapsed: str, full_size: int, size: int, max_nodes: int | None) -> list[str]:
-    """What the drawing says of its selection.
+    """Returns what the drawing says about its selection.
 
-    collapsed    the level that was collapsed to save space, "neurons" or "layers"; "" if none was
-    full_size    how many nodes there were before that
-    size         how many there are after it
+    collapsed    the level that was collapsed to save space, "neurons" or "layers"; "" for no level
+    full_size    how many nodes there were before
+    size         how many nodes there are now
     """
     notes = []
     if collapsed and max_nodes is not None:
@@ -111,7 +116,7 @@ def _notes(collapsed: str, full_size: int, size: int, max_nodes: int | None) -> 
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:
-    """How many edges lead into boxes when all between the same two ends are one."""
+    """Returns how many edges lead into boxes if edges between the same two ends count once."""
     edges: set[tuple[Value | str, str]] = set()
     for user, box in boxes.items():
         edges.update((boxes.get(arg, arg), box) for arg in user.args if boxes.get(arg) != box)
@@ -124,7 +129,7 @@ def _chosen_paths(
     paths: Sequence[str],
     levels: dict[str, list[str]],
 ) -> set[str]:
-    """The paths of modules that ``collapse=`` or ``expand=`` asks for."""
+    """Returns the paths of modules that ``collapse=`` or ``expand=`` asks for."""
     if wanted is None:
         return set()
     if isinstance(wanted, str):
@@ -140,8 +145,7 @@ def _chosen_paths(
     for path in chosen:
         if not isinstance(path, str):
             raise TypeError(
-                f"{option} takes paths of modules, which are text, not {type(path).__name__} "
-                f"({path!r})"
+                f"{option}: paths of modules must be text, not {type(path).__name__} ({path!r})"
             )
         if path not in paths:
             known = some(map(repr, paths), 6)
@@ -155,8 +159,8 @@ def _chosen_paths(
 def nearest(
     roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
 ) -> set[Value | str]:
-    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near
-    ones, later ones."""
+    """Returns the ``limit`` nodes and boxes that are the fewest edges away from the roots; of
+    equally near ones, the later ones."""
     members: dict[str, list[Value]] = {}
     for node in order if boxes else ():
         if node in boxes:

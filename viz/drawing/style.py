@@ -1,8 +1,8 @@
-"""How each role looks: a shape, a fill and a line, so that no two roles differ by colour alone.
+"""How each role looks.  To change the look of a role, change its row in `ROLES`.
 
-The lines are from the palette of Okabe and Ito (2008), which people with any kind of colour vision
-can tell apart; the fills are tints of them, light enough that black text keeps a contrast of at
-least 7:1 on screen and on paper.  To change the look of a role, change its row.
+Two roles differ in shape or line, not in colour only.  The lines are from the palette of Okabe and
+Ito (2008), which people with any kind of colour vision can tell apart.  The fills are light tints
+of them: black text keeps a contrast of at least 7:1 on screen and on paper.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LARGE = 15
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its words
+    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its text
     in the legend."""
 
     shape: str

@@ -1,4 +1,4 @@
-"""A tape as plain records: the program that `jit` runs, one node an instruction.
+"""A tape as plain records: the program that `jit` runs, one node per instruction.
 
     >>> from tinygrad_edu import Value, jit, math
     >>> w, b = Value(0.5, "w"), Value(1.0, "b")
@@ -12,15 +12,14 @@
     operation t1 b + w·x
     output t2 tanh(t1)
 
-A sum of products is one instruction, hence one node.  Names are those in the tape's text.  Every
-constant stands beside the one instruction that uses it, as in the drawing of a graph.  What only
-the text of an instruction needs has no node: 0 as a summand, 1 as a factor in a sum of products,
-and a place in a sequence.
+A sum of products is one instruction and one node.  Names are the names in the tape's text.  Each
+use of a constant has its own node, as in the drawing of a graph.  Some constants have no node,
+because the text of the instruction shows them: 0 as a summand, 1 as a factor in a sum of products,
+and an index into a sequence.
 
-A tape knows what it reads by name alone.  Which of the names are parameters, and of which modules,
-a `Jitted` knows: its drawings have frames around neurons and layers, as those of graphs have, and
-are collapsed in the same way.  The backward pass through a module is in a frame of its own,
-``∂layers.0``.
+A tape knows its inputs by name only.  A `Jitted` knows which of them are parameters, and of which
+modules: its drawings have frames around neurons and layers and can be collapsed, like drawings of
+graphs.  The backward pass through a module has a separate frame, ``∂layers.0``.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from tinygrad_edu.symbolic.formulas import ATOM, Name
 
 from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 
-# before the path of a module: the backward pass through it; no module has such a name
+# prefix of the path of a module, for the backward pass through it; no path starts with it
 BACKWARD = "∂"
 
 
@@ -51,8 +50,8 @@ def build_tape(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of a tape; options, and what raises, as in `model.build`.  There are no modules
-    to collapse."""
+    """Returns the records of a tape.  Options and errors are as in `model.build`, but there are no
+    modules to collapse."""
     order, roots = _entries(tape, {})
     returned = _returned([0.0] * len(roots) if len(roots) > 1 else 0.0)
     return _graph(tape, order, roots, {}, returned, collapse, max_nodes, expand)
@@ -65,11 +64,16 @@ def build_jitted(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of the program that ``jitted`` used last; ``gradient``: of the one that computes
-    the derivatives as well.
+    """Returns the records of the program that ``jitted`` used last.
 
-    Raises ValueError if there is no program yet, TypeError for the gradient of a function that
-    returns more than one number, and what `model.build` raises.
+    gradient    whether to take the program that also computes the derivatives
+
+    Other options are as in `model.build`.
+
+    Raises:
+        TypeError: ``gradient`` is True and the function returns more than one number.
+        ValueError: the function has not been called yet.
+        TypeError, ValueError: as in `model.build`.
     """
     tape = jitted.tape(gradient=gradient)
     program = jitted.programs[-1]
@@ -85,15 +89,15 @@ def build_jitted(
         modules = find_modules(order)
         returned = _returned(program.result([0.0] * len(roots)))
         return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
-    # The outputs are the value, and its derivatives by arguments and by parameters.
+    # The outputs are the value and its derivatives, first those with respect to arguments.
     inputs = [leaf for leaf, (op, _) in zip(order, reads) if op == "input"]
     parameters = [leaf for leaf, (op, _) in zip(order, reads) if op == "parameter"]
     wanted = inputs + parameters
-    modules = find_modules(_needed_for(roots[0], order))  # the parts of the function alone
+    modules = find_modules(_needed_for(roots[0], order))  # only those of the forward pass
     backward = _backward(order, roots, wanted, modules)
     returned = _returned(0.0)
     for leaf, root in zip(wanted, roots[1:]):
-        named = root.name == f"d{leaf.name}"  # else it is a constant, or equal to another one
+        named = root.name == f"d{leaf.name}"  # else a constant, or equal to another derivative
         returned.append("" if named else f"d{leaf.name}")
         if named and backward.get(root) == modules.get(leaf, ""):
             root.name = f"d{_short(leaf.name)}"
@@ -108,13 +112,14 @@ def build_jitted(
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """An input, a constant or an instruction, with all that `Builder` and `find_modules` ask of a
-    node of a graph.
+    """An input, a constant or an instruction, with the attributes that `Builder` and `find_modules`
+    read from a node of a graph.
 
     role        input, parameter, constant or operation
-    name        in the tape's text
-    label       of a parameter: as its leaf has it, by which modules are found
-    operands    of an instruction: all of them, of which ``args`` are those that are drawn
+    name        the name in the tape's text
+    label       the label of a parameter's leaf, from which modules are found; "" for others
+    operands    all operands of an instruction
+    args        the operands that are drawn
     """
 
     role: str
@@ -134,7 +139,7 @@ class Entry:
 
 
 def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
-    """All entries in the order of execution, the inputs first, and the entry of each output."""
+    """Returns all entries in the order of execution, inputs first, and the entry of each output."""
     order = []
     for i, name in enumerate(tape.names):
         role = "parameter" if name in labels else "input"
@@ -162,8 +167,8 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
 
 
 def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
-    """Whether a constant is more to an instruction, as its operand ``i``, than what its text says.
-    """
+    """Returns whether a constant that is operand ``i`` of an instruction has a node; otherwise only
+    the instruction's text shows it."""
     x = _number(tape, constant)
     if op == DOT:
         return x != (1 if i else 0)
@@ -191,14 +196,13 @@ def _backward(
     wanted: Sequence[Entry],
     modules: Mapping[Any, str],
 ) -> dict[Any, str]:
-    """The modules through which the backward pass goes, for its instructions.
+    """Returns the module of each instruction of the backward pass that belongs to one.
 
-    * A derivative by a parameter belongs to the parameter's module.
-    * What is computed from one module alone, such as the derivative of its activation, belongs to
-      that.
-    * What is computed with parameters, or with what belongs to modules already, belongs to the
-      first of these modules in the order of the function, which the backward pass comes to last; if
-      they are neurons of one layer, to the layer.
+    * A derivative with respect to a parameter belongs to the parameter's module.
+    * An instruction whose operands are all in one module belongs to this module.  The derivative of
+      an activation is an example.
+    * Other instructions belong to the first module, in forward order, of their parameters and of
+      their operands from the backward pass.  If these are neurons of one layer, it is the layer.
     """
     found: dict[Any, str] = {}
     used = {arg for entry in order for arg in entry.args} | {roots[0]}
@@ -226,8 +230,8 @@ def _backward(
 
 
 def _common(paths: set[str], layers: Sequence[str]) -> str:
-    """The innermost module around those of ``paths`` that are in the first of the ``layers``; "" if
-    there are none."""
+    """Returns the innermost module around all ``paths`` that are in the first of the ``layers``; ""
+    if there are no paths."""
     first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
     chains = [enclosing(path) for path in paths if enclosing(path)[0] == layers[first]]
     if not chains:
@@ -240,7 +244,7 @@ def _common(paths: set[str], layers: Sequence[str]) -> str:
 
 
 def _returned(result: Any) -> list[str]:
-    """What the numbers of a result are called: ``returned``, or ``returned['b'][0]``."""
+    """Returns the names of the numbers of a result: ``returned``, or ``returned['b'][0]``."""
     return leaf_names(flatten(result, "returned", []), "returned")
 
 
@@ -302,7 +306,8 @@ class _TapeBuilder(Builder):
         return {}
 
     def edges(self, crossing: Any) -> Iterator[Edge]:
-        """One edge from a box to an instruction: there are no numbers to keep apart."""
+        """Yields one edge for all edges from a box to an instruction, because edges of a tape have
+        no numbers."""
         boxes = {name for key, name in self.names.items() if isinstance(key, str)}
         merged: dict[Any, Edge] = {}
         for i, edge in enumerate(super().edges(crossing)):
@@ -314,8 +319,7 @@ class _TapeBuilder(Builder):
         yield from merged.values()
 
     def _terms(self, entry: Any) -> tuple[str, ...]:
-        """What an instruction computes; a parameter of the module that it is in is called as in
-        there."""
+        """Returns what an instruction computes; parameters of its own module have short names."""
         op = entry.op
         operands = entry.operands
         module = self.modules.get(entry, "").removeprefix(BACKWARD)
@@ -329,7 +333,8 @@ class _TapeBuilder(Builder):
         return (spelled(op, names).text,)
 
     def _summands(self, operands: Sequence[Register], names: Sequence[Name]) -> tuple[str, ...]:
-        """What a sum of products adds up; factors of 1 and a start of -0 are left out."""
+        """Returns the summands of a sum of products, without factors of 1 and a first term of -0.
+        """
         summands = []
         start = _number(self.tape, operands[0])
         if not (start == 0 and std.copysign(1, start) < 0):
@@ -349,7 +354,7 @@ class _TapeBuilder(Builder):
 
 
 def _short(name: str) -> str:
-    """What a parameter is called in its module: ``w.0``."""
+    """Returns the name of a parameter in its module: ``w.0``."""
     return name[len(module_path(name)):].removeprefix(".")
 
 

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 LINE_LENGTH = 32  # characters of a line of a label
 LONGEST_LABEL = 1000  # characters
 
-# XML has no place for most of them
+# most of these characters are not allowed in XML
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def number_text(x: float) -> str:
-    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``,
-    ``1.2346e-7``, ``inf``."""
+    """Returns ``x`` with five significant digits (four below 1) and trailing zeros: ``4.0000``,
+    ``-0.7071``, ``1.2346e-7``, ``inf``."""
     if not math.isfinite(x):
         return str(x)
     if x == 0:
@@ -41,8 +41,7 @@ def number_text(x: float) -> str:
 
 
 def brief(x: float | None) -> str:
-    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for
-    None."""
+    """Returns `number_text` without trailing zeros: ``4``, ``-0.7071``, ``1e20``; "" for None."""
     if x is None:
         return ""
     mantissa, e, exponent = number_text(x).partition("e")
@@ -50,17 +49,17 @@ def brief(x: float | None) -> str:
 
 
 def _short_exponent(text: str) -> str:
-    """``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
+    """Returns ``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
     return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
 
 
 def escape(text: str, line_length: int = LINE_LENGTH) -> str:
-    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``,
-    any Unicode.
+    r"""Returns ``text`` for an HTML-like label, so that the picture shows it as typed: ``<b>``,
+    ``{a|b}``, ``\N``, any Unicode.
 
-    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters
-    that cannot be shown are replaced: control characters by their pictures in Unicode, lone
-    surrogates by U+FFFD.
+    Long text is broken into lines.  After `LONGEST_LABEL` characters it is cut, and the number of
+    missing characters is added.  Characters that cannot be shown are replaced: control characters
+    by their pictures in Unicode, lone surrogates by U+FFFD.
     """
     if len(text) > LONGEST_LABEL:
         text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
@@ -68,8 +67,8 @@ def escape(text: str, line_length: int = LINE_LENGTH) -> str:
         _picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     )
     lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
-    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
-    # A line of nothing but closing square brackets is a syntax error to it, for it waits for the
+    # Graphviz replaces \N and similar by names, in tables too; a doubled backslash stands for one.
+    # A line of only closing square brackets is a syntax error in Graphviz, because it expects the
     # end of a CDATA section.
     return "<BR/>".join(
         html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines
@@ -84,8 +83,8 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def _pieces(line: str, length: int) -> Iterator[str]:
-    """``line`` in pieces of about ``length`` characters, broken after a space if there is one,
-    never inside a letter."""
+    """Yields ``line`` in pieces of about ``length`` characters, broken after a space if there is
+    one, and never between a letter and its accent."""
     while len(line) > length:
         end = line.rfind(" ", length // 2, length) + 1 or length
         while end < len(line) and _joins(line[end], line[end - 1]):
@@ -96,7 +95,7 @@ def _pieces(line: str, length: int) -> Iterator[str]:
 
 
 def _joins(character: str, before: str) -> bool:
-    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join,
-    emoji modifiers."""
+    """Returns whether ``character`` belongs to the one ``before``: accents, joiners and the
+    characters that they join, emoji modifiers."""
     return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
             or "\U0001f3fb" <= character <= "\U0001f3ff")

@@ -564,7 +564,7 @@ def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
     loss, _ = network()
     data, _ = notebook.format(loss)
     reason = (
-        "the tape has 10 instructions, more than the 5 that are drawn without being asked to; "
+        "the tape has 10 instructions, more than the 5 that a notebook draws by itself; "
         "viz.draw(f) shows them, collapsed"
     )
     assert data == {"text/plain": f"{loss!r}\n(no picture: {reason})"}
