@@ -31,7 +31,7 @@ from .plotting import plots
 
 # nodes of a graph, or instructions of a tape; a larger one is drawn only by viz.draw, because it
 # takes more than about a second
-LIMIT = 50_000
+MAX_NODES_SHOWN = 50_000
 
 # the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
@@ -80,12 +80,12 @@ def _show_stepper(stepper: Stepper) -> Bundle:
     if stepper not in _scenes:
         _check_size(len(stepper.recording.nodes), "viz.explore(y)")
         _scenes[stepper] = Scene(stepper.recording)
-    return _moment(_scenes[stepper], stepper, repr(stepper))
+    return _picture_of_step(_scenes[stepper], stepper, repr(stepper))
 
 
 def _show_recording(recording: Recording) -> Bundle:
     _check_size(len(recording.nodes), "viz.explore(y)")
-    return _moment(Scene(recording), Stepper(recording).finish(), repr(recording))
+    return _picture_of_step(Scene(recording), Stepper(recording).finish(), repr(recording))
 
 
 def _show_history(history: History) -> Bundle:
@@ -114,26 +114,26 @@ def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
     text = "\n".join([str(explanation), *records.notes])
-    return {"text/html": _above(picture[picture.index("<svg"):], text)}
+    return {"text/html": _picture_above_text(picture[picture.index("<svg"):], text)}
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
-    if size > LIMIT:
+    if size > MAX_NODES_SHOWN:
         raise ValueError(
-            f"{what.format(size)}, more than the {LIMIT:,} that a notebook draws by itself; "
-            f"{remedy} shows them, collapsed"
+            f"{what.format(size)}, more than the {MAX_NODES_SHOWN:,} that a notebook draws by "
+            f"itself; {remedy} shows them, collapsed"
         )
 
 
-def _moment(scene: Scene, stepper: Stepper, text: str) -> Bundle:
+def _picture_of_step(scene: Scene, stepper: Stepper, text: str) -> Bundle:
     """Returns the drawing at the position of ``stepper``, on white also in a dark notebook, with
     ``text`` and the notes below it."""
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
-    return {"text/html": _above(picture, "\n".join([text, *scene.graph.notes]))}
+    return {"text/html": _picture_above_text(picture, "\n".join([text, *scene.graph.notes]))}
 
 
-def _above(picture: str, text: str) -> str:
+def _picture_above_text(picture: str, text: str) -> str:
     return f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
 
 

@@ -42,17 +42,17 @@ MAX_WIDTH = 1600  # pixels of a frame
 MAX_HEIGHT = 1200
 MAX_FRAMES = 1000
 MAX_PIXELS = 150_000_000  # of all frames together, which take about a minute
-SHORTEST = 20  # milliseconds a frame; programs that show GIFs take less for 100
-LONGEST = 60_000
-FIRST = 2  # how many times as long as the others the first frame stays
-LAST = 4  # how many times as long the last one stays
-SAMPLES = 12  # frames from which the palette of a GIF is made
-AS_BEFORE = 255  # the entry of that palette for pixels that did not change since the last frame
+MIN_MILLISECONDS = 20  # milliseconds a frame; programs that show GIFs take less for 100
+MAX_MILLISECONDS = 60_000
+FIRST_FRAME_FACTOR = 2  # how many times as long as other frames the first one is shown
+LAST_FRAME_FACTOR = 4
+PALETTE_FRAMES = 12  # frames from which the palette of a GIF is made
+UNCHANGED = 255  # the entry of that palette for pixels that did not change since the last frame
 # least distance of its colours in one of the channels; Pillow confuses colours closer than 8
-DISTINCT = 10
+MIN_COLOR_DISTANCE = 10
 _REMEDY = "pip install Pillow resvg-py"
 # Sans-serif faces for systems without the faces of `style.FONT`.
-_FACES = (
+_FALLBACK_FACES = (
     "Liberation Sans",
     "DejaVu Sans",
     "Noto Sans",
@@ -85,8 +85,8 @@ def animate(
                   without a suffix, ".gif" is added; ``~`` is your home
     collapse      as in `viz.draw`
     max_nodes     as in `viz.draw`
-    milliseconds  how long a frame is shown; the first frame is shown `FIRST` times as long, the
-                  last frame `LAST` times
+    milliseconds  how long a frame is shown; the first frame is shown `FIRST_FRAME_FACTOR` times as
+                  long, the last frame `LAST_FRAME_FACTOR` times
     scale         pixels for each point of the drawing; reduced if a frame would be larger than
                   `MAX_WIDTH` x `MAX_HEIGHT`
     loop          whether the animation repeats for ever; otherwise it plays once
@@ -105,18 +105,18 @@ def animate(
     """
     target = destination(path, "an animation", FORMATS, "graph.gif")
     made = recording_of(recording, "animate()")
-    _check_number("milliseconds", milliseconds, SHORTEST, LONGEST)
+    _check_number("milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
     _check_number("scale", scale, 0.1, 20)
     fonts()
     scene = Scene(made, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
-    width = _width_of(scene, scale, len(positions))
+    width = _width_in_pixels(scene, scale, len(positions))
     durations = [milliseconds] * len(positions)
-    durations[0] = FIRST * milliseconds
-    durations[-1] = LAST * milliseconds
+    durations[0] = FIRST_FRAME_FACTOR * milliseconds
+    durations[-1] = LAST_FRAME_FACTOR * milliseconds
     stepper = Stepper(made)
     pictures = [to_png(scene.frame(stepper.goto(position)), width) for position in positions]
-    content = _encoded(pictures, FORMATS[target.suffix.lower()], durations, loop)
+    content = _encode(pictures, FORMATS[target.suffix.lower()], durations, loop)
     return write_atomically(target, content)
 
 
@@ -129,7 +129,7 @@ def _check_number(name: str, number: Any, low: float, high: float) -> None:
         raise ValueError(f"{name} must be from {low:g} to {high:g}, not {number}")
 
 
-def _width_of(scene: Scene, scale: float, frames: int) -> int:
+def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
     """Returns the width of the animation in pixels.
 
     Raises:
@@ -205,7 +205,7 @@ def fonts() -> dict[str, Any]:
     options: list[dict[str, Any]] = [{}]
     if bundled := _bundled_fonts():
         options.append({"font_files": bundled, "sans_serif_family": "DejaVu Sans"})
-    options += [{"sans_serif_family": face} for face in _FACES]
+    options += [{"sans_serif_family": face} for face in _FALLBACK_FACES]
     test = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
         f'<text x="5" y="30" font-family="{FONT}" font-size="20">M8</text></svg>'
@@ -255,14 +255,14 @@ class _Images:
             yield image
 
 
-def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
+def _encode(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
     """Returns the content of the animation in the format that Pillow calls ``form``."""
     options: dict[str, Any] = {"duration": durations, "loop": 0 if loop else 1}
     palette = _palette(pictures) if form == "GIF" else None
     if palette is not None:
-        table = bytes((palette.getpalette() or [])[:3 * AS_BEFORE]).ljust(3 * 256, b"\0")
+        table = bytes((palette.getpalette() or [])[:3 * UNCHANGED]).ljust(3 * 256, b"\0")
         # Pillow then writes the palette once, and not with every frame.
-        options |= {"disposal": 1, "optimize": True, "transparency": AS_BEFORE, "palette": table}
+        options |= {"disposal": 1, "optimize": True, "transparency": UNCHANGED, "palette": table}
         if not loop:
             del options["loop"]  # in a GIF it counts the repetitions
     elif form == "WEBP":
@@ -284,7 +284,7 @@ def _palette(pictures: list[bytes]) -> Image:
     _, pillow = _libraries()
     last = len(pictures) - 1
     counts: Counter[tuple[int, int, int]] = Counter()
-    for i in sorted({round(k * last / (SAMPLES - 1)) for k in range(SAMPLES)}):
+    for i in sorted({round(k * last / (PALETTE_FRAMES - 1)) for k in range(PALETTE_FRAMES)}):
         image = to_image(pictures[i])
         half = math.ceil(image.width / 2), math.ceil(image.height / 2)
         image = image.resize(half, pillow.Resampling.NEAREST)
@@ -293,10 +293,10 @@ def _palette(pictures: list[bytes]) -> Image:
     colors: list[tuple[int, int, int]] = []
 
     def is_distinct(color: tuple[int, int, int]) -> bool:
-        return all(max(map(abs, map(sub, color, other))) >= DISTINCT for other in colors)
+        return all(max(map(abs, map(sub, color, other))) >= MIN_COLOR_DISTANCE for other in colors)
 
     for color in sorted(counts, key=lambda color: (-counts[color], color)):
-        if len(colors) < AS_BEFORE and is_distinct(color):
+        if len(colors) < UNCHANGED and is_distinct(color):
             colors.append(color)
     palette: Image = pillow.new("P", (1, 1))
     palette.putpalette(list(chain.from_iterable(colors)))

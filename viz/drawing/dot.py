@@ -33,18 +33,18 @@ from .style import (
     TEXT_SIZE,
     UNDEFINED,
 )
-from .text import LINE_LENGTH, brief, escape, number_text
+from .text import LINE_LENGTH, escape, label_number, number_text
 
-CAP = 5  # points, above the label of a parameter
-LARGE_GRAPH = 300  # nodes; above it the layout is simplified, see `is_large`
-LONG_EDGES = 1500  # columns crossed by all edges together; above it the layout is simplified too
-DENSE_EDGES = 60  # edges into boxes; above it their numbers are not drawn, see `is_dense`
-DENSE_RATIO = 2  # edges into boxes for each of their ends; above it their numbers are not drawn
-MOST_TERMS = 6  # of an instruction; more are replaced by their number
-LONGEST_TERM = 64  # characters
-TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
+CYLINDER_RIM = 5  # points, above the label of a parameter
+MAX_EXACT_NODES = 300  # above it the layout is simplified, see `is_large`
+MAX_EXACT_CROSSINGS = 1500  # columns that edges cross; above it the layout is simplified too
+MAX_NUMBERED_EDGES = 60  # edges into boxes; above it their numbers are not drawn, see `is_dense`
+MAX_EDGES_PER_END = 2  # edges into boxes for each of their ends; as above
+MAX_TERMS = 6  # of an instruction; more are replaced by their number
+MAX_TERM_LENGTH = 64  # characters
+TOOLTIP_NOTE = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
-_LOOKS = {
+_NODE_ATTRIBUTES = {
     role: {
         "shape": style.shape,
         "style": style.style,
@@ -57,7 +57,7 @@ _LOOKS = {
     for role, style in ROLES.items()
 }  # the look of operations is the default, which keeps the text short
 
-FUSED = "Σ"
+SUM_SYMBOL = "Σ"
 
 
 def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
@@ -71,7 +71,7 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
             "fontcolor": TEXT,
             "height": "0.1",
             "width": "0.1",
-            **_LOOKS["operation"],
+            **_NODE_ATTRIBUTES["operation"],
         },
         edge_attr={
             "fontname": FONT,
@@ -88,7 +88,7 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for node in graph.nodes:
         frames[node.cluster].node(node.name, **_node_attributes(node))
     for column in columns(graph):
-        frames[column[0].cluster].subgraph(_column(column))
+        frames[column[0].cluster].subgraph(_column_edges(column))
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
         # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
@@ -118,7 +118,7 @@ def is_large(graph: Graph) -> bool:
         if edge.source not in column:  # a leaf stands just before the first node that uses it
             start[edge.source] = min(start.get(edge.source, len(column)), column[edge.target] - 1)
     crossed = sum(max(0, column[edge.target] - start[edge.source]) for edge in graph.edges)
-    return len(graph.nodes) > LARGE_GRAPH or crossed > LONG_EDGES
+    return len(graph.nodes) > MAX_EXACT_NODES or crossed > MAX_EXACT_CROSSINGS
 
 
 def is_program(graph: Graph) -> bool:
@@ -135,7 +135,7 @@ def is_dense(graph: Graph) -> bool:
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     edges = [edge for edge in graph.edges if edge.target in boxes]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
-    return len(edges) > DENSE_EDGES or len(edges) > DENSE_RATIO * len(ends)
+    return len(edges) > MAX_NUMBERED_EDGES or len(edges) > MAX_EDGES_PER_END * len(ends)
 
 
 def columns(graph: Graph) -> list[list[Node]]:
@@ -164,10 +164,11 @@ def columns(graph: Graph) -> list[list[Node]]:
         names = {node.name for node in group}
         if len(group) > 1 and not any(names & users.get(name, {}).keys() for name in names):
             found.append(sorted(group, key=_place_in_column))
-    return found + [after for column in found if len(after := _after(column, graph, nodes)) > 1]
+    behind = [_single_users(column, graph, nodes) for column in found]
+    return found + [column for column in behind if len(column) > 1]
 
 
-def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
+def _single_users(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
     """Returns the operations whose only operand is a box of ``column``, in the order of the boxes:
     for example, the loss of each output."""
     operands: dict[str, set[str]] = {}
@@ -187,7 +188,7 @@ def _place_in_column(node: Node) -> tuple[str, int]:
     return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
 
 
-def _column(nodes: list[Node]) -> Digraph:
+def _column_edges(nodes: list[Node]) -> Digraph:
     """Returns invisible edges along the column.  Because ranks go from left to right, dot reverses
     the order of nodes, except in frames."""
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
@@ -230,7 +231,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
     notes = list(graph.notes)
     if legend and is_dense(graph) and not is_program(graph):
-        notes.append(TOOLTIPS)
+        notes.append(TOOLTIP_NOTE)
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
     for note in notes:
@@ -251,10 +252,10 @@ def _legend_cells(graph: Graph) -> Iterator[str]:
                 f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
             )
     if any(node.op == DOT for node in graph.nodes):
-        yield _cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT)
+        yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", SMALL, FAINT)
     if any(edge.derivative is not None for edge in graph.edges):
         yield _cell("number on an edge: local derivative", SMALL, FAINT)
-    if not all(map(_finite, graph.nodes)):
+    if not all(map(_is_finite, graph.nodes)):
         yield (
             f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
             f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>'
@@ -278,15 +279,15 @@ def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
 
 
 def _node_attributes(node: Node) -> dict[str, str]:
-    look = {} if node.role == "operation" else _LOOKS[node.role]
-    if not _finite(node):
+    look = {} if node.role == "operation" else _NODE_ATTRIBUTES[node.role]
+    if not _is_finite(node):
         look = look | {"color": UNDEFINED, "penwidth": "2.2"}
     if node.output and node.role == "module":
         look = look | {"peripheries": "2"}
     return {"id": node.name, "label": _node_label(node), **look}
 
 
-def _finite(node: Node) -> bool:
+def _is_finite(node: Node) -> bool:
     return all(number is None or math.isfinite(number) for number in (node.data, node.grad))
 
 
@@ -306,10 +307,10 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
 
 def _edge_text(edge: Edge) -> str:
     merged = edge.count > 1 and edge.derivative is None
-    text = f"{edge.count:,} edges" if merged else brief(edge.derivative)
-    if not edge.of:
+    text = f"{edge.count:,} edges" if merged else label_number(edge.derivative)
+    if not edge.parameter:
         return text
-    parameter = shown_label(edge.of, True)
+    parameter = shown_label(edge.parameter, True)
     return f"{parameter}: {text}" if text else parameter
 
 
@@ -329,14 +330,14 @@ def _label_place(large: bool, dense: bool) -> str:
 
 def _node_label(node: Node) -> str:
     if node.role == "constant":
-        return f"<{escape(brief(node.data) or node.label)}>"
+        return f"<{escape(label_number(node.data) or node.label)}>"
     if node.terms:
         return _instruction_label(node)
     rows = []
     label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
     if label:
         rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
-    rows += _returned(node)
+    rows += _returned_rows(node)
     if node.role in ("module", "rest"):
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
@@ -347,13 +348,13 @@ def _node_label(node: Node) -> str:
             text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
         rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
-        rows[0] = _operation(symbol(node.op), len(rows)) + rows[0]
+        rows[0] = _symbol_cell(symbol(node.op), len(rows)) + rows[0]
     if node.role == "parameter":
-        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CAP}"></TD>')  # below the rim of the cylinder
+        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CYLINDER_RIM}"></TD>')
     return _table([_row(row) for row in rows])
 
 
-def _operation(text: str, rows: int) -> str:
+def _symbol_cell(text: str, rows: int) -> str:
     return (
         f'<TD ROWSPAN="{rows}" CELLPADDING="4">'
         f'<FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
@@ -363,18 +364,18 @@ def _operation(text: str, rows: int) -> str:
 def _instruction_label(node: Node) -> str:
     """Returns an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
     lines."""
-    first, *more = _lines(node.terms)
+    first, *more = _term_lines(node.terms)
     rows = [
-        *_returned(node),
+        *_returned_rows(node),
         f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
         *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more],
     ]
     if node.op == DOT:
-        rows[0] = _operation(FUSED, len(rows)) + rows[0]
+        rows[0] = _symbol_cell(SUM_SYMBOL, len(rows)) + rows[0]
     return _table([_row(row) for row in rows])
 
 
-def _returned(node: Node) -> list[str]:
+def _returned_rows(node: Node) -> list[str]:
     return [
         _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
         for name in shortened(node.returned)
@@ -390,24 +391,24 @@ def symbol(op: str) -> str:
 
 def shortened(parts: Sequence[str]) -> list[str]:
     """Returns ``parts``; if there are many, the number of parts in the middle replaces them."""
-    if len(parts) <= MOST_TERMS:
+    if len(parts) <= MAX_TERMS:
         return list(parts)
-    return [*parts[:MOST_TERMS - 3], f"… {len(parts) - MOST_TERMS + 2:,} more …", parts[-1]]
+    return [*parts[:MAX_TERMS - 3], f"… {len(parts) - MAX_TERMS + 2:,} more …", parts[-1]]
 
 
-def _lines(terms: Sequence[str]) -> list[str]:
+def _term_lines(terms: Sequence[str]) -> list[str]:
     """Returns what an instruction computes in lines of about `LINE_LENGTH` characters, broken
     between terms."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
-        if len(term) > LONGEST_TERM:  # the middle is cut out, between words
-            start, end = term[:LONGEST_TERM * 2 // 3], term[-LONGEST_TERM // 3:]
+        if len(term) > MAX_TERM_LENGTH:  # the middle is cut out, between words
+            start, end = term[:MAX_TERM_LENGTH * 2 // 3], term[-MAX_TERM_LENGTH // 3:]
             term = f"{start.rpartition(' ')[0] or start} … {end.partition(' ')[2] or end}"
         if lines and len(lines[-1]) + len(term) < LINE_LENGTH:
             lines[-1] += f" + {term}"
         else:
             lines.append(f"+ {term}" if i else term)
-    return [escape(line, 2 * LONGEST_TERM) for line in lines]
+    return [escape(line, 2 * MAX_TERM_LENGTH) for line in lines]
 
 
 def contents(node: Node) -> str:

@@ -23,14 +23,14 @@ from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
 SVG = "{http://www.w3.org/2000/svg}"
 GLOW = "#ffe27a"  # behind the node and the edges of the last step
-TRACK = "#e4e4e4"  # the part of the progress bar that is not filled yet
+BAR_BACKGROUND = "#e4e4e4"  # the part of the progress bar that is not filled yet
 MARGIN = 12.0  # points, of the caption
 CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; long sentences get the smaller ones
 CAPTION_LINES = 5  # at most
 LINE_HEIGHT = 1.4  # font sizes
-NARROWEST = 460.0  # points, of a frame
-WIDEST = 1000.0  # points, of a frame; above it the caption grows with the frame
-LONGEST_TEXT = 2000  # characters of a paragraph; more do not fit into any caption
+MIN_WIDTH = 460.0  # points, of a frame
+MAX_UNSCALED_WIDTH = 1000.0  # points, of a frame; above it the caption grows with the frame
+MAX_PARAGRAPH_LENGTH = 2000  # characters of a paragraph; more do not fit into any caption
 SCAN_LIMIT = 3000  # steps; longer recordings are not searched for their longest sentence
 
 
@@ -111,7 +111,7 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
     if path is None or head is None:
         return
     if look.back or look.width > 1:
-        _point(path, head, look.back, 6 + 1.5 * look.width)
+        _set_head(path, head, look.back, 6 + 1.5 * look.width)
     path.set("stroke", look.color)
     path.set("stroke-width", f"{look.width:.2f}")
     head.set("stroke", look.color)
@@ -124,7 +124,7 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
         group.insert(0, glow)
 
 
-def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
+def _set_head(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
     """Gives an edge, a chain of Bezier curves, a head of this length; if ``back``, at its start."""
     points = _points(path.attrib["d"])
     if len(points) < 4:
@@ -141,8 +141,8 @@ def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> Non
     points[-1] = x + dx, y + dy  # the line ends within the head
     half = 0.36 * length
     corners = [tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)]
-    head.set("points", _written(corners))
-    path.set("d", f"M{_written(points[:1])}C{_written(points[1:])}")
+    head.set("points", _points_text(corners))
+    path.set("d", f"M{_points_text(points[:1])}C{_points_text(points[1:])}")
 
 
 def _points(text: str) -> list[tuple[float, float]]:
@@ -150,7 +150,7 @@ def _points(text: str) -> list[tuple[float, float]]:
     return list(zip(numbers[::2], numbers[1::2]))
 
 
-def _written(points: Sequence[tuple[float, float]]) -> str:
+def _points_text(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
@@ -166,9 +166,9 @@ class Caption:
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
         self._recording, self._top = recording, height
-        self.width = max(width, NARROWEST)
+        self.width = max(width, MIN_WIDTH)
         self.left = (width - self.width) / 2
-        self._zoom = max(1.0, self.width / WIDEST)
+        self._zoom = max(1.0, self.width / MAX_UNSCALED_WIDTH)
 
     @cached_property
     def height(self) -> float:
@@ -179,12 +179,12 @@ class Caption:
             room = (self.width / self._zoom - 2 * MARGIN) / size
 
             def lines_of(position: int) -> int:
-                return sum(len(_wrapped(text, room)) for text in self.says(position))
+                return sum(len(_wrapped(text, room)) for text in self.paragraphs(position))
 
             lines = min(lines, max(map(lines_of, range(len(self._recording) + 1))))
         return self._top + self._zoom * (46 + lines * size * LINE_HEIGHT)
 
-    def says(self, position: int) -> list[str]:
+    def paragraphs(self, position: int) -> list[str]:
         """Returns the paragraphs: the sentence of the step, the rule that it used, and how a sum
         grew."""
         step = self._recording[position - 1] if position else self._recording.start()
@@ -194,7 +194,7 @@ class Caption:
             if step.before and brief(step.before) != brief(step.after):
                 change = f"from {brief(step.before)} to {brief(step.after)}"
                 said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
-        return [text[:LONGEST_TEXT] for text in said]
+        return [text[:MAX_PARAGRAPH_LENGTH] for text in said]
 
     def svg(self, position: int) -> str:
         """Returns the SVG elements of the caption after ``position`` steps."""
@@ -211,19 +211,19 @@ class Caption:
         left = self.left + MARGIN * zoom
         right = self.left + self.width - MARGIN * zoom
         y = self._top + 20 * zoom
-        yield _line(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
+        yield _text_element(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
         key = "on edges: local derivatives"
         if phase == "backward":
             key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>'
             key += f', <tspan fill="{NEGATIVE}">negative</tspan>'
-        yield _line(key, right, y, 10.5 * zoom, FAINT, end=True)
+        yield _text_element(key, right, y, 10.5 * zoom, FAINT, end=True)
         room = self.height - self._top - 46 * zoom
-        lines, size = _fitted(self.says(position), right - left, room, zoom)
+        lines, size = _fit_lines(self.paragraphs(position), right - left, room, zoom)
         y += 4 * zoom
         for line in lines:
             y += size * LINE_HEIGHT
-            yield _line(html.escape(line), left, y, size, TEXT)
-        yield self._bar(TRACK, self.width)
+            yield _text_element(html.escape(line), left, y, size, TEXT)
+        yield self._bar(BAR_BACKGROUND, self.width)
         yield self._bar(SPOTLIGHT, self.width * position / max(total, 1))
 
     def _phase(self, position: int) -> str:
@@ -239,7 +239,7 @@ class Caption:
         )
 
 
-def _fitted(
+def _fit_lines(
     paragraphs: Sequence[str], width: float, height: float, zoom: float
 ) -> tuple[list[str], float]:
     """Returns the lines and the largest font size in which they fit; in the smallest size, the text
@@ -295,7 +295,9 @@ def _letter_width(c: str) -> float:
     return 0.68 if c.isupper() else 0.56
 
 
-def _line(markup: str, x: float, y: float, size: float, color: str, end: bool = False) -> str:
+def _text_element(
+    markup: str, x: float, y: float, size: float, color: str, end: bool = False
+) -> str:
     anchor = ' text-anchor="end"' if end else ""
     return (
         f'<text class="caption" x="{x:.2f}" y="{y:.2f}"{anchor} font-family="{FONT}" '

@@ -79,7 +79,7 @@ class Edge:
                 flows to it.  None also if several edges were merged, and in a tape
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
-    of          the label of the parameter that it comes from, if the parameter is hidden in a box
+    parameter   the label of the parameter that it comes from, if this is hidden in a box
     links       the edges of the graph that this one stands for: the position of the user in the
                 order of execution, and the index of the operand; () into everything left out
     """
@@ -89,7 +89,7 @@ class Edge:
     derivative: float | None
     count: int = 1
     constant: bool = False
-    of: str = ""
+    parameter: str = ""
     links: tuple[tuple[int, int], ...] = ()
 
 
@@ -123,7 +123,8 @@ def build_path(
     and at least the first node with its operands.  ``note`` is the first note.
 
     Raises:
-        TypeError, ValueError: ``max_nodes`` is not a whole number of at least 1, or None.
+        TypeError: ``max_nodes`` is not a whole number or None.
+        ValueError: ``max_nodes`` is less than 1.
     """
     check_max_nodes(max_nodes)
     shown: list[Value] = []
@@ -351,7 +352,7 @@ class Builder:
                     self.names[target],
                     derivative=None if arg.constant else self.derivative(user, i),
                     constant=arg.constant,
-                    of=hidden,
+                    parameter=hidden,
                     links=((self.positions[user], i),),
                 )
             elif links := merged.pop((source, target), None):
@@ -370,7 +371,7 @@ class Builder:
                     derivative=slopes[target].get(arg, 0.0) if has_slope else None,
                     count=count,
                     constant=arg.constant,
-                    of=hidden if one_source else "",
+                    parameter=hidden if one_source else "",
                     links=tuple(ends),
                 )
 

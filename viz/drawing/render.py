@@ -105,7 +105,7 @@ class Drawing:
 
     @cached_property
     def _svg(self) -> str:
-        return self._tidy(run_engine(self.source, "svg").decode("utf-8"))
+        return self._standalone(run_engine(self.source, "svg").decode("utf-8"))
 
     def svg(self) -> str:
         """Returns the picture as SVG text.
@@ -170,12 +170,12 @@ class Drawing:
 
     @property
     def _name(self) -> str:
-        outputs = ", ".join(_called(node) for node in self.records.nodes if node.output)
+        outputs = ", ".join(_display_name(node) for node in self.records.nodes if node.output)
         return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
-    def _tidy(self, svg: str) -> str:
+    def _standalone(self, svg: str) -> str:
         """Returns ``svg`` for a file or a page: without prolog, at most as wide as its container,
-        and with titles for people."""
+        and with tooltips for people."""
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
         # Never wider than its container, and never cut off: the viewBox scales all of it, with the
@@ -187,30 +187,30 @@ class Drawing:
             1,
         )
         svg = svg.replace(">", f">\n<title>{title}</title>", 1)
-        titles = self._titles()
+        tooltips = self._tooltips()
 
         def with_title(match: re.Match[str]) -> str:
             start, name = match.groups()
-            if name not in titles:
+            if name not in tooltips:
                 return start
-            return f"{start}<title>{html.escape(titles[name])}</title>\n"
+            return f"{start}<title>{html.escape(tooltips[name])}</title>\n"
 
         return _GROUP_TITLE.sub(with_title, svg)
 
-    def _titles(self) -> dict[str, str]:
+    def _tooltips(self) -> dict[str, str]:
         """Returns the tooltip of each part of the picture, by its id: the numbers with all their
         digits."""
         nodes = {node.name: node for node in self.records.nodes}
-        titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
+        tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
-            source = edge.of or _called(nodes[edge.source])
-            titles[f"e{i}"] = _edge_title(edge, source, _called(nodes[edge.target]))
+            source = edge.parameter or _display_name(nodes[edge.source])
+            tooltips[f"e{i}"] = _edge_tooltip(edge, source, _display_name(nodes[edge.target]))
         for i, cluster in enumerate(self.records.clusters):
-            titles[f"c{i}"] = _printable(cluster.path)
-        return titles
+            tooltips[f"c{i}"] = _printable(cluster.path)
+        return tooltips
 
 
-def _called(node: Node) -> str:
+def _display_name(node: Node) -> str:
     name = node.label
     if not name and node.op:
         name = symbol(node.op)
@@ -219,7 +219,7 @@ def _called(node: Node) -> str:
     return _printable(name)
 
 
-def _edge_title(edge: Edge, source: str, target: str) -> str:
+def _edge_tooltip(edge: Edge, source: str, target: str) -> str:
     if edge.constant:
         return f"{source} to {target}: a constant, no gradient flows"
     if edge.derivative is not None:
@@ -228,8 +228,8 @@ def _edge_title(edge: Edge, source: str, target: str) -> str:
     return f"{source} to {target}{number}"
 
 
-def _node_lines(node: Node) -> list[str]:
-    first = _called(node)
+def _node_tooltip_lines(node: Node) -> list[str]:
+    first = _display_name(node)
     if node.terms:
         first += f" = {_printable(' + '.join(node.terms), 1000)}"
     elif node.op and node.label:

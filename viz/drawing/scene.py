@@ -34,7 +34,7 @@ from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
-from .text import brief, number_text
+from .text import label_number, number_text
 
 UNKNOWN = "?"  # in place of a number that is not computed yet
 # widths of characters of numbers in Helvetica, in font sizes
@@ -95,16 +95,16 @@ class Scene:
             and (event.user is None or (event.user, event.operand) not in self.edges)
             for event in self.recording.events
         ]
-        self._done = self._completed()
-        self._flowed = self._flows()
-        self._root = self._annotated(Drawing(self._to_lay_out(), legend=False).svg())
+        self._completed_at = self._completed()
+        self._flow_history = self._flow_sums()
+        self._root = self._annotated(Drawing(self._named_records(), legend=False).svg())
         # the text of each part as last drawn
         self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 
     @property
     def svg(self) -> str:
         """The annotated SVG text, with the numbers of the end of the recording."""
-        return self._text(self._at(Stepper(self.recording).finish()))
+        return self._text(self._with_numbers_at(Stepper(self.recording).finish()))
 
     @property
     def size(self) -> tuple[float, float]:
@@ -144,13 +144,13 @@ class Scene:
     def flows(self, stepper: Stepper) -> dict[int, float]:
         """Returns the sum of the gradients that have flowed so far along each drawn edge."""
         flows = {}
-        for edge, (positions, sums) in self._flowed.items():
+        for edge, (positions, sums) in self._flow_history.items():
             count = bisect_right(positions, stepper.position)
             if count:
                 flows[edge] = sums[count - 1]
         return flows
 
-    def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
+    def _flow_sums(self) -> dict[int, tuple[list[int], list[float]]]:
         """Returns, for each drawn edge, the numbers of the steps in which a gradient flows along
         it, and the sums after these steps."""
         flows: dict[int, tuple[list[int], list[float]]] = {}
@@ -203,12 +203,12 @@ class Scene:
     def _caption(self) -> Caption:
         return Caption(self.recording, *self.size)
 
-    def _to_lay_out(self) -> Graph:
+    def _named_records(self) -> Graph:
         """Returns the records with the names that the sentences use, so that readers find ``v6``
         in the picture."""
         edges = self.graph.edges
         if not self._slopes:
-            edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
+            edges = tuple([replace(edge, derivative=None, parameter="") for edge in edges])
 
         def named(node: Node) -> Node:
             if node.role == "constant" or not node.label.isprintable():
@@ -234,7 +234,7 @@ class Scene:
                 _annotate_node(group, nodes[group.attrib["id"]])
         return root
 
-    def _at(self, stepper: Stepper) -> ET.Element:
+    def _with_numbers_at(self, stepper: Stepper) -> ET.Element:
         """Returns a copy with the numbers at the position of ``stepper``."""
         root = copy.deepcopy(self._root)
         shows = {node.name: node.shows for node in self.graph.nodes if node.role != "constant"}
@@ -262,10 +262,11 @@ class Scene:
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
             text = UNKNOWN if data is None else number_text(data)
             if node.role == "constant":
-                text = brief(node.data)
-            faint = position < self._done[i] and not lit
+                text = label_number(node.data)
+            faint = position < self._completed_at[i] and not lit
             looks[f"n{i}"] = NodeLook(text, number_text(grad), faint, lit)
-        done = {node.name: position >= number for node, number in zip(self.graph.nodes, self._done)}
+        completed = zip(self.graph.nodes, self._completed_at)
+        done = {node.name: position >= number for node, number in completed}
         flows = self.flows(stepper)
         lit_edges = self._lit_edges(event)
         for i, edge in enumerate(self.graph.edges):
@@ -343,8 +344,8 @@ def _annotate_node(group: ET.Element, node: Node) -> None:
     elif node.shows is not None:
         data = texts[-3]
         grad = texts[-1]
-        _mark(data, "data")
-        _mark(grad, "grad")
+        _anchor_number(data, "data")
+        _anchor_number(grad, "grad")
         right_end = max(data.attrib["x"], grad.attrib["x"], key=float)
         data.set("x", right_end)
         grad.set("x", right_end)
@@ -353,7 +354,7 @@ def _annotate_node(group: ET.Element, node: Node) -> None:
             texts[-5].attrib.pop("font-weight", None)
 
 
-def _mark(text: ET.Element, name: str) -> None:
+def _anchor_number(text: ET.Element, name: str) -> None:
     """Gives a number its class, and anchors it at its right end, which keeps its place."""
     size = float(text.attrib["font-size"])
     width = sum(OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in text.text or "")

@@ -53,8 +53,8 @@ def build_tape(
     """Returns the records of a tape.  Options and errors are as in `model.build`, but there are no
     modules to collapse."""
     order, roots = _entries(tape, {})
-    returned = _returned([0.0] * len(roots) if len(roots) > 1 else 0.0)
-    return _graph(tape, order, roots, {}, returned, collapse, max_nodes, expand)
+    returned = _result_names([0.0] * len(roots) if len(roots) > 1 else 0.0)
+    return _records(tape, order, roots, {}, returned, collapse, max_nodes, expand)
 
 
 def build_jitted(
@@ -87,24 +87,24 @@ def build_jitted(
     order, roots = _entries(tape, labels)
     if not gradient:
         modules = find_modules(order)
-        returned = _returned(program.result([0.0] * len(roots)))
-        return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
+        returned = _result_names(program.result([0.0] * len(roots)))
+        return _records(tape, order, roots, modules, returned, collapse, max_nodes, expand)
     # The outputs are the value and its derivatives, first those with respect to arguments.
     inputs = [leaf for leaf, (op, _) in zip(order, reads) if op == "input"]
     parameters = [leaf for leaf, (op, _) in zip(order, reads) if op == "parameter"]
     wanted = inputs + parameters
     modules = find_modules(_needed_for(roots[0], order))  # only those of the forward pass
-    backward = _backward(order, roots, wanted, modules)
-    returned = _returned(0.0)
+    backward = _backward_modules(order, roots, wanted, modules)
+    returned = _result_names(0.0)
     for leaf, root in zip(wanted, roots[1:]):
         named = root.name == f"d{leaf.name}"  # else a constant, or equal to another derivative
         returned.append("" if named else f"d{leaf.name}")
         if named and backward.get(root) == modules.get(leaf, ""):
-            root.name = f"d{_short(leaf.name)}"
+            root.name = f"d{_name_in_module(leaf.name)}"
     for entry, path in backward.items():
         constants = [arg for arg in entry.args if arg.constant]
         modules.update(dict.fromkeys([entry, *constants], BACKWARD + path))
-    return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
+    return _records(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
 
 # ---- from registers to what a drawing is made of -------------------------------------------------
@@ -155,7 +155,7 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
         for i, operand in enumerate(operands):
             if operand in entries:
                 args.append(entries[operand])
-            elif _is_drawn(tape, op, i, operand):
+            elif _has_node(tape, op, i, operand):
                 args.append(constant(operand))
         name = tape.name_of(register).text
         entries[register] = Entry("operation", register, name, op, operands, tuple(args))
@@ -166,7 +166,7 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
     return order, [entries[register] for register in tape.outputs]
 
 
-def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
+def _has_node(tape: Tape, op: str, i: int, constant: Register) -> bool:
     """Returns whether a constant that is operand ``i`` of an instruction has a node; otherwise only
     the instruction's text shows it."""
     x = _number(tape, constant)
@@ -190,7 +190,7 @@ def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
     return [entry for entry in order if entry in needed]
 
 
-def _backward(
+def _backward_modules(
     order: Sequence[Entry],
     roots: Sequence[Entry],
     wanted: Sequence[Entry],
@@ -224,12 +224,12 @@ def _backward(
             parameters = {arg: modules[arg] for arg in operands
                           if arg.role == "parameter" and arg in modules}
             around = {found.get(arg) or parameters.get(arg, "") for arg in operands}
-        if path := _common(around - {""}, layers):
+        if path := _innermost_common(around - {""}, layers):
             found[entry] = path
     return found
 
 
-def _common(paths: set[str], layers: Sequence[str]) -> str:
+def _innermost_common(paths: set[str], layers: Sequence[str]) -> str:
     """Returns the innermost module around all ``paths`` that are in the first of the ``layers``; ""
     if there are no paths."""
     first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
@@ -243,12 +243,12 @@ def _common(paths: set[str], layers: Sequence[str]) -> str:
 # ---- records -------------------------------------------------------------------------------------
 
 
-def _returned(result: Any) -> list[str]:
+def _result_names(result: Any) -> list[str]:
     """Returns the names of the numbers of a result: ``returned``, or ``returned['b'][0]``."""
     return leaf_names(flatten(result, "returned", []), "returned")
 
 
-def _graph(
+def _records(
     tape: Tape,
     order: list[Any],
     roots: list[Any],
@@ -314,7 +314,7 @@ class _TapeBuilder(Builder):
             key = (edge.source, edge.target, -1 if edge.source in boxes else i)
             if first := merged.get(key):
                 count = first.count + edge.count
-                edge = replace(first, count=count, of="", links=first.links + edge.links)
+                edge = replace(first, count=count, parameter="", links=first.links + edge.links)
             merged[key] = edge
         yield from merged.values()
 
@@ -349,11 +349,11 @@ class _TapeBuilder(Builder):
             leaf = self.inputs[register]
             inner = self.modules.get(leaf, "")
             if module in enclosing(inner):
-                return Name(f"{inner[len(module):]}.{_short(leaf.name)}"[1:])
+                return Name(f"{inner[len(module):]}.{_name_in_module(leaf.name)}"[1:])
         return self.tape.name_of(register)
 
 
-def _short(name: str) -> str:
+def _name_in_module(name: str) -> str:
     """Returns the name of a parameter in its module: ``w.0``."""
     return name[len(module_path(name)):].removeprefix(".")
 

@@ -15,7 +15,7 @@ from tinygrad_edu.nn.module import ParameterName
 from viz import draw
 from viz.drawing.dot import symbol
 from viz.drawing.style import ROLES
-from viz.drawing.text import brief, escape, number_text
+from viz.drawing.text import escape, label_number, number_text
 
 
 def lines_of(source):
@@ -80,7 +80,7 @@ def test_edges_from_constants_are_dashed():
 ])
 def test_numbers(x, text, short):
     assert number_text(x) == text
-    assert brief(x) == short
+    assert label_number(x) == short
 
 
 def test_escape():

@@ -15,7 +15,7 @@ from tinygrad_edu import Value, jit, math, nn, take
 from tinygrad_edu.jit.tape.tape import DOT
 from viz import draw
 from viz.drawing import model, tapes
-from viz.drawing.dot import LONGEST_TERM
+from viz.drawing.dot import MAX_TERM_LENGTH
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -453,7 +453,7 @@ def test_long_expressions_are_cut_between_words():
     drawing = draw(compiled(lambda xs, i: take(xs, i), [1.0] * 50, 3.0))
     *_, text = labels_of(drawing, by_label(drawing.records)["t1"].name)
     assert re.fullmatch(r"= take\(\[(xs\[\d\], )+xs\[\d\], … (xs\[\d\d\], )*xs\[49\]\], i\)", text)
-    assert len(text) <= LONGEST_TERM + 5
+    assert len(text) <= MAX_TERM_LENGTH + 5
 
 
 def test_labels_come_out_as_typed():
@@ -560,7 +560,7 @@ def test_in_a_notebook_compiled_functions_and_tapes_are_drawn(notebook):
 
 
 def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
-    monkeypatch.setattr("viz.notebook.LIMIT", 5)
+    monkeypatch.setattr("viz.notebook.MAX_NODES_SHOWN", 5)
     loss, _ = network()
     data, _ = notebook.format(loss)
     reason = (
