@@ -58,8 +58,8 @@ def escape(text: str, line_length: int = LINE_LENGTH) -> str:
     ``{a|b}``, ``\N``, any Unicode.
 
     Long text is broken into lines.  After `MAX_LABEL_LENGTH` characters it is cut, and the number
-    of missing characters is added.  Characters that cannot be shown are replaced: control characters
-    by their pictures in Unicode, lone surrogates by U+FFFD.
+    of missing characters is added.  Characters that cannot be shown are replaced: control
+    characters by their pictures in Unicode, lone surrogates by U+FFFD.
     """
     if len(text) > MAX_LABEL_LENGTH:
         text = f"{text[:MAX_LABEL_LENGTH]}... ({len(text) - MAX_LABEL_LENGTH:,} more characters)"
