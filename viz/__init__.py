@@ -1,22 +1,22 @@
-"""Pictures of computation graphs: drawings, pages to step through them, animations, plots, and a
-debugger's shell.
+"""Pictures of computation graphs: drawings, pages to step through them, animations, plots, and the
+shell of a debugger.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
     >>> y = (a * b + 10).tanh()
     >>> y.backward()
-    >>> draw(y)                                     # in a notebook, the picture itself
+    >>> draw(y)                                     # in a notebook, the picture
     <Drawing: 6 nodes, 5 edges, 0 clusters>
     >>> path = draw(y).save("y.svg")                # doctest: +SKIP
 
-===========  ==========================================================================================
-`drawing`    a graph as records, DOT text and a picture; a recording's picture whose numbers move
-`pages`      HTML files that need no network: the explorer of a graph, and a training to be played
+===========  ======================================================================================
+`drawing`    a graph as records, DOT text and a picture; a recording as pictures of its steps
+`pages`      HTML files that need no network: the explorer of a graph, and a training run to play
 `animation`  a recording as GIF, animated PNG or WebP
 `plotting`   plots by matplotlib, and the numbers behind them
 `shell`      the debugger: its commands, and the terminal
 `notebook`   what a notebook shows
-===========  ==========================================================================================
+===========  ======================================================================================
 
 Only `drawing.render` needs a layout engine, only `plotting.plots` matplotlib.
 """

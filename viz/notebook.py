@@ -1,14 +1,11 @@
-"""What a notebook shows of Values, Steppers, Histories, tapes and the like.  ``import viz``
-registers it, where IPython runs.
+"""Pictures of Values, Steppers, Histories, tapes and more in a notebook.
 
-    In [1]: import viz
-    In [2]: (a * b + c).tanh()          # the drawing; where there is nothing to draw with, its repr
-    and the reason
-    In [3]: Stepper(record(y)).next()   # the drawing at this moment, and the view that a plain REPL
-    shows
+    In [1]: import viz                  # registers them, if IPython is running
+    In [2]: (a * b + c).tanh()          # the drawing; without a layout engine, repr and reason
+    In [3]: Stepper(record(y)).next()   # the drawing after this step, and below it the repr
 
-Only a front end that shows more than text gets pictures: in a terminal, IPython prints the repr,
-and nothing is drawn.
+Only a front end that can show HTML gets pictures.  In a terminal, IPython prints the repr, and
+nothing is drawn.
 """
 
 from __future__ import annotations
@@ -32,20 +29,20 @@ from .drawing.scene import Scene
 from .drawing.tapes import build_jitted, build_tape
 from .plotting import plots
 
-# nodes of a graph, or instructions of a tape, that is drawn without being asked to; it takes
-# about a second
-LIMIT = 50_000
+# nodes of a graph, or instructions of a tape; a larger one is drawn only by viz.draw, because it
+# takes more than about a second
+MAX_NODES_SHOWN = 50_000
 
-# the same thing in several MIME types, of which the front end takes the best that it knows
+# the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
 
-# The layout of each Stepper's recording, so that a step costs no layout.  A scene knows its
-# recording, not its Stepper.
+# One layout for each Stepper, so that a step needs no new layout.  A scene refers to its recording,
+# not to the Stepper.
 _scenes: WeakKeyDictionary[Stepper, Scene] = WeakKeyDictionary()
 
 
 def register() -> None:
-    """Tells IPython how to display what this package makes.  Does nothing where IPython is not
+    """Tells IPython how to display the objects of this package.  Does nothing if IPython is not
     running."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     formatter = getattr(shell, "display_formatter", None)
@@ -55,7 +52,7 @@ def register() -> None:
         formatter.mimebundle_formatter.for_type(kind, _printer(formatter, show))
     pictures = formatter.formatters["image/png"]
     try:
-        # by %matplotlib inline, which knows more than this
+        # registered by %matplotlib inline, which can do more
         pictures.lookup_by_type("matplotlib.figure.Figure")
     except KeyError:
         pictures.for_type_by_name("matplotlib.figure", "Figure", _png)
@@ -63,12 +60,12 @@ def register() -> None:
 
 def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], Bundle | None]:
     def print_(value: Any) -> Bundle | None:
-        # a terminal; IPython asks for bundles even there
+        # a terminal; IPython asks for bundles there too
         if "text/html" not in formatter.active_types:
             return None
         try:
             return {"text/plain": repr(value), **show(value)}
-        except Exception as error:  # whatever it is: a cell that only shows something is not to fail
+        except Exception as error:  # a cell that only shows something must not fail
             return {"text/plain": f"{value!r}\n(no picture: {error})"}
 
     return print_
@@ -83,12 +80,12 @@ def _show_stepper(stepper: Stepper) -> Bundle:
     if stepper not in _scenes:
         _check_size(len(stepper.recording.nodes), "viz.explore(y)")
         _scenes[stepper] = Scene(stepper.recording)
-    return _moment(_scenes[stepper], stepper, repr(stepper))
+    return _picture_of_step(_scenes[stepper], stepper, repr(stepper))
 
 
 def _show_recording(recording: Recording) -> Bundle:
     _check_size(len(recording.nodes), "viz.explore(y)")
-    return _moment(Scene(recording), Stepper(recording).finish(), repr(recording))
+    return _picture_of_step(Scene(recording), Stepper(recording).finish(), repr(recording))
 
 
 def _show_history(history: History) -> Bundle:
@@ -116,30 +113,27 @@ def _show_drawing(drawing: Drawing) -> Bundle:
 def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
-    return {
-        "text/html": _above(
-            picture[picture.index("<svg") :], "\n".join([str(explanation), *records.notes])
-        )
-    }
+    text = "\n".join([str(explanation), *records.notes])
+    return {"text/html": _picture_above_text(picture[picture.index("<svg"):], text)}
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
-    if size > LIMIT:
+    if size > MAX_NODES_SHOWN:
         raise ValueError(
-            f"{what.format(size)}, more than the {LIMIT:,} that are drawn without being asked to; "
-            f"{remedy} shows them, collapsed"
+            f"{what.format(size)}, more than the {MAX_NODES_SHOWN:,} that a notebook draws by "
+            f"itself; {remedy} shows them, collapsed"
         )
 
 
-def _moment(scene: Scene, stepper: Stepper, text: str) -> Bundle:
-    """The drawing at a moment, white also in a dark notebook, and below it ``text`` and what is not
-    shown."""
+def _picture_of_step(scene: Scene, stepper: Stepper, text: str) -> Bundle:
+    """Returns the drawing at the position of ``stepper``, on white also in a dark notebook, with
+    ``text`` and the notes below it."""
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
-    return {"text/html": _above(picture, "\n".join([text, *scene.graph.notes]))}
+    return {"text/html": _picture_above_text(picture, "\n".join([text, *scene.graph.notes]))}
 
 
-def _above(picture: str, text: str) -> str:
+def _picture_above_text(picture: str, text: str) -> str:
     return f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
 
 

@@ -16,7 +16,7 @@ from helpers import run_python
 from tinygrad_edu import History, Stepper, Value, explain_nonfinite, math, nn, record
 from tinygrad_edu.examples import lecture_neuron
 from viz import draw
-from viz.notebook import LIMIT, register
+from viz.notebook import MAX_NODES_SHOWN, register
 from viz.plotting import plots
 
 interactiveshell = pytest.importorskip(
@@ -220,7 +220,8 @@ shell = TerminalInteractiveShell.instance(config=settings)
 for cell in [
     "import os, sys; os.environ['PATH'] = ''; sys.modules['pygraphviz'] = None",
     "import viz; from tinygrad_edu import Stepper, Value, record; y = Value(2.0, 'a') * 3",
-    "y", "Stepper(record(y)).next()", "record(y)", "viz.draw(y)", "print('matplotlib' in sys.modules)",
+    "y", "Stepper(record(y)).next()", "record(y)", "viz.draw(y)",
+    "print('matplotlib' in sys.modules)",
 ]:
     shell.run_cell(cell, store_history=True)
 """)
@@ -306,7 +307,7 @@ def test_a_large_graph_is_collapsed_and_says_so(notebook):
 
 
 def test_a_very_large_graph_is_text_at_once(notebook):
-    large = chain(LIMIT)
+    large = chain(MAX_NODES_SHOWN)
     begun = time.perf_counter()
     text = bundle(notebook, large)
     assert time.perf_counter() - begun < 3

@@ -1,17 +1,18 @@
-"""A recording as a film, to be shown in a lecture or put into a text: GIF, animated PNG or WebP.
+"""`animate`: a recording as a GIF, animated PNG or WebP file, for lectures and texts.
 
     >>> import viz
     >>> from tinygrad_edu import record
     >>> from tinygrad_edu.examples import lecture_neuron
     >>> path = viz.animate(record(lecture_neuron()), "neuron.gif")      # doctest: +SKIP
 
-Each frame is the SVG text of a `viz.scene.Scene`, made into pixels by resvg and put together by
-Pillow; both belong to the extra ``animate``.
+Each frame is the SVG text of a `drawing.scene.Scene`.  resvg turns it into pixels, and Pillow
+writes the file; both belong to the extra ``animate``.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -36,20 +37,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = {".gif": "GIF", ".apng": "PNG", ".webp": "WEBP"}
-SCALE, MAX_WIDTH, MAX_HEIGHT = 2.0, 1600, 1200  # pixels a point; pixels of a frame
-# of a film; of all its frames together, which take about a minute
-MAX_FRAMES, MAX_PIXELS = 1000, 150_000_000
-# milliseconds a frame; programs that show GIFs take less than 20 for 100
-SHORTEST, LONGEST = 20, 60_000
-FIRST, LAST = 2, 4  # how many times as long as the others the first and the last frame stay
-SAMPLES = 12  # frames that the palette of a GIF is made from
-AS_BEFORE = 255  # the entry of that palette for what is as in the frame before
-# how far apart its colours are in at least one channel; Pillow confuses those that are closer
-# than 8
-DISTINCT = 10
+SCALE = 2.0  # pixels a point
+MAX_WIDTH = 1600  # pixels of a frame
+MAX_HEIGHT = 1200
+MAX_FRAMES = 1000
+MAX_PIXELS = 150_000_000  # of all frames together, which take about a minute
+MIN_MILLISECONDS = 20  # milliseconds a frame; programs that show GIFs take less for 100
+MAX_MILLISECONDS = 60_000
+FIRST_FRAME_FACTOR = 2  # how many times as long as other frames the first one is shown
+LAST_FRAME_FACTOR = 4
+PALETTE_FRAMES = 12  # frames from which the palette of a GIF is made
+UNCHANGED = 255  # the entry of that palette for pixels that did not change since the last frame
+# least distance of its colours in one of the channels; Pillow confuses colours closer than 8
+MIN_COLOR_DISTANCE = 10
 _REMEDY = "pip install Pillow resvg-py"
-# Sans-serif faces for systems that have none of those that drawings ask for.
-_FACES = (
+# Sans-serif faces for systems without the faces of `style.FONT`.
+_FALLBACK_FACES = (
     "Liberation Sans",
     "DejaVu Sans",
     "Noto Sans",
@@ -72,47 +75,49 @@ def animate(
     scale: float = SCALE,
     loop: bool = True,
 ) -> Path:
-    """Writes the film of ``recording`` to ``path``, and returns the path.
+    """Writes the animation of ``recording`` to ``path`` and returns the path.
 
-    A frame is the drawing at one position, with the sentence of the step below; from frame to frame
-    nothing moves but numbers, colours and widths.  Steps that change nothing drawn, within a
-    collapsed module, have no frame.
+    A frame is the drawing at one position, with the sentence of the step below it.  Between frames
+    only numbers, colours and widths change.  Steps inside a collapsed module have no frame.
 
-    recording     a `Recording`, a Value (which is recorded), or a Stepper (the whole of its
-                  recording)
-    path          its suffix names the format: .gif (256 colours), .apng or .webp (both lossless);
-                  without one, ".gif" is added; ``~`` is your home
+    recording     a `Recording`, a Value (which is recorded), or a Stepper (its whole recording)
+    path          the suffix selects the format: .gif (256 colours), .apng or .webp (both lossless);
+                  without a suffix, ".gif" is added; ``~`` is your home
     collapse      as in `viz.draw`
     max_nodes     as in `viz.draw`
-    milliseconds  how long a frame stays; the first one stays `FIRST` times, the last one `LAST`
-                  times as long
-    scale         pixels for each point of the drawing; less where a frame would be larger than
+    milliseconds  how long a frame is shown; the first frame is shown `FIRST_FRAME_FACTOR` times as
+                  long, the last frame `LAST_FRAME_FACTOR` times
+    scale         pixels for each point of the drawing; reduced if a frame would be larger than
                   `MAX_WIDTH` x `MAX_HEIGHT`
-    loop          whether the film starts again, for ever; else it plays once
+    loop          whether the animation repeats for ever; otherwise it plays once
 
     The file appears whole or not at all, and the same recording gives the same bytes on the same
     machine.
 
-    Raises ValueError for another suffix, for more than `MAX_FRAMES` frames or `MAX_PIXELS` pixels
-    in all of them, and for ``milliseconds`` or ``scale`` out of range; TypeError for another
-    ``recording``; RenderError without a layout engine, Pillow, resvg or any font; what `viz.draw`
-    raises for ``collapse`` and ``max_nodes``; OSError if the file cannot be written.
+    Raises:
+        TypeError: ``recording`` is not one of the above; ``milliseconds`` or ``scale`` is not a
+            number; ``collapse`` or ``max_nodes`` has a wrong type.
+        ValueError: the suffix is unknown; there are more than `MAX_FRAMES` frames, or more than
+            `MAX_PIXELS` pixels in all frames together; ``milliseconds`` or ``scale`` is out of
+            range; ``collapse`` or ``max_nodes`` has a wrong value (see `viz.draw`).
+        RenderError: no layout engine, Pillow, resvg or font was found.
+        OSError: the file cannot be written.
     """
-    target = destination(path, "a film", FORMATS, "graph.gif")
+    target = destination(path, "an animation", FORMATS, "graph.gif")
     made = recording_of(recording, "animate()")
-    _check_number("milliseconds", milliseconds, SHORTEST, LONGEST)
+    _check_number("milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
     _check_number("scale", scale, 0.1, 20)
     fonts()
     scene = Scene(made, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
-    width = _width_of(scene, scale, len(positions))
+    width = _width_in_pixels(scene, scale, len(positions))
     durations = [milliseconds] * len(positions)
-    durations[0], durations[-1] = FIRST * milliseconds, LAST * milliseconds
+    durations[0] = FIRST_FRAME_FACTOR * milliseconds
+    durations[-1] = LAST_FRAME_FACTOR * milliseconds
     stepper = Stepper(made)
     pictures = [to_png(scene.frame(stepper.goto(position)), width) for position in positions]
-    return write_atomically(
-        target, _encoded(pictures, FORMATS[target.suffix.lower()], durations, loop)
-    )
+    content = _encode(pictures, FORMATS[target.suffix.lower()], durations, loop)
+    return write_atomically(target, content)
 
 
 def _check_number(name: str, number: Any, low: float, high: float) -> None:
@@ -121,23 +126,29 @@ def _check_number(name: str, number: Any, low: float, high: float) -> None:
             f"{name} must be a number, not {type(number).__name__} ({short_repr(number)})"
         )
     if not low <= number <= high:
-        raise ValueError(f"{name} is {number}; it must be from {low:g} to {high:g}")
+        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {number}")
 
 
-def _width_of(scene: Scene, scale: float, frames: int) -> int:
-    """The width of the film in pixels.  Raises ValueError if it would be too long, or too large."""
+def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
+    """Returns the width of the animation in pixels.
+
+    Raises:
+        ValueError: there are too many frames, or too many pixels in all frames together.
+    """
     hint = 'collapse="neurons" or "layers", or a smaller max_nodes, leaves less to show'
     if frames > MAX_FRAMES:
-        raise ValueError(f"the film would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}")
+        raise ValueError(
+            f"the animation would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}"
+        )
     wide, high = scene.frame_size
     zoom = min(scale, MAX_WIDTH / wide, MAX_HEIGHT / high)
     pixels = frames * wide * high * zoom * zoom
     if pixels > MAX_PIXELS:
         smaller = int(100 * zoom * (MAX_PIXELS / pixels) ** 0.5) / 100
         raise ValueError(
-            f"the film would have {frames:,} frames of {wide * zoom:.0f} x {high * zoom:.0f} "
-            "pixels, more than "
-            f"{MAX_PIXELS:,} pixels in all; scale={smaller:g} makes them smaller, and {hint}"
+            f"the animation would have {frames:,} frames of {wide * zoom:.0f} x "
+            f"{high * zoom:.0f} pixels, more than {MAX_PIXELS:,} pixels in all; "
+            f"scale={smaller:g} makes them smaller, and {hint}"
         )
     return max(int(wide * zoom), 1)
 
@@ -146,10 +157,13 @@ def _width_of(scene: Scene, scale: float, frames: int) -> int:
 
 
 def to_png(svg: str, width: int | None = None, font_options: dict[str, Any] | None = None) -> bytes:
-    """SVG text as a PNG of ``width`` pixels on white, ``font_options`` (default: `fonts`) telling
-    resvg what to write with.
+    """Returns SVG text as a PNG file on white.
 
-    Raises RenderError without resvg, Pillow or any font.
+    width           in pixels; by default the width in the SVG
+    font_options    options of resvg that select a font; by default `fonts`
+
+    Raises:
+        RenderError: resvg, Pillow or a font is missing, or resvg cannot read the SVG.
     """
     resvg, _ = _libraries()
     options = fonts() if font_options is None else font_options
@@ -162,14 +176,14 @@ def to_png(svg: str, width: int | None = None, font_options: dict[str, Any] | No
 
 
 def to_image(png: bytes) -> Image:
-    """The picture in a PNG file."""
+    """Returns the picture in a PNG file."""
     _, pillow = _libraries()
     image: Image = pillow.open(io.BytesIO(png))
     return image.convert("RGB")
 
 
 def _libraries() -> tuple[Any, Any]:
-    """The modules resvg_py and PIL.Image."""
+    """Returns the modules resvg_py and PIL.Image."""
     try:
         import resvg_py
         from PIL import Image
@@ -180,34 +194,36 @@ def _libraries() -> tuple[Any, Any]:
 
 @cache
 def fonts() -> dict[str, Any]:
-    """What to tell resvg so that text is drawn; where it finds no font it draws none, and says
-    nothing.
+    """Returns options of resvg with which it draws text; without a font it silently draws no text.
 
-    The fonts of the system, if it has one of those in `style.FONT`; else DejaVu Sans, which
-    matplotlib brings with it; else another common face.  Raises RenderError if there is none at
-    all.
+    The options select the first of these that exists: a face of `style.FONT` on this system, DejaVu
+    Sans from matplotlib, another common face.
+
+    Raises:
+        RenderError: no font was found.
     """
     options: list[dict[str, Any]] = [{}]
     if bundled := _bundled_fonts():
         options.append({"font_files": bundled, "sans_serif_family": "DejaVu Sans"})
-    options += [{"sans_serif_family": face} for face in _FACES]
+    options += [{"sans_serif_family": face} for face in _FALLBACK_FACES]
     test = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><text x="5" y="30" '
-        f'font-family="{FONT}" '
-        'font-size="20">M8</text></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
+        f'<text x="5" y="30" font-family="{FONT}" font-size="20">M8</text></svg>'
     )
     for option in options:
-        if to_image(to_png(test, font_options=option)).convert("L").getextrema()[0] < 128:  # type: ignore[operator]
+        gray = to_image(to_png(test, font_options=option)).convert("L")
+        darkest, _ = gray.getextrema()
+        if darkest < 128:  # type: ignore[operator]
             return option
     raise RenderError(
         "no font was found to write text with, as in a bare container: install one, such as the "
-        "package "
-        "fonts-dejavu of your system, or `pip install matplotlib`, which brings one with it"
+        "package fonts-dejavu of your system, or `pip install matplotlib`, which contains one"
     )
 
 
 def _bundled_fonts() -> list[str]:
-    """The files of DejaVu Sans in matplotlib, without importing it; [] if it is not installed."""
+    """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
+    installed."""
     try:
         spec = find_spec("matplotlib")
     except (ImportError, ValueError):
@@ -215,75 +231,72 @@ def _bundled_fonts() -> list[str]:
     if spec is None or not spec.origin:
         return []
     folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
-    return [
-        str(file)
-        for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")
-        if (file := folder / name).is_file()
-    ]
+    files = [folder / "DejaVuSans.ttf", folder / "DejaVuSans-Bold.ttf"]
+    return [str(file) for file in files if file.is_file()]
 
 
 # ---- files ---------------------------------------------------------------------------------------
 
 
 class _Images:
-    """The pictures of PNG files, each decoded when it is its turn, as often as asked for: Pillow
-    looks at some twice."""
+    """The pictures of PNG files, decoded one at a time and again for each loop over them, because
+    Pillow reads some of them twice."""
 
     def __init__(self, pictures: list[bytes], palette: Image | None) -> None:
-        self._pictures, self._palette = pictures, palette
+        self._pictures = pictures
+        self._palette = palette
 
     def __iter__(self) -> Iterator[Image]:
+        _, pillow = _libraries()
         for picture in self._pictures:
             image = to_image(picture)
-            yield (
-                image.quantize(palette=self._palette, dither=_libraries()[1].Dither.NONE)
-                if self._palette
-                else image
-            )
+            if self._palette:
+                image = image.quantize(palette=self._palette, dither=pillow.Dither.NONE)
+            yield image
 
 
-def _encoded(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
-    """The film in the format that Pillow calls ``form``."""
+def _encode(pictures: list[bytes], form: str, durations: list[int], loop: bool) -> bytes:
+    """Returns the content of the animation in the format that Pillow calls ``form``."""
     options: dict[str, Any] = {"duration": durations, "loop": 0 if loop else 1}
     palette = _palette(pictures) if form == "GIF" else None
     if palette is not None:
-        table = bytes((palette.getpalette() or [])[:3 * AS_BEFORE]).ljust(3 * 256, b"\0")
-        # The palette is given here once more so that it stands in the file once, and not with every
-        # frame.
-        options |= {"disposal": 1, "optimize": True, "transparency": AS_BEFORE, "palette": table}
+        table = bytes((palette.getpalette() or [])[:3 * UNCHANGED]).ljust(3 * 256, b"\0")
+        # Pillow then writes the palette once, and not with every frame.
+        options |= {"disposal": 1, "optimize": True, "transparency": UNCHANGED, "palette": table}
         if not loop:
-            del options["loop"]  # which there counts repetitions
+            del options["loop"]  # in a GIF it counts the repetitions
     elif form == "WEBP":
         options |= {"lossless": True, "method": 1}
     content = io.BytesIO()
-    next(iter(_Images(pictures[:1], palette))).save(
-        content, form, save_all=True, append_images=_Images(pictures[1:], palette), **options
-    )
+    first = next(iter(_Images(pictures[:1], palette)))
+    others = _Images(pictures[1:], palette)
+    first.save(content, form, save_all=True, append_images=others, **options)
     return content.getvalue()
 
 
 def _palette(pictures: list[bytes]) -> Image:
-    """One palette for all frames: their most frequent colours, no two of them nearly the same.
+    """Returns one palette for all frames: their most frequent colours, without nearly equal ones.
 
-    With a palette for each frame what stands still would flicker.  Plain areas get exactly their
-    colours, since these are the most frequent; what is lost are shades at the edges of letters and
-    lines.
+    With a palette for each frame, parts that do not change would flicker.  Plain areas keep their
+    exact colours, because these are the most frequent; some shades at the edges of letters and
+    lines are lost.
     """
     _, pillow = _libraries()
     last = len(pictures) - 1
     counts: Counter[tuple[int, int, int]] = Counter()
-    for i in sorted({round(k * last / (SAMPLES - 1)) for k in range(SAMPLES)}):
+    for i in sorted({round(k * last / (PALETTE_FRAMES - 1)) for k in range(PALETTE_FRAMES)}):
         image = to_image(pictures[i])
-        image = image.resize(
-            (-(-image.width // 2), -(-image.height // 2)), pillow.Resampling.NEAREST
-        )
+        half = math.ceil(image.width / 2), math.ceil(image.height / 2)
+        image = image.resize(half, pillow.Resampling.NEAREST)
         found = image.getcolors(image.width * image.height) or []
         counts.update({color: number for number, color in found})  # type: ignore[misc]
     colors: list[tuple[int, int, int]] = []
+
+    def is_distinct(color: tuple[int, int, int]) -> bool:
+        return all(max(map(abs, map(sub, color, other))) >= MIN_COLOR_DISTANCE for other in colors)
+
     for color in sorted(counts, key=lambda color: (-counts[color], color)):
-        if len(colors) < AS_BEFORE and all(
-            max(map(abs, map(sub, color, other))) >= DISTINCT for other in colors
-        ):
+        if len(colors) < UNCHANGED and is_distinct(color):
             colors.append(color)
     palette: Image = pillow.new("P", (1, 1))
     palette.putpalette(list(chain.from_iterable(colors)))

@@ -1,18 +1,15 @@
-"""Records to DOT, the language of Graphviz.  It is text for text: no engine is needed, and the same
-graph gives the same text in every process.
+"""From records to DOT, the language of Graphviz.  No layout engine is needed, and the same graph
+gives the same text in every process.
 
-Labels of nodes are Graphviz's HTML-like tables.  Whatever a user typed goes through `escape`, and
-comes out in the picture as typed.
+`to_dot` writes the text.  Labels of nodes are Graphviz's HTML-like tables; text that a user typed
+goes through `text.escape`, so the picture shows it as typed.
 """
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphviz import Digraph
 
@@ -36,16 +33,18 @@ from .style import (
     TEXT_SIZE,
     UNDEFINED,
 )
+from .text import LINE_LENGTH, escape, label_number, number_text
 
-LINE_LENGTH, LONGEST_LABEL = 32, 1000  # characters: of a line of a label, of a label
-CAP = 5  # points, above the label of a parameter
-LARGE_GRAPH, LONG_EDGES = 300, 1500  # nodes, columns that edges cross; see `is_large`
-# edges into boxes, or that many for each of them and of what leads to them; see `is_dense`
-DENSE_EDGES, DENSE_RATIO = 60, 2
-MOST_TERMS, LONGEST_TERM = 6, 64  # of an instruction; characters
-TOOLTIPS = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
+CYLINDER_RIM = 5  # points, above the label of a parameter
+MAX_EXACT_NODES = 300  # above it the layout is simplified, see `is_large`
+MAX_EXACT_CROSSINGS = 1500  # columns that edges cross; above it the layout is simplified too
+MAX_NUMBERED_EDGES = 60  # edges into boxes; above it their numbers are not drawn, see `is_dense`
+MAX_EDGES_PER_END = 2  # edges into boxes for each of their ends; as above
+MAX_TERMS = 6  # of an instruction; more are replaced by their number
+MAX_TERM_LENGTH = 64  # characters
+TOOLTIP_NOTE = "Numbers on edges into boxes: rest the mouse on them (in SVG and HTML)."
 
-_LOOKS = {
+_NODE_ATTRIBUTES = {
     role: {
         "shape": style.shape,
         "style": style.style,
@@ -56,17 +55,14 @@ _LOOKS = {
         "peripheries": str(style.peripheries),
     }
     for role, style in ROLES.items()
-}  # that of operations is the default, which keeps the text short
+}  # the look of operations is the default, which keeps the text short
 
-FUSED = "Σ"
-
-# XML has no place for most of them
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+SUM_SYMBOL = "Σ"
 
 
 def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
-    """The DOT text of ``graph``: a caption with ``title``, the notes and the legend, then clusters,
-    nodes and edges."""
+    """Returns the DOT text of ``graph``: a caption with ``title``, the notes and the legend, then
+    clusters, nodes and edges."""
     dot = Digraph(
         graph_attr=_graph_attributes(graph, title, legend),
         node_attr={
@@ -75,7 +71,7 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
             "fontcolor": TEXT,
             "height": "0.1",
             "width": "0.1",
-            **_LOOKS["operation"],
+            **_NODE_ATTRIBUTES["operation"],
         },
         edge_attr={
             "fontname": FONT,
@@ -92,9 +88,9 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for node in graph.nodes:
         frames[node.cluster].node(node.name, **_node_attributes(node))
     for column in columns(graph):
-        frames[column[0].cluster].subgraph(_column(column))
+        frames[column[0].cluster].subgraph(_column_edges(column))
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
-        # the innermost first: a frame is copied into its parent
+        # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     large, dense, program = is_large(graph), is_dense(graph), is_program(graph)
@@ -102,17 +98,17 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for i, edge in enumerate(graph.edges):
         attributes = _edge_attributes(i, edge, large, dense, dense and edge.target in boxes)
         if program and frame[edge.source] == frame[edge.target] != "":
-            attributes["weight"] = "8"  # what is in one frame stays together
+            attributes["weight"] = "8"  # keeps the nodes of one frame together
         dot.edge(edge.source, edge.target, **attributes)
     return str(dot.source)
 
 
 def is_large(graph: Graph) -> bool:
-    """Whether the layout has to settle for less than the best, which is many times as fast.
+    """Returns whether the layout has to be simplified, which is many times as fast.
 
-    What it costs is the number of nodes, and for each edge the number of columns that it crosses:
-    one leaf that every node of a long chain uses makes hundreds of long edges, with which the best
-    layout of 61 nodes takes 24 seconds.
+    The cost depends on the number of nodes and, for each edge, on the number of columns that it
+    crosses: a leaf that every node of a long chain uses makes hundreds of long edges, and then the
+    best layout of 61 nodes takes 24 seconds.
     """
     column: dict[str, int] = {}
     for edge in graph.edges:  # in the order of their targets' execution
@@ -122,11 +118,11 @@ def is_large(graph: Graph) -> bool:
         if edge.source not in column:  # a leaf stands just before the first node that uses it
             start[edge.source] = min(start.get(edge.source, len(column)), column[edge.target] - 1)
     crossed = sum(max(0, column[edge.target] - start[edge.source]) for edge in graph.edges)
-    return len(graph.nodes) > LARGE_GRAPH or crossed > LONG_EDGES
+    return len(graph.nodes) > MAX_EXACT_NODES or crossed > MAX_EXACT_CROSSINGS
 
 
 def is_program(graph: Graph) -> bool:
-    """Whether it is a tape, which has no numbers."""
+    """Returns whether ``graph`` is a tape, which has no numbers."""
     return any(node.terms for node in graph.nodes)
 
 
@@ -134,46 +130,47 @@ def is_program(graph: Graph) -> bool:
 
 
 def is_dense(graph: Graph) -> bool:
-    """Whether the edges into collapsed modules are too many for a number on each of them to be
+    """Returns whether so many edges lead into collapsed modules that numbers on them could not be
     read."""
     boxes = {node.name for node in graph.nodes if node.role == "module"}
     edges = [edge for edge in graph.edges if edge.target in boxes]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
-    return len(edges) > DENSE_EDGES or len(edges) > DENSE_RATIO * len(ends)
+    return len(edges) > MAX_NUMBERED_EDGES or len(edges) > MAX_EDGES_PER_END * len(ends)
 
 
 def columns(graph: Graph) -> list[list[Node]]:
-    """Nodes to be drawn one below the other, in this order: the boxes of one frame, and leaves that
-    go to the same boxes.
+    """Returns the nodes to be drawn one below the other, in this order: the boxes of one frame, and
+    leaves that are used by the same boxes.
 
-    Modules of which one leads to another, directly, are no column.
+    Boxes are not a column if an edge leads from one of them to another.
     """
     nodes = {node.name: node for node in graph.nodes}
     users: dict[str, dict[str, None]] = {}
     for edge in graph.edges:
         users.setdefault(edge.source, {})[edge.target] = None
+
+    def only_boxes(names: Iterable[str]) -> bool:
+        return all(nodes[name].role == "module" for name in names)
+
     groups: dict[tuple[str, ...], list[Node]] = {}
     for node in graph.nodes:
         its_users = users.get(node.name, {})
         if node.role == "module" and node.cluster:
             groups.setdefault((node.cluster,), []).append(node)
-        elif (
-            node.role in ("input", "constant")
-            and its_users
-            and all(nodes[name].role == "module" for name in its_users)
-        ):
+        elif node.role in ("input", "constant") and its_users and only_boxes(its_users):
             groups.setdefault(("", node.cluster, *sorted(its_users)), []).append(node)
     found = []
     for group in groups.values():
         names = {node.name for node in group}
         if len(group) > 1 and not any(names & users.get(name, {}).keys() for name in names):
             found.append(sorted(group, key=_place_in_column))
-    return found + [after for column in found if len(after := _after(column, graph, nodes)) > 1]
+    behind = [_single_users(column, graph, nodes) for column in found]
+    return found + [column for column in behind if len(column) > 1]
 
 
-def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
-    """What is done with each box of ``column`` alone, in the order of the boxes: a loss that takes
-    its output, say."""
+def _single_users(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
+    """Returns the operations whose only operand is a box of ``column``, in the order of the boxes:
+    for example, the loss of each output."""
     operands: dict[str, set[str]] = {}
     for edge in graph.edges:
         if not edge.constant:
@@ -186,14 +183,14 @@ def _after(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Nod
 
 
 def _place_in_column(node: Node) -> tuple[str, int]:
-    """``neurons.10`` after ``neurons.9``; leaves stay as they are."""
+    """Returns a sort key: ``neurons.10`` comes after ``neurons.9``, and leaves keep their order."""
     name, _, index = node.label.rpartition(".")
     return (name, int(index)) if node.role == "module" and index.isdecimal() else ("", 0)
 
 
-def _column(nodes: list[Node]) -> Digraph:
-    """Invisible edges along the column.  Where ranks go from left to right, dot turns their order
-    round, but not in frames."""
+def _column_edges(nodes: list[Node]) -> Digraph:
+    """Returns invisible edges along the column.  Because ranks go from left to right, dot reverses
+    the order of nodes, except in frames."""
     column = Digraph(graph_attr={"rank": "same"}, edge_attr={"style": "invis"})
     for above, below in itertools.pairwise(nodes[::-1] if nodes[0].cluster else nodes):
         column.edge(above.name, below.name)
@@ -220,40 +217,48 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     if caption:
         attributes |= {"label": _table(caption), "labelloc": "t", "labeljust": "l"}
     if columns(graph):
-        # a second pass over all frames at once would forget the order in them
+        # a second pass over all frames at once would change the order of nodes in a frame
         attributes["remincross"] = "false"
     if is_dense(graph):
         attributes |= {"splines": "polyline", "nodesep": "0.08", "ranksep": "1.1"}
     if is_program(graph):
-        attributes["newrank"] = "true"  # else edges from frame to frame may go from right to left
+        attributes["newrank"] = "true"  # otherwise edges between frames may go from right to left
     if is_large(graph):
         attributes |= {"splines": "line", "nslimit": "0.05", "nslimit1": "0.1", "mclimit": "0.02"}
     return attributes
 
 
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
+    notes = list(graph.notes)
+    if legend and is_dense(graph) and not is_program(graph):
+        notes.append(TOOLTIP_NOTE)
     if title:
         yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in (
-        *graph.notes,
-        *([TOOLTIPS] if legend and is_dense(graph) and not is_program(graph) else []),
-    ):
+    for note in notes:
         yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
     if legend:
-        roles = {node.role for node in graph.nodes}
-        cells = [f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
-                 f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
-                 for role, style in ROLES.items() if role in roles]
-        if any(node.op == DOT for node in graph.nodes):
-            cells.append(_cell(f"{FUSED} a sum of products, as one instruction", SMALL, FAINT))
-        if any(edge.derivative is not None for edge in graph.edges):
-            cells.append(_cell("number on an edge: local derivative", SMALL, FAINT))
-        if not all(map(_finite, graph.nodes)):
-            cells.append(f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
-                         f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>')
         yield _row(
             '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
-            f"{_row(*cells)}</TABLE></TD>"
+            f"{_row(*_legend_cells(graph))}</TABLE></TD>"
+        )
+
+
+def _legend_cells(graph: Graph) -> Iterator[str]:
+    roles = {node.role for node in graph.nodes}
+    for role, style in ROLES.items():
+        if role in roles:
+            yield (
+                f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
+                f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
+            )
+    if any(node.op == DOT for node in graph.nodes):
+        yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", SMALL, FAINT)
+    if any(edge.derivative is not None for edge in graph.edges):
+        yield _cell("number on an edge: local derivative", SMALL, FAINT)
+    if not all(map(_is_finite, graph.nodes)):
+        yield (
+            f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
+            f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>'
         )
 
 
@@ -274,33 +279,23 @@ def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
 
 
 def _node_attributes(node: Node) -> dict[str, str]:
-    look = {} if node.role == "operation" else _LOOKS[node.role]
-    if not _finite(node):
+    look = {} if node.role == "operation" else _NODE_ATTRIBUTES[node.role]
+    if not _is_finite(node):
         look = look | {"color": UNDEFINED, "penwidth": "2.2"}
     if node.output and node.role == "module":
         look = look | {"peripheries": "2"}
     return {"id": node.name, "label": _node_label(node), **look}
 
 
-def _finite(node: Node) -> bool:
+def _is_finite(node: Node) -> bool:
     return all(number is None or math.isfinite(number) for number in (node.data, node.grad))
 
 
 def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
     attributes = {"id": f"e{i}"}
-    text = (
-        ""
-        if bare
-        else f"{edge.count:,} edges"
-        if edge.count > 1 and edge.derivative is None
-        else brief(edge.derivative)
-    )
-    if edge.of and not bare:
-        text = f"{shown_label(edge.of, True)}: {text}" if text else shown_label(edge.of, True)
+    text = "" if bare else _edge_text(edge)
     if text:
-        # A label in the middle of an edge takes part in the layout and costs time and room; the
-        # others do not.
-        attributes["headlabel" if large else "xlabel" if dense else "label"] = f"<{escape(text)}>"
+        attributes[_label_place(large, dense)] = f"<{escape(text)}>"
     if edge.derivative is not None and not math.isfinite(edge.derivative):
         attributes["fontcolor"] = UNDEFINED
     if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
@@ -310,55 +305,77 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
     return attributes
 
 
+def _edge_text(edge: Edge) -> str:
+    merged = edge.count > 1 and edge.derivative is None
+    text = f"{edge.count:,} edges" if merged else label_number(edge.derivative)
+    if not edge.parameter:
+        return text
+    parameter = shown_label(edge.parameter, True)
+    return f"{parameter}: {text}" if text else parameter
+
+
+def _label_place(large: bool, dense: bool) -> str:
+    """Returns the attribute for the text of an edge.
+
+    A "label" in the middle of an edge takes part in the layout, which costs time and space; the
+    other two do not.
+    """
+    if large:
+        return "headlabel"
+    return "xlabel" if dense else "label"
+
+
 # ---- the inside of a node ------------------------------------------------------------------------
 
 
 def _node_label(node: Node) -> str:
     if node.role == "constant":
-        return f"<{escape(brief(node.data) or node.label)}>"
+        return f"<{escape(label_number(node.data) or node.label)}>"
     if node.terms:
         return _instruction_label(node)
     rows = []
     label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
     if label:
         rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
-    rows += _returned(node)
+    rows += _returned_rows(node)
     if node.role in ("module", "rest"):
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
     for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is not None:
-            text = (
-                number_text(number)
-                if math.isfinite(number)
-                else f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
-            )
-            rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
+        if number is None:
+            continue
+        text = number_text(number)
+        if not math.isfinite(number):
+            text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
+        rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
     if node.op:
-        rows[0] = _operation(symbol(node.op), len(rows)) + rows[0]
+        rows[0] = _symbol_cell(symbol(node.op), len(rows)) + rows[0]
     if node.role == "parameter":
-        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CAP}"></TD>')  # below the rim of the cylinder
+        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CYLINDER_RIM}"></TD>')
     return _table([_row(row) for row in rows])
 
 
-def _operation(text: str, rows: int) -> str:
-    return f'<TD ROWSPAN="{rows}" CELLPADDING="4"><FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
+def _symbol_cell(text: str, rows: int) -> str:
+    return (
+        f'<TD ROWSPAN="{rows}" CELLPADDING="4">'
+        f'<FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
+    )
 
 
 def _instruction_label(node: Node) -> str:
-    """An instruction as a line of the tape's text: ``t1 = b + w.0·x[0]``, long ones on several
+    """Returns an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
     lines."""
-    first, *more = _lines(node.terms)
+    first, *more = _term_lines(node.terms)
     rows = [
-        *_returned(node),
+        *_returned_rows(node),
         f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
         *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more],
     ]
     if node.op == DOT:
-        rows[0] = _operation(FUSED, len(rows)) + rows[0]
+        rows[0] = _symbol_cell(SUM_SYMBOL, len(rows)) + rows[0]
     return _table([_row(row) for row in rows])
 
 
-def _returned(node: Node) -> list[str]:
+def _returned_rows(node: Node) -> list[str]:
     return [
         _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
         for name in shortened(node.returned)
@@ -366,135 +383,57 @@ def _returned(node: Node) -> list[str]:
 
 
 def symbol(op: str) -> str:
-    """How an operation is shown: the symbol in its row of the table, else its name.  ``neg`` is not
-    to look like ``-``."""
+    """Returns how an operation is shown: the symbol in its row of the table, or its name if it has
+    no symbol or one argument (``neg`` must not look like ``-``)."""
     row = TABLE.get(op)
     return row.symbol if row and row.symbol and row.arity == 2 else op
 
 
 def shortened(parts: Sequence[str]) -> list[str]:
-    """Parts of which some in the middle are left out if there are many; what stands in their place
-    says how many."""
-    if len(parts) <= MOST_TERMS:
+    """Returns ``parts``; if there are many, the number of parts in the middle replaces them."""
+    if len(parts) <= MAX_TERMS:
         return list(parts)
-    return [*parts[:MOST_TERMS - 3], f"… {len(parts) - MOST_TERMS + 2:,} more …", parts[-1]]
+    return [*parts[:MAX_TERMS - 3], f"… {len(parts) - MAX_TERMS + 2:,} more …", parts[-1]]
 
 
-def _lines(terms: Sequence[str]) -> list[str]:
-    """What an instruction computes in lines of about `LINE_LENGTH` characters, broken between
-    terms."""
+def _term_lines(terms: Sequence[str]) -> list[str]:
+    """Returns what an instruction computes in lines of about `LINE_LENGTH` characters, broken
+    between terms."""
     lines: list[str] = []
     for i, term in enumerate(shortened(terms)):
-        if len(term) > LONGEST_TERM:  # cut out of the middle, between words
-            start, end = term[:LONGEST_TERM * 2 // 3], term[-LONGEST_TERM // 3:]
+        if len(term) > MAX_TERM_LENGTH:  # the middle is cut out, between words
+            start, end = term[:MAX_TERM_LENGTH * 2 // 3], term[-MAX_TERM_LENGTH // 3:]
             term = f"{start.rpartition(' ')[0] or start} … {end.partition(' ')[2] or end}"
         if lines and len(lines[-1]) + len(term) < LINE_LENGTH:
             lines[-1] += f" + {term}"
         else:
             lines.append(f"+ {term}" if i else term)
-    return [escape(line, 2 * LONGEST_TERM) for line in lines]
+    return [escape(line, 2 * MAX_TERM_LENGTH) for line in lines]
 
 
 def contents(node: Node) -> str:
-    """What is in a box: "7 operations, 3 parameters"."""
+    """Returns what is in a box: "7 operations, 3 parameters"."""
     counts = (node.operations, "operation"), (node.parameters, "parameter")
     parts = [counted(count, what) for count, what in counts if count]
     return ", ".join(parts) or "inputs and constants"
 
 
 def shown_label(label: str, short: bool) -> str:
-    """``label``, or if ``short`` its last step: inside the frame of its module, ``neurons.0.w.1``
-    is just ``w.1``."""
+    """Returns ``label``, without the path of its module if ``short``: ``neurons.0.w.1`` is ``w.1``
+    inside the frame of ``neurons.0``."""
     if short and (around := enclosing(label)[-2:-1]):
         return label[len(around[0]) + 1:]
     return label
 
 
-# ---- numbers and text ----------------------------------------------------------------------------
-
-
-def number_text(x: float) -> str:
-    """Five significant digits (four below 1), trailing zeros kept: ``4.0000``, ``-0.7071``,
-    ``1.2346e-7``, ``inf``."""
-    if not math.isfinite(x):
-        return str(x)
-    if x == 0:
-        return "0.0000"  # never -0
-    size = abs(x)
-    text = (
-        f"{x:.4f}"
-        if 0.1 <= size < 1
-        else f"{x:#.5g}"
-        if 1 <= size < 99999.5
-        else f"{x:#.4g}"
-        if 1e-3 <= size < 1
-        else f"{x:.4e}"
-    )
-    return _short_exponent(text).removesuffix(".")
-
-
-def brief(x: float | None) -> str:
-    """`number_text` without trailing zeros: ``4``, ``-0.7071``, ``1.2346e-7``, ``1e20``; "" for
-    None."""
-    if x is None:
-        return ""
-    mantissa, e, exponent = number_text(x).partition("e")
-    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + e + exponent
-
-
-def _short_exponent(text: str) -> str:
-    """``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
-    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
-
-
-def escape(text: str, line_length: int = LINE_LENGTH) -> str:
-    r"""``text`` for an HTML-like label, so that it comes out as typed: ``<b>``, ``{a|b}``, ``\N``,
-    any Unicode.
-
-    Long text is broken into lines, and cut after `LONGEST_LABEL` characters, saying so.  Characters
-    that cannot be shown are replaced: control characters by their pictures in Unicode, lone
-    surrogates by U+FFFD.
-    """
-    if len(text) > LONGEST_LABEL:
-        text = f"{text[:LONGEST_LABEL]}... ({len(text) - LONGEST_LABEL:,} more characters)"
-    text = _UNPRINTABLE.sub(
-        _picture, text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    )
-    lines = [piece for line in text.split("\n") for piece in _pieces(line, line_length)]
-    # Graphviz replaces \N and the like by names, in tables too; a doubled backslash stands for one.
-    # A line of nothing but closing square brackets is a syntax error to it, for it waits for the
-    # end of a CDATA section.
-    return "<BR/>".join(
-        html.escape(line).replace("\\", "\\\\").replace("]", "&#93;") for line in lines
-    )
-
-
-def _picture(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else "\ufffd"
-
-
-def _pieces(line: str, length: int) -> Iterator[str]:
-    """``line`` in pieces of about ``length`` characters, broken after a space if there is one,
-    never inside a letter."""
-    while len(line) > length:
-        end = line.rfind(" ", length // 2, length) + 1 or length
-        while end < len(line) and _joins(line[end], line[end - 1]):
-            end += 1
-        yield line[:end]
-        line = line[end:]
-    yield line
-
-
-def _joins(character: str, before: str) -> bool:
-    """Whether ``character`` belongs to the one ``before``: accents, joiners and what they join,
-    emoji modifiers."""
-    return (unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or before == "\u200d"
-            or "\U0001f3fb" <= character <= "\U0001f3ff")
+# ---- tables -----------------------------------------------------------------------------------
 
 
 def _table(rows: list[str]) -> str:
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>>'
+    return (
+        '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+        f'{"".join(rows)}</TABLE>>'
+    )
 
 
 def _row(*cells: str) -> str:
@@ -502,4 +441,7 @@ def _row(*cells: str) -> str:
 
 
 def _cell(content: str, size: int, color: str, attributes: str = "") -> str:
-    return f'<TD ALIGN="LEFT"{attributes}><FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'
+    return (
+        f'<TD ALIGN="LEFT"{attributes}>'
+        f'<FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'
+    )

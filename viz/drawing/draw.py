@@ -1,8 +1,9 @@
-"""`draw`: a graph, a path to an inf or nan, or a compiled program, as a `Drawing`."""
+"""`draw`: the `Drawing` of a graph, of a path to an inf or nan, or of a compiled program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.engine.primitives import short_repr
@@ -25,70 +26,80 @@ def draw(
     legend: bool = True,
     gradient: bool = False,
 ) -> Drawing:
-    """A drawing of the graph that ``y``, a Value or several, was computed from; or of what
-    `explain_nonfinite` found; or of what `jit` made of a function.
+    """Returns the drawing of the graph that ``y``, a Value or several Values, was computed from.
 
-    Each node shows its label, data, gradient and operation; each edge the local derivative of the
-    node that it leads to.  Where collapsed modules are joined by very many edges, their numbers are
-    shown when the mouse rests on them.  Edges from constants are dashed and have no number: a
-    constant does not vary, so that no gradient flows there.  What is inf or nan is marked.  Of an
-    `Explanation`, the path from the first inf or nan to the result is drawn, with the operands
-    along it, and ``collapse`` and ``expand`` do not matter.
+        draw(loss, collapse="neurons", title="one sample").save("loss.svg")
 
-    Of a compiled function, ``y = jit(f)``, the program that it used last is drawn, after fusion:
-    each node is an instruction, with what it computes, and a sum of products is one.  Of another of
-    its programs, ``y.tape(*args)`` is the tape; a tape does not know which of its inputs are
-    parameters of which modules, so that its drawing has no frames.
+    Each node shows its label, data, gradient and operation; each edge shows the local derivative of
+    its user with respect to its operand.  If collapsed modules are joined by very many edges, the
+    numbers on them are shown as tooltips.  Edges from constants are dashed and have no number,
+    because no gradient flows to a constant.  A number that is inf or nan is marked.
 
-    collapse     None; "neurons" (the innermost modules) or "layers" (the outermost ones); or paths
-                 of modules, such as ``["layers.0", "layers.1.neurons.3"]``.  A collapsed module is
-                 one box.  If it has one output, the box shows its data and gradient, and edges into
-                 it show the derivative of that output
-    max_nodes    above this many nodes the drawing collapses neurons by itself; then, or if the
-                 neurons are joined by more edges than can be told apart, layers; and then leaves
-                 out what is farthest from ``y``.  A line in the picture says so.  None for no limit
-    expand       paths of modules to show whole, whatever else is collapsed
-    title        a line above the picture
-    legend       whether to explain the colours
-    gradient     of a compiled function: the program that also computes the derivatives
+    y: a Value, a list of Values, or one of these:
 
-    Raises TypeError if ``y`` is no Value, or a list with something else in it; ValueError for an
-    empty list, a compiled function that has not been called yet, or a ``collapse``, ``expand``,
-    ``max_nodes`` or ``gradient`` that means nothing for this graph.
+        * an `Explanation` of `explain_nonfinite`.  The path from the first inf or nan to the
+          result is drawn, with the operands along it; ``collapse`` and ``expand`` have no effect.
+        * a compiled function, ``f = jit(...)``.  The program that it used last is drawn, after
+          fusion: each node is an instruction, and a sum of products is one instruction.
+        * a tape, ``f.tape(*args)``, to draw another program.  A tape does not know which of its
+          inputs are parameters of which modules, so its drawing has no frames.
+
+    collapse: None; "neurons" (the innermost modules) or "layers" (the outermost ones); or paths of
+        modules, such as ``["layers.0", "layers.1.neurons.3"]``.  A collapsed module is one box.  If
+        it has one output, the box shows the output's data and gradient, and edges into the box show
+        the output's derivatives.
+    max_nodes: None for no limit.  Above this many nodes, neurons are collapsed.  If this is not
+        enough, or too many edges join the neurons, layers are collapsed.  If this is not enough,
+        the nodes farthest from ``y`` are left out.  A line in the picture says so.
+    expand: paths of modules to show whole, whatever else is collapsed.
+    title: a line above the picture.
+    legend: whether to explain the colours.
+    gradient: for a compiled function, whether to draw the program that also computes the
+        derivatives.
+
+    Raises:
+        TypeError: ``y`` is not one of the above, or a list contains something else; ``title`` is
+            not text; ``collapse``, ``expand`` or ``max_nodes`` has a wrong type.
+        ValueError: the list is empty; the compiled function has not been called yet; the graph has
+            no module with one of the paths; ``max_nodes`` is less than 1; ``gradient`` is True and
+            ``y`` is not a compiled function.
     """
     if not isinstance(title, str):
-        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
+        raise TypeError(
+            f"draw: title must be text, not {type(title).__name__} ({short_repr(title)})"
+        )
     if isinstance(y, Jitted):
         return Drawing(build_jitted(y, gradient, collapse, max_nodes, expand), title, legend)
     if gradient:
+        where = "the drawing of a graph has the gradients that backward() left in it"
+        if isinstance(y, Tape):
+            where = "the tape with the derivatives is y.tape(gradient=True)"
         raise ValueError(
-            "gradient=True is for a compiled function, draw(jit(f), gradient=True); "
-            + (
-                "the tape with the derivatives is y.tape(gradient=True)"
-                if isinstance(y, Tape)
-                else "the drawing of a graph has the gradients that backward() left in it"
-            )
+            f"gradient=True is for a compiled function, draw(jit(f), gradient=True); {where}"
         )
     if isinstance(y, Tape):
         return Drawing(build_tape(y, collapse, max_nodes, expand), title, legend)
     if isinstance(y, Explanation):
-        return Drawing(
-            build_path(y.root, y.path, f"The first inf or nan: {y.sentences[0]}", max_nodes),
-            title,
-            legend,
-        )
-    roots = (
-        [y]
-        if isinstance(y, Value) or not isinstance(y, Iterable) or isinstance(y, str)
-        else list(y)
-    )
+        note = f"The first inf or nan: {y.sentences[0]}"
+        return Drawing(build_path(y.root, y.path, note, max_nodes), title, legend)
+    return Drawing(build(_roots(y), collapse, max_nodes, expand), title, legend)
+
+
+def _roots(y: Any) -> list[Value]:
+    """Returns ``y`` as a list of Values.
+
+    Raises:
+        TypeError: ``y``, or something in it, is not a Value.
+        ValueError: ``y`` is empty.
+    """
+    is_one = isinstance(y, (Value, str)) or not isinstance(y, Iterable)
+    roots = [y] if is_one else list(y)
     for root in roots:
         if not isinstance(root, Value):
             raise TypeError(
-                f"draw() takes a Value or a list of Values, not {type(root).__name__} "
-                f"({short_repr(root)}); "
-                "what a computation returns from Values is a Value"
+                f"draw: y must be a Value or a list of Values, not {type(root).__name__} "
+                f"({short_repr(root)}); pass the result of a computation on Values"
             )
     if not roots:
-        raise ValueError("draw() was given an empty list; give at least one Value")
-    return Drawing(build(roots, collapse, max_nodes, expand), title, legend)
+        raise ValueError("draw: y must not be an empty list; pass at least one Value")
+    return roots

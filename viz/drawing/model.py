@@ -8,11 +8,11 @@
     >>> [(edge.source, edge.target, edge.derivative) for edge in graph.edges]
     [('n0', 'n1', 1.0), ('n0', 'n1', 1.0)]
 
-`build` decides here, and only here, which nodes are drawn one by one, which modules are collapsed
-into a box, and what is left out.  Modules are found from the labels of the parameters alone (see
-`nn.structure`), after the fact, so that the forward pass pays nothing for it.  Records are copies:
-what happens to the graph later does not change them.  `viz.tapes` makes the same records of what
-`jit` runs.
+`build` returns the records of a whole graph, `build_path` the records along one path.  Which nodes
+are drawn one by one, which modules are collapsed into a box, and what is left out is decided in
+`drawing.selection`.  Modules are found from the labels of the parameters (see `nn.structure`) when
+a graph is drawn; the forward pass does nothing for it.  Records are copies: later changes of the
+graph do not change them.  `drawing.tapes` makes the same records from the tapes of `jit`.
 """
 
 from __future__ import annotations
@@ -23,31 +23,33 @@ from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine.graph import topological_order
+from tinygrad_edu.errors import counted
 from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules
 
+from .selection import check_max_nodes, choose_boxes, nearest
+
 MAX_NODES = 300
-# into collapsed neurons; above it, neurons that were collapsed to save space save too little
-MAX_EDGES = 150
+_REST = ""  # the key of the box for everything left out; boxes of modules have their paths as keys
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One box of the drawing: a node of the graph, a collapsed module, or all that was left out.
+    """One box of the drawing: a node of the graph, a collapsed module, or everything left out.
 
     name        n0, n1, ... in order of execution
     role        input, parameter, constant, operation, output, module or rest
     label       the label as typed; of a module its path
     op          the name of the primitive, "" for leaves and boxes
-    data, grad  None where there is no such number: a constant has no gradient, and a box has
-                numbers only if it stands for a module with one output, whose numbers they are
+    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
+                only if it stands for a module with one output; they are the output's numbers
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
     operations, parameters, nodes    how many of them it stands for
-    members     the positions of these nodes in the order of execution; () for all that was left out
-    shows       the position of the one whose data and grad it shows; None if it shows none
-    terms       of an instruction of a tape: what it computes, as the terms of a sum; most have one
-    returned    as what the program returns it, if its label does not say so; that may be several
-                things
+    members     the positions of these nodes in the order of execution; () for everything left out
+    shows       the position of the node whose data and grad it shows; None if it shows no numbers
+    terms       what an instruction of a tape computes, as the terms of a sum; most have one term
+    returned    the names under which the program returns it, if its label does not say so
     """
 
     name: str
@@ -69,18 +71,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From an operand to its user.  ``a + a`` has two of them.
+    """An arrow from an operand to its user.  ``a + a`` has two of them.
 
-    derivative  the local derivative d(target)/d(source) that the node stored.  Into a collapsed
-                module with one output, the derivative of that output by the source, summed over all
-                paths within.  None for a constant, which does not vary: no gradient flows there,
-                and its rule was never run.  None also where several edges were merged, and in a
-                tape
+    derivative  the local derivative d(target)/d(source) that the node stored.  For an edge into a
+                collapsed module with one output: the derivative of this output with respect to the
+                source, summed over all paths inside.  None for a constant, because no gradient
+                flows to it.  None also if several edges were merged, and in a tape
     count       how many edges of the graph this one stands for
     constant    whether the source is a constant
-    of          the label of the parameter that it comes from, where that is hidden in a box
+    parameter   the label of the parameter that it comes from, if this is hidden in a box
     links       the edges of the graph that this one stands for: the position of the user in the
-                order of execution, and which of its operands; () into all that was left out
+                order of execution, and the index of the operand; () into everything left out
     """
 
     source: str
@@ -88,14 +89,14 @@ class Edge:
     derivative: float | None
     count: int = 1
     constant: bool = False
-    of: str = ""
+    parameter: str = ""
     links: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A module that is drawn as a frame around its nodes; ``parent`` is the path of the frame
-    around it, or ""."""
+    """A module drawn as a frame around its nodes; ``parent`` is the path of the frame around it, or
+    ""."""
 
     path: str
     parent: str
@@ -103,8 +104,8 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not
-    shown, and why."""
+    """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown
+    and why."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -115,20 +116,23 @@ class Graph:
 def build_path(
     root: Value, path: Sequence[Value], note: str, max_nodes: int | None = MAX_NODES
 ) -> Graph:
-    """The records of the nodes on a path that leads to ``root``, and of their operands; all others
+    """Returns the records of the nodes on a path to ``root`` and of their operands; all other nodes
     are one box.
 
-    Of a path of which that would be more than ``max_nodes`` nodes, the beginning and the end, and
-    at least the first node with its operands.  ``note`` is the first note.
+    If these are more than ``max_nodes`` nodes, only the beginning and the end of the path are kept,
+    and at least the first node with its operands.  ``note`` is the first note.
+
+    Raises:
+        TypeError: ``max_nodes`` is not a whole number or None.
+        ValueError: ``max_nodes`` is less than 1.
     """
     check_max_nodes(max_nodes)
     shown: list[Value] = []
     kept: set[Value | str] = set()
     for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
         more = kept.union(node.args, [node])
-        # one place is for the box of all the others
         if shown and max_nodes is not None and len(more) >= max_nodes:
-            break
+            break  # the last place is for the box of all the others
         shown.append(node)
         kept = more
     shown = list(dict.fromkeys(shown))
@@ -145,16 +149,20 @@ def build(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of the graph of ``roots``.
+    """Returns the records of the graph of ``roots``.
 
     collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
                 modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it neurons are collapsed;
-                then, or if more than `MAX_EDGES` edges lead to them, layers; and then only the
-                nodes nearest to the roots are kept
+    max_nodes   how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
+                If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons,
+                layers are collapsed.  If this is not enough, only the nodes nearest to the roots
+                are kept
+    expand      paths of modules to show whole, whatever else is collapsed
 
-    Raises TypeError or ValueError for a ``collapse``, ``expand`` or ``max_nodes`` that means
-    nothing for this graph.
+    Raises:
+        TypeError: ``max_nodes`` is not a whole number or None; ``collapse`` or ``expand`` is not
+            one of the words above or paths of modules.
+        ValueError: ``max_nodes`` is less than 1; the graph has no module with one of the paths.
     """
     order = topological_order(*roots)
     return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
@@ -169,179 +177,21 @@ def records(
     max_nodes: int | None,
     expand: str | Iterable[str],
 ) -> Graph:
-    """The records that ``builder`` makes of nodes in ``order``, which are in these ``modules``: see
-    `build`."""
+    """Returns the records that ``builder`` makes of the nodes in ``order``; options as in `build`.
+
+    builder    a function with the parameters of `Builder`
+    modules    the path of the innermost module of each node that is in a module
+    """
     check_max_nodes(max_nodes)
-    boxes, size, notes = _choose_boxes(order, modules, collapse, max_nodes, expand)
+    boxes, size, notes = choose_boxes(order, modules, collapse, max_nodes, expand)
     if max_nodes is None or size <= max_nodes:
         return builder(roots, order, modules, boxes, None, notes).graph()
-    # one place is for the box of all the others
-    kept = _nearest(roots, order, boxes, max(1, max_nodes - 1))
+    kept = nearest(roots, order, boxes, max(1, max_nodes - 1))  # 1 place is for all the others
     return builder(roots, order, modules, boxes, kept, notes).graph()
 
 
-def check_max_nodes(max_nodes: int | None) -> None:
-    """Raises TypeError or ValueError unless ``max_nodes`` is None or a whole number of at least 1.
-    """
-    if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
-        raise TypeError(
-            f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} "
-            f"({max_nodes!r})"
-        )
-    if max_nodes is not None and max_nodes < 1:
-        raise ValueError(f"max_nodes is {max_nodes}; it must be at least 1, or None for no limit")
-
-
-# ---- what is drawn -------------------------------------------------------------------------------
-
-_REST = ""  # the key of the box for all that is left out; boxes of modules have their paths as keys
-
-
-def _choose_boxes(
-    order: Sequence[Value],
-    modules: dict[Value, str],
-    collapse: str | Iterable[str] | None,
-    max_nodes: int | None,
-    expand: str | Iterable[str],
-) -> tuple[dict[Value, str], int, list[str]]:
-    """The box of each node that is in one, how many nodes would then be drawn, and what to say
-    about it."""
-    paths = list(
-        dict.fromkeys(
-            outer for path in dict.fromkeys(modules.values()) for outer in enclosing(path)
-        )
-    )
-    with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
-    levels = {"neurons": [path for path in paths if path not in with_parts],
-              "layers": [path for path in paths if enclosing(path)[0] == path]}
-    collapsed = _chosen_paths("collapse", collapse, paths, levels)
-    expanded = _chosen_paths("expand", expand, paths, levels)
-    opened = {outer for path in expanded for outer in enclosing(path)}
-
-    def box_of_module(path: str, chosen: set[str]) -> str:
-        around = enclosing(path)
-        if not expanded.isdisjoint(around):
-            return ""
-        covered = False
-        # the outermost that is chosen; or if that has to be open, the outermost in it that has
-        # not
-        for outer in around:
-            covered = covered or outer in chosen
-            if covered and outer not in opened:
-                return outer
-        return ""
-
-    def boxes_of(chosen: set[str]) -> dict[Value, str]:
-        box_of = {path: box_of_module(path, chosen) for path in paths}
-        return {node: box for node, path in modules.items() if (box := box_of[path])}
-
-    def size_with(boxes: dict[Value, str]) -> int:
-        return len(order) - len(boxes) + len(set(boxes.values()))
-
-    boxes = boxes_of(collapsed)
-    full_size = size = size_with(boxes)
-    did, joined = "", 0
-    for level, chosen in levels.items():
-        if max_nodes is None or (size <= max_nodes and joined <= MAX_EDGES):
-            break
-        further = boxes_of(collapsed | set(chosen))
-        if size_with(further) < size:
-            boxes, size, did, joined = further, size_with(further), level, _edges_into(further)
-    notes = []
-    if did and max_nodes is not None:
-        notes.append(
-            f"{did.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-            f"max_nodes={max_nodes}. "
-            f"To see all: max_nodes={full_size}; to choose: collapse=."
-        )
-    if max_nodes is not None and size > max_nodes:
-        notes.append(
-            f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
-            f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=."
-        )
-    return boxes, size, notes
-
-
-def _edges_into(boxes: dict[Value, str]) -> int:
-    """How many edges lead into boxes when all between the same two ends are one."""
-    return len(
-        {
-            (boxes.get(arg, arg), box)
-            for user, box in boxes.items()
-            for arg in user.args
-            if boxes.get(arg) != box
-        }
-    )
-
-
-def _chosen_paths(
-    option: str,
-    wanted: str | Iterable[str] | None,
-    paths: Sequence[str],
-    levels: dict[str, list[str]],
-) -> set[str]:
-    """The paths of modules that ``collapse=`` or ``expand=`` asks for."""
-    if wanted is None:
-        return set()
-    if isinstance(wanted, str):
-        if wanted in levels:
-            return set(levels[wanted])
-        wanted = [wanted]
-    elif not isinstance(wanted, Iterable):
-        raise TypeError(
-            f'{option} must be None, "neurons", "layers" or paths of modules, not '
-            f'{type(wanted).__name__} '
-            f"({wanted!r})"
-        )
-    chosen = list(wanted)
-    for path in chosen:
-        if not isinstance(path, str):
-            raise TypeError(
-                f"{option} takes paths of modules, which are text, not {type(path).__name__} "
-                f"({path!r})"
-            )
-        if path not in paths:
-            known = ", ".join(map(repr, paths[:6])) + (
-                f" and {len(paths) - 6} more" if len(paths) > 6 else ""
-            )
-            raise ValueError(
-                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"'
-                + (f", or paths out of {known}" if paths else "; it has no modules at all")
-            )
-    return set(chosen)
-
-
-def _nearest(
-    roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
-) -> set[Value | str]:
-    """The ``limit`` nodes and boxes that are the fewest edges away from the roots; of equally near
-    ones, later ones."""
-    members: dict[str, list[Value]] = {}
-    for node in order if boxes else ():
-        if node in boxes:
-            members.setdefault(boxes[node], []).append(node)
-    kept: dict[Value | str, None] = {}
-    layer: dict[Value | str, None] = dict.fromkeys(boxes.get(root, root) for root in roots)
-    while layer and len(kept) < limit:
-        if len(layer) > limit - len(kept):
-            position = {boxes.get(node, node): i for i, node in enumerate(order)}
-            layer = dict.fromkeys(
-                sorted(layer, key=position.__getitem__, reverse=True)[: limit - len(kept)]
-            )
-        kept.update(layer)
-        operands = (
-            arg
-            for key in layer
-            for node in (members[key] if isinstance(key, str) else [key])
-            for arg in node.args
-        )
-        layer = {key: None for arg in operands if (key := boxes.get(arg, arg)) not in kept}
-    return set(kept)
-
-
 class Builder:
-    """Turns nodes and boxes into records, in two passes: who goes where, then the records
-    themselves."""
+    """Turns nodes and boxes into records, in two passes: first their places, then the records."""
 
     def __init__(
         self,
@@ -352,22 +202,26 @@ class Builder:
         kept: set[Value | str] | None,
         notes: Sequence[str],
     ) -> None:
-        self.roots, self.order, self.modules = dict.fromkeys(roots), order, modules
-        self.boxes, self.kept, self.notes = boxes, kept, tuple(notes)
+        self.roots = dict.fromkeys(roots)
+        self.order = order
+        self.modules = modules
+        self.boxes = boxes
+        self.kept = kept
+        self.notes = tuple(notes)
         self.members: dict[str, list[Value]] = {}  # of every box that is drawn
         self.outputs: dict[str, dict[Value, None]] = {}
         self.names: dict[Value | str, str] = {}
-        # how many of those left out use it, for the nodes that they use
+        # for operands of nodes that are left out: how many edges lead from them to such nodes
         self.into_rest: dict[Value, int] = {}
-        self.positions: dict[Value, int] = {}  # of all nodes but those left out
+        self.positions: dict[Value, int] = {}  # of all nodes except those left out
 
     def place(self, node: Value) -> Value | str:
-        """Where ``node`` is drawn: itself, or the key of a box."""
+        """Returns where ``node`` is drawn: the node itself, or the key of a box."""
         key = self.boxes.get(node, node)
         return key if self.kept is None or key in self.kept else _REST
 
     def graph(self) -> Graph:
-        """All records."""
+        """Returns all records."""
         for i, node in enumerate(self.order):
             key = self.place(node)
             if key.__class__ is str:
@@ -386,17 +240,18 @@ class Builder:
         for root in self.roots:
             if isinstance(key := self.place(root), str):
                 self.outputs[key][root] = None
-        nodes = tuple(
-            [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
-        )
-        return Graph(nodes, tuple(self.edges(crossing)), tuple(_clusters(nodes)), self.notes)
+        nodes = [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
+        edges = tuple(self.edges(crossing))
+        return Graph(tuple(nodes), edges, tuple(_clusters(nodes)), self.notes)
 
     def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
-        """``(user, i, user.args[i])`` for all edges but those inside a box; into the rest, one for
-        each operand."""
+        """Yields ``(user, i, user.args[i])`` for all edges except those inside a box.
+
+        Of the edges from one operand to nodes that are left out, only the first is yielded.
+        """
         boxes, kept, into_rest = self.boxes, self.kept, self.into_rest
         for user in self.order:
-            # all but a few nodes of a very large graph
+            # true for nearly all nodes of a very large graph
             if kept is not None and boxes.get(user, user) not in kept:
                 for i, arg in enumerate(user.args):
                     if arg in into_rest:
@@ -411,72 +266,77 @@ class Builder:
                     yield user, i, arg
 
     def node(self, node: Value) -> Node:
-        """The record of a node that is drawn by itself."""
-        role = (
-            "output"
-            if node in self.roots
-            else "operation"
-            if node.op
-            else "constant"
-            if node.constant
-            else "parameter"
-            if isinstance(node.label, ParameterName)
-            else "input"
-        )
+        """Returns the record of a node that is drawn by itself."""
+        role = self.role(node)
+        position = self.positions[node]
         return Node(
-            self.names[node],
-            role,
-            str(node.label),
-            node.op,
-            node.data,
-            None if node.constant else node.grad,
-            self.modules.get(node, ""),
-            node in self.roots,
-            int(bool(node.op)),
-            int(role == "parameter"),
-            members=(at := (self.positions[node],)),
-            shows=at[0],
+            name=self.names[node],
+            role=role,
+            label=str(node.label),
+            op=node.op,
+            data=node.data,
+            grad=None if node.constant else node.grad,
+            cluster=self.modules.get(node, ""),
+            output=node in self.roots,
+            operations=int(bool(node.op)),
+            parameters=int(role == "parameter"),
+            members=(position,),
+            shows=position,
         )
 
+    def role(self, node: Value) -> str:
+        """Returns the role of a node that is drawn by itself."""
+        if node in self.roots:
+            return "output"
+        if node.op:
+            return "operation"
+        if node.constant:
+            return "constant"
+        return "parameter" if isinstance(node.label, ParameterName) else "input"
+
     def derivative(self, user: Value, i: int) -> float | None:
-        """The number on an edge from a node that is no constant."""
+        """Returns the number on an edge whose operand is not a constant."""
         return user.partials[i]
 
     def slopes(self) -> dict[str, dict[Value, float]]:
-        """For each box with one output the derivatives of that by what is in the box and by its
-        operands."""
-        return {key: _slopes(self.members[key], next(iter(outputs)))
-                for key, outputs in self.outputs.items() if key != _REST and len(outputs) == 1}
+        """Returns, for each box with one output, the derivatives of the output with respect to the
+        members of the box and their operands."""
+        slopes = {}
+        for key, outputs in self.outputs.items():
+            if key != _REST and len(outputs) == 1:
+                slopes[key] = _slopes(self.members[key], next(iter(outputs)))
+        return slopes
 
     def box(self, key: str) -> Node:
-        """The record of a collapsed module, or of all that is left out."""
+        """Returns the record of a collapsed module, or of everything left out."""
         members, outputs = self.members[key], list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
         parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
         data = grad = shows = None
         if key != _REST and len(outputs) == 1:
             data, grad, shows = outputs[0].data, outputs[0].grad, self.positions[outputs[0]]
-        label = key if key != _REST else f"... {len(members):,} more node{'s' * (len(members) > 1)}"
         around = enclosing(key)
         return Node(
-            self.names[key],
-            "rest" if key == _REST else "module",
-            label,
-            "",
-            data,
-            grad,
-            around[-2] if len(around) > 1 else "",
-            any(root in self.outputs[key] for root in self.roots),
-            operations,
-            parameters,
-            len(members),
-            () if key == _REST else tuple([self.positions[node] for node in members]),
-            shows,
+            name=self.names[key],
+            role="rest" if key == _REST else "module",
+            label=key if key != _REST else f"... {counted(len(members), 'more node')}",
+            op="",
+            data=data,
+            grad=grad,
+            cluster=around[-2] if len(around) > 1 else "",
+            output=any(root in self.outputs[key] for root in self.roots),
+            operations=operations,
+            parameters=parameters,
+            nodes=len(members),
+            members=() if key == _REST else tuple([self.positions[node] for node in members]),
+            shows=shows,
         )
 
     def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
-        """The records of the edges that `crossing_edges` found; those into a box are one for each
-        of their sources."""
+        """Yields the records of the edges that `crossing_edges` found.
+
+        Edges from one source into one box are merged.
+        """
         merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
         for user, i, arg in crossing:
             if isinstance(target := self.place(user), str):
@@ -484,40 +344,41 @@ class Builder:
         slopes = self.slopes()
         for user, i, arg in crossing:
             source, target = self.place(arg), self.place(user)
-            hidden = (
-                str(arg.label) if isinstance(source, str) and source != _REST and not arg.op else ""
-            )
+            is_hidden = isinstance(source, str) and source != _REST and not arg.op
+            hidden = str(arg.label) if is_hidden else ""
             if not isinstance(target, str):
-                derivative = None if arg.constant else self.derivative(user, i)
                 yield Edge(
                     self.names[source],
                     self.names[target],
-                    derivative,
-                    1,
-                    arg.constant,
-                    hidden,
-                    ((self.positions[user], i),),
+                    derivative=None if arg.constant else self.derivative(user, i),
+                    constant=arg.constant,
+                    parameter=hidden,
+                    links=((self.positions[user], i),),
                 )
             elif links := merged.pop((source, target), None):
                 args = [link[2] for link in links]
-                one = len(set(args)) == 1 and target in slopes
-                count = len(args) if target != _REST else sum(self.into_rest[arg] for arg in args)
+                one_source = len(set(args)) == 1
+                has_slope = one_source and target in slopes
+                count = len(args)
+                ends: list[tuple[int, int]] = []
+                if target == _REST:
+                    count = sum(self.into_rest[arg] for arg in args)
+                else:
+                    ends = [(self.positions[to], operand) for to, operand, _ in links]
                 yield Edge(
                     self.names[source],
                     self.names[target],
-                    slopes[target].get(arg, 0.0) if one else None,
-                    count,
-                    arg.constant,
-                    hidden if len(set(args)) == 1 else "",
-                    ()
-                    if target == _REST
-                    else tuple([(self.positions[to], operand) for to, operand, _ in links]),
+                    derivative=slopes[target].get(arg, 0.0) if has_slope else None,
+                    count=count,
+                    constant=arg.constant,
+                    parameter=hidden if one_source else "",
+                    links=tuple(ends),
                 )
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
-    """d(output)/d(node) for all nodes that ``members`` use: a sweep backwards over the members
-    alone."""
+    """Returns d(output)/d(node) for all nodes that ``members`` use, by a backward sweep over the
+    members."""
     slopes = {output: 1.0}
     for node in reversed(members):
         if node in slopes:

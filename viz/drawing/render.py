@@ -1,9 +1,8 @@
-"""DOT to SVG, PNG and PDF, and the `Drawing` that does it on demand.  The only file that needs a
-layout engine.
+"""`Drawing`: DOT to SVG, PNG and PDF on demand.  This is the only file that needs a layout engine.
 
-Engines, in this order: ``dot`` of Graphviz on the PATH; else the copy of Graphviz that comes inside
-pygraphviz (the extra ``viz``); else `RenderError`, which names both remedies.  Either runs in a
-process of its own, so that a layout that takes too long can be stopped.
+`run_engine` uses ``dot`` of Graphviz if it is on the PATH, else the copy of Graphviz inside
+pygraphviz (the extra ``viz``).  Without either it raises `RenderError`, which names both remedies.
+The engine runs in a separate process, so that a layout that takes too long can be stopped.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.errors import RenderError
+from tinygrad_edu.errors import RenderError, counted
 from tinygrad_edu.files import destination, write_atomically
 
 from .dot import contents, symbol, to_dot
-from .model import Graph, Node
+from .model import Edge, Graph, Node
 
 TIMEOUT = 60.0  # seconds
 PNG_DPI = 144  # twice the size on screen of the SVG, for projectors
@@ -36,9 +35,9 @@ FORMATS = {
     ".html": "html",
 }
 
-# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It sees nothing but
-# the standard library and the folder that pygraphviz is in, hence starts fast and cannot meet a
-# stray module of the user's.
+# What the process with pygraphviz runs: DOT on stdin, the picture on stdout.  It imports from the
+# standard library and the folder of pygraphviz only, so it starts fast and no module of the user
+# can shadow another one.
 _PYGRAPHVIZ = """
 import sys
 sys.path.append(sys.argv[1])
@@ -51,9 +50,8 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
 
 _REMEDIES = (
     "no layout engine: install Graphviz, so that `dot` is on the PATH "
-    "(https://graphviz.org/download), or "
-    "`pip install pygraphviz`, which has an engine inside (in a clone of the project: `pip install "
-    "\".[viz]\"`); "
+    "(https://graphviz.org/download), or `pip install pygraphviz`, which has an engine inside "
+    "(in a clone of the project: `pip install \".[viz]\"`); "
     "a .dot file needs none: save(\"y.dot\"), on the command line -o y.dot; its text is in .source"
 )
 
@@ -79,15 +77,22 @@ body {{ margin: 1rem; font: 14px Helvetica, Arial, sans-serif; color: #1a1a1a; b
 """
 
 
-class Drawing:
-    """A picture of a graph, made by `viz.draw`: it shows the numbers of that moment, and is laid
-    out when asked for.
+# the start of a part of the picture, its id, and the title that Graphviz gives it
+_GROUP_TITLE = re.compile(
+    r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n?'
+)
 
-    records    the nodes, edges and clusters that are drawn (see `viz.model`)
+
+class Drawing:
+    """A picture of a graph, made by `viz.draw`.  It shows the numbers at the time of that call; the
+    layout is computed when it is needed.
+
+    records    the nodes, edges and clusters that are drawn (see `drawing.model`)
     title      the text above the picture
     source     the DOT text; it needs no layout engine
 
-    In a notebook it displays itself; without a layout engine it says so there, in text.
+    In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
+    what to install.
     """
 
     def __init__(self, records: Graph, title: str = "", legend: bool = True) -> None:
@@ -100,50 +105,56 @@ class Drawing:
 
     @cached_property
     def _svg(self) -> str:
-        return self._tidy(run_engine(self.source, "svg").decode("utf-8"))
+        return self._standalone(run_engine(self.source, "svg").decode("utf-8"))
 
     def svg(self) -> str:
-        """The picture as SVG text.  Raises RenderError if there is no layout engine, or it fails.
+        """Returns the picture as SVG text.
+
+        Raises:
+            RenderError: no layout engine is installed, or it fails.
         """
         return self._svg
 
     def html(self) -> str:
-        """A page that shows the picture and needs nothing else.  Raises RenderError as `svg` does.
+        """Returns the text of an HTML page that shows the picture and needs no other file.
+
+        Raises:
+            RenderError: no layout engine is installed, or it fails.
         """
         return _PAGE.format(title=html.escape(self._name), svg=self.svg())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the picture to ``path``, in the format that its suffix names, and returns the
-        path.
+        """Writes the picture to ``path`` and returns the path.
 
-        .svg, .png, .pdf, .html (a page of its own) or .dot (also .gv; the text, which needs no
-        layout engine); without a suffix, ".svg" is added; ``~`` is your home.  The file appears
-        whole or not at all.
+        The suffix selects the format: .svg, .png, .pdf, .html (a page), or .dot or .gv (the DOT
+        text, which needs no layout engine).  Without a suffix, ".svg" is added; ``~`` is your home.
+        The file appears whole or not at all.
 
-        Raises ValueError for another suffix or "", IsADirectoryError for a folder, OSError if the
-        file cannot be written there, RenderError if there is no layout engine, or it fails.
+        Raises:
+            TypeError: ``path`` is not a path.
+            ValueError: ``path`` is empty or has another suffix.
+            IsADirectoryError: ``path`` is a folder.
+            OSError: the file cannot be written.
+            RenderError: no layout engine is installed, or it fails.
         """
         target = destination(path, "a drawing", FORMATS, "graph.svg")
-        form = FORMATS[target.suffix.lower()]
-        content = (
-            self.svg().encode()
-            if form == "svg"
-            else self.html().encode()
-            if form == "html"
-            else self.source.encode()
-            if form == "dot"
-            else run_engine(self.source, form)
-        )
-        return write_atomically(target, content)
+        return write_atomically(target, self._content(FORMATS[target.suffix.lower()]))
+
+    def _content(self, form: str) -> bytes:
+        if form == "svg":
+            return self.svg().encode()
+        if form == "html":
+            return self.html().encode()
+        if form == "dot":
+            return self.source.encode()
+        return run_engine(self.source, form)
 
     def __repr__(self) -> str:
-        count = [
-            (len(self.records.nodes), "node"),
-            (len(self.records.edges), "edge"),
-            (len(self.records.clusters), "cluster"),
-        ]
-        return f"<Drawing{f' {self.title!r}' if self.title else ''}: " + ", ".join(
-            f"{n:,} {what}{'s' * (n != 1)}" for n, what in count) + ">"
+        title = f" {self.title!r}" if self.title else ""
+        nodes = counted(len(self.records.nodes), "node")
+        edges = counted(len(self.records.edges), "edge")
+        clusters = counted(len(self.records.clusters), "cluster")
+        return f"<Drawing{title}: {nodes}, {edges}, {clusters}>"
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -159,16 +170,16 @@ class Drawing:
 
     @property
     def _name(self) -> str:
-        return _printable(self.title) or "computation graph of " + (", ".join(
-            _called(node) for node in self.records.nodes if node.output) or "a value")
+        outputs = ", ".join(_display_name(node) for node in self.records.nodes if node.output)
+        return _printable(self.title) or f"computation graph of {outputs or 'a value'}"
 
-    def _tidy(self, svg: str) -> str:
-        """``svg`` to stand on its own or in a page: without prolog, fitting any width, titles for
-        people."""
+    def _standalone(self, svg: str) -> str:
+        """Returns ``svg`` for a file or a page: without prolog, at most as wide as its container,
+        and with tooltips for people."""
         svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):], flags=re.DOTALL)
         title = html.escape(self._name)
-        # Never wider than its place, and never cut off there: the viewBox scales all of it, also
-        # what sticks out.
+        # Never wider than its container, and never cut off: the viewBox scales all of it, with the
+        # parts that stick out.
         svg = svg.replace(
             "<svg ",
             f'<svg role="img" aria-label="{title}" style="max-width: 100%; height: auto; '
@@ -176,61 +187,59 @@ class Drawing:
             1,
         )
         svg = svg.replace(">", f">\n<title>{title}</title>", 1)
-        titles = self._titles()
-        return re.sub(
-            r'(<g id="([^"]*)" class="(?:graph|node|edge|cluster)"[^>]*>\s*)<title>[^<]*</title>\n'
-            r'?',
-            lambda m: (
-                m[1] + (f"<title>{html.escape(titles[m[2]])}</title>\n" if m[2] in titles else "")
-            ),
-            svg,
-        )
+        tooltips = self._tooltips()
 
-    def _titles(self) -> dict[str, str]:
-        """What a browser shows when the mouse rests on a part of the picture: the numbers with all
-        their digits."""
+        def with_title(match: re.Match[str]) -> str:
+            start, name = match.groups()
+            if name not in tooltips:
+                return start
+            return f"{start}<title>{html.escape(tooltips[name])}</title>\n"
+
+        return _GROUP_TITLE.sub(with_title, svg)
+
+    def _tooltips(self) -> dict[str, str]:
+        """Returns the tooltip of each part of the picture, by its id: the numbers with all their
+        digits."""
         nodes = {node.name: node for node in self.records.nodes}
-        titles = {name: "\n".join(_node_lines(node)) for name, node in nodes.items()}
+        tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
-            source, target = edge.of or _called(nodes[edge.source]), _called(nodes[edge.target])
-            titles[f"e{i}"] = (
-                f"{source} to {target}: a constant, no gradient flows"
-                if edge.constant
-                else f"{source} to {target}" + f": {edge.count} edges" * (edge.count > 1)
-                if edge.derivative is None
-                else f"d({target})/d({source}) = {edge.derivative!r}"
-            )
-        return {
-            **titles,
-            **{
-                f"c{i}": _printable(cluster.path) for i, cluster in enumerate(self.records.clusters)
-            },
-        }
+            source = edge.parameter or _display_name(nodes[edge.source])
+            tooltips[f"e{i}"] = _edge_tooltip(edge, source, _display_name(nodes[edge.target]))
+        for i, cluster in enumerate(self.records.clusters):
+            tooltips[f"c{i}"] = _printable(cluster.path)
+        return tooltips
 
 
-def _called(node: Node) -> str:
-    return _printable(
-        node.label
-        or (symbol(node.op) if node.op else "constant" if node.role == "constant" else node.name)
-    )
+def _display_name(node: Node) -> str:
+    name = node.label
+    if not name and node.op:
+        name = symbol(node.op)
+    elif not name:
+        name = "constant" if node.role == "constant" else node.name
+    return _printable(name)
 
 
-def _node_lines(node: Node) -> list[str]:
-    lines = [
-        f"{_called(node)} = {_printable(' + '.join(node.terms), 1000)}"
-        if node.terms
-        else f"{_called(node)}: {symbol(node.op)}"
-        if node.op and node.label
-        else _called(node),
-        *node.returned,
-    ]
+def _edge_tooltip(edge: Edge, source: str, target: str) -> str:
+    if edge.constant:
+        return f"{source} to {target}: a constant, no gradient flows"
+    if edge.derivative is not None:
+        return f"d({target})/d({source}) = {edge.derivative!r}"
+    number = f": {edge.count} edges" if edge.count > 1 else ""
+    return f"{source} to {target}{number}"
+
+
+def _node_tooltip_lines(node: Node) -> list[str]:
+    first = _display_name(node)
+    if node.terms:
+        first += f" = {_printable(' + '.join(node.terms), 1000)}"
+    elif node.op and node.label:
+        first += f": {symbol(node.op)}"
+    lines = [first, *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    lines += [
-        f"{what} {number!r}"
-        for what, number in (("data", node.data), ("grad", node.grad))
-        if number is not None
-    ]
+    for what, number in (("data", node.data), ("grad", node.grad)):
+        if number is not None:
+            lines.append(f"{what} {number!r}")
     return lines
 
 
@@ -242,19 +251,19 @@ def _printable(text: str, most: int = 200) -> str:
 
 
 def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
-    """The DOT text ``source`` laid out as ``form``: "svg", "png" or "pdf".
+    """Returns the picture of the DOT text ``source`` as ``form``: "svg", "png" or "pdf".
 
-    Raises RenderError if there is no engine, if it fails, or if it takes longer than ``timeout``
-    seconds.
+    Raises:
+        RenderError: no layout engine is installed, it fails, or it takes longer than ``timeout``
+            seconds.
     """
     dpi = str(PNG_DPI) if form == "png" else ""
     if dot := shutil.which("dot"):
-        name, command = "dot", [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
+        name = "dot"
+        command = [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
     elif folder := _pygraphviz_folder():
-        name, command = (
-            "pygraphviz",
-            [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi],
-        )
+        name = "pygraphviz"
+        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi]
     else:
         raise RenderError(_REMEDIES)
     try:
@@ -263,25 +272,25 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
         )
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"{name} had not finished the layout after {timeout:g} seconds; draw less at once, "
-            "with a "
-            "smaller max_nodes or with collapse=\"layers\"; the DOT text is in .source"
+            f"{name} had not finished the layout after {timeout:g} seconds; draw fewer nodes, "
+            'with a smaller max_nodes or with collapse="layers"; the DOT text is in .source'
         ) from None
     except OSError as error:
-        raise RenderError(f"{name} could not be started ({command[0]}: {error.strerror or error}); "
-                          f"without it there is {_REMEDIES}") from error
+        raise RenderError(
+            f"{name} could not be started ({command[0]}: {error.strerror or error}); "
+            f"without it there is {_REMEDIES}"
+        ) from error
     if done.returncode or not done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
         raise RenderError(
             f"{name} failed to make {form} (exit status {done.returncode}): "
-            f"{' / '.join(said) or 'no message'}; "
-            "the DOT text is in .source"
+            f"{' / '.join(said) or 'no message'}; the DOT text is in .source"
         )
     return done.stdout
 
 
 def _pygraphviz_folder() -> str | None:
-    """The folder that has pygraphviz in it, without importing it; None if there is none."""
+    """Returns the folder that contains pygraphviz, without importing it, or None."""
     try:
         spec = find_spec("pygraphviz")
     except (ImportError, ValueError):

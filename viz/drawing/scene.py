@@ -1,16 +1,19 @@
-"""A drawing whose numbers move while everything else stays still: the stage of pages, animations
-and notebooks.
+"""A drawing whose numbers change from step to step while everything keeps its place: `Scene`, for
+pages, animations and notebooks.
 
     >>> from tinygrad_edu import Stepper, record
     >>> from tinygrad_edu.examples import lecture_neuron
     >>> recording = record(lecture_neuron())
-    >>> scene = Scene(recording)                                   # laid out once, by the layout engine
-    >>> frame = scene.frame(Stepper(recording).run_to("backward"))   # the picture of one moment, as SVG text
+    >>> scene = Scene(recording)  # laid out once, by the layout engine
+    >>> stepper = Stepper(recording).run_to("backward")
+    >>> frame = scene.frame(stepper)  # the picture of this moment, as SVG text
 
-A `Scene` is laid out for the widest numbers that a recording ever shows, so that no number leaves
-its box and no box moves.  Each part of its SVG can then be found: nodes are groups with the ids n0,
-n1, ... and the class of their role, edges e0, e1, ..., frames of modules c0, c1, ...; the texts
-with a node's data and gradient have the classes ``data`` and ``grad``.
+A `Scene` is laid out for the widest numbers that a recording ever shows, so no number leaves its
+box and no box moves.  The parts of its SVG have names:
+
+* nodes are groups with the ids n0, n1, ... and the class of their role;
+* edges are groups with the ids e0, e1, ..., and frames of modules c0, c1, ...;
+* the texts with a node's data and gradient have the classes ``data`` and ``grad``.
 """
 
 from __future__ import annotations
@@ -27,15 +30,14 @@ from functools import cached_property
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.stepper import Event, Recording, recording_of
 
-from ..animation.frame import SVG as SVG
-from ..animation.frame import Caption, EdgeLook, NodeLook, draw_edge, draw_node
-from .dot import brief, number_text
+from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
+from .text import label_number, number_text
 
-UNKNOWN = "?"  # what stands for a number that is not computed yet
-# of Helvetica, in units of the font size; and of what else numbers are written with:
+UNKNOWN = "?"  # in place of a number that is not computed yet
+# widths of characters of numbers in Helvetica, in font sizes
 DIGIT_WIDTH = 0.556
 OTHER_WIDTHS = {".": 0.278, "-": 0.333, "i": 0.222, "f": 0.278}
 
@@ -47,20 +49,22 @@ class Scene:
     """The drawing of a recording, laid out once.
 
     recording    the `Recording`
-    graph        the records that are drawn (see `viz.model`)
+    graph        the records that are drawn (see `drawing.model`)
     svg          the annotated SVG text, with the numbers of the end of the recording
-    nodes        for each position in ``recording.nodes`` the index in ``graph.nodes`` of where it
-                 is drawn; None if it is left out
-    edges        for each ``(user, operand)`` the index in ``graph.edges``; edges within a box are
-                 not there
-    hidden       whether each step of the recording changes nothing that is drawn
+    nodes        for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box
+                 that shows it; None if it is left out
+    edges        the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are
+                 missing
+    hidden       for each step of the recording, whether it changes nothing that is drawn
 
     collapse, max_nodes, expand    as in `viz.draw`
-    widest       data and gradient to make room for, by position, where more is to be shown than the
-                 recording has
-    slopes       whether the local derivatives stand on the edges
+    widest       data and gradient to leave space for, by position, if wider numbers will be shown
+                 than the recording has
+    slopes       whether the local derivatives are written on the edges
 
-    Raises what `viz.draw` raises, RenderError without a layout engine included.
+    Raises:
+        RenderError: no layout engine is installed, or it fails.
+        TypeError, ValueError: as in `viz.draw`.
     """
 
     def __init__(
@@ -91,16 +95,16 @@ class Scene:
             and (event.user is None or (event.user, event.operand) not in self.edges)
             for event in self.recording.events
         ]
-        self._done = self._completed()
-        self._flowed = self._flows()
-        self._root = self._annotated(Drawing(self._to_lay_out(), legend=False).svg())
+        self._completed_at = self._completed()
+        self._flow_history = self._flow_sums()
+        self._root = self._annotated(Drawing(self._named_records(), legend=False).svg())
         # the text of each part as last drawn
         self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 
     @property
     def svg(self) -> str:
         """The annotated SVG text, with the numbers of the end of the recording."""
-        return self._text(self._at(Stepper(self.recording).finish()))
+        return self._text(self._with_numbers_at(Stepper(self.recording).finish()))
 
     @property
     def size(self) -> tuple[float, float]:
@@ -110,33 +114,24 @@ class Scene:
 
     @property
     def frame_size(self) -> tuple[float, float]:
-        """Width and height in points of a frame with its caption, the same for all of them."""
+        """Width and height in points of a frame with its caption; all frames have the same."""
         return self._caption.width, self._caption.height
 
     def frame(self, stepper: Stepper, caption: bool = True) -> str:
-        """The picture of the moment that ``stepper`` is at, as SVG text.
+        """Returns the picture at the position of ``stepper``, as SVG text.
 
-        What is not computed yet is faint.  The node and the edges of the last step glow; edges
-        along which a gradient has flowed point to where it went, coloured by its sign and as wide
-        as its magnitude.  ``caption``: the step's sentence below, and how far the recording has
-        come.
+        Nodes that are not computed yet are faint.  The node and the edges of the last step glow.
+        An edge along which a gradient has flowed points to the operand; its colour shows the sign
+        of the gradient, and its width the magnitude.  ``caption`` adds the step's sentence and a
+        progress bar below.
         """
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        parts = "\n".join(
-            [
-                self._part(part, looks.get(part.get("id", "")))
-                for part in group
-                if part.tag == f"{SVG}g"
-            ]
-        )
-        (width, height), left, below = self.size, 0.0, ""
-        if caption:
-            (width, height), left, below = (
-                self.frame_size,
-                self._caption.left,
-                self._caption.svg(stepper.position),
-            )
+        elements = [part for part in group if part.tag == f"{SVG}g"]
+        parts = "\n".join([self._part(part, looks.get(part.get("id", ""))) for part in elements])
+        width, height = self.frame_size if caption else self.size
+        left = self._caption.left if caption else 0.0
+        below = self._caption.svg(stepper.position) if caption else ""
         name = html.escape(self._root.get("aria-label", ""))
         return (
             f'<svg xmlns="{SVG[1:-1]}" role="img" aria-label="{name}" width="{width:.0f}pt" '
@@ -147,36 +142,38 @@ class Scene:
         )
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
-        """For each drawn edge along which a gradient has flowed so far the sum of what did."""
-        return {edge: sums[count - 1] for edge, (positions, sums) in self._flowed.items()
-                if (count := bisect_right(positions, stepper.position))}
+        """Returns the sum of the gradients that have flowed so far along each drawn edge."""
+        flows = {}
+        for edge, (positions, sums) in self._flow_history.items():
+            count = bisect_right(positions, stepper.position)
+            if count:
+                flows[edge] = sums[count - 1]
+        return flows
 
-    def _flows(self) -> dict[int, tuple[list[int], list[float]]]:
-        """For each drawn edge the numbers of the steps in which a gradient flows along it, and the
-        sums after them."""
+    def _flow_sums(self) -> dict[int, tuple[list[int], list[float]]]:
+        """Returns, for each drawn edge, the numbers of the steps in which a gradient flows along
+        it, and the sums after these steps."""
         flows: dict[int, tuple[list[int], list[float]]] = {}
-        start = self.recording.forward + 1  # after the seed, which comes along no edge
+        start = self.recording.forward + 1  # after the seed, which uses no edge
         for number, event in enumerate(self.recording.events[start:], start + 1):
-            if (
-                event.user is not None
-                and (edge := self.edges.get((event.user, event.operand))) is not None
-            ):
+            if event.user is None:
+                continue
+            edge = self.edges.get((event.user, event.operand))
+            if edge is not None:
                 positions, sums = flows.setdefault(edge, ([], []))
                 positions.append(number)
                 sums.append((sums[-1] if sums else 0.0) + self.recording.flow(event))
         return flows
 
     def name_of(self, node: Node) -> str:
-        """What the sentences call a drawn node; of a box its path."""
-        return (
-            node.label
-            if node.shows is None or node.role == "module"
-            else self.recording.nodes[node.shows].name
-        )
+        """Returns the name of a drawn node in the sentences; for a box, its path."""
+        if node.shows is None or node.role == "module":
+            return node.label
+        return self.recording.nodes[node.shows].name
 
     def _completed(self) -> list[int]:
-        """For each drawn node the number of the step after which it is computed: its output, or all
-        that is in it."""
+        """Returns, for each drawn node, the number of the step after which it is computed: for a
+        box, its output, or everything in it if it has several outputs."""
         done = [0] * len(self.graph.nodes)
         rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
@@ -186,87 +183,59 @@ class Scene:
         return done
 
     def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
-        events, forward = self.recording.events, self.recording.forward
         widest: dict[int, float] = {}
-        for event in events[forward:]:
+        for event in self.recording.events[self.recording.forward:]:
             if len(number_text(event.after)) > len(number_text(widest.get(event.node, 0.0))):
                 widest[event.node] = event.after
-        room = {
-            **{
-                position: (self.recording.nodes[position].data, grad)
-                for position, grad in widest.items()
-            },
-            **given,
-        }
-        return replace(
-            graph,
-            nodes=tuple(
-                [
-                    node
-                    if node.shows not in room
-                    else replace(
-                        node,
-                        data=room[node.shows][0],
-                        grad=None if node.grad is None else room[node.shows][1],
-                    )
-                    for node in graph.nodes
-                ]
-            ),
-        )
+        nodes = self.recording.nodes
+        room = {position: (nodes[position].data, grad) for position, grad in widest.items()}
+        room.update(given)
+
+        def widened(node: Node) -> Node:
+            if node.shows not in room:
+                return node
+            data, grad = room[node.shows]
+            return replace(node, data=data, grad=None if node.grad is None else grad)
+
+        return replace(graph, nodes=tuple(map(widened, graph.nodes)))
 
     @cached_property
     def _caption(self) -> Caption:
         return Caption(self.recording, *self.size)
 
-    def _to_lay_out(self) -> Graph:
-        """The records with the names that the sentences use, so that ``v6`` can be found in the
-        picture."""
+    def _named_records(self) -> Graph:
+        """Returns the records with the names that the sentences use, so that readers find ``v6``
+        in the picture."""
         edges = self.graph.edges
         if not self._slopes:
-            edges = tuple([replace(edge, derivative=None, of="") for edge in edges])
-        return replace(
-            self.graph,
-            notes=(),
-            nodes=tuple(
-                [
-                    node
-                    if node.role == "constant" or not node.label.isprintable()
-                    else replace(node, label=self.name_of(node))
-                    for node in self.graph.nodes
-                ]
-            ),
-            edges=edges,
-        )
+            edges = tuple([replace(edge, derivative=None, parameter="") for edge in edges])
+
+        def named(node: Node) -> Node:
+            if node.role == "constant" or not node.label.isprintable():
+                return node
+            return replace(node, label=self.name_of(node))
+
+        return replace(self.graph, notes=(), nodes=tuple(map(named, self.graph.nodes)), edges=edges)
 
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
-        root.attrib.pop("style")  # what the size is, the place where it is shown decides
+        root.attrib.pop("style")  # the page decides the size
         nodes = {node.name: node for node in self.graph.nodes}
         for group in root.iter(f"{SVG}g"):
             kind = group.get("class", "")
             if kind == "graph":
-                group.remove(group.find(f"{SVG}polygon"))  # type: ignore[arg-type]  # the white background
+                background = group.find(f"{SVG}polygon")
+                group.remove(background)  # type: ignore[arg-type]  # every picture has one
             if kind not in ("node", "edge"):
                 continue
             for title in group.findall(f"{SVG}title"):
                 group.remove(title)
-            if kind == "node" and (node := nodes[group.attrib["id"]]):
-                group.set("class", f"node {node.role}")
-                texts = group.findall(f".//{SVG}text")
-                if node.role == "constant":
-                    texts[-1].set("class", "data")
-                elif node.shows is not None:
-                    _mark(texts[-3], "data")
-                    _mark(texts[-1], "grad")
-                    for text in (texts[-3], texts[-1]):
-                        text.set("x", max(texts[-3].attrib["x"], texts[-1].attrib["x"], key=float))
-                    if node.role != "module" and not node.label:
-                        texts[-5].set("fill", FAINT)  # a name made up for the sentences
-                        texts[-5].attrib.pop("font-weight", None)
+            if kind == "node":
+                _annotate_node(group, nodes[group.attrib["id"]])
         return root
 
-    def _at(self, stepper: Stepper) -> ET.Element:
-        """A copy with the numbers of a moment."""
+    def _with_numbers_at(self, stepper: Stepper) -> ET.Element:
+        """Returns a copy with the numbers at the position of ``stepper``."""
         root = copy.deepcopy(self._root)
         shows = {node.name: node.shows for node in self.graph.nodes if node.role != "constant"}
         for group in root.iter(f"{SVG}g"):
@@ -282,65 +251,55 @@ class Scene:
         return root
 
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
-        """How each part is drawn at a moment, by its id."""
+        """Returns how each part is drawn at the position of ``stepper``, by its id."""
         position = stepper.position
         event = self.recording.events[position - 1] if position else None
         looks: dict[str, NodeLook | EdgeLook] = {}
         for i, node in enumerate(self.graph.nodes):
             lit = ""
             if event is not None and self.nodes[event.node] == i:
-                lit = (
-                    "box"
-                    if node.shows != event.node
-                    else "data"
-                    if position <= self.recording.forward
-                    else "grad"
-                )
+                lit = self._changed_number(node, event, position)
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
-            text = (
-                brief(node.data)
-                if node.role == "constant"
-                else UNKNOWN
-                if data is None
-                else number_text(data)
-            )
-            looks[f"n{i}"] = NodeLook(
-                text, number_text(grad), position < self._done[i] and not lit, lit
-            )
-        done = {node.name: position >= number for node, number in zip(self.graph.nodes, self._done)}
-        flows, lit_edges = self.flows(stepper), self._lit_edges(event)
+            text = UNKNOWN if data is None else number_text(data)
+            if node.role == "constant":
+                text = label_number(node.data)
+            faint = position < self._completed_at[i] and not lit
+            looks[f"n{i}"] = NodeLook(text, number_text(grad), faint, lit)
+        completed = zip(self.graph.nodes, self._completed_at)
+        done = {node.name: position >= number for node, number in completed}
+        flows = self.flows(stepper)
+        lit_edges = self._lit_edges(event)
         for i, edge in enumerate(self.graph.edges):
-            color, width = EDGE_LINE, 2.0 if i in lit_edges else 1.0
+            color = EDGE_LINE
+            width = 2.0 if i in lit_edges else 1.0
             if i in flows:
-                color = (
-                    POSITIVE
-                    if flows[i] > 0
-                    else NEGATIVE
-                    if flows[i] < 0
-                    else EDGE_LINE
-                    if flows[i] == 0
-                    else UNDEFINED
-                )
+                color = _flow_color(flows[i])
                 width = flow_width(flows[i])
             faint = not done[edge.target] and i not in lit_edges
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
         return looks
 
+    def _changed_number(self, node: Node, event: Event, position: int) -> str:
+        """Returns which number of a drawn node the step changed, as in `NodeLook.lit`."""
+        if node.shows != event.node:
+            return "box"
+        return "data" if position <= self.recording.forward else "grad"
+
     def _lit_edges(self, event: Event | None) -> set[int]:
         if event is None:
+            return set()
+        is_seed = event.user is None and event.before is not None
+        if is_seed:
             return set()
         if event.user is not None:
             links = [(event.user, event.operand)]
         else:
-            is_seed = event.before is not None
-            links = [
-                (event.node, operand)
-                for operand in range(0 if is_seed else len(self.recording.nodes[event.node].args))
-            ]
+            operands = self.recording.nodes[event.node].args
+            links = [(event.node, operand) for operand in range(len(operands))]
         return {self.edges[link] for link in links if link in self.edges}
 
     def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
-        """The SVG text of a part; what looks as it did last time is not written again."""
+        """Returns the SVG text of a part; if its look has not changed, the text is reused."""
         name = element.get("id", "")
         if name and (drawn := self._drawn.get(name)) and drawn[0] == look:
             return drawn[1]
@@ -359,16 +318,44 @@ class Scene:
         return ET.tostring(root, encoding="unicode")
 
 
+def _flow_color(flow: float) -> str:
+    """Returns the colour of an edge along which this gradient flowed."""
+    if flow > 0:
+        return POSITIVE
+    if flow < 0:
+        return NEGATIVE
+    return EDGE_LINE if flow == 0 else UNDEFINED
+
+
 def flow_width(flow: float) -> float:
-    """The width of a line along which this gradient flowed, in points: 1 at 1e-4 and below, 4 at 1,
-    6 at most."""
+    """Returns the width in points of an edge along which this gradient flowed: 1 at 1e-4 and below,
+    4 at 1, 6 at most."""
     if not flow or math.isnan(flow):
         return 1.0
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)
 
 
-def _mark(text: ET.Element, name: str) -> None:
-    """Gives a number its class, and its right end its place, which is what stays where it is."""
+def _annotate_node(group: ET.Element, node: Node) -> None:
+    """Gives the group of a node, and the texts with its numbers, their classes."""
+    group.set("class", f"node {node.role}")
+    texts = group.findall(f".//{SVG}text")
+    if node.role == "constant":
+        texts[-1].set("class", "data")
+    elif node.shows is not None:
+        data = texts[-3]
+        grad = texts[-1]
+        _anchor_number(data, "data")
+        _anchor_number(grad, "grad")
+        right_end = max(data.attrib["x"], grad.attrib["x"], key=float)
+        data.set("x", right_end)
+        grad.set("x", right_end)
+        if node.role != "module" and not node.label:
+            texts[-5].set("fill", FAINT)  # a name made for the sentences
+            texts[-5].attrib.pop("font-weight", None)
+
+
+def _anchor_number(text: ET.Element, name: str) -> None:
+    """Gives a number its class, and anchors it at its right end, which keeps its place."""
     size = float(text.attrib["font-size"])
     width = sum(OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in text.text or "")
     text.set("class", name)

@@ -1,20 +1,23 @@
-"""How each role looks: a shape, a fill and a line, so that no two roles differ by colour alone.
+"""How each role looks.  To change the look of a role, change its row in `ROLES`.
 
-The lines are from the palette of Okabe and Ito (2008), which people with any kind of colour vision
-can tell apart; the fills are tints of them, light enough that black text keeps a contrast of at
-least 7:1 on screen and on paper.  To change the look of a role, change its row.
+Two roles differ in shape or line, not in colour only.  The lines are from the palette of Okabe and
+Ito (2008), which people with any kind of colour vision can tell apart.  The fills are light tints
+of them: black text keeps a contrast of at least 7:1 on screen and on paper.
 """
 
 from dataclasses import dataclass
 
 FONT = "Helvetica,Arial,sans-serif"
-TEXT, FAINT = "#1a1a1a", "#555555"
-TEXT_SIZE, SMALL, LARGE = 11, 9, 15  # points
+TEXT = "#1a1a1a"
+FAINT = "#555555"
+TEXT_SIZE = 11  # points
+SMALL = 9
+LARGE = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its words
+    """The look of one role: a Graphviz shape, colours, ``style`` and ``peripheries``, and its text
     in the legend."""
 
     shape: str
@@ -31,13 +34,8 @@ ROLES: dict[str, Style] = {
     "input": Style("note", "#e3f0f9", "#0072b2", legend="input", margin="0.08,0.05"),
     "parameter": Style("cylinder", "#fdebdc", "#b34e00", legend="parameter", margin="0.06,0.04"),
     "constant": Style(
-        "box",
-        "#f4f4f4",
-        "#8a8a8a",
-        "filled,dashed",
-        0.8,
-        legend="constant (no gradient)",
-        margin="0.05,0.03",
+        "box", "#f4f4f4", "#8a8a8a", "filled,dashed", 0.8,
+        legend="constant (no gradient)", margin="0.05,0.03",
     ),
     "operation": Style("box", "#ffffff", "#404040", "filled,rounded", legend="operation"),
     "output": Style("box", "#dcf3ea", "#00795a", "filled,rounded", 1.6, 2, legend="output"),
@@ -51,6 +49,7 @@ CLUSTER_FILLS = ("#f7f7f7", "#efefef")  # by depth, alternating
 CLUSTER_LINE = "#bdbdbd"
 EDGE_LINE = "#666666"
 EDGE_TEXT = "#303030"
-# a gradient's sign; one that is nan
-POSITIVE, NEGATIVE, UNDEFINED = "#0072b2", "#d55e00", "#c2185b"
+POSITIVE = "#0072b2"  # a positive gradient
+NEGATIVE = "#d55e00"
+UNDEFINED = "#c2185b"  # what is inf or nan
 SPOTLIGHT = "#b8860b"  # the node and edge of the last step

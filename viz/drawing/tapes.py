@@ -1,4 +1,4 @@
-"""A tape as plain records: the program that `jit` runs, one node an instruction.
+"""A tape as plain records: the program that `jit` runs, one node per instruction.
 
     >>> from tinygrad_edu import Value, jit, math
     >>> w, b = Value(0.5, "w"), Value(1.0, "b")
@@ -12,15 +12,14 @@
     operation t1 b + w·x
     output t2 tanh(t1)
 
-A sum of products is one instruction, hence one node.  Names are those in the tape's text.  Every
-constant stands beside the one instruction that uses it, as in the drawing of a graph.  What only
-the text of an instruction needs has no node: 0 as a summand, 1 as a factor in a sum of products,
-and a place in a sequence.
+A sum of products is one instruction and one node.  Names are the names in the tape's text.  Each
+use of a constant has its own node, as in the drawing of a graph.  Some constants have no node,
+because the text of the instruction shows them: 0 as a summand, 1 as a factor in a sum of products,
+and an index into a sequence.
 
-A tape knows what it reads by name alone.  Which of the names are parameters, and of which modules,
-a `Jitted` knows: its drawings have frames around neurons and layers, as those of graphs have, and
-are collapsed in the same way.  The backward pass through a module is in a frame of its own,
-``∂layers.0``.
+A tape knows its inputs by name only.  A `Jitted` knows which of them are parameters, and of which
+modules: its drawings have frames around neurons and layers and can be collapsed, like drawings of
+graphs.  The backward pass through a module has a separate frame, ``∂layers.0``.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+from tinygrad_edu.errors import counted
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.structure import flatten, leaf_names
 from tinygrad_edu.jit.tape.tape import DOT, EQUAL, WHEN, Register, sources
@@ -40,7 +40,7 @@ from tinygrad_edu.symbolic.formulas import ATOM, Name
 
 from .model import MAX_NODES, Builder, Edge, Graph, Node, records
 
-# before the path of a module: the backward pass through it; no module has such a name
+# prefix of the path of a module, for the backward pass through it; no path starts with it
 BACKWARD = "∂"
 
 
@@ -50,11 +50,11 @@ def build_tape(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of a tape; options, and what raises, as in `model.build`.  There are no modules
-    to collapse."""
+    """Returns the records of a tape.  Options and errors are as in `model.build`, but there are no
+    modules to collapse."""
     order, roots = _entries(tape, {})
-    returned = _returned([0.0] * len(roots) if len(roots) > 1 else 0.0)
-    return _graph(tape, order, roots, {}, returned, collapse, max_nodes, expand)
+    returned = _result_names([0.0] * len(roots) if len(roots) > 1 else 0.0)
+    return _records(tape, order, roots, {}, returned, collapse, max_nodes, expand)
 
 
 def build_jitted(
@@ -64,11 +64,16 @@ def build_jitted(
     max_nodes: int | None = MAX_NODES,
     expand: str | Iterable[str] = (),
 ) -> Graph:
-    """The records of the program that ``jitted`` used last; ``gradient``: of the one that computes
-    the derivatives as well.
+    """Returns the records of the program that ``jitted`` used last.
 
-    Raises ValueError if there is no program yet, TypeError for the gradient of a function that
-    returns more than one number, and what `model.build` raises.
+    gradient    whether to take the program that also computes the derivatives
+
+    Other options are as in `model.build`.
+
+    Raises:
+        TypeError: ``gradient`` is True and the function returns more than one number.
+        ValueError: the function has not been called yet.
+        TypeError, ValueError: as in `model.build`.
     """
     tape = jitted.tape(gradient=gradient)
     program = jitted.programs[-1]
@@ -81,35 +86,25 @@ def build_jitted(
     }
     order, roots = _entries(tape, labels)
     if not gradient:
-        return _graph(
-            tape,
-            order,
-            roots,
-            find_modules(order),
-            _returned(program.result([0.0] * len(roots))),
-            collapse,
-            max_nodes,
-            expand,
-        )
-    # The outputs are the value, and its derivatives by arguments and by parameters.
-    wanted = [
-        leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind
-    ]
-    modules = find_modules(_needed_for(roots[0], order))  # the parts of the function alone
-    backward = _backward(order, roots, wanted, modules)
-    returned = _returned(0.0)
+        modules = find_modules(order)
+        returned = _result_names(program.result([0.0] * len(roots)))
+        return _records(tape, order, roots, modules, returned, collapse, max_nodes, expand)
+    # The outputs are the value and its derivatives, first those with respect to arguments.
+    inputs = [leaf for leaf, (op, _) in zip(order, reads) if op == "input"]
+    parameters = [leaf for leaf, (op, _) in zip(order, reads) if op == "parameter"]
+    wanted = inputs + parameters
+    modules = find_modules(_needed_for(roots[0], order))  # only those of the forward pass
+    backward = _backward_modules(order, roots, wanted, modules)
+    returned = _result_names(0.0)
     for leaf, root in zip(wanted, roots[1:]):
-        named = root.name == f"d{leaf.name}"  # else it is a constant, or equal to another one
+        named = root.name == f"d{leaf.name}"  # else a constant, or equal to another derivative
         returned.append("" if named else f"d{leaf.name}")
         if named and backward.get(root) == modules.get(leaf, ""):
-            root.name = f"d{_short(leaf.name)}"
+            root.name = f"d{_name_in_module(leaf.name)}"
     for entry, path in backward.items():
-        modules.update(
-            (each, BACKWARD + path)
-            for each in (entry, *entry.args)
-            if each is entry or each.constant
-        )
-    return _graph(tape, order, roots, modules, returned, collapse, max_nodes, expand)
+        constants = [arg for arg in entry.args if arg.constant]
+        modules.update(dict.fromkeys([entry, *constants], BACKWARD + path))
+    return _records(tape, order, roots, modules, returned, collapse, max_nodes, expand)
 
 
 # ---- from registers to what a drawing is made of -------------------------------------------------
@@ -117,13 +112,14 @@ def build_jitted(
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """An input, a constant or an instruction, with all that `Builder` and `find_modules` ask of a
-    node of a graph.
+    """An input, a constant or an instruction, with the attributes that `Builder` and `find_modules`
+    read from a node of a graph.
 
     role        input, parameter, constant or operation
-    name        in the tape's text
-    label       of a parameter: as its leaf has it, by which modules are found
-    operands    of an instruction: all of them, of which ``args`` are those that are drawn
+    name        the name in the tape's text
+    label       the label of a parameter's leaf, from which modules are found; "" for others
+    operands    all operands of an instruction
+    args        the operands that are drawn
     """
 
     role: str
@@ -143,9 +139,11 @@ class Entry:
 
 
 def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
-    """All entries in the order of execution, the inputs first, and the entry of each output."""
-    order = [Entry("parameter" if name in labels else "input", i, name, label=labels.get(name, ""))
-             for i, name in enumerate(tape.names)]
+    """Returns all entries in the order of execution, inputs first, and the entry of each output."""
+    order = []
+    for i, name in enumerate(tape.names):
+        role = "parameter" if name in labels else "input"
+        order.append(Entry(role, i, name, label=labels.get(name, "")))
     entries: dict[Register, Entry] = dict(enumerate(order))
 
     def constant(register: Register) -> Entry:
@@ -153,16 +151,14 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
         return order[-1]
 
     for register, (op, operands) in enumerate(tape.instructions(), tape.first):
-        args = tuple(
-            [
-                entries[operand] if operand in entries else constant(operand)
-                for i, operand in enumerate(operands)
-                if operand in entries or _is_drawn(tape, op, i, operand)
-            ]
-        )
-        entries[register] = Entry(
-            "operation", register, tape.name_of(register).text, op, operands, args
-        )
+        args = []
+        for i, operand in enumerate(operands):
+            if operand in entries:
+                args.append(entries[operand])
+            elif _has_node(tape, op, i, operand):
+                args.append(constant(operand))
+        name = tape.name_of(register).text
+        entries[register] = Entry("operation", register, name, op, operands, tuple(args))
         order.append(entries[register])
     for register in tape.outputs:
         if register not in entries:
@@ -170,9 +166,9 @@ def _entries(tape: Tape, labels: Mapping[str, str]) -> tuple[list[Any], list[Any
     return order, [entries[register] for register in tape.outputs]
 
 
-def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
-    """Whether a constant is more to an instruction, as its operand ``i``, than what its text says.
-    """
+def _has_node(tape: Tape, op: str, i: int, constant: Register) -> bool:
+    """Returns whether a constant that is operand ``i`` of an instruction has a node; otherwise only
+    the instruction's text shows it."""
     x = _number(tape, constant)
     if op == DOT:
         return x != (1 if i else 0)
@@ -180,11 +176,9 @@ def _is_drawn(tape: Tape, op: str, i: int, constant: Register) -> bool:
 
 
 def _number(tape: Tape, register: Register) -> float | None:
-    return (
-        tape.constants[register - len(tape.names)]
-        if len(tape.names) <= register < tape.first
-        else None
-    )
+    if len(tape.names) <= register < tape.first:
+        return tape.constants[register - len(tape.names)]
+    return None
 
 
 def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
@@ -196,20 +190,19 @@ def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
     return [entry for entry in order if entry in needed]
 
 
-def _backward(
+def _backward_modules(
     order: Sequence[Entry],
     roots: Sequence[Entry],
     wanted: Sequence[Entry],
     modules: Mapping[Any, str],
 ) -> dict[Any, str]:
-    """The modules through which the backward pass goes, for its instructions.
+    """Returns the module of each instruction of the backward pass that belongs to one.
 
-    * A derivative by a parameter belongs to the parameter's module.
-    * What is computed from one module alone, such as the derivative of its activation, belongs to
-      that.
-    * What is computed with parameters, or with what belongs to modules already, belongs to the
-      first of these modules in the order of the function, which the backward pass comes to last; if
-      they are neurons of one layer, to the layer.
+    * A derivative with respect to a parameter belongs to the parameter's module.
+    * An instruction whose operands are all in one module belongs to this module.  The derivative of
+      an activation is an example.
+    * Other instructions belong to the first module, in forward order, of their parameters and of
+      their operands from the backward pass.  If these are neurons of one layer, it is the layer.
     """
     found: dict[Any, str] = {}
     used = {arg for entry in order for arg in entry.args} | {roots[0]}
@@ -217,9 +210,8 @@ def _backward(
     for leaf, root in zip(wanted, roots[1:]):
         if root not in used:
             goals.setdefault(root, set()).add(modules.get(leaf, ""))
-    layers = list(
-        dict.fromkeys(enclosing(modules[entry])[0] for entry in order if entry in modules)
-    )
+    outermost = [enclosing(modules[entry])[0] for entry in order if entry in modules]
+    layers = list(dict.fromkeys(outermost))
     forward = set(_needed_for(roots[0], order))
     for entry in order:
         if not entry.op or entry in forward:
@@ -229,37 +221,34 @@ def _backward(
         if goal := goals.get(entry, set()) - {""}:
             around = goal
         elif entry in goals or len(around) > 1:
-            around = {
-                path
-                for arg in operands
-                if (path := found.get(arg) or (arg.role == "parameter" and modules.get(arg)))
-            }
-        if path := _common(around - {""}, layers):
+            parameters = {arg: modules[arg] for arg in operands
+                          if arg.role == "parameter" and arg in modules}
+            around = {found.get(arg) or parameters.get(arg, "") for arg in operands}
+        if path := _innermost_common(around - {""}, layers):
             found[entry] = path
     return found
 
 
-def _common(paths: set[str], layers: Sequence[str]) -> str:
-    """The innermost module around those of ``paths`` that are in the first of the ``layers``; "" if
-    there are none."""
+def _innermost_common(paths: set[str], layers: Sequence[str]) -> str:
+    """Returns the innermost module around all ``paths`` that are in the first of the ``layers``; ""
+    if there are no paths."""
     first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
-    chains = [chain for path in paths if (chain := enclosing(path))[0] == layers[first]]
-    return (
-        ""
-        if not chains
-        else [outer for outer, *others in zip(*chains) if set(others) <= {outer}][-1]
-    )
+    chains = [enclosing(path) for path in paths if enclosing(path)[0] == layers[first]]
+    if not chains:
+        return ""
+    around_all: list[str] = [level[0] for level in zip(*chains) if len(set(level)) == 1]
+    return around_all[-1]
 
 
 # ---- records -------------------------------------------------------------------------------------
 
 
-def _returned(result: Any) -> list[str]:
-    """What the numbers of a result are called: ``returned``, or ``returned['b'][0]``."""
+def _result_names(result: Any) -> list[str]:
+    """Returns the names of the numbers of a result: ``returned``, or ``returned['b'][0]``."""
     return leaf_names(flatten(result, "returned", []), "returned")
 
 
-def _graph(
+def _records(
     tape: Tape,
     order: list[Any],
     roots: list[Any],
@@ -272,10 +261,9 @@ def _graph(
     names: dict[Entry, list[str]] = {}
     for root, name in zip(roots, returned):
         names.setdefault(root, []).extend([name] if name else [])
-    graph = records(
-        partial(_TapeBuilder, tape, names), roots, order, modules, collapse, max_nodes, expand
-    )
-    fused = f"{len(tape):,} instruction{'s' * (len(tape) != 1)} for {tape.nodes:,} operation{'s' * (tape.nodes != 1)}."
+    builder = partial(_TapeBuilder, tape, names)
+    graph = records(builder, roots, order, modules, collapse, max_nodes, expand)
+    fused = f"{counted(len(tape), 'instruction')} for {counted(tape.nodes, 'operation')}."
     return replace(graph, notes=(fused, *graph.notes))
 
 
@@ -286,22 +274,23 @@ class _TapeBuilder(Builder):
         self, tape: Tape, returned: Mapping[Entry, Sequence[str]], *arguments: Any
     ) -> None:
         super().__init__(*arguments)
-        self.tape, self.returned = tape, returned
+        self.tape = tape
+        self.returned = returned
         self.inputs: Sequence[Any] = self.order[:len(tape.names)]
 
     def node(self, entry: Any) -> Node:
         is_output = entry in self.roots
         return Node(
-            self.names[entry],
-            "output" if is_output else entry.role,
-            entry.name,
-            entry.op,
-            None,
-            None,
-            self.modules.get(entry, ""),
-            is_output,
-            int(bool(entry.op)),
-            int(entry.role == "parameter"),
+            name=self.names[entry],
+            role="output" if is_output else entry.role,
+            label=entry.name,
+            op=entry.op,
+            data=None,
+            grad=None,
+            cluster=self.modules.get(entry, ""),
+            output=is_output,
+            operations=int(bool(entry.op)),
+            parameters=int(entry.role == "parameter"),
             members=(self.positions[entry],),
             terms=self._terms(entry) if entry.op else (),
             returned=tuple(self.returned.get(entry, ())),
@@ -317,51 +306,55 @@ class _TapeBuilder(Builder):
         return {}
 
     def edges(self, crossing: Any) -> Iterator[Edge]:
-        """One edge from a box to an instruction: there are no numbers to keep apart."""
+        """Yields one edge for all edges from a box to an instruction, because edges of a tape have
+        no numbers."""
         boxes = {name for key, name in self.names.items() if isinstance(key, str)}
         merged: dict[Any, Edge] = {}
         for i, edge in enumerate(super().edges(crossing)):
             key = (edge.source, edge.target, -1 if edge.source in boxes else i)
             if first := merged.get(key):
-                edge = replace(
-                    first, count=first.count + edge.count, of="", links=first.links + edge.links
-                )
+                count = first.count + edge.count
+                edge = replace(first, count=count, parameter="", links=first.links + edge.links)
             merged[key] = edge
         yield from merged.values()
 
     def _terms(self, entry: Any) -> tuple[str, ...]:
-        """What an instruction computes; a parameter of the module that it is in is called as in
-        there."""
-        op, operands = entry.op, entry.operands
+        """Returns what an instruction computes; parameters of its own module have short names."""
+        op = entry.op
+        operands = entry.operands
         module = self.modules.get(entry, "").removeprefix(BACKWARD)
         names = [self._operand(register, module) for register in operands]
         if op == DOT:
-            products = [
-                _factor(x) if _number(self.tape, register) == 1 else f"{_factor(x)}·{_factor(y)}"
-                for x, y, register in zip(names[1::2], names[2::2], operands[2::2])
-            ]
-            start = _number(self.tape, operands[0])
-            return tuple(
-                products
-                if start == 0 and std.copysign(1, start) < 0
-                else [names[0].text, *products]
-            )
+            return self._summands(operands, names)
         if op == EQUAL:
             return (f"{names[0]} == {names[1]}",)
         if op == WHEN:
             return (f"{names[2]} if {names[0]} == {names[1]} else 0",)
         return (spelled(op, names).text,)
 
+    def _summands(self, operands: Sequence[Register], names: Sequence[Name]) -> tuple[str, ...]:
+        """Returns the summands of a sum of products, without factors of 1 and a first term of -0.
+        """
+        summands = []
+        start = _number(self.tape, operands[0])
+        if not (start == 0 and std.copysign(1, start) < 0):
+            summands.append(names[0].text)
+        for x, y, register in zip(names[1::2], names[2::2], operands[2::2]):
+            is_one = _number(self.tape, register) == 1
+            summands.append(_factor(x) if is_one else f"{_factor(x)}·{_factor(y)}")
+        return tuple(summands)
+
     def _operand(self, register: Register, module: str) -> Name:
-        if register < len(self.inputs) and module in enclosing(
-            inner := self.modules.get(self.inputs[register], "")
-        ):
-            return Name(f"{inner[len(module):]}.{_short(self.inputs[register].name)}"[1:])
+        if register < len(self.inputs):
+            leaf = self.inputs[register]
+            inner = self.modules.get(leaf, "")
+            if module in enclosing(inner):
+                return Name(f"{inner[len(module):]}.{_name_in_module(leaf.name)}"[1:])
         return self.tape.name_of(register)
 
 
-def _short(name: str) -> str:
-    """What a parameter is called in its module: ``w.0``."""
+def _name_in_module(name: str) -> str:
+    """Returns the name of a parameter in its module: ``w.0``."""
     return name[len(module_path(name)):].removeprefix(".")
 
 

@@ -27,9 +27,10 @@ from tinygrad_edu.debug.stepper import Recording, recording_of
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
-from ..drawing.dot import brief, contents, number_text, symbol
+from ..drawing.dot import contents, symbol
 from ..drawing.model import Edge, Node, build
 from ..drawing.scene import Scene
+from ..drawing.text import label_number, number_text
 from .page import Page, assemble, page_path, read, themed
 
 MAX_NODES, MAX_EDGES = 2000, 4000  # drawn; what a browser steps at 30 frames a second
@@ -153,7 +154,7 @@ def _wrong_order(
     marks = {
         early: (
             "too early",
-            f"Too early: {gradient} is passed on when it is {brief(event.adjoint)}; "
+            f"Too early: {gradient} is passed on when it is {label_number(event.adjoint)}; "
             f"the rest of it arrives in step {late}.",
         ),
         late: (
@@ -165,9 +166,9 @@ def _wrong_order(
     wrong = {
         name: pair
         for name, pair in comparison.gradients.items()
-        if brief(pair[0]) != brief(pair[1])
+        if label_number(pair[0]) != label_number(pair[1])
     }
-    shown = "; ".join(f"∂{root}/∂{name} is {brief(right)}, here {brief(naive)}"
+    shown = "; ".join(f"∂{root}/∂{name} is {label_number(right)}, here {label_number(naive)}"
                       for name, (right, naive) in list(wrong.items())[:3])
     note = f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on before it is complete."
     if shown:
@@ -251,7 +252,7 @@ def _node(
         and node.data is not None
     ):
         given = [
-            brief(node.data) if node.role == "constant" else number_text(node.data),
+            label_number(node.data) if node.role == "constant" else number_text(node.data),
             repr(node.data),
         ]
     return {
@@ -276,7 +277,7 @@ def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[s
     on it has been used in the forward pass."""
     used = [computed[user] for user, _ in edge.links if user in computed]
     derivative = (
-        None if edge.derivative is None else [brief(edge.derivative), repr(edge.derivative)]
+        None if edge.derivative is None else [label_number(edge.derivative), repr(edge.derivative)]
     )
     return {
         "source": index[edge.source],
@@ -350,10 +351,10 @@ def _steps(scene: Scene, numbers: list[int]) -> dict[str, list[Any]]:
         if event.user is not None:
             edge, flow = (
                 scene.edges.get((event.user, event.operand), -1),
-                brief(recording.flow(event)),
+                label_number(recording.flow(event)),
             )
             flowed[edge] = flowed.get(edge, 0.0) + recording.flow(event)
-            so_far = brief(flowed[edge])
+            so_far = label_number(flowed[edge])
             lead = f"∂{recording.nodes[recording.root].name}/∂{step.name} += "
         rows.append(
             (

@@ -30,7 +30,7 @@ from typing import Any
 
 from tinygrad_edu.files import destination, write_atomically
 
-from ..drawing.scene import SVG
+from ..drawing.frame import SVG
 from ..drawing.style import CLUSTER_FILLS
 
 SUFFIXES = (".html", ".htm")

@@ -39,48 +39,48 @@ def network(samples=1):
 
 def frames_of(path):
     """``(picture, milliseconds)`` of every frame, as a viewer shows them."""
-    with Image.open(path) as film:
+    with Image.open(path) as animation:
         found = []
-        for i in range(film.n_frames):
-            film.seek(i)
-            film.load()
-            found.append((film.convert("RGB"), film.info["duration"]))
+        for i in range(animation.n_frames):
+            animation.seek(i)
+            animation.load()
+            found.append((animation.convert("RGB"), animation.info["duration"]))
         return found
 
 
 @pytest.fixture(scope="module", params=FORMATS)
-def film(request, tmp_path_factory):
+def animation(request, tmp_path_factory):
     """The lecture's neuron in each format."""
     return animate(
         record(lecture_neuron()),
-        tmp_path_factory.mktemp("films") / f"neuron{request.param}",
+        tmp_path_factory.mktemp("animations") / f"neuron{request.param}",
         scale=0.6,
     )
 
 
-def test_there_is_a_frame_for_each_position_and_the_ends_stay_longer(film):
-    frames = frames_of(film)
+def test_there_is_a_frame_for_each_position_and_the_ends_stay_longer(animation):
+    frames = frames_of(animation)
     assert [duration for _, duration in frames] == [1600, *[800] * 14, 3200]
     assert len({picture.tobytes() for picture, _ in frames}) == 16
     assert len({picture.size for picture, _ in frames}) == 1
 
 
-def test_frames_are_those_of_the_scene(film):
+def test_frames_equal_the_frames_of_the_scene(animation):
     recording = record(lecture_neuron())
     scene = Scene(recording)
-    for position, (picture, _) in enumerate(frames_of(film)):
+    for position, (picture, _) in enumerate(frames_of(animation)):
         if position % 5:
             continue
         drawn = to_image(to_png(scene.frame(Stepper(recording).goto(position)), picture.width))
         difference = ImageChops.difference(picture, drawn).convert("L")
-        if film.suffix == ".gif":  # 255 colours: some shades at the edges of letters are not there
+        if animation.suffix == ".gif":  # 255 colours: some shades of letters are missing
             assert sum(difference.histogram()[40:]) < 50
         else:
             assert difference.getextrema() == (0, 0)
 
 
-def test_nothing_flickers(film):
-    pictures = [picture for picture, _ in frames_of(film)]
+def test_nothing_flickers(animation):
+    pictures = [picture for picture, _ in frames_of(animation)]
     assert {picture.getpixel((1, 1)) for picture in pictures} == {(255, 255, 255)}
     place = 6, 6, 54, 21  # the label of the input x1, whose numbers change below it
     x1 = pictures[0].crop(place)
@@ -88,10 +88,10 @@ def test_nothing_flickers(film):
     assert all(picture.crop(place).tobytes() == x1.tobytes() for picture in pictures[:14])
 
 
-def test_it_plays_for_ever_unless_told_to_play_once(film, tmp_path):
-    with Image.open(film) as picture:
+def test_it_plays_for_ever_unless_told_to_play_once(animation, tmp_path):
+    with Image.open(animation) as picture:
         assert picture.info["loop"] == 0
-    once = animate(small(), tmp_path / f"once{film.suffix}", loop=False, scale=0.5)
+    once = animate(small(), tmp_path / f"once{animation.suffix}", loop=False, scale=0.5)
     with Image.open(once) as picture:
         assert picture.info.get("loop", 1) == 1
         assert picture.n_frames == 5
@@ -133,11 +133,11 @@ def test_steps_within_collapsed_modules_have_no_frame(tmp_path):
     assert [duration for _, duration in frames] == [200, *[100] * (shown - 1), 400]
 
 
-def test_a_value_its_recording_and_a_stepper_anywhere_give_the_same_film(tmp_path):
+def test_a_value_its_recording_and_a_stepper_anywhere_give_the_same_animation(tmp_path):
     stepper = Stepper(record(small())).next()
-    films = [animate(what, tmp_path / f"{i}.gif", scale=1).read_bytes()
+    animations = [animate(what, tmp_path / f"{i}.gif", scale=1).read_bytes()
              for i, what in enumerate([small(), stepper.recording, stepper])]
-    assert films[0] == films[1] == films[2]
+    assert animations[0] == animations[1] == animations[2]
     assert stepper.position == 1
 
 
@@ -155,7 +155,7 @@ def test_the_same_recording_gives_the_same_bytes_in_every_process(suffix, tmp_pa
     assert there.read_bytes() == here.read_bytes()
 
 
-def test_a_single_leaf_is_a_film_too(tmp_path):
+def test_a_single_leaf_is_animated(tmp_path):
     frames = frames_of(animate(Value(3.0, "a"), tmp_path / "a.gif"))
     assert [duration for _, duration in frames] == [1600, 3200]
     assert frames[0][0].width == 920
@@ -165,8 +165,8 @@ def test_a_wide_drawing_is_made_to_fit(tmp_path):
     x = Value(1.0, "x")
     for _ in range(5):
         x = x.tanh()
-    with Image.open(animate(x, tmp_path / "x.gif", scale=3)) as film:
-        assert film.width == MAX_WIDTH
+    with Image.open(animate(x, tmp_path / "x.gif", scale=3)) as animation:
+        assert animation.width == MAX_WIDTH
 
 
 # ---- what cannot be done
@@ -184,10 +184,10 @@ def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monk
 def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(
     tmp_path,
 ):
-    assert animate(small(), tmp_path / "film").name == "film.gif"
+    assert animate(small(), tmp_path / "animation").name == "animation.gif"
     (tmp_path / "d.gif").mkdir()
     with pytest.raises(
-        IsADirectoryError, match=r"cannot save a film as .* it is a folder; name a file in it"
+        IsADirectoryError, match=r"cannot save an animation as .* it is a folder; name a file in it"
     ):
         animate(small(), tmp_path / "d.gif")
     with pytest.raises(FileNotFoundError, match="create it first"):
@@ -201,13 +201,13 @@ def test_suffixes_in_capitals_and_the_home_folder_are_understood(tmp_path, monke
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
-    ({"milliseconds": 5}, ValueError, "milliseconds is 5; it must be from 20 to 60000"),
+    ({"milliseconds": 5}, ValueError, "milliseconds must be from 20 to 60000, not 5"),
     ({"milliseconds": "fast"}, TypeError, "milliseconds must be a number, not str"),
-    ({"milliseconds": float("nan")}, ValueError, "milliseconds is nan"),
-    ({"scale": 0}, ValueError, "scale is 0; it must be from 0.1 to 20"),
+    ({"milliseconds": float("nan")}, ValueError, "milliseconds must be from 20 to 60000, not nan"),
+    ({"scale": 0}, ValueError, "scale must be from 0.1 to 20, not 0"),
     ({"scale": True}, TypeError, "scale must be a number, not bool"),
     ({"collapse": "nothing"}, ValueError, "no module 'nothing'"),
-    ({"max_nodes": 0}, ValueError, "max_nodes is 0"),
+    ({"max_nodes": 0}, ValueError, "max_nodes must be at least 1, not 0"),
 ])
 def test_wrong_options_are_refused(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
@@ -215,7 +215,7 @@ def test_wrong_options_are_refused(options, error, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_recording_is_refused(tmp_path):
+def test_animate_rejects_a_number(tmp_path):
     with pytest.raises(
         TypeError, match=r"animate\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
     ):
@@ -265,7 +265,7 @@ def test_without_a_layout_engine_the_error_says_so(tmp_path, monkeypatch):
 
 
 def animate_with_fonts(folder, tmp_path, hidden):
-    """Makes a film in a process whose system has the fonts in ``folder`` alone, and without the
+    """Makes an animation in a process whose system has only the fonts in ``folder``, without the
     modules ``hidden``."""
     settings = tmp_path / "fonts.conf"
     settings.write_text('<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'

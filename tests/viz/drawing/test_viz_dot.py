@@ -13,8 +13,9 @@ from helpers import ROOT
 from tinygrad_edu import Value, nn
 from tinygrad_edu.nn.module import ParameterName
 from viz import draw
-from viz.drawing.dot import brief, escape, number_text, symbol
+from viz.drawing.dot import symbol
 from viz.drawing.style import ROLES
+from viz.drawing.text import escape, label_number, number_text
 
 
 def lines_of(source):
@@ -68,16 +69,18 @@ def test_edges_from_constants_are_dashed():
 
 @pytest.mark.parametrize(("x", "text", "short"), [
     (4.0, "4.0000", "4"), (-6.0, "-6.0000", "-6"), (0.0, "0.0000", "0"), (-0.0, "0.0000", "0"),
-    (0.7071067811865476, "0.7071", "0.7071"), (6.88137, "6.8814", "6.8814"), (123.456, "123.46", "123.46"),
+    (0.7071067811865476, "0.7071", "0.7071"), (6.88137, "6.8814", "6.8814"),
+    (123.456, "123.46", "123.46"),
     (12345.6, "12346", "12346"), (99999.7, "1.0000e5", "1e5"), (1e20, "1.0000e20", "1e20"),
-    (1.23456e-7, "1.2346e-7", "1.2346e-7"), (0.0123456, "0.01235", "0.01235"), (1 / 3, "0.3333", "0.3333"),
-    (0.99999999, "1.0000", "1"), (0.00072528, "7.2528e-4", "7.2528e-4"), (100.0, "100.00", "100"), (50000.0, "50000", "50000"),
+    (1.23456e-7, "1.2346e-7", "1.2346e-7"), (0.0123456, "0.01235", "0.01235"),
+    (1 / 3, "0.3333", "0.3333"), (0.99999999, "1.0000", "1"),
+    (0.00072528, "7.2528e-4", "7.2528e-4"), (100.0, "100.00", "100"), (50000.0, "50000", "50000"),
     (float("inf"), "inf", "inf"), (float("-inf"), "-inf", "-inf"), (float("nan"), "nan", "nan"),
     (5e-324, "4.9407e-324", "4.9407e-324"),
 ])
 def test_numbers(x, text, short):
     assert number_text(x) == text
-    assert brief(x) == short
+    assert label_number(x) == short
 
 
 def test_escape():

@@ -151,7 +151,7 @@ def test_collapsed_layers_and_paths():
 def test_parameters_in_a_box_that_are_used_outside_are_named_on_the_edge():
     _, loss = mlp_loss((1, -2), penalty=0.1)
     graph = build([loss], collapse="neurons")
-    of = [e.of for e in graph.edges if e.of]
+    of = [e.parameter for e in graph.edges if e.parameter]
     assert of.count("layers.0.neurons.0.w.0") == 2  # w * w has two
     assert all(n.data is not None for n in graph.nodes if n.role == "module")
 

@@ -150,7 +150,8 @@ def test_the_svg_stands_alone_and_is_not_clipped(engine):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [
-    (".svg", b"<svg "), (".png", b"\x89PNG\r\n\x1a\n"), (".pdf", b"%PDF-"), (".dot", b"digraph"), (".gv", b"digraph"),
+    (".svg", b"<svg "), (".png", b"\x89PNG\r\n\x1a\n"), (".pdf", b"%PDF-"),
+    (".dot", b"digraph"), (".gv", b"digraph"),
     (".html", b"<!DOCTYPE html>"), (".PNG", b"\x89PNG"), ("", b"<svg "),
 ])
 def test_save(suffix, start, engine, tmp_path):
@@ -251,8 +252,10 @@ def test_textbook_networks_fit_on_a_screen(make, collapse, engine):
     assert height <= 1200
 
 
-@pytest.mark.parametrize("make", [lambda: network(2, [8, 8, 1]), lambda: network(2, [12, 12, 1]),
-                                  lambda: network(2, [3, 3, 2]), demo], ids=["8-8-1", "12-12-1", "3-3-2", "demo"])
+@pytest.mark.parametrize("make", [
+    lambda: network(2, [8, 8, 1]), lambda: network(2, [12, 12, 1]),
+    lambda: network(2, [3, 3, 2]), demo,
+], ids=["8-8-1", "12-12-1", "3-3-2", "demo"])
 def test_layers_are_columns_in_the_order_of_the_index(make, engine):
     columns, last = [], -math.inf
     for x, y, name in sorted(places(draw(make(), collapse="neurons").svg(), "node")):
@@ -302,22 +305,24 @@ def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
     assert len(titles) >= 2
     checked = 0
     for group in root.iter(f"{SVG}g"):
-        if (
-            group.get("class") == "edge"
-            and "stroke-dasharray" not in next(group.iter(f"{SVG}path")).attrib
-        ):
-            numbers = [
-                float(n) for n in re.findall(r"-?[\d.]+", next(group.iter(f"{SVG}path")).get("d"))
-            ]
-            points = list(zip(numbers[::2], numbers[1::2]))
-            for (x0, y0), (x1, y1) in itertools.pairwise(points):
-                for i in range(101):
-                    x, y = x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
-                    # the middle or the beginning of the words, by engine; on the baseline
-                    for title_x, title_y in titles:
-                        assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
-                        checked += 1
+        if group.get("class") != "edge":
+            continue
+        path = next(group.iter(f"{SVG}path"))
+        if "stroke-dasharray" in path.attrib:
+            continue
+        for (x, y), (title_x, title_y) in itertools.product(points_along(path), titles):
+            # the middle or the beginning of the words, by engine; on the baseline
+            assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
+            checked += 1
     assert checked
+
+
+def points_along(path):
+    """101 points on the line between each two control points of a path."""
+    numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.get("d"))]
+    for (x0, y0), (x1, y1) in itertools.pairwise(zip(numbers[::2], numbers[1::2])):
+        for i in range(101):
+            yield x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
 
 
 def test_notebooks(engine):
@@ -334,7 +339,8 @@ from tinygrad_edu import Value
 from tinygrad_edu.errors import RenderError
 from viz import draw
 drawing = draw(Value(1.0, "a") + 1)
-print(repr(drawing), drawing.source.count("->"), drawing._repr_svg_(), list(drawing._repr_mimebundle_()))
+bundle = drawing._repr_mimebundle_()
+print(repr(drawing), drawing.source.count("->"), drawing._repr_svg_(), list(bundle))
 drawing.save(sys.argv[1] + "/y.dot")
 for action in (drawing.svg, lambda: drawing.save(sys.argv[1] + "/y.png")):
     try:

@@ -11,8 +11,9 @@ import pytest
 
 from tinygrad_edu import Stepper, Value, math, nn, parse, record
 from tinygrad_edu.examples import lecture_expression, lecture_neuron
-from viz.drawing.dot import number_text
-from viz.drawing.scene import SVG, Scene, flow_width
+from viz.drawing.frame import SVG
+from viz.drawing.scene import Scene, flow_width
+from viz.drawing.text import number_text
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
@@ -145,17 +146,11 @@ def test_the_last_step_glows_and_nothing_else():
             assert lit == []
             continue
         event = recording.events[position - 1]
-        links = (
-            [(event.user, event.operand)]
-            if event.user is not None
-            else []
-            if position == recording.forward + 1
-            else [
-                (event.node, operand)
-                for operand in range(2)
-                if (event.node, operand) in scene.edges
-            ]
-        )
+        links = []
+        if event.user is not None:
+            links = [(event.user, event.operand)]
+        elif position != recording.forward + 1:  # not the seed
+            links = [link for link in [(event.node, 0), (event.node, 1)] if link in scene.edges]
         assert lit == [
             f"n{scene.nodes[event.node]}",
             *sorted(f"e{scene.edges[link]}" for link in links),
@@ -212,8 +207,9 @@ def test_flows_add_up_to_the_gradients():
     assert scene.flows(Stepper(recording).run_to("backward")) == {}
 
 
-@pytest.mark.parametrize(("flow", "width"), [(0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6),
-                                             (float("-inf"), 6)])
+@pytest.mark.parametrize(("flow", "width"), [
+    (0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6), (float("-inf"), 6),
+])
 def test_how_wide_a_flow_is(flow, width):
     assert flow_width(flow) == width
 
@@ -274,7 +270,9 @@ def wide_letters():
     return Value(1.0, "WM" * 40) * Value(2.0, "汉字" * 40)
 
 
-@pytest.mark.parametrize("graph", [long_formula, long_names, wide_letters, lecture_neuron, small_network, shared_operands])
+@pytest.mark.parametrize("graph", [
+    long_formula, long_names, wide_letters, lecture_neuron, small_network, shared_operands,
+])
 def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
     pytest.importorskip("resvg_py", reason="needs the extra `plots`")
     pytest.importorskip("PIL", reason="needs the extra `plots`")
@@ -299,8 +297,10 @@ def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
 
 
 @pytest.mark.parametrize(("label", "said"), [
-    ("<b>&amp;</b>", "<b>&amp;</b>"), ("</text><script>alert(1)</script>", "</text><script>alert(1)</script>"), ("]]>", "]]>"),
-    ("\x00\x1b[31m", r"\x00\x1b[31m"), ("\ud800", r"\ud800"), ('"\'', '"\''), ("two\nlines", r"two\nlines")])
+    ("<b>&amp;</b>", "<b>&amp;</b>"), ("]]>", "]]>"), ('"\'', '"\''),
+    ("</text><script>alert(1)</script>", "</text><script>alert(1)</script>"),
+    ("\x00\x1b[31m", r"\x00\x1b[31m"), ("\ud800", r"\ud800"), ("two\nlines", r"two\nlines"),
+])
 def test_labels_are_data_in_frames_too(label, said):
     recording = record(Value(1.0, label) * 2)
     svg = Scene(recording).frame(Stepper(recording).finish())

@@ -15,7 +15,7 @@ from tinygrad_edu import Value, jit, math, nn, take
 from tinygrad_edu.jit.tape.tape import DOT
 from viz import draw
 from viz.drawing import model, tapes
-from viz.drawing.dot import LONGEST_TERM
+from viz.drawing.dot import MAX_TERM_LENGTH
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -389,8 +389,10 @@ def test_only_compiled_functions_have_the_option_gradient(make, remedy):
 
 
 @pytest.mark.parametrize(("options", "error", "words"), [
-    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"), ({"max_nodes": 0}, ValueError, "at least 1"),
-    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"), ({"title": 3}, TypeError, "title must be text"),
+    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"),
+    ({"max_nodes": 0}, ValueError, "at least 1"),
+    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"),
+    ({"title": 3}, TypeError, "title must be text"),
 ])
 def test_wrong_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
@@ -451,7 +453,7 @@ def test_long_expressions_are_cut_between_words():
     drawing = draw(compiled(lambda xs, i: take(xs, i), [1.0] * 50, 3.0))
     *_, text = labels_of(drawing, by_label(drawing.records)["t1"].name)
     assert re.fullmatch(r"= take\(\[(xs\[\d\], )+xs\[\d\], … (xs\[\d\d\], )*xs\[49\]\], i\)", text)
-    assert len(text) <= LONGEST_TERM + 5
+    assert len(text) <= MAX_TERM_LENGTH + 5
 
 
 def test_labels_come_out_as_typed():
@@ -495,7 +497,8 @@ from viz import draw
 model = nn.MLP(2, [3, 2, 1], rng=random.Random(3))
 loss = jit(lambda x, y: nn.hinge(model(x), y) + nn.l2(model.parameters()))
 loss([1.0, 2.0], 1.0)
-print(draw(loss).source, draw(loss, gradient=True).source, draw(loss, gradient=True, collapse="neurons").source,
+print(draw(loss).source, draw(loss, gradient=True).source,
+      draw(loss, gradient=True, collapse="neurons").source,
       draw(loss.tape(gradient=True), max_nodes=30).source)
 """
 
@@ -557,8 +560,11 @@ def test_in_a_notebook_compiled_functions_and_tapes_are_drawn(notebook):
 
 
 def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
-    monkeypatch.setattr("viz.notebook.LIMIT", 5)
+    monkeypatch.setattr("viz.notebook.MAX_NODES_SHOWN", 5)
     loss, _ = network()
     data, _ = notebook.format(loss)
-    reason = "the tape has 10 instructions, more than the 5 that are drawn without being asked to; viz.draw(f) shows them"
-    assert data == {"text/plain": f"{loss!r}\n(no picture: {reason}, collapsed)"}
+    reason = (
+        "the tape has 10 instructions, more than the 5 that a notebook draws by itself; "
+        "viz.draw(f) shows them, collapsed"
+    )
+    assert data == {"text/plain": f"{loss!r}\n(no picture: {reason})"}

@@ -14,8 +14,8 @@ from tests.browser import chromium, console, requests, visit, wait_until
 from tinygrad_edu import Stepper, Value, compare_orders, nn, record
 from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz.drawing import style
-from viz.drawing.dot import brief, number_text
 from viz.drawing.scene import Scene, flow_width
+from viz.drawing.text import label_number, number_text
 from viz.pages.explorer import explore, page_data
 from viz.pages.page import Page, content_hash, read
 
@@ -374,7 +374,7 @@ def expected_numbers(scene, stepper):
     numbers = {}
     for node in scene.graph.nodes:
         if node.role == "constant":
-            numbers[node.name] = [brief(node.data), None]
+            numbers[node.name] = [label_number(node.data), None]
         elif node.shows is not None:
             data, grad = stepper.numbers(node.shows)
             numbers[node.name] = ["?" if data is None else number_text(data), number_text(grad)]
@@ -795,7 +795,7 @@ def test_the_sum_of_what_flowed_along_an_edge_is_exact():
         texts = [
             text for text, at in zip(data["steps"]["flowed"], data["steps"]["edge"]) if at == edge
         ]
-        assert texts[-1] == brief(flow)
+        assert texts[-1] == label_number(flow)
 
 
 def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser, tmp_path):
@@ -819,7 +819,7 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
     assert right != naive
     assert total.startswith(f"∂c/∂a = {number_text(naive)} ")
     assert total.endswith(f"; the right gradient is {number_text(right)}")
-    assert f"∂c/∂a is {brief(right)}, here {brief(naive)}" in text(browser, "notes")
+    assert f"∂c/∂a is {label_number(right)}, here {label_number(naive)}" in text(browser, "notes")
 
 
 def test_a_box_says_how_to_see_its_inside(browser, tmp_path):

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tinygrad_edu import Value, data, fit, math, nn, optim, topological_order
-from viz.drawing.dot import number_text
+from viz.drawing.text import number_text
 from viz.pages.training.sample_graphs import sample_graphs
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")

@@ -26,7 +26,7 @@ from typing import Any
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.train import History
 
-from ...drawing.dot import brief
+from ...drawing.text import label_number
 from ...plotting.plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
 from .records import Frame, LiveData, Point, frames
@@ -171,8 +171,8 @@ def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
     by row; of a fit ``curves``; of a regression ``predictions``."""
     made: dict[str, Any] = {
         "step": frame.step,
-        "loss": brief(frame.loss) or "not finite",
-        "rate": brief(frame.learning_rate),
+        "loss": label_number(frame.loss) or "not finite",
+        "rate": label_number(frame.learning_rate),
         "layers": frame.gradients,
     }
     if frame.winners:
@@ -249,7 +249,7 @@ def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int,
     target = (
         live.classes[point.label]
         if live.classes and point.label >= 0
-        else ", ".join(map(brief, point.target))
+        else ", ".join(map(label_number, point.target))
     )
     return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (
         f", target {target}" if target else ""

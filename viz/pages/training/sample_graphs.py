@@ -18,9 +18,9 @@ from tinygrad_edu.engine.graph import backpropagate, topological_order
 from tinygrad_edu.nn.module import mode
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...drawing.dot import brief, number_text
 from ...drawing.model import Graph, build
 from ...drawing.scene import Scene
+from ...drawing.text import label_number, number_text
 
 MAX_NUMBERS = 250_000  # texts of numbers in all samples together: about 2.5 MB of a page
 MAX_SAMPLES = 60
@@ -291,7 +291,7 @@ def _text(row: Row) -> Numbers:
 
 def _constant_text(row: Row) -> Numbers:
     before, _, after = row
-    return brief(before), "", brief(after)
+    return label_number(before), "", label_number(after)
 
 
 def _width(x: float) -> int:

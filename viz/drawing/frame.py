@@ -1,8 +1,8 @@
-"""The parts of one frame of a film: a node and an edge as they look at one moment, and the caption
-below.
+"""The parts of a frame: how a node and an edge look after a step, and the caption below them.
 
-A `viz.scene.Scene` decides how everything looks at a moment, and puts the parts together.  Here is
-only what that means for the SVG elements which the layout engine made.
+A `scene.Scene` decides how each part looks (`NodeLook`, `EdgeLook`) and puts the parts together.
+`draw_node` and `draw_edge` change the SVG elements that the layout engine made, and `Caption` adds
+the sentence of the step.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from typing import NamedTuple
 
 from tinygrad_edu.debug.stepper import Recording, brief
 
-from ..drawing.style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
+from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
 SVG = "{http://www.w3.org/2000/svg}"
 GLOW = "#ffe27a"  # behind the node and the edges of the last step
-TRACK = "#e4e4e4"  # of the bar that fills up
+BAR_BACKGROUND = "#e4e4e4"  # the part of the progress bar that is not filled yet
 MARGIN = 12.0  # points, of the caption
-CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; of a long sentence the smaller ones
-CAPTION_LINES, LINE_HEIGHT = 5, 1.4  # at most; in font sizes
-# points: of a frame at least; above which the caption grows with it
-NARROWEST, WIDEST = 460.0, 1000.0
-LONGEST_TEXT = 2000  # characters of a paragraph; more do not fit into any caption
-SCAN_LIMIT = 3000  # steps, of a recording that is searched for its longest sentence
+CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; long sentences get the smaller ones
+CAPTION_LINES = 5  # at most
+LINE_HEIGHT = 1.4  # font sizes
+MIN_WIDTH = 460.0  # points, of a frame
+MAX_UNSCALED_WIDTH = 1000.0  # points, of a frame; above it the caption grows with the frame
+MAX_PARAGRAPH_LENGTH = 2000  # characters of a paragraph; more do not fit into any caption
+SCAN_LIMIT = 3000  # steps; longer recordings are not searched for their longest sentence
 
 
 class NodeLook(NamedTuple):
-    """How a node is drawn at one moment.
+    """How a node is drawn after a step.
 
     data, grad   its numbers as text
     faint        whether it is not computed yet
-    lit          the number that the last step changed, "data" or "grad"; "box" if that is within;
-                 "" if it is elsewhere
+    lit          the number that the last step changed, "data" or "grad"; "box" if it changed a
+                 number of a node inside the box; "" if it changed another node
     """
 
     data: str = ""
@@ -49,12 +50,12 @@ class NodeLook(NamedTuple):
 
 
 class EdgeLook(NamedTuple):
-    """How an edge is drawn at one moment.
+    """How an edge is drawn after a step.
 
     faint          whether its user is not computed yet
     color, width   of the line; the width in points
-    back           whether its head is at the operand, where the gradient flows to
-    lit            whether the last step went along it
+    back           whether its head is at the operand, to which the gradient flows
+    lit            whether the last step used it
     """
 
     faint: bool = False
@@ -68,7 +69,7 @@ class EdgeLook(NamedTuple):
 
 
 def draw_node(group: ET.Element, look: NodeLook) -> None:
-    """Makes the group of a node look so."""
+    """Changes the SVG group of a node to ``look``."""
     for text in group.iter(f"{SVG}text"):
         if (kind := text.get("class")) in ("data", "grad"):
             text.text = look.data if kind == "data" else look.grad
@@ -84,13 +85,10 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
         ]
         for shape in shapes:
             outline = copy.deepcopy(shape)
-            for name, value in (
-                ("stroke", GLOW),
-                ("stroke-width", "13"),
-                ("stroke-linejoin", "round"),
-                ("fill", GLOW),
-            ):
-                outline.set(name, value)
+            outline.set("stroke", GLOW)
+            outline.set("stroke-width", "13")
+            outline.set("stroke-linejoin", "round")
+            outline.set("fill", GLOW)
             outline.attrib.pop("stroke-dasharray", None)
             group.insert(0, outline)
             shape.set("stroke", SPOTLIGHT)
@@ -98,40 +96,36 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
 
 
 def draw_edge(group: ET.Element, look: EdgeLook) -> None:
-    """Makes the group of an edge look so."""
+    """Changes the SVG group of an edge to ``look``."""
     for text in group.findall(f"{SVG}text"):
         if look.faint:
             group.remove(text)  # a derivative that is not computed yet
         else:
-            for name, value in (
-                ("stroke", "white"),
-                ("stroke-width", "3"),
-                ("stroke-linejoin", "round"),
-                ("paint-order", "stroke"),
-            ):
-                text.set(name, value)
+            text.set("stroke", "white")
+            text.set("stroke-width", "3")
+            text.set("stroke-linejoin", "round")
+            text.set("paint-order", "stroke")
     if look.faint:
         group.set("opacity", "0.35")
     path, head = group.find(f"{SVG}path"), group.find(f"{SVG}polygon")
     if path is None or head is None:
         return
     if look.back or look.width > 1:
-        _point(path, head, look.back, 6 + 1.5 * look.width)
+        _set_head(path, head, look.back, 6 + 1.5 * look.width)
     path.set("stroke", look.color)
     path.set("stroke-width", f"{look.width:.2f}")
     head.set("stroke", look.color)
     head.set("fill", look.color)
     if look.lit:
         glow = copy.deepcopy(path)
-        for name, value in (("stroke", GLOW), ("stroke-width", f"{look.width + 9:.2f}")):
-            glow.set(name, value)
+        glow.set("stroke", GLOW)
+        glow.set("stroke-width", f"{look.width + 9:.2f}")
         glow.attrib.pop("stroke-dasharray", None)
         group.insert(0, glow)
 
 
-def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
-    """Gives an edge, a chain of Bezier curves, a head of this length, at its other end if ``back``.
-    """
+def _set_head(path: ET.Element, head: ET.Element, back: bool, length: float) -> None:
+    """Gives an edge, a chain of Bezier curves, a head of this length; if ``back``, at its start."""
     points = _points(path.attrib["d"])
     if len(points) < 4:
         return
@@ -146,10 +140,9 @@ def _point(path: ET.Element, head: ET.Element, back: bool, length: float) -> Non
     x, y = tip[0] - dx * length, tip[1] - dy * length
     points[-1] = x + dx, y + dy  # the line ends within the head
     half = 0.36 * length
-    head.set(
-        "points", _written([tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)])
-    )
-    path.set("d", f"M{_written(points[:1])}C{_written(points[1:])}")
+    corners = [tip, (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)]
+    head.set("points", _points_text(corners))
+    path.set("d", f"M{_points_text(points[:1])}C{_points_text(points[1:])}")
 
 
 def _points(text: str) -> list[tuple[float, float]]:
@@ -157,7 +150,7 @@ def _points(text: str) -> list[tuple[float, float]]:
     return list(zip(numbers[::2], numbers[1::2]))
 
 
-def _written(points: Sequence[tuple[float, float]]) -> str:
+def _points_text(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
@@ -165,44 +158,46 @@ def _written(points: Sequence[tuple[float, float]]) -> str:
 
 
 class Caption:
-    """What stands below a drawing of ``width`` and ``height`` (points): the step in words, and how
-    far the film has come.
+    """The text below a drawing of ``width`` and ``height`` (points): the step in words, and a
+    progress bar.
 
-    left, width, height    of the whole frame, in points; the drawing stands in the middle of it
+    left, width, height    of the whole frame, in points; the drawing is centred in it
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
         self._recording, self._top = recording, height
-        self.width = max(width, NARROWEST)
+        self.width = max(width, MIN_WIDTH)
         self.left = (width - self.width) / 2
-        self._zoom = max(1.0, self.width / WIDEST)
+        self._zoom = max(1.0, self.width / MAX_UNSCALED_WIDTH)
 
     @cached_property
     def height(self) -> float:
-        """The height of every frame: it has room for the longest sentence, within reason."""
-        lines, size = CAPTION_LINES, CAPTION_SIZES[0]
+        """The height of every frame: the longest sentence fits, up to `CAPTION_LINES` lines."""
+        lines = CAPTION_LINES
+        size = CAPTION_SIZES[0]
         if len(self._recording) <= SCAN_LIMIT:
             room = (self.width / self._zoom - 2 * MARGIN) / size
-            lines = min(lines, max(sum(len(_wrapped(text, room)) for text in self.says(position))
-                                   for position in range(len(self._recording) + 1)))
+
+            def lines_of(position: int) -> int:
+                return sum(len(_wrapped(text, room)) for text in self.paragraphs(position))
+
+            lines = min(lines, max(map(lines_of, range(len(self._recording) + 1))))
         return self._top + self._zoom * (46 + lines * size * LINE_HEIGHT)
 
-    def says(self, position: int) -> list[str]:
-        """The paragraphs: the sentence of the step, then the rule that it used, and how a sum grew.
-        """
+    def paragraphs(self, position: int) -> list[str]:
+        """Returns the paragraphs: the sentence of the step, the rule that it used, and how a sum
+        grew."""
         step = self._recording[position - 1] if position else self._recording.start()
         said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
             if step.before and brief(step.before) != brief(step.after):
-                said.append(
-                    f"so that ∂{self._root}/∂{step.name} goes from {brief(step.before)} to "
-                    f"{brief(step.after)}"
-                )
-        return [text[:LONGEST_TEXT] for text in said]
+                change = f"from {brief(step.before)} to {brief(step.after)}"
+                said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
+        return [text[:MAX_PARAGRAPH_LENGTH] for text in said]
 
     def svg(self, position: int) -> str:
-        """The elements of the caption of a moment."""
+        """Returns the SVG elements of the caption after ``position`` steps."""
         return "\n".join(self._elements(position))
 
     @property
@@ -210,46 +205,45 @@ class Caption:
         return self._recording.nodes[self._recording.root].name
 
     def _elements(self, position: int) -> Iterator[str]:
-        zoom, total = self._zoom, len(self._recording)
-        phase = (
-            "start"
-            if not position
-            else "forward"
-            if position <= self._recording.forward
-            else "backward"
-        )
-        left, right, y = (
-            self.left + MARGIN * zoom,
-            self.left + self.width - MARGIN * zoom,
-            self._top + 20 * zoom,
-        )
-        yield _line(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
+        zoom = self._zoom
+        total = len(self._recording)
+        phase = self._phase(position)
+        left = self.left + MARGIN * zoom
+        right = self.left + self.width - MARGIN * zoom
+        y = self._top + 20 * zoom
+        yield _text_element(f"step {position} of {total}, {phase}", left, y, 10.5 * zoom, FAINT)
         key = "on edges: local derivatives"
         if phase == "backward":
-            key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>, <tspan fill="{NEGATIVE}">negative</tspan>'
-        yield _line(key, right, y, 10.5 * zoom, FAINT, end=True)
-        lines, size = _fitted(
-            self.says(position), right - left, self.height - self._top - 46 * zoom, zoom
-        )
+            key += f'; gradients: <tspan fill="{POSITIVE}">positive</tspan>'
+            key += f', <tspan fill="{NEGATIVE}">negative</tspan>'
+        yield _text_element(key, right, y, 10.5 * zoom, FAINT, end=True)
+        room = self.height - self._top - 46 * zoom
+        lines, size = _fit_lines(self.paragraphs(position), right - left, room, zoom)
         y += 4 * zoom
         for line in lines:
             y += size * LINE_HEIGHT
-            yield _line(html.escape(line), left, y, size, TEXT)
-        for color, width in (
-            (TRACK, self.width),
-            (SPOTLIGHT, self.width * position / max(total, 1)),
-        ):
-            yield (
-                f'<rect x="{self.left:.2f}" y="{self.height - 4 * zoom:.2f}" width="{width:.2f}" '
-                f'height="{4 * zoom:.2f}" '
-                f'fill="{color}" />'
-            )
+            yield _text_element(html.escape(line), left, y, size, TEXT)
+        yield self._bar(BAR_BACKGROUND, self.width)
+        yield self._bar(SPOTLIGHT, self.width * position / max(total, 1))
+
+    def _phase(self, position: int) -> str:
+        if not position:
+            return "start"
+        return "forward" if position <= self._recording.forward else "backward"
+
+    def _bar(self, color: str, width: float) -> str:
+        height = 4 * self._zoom
+        return (
+            f'<rect x="{self.left:.2f}" y="{self.height - height:.2f}" width="{width:.2f}" '
+            f'height="{height:.2f}" fill="{color}" />'
+        )
 
 
-def _fitted(
+def _fit_lines(
     paragraphs: Sequence[str], width: float, height: float, zoom: float
 ) -> tuple[list[str], float]:
-    """The lines of a text in the largest size in which it fits; in the smallest one it is cut."""
+    """Returns the lines and the largest font size in which they fit; in the smallest size, the text
+    is cut."""
     lines: list[str] = []
     size, most = 0.0, 0
     for points in CAPTION_SIZES:
@@ -262,8 +256,8 @@ def _fitted(
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """``text`` in lines of at most ``width`` font sizes, broken at spaces, and within words that
-    are longer than a line."""
+    """Returns ``text`` in lines of at most ``width`` font sizes, broken at spaces, and inside words
+    that are longer than a line."""
     lines, line, used = [], "", 0.0
     for word in text.split():
         long = _width(word)
@@ -277,13 +271,15 @@ def _wrapped(text: str, width: float) -> list[str]:
                     line, used = "", 0.0
                 line, used = line + character, used + _width(character)
             continue
-        line, used = (f"{line} {word}", used + _width(" ") + long) if line else (word, long)
+        if line:
+            line, used = f"{line} {word}", used + _width(" ") + long
+        else:
+            line, used = word, long
     return [*lines, line]
 
 
 def _width(text: str) -> float:
-    """How wide ``text`` is at most, in font sizes: Helvetica, and wider fonts that stand in for it.
-    """
+    """Returns the largest width of ``text`` in font sizes, in Helvetica or a wider replacement."""
     return 1.15 * sum(map(_letter_width, text))
 
 
@@ -292,21 +288,18 @@ def _letter_width(c: str) -> float:
         return 0.28
     if unicodedata.combining(c):
         return 0.0
-    return (
-        1.0
-        if unicodedata.east_asian_width(c) in "WF"
-        else 0.85
-        if c in "mwMW%@"
-        else 0.68
-        if c.isupper()
-        else 0.56
-    )
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.0
+    if c in "mwMW%@":
+        return 0.85
+    return 0.68 if c.isupper() else 0.56
 
 
-def _line(markup: str, x: float, y: float, size: float, color: str, end: bool = False) -> str:
+def _text_element(
+    markup: str, x: float, y: float, size: float, color: str, end: bool = False
+) -> str:
     anchor = ' text-anchor="end"' if end else ""
     return (
         f'<text class="caption" x="{x:.2f}" y="{y:.2f}"{anchor} font-family="{FONT}" '
-        f'font-size="{size:.2f}" '
-        f'fill="{color}" xml:space="preserve">{markup}</text>'
+        f'font-size="{size:.2f}" fill="{color}" xml:space="preserve">{markup}</text>'
     )
