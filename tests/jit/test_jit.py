@@ -27,9 +27,10 @@ from tinygrad_edu import Value, detect_anomaly, hessian, jit, math, nn, no_grad,
 from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import NonFiniteError, TraceError
 from tinygrad_edu.jit import batch, function, structure
+from tinygrad_edu.jit import program as one_program
 from tinygrad_edu.jit.languages import emitter, llvm
 from tinygrad_edu.jit.running import backend, machine
-from tinygrad_edu.jit.tape import tape
+from tinygrad_edu.jit.tape import gradient, lowering
 
 RANDOM = 1000
 PARTS = 10
@@ -159,7 +160,7 @@ def every_entry(right):
 
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
-    (tape.Lowering, "_shortcut", neutral_zero), (tape.Graph, "_both", every_entry)], ids=["a zero", "a branch not taken"])
+    (lowering.Lowering, "_shortcut", neutral_zero), (gradient.Graph, "_both", every_entry)], ids=["a zero", "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
     assert next(faults(map(RandomProgram, range(300)), ["replayed"]), None)
@@ -172,7 +173,7 @@ def test_machine_code_that_is_wrong_is_found_by_random_programs(monkeypatch):
 
 
 def test_a_gradient_that_is_not_added_up_is_found_by_random_programs(monkeypatch):
-    monkeypatch.setattr(function.Program, "accumulate", lambda self, slopes: None)
+    monkeypatch.setattr(one_program.Program, "accumulate", lambda self, slopes: None)
     assert next(faults_of_calls(map(RandomProgram, range(60))), None)
 
 
@@ -1289,7 +1290,7 @@ return t2, dx, dy"""
 
 
 def test_the_examples_of_the_modules_work():
-    for module in (tinygrad_edu.jit, function, structure, batch, backend):
+    for module in (tinygrad_edu.jit, function, one_program, structure, batch, backend):
         assert doctest.testmod(sys.modules[module.__name__]).failed == 0
 
 

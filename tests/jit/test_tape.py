@@ -13,8 +13,10 @@ from programs import WAYS, gradient_tape, inputs, traced, value_tape
 from tinygrad_edu import Value, jvp, math, nn, no_grad, topological_order
 from tinygrad_edu.engine.primitives import lookup
 from tinygrad_edu.examples import gpt
-from tinygrad_edu.jit.tape import tape
-from tinygrad_edu.jit.tape.tape import DOT, Tape
+from tinygrad_edu.jit.tape import gradient, lowering, tape
+from tinygrad_edu.jit.tape import operations as tape_operations
+from tinygrad_edu.jit.tape.operations import DOT
+from tinygrad_edu.jit.tape.tape import Tape
 
 EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, inf, -inf, nan, 5e-324, 1.797e308)
 
@@ -280,7 +282,7 @@ def test_any_number_may_be_a_condition(f, condition):
 def test_derivatives_by_names_and_in_their_order():
     w = Value(0.5, "w")
     trace, root = traced(lambda x, y: w * x * x + y, "x", "y")
-    made = tape.value_and_gradient(trace, root, ["w", "y", "x"])
+    made = gradient.value_and_gradient(trace, root, ["w", "y", "x"])
     assert made.names == ["x", "y", "w"]
     assert made.run([3.0, 2.0, 0.5]) == [6.5, 9.0, 1.0, 3.0]
 
@@ -313,7 +315,7 @@ def test_tangents_are_those_of_forward_mode():
             + math.tanh(x * y) / y
         )
 
-    moving = tape.tangents(value_tape(f, "x", "y"), [0, 1])
+    moving = gradient.tangents(value_tape(f, "x", "y"), [0, 1])
     assert moving.names == ["x", "y", "dx", "dy"]
     for x, y, dx, dy in ((1.0, 0.5, 1.0, 0.0), (0.25, 0.5, 0.0, 1.0), (0.25, -0.5, 2.0, -3.0)):
         want = jvp(f, [x, y], [dx, dy])[1]
@@ -509,4 +511,5 @@ def test_a_rule_that_asks_for_a_truth_is_refused():
 
 
 def test_the_examples_of_the_module_work():
-    assert doctest.testmod(tape).failed == 0
+    for module in (tape, lowering, gradient, tape_operations):
+        assert doctest.testmod(module).failed == 0

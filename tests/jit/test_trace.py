@@ -27,8 +27,9 @@ from programs import traced, value_tape
 import tinygrad_edu as tg
 from tinygrad_edu import Value, gradients, jit, math, nn, no_grad, optim, take
 from tinygrad_edu.errors import GraphError, TraceError
-from tinygrad_edu.jit import trace as tracing
-from tinygrad_edu.jit.trace import Traced, record_trace
+from tinygrad_edu.jit import trace, tracing
+from tinygrad_edu.jit.traced import Traced
+from tinygrad_edu.jit.tracing import record_trace
 
 W = Value(2.0, "w")
 COMPUTED = W * 3
@@ -455,7 +456,7 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     (".grad of a leaf", lambda x, y: x * W.grad, ".grad of the leaf w", "outside"),
     (".args", lambda x, y: (x * y).args[0], ".args", "no graph"),
     (".partials", lambda x, y: (x * y).partials[0], ".partials", "no graph"),
-    ("the method backward", lambda x, y: (x * y).backward(), "backward()", "call value_and_grad of "
+    ("the method backward", lambda x, y: (x * y).backward(), "backward()", "call value_and_grad, or hessian, of "
                                                                            "the compiled function"),
     ("the function backward", lambda x, y: tg.backward(x * y)),
     ("gradients", lambda x, y: gradients(x * y, [x])[0]),
@@ -889,4 +890,5 @@ def test_names_of_the_arguments_are_those_of_the_trace():
 
 
 def test_the_examples_of_the_module_work():
-    assert doctest.testmod(tracing).failed == 0
+    for module in (trace, tracing):
+        assert doctest.testmod(module).failed == 0

@@ -14,7 +14,8 @@ import sys as _sys
 from types import ModuleType as _ModuleType
 from typing import Any
 
-from .function import Jitted, Program, jit
+from .function import Jitted, jit
+from .program import Program
 from .tape.tape import Tape
 
 __all__ = ["Jitted", "Program", "Tape", "jit"]

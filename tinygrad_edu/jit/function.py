@@ -22,21 +22,18 @@ import inspect
 import operator
 import sys
 import threading
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..engine import autodiff, graph, modes
+from ..engine import modes
 from ..engine.primitives import short_repr
 from ..engine.value import Value
 from ..nn.module import Module
-from .batch import Batched, drawn, flatten_columns
-from .running import backend
-from .structure import NUMBER, Exact, Structure, build, flatten, leaf_names, outputs, shown
-from .tape import tape
+from .batch import flatten_columns
+from .program import Program, _name
+from .structure import Exact, Structure, flatten, leaf_names
 from .tape.tape import Tape
-from .trace import record_trace
 
 
 def jit(
@@ -359,10 +356,6 @@ class Jitted:
 _mode_of = operator.attrgetter("training")
 
 
-def _name(f: Callable[..., Any], kind: str = "__name__") -> str:
-    return str(getattr(f, kind, None) or getattr(f, "name", None) or type(f).__name__)
-
-
 def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(f)
@@ -370,250 +363,7 @@ def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
-    """Which leaves are columns, and their length."""
-    varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
-    lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
-    if len(lengths) > 1:
-        raise ValueError(
-            f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "
-            "number "
-            "in each column"
-        )
-    if not lengths:
-        raise ValueError(
-            "there is no column among the arguments, only numbers; call the function itself for "
-            "one sample"
-        )
-    return varying, lengths[0]
-
-
 def _checked(name: str, count: int) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(f"{name} is {count!r}; it must be a whole number of at least 1")
     return count
-
-
-class Program:
-    """One program of a compiled function: for arguments of one structure.
-
-    structure   that of the arguments
-    trace       the function, operation by operation
-    value, gradient, curvature    what it has been compiled to so far, each when it is first asked
-                                  for
-    """
-
-    def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
-        self.structure = structure
-        self.trace, result = record_trace(f, names, self._arguments)
-        self.outputs, self._result = outputs(result, self.trace.operand)
-        self._function, self._name = f, _name(f)
-        self._sources = tape.sources(self.trace)
-        self._reads_arguments_alone = len(self._sources) == len(names)
-        self._batched: dict[Any, Batched] = {}
-
-    def __repr__(self) -> str:
-        positional, keywords = self.structure
-        parts = [*map(shown, positional), *[f"{name}={shown(part)}" for name, part in keywords]]
-        return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
-
-    def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments, with these in the place of their numbers."""
-        leaves = iter(numbers)
-        positional, keywords = self.structure
-        return [build(part, leaves) for part in positional], {
-            name: build(part, leaves) for name, part in keywords
-        }
-
-    # ---- what it is compiled to
-
-    @functools.cached_property
-    def value(self) -> backend.Kernel:
-        """What computes the function."""
-        return backend.kernel(tape.value(self.trace, self.outputs))
-
-    @functools.cached_property
-    def gradient(self) -> backend.Kernel:
-        """What computes the function and its derivatives by the arguments and the parameters."""
-        return backend.kernel(tape.value_and_gradient(self.trace, self._scalar(), self._wanted))
-
-    @functools.cached_property
-    def curvature(self) -> backend.Kernel:
-        """What computes a row of the Hessian, from a tangent for each argument."""
-        arguments = list(range(len(self.trace.inputs)))
-        gradient = tape.value_and_gradient(
-            self.trace, self._scalar(), arguments, keep_detached=True
-        )
-        gradient.outputs = gradient.outputs[1:]
-        places = [self._sources.index(i) for i in arguments]
-        return backend.kernel(tape.tangents(gradient, places))
-
-    def _scalar(self) -> Any:
-        if self._result != NUMBER:
-            raise TypeError(
-                f"{self._name} returns {shown(self._result)}; a gradient is of one number"
-            )
-        return self.outputs[0]
-
-    # ---- running
-
-    def run(self, leaves: Sequence[Any], with_gradient: bool = False) -> list[float]:
-        """What the function returns, flat; or the number that it returns, and its derivatives by
-        arguments and parameters."""
-        if _is_watched():
-            return self._watched(leaves, with_gradient)
-        return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
-
-    def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
-        """The second derivatives by the arguments."""
-        self._scalar()
-        if _is_watched():
-            return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
-        count, inputs = len(leaves), self._inputs(leaves)  # what is drawn is the same for all rows
-        return [
-            self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)
-        ]
-
-    def batch(
-        self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False
-    ) -> list[Any]:
-        """As `run` for columns: a column for each number, but a sum for the derivative by what all
-        samples share."""
-        varying, count = _lengths(leaves)
-        if not _is_watched() or not count:
-            batched = self.batched(varying, with_gradient)
-            return batched.run(*self.columns(leaves, varying, count), count, threads)
-        samples = [
-            self._watched(
-                [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves],
-                with_gradient,
-            )
-            for k in range(count)
-        ]
-        summed = self._summed(varying) if with_gradient else []
-        return [
-            sum(column) if i in summed else array("d", column)
-            for i, column in enumerate(zip(*samples))
-        ]
-
-    def _itself(self, values: Sequence[Value]) -> list[Value]:
-        """The function itself, not compiled: what it returns, flat."""
-        args, kwargs = self._arguments(values)
-        return outputs(
-            self._function(*args, **kwargs),
-            lambda x: x if isinstance(x, Value) else Value(float(x)),
-        )[0]
-
-    def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
-        """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
-
-        The derivatives by parameters are 0 here: `backward` has added them already.
-        """
-        values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
-        with modes.recording(True):
-            results = self._itself(values)
-        if not with_gradient:
-            return [*map(float, results)]
-        self._scalar()
-        results[0].backward()
-        return [
-            float(results[0]),
-            *[value.grad for value in values],
-            *[0.0] * len(self.trace.parameters),
-        ]
-
-    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh
-        draws."""
-        trace = self.trace
-        if self._reads_arguments_alone:
-            return [*leaves]
-        inputs: list[float] = []
-        for i in self._sources:
-            op, (k,) = trace.nodes[i]
-            if op == "input":
-                leaf = leaves[k]
-                inputs.append(leaf if leaf.__class__ is float else float(leaf))
-            else:
-                inputs.append(
-                    float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]()
-                )
-        return inputs
-
-    def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
-        """What computes columns, where ``varying`` says which arguments are some."""
-        if (varying, with_gradient) not in self._batched:
-            moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
-            made = tape.value(self.trace, self.outputs)
-            summed: list[int] = []
-            if with_gradient:
-                made, summed = (
-                    tape.value_and_gradient(self.trace, self._scalar(), self._wanted),
-                    self._summed(varying),
-                )
-            self._batched[varying, with_gradient] = Batched(made, moving, summed)
-        return self._batched[varying, with_gradient]
-
-    def columns(
-        self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
-    ) -> tuple[list[float], list[Any]]:
-        """The inputs that are the same for all samples, and the columns, in the order of the tape.
-        """
-        drawn_ = iter(drawn(self.trace.draws, count))
-        uniform, columns = [], []
-        for i in self._sources:
-            op, (k,) = self.trace.nodes[i]
-            if op == "parameter":
-                uniform.append(float(self.trace.parameters[k].data))
-            elif op == "draw":
-                columns.append(next(drawn_))
-            elif varying[k]:
-                columns.append(leaves[k])
-            else:
-                uniform.append(leaves[k])
-        return uniform, columns
-
-    def _varies(self, node: int, varying: tuple[bool, ...]) -> bool:
-        op, (k,) = self.trace.nodes[node]
-        return op == "draw" or (op == "input" and varying[k])
-
-    def _summed(self, varying: tuple[bool, ...]) -> list[int]:
-        """Which outputs of a gradient are sums over the samples: derivatives by what they share."""
-        return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
-
-    @property
-    def _wanted(self) -> list[int]:
-        """The arguments, and then the parameters."""
-        return [
-            *range(len(self.trace.inputs)),
-            *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"],
-        ]
-
-    def accumulate(self, slopes: Sequence[float]) -> None:
-        """Adds to the gradients of the parameters."""
-        parameters = self.trace.parameters
-        graph._assign_grads(
-            parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
-        )
-
-    def result(self, numbers: Sequence[float]) -> Any:
-        """The numbers as the function returns them."""
-        return build(self._result, iter(numbers))
-
-    def shaped(self, slopes: Sequence[Any]) -> Any:
-        """Derivatives by the arguments in the structure of these; for a static one None."""
-        numbers = iter(slopes)
-        positional, keywords = self.structure
-        shaped = tuple(
-            [None if part[0] == "static" else build(part, numbers) for part in positional]
-        )
-        named = {
-            name: None if part[0] == "static" else build(part, numbers) for name, part in keywords
-        }
-        if named:
-            return shaped, named
-        return shaped[0] if len(shaped) == 1 else shaped
-
-
-def _is_watched() -> bool:
-    return bool(modes.active and modes.current() & modes.ANOMALY)

@@ -30,8 +30,10 @@ from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
 from ..jit.state import State
 from ..jit.structure import Structure, flatten, outputs
-from ..jit.tape.tape import Graph, Tape
-from ..jit.trace import Trace, check_unchanged, record_trace
+from ..jit.tape.gradient import Graph
+from ..jit.tape.tape import Tape
+from ..jit.trace import Trace
+from ..jit.tracing import check_unchanged, record_trace
 from ..optim import Optimizer, Schedule
 from ..optim.clipping import clipped
 from ..optim.parameters import UsedGradient, assign_all, read_numbers

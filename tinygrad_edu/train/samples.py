@@ -22,8 +22,11 @@ from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
 from ..jit.structure import Structure, build, flatten, outputs
-from ..jit.tape.tape import SOURCES, Graph
-from ..jit.trace import STATIC, Trace, record_trace
+from ..jit.tape.gradient import Graph
+from ..jit.tape.operations import SOURCES
+from ..jit.trace import Trace
+from ..jit.traced import STATIC
+from ..jit.tracing import record_trace
 
 
 def is_plain(samples: Any) -> bool:

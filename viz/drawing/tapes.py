@@ -33,8 +33,9 @@ from typing import Any, ClassVar
 
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.structure import flatten, leaf_names
-from tinygrad_edu.jit.tape.tape import DOT, EQUAL, WHEN, Register, sources
-from tinygrad_edu.jit.trace import spelled
+from tinygrad_edu.jit.tape.gradient import sources
+from tinygrad_edu.jit.tape.operations import DOT, EQUAL, WHEN, spelled
+from tinygrad_edu.jit.tape.tape import Register
 from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 from tinygrad_edu.symbolic.formulas import ATOM, Name
 

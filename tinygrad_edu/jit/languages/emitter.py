@@ -37,8 +37,7 @@ from ...engine.primitives import (
 )
 from ...engine.primitives import absolute as fabs
 from ..running import objects
-from ..tape.tape import EQUAL, WHEN
-from ..trace import LESS, LESS_EQUAL
+from ..tape.operations import EQUAL, LESS, LESS_EQUAL, WHEN
 
 inf = std.inf
 # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them

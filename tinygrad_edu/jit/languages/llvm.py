@@ -24,8 +24,8 @@ from typing import Any
 from ...engine.primitives import lookup
 from ...errors import TinygradEduError
 from ..running import objects
-from ..tape.tape import DOT, Tape
-from ..trace import TAKE
+from ..tape.operations import DOT, TAKE
+from ..tape.tape import Tape
 from .emitter import LANES, Block, Code, Module, literal
 
 # ---- one run of a tape, straight-line ------------------------------------------------------------

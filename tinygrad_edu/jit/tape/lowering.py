@@ -1,0 +1,279 @@
+"""From a trace to a tape: instructions in the making.
+
+    >>> lowering = Lowering(["x", "y"])
+    >>> product = lowering.emit("mul", (0, 1))
+    >>> print(lowering.tape([lowering.emit("add", (product, lowering.constant(1.0)))]).text())
+    inputs  x, y
+    t1 = 1 + x * y
+    return t1
+
+Equal instructions are one, those with constant operands are carried out, and what no output needs
+is left out, except that every index is looked at.  All that is done only where every bit of the
+result stays as it is in the eager engine.  (A row of one's own that nothing needs is left out,
+although it might raise.)
+
+Chains of multiplications and additions, nine nodes in ten of a neural network, become one
+instruction each: ``dot``, with operands (start, x, y, x, y, ...), is start + x * y + x * y + ...,
+every product rounded, from the left.
+"""
+
+from __future__ import annotations
+
+import math as std
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from ... import math
+from ...engine.primitives import Operand, Primitive
+from .operations import DETACH, DOT, LESS, LESS_EQUAL, TAKE, _count, forward
+from .tape import Register, Tape
+
+
+class Reg(Operand):
+    """A register: the language in which rules of the table become instructions."""
+
+    __slots__ = ("lowering", "register")
+
+    def __init__(self, lowering: Lowering, register: Register) -> None:
+        self.lowering, self.register = lowering, register
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
+        """An instruction, and the register of its result."""
+        lowering: Lowering = next(arg.lowering for arg in args if arg.__class__ is Reg)
+        return Reg(
+            lowering, lowering.emit(primitive.name, tuple([lowering.register(arg) for arg in args]))
+        )
+
+    def compare(self, symbol: str, y: Any) -> Reg:
+        """A condition, 1.0 or 0.0."""
+        left, right = self.register, self.lowering.register(y)
+        if symbol in (">", ">="):
+            left, right = right, left
+        return Reg(
+            self.lowering,
+            self.lowering.emit(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)),
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError("a rule asks for the truth of a register; it must choose by where()")
+
+
+class Lowering:
+    """Instructions in the making.  Registers are numbered as they come, inputs first; `tape` puts
+    them in order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.ops: list[str] = ["input"] * len(names)
+        self.args: list[tuple[Register, ...]] = [()] * len(names)
+        self.numbers: dict[Register, float] = {}
+        self._known: dict[Any, Register] = {}
+        self._takes: list[Register] = []
+        self.zero, self.one, self.nothing = (
+            self.constant(0.0),
+            self.constant(1.0),
+            self.constant(-0.0),
+        )
+
+    def constant(self, x: float) -> Register:
+        """The register of a number.  0.0 and -0.0 are two; nan is one."""
+        key = (x, std.copysign(1.0, x)) if x == x else ("nan", 1.0)
+        if key not in self._known:
+            self._known[key] = len(self.ops)
+            self.numbers[len(self.ops)] = x
+            self.ops.append("constant")
+            self.args.append(())
+        return self._known[key]
+
+    def register(self, x: Any) -> Register:
+        """The register of an operand in a rule: a register has one, a number becomes a constant."""
+        return x.register if x.__class__ is Reg else self.constant(float(x))
+
+    def emit(self, op: str, args: tuple[Register, ...]) -> Register:
+        """The register of an instruction's result; an earlier one if that is the same number, bit
+        for bit."""
+        if (found := self._known.get((op, args))) is not None:
+            return found
+        if (shortcut := self._shortcut(op, args)) is None:
+            shortcut = len(self.ops)
+            self.ops.append(op)
+            self.args.append(args)
+            if op == TAKE:
+                self._takes.append(shortcut)
+        self._known[op, args] = shortcut
+        if op in ("add", "mul"):
+            self._known[op, args[::-1]] = shortcut
+        return shortcut
+
+    def _shortcut(self, op: str, args: tuple[Register, ...]) -> Register | None:
+        """What is known of an instruction's result without carrying it out at run time."""
+        numbers = self.numbers
+        if op == TAKE:
+            i = numbers.get(args[0], -1.0)
+            return args[1 + int(i)] if i in range(len(args) - 1) else None
+        if op == DETACH:
+            return args[0] if args[0] in numbers else None
+        if all(map(numbers.__contains__, args)):
+            return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
+        if op == "mul":
+            return (
+                args[1]
+                if args[0] == self.one
+                else args[0]
+                if args[1] == self.one
+                else self._negated(args)
+            )
+        if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
+            return (
+                args[1] if args[0] == self.nothing else args[0] if args[1] == self.nothing else None
+            )
+        if op == "identity":
+            return args[0]
+        if op == "neg" and self.ops[args[0]] == "neg":
+            return self.args[args[0]][0]
+        if op == "where":
+            if args[0] in numbers:
+                return args[1] if numbers[args[0]] else args[2]
+            return args[1] if args[1] == args[2] else None
+        return None
+
+    def _negated(self, args: tuple[Register, ...]) -> Register | None:
+        for x, y in (args, args[::-1]):
+            if self.numbers.get(x) == -1.0:
+                return self.emit("neg", (y,))
+        return None
+
+    def sum_of_products(self, start: Register, factors: Sequence[Register]) -> Register:
+        """start + x * y + x * y + ..., from the left."""
+        if len(factors) == 2:
+            product = self.emit("mul", (factors[0], factors[1]))
+            return self.emit("add", (start, product))
+        return self.emit(DOT, (start, *factors)) if factors else start
+
+    def partial(self, row: Primitive, i: int, args: Sequence[Register], out: Register) -> Register:
+        """The register of the local derivative, by the rule of the table and what is meant where
+        that gives inf or nan."""
+        operands = [
+            Reg(self, arg) if arg not in self.numbers else self.numbers[arg] for arg in args
+        ]
+        o = Reg(self, out)
+        if not any(operand.__class__ is Reg for operand in operands):
+            operands = [Reg(self, arg) for arg in args]
+        # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as
+        # registers, too.
+        operands = [
+            operand if operand.__class__ is Reg else Reg(self, arg)
+            for operand, arg in zip(operands, args)
+        ]
+        d = row.partials[i](*operands, o)
+        if not row.limits:
+            return self.register(d)
+        d = Reg(self, self.register(d))
+        finite = Reg(
+            self, self.emit(LESS, (self.emit("abs", (d.register,)), self.constant(std.inf)))
+        )
+        return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
+
+    # ---- from registers to a tape
+
+    def tape(self, outputs: Sequence[Register], labels: dict[Register, str] | None = None) -> Tape:
+        """The program that computes ``outputs``, and nothing that they do not need."""
+        ops, args = self.ops, self.args
+        uses = self._uses(outputs)
+        if takes := self._unseen(uses):
+            uses = self._uses([*outputs, *takes])
+        dots, absorbed = self._chains(uses)
+        numbers = [register for register in self.numbers if uses[register]]
+        place = [-1] * len(ops)
+        for i, register in enumerate([*range(len(self.names)), *numbers]):
+            place[register] = i
+        first = len(self.names) + len(numbers)
+        table: dict[str, int] = {}
+        codes, starts, operands, nodes = array("H"), array("I", [0]), array("I"), 0
+        for register in range(len(self.names), len(ops)):
+            if not uses[register] or register in absorbed or register in self.numbers:
+                continue
+            op, arguments = (
+                (DOT, dots[register]) if register in dots else (ops[register], args[register])
+            )
+            place[register] = first + len(codes)
+            codes.append(table.setdefault(op, len(table)))
+            operands.extend([place[argument] for argument in arguments])
+            starts.append(len(operands))
+            nodes += _count(op, arguments)
+        named = {
+            place[register]: label
+            for register, label in (labels or {}).items()
+            if place[register] >= 0
+        }
+        constants = array("d", [self.numbers[register] for register in numbers])
+        return Tape(self.names, constants, list(table), codes, starts, operands,
+                    array("I", [place[register] for register in outputs]), nodes, named)
+
+    def _uses(self, outputs: Sequence[Register]) -> list[int]:
+        """How often each register is used by what the outputs need."""
+        uses = [0] * len(self.ops)
+        for register in outputs:
+            uses[register] += 2  # an output must keep its register
+        for register in range(len(self.ops) - 1, -1, -1):
+            if uses[register]:
+                for arg in self.args[register]:
+                    uses[arg] += 1
+        return uses
+
+    def _unseen(self, uses: list[int]) -> list[Register]:
+        """Takes that no output needs, one for each index and number of entries: they raise for an
+        index that is wrong."""
+        takes = {(self.args[register][0], len(self.args[register])): register
+                 for register in sorted(self._takes, key=lambda register: uses[register] > 0)}
+        return [register for register in takes.values() if not uses[register]]
+
+    def _chains(
+        self, uses: list[int]
+    ) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
+        """The chains of multiplications and additions: the operands of ``dot`` by the last
+        addition's register.
+
+        What is absorbed is used by the chain alone, and has no register any more.
+        """
+        ops, args = self.ops, self.args
+        chains: dict[Register, list[Register]] = {}
+        absorbed: set[Register] = set()
+        for register in range(len(self.names), len(ops)):
+            if not uses[register] or ops[register] not in ("add", DOT):
+                continue
+            if ops[register] == DOT:
+                start, factors = args[register][0], list(args[register][1:])
+                if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
+                    absorbed.add(start)
+                    start, factors = self._used(self.nothing, uses), [*args[start], *factors]
+            else:
+                start, term = args[register]
+                if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
+                    start, term = term, start
+                if ops[term] == "mul" and uses[term] == 1 and term != start:
+                    factors = [*args[term]]
+                    absorbed.add(term)
+                    if ops[start] == "mul" and uses[start] == 1:
+                        absorbed.add(start)
+                        start, factors = self._used(self.nothing, uses), [*args[start], *factors]
+                elif start in chains and uses[start] == 1 and term != start:
+                    factors = [term, self._used(self.one, uses)]
+                else:
+                    continue
+            if start in chains and uses[start] == 1 and ops[register] != DOT:
+                absorbed.add(start)
+                chain = chains.pop(start)
+                chain += factors
+            else:
+                chain = [start, *factors]
+            chains[register] = chain
+        return {register: tuple(chain) for register, chain in chains.items()}, absorbed
+
+
+    @staticmethod
+    def _used(number: Register, uses: list[int]) -> Register:
+        uses[number] += 1
+        return number

@@ -1,0 +1,232 @@
+"""Tracing a function: it runs on traced values, twice, and changes nothing.
+
+    >>> trace, y = record_trace(lambda x: 2 * x, ["x"], lambda values: (values, {}))
+    >>> trace.nodes
+    [('input', (0,)), ('mul', (2.0, 0))]
+
+The function runs twice, to see whether it is the same program both times: what it draws or counts
+would be frozen, too.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..engine import modes, value
+from ..engine.anomaly import Source, source
+from ..engine.value import Value
+from ..errors import TraceError, some
+from .state import State
+from .tape.operations import Ref
+from .trace import Trace
+from .traced import STATIC, Traced, _error, _new
+
+# those that are being made, in any thread: as long as there are some, the guards below stand
+_tracing: set[Trace] = set()
+_tracing_lock = threading.Lock()  # for a moment, to say so
+
+
+class _Guard:
+    """What `Value.data` and `Value.grad` are while a function is traced: the slot itself, but for
+    the function that is traced.
+
+    It could ask any leaf for its number, wherever it has it from; so the question is asked here.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name, self.slot = name, Value.__dict__[name]
+
+    def __get__(self, node: Any, owner: Any = None) -> Any:
+        if node is None:
+            return self.slot
+        if (trace := modes.tracer()) is not None and sys._getframe(
+            1
+        ).f_code.co_filename not in ENGINE:
+            trace.number_of(node, f".{self.name}")
+        return self.slot.__get__(node)
+
+    def __set__(self, node: Any, x: float) -> None:
+        if (
+            (trace := modes.tracer()) is not None
+            and sys._getframe(1).f_code.co_filename not in ENGINE
+            and trace.operand(node).__class__ is int
+        ):
+            raise _error(
+                f"the function assigns {self.name} to {_called(node)}: that would happen once, "
+                "when it is compiled, "
+                "and never again",
+                "return the number, and assign it outside",
+            )
+        self.slot.__set__(node, x)
+
+
+ENGINE = {value.__file__}  # whose operators look at data before they leave the work to the trace
+_guards = [_Guard("data"), _Guard("grad")]
+
+
+def _called(leaf: Value) -> str:
+    return f"the leaf {leaf.label}" if leaf.label else "a leaf"
+
+
+def record_trace(
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Callable[[list[Any]], tuple[Any, Any]],
+    check: bool = True,
+    unchanged: str = "",
+) -> tuple[Trace, Any]:
+    """Runs ``f`` on traced values; returns the trace and what ``f`` returned.
+
+    ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their
+    places: it returns the positional and the keyword arguments.
+
+    ``check``: whether ``f`` runs twice.  Raises TraceError if it is not the same program both
+    times: what it draws or counts would be frozen otherwise.
+
+    Attributes of objects and random generators that ``f`` changes are put back.  ``unchanged``:
+    what ``f`` is called in a TraceError if it changes anything at all, closure variables and
+    globals included; these, too, are put back then.
+    """
+    args, kwargs = arguments([0.0] * len(names))
+    state, before = State(f, args, kwargs), random.getstate()
+    try:
+        trace, result = _run(f, names, arguments)
+        if unchanged:
+            check_unchanged(state, unchanged)
+        if check:
+            _check_again(trace, f, names, arguments, state)
+        if unchanged and (drawn := state.draws()):
+            raise TraceError(
+                f"{unchanged} draws from the random generator {some(drawn)}, and machine code does "
+                "not\n"
+                f"draw outside of it, and put the numbers into the samples; {STATIC}"
+            )
+        trace.modules = state.modules
+        return trace, result
+    finally:
+        state.restore(variables=bool(unchanged))
+        if random.getstate() != before:
+            random.setstate(before)
+
+
+def check_unchanged(state: State, what: str) -> None:
+    """Raises TraceError, with the names, if ``what`` has changed anything."""
+    if changed := state.changes():
+        raise TraceError(
+            f"{what} changes {some(changed)} when it is called, and machine code does not\n"
+            f"change it in on_epoch; if it is a cache, call the model once before; {STATIC}"
+        )
+
+
+def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
+                 arguments: Callable[[list[Any]], tuple[Any, Any]], state: State) -> None:
+    """Runs ``f`` once more, and raises TraceError if it is not the same program."""
+    before = random.getstate()
+    try:
+        again, _ = _run(f, names, arguments)
+    except TraceError as error:
+        if changed := state.changes():
+            error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
+        raise
+    difference = trace.difference(again)
+    if random.getstate() == before and difference is None:
+        return
+    # without the number that `gauss` has kept, so that it draws
+    random.setstate((*before[:2], None))
+    line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
+    if draws:  # the function, and not another thread
+        raise _error(
+            "the function draws random numbers while it is traced: they would be the same at every "
+            "call",
+            "draw them outside and pass them as arguments",
+            draws[0],
+        )
+    if difference is not None:
+        changed = state.changes()
+        because = f", and it changes {some(changed)}" if changed else ""
+        raise _error(f"the function is another program every time: {difference[1]}{because}",
+                     "draw or count outside of it, and pass the numbers as arguments", line)
+
+
+def _watched(
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Callable[[list[Any]], tuple[Any, Any]],
+    node: Ref,
+) -> tuple[Source, list[Source]]:
+    """The lines of the program from which a node comes, and where random numbers are drawn."""
+    at, draws = source(), list[Source]()
+
+    class Watched(Trace):
+        found = False
+
+        def value(self, op: str, args: tuple[Any, ...]) -> Traced:
+            nonlocal at
+            if not self.found:
+                at, self.found = source(), len(self.nodes) >= node
+            return super().value(op, args)
+
+    profile = sys.getprofile()
+    sys.setprofile(
+        lambda frame, event, called: (
+            draws.append(source())
+            if event == "c_call"
+            and not draws
+            and isinstance(getattr(called, "__self__", None), _GENERATOR)
+            else None
+        )
+    )
+    try:
+        _run(f, names, arguments, Watched)
+    finally:
+        sys.setprofile(profile)
+    return at, draws
+
+
+_GENERATOR: Any = random.Random.__base__  # which draws, in C, for all that `random` has
+
+
+def _run(
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Callable[[list[Any]], tuple[Any, Any]],
+    kind: type[Trace] = Trace,
+) -> tuple[Trace, Any]:
+    trace = kind(names)
+    with _guarded(trace), modes.tracing(trace):
+        values = []
+        for i in range(len(names)):
+            value = _new(Traced)
+            value._index, value._trace = i, trace
+            values.append(value)
+        args, kwargs = arguments(values)
+        try:
+            result = f(*args, **kwargs)
+        except Exception:
+            if trace.refused is None:
+                raise
+        if trace.refused is not None:
+            raise trace.refused
+        return trace, result
+
+
+@contextmanager
+def _guarded(trace: Trace) -> Iterator[None]:
+    """Within this context the guards stand.  They are of all Values, and ask which thread traces.
+    """
+    try:
+        with _tracing_lock:
+            _tracing.add(trace)
+            for guard in _guards:
+                setattr(Value, guard.name, guard)
+        yield
+    finally:
+        with _tracing_lock:
+            _tracing.discard(trace)
+            for guard in _guards:
+                setattr(Value, guard.name, guard if _tracing else guard.slot)
