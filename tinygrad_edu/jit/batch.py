@@ -36,32 +36,25 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         leaves.append(number(x, f"argument {name}"))
         return NUMBER
     if isinstance(x, dict):
-        return (
-            "dict",
-            Exact(tuple(x)),
-            tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]),
-        )
+        parts = [flatten_columns(part, f"{name}[{key!r}]", leaves) for key, part in x.items()]
+        return "dict", Exact(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", Exact(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
             f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes "
-            "columns of numbers "
-            "(lists, arrays, buffers), numbers that are the same for all samples, and lists, "
-            "tuples and dicts of "
-            "such"
+            "columns of numbers (lists, arrays, buffers), numbers that are the same for all "
+            "samples, and lists, tuples and dicts of such"
         )
     if _is_column(x):
         leaves.append(column(x, name))
         return NUMBER
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
-    kind = type(x) if is_named(x) else "tuple" if isinstance(x, tuple) else "list"
-    return (
-        kind,
-        len(x),
-        tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
-    )
+    parts = [flatten_columns(part, f"{name}[{i}]", leaves) for i, part in enumerate(x)]
+    if is_named(x):
+        return type(x), len(x), tuple(parts)
+    return "tuple" if isinstance(x, tuple) else "list", len(x), tuple(parts)
 
 
 def _is_column(x: Any) -> bool:
@@ -78,14 +71,18 @@ class Batched:
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        self.tape, self.varying, self.summed = tape, list(varying), list(summed)
+        self.tape = tape
+        self.varying = list(varying)
+        self.summed = list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
             from .languages import emitter, llvm
 
-            self._batch, self._lanes = llvm.Batch(tape, self.varying, self.summed), emitter.LANES
+            self._batch = llvm.Batch(tape, self.varying, self.summed)
+            self._lanes = emitter.LANES
         else:
-            self._kernel, self._lanes = backend.kernel(tape), 1
+            self._kernel = backend.kernel(tape)
+            self._lanes = 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
 
     def run(
@@ -100,9 +97,9 @@ class Batched:
         totals = [0.0] * len(self.summed)
         if count:
             part = self._one_by_one if self._batch is None else self._part
-            found = _spread([partial(part, uniform, columns, results, start, stop)
-                             for start, stop in _parts(count, self._lanes, threads)])
-            totals = [sum(sums) for sums in zip(*found)]
+            work = [partial(part, uniform, columns, results, start, stop)
+                    for start, stop in _parts(count, self._lanes, threads)]
+            totals = [sum(sums) for sums in zip(*_spread(work))]
         outputs: list[Any] = [None] * len(self.tape.outputs)
         for i, result in zip(self._columns, results):
             outputs[i] = result
@@ -119,7 +116,8 @@ class Batched:
         stop: int,
     ) -> list[float]:
         """As `_part`, for a tape that is too long to be compiled."""
-        fixed, moving = iter(uniform), set(self.varying)
+        fixed = iter(uniform)
+        moving = set(self.varying)
         inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
         totals = [0.0] * len(self.summed)
         for k in range(start, stop):
@@ -141,23 +139,23 @@ class Batched:
         stop: int,
     ) -> list[float]:
         """The samples from ``start`` to ``stop``; returns the sums."""
-        batch, lanes = self._batch, self._lanes
-        memory, scratch = Room(len(batch.slots)), Room(batch.scratch)
-        totals, error = Room(len(self.summed)), Room(2)
+        batch = self._batch
+        lanes = self._lanes
+        memory = Room(len(batch.slots))
         memory.write(0, uniform)
+        scratch = Room(batch.scratch)
+        totals = Room(len(self.summed))
+        error = Room(2)
+
+        def run(inputs: Sequence[int], outputs: Sequence[int], blocks: int, last: int) -> None:
+            places = pointers(inputs), pointers(outputs)
+            batch.run(memory.at, *map(ctypes.addressof, places), scratch.at, totals.at,
+                      blocks, last, error.at)
+
         whole, rest = divmod(stop - start, lanes)
         if whole:
-            inputs = pointers([address(x) + 8 * start for x in columns])
-            outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
-            batch.run(
-                memory.at,
-                *map(ctypes.addressof, (inputs, outputs)),
-                scratch.at,
-                totals.at,
-                whole,
-                lanes,
-                error.at,
-            )
+            run([address(x) + 8 * start for x in columns],
+                [result.buffer_info()[0] + 8 * start for result in results], whole, lanes)
         if rest:  # the last samples alone, in a block that is filled up with the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
@@ -165,19 +163,7 @@ class Batched:
                 ctypes.memmove(tail.at, address(x) + 8 * last, 8 * rest)
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [Room(lanes) for _ in results]
-            inputs, outputs = (
-                pointers([tail.at for tail in tails]),
-                pointers([room.at for room in found]),
-            )
-            batch.run(
-                memory.at,
-                *map(ctypes.addressof, (inputs, outputs)),
-                scratch.at,
-                totals.at,
-                1,
-                rest,
-                error.at,
-            )
+            run([tail.at for tail in tails], [room.at for room in found], 1, rest)
             for result, room in zip(results, found):
                 result[last:stop] = array("d", room.read(0, rest))
         batch.check(error.at)

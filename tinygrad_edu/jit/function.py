@@ -29,6 +29,7 @@ from typing import Any
 from ..engine import modes
 from ..engine.primitives import short_repr
 from ..engine.value import Value
+from ..errors import counted
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, _name
@@ -73,9 +74,8 @@ def jit(
     Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches,
     so that every operation is looked at.
     """
-    names = (
-        [static] if isinstance(static, str) or not isinstance(static, Iterable) else list(static)
-    )
+    is_one = isinstance(static, str) or not isinstance(static, Iterable)
+    names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
@@ -101,7 +101,7 @@ class Jitted:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"<jit {_name(self.function)}: {len(self._cache)} program{'s' if len(self._cache) != 1 else ''}>"
+        return f"<jit {_name(self.function)}: {counted(len(self._cache), 'program')}>"
 
     @property
     def programs(self) -> list[Program]:
@@ -116,17 +116,16 @@ class Jitted:
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
-        kept, name = (
-            getattr(instance, "__dict__", None),
-            f"<jit {_name(self.function, '__qualname__')}>",
-        )
+        name = f"<jit {_name(self.function, '__qualname__')}>"
+        kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):
             kept = {}  # an instance with slots, which has a new one every time; a class
         found = kept.get(name)
         # as in a copy of an instance
         if found is None or found._method[0] is not self or found._method[1] is not instance:
             kept[name] = found = Jitted(bound, (), self._cache_size)
-            found._static, found._method = self._static, (self, instance)
+            found._static = self._static
+            found._method = self, instance
         return found
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -135,11 +134,9 @@ class Jitted:
         found: Any = sys.modules.get(self.__module__)
         for name in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, name, None)
-        return (
-            self.__qualname__
-            if found is self
-            else (Jitted, (self.function, sorted(self._static), self._cache_size))
-        )
+        if found is self:
+            return str(self.__qualname__)
+        return Jitted, (self.function, sorted(self._static), self._cache_size)
 
     # ---- running
 
@@ -197,9 +194,8 @@ class Jitted:
         program, leaves = self._for_columns(columns, named, threads)
         return program.result(program.batch(leaves, threads))
 
-    def batch_value_and_grad(
-        self, /, *columns: Any, threads: int = 1, **named: Any
-    ) -> tuple[Any, Any]:
+    def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any
+                             ) -> tuple[Any, Any]:
         """``(values, gradients)`` for many samples: a column of values, and a column of derivatives
         for each column.
 
@@ -212,9 +208,8 @@ class Jitted:
         program.accumulate(slopes[len(leaves):])
         return values, program.shaped(slopes)
 
-    def _for_columns(
-        self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
-    ) -> tuple[Program, list[Any]]:
+    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
+                     ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
         _checked("threads", threads)
         leaves: list[Any] = []
@@ -242,8 +237,7 @@ class Jitted:
         else:
             raise ValueError(
                 f"{self!r} has no program yet, since it is compiled for the arguments of a call: "
-                "call it, or "
-                "pass arguments here"
+                "call it, or pass arguments here"
             )
         return program.gradient.tape if gradient else program.value.tape
 
@@ -254,12 +248,9 @@ class Jitted:
         parameters = [parameter.name for parameter in found
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
-        if (
-            isinstance(argument, int)
-            and not isinstance(argument, bool)
-            and -len(parameters) <= argument < len(parameters)
-        ):
-            return parameters[argument]
+        is_position = isinstance(argument, int) and not isinstance(argument, bool)
+        if is_position and -len(parameters) <= argument < len(parameters):  # type: ignore[operator]
+            return parameters[argument]  # type: ignore[index]
         if isinstance(argument, str) and (any_name or argument in parameters):
             return argument
         known = ", ".join(parameters) or "none"
@@ -270,16 +261,11 @@ class Jitted:
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
         """Raises TypeError if ``f`` has an argument called like an option here, so that it is not
         known which is meant."""
-        if (
-            is_given
-            and self._signature
-            and option in self._signature.parameters
-            and option not in self._labels(len(args))
-        ):
+        names = self._signature.parameters if is_given and self._signature else ()
+        if option in names and option not in self._labels(len(args)):
             raise TypeError(
                 f"{option} is an option here, and an argument of {_name(self.function)} as well; "
-                "pass the "
-                "argument by position, or give it another name"
+                "pass the argument by position, or give it another name"
             )
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
@@ -307,23 +293,17 @@ class Jitted:
                     raise
                 raise TypeError(
                     f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a "
-                    "tuple, text "
-                    "or a number"
+                    "tuple, text or a number"
                 ) from None
 
-        return (tuple([part(x, label) for x, label in zip(args, self._labels(len(args)))]),
-                tuple([(name, part(x, name)) for name, x in kwargs.items()]))
+        positional = [part(x, label) for x, label in zip(args, self._labels(len(args)))]
+        named = [(name, part(x, name)) for name, x in kwargs.items()]
+        return tuple(positional), tuple(named)
 
     def _labels(self, count: int) -> list[str]:
-        names = (
-            [
-                name
-                for name, parameter in self._signature.parameters.items()
-                if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            ]
-            if self._signature
-            else []
-        )
+        found = self._signature.parameters.values() if self._signature else ()
+        names = [parameter.name for parameter in found
+                 if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure, count: int) -> Program:
@@ -349,8 +329,10 @@ class Jitted:
 
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
-        named = [*zip(self._labels(count), positional), *keywords]
-        return [name for label, part in named for name in leaf_names(part, label)]
+        names: list[str] = []
+        for label, part in [*zip(self._labels(count), positional), *keywords]:
+            names += leaf_names(part, label)
+        return names
 
 
 _mode_of = operator.attrgetter("training")

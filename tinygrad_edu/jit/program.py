@@ -39,7 +39,8 @@ class Program:
         self.structure = structure
         self.trace, result = record_trace(f, names, self._arguments)
         self.outputs, self._result = outputs(result, self.trace.operand)
-        self._function, self._name = f, _name(f)
+        self._function = f
+        self._name = _name(f)
         self._sources = tapes.sources(self.trace)
         self._reads_arguments_alone = len(self._sources) == len(names)
         self._batched: dict[Any, Batched] = {}
@@ -53,9 +54,9 @@ class Program:
         """The arguments, with these in the place of their numbers."""
         leaves = iter(numbers)
         positional, keywords = self.structure
-        return [build(part, leaves) for part in positional], {
-            name: build(part, leaves) for name, part in keywords
-        }
+        args = [build(part, leaves) for part in positional]
+        kwargs = {name: build(part, leaves) for name, part in keywords}
+        return args, kwargs
 
     # ---- what it is compiled to
 
@@ -73,9 +74,8 @@ class Program:
     def curvature(self) -> backend.Kernel:
         """What computes a row of the Hessian, from a tangent for each argument."""
         arguments = list(range(len(self.trace.inputs)))
-        gradient = tapes.value_and_gradient(
-            self.trace, self._scalar(), arguments, keep_detached=True
-        )
+        root = self._scalar()
+        gradient = tapes.value_and_gradient(self.trace, root, arguments, keep_detached=True)
         gradient.outputs = gradient.outputs[1:]
         places = [self._sources.index(i) for i in arguments]
         return backend.kernel(tapes.tangents(gradient, places))
@@ -101,40 +101,35 @@ class Program:
         self._scalar()
         if _is_watched():
             return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
-        count, inputs = len(leaves), self._inputs(leaves)  # what is drawn is the same for all rows
-        return [
-            self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)
-        ]
+        count = len(leaves)
+        inputs = self._inputs(leaves)  # what is drawn is the same for all rows
+        rows = []
+        for i in range(count):
+            tangent = [float(i == j) for j in range(count)]
+            rows.append(self.curvature([*inputs, *tangent]))
+        return rows
 
-    def batch(
-        self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False
-    ) -> list[Any]:
+    def batch(self, leaves: Sequence[float | memoryview], threads: int,
+              with_gradient: bool = False) -> list[Any]:
         """As `run` for columns: a column for each number, but a sum for the derivative by what all
         samples share."""
         varying, count = _lengths(leaves)
         if not _is_watched() or not count:
             batched = self.batched(varying, with_gradient)
             return batched.run(*self.columns(leaves, varying, count), count, threads)
-        samples = [
-            self._watched(
-                [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves],
-                with_gradient,
-            )
-            for k in range(count)
-        ]
+        samples = []
+        for k in range(count):
+            sample = [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves]
+            samples.append(self._watched(sample, with_gradient))
         summed = self._summed(varying) if with_gradient else []
-        return [
-            sum(column) if i in summed else array("d", column)
-            for i, column in enumerate(zip(*samples))
-        ]
+        return [sum(column) if i in summed else array("d", column)
+                for i, column in enumerate(zip(*samples))]
 
     def _itself(self, values: Sequence[Value]) -> list[Value]:
         """The function itself, not compiled: what it returns, flat."""
         args, kwargs = self._arguments(values)
-        return outputs(
-            self._function(*args, **kwargs),
-            lambda x: x if isinstance(x, Value) else Value(float(x)),
-        )[0]
+        result = self._function(*args, **kwargs)
+        return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
 
     def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
         """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
@@ -148,11 +143,8 @@ class Program:
             return [*map(float, results)]
         self._scalar()
         results[0].backward()
-        return [
-            float(results[0]),
-            *[value.grad for value in values],
-            *[0.0] * len(self.trace.parameters),
-        ]
+        gradients = [value.grad for value in values]
+        return [float(results[0]), *gradients, *[0.0] * len(self.trace.parameters)]
 
     def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
         """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh
@@ -166,33 +158,32 @@ class Program:
             if op == "input":
                 leaf = leaves[k]
                 inputs.append(leaf if leaf.__class__ is float else float(leaf))
+            elif op == "parameter":
+                inputs.append(float(trace.parameters[k].data))
             else:
-                inputs.append(
-                    float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]()
-                )
+                inputs.append(trace.draws[k]())
         return inputs
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
         """What computes columns, where ``varying`` says which arguments are some."""
         if (varying, with_gradient) not in self._batched:
             moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
-            made = tapes.value(self.trace, self.outputs)
-            summed: list[int] = []
             if with_gradient:
-                made, summed = (
-                    tapes.value_and_gradient(self.trace, self._scalar(), self._wanted),
-                    self._summed(varying),
-                )
+                made = tapes.value_and_gradient(self.trace, self._scalar(), self._wanted)
+                summed = self._summed(varying)
+            else:
+                made = tapes.value(self.trace, self.outputs)
+                summed = []
             self._batched[varying, with_gradient] = Batched(made, moving, summed)
         return self._batched[varying, with_gradient]
 
-    def columns(
-        self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
-    ) -> tuple[list[float], list[Any]]:
+    def columns(self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
+                ) -> tuple[list[float], list[Any]]:
         """The inputs that are the same for all samples, and the columns, in the order of the tape.
         """
         drawn_ = iter(drawn(self.trace.draws, count))
-        uniform, columns = [], []
+        uniform: list[float] = []
+        columns: list[Any] = []
         for i in self._sources:
             op, (k,) = self.trace.nodes[i]
             if op == "parameter":
@@ -216,17 +207,14 @@ class Program:
     @property
     def _wanted(self) -> list[int]:
         """The arguments, and then the parameters."""
-        return [
-            *range(len(self.trace.inputs)),
-            *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"],
-        ]
+        parameters = [i for i in self._sources if self.trace.nodes[i][0] == "parameter"]
+        return [*range(len(self.trace.inputs)), *parameters]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds to the gradients of the parameters."""
         parameters = self.trace.parameters
-        graph._assign_grads(
-            parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
-        )
+        sums = [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
+        graph._assign_grads(parameters, sums)
 
     def result(self, numbers: Sequence[float]) -> Any:
         """The numbers as the function returns them."""
@@ -236,12 +224,12 @@ class Program:
         """Derivatives by the arguments in the structure of these; for a static one None."""
         numbers = iter(slopes)
         positional, keywords = self.structure
-        shaped = tuple(
-            [None if part[0] == "static" else build(part, numbers) for part in positional]
-        )
-        named = {
-            name: None if part[0] == "static" else build(part, numbers) for name, part in keywords
-        }
+
+        def restored(part: Structure) -> Any:
+            return None if part[0] == "static" else build(part, numbers)
+
+        shaped = tuple([restored(part) for part in positional])
+        named = {name: restored(part) for name, part in keywords}
         if named:
             return shaped, named
         return shaped[0] if len(shaped) == 1 else shaped
@@ -258,8 +246,7 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
     if len(lengths) > 1:
         raise ValueError(
             f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "
-            "number "
-            "in each column"
+            "number in each column"
         )
     if not lengths:
         raise ValueError(

@@ -186,51 +186,19 @@ class State:
         self._follow([(f"{name}[{i}]", x) for i, x in enumerate(entries) if type(x) not in passed],
                      in_object)
 
-    def _visit_list(self, x: list[Any], name: str, in_object: bool) -> None:
-        self._hold(
-            Whole(lambda: tuple(x), functools.partial(list.__setitem__, x, slice(None)), name),
-            in_object,
-        )
-        self._enter(x, len(x), name, in_object)
-
-    def _visit_bytes(self, x: bytearray, name: str, in_object: bool) -> None:
-        self._hold(
-            Whole(lambda: bytes(x), functools.partial(operator.setitem, x, slice(None)), name),
-            in_object,
-        )
-
-    def _visit_array(self, x: array[Any], name: str, in_object: bool) -> None:
-        def write(saved: bytes) -> None:
-            x[:] = array(x.typecode, saved)
-
-        self._hold(Whole(x.tobytes, write, name), in_object)
-
-    def _visit_set(self, x: set[Any], name: str, in_object: bool) -> None:
-        def write(saved: frozenset[Any]) -> None:
-            set.clear(x)
-            set.update(x, saved)
-
-        self._hold(Whole(lambda: frozenset(x), write, name), in_object)
-        self._enter(x, len(x), name, in_object)
-
-    def _visit_deque(self, x: deque[Any], name: str, in_object: bool) -> None:
-        def write(saved: tuple[Any, ...]) -> None:
-            deque.clear(x)
-            deque.extend(x, saved)
-
-        self._hold(Whole(lambda: tuple(x), write, name), in_object)
-        self._enter(x, len(x), name, in_object)
+    def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
+        kind = next(kind for kind in CONTENTS if isinstance(x, kind))
+        read, write = CONTENTS[kind]
+        self._hold(Whole(functools.partial(read, x), functools.partial(write, x), name), in_object)
+        if kind in (list, set, deque):
+            self._enter(x, len(x), name, in_object)
 
     def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
         self._enter(x, len(x), name, in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
-
-        def write(key: Any, value: Any) -> None:
-            base.__delitem__(x, key) if value is _MISSING else base.__setitem__(x, key, value)
-
-        self._hold(Entries(lambda: dict(x), write, lambda key: f"{name}[{key!r}]"), in_object)
+        self._hold(Entries(lambda: dict(x), functools.partial(_write_entry, x),
+                           lambda key: f"{name}[{key!r}]"), in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
@@ -260,21 +228,21 @@ class State:
         self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
 
     def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
-        self._follow([(name, part) for part in (x.func, *x.args, *x.keywords.values())], in_object)
+        parts = [x.func, *x.args, *x.keywords.values()]
+        self._follow([(name, part) for part in parts], in_object)
 
     def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
         self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache
 
     def _visit_function(self, x: types.FunctionType, name: str, in_object: bool) -> None:
         owner = _owner(x.__code__.co_filename)
+        cells = x.__closure__ or ()
         if owner == "user":
             self._visit_variables(x.__globals__, _names_in(x.__code__), "")
-            for variable, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
+            for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
         elif owner == "us":  # its variables are not the user's, but what they hold may be
-            self._follow(
-                [("", x) for cell in x.__closure__ or () for x in _held(cell).values()], False
-            )
+            self._follow([("", _held(cell).get("cell_contents")) for cell in cells], False)
         else:
             self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
             return
@@ -283,13 +251,8 @@ class State:
         self._visit_attributes(x, x.__name__)
 
     def _visit_cell(self, variable: str, cell: types.CellType) -> None:
-        def write(_: str, value: Any) -> None:
-            if value is _MISSING:
-                del cell.cell_contents
-            else:
-                cell.cell_contents = value
-
-        self._hold(Entries(lambda: _held(cell), write, lambda _: variable), False)
+        self._hold(Entries(lambda: _held(cell), functools.partial(_write_attribute, object, cell),
+                           lambda _: variable), False)
 
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
@@ -301,13 +264,8 @@ class State:
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
 
-        def write(name: str, value: Any) -> None:
-            if value is _MISSING:
-                del variables[name]
-            else:
-                variables[name] = value
-
-        holder = Entries(read, write, lambda name: f"{prefix}{name}")
+        holder = Entries(read, functools.partial(_write_entry, variables),
+                         lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
             # it may be imported inside the function
@@ -328,9 +286,8 @@ class State:
         if _owner_of(x) != "user":
             return
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
-        functions = [
-            getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()
-        ]
+        functions = [getattr(entry, "__func__", getattr(entry, "fget", entry))
+                     for entry in vars(x).values()]
         self._follow([(x.__name__, f) for f in functions if callable(f)], True)
 
         def read() -> dict[str, Any]:
@@ -341,43 +298,68 @@ class State:
                            lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
-        from .function import Jitted
-
-        if isinstance(x, Jitted):
-            self._follow([(name, x.function)], True)
-            return
         if isinstance(x, Module):
             self.modules.append(x)
+        elif _is_jitted(x):
+            self._follow([(name, x.__wrapped__)], True)
+            return
         self._visit_attributes(x, name)
         self._follow([("", type(x))], True)
 
     def _visit_attributes(self, x: Any, name: str) -> None:
-        if isinstance(kept := _attribute(x, "__dict__"), dict):
-            def write(key: str, value: Any) -> None:
-                if value is _MISSING:
-                    del kept[key]
-                else:
-                    kept[key] = value
+        def name_of(key: str) -> str:
+            return f"{name}.{key}"
 
-            self._hold(Entries(lambda: dict(kept), write, lambda key: f"{name}.{key}"), True)
+        kept = _attribute(x, "__dict__")
+        if isinstance(kept, dict):
+            write = functools.partial(_write_entry, kept)
+            self._hold(Entries(lambda: dict(kept), write, name_of), True)
         slots = [slot for base in type(x).__mro__ for slot in _slots(base)]
         if slots:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}
                 return {slot: value for slot, value in found.items() if value is not _MISSING}
 
-            self._hold(Entries(read, functools.partial(_write_attribute, object, x),
-                               lambda key: f"{name}.{key}"), True)
+            write = functools.partial(_write_attribute, object, x)
+            self._hold(Entries(read, write, name_of), True)
 
+
+def _write_list(x: list[Any], saved: tuple[Any, ...]) -> None:
+    list.__setitem__(x, slice(None), saved)
+
+
+def _write_bytes(x: bytearray, saved: bytes) -> None:
+    x[:] = saved
+
+
+def _write_array(x: array[Any], saved: bytes) -> None:
+    x[:] = array(x.typecode, saved)
+
+
+def _write_set(x: set[Any], saved: frozenset[Any]) -> None:
+    set.clear(x)
+    set.update(x, saved)
+
+
+def _write_deque(x: deque[Any], saved: tuple[Any, ...]) -> None:
+    deque.clear(x)
+    deque.extend(x, saved)
+
+
+# How the contents of a container are read, and written
+CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {
+    list: (tuple, _write_list),
+    set: (frozenset, _write_set),
+    deque: (tuple, _write_deque),
+    bytearray: (bytes, _write_bytes),
+    array: (array.tobytes, _write_array),
+}
 
 VISITS: dict[Any, Callable[..., None]] = {
-    list: State._visit_list,
+    list: State._visit_contents,
     (tuple, frozenset): State._visit_immutable,
     dict: State._visit_dict,
-    set: State._visit_set,
-    deque: State._visit_deque,
-    bytearray: State._visit_bytes,
-    array: State._visit_array,
+    (set, deque, bytearray, array): State._visit_contents,
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
     (types.MethodType, types.BuiltinMethodType): State._visit_method,
@@ -413,6 +395,21 @@ def _attribute(x: Any, name: str) -> Any:
         return _MISSING
 
 
+def _is_jitted(x: Any) -> bool:
+    """Whether ``x`` is a compiled function, which is as its function."""
+    bases = type(x).__mro__
+    return _attribute(x, "__wrapped__") is not _MISSING and "us" in map(_owner_of, bases)
+
+
+def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
+    """Sets or deletes an entry of a dict, without what a subclass of the user's does then."""
+    base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
+    if value is _MISSING:
+        base.__delitem__(x, key)
+    else:
+        base.__setitem__(x, key, value)
+
+
 def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
     """Sets or deletes an attribute, without what a class of the user's does then."""
     if value is _MISSING:
@@ -424,7 +421,7 @@ def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
 def _held(cell: types.CellType) -> dict[str, Any]:
     """What a variable of a closure has; nothing if it has not been assigned yet."""
     try:
-        return {"": cell.cell_contents}
+        return {"cell_contents": cell.cell_contents}
     except ValueError:
         return {}
 

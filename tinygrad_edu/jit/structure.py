@@ -29,7 +29,8 @@ class Exact:
     __slots__ = ("_key", "value")
 
     def __init__(self, value: Any) -> None:
-        self.value, self._key = value, _exactly(value)
+        self.value = value
+        self._key = _exactly(value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Exact) and self._key == other._key
@@ -81,33 +82,25 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         if x and set(map(type, x)) == {float}:  # the usual case, fast
             leaves += x
             return kind.__name__, len(x), (NUMBER,) * len(x)
-        return (
-            kind.__name__,
-            len(x),
-            tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
-        )
+        return kind.__name__, len(x), _flatten_entries(x, name, leaves)
     if isinstance(x, dict):
         for key in x:
             _check_text(key, name)
-        return (
-            "dict",
-            Exact(tuple(x)),
-            tuple([flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]),
-        )
+        parts = [flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]
+        return "dict", Exact(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         _check_text(x, name)
         return "=", Exact(x)
     if is_named(x):
-        return (
-            kind,
-            len(x),
-            tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
-        )
+        return kind, len(x), _flatten_entries(x, name, leaves)
     if isinstance(x, (list, tuple)):  # a subclass
         return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
         return flatten(x.tolist(), name, leaves)
-    wrong = f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, lists, tuples and dicts"
+    wrong = (
+        f"{name} is {short_repr(x)}, of type {type(x).__name__}: it must be made of numbers, "
+        "lists, tuples and dicts"
+    )
     if name == RESULT:
         raise TypeError(wrong)
     argument = name.split("[")[0]
@@ -117,13 +110,16 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     )
 
 
+def _flatten_entries(x: Any, name: str, leaves: list[Any]) -> tuple[Structure, ...]:
+    return tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+
+
 def _check_text(x: Any, name: str) -> None:
     """Raises TraceError for a result with the text of a traced value in it."""
     if name.startswith(RESULT) and isinstance(x, (str, bytes)) and TRACED in str(x):
         raise TraceError(
-            f"{name} has the text {short_repr(x)} in it: a traced value, not its number\nreturn "
-            "the number, and "
-            "make the text outside"
+            f"{name} has the text {short_repr(x)} in it: a traced value, not its number\n"
+            "return the number, and make the text outside"
         )
 
 
@@ -139,20 +135,17 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if structure[0] in STATIC:
         return structure[1].value
     kind, keys, parts = structure
-    built = (
-        [build(part, leaves) for part in parts]
-        if set(parts) != {NUMBER}
-        else list(islice(leaves, len(parts)))
-    )
+    if set(parts) == {NUMBER}:
+        built = list(islice(leaves, len(parts)))
+    else:
+        built = [build(part, leaves) for part in parts]
     if kind == "list":
         return built
-    return (
-        dict(zip(keys.value, built))
-        if kind == "dict"
-        else tuple(built)
-        if kind == "tuple"
-        else kind._make(built)
-    )
+    if kind == "tuple":
+        return tuple(built)
+    if kind == "dict":
+        return dict(zip(keys.value, built))
+    return kind._make(built)
 
 
 def leaf_names(structure: Structure, name: str) -> list[str]:
@@ -162,8 +155,10 @@ def leaf_names(structure: Structure, name: str) -> list[str]:
     if structure[0] in STATIC:
         return []
     _, keys, parts = structure
-    return [leaf for key, part in zip(keys.value if isinstance(keys, Exact) else range(keys), parts)
-            for leaf in leaf_names(part, f"{name}[{key!r}]")]
+    names: list[str] = []
+    for key, part in zip(keys.value if isinstance(keys, Exact) else range(keys), parts):
+        names += leaf_names(part, f"{name}[{key!r}]")
+    return names
 
 
 def shown(structure: Structure) -> str:
@@ -181,7 +176,9 @@ def shown(structure: Structure) -> str:
     if len(inner) > 6 and len(set(inner)) == 1:
         inner = [f"{len(inner)} x {inner[0]}"]
     text = ", ".join(inner)
-    return f"[{text}]" if kind == "list" else f"({text}{',' if len(inner) == 1 else ''})"
+    if kind == "list":
+        return f"[{text}]"
+    return f"({text},)" if len(inner) == 1 else f"({text})"
 
 
 def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:

@@ -30,6 +30,7 @@ raised in the end.  Only what Python decides without asking the value goes unnot
 from __future__ import annotations
 
 import marshal
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ from ..symbolic.formulas import Name, as_name
 from .tape.operations import DETACH, LESS, LESS_EQUAL, SOURCES, SUMPROD, TAKE, Node, Ref, spelled
 from .traced import STATIC, Traced, _error, _new
 
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _data = Value.__dict__["data"]  # the slot itself
 
 
@@ -130,13 +132,9 @@ class Trace:
         refs = tuple([self.operand(arg) for arg in args])
         if any(ref.__class__ is int for ref in refs):
             made = self.value(primitive.name, refs)
-            if (
-                primitive.name == "sub"
-                and refs[0].__class__ is float
-                and refs[0] == 1.0
-                and self.is_condition(refs[1])
-            ):
-                self._conditions.add(made._index)  # the opposite of a condition
+            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
+            if is_from_1 and self.is_condition(refs[1]):  # the opposite of the condition
+                self._conditions.add(made._index)
             return made
         out = primitive.forward(*refs)
         return Value(out) if any(isinstance(arg, Value) for arg in args) else out
@@ -144,20 +142,19 @@ class Trace:
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
         """A condition: the comparison of two values, as 1.0 or 0.0."""
         try:
-            left, right = self.operand(x), self.operand(y)
+            left = self.operand(x)
+            right = self.operand(y)
         except TypeError as error:
             if isinstance(error, TraceError):
                 raise
             return NotImplemented
         if left.__class__ is float and right.__class__ is float:
-            return left < right if symbol == "<" else left <= right if symbol == "<=" else \
-                left > right if symbol == ">" else left >= right
+            return COMPARISONS[symbol](left, right)
         if symbol in (">", ">="):
             left, right = right, left
             self._turned.add(len(self.nodes))
-        return self._condition(
-            self.value(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right))
-        )
+        op = LESS if symbol in ("<", ">") else LESS_EQUAL
+        return self._condition(self.value(op, (left, right)))
 
     def _condition(self, x: Traced) -> Traced:
         self._conditions.add(x._index)
@@ -169,14 +166,14 @@ class Trace:
 
     def join(self, symbol: str, x: Traced, y: Any) -> Any:
         """Two conditions joined by & or |.  Raises TraceError if one of them is not a condition."""
-        left, right = self.operand(x), self.operand(y)
+        left = self.operand(x)
+        right = self.operand(y)
         is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
         for ref in (left,) if is_known else (left, right):
             if not self.is_condition(ref):
                 raise _error(
                     f"{symbol} joins conditions, and `{self.text(ref)}` is a number, whose bits a "
-                    "compiled function "
-                    "does not have",
+                    "compiled function does not have",
                     f"compare it, as in (x > 0) {symbol} (y > 0); whether x is odd is x % 2 > 0; "
                     f"{STATIC}",
                 )
@@ -203,37 +200,37 @@ class Trace:
         try:
             for entry in entries:
                 refs.append(self.operand(entry))
-        except TypeError as error:
-            raise (
-                error if isinstance(error, TraceError) else self._no_entry(len(refs) - 1, entry)
-            ) from None
+        except TraceError:
+            raise
+        except TypeError:
+            raise self._no_entry(len(refs) - 1, entry) from None
         return self.value(TAKE, tuple(refs))
 
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
         return _error(
             f"take: entry {i} is {short_repr(entry)}, of type {type(entry).__name__}, among which "
-            "no index of a "
-            "compiled function can choose",
+            "no index of a compiled function can choose",
             "the entries must all be numbers and Values, or all rows of such, of one length",
         )
 
     def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
         """The sum of products, as one node."""
-        operand, known = self.operand, self._parameter_refs
-        # the two usual kinds of operands at once, for speed: there are many of them
         refs: list[Any] = [None] * (2 * len(xs))
-        refs[::2] = [
-            x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
-            for x in xs
-        ]
-        refs[1::2] = [
-            y._index if y.__class__ is Traced and y._trace is self else known.get(y) or operand(y)
-            for y in ys
-        ]
+        refs[::2] = self._operands(xs)
+        refs[1::2] = self._operands(ys)
         if all(ref.__class__ is float for ref in refs):
             return math.total([x * y for x, y in zip(refs[::2], refs[1::2])])
         return self.value(SUMPROD, tuple(refs))
+
+    def _operands(self, xs: Sequence[Any]) -> list[Ref | float]:
+        # the two usual kinds of operands at once, for speed: there are many of them
+        operand = self.operand
+        known = self._parameter_refs
+        return [
+            x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
+            for x in xs
+        ]
 
     def is_known(self, x: Value) -> bool:
         """Whether the number of ``x`` is known while tracing: of leaves that the function made
@@ -246,9 +243,8 @@ class Trace:
         largest = xs[0]
         for x in xs[1:]:
             largest = math.where(x > largest, x, largest)
-        return self.value(
-            DETACH, (self.operand(math.where(abs(largest) < math.inf, largest, 0.0)),)
-        )
+        finite = math.where(abs(largest) < math.inf, largest, 0.0)
+        return self.value(DETACH, (self.operand(finite),))
 
     def fresh(self, draw: Callable[[], float]) -> Traced:
         """A number that ``draw`` is to draw anew at every call of the compiled function, such as a
@@ -261,17 +257,16 @@ class Trace:
         """Where another run of the same function went otherwise, and how; None if it did not."""
         # as bytes nan is nan, and 0.0 is not -0.0
         if marshal.dumps(self.nodes, 2) == marshal.dumps(other.nodes, 2):
-            found = [leaf is not there for leaf, there in zip(self.parameters, other.parameters)]
-            return (
-                (self._parameter_refs[self.parameters[found.index(True)]], "it uses other leaves")
-                if any(found)
-                else None
-            )
+            for leaf, other_leaf in zip(self.parameters, other.parameters):
+                if leaf is not other_leaf:
+                    return self._parameter_refs[leaf], "it uses other leaves"
+            return None
         for i, (here, there) in enumerate(zip(self.nodes, other.nodes)):
             if repr(here) != repr(there):
                 return i, f"once `{self.text(i)}`, and once `{other.text(i)}`"
-        counts = len(self.nodes), len(other.nodes)
-        return min(counts) - 1, f"once it has {counts[0]} nodes, and once {counts[1]}"
+        count = len(self.nodes)
+        others = len(other.nodes)
+        return min(count, others) - 1, f"once it has {count} nodes, and once {others}"
 
     def number_of(self, x: Value, what: str) -> None:
         """Raises TraceError if the number of ``x``, for which ``what`` asks, is not known while
@@ -285,20 +280,21 @@ class Trace:
         if what == "truth":
             return _error(
                 f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, "
-                "which is known "
-                "only when the compiled function runs",
+                "which is known only when the compiled function runs",
                 "choose with math.where(condition, x, y), "
                 f"math.maximum(x, y) or math.minimum(x, y); {STATIC}",
             )
         remedy = {
-            "float()": "use this package's math (from tinygrad_edu import math), and compute with "
-                       "the value itself",
-            "int()": "math.trunc(x) is the whole number as a value; to look something up, "
-                     "take(sequence, index)",
+            "float()":
+                "use this package's math (from tinygrad_edu import math), and compute with the "
+                "value itself",
+            "int()":
+                "math.trunc(x) is the whole number as a value; to look something up, "
+                "take(sequence, index)",
             "indexing or range()": "to look something up, take(sequence, index)",
             "a set or the key of a dict": "to look something up, take(sequence, index)",
-            "== or != or in": "math.where takes the conditions <, <=, > and >=, also joined by & "
-                              "and |",
+            "== or != or in":
+                "math.where takes the conditions <, <=, > and >=, also joined by & and |",
             ".grad": "read gradients outside of the function",
         }.get(what, "compute with the value itself")
         return _error(
@@ -316,9 +312,8 @@ class Trace:
 
     def label(self, ref: Ref) -> str:
         """The label of a node, on one line; empty if there is none, unless the node is a source."""
-        return " ".join(str(self.labels.get(ref, "")).split()) or (
-            "unnamed" if self.nodes[ref][0] in SOURCES else ""
-        )
+        label = " ".join(str(self.labels.get(ref, "")).split())
+        return "unnamed" if not label and self.nodes[ref][0] in SOURCES else label
 
     def text(self, ref: Ref | float, limit: int = 60) -> str:
         """The expression of a node, as in a program; what is too long stays a dot."""
@@ -334,8 +329,6 @@ class Trace:
         if depth == 0:
             return Name("…")
         names = [self._name(arg, depth - 1) for arg in args]
-        return (
-            names[1].compare(">" if op == LESS else ">=", names[0])
-            if ref in self._turned
-            else spelled(op, names)
-        )
+        if ref in self._turned:
+            return names[1].compare(">" if op == LESS else ">=", names[0])
+        return spelled(op, names)

@@ -41,7 +41,7 @@ def _trace(what: str) -> Any:
     return trace
 
 
-class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have a modulus, and refuses it
+class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a modulus
     """A node of a trace: a Value whose number is not known.  Operators and rows go into the trace.
     """
 
@@ -88,14 +88,12 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
         if not trace.is_condition(self._index):
             raise _error(
                 "~ turns the bits of an int, which a compiled function does not have; "
-                f"`{trace.text(self._index)}` "
-                "is a float",
+                f"`{trace.text(self._index)}` is a float",
                 f"-x - 1 is the same number; {STATIC}",
             )
         raise _error(
             f"~ of `{trace.text(self._index)}`: of an uncompiled condition, True or False, it is "
-            "-2 or -1, and "
-            "both hold",
+            "-2 or -1, and both hold",
             "the opposite of a condition is 1 - condition, or the opposite comparison",
         )
 
@@ -230,7 +228,11 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value may have
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.__reduce_ex__(4)
 
-    __copy__ = __pos__ = lambda self: self
+    def __pos__(self) -> Any:
+        return self
+
+    def __copy__(self) -> Any:
+        return self
 
 
 _new: Any = Traced.__new__

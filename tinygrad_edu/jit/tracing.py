@@ -39,27 +39,27 @@ class _Guard:
     """
 
     def __init__(self, name: str) -> None:
-        self.name, self.slot = name, Value.__dict__[name]
+        self.name = name
+        self.slot = Value.__dict__[name]
 
     def __get__(self, node: Any, owner: Any = None) -> Any:
         if node is None:
             return self.slot
-        if (trace := modes.tracer()) is not None and sys._getframe(
-            1
-        ).f_code.co_filename not in ENGINE:
+        trace = modes.tracer()
+        if trace is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
             trace.number_of(node, f".{self.name}")
         return self.slot.__get__(node)
 
     def __set__(self, node: Any, x: float) -> None:
+        trace = modes.tracer()
         if (
-            (trace := modes.tracer()) is not None
+            trace is not None
             and sys._getframe(1).f_code.co_filename not in ENGINE
             and trace.operand(node).__class__ is int
         ):
             raise _error(
                 f"the function assigns {self.name} to {_called(node)}: that would happen once, "
-                "when it is compiled, "
-                "and never again",
+                "when it is compiled, and never again",
                 "return the number, and assign it outside",
             )
         self.slot.__set__(node, x)
@@ -73,10 +73,14 @@ def _called(leaf: Value) -> str:
     return f"the leaf {leaf.label}" if leaf.label else "a leaf"
 
 
+# From the values of the numbers among them to the positional and the keyword arguments
+Arguments = Callable[[list[Any]], tuple[Any, Any]]
+
+
 def record_trace(
     f: Callable[..., Any],
     names: Sequence[str],
-    arguments: Callable[[list[Any]], tuple[Any, Any]],
+    arguments: Arguments,
     check: bool = True,
     unchanged: str = "",
 ) -> tuple[Trace, Any]:
@@ -93,7 +97,8 @@ def record_trace(
     globals included; these, too, are put back then.
     """
     args, kwargs = arguments([0.0] * len(names))
-    state, before = State(f, args, kwargs), random.getstate()
+    state = State(f, args, kwargs)
+    before = random.getstate()
     try:
         trace, result = _run(f, names, arguments)
         if unchanged:
@@ -103,8 +108,7 @@ def record_trace(
         if unchanged and (drawn := state.draws()):
             raise TraceError(
                 f"{unchanged} draws from the random generator {some(drawn)}, and machine code does "
-                "not\n"
-                f"draw outside of it, and put the numbers into the samples; {STATIC}"
+                f"not\ndraw outside of it, and put the numbers into the samples; {STATIC}"
             )
         trace.modules = state.modules
         return trace, result
@@ -123,8 +127,8 @@ def check_unchanged(state: State, what: str) -> None:
         )
 
 
-def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
-                 arguments: Callable[[list[Any]], tuple[Any, Any]], state: State) -> None:
+def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], arguments: Arguments,
+                 state: State) -> None:
     """Runs ``f`` once more, and raises TraceError if it is not the same program."""
     before = random.getstate()
     try:
@@ -154,13 +158,11 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str],
 
 
 def _watched(
-    f: Callable[..., Any],
-    names: Sequence[str],
-    arguments: Callable[[list[Any]], tuple[Any, Any]],
-    node: Ref,
+    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, node: Ref
 ) -> tuple[Source, list[Source]]:
     """The lines of the program from which a node comes, and where random numbers are drawn."""
-    at, draws = source(), list[Source]()
+    at = source()
+    draws: list[Source] = []
 
     class Watched(Trace):
         found = False
@@ -168,19 +170,17 @@ def _watched(
         def value(self, op: str, args: tuple[Any, ...]) -> Traced:
             nonlocal at
             if not self.found:
-                at, self.found = source(), len(self.nodes) >= node
+                at = source()
+                self.found = len(self.nodes) >= node
             return super().value(op, args)
 
-    profile = sys.getprofile()
-    sys.setprofile(
-        lambda frame, event, called: (
+    def watch(frame: Any, event: str, called: Any) -> None:
+        owner = getattr(called, "__self__", None)
+        if event == "c_call" and not draws and isinstance(owner, _GENERATOR):
             draws.append(source())
-            if event == "c_call"
-            and not draws
-            and isinstance(getattr(called, "__self__", None), _GENERATOR)
-            else None
-        )
-    )
+
+    profile = sys.getprofile()
+    sys.setprofile(watch)
     try:
         _run(f, names, arguments, Watched)
     finally:
@@ -192,17 +192,15 @@ _GENERATOR: Any = random.Random.__base__  # which draws, in C, for all that `ran
 
 
 def _run(
-    f: Callable[..., Any],
-    names: Sequence[str],
-    arguments: Callable[[list[Any]], tuple[Any, Any]],
-    kind: type[Trace] = Trace,
+    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, kind: type[Trace] = Trace
 ) -> tuple[Trace, Any]:
     trace = kind(names)
     with _guarded(trace), modes.tracing(trace):
         values = []
         for i in range(len(names)):
             value = _new(Traced)
-            value._index, value._trace = i, trace
+            value._index = i
+            value._trace = trace
             values.append(value)
         args, kwargs = arguments(values)
         try:

@@ -56,9 +56,8 @@ class _Adjoints:
     def settle(self, node: int, is_source: bool) -> None:
         """Adds up what a node has received so far: a sum from far apart would find none of its
         terms in the cache."""
-        self._begun[node] = self.sum(
-            node, self._lowering.zero if is_source else self._lowering.nothing
-        )
+        start = self._lowering.zero if is_source else self._lowering.nothing
+        self._begun[node] = self.sum(node, start)
         self.terms[node] = []
 
     def sum(self, node: int, start: Register) -> Register:
@@ -69,9 +68,8 @@ class _Adjoints:
 class Graph:
     """A trace being lowered: its nodes' registers, and their adjoints."""
 
-    def __init__(
-        self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None, keep_detached: bool = False
-    ) -> None:
+    def __init__(self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None,
+                 keep_detached: bool = False) -> None:
         self.trace = trace
         self._keep_detached = keep_detached  # as an instruction, so that `tangents` sees it
         nodes = sources(trace) if inputs is None else inputs
@@ -79,26 +77,33 @@ class Graph:
         place = {node: register for register, node in enumerate(nodes) if node is not None}
         self.registers: list[Register] = []
         for node, (op, args) in enumerate(trace.nodes):
-            self.registers.append(place.get(node, -1) if op in SOURCES else  # -1: nothing uses it
-                                  self._lowered(op, [self.register(arg) for arg in args], lowering))
+            if op in SOURCES:
+                register = place.get(node, -1)  # -1: nothing uses it
+            else:
+                register = self._lowered(op, [self.register(arg) for arg in args], lowering)
+            self.registers.append(register)
 
     def _lowered(self, op: str, args: list[Register], lowering: Lowering) -> Register:
         if op == SUMPROD:
             first = lowering.emit("mul", (args[0], args[1]))
             return lowering.sum_of_products(first, args[2:])
-        return (
-            args[0] if op == DETACH and not self._keep_detached else lowering.emit(op, tuple(args))
-        )
+        if op == DETACH and not self._keep_detached:
+            return args[0]
+        return lowering.emit(op, tuple(args))
 
     def tape(
         self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})
     ) -> Tape:
         """The program that computes these registers; results that the function gave a label have it
         here, too."""
-        given = {self.registers[node]: self.trace.label(node) for node in self.trace.labels
-                 if self.trace.nodes[node][0] not in SOURCES} | {**labels}
-        return self.lowering.tape(outputs, {register: label for register, label in given.items()
-                                            if register not in self.lowering.numbers})
+        given = {}
+        for node in self.trace.labels:
+            if self.trace.nodes[node][0] not in SOURCES:
+                given[self.registers[node]] = self.trace.label(node)
+        given.update(labels)
+        for number in self.lowering.numbers:
+            given.pop(number, None)
+        return self.lowering.tape(outputs, given)
 
     def register(self, ref: Any) -> Register:
         """The register of a node or of a number."""
@@ -130,42 +135,32 @@ class Graph:
             adjoint = adjoints.sum(node, lowering.nothing)
             guard = None if adjoints.free[node] else self._any(adjoints.conditions[node])
             if op == SUMPROD and guard is None:
-                self._deliver_products(args, adjoint, needed, adjoints)
+                self._deliver_products(args, adjoint, adjoints)
                 continue
-            for arg, partial, taken in self._edges(node, op, args, needed, adjoint):
+            for arg, factors, taken in self._edges(node, op, args, needed, adjoint):
                 if taken is None and guard is not None:
-                    partial = (
-                        lowering.emit(
-                            "where", (guard, lowering.emit("mul", partial), lowering.zero)
-                        ),
-                        lowering.one,
-                    )
-                self._deliver(arg, partial, self._both(guard, taken), adjoints)
+                    product = lowering.emit("mul", factors)
+                    guarded = lowering.emit("where", (guard, product, lowering.zero))
+                    factors = guarded, lowering.one
+                self._deliver(arg, factors, self._both(guard, taken), adjoints)
         return [adjoints.sum(node, lowering.zero) for node in wanted]
 
-    def _deliver_products(
-        self, args: tuple[Any, ...], adjoint: Register, needed: bytearray, adjoints: _Adjoints
-    ) -> None:
+    def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, adjoints: _Adjoints
+                          ) -> None:
         """What the operands of a sum of products receive; last ones first, as in the eager sweep,
         which comes from behind."""
-        terms, free, registers, nodes = (
-            adjoints.terms,
-            adjoints.free,
-            self.registers,
-            self.trace.nodes,
-        )
-        places = [
-            registers[arg] if arg.__class__ is int else self.lowering.constant(arg) for arg in args
-        ]
+        terms = adjoints.terms
+        nodes = self.trace.nodes
+        places = [self.register(arg) for arg in args]
         for i in range(len(args) - 2, -1, -2):
             for k, other in ((i, i + 1), (i + 1, i)):
                 arg = args[k]
-                if arg.__class__ is not int or not needed[arg]:
+                if arg.__class__ is not int or not adjoints.needed[arg]:
                     continue
                 if nodes[arg][0] == TAKE:
                     self._deliver(arg, (places[other], adjoint), None, adjoints)
                     continue
-                free[arg] = 1
+                adjoints.free[arg] = 1
                 if (found := terms[arg]) is None:
                     terms[arg] = [places[other], adjoint]
                 else:
@@ -173,36 +168,13 @@ class Graph:
                     if len(found) >= MOST_TERMS:
                         adjoints.settle(arg, nodes[arg][0] in SOURCES)
 
-    def _deliver(
-        self,
-        node: int,
-        term: tuple[Register, Register],
-        guard: Register | None,
-        adjoints: _Adjoints,
-    ) -> None:
+    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
+                 adjoints: _Adjoints) -> None:
         """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once:
         eagerly it is one of them."""
         op, args = self.trace.nodes[node]
         if op == TAKE:
-            emit, index, product = (
-                self.lowering.emit,
-                self.register(args[0]),
-                self.lowering.emit("mul", term),
-            )
-            for i, entry in enumerate(args[1:]):
-                if entry.__class__ is int and adjoints.needed[entry]:
-                    position = self.lowering.constant(float(i))
-                    chosen = (
-                        None
-                        if self.trace.nodes[entry][0] in SOURCES
-                        else emit(EQUAL, (index, position))
-                    )
-                    self._deliver(
-                        entry,
-                        (emit(WHEN, (index, position, product)), self.lowering.one),
-                        None if chosen is None else self._both(guard, chosen),
-                        adjoints,
-                    )
+            self._deliver_entries(args, term, guard, adjoints)
             return
         if adjoints.terms[node] is None:
             adjoints.terms[node] = []
@@ -214,6 +186,22 @@ class Graph:
         else:
             adjoints.conditions.setdefault(node, set()).add(guard)
 
+    def _deliver_entries(self, args: tuple[Any, ...], term: tuple[Register, Register],
+                         guard: Register | None, adjoints: _Adjoints) -> None:
+        """What the entries of `take` receive: the chosen one the term, and the others 0."""
+        emit = self.lowering.emit
+        index = self.register(args[0])
+        product = emit("mul", term)
+        for i, entry in enumerate(args[1:]):
+            if entry.__class__ is not int or not adjoints.needed[entry]:
+                continue
+            position = self.lowering.constant(float(i))
+            is_source = self.trace.nodes[entry][0] in SOURCES
+            chosen = None if is_source else emit(EQUAL, (index, position))
+            received = emit(WHEN, (index, position, product))
+            entry_guard = None if chosen is None else self._both(guard, chosen)
+            self._deliver(entry, (received, self.lowering.one), entry_guard, adjoints)
+
     def _truth(self, condition: Register) -> Register:
         """A condition as 1.0 or 0.0, so that conditions can be multiplied; any number but 0 holds,
         nan too."""
@@ -223,7 +211,9 @@ class Graph:
         return lowering.emit("where", (condition, lowering.one, lowering.zero))
 
     def _both(self, x: Register | None, y: Register | None) -> Register | None:
-        return x if y is None else y if x is None else self.lowering.emit("mul", (x, y))
+        if x is None or y is None:
+            return y if x is None else x
+        return self.lowering.emit("mul", (x, y))
 
     def _any(self, conditions: set[Register]) -> Register:
         first, *others = sorted(conditions)
@@ -253,26 +243,19 @@ class Graph:
                 if matters(arg := args[1 if lowering.numbers[condition] else 2]):
                     yield arg, (adjoint, lowering.one), None
                 return
-            for arg, taken in (
-                (args[1], self._truth(condition)),
-                (args[2], lowering.emit(EQUAL, (condition, lowering.zero))),
-            ):
+            holds = self._truth(condition)
+            fails = lowering.emit(EQUAL, (condition, lowering.zero))
+            for arg, taken in ((args[1], holds), (args[2], fails)):
                 if matters(arg):
-                    yield (
-                        arg,
-                        (lowering.emit("where", (taken, adjoint, lowering.zero)), lowering.one),
-                        taken,
-                    )
+                    received = lowering.emit("where", (taken, adjoint, lowering.zero))
+                    yield arg, (received, lowering.one), taken
         elif op not in EXTRA:
             row = TABLE[op]
             registers = [self.register(arg) for arg in args]
             for i, arg in enumerate(args):
                 if matters(arg):
-                    yield (
-                        arg,
-                        (lowering.partial(row, i, registers, self.registers[node]), adjoint),
-                        None,
-                    )
+                    partial = lowering.partial(row, i, registers, self.registers[node])
+                    yield arg, (partial, adjoint), None
 
     def _depending(self, wanted: Sequence[int]) -> bytearray:
         """For each node whether it depends on one of the wanted ones by what can be differentiated.
@@ -336,35 +319,40 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
 
     Its inputs are those of ``tape`` and a tangent for each of the ``wanted`` inputs.
     """
-    moving = {register: len(tape.names) + i for i, register in enumerate(wanted)}
     lowering = Lowering([*tape.names, *[f"d{tape.names[register]}" for register in wanted]])
     place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
-    slopes: dict[Register, Register] = dict(moving)  # by the registers of the old tape
+    # by the registers of the old tape
+    found = {register: len(tape.names) + i for i, register in enumerate(wanted)}
     for i, (op, args) in enumerate(tape.instructions()):
-        here, operands = tape.first + i, [place[arg] for arg in args]
-        if op == DETACH:  # the same number, which does not move
+        operands = [place[arg] for arg in args]
+        if op == DETACH:  # the same number, with a tangent of 0
             place.append(operands[0])
             continue
         out = lowering.emit(op, tuple(operands))
         place.append(out)
-        slope = {arg: slopes[arg] for arg in args if arg in slopes}
-        if not slope or op in (LESS, LESS_EQUAL, EQUAL):
-            continue
-        if op in (TAKE, WHEN, "where"):
-            fixed = {TAKE: 1, WHEN: 2, "where": 1}[op]
-            if moved := [slopes.get(arg, lowering.zero) for arg in args[fixed:]]:
-                slopes[here] = lowering.emit(op, (*operands[:fixed], *moved))
-            continue
-        factors: list[Register] = []
-        if op == DOT:
-            factors += [slopes[args[0]], lowering.one] if args[0] in slopes else []
-            for k in range(1, len(args), 2):
-                factors += [slopes[args[k]], operands[k + 1]] if args[k] in slopes else []
-                factors += [slopes[args[k + 1]], operands[k]] if args[k + 1] in slopes else []
-        else:
-            row = lookup(op)
-            for k, arg in enumerate(args):
-                if arg in slopes:
-                    factors += [lowering.partial(row, k, operands, out), slopes[arg]]
-        slopes[here] = lowering.sum_of_products(lowering.nothing, factors)
-    return lowering.tape([slopes.get(register, lowering.zero) for register in tape.outputs])
+        if op not in (LESS, LESS_EQUAL, EQUAL) and any(arg in found for arg in args):
+            of_operands = [found.get(arg) for arg in args]
+            found[tape.first + i] = _tangent(lowering, op, operands, of_operands, out)
+    return lowering.tape([found.get(register, lowering.zero) for register in tape.outputs])
+
+
+def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
+             tangents: Sequence[Register | None], out: Register) -> Register:
+    """The register of an instruction's tangent, by those of its operands; None is 0."""
+    if op in (TAKE, WHEN, "where"):
+        fixed = {TAKE: 1, WHEN: 2, "where": 1}[op]
+        chosen = [lowering.zero if tangent is None else tangent for tangent in tangents[fixed:]]
+        return lowering.emit(op, (*operands[:fixed], *chosen))
+    factors: list[Register] = []
+    if op == DOT:
+        others = [lowering.one, *operands[1:]]
+        others[1::2], others[2::2] = others[2::2], others[1::2]  # each factor's partner
+        for tangent, other in zip(tangents, others):
+            if tangent is not None:
+                factors += [tangent, other]
+    else:
+        row = lookup(op)
+        for k, tangent in enumerate(tangents):
+            if tangent is not None:
+                factors += [lowering.partial(row, k, operands, out), tangent]
+    return lowering.sum_of_products(lowering.nothing, factors)

@@ -36,25 +36,24 @@ class Reg(Operand):
     __slots__ = ("lowering", "register")
 
     def __init__(self, lowering: Lowering, register: Register) -> None:
-        self.lowering, self.register = lowering, register
+        self.lowering = lowering
+        self.register = register
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
         """An instruction, and the register of its result."""
         lowering: Lowering = next(arg.lowering for arg in args if arg.__class__ is Reg)
-        return Reg(
-            lowering, lowering.emit(primitive.name, tuple([lowering.register(arg) for arg in args]))
-        )
+        registers = [lowering.register(arg) for arg in args]
+        return Reg(lowering, lowering.emit(primitive.name, tuple(registers)))
 
     def compare(self, symbol: str, y: Any) -> Reg:
         """A condition, 1.0 or 0.0."""
-        left, right = self.register, self.lowering.register(y)
+        left = self.register
+        right = self.lowering.register(y)
         if symbol in (">", ">="):
             left, right = right, left
-        return Reg(
-            self.lowering,
-            self.lowering.emit(LESS if symbol in ("<", ">") else LESS_EQUAL, (left, right)),
-        )
+        op = LESS if symbol in ("<", ">") else LESS_EQUAL
+        return Reg(self.lowering, self.lowering.emit(op, (left, right)))
 
     def __bool__(self) -> bool:
         raise TypeError("a rule asks for the truth of a register; it must choose by where()")
@@ -71,11 +70,9 @@ class Lowering:
         self.numbers: dict[Register, float] = {}
         self._known: dict[Any, Register] = {}
         self._takes: list[Register] = []
-        self.zero, self.one, self.nothing = (
-            self.constant(0.0),
-            self.constant(1.0),
-            self.constant(-0.0),
-        )
+        self.zero = self.constant(0.0)
+        self.one = self.constant(1.0)
+        self.nothing = self.constant(-0.0)
 
     def constant(self, x: float) -> Register:
         """The register of a number.  0.0 and -0.0 are two; nan is one."""
@@ -118,17 +115,10 @@ class Lowering:
         if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
         if op == "mul":
-            return (
-                args[1]
-                if args[0] == self.one
-                else args[0]
-                if args[1] == self.one
-                else self._negated(args)
-            )
+            other = self._other(args, self.one)
+            return self._negated(args) if other is None else other
         if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
-            return (
-                args[1] if args[0] == self.nothing else args[0] if args[1] == self.nothing else None
-            )
+            return self._other(args, self.nothing)
         if op == "identity":
             return args[0]
         if op == "neg" and self.ops[args[0]] == "neg":
@@ -138,6 +128,13 @@ class Lowering:
                 return args[1] if numbers[args[0]] else args[2]
             return args[1] if args[1] == args[2] else None
         return None
+
+    @staticmethod
+    def _other(args: tuple[Register, ...], neutral: Register) -> Register | None:
+        """The operand next to the neutral one; None if neither is neutral."""
+        if neutral not in args:
+            return None
+        return args[1] if args[0] == neutral else args[0]
 
     def _negated(self, args: tuple[Register, ...]) -> Register | None:
         for x, y in (args, args[::-1]):
@@ -155,25 +152,16 @@ class Lowering:
     def partial(self, row: Primitive, i: int, args: Sequence[Register], out: Register) -> Register:
         """The register of the local derivative, by the rule of the table and what is meant where
         that gives inf or nan."""
-        operands = [
-            Reg(self, arg) if arg not in self.numbers else self.numbers[arg] for arg in args
-        ]
-        o = Reg(self, out)
-        if not any(operand.__class__ is Reg for operand in operands):
-            operands = [Reg(self, arg) for arg in args]
         # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as
         # registers, too.
-        operands = [
-            operand if operand.__class__ is Reg else Reg(self, arg)
-            for operand, arg in zip(operands, args)
-        ]
+        operands = [Reg(self, arg) for arg in args]
+        o = Reg(self, out)
         d = row.partials[i](*operands, o)
         if not row.limits:
             return self.register(d)
         d = Reg(self, self.register(d))
-        finite = Reg(
-            self, self.emit(LESS, (self.emit("abs", (d.register,)), self.constant(std.inf)))
-        )
+        size = self.emit("abs", (d.register,))
+        finite = Reg(self, self.emit(LESS, (size, self.constant(std.inf))))
         return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
 
     # ---- from registers to a tape
@@ -191,23 +179,22 @@ class Lowering:
             place[register] = i
         first = len(self.names) + len(numbers)
         table: dict[str, int] = {}
-        codes, starts, operands, nodes = array("H"), array("I", [0]), array("I"), 0
+        codes = array("H")
+        starts = array("I", [0])
+        operands = array("I")
+        nodes = 0
         for register in range(len(self.names), len(ops)):
             if not uses[register] or register in absorbed or register in self.numbers:
                 continue
-            op, arguments = (
-                (DOT, dots[register]) if register in dots else (ops[register], args[register])
-            )
+            op = DOT if register in dots else ops[register]
+            arguments = dots.get(register, args[register])
             place[register] = first + len(codes)
             codes.append(table.setdefault(op, len(table)))
             operands.extend([place[argument] for argument in arguments])
             starts.append(len(operands))
             nodes += _count(op, arguments)
-        named = {
-            place[register]: label
-            for register, label in (labels or {}).items()
-            if place[register] >= 0
-        }
+        named = {place[register]: label for register, label in (labels or {}).items()
+                 if place[register] >= 0}
         constants = array("d", [self.numbers[register] for register in numbers])
         return Tape(self.names, constants, list(table), codes, starts, operands,
                     array("I", [place[register] for register in outputs]), nodes, named)
@@ -226,13 +213,14 @@ class Lowering:
     def _unseen(self, uses: list[int]) -> list[Register]:
         """Takes that no output needs, one for each index and number of entries: they raise for an
         index that is wrong."""
-        takes = {(self.args[register][0], len(self.args[register])): register
-                 for register in sorted(self._takes, key=lambda register: uses[register] > 0)}
+        takes: dict[tuple[Register, int], Register] = {}
+        for register in sorted(self._takes, key=lambda register: uses[register] > 0):
+            args = self.args[register]
+            takes[args[0], len(args)] = register
         return [register for register in takes.values() if not uses[register]]
 
-    def _chains(
-        self, uses: list[int]
-    ) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
+    def _chains(self, uses: list[int]
+                ) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
         """The chains of multiplications and additions: the operands of ``dot`` by the last
         addition's register.
 

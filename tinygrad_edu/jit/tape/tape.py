@@ -28,7 +28,7 @@ import math as std
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from ...symbolic.formulas import Name, as_name
@@ -82,9 +82,7 @@ class Tape:
     def bytes(self) -> int:
         """The size of the arrays, and of the registers, which hold 8 bytes each."""
         arrays = (self.constants, self.ops, self.starts, self.operands, self.outputs)
-        return sum(len(a) * a.itemsize for a in arrays) + 8 * (
-            len(self.names) + len(self.constants) + len(self)
-        )
+        return sum(len(a) * a.itemsize for a in arrays) + 8 * (self.first + len(self))
 
     @property
     def operations(self) -> int:
@@ -130,7 +128,7 @@ class Tape:
         """How a register is called in `text`: no two alike."""
         if self._called is None:
             called = [*self.names, *[as_name(x).text for x in self.constants]]
-            taken = {*called}
+            taken = set(called)
             for i in range(len(self)):
                 called.append(free(self.labels.get(self.first + i) or f"t{i + 1}", taken))
                 taken.add(called[-1])
@@ -141,34 +139,39 @@ class Tape:
 
     def text(self, most: int = 10_000) -> str:
         """The program for people, one instruction a line, at ``most`` so many."""
-        lines = [f"inputs  {', '.join(str(self._word(i)) for i in range(len(self.names)))}"]
+        lines = [f"inputs  {self._words(range(len(self.names)))}"]
         for i, (op, args) in enumerate(self.instructions()):
             if i == most:
                 lines.append(f"... {len(self) - most} more")
                 break
             lines.append(f"{self._word(self.first + i)} = {self._spelled(op, args)}")
-        return "\n".join(
-            [*lines, f"return {', '.join(str(self._word(register)) for register in self.outputs)}"]
-        )
+        lines.append(f"return {self._words(self.outputs)}")
+        return "\n".join(lines)
+
+    def _words(self, registers: Iterable[Register]) -> str:
+        return ", ".join([str(self._word(register)) for register in registers])
 
     def _word(self, register: Register) -> Name:
         """A name that can stand in an expression: a label that is more than a word in brackets."""
-        name, is_number = self.name_of(register), len(self.names) <= register < self.first
+        name = self.name_of(register)
+        is_number = len(self.names) <= register < self.first
         return name if is_number or not set(name.text) & set(" +-*/%<>=,") else Name(f"({name})")
+
+    def _number(self, register: Register) -> float | None:
+        """The number of a constant; None for other registers."""
+        is_number = len(self.names) <= register < self.first
+        return self.constants[register - len(self.names)] if is_number else None
 
     def _spelled(self, op: str, args: Sequence[int]) -> Name:
         names = [self._word(register) for register in args]
         if op == DOT:
-            numbers = [
-                self.constants[i - len(self.names)] if len(self.names) <= i < self.first else None
-                for i in args
-            ]
+            numbers = [self._number(register) for register in args]
             terms = [
                 names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1]
                 for i in range(1, len(args), 2)
             ]
-            nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
-            return sum(terms[1:], terms[0]) if nothing else sum(terms, names[0])
+            starts_at_nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
+            return sum(terms[1:], terms[0]) if starts_at_nothing else sum(terms, names[0])
         if op == EQUAL:
             return Name(f"{names[0]} == {names[1]}", 5)
         if op == WHEN:
@@ -178,4 +181,5 @@ class Tape:
 
 def free(name: str, taken: Collection[str]) -> str:
     """That name, or the first of name_2, name_3, ... that is not taken."""
-    return next(found for k in count(1) if (found := f"{name}_{k}" if k > 1 else name) not in taken)
+    numbered = (f"{name}_{k}" for k in count(2))
+    return next(found for found in chain([name], numbered) if found not in taken)
