@@ -87,7 +87,8 @@ def faults_of_calls(programs):
                 *[leaf.grad for leaf in program.leaves],
             ]
             if list(map(bits, found)) != list(map(bits, [value, value, *slopes, *of_leaves])):
-                yield f"program {program.seed} at {xs}: {found}, not {[value, value, *slopes, *of_leaves]}"
+                wanted = [value, value, *slopes, *of_leaves]
+                yield f"program {program.seed} at {xs}: {found}, not {wanted}"
         if any(program.value.way != "compiled" for program in f.programs):
             yield f"program {program.seed}: {f.programs}"
 
@@ -160,7 +161,9 @@ def every_entry(right):
 
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
-    (lowering.Lowering, "_shortcut", neutral_zero), (gradient.Graph, "_both", every_entry)], ids=["a zero", "a branch not taken"])
+    (lowering.Lowering, "_shortcut", neutral_zero),
+    (gradient.Graph, "_both", every_entry),
+], ids=["a zero", "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
     assert next(faults(map(RandomProgram, range(300)), ["replayed"]), None)
@@ -230,7 +233,8 @@ NESTED = [  # a function, its arguments, its result
         ({"a": 1.0, "b": (2.0, 3)},),
         {"sum": 4.0, "both": (2.0, 3.0)},
     ),
-    (lambda x: [x, 1, "text", None, True, b"bytes", (x,)], (2.0,), [2.0, 1.0, "text", None, True, b"bytes", (2.0,)]),
+    (lambda x: [x, 1, "text", None, True, b"bytes", (x,)], (2.0,),
+     [2.0, 1.0, "text", None, True, b"bytes", (2.0,)]),
     (lambda *xs: math.total(xs), (1.0, 2.0, 3.0), 6.0),
     (lambda: 3.0, (), 3.0),
     (lambda x: x, (2,), 2.0),
@@ -240,7 +244,8 @@ NESTED = [  # a function, its arguments, its result
     (lambda xs: xs, ([[], {}, ()],), [[], {}, ()]),
     (lambda table, i: take(table, i), ([[1.0, 2.0], [3.0, 4.0]], 1), [3.0, 4.0]),
     (lambda p: Point(p.y, p.x), (Point(1.0, 2.0),), Point(2.0, 1.0)),
-    (lambda ps: [p._replace(x=0.0) for p in ps], ([Point(1.0, [2.0, 3])],), [Point(0.0, [2.0, 3.0])]),
+    (lambda ps: [p._replace(x=0.0) for p in ps], ([Point(1.0, [2.0, 3])],),
+     [Point(0.0, [2.0, 3.0])]),
     (lambda table, i: take(table, i), ([(1.0, 2.0), (3.0, 4.0)], 1), (3.0, 4.0)),
 ]
 
@@ -271,7 +276,8 @@ def test_keyword_arguments_and_defaults():
     (lambda xs: xs[0] * xs[1], ([3.0, 4.0],), [4.0, 3.0]),
     (lambda xs: xs[0] * xs[1], ((3, 4),), (4.0, 3.0)),
     (lambda p: p.x * p.y, (Point(3.0, 4.0),), Point(4.0, 3.0)),
-    (lambda d: d["a"] * d["b"][0], ({"a": 3.0, "b": [4.0], "c": "mean"},), {"a": 4.0, "b": [3.0], "c": "mean"}),
+    (lambda d: d["a"] * d["b"][0], ({"a": 3.0, "b": [4.0], "c": "mean"},),
+     {"a": 4.0, "b": [3.0], "c": "mean"}),
     (lambda xs, y: xs[0] * y, ([3.0], 4.0), ([4.0], 3.0)),
     (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")),
     (lambda: 1.0, (), ()),
@@ -606,7 +612,12 @@ class Holder:
         return self.w * x
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))],
+def pickled(x):
+    """A copy of ``x`` by way of pickle."""
+    return pickle.loads(pickle.dumps(x))
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, pickled],
                          ids=["deepcopy", "copy", "pickle"])
 def test_a_compiled_function_can_be_copied_and_pickled(again):
     f = jit(area, static="y", cache_size=3)
@@ -619,7 +630,7 @@ def test_a_compiled_function_can_be_copied_and_pickled(again):
     assert again(Scale.loss) is Scale.loss
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("again", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
 def test_a_model_with_compiled_functions_can_be_copied_and_pickled(again):
     holder, scale = Holder(), Scale(2.0)
     assert (holder.compiled(3.0), scale.loss(3.0), scale(3.0)) == (6.0, 18.0, 6.0)
@@ -658,7 +669,9 @@ def logs(xs):
 
 
 @pytest.mark.parametrize("call", [
-    lambda f: f([0.0, 2.0]), lambda f: f.value_and_grad([0.0, 2.0]), lambda f: f.hessian([0.0, 2.0]),
+    lambda f: f([0.0, 2.0]),
+    lambda f: f.value_and_grad([0.0, 2.0]),
+    lambda f: f.hessian([0.0, 2.0]),
     lambda f: f([0, 2]),
     lambda f: f.batch([[1.0, 0.0], 2.0]), lambda f: f.batch_value_and_grad([[1.0, 0.0], 2.0])])
 def test_detect_anomaly_looks_at_every_operation_of_a_compiled_function(call):
@@ -1216,7 +1229,8 @@ def test_batches_of_a_constant_and_of_an_argument():
                                                 "batch takes columns of "
      "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, "
      "tuples and dicts of such"),
-    (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError, "threads is an option here, and an "
+    (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError,
+     "threads is an option here, and an "
      "argument of <lambda> as well; pass the argument by position, or give it another name"),
     (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a "
                                                                              "gradient is of one "

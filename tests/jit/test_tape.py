@@ -241,11 +241,14 @@ def test_a_layer_is_a_dot_and_an_activation_for_each_neuron():
     (lambda x, y: math.where(x > 0, math.sqrt(x), x * y), (0.0, 2.0)),
     (lambda x, y: math.where(x > 0, y / x, 0.0), (0.0, 2.0)),
     (lambda x, y: math.take([y / x, y], 1.0 + 0 * x), (0.0, 2.0)),
-    (lambda x, y: math.take([math.log(x), y, math.sqrt(x)], math.where(x < 1, 1.0, 2.0)), (-3.0, 2.0)),
+    (lambda x, y: math.take([math.log(x), y, math.sqrt(x)], math.where(x < 1, 1.0, 2.0)),
+     (-3.0, 2.0)),
     (lambda x, y: math.where(x > 0, math.where(y > 0, math.log(y), x), math.log(x)), (1.0, -1.0)),
-    (lambda x, y: math.where(x > 0, math.take([math.log(y), x], 1.0 * (y < 0)), math.rsqrt(y)), (1.0, -1.0)),
+    (lambda x, y: math.where(x > 0, math.take([math.log(y), x], 1.0 * (y < 0)), math.rsqrt(y)),
+     (1.0, -1.0)),
     (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x > 1, s, y))(1 / x), (0.0, 2.0)),
-    (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x < 1, s * 0 + y, y))(x * y), (0.5, 2.0)),
+    (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x < 1, s * 0 + y, y))(x * y),
+     (0.5, 2.0)),
 ])
 def test_what_was_not_taken_leaks_no_nan_into_derivatives(f, xs):
     values = [Value(x) for x in xs]
@@ -257,7 +260,8 @@ def test_what_was_not_taken_leaks_no_nan_into_derivatives(f, xs):
         assert list(map(bits, way(made)(xs)[1:])) == list(map(bits, want))
 
 
-@pytest.mark.parametrize("condition", [-2.0, 1e-200, -1e-200, 5e-324, inf, -inf, nan, 0.0, -0.0, 0.5])
+@pytest.mark.parametrize("condition",
+                         [-2.0, 1e-200, -1e-200, 5e-324, inf, -inf, nan, 0.0, -0.0, 0.5])
 @pytest.mark.parametrize("f", [
     lambda c, x: math.where(c, x * x, 1.0),
     lambda c, x: math.where(c, 1.0, x * x),
@@ -415,7 +419,8 @@ t5 = dx + t3 * t2_2
 
 
 @pytest.mark.parametrize(("label", "shown"), [
-    ("a\nb = 1", "(a b = 1)"), ("a + b", "(a + b)"), (3, "3"), ("layers.0.w", "layers.0.w"), ("p['w'][0]", "p['w'][0]"),
+    ("a\nb = 1", "(a b = 1)"), ("a + b", "(a + b)"), (3, "3"),
+    ("layers.0.w", "layers.0.w"), ("p['w'][0]", "p['w'][0]"),
     ("  ", "t1"), ("", "t1"), ("\u2028x\r", "x"),
 ])
 def test_a_label_is_on_one_line_and_more_than_a_word_in_brackets(label, shown):
@@ -454,7 +459,8 @@ def entry(i):
     return math.take(LEAVES, i) * 2.0
 
 
-@pytest.mark.parametrize(("f", "arity"), [(perceptron, 4), (sentence, 10), (entry, 1)], ids=["MLP", "GPT", "take"])
+@pytest.mark.parametrize(("f", "arity"), [(perceptron, 4), (sentence, 10), (entry, 1)],
+                         ids=["MLP", "GPT", "take"])
 def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
     names = [f"x{i}" for i in range(arity)]
     for made in (value_tape(f, *names), gradient_tape(f, *names)[0]):
