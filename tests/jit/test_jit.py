@@ -303,53 +303,53 @@ def nested(depth):
 
 
 @pytest.mark.parametrize(("call", "kind", "message"), [
-    (lambda: jit(3), TypeError, "jit takes a function, not 3"),
+    (lambda: jit(3), TypeError, "jit: f must be a function, not 3"),
     (lambda: jit(area, cache_size=0), ValueError, "cache_size is 0; it must be a whole number of "
                                                   "at least 1"),
     (lambda: jit(area, cache_size=True), ValueError, "cache_size is True; it must be a whole "
                                                      "number of at least 1"),
-    (lambda: jit(area, static=None), ValueError, "static: None is no argument of area, which has "
-                                                 "x, y"),
-    (lambda: jit(area, static=1.5), ValueError, "static: 1.5 is no argument of area, which has x, "
-                                                "y"),
-    (lambda: jit(area, static=[True]), ValueError, "static: True is no argument of area, which has "
-                                                   "x, y"),
-    (lambda: jit(lambda *xs: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, "
-                                                         "which has none"),
+    (lambda: jit(area, static=None), ValueError,
+     "jit: static must name arguments of area (x, y), not None"),
+    (lambda: jit(area, static=1.5), ValueError,
+     "jit: static must name arguments of area (x, y), not 1.5"),
+    (lambda: jit(area, static=[True]), ValueError,
+     "jit: static must name arguments of area (x, y), not True"),
+    (lambda: jit(lambda *xs: 1.0, static=0), ValueError,
+     "jit: static must name arguments of <lambda> (none), not 0"),
     (lambda: jit(area)(endless(), 1.0), ValueError,
-     "argument x contains itself, or lists too deep in one another; make it flatter"),
-    (lambda: jit(area).batch([nested(100_000)], 1.0), ValueError, "argument x contains itself, or "
-                                                                  "lists too deep in one"),
-    (lambda: jit(area, static="y")(1.0, nested(100_000)), ValueError, "argument y contains itself, "
-                                                                      "or lists too deep in one"),
-    (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError, "gradient is an option "
-                                                                            "here, and an argument "
-                                                                            "of "
-     "<lambda> as well; pass the argument by position, or give it another name"),
+     "argument x contains itself, or is nested too deeply; make it flatter"),
+    (lambda: jit(area).batch([nested(100_000)], 1.0), ValueError,
+     "argument x contains itself, or is nested too deeply"),
+    (lambda: jit(area, static="y")(1.0, nested(100_000)), ValueError,
+     "argument y contains itself, or is nested too deeply"),
+    (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError,
+     "gradient is both an option and an argument of <lambda>; pass the argument by position, or "
+     "rename it"),
     (lambda: jit(area, cache_size=1.5), ValueError, "cache_size is 1.5; it must be a whole number "
                                                     "of at least 1"),
-    (lambda: jit(area, static="z"), ValueError, "static: 'z' is no argument of area, which has x, "
-                                                "y"),
-    (lambda: jit(area, static=2), ValueError, "static: 2 is no argument of area, which has x, y"),
-    (lambda: jit(lambda: 1.0, static=0), ValueError, "static: 0 is no argument of <lambda>, which "
-                                                     "has none"),
+    (lambda: jit(area, static="z"), ValueError,
+     "jit: static must name arguments of area (x, y), not 'z'"),
+    (lambda: jit(area, static=2), ValueError,
+     "jit: static must name arguments of area (x, y), not 2"),
+    (lambda: jit(lambda: 1.0, static=0), ValueError,
+     "jit: static must name arguments of <lambda> (none), not 0"),
     (lambda: jit(area, static="y")(1.0, [2]), TypeError,
-     "static argument y is [2], which cannot be hashed; pass a tuple, text or a number"),
+     "static argument y must be hashable, not [2]; pass a tuple, text or a number"),
     (lambda: jit(area)(1.0, object), TypeError, "argument y is <class 'object'>, of type type: it "
                                                 "must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'lists, tuples and dicts; if it determines the shape of the program, write jit(f, '
      'static=["y"])'),
     (lambda: jit(area)([1.0, {2.0}], 1.0), TypeError, "argument x[1] is {2.0}, of type set: it "
                                                       "must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'lists, tuples and dicts; if it determines the shape of the program, write jit(f, '
      'static=["x"])'),
     (lambda: jit(area)({"a": 1j}, 1.0), TypeError, "argument x['a'] is 1j, of type complex: it "
                                                    "must be made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'lists, tuples and dicts; if it determines the shape of the program, write jit(f, '
      'static=["x"])'),
     (lambda: jit(area)(x={1.0}, y=2.0), TypeError, "argument x is {1.0}, of type set: it must be "
                                                    "made of numbers, "
-     'lists, tuples and dicts; if the shape of the program depends on it, say jit(f, '
+     'lists, tuples and dicts; if it determines the shape of the program, write jit(f, '
      'static=["x"])'),
     (lambda: jit(area)(1.0), TypeError, "area() missing 1 required positional argument: 'y'"),
     (lambda: jit(area)(1.0, 2.0, 3.0), TypeError, "area() takes 2 positional arguments but 3 were "
@@ -363,9 +363,9 @@ def nested(depth):
                                                                  "gradient is of one number"),
     (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError, "<lambda> returns {'a': (*,)}; a "
                                                                  "gradient is of one number"),
-    (lambda: jit(area).show(), ValueError, "<jit area: 0 programs> has no program yet, since it is "
-                                           "compiled for the arguments "
-     "of a call: call it, or pass arguments here"),
+    (lambda: jit(area).show(), ValueError,
+     "<jit area: 0 programs> has no program yet, because it is compiled for the arguments of a "
+     "call; call it, or pass arguments"),
 ])
 def test_wrong_uses_say_what_is_wrong(call, kind, message):
     with pytest.raises(kind) as error:
@@ -1230,8 +1230,8 @@ def test_batches_of_a_constant_and_of_an_argument():
      "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, "
      "tuples and dicts of such"),
     (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError,
-     "threads is an option here, and an "
-     "argument of <lambda> as well; pass the argument by position, or give it another name"),
+     "threads is both an option and an argument of <lambda>; pass the argument by position, or "
+     "rename it"),
     (lambda f: jit(lambda x: [x, x]).batch_value_and_grad([1.0]), TypeError, "returns [*, *]; a "
                                                                              "gradient is of one "
                                                                              "number"),

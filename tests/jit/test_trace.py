@@ -351,6 +351,7 @@ def match_a_number(x, y):
     return x
 
 
+DERIVATIVE = "call value_and_grad or hessian of the compiled function"
 CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("if", branch, TRUTH, "`x > y`", WHERE),
     ("while", loop, "`x > 1`", WHERE),
@@ -414,8 +415,8 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("two errors that are caught", catch_two, ".data asks for the number of `x`"),
     ("an error that the standard library makes another one of", lambda x, y: struct.pack("d", x),
      "float()", "`x`"),
-    ("the opposite of a condition", lambda x, y: math.where(~(x > 0), x, y), "~ of `x > 0`",
-     "is 1 - condition"),
+    ("the opposite of a condition", lambda x, y: math.where(~(x > 0), x, y),
+     "~ cannot negate the condition `x > 0`", "write 1 - condition"),
     ("whether it is whole", lambda x, y: x if x.is_integer() else y, ".is_integer asks for the "
                                                                      "number of `x`"),
     ("the real part", lambda x, y: x.real * y, ".real asks for the number of `x`"),
@@ -423,15 +424,14 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
                                                                                "asks for the "
                                                                                "number of `x`"),
     ("the largest by numpy", lambda x, y: np.max([x, y]), WHERE),
-    ("a table of text", lambda x, y: take("ab", x), "take: entry 0 is 'a', of type str",
-     "must all be numbers and Values"),
-    ("a table of dicts", lambda x, y: take([{"a": x}, {"a": y}], x)["a"], "take: entry 0 is {'a': "
-                                                                          "Traced(x)}, of type "
-                                                                          "dict"),
-    ("a table of numbers and rows", lambda x, y: take([x, [y]], x), "take: entry 1 is [Traced(y)], "
-                                                                    "of type list"),
-    ("a table of rows and numbers", lambda x, y: take([[x], y], x), "take: entry 1 is Traced(y), "
-                                                                    "of type Traced", "of one l"),
+    ("a table of text", lambda x, y: take("ab", x), "take: entry 0 must be a number, a Value or",
+     "not 'a', of type str", "pass only numbers and Values"),
+    ("a table of dicts", lambda x, y: take([{"a": x}, {"a": y}], x)["a"],
+     "take: entry 0 must be", "not {'a': Traced(x)}, of type dict"),
+    ("a table of numbers and rows", lambda x, y: take([x, [y]], x),
+     "take: entry 1 must be", "not [Traced(y)], of type list"),
+    ("a table of rows and numbers", lambda x, y: take([[x], y], x),
+     "take: entry 1 must be", "not Traced(y), of type Traced", "of one length"),
     ("a case of match", match_a_number, "== or != or in"),
     ("a format", lambda x, y: x * len(f"{x:.2f}"), "a format", NUMBER),
     ("a format of a leaf", lambda x, y: x * len(f"{W:.2f}"), "`w`"),
@@ -461,13 +461,11 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
      "kept from an earlier run"),
     ("the number of a value kept from before", lambda x, y: KEPT[0].data, "kept from an earlier "
                                                                           "run"),
-    (".grad", lambda x, y: x.grad, ".grad", "call value_and_grad of the compiled function"),
+    (".grad", lambda x, y: x.grad, ".grad", DERIVATIVE),
     (".grad of a leaf", lambda x, y: x * W.grad, ".grad of the leaf w", "outside"),
     (".args", lambda x, y: (x * y).args[0], ".args", "no graph"),
     (".partials", lambda x, y: (x * y).partials[0], ".partials", "no graph"),
-    ("the method backward", lambda x, y: (x * y).backward(), "backward()",
-     "call value_and_grad, or hessian, of "
-                                                                           "the compiled function"),
+    ("the method backward", lambda x, y: (x * y).backward(), "backward()", DERIVATIVE),
     ("the function backward", lambda x, y: tg.backward(x * y)),
     ("gradients", lambda x, y: gradients(x * y, [x])[0]),
     ("grad", lambda x, y: tg.grad(lambda t: t * t)(x)),
@@ -528,9 +526,9 @@ def test_a_message_in_full():
         "if, and, or, not, while, max(), min() or sorted() asks whether `x > y` holds, which is "
         "known only when the compiled "
         f"function runs\n  {__file__}:{number}, in branch\n    if x > y:  # here\n"
-        "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y); what "
-        "decides about the shape of a "
-        'program can be a static argument: jit(f, static=["n"])'
+        "choose with math.where(condition, x, y), math.maximum(x, y) or math.minimum(x, y); an "
+        "argument that determines the shape of the program can be static: "
+        'jit(f, static=["n"])'
     )
 
 

@@ -1,4 +1,4 @@
-"""A compiled function over columns: one call for many samples.
+"""Compiled functions over columns: one call for many samples.
 
     >>> from tinygrad_edu import jit
     >>> f = jit(lambda x, k: k * x**2)
@@ -26,11 +26,11 @@ from .tape.tape import Tape
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
-    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and
-    buffers are the columns.
+    """Takes arguments apart like `structure.flatten`, with columns in place of numbers.
 
-    To ``leaves`` go buffers of doubles (`memory.column`), and floats for numbers that are the same
-    for all samples.  What begins with a boolean is a column, too, as an array of them is.
+    The innermost lists, arrays and buffers are the columns; they may hold booleans.  Appends to
+    ``leaves`` a buffer of doubles (`memory.column`) for each column, and a float for each number
+    that is the same for all samples.
     """
     if is_number(x):
         leaves.append(number(x, f"argument {name}"))
@@ -66,8 +66,8 @@ def _is_column(x: Any) -> bool:
 class Batched:
     """A tape for columns: its outputs are columns, or sums over the samples.
 
-    sources   for each input of the tape what it reads: called with the number of a sample, or a
-              number
+    varying: the inputs of the tape that are columns.
+    summed: the outputs of the tape that are summed over the samples.
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
@@ -88,7 +88,7 @@ class Batched:
     def run(
         self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int
     ) -> list[Any]:
-        """The outputs: an array for each column, a float for each sum.
+        """Returns the outputs: an array for each column, a float for each sum.
 
         ``uniform`` has the inputs that are the same for all samples, ``columns`` the others,
         buffers of ``count`` doubles, in the order of the tape.
@@ -115,7 +115,7 @@ class Batched:
         start: int,
         stop: int,
     ) -> list[float]:
-        """As `_part`, for a tape that is too long to be compiled."""
+        """Does what `_part` does, for a tape that is too long to be compiled."""
         fixed = iter(uniform)
         moving = set(self.varying)
         inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
@@ -138,7 +138,7 @@ class Batched:
         start: int,
         stop: int,
     ) -> list[float]:
-        """The samples from ``start`` to ``stop``; returns the sums."""
+        """Computes the samples from ``start`` to ``stop`` and returns their sums."""
         batch = self._batch
         lanes = self._lanes
         memory = Room(len(batch.slots))
@@ -156,7 +156,7 @@ class Batched:
         if whole:
             run([address(x) + 8 * start for x in columns],
                 [result.buffer_info()[0] + 8 * start for result in results], whole, lanes)
-        if rest:  # the last samples alone, in a block that is filled up with the last one
+        if rest:  # a block of the last samples, filled up with copies of the last one
             last = start + whole * lanes
             tails = [Room(lanes) for _ in columns]
             for tail, x in zip(tails, columns):
@@ -171,25 +171,25 @@ class Batched:
 
 
 def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results of pieces of work, each done in a thread of its own."""
+    """Returns the results of several calls, each made in its own thread."""
     if len(work) == 1:
         return [work[0]()]
     with ThreadPoolExecutor(len(work)) as pool:
         try:
             found = [pool.submit(piece) for piece in work]
-        except RuntimeError:  # threads are no longer started when Python ends
+        except RuntimeError:  # Python is shutting down and starts no threads
             return [piece() for piece in work]
         return [piece.result() for piece in found]
 
 
 def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """The samples in as many parts as there are threads, in whole blocks but for the last."""
+    """Divides the samples among the threads, in whole blocks except for the last one."""
     size = -(-count // (lanes * threads)) * lanes
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
-    """A column for each of the draws, drawn sample by sample."""
+    """Returns a column for each of the draws, drawn sample by sample."""
     if not draws:
         return []
     columns = [array("d", bytes(8 * count)) for _ in draws]

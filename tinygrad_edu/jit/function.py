@@ -1,4 +1,4 @@
-"""`jit`: a function as a compiled program.
+"""The function `jit`, and `Jitted`, the compiled functions that it returns.
 
     >>> from tinygrad_edu import jit, math
     >>> @jit
@@ -43,36 +43,38 @@ def jit(
     static: str | int | Iterable[str | int] = (),
     cache_size: int = 64,
 ) -> Any:
-    """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or
-    ``@jit(static=["n"])``.
+    """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
-    f            a function of numbers, Values, and nested lists, tuples and dicts of them, that
-                 returns such
-    static       names or positions of arguments about which the shape of the program depends:
-                 sizes, modes, anything hashable.  For each value of theirs there is a program.
-                 Text, booleans and None are static by themselves
-    cache_size   how many programs are kept, one for each structure of the arguments; the one used
-                 longest ago goes first
+    f: a function whose arguments and results are numbers, Values, and nested lists, tuples and
+        dicts of them.
+    static: names or positions of arguments that determine the shape of the program, such as sizes.
+        They must be hashable; each combination gets its own program.  Text, booleans and None are
+        always static.
+    cache_size: the number of programs kept, one for each structure of the arguments.  The least
+        recently used program is dropped first.
 
-    ``f`` runs for each structure, on values that stand for any number (twice, to see whether it
-    does the same).  What it does with them is the program; what else it does (print, append to a
-    list) happens at that moment only, and what it reads beside them (a plain number of an object, a
-    leaf that is replaced by another one later) stays as it was.  Attributes of objects that ``f``
-    assigns, and random generators that it draws from, are put back.  The numbers of the leaves that
-    it closes over, the parameters of a model, are read anew at each call, and there is a program
-    for each mode (`Module.train` and `Module.eval`) of the modules that it can reach.
+    For each structure, ``f`` runs twice on traced values, and must do the same both times.
+    Operations on the arguments become the program.  Side effects such as `print` happen only while
+    tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
+    later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
+    are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
+    read at each call.  Each mode of the modules that ``f`` can reach (`Module.train` and
+    `Module.eval`) has its own program.
 
-    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time
-    only: a branch on a comparison, ==, float(), .data, max(), an index; and where it draws random
-    numbers, or does something else every time.  The remedies are `math.where`, `math.maximum`,
-    `take`, and static arguments.
+    Raises:
+        TypeError: ``f`` is not a function.
+        ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is not
+            a whole number of at least 1.
+        TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
+            on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
+            from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
 
-    A function in a class becomes a method, with programs of its own for each instance.  A copy of a
-    compiled function is compiled anew, and so is one that was pickled.  One that a module or class
-    has under its name is that one again, as functions are.
+    Methods and copies.  A function in a class becomes a method, and each instance has its own
+    programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
+    is copied and pickled by reference, like any function.
 
-    Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches,
-    so that every operation is looked at.
+    Inside `detect_anomaly`, ``f`` itself runs on Values, also for derivatives and batches, so that
+    every operation is checked.
     """
     is_one = isinstance(static, str) or not isinstance(static, Iterable)
     names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
@@ -82,21 +84,20 @@ def jit(
 
 
 class Jitted:
-    """A compiled function: see `jit`.  ``programs`` are those compiled so far, the latest used
-    last."""
+    """A compiled function: see `jit`."""
 
     def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
         if not callable(f):
-            raise TypeError(f"jit takes a function, not {short_repr(f)}")
+            raise TypeError(f"jit: f must be a function, not {short_repr(f)}")
         self.function = f
         functools.update_wrapper(self, f, updated=())
         self._signature = _signature(f)
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
-        # by structure, and the modes of its modules
+        # by the structure of the arguments, and the modes of the modules
         self._cache: OrderedDict[Any, Program] = OrderedDict()
-        # those that the program for a structure can reach
+        # the modules that the program for a structure can reach
         self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
 
@@ -105,23 +106,22 @@ class Jitted:
 
     @property
     def programs(self) -> list[Program]:
-        """The programs compiled so far, the latest used last."""
+        """The programs compiled so far, the last used at the end."""
         return list(self._cache.values())
 
     # ---- as a method, and copied
 
     def __get__(self, instance: Any, owner: Any = None) -> Jitted:
-        """As a method: the function of the other arguments.  The instance keeps it, with its
-        programs."""
+        """Returns the method of ``instance``, which keeps the method and its programs."""
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
         name = f"<jit {_name(self.function, '__qualname__')}>"
         kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):
-            kept = {}  # an instance with slots, which has a new one every time; a class
+            kept = {}  # a class, or an instance with slots: they get a new method every time
         found = kept.get(name)
-        # as in a copy of an instance
+        # a copy of an instance has the method of the original
         if found is None or found._method[0] is not self or found._method[1] is not instance:
             kept[name] = found = Jitted(bound, (), self._cache_size)
             found._static = self._static
@@ -141,10 +141,10 @@ class Jitted:
     # ---- running
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """What ``f`` returns, with floats for its Values.
+        """Returns the result of ``f``, with floats in place of Values.
 
-        If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or
-        becomes part of the trace of another function).
+        If an argument is a Value, or another function is being traced, ``f`` itself runs: its
+        result has a graph, or becomes part of that trace.
         """
         if modes.tracer() is not None:
             return self.function(*args, **kwargs)
@@ -156,12 +156,12 @@ class Jitted:
         return program.result(program.run(leaves))
 
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
-        """``(value, gradient)`` of a function that returns one number.
+        """Returns ``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument; of several arguments it is a tuple, and with
-        keyword arguments a pair of that and of a dict.  Gradients of leaves that the function
-        closes over are added to their ``.grad``, as by `backward`.  Values among the arguments
-        count as their numbers.
+        The gradient has the structure of the argument.  For several arguments it is a tuple; with
+        keyword arguments it is a pair of that tuple and a dict.  Gradients of leaves that the
+        function closes over are added to their ``.grad``, as in `backward`.  Values among the
+        arguments count as their numbers.
         """
         leaves: list[Any] = []
         structure = self._structure(args, kwargs, leaves)
@@ -171,36 +171,39 @@ class Jitted:
         return value, program.shaped(slopes)
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
-        """The matrix of second derivatives by the numbers among the arguments, in their order; of a
-        function of one number."""
+        """Returns the matrix of second derivatives of a function that returns one number.
+
+        Rows and columns are the numbers among the arguments, in their order.
+        """
         leaves: list[Any] = []
         return self._program(self._structure(args, kwargs, leaves), len(args)).hessian(leaves)
 
     # ---- many samples at once
 
     def batch(self, /, *columns: Any, threads: int = 1, **named: Any) -> Any:
-        """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in
-        arguments and results.
+        """Returns the results of ``f`` for many samples, with columns in place of numbers.
 
-        columns   the arguments, in which the innermost lists, arrays and buffers are columns: for
-                  ``f(x, y)`` two of them, for an ``f`` of one list of two numbers a list of two.  A
-                  number is the same for all samples
-        threads   over how many threads the samples are spread; an argument of ``f`` that has this
-                  name goes by position
+        columns: the arguments, in which the innermost lists, arrays and buffers are columns.  For
+            ``f(x, y)`` pass two columns; if ``f`` takes a list of two numbers, pass a list of two
+            columns.  A number is the same for all samples.
+        threads: the number of threads.  If ``f`` has an argument of this name, pass that argument
+            by position.
 
-        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if
-        columns differ in length, TypeError for what is no column of numbers.
+        Results are of type `array.array`, which numpy takes without a copy.
+
+        Raises:
+            TypeError: an argument is not made of columns of numbers.
+            ValueError: there are no columns, or they differ in length.
         """
         program, leaves = self._for_columns(columns, named, threads)
         return program.result(program.batch(leaves, threads))
 
     def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any
                              ) -> tuple[Any, Any]:
-        """``(values, gradients)`` for many samples: a column of values, and a column of derivatives
-        for each column.
+        """Returns a column of values, and a column of derivatives for each column.
 
-        The derivative by a number that is the same for all samples is the sum over them, and that
-        by a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise as `batch` and
+        The derivative with respect to a number that all samples share is the sum over them.  The
+        sum for a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise see `batch` and
         `value_and_grad`.
         """
         program, leaves = self._for_columns(columns, named, threads)
@@ -219,16 +222,17 @@ class Jitted:
     # ---- looking
 
     def show(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
-        """The program as text, instruction by instruction: the one for these arguments, or else the
-        latest used.
+        """Returns the program for these arguments, or else the last used one, as text.
 
-        ``gradient``: with the derivatives; an argument of ``f`` that has this name goes by
-        position.  Raises ValueError if there is no program yet.
+        ``gradient``: whether the derivatives are included.  If ``f`` has an argument of this name,
+        pass that argument by position.
+
+        Raises ValueError if there is no program yet.
         """
         return self.tape(*args, gradient=gradient, **kwargs).text()
 
     def tape(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
-        """The program itself: see `show`."""
+        """Returns the tape of the program that `show` writes as text."""
         self._check_own("gradient", gradient is not False, args)
         if args or kwargs:
             program = self._program(self._structure(args, kwargs, []), len(args))
@@ -236,8 +240,8 @@ class Jitted:
             program = self.programs[-1]
         else:
             raise ValueError(
-                f"{self!r} has no program yet, since it is compiled for the arguments of a call: "
-                "call it, or pass arguments here"
+                f"{self!r} has no program yet, because it is compiled for the arguments of a call; "
+                "call it, or pass arguments"
             )
         return program.gradient.tape if gradient else program.value.tape
 
@@ -255,23 +259,24 @@ class Jitted:
             return argument
         known = ", ".join(parameters) or "none"
         raise ValueError(
-            f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}"
+            f"jit: static must name arguments of {_name(self.function)} ({known}), not {argument!r}"
         )
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
-        """Raises TypeError if ``f`` has an argument called like an option here, so that it is not
-        known which is meant."""
+        """Raises TypeError if ``option`` is also a keyword argument of ``f``."""
         names = self._signature.parameters if is_given and self._signature else ()
         if option in names and option not in self._labels(len(args)):
             raise TypeError(
-                f"{option} is an option here, and an argument of {_name(self.function)} as well; "
-                "pass the argument by position, or give it another name"
+                f"{option} is both an option and an argument of {_name(self.function)}; "
+                "pass the argument by position, or rename it"
             )
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
                    take_apart: Callable[..., Structure] = flatten) -> Structure:
-        """The structure of the arguments, which has the static ones in it, with their numbers
-        appended to ``leaves``."""
+        """Returns the structure of the arguments, static values included.
+
+        Appends their numbers to ``leaves``.
+        """
         if (trace := modes.tracer()) is not None:
             raise trace.derivative(
                 f"a derivative, or a batch, of the compiled function {_name(self.function)}"
@@ -285,15 +290,14 @@ class Jitted:
                 return "static", static
             except RecursionError:
                 raise ValueError(
-                    f"argument {label} contains itself, or lists too deep in one another; make it "
-                    "flatter"
+                    f"argument {label} contains itself, or is nested too deeply; make it flatter"
                 ) from None
             except TypeError:
                 if label not in self._static:
                     raise
                 raise TypeError(
-                    f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a "
-                    "tuple, text or a number"
+                    f"static argument {label} must be hashable, not {short_repr(x)}; pass a tuple, "
+                    "text or a number"
                 ) from None
 
         positional = [part(x, label) for x, label in zip(args, self._labels(len(args)))]
@@ -307,8 +311,10 @@ class Jitted:
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure, count: int) -> Program:
-        """The program for arguments of that structure, ``count`` of them positional, and for the
-        present mode of modules."""
+        """Returns the program for that structure and the present modes of modules.
+
+        ``count`` of the arguments are positional.
+        """
         with self._lock:
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:

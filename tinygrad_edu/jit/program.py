@@ -29,10 +29,9 @@ from .tracing import record_trace
 class Program:
     """One program of a compiled function: for arguments of one structure.
 
-    structure   that of the arguments
-    trace       the function, operation by operation
-    value, gradient, curvature    what it has been compiled to so far, each when it is first asked
-                                  for
+    structure: the structure of the arguments.
+    trace: the function, operation by operation.
+    value, gradient, curvature: kernels, each compiled when it is first used.
     """
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
@@ -51,28 +50,28 @@ class Program:
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
 
     def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments, with these in the place of their numbers."""
+        """Returns the arguments with these numbers, positional ones and keywords."""
         leaves = iter(numbers)
         positional, keywords = self.structure
         args = [build(part, leaves) for part in positional]
         kwargs = {name: build(part, leaves) for name, part in keywords}
         return args, kwargs
 
-    # ---- what it is compiled to
+    # ---- kernels
 
     @functools.cached_property
     def value(self) -> backend.Kernel:
-        """What computes the function."""
+        """The kernel of the function."""
         return backend.kernel(tapes.value(self.trace, self.outputs))
 
     @functools.cached_property
     def gradient(self) -> backend.Kernel:
-        """What computes the function and its derivatives by the arguments and the parameters."""
+        """The kernel of the function and its gradient: of the arguments, then the parameters."""
         return backend.kernel(tapes.value_and_gradient(self.trace, self._scalar(), self._wanted))
 
     @functools.cached_property
     def curvature(self) -> backend.Kernel:
-        """What computes a row of the Hessian, from a tangent for each argument."""
+        """The kernel of a row of the Hessian; it also reads a tangent for each argument."""
         arguments = list(range(len(self.trace.inputs)))
         root = self._scalar()
         gradient = tapes.value_and_gradient(self.trace, root, arguments, keep_detached=True)
@@ -90,14 +89,17 @@ class Program:
     # ---- running
 
     def run(self, leaves: Sequence[Any], with_gradient: bool = False) -> list[float]:
-        """What the function returns, flat; or the number that it returns, and its derivatives by
-        arguments and parameters."""
+        """Returns the results of the function, flat.
+
+        ``with_gradient``: the function returns one number; its derivatives with respect to the
+        arguments and then the parameters follow it.
+        """
         if _is_watched():
             return self._watched(leaves, with_gradient)
         return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
 
     def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
-        """The second derivatives by the arguments."""
+        """Returns the second derivatives with respect to the arguments."""
         self._scalar()
         if _is_watched():
             return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
@@ -111,8 +113,10 @@ class Program:
 
     def batch(self, leaves: Sequence[float | memoryview], threads: int,
               with_gradient: bool = False) -> list[Any]:
-        """As `run` for columns: a column for each number, but a sum for the derivative by what all
-        samples share."""
+        """Does what `run` does, for columns: it returns a column for each number.
+
+        The derivative with respect to a number that all samples share is a sum over them.
+        """
         varying, count = _lengths(leaves)
         if not _is_watched() or not count:
             batched = self.batched(varying, with_gradient)
@@ -126,15 +130,15 @@ class Program:
                 for i, column in enumerate(zip(*samples))]
 
     def _itself(self, values: Sequence[Value]) -> list[Value]:
-        """The function itself, not compiled: what it returns, flat."""
+        """Returns the results of the function itself, not compiled, flat."""
         args, kwargs = self._arguments(values)
         result = self._function(*args, **kwargs)
         return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
 
     def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
-        """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
+        """Does what `run` does, with the function itself, so that `detect_anomaly` checks it.
 
-        The derivatives by parameters are 0 here: `backward` has added them already.
+        The derivatives of the parameters are 0, because `backward` has added them already.
         """
         values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
         with modes.recording(True):
@@ -147,8 +151,7 @@ class Program:
         return [float(results[0]), *gradients, *[0.0] * len(self.trace.parameters)]
 
     def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh
-        draws."""
+        """Returns the inputs of a kernel: arguments, present parameters, and new draws."""
         trace = self.trace
         if self._reads_arguments_alone:
             return [*leaves]
@@ -165,7 +168,7 @@ class Program:
         return inputs
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
-        """What computes columns, where ``varying`` says which arguments are some."""
+        """Returns the program for columns; ``varying`` says which arguments are columns."""
         if (varying, with_gradient) not in self._batched:
             moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
             if with_gradient:
@@ -179,8 +182,7 @@ class Program:
 
     def columns(self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
                 ) -> tuple[list[float], list[Any]]:
-        """The inputs that are the same for all samples, and the columns, in the order of the tape.
-        """
+        """Returns the inputs that all samples share, and the columns, in the order of the tape."""
         drawn_ = iter(drawn(self.trace.draws, count))
         uniform: list[float] = []
         columns: list[Any] = []
@@ -201,27 +203,27 @@ class Program:
         return op == "draw" or (op == "input" and varying[k])
 
     def _summed(self, varying: tuple[bool, ...]) -> list[int]:
-        """Which outputs of a gradient are sums over the samples: derivatives by what they share."""
+        """Returns the outputs of a gradient that are sums: derivatives of shared numbers."""
         return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
 
     @property
     def _wanted(self) -> list[int]:
-        """The arguments, and then the parameters."""
+        """The nodes of the arguments, and then of the parameters."""
         parameters = [i for i in self._sources if self.trace.nodes[i][0] == "parameter"]
         return [*range(len(self.trace.inputs)), *parameters]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
-        """Adds to the gradients of the parameters."""
+        """Adds the derivatives to ``.grad`` of the parameters."""
         parameters = self.trace.parameters
         sums = [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
         graph._assign_grads(parameters, sums)
 
     def result(self, numbers: Sequence[float]) -> Any:
-        """The numbers as the function returns them."""
+        """Returns the numbers in the structure of the function's result."""
         return build(self._result, iter(numbers))
 
     def shaped(self, slopes: Sequence[Any]) -> Any:
-        """Derivatives by the arguments in the structure of these; for a static one None."""
+        """Returns derivatives in the structure of the arguments; None for a static argument."""
         numbers = iter(slopes)
         positional, keywords = self.structure
 
@@ -240,7 +242,10 @@ def _is_watched() -> bool:
 
 
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
-    """Which leaves are columns, and their length."""
+    """Returns which leaves are columns, and the length of the columns.
+
+    Raises ValueError if there are no columns, or if they differ in length.
+    """
     varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
     lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
     if len(lengths) > 1:

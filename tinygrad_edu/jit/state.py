@@ -1,4 +1,4 @@
-"""What a function can change besides its result: found before it is traced, compared, and put back.
+"""The state that a function can change: recorded before it runs, compared, and restored.
 
     >>> class Norm:
     ...     last = None
@@ -47,8 +47,7 @@ _MISSING = object()
 
 
 class Entries:
-    """The entries of a dict, or attributes: ``read`` gives them by key, ``write`` sets or deletes
-    one."""
+    """The entries of a dict, or attributes; ``read`` returns them, ``write`` changes one."""
 
     def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[Any, Any], object],
                  name_of: Callable[[Any], str]) -> None:
@@ -58,24 +57,24 @@ class Entries:
         self._write = write
 
     def changed(self) -> list[Any]:
-        """The keys whose values are not what they were."""
+        """Returns the keys whose values have changed."""
         now, saved = self._read(), self.saved
         if len(now) == len(saved) and all(map(operator.is_, now.values(), saved.values())) \
                 and all(map(operator.is_, now, saved)):
-            return []  # nearly always
+            return []  # the usual case, fast
         return [key for key in {**saved, **now}
                 if not _is_same(saved.get(key, _MISSING), now.get(key, _MISSING))]
 
     def changes(self) -> list[str]:
-        """The names of entries that are not what they were."""
+        """Returns the names of the entries that have changed."""
         return list(map(self.name_of, self.changed()))
 
     def restore(self) -> None:
-        """Puts back what was there."""
+        """Puts back the entries that have changed, and their order."""
         for key in self.changed():
             self._write(key, self.saved.get(key, _MISSING))
         if set(self.saved) == set(self._read()) and list(self.saved) != list(self._read()):
-            # the order of attributes is that of a module's parameters
+            # a module's parameters have the order of its attributes
             for key, x in self.saved.items():
                 self._write(key, _MISSING)
                 self._write(key, x)
@@ -92,17 +91,17 @@ class Whole:
         self._name = name
 
     def changes(self) -> list[str]:
-        """The name, if the contents are not what they were."""
+        """Returns the name, in a list, if the contents have changed; otherwise an empty list."""
         return [] if _is_same(self.saved, self._read()) else [self._name]
 
     def restore(self) -> None:
-        """Puts back what was there, and writes nothing if nothing has changed."""
+        """Puts back the contents, if they have changed."""
         if self.changes():
             self._write(self.saved)
 
 
 class State:
-    """The state that can be reached from ``roots``, as it is now.
+    """A record of the state that can be reached from ``roots``.
 
     modules: the `nn.Module` objects that were found; the function may read their mode, training or
         evaluation.
@@ -126,12 +125,12 @@ class State:
                 "numpy.random"))
 
     def changes(self) -> list[str]:
-        """The names of what is not as it was, such as ``"Norm.mean"``; random generators apart."""
+        """Returns the names of what has changed, such as ``"Norm.mean"``, without generators."""
         found = [*self._objects, *self._variables]
         return list(dict.fromkeys([name for holder in found for name in holder.changes()]))
 
     def draws(self) -> list[str]:
-        """The names of the random generators that are not as they were."""
+        """Returns the names of the random generators that have changed."""
         return [name for holder in self._generators for name in holder.changes()]
 
     def restore(self, variables: bool = True) -> None:
@@ -146,8 +145,8 @@ class State:
     # ---- the search
 
     def _visit(self, x: Any, name: str, in_object: bool) -> None:
-        """Notes what ``x`` holds.  ``in_object``: whether it belongs to an object rather than a
-        variable."""
+        """Records the contents of ``x``; ``in_object``: whether an object holds it, not a variable.
+        """
         kind = type(x)
         if kind in ATOMS or isinstance(x, Value) or id(x) in self._seen:
             return
@@ -241,7 +240,7 @@ class State:
             self._visit_variables(x.__globals__, _names_in(x.__code__), "")
             for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
-        elif owner == "us":  # its variables are not the user's, but what they hold may be
+        elif owner == "us":  # the user may own what its variables hold
             self._follow([("", _held(cell).get("cell_contents")) for cell in cells], False)
         else:
             self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
@@ -257,8 +256,7 @@ class State:
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
     ) -> None:
-        """Globals with these names; in the user's modules among them the variables that the code
-        names."""
+        """Records globals with these names, and the same names in the user's modules among them."""
         wanted = sorted(names)
 
         def read() -> dict[str, Any]:
@@ -277,7 +275,7 @@ class State:
                 self._visit_variables(vars(x), names, f"{name}.")
 
     def _visit_module(self, x: types.ModuleType, name: str, in_object: bool) -> None:
-        """A module that a variable of a closure, or an object, holds."""
+        """Records a module that a closure variable or an object holds."""
         if _owner_of_module(x) == "user" and name:
             names = frozenset(key for key in vars(x) if not key.startswith("__"))
             self._visit_variables(vars(x), names, f"{x.__name__}.")
@@ -346,7 +344,7 @@ def _write_deque(x: deque[Any], saved: tuple[Any, ...]) -> None:
     deque.extend(x, saved)
 
 
-# How the contents of a container are read, and written
+# For each container, the functions that read and write its contents
 CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {
     list: (tuple, _write_list),
     set: (frozenset, _write_set),
@@ -371,7 +369,7 @@ VISITS: dict[Any, Callable[..., None]] = {
 
 
 def _is_same(x: Any, y: Any) -> bool:
-    """Whether ``y`` can stand for ``x``: the same object, or the same plain value."""
+    """Returns whether ``x`` and ``y`` are the same object, or the same plain value."""
     if x is y:
         return True
     if type(x) is not type(y):
@@ -381,14 +379,14 @@ def _is_same(x: Any, y: Any) -> bool:
     if isinstance(x, dict):
         return list(x) == list(y) and all(map(_is_same, x.values(), y.values()))
     if isinstance(x, (float, complex)):
-        return repr(x) == repr(y)  # nan is nan, and 0.0 is not -0.0
+        return repr(x) == repr(y)  # as text, nan equals nan, and 0.0 differs from -0.0
     if type(x).__name__ == "ndarray":  # in the state of a generator
         return bool(x.tobytes() == y.tobytes())
     return isinstance(x, (int, str, bytes, frozenset)) and x == y
 
 
 def _attribute(x: Any, name: str) -> Any:
-    """An attribute without asking a ``__getattr__`` of the user's; `_MISSING` if there is none."""
+    """Returns an attribute without calling ``__getattr__``; `_MISSING` if there is none."""
     try:
         return object.__getattribute__(x, name)
     except AttributeError:
@@ -396,13 +394,13 @@ def _attribute(x: Any, name: str) -> Any:
 
 
 def _is_jitted(x: Any) -> bool:
-    """Whether ``x`` is a compiled function, which is as its function."""
+    """Returns whether ``x`` is a `Jitted`, in place of which its function is searched."""
     bases = type(x).__mro__
     return _attribute(x, "__wrapped__") is not _MISSING and "us" in map(_owner_of, bases)
 
 
 def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
-    """Sets or deletes an entry of a dict, without what a subclass of the user's does then."""
+    """Sets or deletes an entry of a dict, without calling methods of a subclass."""
     base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
     if value is _MISSING:
         base.__delitem__(x, key)
@@ -411,7 +409,7 @@ def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
 
 
 def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
-    """Sets or deletes an attribute, without what a class of the user's does then."""
+    """Sets or deletes an attribute, without calling methods of a class of the user's."""
     if value is _MISSING:
         kind.__delattr__(x, name)
     else:
@@ -419,7 +417,7 @@ def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
-    """What a variable of a closure has; nothing if it has not been assigned yet."""
+    """Returns the contents of a closure's cell; empty if it has not been assigned yet."""
     try:
         return {"cell_contents": cell.cell_contents}
     except ValueError:
@@ -435,7 +433,7 @@ def _slots(kind: type) -> list[str]:
 
 @functools.cache
 def _names_in(code: types.CodeType) -> frozenset[str]:
-    """The names that a function's code, and the functions defined in it, use."""
+    """Returns the names that a function's code uses, and the functions defined in it."""
     return frozenset(name for inner in _codes(code) for name in inner.co_names)
 
 
@@ -447,12 +445,12 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _owner_of(kind: type) -> str:
-    """Whose class it is: see `_owner_of_module`."""
+    """Returns the owner of a class: see `_owner_of_module`."""
     return _owner_of_module(sys.modules.get(kind.__module__))
 
 
 def _owner_of_module(module: types.ModuleType | None) -> str:
-    """Whose module it is: "us", Python's own "library", an "installed" package, or the "user"."""
+    """Returns the owner of a module: "us", Python's "library", "installed", or the "user"."""
     if module is None or module.__name__ == "__main__":
         return "user"
     return _owner(file) if (file := getattr(module, "__file__", None)) else "library"

@@ -1,5 +1,12 @@
-"""Arguments and results as flat lists of numbers, and back: nested lists, tuples and dicts of
-numbers."""
+"""Nested arguments and results as flat lists of numbers, and back.
+
+    >>> leaves = []
+    >>> structure = flatten({"w": [1.0, 2.0], "b": 3.0}, "p", leaves)
+    >>> leaves, leaf_names(structure, "p")
+    ([1.0, 2.0, 3.0], ["p['w'][0]", "p['w'][1]", "p['b']"])
+    >>> build(structure, iter([4.0, 5.0, 6.0]))
+    {'w': [4.0, 5.0], 'b': 6.0}
+"""
 
 from __future__ import annotations
 
@@ -12,18 +19,16 @@ from ..engine.value import Value
 from ..errors import TraceError
 
 NUMBER = "*"
-STATIC = ("=", "static")  # kinds of what is no number: by itself, and because `jit` was told so
+STATIC = ("=", "static")  # kinds of static parts: always static, and static by `jit`'s option
 RESULT = "the result"
 TRACED = "Traced("  # how the text of a traced value begins
 Structure = Any  # hashable: NUMBER, ("=" or "static", Exact), or (kind, keys, structures)
 
 
 class Exact:
-    """A static value in a structure.  It equals another that is the same in every bit and type,
-    where == is not enough.
+    """A static value in a structure, equal to another only if type and bits are the same.
 
-    1, 1.0 and True are equal, and so are 0.0 and -0.0; a program that was made for one of them is
-    none for the others.
+    With ==, 1, 1.0 and True are equal, and so are 0.0 and -0.0; each needs its own program.
     """
 
     __slots__ = ("_key", "value")
@@ -49,13 +54,12 @@ def _exactly(x: Any) -> Any:
     if isinstance(x, (tuple, frozenset)):
         parts = map(_exactly, x)
         return kind, frozenset(parts) if isinstance(x, frozenset) else tuple(parts)
-    # as text 0.0 is not -0.0, and nan is nan
+    # as text, 0.0 differs from -0.0, and nan equals nan
     return kind, repr(x) if isinstance(x, (float, complex)) else x
 
 
 def is_number(x: Any) -> bool:
-    """Whether ``x`` is a number of the program: a float, an int, a Value or a numpy scalar; a
-    boolean is none."""
+    """Returns whether ``x`` is a float, an int, a Value or a numpy scalar, but not a boolean."""
     if x.__class__ is float or x.__class__ is int or isinstance(x, Value):
         return True
     if isinstance(x, bool) or not hasattr(type(x), "__float__"):
@@ -71,8 +75,11 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     """Appends the numbers in ``x`` to ``leaves`` and returns the structure around them.
 
     Numbers are floats, ints, numpy scalars and Values.  Text, booleans and None are part of the
-    structure, and so is the class of a named tuple.  Arrays count as lists.  Raises TypeError for
-    anything else.
+    structure, and so is the class of a named tuple.  Arrays count as lists.
+
+    Raises:
+        TypeError: ``x`` contains anything else.
+        TraceError: a result contains the text of a traced value.
     """
     if is_number(x):
         leaves.append(x)
@@ -105,7 +112,7 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         raise TypeError(wrong)
     argument = name.split("[")[0]
     raise TypeError(
-        f'argument {wrong}; if the shape of the program depends on it, say jit(f, '
+        f'argument {wrong}; if it determines the shape of the program, write jit(f, '
         f'static=["{argument}"])'
     )
 
@@ -115,7 +122,7 @@ def _flatten_entries(x: Any, name: str, leaves: list[Any]) -> tuple[Structure, .
 
 
 def _check_text(x: Any, name: str) -> None:
-    """Raises TraceError for a result with the text of a traced value in it."""
+    """Raises TraceError if a result contains the text of a traced value."""
     if name.startswith(RESULT) and isinstance(x, (str, bytes)) and TRACED in str(x):
         raise TraceError(
             f"{name} has the text {short_repr(x)} in it: a traced value, not its number\n"
@@ -124,12 +131,12 @@ def _check_text(x: Any, name: str) -> None:
 
 
 def is_named(x: Any) -> bool:
-    """Whether ``x`` is a named tuple."""
+    """Returns whether ``x`` is a named tuple."""
     return isinstance(x, tuple) and hasattr(x, "_fields")
 
 
 def build(structure: Structure, leaves: Iterator[Any]) -> Any:
-    """What `flatten` took apart, with other leaves in the place of the numbers."""
+    """Puts leaves in the places of the numbers: the inverse of `flatten`."""
     if structure == NUMBER:
         return next(leaves)
     if structure[0] in STATIC:
@@ -149,7 +156,7 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 
 def leaf_names(structure: Structure, name: str) -> list[str]:
-    """What the numbers of a structure are called: ``p["w"][0]``."""
+    """Returns the names of the numbers of a structure, such as ``p['w'][0]``."""
     if structure == NUMBER:
         return [name]
     if structure[0] in STATIC:
@@ -162,7 +169,7 @@ def leaf_names(structure: Structure, name: str) -> list[str]:
 
 
 def shown(structure: Structure) -> str:
-    """A structure as text: ``[*, *], "mean"``."""
+    """Returns a structure as text: ``[*, *], "mean"``."""
     if structure == NUMBER:
         return NUMBER
     if structure[0] in STATIC:
@@ -182,8 +189,7 @@ def shown(structure: Structure) -> str:
 
 
 def outputs(result: Any, operand: Callable[[Any], Any]) -> tuple[list[Any], Structure]:
-    """What a traced function returned: positions in the trace, flat, and the structure around them.
-    """
+    """Returns the operands for the numbers of a result, and the structure around them."""
     leaves: list[Any] = []
     structure = flatten(result, RESULT, leaves)
     return [operand(leaf) for leaf in leaves], structure

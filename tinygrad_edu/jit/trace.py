@@ -1,5 +1,4 @@
-"""Tracing: a function runs on values that stand for any number, and what it does with them is
-written down.
+"""The trace of a function: its operations, in the order of execution.
 
     >>> from tinygrad_edu.jit.tracing import record_trace
     >>> def f(x, y):
@@ -13,18 +12,10 @@ written down.
     ('mul', (2, 1))
     ('add', (3, 1.0))
 
-A `Traced` value is a Value without data.  Operators, methods and rows make further nodes of the
-trace out of it; a comparison makes a condition, a number that is 1.0 or 0.0, which `where` takes.
-Whatever would need its number or its truth raises `TraceError`, since the answer would be frozen
-into the compiled program.
-
-Leaves that the function closes over (the parameters of a model, say) become parameters of the
-trace.  While it runs, their numbers are not to be had either.
-
-The function runs twice, to see whether it is the same program both times: what it draws or counts
-would be frozen, too.  That it catches a `TraceError` helps it nothing: the error is remembered, and
-raised in the end.  Only what Python decides without asking the value goes unnoticed: `is`,
-`isinstance`, and the text of a value.
+A `Traced` value (`traced`) is a Value without data.  Operators, methods and rows of the table add
+nodes to the trace.  A comparison makes a condition, a number that is 1.0 or 0.0, which `where`
+takes.  Leaves that the function closes over, such as the parameters of a model, become parameters
+of the trace.
 """
 
 from __future__ import annotations
@@ -51,17 +42,14 @@ _data = Value.__dict__["data"]  # the slot itself
 class Trace:
     """A function, operation by operation, in the order of execution.
 
-    nodes        (operation, operands) for each; an operand is a position in this list, or a float
-    inputs       the names of the arguments, one for each number
-    parameters   the leaves that the function closes over, in the order in which it came upon them
-    draws        what the function draws at random, each as the function that draws one number (see
-                 `fresh`)
-    labels       names of nodes: of inputs, parameters, draws, and results that the function gave a
-                 label
-    refused      the first error about it: the function may catch it, and go on to something that
-                 was not meant
-    modules      the modules that the function can reach; their mode, training or evaluation, is
-                 part of the program
+    nodes: (operation, operands) of each; an operand is a position in this list, or a float.
+    inputs: the names of the arguments, one for each number.
+    parameters: the leaves that the function closes over, in the order of their first use.
+    draws: a function for each random number that is drawn at each call (see `fresh`).
+    labels: names of inputs, parameters, draws, and results that the function labelled.
+    refused: the first TraceError, which is raised again if the function catches it.
+    modules: the modules that the function can reach.  Their mode, training or evaluation, is part
+        of the program.
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
@@ -72,14 +60,14 @@ class Trace:
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
         self.refused: TraceError | None = None
         self.modules: list[Module] = []
-        # nodes that are 1.0 or 0.0: comparisons, and what is made of them
+        # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
         self._parameter_refs: dict[Value, Ref] = {}
-        self._turned: set[Ref] = set()  # comparisons that the program wrote the other way round
-        self._since = next(_serials)  # leaves that are older were made outside
+        self._turned: set[Ref] = set()  # comparisons that the program wrote with > or >=
+        self._since = next(_serials)  # older leaves were made outside of the function
 
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
-        """A new node, as the value that the function goes on with."""
+        """Appends a node and returns its traced value."""
         self.nodes.append((op, args))
         out = _new(Traced)
         if modes.current() & modes.NO_GRAD and op != DETACH:
@@ -89,12 +77,12 @@ class Trace:
         return out  # type: ignore[no-any-return]
 
     def operand(self, x: Any) -> Ref | float:
-        """What stands for ``x`` in the operands of a node."""
+        """Returns the operand that stands for ``x``: a node, or a float."""
         if x.__class__ is Traced:
             if x._trace is not self:
                 raise _error(
-                    f"a traced value, {x}, was kept from an earlier run of the function; it has no "
-                    "number here",
+                    f"{x} is a traced value that was kept from an earlier run of the function; it "
+                    "is no longer valid",
                     "return what is needed later",
                 )
             return x._index
@@ -103,7 +91,7 @@ class Trace:
         return self._leaf(x) if isinstance(x, Value) else number(x)
 
     def symbol(self, leaf: Value) -> Traced:
-        """A traced value for a leaf, which is read at each run of the program."""
+        """Returns a traced value for a leaf, which is read at each run of the program."""
         out = _new(Traced)
         out._index = self.operand(leaf)
         out._trace = self
@@ -128,7 +116,7 @@ class Trace:
         return ref
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """How rows of the table run while this is traced; on plain numbers they compute."""
+        """Appends a row of the table; if all operands are plain numbers, computes it."""
         refs = tuple([self.operand(arg) for arg in args])
         if any(ref.__class__ is int for ref in refs):
             made = self.value(primitive.name, refs)
@@ -140,7 +128,7 @@ class Trace:
         return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
     def compare(self, symbol: str, x: Any, y: Any) -> Any:
-        """A condition: the comparison of two values, as 1.0 or 0.0."""
+        """Appends a comparison, a condition, which is 1.0 or 0.0."""
         try:
             left = self.operand(x)
             right = self.operand(y)
@@ -161,27 +149,28 @@ class Trace:
         return x
 
     def is_condition(self, ref: Ref | float) -> bool:
-        """Whether a node is 1.0 where a condition holds, and otherwise 0.0."""
+        """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
         return ref.__class__ is int and ref in self._conditions
 
     def join(self, symbol: str, x: Traced, y: Any) -> Any:
-        """Two conditions joined by & or |.  Raises TraceError if one of them is not a condition."""
+        """Joins two conditions by & or |; raises TraceError if one is not a condition."""
         left = self.operand(x)
         right = self.operand(y)
         is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
         for ref in (left,) if is_known else (left, right):
             if not self.is_condition(ref):
                 raise _error(
-                    f"{symbol} joins conditions, and `{self.text(ref)}` is a number, whose bits a "
-                    "compiled function does not have",
-                    f"compare it, as in (x > 0) {symbol} (y > 0); whether x is odd is x % 2 > 0; "
-                    f"{STATIC}",
+                    f"{symbol} joins conditions, not numbers such as `{self.text(ref)}`",
+                    f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
+                    f"x % 2 > 0; {STATIC}",
                 )
         return self._condition(self.value("mul" if symbol == "&" else "maximum", (left, right)))
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
-        """The entry of a sequence at an index that is not known yet; of rows of entries, a row.
-        Arrays count as lists."""
+        """Returns the entry, or the row of entries, at an index that is not known yet.
+
+        Arrays count as lists.
+        """
         if hasattr(entries[0], "tolist"):
             entries = [entry.tolist() if hasattr(entry, "tolist") else entry for entry in entries]
         if isinstance(entries[0], (list, tuple)):
@@ -190,9 +179,9 @@ class Trace:
                     raise self._no_entry(i, row)
             if len({len(row) for row in entries}) > 1:
                 raise _error(
-                    "take: the rows differ in length, so that the index would decide about the "
-                    "shape of the program",
-                    "fill the shorter ones up",
+                    "take: the rows differ in length, so the index would determine the shape of "
+                    "the program",
+                    "fill up the shorter rows",
                 )
             row = [self.take(column, index) for column in zip(*entries)]
             return tuple(row) if isinstance(entries[0], tuple) else row
@@ -209,13 +198,13 @@ class Trace:
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
         return _error(
-            f"take: entry {i} is {short_repr(entry)}, of type {type(entry).__name__}, among which "
-            "no index of a compiled function can choose",
-            "the entries must all be numbers and Values, or all rows of such, of one length",
+            f"take: entry {i} must be a number, a Value or a row of them, like the other entries, "
+            f"not {short_repr(entry)}, of type {type(entry).__name__}",
+            "pass only numbers and Values, or only rows of them, all of one length",
         )
 
     def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
-        """The sum of products, as one node."""
+        """Appends a sum of products, as one node."""
         refs: list[Any] = [None] * (2 * len(xs))
         refs[::2] = self._operands(xs)
         refs[1::2] = self._operands(ys)
@@ -224,7 +213,7 @@ class Trace:
         return self.value(SUMPROD, tuple(refs))
 
     def _operands(self, xs: Sequence[Any]) -> list[Ref | float]:
-        # the two usual kinds of operands at once, for speed: there are many of them
+        # the two usual kinds of operands come first, for speed
         operand = self.operand
         known = self._parameter_refs
         return [
@@ -233,13 +222,11 @@ class Trace:
         ]
 
     def is_known(self, x: Value) -> bool:
-        """Whether the number of ``x`` is known while tracing: of leaves that the function made
-        itself."""
+        """Returns whether ``x`` has a number while tracing: it is a leaf made by the function."""
         return x.__class__ is not Traced and self.operand(x).__class__ is float
 
     def shift(self, xs: Sequence[Any]) -> Any:
-        """The largest of ``xs``, as `max` finds it, and 0 if that is not finite; nothing of it is
-        differentiated."""
+        """Appends the largest of ``xs``, or 0 if it is not finite; it has no derivatives."""
         largest = xs[0]
         for x in xs[1:]:
             largest = math.where(x > largest, x, largest)
@@ -247,15 +234,14 @@ class Trace:
         return self.value(DETACH, (self.operand(finite),))
 
     def fresh(self, draw: Callable[[], float]) -> Traced:
-        """A number that ``draw`` is to draw anew at every call of the compiled function, such as a
-        dropout mask."""
+        """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
         self.draws.append(draw)
         self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
         return self.value("draw", (len(self.draws) - 1,))
 
     def difference(self, other: Trace) -> tuple[Ref, str] | None:
-        """Where another run of the same function went otherwise, and how; None if it did not."""
-        # as bytes nan is nan, and 0.0 is not -0.0
+        """Returns the first node that differs in another run, and how; None if all are equal."""
+        # as bytes, nan equals nan, and 0.0 differs from -0.0
         if marshal.dumps(self.nodes, 2) == marshal.dumps(other.nodes, 2):
             for leaf, other_leaf in zip(self.parameters, other.parameters):
                 if leaf is not other_leaf:
@@ -269,13 +255,12 @@ class Trace:
         return min(count, others) - 1, f"once it has {count} nodes, and once {others}"
 
     def number_of(self, x: Value, what: str) -> None:
-        """Raises TraceError if the number of ``x``, for which ``what`` asks, is not known while
-        tracing."""
+        """Raises TraceError if ``x`` has no number while tracing; ``what`` needs one."""
         if not self.is_known(x):
             raise self.refusal(x, what)
 
     def refusal(self, x: Value, what: str) -> TraceError:
-        """The error for a program that asks for a number, or whether a condition holds."""
+        """Returns the error for ``what``, which needs the number or the truth of ``x``."""
         shown = self.text(self.operand(x))
         if what == "truth":
             return _error(
@@ -304,19 +289,19 @@ class Trace:
         )
 
     def derivative(self, what: str) -> TraceError:
-        """The error for a derivative inside of a function that is traced."""
+        """Returns the error for a derivative inside a function that is traced."""
         return _error(
             f"{what} in a function that is traced: there are no numbers to differentiate yet",
-            "return the value, and call value_and_grad, or hessian, of the compiled function",
+            "return the value, and call value_and_grad or hessian of the compiled function",
         )
 
     def label(self, ref: Ref) -> str:
-        """The label of a node, on one line; empty if there is none, unless the node is a source."""
+        """Returns the label of a node, on one line; "unnamed" for a source without a label."""
         label = " ".join(str(self.labels.get(ref, "")).split())
         return "unnamed" if not label and self.nodes[ref][0] in SOURCES else label
 
     def text(self, ref: Ref | float, limit: int = 60) -> str:
-        """The expression of a node, as in a program; what is too long stays a dot."""
+        """Returns the expression of a node, as in a program; "…" stands for longer parts."""
         text = str(self._name(ref, 3))
         return text if len(text) <= limit else text[:limit - 1] + "…"
 

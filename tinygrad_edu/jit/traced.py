@@ -1,7 +1,8 @@
 """Traced values, which stand for any number while a function is traced, and their errors.
 
-Operators, methods and rows make further nodes of the trace; a comparison makes a condition, a
-number that is 1.0 or 0.0.  Whatever would need the number or its truth raises `TraceError`.
+A value has no data yet, so the program that is recorded holds for all numbers.  Whatever needs the
+number or the truth of a value raises `TraceError`, because the answer would become part of the
+compiled program.  A `TraceError` that the function catches is raised again when tracing ends.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from ..engine.value import Value
 from ..errors import TraceError
 from .structure import TRACED
 
-STATIC = 'what decides about the shape of a program can be a static argument: jit(f, static=["n"])'
+# The last remedy of most errors
+STATIC = 'an argument that determines the shape of the program can be static: jit(f, static=["n"])'
 # is_integer, real, ...: methods that Values lack
 _OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}
 
@@ -31,18 +33,20 @@ def _error(message: str, remedy: str, where: Source | None = None) -> TraceError
 
 
 def _trace(what: str) -> Any:
-    """The trace of this moment; raises TraceError if there is none, so that a traced value has been
-    kept."""
+    """Returns the trace in progress; raises TraceError if there is none."""
     if (trace := modes.tracer()) is None:
         raise _error(
-            f"{what} is asked of a traced value that was kept after its function had been traced",
+            f"{what}: this traced value is no longer valid, because its function has finished "
+            "tracing",
             "return what is needed later",
         )
     return trace
 
 
 class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a modulus
-    """A node of a trace: a Value whose number is not known.  Operators and rows go into the trace.
+    """A node of a trace: a Value without data, whose number is not known until the program runs.
+
+    Python does not ask the value for `is`, `isinstance` and `str`, so tracing cannot notice them.
     """
 
     __slots__ = ("_index", "_trace")
@@ -52,7 +56,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """A node of the trace."""
+        """Appends a node to the trace."""
         trace = _trace("a computation")
         try:
             return trace.apply(primitive, args)
@@ -64,7 +68,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
             raise
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """A condition of the trace."""
+        """Appends a condition to the trace."""
         return _trace("a comparison").compare(symbol, self, y)
 
     def __and__(self, other: Any) -> Any:
@@ -78,8 +82,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> Any:
-        raise _error("^ takes the bits of ints, which a compiled function does not have",
-                     f"of conditions, (a | b) & (1 - (a & b)) is the same; {STATIC}")
+        raise _error("^ needs the bits of ints, but a compiled function has only floats",
+                     f"for conditions, write (a | b) & (1 - (a & b)); {STATIC}")
 
     __rxor__ = __xor__
 
@@ -87,14 +91,13 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         trace = _trace("~")
         if not trace.is_condition(self._index):
             raise _error(
-                "~ turns the bits of an int, which a compiled function does not have; "
-                f"`{trace.text(self._index)}` is a float",
-                f"-x - 1 is the same number; {STATIC}",
+                f"~ needs the bits of an int, but `{trace.text(self._index)}` is a float",
+                f"write -x - 1, which is the same number; {STATIC}",
             )
         raise _error(
-            f"~ of `{trace.text(self._index)}`: of an uncompiled condition, True or False, it is "
-            "-2 or -1, and both hold",
-            "the opposite of a condition is 1 - condition, or the opposite comparison",
+            f"~ cannot negate the condition `{trace.text(self._index)}` (`~True` is -2, which is "
+            "true)",
+            "write 1 - condition, or the opposite comparison",
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -137,31 +140,31 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         return math.ceil(self)
 
     def relu(self) -> Any:
-        """As of Value."""
+        """Appends the row `relu` to the trace."""
         return math.relu(self)
 
     def tanh(self) -> Any:
-        """As of Value."""
+        """Appends the row `tanh` to the trace."""
         return math.tanh(self)
 
     def sigmoid(self) -> Any:
-        """As of Value."""
+        """Appends the row `sigmoid` to the trace."""
         return math.sigmoid(self)
 
     def exp(self) -> Any:
-        """As of Value."""
+        """Appends the row `exp` to the trace."""
         return math.exp(self)
 
     def log(self) -> Any:
-        """As of Value."""
+        """Appends the row `log` to the trace."""
         return math.log(self)
 
     def sqrt(self) -> Any:
-        """As of Value."""
+        """Appends the row `sqrt` to the trace."""
         return math.sqrt(self)
 
     def backward(self, seed: float = 1.0) -> None:
-        """Raises TraceError: a trace has no gradients yet."""
+        """Raises TraceError: a traced value has no gradient."""
         raise _trace("backward()").derivative("backward()")
 
     @property
@@ -172,9 +175,9 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @data.setter
     def data(self, x: float) -> None:
         raise _error(
-            f"data is assigned to `{self._trace.text(self._index)}`, which has none: it stands for "
-            "any number",
-            "give the result a name of its own",
+            f"data cannot be assigned to `{self._trace.text(self._index)}`, which stands for any "
+            "number",
+            "give the result a new name",
         )
 
     @property
@@ -186,16 +189,16 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     def args(self) -> tuple[Value, ...]:
         """Raises TraceError."""
         raise _error(
-            ".args of a traced value: it has no graph",
-            "call the function itself, uncompiled, for one",
+            ".args: a traced value has no graph",
+            "call the function itself, uncompiled, to get a graph",
         )
 
     @property
     def partials(self) -> tuple[float, ...]:
         """Raises TraceError."""
         raise _error(
-            ".partials of a traced value: it has no graph",
-            "call the function itself, uncompiled, for one",
+            ".partials: a traced value has no graph",
+            "call the function itself, uncompiled, to get a graph",
         )
 
     @property
@@ -221,7 +224,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         raise _error(
-            "a traced value cannot be copied or pickled, since it has no number",
+            "a traced value cannot be copied or pickled, because it has no number",
             "copy the function's results",
         )
 

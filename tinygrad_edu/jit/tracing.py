@@ -1,11 +1,11 @@
-"""Tracing a function: it runs on traced values, twice, and changes nothing.
+"""Tracing: a function runs on traced values, and its operations are recorded.
 
     >>> trace, y = record_trace(lambda x: 2 * x, ["x"], lambda values: (values, {}))
     >>> trace.nodes
     [('input', (0,)), ('mul', (2.0, 0))]
 
-The function runs twice, to see whether it is the same program both times: what it draws or counts
-would be frozen, too.
+The function runs twice, and both runs must record the same program: random numbers and counters
+would become constants.  What the function changes is put back (`state`).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from .tape.operations import Ref
 from .trace import Trace
 from .traced import STATIC, Traced, _error, _new
 
-# those that are being made, in any thread: as long as there are some, the guards below stand
+# The traces in progress, in all threads; the guards below are installed while there are any
 _tracing: set[Trace] = set()
-_tracing_lock = threading.Lock()  # for a moment, to say so
+_tracing_lock = threading.Lock()
 
 
 class _Guard:
-    """What `Value.data` and `Value.grad` are while a function is traced: the slot itself, but for
-    the function that is traced.
+    """Stands in for the slots `Value.data` and `Value.grad` while a function is traced.
 
-    It could ask any leaf for its number, wherever it has it from; so the question is asked here.
+    The traced function can reach any leaf and read its number, so reading is checked here.  Other
+    threads read the slot.
     """
 
     def __init__(self, name: str) -> None:
@@ -58,14 +58,14 @@ class _Guard:
             and trace.operand(node).__class__ is int
         ):
             raise _error(
-                f"the function assigns {self.name} to {_called(node)}: that would happen once, "
+                f"the function assigns {self.name} to {_called(node)}: this would happen once, "
                 "when it is compiled, and never again",
                 "return the number, and assign it outside",
             )
         self.slot.__set__(node, x)
 
 
-ENGINE = {value.__file__}  # whose operators look at data before they leave the work to the trace
+ENGINE = {value.__file__}  # its operators read data before they call the tracer
 _guards = [_Guard("data"), _Guard("grad")]
 
 
@@ -84,17 +84,19 @@ def record_trace(
     check: bool = True,
     unchanged: str = "",
 ) -> tuple[Trace, Any]:
-    """Runs ``f`` on traced values; returns the trace and what ``f`` returned.
+    """Runs ``f`` on traced values; returns the trace and the result of ``f``.
 
-    ``names`` has a name for each number among the arguments; ``arguments`` puts the values in their
-    places: it returns the positional and the keyword arguments.
+    names: a name for each number among the arguments.
+    arguments: returns the positional and the keyword arguments, with the given values in them.
+    check: whether ``f`` runs twice, to compare the programs.
+    unchanged: if not empty, ``f`` must not change anything, closure variables and globals
+        included.  Errors call ``f`` by this name.
 
-    ``check``: whether ``f`` runs twice.  Raises TraceError if it is not the same program both
-    times: what it draws or counts would be frozen otherwise.
+    Attributes of objects and random generators that ``f`` changes are put back, and with
+    ``unchanged`` variables too.
 
-    Attributes of objects and random generators that ``f`` changes are put back.  ``unchanged``:
-    what ``f`` is called in a TraceError if it changes anything at all, closure variables and
-    globals included; these, too, are put back then.
+    Raises TraceError if ``f`` needs a number that is not known yet, if its runs differ, or if it
+    changes something in spite of ``unchanged``.
     """
     args, kwargs = arguments([0.0] * len(names))
     state = State(f, args, kwargs)
@@ -107,7 +109,7 @@ def record_trace(
             _check_again(trace, f, names, arguments, state)
         if unchanged and (drawn := state.draws()):
             raise TraceError(
-                f"{unchanged} draws from the random generator {some(drawn)}, and machine code does "
+                f"{unchanged} draws from the random generator {some(drawn)}, but machine code does "
                 f"not\ndraw outside of it, and put the numbers into the samples; {STATIC}"
             )
         trace.modules = state.modules
@@ -119,17 +121,17 @@ def record_trace(
 
 
 def check_unchanged(state: State, what: str) -> None:
-    """Raises TraceError, with the names, if ``what`` has changed anything."""
+    """Raises TraceError with the names of what has changed; ``what`` names the function."""
     if changed := state.changes():
         raise TraceError(
-            f"{what} changes {some(changed)} when it is called, and machine code does not\n"
+            f"{what} changes {some(changed)} when it is called, but machine code does not\n"
             f"change it in on_epoch; if it is a cache, call the model once before; {STATIC}"
         )
 
 
 def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], arguments: Arguments,
                  state: State) -> None:
-    """Runs ``f`` once more, and raises TraceError if it is not the same program."""
+    """Runs ``f`` again, and raises TraceError if the program differs or draws numbers."""
     before = random.getstate()
     try:
         again, _ = _run(f, names, arguments)
@@ -140,12 +142,12 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
     difference = trace.difference(again)
     if random.getstate() == before and difference is None:
         return
-    # without the number that `gauss` has kept, so that it draws
+    # without the number that `gauss` keeps for its next call, so that it draws
     random.setstate((*before[:2], None))
     line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
-    if draws:  # the function, and not another thread
+    if draws:  # in this thread; another one may have changed the state of `random`
         raise _error(
-            "the function draws random numbers while it is traced: they would be the same at every "
+            "the function draws random numbers while it is traced: they would be the same at each "
             "call",
             "draw them outside and pass them as arguments",
             draws[0],
@@ -160,7 +162,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
 def _watched(
     f: Callable[..., Any], names: Sequence[str], arguments: Arguments, node: Ref
 ) -> tuple[Source, list[Source]]:
-    """The lines of the program from which a node comes, and where random numbers are drawn."""
+    """Runs ``f`` again; returns the line that makes ``node``, and lines that draw numbers."""
     at = source()
     draws: list[Source] = []
 
@@ -188,7 +190,7 @@ def _watched(
     return at, draws
 
 
-_GENERATOR: Any = random.Random.__base__  # which draws, in C, for all that `random` has
+_GENERATOR: Any = random.Random.__base__  # the C class whose methods draw for all of `random`
 
 
 def _run(
@@ -215,8 +217,7 @@ def _run(
 
 @contextmanager
 def _guarded(trace: Trace) -> Iterator[None]:
-    """Within this context the guards stand.  They are of all Values, and ask which thread traces.
-    """
+    """Installs the guards, which apply to all Values; each asks whether its thread is tracing."""
     try:
         with _tracing_lock:
             _tracing.add(trace)

@@ -1,4 +1,4 @@
-"""The tape of a trace and of its derivatives.
+"""Tapes of a trace: its values, its gradient, and tangents.
 
     >>> from tinygrad_edu import Value
     >>> from tinygrad_edu.jit.tracing import record_trace
@@ -9,9 +9,9 @@
     dx = 0 + x + x
     return t1, dx
 
-The gradient is more instructions of the same kind: reverse accumulation over the trace, with the
-rules of the table run on registers.  The sums are added up in the order of the eager sweep, so that
-their bits are the same, too.
+The gradient is computed by instructions of the same kind: reverse accumulation over the trace, with
+the rules of the table run on registers.  Sums are added in the order of the eager sweep, so their
+bits are the same.
 """
 
 from __future__ import annotations
@@ -38,35 +38,38 @@ from .operations import (
 )
 from .tape import Register, Tape, free
 
-MOST_TERMS = 32  # factors that an adjoint collects before they are added up
+MOST_TERMS = 32  # factors that an adjoint collects before it is summed; keeps them in the cache
 
 
 class _Adjoints:
-    """For each node the factors of what it has received, whether it is always reached, and if not,
-    under which conditions."""
+    """The adjoints of all nodes during the sweep.
+
+    terms: for each node, the factors (x, y, x, y, ...) whose products are summed; None at first.
+    free: for each node, whether the root always reaches it.
+    conditions: for the other nodes, the conditions, one of which must hold.
+    """
 
     def __init__(self, lowering: Lowering, needed: bytearray) -> None:
         self._lowering = lowering
         self._begun: dict[int, Register] = {}  # sums so far
-        self.needed = needed  # whether it depends on what is wanted
+        self.needed = needed  # for each node, whether it depends on a wanted node
         self.terms: list[Any] = [None] * len(needed)
         self.free = bytearray(len(needed))
         self.conditions: dict[int, set[Register]] = {}
 
     def settle(self, node: int, is_source: bool) -> None:
-        """Adds up what a node has received so far: a sum from far apart would find none of its
-        terms in the cache."""
+        """Sums the terms of a node so far, while they are still in the processor's cache."""
         start = self._lowering.zero if is_source else self._lowering.nothing
         self._begun[node] = self.sum(node, start)
         self.terms[node] = []
 
     def sum(self, node: int, start: Register) -> Register:
-        """The register of all that a node has received."""
+        """Returns the register of the adjoint of a node."""
         return self._lowering.sum_of_products(self._begun.get(node, start), self.terms[node] or [])
 
 
 class Graph:
-    """A trace being lowered: its nodes' registers, and their adjoints."""
+    """A trace being lowered: the registers of its nodes, and their adjoints."""
 
     def __init__(self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None,
                  keep_detached: bool = False) -> None:
@@ -94,8 +97,7 @@ class Graph:
     def tape(
         self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})
     ) -> Tape:
-        """The program that computes these registers; results that the function gave a label have it
-        here, too."""
+        """Returns the tape that computes these registers; labels of the trace are kept."""
         given = {}
         for node in self.trace.labels:
             if self.trace.nodes[node][0] not in SOURCES:
@@ -106,18 +108,18 @@ class Graph:
         return self.lowering.tape(outputs, given)
 
     def register(self, ref: Any) -> Register:
-        """The register of a node or of a number."""
+        """Returns the register of a node or of a number."""
         return self.lowering.constant(ref) if ref.__class__ is float else self.registers[ref]
 
     def gradient(
         self, root: Any, wanted: Sequence[int], seed: Register | None = None
     ) -> list[Register]:
-        """The registers of d(root)/d(node) for the ``wanted`` nodes: reverse accumulation.
+        """Returns the registers of d root / d node for the ``wanted`` nodes.
 
-        In the eager graph, the branch of `where` that was not taken, and the entries that `take`
-        passes over, are no operands, and nothing flows to them, not even 0 * inf.  Here every node
-        has a guard for that: the conditions, one of which must hold for it to be reached from the
-        root; None: it always is.
+        In the eager graph, the branch that `where` does not take and the entries that `take` does
+        not choose are not operands: no gradient flows to them, not even 0 * inf.  Here every node
+        has a guard instead, a condition that holds if the root reaches the node; None if the root
+        always does.
         """
         lowering, nodes = self.lowering, self.trace.nodes
         if root.__class__ is float:
@@ -147,8 +149,8 @@ class Graph:
 
     def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, adjoints: _Adjoints
                           ) -> None:
-        """What the operands of a sum of products receive; last ones first, as in the eager sweep,
-        which comes from behind."""
+        """Adds terms to the operands of a sum of products, last ones first as in the eager sweep.
+        """
         terms = adjoints.terms
         nodes = self.trace.nodes
         places = [self.register(arg) for arg in args]
@@ -170,8 +172,10 @@ class Graph:
 
     def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
                  adjoints: _Adjoints) -> None:
-        """Adds a term to a node's adjoint.  What goes to `take` goes on to its entries at once:
-        eagerly it is one of them."""
+        """Adds a term to a node's adjoint.
+
+        A term for `take` goes to its entries at once, because the eager graph has no node for it.
+        """
         op, args = self.trace.nodes[node]
         if op == TAKE:
             self._deliver_entries(args, term, guard, adjoints)
@@ -188,7 +192,7 @@ class Graph:
 
     def _deliver_entries(self, args: tuple[Any, ...], term: tuple[Register, Register],
                          guard: Register | None, adjoints: _Adjoints) -> None:
-        """What the entries of `take` receive: the chosen one the term, and the others 0."""
+        """Adds the term to the chosen entry of `take`, and 0 to the others."""
         emit = self.lowering.emit
         index = self.register(args[0])
         product = emit("mul", term)
@@ -203,8 +207,7 @@ class Graph:
             self._deliver(entry, (received, self.lowering.one), entry_guard, adjoints)
 
     def _truth(self, condition: Register) -> Register:
-        """A condition as 1.0 or 0.0, so that conditions can be multiplied; any number but 0 holds,
-        nan too."""
+        """Returns a condition as 1.0 or 0.0, to be multiplied; any number except 0 holds."""
         lowering = self.lowering
         if lowering.ops[condition] in (LESS, LESS_EQUAL, EQUAL):
             return condition
@@ -223,15 +226,17 @@ class Graph:
 
     def _edges(self, node: int, op: str, args: tuple[Any, ...], needed: bytearray, adjoint: Register
                ) -> Iterable[tuple[int, tuple[Register, Register], Register | None]]:
-        """For each operand that matters: the two factors of what it receives, and under which
-        condition it is an operand."""
+        """Yields the operands that matter, with the two factors of the term for each.
+
+        The last item is the condition under which it is an operand; None if it always is.
+        """
         lowering = self.lowering
 
         def matters(arg: Any) -> bool:
             return arg.__class__ is int and bool(needed[arg])
 
         if op == SUMPROD:
-            # as the eager sweep, which comes from behind
+            # last ones first, as in the eager sweep
             for x, y in reversed(list(zip(args[::2], args[1::2]))):
                 if matters(x):
                     yield x, (self.register(y), adjoint), None
@@ -258,8 +263,7 @@ class Graph:
                     yield arg, (partial, adjoint), None
 
     def _depending(self, wanted: Sequence[int]) -> bytearray:
-        """For each node whether it depends on one of the wanted ones by what can be differentiated.
-        """
+        """Returns for each node whether it is a differentiable function of a wanted node."""
         depends = bytearray(len(self.trace.nodes))
         for node in wanted:
             depends[node] = 1
@@ -274,13 +278,12 @@ class Graph:
 
 
 def sources(trace: LabeledNodes) -> list[int]:
-    """The nodes of a trace that are read when it runs: arguments, parameters and draws, in the
-    order of the trace."""
+    """Returns the nodes that are read at run time: arguments, parameters and draws, in order."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
 def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
-    """The names of what a trace reads, each once."""
+    """Returns the names of the sources of a trace, all different."""
     names: dict[str, None] = {}
     for node in nodes:
         names[free("unused" if node is None else trace.label(node), names)] = None
@@ -288,7 +291,7 @@ def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
 
 
 def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
-    """The tape of what a function returns."""
+    """Returns the tape of the results of a function."""
     graph = Graph(trace)
     return graph.tape([graph.register(ref) for ref in outputs])
 
@@ -296,10 +299,10 @@ def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
 def value_and_gradient(
     trace: LabeledNodes, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
 ) -> Tape:
-    """The tape of a scalar ``root`` and of its derivatives by ``wanted``: sources of the trace, or
-    their names.
+    """Returns the tape of a scalar ``root`` and its derivatives.
 
-    ``keep_detached``: with "detach" instructions, for `tangents` alone, which removes them.
+    wanted: the sources of the trace, or their names, with respect to which it is differentiated.
+    keep_detached: keeps "detach" instructions for `tangents`, which removes them.
     """
     graph = Graph(trace, keep_detached=keep_detached)
     by_name = dict(zip(graph.lowering.names, sources(trace)))
@@ -315,9 +318,9 @@ def value_and_gradient(
 
 
 def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
-    """The tape of J t for the outputs of ``tape``: forward accumulation.
+    """Returns the tape of J t for the outputs of ``tape``, by forward accumulation.
 
-    Its inputs are those of ``tape`` and a tangent for each of the ``wanted`` inputs.
+    Its inputs are the inputs of ``tape``, and then a tangent t for each of the ``wanted`` inputs.
     """
     lowering = Lowering([*tape.names, *[f"d{tape.names[register]}" for register in wanted]])
     place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
@@ -338,7 +341,7 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
 
 def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
              tangents: Sequence[Register | None], out: Register) -> Register:
-    """The register of an instruction's tangent, by those of its operands; None is 0."""
+    """Returns the tangent of an instruction, given its operands' tangents; None is 0."""
     if op in (TAKE, WHEN, "where"):
         fixed = {TAKE: 1, WHEN: 2, "where": 1}[op]
         chosen = [lowering.zero if tangent is None else tangent for tangent in tangents[fixed:]]

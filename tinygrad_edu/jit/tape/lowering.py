@@ -1,4 +1,4 @@
-"""From a trace to a tape: instructions in the making.
+"""Lowering: instructions are collected and simplified, and become a tape.
 
     >>> lowering = Lowering(["x", "y"])
     >>> product = lowering.emit("mul", (0, 1))
@@ -7,14 +7,13 @@
     t1 = 1 + x * y
     return t1
 
-Equal instructions are one, those with constant operands are carried out, and what no output needs
-is left out, except that every index is looked at.  All that is done only where every bit of the
-result stays as it is in the eager engine.  (A row of one's own that nothing needs is left out,
-although it might raise.)
+Equal instructions are merged, instructions with constant operands are computed, and instructions
+that no output needs are dropped.  Every bit of the results stays as in the eager engine.  A `take`
+is kept even if no output needs it, because it raises IndexError for a wrong index; an unneeded
+primitive that you define is dropped, although it might raise.
 
-Chains of multiplications and additions, nine nodes in ten of a neural network, become one
-instruction each: ``dot``, with operands (start, x, y, x, y, ...), is start + x * y + x * y + ...,
-every product rounded, from the left.
+Chains of multiplications and additions, nine in ten nodes of a neural network, become one ``dot``
+instruction each: start + x * y + x * y + ..., with every product rounded, from the left.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ class Reg(Operand):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
-        """An instruction, and the register of its result."""
+        """Emits an instruction and returns its result."""
         lowering: Lowering = next(arg.lowering for arg in args if arg.__class__ is Reg)
         registers = [lowering.register(arg) for arg in args]
         return Reg(lowering, lowering.emit(primitive.name, tuple(registers)))
 
     def compare(self, symbol: str, y: Any) -> Reg:
-        """A condition, 1.0 or 0.0."""
+        """Emits a comparison, a condition that is 1.0 or 0.0."""
         left = self.register
         right = self.lowering.register(y)
         if symbol in (">", ">="):
@@ -56,12 +55,14 @@ class Reg(Operand):
         return Reg(self.lowering, self.lowering.emit(op, (left, right)))
 
     def __bool__(self) -> bool:
-        raise TypeError("a rule asks for the truth of a register; it must choose by where()")
+        raise TypeError("a rule must not ask for the truth of a register; use where()")
 
 
 class Lowering:
-    """Instructions in the making.  Registers are numbered as they come, inputs first; `tape` puts
-    them in order."""
+    """A program under construction.
+
+    Registers are numbered in the order of their creation, inputs first; `tape` renumbers them.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
@@ -75,7 +76,7 @@ class Lowering:
         self.nothing = self.constant(-0.0)
 
     def constant(self, x: float) -> Register:
-        """The register of a number.  0.0 and -0.0 are two; nan is one."""
+        """Returns the register of a number; 0.0 and -0.0 have different ones, all nans the same."""
         key = (x, std.copysign(1.0, x)) if x == x else ("nan", 1.0)
         if key not in self._known:
             self._known[key] = len(self.ops)
@@ -85,12 +86,14 @@ class Lowering:
         return self._known[key]
 
     def register(self, x: Any) -> Register:
-        """The register of an operand in a rule: a register has one, a number becomes a constant."""
+        """Returns the register of an operand in a rule; a number becomes a constant."""
         return x.register if x.__class__ is Reg else self.constant(float(x))
 
     def emit(self, op: str, args: tuple[Register, ...]) -> Register:
-        """The register of an instruction's result; an earlier one if that is the same number, bit
-        for bit."""
+        """Returns the register of an instruction's result.
+
+        It is an earlier register if that one holds the same number, bit for bit.
+        """
         if (found := self._known.get((op, args))) is not None:
             return found
         if (shortcut := self._shortcut(op, args)) is None:
@@ -105,7 +108,7 @@ class Lowering:
         return shortcut
 
     def _shortcut(self, op: str, args: tuple[Register, ...]) -> Register | None:
-        """What is known of an instruction's result without carrying it out at run time."""
+        """Returns the register or constant that equals the result; None if there is none."""
         numbers = self.numbers
         if op == TAKE:
             i = numbers.get(args[0], -1.0)
@@ -131,7 +134,7 @@ class Lowering:
 
     @staticmethod
     def _other(args: tuple[Register, ...], neutral: Register) -> Register | None:
-        """The operand next to the neutral one; None if neither is neutral."""
+        """Returns the operand that is not the neutral element; None if none is neutral."""
         if neutral not in args:
             return None
         return args[1] if args[0] == neutral else args[0]
@@ -143,17 +146,18 @@ class Lowering:
         return None
 
     def sum_of_products(self, start: Register, factors: Sequence[Register]) -> Register:
-        """start + x * y + x * y + ..., from the left."""
+        """Returns the register of start + x * y + x * y + ..., added from the left."""
         if len(factors) == 2:
             product = self.emit("mul", (factors[0], factors[1]))
             return self.emit("add", (start, product))
         return self.emit(DOT, (start, *factors)) if factors else start
 
     def partial(self, row: Primitive, i: int, args: Sequence[Register], out: Register) -> Register:
-        """The register of the local derivative, by the rule of the table and what is meant where
-        that gives inf or nan."""
-        # Numbers among the operands could raise where IEEE 754 has inf or nan: they go in as
-        # registers, too.
+        """Returns the register of a local derivative.
+
+        It is given by the rule of the table, or by the row's limit where the rule gives inf or nan.
+        """
+        # Python raises where IEEE 754 gives inf or nan, so constants are registers for rules too.
         operands = [Reg(self, arg) for arg in args]
         o = Reg(self, out)
         d = row.partials[i](*operands, o)
@@ -167,7 +171,7 @@ class Lowering:
     # ---- from registers to a tape
 
     def tape(self, outputs: Sequence[Register], labels: dict[Register, str] | None = None) -> Tape:
-        """The program that computes ``outputs``, and nothing that they do not need."""
+        """Returns the tape that computes ``outputs``, without the instructions they do not need."""
         ops, args = self.ops, self.args
         uses = self._uses(outputs)
         if takes := self._unseen(uses):
@@ -200,7 +204,7 @@ class Lowering:
                     array("I", [place[register] for register in outputs]), nodes, named)
 
     def _uses(self, outputs: Sequence[Register]) -> list[int]:
-        """How often each register is used by what the outputs need."""
+        """Returns how often each register is used by instructions that the outputs need."""
         uses = [0] * len(self.ops)
         for register in outputs:
             uses[register] += 2  # an output must keep its register
@@ -211,8 +215,10 @@ class Lowering:
         return uses
 
     def _unseen(self, uses: list[int]) -> list[Register]:
-        """Takes that no output needs, one for each index and number of entries: they raise for an
-        index that is wrong."""
+        """Returns takes that no output needs but that raise for a wrong index.
+
+        One is enough for each index and number of entries.
+        """
         takes: dict[tuple[Register, int], Register] = {}
         for register in sorted(self._takes, key=lambda register: uses[register] > 0):
             args = self.args[register]
@@ -221,10 +227,10 @@ class Lowering:
 
     def _chains(self, uses: list[int]
                 ) -> tuple[dict[Register, tuple[Register, ...]], set[Register]]:
-        """The chains of multiplications and additions: the operands of ``dot`` by the last
-        addition's register.
+        """Finds chains of multiplications and additions.
 
-        What is absorbed is used by the chain alone, and has no register any more.
+        Returns the operands of each ``dot``, by the register of its last addition, and the
+        registers that disappear because only a chain uses them.
         """
         ops, args = self.ops, self.args
         chains: dict[Register, list[Register]] = {}

@@ -6,7 +6,7 @@
     >>> print(spelled("take", [Name("i"), Name("x"), Name("y")]))
     take([x, y], i)
 
-None of them has a derivative by its condition or index.
+Nothing is differentiated with respect to a condition or an index.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LESS = "less"  # (x, y): 1.0 or 0.0
 LESS_EQUAL = "less_equal"  # (x, y): 1.0 or 0.0
 TAKE = "take"  # (index, entry, entry, ...): the entry at that index
 
-# In traces only: tapes have other instructions for them
+# In traces only
 SUMPROD = "sumprod"  # (x, y, x, y, ...): the sum of products from the left
-DETACH = "detach"  # (x,): x, of which nothing is to be differentiated: the shift of a softmax
+DETACH = "detach"  # (x,): x as a constant, without derivatives: the shift of a softmax
 
 # In tapes only
 DOT = "dot"  # (start, x, y, x, y, ...): start + x*y + x*y + ..., from the left
@@ -39,28 +39,28 @@ WHEN = "when"  # (index, i, x): x if index is i, else 0.0
 
 
 class LabeledNodes(Protocol):
-    """What is read of a `Trace` to make a tape of it: its nodes, and the labels of some."""
+    """The part of a `Trace` that a tape is made from: its nodes, and labels of some nodes."""
 
     nodes: list[Node]
     labels: dict[Ref, str]
 
     def label(self, ref: Ref) -> str:
-        """The label of a node."""
+        """Returns the label of a node, or an empty text."""
 
 
 def take_at(index: float, *entries: float) -> float:
-    """What the instruction ``take`` does; raises IndexError as `math.take`."""
+    """Returns the entry at an index, like `math.take`; raises IndexError like it, too."""
     return math.take(entries, index)  # type: ignore[no-any-return]
 
 
 def dot(start: float, *factors: float) -> float:
-    """What the instruction ``dot`` does."""
+    """Returns start + x * y + x * y + ..., added from the left."""
     for x, y in zip(factors[::2], factors[1::2]):
         start += x * y
     return start
 
 
-# What is no row of the table, on floats.
+# The instructions that are not rows of the table, on floats
 EXTRA: dict[str, Callable[..., float]] = {
     LESS: lambda x, y: 1.0 if x < y else 0.0,
     LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
@@ -72,17 +72,17 @@ EXTRA: dict[str, Callable[..., float]] = {
 
 
 def forward(op: str) -> Callable[..., float]:
-    """An operation on floats."""
+    """Returns the function that computes an operation on floats."""
     return EXTRA.get(op) or lookup(op).forward
 
 
 def _count(op: str, args: Sequence[Any]) -> int:
-    """How much there is in an instruction."""
+    """Returns the number of operands of a ``dot`` or ``take``, without the first; otherwise 1."""
     return len(args) - 1 if op in (DOT, TAKE) else 1
 
 
 def spelled(op: str, names: list[Name]) -> Name:
-    """An operation on names, as text; of a trace or of a tape."""
+    """Returns an operation of a trace or a tape, applied to names, as text."""
     if op in (LESS, LESS_EQUAL):
         return names[0].compare("<" if op == LESS else "<=", names[1])
     if op == TAKE:

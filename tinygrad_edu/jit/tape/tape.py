@@ -1,4 +1,4 @@
-"""The tape: a program of numbered registers, one instruction a line, as flat arrays.
+"""The tape: a straight-line program of numbered registers, stored in flat arrays.
 
     >>> from tinygrad_edu import Value, math
     >>> from tinygrad_edu.jit.tape.gradient import value_and_gradient
@@ -17,9 +17,9 @@
     dw = 0 + x * t3
     return t2, dx, dw
 
-Registers are assigned once (what compilers call SSA).  Every instruction is a row of the table, or
-one of the few in `operations`.  `lowering` makes a tape of a trace, and `gradient` adds the
-derivatives to it.
+Each register is assigned once (static single assignment).  Every instruction is a row of the table
+or one of the few in `operations`.  `lowering` makes a tape from a trace, and `gradient` adds the
+derivatives.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Register = int
 
 @dataclass
 class Tape:
-    """A straight-line program.  Registers are numbered: first the inputs, then the constants, then
-    one for each instruction.
+    """A straight-line program.
 
-    names      of the inputs
-    constants  numbers
-    table      the operations that occur, by name
-    ops        for each instruction its operation, as a position in ``table``
-    starts     for each instruction where its operands begin in ``operands``; and their end
-    operands   registers
-    outputs    registers
-    nodes      how many nodes of a graph the instructions stand for; every entry of a take counts as
-               one
-    labels     names of other registers, for people
+    Registers are numbered: first the inputs, then the constants, then one for each instruction.
+
+    names: the names of the inputs.
+    constants: the numbers of the constants.
+    table: the names of the operations that occur.
+    ops: for each instruction, the position of its operation in ``table``.
+    starts: for each instruction, where its operands begin in ``operands``; at last, their end.
+    operands: registers.
+    outputs: registers.
+    nodes: the number of graph nodes that the instructions stand for; each entry of a take counts.
+    labels: names of registers of instructions, for `text`.
     """
 
     names: list[str]
@@ -80,14 +80,16 @@ class Tape:
 
     @property
     def bytes(self) -> int:
-        """The size of the arrays, and of the registers, which hold 8 bytes each."""
+        """The size in bytes of the arrays and of the registers, which hold 8 bytes each."""
         arrays = (self.constants, self.ops, self.starts, self.operands, self.outputs)
         return sum(len(a) * a.itemsize for a in arrays) + 8 * (self.first + len(self))
 
     @property
     def operations(self) -> int:
-        """How many floating-point operations one run takes, each function of the table, and each
-        entry of a take, as one."""
+        """The number of floating-point operations of one run.
+
+        Each function of the table and each entry of a take counts as one.
+        """
         return sum(_count(op, args) for op, args in self.instructions())
 
     @property
@@ -96,13 +98,12 @@ class Tape:
         return len(self.names) + len(self.constants)
 
     def instructions(self) -> Iterable[tuple[str, array[int]]]:
-        """The operation and the operands of every instruction, in order."""
+        """Returns the operation and the operands of every instruction, in order."""
         starts, operands, table = self.starts, self.operands, self.table
         return ((table[op], operands[starts[i]:starts[i + 1]]) for i, op in enumerate(self.ops))
 
     def run(self, inputs: Sequence[float]) -> list[float]:
-        """The outputs for these inputs, computed instruction by instruction on floats: the same
-        bits as compiled, slower."""
+        """Returns the outputs for these inputs, computed in Python: the same bits, but slower."""
         if self._program is None:
             self._program = [
                 (None if op == DOT else forward(op), tuple(args))
@@ -125,7 +126,7 @@ class Tape:
     # ---- text
 
     def name_of(self, register: Register) -> Name:
-        """How a register is called in `text`: no two alike."""
+        """Returns the name of a register in `text`; every register has a different one."""
         if self._called is None:
             called = [*self.names, *[as_name(x).text for x in self.constants]]
             taken = set(called)
@@ -138,7 +139,7 @@ class Tape:
         return Name(self._called[register])
 
     def text(self, most: int = 10_000) -> str:
-        """The program for people, one instruction a line, at ``most`` so many."""
+        """Returns the program as text, one instruction a line, ``most`` of them at most."""
         lines = [f"inputs  {self._words(range(len(self.names)))}"]
         for i, (op, args) in enumerate(self.instructions()):
             if i == most:
@@ -152,13 +153,13 @@ class Tape:
         return ", ".join([str(self._word(register)) for register in registers])
 
     def _word(self, register: Register) -> Name:
-        """A name that can stand in an expression: a label that is more than a word in brackets."""
+        """Returns the name of a register for an expression, in brackets if it is not one word."""
         name = self.name_of(register)
         is_number = len(self.names) <= register < self.first
         return name if is_number or not set(name.text) & set(" +-*/%<>=,") else Name(f"({name})")
 
     def _number(self, register: Register) -> float | None:
-        """The number of a constant; None for other registers."""
+        """Returns the number of a constant; None for other registers."""
         is_number = len(self.names) <= register < self.first
         return self.constants[register - len(self.names)] if is_number else None
 
@@ -180,6 +181,6 @@ class Tape:
 
 
 def free(name: str, taken: Collection[str]) -> str:
-    """That name, or the first of name_2, name_3, ... that is not taken."""
+    """Returns ``name``, or the first of name_2, name_3, ... that is not taken."""
     numbered = (f"{name}_{k}" for k in count(2))
     return next(found for found in chain([name], numbered) if found not in taken)
