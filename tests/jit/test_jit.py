@@ -161,7 +161,7 @@ def every_entry(right):
 
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
-    (lowering.Lowering, "_shortcut", neutral_zero),
+    (lowering.Lowering, "_fold", neutral_zero),
     (gradient.Graph, "_both", every_entry),
 ], ids=["a zero", "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):

@@ -21,7 +21,7 @@ from typing import Any
 from ..engine.primitives import number, short_repr
 from .running import backend
 from .running.memory import Room, address, column, pointers
-from .structure import NUMBER, Exact, Structure, is_named, is_number
+from .structure import NUMBER, StaticValue, Structure, is_named, is_number
 from .tape.tape import Tape
 
 
@@ -37,9 +37,9 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         return NUMBER
     if isinstance(x, dict):
         parts = [flatten_columns(part, f"{name}[{key!r}]", leaves) for key, part in x.items()]
-        return "dict", Exact(tuple(x)), tuple(parts)
+        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
-        return "=", Exact(x)
+        return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
             f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes "

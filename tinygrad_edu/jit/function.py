@@ -32,8 +32,8 @@ from ..engine.value import Value
 from ..errors import counted
 from ..nn.module import Module
 from .batch import flatten_columns
-from .program import Program, _name
-from .structure import Exact, Structure, flatten, leaf_names
+from .program import Program, function_name
+from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
 
 
@@ -102,7 +102,7 @@ class Jitted:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"<jit {_name(self.function)}: {counted(len(self._cache), 'program')}>"
+        return f"<jit {function_name(self.function)}: {counted(len(self._cache), 'program')}>"
 
     @property
     def programs(self) -> list[Program]:
@@ -116,7 +116,7 @@ class Jitted:
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
-        name = f"<jit {_name(self.function, '__qualname__')}>"
+        name = f"<jit {function_name(self.function, '__qualname__')}>"
         kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):
             kept = {}  # a class, or an instance with slots: they get a new method every time
@@ -168,7 +168,7 @@ class Jitted:
         program = self._program(structure, len(args))
         value, *slopes = program.run(leaves, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
-        return value, program.shaped(slopes)
+        return value, program.restore_structure(slopes)
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
         """Returns the matrix of second derivatives of a function that returns one number.
@@ -209,7 +209,7 @@ class Jitted:
         program, leaves = self._for_columns(columns, named, threads)
         values, *slopes = program.batch(leaves, threads, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
-        return values, program.shaped(slopes)
+        return values, program.restore_structure(slopes)
 
     def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
                      ) -> tuple[Program, list[Any]]:
@@ -259,7 +259,8 @@ class Jitted:
             return argument
         known = ", ".join(parameters) or "none"
         raise ValueError(
-            f"jit: static must name arguments of {_name(self.function)} ({known}), not {argument!r}"
+            f"jit: static must name arguments of {function_name(self.function)} ({known}), "
+            f"not {argument!r}"
         )
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
@@ -267,7 +268,7 @@ class Jitted:
         names = self._signature.parameters if is_given and self._signature else ()
         if option in names and option not in self._labels(len(args)):
             raise TypeError(
-                f"{option} is both an option and an argument of {_name(self.function)}; "
+                f"{option} is both an option and an argument of {function_name(self.function)}; "
                 "pass the argument by position, or rename it"
             )
 
@@ -279,14 +280,14 @@ class Jitted:
         """
         if (trace := modes.tracer()) is not None:
             raise trace.derivative(
-                f"a derivative, or a batch, of the compiled function {_name(self.function)}"
+                f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
             )
 
         def part(x: Any, label: str) -> Structure:
             try:
                 if label not in self._static:
                     return take_apart(x, label, leaves)
-                hash(static := Exact(x))
+                hash(static := StaticValue(x))
                 return "static", static
             except RecursionError:
                 raise ValueError(

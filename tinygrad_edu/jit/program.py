@@ -21,7 +21,7 @@ from ..engine import autodiff, graph, modes
 from ..engine.value import Value
 from .batch import Batched, drawn
 from .running import backend
-from .structure import NUMBER, Structure, build, outputs, shown
+from .structure import NUMBER, Structure, outputs, structure_text, unflatten
 from .tape import gradient as tapes
 from .tracing import record_trace
 
@@ -31,7 +31,7 @@ class Program:
 
     structure: the structure of the arguments.
     trace: the function, operation by operation.
-    value, gradient, curvature: kernels, each compiled when it is first used.
+    value, gradient, hessian_kernel: kernels, each compiled when it is first used.
     """
 
     def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
@@ -39,22 +39,23 @@ class Program:
         self.trace, result = record_trace(f, names, self._arguments)
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._function = f
-        self._name = _name(f)
+        self._name = function_name(f)
         self._sources = tapes.sources(self.trace)
         self._reads_arguments_alone = len(self._sources) == len(names)
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
         positional, keywords = self.structure
-        parts = [*map(shown, positional), *[f"{name}={shown(part)}" for name, part in keywords]]
+        named = [f"{name}={structure_text(part)}" for name, part in keywords]
+        parts = [*map(structure_text, positional), *named]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
 
     def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Returns the arguments with these numbers, positional ones and keywords."""
         leaves = iter(numbers)
         positional, keywords = self.structure
-        args = [build(part, leaves) for part in positional]
-        kwargs = {name: build(part, leaves) for name, part in keywords}
+        args = [unflatten(part, leaves) for part in positional]
+        kwargs = {name: unflatten(part, leaves) for name, part in keywords}
         return args, kwargs
 
     # ---- kernels
@@ -70,7 +71,7 @@ class Program:
         return backend.kernel(tapes.value_and_gradient(self.trace, self._scalar(), self._wanted))
 
     @functools.cached_property
-    def curvature(self) -> backend.Kernel:
+    def hessian_kernel(self) -> backend.Kernel:
         """The kernel of a row of the Hessian; it also reads a tangent for each argument."""
         arguments = list(range(len(self.trace.inputs)))
         root = self._scalar()
@@ -82,7 +83,8 @@ class Program:
     def _scalar(self) -> Any:
         if self._result != NUMBER:
             raise TypeError(
-                f"{self._name} returns {shown(self._result)}; a gradient is of one number"
+                f"{self._name} returns {structure_text(self._result)}; a gradient is of one "
+                "number"
             )
         return self.outputs[0]
 
@@ -95,20 +97,21 @@ class Program:
         arguments and then the parameters follow it.
         """
         if _is_watched():
-            return self._watched(leaves, with_gradient)
+            return self._run_watched(leaves, with_gradient)
         return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
 
     def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         """Returns the second derivatives with respect to the arguments."""
         self._scalar()
         if _is_watched():
-            return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
+            hessian = autodiff.hessian(lambda values: self._run_eagerly(values)[0])
+            return hessian([*map(float, leaves)])
         count = len(leaves)
         inputs = self._inputs(leaves)  # what is drawn is the same for all rows
         rows = []
         for i in range(count):
             tangent = [float(i == j) for j in range(count)]
-            rows.append(self.curvature([*inputs, *tangent]))
+            rows.append(self.hessian_kernel([*inputs, *tangent]))
         return rows
 
     def batch(self, leaves: Sequence[float | memoryview], threads: int,
@@ -124,25 +127,25 @@ class Program:
         samples = []
         for k in range(count):
             sample = [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves]
-            samples.append(self._watched(sample, with_gradient))
+            samples.append(self._run_watched(sample, with_gradient))
         summed = self._summed(varying) if with_gradient else []
         return [sum(column) if i in summed else array("d", column)
                 for i, column in enumerate(zip(*samples))]
 
-    def _itself(self, values: Sequence[Value]) -> list[Value]:
+    def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""
         args, kwargs = self._arguments(values)
         result = self._function(*args, **kwargs)
         return outputs(result, lambda x: x if isinstance(x, Value) else Value(float(x)))[0]
 
-    def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
+    def _run_watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
         """Does what `run` does, with the function itself, so that `detect_anomaly` checks it.
 
         The derivatives of the parameters are 0, because `backward` has added them already.
         """
         values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
         with modes.recording(True):
-            results = self._itself(values)
+            results = self._run_eagerly(values)
         if not with_gradient:
             return [*map(float, results)]
         self._scalar()
@@ -220,15 +223,15 @@ class Program:
 
     def result(self, numbers: Sequence[float]) -> Any:
         """Returns the numbers in the structure of the function's result."""
-        return build(self._result, iter(numbers))
+        return unflatten(self._result, iter(numbers))
 
-    def shaped(self, slopes: Sequence[Any]) -> Any:
+    def restore_structure(self, slopes: Sequence[Any]) -> Any:
         """Returns derivatives in the structure of the arguments; None for a static argument."""
         numbers = iter(slopes)
         positional, keywords = self.structure
 
         def restored(part: Structure) -> Any:
-            return None if part[0] == "static" else build(part, numbers)
+            return None if part[0] == "static" else unflatten(part, numbers)
 
         shaped = tuple([restored(part) for part in positional])
         named = {name: restored(part) for name, part in keywords}
@@ -261,5 +264,6 @@ def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], in
     return varying, lengths[0]
 
 
-def _name(f: Callable[..., Any], kind: str = "__name__") -> str:
+def function_name(f: Callable[..., Any], kind: str = "__name__") -> str:
+    """Returns the name of a function, or of the class of another callable object."""
     return str(getattr(f, kind, None) or getattr(f, "name", None) or type(f).__name__)

@@ -4,7 +4,7 @@
     >>> structure = flatten({"w": [1.0, 2.0], "b": 3.0}, "p", leaves)
     >>> leaves, leaf_names(structure, "p")
     ([1.0, 2.0, 3.0], ["p['w'][0]", "p['w'][1]", "p['b']"])
-    >>> build(structure, iter([4.0, 5.0, 6.0]))
+    >>> unflatten(structure, iter([4.0, 5.0, 6.0]))
     {'w': [4.0, 5.0], 'b': 6.0}
 """
 
@@ -22,10 +22,10 @@ NUMBER = "*"
 STATIC = ("=", "static")  # kinds of static parts: always static, and static by `jit`'s option
 RESULT = "the result"
 TRACED = "Traced("  # how the text of a traced value begins
-Structure = Any  # hashable: NUMBER, ("=" or "static", Exact), or (kind, keys, structures)
+Structure = Any  # hashable: NUMBER, ("=" or "static", StaticValue), or (kind, keys, structures)
 
 
-class Exact:
+class StaticValue:
     """A static value in a structure, equal to another only if type and bits are the same.
 
     With ==, 1, 1.0 and True are equal, and so are 0.0 and -0.0; each needs its own program.
@@ -38,7 +38,7 @@ class Exact:
         self._key = _exactly(value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Exact) and self._key == other._key
+        return isinstance(other, StaticValue) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -94,10 +94,10 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
         for key in x:
             _check_text(key, name)
         parts = [flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]
-        return "dict", Exact(tuple(x)), tuple(parts)
+        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         _check_text(x, name)
-        return "=", Exact(x)
+        return "=", StaticValue(x)
     if is_named(x):
         return kind, len(x), _flatten_entries(x, name, leaves)
     if isinstance(x, (list, tuple)):  # a subclass
@@ -135,7 +135,7 @@ def is_named(x: Any) -> bool:
     return isinstance(x, tuple) and hasattr(x, "_fields")
 
 
-def build(structure: Structure, leaves: Iterator[Any]) -> Any:
+def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     """Puts leaves in the places of the numbers: the inverse of `flatten`."""
     if structure == NUMBER:
         return next(leaves)
@@ -145,7 +145,7 @@ def build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if set(parts) == {NUMBER}:
         built = list(islice(leaves, len(parts)))
     else:
-        built = [build(part, leaves) for part in parts]
+        built = [unflatten(part, leaves) for part in parts]
     if kind == "list":
         return built
     if kind == "tuple":
@@ -163,19 +163,19 @@ def leaf_names(structure: Structure, name: str) -> list[str]:
         return []
     _, keys, parts = structure
     names: list[str] = []
-    for key, part in zip(keys.value if isinstance(keys, Exact) else range(keys), parts):
+    for key, part in zip(keys.value if isinstance(keys, StaticValue) else range(keys), parts):
         names += leaf_names(part, f"{name}[{key!r}]")
     return names
 
 
-def shown(structure: Structure) -> str:
+def structure_text(structure: Structure) -> str:
     """Returns a structure as text: ``[*, *], "mean"``."""
     if structure == NUMBER:
         return NUMBER
     if structure[0] in STATIC:
         return repr(structure[1])
     kind, keys, parts = structure
-    inner = [shown(part) for part in parts]
+    inner = [structure_text(part) for part in parts]
     if kind == "dict":
         return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(keys.value, inner)) + "}"
     if isinstance(kind, type):

@@ -33,7 +33,7 @@ from ..errors import TraceError
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
 from .tape.operations import DETACH, LESS, LESS_EQUAL, SOURCES, SUMPROD, TAKE, Node, Ref, spelled
-from .traced import STATIC, Traced, _error, _new
+from .traced import STATIC, Traced, _new, located_error
 
 COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _data = Value.__dict__["data"]  # the slot itself
@@ -45,9 +45,9 @@ class Trace:
     nodes: (operation, operands) of each; an operand is a position in this list, or a float.
     inputs: the names of the arguments, one for each number.
     parameters: the leaves that the function closes over, in the order of their first use.
-    draws: a function for each random number that is drawn at each call (see `fresh`).
+    draws: a function for each random number that is drawn at each call (see `draw_each_run`).
     labels: names of inputs, parameters, draws, and results that the function labelled.
-    refused: the first TraceError, which is raised again if the function catches it.
+    first_error: the first TraceError, which is raised again if the function catches it.
     modules: the modules that the function can reach.  Their mode, training or evaluation, is part
         of the program.
     """
@@ -58,7 +58,7 @@ class Trace:
         self.parameters: list[Value] = []
         self.draws: list[Callable[[], float]] = []
         self.labels: dict[Ref, str] = dict(enumerate(inputs))
-        self.refused: TraceError | None = None
+        self.first_error: TraceError | None = None
         self.modules: list[Module] = []
         # nodes that are 1.0 or 0.0: comparisons, and combinations of them
         self._conditions: set[Ref] = set()
@@ -80,7 +80,7 @@ class Trace:
         """Returns the operand that stands for ``x``: a node, or a float."""
         if x.__class__ is Traced:
             if x._trace is not self:
-                raise _error(
+                raise located_error(
                     f"{x} is a traced value that was kept from an earlier run of the function; it "
                     "is no longer valid",
                     "return what is needed later",
@@ -104,7 +104,7 @@ class Trace:
         if x.constant or (x._x is None and x._serial > self._since):
             return float(_data.__get__(x))
         if x._x is not None:
-            raise _error(
+            raise located_error(
                 f"the function uses {short_repr(x)}, which was computed outside of it: its number "
                 "would be frozen",
                 "compute it inside, or pass it as an argument",
@@ -159,7 +159,7 @@ class Trace:
         is_known = y.__class__.__name__ in ("bool_", "bool")  # of numpy, too
         for ref in (left,) if is_known else (left, right):
             if not self.is_condition(ref):
-                raise _error(
+                raise located_error(
                     f"{symbol} joins conditions, not numbers such as `{self.text(ref)}`",
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
@@ -178,7 +178,7 @@ class Trace:
                 if not isinstance(row, (list, tuple)):
                     raise self._no_entry(i, row)
             if len({len(row) for row in entries}) > 1:
-                raise _error(
+                raise located_error(
                     "take: the rows differ in length, so the index would determine the shape of "
                     "the program",
                     "fill up the shorter rows",
@@ -197,7 +197,7 @@ class Trace:
 
     @staticmethod
     def _no_entry(i: int, entry: Any) -> TraceError:
-        return _error(
+        return located_error(
             f"take: entry {i} must be a number, a Value or a row of them, like the other entries, "
             f"not {short_repr(entry)}, of type {type(entry).__name__}",
             "pass only numbers and Values, or only rows of them, all of one length",
@@ -233,7 +233,7 @@ class Trace:
         finite = math.where(abs(largest) < math.inf, largest, 0.0)
         return self.value(DETACH, (self.operand(finite),))
 
-    def fresh(self, draw: Callable[[], float]) -> Traced:
+    def draw_each_run(self, draw: Callable[[], float]) -> Traced:
         """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
         self.draws.append(draw)
         self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
@@ -254,16 +254,16 @@ class Trace:
         others = len(other.nodes)
         return min(count, others) - 1, f"once it has {count} nodes, and once {others}"
 
-    def number_of(self, x: Value, what: str) -> None:
+    def require_number(self, x: Value, what: str) -> None:
         """Raises TraceError if ``x`` has no number while tracing; ``what`` needs one."""
         if not self.is_known(x):
-            raise self.refusal(x, what)
+            raise self.trace_error(x, what)
 
-    def refusal(self, x: Value, what: str) -> TraceError:
+    def trace_error(self, x: Value, what: str) -> TraceError:
         """Returns the error for ``what``, which needs the number or the truth of ``x``."""
         shown = self.text(self.operand(x))
         if what == "truth":
-            return _error(
+            return located_error(
                 f"if, and, or, not, while, max(), min() or sorted() asks whether `{shown}` holds, "
                 "which is known only when the compiled function runs",
                 "choose with math.where(condition, x, y), "
@@ -282,7 +282,7 @@ class Trace:
                 "math.where takes the conditions <, <=, > and >=, also joined by & and |",
             ".grad": "read gradients outside of the function",
         }.get(what, "compute with the value itself")
-        return _error(
+        return located_error(
             f"{what} asks for the number of `{shown}`, which is known only when the compiled "
             "function runs",
             remedy if what == ".grad" else f"{remedy}; {STATIC}",
@@ -290,7 +290,7 @@ class Trace:
 
     def derivative(self, what: str) -> TraceError:
         """Returns the error for a derivative inside a function that is traced."""
-        return _error(
+        return located_error(
             f"{what} in a function that is traced: there are no numbers to differentiate yet",
             "return the value, and call value_and_grad or hessian of the compiled function",
         )

@@ -23,19 +23,20 @@ STATIC = 'an argument that determines the shape of the program can be static: ji
 _OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}
 
 
-def _error(message: str, remedy: str, where: Source | None = None) -> TraceError:
+def located_error(message: str, remedy: str, where: Source | None = None) -> TraceError:
+    """Returns an error with the line of the user's program; the trace keeps the first one."""
     at: Line = _line(where or source())
     error = TraceError(f"{message}\n{shown_line(at)}\n{remedy}")
     error.line = at
     if (trace := modes.tracer()) is not None:
-        trace.refused = trace.refused or error
+        trace.first_error = trace.first_error or error
     return error
 
 
 def _trace(what: str) -> Any:
     """Returns the trace in progress; raises TraceError if there is none."""
     if (trace := modes.tracer()) is None:
-        raise _error(
+        raise located_error(
             f"{what}: this traced value is no longer valid, because its function has finished "
             "tracing",
             "return what is needed later",
@@ -82,7 +83,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> Any:
-        raise _error("^ needs the bits of ints, but a compiled function has only floats",
+        raise located_error("^ needs the bits of ints, but a compiled function has only floats",
                      f"for conditions, write (a | b) & (1 - (a & b)); {STATIC}")
 
     __rxor__ = __xor__
@@ -90,11 +91,11 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     def __invert__(self) -> Any:
         trace = _trace("~")
         if not trace.is_condition(self._index):
-            raise _error(
+            raise located_error(
                 f"~ needs the bits of an int, but `{trace.text(self._index)}` is a float",
                 f"write -x - 1, which is the same number; {STATIC}",
             )
-        raise _error(
+        raise located_error(
             f"~ cannot negate the condition `{trace.text(self._index)}` (`~True` is -2, which is "
             "true)",
             "write 1 - condition, or the opposite comparison",
@@ -102,29 +103,29 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_FLOATS:
-            raise _trace(f".{name}").refusal(self, f".{name}")
+            raise _trace(f".{name}").trace_error(self, f".{name}")
         return object.__getattribute__(self, name)  # which raises
 
     def __bool__(self) -> bool:
-        raise _trace("its truth").refusal(self, "truth")
+        raise _trace("its truth").trace_error(self, "truth")
 
     def __eq__(self, other: object) -> bool:
         if other is self:
             return True
-        raise _trace("a comparison").refusal(self, "== or != or in")
+        raise _trace("a comparison").trace_error(self, "== or != or in")
 
     def __hash__(self) -> int:
-        raise _trace("its number").refusal(self, "a set or the key of a dict")
+        raise _trace("its number").trace_error(self, "a set or the key of a dict")
 
     def __float__(self) -> float:
-        raise _trace("its number").refusal(self, "float()")
+        raise _trace("its number").trace_error(self, "float()")
 
     def __int__(self) -> int:
-        raise _trace("its number").refusal(self, "int()")
+        raise _trace("its number").trace_error(self, "int()")
 
     def __format__(self, spec: str) -> str:
         if spec:
-            raise _trace("a format").refusal(self, "a format")
+            raise _trace("a format").trace_error(self, "a format")
         return repr(self)
 
     def __round__(self, digits: int | None = None) -> Any:
@@ -170,11 +171,11 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def data(self) -> float:
         """Raises TraceError."""
-        raise _trace(".data").refusal(self, ".data")
+        raise _trace(".data").trace_error(self, ".data")
 
     @data.setter
     def data(self, x: float) -> None:
-        raise _error(
+        raise located_error(
             f"data cannot be assigned to `{self._trace.text(self._index)}`, which stands for any "
             "number",
             "give the result a new name",
@@ -188,7 +189,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def args(self) -> tuple[Value, ...]:
         """Raises TraceError."""
-        raise _error(
+        raise located_error(
             ".args: a traced value has no graph",
             "call the function itself, uncompiled, to get a graph",
         )
@@ -196,7 +197,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def partials(self) -> tuple[float, ...]:
         """Raises TraceError."""
-        raise _error(
+        raise located_error(
             ".partials: a traced value has no graph",
             "call the function itself, uncompiled, to get a graph",
         )
@@ -217,13 +218,13 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         self._trace.labels[self._index] = label
 
     def __index__(self) -> int:
-        raise _trace("its number").refusal(self, "indexing or range()")
+        raise _trace("its number").trace_error(self, "indexing or range()")
 
     def __repr__(self) -> str:
         return f"{TRACED}{self._trace.text(self._index)})"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        raise _error(
+        raise located_error(
             "a traced value cannot be copied or pickled, because it has no number",
             "copy the function's results",
         )

@@ -24,7 +24,7 @@ from ..errors import TraceError, some
 from .state import State
 from .tape.operations import Ref
 from .trace import Trace
-from .traced import STATIC, Traced, _error, _new
+from .traced import STATIC, Traced, _new, located_error
 
 # The traces in progress, in all threads; the guards below are installed while there are any
 _tracing: set[Trace] = set()
@@ -47,7 +47,7 @@ class _Guard:
             return self.slot
         trace = modes.tracer()
         if trace is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
-            trace.number_of(node, f".{self.name}")
+            trace.require_number(node, f".{self.name}")
         return self.slot.__get__(node)
 
     def __set__(self, node: Any, x: float) -> None:
@@ -57,7 +57,7 @@ class _Guard:
             and sys._getframe(1).f_code.co_filename not in ENGINE
             and trace.operand(node).__class__ is int
         ):
-            raise _error(
+            raise located_error(
                 f"the function assigns {self.name} to {_called(node)}: this would happen once, "
                 "when it is compiled, and never again",
                 "return the number, and assign it outside",
@@ -146,7 +146,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
     random.setstate((*before[:2], None))
     line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
     if draws:  # in this thread; another one may have changed the state of `random`
-        raise _error(
+        raise located_error(
             "the function draws random numbers while it is traced: they would be the same at each "
             "call",
             "draw them outside and pass them as arguments",
@@ -155,7 +155,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
     if difference is not None:
         changed = state.changes()
         because = f", and it changes {some(changed)}" if changed else ""
-        raise _error(f"the function is another program every time: {difference[1]}{because}",
+        raise located_error(f"the function is another program every time: {difference[1]}{because}",
                      "draw or count outside of it, and pass the numbers as arguments", line)
 
 
@@ -208,10 +208,10 @@ def _run(
         try:
             result = f(*args, **kwargs)
         except Exception:
-            if trace.refused is None:
+            if trace.first_error is None:
                 raise
-        if trace.refused is not None:
-            raise trace.refused
+        if trace.first_error is not None:
+            raise trace.first_error
         return trace, result
 
 

@@ -21,7 +21,8 @@ from ..jit.languages.emitter import LANES
 from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import Room, pointers
-from ..jit.structure import Structure, build, flatten, outputs
+from ..jit.structure import Structure, flatten, outputs
+from ..jit.structure import unflatten as build
 from ..jit.tape.gradient import Graph
 from ..jit.tape.operations import SOURCES
 from ..jit.trace import Trace

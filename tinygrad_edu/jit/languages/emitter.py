@@ -37,7 +37,8 @@ from ...engine.primitives import (
 )
 from ...engine.primitives import absolute as fabs
 from ..running import objects
-from ..tape.operations import EQUAL, LESS, LESS_EQUAL, WHEN
+from ..tape.operations import EQUAL, LESS, LESS_EQUAL
+from ..tape.operations import IF_EQUAL as WHEN
 
 inf = std.inf
 # samples in a vector: 32 bytes, the registers of AVX2; other processors split or join them

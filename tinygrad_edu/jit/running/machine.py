@@ -16,7 +16,8 @@ from typing import Any
 from ...engine.primitives import lookup
 from ..languages.emitter import NATIVE, Block, Code, Module, is_native
 from ..languages.llvm import Callback, call_row, library_address, position, reraise, running
-from ..tape.operations import DOT, EQUAL, LESS, LESS_EQUAL, TAKE, WHEN
+from ..tape.operations import DOT, EQUAL, LESS, LESS_EQUAL, TAKE
+from ..tape.operations import IF_EQUAL as WHEN
 from ..tape.tape import Tape
 from . import objects
 

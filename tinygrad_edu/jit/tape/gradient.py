@@ -28,12 +28,12 @@ from .operations import (
     DOT,
     EQUAL,
     EXTRA,
+    IF_EQUAL,
     LESS,
     LESS_EQUAL,
     SOURCES,
     SUMPROD,
     TAKE,
-    WHEN,
     LabeledNodes,
 )
 from .tape import Register, Tape, free
@@ -57,9 +57,9 @@ class _Adjoints:
         self.free = bytearray(len(needed))
         self.conditions: dict[int, set[Register]] = {}
 
-    def settle(self, node: int, is_source: bool) -> None:
+    def flush(self, node: int, is_source: bool) -> None:
         """Sums the terms of a node so far, while they are still in the processor's cache."""
-        start = self._lowering.zero if is_source else self._lowering.nothing
+        start = self._lowering.zero if is_source else self._lowering.negative_zero
         self._begun[node] = self.sum(node, start)
         self.terms[node] = []
 
@@ -134,7 +134,7 @@ class Graph:
             op, args = nodes[node]
             if op in (*SOURCES, DETACH):
                 continue
-            adjoint = adjoints.sum(node, lowering.nothing)
+            adjoint = adjoints.sum(node, lowering.negative_zero)
             guard = None if adjoints.free[node] else self._any(adjoints.conditions[node])
             if op == SUMPROD and guard is None:
                 self._deliver_products(args, adjoint, adjoints)
@@ -168,7 +168,7 @@ class Graph:
                 else:
                     found += (places[other], adjoint)
                     if len(found) >= MOST_TERMS:
-                        adjoints.settle(arg, nodes[arg][0] in SOURCES)
+                        adjoints.flush(arg, nodes[arg][0] in SOURCES)
 
     def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
                  adjoints: _Adjoints) -> None:
@@ -184,7 +184,7 @@ class Graph:
             adjoints.terms[node] = []
         adjoints.terms[node] += term
         if len(adjoints.terms[node]) >= MOST_TERMS:
-            adjoints.settle(node, op in SOURCES)
+            adjoints.flush(node, op in SOURCES)
         if guard is None:
             adjoints.free[node] = 1
         else:
@@ -202,7 +202,7 @@ class Graph:
             position = self.lowering.constant(float(i))
             is_source = self.trace.nodes[entry][0] in SOURCES
             chosen = None if is_source else emit(EQUAL, (index, position))
-            received = emit(WHEN, (index, position, product))
+            received = emit(IF_EQUAL, (index, position, product))
             entry_guard = None if chosen is None else self._both(guard, chosen)
             self._deliver(entry, (received, self.lowering.one), entry_guard, adjoints)
 
@@ -342,8 +342,8 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
 def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
              tangents: Sequence[Register | None], out: Register) -> Register:
     """Returns the tangent of an instruction, given its operands' tangents; None is 0."""
-    if op in (TAKE, WHEN, "where"):
-        fixed = {TAKE: 1, WHEN: 2, "where": 1}[op]
+    if op in (TAKE, IF_EQUAL, "where"):
+        fixed = {TAKE: 1, IF_EQUAL: 2, "where": 1}[op]
         chosen = [lowering.zero if tangent is None else tangent for tangent in tangents[fixed:]]
         return lowering.emit(op, (*operands[:fixed], *chosen))
     factors: list[Register] = []
@@ -358,4 +358,4 @@ def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
         for k, tangent in enumerate(tangents):
             if tangent is not None:
                 factors += [lowering.partial(row, k, operands, out), tangent]
-    return lowering.sum_of_products(lowering.nothing, factors)
+    return lowering.sum_of_products(lowering.negative_zero, factors)

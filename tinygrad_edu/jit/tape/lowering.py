@@ -25,7 +25,7 @@ from typing import Any
 
 from ... import math
 from ...engine.primitives import Operand, Primitive
-from .operations import DETACH, DOT, LESS, LESS_EQUAL, TAKE, _count, forward
+from .operations import DETACH, DOT, LESS, LESS_EQUAL, TAKE, forward, operand_count
 from .tape import Register, Tape
 
 
@@ -73,7 +73,7 @@ class Lowering:
         self._takes: list[Register] = []
         self.zero = self.constant(0.0)
         self.one = self.constant(1.0)
-        self.nothing = self.constant(-0.0)
+        self.negative_zero = self.constant(-0.0)
 
     def constant(self, x: float) -> Register:
         """Returns the register of a number; 0.0 and -0.0 have different ones, all nans the same."""
@@ -96,18 +96,18 @@ class Lowering:
         """
         if (found := self._known.get((op, args))) is not None:
             return found
-        if (shortcut := self._shortcut(op, args)) is None:
-            shortcut = len(self.ops)
+        if (folded := self._fold(op, args)) is None:
+            folded = len(self.ops)
             self.ops.append(op)
             self.args.append(args)
             if op == TAKE:
-                self._takes.append(shortcut)
-        self._known[op, args] = shortcut
+                self._takes.append(folded)
+        self._known[op, args] = folded
         if op in ("add", "mul"):
-            self._known[op, args[::-1]] = shortcut
-        return shortcut
+            self._known[op, args[::-1]] = folded
+        return folded
 
-    def _shortcut(self, op: str, args: tuple[Register, ...]) -> Register | None:
+    def _fold(self, op: str, args: tuple[Register, ...]) -> Register | None:
         """Returns the register or constant that equals the result; None if there is none."""
         numbers = self.numbers
         if op == TAKE:
@@ -121,7 +121,7 @@ class Lowering:
             other = self._other(args, self.one)
             return self._negated(args) if other is None else other
         if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
-            return self._other(args, self.nothing)
+            return self._other(args, self.negative_zero)
         if op == "identity":
             return args[0]
         if op == "neg" and self.ops[args[0]] == "neg":
@@ -174,7 +174,7 @@ class Lowering:
         """Returns the tape that computes ``outputs``, without the instructions they do not need."""
         ops, args = self.ops, self.args
         uses = self._uses(outputs)
-        if takes := self._unseen(uses):
+        if takes := self._required_takes(uses):
             uses = self._uses([*outputs, *takes])
         dots, absorbed = self._chains(uses)
         numbers = [register for register in self.numbers if uses[register]]
@@ -196,7 +196,7 @@ class Lowering:
             codes.append(table.setdefault(op, len(table)))
             operands.extend([place[argument] for argument in arguments])
             starts.append(len(operands))
-            nodes += _count(op, arguments)
+            nodes += operand_count(op, arguments)
         named = {place[register]: label for register, label in (labels or {}).items()
                  if place[register] >= 0}
         constants = array("d", [self.numbers[register] for register in numbers])
@@ -214,7 +214,7 @@ class Lowering:
                     uses[arg] += 1
         return uses
 
-    def _unseen(self, uses: list[int]) -> list[Register]:
+    def _required_takes(self, uses: list[int]) -> list[Register]:
         """Returns takes that no output needs but that raise for a wrong index.
 
         One is enough for each index and number of entries.
@@ -242,7 +242,8 @@ class Lowering:
                 start, factors = args[register][0], list(args[register][1:])
                 if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
                     absorbed.add(start)
-                    start, factors = self._used(self.nothing, uses), [*args[start], *factors]
+                    factors = [*args[start], *factors]
+                    start = self._used(self.negative_zero, uses)
             else:
                 start, term = args[register]
                 if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
@@ -252,7 +253,8 @@ class Lowering:
                     absorbed.add(term)
                     if ops[start] == "mul" and uses[start] == 1:
                         absorbed.add(start)
-                        start, factors = self._used(self.nothing, uses), [*args[start], *factors]
+                        factors = [*args[start], *factors]
+                        start = self._used(self.negative_zero, uses)
                 elif start in chains and uses[start] == 1 and term != start:
                     factors = [term, self._used(self.one, uses)]
                 else:

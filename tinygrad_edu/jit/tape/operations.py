@@ -35,7 +35,7 @@ DETACH = "detach"  # (x,): x as a constant, without derivatives: the shift of a 
 # In tapes only
 DOT = "dot"  # (start, x, y, x, y, ...): start + x*y + x*y + ..., from the left
 EQUAL = "equal"  # (x, y): 1.0 or 0.0
-WHEN = "when"  # (index, i, x): x if index is i, else 0.0
+IF_EQUAL = "when"  # (index, i, x): x if index is i, else 0.0
 
 
 class LabeledNodes(Protocol):
@@ -65,7 +65,7 @@ EXTRA: dict[str, Callable[..., float]] = {
     LESS: lambda x, y: 1.0 if x < y else 0.0,
     LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
     EQUAL: lambda x, y: 1.0 if x == y else 0.0,
-    WHEN: lambda index, i, x: x if index == i else 0.0,
+    IF_EQUAL: lambda index, i, x: x if index == i else 0.0,
     TAKE: take_at,
     DOT: dot,
 }
@@ -76,7 +76,7 @@ def forward(op: str) -> Callable[..., float]:
     return EXTRA.get(op) or lookup(op).forward
 
 
-def _count(op: str, args: Sequence[Any]) -> int:
+def operand_count(op: str, args: Sequence[Any]) -> int:
     """Returns the number of operands of a ``dot`` or ``take``, without the first; otherwise 1."""
     return len(args) - 1 if op in (DOT, TAKE) else 1
 

@@ -32,7 +32,7 @@ from itertools import chain, count
 from typing import Any
 
 from ...symbolic.formulas import Name, as_name
-from .operations import DOT, EQUAL, WHEN, _count, forward, spelled
+from .operations import DOT, EQUAL, IF_EQUAL, forward, operand_count, spelled
 
 Register = int
 
@@ -90,7 +90,7 @@ class Tape:
 
         Each function of the table and each entry of a take counts as one.
         """
-        return sum(_count(op, args) for op, args in self.instructions())
+        return sum(operand_count(op, args) for op, args in self.instructions())
 
     @property
     def first(self) -> Register:
@@ -175,7 +175,7 @@ class Tape:
             return sum(terms[1:], terms[0]) if starts_at_nothing else sum(terms, names[0])
         if op == EQUAL:
             return Name(f"{names[0]} == {names[1]}", 5)
-        if op == WHEN:
+        if op == IF_EQUAL:
             return Name(f"{names[2]} if {names[0]} == {names[1]} else 0", 1)
         return spelled(op, names)
 
