@@ -510,7 +510,7 @@ def test_a_rule_that_asks_for_a_truth_is_refused():
     with (
         replaced(row, "partials", (lambda x, o: 1.0 if x > 0 else 0.0,)),
         pytest.raises(
-            TypeError, match=r"a rule asks for the truth of a register; it must choose by where\(\)"
+            TypeError, match=r"a rule must not ask for the truth of a register; use where\(\)"
         ),
     ):
         gradient_tape(row, "x")
