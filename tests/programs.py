@@ -9,8 +9,8 @@ import random
 from tinygrad_edu import Value, math, nn
 from tinygrad_edu.engine.primitives import TABLE
 from tinygrad_edu.jit.running import machine, straight_line
-from tinygrad_edu.jit.tape import tape
-from tinygrad_edu.jit.trace import record_trace
+from tinygrad_edu.jit.tape import gradient
+from tinygrad_edu.jit.tracing import record_trace
 
 WAYS = {
     "compiled": straight_line.Scalar,
@@ -28,15 +28,15 @@ def traced(f, *names):
 def value_tape(f, *names):
     """The tape of a function of so many numbers that returns one."""
     trace, result = traced(f, *names)
-    return tape.value(trace, [result])
+    return gradient.value(trace, [result])
 
 
 def gradient_tape(f, *names):
     """The same with the derivatives by the arguments, and then by the parameters; and these."""
     trace, result = traced(f, *names)
-    wanted = [i for i in tape.sources(trace) if trace.nodes[i][0] == "input"]
-    wanted += [i for i in tape.sources(trace) if trace.nodes[i][0] == "parameter"]
-    return tape.value_and_gradient(trace, result, wanted), trace
+    wanted = [i for i in gradient.sources(trace) if trace.nodes[i][0] == "input"]
+    wanted += [i for i in gradient.sources(trace) if trace.nodes[i][0] == "parameter"]
+    return gradient.value_and_gradient(trace, result, wanted), trace
 
 
 def inputs(trace, xs):

@@ -372,7 +372,7 @@ def test_training_of_no_steps_is_refused(steps):
 
 
 def test_the_engine_is_passed_on():
-    with pytest.raises(ValueError, match="engine must be .*, not 'warp'"):
+    with pytest.raises(ValueError, match=r"engine must be .*, not 'warp'"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 1, engine="warp")
     for engine, sentence in (
         (None, "jit, 2 steps"),

@@ -18,8 +18,8 @@ from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.jit.batch import Batched
 from tinygrad_edu.jit.languages import emitter, llvm
 from tinygrad_edu.jit.running import callbacks, machine, straight_line
-from tinygrad_edu.jit.tape import tape
-from tinygrad_edu.jit.trace import record_trace
+from tinygrad_edu.jit.tape import gradient
+from tinygrad_edu.jit.tracing import record_trace
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
@@ -105,7 +105,7 @@ def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(
         ["x"],
         lambda values: (values, {}),
     )
-    made = tape.value(trace, [trace.operand(result) for part in results for result in part])
+    made = gradient.value(trace, [trace.operand(result) for part in results for result in part])
     columns = run_batch(made, [0], [], [EDGES])
     compiled = straight_line.Scalar(made)
     for i, x in enumerate(EDGES):
@@ -539,7 +539,7 @@ def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
     trace, results = record_trace(
         lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {})
     )
-    run = WAYS[way](tape.value(trace, [trace.operand(result) for result in results]))
+    run = WAYS[way](gradient.value(trace, [trace.operand(result) for result in results]))
     assert list(map(bits, run([2.0, 5.0]))) == list(
         map(bits, [5.0, 3.0, 1.0, 10.0, 10.0, -0.0, 5.0])
     )

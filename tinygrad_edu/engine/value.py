@@ -175,22 +175,22 @@ class Value:
 
     def __format__(self, spec: str) -> str:
         if spec and modes.active and modes.current() & TRACE:
-            modes.tracer().number_of(self, "a format")
+            modes.tracer().require_number(self, "a format")
         return format(self.data, spec) if spec else repr(self)
 
     def __float__(self) -> float:
         if modes.active and modes.current() & TRACE:
-            modes.tracer().number_of(self, "float()")
+            modes.tracer().require_number(self, "float()")
         return float(self.data)
 
     def __int__(self) -> int:
         if modes.active and modes.current() & TRACE:
-            modes.tracer().number_of(self, "int()")
+            modes.tracer().require_number(self, "int()")
         return int(self.data)
 
     def __bool__(self) -> bool:
         if modes.active and modes.current() & TRACE:
-            modes.tracer().number_of(self, "truth")
+            modes.tracer().require_number(self, "truth")
         return bool(self.data)
 
     # ---- comparisons

@@ -5,24 +5,26 @@
     >>> area.value_and_grad(2.0)
     (12.566370614359172, 12.566370614359172)
 
-`trace` writes down what a function does, `tape` makes a program of numbered registers of it, `llvm`
-makes machine code of that, `objects` keeps the machine code on disk, and `function` puts them
-together.  Without llvmlite (the extra ``fast``) the tape is replayed in Python.
+`tracing` records what a function does, `tape` lowers the trace to a program of numbered registers,
+`languages` writes that program as machine code or source, `running` runs it and caches machine
+code, and `function` puts them together.  Without llvmlite (the extra ``fast``) the tape is replayed
+in Python.
 """
 
 import sys as _sys
 from types import ModuleType as _ModuleType
 from typing import Any
 
-from .function import Jitted, Program, jit
+from .function import Jitted, jit
+from .program import Program
 from .tape.tape import Tape
 
 __all__ = ["Jitted", "Program", "Tape", "jit"]
 
 
 class _CallableModule(_ModuleType):
-    """The package and the function have one name; so ``tinygrad_edu.jit(f)`` works whichever of
-    them one has got hold of."""
+    """Makes the package callable, because `tinygrad_edu.jit` names both the package and the
+    function."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return jit(*args, **options)

@@ -1,4 +1,4 @@
-"""A compiled function over columns: one call for many samples.
+"""Compiled functions over columns: one call for many samples.
 
     >>> from tinygrad_edu import jit
     >>> f = jit(lambda x, k: k * x**2)
@@ -19,49 +19,42 @@ from functools import partial
 from typing import Any
 
 from ..engine.primitives import number, short_repr
-from .running import backend
+from .running import backend, straight_line
 from .running.memory import AlignedBuffer, address, column, pointers
-from .structure import NUMBER, Exact, Structure, is_named, is_number
+from .structure import NUMBER, StaticValue, Structure, is_named, is_number
 from .tape.tape import Tape
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
-    """As `structure.flatten`, for columns in the place of numbers: the innermost lists, arrays and
-    buffers are the columns.
+    """Takes arguments apart like `structure.flatten`, with columns in place of numbers.
 
-    To ``leaves`` go buffers of doubles (`memory.column`), and floats for numbers that are the same
-    for all samples.  What begins with a boolean is a column, too, as an array of them is.
+    The innermost lists, arrays and buffers are the columns; they may hold booleans.  Appends to
+    ``leaves`` a buffer of doubles (`memory.column`) for each column, and a float for each number
+    that is the same for all samples.
     """
     if is_number(x):
         leaves.append(number(x, f"argument {name}"))
         return NUMBER
     if isinstance(x, dict):
-        return (
-            "dict",
-            Exact(tuple(x)),
-            tuple([flatten_columns(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]),
-        )
+        parts = [flatten_columns(part, f"{name}[{key!r}]", leaves) for key, part in x.items()]
+        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
-        return "=", Exact(x)
+        return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
             f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes "
-            "columns of numbers "
-            "(lists, arrays, buffers), numbers that are the same for all samples, and lists, "
-            "tuples and dicts of "
-            "such"
+            "columns of numbers (lists, arrays, buffers), numbers that are the same for all "
+            "samples, and lists, tuples and dicts of such"
         )
     if _is_column(x):
         leaves.append(column(x, name))
         return NUMBER
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
-    kind = type(x) if is_named(x) else "tuple" if isinstance(x, tuple) else "list"
-    return (
-        kind,
-        len(x),
-        tuple([flatten_columns(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]),
-    )
+    parts = [flatten_columns(part, f"{name}[{i}]", leaves) for i, part in enumerate(x)]
+    if is_named(x):
+        return type(x), len(x), tuple(parts)
+    return "tuple" if isinstance(x, tuple) else "list", len(x), tuple(parts)
 
 
 def _is_column(x: Any) -> bool:
@@ -73,27 +66,29 @@ def _is_column(x: Any) -> bool:
 class Batched:
     """A tape for columns: its outputs are columns, or sums over the samples.
 
-    sources   for each input of the tape what it reads: called with the number of a sample, or a
-              number
+    varying: the inputs of the tape that are columns.
+    summed: the outputs of the tape that are summed over the samples.
     """
 
     def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        self.tape, self.varying, self.summed = tape, list(varying), list(summed)
+        self.tape = tape
+        self.varying = list(varying)
+        self.summed = list(summed)
         self._batch: Any = None
         if backend.is_compiled(tape):
             from .languages import emitter
-            from .running import straight_line
 
             self._batch = straight_line.Batch(tape, self.varying, self.summed)
             self._lanes = emitter.LANES
         else:
-            self._kernel, self._lanes = backend.kernel(tape), 1
+            self._kernel = backend.kernel(tape)
+            self._lanes = 1
         self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
 
     def run(
         self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int
     ) -> list[Any]:
-        """The outputs: an array for each column, a float for each sum.
+        """Returns the outputs: an array for each column, a float for each sum.
 
         ``uniform`` has the inputs that are the same for all samples, ``columns`` the others,
         buffers of ``count`` doubles, in the order of the tape.
@@ -102,9 +97,9 @@ class Batched:
         totals = [0.0] * len(self.summed)
         if count:
             part = self._one_by_one if self._batch is None else self._part
-            found = _spread([partial(part, uniform, columns, results, start, stop)
-                             for start, stop in _parts(count, self._lanes, threads)])
-            totals = [sum(sums) for sums in zip(*found)]
+            work = [partial(part, uniform, columns, results, start, stop)
+                    for start, stop in _parts(count, self._lanes, threads)]
+            totals = [sum(sums) for sums in zip(*_spread(work))]
         outputs: list[Any] = [None] * len(self.tape.outputs)
         for i, result in zip(self._columns, results):
             outputs[i] = result
@@ -120,8 +115,9 @@ class Batched:
         start: int,
         stop: int,
     ) -> list[float]:
-        """As `_part`, for a tape that is too long to be compiled."""
-        fixed, moving = iter(uniform), set(self.varying)
+        """Does what `_part` does, for a tape that is too long to be compiled."""
+        fixed = iter(uniform)
+        moving = set(self.varying)
         inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
         totals = [0.0] * len(self.summed)
         for k in range(start, stop):
@@ -142,44 +138,32 @@ class Batched:
         start: int,
         stop: int,
     ) -> list[float]:
-        """The samples from ``start`` to ``stop``; returns the sums."""
-        batch, lanes = self._batch, self._lanes
-        memory, scratch = AlignedBuffer(len(batch.slots)), AlignedBuffer(batch.scratch)
-        totals, error = AlignedBuffer(len(self.summed)), AlignedBuffer(2)
+        """Computes the samples from ``start`` to ``stop`` and returns their sums."""
+        batch = self._batch
+        lanes = self._lanes
+        memory = AlignedBuffer(len(batch.slots))
         memory.write(0, uniform)
+        scratch = AlignedBuffer(batch.scratch)
+        totals = AlignedBuffer(len(self.summed))
+        error = AlignedBuffer(2)
+
+        def run(inputs: Sequence[int], outputs: Sequence[int], blocks: int, last: int) -> None:
+            places = pointers(inputs), pointers(outputs)
+            batch.run(memory.address, *map(ctypes.addressof, places), scratch.address, totals.address,
+                      blocks, last, error.address)
+
         whole, rest = divmod(stop - start, lanes)
         if whole:
-            inputs = pointers([address(x) + 8 * start for x in columns])
-            outputs = pointers([result.buffer_info()[0] + 8 * start for result in results])
-            batch.run(
-                memory.address,
-                *map(ctypes.addressof, (inputs, outputs)),
-                scratch.address,
-                totals.address,
-                whole,
-                lanes,
-                error.address,
-            )
-        if rest:  # the last samples alone, in a block that is filled up with the last one
+            run([address(x) + 8 * start for x in columns],
+                [result.buffer_info()[0] + 8 * start for result in results], whole, lanes)
+        if rest:  # a block of the last samples, filled up with copies of the last one
             last = start + whole * lanes
             tails = [AlignedBuffer(lanes) for _ in columns]
             for tail, x in zip(tails, columns):
                 ctypes.memmove(tail.address, address(x) + 8 * last, 8 * rest)
                 tail.write(rest, [tail[rest - 1]] * (lanes - rest))
             found = [AlignedBuffer(lanes) for _ in results]
-            inputs, outputs = (
-                pointers([tail.address for tail in tails]),
-                pointers([buffer.address for buffer in found]),
-            )
-            batch.run(
-                memory.address,
-                *map(ctypes.addressof, (inputs, outputs)),
-                scratch.address,
-                totals.address,
-                1,
-                rest,
-                error.address,
-            )
+            run([tail.address for tail in tails], [buffer.address for buffer in found], 1, rest)
             for result, buffer in zip(results, found):
                 result[last:stop] = array("d", buffer.read(0, rest))
         batch.check(error.address)
@@ -187,25 +171,25 @@ class Batched:
 
 
 def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results of pieces of work, each done in a thread of its own."""
+    """Returns the results of several calls, each made in its own thread."""
     if len(work) == 1:
         return [work[0]()]
     with ThreadPoolExecutor(len(work)) as pool:
         try:
             found = [pool.submit(piece) for piece in work]
-        except RuntimeError:  # threads are no longer started when Python ends
+        except RuntimeError:  # Python is shutting down and starts no threads
             return [piece() for piece in work]
         return [piece.result() for piece in found]
 
 
 def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
-    """The samples in as many parts as there are threads, in whole blocks but for the last."""
+    """Divides the samples among the threads, in whole blocks except for the last one."""
     size = -(-count // (lanes * threads)) * lanes
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
-    """A column for each of the draws, drawn sample by sample."""
+    """Returns a column for each of the draws, drawn sample by sample."""
     if not draws:
         return []
     columns = [array("d", bytes(8 * count)) for _ in draws]

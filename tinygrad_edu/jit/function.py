@@ -1,4 +1,4 @@
-"""`jit`: a function as a compiled program.
+"""The function `jit`, and `Jitted`, the compiled functions that it returns.
 
     >>> from tinygrad_edu import jit, math
     >>> @jit
@@ -22,21 +22,19 @@ import inspect
 import operator
 import sys
 import threading
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..engine import autodiff, graph, modes
+from ..engine import modes
 from ..engine.primitives import short_repr
 from ..engine.value import Value
+from ..errors import counted
 from ..nn.module import Module
-from .batch import Batched, drawn, flatten_columns
-from .running import backend
-from .structure import NUMBER, Exact, Structure, build, flatten, leaf_names, outputs, shown
-from .tape import tape
+from .batch import flatten_columns
+from .program import Program, function_name
+from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
-from .trace import record_trace
 
 
 def jit(
@@ -45,91 +43,89 @@ def jit(
     static: str | int | Iterable[str | int] = (),
     cache_size: int = 64,
 ) -> Any:
-    """``f`` as a compiled program, a `Jitted`; also as a decorator, ``@jit`` or
-    ``@jit(static=["n"])``.
+    """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
-    f            a function of numbers, Values, and nested lists, tuples and dicts of them, that
-                 returns such
-    static       names or positions of arguments about which the shape of the program depends:
-                 sizes, modes, anything hashable.  For each value of theirs there is a program.
-                 Text, booleans and None are static by themselves
-    cache_size   how many programs are kept, one for each structure of the arguments; the one used
-                 longest ago goes first
+    f: a function whose arguments and results are numbers, Values, and nested lists, tuples and
+        dicts of them.
+    static: names or positions of arguments that determine the shape of the program, such as sizes.
+        They must be hashable; each combination gets its own program.  Text, booleans and None are
+        always static.
+    cache_size: the number of programs kept, one for each structure of the arguments.  The least
+        recently used program is dropped first.
 
-    ``f`` runs for each structure, on values that stand for any number (twice, to see whether it
-    does the same).  What it does with them is the program; what else it does (print, append to a
-    list) happens at that moment only, and what it reads beside them (a plain number of an object, a
-    leaf that is replaced by another one later) stays as it was.  Attributes of objects that ``f``
-    assigns, and random generators that it draws from, are put back.  The numbers of the leaves that
-    it closes over, the parameters of a model, are read anew at each call, and there is a program
-    for each mode (`Module.train` and `Module.eval`) of the modules that it can reach.
+    For each structure, ``f`` runs twice on traced values, and must do the same both times.
+    Operations on the arguments become the program.  Side effects such as `print` happen only while
+    tracing.  Plain Python numbers are read once and become constants, and a leaf that is replaced
+    later is not noticed.  Attributes that ``f`` assigns and random generators that it draws from
+    are put back.  The numbers of leaves that ``f`` closes over, such as parameters of a model, are
+    read at each call.  Each mode of the modules that ``f`` can reach (`Module.train` and
+    `Module.eval`) has its own program.
 
-    Raises TraceError, at the first call, where ``f`` asks for a number that is known at run time
-    only: a branch on a comparison, ==, float(), .data, max(), an index; and where it draws random
-    numbers, or does something else every time.  The remedies are `math.where`, `math.maximum`,
-    `take`, and static arguments.
+    Raises:
+        TypeError: ``f`` is not a function.
+        ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is not
+            a whole number of at least 1.
+        TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
+            on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
+            from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
 
-    A function in a class becomes a method, with programs of its own for each instance.  A copy of a
-    compiled function is compiled anew, and so is one that was pickled.  One that a module or class
-    has under its name is that one again, as functions are.
+    Methods and copies.  A function in a class becomes a method, and each instance has its own
+    programs.  A copied or unpickled function is compiled again.  If it can be imported by name it
+    is copied and pickled by reference, like any function.
 
-    Within `detect_anomaly` the function itself runs, on Values, also for derivatives and batches,
-    so that every operation is looked at.
+    Inside `detect_anomaly`, ``f`` itself runs on Values, also for derivatives and batches, so that
+    every operation is checked.
     """
-    names = (
-        [static] if isinstance(static, str) or not isinstance(static, Iterable) else list(static)
-    )
+    is_one = isinstance(static, str) or not isinstance(static, Iterable)
+    names: list[Any] = [static] if is_one else list(static)  # type: ignore[arg-type]
     if f is None:
         return lambda f: Jitted(f, names, cache_size)
     return Jitted(f, names, cache_size)
 
 
 class Jitted:
-    """A compiled function: see `jit`.  ``programs`` are those compiled so far, the latest used
-    last."""
+    """A compiled function: see `jit`."""
 
     def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
         if not callable(f):
-            raise TypeError(f"jit takes a function, not {short_repr(f)}")
+            raise TypeError(f"jit: f must be a function, not {short_repr(f)}")
         self.function = f
         functools.update_wrapper(self, f, updated=())
         self._signature = _signature(f)
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
-        # by structure, and the modes of its modules
+        # by the structure of the arguments, and the modes of the modules
         self._cache: OrderedDict[Any, Program] = OrderedDict()
-        # those that the program for a structure can reach
+        # the modules that the program for a structure can reach
         self._modules: dict[Structure, list[Module]] = {}
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"<jit {_name(self.function)}: {len(self._cache)} program{'s' if len(self._cache) != 1 else ''}>"
+        return f"<jit {function_name(self.function)}: {counted(len(self._cache), 'program')}>"
 
     @property
     def programs(self) -> list[Program]:
-        """The programs compiled so far, the latest used last."""
+        """The programs compiled so far, the last used at the end."""
         return list(self._cache.values())
 
     # ---- as a method, and copied
 
     def __get__(self, instance: Any, owner: Any = None) -> Jitted:
-        """As a method: the function of the other arguments.  The instance keeps it, with its
-        programs."""
+        """Returns the method of ``instance``, which keeps the method and its programs."""
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
             return self
-        kept, name = (
-            getattr(instance, "__dict__", None),
-            f"<jit {_name(self.function, '__qualname__')}>",
-        )
+        name = f"<jit {function_name(self.function, '__qualname__')}>"
+        kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):
-            kept = {}  # an instance with slots, which has a new one every time; a class
+            kept = {}  # a class, or an instance with slots: they get a new method every time
         found = kept.get(name)
-        # as in a copy of an instance
+        # a copy of an instance has the method of the original
         if found is None or found._method[0] is not self or found._method[1] is not instance:
             kept[name] = found = Jitted(bound, (), self._cache_size)
-            found._static, found._method = self._static, (self, instance)
+            found._static = self._static
+            found._method = self, instance
         return found
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -138,19 +134,17 @@ class Jitted:
         found: Any = sys.modules.get(self.__module__)
         for name in getattr(self, "__qualname__", "").split("."):
             found = getattr(found, name, None)
-        return (
-            self.__qualname__
-            if found is self
-            else (Jitted, (self.function, sorted(self._static), self._cache_size))
-        )
+        if found is self:
+            return str(self.__qualname__)
+        return Jitted, (self.function, sorted(self._static), self._cache_size)
 
     # ---- running
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """What ``f`` returns, with floats for its Values.
+        """Returns the result of ``f``, with floats in place of Values.
 
-        If an argument is a Value, ``f`` itself runs, uncompiled, so that the result has a graph (or
-        becomes part of the trace of another function).
+        If an argument is a Value, or another function is being traced, ``f`` itself runs: its
+        result has a graph, or becomes part of that trace.
         """
         if modes.tracer() is not None:
             return self.function(*args, **kwargs)
@@ -162,62 +156,63 @@ class Jitted:
         return program.result(program.run(leaves))
 
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
-        """``(value, gradient)`` of a function that returns one number.
+        """Returns ``(value, gradient)`` of a function that returns one number.
 
-        The gradient has the structure of the argument; of several arguments it is a tuple, and with
-        keyword arguments a pair of that and of a dict.  Gradients of leaves that the function
-        closes over are added to their ``.grad``, as by `backward`.  Values among the arguments
-        count as their numbers.
+        The gradient has the structure of the argument.  For several arguments it is a tuple; with
+        keyword arguments it is a pair of that tuple and a dict.  Gradients of leaves that the
+        function closes over are added to their ``.grad``, as in `backward`.  Values among the
+        arguments count as their numbers.
         """
         leaves: list[Any] = []
         structure = self._structure(args, kwargs, leaves)
         program = self._program(structure, len(args))
         value, *slopes = program.run(leaves, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
-        return value, program.shaped(slopes)
+        return value, program.restore_structure(slopes)
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
-        """The matrix of second derivatives by the numbers among the arguments, in their order; of a
-        function of one number."""
+        """Returns the matrix of second derivatives of a function that returns one number.
+
+        Rows and columns are the numbers among the arguments, in their order.
+        """
         leaves: list[Any] = []
         return self._program(self._structure(args, kwargs, leaves), len(args)).hessian(leaves)
 
     # ---- many samples at once
 
     def batch(self, /, *columns: Any, threads: int = 1, **named: Any) -> Any:
-        """What ``f`` returns for many samples: with columns of numbers in the place of numbers, in
-        arguments and results.
+        """Returns the results of ``f`` for many samples, with columns in place of numbers.
 
-        columns   the arguments, in which the innermost lists, arrays and buffers are columns: for
-                  ``f(x, y)`` two of them, for an ``f`` of one list of two numbers a list of two.  A
-                  number is the same for all samples
-        threads   over how many threads the samples are spread; an argument of ``f`` that has this
-                  name goes by position
+        columns: the arguments, in which the innermost lists, arrays and buffers are columns.  For
+            ``f(x, y)`` pass two columns; if ``f`` takes a list of two numbers, pass a list of two
+            columns.  A number is the same for all samples.
+        threads: the number of threads.  If ``f`` has an argument of this name, pass that argument
+            by position.
 
-        Results are arrays (`array.array`, which numpy takes without a copy).  Raises ValueError if
-        columns differ in length, TypeError for what is no column of numbers.
+        Results are of type `array.array`, which numpy takes without a copy.
+
+        Raises:
+            TypeError: an argument is not made of columns of numbers.
+            ValueError: there are no columns, or they differ in length.
         """
         program, leaves = self._for_columns(columns, named, threads)
         return program.result(program.batch(leaves, threads))
 
-    def batch_value_and_grad(
-        self, /, *columns: Any, threads: int = 1, **named: Any
-    ) -> tuple[Any, Any]:
-        """``(values, gradients)`` for many samples: a column of values, and a column of derivatives
-        for each column.
+    def batch_value_and_grad(self, /, *columns: Any, threads: int = 1, **named: Any
+                             ) -> tuple[Any, Any]:
+        """Returns a column of values, and a column of derivatives for each column.
 
-        The derivative by a number that is the same for all samples is the sum over them, and that
-        by a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise as `batch` and
+        The derivative with respect to a number that all samples share is the sum over them.  The
+        sum for a leaf that ``f`` closes over is added to its ``.grad``.  Otherwise see `batch` and
         `value_and_grad`.
         """
         program, leaves = self._for_columns(columns, named, threads)
         values, *slopes = program.batch(leaves, threads, with_gradient=True)
         program.accumulate(slopes[len(leaves):])
-        return values, program.shaped(slopes)
+        return values, program.restore_structure(slopes)
 
-    def _for_columns(
-        self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
-    ) -> tuple[Program, list[Any]]:
+    def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
+                     ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
         _checked("threads", threads)
         leaves: list[Any] = []
@@ -227,16 +222,17 @@ class Jitted:
     # ---- looking
 
     def show(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> str:
-        """The program as text, instruction by instruction: the one for these arguments, or else the
-        latest used.
+        """Returns the program for these arguments, or else the last used one, as text.
 
-        ``gradient``: with the derivatives; an argument of ``f`` that has this name goes by
-        position.  Raises ValueError if there is no program yet.
+        ``gradient``: whether the derivatives are included.  If ``f`` has an argument of this name,
+        pass that argument by position.
+
+        Raises ValueError if there is no program yet.
         """
         return self.tape(*args, gradient=gradient, **kwargs).text()
 
     def tape(self, /, *args: Any, gradient: bool = False, **kwargs: Any) -> Tape:
-        """The program itself: see `show`."""
+        """Returns the tape of the program that `show` writes as text."""
         self._check_own("gradient", gradient is not False, args)
         if args or kwargs:
             program = self._program(self._structure(args, kwargs, []), len(args))
@@ -244,9 +240,8 @@ class Jitted:
             program = self.programs[-1]
         else:
             raise ValueError(
-                f"{self!r} has no program yet, since it is compiled for the arguments of a call: "
-                "call it, or "
-                "pass arguments here"
+                f"{self!r} has no program yet, because it is compiled for the arguments of a call; "
+                "call it, or pass arguments"
             )
         return program.gradient.tape if gradient else program.value.tape
 
@@ -257,81 +252,70 @@ class Jitted:
         parameters = [parameter.name for parameter in found
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
         any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
-        if (
-            isinstance(argument, int)
-            and not isinstance(argument, bool)
-            and -len(parameters) <= argument < len(parameters)
-        ):
-            return parameters[argument]
+        is_position = isinstance(argument, int) and not isinstance(argument, bool)
+        if is_position and -len(parameters) <= argument < len(parameters):  # type: ignore[operator]
+            return parameters[argument]  # type: ignore[index]
         if isinstance(argument, str) and (any_name or argument in parameters):
             return argument
         known = ", ".join(parameters) or "none"
         raise ValueError(
-            f"static: {argument!r} is no argument of {_name(self.function)}, which has {known}"
+            f"jit: static must name arguments of {function_name(self.function)} ({known}), "
+            f"not {argument!r}"
         )
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
-        """Raises TypeError if ``f`` has an argument called like an option here, so that it is not
-        known which is meant."""
-        if (
-            is_given
-            and self._signature
-            and option in self._signature.parameters
-            and option not in self._labels(len(args))
-        ):
+        """Raises TypeError if ``option`` is also a keyword argument of ``f``."""
+        names = self._signature.parameters if is_given and self._signature else ()
+        if option in names and option not in self._labels(len(args)):
             raise TypeError(
-                f"{option} is an option here, and an argument of {_name(self.function)} as well; "
-                "pass the "
-                "argument by position, or give it another name"
+                f"{option} is both an option and an argument of {function_name(self.function)}; "
+                "pass the argument by position, or rename it"
             )
 
     def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
                    take_apart: Callable[..., Structure] = flatten) -> Structure:
-        """The structure of the arguments, which has the static ones in it, with their numbers
-        appended to ``leaves``."""
+        """Returns the structure of the arguments, static values included.
+
+        Appends their numbers to ``leaves``.
+        """
         if (trace := modes.tracer()) is not None:
             raise trace.derivative(
-                f"a derivative, or a batch, of the compiled function {_name(self.function)}"
+                f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
             )
 
         def part(x: Any, label: str) -> Structure:
             try:
                 if label not in self._static:
                     return take_apart(x, label, leaves)
-                hash(static := Exact(x))
+                hash(static := StaticValue(x))
                 return "static", static
             except RecursionError:
                 raise ValueError(
-                    f"argument {label} contains itself, or lists too deep in one another; make it "
-                    "flatter"
+                    f"argument {label} contains itself, or is nested too deeply; make it flatter"
                 ) from None
             except TypeError:
                 if label not in self._static:
                     raise
                 raise TypeError(
-                    f"static argument {label} is {short_repr(x)}, which cannot be hashed; pass a "
-                    "tuple, text "
-                    "or a number"
+                    f"static argument {label} must be hashable, not {short_repr(x)}; pass a tuple, "
+                    "text or a number"
                 ) from None
 
-        return (tuple([part(x, label) for x, label in zip(args, self._labels(len(args)))]),
-                tuple([(name, part(x, name)) for name, x in kwargs.items()]))
+        positional = [part(x, label) for x, label in zip(args, self._labels(len(args)))]
+        named = [(name, part(x, name)) for name, x in kwargs.items()]
+        return tuple(positional), tuple(named)
 
     def _labels(self, count: int) -> list[str]:
-        names = (
-            [
-                name
-                for name, parameter in self._signature.parameters.items()
-                if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            ]
-            if self._signature
-            else []
-        )
+        found = self._signature.parameters.values() if self._signature else ()
+        names = [parameter.name for parameter in found
+                 if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
         return names[:count] + [f"x{i}" for i in range(len(names), count)]
 
     def _program(self, structure: Structure, count: int) -> Program:
-        """The program for arguments of that structure, ``count`` of them positional, and for the
-        present mode of modules."""
+        """Returns the program for that structure and the present modes of modules.
+
+        ``count`` of the arguments are positional.
+        """
         with self._lock:
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:
@@ -352,15 +336,13 @@ class Jitted:
 
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
-        named = [*zip(self._labels(count), positional), *keywords]
-        return [name for label, part in named for name in leaf_names(part, label)]
+        names: list[str] = []
+        for label, part in [*zip(self._labels(count), positional), *keywords]:
+            names += leaf_names(part, label)
+        return names
 
 
 _mode_of = operator.attrgetter("training")
-
-
-def _name(f: Callable[..., Any], kind: str = "__name__") -> str:
-    return str(getattr(f, kind, None) or getattr(f, "name", None) or type(f).__name__)
 
 
 def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
@@ -370,250 +352,7 @@ def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:
-    """Which leaves are columns, and their length."""
-    varying = tuple([isinstance(leaf, memoryview) for leaf in leaves])
-    lengths = sorted({len(leaf) for leaf in leaves if isinstance(leaf, memoryview)})
-    if len(lengths) > 1:
-        raise ValueError(
-            f"the columns differ in length: {', '.join(map(str, lengths))}; give every sample one "
-            "number "
-            "in each column"
-        )
-    if not lengths:
-        raise ValueError(
-            "there is no column among the arguments, only numbers; call the function itself for "
-            "one sample"
-        )
-    return varying, lengths[0]
-
-
 def _checked(name: str, count: int) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(f"{name} is {count!r}; it must be a whole number of at least 1")
     return count
-
-
-class Program:
-    """One program of a compiled function: for arguments of one structure.
-
-    structure   that of the arguments
-    trace       the function, operation by operation
-    value, gradient, curvature    what it has been compiled to so far, each when it is first asked
-                                  for
-    """
-
-    def __init__(self, f: Callable[..., Any], names: Sequence[str], structure: Structure) -> None:
-        self.structure = structure
-        self.trace, result = record_trace(f, names, self._arguments)
-        self.outputs, self._result = outputs(result, self.trace.operand)
-        self._function, self._name = f, _name(f)
-        self._sources = tape.sources(self.trace)
-        self._reads_arguments_alone = len(self._sources) == len(names)
-        self._batched: dict[Any, Batched] = {}
-
-    def __repr__(self) -> str:
-        positional, keywords = self.structure
-        parts = [*map(shown, positional), *[f"{name}={shown(part)}" for name, part in keywords]]
-        return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
-
-    def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments, with these in the place of their numbers."""
-        leaves = iter(numbers)
-        positional, keywords = self.structure
-        return [build(part, leaves) for part in positional], {
-            name: build(part, leaves) for name, part in keywords
-        }
-
-    # ---- what it is compiled to
-
-    @functools.cached_property
-    def value(self) -> backend.Kernel:
-        """What computes the function."""
-        return backend.kernel(tape.value(self.trace, self.outputs))
-
-    @functools.cached_property
-    def gradient(self) -> backend.Kernel:
-        """What computes the function and its derivatives by the arguments and the parameters."""
-        return backend.kernel(tape.value_and_gradient(self.trace, self._scalar(), self._wanted))
-
-    @functools.cached_property
-    def curvature(self) -> backend.Kernel:
-        """What computes a row of the Hessian, from a tangent for each argument."""
-        arguments = list(range(len(self.trace.inputs)))
-        gradient = tape.value_and_gradient(
-            self.trace, self._scalar(), arguments, keep_detached=True
-        )
-        gradient.outputs = gradient.outputs[1:]
-        places = [self._sources.index(i) for i in arguments]
-        return backend.kernel(tape.tangents(gradient, places))
-
-    def _scalar(self) -> Any:
-        if self._result != NUMBER:
-            raise TypeError(
-                f"{self._name} returns {shown(self._result)}; a gradient is of one number"
-            )
-        return self.outputs[0]
-
-    # ---- running
-
-    def run(self, leaves: Sequence[Any], with_gradient: bool = False) -> list[float]:
-        """What the function returns, flat; or the number that it returns, and its derivatives by
-        arguments and parameters."""
-        if _is_watched():
-            return self._watched(leaves, with_gradient)
-        return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
-
-    def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
-        """The second derivatives by the arguments."""
-        self._scalar()
-        if _is_watched():
-            return autodiff.hessian(lambda values: self._itself(values)[0])([*map(float, leaves)])
-        count, inputs = len(leaves), self._inputs(leaves)  # what is drawn is the same for all rows
-        return [
-            self.curvature([*inputs, *[float(i == j) for j in range(count)]]) for i in range(count)
-        ]
-
-    def batch(
-        self, leaves: Sequence[float | memoryview], threads: int, with_gradient: bool = False
-    ) -> list[Any]:
-        """As `run` for columns: a column for each number, but a sum for the derivative by what all
-        samples share."""
-        varying, count = _lengths(leaves)
-        if not _is_watched() or not count:
-            batched = self.batched(varying, with_gradient)
-            return batched.run(*self.columns(leaves, varying, count), count, threads)
-        samples = [
-            self._watched(
-                [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves],
-                with_gradient,
-            )
-            for k in range(count)
-        ]
-        summed = self._summed(varying) if with_gradient else []
-        return [
-            sum(column) if i in summed else array("d", column)
-            for i, column in enumerate(zip(*samples))
-        ]
-
-    def _itself(self, values: Sequence[Value]) -> list[Value]:
-        """The function itself, not compiled: what it returns, flat."""
-        args, kwargs = self._arguments(values)
-        return outputs(
-            self._function(*args, **kwargs),
-            lambda x: x if isinstance(x, Value) else Value(float(x)),
-        )[0]
-
-    def _watched(self, leaves: Sequence[Any], with_gradient: bool) -> list[float]:
-        """As `run`, by the function itself, whose operations `detect_anomaly` looks at.
-
-        The derivatives by parameters are 0 here: `backward` has added them already.
-        """
-        values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
-        with modes.recording(True):
-            results = self._itself(values)
-        if not with_gradient:
-            return [*map(float, results)]
-        self._scalar()
-        results[0].backward()
-        return [
-            float(results[0]),
-            *[value.grad for value in values],
-            *[0.0] * len(self.trace.parameters),
-        ]
-
-    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """What a kernel reads: the arguments' numbers, the parameters as they are now, and fresh
-        draws."""
-        trace = self.trace
-        if self._reads_arguments_alone:
-            return [*leaves]
-        inputs: list[float] = []
-        for i in self._sources:
-            op, (k,) = trace.nodes[i]
-            if op == "input":
-                leaf = leaves[k]
-                inputs.append(leaf if leaf.__class__ is float else float(leaf))
-            else:
-                inputs.append(
-                    float(trace.parameters[k].data) if op == "parameter" else trace.draws[k]()
-                )
-        return inputs
-
-    def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
-        """What computes columns, where ``varying`` says which arguments are some."""
-        if (varying, with_gradient) not in self._batched:
-            moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
-            made = tape.value(self.trace, self.outputs)
-            summed: list[int] = []
-            if with_gradient:
-                made, summed = (
-                    tape.value_and_gradient(self.trace, self._scalar(), self._wanted),
-                    self._summed(varying),
-                )
-            self._batched[varying, with_gradient] = Batched(made, moving, summed)
-        return self._batched[varying, with_gradient]
-
-    def columns(
-        self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
-    ) -> tuple[list[float], list[Any]]:
-        """The inputs that are the same for all samples, and the columns, in the order of the tape.
-        """
-        drawn_ = iter(drawn(self.trace.draws, count))
-        uniform, columns = [], []
-        for i in self._sources:
-            op, (k,) = self.trace.nodes[i]
-            if op == "parameter":
-                uniform.append(float(self.trace.parameters[k].data))
-            elif op == "draw":
-                columns.append(next(drawn_))
-            elif varying[k]:
-                columns.append(leaves[k])
-            else:
-                uniform.append(leaves[k])
-        return uniform, columns
-
-    def _varies(self, node: int, varying: tuple[bool, ...]) -> bool:
-        op, (k,) = self.trace.nodes[node]
-        return op == "draw" or (op == "input" and varying[k])
-
-    def _summed(self, varying: tuple[bool, ...]) -> list[int]:
-        """Which outputs of a gradient are sums over the samples: derivatives by what they share."""
-        return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
-
-    @property
-    def _wanted(self) -> list[int]:
-        """The arguments, and then the parameters."""
-        return [
-            *range(len(self.trace.inputs)),
-            *[i for i in self._sources if self.trace.nodes[i][0] == "parameter"],
-        ]
-
-    def accumulate(self, slopes: Sequence[float]) -> None:
-        """Adds to the gradients of the parameters."""
-        parameters = self.trace.parameters
-        graph.assign_grads(
-            parameters, [leaf.grad + slope for leaf, slope in zip(parameters, slopes)]
-        )
-
-    def result(self, numbers: Sequence[float]) -> Any:
-        """The numbers as the function returns them."""
-        return build(self._result, iter(numbers))
-
-    def shaped(self, slopes: Sequence[Any]) -> Any:
-        """Derivatives by the arguments in the structure of these; for a static one None."""
-        numbers = iter(slopes)
-        positional, keywords = self.structure
-        shaped = tuple(
-            [None if part[0] == "static" else build(part, numbers) for part in positional]
-        )
-        named = {
-            name: None if part[0] == "static" else build(part, numbers) for name, part in keywords
-        }
-        if named:
-            return shaped, named
-        return shaped[0] if len(shaped) == 1 else shaped
-
-
-def _is_watched() -> bool:
-    return bool(modes.active and modes.current() & modes.ANOMALY)

@@ -1,4 +1,4 @@
-"""What a function can change besides its result: found before it is traced, compared, and put back.
+"""The state that a function can change: recorded before it runs, compared, and restored.
 
     >>> class Norm:
     ...     last = None
@@ -47,8 +47,7 @@ _MISSING = object()
 
 
 class Entries:
-    """The entries of a dict, or attributes: ``read`` gives them by key, ``write`` sets or deletes
-    one."""
+    """The entries of a dict, or attributes; ``read`` returns them, ``write`` changes one."""
 
     def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[Any, Any], object],
                  name_of: Callable[[Any], str]) -> None:
@@ -58,24 +57,24 @@ class Entries:
         self._write = write
 
     def changed(self) -> list[Any]:
-        """The keys whose values are not what they were."""
+        """Returns the keys whose values have changed."""
         now, saved = self._read(), self.saved
         if len(now) == len(saved) and all(map(operator.is_, now.values(), saved.values())) \
                 and all(map(operator.is_, now, saved)):
-            return []  # nearly always
+            return []  # the usual case, fast
         return [key for key in {**saved, **now}
                 if not _is_same(saved.get(key, _MISSING), now.get(key, _MISSING))]
 
     def changes(self) -> list[str]:
-        """The names of entries that are not what they were."""
+        """Returns the names of the entries that have changed."""
         return list(map(self.name_of, self.changed()))
 
     def restore(self) -> None:
-        """Puts back what was there."""
+        """Puts back the entries that have changed, and their order."""
         for key in self.changed():
             self._write(key, self.saved.get(key, _MISSING))
         if set(self.saved) == set(self._read()) and list(self.saved) != list(self._read()):
-            # the order of attributes is that of a module's parameters
+            # a module's parameters have the order of its attributes
             for key, x in self.saved.items():
                 self._write(key, _MISSING)
                 self._write(key, x)
@@ -92,17 +91,17 @@ class Whole:
         self._name = name
 
     def changes(self) -> list[str]:
-        """The name, if the contents are not what they were."""
+        """Returns the name, in a list, if the contents have changed; otherwise an empty list."""
         return [] if _is_same(self.saved, self._read()) else [self._name]
 
     def restore(self) -> None:
-        """Puts back what was there, and writes nothing if nothing has changed."""
+        """Puts back the contents, if they have changed."""
         if self.changes():
             self._write(self.saved)
 
 
 class State:
-    """The state that can be reached from ``roots``, as it is now.
+    """A record of the state that can be reached from ``roots``.
 
     modules: the `nn.Module` objects that were found; the function may read their mode, training or
         evaluation.
@@ -126,12 +125,12 @@ class State:
                 "numpy.random"))
 
     def changes(self) -> list[str]:
-        """The names of what is not as it was, such as ``"Norm.mean"``; random generators apart."""
+        """Returns the names of what has changed, such as ``"Norm.mean"``, without generators."""
         found = [*self._objects, *self._variables]
         return list(dict.fromkeys([name for holder in found for name in holder.changes()]))
 
     def draws(self) -> list[str]:
-        """The names of the random generators that are not as they were."""
+        """Returns the names of the random generators that have changed."""
         return [name for holder in self._generators for name in holder.changes()]
 
     def restore(self, variables: bool = True) -> None:
@@ -146,8 +145,8 @@ class State:
     # ---- the search
 
     def _visit(self, x: Any, name: str, in_object: bool) -> None:
-        """Notes what ``x`` holds.  ``in_object``: whether it belongs to an object rather than a
-        variable."""
+        """Records the contents of ``x``; ``in_object``: whether an object holds it, not a variable.
+        """
         kind = type(x)
         if kind in ATOMS or isinstance(x, Value) or id(x) in self._seen:
             return
@@ -186,51 +185,19 @@ class State:
         self._follow([(f"{name}[{i}]", x) for i, x in enumerate(entries) if type(x) not in passed],
                      in_object)
 
-    def _visit_list(self, x: list[Any], name: str, in_object: bool) -> None:
-        self._hold(
-            Whole(lambda: tuple(x), functools.partial(list.__setitem__, x, slice(None)), name),
-            in_object,
-        )
-        self._enter(x, len(x), name, in_object)
-
-    def _visit_bytes(self, x: bytearray, name: str, in_object: bool) -> None:
-        self._hold(
-            Whole(lambda: bytes(x), functools.partial(operator.setitem, x, slice(None)), name),
-            in_object,
-        )
-
-    def _visit_array(self, x: array[Any], name: str, in_object: bool) -> None:
-        def write(saved: bytes) -> None:
-            x[:] = array(x.typecode, saved)
-
-        self._hold(Whole(x.tobytes, write, name), in_object)
-
-    def _visit_set(self, x: set[Any], name: str, in_object: bool) -> None:
-        def write(saved: frozenset[Any]) -> None:
-            set.clear(x)
-            set.update(x, saved)
-
-        self._hold(Whole(lambda: frozenset(x), write, name), in_object)
-        self._enter(x, len(x), name, in_object)
-
-    def _visit_deque(self, x: deque[Any], name: str, in_object: bool) -> None:
-        def write(saved: tuple[Any, ...]) -> None:
-            deque.clear(x)
-            deque.extend(x, saved)
-
-        self._hold(Whole(lambda: tuple(x), write, name), in_object)
-        self._enter(x, len(x), name, in_object)
+    def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
+        kind = next(kind for kind in CONTENTS if isinstance(x, kind))
+        read, write = CONTENTS[kind]
+        self._hold(Whole(functools.partial(read, x), functools.partial(write, x), name), in_object)
+        if kind in (list, set, deque):
+            self._enter(x, len(x), name, in_object)
 
     def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
         self._enter(x, len(x), name, in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
-
-        def write(key: Any, value: Any) -> None:
-            base.__delitem__(x, key) if value is _MISSING else base.__setitem__(x, key, value)
-
-        self._hold(Entries(lambda: dict(x), write, lambda key: f"{name}[{key!r}]"), in_object)
+        self._hold(Entries(lambda: dict(x), functools.partial(_write_entry, x),
+                           lambda key: f"{name}[{key!r}]"), in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
@@ -260,21 +227,21 @@ class State:
         self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
 
     def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
-        self._follow([(name, part) for part in (x.func, *x.args, *x.keywords.values())], in_object)
+        parts = [x.func, *x.args, *x.keywords.values()]
+        self._follow([(name, part) for part in parts], in_object)
 
     def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
         self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache
 
     def _visit_function(self, x: types.FunctionType, name: str, in_object: bool) -> None:
         owner = owner_of_file(x.__code__.co_filename)
+        cells = x.__closure__ or ()
         if owner == "user":
             self._visit_variables(x.__globals__, _names_in(x.__code__), "")
-            for variable, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
+            for variable, cell in zip(x.__code__.co_freevars, cells):
                 self._visit_cell(variable, cell)
-        elif owner == "us":  # its variables are not the user's, but what they hold may be
-            self._follow(
-                [("", x) for cell in x.__closure__ or () for x in _held(cell).values()], False
-            )
+        elif owner == "us":  # the user may own what its variables hold
+            self._follow([("", _held(cell).get("cell_contents")) for cell in cells], False)
         else:
             self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
             return
@@ -283,31 +250,20 @@ class State:
         self._visit_attributes(x, x.__name__)
 
     def _visit_cell(self, variable: str, cell: types.CellType) -> None:
-        def write(_: str, value: Any) -> None:
-            if value is _MISSING:
-                del cell.cell_contents
-            else:
-                cell.cell_contents = value
-
-        self._hold(Entries(lambda: _held(cell), write, lambda _: variable), False)
+        self._hold(Entries(lambda: _held(cell), functools.partial(_write_attribute, object, cell),
+                           lambda _: variable), False)
 
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
     ) -> None:
-        """Globals with these names; in the user's modules among them the variables that the code
-        names."""
+        """Records globals with these names, and the same names in the user's modules among them."""
         wanted = sorted(names)
 
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
 
-        def write(name: str, value: Any) -> None:
-            if value is _MISSING:
-                del variables[name]
-            else:
-                variables[name] = value
-
-        holder = Entries(read, write, lambda name: f"{prefix}{name}")
+        holder = Entries(read, functools.partial(_write_entry, variables),
+                         lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
             # it may be imported inside the function
@@ -319,7 +275,7 @@ class State:
                 self._visit_variables(vars(x), names, f"{name}.")
 
     def _visit_module(self, x: types.ModuleType, name: str, in_object: bool) -> None:
-        """A module that a variable of a closure, or an object, holds."""
+        """Records a module that a closure variable or an object holds."""
         if _owner_of_module(x) == "user" and name:
             names = frozenset(key for key in vars(x) if not key.startswith("__"))
             self._visit_variables(vars(x), names, f"{x.__name__}.")
@@ -328,9 +284,8 @@ class State:
         if _owner_of(x) != "user":
             return
         self._follow([(base.__name__, base) for base in x.__mro__[1:]], True)
-        functions = [
-            getattr(entry, "__func__", getattr(entry, "fget", entry)) for entry in vars(x).values()
-        ]
+        functions = [getattr(entry, "__func__", getattr(entry, "fget", entry))
+                     for entry in vars(x).values()]
         self._follow([(x.__name__, f) for f in functions if callable(f)], True)
 
         def read() -> dict[str, Any]:
@@ -341,43 +296,68 @@ class State:
                            lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
-        from .function import Jitted
-
-        if isinstance(x, Jitted):
-            self._follow([(name, x.function)], True)
-            return
         if isinstance(x, Module):
             self.modules.append(x)
+        elif _is_jitted(x):
+            self._follow([(name, x.__wrapped__)], True)
+            return
         self._visit_attributes(x, name)
         self._follow([("", type(x))], True)
 
     def _visit_attributes(self, x: Any, name: str) -> None:
-        if isinstance(kept := _attribute(x, "__dict__"), dict):
-            def write(key: str, value: Any) -> None:
-                if value is _MISSING:
-                    del kept[key]
-                else:
-                    kept[key] = value
+        def name_of(key: str) -> str:
+            return f"{name}.{key}"
 
-            self._hold(Entries(lambda: dict(kept), write, lambda key: f"{name}.{key}"), True)
+        kept = _attribute(x, "__dict__")
+        if isinstance(kept, dict):
+            write = functools.partial(_write_entry, kept)
+            self._hold(Entries(lambda: dict(kept), write, name_of), True)
         slots = [slot for base in type(x).__mro__ for slot in _slots(base)]
         if slots:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}
                 return {slot: value for slot, value in found.items() if value is not _MISSING}
 
-            self._hold(Entries(read, functools.partial(_write_attribute, object, x),
-                               lambda key: f"{name}.{key}"), True)
+            write = functools.partial(_write_attribute, object, x)
+            self._hold(Entries(read, write, name_of), True)
 
+
+def _write_list(x: list[Any], saved: tuple[Any, ...]) -> None:
+    list.__setitem__(x, slice(None), saved)
+
+
+def _write_bytes(x: bytearray, saved: bytes) -> None:
+    x[:] = saved
+
+
+def _write_array(x: array[Any], saved: bytes) -> None:
+    x[:] = array(x.typecode, saved)
+
+
+def _write_set(x: set[Any], saved: frozenset[Any]) -> None:
+    set.clear(x)
+    set.update(x, saved)
+
+
+def _write_deque(x: deque[Any], saved: tuple[Any, ...]) -> None:
+    deque.clear(x)
+    deque.extend(x, saved)
+
+
+# For each container, the functions that read and write its contents
+CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {
+    list: (tuple, _write_list),
+    set: (frozenset, _write_set),
+    deque: (tuple, _write_deque),
+    bytearray: (bytes, _write_bytes),
+    array: (array.tobytes, _write_array),
+}
 
 VISITS: dict[Any, Callable[..., None]] = {
-    list: State._visit_list,
+    list: State._visit_contents,
     (tuple, frozenset): State._visit_immutable,
     dict: State._visit_dict,
-    set: State._visit_set,
-    deque: State._visit_deque,
-    bytearray: State._visit_bytes,
-    array: State._visit_array,
+    (set, deque, bytearray, array): State._visit_contents,
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
     (types.MethodType, types.BuiltinMethodType): State._visit_method,
@@ -389,7 +369,7 @@ VISITS: dict[Any, Callable[..., None]] = {
 
 
 def _is_same(x: Any, y: Any) -> bool:
-    """Whether ``y`` can stand for ``x``: the same object, or the same plain value."""
+    """Returns whether ``x`` and ``y`` are the same object, or the same plain value."""
     if x is y:
         return True
     if type(x) is not type(y):
@@ -399,22 +379,37 @@ def _is_same(x: Any, y: Any) -> bool:
     if isinstance(x, dict):
         return list(x) == list(y) and all(map(_is_same, x.values(), y.values()))
     if isinstance(x, (float, complex)):
-        return repr(x) == repr(y)  # nan is nan, and 0.0 is not -0.0
+        return repr(x) == repr(y)  # as text, nan equals nan, and 0.0 differs from -0.0
     if type(x).__name__ == "ndarray":  # in the state of a generator
         return bool(x.tobytes() == y.tobytes())
     return isinstance(x, (int, str, bytes, frozenset)) and x == y
 
 
 def _attribute(x: Any, name: str) -> Any:
-    """An attribute without asking a ``__getattr__`` of the user's; `_MISSING` if there is none."""
+    """Returns an attribute without calling ``__getattr__``; `_MISSING` if there is none."""
     try:
         return object.__getattribute__(x, name)
     except AttributeError:
         return _MISSING
 
 
+def _is_jitted(x: Any) -> bool:
+    """Returns whether ``x`` is a `Jitted`, in place of which its function is searched."""
+    bases = type(x).__mro__
+    return _attribute(x, "__wrapped__") is not _MISSING and "us" in map(_owner_of, bases)
+
+
+def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
+    """Sets or deletes an entry of a dict, without calling methods of a subclass."""
+    base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
+    if value is _MISSING:
+        base.__delitem__(x, key)
+    else:
+        base.__setitem__(x, key, value)
+
+
 def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
-    """Sets or deletes an attribute, without what a class of the user's does then."""
+    """Sets or deletes an attribute, without calling methods of a class of the user's."""
     if value is _MISSING:
         kind.__delattr__(x, name)
     else:
@@ -422,9 +417,9 @@ def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
-    """What a variable of a closure has; nothing if it has not been assigned yet."""
+    """Returns the contents of a closure's cell; empty if it has not been assigned yet."""
     try:
-        return {"": cell.cell_contents}
+        return {"cell_contents": cell.cell_contents}
     except ValueError:
         return {}
 
@@ -438,7 +433,7 @@ def _slots(kind: type) -> list[str]:
 
 @functools.cache
 def _names_in(code: types.CodeType) -> frozenset[str]:
-    """The names that a function's code, and the functions defined in it, use."""
+    """Returns the names that a function's code uses, and the functions defined in it."""
     return frozenset(name for inner in _codes(code) for name in inner.co_names)
 
 
@@ -450,12 +445,12 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _owner_of(kind: type) -> str:
-    """Whose class it is: see `_owner_of_module`."""
+    """Returns the owner of a class: see `_owner_of_module`."""
     return _owner_of_module(sys.modules.get(kind.__module__))
 
 
 def _owner_of_module(module: types.ModuleType | None) -> str:
-    """Whose module it is: "us", Python's own "library", an "installed" package, or the "user"."""
+    """Returns the owner of a module: "us", Python's "library", "installed", or the "user"."""
     if module is None or module.__name__ == "__main__":
         return "user"
     return owner_of_file(file) if (file := getattr(module, "__file__", None)) else "library"

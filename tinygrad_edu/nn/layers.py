@@ -185,7 +185,7 @@ class Dropout(Module):
 
     def _mask(self) -> Any:
         trace = modes.tracer()  # a compiled program draws a new mask at every run
-        return self._draw() if trace is None else trace.fresh(self._draw)
+        return self._draw() if trace is None else trace.draw_each_run(self._draw)
 
     def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)

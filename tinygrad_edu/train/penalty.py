@@ -12,8 +12,8 @@ from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import AlignedBuffer
 from ..jit.running.straight_line import Scalar
-from ..jit.tape.tape import Graph
-from ..jit.trace import record_trace
+from ..jit.tape.gradient import Graph
+from ..jit.tracing import record_trace
 from .samples import advising_eager, operands_of, parameter_nodes, untrained_nodes, whole_blocks
 
 

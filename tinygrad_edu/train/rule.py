@@ -19,8 +19,10 @@ from ..jit.running.memory import AlignedBuffer, pointers
 from ..jit.running.straight_line import Batch
 from ..jit.state import State
 from ..jit.structure import outputs
-from ..jit.tape.tape import Graph, Tape
-from ..jit.trace import Trace, check_unchanged, record_trace
+from ..jit.tape.gradient import Graph
+from ..jit.tape.tape import Tape
+from ..jit.trace import Trace
+from ..jit.tracing import check_unchanged, record_trace
 from ..optim import Optimizer, Schedule
 from .samples import EAGER, advising_eager, untrained_nodes
 

@@ -20,9 +20,12 @@ from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import AlignedBuffer, pointers
 from ..jit.running.straight_line import Batch
-from ..jit.structure import Structure, build, flatten, outputs
-from ..jit.tape.tape import SOURCES, Graph
-from ..jit.trace import STATIC, Trace, record_trace
+from ..jit.structure import Structure, flatten, outputs, unflatten
+from ..jit.tape.gradient import Graph
+from ..jit.tape.operations import SOURCES
+from ..jit.trace import Trace
+from ..jit.traced import STATIC
+from ..jit.tracing import record_trace
 
 
 def is_plain(samples: Any) -> bool:
@@ -107,7 +110,7 @@ class Loss:
             record_trace,
             sample,
             names,
-            lambda values: (build(structure, iter(values)), {}),
+            lambda values: (unflatten(structure, iter(values)), {}),
             unchanged="the model or the loss",
         )
         self._trained = trained
@@ -160,7 +163,7 @@ class Loss:
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
         """Raises ValueError if the loss rejects this target; a traced loss does not see it."""
         try:
-            loss(build(self._shape, repeat(1.0)), target)
+            loss(unflatten(self._shape, repeat(1.0)), target)
         except ValueError:
             raise
         except Exception:  # the prediction of ones is not a real one
@@ -168,7 +171,7 @@ class Loss:
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """Returns the prediction of one sample, in the structure that the model returns."""
-        return build(self._prediction, map(Value, numbers))
+        return unflatten(self._prediction, map(Value, numbers))
 
 
 class Group:

@@ -15,7 +15,7 @@ from graphviz import Digraph
 
 from tinygrad_edu.engine.primitives import TABLE
 from tinygrad_edu.errors import counted
-from tinygrad_edu.jit.tape.tape import DOT
+from tinygrad_edu.jit.tape.operations import DOT
 from tinygrad_edu.nn.structure import enclosing
 
 from .model import Cluster, Edge, Graph, Node

@@ -33,8 +33,9 @@ from typing import Any, ClassVar
 from tinygrad_edu.errors import counted
 from tinygrad_edu.jit import Jitted, Tape
 from tinygrad_edu.jit.structure import flatten, leaf_names
-from tinygrad_edu.jit.tape.tape import DOT, EQUAL, WHEN, Register, sources
-from tinygrad_edu.jit.trace import spelled
+from tinygrad_edu.jit.tape.gradient import sources
+from tinygrad_edu.jit.tape.operations import DOT, EQUAL, IF_EQUAL, spelled
+from tinygrad_edu.jit.tape.tape import Register
 from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 from tinygrad_edu.symbolic.formulas import ATOM, Name
 
@@ -172,7 +173,7 @@ def _has_node(tape: Tape, op: str, i: int, constant: Register) -> bool:
     x = _number(tape, constant)
     if op == DOT:
         return x != (1 if i else 0)
-    return op not in (EQUAL, WHEN) and not (op == "add" and x == 0)
+    return op not in (EQUAL, IF_EQUAL) and not (op == "add" and x == 0)
 
 
 def _number(tape: Tape, register: Register) -> float | None:
@@ -328,7 +329,7 @@ class _TapeBuilder(Builder):
             return self._summands(operands, names)
         if op == EQUAL:
             return (f"{names[0]} == {names[1]}",)
-        if op == WHEN:
+        if op == IF_EQUAL:
             return (f"{names[2]} if {names[0]} == {names[1]} else 0",)
         return (spelled(op, names).text,)
 

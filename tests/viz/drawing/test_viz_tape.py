@@ -12,7 +12,7 @@ from helpers import run_python
 from programs import RandomProgram, gradient_tape
 
 from tinygrad_edu import Value, jit, math, nn, take
-from tinygrad_edu.jit.tape.tape import DOT
+from tinygrad_edu.jit.tape.operations import DOT
 from viz import draw
 from viz.drawing import model, tapes
 from viz.drawing.dot import MAX_TERM_LENGTH

@@ -16,14 +16,8 @@ from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
 from viz.plotting import analysis
-from viz.plotting.plots import (
-    activation_histograms,
-    decision_boundary,
-    derivatives,
-    gradient_flow,
-    loss,
-    loss_surface,
-)
+from viz.plotting.boundary import decision_boundary
+from viz.plotting.plots import activation_histograms, derivatives, gradient_flow, loss, loss_surface
 
 
 def history(losses, epochs=1, **metrics):

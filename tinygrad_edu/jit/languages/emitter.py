@@ -37,8 +37,7 @@ from ...engine.primitives import (
     where,
 )
 from ...engine.primitives import absolute as fabs
-from ..tape.tape import EQUAL, WHEN
-from ..trace import LESS, LESS_EQUAL
+from ..tape.operations import EQUAL, IF_EQUAL, LESS, LESS_EQUAL
 
 inf = std.inf
 LANES = 4  # samples in a vector: the registers of AVX2; LLVM splits it for other processors
@@ -186,7 +185,7 @@ EXPANSIONS: dict[str, Callable[..., Any]] = {
     "remainder": _python_remainder,
     "floordiv": _floordiv,
 }
-NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS_EQUAL, EQUAL, WHEN}
+NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS_EQUAL, EQUAL, IF_EQUAL}
 
 
 def is_native(op: str) -> bool:
@@ -320,7 +319,7 @@ class Block:
             return self.add(f"{BINARY[op]} {self.type} {x[0].text}, {x[1].text}")
         if op == "neg":
             return self.add(f"fneg {self.type} {x[0].text}")
-        if op == WHEN:
+        if op == IF_EQUAL:
             return self.where(self.compared("oeq", x[0], x[1]), x[2], self.constant(0.0))
         if op in INTRINSIC:
             suffix = "f64" if self.lanes == 1 else f"v{self.lanes}f64"

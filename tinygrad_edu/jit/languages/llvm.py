@@ -14,8 +14,8 @@ import math as std
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..tape.tape import DOT, Tape
-from ..trace import TAKE
+from ..tape.operations import DOT, TAKE
+from ..tape.tape import Tape
 from .emitter import LANES, Block, Code, Module, literal
 
 # ---- instructions --------------------------------------------------------------------------------

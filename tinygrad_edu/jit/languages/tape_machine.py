@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from ...engine.primitives import lookup
-from ..tape.tape import DOT, EQUAL, WHEN
-from ..trace import LESS, LESS_EQUAL, TAKE
+from ..tape.operations import DOT, EQUAL, IF_EQUAL, LESS, LESS_EQUAL, TAKE
 from .emitter import NATIVE, Block, Code, Module
 from .llvm import position
 
@@ -72,7 +71,7 @@ def _case(module: Module, number: int, op: str) -> str:
 
 def _arity(op: str) -> int:
     """Returns the number of operands of a case."""
-    if op in ("where", WHEN, MULADD):
+    if op in ("where", IF_EQUAL, MULADD):
         return 3
     if op in (LESS, LESS_EQUAL, EQUAL):
         return 2

@@ -15,8 +15,8 @@ from typing import Any
 from ...engine.primitives import lookup
 from ..languages.emitter import is_native
 from ..languages.tape_machine import CASES, MULADD, machine
-from ..tape.tape import DOT, Tape
-from ..trace import TAKE
+from ..tape.operations import DOT, TAKE
+from ..tape.tape import Tape
 from . import objects
 from .callbacks import Callback, call_row, library_address, reraise, running
 

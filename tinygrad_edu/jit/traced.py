@@ -1,0 +1,242 @@
+"""Traced values, which stand for any number while a function is traced, and their errors.
+
+A value has no data yet, so the program that is recorded holds for all numbers.  Whatever needs the
+number or the truth of a value raises `TraceError`, because the answer would become part of the
+compiled program.  A `TraceError` that the function catches is raised again when tracing ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import math
+from ..engine import modes
+from ..engine.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
+from ..engine.primitives import Operand, Primitive, lookup
+from ..engine.value import Value
+from ..errors import TraceError
+from .structure import TRACED
+
+# The last remedy of most errors
+STATIC = 'an argument that determines the shape of the program can be static: jit(f, static=["n"])'
+# is_integer, real, ...: methods that Values lack
+_OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}
+
+
+def located_error(message: str, remedy: str, where: CodePosition | None = None) -> TraceError:
+    """Returns an error with the line of the user's program; the trace keeps the first one."""
+    at: SourceLine = source_line(where or user_location())
+    error = TraceError(f"{message}\n{line_text(at)}\n{remedy}")
+    error.line = at
+    if (trace := modes.tracer()) is not None:
+        trace.first_error = trace.first_error or error
+    return error
+
+
+def _trace(what: str) -> Any:
+    """Returns the trace in progress; raises TraceError if there is none."""
+    if (trace := modes.tracer()) is None:
+        raise located_error(
+            f"{what}: this traced value is no longer valid, because its function has finished "
+            "tracing",
+            "return what is needed later",
+        )
+    return trace
+
+
+class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a modulus
+    """A node of a trace: a Value without data, whose number is not known until the program runs.
+
+    Python does not ask the value for `is`, `isinstance` and `str`, so tracing cannot notice them.
+    """
+
+    __slots__ = ("_index", "_trace")
+
+    _index: int
+    _trace: Any  # its `Trace`
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Appends a node to the trace."""
+        trace = _trace("a computation")
+        try:
+            return trace.apply(primitive, args)
+        except TraceError:
+            raise
+        except TypeError:
+            if primitive.symbol:
+                return NotImplemented  # an operator leaves it to the other operand
+            raise
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """Appends a condition to the trace."""
+        return _trace("a comparison").compare(symbol, self, y)
+
+    def __and__(self, other: Any) -> Any:
+        return _trace("&").join("&", self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Any:
+        return _trace("|").join("|", self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Any:
+        raise located_error("^ needs the bits of ints, but a compiled function has only floats",
+                     f"for conditions, write (a | b) & (1 - (a & b)); {STATIC}")
+
+    __rxor__ = __xor__
+
+    def __invert__(self) -> Any:
+        trace = _trace("~")
+        if not trace.is_condition(self._index):
+            raise located_error(
+                f"~ needs the bits of an int, but `{trace.text(self._index)}` is a float",
+                f"write -x - 1, which is the same number; {STATIC}",
+            )
+        raise located_error(
+            f"~ cannot negate the condition `{trace.text(self._index)}` (`~True` is -2, which is "
+            "true)",
+            "write 1 - condition, or the opposite comparison",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_FLOATS:
+            raise _trace(f".{name}").trace_error(self, f".{name}")
+        return object.__getattribute__(self, name)  # which raises
+
+    def __bool__(self) -> bool:
+        raise _trace("its truth").trace_error(self, "truth")
+
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        raise _trace("a comparison").trace_error(self, "== or != or in")
+
+    def __hash__(self) -> int:
+        raise _trace("its number").trace_error(self, "a set or the key of a dict")
+
+    def __float__(self) -> float:
+        raise _trace("its number").trace_error(self, "float()")
+
+    def __int__(self) -> int:
+        raise _trace("its number").trace_error(self, "int()")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise _trace("a format").trace_error(self, "a format")
+        return repr(self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return math.round_digits(self, digits) if digits is not None else lookup("round")(self)
+
+    def __trunc__(self) -> Any:
+        return math.trunc(self)
+
+    def __floor__(self) -> Any:
+        return math.floor(self)
+
+    def __ceil__(self) -> Any:
+        return math.ceil(self)
+
+    def relu(self) -> Any:
+        """Appends the row `relu` to the trace."""
+        return math.relu(self)
+
+    def tanh(self) -> Any:
+        """Appends the row `tanh` to the trace."""
+        return math.tanh(self)
+
+    def sigmoid(self) -> Any:
+        """Appends the row `sigmoid` to the trace."""
+        return math.sigmoid(self)
+
+    def exp(self) -> Any:
+        """Appends the row `exp` to the trace."""
+        return math.exp(self)
+
+    def log(self) -> Any:
+        """Appends the row `log` to the trace."""
+        return math.log(self)
+
+    def sqrt(self) -> Any:
+        """Appends the row `sqrt` to the trace."""
+        return math.sqrt(self)
+
+    def backward(self, seed: float = 1.0) -> None:
+        """Raises TraceError: a traced value has no gradient."""
+        raise _trace("backward()").derivative("backward()")
+
+    @property
+    def data(self) -> float:
+        """Raises TraceError."""
+        raise _trace(".data").trace_error(self, ".data")
+
+    @data.setter
+    def data(self, x: float) -> None:
+        raise located_error(
+            f"data cannot be assigned to `{self._trace.text(self._index)}`, which stands for any "
+            "number",
+            "give the result a new name",
+        )
+
+    @property
+    def grad(self) -> float:  # type: ignore[override]
+        """Raises TraceError."""
+        raise _trace(".grad").derivative(".grad")
+
+    @property
+    def args(self) -> tuple[Value, ...]:
+        """Raises TraceError."""
+        raise located_error(
+            ".args: a traced value has no graph",
+            "call the function itself, uncompiled, to get a graph",
+        )
+
+    @property
+    def partials(self) -> tuple[float, ...]:
+        """Raises TraceError."""
+        raise located_error(
+            ".partials: a traced value has no graph",
+            "call the function itself, uncompiled, to get a graph",
+        )
+
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        """The name of the operation."""
+        return str(self._trace.nodes[self._index][0])
+
+    @property
+    def label(self) -> str:
+        """The name, which the text of the tape shows."""
+        label: str = self._trace.labels.get(self._index, "")
+        return label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._trace.labels[self._index] = label
+
+    def __index__(self) -> int:
+        raise _trace("its number").trace_error(self, "indexing or range()")
+
+    def __repr__(self) -> str:
+        return f"{TRACED}{self._trace.text(self._index)})"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        raise located_error(
+            "a traced value cannot be copied or pickled, because it has no number",
+            "copy the function's results",
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self.__reduce_ex__(4)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __copy__(self) -> Any:
+        return self
+
+
+_new: Any = Traced.__new__

@@ -1,0 +1,231 @@
+"""Tracing: a function runs on traced values, and its operations are recorded.
+
+    >>> trace, y = record_trace(lambda x: 2 * x, ["x"], lambda values: (values, {}))
+    >>> trace.nodes
+    [('input', (0,)), ('mul', (2.0, 0))]
+
+The function runs twice, and both runs must record the same program: random numbers and counters
+would become constants.  What the function changes is put back (`state`).
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..engine import modes, value
+from ..engine.anomaly import CodePosition, user_location
+from ..engine.value import Value
+from ..errors import TraceError, some
+from .state import State
+from .tape.operations import Ref
+from .trace import Trace
+from .traced import STATIC, Traced, _new, located_error
+
+# The traces in progress, in all threads; the guards below are installed while there are any
+_tracing: set[Trace] = set()
+_tracing_lock = threading.Lock()
+
+
+class _Guard:
+    """Stands in for the slots `Value.data` and `Value.grad` while a function is traced.
+
+    The traced function can reach any leaf and read its number, so reading is checked here.  Other
+    threads read the slot.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.slot = Value.__dict__[name]
+
+    def __get__(self, node: Any, owner: Any = None) -> Any:
+        if node is None:
+            return self.slot
+        trace = modes.tracer()
+        if trace is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
+            trace.require_number(node, f".{self.name}")
+        return self.slot.__get__(node)
+
+    def __set__(self, node: Any, x: float) -> None:
+        trace = modes.tracer()
+        if (
+            trace is not None
+            and sys._getframe(1).f_code.co_filename not in ENGINE
+            and trace.operand(node).__class__ is int
+        ):
+            raise located_error(
+                f"the function assigns {self.name} to {_called(node)}: this would happen once, "
+                "when it is compiled, and never again",
+                "return the number, and assign it outside",
+            )
+        self.slot.__set__(node, x)
+
+
+ENGINE = {value.__file__}  # its operators read data before they call the tracer
+_guards = [_Guard("data"), _Guard("grad")]
+
+
+def _called(leaf: Value) -> str:
+    return f"the leaf {leaf.label}" if leaf.label else "a leaf"
+
+
+# From the values of the numbers among them to the positional and the keyword arguments
+Arguments = Callable[[list[Any]], tuple[Any, Any]]
+
+
+def record_trace(
+    f: Callable[..., Any],
+    names: Sequence[str],
+    arguments: Arguments,
+    check: bool = True,
+    unchanged: str = "",
+) -> tuple[Trace, Any]:
+    """Runs ``f`` on traced values; returns the trace and the result of ``f``.
+
+    names: a name for each number among the arguments.
+    arguments: returns the positional and the keyword arguments, with the given values in them.
+    check: whether ``f`` runs twice, to compare the programs.
+    unchanged: if not empty, ``f`` must not change anything, closure variables and globals
+        included.  Errors call ``f`` by this name.
+
+    Attributes of objects and random generators that ``f`` changes are put back, and with
+    ``unchanged`` variables too.
+
+    Raises TraceError if ``f`` needs a number that is not known yet, if its runs differ, or if it
+    changes something in spite of ``unchanged``.
+    """
+    args, kwargs = arguments([0.0] * len(names))
+    state = State(f, args, kwargs)
+    before = random.getstate()
+    try:
+        trace, result = _run(f, names, arguments)
+        if unchanged:
+            check_unchanged(state, unchanged)
+        if check:
+            _check_again(trace, f, names, arguments, state)
+        if unchanged and (drawn := state.draws()):
+            raise TraceError(
+                f"{unchanged} draws from the random generator {some(drawn)}, but machine code does "
+                f"not\ndraw outside of it, and put the numbers into the samples; {STATIC}"
+            )
+        trace.modules = state.modules
+        return trace, result
+    finally:
+        state.restore(variables=bool(unchanged))
+        if random.getstate() != before:
+            random.setstate(before)
+
+
+def check_unchanged(state: State, what: str) -> None:
+    """Raises TraceError with the names of what has changed; ``what`` names the function."""
+    if changed := state.changes():
+        raise TraceError(
+            f"{what} changes {some(changed)} when it is called, but machine code does not\n"
+            f"change it in on_epoch; if it is a cache, call the model once before; {STATIC}"
+        )
+
+
+def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], arguments: Arguments,
+                 state: State) -> None:
+    """Runs ``f`` again, and raises TraceError if the program differs or draws numbers."""
+    before = random.getstate()
+    try:
+        again, _ = _run(f, names, arguments)
+    except TraceError as error:
+        if changed := state.changes():
+            error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
+        raise
+    difference = trace.difference(again)
+    if random.getstate() == before and difference is None:
+        return
+    # without the number that `gauss` keeps for its next call, so that it draws
+    random.setstate((*before[:2], None))
+    line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
+    if draws:  # in this thread; another one may have changed the state of `random`
+        raise located_error(
+            "the function draws random numbers while it is traced: they would be the same at each "
+            "call",
+            "draw them outside and pass them as arguments",
+            draws[0],
+        )
+    if difference is not None:
+        changed = state.changes()
+        because = f", and it changes {some(changed)}" if changed else ""
+        raise located_error(f"the function is another program every time: {difference[1]}{because}",
+                     "draw or count outside of it, and pass the numbers as arguments", line)
+
+
+def _watched(
+    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, node: Ref
+) -> tuple[CodePosition, list[CodePosition]]:
+    """Runs ``f`` again; returns the line that makes ``node``, and lines that draw numbers."""
+    at = user_location()
+    draws: list[CodePosition] = []
+
+    class Watched(Trace):
+        found = False
+
+        def value(self, op: str, args: tuple[Any, ...]) -> Traced:
+            nonlocal at
+            if not self.found:
+                at = user_location()
+                self.found = len(self.nodes) >= node
+            return super().value(op, args)
+
+    def watch(frame: Any, event: str, called: Any) -> None:
+        owner = getattr(called, "__self__", None)
+        if event == "c_call" and not draws and isinstance(owner, _GENERATOR):
+            draws.append(user_location())
+
+    profile = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        _run(f, names, arguments, Watched)
+    finally:
+        sys.setprofile(profile)
+    return at, draws
+
+
+_GENERATOR: Any = random.Random.__base__  # the C class whose methods draw for all of `random`
+
+
+def _run(
+    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, kind: type[Trace] = Trace
+) -> tuple[Trace, Any]:
+    trace = kind(names)
+    with _guarded(trace), modes.tracing(trace):
+        values = []
+        for i in range(len(names)):
+            value = _new(Traced)
+            value._index = i
+            value._trace = trace
+            values.append(value)
+        args, kwargs = arguments(values)
+        try:
+            result = f(*args, **kwargs)
+        except Exception:
+            if trace.first_error is None:
+                raise
+        if trace.first_error is not None:
+            raise trace.first_error
+        return trace, result
+
+
+@contextmanager
+def _guarded(trace: Trace) -> Iterator[None]:
+    """Installs the guards, which apply to all Values; each asks whether its thread is tracing."""
+    try:
+        with _tracing_lock:
+            _tracing.add(trace)
+            for guard in _guards:
+                setattr(Value, guard.name, guard)
+        yield
+    finally:
+        with _tracing_lock:
+            _tracing.discard(trace)
+            for guard in _guards:
+                setattr(Value, guard.name, guard if _tracing else guard.slot)
