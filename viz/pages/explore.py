@@ -15,11 +15,15 @@ from .page import Page
 
 
 @overload
-def explore(y: Value | Recording | Stepper | History, path: None = None, **options: Any) -> Page: ...
+def explore(
+    y: Value | Recording | Stepper | History, path: None = None, **options: Any
+) -> Page: ...
 
 
 @overload
-def explore(y: Value | Recording | Stepper | History, path: str | os.PathLike[str], **options: Any) -> Path: ...
+def explore(
+    y: Value | Recording | Stepper | History, path: str | os.PathLike[str], **options: Any
+) -> Path: ...
 
 
 def explore(
@@ -50,17 +54,9 @@ def explore(
     and what `explorer.explore` and `training.page.explore_training` raise.
     """
     if not isinstance(y, (Value, Recording, Stepper, History)):
-        hint = (
-            "give one of its Values"
-            if isinstance(y, (list, tuple))
-            else "call it, and give what it returns"
-            if callable(y)
-            else "what a computation returns from Values is a Value"
-        )
         raise TypeError(
             "explore() takes a Value, a Recording, a Stepper, or the History of fit(..., "
-            "record_every=k), not "
-            f"{type(y).__name__} ({short_repr(y)}); {hint}"
+            f"record_every=k), not {type(y).__name__} ({short_repr(y)}); {_remedy(y)}"
         )
     if isinstance(y, History):
         from .training.page import explore_training
@@ -69,3 +65,11 @@ def explore(
     from . import explorer
 
     return explorer.explore(y, path, **options)
+
+
+def _remedy(y: object) -> str:
+    if isinstance(y, (list, tuple)):
+        return "give one of its Values"
+    if callable(y):
+        return "call it, and give what it returns"
+    return "what a computation returns from Values is a Value"

@@ -2,7 +2,7 @@
 with a mouse or keys.
 
     >>> from tinygrad_edu.examples import lecture_neuron
-    >>> explore(lecture_neuron())                             # in a notebook, the page itself  # doctest: +ELLIPSIS
+    >>> explore(lecture_neuron())                             # doctest: +ELLIPSIS
     <Page 'computation graph of o': ... kB; .save("y.html") writes it>
     >>> path = explore(lecture_neuron(), "o.html")            # doctest: +SKIP
 
@@ -32,16 +32,37 @@ from ..drawing.model import Edge, Node, build
 from ..drawing.scene import Scene
 from .page import Page, assemble, page_path, read, themed
 
-MAX_NODES, MAX_EDGES = 2000, 4000  # drawn; what a browser steps at 30 frames a second
+# drawn; what a browser steps at 30 frames a second
+MAX_NODES = 2000
+MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
+COLUMNS = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
 
 
 @overload
-def explore(y: Value | Recording | Stepper, path: None = None, *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Page: ...
+def explore(
+    y: Value | Recording | Stepper,
+    path: None = None,
+    *,
+    collapse: str | Iterable[str] | None = None,
+    max_nodes: int | None = MAX_NODES,
+    expand: str | Iterable[str] = (),
+    title: str = "",
+) -> Page: ...
+
+
 @overload
-def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str], *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Path: ...
+def explore(
+    y: Value | Recording | Stepper,
+    path: str | os.PathLike[str],
+    *,
+    collapse: str | Iterable[str] | None = None,
+    max_nodes: int | None = MAX_NODES,
+    expand: str | Iterable[str] = (),
+    title: str = "",
+) -> Path: ...
+
+
 def explore(
     y: Value | Recording | Stepper,
     path: str | os.PathLike[str] | None = None,
@@ -91,16 +112,9 @@ def explore(
         **page_data(scene, notes),
         "open": y.position if isinstance(y, Stepper) else 0,
     }
-    page = Page(
-        assemble(
-            title,
-            body,
-            data,
-            styles=["theme.css", "explorer.css"],
-            scripts=["stage.js", "explorer.js"],
-        ),
-        title,
-    )
+    styles = ["theme.css", "explorer.css"]
+    scripts = ["stage.js", "explorer.js"]
+    page = Page(assemble(title, body, data, styles=styles, scripts=scripts), title)
     return page if target is None else page.save(target)
 
 
@@ -116,7 +130,8 @@ def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
 
 def _notes(scene: Scene, steps: int) -> list[str]:
     """What is not on the page, or not as it should be."""
-    notes, recording = list(scene.graph.notes), scene.recording
+    notes = list(scene.graph.notes)
+    recording = scene.recording
     boxes = [node.label for node in scene.graph.nodes if node.role == "module"]
     if steps < len(recording):
         notes.append(
@@ -138,16 +153,15 @@ def _wrong_order(
     if recording.order != "naive":
         return [], {}, {}
     comparison = compare_orders(recording.values()[-1])
-    if comparison.early is None or comparison.late is None:
-        return (
-            [
-                "This is the naive recursive order, which is right here, since no operation is "
-                "used twice."
-            ],
-            {},
-            {},
+    early = comparison.early
+    late = comparison.late
+    if early is None or late is None:
+        note = (
+            "This is the naive recursive order, which is right here, since no operation is used "
+            "twice."
         )
-    early, late, root = comparison.early, comparison.late, recording.nodes[recording.root].name
+        return [note], {}, {}
+    root = recording.nodes[recording.root].name
     event = recording.events[early - 1]
     gradient = f"∂{root}/∂{recording.nodes[event.user or 0].name}"
     marks = {
@@ -167,11 +181,17 @@ def _wrong_order(
         for name, pair in comparison.gradients.items()
         if brief(pair[0]) != brief(pair[1])
     }
-    shown = "; ".join(f"∂{root}/∂{name} is {brief(right)}, here {brief(naive)}"
-                      for name, (right, naive) in list(wrong.items())[:3])
-    note = f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on before it is complete."
+    shown = "; ".join(
+        f"∂{root}/∂{name} is {brief(right)}, here {brief(naive)}"
+        for name, (right, naive) in list(wrong.items())[:3]
+    )
+    note = (
+        f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on "
+        "before it is complete."
+    )
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     if shown:
-        note += f" {shown}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}."
+        note += f" {shown}{more}."
     return [note], marks, {name: right for name, (right, _) in wrong.items()}
 
 
@@ -194,8 +214,10 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     """
     recording = scene.recording
     numbers = [number for number, hidden in enumerate(scene.hidden, 1) if not hidden]
-    computed = {event.node: bisect_left(numbers, number) + 1
-                for number, event in enumerate(recording.events[:recording.forward], 1)}
+    computed = {
+        event.node: bisect_left(numbers, number) + 1
+        for number, event in enumerate(recording.events[: recording.forward], 1)
+    }
     frame_of = {cluster.path: i for i, cluster in enumerate(scene.graph.clusters)}
     index = {node.name: i for i, node in enumerate(scene.graph.nodes)}
     order_notes, marks, right = _wrong_order(recording)
@@ -234,26 +256,17 @@ def _node(
                        `compare_orders`); else null
     opens              of a module the call that makes a page with its inside, else ""
     """
-    operations = [
-        computed[i]
-        for i in ([node.shows] if node.shows is not None else node.members)
-        if i in computed
-    ]
-    name = (
-        scene.recording.nodes[node.shows].name
-        if node.shows is not None and node.role != "module"
-        else node.label
-    )
+    members = node.members if node.shows is None else [node.shows]
+    operations = [computed[i] for i in members if i in computed]
+    name = node.label
     given = None
-    if (
-        node.shows is not None
-        and not scene.recording.nodes[node.shows].op
-        and node.data is not None
-    ):
-        given = [
-            brief(node.data) if node.role == "constant" else number_text(node.data),
-            repr(node.data),
-        ]
+    if node.shows is not None:
+        shown = scene.recording.nodes[node.shows]
+        if node.role != "module":
+            name = shown.name
+        if not shown.op and node.data is not None:
+            short = brief(node.data) if node.role == "constant" else number_text(node.data)
+            given = [short, repr(node.data)]
     return {
         "label": node.label,
         "role": node.role,
@@ -275,9 +288,9 @@ def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[s
     null), whether it comes from a constant, how many edges it stands for, and the count from which
     on it has been used in the forward pass."""
     used = [computed[user] for user, _ in edge.links if user in computed]
-    derivative = (
-        None if edge.derivative is None else [brief(edge.derivative), repr(edge.derivative)]
-    )
+    derivative = None
+    if edge.derivative is not None:
+        derivative = [brief(edge.derivative), repr(edge.derivative)]
     return {
         "source": index[edge.source],
         "target": index[edge.target],
@@ -298,27 +311,31 @@ def _frames(scene: Scene, frame_of: dict[str, int], index: dict[str, int]) -> li
                 inside[frame_of[path]].add(i)
     leading_out: list[set[int]] = [set() for _ in frame_of]
     for edge in scene.graph.edges:
-        source, target = index[edge.source], index[edge.target]
+        source = index[edge.source]
+        target = index[edge.target]
+        if scene.graph.nodes[source].role in LEAVES:
+            continue
         for i, members in enumerate(inside):
-            if (
-                source in members
-                and target not in members
-                and scene.graph.nodes[source].role not in LEAVES
-            ):
+            if source in members and target not in members:
                 leading_out[i].add(source)
     frames = []
     for i, cluster in enumerate(scene.graph.clusters):
         nodes = [scene.graph.nodes[k] for k in sorted(inside[i])]
         outputs = leading_out[i] | {index[node.name] for node in nodes if node.output}
-        whole = replace(nodes[0], operations=sum(node.operations for node in nodes),
-                        parameters=sum(node.parameters for node in nodes))
-        one = next(iter(outputs)) if len(outputs) == 1 else -1
+        whole = replace(
+            nodes[0],
+            operations=sum(node.operations for node in nodes),
+            parameters=sum(node.parameters for node in nodes),
+        )
+        output = next(iter(outputs)) if len(outputs) == 1 else -1
+        if output >= 0 and scene.graph.nodes[output].shows is None:
+            output = -1
         frames.append(
             {
                 "path": cluster.path,
                 "parent": frame_of.get(cluster.parent, -1),
                 "contents": contents(whole),
-                "output": one if one >= 0 and scene.graph.nodes[one].shows is not None else -1,
+                "output": output,
             }
         )
     return frames
@@ -341,37 +358,36 @@ def _steps(scene: Scene, numbers: list[int]) -> dict[str, list[Any]]:
     formula     the rule that gave the local derivative, "" where there is none
     """
     recording = scene.recording
-    rows, flowed = [], dict[int, float]()
+    root = recording.nodes[recording.root].name
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    flowed: dict[int, float] = {}
     for number in numbers:
-        event, step = recording.events[number - 1], recording[number - 1]
+        event = recording.events[number - 1]
+        step = recording[number - 1]
         drawn = scene.nodes[event.node]
         shown = drawn is not None and scene.graph.nodes[drawn].shows == event.node
-        lead, edge, flow, so_far = "", -1, "", ""
+        lead = ""
+        edge = -1
+        flow = ""
+        so_far = ""
         if event.user is not None:
-            edge, flow = (
-                scene.edges.get((event.user, event.operand), -1),
-                brief(recording.flow(event)),
-            )
+            edge = scene.edges.get((event.user, event.operand), -1)
+            flow = brief(recording.flow(event))
             flowed[edge] = flowed.get(edge, 0.0) + recording.flow(event)
             so_far = brief(flowed[edge])
-            lead = f"∂{recording.nodes[recording.root].name}/∂{step.name} += "
-        rows.append(
-            (
-                number,
-                -1 if drawn is None else drawn,
-                number_text(event.after) if shown else None,
-                repr(event.after),
-                edge,
-                flow,
-                so_far,
-                lead,
-                step.words.removeprefix(lead),
-                step.formula,
-            )
-        )
-    names = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
-    return (
-        {name: list(column) for name, column in zip(names, zip(*rows))}
-        if rows
-        else {name: [] for name in names}
-    )
+            lead = f"∂{root}/∂{step.name} += "
+        row = {
+            "number": number,
+            "node": -1 if drawn is None else drawn,
+            "text": number_text(event.after) if shown else None,
+            "exact": repr(event.after),
+            "edge": edge,
+            "flow": flow,
+            "flowed": so_far,
+            "lead": lead,
+            "rest": step.words.removeprefix(lead),
+            "formula": step.formula,
+        }
+        for name, entry in row.items():
+            columns[name].append(entry)
+    return columns

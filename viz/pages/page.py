@@ -40,8 +40,9 @@ _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src '{script_hash}'; \
-style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+script-src '{script_hash}'; style-src '{style_hash}'; \
+img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -73,7 +74,8 @@ class Page:
     """
 
     def __init__(self, html: str, name: str) -> None:
-        self.html, self.name = (_UNSTORABLE.sub("\ufffd", text) for text in (html, name))
+        self.html = _UNSTORABLE.sub("\ufffd", html)
+        self.name = _UNSTORABLE.sub("\ufffd", name)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the page to ``path`` and returns the path; without a suffix ".html" is added;
@@ -85,13 +87,14 @@ class Page:
         return write_atomically(page_path(path), self.html)
 
     def __repr__(self) -> str:
-        return f"<Page {self.name!r}: {len(self.html.encode()) / 1000:,.0f} kB; .save(\"y.html\") writes it>"
+        size = len(self.html.encode()) / 1000
+        return f'<Page {self.name!r}: {size:,.0f} kB; .save("y.html") writes it>'
 
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.name)}" '
-            'sandbox="allow-scripts" '
-            f'width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+            f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" '
+            'style="border: 0"></iframe>'
         )
 
 
@@ -106,7 +109,8 @@ def assemble(
 ) -> str:
     """The text of the page (see above).  ``title`` and ``data`` are made safe here; ``body`` is
     HTML."""
-    style, script = ("\n" + "\n".join(map(read, names)) for names in (styles, scripts))
+    style = "\n" + "\n".join(map(read, styles))
+    script = "\n" + "\n".join(map(read, scripts))
     return _PAGE.format(
         title=html.escape(title),
         body=body,
@@ -153,9 +157,8 @@ def themed(svg: str) -> str:
             group.set("class", "view")
             group.attrib.pop("id")
         if group.get("class") == "cluster":
-            fill = next(
-                shape.get("fill", "") for shape in group if shape.get("fill") in CLUSTER_FILLS
-            )
+            fills = [shape.get("fill", "") for shape in group]
+            fill = next(fill for fill in fills if fill in CLUSTER_FILLS)
             group.set("class", f"cluster {('even', 'odd')[CLUSTER_FILLS.index(fill)]}")
         for title in group.findall(f"{SVG}title"):
             group.remove(title)
@@ -172,8 +175,8 @@ def themed(svg: str) -> str:
 
 
 def _name_text(text: ET.Element) -> None:
-    name = _TEXT_CLASSES.get(text.get("font-size", "")) or (
-        "label" if text.get("font-weight") else ""
-    )
+    name = _TEXT_CLASSES.get(text.get("font-size", ""))
+    if not name and text.get("font-weight"):
+        name = "label"
     if name and not text.get("class"):
         text.set("class", name)

@@ -1,5 +1,5 @@
-"""The numbers behind the plots, as plain records: no matplotlib here, so that a page or a test can
-use them as well.
+"""The numbers behind the plots of models, as plain records: what a model gives over a grid or along
+a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -7,196 +7,27 @@ use them as well.
     >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
     ([0.35, 1.25, 2.15], 1)
 
-A model is anything that can be called with a sample.  It is run as it would be used: modules in
-evaluation mode, which is put back afterwards, on plain numbers, and without recording a graph.
-Nothing here changes a parameter or a gradient for longer than the call.  Gradients and activations
-by layer are those of `tinygrad_edu.diagnosis.inspection`.
+There is no matplotlib here: a page or a test can use these numbers too.  A model is anything that
+can be called with a sample.  It runs in evaluation mode, on plain numbers and without recording a
+graph; modes, parameters and gradients are restored afterwards.  Gradients and activations by layer
+are in `tinygrad_edu.diagnosis.inspection`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.diagnosis.inspection import check_model, entries
 from tinygrad_edu.engine.primitives import number, short_repr
-from tinygrad_edu.nn.module import mode
 
-# what is larger is left out of pictures like an infinity: squares and spans of it are beyond
-# floats
-LARGEST = 1e100
-
-Range = tuple[float, float]
-Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
-
-
-# ---- samples -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """A table of inputs as floats.
-
-    rows      one tuple a sample, all of the same length
-    scalar    whether the samples were numbers instead of rows; the model then gets numbers, too
-    """
-
-    rows: tuple[tuple[float, ...], ...]
-    scalar: bool
-
-    @property
-    def features(self) -> int:
-        """How many numbers a sample has."""
-        return len(self.rows[0])
-
-    def input(self, row: Sequence[float]) -> Any:
-        """``row`` in the form in which the model takes it."""
-        return row[0] if self.scalar else list(row)
-
-
-def samples(X: Samples | Iterable[Any]) -> Samples:
-    """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
-
-    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable,
-    or an entry no number.
-    """
-    if isinstance(X, Samples):
-        return X
-    given = entries(X, "X", "samples: rows of numbers, or numbers")
-    if not given:
-        raise ValueError("X has no samples; give at least one row of numbers")
-    scalar = not hasattr(given[0], "__len__")
-    rows = tuple(
-        [
-            tuple([number(entry, f"X[{i}]") for entry in ([row] if scalar else row)])
-            for i, row in enumerate(given)
-        ]
-    )
-    if not rows[0]:
-        raise ValueError("X[0] has no features; give rows of at least one number")
-    for i, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise ValueError(
-                f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the "
-                "same length"
-            )
-    return Samples(rows, scalar)
-
-
-def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for each sample, as floats, without recording; a model of one output
-    gives tuples of one.
-
-    Raises TypeError if the model returns anything but a number, a Value or a list of them,
-    ValueError if it returns none, or not as many for every sample.
-    """
-    table = samples(X)
-    return _equally_many(ask(model, map(table.input, table.rows)))
-
-
-def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but
-    however many numbers it is.
-
-    Raises NoNumbersError if that is no number.  What the model itself raises passes through.
-    """
-    check_model(model)
-    with mode(model, training=False), no_grad():
-        return [floats(model(x), "an output of the model") for x in inputs]
-
-
-def _equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    counts = sorted(set(map(len, given)))
-    if len(counts) > 1 or not counts[0]:
-        raise ValueError(
-            f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, "
-            "and at least "
-            "one, for every sample"
-        )
-    return given
-
-
-class NoNumbersError(TypeError):
-    """Something is neither a number that fits a float nor a list of such numbers."""
-
-
-def floats(given: Any, what: str) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is,
-    for anything else."""
-    several = (
-        hasattr(given, "__len__")
-        and not isinstance(given, (str, dict))
-        and getattr(given, "shape", None) != ()
-    )
-    try:
-        return tuple([number(entry, what) for entry in (given if several else [given])])
-    except (TypeError, OverflowError) as error:
-        raise NoNumbersError(str(error)) from None
-
-
-def winner(scores: Sequence[float]) -> int:
-    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the
-    index of the largest.
-
-    As `nn.accuracy` has it.  -1 if a score is nan.
-    """
-    if any(map(math.isnan, scores)):
-        return -1
-    return int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
-
-
-def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
-    """The class of each label, as `winner` counts them, for a model with that many outputs.
-
-    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...
-    Raises ValueError for others.
-    """
-    allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
-    for i, label in enumerate(labels):
-        if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
-            wanted = (
-                "two classes, labelled -1 and 1, or 0 and 1"
-                if outputs == 1
-                else f"classes labelled 0 to {outputs - 1}"
-            )
-            raise ValueError(
-                f"y[{i}] is {label!r}, but a model of {outputs} output{'s' * (outputs > 1)} "
-                f"separates {wanted}"
-            )
-    return (
-        [int(label > 0) for label in labels] if outputs == 1 else [int(label) for label in labels]
-    )
-
-
-def window(numbers: Iterable[float], margin: float = 0.1) -> Range:
-    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side;
-    never empty."""
-    drawn = [x for x in numbers if drawable(x)]
-    low, high = (min(drawn), max(drawn)) if drawn else (0.0, 0.0)
-    pad = (
-        margin * (high - low)
-        if high - low > 1e-9 * max(abs(low), abs(high))
-        else 0.5 * max(1.0, abs(low))
-    )
-    return low - pad, high + pad
-
-
-def drawable(x: float) -> bool:
-    """Whether ``x`` is finite, and not above `LARGEST` in magnitude."""
-    return -LARGEST <= x <= LARGEST  # false for nan
-
-
-def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
-    """``n`` numbers from ``low`` to ``high``, both included, at equal distances."""
-    return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
-
-
-# ---- decisions -----------------------------------------------------------------------------------
+from .ranges import Plane, Range, check_range, check_resolution, drawable, spaced, window
+from .samples import Samples, ask, equally_many, samples, winner
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +48,7 @@ class DecisionGrid:
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
         """The class chosen at each point, as `winner` counts them: ``classes()[j][i]``."""
-        return tuple(
-            [tuple([winner(scores) for scores in zip(*rows)]) for rows in zip(*self.outputs)]
-        )
+        return tuple([tuple(map(winner, zip(*rows))) for rows in zip(*self.outputs)])
 
     def margin(self, k: int) -> Plane:
         """How far output ``k`` is ahead of the largest other one, at each point; of one output, the
@@ -229,8 +58,11 @@ class DecisionGrid:
         """
         if len(self.outputs) == 1:
             return self.outputs[0]
-        return tuple([tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in zip(*rows)])
-                      for rows in zip(*self.outputs)])
+        rows = []
+        for outputs_of_row in zip(*self.outputs):
+            points = zip(*outputs_of_row)
+            rows.append(tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in points]))
+        return tuple(rows)
 
 
 def decision_grid(
@@ -270,15 +102,18 @@ def places_of_grid(
 ) -> Places:
     """Where `decision_grid`, which says what the arguments are, asks a model."""
     table = samples(X)
-    return _places(table, _two_features(features, table.features), resolution, margin,
-                   None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)})
+    named = None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)}
+    return _places(table, _two_features(features, table.features), resolution, margin, named)
 
 
 def grid_at(places: Places, model: Callable[[Any], Any]) -> DecisionGrid:
     """The outputs of ``model`` at places that `places_of_grid` found."""
-    (xs, ys), (i, j) = places.axes, places.features
-    planes = [tuple([output[start:start + len(xs)] for start in range(0, len(output), len(xs))])
-              for output in places.outputs(model)]
+    xs, ys = places.axes
+    i, j = places.features
+    planes = []
+    for output in places.outputs(model):
+        starts = range(0, len(output), len(xs))
+        planes.append(tuple([output[start : start + len(xs)] for start in starts]))
     return DecisionGrid(xs, ys, tuple(planes), (i, j), places.fixed)
 
 
@@ -320,13 +155,14 @@ def places_of_curve(
 ) -> Places:
     """Where `fitted_curve` asks a model; compare `places_of_grid`."""
     table = samples(X)
-    return _places(table, _existing((feature,), table.features), resolution, margin,
-                   None if range is None else {"range": range})
+    named = None if range is None else {"range": range}
+    return _places(table, _existing((feature,), table.features), resolution, margin, named)
 
 
 def curve_at(places: Places, model: Callable[[Any], Any]) -> Fit:
     """The outputs of ``model`` at places that `places_of_curve` found."""
-    (xs,), (feature,) = places.axes, places.features
+    (xs,) = places.axes
+    (feature,) = places.features
     return Fit(xs, tuple(places.outputs(model)), feature, places.fixed)
 
 
@@ -349,7 +185,7 @@ class Places:
 
     def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
         """For each output of ``model`` what it is at all points; raises what `outputs` raises."""
-        return list(zip(*_equally_many(ask(model, map(self.table.input, self.points)))))
+        return list(zip(*equally_many(ask(model, map(self.table.input, self.points)))))
 
 
 def _places(
@@ -365,8 +201,10 @@ def _places(
         raise ValueError(
             "every sample in X has nan or infinity in it; give at least one of finite numbers"
         )
-    ends = ([window([row[k] for row in rows], margin) for k in features] if ranges is None else
-            [check_range(limits, name) for name, limits in ranges.items()])
+    if ranges is None:
+        ends = [window([row[k] for row in rows], margin) for k in features]
+    else:
+        ends = [check_range(limits, name) for name, limits in ranges.items()]
     axes = tuple([spaced(low, high, resolution) for low, high in ends])
     mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
     points = []
@@ -375,36 +213,8 @@ def _places(
         for k, x in zip(reversed(features), point):
             row[k] = x
         points.append(tuple(row))
-    return Places(
-        table,
-        axes,
-        features,
-        tuple([(k, x) for k, x in enumerate(mean) if k not in features]),
-        tuple(points),
-    )
-
-
-def check_range(limits: Range, what: str) -> Range:
-    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller
-    one."""
-    try:
-        low, high = (number(limit, what) for limit in limits)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (drawable(low) and drawable(high) and low < high):
-        raise ValueError(
-            f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first"
-        )
-    return low, high
-
-
-def check_resolution(resolution: int) -> None:
-    """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(
-            f"resolution is {resolution!r}; it must be a whole number of at least 2, the points "
-            "along an axis"
-        )
+    fixed = tuple([(k, x) for k, x in enumerate(mean) if k not in features])
+    return Places(table, axes, features, fixed, tuple(points))
 
 
 def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
@@ -425,26 +235,6 @@ def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
                 f"there is no feature {feature!r}; the samples have {n}, counted from 0"
             )
     return tuple(map(index, features))
-
-
-# ---- histograms ----------------------------------------------------------------------------------
-
-
-def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
-    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin
-    has both its ends.
-
-    Numbers outside, and nan, are in none.
-    """
-    counts = [0] * (len(edges) - 1)
-    low, high = edges[0], edges[-1]
-    for x in numbers:
-        if low <= x <= high:
-            counts[min(int((x - low) / (high - low) * len(counts)), len(counts) - 1)] += 1
-    return counts
-
-
-# ---- the loss over two parameters ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,6 +268,33 @@ def loss_surface(
     It costs ``resolution`` times ``resolution`` calls of ``loss``.  Raises TypeError or ValueError
     if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
     """
+    _check_parameters(p, q)
+    if not callable(loss):
+        raise TypeError(
+            f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: "
+            "nn.mse(model(x), y)"
+        )
+    check_resolution(resolution)
+    points = [(p.data, q.data), *points_of(path)]
+    if ranges is None:
+        ends = [window(coordinates, 0.25) for coordinates in zip(*points)]
+    else:
+        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
+    xs, ys = [spaced(low, high, resolution) for low, high in ends]
+    losses = []
+    with no_grad(), _restored(p), _restored(q):
+        for y in ys:
+            row = []
+            for x in xs:
+                p.data = x
+                q.data = y
+                row.append(number(loss(), "the loss"))
+            losses.append(tuple(row))
+    return LossSurface(xs, ys, tuple(losses))
+
+
+def _check_parameters(p: Value, q: Value) -> None:
+    """Raises TypeError or ValueError unless ``p`` and ``q`` are two parameters."""
     for name, parameter in (("p", p), ("q", q)):
         if not isinstance(parameter, Value):
             raise TypeError(
@@ -491,37 +308,18 @@ def loss_surface(
             )
     if p is q:
         raise ValueError("p and q are the same parameter; give two different ones")
-    if not callable(loss):
-        raise TypeError(
-            f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: "
-            "nn.mse(model(x), y)"
-        )
-    check_resolution(resolution)
-    before, grads = (p.data, q.data), (p.grad, q.grad)
-    points = [before, *points_of(path)]
-    xs, ys = (
-        spaced(
-            *(
-                window(coordinates, 0.25)
-                if ranges is None
-                else check_range(ranges[n], f"ranges[{n}]")
-            ),
-            resolution,
-        )
-        for n, coordinates in enumerate(zip(*points))
-    )
-    losses = []
+
+
+@contextmanager
+def _restored(parameter: Value) -> Iterator[None]:
+    """Restores the data and the gradient of ``parameter`` at the end."""
+    data = parameter.data
+    grad = parameter.grad
     try:
-        with no_grad():
-            for y in ys:
-                row = []
-                for x in xs:
-                    p.data, q.data = x, y
-                    row.append(number(loss(), "the loss"))
-                losses.append(tuple(row))
+        yield
     finally:
-        (p.data, q.data), (p.grad, q.grad) = before, grads
-    return LossSurface(xs, ys, tuple(losses))
+        parameter.data = data
+        parameter.grad = grad
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:

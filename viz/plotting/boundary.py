@@ -6,14 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
 from tinygrad_edu.engine.primitives import number
 
-from . import analysis
-from .analysis import DecisionGrid, Fit, drawable
+from .analysis import DecisionGrid, Fit, decision_grid, fitted_curve
 from .figures import (
     BLANK,
     BLUE,
@@ -31,6 +30,8 @@ from .figures import (
     tint,
     title_and_legend,
 )
+from .ranges import drawable, spaced
+from .samples import class_indices, outputs, samples, winner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,8 +80,10 @@ def decision_boundary(
         features = (0, 1) if len(known.columns) > 1 else 0
     own = ax is None
     if isinstance(features, (tuple, list)):
-        grid = analysis.decision_grid(model, known.inputs, features=features, margin=margin,
-                                      resolution=50 if resolution is None else resolution)
+        size = 50 if resolution is None else resolution
+        grid = decision_grid(
+            model, known.inputs, features=features, margin=margin, resolution=size
+        )
         classes = _classes(known, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
         shown = _draw_regions(ax, grid, known.notes)
@@ -90,23 +93,23 @@ def decision_boundary(
         _scatter(ax, known.columns[i], known.columns[j], classes)
         ax.set_xlabel(known.names[i])
         ax.set_ylabel(known.names[j])
-        title, fixed = f"Decision boundary: {_right(classes)}", grid.fixed
+        title = f"Decision boundary: {_right(classes)}"
+        fixed = grid.fixed
     else:
-        fit = analysis.fitted_curve(model, known.inputs, feature=features, margin=margin,
-                                    resolution=200 if resolution is None else resolution)
+        size = 200 if resolution is None else resolution
+        fit = fitted_curve(model, known.inputs, feature=features, margin=margin, resolution=size)
         regression = len(fit.outputs) == 1 and not known.whole
         figure, ax = figure_and_axes(ax, 7, 4.5)
-        title = (
-            _draw_regression(ax, fit, known)
-            if regression
-            else _draw_scores(ax, fit, known, _classes(known, class_names))
-        )
+        if regression:
+            title = _draw_regression(ax, fit, known)
+        else:
+            title = _draw_scores(ax, fit, known, _classes(known, class_names))
         ax.set_xlabel(known.names[fit.feature])
         fixed = fit.fixed
     if fixed:
-        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]] + [
-            f"{len(fixed) - 4} more"
-        ] * (len(fixed) > 4)
+        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]]
+        if len(fixed) > 4:
+            means.append(f"{len(fixed) - 4} more")
         known.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
     title_and_legend(ax, "\n".join([title, *known.notes]))
     return figure
@@ -138,7 +141,8 @@ def _known(
     feature_names: Sequence[str] | None,
 ) -> _Known:
     check_model(model)
-    table, labels = analysis.samples(X), entries(y, "y", "labels: a number for each sample")
+    table = samples(X)
+    labels = entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
         raise ValueError(
             f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample"
@@ -151,18 +155,22 @@ def _known(
         )
     left = len(labels) - len(kept)
     inputs = [table.input(table.rows[i]) for i in kept]
-    names = (
-        [f"feature {i}" for i in range(table.features)]
-        if feature_names is None
-        else list(map(literal, feature_names))
-    )
+    names = [f"feature {i}" for i in range(table.features)]
+    if feature_names is not None:
+        names = list(map(literal, feature_names))
     if len(names) != table.features:
         raise ValueError(
             f"feature_names has {len(names)} names for {table.features} features; give one for each"
         )
-    return _Known(inputs, list(zip(*[table.rows[i] for i in kept])), [targets[i] for i in kept],
-                  analysis.outputs(model, inputs), all(map(is_int, labels)), names,
-                  [f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [])
+    return _Known(
+        inputs=inputs,
+        columns=list(zip(*[table.rows[i] for i in kept])),
+        targets=[targets[i] for i in kept],
+        scores=outputs(model, inputs),
+        whole=all(map(is_int, labels)),
+        names=names,
+        notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,23 +184,18 @@ class _Classes:
 
 
 def _classes(known: _Known, names: Sequence[str] | None) -> _Classes:
-    outputs = len(known.scores[0])
-    of_samples = analysis.class_indices(known.targets, outputs)
-    labels = (
-        ["-1" if -1 in known.targets else "0", "1"]
-        if outputs == 1
-        else list(map(str, range(outputs)))
-    )
+    size = len(known.scores[0])
+    of_samples = class_indices(known.targets, size)
+    labels = list(map(str, range(size)))
+    if size == 1:
+        labels = ["-1" if -1 in known.targets else "0", "1"]
     if names is not None and len(names) < len(labels):
         raise ValueError(
             f"class_names has {len(names)} names for {len(labels)} classes; give one for each"
         )
-    wrong = [i for i, c in enumerate(of_samples) if analysis.winner(known.scores[i]) != c]
-    return _Classes(
-        of_samples,
-        [literal(name) for name in names or [f"class {label}" for label in labels]],
-        wrong,
-    )
+    wrong = [i for i, c in enumerate(of_samples) if winner(known.scores[i]) != c]
+    shown = names or [f"class {label}" for label in labels]
+    return _Classes(of_samples, list(map(literal, shown)), wrong)
 
 
 def _right(classes: _Classes) -> str:
@@ -204,11 +207,11 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
     """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds
     to ``notes``."""
     planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
-    say_blanks(ax, [z for row in planes[0] for z in row], "output", notes)
+    say_blanks(ax, list(chain(*planes[0])), "output", notes)
     filled = None
     # where all are equal, the first class has the last word
     for k, plane in reversed(list(enumerate(planes))):
-        finite = sorted(z for row in plane for z in row if z == z)
+        finite = sorted(z for z in chain(*plane) if z == z)
         if not finite:
             continue
         if len(planes) == 1:
@@ -218,7 +221,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
             colors = LinearSegmentedColormap.from_list(
                 "scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)]
             )
-            levels = analysis.spaced(-limit, limit, 13)
+            levels = spaced(-limit, limit, 13)
             filled = ax.contourf(grid.xs, grid.ys, plane, levels=levels, cmap=colors, extend="both")
         elif finite[-1] >= 0:
             ax.contourf(
@@ -251,9 +254,8 @@ def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
     )
     ax.plot(fit.xs, curve, color=ORANGE, linewidth=2.2, zorder=4, label="model")
     ax.set_ylabel("target, output")
-    errors = [
-        score - target for (score,), target in zip(known.scores, known.targets) if drawable(score)
-    ]
+    pairs = zip(known.scores, known.targets)
+    errors = [score - target for (score,), target in pairs if drawable(score)]
     return f"Fit: rms error {math.hypot(*errors) / math.sqrt(len(errors)):.3g}" if errors else "Fit"
 
 
@@ -261,7 +263,7 @@ def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
     """The score, with the samples at their labels; or one curve a class, with the samples at its
     output for them."""
     curves = drawable_plane(fit.outputs)
-    say_blanks(ax, [z for curve in curves for z in curve], "output", known.notes)
+    say_blanks(ax, list(chain(*curves)), "output", known.notes)
     heights = list(known.targets)
     if len(curves) == 1:
         ax.axhline(0.0, color=GREY, linewidth=0.8)

@@ -24,7 +24,7 @@ from tinygrad_edu import Value, gradients
 from tinygrad_edu.diagnosis.inspection import quantile
 from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 
-from .analysis import Range, check_range, check_resolution, drawable, spaced
+from .ranges import Range, check_range, check_resolution, drawable, spaced
 
 READABLE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
 HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
@@ -72,14 +72,10 @@ def row_of(primitive: Primitive | str) -> Primitive:
         )
     if primitive not in TABLE:
         near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
-        raise ValueError(
-            f"no primitive {primitive!r} in the table; "
-            + (
-                f"did you mean {' or '.join(map(repr, near))}?"
-                if near
-                else f"it has {', '.join(TABLE)}"
-            )
-        )
+        hint = f"it has {', '.join(TABLE)}"
+        if near:
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
+        raise ValueError(f"no primitive {primitive!r} in the table; {hint}")
     return TABLE[primitive]
 
 
@@ -109,65 +105,57 @@ def curves(
     check_resolution(resolution)
     if order not in (1, 2):
         raise ValueError(f"order is {order!r}; it must be 1 or 2")
-    chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
-    vary = vary or next(
-        (name for name in (chosen, *row.parameters) if name not in (at or {})), chosen
-    )
-    for name in (vary, *(at or {})):
-        if name not in row.parameters:
-            raise ValueError(
-                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
-            )
-    if vary in (at or {}):
-        raise ValueError(
-            f"{vary} varies, so it cannot stay at {(at or {})[vary]!r}; give `at` for the other "
-            "arguments"
-        )
-    fixed = {
-        **_readable(row, vary),
-        **preset,
-        **{name: number(x, f"{name} in at") for name, x in (at or {}).items()},
-    }
+    vary, fixed = _arguments(row, vary, at or {})
     i = row.parameters.index(vary)
 
     def args(x: float) -> tuple[float, ...]:
         return tuple([x if name == vary else fixed[name] for name in row.parameters])
 
+    def piece(x: float) -> Any:
+        return row.piece(*args(x)) if row.piece else None
+
     xs: list[float] = []
     for low, high in _intervals(row, i, over):
-        xs += [
-            math.nan,
-            *_with_cuts(
-                spaced(low, high, resolution), row.piece and (lambda x: row.piece(*args(x)))
-            ),
-        ]
-    xs = xs[1:]
+        if xs:
+            xs.append(math.nan)
+        xs += _with_cuts(spaced(low, high, resolution), piece)
     value = [_value(row, args(x)) for x in xs]
-    partials = [
-        [_shown(row.partial_at(k, args(x), y)) if y == y else math.nan for x, y in zip(xs, value)]
-        for k in range(row.arity)
-    ]
-    second = (
-        [_second(row, args(x), i) if y == y else math.nan for x, y in zip(xs, value)]
-        if order == 2
-        else []
-    )
+    points = [(args(x), y) for x, y in zip(xs, value)]
+    partials = [[_partial(row, k, x, y) for x, y in points] for k in range(row.arity)]
+    second: list[float] = []
+    if order == 2:
+        second = [_second(row, x, i) if y == y else math.nan for x, y in points]
     height = _height([value, *partials, second])
-    lines = [
-        tuple(_interrupted(line, height))
-        for line in (value, *partials, *([second] if second else []))
-    ]
     return Curves(
-        row.name,
-        row.parameters,
-        vary,
-        tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
-        tuple(xs),
-        lines[0],
-        tuple(lines[1 : row.arity + 1]),
-        lines[-1] if second else (),
-        height,
+        name=row.name,
+        parameters=row.parameters,
+        vary=vary,
+        at=tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
+        xs=tuple(xs),
+        value=tuple(_interrupted(value, height)),
+        partials=tuple([tuple(_interrupted(line, height)) for line in partials]),
+        second=tuple(_interrupted(second, height)),
+        height=height,
     )
+
+
+def _arguments(
+    row: Primitive, vary: str | None, at: Mapping[str, float]
+) -> tuple[str, dict[str, float]]:
+    """Returns which argument varies, and numbers for all (also for the one that varies)."""
+    chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
+    vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
+    for name in (vary, *at):
+        if name not in row.parameters:
+            raise ValueError(
+                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
+            )
+    if vary in at:
+        raise ValueError(
+            f"{vary} varies, so it cannot stay at {at[vary]!r}; give `at` for the other arguments"
+        )
+    given = {name: number(x, f"{name} in at") for name, x in at.items()}
+    return vary, {**_readable(row, vary), **preset, **given}
 
 
 def _readable(row: Primitive, vary: str) -> dict[str, float]:
@@ -180,15 +168,16 @@ def _readable(row: Primitive, vary: str) -> dict[str, float]:
         x = math.copysign(1.0, x) if math.isinf(x) else x
         if not any(low <= x <= high for low, high in intervals):
             low, high = intervals[0]
-            x = (
-                (low + high) / 2
-                if math.isfinite(high - low)
-                else low + 1
-                if math.isfinite(low)
-                else high - 1
-            )
+            x = _between(low, high)
         fixed[name] = x
     return fixed
+
+
+def _between(low: float, high: float) -> float:
+    """Returns a number of the interval, whose ends may be infinite."""
+    if math.isfinite(high - low):
+        return (low + high) / 2
+    return low + 1 if math.isfinite(low) else high - 1
 
 
 def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
@@ -202,19 +191,23 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     return [(a, min(b, a + high - low)) if math.isfinite(a) else (b - high + low, b)]
 
 
-def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any] | None) -> Iterator[float]:
+def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
     """``xs``, and between points in different pieces the two sides of the border, with nan between
     them."""
     yield xs[0]
     for a, b in pairwise(xs):
         for _ in range(8):  # borders between two points; more cannot be told apart anyway
-            # as text, in which nan equals nan
-            if piece is None or repr(piece(a)) == repr(piece(b)):
+            here = repr(piece(a))  # as text, in which nan equals nan
+            if here == repr(piece(b)):
                 break
-            low, high, here = a, b, repr(piece(a))
+            low = a
+            high = b
             while high - low > 1e-12 * max(1.0, abs(low)):
                 middle = (low + high) / 2
-                low, high = (middle, high) if repr(piece(middle)) == here else (low, middle)
+                if repr(piece(middle)) == here:
+                    low = middle
+                else:
+                    high = middle
             yield from (low, math.nan, high)
             a = high
         yield b
@@ -227,6 +220,10 @@ def _value(row: Primitive, args: tuple[float, ...]) -> float:
         return _shown(row.forward(*args))
     except (ArithmeticError, ValueError):  # a row of one's own that does not keep to IEEE 754
         return math.nan
+
+
+def _partial(row: Primitive, k: int, args: tuple[float, ...], y: float) -> float:
+    return _shown(row.partial_at(k, args, y)) if y == y else math.nan
 
 
 def _second(row: Primitive, args: tuple[float, ...], i: int) -> float:
@@ -246,7 +243,7 @@ def _height(lines: Sequence[Sequence[float]]) -> Range:
     if not ys:
         return -1.0, 1.0
     limit = max(HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
-    low, high = (y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1]))
+    low, high = [y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1])]
     pad = 0.06 * (high - low) or 0.5 * max(1.0, abs(high))
     return low - pad, high + pad
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import RenderError
 
-from .analysis import drawable
+from .ranges import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 # The palette of Okabe and Ito (2008), whose colours the colour-blind can tell apart; classes differ
 # in shape as well.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#9aa5b1"
+BLUE = "#0072b2"
+ORANGE = "#d55e00"
+GREEN = "#009e73"
+PURPLE = "#cc79a7"
+GREY = "#9aa5b1"
 CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 MARKERS = "os^DvP*X"
 DARK = "#1a1a1a"
@@ -48,8 +52,8 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
         if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
             raise ValueError(
                 "plots need a horizontal and a vertical axis, but ax is of the type "
-                f"{type(ax).__name__}; "
-                "give an Axes without a projection, such as figure.add_subplot()"
+                f"{type(ax).__name__}; give an Axes without a projection, such as "
+                "figure.add_subplot()"
             )
         return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
@@ -60,11 +64,9 @@ def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) 
     """The title, and a legend between it and the picture, which it would cover elsewhere; both fit
     the width."""
     inches = ax.get_window_extent().width / ax.figure.dpi
-    lines = [
-        line
-        for text in title.splitlines()
-        for line in textwrap.wrap(text, max(20, int(14 * inches))) or [""]
-    ]
+    lines: list[str] = []
+    for text in title.splitlines():
+        lines += textwrap.wrap(text, max(20, int(14 * inches))) or [""]
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
     rows = 0
     if handles:
@@ -80,18 +82,16 @@ def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) 
             frameon=False,
             fontsize=9,
         )
-    ax.set_title(
-        "\n".join(lines), pad=8 + 18 * rows, fontsize=12 if len(title) <= 12.5 * inches else 10
-    )
+    fontsize = 12 if len(title) <= 12.5 * inches else 10
+    ax.set_title("\n".join(lines), pad=8 + 18 * rows, fontsize=fontsize)
 
 
 def _columns(labels: Sequence[str], inches: float) -> int:
     """The most columns in which a legend fits; it is filled column by column."""
     for columns in range(len(labels), 1, -1):
         rows = -(-len(labels) // columns)
-        widths = [
-            max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)
-        ]
+        starts = range(0, len(labels), rows)
+        widths = [max(map(len, labels[start : start + rows])) for start in starts]
         if sum(0.058 * width + 0.6 for width in widths) <= inches:
             return columns
     return 1
@@ -117,17 +117,19 @@ def literal(text: object, longest: int = LONGEST) -> str:
     What is no character to be drawn is replaced, white space by a blank; of a longer text the
     middle is left out.
     """
-    drawn = "".join(
-        [
-            " " if c in "\t\n\r\v\f" else "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
-            for c in str(text)
-        ]
-    )
+    drawn = "".join(map(_drawn_character, str(text)))
     if len(drawn) > longest:
         end = longest // 3
         drawn = f"{drawn[:longest - 3 - end]}...{drawn[-end:]}"
     escaped = drawn.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
+
+
+def _drawn_character(c: str) -> str:
+    """Replaces white space by a blank, and a control character or a surrogate by U+FFFD."""
+    if c in "\t\n\r\v\f":
+        return " "
+    return "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
 
 
 def is_int(x: object) -> bool:
@@ -148,4 +150,6 @@ def tint(color: str, strength: float) -> str:
 
 def marker_size(n: int) -> float:
     """The area, in square points, of each of ``n`` markers."""
-    return 36 if n <= 200 else 20 if n <= 1000 else 8
+    if n <= 200:
+        return 36
+    return 20 if n <= 1000 else 8

@@ -45,11 +45,9 @@ def printed(stepper: Stepper, text: str) -> str:
     """
     names = stepper.recording.positions
     name = meant(text, names)
-    return (
-        repr(_evaluated(stepper, text, names))
-        if name is None
-        else _described(stepper, name, names[name])
-    )
+    if name is None:
+        return repr(_evaluated(stepper, text, names))
+    return _described(stepper, name, names[name])
 
 
 def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
@@ -65,13 +63,13 @@ def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str
 
 
 def _described(stepper: Stepper, name: str, position: int) -> str:
-    recording, (data, grad) = stepper.recording, stepper.numbers(position)
-    contributions = [
-        i for i in range(recording.forward, len(recording)) if recording.events[i].node == position
-    ]
+    recording = stepper.recording
+    data, grad = stepper.numbers(position)
+    backward = range(recording.forward, len(recording))
+    contributions = [i for i in backward if recording.events[i].node == position]
     done = sum(i < stepper.position for i in contributions)
-    return (f"{name}: {_not_yet(stepper, position) if data is None else f'data {data!r}'}, "
-            f"grad {grad!r} after {done} of {len(contributions)} contributions")
+    shown = _not_yet(stepper, position) if data is None else f"data {data!r}"
+    return f"{name}: {shown}, grad {grad!r} after {done} of {len(contributions)} contributions"
 
 
 def _not_yet(stepper: Stepper, position: int) -> str:
@@ -94,7 +92,9 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
     def stand_in(match: re.Match[str]) -> str:
         """A letter for a name; what is none, such as a number, a function or a constant, stays as
         it is."""
-        word, of, call = match["name"], match["of"], match["call"] or ""
+        word = match["name"]
+        of = match["of"]
+        call = match["call"] or ""
         if of is not None:
             return letter(find(of, names), gradient=True)
         if word == "grad" and call:
@@ -124,12 +124,9 @@ def _no_function(word: str, names: Mapping[str, int]) -> str:
     """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called:
     ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
-    written = (
-        f"write {function}({path})"
-        if path in names
-        else f"functions are written without {path}., as in {function}(...)"
-    )
-    remedy = (
-        written if path and function in function_names() else "functions are called as in tanh(...)"
-    )
+    remedy = "functions are called as in tanh(...)"
+    if path in names and function in function_names():
+        remedy = f"write {function}({path})"
+    elif path and function in function_names():
+        remedy = f"functions are written without {path}., as in {function}(...)"
     return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu import Value
@@ -68,9 +69,8 @@ def debug(
 
     Nothing of the graph of ``y`` is changed.  Raises TypeError for another ``y``.
     """
-    Shell(
-        y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()")), stdin, stdout, color
-    ).run()
+    stepper = y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()"))
+    Shell(stepper, stdin, stdout, color).run()
 
 
 class Shell(CommandLine):
@@ -110,8 +110,10 @@ class Shell(CommandLine):
         color: bool | None = None,
     ) -> None:
         super().__init__(stdin, stdout, color)
-        self.stepper, self.recording = stepper, stepper.recording
-        self._names, self._targets = self.recording.positions, self.recording.targets()
+        self.stepper = stepper
+        self.recording = stepper.recording
+        self._names = self.recording.positions
+        self._targets = self.recording.targets()
 
     def run(self) -> None:
         """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the
@@ -135,9 +137,8 @@ class Shell(CommandLine):
         Example: b 2
         """
         is_target = meant(arg, self._targets) is not None  # in pdb `b` is break
-        self._move(
-            -_count(arg, "back", f"; to stop at {arg}, write: break {arg}" if is_target else "")
-        )
+        remedy = f"; to stop at {arg}, write: break {arg}" if is_target else ""
+        self._move(-_count(arg, "back", remedy))
 
     def do_continue(self, arg: str) -> None:
         """c, continue: goes on to the next breakpoint, else to the end
@@ -148,11 +149,9 @@ class Shell(CommandLine):
         if self._at_an_end(1):
             return
         self.stepper.run()
-        met = [
-            target
-            for target in self.stepper.breakpoints
-            if self.recording.matches(self.stepper.position - 1, target)
-        ]
+        last = self.stepper.position - 1
+        breakpoints = self.stepper.breakpoints
+        met = [target for target in breakpoints if self.recording.matches(last, target)]
         if met:
             self.put((f"stopped at {', '.join(met)}", "yellow"))
         self._view()
@@ -172,12 +171,10 @@ class Shell(CommandLine):
         try:
             self.stepper.run_to(target)
         except ValueError:
-            steps = self._steps_about(target)
-            raise ValueError(
-                f"no step after this one is about {target}, only {steps}; goto goes back"
-                if steps
-                else f"no step is about {target}"
-            ) from None
+            message = f"no step is about {target}"
+            if steps := self._steps_about(target):
+                message = f"no step after this one is about {target}, only {steps}; goto goes back"
+            raise ValueError(message) from None
         self._view()
 
     def do_goto(self, arg: str) -> None:
@@ -187,16 +184,11 @@ class Shell(CommandLine):
         Example: goto 7
         """
         last = len(self.recording)
-        number = whole(
-            arg,
-            f"goto takes the number of a step, 0 to {last}"
-            + (f", not {short_repr(arg)}" if arg else ""),
-        )
+        given = f", not {short_repr(arg)}" if arg else ""
+        number = whole(arg, f"goto takes the number of a step, 0 to {last}{given}")
         if number > last:
-            raise ValueError(
-                f"there is no step {arg if len(arg) < 20 else arg[:17] + '...'}; the last one is "
-                f"{last}"
-            )
+            digits = arg if len(arg) < 20 else f"{arg[:17]}..."
+            raise ValueError(f"there is no step {digits}; the last one is {last}")
         self.stepper.goto(number)
         self._view()
 
@@ -242,30 +234,27 @@ class Shell(CommandLine):
         With two numbers, l FIRST LAST, it lists the steps from FIRST to LAST.
         Examples: l    l 10    l 0 20
         """
-        position, last = self.stepper.position, len(self.recording)
+        position = self.stepper.position
+        last = len(self.recording)
         wrong = (
             f"list takes the number of a step, 0 to {last}, or two of them, not {short_repr(arg)}"
         )
         numbers = [whole(number, wrong) for number in arg.replace(",", " ").split()] or [position]
         if len(numbers) > 2:
             raise ValueError(wrong)
-        first, stop = (
-            numbers
-            if len(numbers) == 2
-            else (max(numbers[0] - LIST_AROUND, 0), numbers[0] + LIST_AROUND)
-        )
-        stop = min(stop, last)
+        if len(numbers) == 1:
+            numbers = [max(numbers[0] - LIST_AROUND, 0), numbers[0] + LIST_AROUND]
+        first = numbers[0]
+        stop = min(numbers[1], last)
         if first > stop:
             raise ValueError(f"there are no such steps; this recording has steps 0 to {last}")
         for number in range(first, stop + 1):
             step = self.recording[number - 1] if number else self.recording.start()
-            self.put(
-                (
-                    f"{'->' if number == position else '  '} {number:{len(str(stop))}}  "
-                    f"{step.sentence}",
-                    "bold" if number == position else "" if number < position else "dim",
-                )
-            )
+            line = f"{number:{len(str(stop))}}  {step.sentence}"
+            if number == position:
+                self.put((f"-> {line}", "bold"))
+            else:
+                self.put((f"   {line}", "" if number < position else "dim"))
 
     def do_where(self, arg: str) -> None:
         """where: shows the path between the root and the node of this step
@@ -276,7 +265,8 @@ class Shell(CommandLine):
         """
         no_argument(arg, "where")
         for i, line in enumerate(where(self.recording, self.stepper.position)):
-            self.put((line, "cyan" if i == 0 else "bold" if line.startswith(">") else ""))
+            marked = "bold" if line.startswith(">") else ""
+            self.put((line, marked if i else "cyan"))
 
     def do_draw(self, arg: str) -> None:
         """draw [FILE]: draws the graph, by default to graph.svg
@@ -284,7 +274,7 @@ class Shell(CommandLine):
         The gradients in it are those of this moment.  The suffix of FILE chooses the format: .svg
         .png .pdf .dot .html Example: draw y.png
         """
-        from .. import draw
+        from ..drawing.draw import draw
 
         title = f"step {self.stepper.position} of {len(self.recording)}, {self.stepper.step.phase}"
         path = draw(self._graph(), title=title).save(unquoted(arg) or "graph.svg")
@@ -336,9 +326,8 @@ class Shell(CommandLine):
             self.stepper.watch(name)
         elif not self.stepper.watches:
             self.put("no watches; w NAME adds one")
-        for line in [text for kind, text in self.stepper.lines() if kind == "watch"][
-            -1 if arg else 0 :
-        ]:
+        watches = [text for kind, text in self.stepper.lines() if kind == "watch"]
+        for line in watches[-1 if arg else 0 :]:
             self.put((line, STYLES["watch"]))
 
     def do_unwatch(self, arg: str) -> None:
@@ -383,12 +372,17 @@ class Shell(CommandLine):
         """What the last word of an argument can be: ``args`` are the word, the line, and where the
         word begins and ends."""
         word, line, _, end = args
-        command, line = self.parseline(line)[0], line[:end]
+        command = self.parseline(line)[0]
+        line = line[:end]
         if command == "print":
             return completed_expression(word, line, self._names)
         known: dict[str | None, Collection[str]] = {
-            "until": self._targets, "break": self._targets, "clear": self.stepper.breakpoints,
-            "watch": self._names, "unwatch": self.stepper.watches}
+            "until": self._targets,
+            "break": self._targets,
+            "clear": self.stepper.breakpoints,
+            "watch": self._names,
+            "unwatch": self.stepper.watches,
+        }
         return completed(word, line, known.get(command, ()))
 
     # ---- what the commands have in common
@@ -409,11 +403,12 @@ class Shell(CommandLine):
         return True
 
     def _steps_about(self, target: str) -> str:
-        steps = [
-            str(i + 1) for i in range(len(self.recording)) if self.recording.matches(i, target)
-        ]
+        indices = range(len(self.recording))
+        steps = [str(i + 1) for i in indices if self.recording.matches(i, target)]
+        if len(steps) < 2:
+            return f"step {steps[0]}" if steps else ""
         more = f" and {len(steps) - 8:,} more" if len(steps) > 8 else ""
-        return f"step{'s' * (len(steps) > 1)} {', '.join(steps[:8])}{more}" if steps else ""
+        return f"steps {', '.join(steps[:8])}{more}"
 
     def _remove(self, arg: str, things: list[str], what: str) -> None:
         if arg:
@@ -422,7 +417,8 @@ class Shell(CommandLine):
             things.remove(find(arg, things))
         else:
             things.clear()
-        self.put(f"{counted(len(things), what, 'es' if what == 'watch' else 's')} left")
+        plural = "watches" if what == "watch" else "breakpoints"
+        self.put(f"{counted(len(things), what, plural)} left")
 
     def _graph(self) -> Value:
         """A graph of the recorded numbers, with the gradients of this moment; the user's own stays
@@ -436,26 +432,24 @@ class Shell(CommandLine):
         step = self.stepper.step
         ends = {"sentence": step.sentence.removeprefix(step.words), "changed": brief(step.after)}
         for kind, line in self.stepper.lines():
-            start, end = STYLES[kind], ENDS.get(kind, "")
             length = len(line) - len(ends.get(kind, ""))
-            self.put((line[:length], start), (line[length:], end))
+            self.put((line[:length], STYLES[kind]), (line[length:], ENDS.get(kind, "")))
 
 
 def _title(recording: Recording) -> str:
-    root, expression = recording.nodes[recording.root].name, _expression(recording)
-    return (
-        f"{root}{f' = {expression}' if expression else ''}: "
-        f"{counted(len(recording.nodes), 'node')}, "
-        f"{counted(recording.forward, 'step')} forward, {len(recording) - recording.forward:,} "
-        "backward"
-        + (", in the naive order" if recording.order == "naive" else "")
-    )
+    title = recording.nodes[recording.root].name
+    if expression := _expression(recording):
+        title += f" = {expression}"
+    forward = counted(recording.forward, "step")
+    backward = len(recording) - recording.forward
+    title += f": {counted(len(recording.nodes), 'node')}, {forward} forward, {backward:,} backward"
+    return f"{title}, in the naive order" if recording.order == "naive" else title
 
 
 def _expression(recording: Recording) -> str:
     """The root in terms of leaves and of what is used twice, such as tanh(a * b + c); "" if it is
     long, or a leaf."""
-    uses = Counter(arg for node in recording.nodes for arg in node.args)
+    uses = Counter(chain.from_iterable(node.args for node in recording.nodes))
     texts: list[Name | None] = []
     for i, node in enumerate(recording.nodes):
         known = [text for text in (texts[arg] for arg in node.args) if text is not None]

@@ -21,6 +21,7 @@ import textwrap
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu.errors import TinygradEduError, one_line
@@ -28,6 +29,17 @@ from tinygrad_edu.errors import TinygradEduError, one_line
 from .words import command_of
 
 MESSAGE_LENGTH = 400  # of an error, in characters
+# what a command may raise: each becomes one line of output
+ERRORS = (
+    TinygradEduError,
+    ArithmeticError,
+    IndexError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _IN_ASCII = str.maketrans({"∂": "d", "·": "*", "×": "*"})
 
 Part = str | tuple[str, str]  # text, or text and its style
@@ -56,14 +68,14 @@ class CommandLine(cmd.Cmd):
         self, stdin: IO[str] | None = None, stdout: IO[str] | None = None, color: bool | None = None
     ) -> None:
         super().__init__(
-            stdin=stdin or sys.stdin or io.StringIO(), stdout=stdout or sys.stdout or io.StringIO()
+            stdin=stdin or sys.stdin or io.StringIO(),
+            stdout=stdout or sys.stdout or io.StringIO(),
         )
         self._console = _console(self.stdout, color)
-        # by that of a notebook
+        # a notebook replaces `input` by its own
         replaced = not isinstance(builtins.input, types.BuiltinFunctionType)
-        self.use_rawinput = (
-            stdin is None and stdout is None and (replaced or _is_terminal(sys.stdin))
-        )
+        is_default = stdin is None and stdout is None
+        self.use_rawinput = is_default and (replaced or _is_terminal(sys.stdin))
         self._echo = not replaced and not (_is_terminal(self.stdin) and _is_terminal(self.stdout))
 
     def run(self) -> None:
@@ -93,9 +105,9 @@ class CommandLine(cmd.Cmd):
 
     def error(self, text: str) -> None:
         """Writes what is wrong; a terminal gets it in lines that end where words do."""
-        text = self._writable(
-            f"*** {text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 3] + '...'}"
-        )
+        if len(text) > MESSAGE_LENGTH:
+            text = f"{text[: MESSAGE_LENGTH - 3]}..."
+        text = self._writable(f"*** {text}")
         if _is_terminal(self.stdout):
             text = textwrap.fill(
                 text,
@@ -132,8 +144,7 @@ class CommandLine(cmd.Cmd):
             return bool(super().onecmd(line))
         except BrokenPipeError:
             raise
-        except (TinygradEduError, ArithmeticError, IndexError, MemoryError, OSError, RecursionError, TypeError,
-                ValueError) as error:
+        except ERRORS as error:
             self.error(one_line(error))
         return False
 
@@ -161,7 +172,7 @@ class CommandLine(cmd.Cmd):
         return [name for name in words if name.startswith(text)]
 
     def _commands(self) -> tuple[str, ...]:
-        return tuple(name for names in self.groups.values() for name in names)
+        return tuple(chain(*self.groups.values()))
 
     def _command(self, word: str) -> str:
         return command_of(word, self._commands(), self.aliases)
@@ -187,8 +198,7 @@ class CommandLine(cmd.Cmd):
                 self.put("  ", (f"{usage:<19}", "cyan"), summary)
         self.put(
             f"{self.about}Two letters of a command are enough if no other begins so; an empty "
-            "line\n"
-            "repeats the last command; a line that begins with # is a comment."
+            "line\nrepeats the last command; a line that begins with # is a comment."
         )
 
     def do_quit(self, arg: str) -> bool:
@@ -238,7 +248,8 @@ def _names_as_words() -> Iterator[None]:
     except ImportError:  # there is none on Windows
         yield
         return
-    delimiters, length = readline.get_completer_delims(), readline.get_current_history_length()
+    delimiters = readline.get_completer_delims()
+    length = readline.get_current_history_length()
     readline.set_completer_delims(" \t\n")
     try:
         yield

@@ -33,9 +33,11 @@ def where(recording: Recording, position: int) -> Iterator[str]:
     that the gradient took, from the root down; each line has the derivative that it was multiplied
     by, and the last one their product.
     """
-    forward, total = recording.forward, len(recording)
-    done = (f"{position} of {forward} operations" if position <= forward else
-            f"{position - forward} of {total - forward} gradient steps")
+    forward = recording.forward
+    total = len(recording)
+    done = f"{position} of {forward} operations"
+    if position > forward:
+        done = f"{position - forward} of {total - forward} gradient steps"
     yield f"step {position} of {total}: {done} done"
     if position > forward:
         yield from _back(recording, position)
@@ -45,7 +47,10 @@ def where(recording: Recording, position: int) -> Iterator[str]:
 
 def _ahead(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
-    first_user = {arg: i for i in range(len(nodes) - 1, -1, -1) for arg in nodes[i].args}
+    first_user: dict[int, int] = {}
+    for i, node in enumerate(nodes):
+        for arg in node.args:
+            first_user.setdefault(arg, i)
     path = [recording.events[position - 1].node]
     while path[-1] in first_user:
         path.append(first_user[path[-1]])
@@ -56,8 +61,10 @@ def _ahead(recording: Recording, position: int) -> Iterator[str]:
 
 
 def _back(recording: Recording, position: int) -> Iterator[str]:
-    nodes, last = recording.nodes, recording.events[position - 1].node
-    root, at = nodes[recording.root].name, nodes[last].name
+    nodes = recording.nodes
+    last = recording.events[position - 1].node
+    root = nodes[recording.root].name
+    at = nodes[last].name
     edges = _edges_to(recording, position)
     if not edges:
         yield f"> {recording.operation(last)}"
@@ -66,11 +73,11 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
     factors = [recording.partial(user, operand) for user, operand in edges]
-    lines = [
-        f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = "
-        f"{brief(factor)}"
-        for operation, (user, operand), factor in zip(operations, edges, factors)
-    ]
+    lines = []
+    for operation, (user, operand), factor in zip(operations, edges, factors):
+        arg = nodes[nodes[user].args[operand]]
+        derivative = f"∂{nodes[user].name}/∂{arg.name}"
+        lines.append(f"  {operation:<{width}}   {derivative} = {brief(factor)}")
     lines[-1] = f">{lines[-1][1:]}"
     yield from _ends(lines)
     product = brief(math.prod(factors))

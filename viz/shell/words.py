@@ -44,7 +44,8 @@ def find(typed: str, known: Collection[str]) -> str:
     name = meant(typed, known)
     if name is not None:
         return name
-    word, names = unquoted(typed), list(known)
+    word = unquoted(typed)
+    names = list(known)
     # of all it would take long
     near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
     raise ValueError(f"nothing here is called {short_repr(word)}; {_there(near)} are {some(names)}")
@@ -66,7 +67,8 @@ def some(names: Collection[str]) -> str:
 
 def unquoted(text: str) -> str:
     """``text`` without the quotes around it, if there are any."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text
 
 
 def whole(digits: str, otherwise: str) -> int:

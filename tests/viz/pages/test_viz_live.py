@@ -13,7 +13,7 @@ from helpers import ROOT
 from tinygrad_edu import Value, data, fit, math, nn, optim
 from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
-from viz.pages.training.records import MAX_STEPS, frames
+from viz.pages.training.frames import MAX_STEPS, frames
 from viz.plotting.analysis import decision_grid
 
 X, Y = data.moons(20, rng=0)

@@ -9,25 +9,17 @@ import pytest
 from helpers import inf, nan, run_python, state_of
 
 from tinygrad_edu import Value, nn
-from viz.plotting import analysis
 from viz.plotting.analysis import (
-    NoNumbersError,
-    class_indices,
     curve_at,
     decision_grid,
     fitted_curve,
-    floats,
     grid_at,
-    histogram,
     loss_surface,
-    outputs,
     places_of_curve,
     places_of_grid,
-    samples,
-    spaced,
-    window,
-    winner,
 )
+from viz.plotting.ranges import drawable, histogram, spaced, window
+from viz.plotting.samples import NoNumbersError, class_indices, floats, outputs, samples, winner
 
 
 def with_dropout(rng=0):
@@ -314,5 +306,5 @@ print(json.dumps(sorted({"matplotlib", "numpy", "rich", "PIL"} & set(sys.modules
 
 
 def test_what_is_not_drawable_is_what_is_nan_or_enormous():
-    assert [analysis.drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
+    assert [drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
         True, True, False, False, False, False, True]

@@ -15,7 +15,7 @@ from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
-from viz.plotting import analysis
+from viz.plotting import plots
 from viz.plotting.plots import (
     activation_histograms,
     decision_boundary,
@@ -24,6 +24,7 @@ from viz.plotting.plots import (
     loss,
     loss_surface,
 )
+from viz.plotting.ranges import drawable, histogram
 
 
 def history(losses, epochs=1, **metrics):
@@ -574,7 +575,7 @@ def test_every_layer_has_a_ridge_with_its_counts():
     assert len(filled) == 2
     for k, (patch, layer) in enumerate(zip(filled, layers)):
         heights, edges, _ = patch.get_data()
-        counts = analysis.histogram(layer.outputs, edges)
+        counts = histogram(layer.outputs, edges)
         assert sum(counts) == len(layer.outputs)
         assert list(heights) == pytest.approx([k - 0.85 * count / max(counts) for count in counts])
     assert rows(ax) == [["layers.0", "tanh"], ["layers.1", "linear"]]
@@ -605,7 +606,7 @@ def test_outputs_of_any_size_are_drawn(scale):
     w = Value(scale, "w")
     ax = drawn(activation_histograms, lambda x: [w * x[0], w * w * x[0]], [[1.0], [2.0]])
     left_out = (
-        sum(not analysis.drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4
+        sum(not drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4
         if scale < 1e200
         else 1.0
     )
@@ -796,3 +797,7 @@ def test_a_row_of_ones_own_is_drawn():
         assert ax.get_xlabel() == "x, at beta = 2"
     finally:
         del TABLE["swish_of_mine"]
+
+
+def test_dir_lists_the_public_plots_only():
+    assert dir(plots) == sorted(plots.__all__)

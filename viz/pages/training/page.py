@@ -3,7 +3,8 @@
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(20, rng=0)
     >>> model = nn.MLP(2, [3, 1], rng=1)
-    >>> history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6, record_every=2)
+    >>> sgd = optim.SGD(model.parameters(), lr=0.1)
+    >>> history = fit(model, nn.hinge, X, y, optimizer=sgd, epochs=6, record_every=2)
     >>> explore_training(history)                                   # doctest: +ELLIPSIS
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
@@ -19,23 +20,33 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import counted
 from tinygrad_edu.train import History
 
 from ...drawing.dot import brief
-from ...plotting.plots import LOG_RANGE
+from ...drawing.scene import Scene
+from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
-from .records import Frame, LiveData, Point, frames
+from .frames import frames
+from .records import Frame, LiveData, Point
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
 LARGEST = 1e100
 TINY = 1e-12  # what a feature of standardised data has as its mean
 SHOWN = 3  # features of a sample in its name
+CAPTIONS = {
+    "boundary": "what the model decides",
+    "fit": "what the model computes",
+    "regression": "predictions beside targets; right ones are on the line",
+    "none": "no picture of this model",
+}
 
 
 def explore_training(
@@ -91,7 +102,7 @@ def explore_training(
             max_samples=samples,
             progress=lambda done, of: show(0.5 + done / of / 2),
         )
-    title = title or f"training: {live.steps:,} step{'s' * (live.steps != 1)}"
+    title = title or f"training: {counted(live.steps, 'step')}"
     scenes = "\n".join(
         f'<template id="scene-{i}">{themed(scene.svg)}</template>'
         for i, scene in enumerate(graphs.scenes)
@@ -99,9 +110,14 @@ def explore_training(
     body = Template(read("training/training.html")).substitute(
         title=html.escape(title), scenes=scenes
     )
-    page = Page(assemble(title, body, page_data(live, graphs, training.X, names),
-                         styles=["theme.css", "training/training.css"],
-                         scripts=["stage.js", "training/training.js"]), title)
+    text = assemble(
+        title,
+        body,
+        page_data(live, graphs, training.X, names),
+        styles=["theme.css", "training/training.css"],
+        scripts=["stage.js", "training/training.js"],
+    )
+    page = Page(text, title)
     return page if target is None else page.save(target)
 
 
@@ -127,7 +143,7 @@ def page_data(
     """
     index = {point.sample: i for i, point in enumerate(live.points)}
     losses = [x for x in live.loss.values if x is not None]
-    sizes = [size for frame in live.frames for size in frame.gradients if size]
+    sizes = [size for size in _flat([frame.gradients for frame in live.frames]) if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
         "kind": live.kind,
@@ -145,13 +161,7 @@ def page_data(
         "layers": live.layers,
         "layerRange": _room(sizes, True),
         "snapshots": [_snapshot(live, frame) for frame in live.frames],
-        "scenes": [
-            {
-                "shown": [int(name[1:]) for name in names],
-                "names": [scene.name_of(scene.graph.nodes[int(name[1:])]) for name in names],
-            }
-            for scene, names in zip(graphs.scenes, graphs.shown)
-        ],
+        "scenes": [_scene(scene, shown) for scene, shown in zip(graphs.scenes, graphs.shown)],
         "samples": [
             {
                 "point": index[graph.sample],
@@ -186,6 +196,14 @@ def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
     return made
 
 
+def _scene(scene: Scene, shown: Sequence[str]) -> dict[str, Any]:
+    positions = [int(name[1:]) for name in shown]
+    return {
+        "shown": positions,
+        "names": [scene.name_of(scene.graph.nodes[i]) for i in positions],
+    }
+
+
 def _point(live: LiveData, point: Point) -> dict[str, Any]:
     # of a regression the prediction comes with each snapshot
     x, y = (*point.at, *point.target, None, None)[:2]
@@ -212,27 +230,25 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
 def _named(label: str, names: Sequence[str]) -> str:
     """What `viz.live` calls "feature 2", or "input", by its own name."""
     number = label.removeprefix("feature ")
-    return names[int(number)] if number.isdecimal() else names[0] if label == "input" else label
+    if number.isdecimal():
+        return names[int(number)]
+    return names[0] if label == "input" else label
 
 
 def _caption(live: LiveData, names: Sequence[str]) -> str:
-    what = {
-        "boundary": "what the model decides; the line is its border"
-        if live.outputs == 1
-        else "what the model decides",
-        "fit": "what the model computes",
-        "regression": "predictions beside targets; right ones are on the line",
-        "none": "no picture of this model",
-    }[live.kind]
-    fixed = ", ".join(
-        f"{names[i]} at {0 if value is None or abs(value) < TINY else value:.3g}"
-        for i, value in live.fixed
-    )
-    return f"{what}{f' ({fixed})' if fixed else ''}"
+    what = CAPTIONS[live.kind]
+    if live.kind == "boundary" and live.outputs == 1:
+        what += "; the line is its border"
+    fixed = []
+    for i, value in live.fixed:
+        mean = 0 if value is None or abs(value) < TINY else value
+        fixed.append(f"{names[i]} at {mean:.3g}")
+    return f"{what} ({', '.join(fixed)})" if fixed else what
 
 
 def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
-    have, of = len(graphs.graphs), len(live.points)
+    have = len(graphs.graphs)
+    of = len(live.points)
     if not have:
         return ["There are no graphs of samples: the loss of a sample is no Value."]
     if have == of or live.kind == "none":
@@ -243,17 +259,16 @@ def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
 def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
     point = live.points[index[sample]]
     entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
-    shown = ", ".join(
+    features = [
         f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN]
-    )
-    target = (
-        live.classes[point.label]
-        if live.classes and point.label >= 0
-        else ", ".join(map(brief, point.target))
-    )
-    return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (
-        f", target {target}" if target else ""
-    )
+    ]
+    if len(entries) > SHOWN:
+        features.append("...")
+    target = ", ".join(map(brief, point.target))
+    if live.classes and point.label >= 0:
+        target = live.classes[point.label]
+    name = f"sample {sample}: ({', '.join(features)})"
+    return f"{name}, target {target}" if target else name
 
 
 def _range(live: LiveData, i: int) -> list[float]:
@@ -266,15 +281,17 @@ def _room(numbers: Sequence[float], logarithmic: bool) -> list[float]:
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]
-    low, high = min(numbers), max(numbers)
+    low = min(numbers)
+    high = max(numbers)
     if logarithmic:
-        return [10.0 ** math.floor(math.log10(max(low, 1 / LARGEST))),
-                10.0 ** math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)]
+        first_power = math.floor(math.log10(max(low, 1 / LARGEST)))
+        last_power = math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)
+        return [10.0**first_power, 10.0**last_power]
     return [min(low, 0.0), high + (high - low) * 0.05 or 1.0]
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    return [x for row in rows for x in row]
+    return list(chain(*rows))
 
 
 @contextmanager

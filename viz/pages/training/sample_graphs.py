@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import nan
 from typing import Any
 
@@ -110,12 +111,10 @@ class _Film:
         names: Sequence[str],
         max_drawn: int,
     ) -> None:
-        self.training, self.snapshots, self.names, self.max_drawn = (
-            training,
-            snapshots,
-            names,
-            max_drawn,
-        )
+        self.training = training
+        self.snapshots = snapshots
+        self.names = names
+        self.max_drawn = max_drawn
         self.sketches: dict[Form, _Sketch] = {}
         self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
         self.as_values = True
@@ -149,13 +148,8 @@ class _Film:
             self.sketches[form] = _Sketch(len(self.sketches), root, form, self.max_drawn)
         if form in self.sketches:
             sketch = self.sketches[form]
-            self.taken.append(
-                (
-                    sample,
-                    sketch,
-                    [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots],
-                )
-            )
+            rows = [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots]
+            self.taken.append((sample, sketch, rows))
 
     def rows(self, sample: int, snapshot: Snapshot, sketch: _Sketch) -> list[Row]:
         """The numbers of one snapshot; nan where the model computed something of another form then.
@@ -174,9 +168,8 @@ class _Film:
 
     def loss(self, sample: int) -> Value:
         """The loss of one sample."""
-        loss: Value = self.training.loss(
-            self.training.model(self.inputs(sample)), self.training.y[sample]
-        )
+        prediction = self.training.model(self.inputs(sample))
+        loss: Value = self.training.loss(prediction, self.training.y[sample])
         if isinstance(loss, Value) and loss._serial > self.start:
             loss.label = loss.label or "loss"
         return loss
@@ -188,40 +181,25 @@ class _Film:
         if not self.as_values:
             return x
         if not hasattr(x, "__len__"):
-            return x if isinstance(x, Value) else Value(x, self.names[0] if self.names else "input")
+            return _labelled(x, self.names[0] if self.names else "input")
         names = self.names or [f"feature {i}" for i in range(len(x))]
-        return [
-            entry if isinstance(entry, Value) else Value(entry, name)
-            for entry, name in zip(x, names)
-        ]
+        return [_labelled(entry, name) for entry, name in zip(x, names)]
 
     def developed(self) -> SampleGraphs:
         """All of it as records."""
-        sketches = list(self.sketches.values())
-        return SampleGraphs(
-            tuple(
-                [
-                    sketch.scene([film for _, its, film in self.taken if its is sketch])
-                    for sketch in sketches
-                ]
-            ),
-            tuple([tuple(sketch.names) for sketch in sketches]),
-            tuple(
-                [
-                    SampleGraph(
-                        sample,
-                        sketch.index,
-                        tuple(
-                            [
-                                tuple([text(row) for row, text in zip(rows, sketch.texts)])
-                                for rows in film
-                            ]
-                        ),
-                    )
-                    for sample, sketch, film in self.taken
-                ]
-            ),
-        )
+        scenes = []
+        for sketch in self.sketches.values():
+            scenes.append(sketch.scene([film for _, its, film in self.taken if its is sketch]))
+        graphs = []
+        for sample, sketch, film in self.taken:
+            numbers = tuple([sketch.as_text(rows) for rows in film])
+            graphs.append(SampleGraph(sample, sketch.index, numbers))
+        shown = [tuple(sketch.names) for sketch in self.sketches.values()]
+        return SampleGraphs(tuple(scenes), tuple(shown), tuple(graphs))
+
+
+def _labelled(x: Any, label: str) -> Value:
+    return x if isinstance(x, Value) else Value(x, label)
 
 
 class _Sketch:
@@ -229,12 +207,13 @@ class _Sketch:
     is known."""
 
     def __init__(self, index: int, root: Value, form: Form, max_drawn: int) -> None:
-        self.index, self.root, self.form, self.max_drawn = index, root, form, max_drawn
+        self.index = index
+        self.root = root
+        self.form = form
+        self.max_drawn = max_drawn
         shown = [node for node in _drawn(root, max_drawn).nodes if node.shows is not None]
-        self.names, self.positions = (
-            [node.name for node in shown],
-            [node.shows or 0 for node in shown],
-        )
+        self.names = [node.name for node in shown]
+        self.positions = [node.shows or 0 for node in shown]
         self.texts = [_constant_text if node.role == "constant" else _text for node in shown]
 
     def numbers(self, root: Value) -> list[tuple[float, float]]:
@@ -244,28 +223,27 @@ class _Sketch:
             return [(nan, nan)] * len(self.positions)
         return [(order[i].data, order[i].grad) for i in self.positions]
 
+    def as_text(self, rows: Sequence[Row]) -> tuple[Numbers, ...]:
+        """Returns the texts of the drawn nodes' numbers."""
+        return tuple([text(row) for row, text in zip(rows, self.texts)])
+
     def scene(self, films: Sequence[list[list[Row]]]) -> Scene:
         """The drawing, with room for the widest number that any of its nodes ever shows."""
         widest: dict[int, tuple[float, float]] = {}
         for i, position in enumerate(self.positions):
-            rows = [rows[i] for film in films for rows in film]
-            widest[position] = (
-                max((x for before, _, after in rows for x in (before, after)), key=_width),
-                max((grad for _, grad, _ in rows), key=_width),
-            )
-        return Scene(
-            record(self.root),
-            _collapse(self.root, self.max_drawn),
-            self.max_drawn,
-            widest,
-            slopes=False,
-        )
+            rows = [rows[i] for rows in chain(*films)]
+            data = chain.from_iterable((before, after) for before, _, after in rows)
+            grads = [grad for _, grad, _ in rows]
+            widest[position] = (max(data, key=_width), max(grads, key=_width))
+        collapse = _collapse(self.root, self.max_drawn)
+        return Scene(record(self.root), collapse, self.max_drawn, widest, slopes=False)
 
 
 def _collapse(root: Value, max_drawn: int) -> str | None:
     """ "neurons" if that makes the drawing small enough: a neuron shows its numbers, a layer of
     several has none."""
-    whole, neurons = (len(build([root], collapse, None).nodes) for collapse in (None, "neurons"))
+    whole = len(build([root], None, None).nodes)
+    neurons = len(build([root], "neurons", None).nodes)
     return "neurons" if neurons <= max_drawn < whole else None
 
 
@@ -276,12 +254,11 @@ def _drawn(root: Value, max_drawn: int) -> Graph:
 def _form(order: Sequence[Value]) -> Form:
     """What two graphs have in common if one drawing serves both."""
     at = {node: i for i, node in enumerate(order)}
-    return tuple(
-        [
-            (node.op, "" if node.op else str(node.label), tuple([at[arg] for arg in node.args]))
-            for node in order
-        ]
-    )
+    form = []
+    for node in order:
+        label = "" if node.op else str(node.label)
+        form.append((node.op, label, tuple([at[arg] for arg in node.args])))
+    return tuple(form)
 
 
 def _text(row: Row) -> Numbers:

@@ -1,0 +1,258 @@
+"""The picture of a model at every snapshot: a decision boundary, a fitted curve, predictions, or
+none.
+
+`picture_of` finds out which of them suits a training run; the picture then runs the model at each
+snapshot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+from tinygrad_edu import Value, no_grad
+from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
+
+from ...plotting.analysis import curve_at, grid_at, places_of_curve, places_of_grid
+from ...plotting.ranges import Range, drawable, window
+from ...plotting.samples import NoNumbersError, Samples, ask, floats, outputs
+from ...plotting.samples import samples as table_of
+from .records import Axis, Frame, Number, Point
+from .replay import Model, probes, replayed
+from .rounding import COARSE, FINE, rounded_row, rounded_rows
+
+CURVE = 100  # points of a fitted curve
+
+
+class Picture:
+    """The picture of kind "none", and what all kinds have in common.  ``look`` gives its part of a
+    `Frame`."""
+
+    kind = "none"
+    classes: tuple[str, ...] = ()
+    xs: tuple[float, ...] = ()
+    ys: tuple[float, ...] = ()
+    fixed: tuple[tuple[int, float], ...] = ()
+
+    def __init__(self, points: Sequence[Point], outputs: int, notes: Sequence[str] = ()) -> None:
+        self.points = tuple(points)
+        self.outputs = outputs
+        self.notes = tuple(notes)
+
+    def look(self, model: Model) -> dict[str, Any]:
+        return {}
+
+    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
+        return ()
+
+    def first_targets(self) -> list[Number]:
+        """Returns the first number of each point's target."""
+        return [point.target[0] for point in self.points if point.target]
+
+
+class _Boundary(Picture):
+    kind = "boundary"
+
+    def __init__(
+        self,
+        training: TrainingRecord,
+        table: Samples,
+        shown: Sequence[int],
+        classes: Sequence[float],
+        outputs: int,
+        features: tuple[int, int] | None,
+        resolution: int,
+    ) -> None:
+        self.places = places_of_grid(table, features=features, resolution=resolution)
+        self.xs, self.ys = self.places.axes
+        self.fixed = self.places.fixed
+        self.features = self.places.features
+        self.table = table
+        self.classes = tuple([f"{c:g}" for c in classes])
+        self.level = _level(training.loss, classes) if outputs == 1 else 0.0
+        points = []
+        for i, target in zip(shown, _targets(training, shown)):
+            at = rounded_row([table.rows[i][k] for k in self.features])
+            points.append(Point(i, at, rounded_row(target), classes.index(target[0])))
+        super().__init__(points, outputs)
+
+    def look(self, model: Model) -> dict[str, Any]:
+        area = grid_at(self.places, replayed(model, self.table))
+        if self.outputs == 1:
+            scores = [[x - self.level for x in row] for row in area.outputs[0]]
+            return {"scores": rounded_rows(scores, COARSE)}
+        scores = [list(map(_lead, zip(*rows))) for rows in zip(*area.outputs)]
+        return {"scores": rounded_rows(scores, COARSE), "winners": area.classes()}
+
+    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
+        i, j = self.features
+        return (
+            _axis(f"feature {i}", self.xs[0], self.xs[-1]),
+            _axis(f"feature {j}", self.ys[0], self.ys[-1]),
+        )
+
+
+class _Fit(Picture):
+    kind = "fit"
+
+    def __init__(
+        self,
+        training: TrainingRecord,
+        table: Samples,
+        shown: Sequence[int],
+        classes: Sequence[float],
+        outputs: int,
+    ) -> None:
+        self.places = places_of_curve(table, resolution=CURVE)
+        (self.xs,) = self.places.axes
+        self.table = table
+        self.classes = tuple([f"{c:g}" for c in classes])
+        notes = []
+        if outputs > 1 and not classes:
+            notes.append(
+                f"Of {outputs} outputs the picture shows all curves, but only the targets of the "
+                "first."
+            )
+        points = []
+        for i, target in zip(shown, _targets(training, shown)):
+            label = classes.index(target[0]) if classes else -1
+            points.append(Point(i, rounded_row(table.rows[i]), rounded_row(target), label))
+        super().__init__(points, outputs, notes)
+
+    def look(self, model: Model) -> dict[str, Any]:
+        return {"curves": rounded_rows(curve_at(self.places, replayed(model, self.table)).outputs)}
+
+    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
+        targets: list[Number] = []
+        if self.outputs == 1 or not self.classes:
+            targets = self.first_targets()
+        low, high = _window(targets, [frame.curves for frame in made])
+        return _axis("input", self.xs[0], self.xs[-1]), _axis("output", low, high)
+
+
+class _Regression(Picture):
+    kind = "regression"
+
+    def __init__(self, training: TrainingRecord, shown: Sequence[int], outputs: int) -> None:
+        notes = []
+        if outputs > 1:
+            notes.append(
+                f"Of {outputs} outputs the picture shows the first alone, beside its target."
+            )
+        pairs = zip(shown, _targets(training, shown))
+        points = [Point(i, (), rounded_row(target), -1) for i, target in pairs]
+        super().__init__(points, outputs, notes)
+        self.inputs = [training.X[i] for i in shown]
+
+    def look(self, model: Model) -> dict[str, Any]:
+        return {"predictions": rounded_rows(ask(model, self.inputs))}
+
+    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
+        targets = self.first_targets()
+        low, high = _window(targets, [[row[:1] for row in frame.predictions] for frame in made])
+        return _axis("target", low, high), _axis("prediction", low, high)
+
+
+def picture_of(
+    training: TrainingRecord,
+    first: Snapshot,
+    shown: Sequence[int],
+    features: tuple[int, int] | None,
+    resolution: int,
+) -> Picture:
+    """The picture that suits the training; whether the model goes along with it is tried out at the
+    first snapshot."""
+    with training.at(first) as model:
+        size = 0
+
+        def none(why: str) -> Picture:
+            return Picture([Point(i, (), (), -1) for i in shown], size, [f"No picture: {why}."])
+
+        inputs = [training.X[i] for i in shown]
+        try:
+            given = ask(model, inputs)
+        except NoNumbersError:
+            return none("the model does not return numbers")
+        size = len(given[0])
+
+        if set(map(len, given)) != {size}:
+            return none("the model does not return equally many numbers for every sample")
+        try:
+            targets = _targets(training, range(len(training.y)))
+        except NoNumbersError:
+            return none("the targets are not numbers")
+        comparable = {len(target) for target in targets} == {size}
+        classes = _classes(targets, size)
+        try:
+            table = table_of(training.X)
+        except (TypeError, ValueError, OverflowError):
+            if classes or not comparable:
+                return none("the samples are not rows of equally many numbers")
+            return _Regression(training, shown, size)
+        if not classes and not comparable:
+            return none("the targets do not have as many numbers as the model returns")
+        if not classes and table.features > 1:
+            return _Regression(training, shown, size)
+        try:
+            outputs(model, probes(table))
+        except Exception as error:  # of any kind: a model may not be made for such inputs
+            return none(
+                f"the model cannot be asked between the samples ({type(error).__name__}: {error})"
+            )
+        if not any(all(map(drawable, row)) for row in table.rows):
+            return none("no sample has numbers that can be drawn")
+        if table.features > 1:
+            return _Boundary(training, table, shown, classes, size, features, resolution)
+        return _Fit(training, table, shown, classes, size)
+
+
+def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float, ...]]:
+    return [floats(training.y[i], "a target") for i in shown]
+
+
+def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
+    """The targets that stand for classes of a model with ``size`` outputs; none if it is no
+    classifier."""
+    if any(len(target) != 1 for target in targets):
+        return ()
+    found = {target[0] for target in targets}
+    if size > 1:
+        return tuple(map(float, range(size))) if found <= set(range(size)) else ()
+    return next((pair for pair in ((0.0, 1.0), (-1.0, 1.0)) if found <= set(pair)), ())
+
+
+def _level(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
+    """The score for which the loss is the same whichever of the two classes is right."""
+    for score in (0.0, 0.5):
+        try:
+            with no_grad():
+                first, second = (float(loss(Value(score), target)) for target in classes)
+        except Exception:  # whatever a loss of the user's may say to these numbers, it is no answer
+            continue
+        if math.isfinite(first) and math.isclose(first, second, rel_tol=1e-9):
+            return score
+    return 0.0
+
+
+def _lead(scores: Sequence[float]) -> float:
+    """How far the largest is ahead of the next; nan if one is nan."""
+    if any(map(math.isnan, scores)):
+        return math.nan
+    *_, second, first = sorted(scores)
+    return first - second
+
+
+def _window(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
+    """A range that has the targets and the last of what the frames show, and reaches a little
+    towards the others."""
+    shown = [[x for x in chain(*rows) if x is not None] for rows in made]
+    low, high = window([*[x for x in targets if x is not None], *shown[-1]])
+    lowest, highest = window(chain(*shown))
+    reach = (high - low) / 2
+    return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
+
+
+def _axis(label: str, low: float, high: float) -> Axis:
+    return Axis(label, float(f"{low:.{FINE}g}"), float(f"{high:.{FINE}g}"))
