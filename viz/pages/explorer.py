@@ -145,7 +145,7 @@ def _notes(scene: Scene, steps: int) -> list[str]:
     return notes
 
 
-def _wrong_order(
+def _naive_order_notes(
     recording: Recording,
 ) -> tuple[list[str], dict[int, tuple[str, str]], dict[str, float]]:
     """What to say of a naive order: a note; by step a mark and a sentence; by name the right
@@ -220,7 +220,7 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     }
     frame_of = {cluster.path: i for i, cluster in enumerate(scene.graph.clusters)}
     index = {node.name: i for i, node in enumerate(scene.graph.nodes)}
-    order_notes, marks, right = _wrong_order(recording)
+    order_notes, marks, right = _naive_order_notes(recording)
     return {
         "total": len(recording),
         "forward": bisect_right(numbers, recording.forward),

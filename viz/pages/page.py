@@ -58,9 +58,9 @@ img-src data:; base-uri 'none'; form-action 'none'">
 """
 
 # by font size; texts of 11 points are plain ones or bold labels
-_TEXT_CLASSES = {"15.00": "op", "9.00": "small"}
+_CLASS_OF_FONT_SIZE = {"15.00": "op", "9.00": "small"}
 # in a title, say: no file can have them
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NOT_IN_FILES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -74,8 +74,8 @@ class Page:
     """
 
     def __init__(self, html: str, name: str) -> None:
-        self.html = _UNSTORABLE.sub("\ufffd", html)
-        self.name = _UNSTORABLE.sub("\ufffd", name)
+        self.html = _NOT_IN_FILES.sub("\ufffd", html)
+        self.name = _NOT_IN_FILES.sub("\ufffd", name)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the page to ``path`` and returns the path; without a suffix ".html" is added;
@@ -164,7 +164,7 @@ def themed(svg: str) -> str:
             group.remove(title)
     for shape in root.iter():
         if shape.tag == f"{SVG}text":
-            _name_text(shape)
+            _set_text_class(shape)
         for name in ("stroke", "stroke-width", "font-family", "font-size", "font-weight"):
             shape.attrib.pop(name, None)
         if shape.get("fill") != "none":
@@ -174,8 +174,8 @@ def themed(svg: str) -> str:
     return re.sub(r" />", "/>", ET.tostring(root, encoding="unicode"))
 
 
-def _name_text(text: ET.Element) -> None:
-    name = _TEXT_CLASSES.get(text.get("font-size", ""))
+def _set_text_class(text: ET.Element) -> None:
+    name = _CLASS_OF_FONT_SIZE.get(text.get("font-size", ""))
     if not name and text.get("font-weight"):
         name = "label"
     if name and not text.get("class"):

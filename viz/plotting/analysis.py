@@ -26,8 +26,8 @@ from typing import Any
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.engine.primitives import number, short_repr
 
-from .ranges import Plane, Range, check_range, check_resolution, drawable, spaced, window
-from .samples import Samples, ask, equally_many, samples, winner
+from .ranges import Plane, Range, check_range, check_resolution, drawable, padded_range, spaced
+from .samples import Samples, equally_many, predict, predicted_class, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class DecisionGrid:
     fixed: tuple[tuple[int, float], ...]
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
-        """The class chosen at each point, as `winner` counts them: ``classes()[j][i]``."""
-        return tuple([tuple(map(winner, zip(*rows))) for rows in zip(*self.outputs)])
+        """The class chosen at each point, as `predicted_class` counts them: ``classes()[j][i]``."""
+        return tuple([tuple(map(predicted_class, zip(*rows))) for rows in zip(*self.outputs)])
 
     def margin(self, k: int) -> Plane:
         """How far output ``k`` is ahead of the largest other one, at each point; of one output, the
@@ -87,34 +87,34 @@ def decision_grid(
     resolution below 2.
     """
     return grid_at(
-        places_of_grid(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
+        grid_points(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
         model,
     )
 
 
-def places_of_grid(
+def grid_points(
     X: Samples | Iterable[Any],
     *,
     features: tuple[int, int] | None = None,
     resolution: int = 50,
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
-) -> Places:
+) -> GridPoints:
     """Where `decision_grid`, which says what the arguments are, asks a model."""
     table = samples(X)
     named = None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)}
-    return _places(table, _two_features(features, table.features), resolution, margin, named)
+    return _grid_points(table, _two_features(features, table.features), resolution, margin, named)
 
 
-def grid_at(places: Places, model: Callable[[Any], Any]) -> DecisionGrid:
-    """The outputs of ``model`` at places that `places_of_grid` found."""
-    xs, ys = places.axes
-    i, j = places.features
+def grid_at(points: GridPoints, model: Callable[[Any], Any]) -> DecisionGrid:
+    """The outputs of ``model`` at points that `grid_points` found."""
+    xs, ys = points.axes
+    i, j = points.features
     planes = []
-    for output in places.outputs(model):
+    for output in points.outputs(model):
         starts = range(0, len(output), len(xs))
         planes.append(tuple([output[start : start + len(xs)] for start in starts]))
-    return DecisionGrid(xs, ys, tuple(planes), (i, j), places.fixed)
+    return DecisionGrid(xs, ys, tuple(planes), (i, j), points.fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,34 +140,35 @@ def fitted_curve(
     """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare
     `decision_grid`."""
     return curve_at(
-        places_of_curve(X, feature=feature, resolution=resolution, margin=margin, range=range),
+        curve_points(X, feature=feature, resolution=resolution, margin=margin, range=range),
         model,
     )
 
 
-def places_of_curve(
+def curve_points(
     X: Samples | Iterable[Any],
     *,
     feature: int = 0,
     resolution: int = 200,
     margin: float = 0.1,
     range: Range | None = None,
-) -> Places:
-    """Where `fitted_curve` asks a model; compare `places_of_grid`."""
+) -> GridPoints:
+    """Where `fitted_curve` asks a model; compare `grid_points`."""
     table = samples(X)
+    features = _check_features((feature,), table.features)
     named = None if range is None else {"range": range}
-    return _places(table, _existing((feature,), table.features), resolution, margin, named)
+    return _grid_points(table, features, resolution, margin, named)
 
 
-def curve_at(places: Places, model: Callable[[Any], Any]) -> Fit:
-    """The outputs of ``model`` at places that `places_of_curve` found."""
-    (xs,) = places.axes
-    (feature,) = places.features
-    return Fit(xs, tuple(places.outputs(model)), feature, places.fixed)
+def curve_at(points: GridPoints, model: Callable[[Any], Any]) -> Fit:
+    """The outputs of ``model`` at points that `curve_points` found."""
+    (xs,) = points.axes
+    (feature,) = points.features
+    return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class GridPoints:
     """Where models are asked around samples: all that does not depend on the model.
 
     table       the samples
@@ -185,16 +186,16 @@ class Places:
 
     def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
         """For each output of ``model`` what it is at all points; raises what `outputs` raises."""
-        return list(zip(*equally_many(ask(model, map(self.table.input, self.points)))))
+        return list(zip(*equally_many(predict(model, map(self.table.input, self.points)))))
 
 
-def _places(
+def _grid_points(
     table: Samples,
     features: tuple[int, ...],
     resolution: int,
     margin: float,
     ranges: Mapping[str, Range] | None,
-) -> Places:
+) -> GridPoints:
     check_resolution(resolution)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
@@ -202,7 +203,7 @@ def _places(
             "every sample in X has nan or infinity in it; give at least one of finite numbers"
         )
     if ranges is None:
-        ends = [window([row[k] for row in rows], margin) for k in features]
+        ends = [padded_range([row[k] for row in rows], margin) for k in features]
     else:
         ends = [check_range(limits, name) for name, limits in ranges.items()]
     axes = tuple([spaced(low, high, resolution) for low, high in ends])
@@ -214,7 +215,7 @@ def _places(
             row[k] = x
         points.append(tuple(row))
     fixed = tuple([(k, x) for k, x in enumerate(mean) if k not in features])
-    return Places(table, axes, features, fixed, tuple(points))
+    return GridPoints(table, axes, features, fixed, tuple(points))
 
 
 def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
@@ -224,11 +225,11 @@ def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
         return 0, 1
     if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
         raise ValueError(f"features is {features!r}; give two different ones, such as (0, 1)")
-    i, j = _existing(features, n)
+    i, j = _check_features(features, n)
     return i, j
 
 
-def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
+def _check_features(features: Sequence[int], n: int) -> tuple[int, ...]:
     for feature in features:
         if not hasattr(feature, "__index__") or not 0 <= feature < n:
             raise ValueError(
@@ -277,7 +278,7 @@ def loss_surface(
     check_resolution(resolution)
     points = [(p.data, q.data), *points_of(path)]
     if ranges is None:
-        ends = [window(coordinates, 0.25) for coordinates in zip(*points)]
+        ends = [padded_range(coordinates, 0.25) for coordinates in zip(*points)]
     else:
         ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
     xs, ys = [spaced(low, high, resolution) for low, high in ends]

@@ -26,12 +26,12 @@ from .figures import (
     is_int,
     literal,
     marker_size,
-    say_blanks,
+    note_blanks,
     tint,
     title_and_legend,
 )
 from .ranges import drawable, spaced
-from .samples import class_indices, outputs, samples, winner
+from .samples import class_indices, outputs, predicted_class, samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,52 +75,52 @@ def decision_boundary(
     for a model that cannot be called, and for samples and labels that are none; ValueError for no
     samples, labels that fit neither the samples nor the outputs, and features that do not exist.
     """
-    known = _known(model, X, y, feature_names)
+    drawn = _drawn_samples(model, X, y, feature_names)
     if features is None:
-        features = (0, 1) if len(known.columns) > 1 else 0
+        features = (0, 1) if len(drawn.columns) > 1 else 0
     own = ax is None
     if isinstance(features, (tuple, list)):
         size = 50 if resolution is None else resolution
         grid = decision_grid(
-            model, known.inputs, features=features, margin=margin, resolution=size
+            model, drawn.inputs, features=features, margin=margin, resolution=size
         )
-        classes = _classes(known, class_names)
+        classes = _classes(drawn, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
-        shown = _draw_regions(ax, grid, known.notes)
+        shown = _draw_regions(ax, grid, drawn.notes)
         if own and shown is not None:
             figure.colorbar(shown, ax=ax, label="score", ticks=shown.levels[::3], format="%.2g")
         i, j = grid.features
-        _scatter(ax, known.columns[i], known.columns[j], classes)
-        ax.set_xlabel(known.names[i])
-        ax.set_ylabel(known.names[j])
-        title = f"Decision boundary: {_right(classes)}"
+        _scatter(ax, drawn.columns[i], drawn.columns[j], classes)
+        ax.set_xlabel(drawn.names[i])
+        ax.set_ylabel(drawn.names[j])
+        title = f"Decision boundary: {_score_text(classes)}"
         fixed = grid.fixed
     else:
         size = 200 if resolution is None else resolution
-        fit = fitted_curve(model, known.inputs, feature=features, margin=margin, resolution=size)
-        regression = len(fit.outputs) == 1 and not known.whole
+        fit = fitted_curve(model, drawn.inputs, feature=features, margin=margin, resolution=size)
+        regression = len(fit.outputs) == 1 and not drawn.has_int_labels
         figure, ax = figure_and_axes(ax, 7, 4.5)
         if regression:
-            title = _draw_regression(ax, fit, known)
+            title = _draw_regression(ax, fit, drawn)
         else:
-            title = _draw_scores(ax, fit, known, _classes(known, class_names))
-        ax.set_xlabel(known.names[fit.feature])
+            title = _draw_scores(ax, fit, drawn, _classes(drawn, class_names))
+        ax.set_xlabel(drawn.names[fit.feature])
         fixed = fit.fixed
     if fixed:
-        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]]
+        means = [f"{drawn.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]]
         if len(fixed) > 4:
             means.append(f"{len(fixed) - 4} more")
-        known.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
-    title_and_legend(ax, "\n".join([title, *known.notes]))
+        drawn.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
+    title_and_legend(ax, "\n".join([title, *drawn.notes]))
     return figure
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _DrawnSamples:
     """The samples that can be drawn: as the model takes them, by feature, with targets and the
     model's outputs.
 
-    whole    whether the targets were given as ints, hence are classes
+    has_int_labels    whether the targets were given as ints, hence are classes
     names    of the features
     notes    what the title says about all that is not shown
     """
@@ -129,17 +129,17 @@ class _Known:
     columns: Sequence[Sequence[float]]
     targets: Sequence[float]
     scores: Sequence[Sequence[float]]
-    whole: bool
+    has_int_labels: bool
     names: Sequence[str]
     notes: list[str]
 
 
-def _known(
+def _drawn_samples(
     model: Callable[[Any], Any],
     X: Iterable[Any],
     y: Iterable[Any],
     feature_names: Sequence[str] | None,
-) -> _Known:
+) -> _DrawnSamples:
     check_model(model)
     table = samples(X)
     labels = entries(y, "y", "labels: a number for each sample")
@@ -162,12 +162,12 @@ def _known(
         raise ValueError(
             f"feature_names has {len(names)} names for {table.features} features; give one for each"
         )
-    return _Known(
+    return _DrawnSamples(
         inputs=inputs,
         columns=list(zip(*[table.rows[i] for i in kept])),
         targets=[targets[i] for i in kept],
         scores=outputs(model, inputs),
-        whole=all(map(is_int, labels)),
+        has_int_labels=all(map(is_int, labels)),
         names=names,
         notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
     )
@@ -183,22 +183,22 @@ class _Classes:
     wrong: Sequence[int]
 
 
-def _classes(known: _Known, names: Sequence[str] | None) -> _Classes:
-    size = len(known.scores[0])
-    of_samples = class_indices(known.targets, size)
+def _classes(drawn: _DrawnSamples, names: Sequence[str] | None) -> _Classes:
+    size = len(drawn.scores[0])
+    of_samples = class_indices(drawn.targets, size)
     labels = list(map(str, range(size)))
     if size == 1:
-        labels = ["-1" if -1 in known.targets else "0", "1"]
+        labels = ["-1" if -1 in drawn.targets else "0", "1"]
     if names is not None and len(names) < len(labels):
         raise ValueError(
             f"class_names has {len(names)} names for {len(labels)} classes; give one for each"
         )
-    wrong = [i for i, c in enumerate(of_samples) if winner(known.scores[i]) != c]
+    wrong = [i for i, c in enumerate(of_samples) if predicted_class(drawn.scores[i]) != c]
     shown = names or [f"class {label}" for label in labels]
     return _Classes(of_samples, list(map(literal, shown)), wrong)
 
 
-def _right(classes: _Classes) -> str:
+def _score_text(classes: _Classes) -> str:
     count = len(classes.of_samples)
     return f"{count - len(classes.wrong)} of {count} samples right"
 
@@ -207,7 +207,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
     """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds
     to ``notes``."""
     planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
-    say_blanks(ax, list(chain(*planes[0])), "output", notes)
+    note_blanks(ax, list(chain(*planes[0])), "output", notes)
     filled = None
     # where all are equal, the first class has the last word
     for k, plane in reversed(list(enumerate(planes))):
@@ -238,14 +238,14 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
     return filled
 
 
-def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
+def _draw_regression(ax: Any, fit: Fit, drawn: _DrawnSamples) -> str:
     """The curve over the samples; returns the title."""
     curve, = drawable_plane(fit.outputs)
-    say_blanks(ax, curve, "output", known.notes)
+    note_blanks(ax, curve, "output", drawn.notes)
     ax.scatter(
-        known.columns[fit.feature],
-        known.targets,
-        s=marker_size(len(known.targets)),
+        drawn.columns[fit.feature],
+        drawn.targets,
+        s=marker_size(len(drawn.targets)),
         color=BLUE,
         edgecolors="white",
         linewidths=0.6,
@@ -254,17 +254,17 @@ def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
     )
     ax.plot(fit.xs, curve, color=ORANGE, linewidth=2.2, zorder=4, label="model")
     ax.set_ylabel("target, output")
-    pairs = zip(known.scores, known.targets)
+    pairs = zip(drawn.scores, drawn.targets)
     errors = [score - target for (score,), target in pairs if drawable(score)]
     return f"Fit: rms error {math.hypot(*errors) / math.sqrt(len(errors)):.3g}" if errors else "Fit"
 
 
-def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
+def _draw_scores(ax: Any, fit: Fit, drawn: _DrawnSamples, classes: _Classes) -> str:
     """The score, with the samples at their labels; or one curve a class, with the samples at its
     output for them."""
     curves = drawable_plane(fit.outputs)
-    say_blanks(ax, list(chain(*curves)), "output", known.notes)
-    heights = list(known.targets)
+    note_blanks(ax, list(chain(*curves)), "output", drawn.notes)
+    heights = list(drawn.targets)
     if len(curves) == 1:
         ax.axhline(0.0, color=GREY, linewidth=0.8)
         ax.plot(fit.xs, curves[0], color=DARK, linewidth=2, label="score")
@@ -276,11 +276,11 @@ def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
             ax.plot(fit.xs, curve, color=class_color(k), linewidth=2)
         heights = [
             row[c] if drawable(row[c]) else math.nan
-            for row, c in zip(known.scores, classes.of_samples)
+            for row, c in zip(drawn.scores, classes.of_samples)
         ]
-    _scatter(ax, known.columns[fit.feature], heights, classes)
+    _scatter(ax, drawn.columns[fit.feature], heights, classes)
     ax.set_ylabel("score" if len(curves) == 1 else "output for each class")
-    return f"Decision: {_right(classes)}"
+    return f"Decision: {_score_text(classes)}"
 
 
 def _scatter(ax: Any, xs: Sequence[float], ys: Sequence[float], classes: _Classes) -> None:

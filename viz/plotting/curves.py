@@ -26,11 +26,11 @@ from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 
 from .ranges import Range, check_range, check_resolution, drawable, spaced
 
-READABLE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
-HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
-FIXED = (2.0, -1.0)  # the other arguments, in turn, where the row has no defaults for them
+DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
+MIN_HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
+DEFAULT_ARGUMENTS = (2.0, -1.0)  # other arguments, in turn, if the row has no defaults for them
 # Rows that would show nothing at the values above: which argument varies, and where the others are.
-CHOSEN: dict[str, tuple[str, dict[str, float]]] = {
+SPECIAL_ROWS: dict[str, tuple[str, dict[str, float]]] = {
     "where": ("x", {"condition": 1.0, "y": -1.0}),
     "round_digits": ("x", {"digits": 0.0}),
 }
@@ -94,7 +94,7 @@ def curves(
     vary, at     the argument that varies, by default the first; values of the others, by default
                  readable ones
     over         the range in which it varies; by default what its domain has in common with
-                 `READABLE`
+                 `DEFAULT_RANGE`
     order        1, or 2 for the second derivative by that argument, too
     resolution   the number of points, not counting those on either side of a kink
 
@@ -118,23 +118,23 @@ def curves(
     for low, high in _intervals(row, i, over):
         if xs:
             xs.append(math.nan)
-        xs += _with_cuts(spaced(low, high, resolution), piece)
+        xs += _with_gaps(spaced(low, high, resolution), piece)
     value = [_value(row, args(x)) for x in xs]
     points = [(args(x), y) for x, y in zip(xs, value)]
     partials = [[_partial(row, k, x, y) for x, y in points] for k in range(row.arity)]
     second: list[float] = []
     if order == 2:
         second = [_second(row, x, i) if y == y else math.nan for x, y in points]
-    height = _height([value, *partials, second])
+    height = _readable_height([value, *partials, second])
     return Curves(
         name=row.name,
         parameters=row.parameters,
         vary=vary,
         at=tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
         xs=tuple(xs),
-        value=tuple(_interrupted(value, height)),
-        partials=tuple([tuple(_interrupted(line, height)) for line in partials]),
-        second=tuple(_interrupted(second, height)),
+        value=tuple(_broken_at_poles(value, height)),
+        partials=tuple([tuple(_broken_at_poles(line, height)) for line in partials]),
+        second=tuple(_broken_at_poles(second, height)),
         height=height,
     )
 
@@ -143,7 +143,7 @@ def _arguments(
     row: Primitive, vary: str | None, at: Mapping[str, float]
 ) -> tuple[str, dict[str, float]]:
     """Returns which argument varies, and numbers for all (also for the one that varies)."""
-    chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
+    chosen, preset = SPECIAL_ROWS.get(row.name, (row.parameters[0], {}))
     vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
     for name in (vary, *at):
         if name not in row.parameters:
@@ -155,16 +155,17 @@ def _arguments(
             f"{vary} varies, so it cannot stay at {at[vary]!r}; give `at` for the other arguments"
         )
     given = {name: number(x, f"{name} in at") for name, x in at.items()}
-    return vary, {**_readable(row, vary), **preset, **given}
+    return vary, {**_default_arguments(row, vary), **preset, **given}
 
 
-def _readable(row: Primitive, vary: str) -> dict[str, float]:
+def _default_arguments(row: Primitive, vary: str) -> dict[str, float]:
     """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next
-    of `FIXED`."""
+    of `DEFAULT_ARGUMENTS`."""
     fixed: dict[str, float] = {}
     defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
     for name, intervals in zip(row.parameters, row.sample):
-        x = defaults.get(name, FIXED[sum(other != vary for other in fixed) % len(FIXED)])
+        others = sum(other != vary for other in fixed)
+        x = defaults.get(name, DEFAULT_ARGUMENTS[others % len(DEFAULT_ARGUMENTS)])
         x = math.copysign(1.0, x) if math.isinf(x) else x
         if not any(low <= x <= high for low, high in intervals):
             low, high = intervals[0]
@@ -183,7 +184,7 @@ def _between(low: float, high: float) -> float:
 def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     if over is not None:
         return [check_range(over, "over")]
-    low, high = READABLE
+    low, high = DEFAULT_RANGE
     common = [(max(low, a), min(high, b)) for a, b in row.sample[i] if max(low, a) < min(high, b)]
     if common:
         return common
@@ -191,7 +192,7 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     return [(a, min(b, a + high - low)) if math.isfinite(a) else (b - high + low, b)]
 
 
-def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
+def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
     """``xs``, and between points in different pieces the two sides of the border, with nan between
     them."""
     yield xs[0]
@@ -217,38 +218,38 @@ def _value(row: Primitive, args: tuple[float, ...]) -> float:
     if any(map(math.isnan, args)):
         return math.nan
     try:
-        return _shown(row.forward(*args))
+        return _drawable_or_nan(row.forward(*args))
     except (ArithmeticError, ValueError):  # a row of one's own that does not keep to IEEE 754
         return math.nan
 
 
 def _partial(row: Primitive, k: int, args: tuple[float, ...], y: float) -> float:
-    return _shown(row.partial_at(k, args, y)) if y == y else math.nan
+    return _drawable_or_nan(row.partial_at(k, args, y)) if y == y else math.nan
 
 
 def _second(row: Primitive, args: tuple[float, ...], i: int) -> float:
     leaves = [Value(arg) for arg in args]
     slope, = gradients(row(*leaves), [leaves[i]])
     curvature, = gradients(slope, [leaves[i]])
-    return _shown(curvature.data)
+    return _drawable_or_nan(curvature.data)
 
 
-def _shown(y: float) -> float:
+def _drawable_or_nan(y: float) -> float:
     return y if drawable(y) else math.nan
 
 
-def _height(lines: Sequence[Sequence[float]]) -> Range:
+def _readable_height(lines: Sequence[Sequence[float]]) -> Range:
     """The range of all numbers, cut where a few of them are much larger than most."""
     ys = sorted([y for line in lines for y in line if y == y])
     if not ys:
         return -1.0, 1.0
-    limit = max(HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
+    limit = max(MIN_HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
     low, high = [y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1])]
     pad = 0.06 * (high - low) or 0.5 * max(1.0, abs(high))
     return low - pad, high + pad
 
 
-def _interrupted(line: Sequence[float], height: Range) -> Iterator[float]:
+def _broken_at_poles(line: Sequence[float], height: Range) -> Iterator[float]:
     """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture
     on one side to the other, against the direction that it has before or after.
     """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMULA = 500  # characters of a formula in a title
+MAX_FORMULA_LENGTH = 500  # characters of a formula in a title
 
 
 def derivatives(
@@ -93,7 +93,7 @@ def derivatives(
     title = formula(row).splitlines()
     if not any(drawable(a) and drawable(b) for a, b in pairwise(shown.value)):
         title.append("no finite value here")
-    title_and_legend(ax, "\n".join([literal(line, FORMULA) for line in title]))
+    title_and_legend(ax, "\n".join([literal(line, MAX_FORMULA_LENGTH) for line in title]))
     return figure
 
 

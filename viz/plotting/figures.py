@@ -29,7 +29,7 @@ CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 MARKERS = "os^DvP*X"
 DARK = "#1a1a1a"
 BLANK = "nan or beyond 1e100"  # analysis.LARGEST
-LONGEST = 40  # characters of a name; with longer ones beside it, an Axes would have no room
+MAX_NAME_LENGTH = 40  # characters of a name; with longer ones beside it, an Axes would have no room
 
 
 def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
@@ -102,7 +102,7 @@ def drawable_plane(plane: Sequence[Sequence[float]]) -> list[list[float]]:
     return [[z if drawable(z) else math.nan for z in row] for row in plane]
 
 
-def say_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -> None:
+def note_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -> None:
     """A grey ground, and a note, where ``numbers`` have nan in them."""
     blank = sum(x != x for x in numbers)
     if blank:
@@ -110,7 +110,7 @@ def say_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -
         notes.append(f"no {what} at {blank} of {len(numbers)} points: {BLANK}")
 
 
-def literal(text: object, longest: int = LONGEST) -> str:
+def literal(text: object, longest: int = MAX_NAME_LENGTH) -> str:
     """``text`` as one line that matplotlib shows literally: no formulas between dollars, no label
     that a legend leaves out.
 

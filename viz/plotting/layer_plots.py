@@ -22,7 +22,7 @@ from .figures import (
     tint,
     title_and_legend,
 )
-from .ranges import LARGEST, drawable, histogram, spaced, window
+from .ranges import LARGEST, drawable, histogram, padded_range, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ PERCENTILES: dict[str, Any] = {"linewidth": 9, "alpha": 0.35, "solid_capstyle": 
 MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 7}
 RMS: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 15, "markeredgewidth": 2.2}
 # layers whose outputs differ more than this in size share a symmetric logarithmic axis
-SPREADS = 50.0
+MAX_SIZE_RATIO = 50.0
 
 
 def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None = None) -> Figure:
@@ -80,10 +80,10 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
             color=DARK,
         )
     notes = [[_gradient_note(layer), *_unit_notes(units.get(layer.path))] for layer in layers]
-    labels = [_label(layer.path or "model", lines) for layer, lines in zip(layers, notes)]
+    labels = [_row_label(layer.path or "model", lines) for layer, lines in zip(layers, notes)]
     verdicts = [layer.verdict for layer in layers]
     colors = [DARK if verdict == "fine" else VERDICT_COLORS[verdict] for verdict in verdicts]
-    _rows(ax, labels, colors=colors)
+    _label_rows(ax, labels, colors=colors)
     ax.set_xlabel("|gradient|")
     ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
     ax.set_axisbelow(True)
@@ -136,7 +136,7 @@ def _unit_notes(layer: LayerActivations | None) -> list[str]:
     return [f"{n} of {len(layer.units)} units {what}" for n, what in counts if n and layer]
 
 
-def _label(path: str, notes: Sequence[str]) -> str:
+def _row_label(path: str, notes: Sequence[str]) -> str:
     return "\n".join([literal(path), *filter(None, notes)])
 
 
@@ -167,15 +167,15 @@ def activation_histograms(
         ax.axhline(row, color="#d0d0d0", linewidth=0.8, zorder=1)
         if outputs:
             _draw_histogram(ax, row, outputs, bins)
-    _rows(
+    _label_rows(
         ax,
-        [_label(layer.path or "output", _activation_notes(layer)) for layer in layers],
+        [_row_label(layer.path or "output", _activation_notes(layer)) for layer in layers],
         ridge=True,
     )
     everything = list(chain(*shown))
     sizes = [max(map(abs, outputs)) for outputs in shown if outputs]
-    low, high = window(everything, 0.05)
-    if sizes and max(sizes) > SPREADS * min(sizes):
+    low, high = padded_range(everything, 0.05)
+    if sizes and max(sizes) > MAX_SIZE_RATIO * min(sizes):
         ax.set_xscale("symlog", linthresh=10.0 ** math.ceil(math.log10(min(sizes))))
         low = 1.2 * min(0.0, *everything)
         high = 1.2 * max(0.0, *everything)
@@ -191,7 +191,7 @@ def _draw_histogram(ax: Any, row: int, outputs: Sequence[float], bins: int) -> N
     """Draws the histogram of one layer on the line of its row; rows are counted downwards."""
     low = min(outputs)
     high = max(outputs)
-    edges = spaced(low, high, bins + 1) if high > low else spaced(*window([low]), 2 * bins)
+    edges = spaced(low, high, bins + 1) if high > low else spaced(*padded_range([low]), 2 * bins)
     counts = histogram(outputs, edges)
     heights = [row - 0.85 * count / max(counts) for count in counts]
     ax.stairs(heights, edges, baseline=row, fill=True, color=tint(BLUE, 0.45), zorder=2)
@@ -210,7 +210,7 @@ def _activation_notes(layer: LayerActivations) -> list[str]:
     return [", ".join([*ops, *found]), *_unit_notes(layer)]
 
 
-def _rows(
+def _label_rows(
     ax: Any, labels: Sequence[str], *, colors: Sequence[str] = (), ridge: bool = False
 ) -> None:
     """A row for each label on the vertical axis, from the top down; those of a ridge stand on their

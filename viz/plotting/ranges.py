@@ -15,7 +15,7 @@ Range = tuple[float, float]
 Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
 
 
-def window(numbers: Iterable[float], margin: float = 0.1) -> Range:
+def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
     """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side;
     never empty."""
     drawn = [x for x in numbers if drawable(x)]

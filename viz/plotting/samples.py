@@ -70,10 +70,10 @@ def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tup
     ValueError if it returns none, or not as many for every sample.
     """
     table = samples(X)
-    return equally_many(ask(model, map(table.input, table.rows)))
+    return equally_many(predict(model, map(table.input, table.rows)))
 
 
-def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
+def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
     """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but
     however many numbers it is.
 
@@ -109,7 +109,7 @@ def floats(given: Any, what: str) -> tuple[float, ...]:
         raise NoNumbersError(str(error)) from None
 
 
-def winner(scores: Sequence[float]) -> int:
+def predicted_class(scores: Sequence[float]) -> int:
     """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the
     index of the largest.
 
@@ -121,7 +121,7 @@ def winner(scores: Sequence[float]) -> int:
 
 
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
-    """The class of each label, as `winner` counts them, for a model with that many outputs.
+    """The class of each label, as `predicted_class` has it, for a model with that many outputs.
 
     One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...
     Raises ValueError for others.

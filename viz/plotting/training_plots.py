@@ -22,7 +22,7 @@ from .figures import (
     drawable_plane,
     figure_and_axes,
     literal,
-    say_blanks,
+    note_blanks,
     title_and_legend,
 )
 from .ranges import LARGEST, Range, drawable, spaced
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOG_RANGE = 1e4  # a loss that spans more than this factor is drawn on a logarithmic axis
 # the same for colours, which show less; and how many powers of ten they cover
 SURFACE_LOG_RANGE = 50.0
-DECADES = 8
+SURFACE_DECADES = 8
 
 
 def loss(history: History, ax: Axes | None = None) -> Figure:
@@ -160,7 +160,7 @@ def _draw_surface(
     losses = drawable_plane(surface.losses)
     finite = sorted(z for z in chain(*losses) if z == z)
     notes: list[str] = []
-    say_blanks(ax, list(chain(*losses)), "loss", notes)
+    note_blanks(ax, list(chain(*losses)), "loss", notes)
     if not finite:
         return notes
     lowest = finite[0]
@@ -170,7 +170,7 @@ def _draw_surface(
     from matplotlib.colors import LogNorm
 
     logarithmic = lowest > 0 and highest / SURFACE_LOG_RANGE > lowest
-    low = max(lowest, highest * 10.0**-DECADES) if logarithmic else lowest
+    low = max(lowest, highest * 10.0**-SURFACE_DECADES) if logarithmic else lowest
     levels = _levels(low, highest, logarithmic)
     filled = ax.contourf(
         surface.xs,

@@ -4,9 +4,9 @@ stands.
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "two words")
     >>> stepper = Stepper(a * b).finish()
-    >>> printed(stepper, "a")
+    >>> value_text(stepper, "a")
     'a: data 2.0, grad -3.0 after 1 of 1 contributions'
-    >>> printed(stepper, "grad(a) * 2 + 'two words'")
+    >>> value_text(stepper, "grad(a) * 2 + 'two words'")
     '-9.0'
 
 Names have dots, brackets and blanks in them, which the language of
@@ -25,7 +25,7 @@ from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import TinygradEduError, one_line
 from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
 
-from .words import completed, find, meant, some
+from .words import completions, find_name, matching_name, names_text
 
 # a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
 _PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"
@@ -37,20 +37,20 @@ _REFERENCE = re.compile(
 _FIRST_LETTER = 0x3400
 
 
-def printed(stepper: Stepper, text: str) -> str:
+def value_text(stepper: Stepper, text: str) -> str:
     """What ``p`` prints for ``text``, a name or an expression over names.
 
     Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does
     not accept.
     """
     names = stepper.recording.positions
-    name = meant(text, names)
+    name = matching_name(text, names)
     if name is None:
-        return repr(_evaluated(stepper, text, names))
-    return _described(stepper, name, names[name])
+        return repr(_evaluate(stepper, text, names))
+    return _node_text(stepper, name, names[name])
 
 
-def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
+def expression_completions(word: str, line: str, names: Iterable[str]) -> list[str]:
     """What to put in the place of ``word``, the last one of ``line``: the argument can be a name,
     or end in one.
 
@@ -59,32 +59,32 @@ def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str
     [end, *_] = re.findall(r"(?:[^\W\d][\w.#\[\],]*)?$", word)
     functions = [f"{name}(" for name in ("grad", *function_names())] if end else []
     ends = [word.removesuffix(end) + name for name in (*names, *functions) if name.startswith(end)]
-    return list(dict.fromkeys([*completed(word, line, names), *ends]))
+    return list(dict.fromkeys([*completions(word, line, names), *ends]))
 
 
-def _described(stepper: Stepper, name: str, position: int) -> str:
+def _node_text(stepper: Stepper, name: str, position: int) -> str:
     recording = stepper.recording
     data, grad = stepper.numbers(position)
     backward = range(recording.forward, len(recording))
     contributions = [i for i in backward if recording.events[i].node == position]
     done = sum(i < stepper.position for i in contributions)
-    shown = _not_yet(stepper, position) if data is None else f"data {data!r}"
+    shown = _not_computed_text(stepper, position) if data is None else f"data {data!r}"
     return f"{name}: {shown}, grad {grad!r} after {done} of {len(contributions)} contributions"
 
 
-def _not_yet(stepper: Stepper, position: int) -> str:
+def _not_computed_text(stepper: Stepper, position: int) -> str:
     step = next(i for i, event in enumerate(stepper.recording.events, 1) if event.node == position)
     return f"data not computed yet (step {step} does it)"
 
 
-def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
+def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
     letters: dict[tuple[str, bool], str] = {}  # for a name and whether its gradient is meant
     numbers: dict[str, float] = {}
 
     def letter(name: str, gradient: bool = False) -> str:
         number = stepper.numbers(names[name])[gradient]
         if number is None:
-            raise ValueError(f"{name}: {_not_yet(stepper, names[name])}")
+            raise ValueError(f"{name}: {_not_computed_text(stepper, names[name])}")
         sign = letters.setdefault((name, gradient), chr(_FIRST_LETTER + len(letters)))
         numbers[sign] = number
         return sign
@@ -96,11 +96,11 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
         of = match["of"]
         call = match["call"] or ""
         if of is not None:
-            return letter(find(of, names), gradient=True)
+            return letter(find_name(of, names), gradient=True)
         if word == "grad" and call:
             raise ValueError("grad() takes one name, as in grad(a)")
         if call and word is not None and not word.isidentifier() and word not in names:
-            raise ValueError(_no_function(word, names))
+            raise ValueError(_call_error(word, names))
         if word is None or (word not in names and call):
             return match[0]
         if word not in names:
@@ -109,7 +109,7 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
                 return letter(path, gradient=last == "grad")
             if word in CONSTANTS or keyword.iskeyword(word):
                 return match[0]
-        return letter(find(word, names)) + call
+        return letter(find_name(word, names)) + call
 
     try:
         return parse(_REFERENCE.sub(stand_in, text), numbers).data
@@ -120,7 +120,7 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
         raise ValueError(message) from None
 
 
-def _no_function(word: str, names: Mapping[str, int]) -> str:
+def _call_error(word: str, names: Mapping[str, int]) -> str:
     """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called:
     ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
@@ -129,4 +129,7 @@ def _no_function(word: str, names: Mapping[str, int]) -> str:
         remedy = f"write {function}({path})"
     elif path and function in function_names():
         remedy = f"functions are written without {path}., as in {function}(...)"
-    return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"
+    return (
+        f"{short_repr(word)} is no function here; {remedy}; there are the names "
+        f"{names_text(names)}"
+    )

@@ -37,17 +37,25 @@ from tinygrad_edu.engine.primitives import lookup, short_repr
 from tinygrad_edu.errors import counted
 from tinygrad_edu.symbolic.formulas import Name, as_name
 
-from .printing import completed_expression, printed
+from .printing import expression_completions, value_text
 from .terminal import CommandLine
 from .where import where
-from .words import completed, find, meant, no_argument, some, unquoted, whole
+from .words import (
+    completions,
+    find_name,
+    matching_name,
+    names_text,
+    no_argument,
+    step_number,
+    unquoted,
+)
 
 LIST_AROUND = 5  # steps that `list` shows before and after one
 # How the lines of `Stepper.lines` look; and the end of two of them, which is the rule and the new
 # number.
 STYLES = {"position": "cyan", "sentence": "bold", "changed": "", "watch": "cyan", "next": "dim"}
-ENDS = {"sentence": "dim", "changed": "bold green"}
-TITLE_LENGTH = 60  # characters; a longer expression is not shown in the first line
+END_STYLES = {"sentence": "dim", "changed": "bold green"}
+MAX_TITLE_LENGTH = 60  # characters; a longer expression is not shown in the first line
 
 
 def debug(
@@ -119,7 +127,7 @@ class Shell(CommandLine):
         """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the
         input."""
         self.put((_title(self.recording), "bold"), "; h for help")
-        self._view()
+        self._show_step()
         super().run()
 
     # ---- moving
@@ -129,16 +137,16 @@ class Shell(CommandLine):
 
         Example: n 3
         """
-        self._move(_count(arg, "next"))
+        self._move(_parse_count(arg, "next"))
 
     def do_back(self, arg: str) -> None:
         """b, back [COUNT]: undoes the last step, or COUNT of them
 
         Example: b 2
         """
-        is_target = meant(arg, self._targets) is not None  # in pdb `b` is break
+        is_target = matching_name(arg, self._targets) is not None  # in pdb `b` is break
         remedy = f"; to stop at {arg}, write: break {arg}" if is_target else ""
-        self._move(-_count(arg, "back", remedy))
+        self._move(-_parse_count(arg, "back", remedy))
 
     def do_continue(self, arg: str) -> None:
         """c, continue: goes on to the next breakpoint, else to the end
@@ -154,7 +162,7 @@ class Shell(CommandLine):
         met = [target for target in breakpoints if self.recording.matches(last, target)]
         if met:
             self.put((f"stopped at {', '.join(met)}", "yellow"))
-        self._view()
+        self._show_step()
 
     def do_until(self, arg: str) -> None:
         """until TARGET: goes on to the next step about TARGET
@@ -165,9 +173,10 @@ class Shell(CommandLine):
         """
         if not arg:
             raise ValueError(
-                f"until needs a target, such as until backward; there are {some(self._targets)}"
+                "until needs a target, such as until backward; there are "
+                f"{names_text(self._targets)}"
             )
-        target = find(arg, self._targets)
+        target = find_name(arg, self._targets)
         try:
             self.stepper.run_to(target)
         except ValueError:
@@ -175,7 +184,7 @@ class Shell(CommandLine):
             if steps := self._steps_about(target):
                 message = f"no step after this one is about {target}, only {steps}; goto goes back"
             raise ValueError(message) from None
-        self._view()
+        self._show_step()
 
     def do_goto(self, arg: str) -> None:
         """goto N: goes to step N, in either direction
@@ -185,12 +194,12 @@ class Shell(CommandLine):
         """
         last = len(self.recording)
         given = f", not {short_repr(arg)}" if arg else ""
-        number = whole(arg, f"goto takes the number of a step, 0 to {last}{given}")
+        number = step_number(arg, f"goto takes the number of a step, 0 to {last}{given}")
         if number > last:
             digits = arg if len(arg) < 20 else f"{arg[:17]}..."
             raise ValueError(f"there is no step {digits}; the last one is {last}")
         self.stepper.goto(number)
-        self._view()
+        self._show_step()
 
     def do_restart(self, arg: str) -> None:
         """restart: goes to before the first step
@@ -199,7 +208,7 @@ class Shell(CommandLine):
         """
         no_argument(arg, "restart")
         self.stepper.restart()
-        self._view()
+        self._show_step()
 
     def do_finish(self, arg: str) -> None:
         """finish, end: goes to the end
@@ -208,7 +217,7 @@ class Shell(CommandLine):
         """
         no_argument(arg, "finish")
         self.stepper.finish()
-        self._view()
+        self._show_step()
 
     # ---- looking
 
@@ -224,9 +233,9 @@ class Shell(CommandLine):
         if not arg:
             raise ValueError(
                 "p needs a name or an expression, such as p grad(a) * 2; there are "
-                f"{some(self._names)}"
+                f"{names_text(self._names)}"
             )
-        self.put(printed(self.stepper, arg))
+        self.put(value_text(self.stepper, arg))
 
     def do_list(self, arg: str) -> None:
         """l, list [N]: lists the steps around this one, or around step N
@@ -239,7 +248,8 @@ class Shell(CommandLine):
         wrong = (
             f"list takes the number of a step, 0 to {last}, or two of them, not {short_repr(arg)}"
         )
-        numbers = [whole(number, wrong) for number in arg.replace(",", " ").split()] or [position]
+        words = arg.replace(",", " ").split()
+        numbers = [step_number(word, wrong) for word in words] or [position]
         if len(numbers) > 2:
             raise ValueError(wrong)
         if len(numbers) == 1:
@@ -298,7 +308,7 @@ class Shell(CommandLine):
         Examples: break    break a    break mul
         """
         if arg:
-            target = find(arg, self._targets)
+            target = find_name(arg, self._targets)
             if target in self.stepper.breakpoints:
                 raise ValueError(f"{target} is a breakpoint already")
             self.stepper.stop_at(target)
@@ -320,7 +330,7 @@ class Shell(CommandLine):
         Example: w a
         """
         if arg:
-            name = find(arg, self._names)
+            name = find_name(arg, self._names)
             if name in self.stepper.watches:
                 raise ValueError(f"{name} is watched already")
             self.stepper.watch(name)
@@ -352,7 +362,7 @@ class Shell(CommandLine):
 
     def default(self, line: str) -> None:
         """Raises ValueError, which says what there is instead of an unknown command."""
-        if meant(line, self._names) is not None:
+        if matching_name(line, self._names) is not None:
             raise ValueError(
                 f"{short_repr(line.split(maxsplit=1)[0])} is no command; p {line} prints the node "
                 "of that name"
@@ -375,7 +385,7 @@ class Shell(CommandLine):
         command = self.parseline(line)[0]
         line = line[:end]
         if command == "print":
-            return completed_expression(word, line, self._names)
+            return expression_completions(word, line, self._names)
         known: dict[str | None, Collection[str]] = {
             "until": self._targets,
             "break": self._targets,
@@ -383,14 +393,14 @@ class Shell(CommandLine):
             "watch": self._names,
             "unwatch": self.stepper.watches,
         }
-        return completed(word, line, known.get(command, ()))
+        return completions(word, line, known.get(command, ()))
 
     # ---- what the commands have in common
 
     def _move(self, distance: int) -> None:
         if not self._at_an_end(distance):
             self.stepper.goto(min(max(self.stepper.position + distance, 0), len(self.recording)))
-            self._view()
+            self._show_step()
 
     def _at_an_end(self, distance: int) -> bool:
         """Whether there is no way to go so far, which is then said."""
@@ -414,7 +424,7 @@ class Shell(CommandLine):
         if arg:
             if not things:
                 raise ValueError(f"there is no {what} to remove")
-            things.remove(find(arg, things))
+            things.remove(find_name(arg, things))
         else:
             things.clear()
         plural = "watches" if what == "watch" else "breakpoints"
@@ -428,12 +438,12 @@ class Shell(CommandLine):
             value.grad = self.stepper.numbers(i)[1]
         return values[self.recording.root]
 
-    def _view(self) -> None:
+    def _show_step(self) -> None:
         step = self.stepper.step
         ends = {"sentence": step.sentence.removeprefix(step.words), "changed": brief(step.after)}
         for kind, line in self.stepper.lines():
             length = len(line) - len(ends.get(kind, ""))
-            self.put((line[:length], STYLES[kind]), (line[length:], ENDS.get(kind, "")))
+            self.put((line[:length], STYLES[kind]), (line[length:], END_STYLES.get(kind, "")))
 
 
 def _title(recording: Recording) -> str:
@@ -460,13 +470,13 @@ def _expression(recording: Recording) -> str:
             text = Name(node.name)
         elif len(known) == len(node.args):
             text = Name.apply_primitive(lookup(node.op), tuple(known))
-        texts.append(text if text is not None and len(text.text) <= TITLE_LENGTH else None)
+        texts.append(text if text is not None and len(text.text) <= MAX_TITLE_LENGTH else None)
     root = texts[recording.root]
     return root.text if root is not None and recording.nodes[recording.root].op else ""
 
 
-def _count(arg: str, command: str, remedy: str = "") -> int:
-    return whole(
+def _parse_count(arg: str, command: str, remedy: str = "") -> int:
+    return step_number(
         arg or "1",
         f"{command} takes a whole number of steps, such as {command} 3, not "
         f"{short_repr(arg)}{remedy}",

@@ -28,7 +28,7 @@ from tinygrad_edu.errors import TinygradEduError, one_line
 
 from .words import command_of
 
-MESSAGE_LENGTH = 400  # of an error, in characters
+MAX_MESSAGE_LENGTH = 400  # of an error, in characters
 # what a command may raise: each becomes one line of output
 ERRORS = (
     TinygradEduError,
@@ -105,8 +105,8 @@ class CommandLine(cmd.Cmd):
 
     def error(self, text: str) -> None:
         """Writes what is wrong; a terminal gets it in lines that end where words do."""
-        if len(text) > MESSAGE_LENGTH:
-            text = f"{text[: MESSAGE_LENGTH - 3]}..."
+        if len(text) > MAX_MESSAGE_LENGTH:
+            text = f"{text[: MAX_MESSAGE_LENGTH - 3]}..."
         text = self._writable(f"*** {text}")
         if _is_terminal(self.stdout):
             text = textwrap.fill(

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from tinygrad_edu.debug.stepper import Recording, brief
 
-ENDS = 6  # lines that are shown of each end of a long path
+END_LINES = 6  # lines that are shown of each end of a long path
 # to which shorter operations are filled up, so that the derivatives stand in a column
 OPERATION_WIDTH = 40
 
@@ -40,12 +40,12 @@ def where(recording: Recording, position: int) -> Iterator[str]:
         done = f"{position - forward} of {total - forward} gradient steps"
     yield f"step {position} of {total}: {done} done"
     if position > forward:
-        yield from _back(recording, position)
+        yield from _backward_path(recording, position)
     elif position:
-        yield from _ahead(recording, position)
+        yield from _forward_path(recording, position)
 
 
-def _ahead(recording: Recording, position: int) -> Iterator[str]:
+def _forward_path(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
     first_user: dict[int, int] = {}
     for i, node in enumerate(nodes):
@@ -55,12 +55,12 @@ def _ahead(recording: Recording, position: int) -> Iterator[str]:
     while path[-1] in first_user:
         path.append(first_user[path[-1]])
     first, *others = [recording.operation(i) for i in path]
-    yield from _ends([f"> {first}", *(f"  {operation}" for operation in others)])
+    yield from _shortened([f"> {first}", *(f"  {operation}" for operation in others)])
     if (count := _count_paths(recording, path[0])) > 1:
-        yield f"  one of {_many(count)} paths to {nodes[recording.root].name}"
+        yield f"  one of {_count_text(count)} paths to {nodes[recording.root].name}"
 
 
-def _back(recording: Recording, position: int) -> Iterator[str]:
+def _backward_path(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
     last = recording.events[position - 1].node
     root = nodes[recording.root].name
@@ -79,12 +79,13 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
         derivative = f"∂{nodes[user].name}/∂{arg.name}"
         lines.append(f"  {operation:<{width}}   {derivative} = {brief(factor)}")
     lines[-1] = f">{lines[-1][1:]}"
-    yield from _ends(lines)
+    yield from _shortened(lines)
     product = brief(math.prod(factors))
-    if 1 < len(factors) <= ENDS:
+    if 1 < len(factors) <= END_LINES:
         product = f"{' × '.join(map(brief, factors))} = {product}"
     if (count := _count_paths(recording, last)) > 1:
-        yield f"  one of {_many(count)} paths: {product}; ∂{root}/∂{at} is the sum over all of them"
+        paths = f"one of {_count_text(count)} paths"
+        yield f"  {paths}: {product}; ∂{root}/∂{at} is the sum over all of them"
     elif len(edges) > 1:
         yield f"  ∂{root}/∂{at} = {product}"
 
@@ -114,11 +115,12 @@ def _count_paths(recording: Recording, position: int) -> int:
     return counts[position]
 
 
-def _ends(lines: list[str]) -> list[str]:
-    if len(lines) <= 2 * ENDS + 1:
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= 2 * END_LINES + 1:
         return lines
-    return [*lines[:ENDS], f"  ... {len(lines) - 2 * ENDS:,} more ...", *lines[-ENDS:]]
+    left_out = len(lines) - 2 * END_LINES
+    return [*lines[:END_LINES], f"  ... {left_out:,} more ...", *lines[-END_LINES:]]
 
 
-def _many(count: int) -> str:
+def _count_text(count: int) -> str:
     return f"{count:,}" if count < 10**9 else "very many"

@@ -3,9 +3,9 @@ there is instead.
 
     >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
     'until'
-    >>> find("'two words'", ["a", "two words"])
+    >>> find_name("'two words'", ["a", "two words"])
     'two words'
-    >>> find("alpah", ["a", "alpha"])
+    >>> find_name("alpah", ["a", "alpha"])
     Traceback (most recent call last):
     ValueError: nothing here is called 'alpah'; did you mean alpha? There are a, alpha
 """
@@ -35,29 +35,35 @@ def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str])
     if begun:
         raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
     near = difflib.get_close_matches(word[:40].lower(), [*commands, *aliases], n=1)
-    raise ValueError(f"{short_repr(word)} is no command; {_there(near)} are {', '.join(commands)}")
+    raise ValueError(
+        f"{short_repr(word)} is no command; {_suggestion(near)} are {', '.join(commands)}"
+    )
 
 
-def find(typed: str, known: Collection[str]) -> str:
-    """What `meant` gives.  Raises ValueError, which says what there is, for what is none of the
-    ``known`` names."""
-    name = meant(typed, known)
+def find_name(typed: str, known: Collection[str]) -> str:
+    """Returns what `matching_name` gives.
+
+    Raises ValueError, which says what there is, if that is None.
+    """
+    name = matching_name(typed, known)
     if name is not None:
         return name
     word = unquoted(typed)
     names = list(known)
     # of all it would take long
     near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
-    raise ValueError(f"nothing here is called {short_repr(word)}; {_there(near)} are {some(names)}")
+    raise ValueError(
+        f"nothing here is called {short_repr(word)}; {_suggestion(near)} are {names_text(names)}"
+    )
 
 
-def meant(typed: str, known: Collection[str]) -> str | None:
+def matching_name(typed: str, known: Collection[str]) -> str | None:
     """Which of the ``known`` names was typed, with quotes or without; None if it is none of them.
     """
     return next((name for name in (typed, unquoted(typed)) if name in known), None)
 
 
-def some(names: Collection[str]) -> str:
+def names_text(names: Collection[str]) -> str:
     """The names in a row; of more than twelve the first and the last ones."""
     each = list(names)
     if len(each) <= 12:
@@ -71,7 +77,7 @@ def unquoted(text: str) -> str:
     return text[1:-1] if is_quoted else text
 
 
-def whole(digits: str, otherwise: str) -> int:
+def step_number(digits: str, otherwise: str) -> int:
     """The number, or for a very long one, which Python refuses to read, one that is larger than any
     number of steps.
 
@@ -88,7 +94,7 @@ def no_argument(arg: str, command: str) -> None:
         raise ValueError(f"{command} takes no argument, but was given {short_repr(arg)}")
 
 
-def completed(word: str, line: str, known: Iterable[str]) -> list[str]:
+def completions(word: str, line: str, known: Iterable[str]) -> list[str]:
     """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is
     one of ``known``."""
     argument = line.partition(" ")[2].lstrip()
@@ -96,5 +102,5 @@ def completed(word: str, line: str, known: Iterable[str]) -> list[str]:
     return [name[len(before):] for name in known if name.startswith(argument)]
 
 
-def _there(near: list[str]) -> str:
+def _suggestion(near: list[str]) -> str:
     return f"did you mean {' or '.join(near)}? There" if near else "there"

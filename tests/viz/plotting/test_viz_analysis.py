@@ -11,15 +11,22 @@ from helpers import inf, nan, run_python, state_of
 from tinygrad_edu import Value, nn
 from viz.plotting.analysis import (
     curve_at,
+    curve_points,
     decision_grid,
     fitted_curve,
     grid_at,
+    grid_points,
     loss_surface,
-    places_of_curve,
-    places_of_grid,
 )
-from viz.plotting.ranges import drawable, histogram, spaced, window
-from viz.plotting.samples import NoNumbersError, class_indices, floats, outputs, samples, winner
+from viz.plotting.ranges import drawable, histogram, padded_range, spaced
+from viz.plotting.samples import (
+    NoNumbersError,
+    class_indices,
+    floats,
+    outputs,
+    predicted_class,
+    samples,
+)
 
 
 def with_dropout(rng=0):
@@ -55,7 +62,7 @@ def test_what_is_no_table_of_numbers_is_named(X, error, message):
     ([0, nan, 10, -inf], (-1.0, 11.0)), ([1e15, 1e15 + 1], (0.5e15, 1.5e15)),
 ])
 def test_a_window_is_around_what_can_be_drawn_and_never_empty(numbers, expected):
-    assert window(numbers) == pytest.approx(expected)
+    assert padded_range(numbers) == pytest.approx(expected)
 
 
 def test_spaced_numbers_end_where_they_should():
@@ -70,8 +77,8 @@ def test_the_winner_is_the_one_that_accuracy_counts_as_right():
         scores = [rng.choice([-1.0, 0.0, 0.5, 2.0]) for _ in range(rng.choice([1, 2, 4]))]
         prediction = scores[0] if len(scores) == 1 else scores
         for label in range(max(2, len(scores))):
-            assert (winner(scores) == label) == bool(nn.accuracy(prediction, label))
-    assert winner([nan]) == winner([1.0, nan]) == -1
+            assert (predicted_class(scores) == label) == bool(nn.accuracy(prediction, label))
+    assert predicted_class([nan]) == predicted_class([1.0, nan]) == -1
 
 
 def test_labels_become_classes():
@@ -164,8 +171,8 @@ def test_several_models_are_asked_at_the_same_places():
     # of which one changes what it is given
     X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
     grid, curve = (
-        places_of_grid(X, features=(2, 1), resolution=4),
-        places_of_curve(X, feature=1, resolution=5),
+        grid_points(X, features=(2, 1), resolution=4),
+        curve_points(X, feature=1, resolution=5),
     )
     for model in models:
         assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)

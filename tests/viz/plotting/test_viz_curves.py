@@ -8,7 +8,7 @@ from helpers import inf, nan
 
 from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.primitives import TABLE, define
-from viz.plotting.curves import READABLE, curves, row_of
+from viz.plotting.curves import DEFAULT_RANGE, curves, row_of
 
 
 def breaks(curve):
@@ -48,7 +48,7 @@ def test_curves_stay_in_the_domain(name):
     intervals = TABLE[name].sample[TABLE[name].parameters.index(curve.vary)]
     finite = [x for x in curve.xs if x == x]
     assert all(any(low <= x <= high for low, high in intervals) for x in finite)
-    assert READABLE[0] <= min(finite) < max(finite) <= READABLE[1]
+    assert DEFAULT_RANGE[0] <= min(finite) < max(finite) <= DEFAULT_RANGE[1]
 
 
 @pytest.mark.parametrize(("name", "options", "where"), [

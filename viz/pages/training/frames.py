@@ -5,12 +5,12 @@
     >>> model = nn.MLP(2, [3, 1], rng=1)
     >>> sgd = optim.SGD(model.parameters(), lr=0.1)
     >>> history = fit(model, nn.hinge, X, y, optimizer=sgd, epochs=6, record_every=2)
-    >>> live = frames(history, grid=4)
-    >>> live.kind, live.classes, live.layers
+    >>> run = frames(history, grid=4)
+    >>> run.kind, run.classes, run.layers
     ('boundary', ('-1', '1'), ('layers.0', 'layers.1'))
-    >>> [frame.step for frame in live.frames]
+    >>> [frame.step for frame in run.frames]
     [1, 2, 4, 6]
-    >>> len(live.frames[0].scores), len(live.frames[0].scores[0])
+    >>> len(run.frames[0].scores), len(run.frames[0].scores[0])
     (4, 4)
 
 `frames` asks the model, as it was at each snapshot, for its outputs over a grid or along a line.
@@ -31,8 +31,8 @@ from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from ...plotting.ranges import check_resolution
 from .pictures import Picture, picture_of
-from .records import Frame, Line, LiveData
-from .rounding import COARSE, evenly, rounded, rounded_row
+from .records import Frame, Line, RunRecords
+from .rounding import COARSE_DIGITS, evenly, rounded, rounded_row
 
 MAX_STEPS = 2000  # points of the loss curve
 
@@ -47,7 +47,7 @@ def frames(
     features: tuple[int, int] | None = None,
     max_frames: int = 30,
     progress: Progress | None = None,
-) -> LiveData:
+) -> RunRecords:
     """The records of a training that was recorded: ``fit(..., record_every=10)``.
 
     samples      how many samples to show at most, evenly chosen
@@ -76,7 +76,7 @@ def frames(
     are too small, and for features that do not exist.  What the model itself raises for its own
     samples passes through.
     """
-    training = _training(history)
+    training = _recorded_run(history)
     for name, size, least in (("samples", samples, 1), ("max_frames", max_frames, 2)):
         if isinstance(size, bool) or not isinstance(size, int) or size < least:
             raise ValueError(f"{name} is {size!r}; it must be a whole number of at least {least}")
@@ -96,7 +96,7 @@ def frames(
         made.append(_frame(history, training, snapshot, picture))
         if progress is not None:
             progress(len(made), len(snapshots))
-    return LiveData(
+    return RunRecords(
         kind=picture.kind,
         axes=picture.axes(made),
         points=picture.points,
@@ -105,7 +105,7 @@ def frames(
         xs=rounded_row(picture.xs),
         ys=rounded_row(picture.ys),
         fixed=tuple([(i, rounded(x)) for i, x in picture.fixed]),
-        loss=_line(history.loss),
+        loss=_loss_line(history.loss),
         steps=len(history),
         layers=tuple([layer or "parameters" for layer in layers]),
         frames=tuple(made),
@@ -117,13 +117,13 @@ def _frame(
     history: History, training: TrainingRecord, snapshot: Snapshot, picture: Picture
 ) -> Frame:
     with training.at(snapshot) as model:
-        fields = picture.look(model)
+        fields = picture.frame_fields(model)
     flow = gradient_flow(dict(zip(training.names, snapshot.gradients)))
     return Frame(
         step=snapshot.step,
         loss=rounded(history.loss[snapshot.step - 1]),
         learning_rate=rounded(history.learning_rates[snapshot.step - 1]),
-        gradients=rounded_row([layer.rms for layer in flow], COARSE),
+        gradients=rounded_row([layer.rms for layer in flow], COARSE_DIGITS),
         **fields,
     )
 
@@ -141,7 +141,7 @@ def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:
     return notes
 
 
-def _training(history: History) -> TrainingRecord:
+def _recorded_run(history: History) -> TrainingRecord:
     if not isinstance(history, History):
         raise TypeError(
             f"frames() takes the History that fit returns, not {type(history).__name__} "
@@ -165,7 +165,7 @@ def _training(history: History) -> TrainingRecord:
     return history.training
 
 
-def _line(numbers: Sequence[float]) -> Line:
+def _loss_line(numbers: Sequence[float]) -> Line:
     """The numbers of all steps; above `MAX_STEPS` the first, the last, and the extremes of
     stretches between."""
     n = len(numbers)

@@ -8,7 +8,7 @@
     >>> explore_training(history)                                   # doctest: +ELLIPSIS
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
-The numbers come from `viz.live` (the model at each snapshot, the curves) and `viz.sample_graphs`
+The numbers come from `viz.run` (the model at each snapshot, the curves) and `viz.sample_graphs`
 (the graphs of samples); how the page looks and what it does is in ``training.html``,
 ``training.css`` and ``training.js``.
 """
@@ -34,13 +34,13 @@ from ...drawing.scene import Scene
 from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
 from .frames import frames
-from .records import Frame, LiveData, Point
+from .records import Frame, Point, RunRecords
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
 LARGEST = 1e100
-TINY = 1e-12  # what a feature of standardised data has as its mean
-SHOWN = 3  # features of a sample in its name
+NEAR_ZERO = 1e-12  # what a feature of standardised data has as its mean
+NAMED_FEATURES = 3  # features of a sample in its name
 CAPTIONS = {
     "boundary": "what the model decides",
     "fit": "what the model computes",
@@ -84,25 +84,25 @@ def explore_training(
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
     target = None if path is None else page_path(path)
-    with _bar(progress) as show:
-        live = frames(
+    with _progress_bar(progress) as show:
+        run = frames(
             history,
             features=features,
             max_frames=max_frames,
             progress=lambda done, of: show(done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
-        steps = {frame.step for frame in live.frames}
+        steps = {frame.step for frame in run.frames}
         names = _feature_names(training.X, feature_names)
         graphs = sample_graphs(
             training,
             [snapshot for snapshot in training.snapshots if snapshot.step in steps],
-            [point.sample for point in live.points],
+            [point.sample for point in run.points],
             names=names,
             max_samples=samples,
             progress=lambda done, of: show(0.5 + done / of / 2),
         )
-    title = title or f"training: {counted(live.steps, 'step')}"
+    title = title or f"training: {counted(run.steps, 'step')}"
     scenes = "\n".join(
         f'<template id="scene-{i}">{themed(scene.svg)}</template>'
         for i, scene in enumerate(graphs.scenes)
@@ -113,7 +113,7 @@ def explore_training(
     text = assemble(
         title,
         body,
-        page_data(live, graphs, training.X, names),
+        page_data(run, graphs, training.X, names),
         styles=["theme.css", "training/training.css"],
         scripts=["stage.js", "training/training.js"],
     )
@@ -122,7 +122,7 @@ def explore_training(
 
 
 def page_data(
-    live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
+    run: RunRecords, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
 ) -> dict[str, Any]:
     """What ``training.js`` reads.
 
@@ -141,41 +141,41 @@ def page_data(
                                   data after it
     notes                         what is not shown, and why
     """
-    index = {point.sample: i for i, point in enumerate(live.points)}
-    losses = [x for x in live.loss.values if x is not None]
-    sizes = [size for size in _flat([frame.gradients for frame in live.frames]) if size]
+    index = {point.sample: i for i, point in enumerate(run.points)}
+    losses = [x for x in run.loss.values if x is not None]
+    sizes = [size for size in _flat([frame.gradients for frame in run.frames]) if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
-        "kind": live.kind,
-        "caption": _caption(live, names),
-        "names": [_named(axis.label, names) for axis in live.axes] or ["", ""],
-        "x": _range(live, 0),
-        "y": _range(live, 1),
-        "classes": live.classes,
-        "points": [_point(live, point) for point in live.points],
-        "grid": {"xs": live.xs, "ys": live.ys},
-        "steps": live.steps,
-        "loss": list(zip(live.loss.steps, live.loss.values)),
-        "lossRange": _room(losses, logarithmic),
+        "kind": run.kind,
+        "caption": _caption(run, names),
+        "names": [_axis_label(axis.label, names) for axis in run.axes] or ["", ""],
+        "x": _picture_range(run, 0),
+        "y": _picture_range(run, 1),
+        "classes": run.classes,
+        "points": [_point(run, point) for point in run.points],
+        "grid": {"xs": run.xs, "ys": run.ys},
+        "steps": run.steps,
+        "loss": list(zip(run.loss.steps, run.loss.values)),
+        "lossRange": _axis_range(losses, logarithmic),
         "lossLogarithmic": logarithmic,
-        "layers": live.layers,
-        "layerRange": _room(sizes, True),
-        "snapshots": [_snapshot(live, frame) for frame in live.frames],
+        "layers": run.layers,
+        "layerRange": _axis_range(sizes, True),
+        "snapshots": [_snapshot(run, frame) for frame in run.frames],
         "scenes": [_scene(scene, shown) for scene, shown in zip(graphs.scenes, graphs.shown)],
         "samples": [
             {
                 "point": index[graph.sample],
                 "scene": graph.scene,
-                "text": _sample_name(live, graph.sample, X, index),
+                "text": _sample_name(run, graph.sample, X, index),
                 "numbers": graph.numbers,
             }
             for graph in graphs.graphs
         ],
-        "notes": [*live.notes, *_notes(live, graphs)],
+        "notes": [*run.notes, *_notes(run, graphs)],
     }
 
 
-def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
+def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
     """One snapshot: ``step``, ``loss`` and ``rate`` as text, ``layers``, the root mean square of
     each layer's gradient; of a boundary ``scores`` (one output) or ``winners`` and ``margins``, row
     by row; of a fit ``curves``; of a regression ``predictions``."""
@@ -204,13 +204,13 @@ def _scene(scene: Scene, shown: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _point(live: LiveData, point: Point) -> dict[str, Any]:
+def _point(run: RunRecords, point: Point) -> dict[str, Any]:
     # of a regression the prediction comes with each snapshot
     x, y = (*point.at, *point.target, None, None)[:2]
-    if live.kind == "regression":
+    if run.kind == "regression":
         y = None
     # one curve for each class: at the height of the class
-    elif live.kind == "fit" and live.outputs > 1 and point.label >= 0:
+    elif run.kind == "fit" and run.outputs > 1 and point.label >= 0:
         y = float(point.label)
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
@@ -227,55 +227,55 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
     return [str(name) for name in given]
 
 
-def _named(label: str, names: Sequence[str]) -> str:
-    """What `viz.live` calls "feature 2", or "input", by its own name."""
+def _axis_label(label: str, names: Sequence[str]) -> str:
+    """What `viz.run` calls "feature 2", or "input", by its own name."""
     number = label.removeprefix("feature ")
     if number.isdecimal():
         return names[int(number)]
     return names[0] if label == "input" else label
 
 
-def _caption(live: LiveData, names: Sequence[str]) -> str:
-    what = CAPTIONS[live.kind]
-    if live.kind == "boundary" and live.outputs == 1:
+def _caption(run: RunRecords, names: Sequence[str]) -> str:
+    what = CAPTIONS[run.kind]
+    if run.kind == "boundary" and run.outputs == 1:
         what += "; the line is its border"
     fixed = []
-    for i, value in live.fixed:
-        mean = 0 if value is None or abs(value) < TINY else value
+    for i, value in run.fixed:
+        mean = 0 if value is None or abs(value) < NEAR_ZERO else value
         fixed.append(f"{names[i]} at {mean:.3g}")
     return f"{what} ({', '.join(fixed)})" if fixed else what
 
 
-def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
+def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
     have = len(graphs.graphs)
-    of = len(live.points)
+    of = len(run.points)
     if not have:
         return ["There are no graphs of samples: the loss of a sample is no Value."]
-    if have == of or live.kind == "none":
+    if have == of or run.kind == "none":
         return []
     return [f"The {have} samples with a dark outline have a graph, of {of}; more: samples=."]
 
 
-def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
-    point = live.points[index[sample]]
+def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
+    point = run.points[index[sample]]
     entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
     features = [
-        f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN]
+        f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:NAMED_FEATURES]
     ]
-    if len(entries) > SHOWN:
+    if len(entries) > NAMED_FEATURES:
         features.append("...")
     target = ", ".join(map(brief, point.target))
-    if live.classes and point.label >= 0:
-        target = live.classes[point.label]
+    if run.classes and point.label >= 0:
+        target = run.classes[point.label]
     name = f"sample {sample}: ({', '.join(features)})"
     return f"{name}, target {target}" if target else name
 
 
-def _range(live: LiveData, i: int) -> list[float]:
-    return [live.axes[i].low, live.axes[i].high] if live.axes else [0.0, 1.0]
+def _picture_range(run: RunRecords, i: int) -> list[float]:
+    return [run.axes[i].low, run.axes[i].high] if run.axes else [0.0, 1.0]
 
 
-def _room(numbers: Sequence[float], logarithmic: bool) -> list[float]:
+def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
     """The range of an axis for these numbers; a logarithmic one has at least one power of ten in
     it."""
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
@@ -295,7 +295,7 @@ def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 @contextmanager
-def _bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
+def _progress_bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
     """A function that shows which part of the work is done; on a terminal, in a progress bar."""
     if not wanted:
         yield lambda part: None

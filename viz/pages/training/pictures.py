@@ -15,20 +15,22 @@ from typing import Any
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...plotting.analysis import curve_at, grid_at, places_of_curve, places_of_grid
-from ...plotting.ranges import Range, drawable, window
-from ...plotting.samples import NoNumbersError, Samples, ask, floats, outputs
+from ...plotting.analysis import curve_at, curve_points, grid_at, grid_points
+from ...plotting.ranges import Range, drawable, padded_range
+from ...plotting.samples import NoNumbersError, Samples, floats, outputs, predict
 from ...plotting.samples import samples as table_of
 from .records import Axis, Frame, Number, Point
 from .replay import Model, probes, replayed
-from .rounding import COARSE, FINE, rounded_row, rounded_rows
+from .rounding import COARSE_DIGITS, FINE_DIGITS, rounded_row, rounded_rows
 
-CURVE = 100  # points of a fitted curve
+CURVE_POINTS = 100  # points of a fitted curve
 
 
 class Picture:
-    """The picture of kind "none", and what all kinds have in common.  ``look`` gives its part of a
-    `Frame`."""
+    """The picture of kind "none", and what all kinds have in common.
+
+    ``frame_fields`` gives its part of a `Frame`.
+    """
 
     kind = "none"
     classes: tuple[str, ...] = ()
@@ -41,7 +43,7 @@ class Picture:
         self.outputs = outputs
         self.notes = tuple(notes)
 
-    def look(self, model: Model) -> dict[str, Any]:
+    def frame_fields(self, model: Model) -> dict[str, Any]:
         return {}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
@@ -65,26 +67,26 @@ class _Boundary(Picture):
         features: tuple[int, int] | None,
         resolution: int,
     ) -> None:
-        self.places = places_of_grid(table, features=features, resolution=resolution)
-        self.xs, self.ys = self.places.axes
-        self.fixed = self.places.fixed
-        self.features = self.places.features
+        self.grid = grid_points(table, features=features, resolution=resolution)
+        self.xs, self.ys = self.grid.axes
+        self.fixed = self.grid.fixed
+        self.features = self.grid.features
         self.table = table
         self.classes = tuple([f"{c:g}" for c in classes])
-        self.level = _level(training.loss, classes) if outputs == 1 else 0.0
+        self.threshold = _decision_threshold(training.loss, classes) if outputs == 1 else 0.0
         points = []
         for i, target in zip(shown, _targets(training, shown)):
             at = rounded_row([table.rows[i][k] for k in self.features])
             points.append(Point(i, at, rounded_row(target), classes.index(target[0])))
         super().__init__(points, outputs)
 
-    def look(self, model: Model) -> dict[str, Any]:
-        area = grid_at(self.places, replayed(model, self.table))
+    def frame_fields(self, model: Model) -> dict[str, Any]:
+        area = grid_at(self.grid, replayed(model, self.table))
         if self.outputs == 1:
-            scores = [[x - self.level for x in row] for row in area.outputs[0]]
-            return {"scores": rounded_rows(scores, COARSE)}
-        scores = [list(map(_lead, zip(*rows))) for rows in zip(*area.outputs)]
-        return {"scores": rounded_rows(scores, COARSE), "winners": area.classes()}
+            scores = [[x - self.threshold for x in row] for row in area.outputs[0]]
+            return {"scores": rounded_rows(scores, COARSE_DIGITS)}
+        scores = [list(map(_margin, zip(*rows))) for rows in zip(*area.outputs)]
+        return {"scores": rounded_rows(scores, COARSE_DIGITS), "winners": area.classes()}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
         i, j = self.features
@@ -105,8 +107,8 @@ class _Fit(Picture):
         classes: Sequence[float],
         outputs: int,
     ) -> None:
-        self.places = places_of_curve(table, resolution=CURVE)
-        (self.xs,) = self.places.axes
+        self.grid = curve_points(table, resolution=CURVE_POINTS)
+        (self.xs,) = self.grid.axes
         self.table = table
         self.classes = tuple([f"{c:g}" for c in classes])
         notes = []
@@ -121,14 +123,15 @@ class _Fit(Picture):
             points.append(Point(i, rounded_row(table.rows[i]), rounded_row(target), label))
         super().__init__(points, outputs, notes)
 
-    def look(self, model: Model) -> dict[str, Any]:
-        return {"curves": rounded_rows(curve_at(self.places, replayed(model, self.table)).outputs)}
+    def frame_fields(self, model: Model) -> dict[str, Any]:
+        fit = curve_at(self.grid, replayed(model, self.table))
+        return {"curves": rounded_rows(fit.outputs)}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
         targets: list[Number] = []
         if self.outputs == 1 or not self.classes:
             targets = self.first_targets()
-        low, high = _window(targets, [frame.curves for frame in made])
+        low, high = _vertical_range(targets, [frame.curves for frame in made])
         return _axis("input", self.xs[0], self.xs[-1]), _axis("output", low, high)
 
 
@@ -146,12 +149,13 @@ class _Regression(Picture):
         super().__init__(points, outputs, notes)
         self.inputs = [training.X[i] for i in shown]
 
-    def look(self, model: Model) -> dict[str, Any]:
-        return {"predictions": rounded_rows(ask(model, self.inputs))}
+    def frame_fields(self, model: Model) -> dict[str, Any]:
+        return {"predictions": rounded_rows(predict(model, self.inputs))}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
         targets = self.first_targets()
-        low, high = _window(targets, [[row[:1] for row in frame.predictions] for frame in made])
+        first = [[row[:1] for row in frame.predictions] for frame in made]
+        low, high = _vertical_range(targets, first)
         return _axis("target", low, high), _axis("prediction", low, high)
 
 
@@ -172,7 +176,7 @@ def picture_of(
 
         inputs = [training.X[i] for i in shown]
         try:
-            given = ask(model, inputs)
+            given = predict(model, inputs)
         except NoNumbersError:
             return none("the model does not return numbers")
         size = len(given[0])
@@ -223,7 +227,7 @@ def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ..
     return next((pair for pair in ((0.0, 1.0), (-1.0, 1.0)) if found <= set(pair)), ())
 
 
-def _level(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
+def _decision_threshold(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
     """The score for which the loss is the same whichever of the two classes is right."""
     for score in (0.0, 0.5):
         try:
@@ -236,7 +240,7 @@ def _level(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
     return 0.0
 
 
-def _lead(scores: Sequence[float]) -> float:
+def _margin(scores: Sequence[float]) -> float:
     """How far the largest is ahead of the next; nan if one is nan."""
     if any(map(math.isnan, scores)):
         return math.nan
@@ -244,15 +248,15 @@ def _lead(scores: Sequence[float]) -> float:
     return first - second
 
 
-def _window(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
+def _vertical_range(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
     """A range that has the targets and the last of what the frames show, and reaches a little
     towards the others."""
     shown = [[x for x in chain(*rows) if x is not None] for rows in made]
-    low, high = window([*[x for x in targets if x is not None], *shown[-1]])
-    lowest, highest = window(chain(*shown))
+    low, high = padded_range([*[x for x in targets if x is not None], *shown[-1]])
+    lowest, highest = padded_range(chain(*shown))
     reach = (high - low) / 2
     return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
 
 
 def _axis(label: str, low: float, high: float) -> Axis:
-    return Axis(label, float(f"{low:.{FINE}g}"), float(f"{high:.{FINE}g}"))
+    return Axis(label, float(f"{low:.{FINE_DIGITS}g}"), float(f"{high:.{FINE_DIGITS}g}"))

@@ -1,4 +1,4 @@
-"""The records of a training run that its page plays: `LiveData` and its parts.
+"""The records of a training run that its page plays: `RunRecords` and its parts.
 
 All numbers are rounded to a few digits, and None where there is no finite one: JSON can hold them
 as they are.
@@ -27,7 +27,7 @@ class Point:
     sample   its index in ``X`` and ``y``
     at       its features on the axes: two of a boundary, one of a fit, none of a regression
     target   its target, one number for each output; of a class the one number that stands for it
-    label    its class as an index in `LiveData.classes`; -1 if the targets are no classes
+    label    its class as an index in `RunRecords.classes`; -1 if the targets are no classes
     """
 
     sample: int
@@ -57,7 +57,7 @@ class Frame:
     step             counted from 1
     loss, learning_rate   of the step
     gradients        how large the gradients of the step were, clipped if they were: the root of
-                     their mean square, for each of `LiveData.layers`
+                     their mean square, for each of `RunRecords.layers`
     scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, how far
                      it is above the border of the two classes (see `frames`), so that they meet at
                      0; of several, how far the largest is ahead of the next
@@ -78,7 +78,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveData:
+class RunRecords:
     """Everything that a page of a training shows, but for the graphs of single samples.
 
     kind            "boundary", "fit", "regression", or "none" if there is no picture for this

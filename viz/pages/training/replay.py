@@ -21,10 +21,10 @@ from ...plotting.ranges import drawable
 from ...plotting.samples import Samples, outputs
 from .rounding import evenly
 
-PROBES = 12  # samples with which a replayed model is compared with the model itself, in every frame
+MAX_PROBES = 12  # samples on which a replayed model is compared with the model, in every frame
 
 # the same numbers as the table's, sooner
-_IN_C = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
+_FAST_FORWARDS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
 Model = Callable[[Any], Any]
 
@@ -53,7 +53,7 @@ class _Replay:
         self._leaves = [leaf.data for leaf in leaves]
         self._program: list[tuple[Callable[..., float], int, int | None]] = [
             (
-                _IN_C.get(node.op) or lookup(node.op).forward,
+                _FAST_FORWARDS.get(node.op) or lookup(node.op).forward,
                 position[node.args[0]],
                 position[node.args[1]] if len(node.args) > 1 else None,
             )
@@ -85,7 +85,7 @@ def replayed(model: Model, table: Samples) -> Model:
 
 def probes(table: Samples) -> list[Any]:
     """Some of the samples, points between them, and corners around all."""
-    rows = evenly([row for row in table.rows if all(map(drawable, row))] or table.rows, PROBES)
+    rows = evenly([row for row in table.rows if all(map(drawable, row))] or table.rows, MAX_PROBES)
     between = [tuple([(a + b) / 2 for a, b in zip(*pair)]) for pair in pairwise(rows)]
     corners = [tuple(map(bound, zip(*rows))) for bound in (min, max)]
     return list(map(table.input, [*rows, *between, *corners]))

@@ -9,8 +9,8 @@ from typing import Any
 
 from .records import Number
 
-COARSE = 4  # significant digits of scores and gradients, of which a page shows the magnitude only
-FINE = 7  # significant digits of all other numbers
+COARSE_DIGITS = 4  # significant digits of scores and gradients: only their magnitude is shown
+FINE_DIGITS = 7  # significant digits of all other numbers
 
 
 def evenly(items: Sequence[Any], n: int) -> list[Any]:
@@ -22,17 +22,17 @@ def evenly(items: Sequence[Any], n: int) -> list[Any]:
 
 
 def rounded_rows(
-    rows: Iterable[Iterable[float]], digits: int = FINE
+    rows: Iterable[Iterable[float]], digits: int = FINE_DIGITS
 ) -> tuple[tuple[Number, ...], ...]:
     """Returns `rounded_row` of each row."""
     return tuple([rounded_row(row, digits) for row in rows])
 
 
-def rounded_row(numbers: Iterable[float], digits: int = FINE) -> tuple[Number, ...]:
+def rounded_row(numbers: Iterable[float], digits: int = FINE_DIGITS) -> tuple[Number, ...]:
     """Returns `rounded` of each number."""
     return tuple([rounded(x, digits) for x in numbers])
 
 
-def rounded(x: float, digits: int = FINE) -> Number:
+def rounded(x: float, digits: int = FINE_DIGITS) -> Number:
     """Returns ``x`` with so many significant digits, or None if it is inf or nan."""
     return float(f"{x:.{digits}g}") if math.isfinite(x) else None

@@ -1,7 +1,7 @@
 """The graph of one sample's loss while a model is trained: its numbers before and after each
-update, kept apart.
+update, grads apart.
 
-The records here are what the page of a training (`viz.live`) shows beside the decision boundary.
+The records here are what the page of a training (`viz.run`) shows beside the decision boundary.
 Gradients are those of the sample's own loss, not of the batch; the forward pass after an update
 uses the new parameters throughout.
 """
@@ -84,24 +84,24 @@ def sample_graphs(
     gradients.  Parameters and gradients are put back when it is done.  Raises RenderError without a
     layout engine.
     """
-    film = _Film(training, snapshots, names, max_drawn)
+    collector = _Collector(training, snapshots, names, max_drawn)
     try:
         with mode(training.model, training=False):
-            film.try_inputs()
-            chosen = film.choose(
+            collector.try_inputs()
+            chosen = collector.choose(
                 range(len(training.X)) if samples is None else samples, max_samples
             )
             for done, sample in enumerate(chosen, 1):
-                film.take(sample)
+                collector.add(sample)
                 if progress is not None:
                     progress(done, len(chosen))
-            return film.developed()
+            return collector.result()
     finally:
-        for node, grad in film.kept.items():
+        for node, grad in collector.grads.items():
             node.grad = grad
 
 
-class _Film:
+class _Collector:
     """Collects the numbers of sample after sample."""
 
     def __init__(
@@ -115,11 +115,11 @@ class _Film:
         self.snapshots = snapshots
         self.names = names
         self.max_drawn = max_drawn
-        self.sketches: dict[Form, _Sketch] = {}
-        self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
+        self.layouts: dict[Form, _Layout] = {}
+        self.added: list[tuple[int, _Layout, list[list[Row]]]] = []
         self.as_values = True
         self.start = Value(0.0)._serial  # older nodes are the user's
-        self.kept: dict[Value, float] = {}  # their gradients
+        self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
         """Finds out whether inputs can be Values, which those that a model looks something up with
@@ -140,30 +140,30 @@ class _Film:
         wanted = min(most, max(1, MAX_NUMBERS // numbers), len(samples))
         return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
 
-    def take(self, sample: int) -> None:
+    def add(self, sample: int) -> None:
         """Adds the numbers of a sample, unless its graph has a form for which there is no room."""
         root = self.loss(sample)
         form = _form(topological_order(root))
-        if form not in self.sketches and len(self.sketches) < MAX_SCENES:
-            self.sketches[form] = _Sketch(len(self.sketches), root, form, self.max_drawn)
-        if form in self.sketches:
-            sketch = self.sketches[form]
-            rows = [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots]
-            self.taken.append((sample, sketch, rows))
+        if form not in self.layouts and len(self.layouts) < MAX_SCENES:
+            self.layouts[form] = _Layout(len(self.layouts), root, form, self.max_drawn)
+        if form in self.layouts:
+            layout = self.layouts[form]
+            rows = [self.rows(sample, snapshot, layout) for snapshot in self.snapshots]
+            self.added.append((sample, layout, rows))
 
-    def rows(self, sample: int, snapshot: Snapshot, sketch: _Sketch) -> list[Row]:
+    def rows(self, sample: int, snapshot: Snapshot, layout: _Layout) -> list[Row]:
         """The numbers of one snapshot; nan where the model computed something of another form then.
         """
         with self.training.at(snapshot):
             root = self.loss(sample)
             for node in topological_order(root, constants=False):
                 if node._serial < self.start:
-                    self.kept.setdefault(node, node.grad)
+                    self.grads.setdefault(node, node.grad)
                     node.grad = 0.0
             backpropagate([root], [1.0])
-            before = sketch.numbers(root)
+            before = layout.numbers(root)
         with self.training.at(snapshot, after=True):
-            after = sketch.numbers(self.loss(sample))
+            after = layout.numbers(self.loss(sample))
         return [(data, grad, later) for (data, grad), (later, _) in zip(before, after)]
 
     def loss(self, sample: int) -> Value:
@@ -185,16 +185,17 @@ class _Film:
         names = self.names or [f"feature {i}" for i in range(len(x))]
         return [_labelled(entry, name) for entry, name in zip(x, names)]
 
-    def developed(self) -> SampleGraphs:
+    def result(self) -> SampleGraphs:
         """All of it as records."""
         scenes = []
-        for sketch in self.sketches.values():
-            scenes.append(sketch.scene([film for _, its, film in self.taken if its is sketch]))
+        for layout in self.layouts.values():
+            recordings = [recording for _, its, recording in self.added if its is layout]
+            scenes.append(layout.scene(recordings))
         graphs = []
-        for sample, sketch, film in self.taken:
-            numbers = tuple([sketch.as_text(rows) for rows in film])
-            graphs.append(SampleGraph(sample, sketch.index, numbers))
-        shown = [tuple(sketch.names) for sketch in self.sketches.values()]
+        for sample, layout, recording in self.added:
+            numbers = tuple([layout.as_text(rows) for rows in recording])
+            graphs.append(SampleGraph(sample, layout.index, numbers))
+        shown = [tuple(layout.names) for layout in self.layouts.values()]
         return SampleGraphs(tuple(scenes), tuple(shown), tuple(graphs))
 
 
@@ -202,7 +203,7 @@ def _labelled(x: Any, label: str) -> Value:
     return x if isinstance(x, Value) else Value(x, label)
 
 
-class _Sketch:
+class _Layout:
     """One form of graph: which of its nodes are drawn with numbers, before the room for the numbers
     is known."""
 
@@ -227,11 +228,11 @@ class _Sketch:
         """Returns the texts of the drawn nodes' numbers."""
         return tuple([text(row) for row, text in zip(rows, self.texts)])
 
-    def scene(self, films: Sequence[list[list[Row]]]) -> Scene:
+    def scene(self, recordings: Sequence[list[list[Row]]]) -> Scene:
         """The drawing, with room for the widest number that any of its nodes ever shows."""
         widest: dict[int, tuple[float, float]] = {}
         for i, position in enumerate(self.positions):
-            rows = [rows[i] for rows in chain(*films)]
+            rows = [rows[i] for rows in chain(*recordings)]
             data = chain.from_iterable((before, after) for before, _, after in rows)
             grads = [grad for _, grad, _ in rows]
             widest[position] = (max(data, key=_width), max(grads, key=_width))
