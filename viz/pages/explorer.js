@@ -1,4 +1,4 @@
-/* The explorer: walks through a recording on its drawing.  Stands on stage.js; the data come from explorer.py.
+/* The explorer: steps through a recording on its drawing.  It needs stage.js; the data come from explorer.py.
 
    Film      what every node and edge shows after how many steps; knows nothing of the page
    Modules   frames that collapse and expand in place
@@ -13,7 +13,7 @@
 const data = JSON.parse(byId("data").textContent)
 const NOTHING = { text: "", exact: "" }
 const UNKNOWN = { text: "?", exact: "not computed yet" }
-const ZERO = { text: "0.0000", exact: "nothing has arrived yet" }
+const ZERO = { text: "0.0000", exact: "no gradient has been added yet" }
 
 /** The name by which a reader knows a node. */
 function called(node) {
@@ -461,7 +461,7 @@ class Details {
 
   render() {
     const thing = this.hovered ?? this.pinned ?? this.#followed()
-    const mode = this.hovered ? "looked at" : this.pinned ? "kept; Escape lets go" : "of this step"
+    const mode = this.hovered ? "under the pointer" : this.pinned ? "kept; Escape releases it" : "of this step"
     const at = this.panel.contains(document.activeElement) ? this.#buttons().indexOf(document.activeElement) : -1
     this.panel.replaceChildren(...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode })))
     if (at >= 0) this.#buttons()[at]?.focus({ preventScroll: true })
@@ -488,12 +488,12 @@ class Details {
     const content = this.#head(called(node), about, mode)
     if (node.given || film.computation[index]) content.push(this.#numbers(film.data(index), film.grad(index), node.grad))
     if (node.role === "module") {
-      content.push(create("p", { class: "hint", text: "It was collapsed before the layout. A page with its inside:" }),
+      content.push(create("p", { class: "hint", text: "This module was collapsed before layout. To see inside it, run:" }),
         create("p", {}, create("code", { text: node.opens })))
     }
-    if (node.role === "constant") content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows to it." }))
+    if (node.role === "constant") content.push(create("p", { class: "hint", text: "No gradient flows to a constant." }))
     const computation = film.computation[index]
-    const made = computation && node.role !== "module" ? this.#section("computed as", this.#line(computation, computation.rest)) : []
+    const made = computation && node.role !== "module" ? this.#section("forward step", this.#line(computation, computation.rest)) : []
     const forward = [...made, ...this.#partials(index)], backward = this.#sum(index)
     return [...content, ...(film.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])]
   }
@@ -508,10 +508,10 @@ class Details {
         create("p", { class: "math", text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}` }),
         create("dl", { class: "numbers" }, number("value", { text: edge.derivative[0], exact: edge.derivative[1] }))))
     } else if (edge.constant) {
-      content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows along this edge." }))
+      content.push(create("p", { class: "hint", text: "No gradient flows along this edge, because it comes from a constant." }))
     }
-    if (steps.length) content.push(...this.#section("what flows along it, backwards", ...this.#lines(steps, (step) => step.rest)))
-    content.push(...this.#section("its ends", this.#link(edge.source, "operand"), this.#link(edge.target, "user")))
+    if (steps.length) content.push(...this.#section("gradients along this edge", ...this.#lines(steps, (step) => step.rest)))
+    content.push(...this.#section("ends of this edge", this.#link(edge.source, "operand"), this.#link(edge.target, "user")))
     return content
   }
 
@@ -520,11 +520,11 @@ class Details {
     const content = this.#head(frame.path, ["module", frame.contents], mode)
     if (frame.output >= 0) {
       content.push(this.#numbers(this.film.data(frame.output), this.film.grad(frame.output), true),
-        create("p", { class: "hint", text: `These are of its output, ${called(data.nodes[frame.output])}.` }))
+        create("p", { class: "hint", text: `Data and gradient of its output, ${called(data.nodes[frame.output])}.` }))
     }
     content.push(create("p", { class: "hint", text: collapsed
-      ? "Collapsed: steps inside are stepped over. A click, or Enter, expands it."
-      : "A click on its title, or Enter, collapses it." }))
+      ? "Collapsed: steps inside this module are skipped. To expand it, click it or press Enter."
+      : "To collapse this module, click its title or press Enter." }))
     return content
   }
 
@@ -548,14 +548,14 @@ class Details {
       const text = formula && data.nodes[index].role !== "module" ? formula
         : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
       const value = derivative ? known ? derivative[0] : "?" : ""
-      return create("button", { class: "math", title: `to the edge from ${called(data.nodes[source])}`,
+      return create("button", { class: "math", title: `show the edge from ${called(data.nodes[source])}`,
         text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
         onclick: () => this.explorer.enter({ kind: "edge", index: edge }) })
     })
-    return lines.length ? this.#section("derivatives by its operands", ...lines) : []
+    return lines.length ? this.#section("local derivatives", ...lines) : []
   }
 
-  /** The gradient is a sum over the users: a line for each contribution, and how far it has come. */
+  /** Shows the gradient as a sum over the users: a line for each contribution, and how many are added. */
   #sum(index) {
     const steps = this.film.contributions[index]
     if (!steps.length) return []
@@ -563,7 +563,7 @@ class Details {
     const { text } = this.film.grad(index)
     const isWrong = done === steps.length && data.nodes[index].right !== null
     const count = isWrong ? `${done} added; the right gradient is ${data.nodes[index].right}` : done < steps.length ? `so far: ${done} of ${steps.length} added` : done > 1 ? `all ${done} added` : "complete"
-    const title = steps.some((step) => step.lead) ? "gradient: the sum over its users" : "gradient"
+    const title = steps.some((step) => step.lead) ? "gradient: sum over its users" : "gradient"
     const lead = (steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]).replace(" += ", "")
     return [...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
       create("p", { class: "total" }, create("span", { class: "math", text: `${lead} = ${text} ` }),
@@ -575,9 +575,9 @@ class Details {
     const from = Math.max(0, Math.min((next < 0 ? steps.length : next) - Details.MOST / 2, steps.length - Details.MOST))
     const shown = steps.slice(from, from + Details.MOST)
     const after = steps.length - from - shown.length
-    return [...(from ? [create("p", { class: "about", text: `${from} before` })] : []),
+    return [...(from ? [create("p", { class: "about", text: `${from} earlier steps` })] : []),
       ...shown.map((step) => this.#line(step, textOf(step))),
-      ...(after ? [create("p", { class: "about", text: `${after} after` })] : [])]
+      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : [])]
   }
 
   /** A line that leads to its step. */
@@ -585,7 +585,7 @@ class Details {
     const done = step.index < this.film.position
     const name = ["math", done ? step.flow && signName(toNumber(step.flow)) : "coming", step === this.film.step && "now"]
     return create("button", { class: name.filter(Boolean).join(" "), text, onclick: () => this.explorer.goTo(step.index + 1),
-      title: `step ${step.number}${done ? "" : ", still to come"}` })
+      title: `go to step ${step.number}${done ? "" : " (not done yet)"}` })
   }
 
   #link(index, what) {
@@ -641,7 +641,7 @@ class StepList {
     this.render()
   }
 
-  /** Rows that stay in sight stay in the page; `anew`: all are made again. */
+  /** Keeps the rows that stay in sight; `anew`: makes all rows again. */
   render(anew = false) {
     const { position } = this.explorer.film
     const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
@@ -751,7 +751,7 @@ class Search {
         this.current = from + i - 1
         this.go(1)
       } }, create("span", { class: "what", text: thing.title }), create("span", { class: "kind", text: thing.about }))))
-    if (matches.length > Search.MOST) rows.push(create("li", { class: "more", text: `${matches.length} in all; Enter goes through them` }))
+    if (matches.length > Search.MOST) rows.push(create("li", { class: "more", text: `${matches.length} matches in all; Enter goes to the next one` }))
     this.list.replaceChildren(...rows)
   }
 
@@ -886,7 +886,7 @@ class Explorer {
 
   #describe() {
     fill(this.stage.svg, { role: "group", tabindex: 0, "aria-roledescription": "graph",
-      "aria-label": `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; the keys ] and [ go from node to node` }, [])
+      "aria-label": `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; the keys ] and [ select the next and the previous node` }, [])
     byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
     byId("notes").hidden = !data.notes.length
     byId("modules").hidden = !data.frames.length
@@ -899,7 +899,7 @@ class Explorer {
     byId("slider").after(phases)
     const roles = [...new Set(data.nodes.map(({ role }) => role))]
     byId("legend").replaceChildren(...roles.map((role) => create("li", { class: `node ${role}`,
-      text: role === "rest" ? "nodes left out" : role === "module" ? "collapsed module" : role })))
+      text: role === "rest" ? "nodes that are not drawn" : role === "module" ? "collapsed module" : role })))
     switchTheme(byId("theme"))
   }
 

@@ -1,14 +1,13 @@
-"""The explorer: a graph as one HTML file in which it is stepped through, forwards and backwards,
-with a mouse or keys.
+"""The explorer: an HTML page that steps through a graph forwards and backwards, with mouse or keys.
 
     >>> from tinygrad_edu.examples import lecture_neuron
     >>> explore(lecture_neuron())                             # doctest: +ELLIPSIS
     <Page 'computation graph of o': ... kB; .save("y.html") writes it>
     >>> path = explore(lecture_neuron(), "o.html")            # doctest: +SKIP
 
-This file makes the data: every number and sentence of the page is text that comes from here.  How
-the page looks is in ``explorer.html``, ``theme.css`` and ``explorer.css``, what it does in
-``stage.js`` and ``explorer.js``.
+This file makes the data of the page: its numbers and sentences, as text.  Its looks are in
+``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``stage.js`` and
+``explorer.js``.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ..drawing.model import Edge, Node, build
 from ..drawing.scene import Scene
 from .page import Page, assemble, page_path, read, themed
 
-# drawn; what a browser steps at 30 frames a second
+# a browser steps through a drawing of this size at 30 frames per second
 MAX_NODES = 2000
 MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
@@ -72,25 +71,26 @@ def explore(
     expand: str | Iterable[str] = (),
     title: str = "",
 ) -> Page | Path:
-    """A page that steps through the graph of ``y``: a `Page`, or if a ``path`` is given the path
-    that it was written to.
+    """Returns a `Page` that steps through the graph of ``y``, or writes it to ``path`` and returns
+    the path.
 
-    The page is one HTML file that needs no network.  It starts before the first step; for a
-    Stepper, where that is.
+    The page starts before the first step, or at the position of a Stepper.
 
-    y            a Value, a Recording (also one in the naive order) or a Stepper; nothing of it is
-                 changed
-    path         a file name that ends in .html or .htm; without a suffix, ".html" is added
-    collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be opened on the
-                 page, where every other module can be collapsed and expanded by a click
-    max_nodes    above this many nodes modules are collapsed before the layout, as in `viz.draw`
-                 (but neurons, as long as they are few enough), and steps within them are left out;
-                 the page says so
-    expand       paths of modules to draw whole, whatever else is collapsed
-    title        of the page; without one it is "computation graph of" and the name of the root
+    y            a Value, a Recording (also in the naive order) or a Stepper; it is not changed
+    path         a file name that ends in .html or .htm; a missing suffix becomes ".html"
+    collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be expanded on the
+                 page; all other modules can be collapsed and expanded by a click
+    max_nodes    above this many nodes, neurons are collapsed before layout if that is enough, else
+                 larger modules as in `viz.draw`.  Steps inside them are left out, and the page
+                 says so
+    expand       paths of modules to draw as a whole, whatever else is collapsed
+    title        title of the page, by default "computation graph of" and the name of the root
 
-    Raises TypeError for another ``y``, RenderError without a layout engine, what `viz.draw` raises
-    for ``collapse``, ``expand`` and ``max_nodes``, and what `Page.save` raises for ``path``.
+    Raises:
+        TypeError: ``y`` or ``title`` is of another type.
+        RenderError: there is no layout engine.
+        Others: see `viz.draw` for ``collapse``, ``expand`` and ``max_nodes``, and `Page.save` for
+            ``path``.
     """
     recording = recording_of(y, "explore()")
     if not isinstance(title, str):
@@ -119,8 +119,10 @@ def explore(
 
 
 def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
-    """ "neurons" for a graph that is too large if they are few enough: each of them shows its
-    numbers, which layers do not."""
+    """Returns "neurons" if the graph is too large and its neurons are few enough, else None.
+
+    Neurons are preferred to layers because each of them shows its numbers.
+    """
     if max_nodes is None or len(recording.nodes) <= max_nodes:
         return None
     neurons = build(recording.values()[-1:], "neurons", None)
@@ -129,7 +131,7 @@ def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
 
 
 def _notes(scene: Scene, steps: int) -> list[str]:
-    """What is not on the page, or not as it should be."""
+    """Returns what the page leaves out, and how to see it."""
     notes = list(scene.graph.notes)
     recording = scene.recording
     boxes = [node.label for node in scene.graph.nodes if node.role == "module"]
@@ -140,7 +142,7 @@ def _notes(scene: Scene, steps: int) -> list[str]:
         )
     if boxes:
         notes.append(
-            f"To see the inside of a collapsed module: viz.explore(y, expand={boxes[0]!r})."
+            f"To see inside a collapsed module, run: viz.explore(y, expand={boxes[0]!r})."
         )
     return notes
 
@@ -148,8 +150,11 @@ def _notes(scene: Scene, steps: int) -> list[str]:
 def _naive_order_notes(
     recording: Recording,
 ) -> tuple[list[str], dict[int, tuple[str, str]], dict[str, float]]:
-    """What to say of a naive order: a note; by step a mark and a sentence; by name the right
-    gradients where its are wrong."""
+    """Returns what the page says about a naive order.
+
+    These are notes; for each marked step, a short text and a sentence; and, by name, the right
+    gradients where the naive order gives wrong ones.
+    """
     if recording.order != "naive":
         return [], {}, {}
     comparison = compare_orders(recording.values()[-1])
@@ -157,7 +162,7 @@ def _naive_order_notes(
     late = comparison.late
     if early is None or late is None:
         note = (
-            "This is the naive recursive order, which is right here, since no operation is used "
+            "This is the naive recursive order. It is right here, because no operation is used "
             "twice."
         )
         return [note], {}, {}
@@ -167,13 +172,13 @@ def _naive_order_notes(
     marks = {
         early: (
             "too early",
-            f"Too early: {gradient} is passed on when it is {brief(event.adjoint)}; "
-            f"the rest of it arrives in step {late}.",
+            f"Too early: this step passes on {gradient} = {brief(event.adjoint)}, "
+            f"but step {late} still adds to it.",
         ),
         late: (
-            "the rest of it",
-            f"The rest of {gradient}, a part of which was passed on in step {early}; "
-            "now all of it is, and so that part a second time.",
+            "too late",
+            f"Too late: this step adds to {gradient}, which step {early} already passed on. "
+            "The whole sum is passed on next, so its first part is counted twice.",
         ),
     }
     wrong = {
@@ -186,7 +191,7 @@ def _naive_order_notes(
         for name, (right, naive) in list(wrong.items())[:3]
     )
     note = (
-        f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on "
+        f"This is the naive recursive order. It is wrong here: step {early} passes a gradient on "
         "before it is complete."
     )
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
@@ -196,17 +201,17 @@ def _naive_order_notes(
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """What ``explorer.js`` reads.  A "count" is a number of steps of the page done, 0 before the
-    first one.
+    """Returns the data that ``explorer.js`` reads.
 
-    total      how many steps the recording has; of these the page has those that change something
-               drawn
-    forward    how many steps of the page are forward ones
+    A "count" is the number of steps of the page that are done, 0 before the first one.
+
+    total      number of steps of the recording; the page has those that change something drawn
+    forward    number of forward steps of the page
     given      the sentence before the first step
     order      the order of the backward pass, "topological" or "naive"
     notes      what is not shown, and why
-    marks      by the number of a step in the recording what is wrong with it, in a few words and as
-               a sentence
+    marks      for some steps, by their number in the recording, what is wrong with them: in a few
+               words, and as a sentence
     nodes      one for each drawn node, see `_node`
     edges      one for each drawn edge, see `_edge`
     frames     one for each module that is drawn as a frame, see `_frames`
@@ -242,19 +247,18 @@ def _node(
     computed: dict[int, int],
     right: dict[str, float],
 ) -> dict[str, Any]:
-    """One drawn node.
+    """Returns one drawn node.
 
-    label, role, op    as in `viz.model`; ``symbol`` is how the operation is shown
-    name               what sentences call it
+    label, role, op    as in `viz.drawing.model`; ``symbol`` is the operation as it is shown
+    name               its name in sentences
     frame              the index of the innermost frame around it, -1 for none
     contents           of a box: "7 operations, 3 parameters"
-    given              of a leaf its number, short and with all digits; null where it is computed,
-                       or where there is none
+    given              the number of a leaf, short and with all digits; else null
     grad               whether there is a gradient
     since              the count from which on it is computed
-    right              the right gradient, if the last step leaves another one (see
+    right              the right gradient, if the last step leaves a wrong one (see
                        `compare_orders`); else null
-    opens              of a module the call that makes a page with its inside, else ""
+    opens              of a module, the call that makes a page of its inside; else ""
     """
     members = node.members if node.shows is None else [node.shows]
     operations = [computed[i] for i in members if i in computed]
@@ -284,9 +288,14 @@ def _node(
 
 
 def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[str, Any]:
-    """One drawn edge: the indices of its ends, the local derivative (short and with all digits, or
-    null), whether it comes from a constant, how many edges it stands for, and the count from which
-    on it has been used in the forward pass."""
+    """Returns one drawn edge.
+
+    source, target    the indices of its ends
+    derivative        the local derivative, short and with all digits; or null
+    constant          whether it comes from a constant
+    links             the number of edges that it stands for
+    since             the count from which on the forward pass has used it
+    """
     used = [computed[user] for user, _ in edge.links if user in computed]
     derivative = None
     if edge.derivative is not None:
@@ -302,8 +311,13 @@ def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[s
 
 
 def _frames(scene: Scene, frame_of: dict[str, int], index: dict[str, int]) -> list[dict[str, Any]]:
-    """For each frame its path, the index of the frame around it (-1 for none), what is in it in
-    words, and the index of the node that is its one output (-1 if there are several)."""
+    """Returns each drawn frame.
+
+    path        the path of the module
+    parent      the index of the frame around it, -1 for none
+    contents    what it contains, in words
+    output      the index of the node that is its only output, -1 if there are several
+    """
     inside: list[set[int]] = [set() for _ in frame_of]
     for i, node in enumerate(scene.graph.nodes):
         for path in enclosing(node.cluster):
@@ -342,20 +356,20 @@ def _frames(scene: Scene, frame_of: dict[str, int], index: dict[str, int]) -> li
 
 
 def _steps(scene: Scene, numbers: list[int]) -> dict[str, list[Any]]:
-    """The steps of the page, one list for each field, since thousands of steps would repeat the
-    names.
+    """Returns the steps of the page as one list for each field, which is shorter than one object
+    for each step.
 
-    number      of the step in the recording
-    node        the index of the drawn node that it is about, -1 for none
-    text        the number that this node shows after it (its data in the forward phase, else its
-                gradient), short; null if the node shows another number, which happens in boxes
+    number      number of the step in the recording
+    node        the index of the drawn node whose number it sets, -1 for none
+    text        the node's number after it (data in the forward phase, else gradient), short; null
+                if the node shows another number, as boxes do
     exact       the same number with all digits
     edge        the index of the edge along which the gradient flows, -1 for none
-    flow        how much flows, short; "" in the forward phase
-    flowed      how much has flowed along this edge so far, short
-    lead        the beginning of the sentence: ``∂y/∂a += ``, which the sum over users leaves out
-    rest        what follows: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
-    formula     the rule that gave the local derivative, "" where there is none
+    flow        the gradient that flows, short; "" in the forward phase
+    flowed      the sum that has flowed along this edge so far, short
+    lead        the beginning of the sentence, ``∂y/∂a += ``; the sum over users leaves it out
+    rest        the rest of the sentence: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
+    formula     the rule that gave the local derivative, or ""
     """
     recording = scene.recording
     root = recording.nodes[recording.root].name

@@ -1,4 +1,4 @@
-"""The numbers behind the plots of models, as plain records: what a model gives over a grid or along
+"""The numbers behind the plots of models, as plain records: outputs of a model on a grid or along
 a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
@@ -34,10 +34,10 @@ from .samples import Samples, equally_many, predict, predicted_class, samples
 class DecisionGrid:
     """A model's outputs over a rectangle in the plane of two features.
 
-    xs, ys      where it was asked: values of the first and of the second feature
+    xs, ys      the values of the first and of the second feature
     outputs     one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``
-    features    which two features of a sample vary
-    fixed       ``(feature, value)`` for all others, which stay at their means
+    features    the two features of a sample that vary
+    fixed       ``(feature, value)`` for all other features, which stay at their means
     """
 
     xs: tuple[float, ...]
@@ -47,14 +47,13 @@ class DecisionGrid:
     fixed: tuple[tuple[int, float], ...]
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
-        """The class chosen at each point, as `predicted_class` counts them: ``classes()[j][i]``."""
+        """Returns the `predicted_class` at each point: ``classes()[j][i]``."""
         return tuple([tuple(map(predicted_class, zip(*rows))) for rows in zip(*self.outputs)])
 
     def margin(self, k: int) -> Plane:
-        """How far output ``k`` is ahead of the largest other one, at each point; of one output, the
-        output itself.
+        """Returns output ``k`` minus the largest other output at each point.
 
-        The class borders on the others where it is 0.
+        The boundary of class ``k`` is where it is 0.  A single output is returned as it is.
         """
         if len(self.outputs) == 1:
             return self.outputs[0]
@@ -74,17 +73,20 @@ def decision_grid(
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
 ) -> DecisionGrid:
-    """The outputs of ``model`` on ``resolution`` times ``resolution`` points around the samples
-    ``X``.
+    """Returns the outputs of ``model`` on a grid of points around the samples ``X``.
 
-    features      which two features vary; by default the first two.  The others stay at their means
-                  over ``X``
-    margin        how far the grid reaches beyond the samples, in parts of their span
-    ranges        the ranges of the two features instead, so that several grids have the same points
+    features      the two features that vary, by default the first two; the others stay at their
+                  means over ``X``
+    resolution    points along an axis; the model is called ``resolution`` times ``resolution``
+                  times
+    margin        how far the grid reaches beyond the samples, as a fraction of their span
+    ranges        the ranges of the two features, in place of ``margin``
 
-    It costs one call of the model for each point.  Samples with nan or infinity in them are not
-    looked at.  Raises ValueError for no samples, for features that do not exist, or for a
-    resolution below 2.
+    Samples that contain nan or inf are ignored.
+
+    Raises:
+        TypeError: an entry of ``X``, or an output of the model, is not a number.
+        ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
     """
     return grid_at(
         grid_points(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
@@ -100,14 +102,14 @@ def grid_points(
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
 ) -> GridPoints:
-    """Where `decision_grid`, which says what the arguments are, asks a model."""
+    """Returns the points on which `decision_grid` runs a model; it has the same arguments."""
     table = samples(X)
     named = None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)}
     return _grid_points(table, _two_features(features, table.features), resolution, margin, named)
 
 
 def grid_at(points: GridPoints, model: Callable[[Any], Any]) -> DecisionGrid:
-    """The outputs of ``model`` at points that `grid_points` found."""
+    """Returns the outputs of ``model`` at points that `grid_points` returned."""
     xs, ys = points.axes
     i, j = points.features
     planes = []
@@ -119,8 +121,10 @@ def grid_at(points: GridPoints, model: Callable[[Any], Any]) -> DecisionGrid:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``;
-    compare `DecisionGrid`."""
+    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``.
+
+    ``feature`` is the feature that varies; ``fixed`` is as in `DecisionGrid`.
+    """
 
     xs: tuple[float, ...]
     outputs: tuple[tuple[float, ...], ...]
@@ -137,8 +141,10 @@ def fitted_curve(
     margin: float = 0.1,
     range: Range | None = None,
 ) -> Fit:
-    """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare
-    `decision_grid`."""
+    """Returns the outputs of ``model`` at ``resolution`` points over one feature of the samples.
+
+    The other arguments, and what raises, are as in `decision_grid`.
+    """
     return curve_at(
         curve_points(X, feature=feature, resolution=resolution, margin=margin, range=range),
         model,
@@ -153,7 +159,7 @@ def curve_points(
     margin: float = 0.1,
     range: Range | None = None,
 ) -> GridPoints:
-    """Where `fitted_curve` asks a model; compare `grid_points`."""
+    """Returns the points on which `fitted_curve` runs a model; it has the same arguments."""
     table = samples(X)
     features = _check_features((feature,), table.features)
     named = None if range is None else {"range": range}
@@ -161,7 +167,7 @@ def curve_points(
 
 
 def curve_at(points: GridPoints, model: Callable[[Any], Any]) -> Fit:
-    """The outputs of ``model`` at points that `curve_points` found."""
+    """Returns the outputs of ``model`` at points that `curve_points` returned."""
     (xs,) = points.axes
     (feature,) = points.features
     return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
@@ -169,12 +175,12 @@ def curve_at(points: GridPoints, model: Callable[[Any], Any]) -> Fit:
 
 @dataclass(frozen=True, slots=True)
 class GridPoints:
-    """Where models are asked around samples: all that does not depend on the model.
+    """Points around samples, on which models are run.
 
     table       the samples
     axes        the values of each feature that varies, in order
-    features    which these are
-    fixed       ``(feature, value)`` for all others, which stay at their means
+    features    the features that vary
+    fixed       ``(feature, value)`` for all other features, which stay at their means
     points      all combinations, row by row: the first feature varies fastest
     """
 
@@ -185,7 +191,7 @@ class GridPoints:
     points: Plane
 
     def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
-        """For each output of ``model`` what it is at all points; raises what `outputs` raises."""
+        """Returns each output of ``model`` at all points; raises what `samples.outputs` raises."""
         return list(zip(*equally_many(predict(model, map(self.table.input, self.points)))))
 
 
@@ -200,7 +206,7 @@ def _grid_points(
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError(
-            "every sample in X has nan or infinity in it; give at least one of finite numbers"
+            "every sample in X contains nan or infinity; give at least one of finite numbers"
         )
     if ranges is None:
         ends = [padded_range([row[k] for row in rows], margin) for k in features]
@@ -224,7 +230,7 @@ def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
             raise ValueError("X has one feature, and a grid varies two; use fitted_curve")
         return 0, 1
     if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
-        raise ValueError(f"features is {features!r}; give two different ones, such as (0, 1)")
+        raise ValueError(f"features must be two different ones, such as (0, 1), not {features!r}")
     i, j = _check_features(features, n)
     return i, j
 
@@ -240,8 +246,8 @@ def _check_features(features: Sequence[int], n: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LossSurface:
-    """``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second one at
-    ``ys[j]``."""
+    """The loss over two parameters: ``losses[j][i]`` with the first one at ``xs[i]`` and the second
+    one at ``ys[j]``."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
@@ -257,23 +263,24 @@ def loss_surface(
     ranges: tuple[Range, Range] | None = None,
     resolution: int = 40,
 ) -> LossSurface:
-    """The loss over two parameters, all others as they are.
+    """Returns the loss over two parameters; all others keep their values.
 
-    loss        computes the loss, a Value or a number, from the parameters' current data; it is
-                called without recording
-    p, q        the parameters; their data are put back afterwards, also if ``loss`` raises, and
-                gradients are left alone
-    path        points ``(p, q)`` that the ranges are to cover, besides the current one
-    ranges      the ranges of p and q instead
+    loss          computes the loss, a Value or a number, from the parameters' current data; it is
+                  called ``resolution`` times ``resolution`` times, without recording
+    p, q          the parameters; their data and gradients are restored, also if ``loss`` raises
+    path          points ``(p, q)`` that the ranges cover, in addition to the current one
+    ranges        the ranges of p and q, in place of ``path``
+    resolution    points along an axis
 
-    It costs ``resolution`` times ``resolution`` calls of ``loss``.  Raises TypeError or ValueError
-    if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
+    Raises:
+        TypeError: ``p`` or ``q`` is not a Value, ``loss`` cannot be called, or the loss is not a
+            number.
+        ValueError: ``p`` or ``q`` is not a leaf, both are the same, or ``resolution`` is below 2.
     """
     _check_parameters(p, q)
     if not callable(loss):
         raise TypeError(
-            f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: "
-            "nn.mse(model(x), y)"
+            f"loss must be a function, such as lambda: nn.mse(model(x), y), not {short_repr(loss)}"
         )
     check_resolution(resolution)
     points = [(p.data, q.data), *points_of(path)]
@@ -304,8 +311,7 @@ def _check_parameters(p: Value, q: Value) -> None:
             )
         if parameter.op:
             raise ValueError(
-                f"{name} is {parameter!r}, which was computed; give a parameter, whose data can be "
-                "set"
+                f"{name} must be a parameter, not {parameter!r}, the result of an operation"
             )
     if p is q:
         raise ValueError("p and q are the same parameter; give two different ones")
@@ -324,11 +330,11 @@ def _restored(parameter: Value) -> Iterator[None]:
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
-    """The points of a path as pairs of floats; ValueError if one is no pair."""
+    """Returns the points of a path as pairs of floats; raises ValueError for other lengths."""
     points = []
     for i, point in enumerate(path):
         if not hasattr(point, "__len__") or len(point) != 2:
-            raise ValueError(f"path[{i}] is {short_repr(point)}; give pairs of numbers, (p, q)")
+            raise ValueError(f"path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}")
         x, y = point
         points.append((number(x, f"path[{i}]"), number(y, f"path[{i}]")))
     return points

@@ -1,4 +1,4 @@
-"""What a model says around its samples: regions over two features, a curve over one.  A part of
+"""Plots of a model around its samples: regions over two features, or a curve over one.  A part of
 `viz.plots`."""
 
 from __future__ import annotations
@@ -50,30 +50,35 @@ def decision_boundary(
     class_names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """What ``model`` says around the samples ``X`` with labels ``y``.
+    """Draws the predictions of ``model`` around the samples ``X`` with labels ``y``.
 
     Over two features: a model of one output separates two classes, labelled -1 and 1 or 0 and 1,
     where its score (or logit) is 0; the colours show the score.  A model of several outputs chooses
-    the class of the largest one, labelled 0, 1, 2, ...; the colours show the regions.  Samples are
-    coloured and shaped by class, and ringed if the model gets them wrong.
+    the class of the largest output, labelled 0, 1, 2, ...; the colours show the regions.  Samples
+    have the colour and the shape of their class, and a ring if they are misclassified.
 
     Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above;
     floats are the targets of a regression.
 
-    features        the two features to vary, or one; by default the first two, or the only one.
-                    All others stay at their means over ``X``, as the title says: the picture is a
-                    section through the space of inputs, and a sample that is far from it may be
-                    right although it stands in the region of another class
-    resolution      points along an axis; by default 50, which takes 2,500 calls of the model, or
-                    200 for one feature
-    margin          how far the picture reaches beyond the samples, in parts of their span
-    feature_names, class_names    for the axes and the legend, such as those of `data.iris`
-    ax              an existing Axes to draw into
+    features        the two features that vary, or one; by default the first two, or the only one.
+                    All others stay at their means over ``X``, as the title says.  The picture is
+                    a section through the input space: a sample far from it may be classified
+                    correctly although it appears in the region of another class
+    resolution      points along an axis; by default 50 (2,500 calls of the model), or 200 for one
+                    feature
+    margin          how far the picture reaches beyond the samples, as a fraction of their span
+    feature_names   for the axes, such as ``data.iris().feature_names``
+    class_names     for the legend
+    ax              an existing Axes to draw into; by default a new Figure is made
 
-    The model is run in evaluation mode, without recording.  Samples with nan or infinity in them
-    are left out, and outputs that are not finite are blank; the title says so.  Raises TypeError
-    for a model that cannot be called, and for samples and labels that are none; ValueError for no
-    samples, labels that fit neither the samples nor the outputs, and features that do not exist.
+    The model runs in evaluation mode, without recording.  Samples that contain nan or inf are left
+    out, and outputs that are not finite are blank; the title says so.  Returns the Figure.
+
+    Raises:
+        TypeError: the model cannot be called, or a sample or a label is not a number.
+        ValueError: there are no samples, the labels fit neither the samples nor the outputs, or a
+            feature does not exist.
+        RenderError: matplotlib is not installed.
     """
     drawn = _drawn_samples(model, X, y, feature_names)
     if features is None:
@@ -117,12 +122,13 @@ def decision_boundary(
 
 @dataclass(frozen=True, slots=True)
 class _DrawnSamples:
-    """The samples that can be drawn: as the model takes them, by feature, with targets and the
-    model's outputs.
+    """The samples that can be drawn, with their targets and the model's outputs.
 
-    has_int_labels    whether the targets were given as ints, hence are classes
-    names    of the features
-    notes    what the title says about all that is not shown
+    inputs            the samples as the model takes them
+    columns           the samples by feature
+    has_int_labels    whether the targets were given as ints, that is as classes
+    names             names of the features
+    notes             lines of the title about what is not shown
     """
 
     inputs: Sequence[Any]
@@ -151,7 +157,7 @@ def _drawn_samples(
     kept = [i for i, row in enumerate(table.rows) if all(map(drawable, (*row, targets[i])))]
     if not kept:
         raise ValueError(
-            "every sample has nan or infinity in it; give at least one of finite numbers"
+            "every sample contains nan or infinity; give at least one of finite numbers"
         )
     left = len(labels) - len(kept)
     inputs = [table.input(table.rows[i]) for i in kept]
@@ -175,8 +181,8 @@ def _drawn_samples(
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """The class of each sample; the names of all classes; which samples the model gets wrong, by
-    position."""
+    """The class of each sample, the names of all classes, and the positions of misclassified
+    samples."""
 
     of_samples: Sequence[int]
     names: Sequence[str]
@@ -204,12 +210,14 @@ def _score_text(classes: _Classes) -> str:
 
 
 def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
-    """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds
-    to ``notes``."""
+    """Draws colours and boundaries, and adds to ``notes``.
+
+    Returns the contour set for a colour bar, or None if there is none.
+    """
     planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
     note_blanks(ax, list(chain(*planes[0])), "output", notes)
     filled = None
-    # where all are equal, the first class has the last word
+    # the first class is drawn last, because ties belong to it
     for k, plane in reversed(list(enumerate(planes))):
         finite = sorted(z for z in chain(*plane) if z == z)
         if not finite:
@@ -239,7 +247,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
 
 
 def _draw_regression(ax: Any, fit: Fit, drawn: _DrawnSamples) -> str:
-    """The curve over the samples; returns the title."""
+    """Draws the curve over the samples; returns the title."""
     curve, = drawable_plane(fit.outputs)
     note_blanks(ax, curve, "output", drawn.notes)
     ax.scatter(
@@ -260,8 +268,8 @@ def _draw_regression(ax: Any, fit: Fit, drawn: _DrawnSamples) -> str:
 
 
 def _draw_scores(ax: Any, fit: Fit, drawn: _DrawnSamples, classes: _Classes) -> str:
-    """The score, with the samples at their labels; or one curve a class, with the samples at its
-    output for them."""
+    """Draws the score with the samples at their labels, or one curve for each class with its
+    samples on it; returns the title."""
     curves = drawable_plane(fit.outputs)
     note_blanks(ax, list(chain(*curves)), "output", drawn.notes)
     heights = list(drawn.targets)

@@ -6,9 +6,8 @@
     >>> sum(map(math.isnan, curves("relu").value))  # the kink
     1
 
-What must not be joined by a line is kept apart by nan: the pieces of a function with kinks or
-jumps, which the row of the table tells (its ``piece``), the intervals of its domain, and the two
-sides of a pole.
+A nan interrupts the line between the pieces of a function with kinks or jumps (see ``piece`` of
+`define`), between the intervals of its domain, and at a pole.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 from .ranges import Range, check_range, check_resolution, drawable, spaced
 
 DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
-MIN_HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
+MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
 DEFAULT_ARGUMENTS = (2.0, -1.0)  # other arguments, in turn, if the row has no defaults for them
-# Rows that would show nothing at the values above: which argument varies, and where the others are.
+# Rows that show little with the defaults above: the argument that varies, and the others' values.
 SPECIAL_ROWS: dict[str, tuple[str, dict[str, float]]] = {
     "where": ("x", {"condition": 1.0, "y": -1.0}),
     "round_digits": ("x", {"digits": 0.0}),
@@ -42,11 +41,10 @@ class Curves:
 
     name, parameters   of the row
     vary, at           the argument that varies; ``(argument, value)`` for all others
-    xs, value          the function: nan where a line must be interrupted
-    partials           the derivatives by each argument, in order, at the same points
-    second             the second derivative by the argument that varies; empty unless it was asked
-                       for
-    height             a range of readable size for the vertical axis; poles reach beyond it
+    xs, value          points of the function; nan interrupts the line
+    partials           the derivative with respect to each argument, in order, at the same points
+    second             the second derivative with respect to ``vary``; empty for ``order=1``
+    height             a readable range for the vertical axis; poles reach beyond it
     """
 
     name: str
@@ -61,14 +59,15 @@ class Curves:
 
 
 def row_of(primitive: Primitive | str) -> Primitive:
-    """The row of that name, or the row itself; ValueError with the nearest names if there is none.
+    """Returns the row of that name, or the row itself.
+
+    Raises ValueError, with similar names, if the table has no such row.
     """
     if isinstance(primitive, Primitive):
         return primitive
     if not isinstance(primitive, str):
         raise TypeError(
-            "a primitive is given by its name or as a row of the table, not as "
-            f"{short_repr(primitive)}"
+            f"primitive must be a name or a row of the table, not {short_repr(primitive)}"
         )
     if primitive not in TABLE:
         near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
@@ -88,23 +87,21 @@ def curves(
     order: int = 1,
     resolution: int = 400,
 ) -> Curves:
-    """A primitive and its partial derivatives while one of its arguments varies.
+    """Returns a primitive and its partial derivatives while one of its arguments varies.
 
     primitive    a row of the table, or its name
-    vary, at     the argument that varies, by default the first; values of the others, by default
-                 readable ones
-    over         the range in which it varies; by default what its domain has in common with
-                 `DEFAULT_RANGE`
-    order        1, or 2 for the second derivative by that argument, too
-    resolution   the number of points, not counting those on either side of a kink
+    vary         the argument that varies, by default the first
+    at           values of the other arguments; by default readable ones
+    over         the range of the argument; by default the part of `DEFAULT_RANGE` in its domain
+    order        2 to include the second derivative with respect to the argument
+    resolution   the number of points, not counting the two sides of kinks
 
-    Raises ValueError for a name, an argument or an order that does not exist, and for an empty
-    range.
+    Raises ValueError for an unknown name, argument or order, and for an empty range.
     """
     row = row_of(primitive)
     check_resolution(resolution)
     if order not in (1, 2):
-        raise ValueError(f"order is {order!r}; it must be 1 or 2")
+        raise ValueError(f"order must be 1 or 2, not {order!r}")
     vary, fixed = _arguments(row, vary, at or {})
     i = row.parameters.index(vary)
 
@@ -159,8 +156,8 @@ def _arguments(
 
 
 def _default_arguments(row: Primitive, vary: str) -> dict[str, float]:
-    """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next
-    of `DEFAULT_ARGUMENTS`."""
+    """Returns values for the arguments: the row's defaults (1 for infinity), or the next of
+    `DEFAULT_ARGUMENTS`, moved into the domain."""
     fixed: dict[str, float] = {}
     defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
     for name, intervals in zip(row.parameters, row.sample):
@@ -193,8 +190,7 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
 
 
 def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
-    """``xs``, and between points in different pieces the two sides of the border, with nan between
-    them."""
+    """Yields ``xs``; between points in different pieces also both sides of the border and a nan."""
     yield xs[0]
     for a, b in pairwise(xs):
         for _ in range(8):  # borders between two points; more cannot be told apart anyway
@@ -219,7 +215,7 @@ def _value(row: Primitive, args: tuple[float, ...]) -> float:
         return math.nan
     try:
         return _drawable_or_nan(row.forward(*args))
-    except (ArithmeticError, ValueError):  # a row of one's own that does not keep to IEEE 754
+    except (ArithmeticError, ValueError):  # a row that a user defined without IEEE 754 results
         return math.nan
 
 
@@ -239,7 +235,7 @@ def _drawable_or_nan(y: float) -> float:
 
 
 def _readable_height(lines: Sequence[Sequence[float]]) -> Range:
-    """The range of all numbers, cut where a few of them are much larger than most."""
+    """Returns the range of all numbers, cut off where a few are much larger than most."""
     ys = sorted([y for line in lines for y in line if y == y])
     if not ys:
         return -1.0, 1.0
@@ -250,8 +246,10 @@ def _readable_height(lines: Sequence[Sequence[float]]) -> Range:
 
 
 def _broken_at_poles(line: Sequence[float], height: Range) -> Iterator[float]:
-    """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture
-    on one side to the other, against the direction that it has before or after.
+    """Yields ``line`` with nan after each pole.
+
+    At a pole the line crosses the whole picture in one step, against its direction before or
+    after.
     """
     padded = [math.nan, math.nan, *line, math.nan]
     for a, b, y, c in zip(padded, padded[1:], padded[2:], padded[3:]):

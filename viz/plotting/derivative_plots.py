@@ -40,20 +40,23 @@ def derivatives(
     resolution: int = 400,
     ax: Axes | None = None,
 ) -> Figure:
-    """A primitive and its partial derivatives over its domain; the title has their formulas.
+    """Draws a primitive and its partial derivatives over its domain; the title has their formulas.
 
-    primitive    a row of the table, its name, or its symbol: "mul" or "*"; "-" is the subtraction
+    primitive    a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction
     vary         the argument on the horizontal axis, by default the first
-    at           values of the other arguments, ``{"y": 2.0}``, by default readable ones; they stand
-                 below the axis
-    over         the range in which the argument varies; by default -5 to 5, as far as the domain
-                 reaches
-    order        2 to draw the second derivative by that argument, too
+    at           values of the other arguments, such as ``{"y": 2.0}``, written below the axis; by
+                 default readable ones
+    over         the range of the argument; by default the part of -5 to 5 in its domain
+    order        2 to include the second derivative with respect to the argument
     resolution   the number of points
-    ax           an existing Axes to draw into
+    ax           an existing Axes to draw into; by default a new Figure is made
 
-    Lines are interrupted at jumps, poles and the borders of the domain.  Raises ValueError for an
-    unknown name, and says which are near; and for arguments that do not exist.
+    Lines are interrupted at jumps, at poles and outside the domain.  Returns the Figure.
+
+    Raises:
+        ValueError: the name or an argument is unknown (the message has similar names), or
+            ``over`` is empty.
+        RenderError: matplotlib is not installed.
     """
     row = _row_of(primitive)
     shown = curves(row, vary=vary, at=at, over=over, order=order, resolution=resolution)
@@ -98,8 +101,8 @@ def derivatives(
 
 
 def _row_of(primitive: Primitive | str) -> Primitive:
-    """`curves.row_of`, also by symbol; and where the name is the beginning of others, the error
-    suggests those."""
+    """Returns the row of a name or a symbol; for the beginning of a name, the error suggests the
+    names that begin so."""
     if isinstance(primitive, str) and primitive and primitive not in TABLE:
         row = next((row for row in TABLE.values() if row.symbol == primitive), None)
         if row is not None:

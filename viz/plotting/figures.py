@@ -1,5 +1,5 @@
-"""What the plots have in common: colours, a Figure to draw into, a title and a legend that cover
-nothing."""
+"""Parts that all plots share: colours, a Figure to draw into, and a title and a legend above the
+picture."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The palette of Okabe and Ito (2008), whose colours the colour-blind can tell apart; classes differ
-# in shape as well.
+# The palette of Okabe and Ito (2008), which is readable with colour blindness; classes differ in
+# shape as well.
 BLUE = "#0072b2"
 ORANGE = "#d55e00"
 GREEN = "#009e73"
@@ -28,16 +28,19 @@ GREY = "#9aa5b1"
 CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 MARKERS = "os^DvP*X"
 DARK = "#1a1a1a"
-BLANK = "nan or beyond 1e100"  # analysis.LARGEST
-MAX_NAME_LENGTH = 40  # characters of a name; with longer ones beside it, an Axes would have no room
+BLANK = "nan or beyond 1e100"  # ranges.LARGEST
+MAX_NAME_LENGTH = 40  # characters; longer names would leave no room for the Axes
 
 
 def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tuple[Figure, Any]:
-    """The Figure of ``ax`` and ``ax``; without one, a new Figure of that size in inches and its
-    Axes.
+    """Returns the Figure of ``ax`` and ``ax``; by default a new Figure and its Axes.
 
-    Raises TypeError if ``ax`` is no Axes, ValueError if it has other axes than a horizontal and a
-    vertical one.
+    ``width`` and ``height`` are in inches.
+
+    Raises:
+        TypeError: ``ax`` is not an Axes.
+        ValueError: ``ax`` has other axes than a horizontal and a vertical one.
+        RenderError: matplotlib is not installed.
     """
     try:
         from matplotlib.axes import Axes
@@ -47,7 +50,7 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
     if ax is not None:
         if not isinstance(ax, Axes):
             raise TypeError(
-                f"ax is {short_repr(ax)}, not an Axes; give one, such as figure.add_subplot()"
+                f"ax must be an Axes, such as figure.add_subplot(), not {short_repr(ax)}"
             )
         if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
             raise ValueError(
@@ -61,8 +64,10 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
 
 
 def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) -> None:
-    """The title, and a legend between it and the picture, which it would cover elsewhere; both fit
-    the width."""
+    """Sets the title, and a legend between it and the picture, so that nothing is covered.
+
+    Both are wrapped to the width of the Axes.
+    """
     inches = ax.get_window_extent().width / ax.figure.dpi
     lines: list[str] = []
     for text in title.splitlines():
@@ -87,7 +92,7 @@ def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) 
 
 
 def _columns(labels: Sequence[str], inches: float) -> int:
-    """The most columns in which a legend fits; it is filled column by column."""
+    """Returns the largest number of columns in which a legend fits; it is filled by columns."""
     for columns in range(len(labels), 1, -1):
         rows = -(-len(labels) // columns)
         starts = range(0, len(labels), rows)
@@ -98,12 +103,12 @@ def _columns(labels: Sequence[str], inches: float) -> int:
 
 
 def drawable_plane(plane: Sequence[Sequence[float]]) -> list[list[float]]:
-    """``plane`` with nan for all that `analysis.drawable` refuses."""
+    """Returns ``plane`` with nan in place of numbers that are not `ranges.drawable`."""
     return [[z if drawable(z) else math.nan for z in row] for row in plane]
 
 
 def note_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -> None:
-    """A grey ground, and a note, where ``numbers`` have nan in them."""
+    """Makes the background grey, and adds a note, if ``numbers`` contain nan."""
     blank = sum(x != x for x in numbers)
     if blank:
         ax.set_facecolor("#d9d9d9")
@@ -111,11 +116,11 @@ def note_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) 
 
 
 def literal(text: object, longest: int = MAX_NAME_LENGTH) -> str:
-    """``text`` as one line that matplotlib shows literally: no formulas between dollars, no label
-    that a legend leaves out.
+    """Returns ``text`` as one line that matplotlib shows literally.
 
-    What is no character to be drawn is replaced, white space by a blank; of a longer text the
-    middle is left out.
+    Dollars do not begin formulas, and a leading underscore does not hide a label in the legend.
+    White space becomes a blank, other control characters become U+FFFD, and a text of more than
+    ``longest`` characters loses its middle.
     """
     drawn = "".join(map(_drawn_character, str(text)))
     if len(drawn) > longest:
@@ -133,23 +138,23 @@ def _drawn_character(c: str) -> str:
 
 
 def is_int(x: object) -> bool:
-    """Whether ``x`` is a whole number by its type: an int or one of numpy's, but no bool."""
+    """Returns whether the type of ``x`` is an integer type, also of numpy, but not bool."""
     return not isinstance(x, (bool, float)) and hasattr(x, "__index__")
 
 
 def class_color(k: int) -> str:
-    """The colour of class ``k``."""
+    """Returns the colour of class ``k``."""
     return CLASS_COLORS[k % len(CLASS_COLORS)]
 
 
 def tint(color: str, strength: float) -> str:
-    """``color`` on white, 1 for all of it."""
+    """Returns ``color`` mixed with white; strength 1 is the colour itself."""
     parts = [int(color[i:i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
 
 
 def marker_size(n: int) -> float:
-    """The area, in square points, of each of ``n`` markers."""
+    """Returns the area of a marker, in square points, for ``n`` markers."""
     if n <= 200:
         return 36
     return 20 if n <= 1000 else 8

@@ -38,24 +38,27 @@ VERDICT_COLORS = {
 PERCENTILES: dict[str, Any] = {"linewidth": 9, "alpha": 0.35, "solid_capstyle": "butt"}
 MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 7}
 RMS: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 15, "markeredgewidth": 2.2}
-# layers whose outputs differ more than this in size share a symmetric logarithmic axis
+# if the layers' largest outputs differ by more than this factor, the axis is symlog
 MAX_SIZE_RATIO = 50.0
 
 
 def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None = None) -> Figure:
-    """The magnitudes of the gradients that a backward pass left in the parameters, layer by layer,
-    on a logarithmic axis.
+    """Draws the magnitudes of the parameters' gradients, layer by layer, on a logarithmic axis.
 
     A bar reaches from the 5th to the 95th percentile of a layer's non-zero gradients, a dot marks
-    the median and a stroke the root of the mean square.  Gradients that are 0 are counted beside
-    the layer's name, and layers called vanishing or exploding as `inspection.gradient_flow` defines
-    it: by a rms of less than 1e-3, or more than 1e3, times that of the last layer.
+    the median and a stroke the root mean square (rms).  Gradients that are 0 are counted next to
+    the layer's name.  A layer is vanishing or exploding, as in `inspection.gradient_flow`, if its
+    rms is less than 1e-3 or more than 1e3 times the last layer's rms.
 
     model    a `Module`, or anything else that `inspection.gradient_flow` takes
-    X        samples to run the model on, so that dead and saturated units are counted, too
-    ax       an existing Axes to draw into
+    X        samples to run the model on, to count dead and saturated units
+    ax       an existing Axes to draw into; by default a new Figure is made
 
-    Raises ValueError if there are no parameters, or no samples in ``X``.
+    Returns the Figure.
+
+    Raises:
+        ValueError: there are no parameters, or no samples in ``X``.
+        RenderError: matplotlib is not installed.
     """
     layers = inspection.gradient_flow(model)
     units: dict[str, LayerActivations] = {}
@@ -66,7 +69,7 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
     for row, layer in enumerate(layers):
         if layer.median > 0:
             drawn += _draw_bar(ax, row, layer)
-    # before the scale, which would look for limits
+    # before set_xscale, which would compute limits from what is drawn
     ax.set_xlim(min(drawn, default=1e-3) / 2, max(drawn, default=1.0) * 2)
     ax.set_xscale("log")
     if not drawn:
@@ -143,23 +146,25 @@ def _row_label(path: str, notes: Sequence[str]) -> str:
 def activation_histograms(
     model: Callable[[Any], Any], X: Iterable[Any], *, bins: int = 40, ax: Axes | None = None
 ) -> Figure:
-    """What each layer puts out for the samples ``X``: a ridge of histograms over one axis, the
-    first layer on top.
+    """Draws the outputs of each layer for the samples ``X`` as histograms, the first layer on top.
 
-    Each histogram is scaled to its own highest bin.  Outputs of exactly 0, of which relu makes
-    many, are counted beside the layer's name instead, and so are units that are dead (0 for every
-    sample, with a slope of 0) or saturated (beyond 0.99 of the way to an asymptote, for every
-    sample).  Where layers differ more than 50 times in size, the axis is linear around 0 and
+    Each histogram is scaled to its own highest bin.  Outputs that are exactly 0 (relu makes many),
+    nan or infinite are left out and counted next to the layer's name.  So are units that are dead
+    (output and slope 0 for every sample) or saturated (beyond 0.99 of the way to an asymptote for
+    every sample).  If layers differ by a factor of more than 50, the axis is linear around 0 and
     logarithmic further out.
 
-    bins     how many there are in each histogram
-    ax       an existing Axes to draw into
+    bins     the number of bins of each histogram
+    ax       an existing Axes to draw into; by default a new Figure is made
 
-    Outputs that are nan or infinite are left out and counted.  Raises ValueError if there are no
-    samples, or for fewer than one bin.
+    Returns the Figure.
+
+    Raises:
+        ValueError: there are no samples, or ``bins`` is not a whole number of at least 1.
+        RenderError: matplotlib is not installed.
     """
     if not is_int(bins) or bins < 1:
-        raise ValueError(f"bins is {bins!r}; it must be a whole number of at least 1")
+        raise ValueError(f"bins must be a whole number of at least 1, not {bins!r}")
     layers = inspection.activations(model, X)
     shown = [[o for o in layer.outputs if drawable(o) and o] for layer in layers]
     figure, ax = figure_and_axes(ax, 7, max(2.6, 1.3 + 0.75 * len(layers)))
@@ -213,8 +218,7 @@ def _activation_notes(layer: LayerActivations) -> list[str]:
 def _label_rows(
     ax: Any, labels: Sequence[str], *, colors: Sequence[str] = (), ridge: bool = False
 ) -> None:
-    """A row for each label on the vertical axis, from the top down; those of a ridge stand on their
-    baselines."""
+    """Labels the rows of the vertical axis from the top down; with ``ridge``, above baselines."""
     ax.set_yticks([row - 0.35 * ridge for row in range(len(labels))], labels, fontsize=8.5)
     for tick, color in zip(ax.get_yticklabels(), colors):
         tick.set_color(color)

@@ -1,27 +1,22 @@
-"""Plots by matplotlib (the extra ``plots``), as Figures that can be shown, saved, or drawn into an
-Axes of yours.
+"""Plots with matplotlib (the extra ``plots``): Figures to show, to save, or to draw into your Axes.
 
-    viz.plots.loss(history)                            how training went
-    viz.plots.decision_boundary(model, X, y)           what the model learnt: regions, or a curve
-    for one feature
-    viz.plots.gradient_flow(model, X)                  gradients layer by layer: vanishing,
-    exploding, dead units
-    viz.plots.activation_histograms(model, X)          what the layers put out
-    viz.plots.loss_surface(loss, p, q, path=path)      the loss over two parameters, and the way of
-    the descent
-    viz.plots.derivatives("tanh")                      a primitive and its derivatives over its
-    domain
+    viz.plots.loss(history)                        the loss of a training run
+    viz.plots.decision_boundary(model, X, y)       predictions: regions, or a curve for one feature
+    viz.plots.gradient_flow(model, X)              gradients by layer: vanishing, exploding, dead
+    viz.plots.activation_histograms(model, X)      the outputs of each layer
+    viz.plots.loss_surface(loss, p, q, path=path)  the loss over two parameters, and a descent
+    viz.plots.derivatives("tanh")                  a primitive and its derivatives over its domain
 
-Each takes ``ax=``, an existing Axes to draw into, and returns the Figure; without it a new Figure
+Each takes ``ax=``, an existing Axes to draw into, and returns the Figure; by default a new Figure
 is made::
 
     figure = viz.plots.loss(history)
     figure.savefig("loss.png")
 
-No pyplot: nothing here changes matplotlib's global state, no window opens, and other Axes of a
-figure stay as they are.  The numbers are those of `tinygrad_edu.diagnosis.inspection`, `analysis`
-and `curves`, which can be had without a picture.  All raise RenderError if matplotlib is not
-installed.
+These functions do not use pyplot: they do not change matplotlib's global state, open no window,
+and leave the other Axes of a figure alone.  The numbers come from
+`tinygrad_edu.diagnosis.inspection`, `analysis` and `curves`, which work without matplotlib.  All
+raise RenderError if matplotlib is not installed.
 """
 
 from .boundary import decision_boundary

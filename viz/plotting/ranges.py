@@ -1,4 +1,4 @@
-"""Ranges of axes: around numbers, in equal steps, in bins, and checked."""
+"""Ranges of axes, equally spaced points, histogram bins, and checks of ranges."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tinygrad_edu.engine.primitives import number, short_repr
 
-# what is larger is left out of pictures like an infinity: squares and spans of it are beyond
-# floats
+# Larger numbers are left out of pictures, as inf is: their squares and differences overflow.
 LARGEST = 1e100
 
 Range = tuple[float, float]
@@ -16,8 +15,10 @@ Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and colum
 
 
 def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
-    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side;
-    never empty."""
+    """Returns a range around the drawable ``numbers``; it is never empty.
+
+    ``margin`` times their span is added on either side.
+    """
     drawn = [x for x in numbers if drawable(x)]
     low = min(drawn, default=0.0)
     high = max(drawn, default=0.0)
@@ -27,25 +28,27 @@ def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
 
 
 def drawable(x: float) -> bool:
-    """Whether ``x`` is finite, and not above `LARGEST` in magnitude."""
+    """Returns whether ``x`` is finite and at most `LARGEST` in magnitude."""
     return -LARGEST <= x <= LARGEST  # false for nan
 
 
 def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
-    """``n`` numbers from ``low`` to ``high``, both included, at equal distances."""
+    """Returns ``n`` equally spaced numbers from ``low`` to ``high``, both included."""
     return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
 
 
 def check_range(limits: Range, what: str) -> Range:
-    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller
-    one."""
+    """Returns ``limits`` as two floats.
+
+    Raises ValueError if they are not finite, or the first is not smaller than the second.
+    """
     try:
         low, high = (number(limit, what) for limit in limits)
     except (TypeError, ValueError):
         low = high = math.nan
     if not (drawable(low) and drawable(high) and low < high):
         raise ValueError(
-            f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first"
+            f"{what} must be two finite numbers, the smaller one first, not {short_repr(limits)}"
         )
     return low, high
 
@@ -54,16 +57,15 @@ def check_resolution(resolution: int) -> None:
     """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
         raise ValueError(
-            f"resolution is {resolution!r}; it must be a whole number of at least 2, the points "
-            "along an axis"
+            "resolution, the number of points along an axis, must be a whole number of at least 2, "
+            f"not {resolution!r}"
         )
 
 
 def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
-    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin
-    has both its ends.
+    """Counts the numbers in each of the equal bins between ``edges``, which are in order.
 
-    Numbers outside, and nan, are in none.
+    The last bin includes both its ends.  Numbers outside, and nan, are not counted.
     """
     counts = [0] * (len(edges) - 1)
     low = edges[0]

@@ -1,4 +1,4 @@
-"""Samples as a table of floats, and what a model gives for them: outputs and classes."""
+"""Samples as a table of floats, and a model's outputs and classes for them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tinygrad_edu.nn.module import mode
 class Samples:
     """A table of inputs as floats.
 
-    rows      one tuple a sample, all of the same length
-    scalar    whether the samples were numbers instead of rows; the model then gets numbers, too
+    rows      one tuple for each sample, all of the same length
+    scalar    whether the samples were numbers instead of rows; the model then gets numbers too
     """
 
     rows: tuple[tuple[float, ...], ...]
@@ -27,19 +27,20 @@ class Samples:
 
     @property
     def features(self) -> int:
-        """How many numbers a sample has."""
+        """The number of features of a sample."""
         return len(self.rows[0])
 
     def input(self, row: Sequence[float]) -> Any:
-        """``row`` in the form in which the model takes it."""
+        """Returns ``row`` as the model takes it: a list, or a number if `scalar`."""
         return row[0] if self.scalar else list(row)
 
 
 def samples(X: Samples | Iterable[Any]) -> Samples:
-    """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
+    """Returns ``X``, rows of numbers or numbers from any iterable, as `Samples`.
 
-    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable,
-    or an entry no number.
+    Raises:
+        TypeError: ``X`` is not iterable, or an entry is not a number.
+        ValueError: there are no samples, or their lengths differ.
     """
     if isinstance(X, Samples):
         return X
@@ -63,21 +64,20 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
 
 
 def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for each sample, as floats, without recording; a model of one output
-    gives tuples of one.
+    """Returns the outputs of ``model`` for each sample, as a tuple of floats; nothing is recorded.
 
-    Raises TypeError if the model returns anything but a number, a Value or a list of them,
-    ValueError if it returns none, or not as many for every sample.
+    Raises:
+        TypeError: the model returns something else than numbers, Values or a list of them.
+        ValueError: the model returns an empty list, or lists of different lengths.
     """
     table = samples(X)
     return equally_many(predict(model, map(table.input, table.rows)))
 
 
 def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but
-    however many numbers it is.
+    """Returns the outputs of ``model`` for inputs of any kind; their number may vary.
 
-    Raises NoNumbersError if that is no number.  What the model itself raises passes through.
+    Raises NoNumbersError if an output is not a number.  What the model itself raises is passed on.
     """
     check_model(model)
     with mode(model, training=False), no_grad():
@@ -85,6 +85,7 @@ def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[fl
 
 
 def equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    """Returns the outputs; raises ValueError if there are none, or their numbers differ."""
     counts = sorted(set(map(len, given)))
     if len(counts) > 1 or not counts[0]:
         raise ValueError(
@@ -95,12 +96,14 @@ def equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
 
 
 class NoNumbersError(TypeError):
-    """Something is neither a number that fits a float nor a list of such numbers."""
+    """Something is neither a number that fits a float nor a list of numbers that do."""
 
 
 def floats(given: Any, what: str) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is,
-    for anything else."""
+    """Returns a number, or a list of numbers, as a tuple of floats.
+
+    Raises NoNumbersError for anything else; ``what`` names it in the message.
+    """
     is_row = hasattr(given, "__len__") and not isinstance(given, (str, dict))
     several = is_row and getattr(given, "shape", None) != ()
     try:
@@ -110,10 +113,10 @@ def floats(given: Any, what: str) -> tuple[float, ...]:
 
 
 def predicted_class(scores: Sequence[float]) -> int:
-    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the
-    index of the largest.
+    """Returns the class that a model chooses, as `nn.accuracy` does.
 
-    As `nn.accuracy` has it.  -1 if a score is nan.
+    Of one score: 1 if it is positive, else 0.  Of several: the index of the largest.  If a score
+    is nan: -1.
     """
     if any(map(math.isnan, scores)):
         return -1
@@ -121,10 +124,10 @@ def predicted_class(scores: Sequence[float]) -> int:
 
 
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
-    """The class of each label, as `predicted_class` has it, for a model with that many outputs.
+    """Returns the class of each label, comparable with `predicted_class`.
 
-    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...
-    Raises ValueError for others.
+    A model of one output takes labels -1 and 1, or 0 and 1; a model of several takes 0, 1, 2, ...
+    Raises ValueError for other labels.
     """
     allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
     for i, label in enumerate(labels):

@@ -32,29 +32,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOG_RANGE = 1e4  # a loss that spans more than this factor is drawn on a logarithmic axis
-# the same for colours, which show less; and how many powers of ten they cover
-SURFACE_LOG_RANGE = 50.0
-SURFACE_DECADES = 8
+SURFACE_LOG_RANGE = 50.0  # the same for colours, which show smaller differences less well
+SURFACE_DECADES = 8  # powers of ten that logarithmic colours cover
 
 
 def loss(history: History, ax: Axes | None = None) -> Figure:
-    """The loss of every step, its mean over every epoch, and the metrics on an axis of their own.
+    """Draws the loss of every step, its mean over every epoch, and the metrics on a second axis.
 
-    The axis is logarithmic if the losses span more than a factor of `LOG_RANGE`, as those of a run
-    that diverged do; losses that are nan, infinite or beyond 1e100, where matplotlib's own
-    arithmetic overflows, are left out.
+    The axis is logarithmic if the losses span more than a factor of 10,000, as in a run that
+    diverged.  Losses that are nan, infinite or beyond 1e100 are left out, because matplotlib
+    cannot draw them.
 
     ``ax`` is an existing Axes to draw into; by default a new Figure is made.  Returns the Figure.
-    Raises RenderError if matplotlib is not installed, TypeError for what is no History, ValueError
-    for one without steps.
+
+    Raises:
+        TypeError: ``history`` is not a `History`.
+        ValueError: ``history`` has no steps.
+        RenderError: matplotlib is not installed.
     """
     if not isinstance(history, History):
         raise TypeError(
-            f"loss() takes the History that fit returns, not {type(history).__name__} "
-            f"({short_repr(history)})"
+            "loss: history must be a History, which fit returns, not "
+            f"{type(history).__name__} ({short_repr(history)})"
         )
     if not history.loss:
-        raise ValueError("the history has no steps, so there is no loss to plot")
+        raise ValueError("loss: the history has no steps; train for at least one step")
     figure, ax = figure_and_axes(ax)
     losses = [x if drawable(x) else math.nan for x in history.loss]
     ends = history.epoch_ends
@@ -114,21 +116,23 @@ def loss_surface(
     resolution: int = 40,
     ax: Axes | None = None,
 ) -> Figure:
-    """The loss over two parameters, all others as they are, and the way that a descent took.
+    """Draws the loss over two parameters (all others keep their values), and the path of a descent.
 
-    loss         computes the loss from the parameters' current data: ``lambda: nn.mse(model(x),
-                 y)``
-    p, q         the parameters, which name the axes; their data are put back afterwards
+    loss         computes the loss from the parameters' current data:
+                 ``lambda: nn.mse(model(x), y)``
+    p, q         the parameters, whose labels name the axes; their data are restored afterwards
     path         the points ``(p, q)`` of the descent, in order; start and end are marked.  After
                  ``fit(..., record_every=1)`` it is ``history.training.path(p, q)``
     ranges       the ranges of p and q; by default around the path and the current point
     resolution   points along an axis; the loss is computed ``resolution`` times ``resolution``
                  times
-    ax           an existing Axes to draw into
+    ax           an existing Axes to draw into; by default a new Figure is made
 
     The levels are logarithmic if the losses are positive and span more than a factor of 50; they
-    then reach down 8 powers of ten.  Losses and points that are not finite are left out; the title
-    says so.  What raises:  see `analysis.loss_surface`.
+    then cover at most 8 powers of ten.  Losses and points that are not finite are left out, and the
+    title says so.  Returns the Figure.
+
+    Raises RenderError if matplotlib is not installed, and what `analysis.loss_surface` raises.
     """
     points = points_of(path)
     surface = analysis.loss_surface(loss, p, q, path=points, ranges=ranges, resolution=resolution)
@@ -227,5 +231,5 @@ def _levels(low: float, high: float, logarithmic: bool, n: int = 16) -> list[flo
 
 
 def _mean(numbers: Sequence[float]) -> float:
-    # a sum of losses near the largest float is infinite
+    # divided first, because a sum of losses near the largest float is infinite
     return sum(x / len(numbers) for x in numbers)

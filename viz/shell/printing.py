@@ -1,5 +1,4 @@
-"""What the shell's ``p`` prints: the numbers that nodes have at the moment at which a `Stepper`
-stands.
+"""What the shell's ``p`` prints: the numbers of nodes at the position of a `Stepper`.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "two words")
@@ -9,9 +8,9 @@ stands.
     >>> value_text(stepper, "grad(a) * 2 + 'two words'")
     '-9.0'
 
-Names have dots, brackets and blanks in them, which the language of
-`tinygrad_edu.symbolic.expressions` does not know.  So every reference to a number is replaced by a
-variable of one letter before the text is parsed, and put back in error messages.
+Names may contain dots, brackets and blanks, but the variables of
+`tinygrad_edu.symbolic.expressions` may not.  Every name is replaced by a one-letter variable before
+the text is parsed; error messages show the name again.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ _NAME = rf"\"[^\"]*\"|'[^']*'|{_PATH}"
 _REFERENCE = re.compile(
     rf"\d[\w.]*|\bgrad\s*\(\s*(?P<of>{_NAME})\s*\)|(?P<name>{_NAME})(?P<call>\s*\()?"
 )
-# of some six thousand that nobody types here: more than an expression has room for
+# the first of 6,000 letters that nobody types here: more than an expression can contain
 _FIRST_LETTER = 0x3400
 
 
 def value_text(stepper: Stepper, text: str) -> str:
-    """What ``p`` prints for ``text``, a name or an expression over names.
+    """Returns what ``p`` prints for ``text``, a name or an expression of names.
 
-    Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does
-    not accept.
+    Raises ValueError for an unknown name, a number that is not computed yet, and text that `parse`
+    rejects.
     """
     names = stepper.recording.positions
     name = matching_name(text, names)
@@ -51,10 +50,9 @@ def value_text(stepper: Stepper, text: str) -> str:
 
 
 def expression_completions(word: str, line: str, names: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``: the argument can be a name,
-    or end in one.
+    """Returns replacements for ``word``, the last word of ``line``.
 
-    Where it ends in letters, they can also begin a function.
+    The argument can be a name, or end in a name or a function.
     """
     [end, *_] = re.findall(r"(?:[^\W\d][\w.#\[\],]*)?$", word)
     functions = [f"{name}(" for name in ("grad", *function_names())] if end else []
@@ -90,8 +88,10 @@ def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
         return sign
 
     def stand_in(match: re.Match[str]) -> str:
-        """A letter for a name; what is none, such as a number, a function or a constant, stays as
-        it is."""
+        """Replaces a name by a one-letter variable.
+
+        Numbers, functions and constants are returned unchanged.
+        """
         word = match["name"]
         of = match["of"]
         call = match["call"] or ""
@@ -121,7 +121,7 @@ def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
 
 
 def _call_error(word: str, names: Mapping[str, int]) -> str:
-    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called:
+    """Returns the error message for the call of a ``word`` with a dot, a bracket or quotes:
     ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
     remedy = "functions are called as in tanh(...)"
@@ -130,6 +130,6 @@ def _call_error(word: str, names: Mapping[str, int]) -> str:
     elif path and function in function_names():
         remedy = f"functions are written without {path}., as in {function}(...)"
     return (
-        f"{short_repr(word)} is no function here; {remedy}; there are the names "
+        f"{short_repr(word)} is not a function; {remedy}; there are the names "
         f"{names_text(names)}"
     )

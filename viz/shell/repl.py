@@ -1,5 +1,5 @@
-"""A shell to step through a graph, with the verbs of pdb: `debug`, and ``tinygrad-edu step
-"tanh(a*b + c)" a=2 b=-3 c=10``.
+"""A shell that steps through a graph, with the commands of pdb: `debug`, and
+``tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10``.
 
     >>> import io
     >>> from tinygrad_edu import Value
@@ -20,8 +20,8 @@
     a: data 3.0, grad 3.0 after 1 of 2 contributions
     (step 3/4) q
 
-Where the input is no terminal, prompts and commands are written out as here, so that the output is
-a transcript.
+If the input is not a terminal, prompts and commands are written out, and the output is a
+transcript, as here.
 """
 
 from __future__ import annotations
@@ -51,11 +51,10 @@ from .words import (
 )
 
 LIST_AROUND = 5  # steps that `list` shows before and after one
-# How the lines of `Stepper.lines` look; and the end of two of them, which is the rule and the new
-# number.
+# Styles of the lines of `Stepper.lines`, and of the end of two of them: the rule, the new number.
 STYLES = {"position": "cyan", "sentence": "bold", "changed": "", "watch": "cyan", "next": "dim"}
 END_STYLES = {"sentence": "dim", "changed": "bold green"}
-MAX_TITLE_LENGTH = 60  # characters; a longer expression is not shown in the first line
+MAX_TITLE_LENGTH = 60  # characters; a longer expression is left out of the first line
 
 
 def debug(
@@ -65,26 +64,27 @@ def debug(
     stdout: IO[str] | None = None,
     color: bool | None = None,
 ) -> None:
-    """Steps through the graph of ``y`` on the terminal, forwards and backwards, until you leave;
-    ``h`` lists the commands.
+    """Steps through the graph of ``y`` on the terminal, forwards and backwards, until you leave.
 
-    y         a Value; or a Recording; or a Stepper, which goes on from where it is, and stays where
-              you leave it
-    stdin     where commands come from, by default the terminal; from anything else they are
-              repeated in the output
-    stdout    where the output goes, by default the terminal
+    The command ``h`` lists the commands.  The graph is not changed.
+
+    y         a Value, a Recording or a Stepper; the shell starts at the Stepper's position and
+              moves it
+    stdin     source of the commands, by default the terminal; other sources are repeated in the
+              output
+    stdout    destination of the output, by default the terminal
     color     whether to use colours; by default on a terminal, unless NO_COLOR is set
 
-    Nothing of the graph of ``y`` is changed.  Raises TypeError for another ``y``.
+    Raises TypeError if ``y`` is something else.
     """
     stepper = y if isinstance(y, Stepper) else Stepper(recording_of(y, "debug()"))
     Shell(stepper, stdin, stdout, color).run()
 
 
 class Shell(CommandLine):
-    """The commands of `debug`, each of them a method ``do_...`` whose docstring is its help.
+    """The commands of `debug`: methods ``do_...`` whose docstrings are their help.
 
-    stepper      the `Stepper` that they move
+    stepper      the `Stepper` that the commands move
     recording    its recording
     """
 
@@ -94,7 +94,7 @@ class Shell(CommandLine):
         "Stop and watch": ("break", "clear", "watch", "unwatch"),
         **CommandLine.groups,
     }
-    # pdb's letters, where they mean the same here; `b` is back, and `w` is watch.
+    # The letters of pdb for the commands that are the same; but `b` is back, and `w` is watch.
     aliases: ClassVar[Mapping[str, str]] = {
         "n": "next",
         "s": "next",
@@ -124,8 +124,7 @@ class Shell(CommandLine):
         self._targets = self.recording.targets()
 
     def run(self) -> None:
-        """Shows where the stepper is, and obeys commands until `quit`, Ctrl-C or the end of the
-        input."""
+        """Shows the current step, and runs commands until `quit`, Ctrl-C or the input's end."""
         self.put((_title(self.recording), "bold"), "; h for help")
         self._show_step()
         super().run()
@@ -165,10 +164,9 @@ class Shell(CommandLine):
         self._show_step()
 
     def do_until(self, arg: str) -> None:
-        """until TARGET: goes on to the next step about TARGET
+        """until TARGET: goes on to the next step that involves TARGET
 
-        TARGET is a node that gets a number, an operation that acts (mul or *), or a phase: forward,
-        backward.
+        TARGET is a node that gets a number, an operation (mul or *), or a phase: forward, backward.
         Examples: until a    until tanh    until backward
         """
         if not arg:
@@ -180,9 +178,9 @@ class Shell(CommandLine):
         try:
             self.stepper.run_to(target)
         except ValueError:
-            message = f"no step is about {target}"
+            message = f"no step involves {target}"
             if steps := self._steps_about(target):
-                message = f"no step after this one is about {target}, only {steps}; goto goes back"
+                message = f"no later step involves {target}, only {steps}; goto goes back"
             raise ValueError(message) from None
         self._show_step()
 
@@ -222,12 +220,11 @@ class Shell(CommandLine):
     # ---- looking
 
     def do_print(self, arg: str) -> None:
-        """p EXPR: prints numbers as they are at this moment
+        """p EXPR: prints numbers at the current step
 
         A name alone prints its data and its gradient.  In an expression a name is its data, and
-        grad(NAME) its gradient as far as it has been accumulated; NAME.grad is the same.  The
-        functions are those of the table: tanh, exp, ...  Names with spaces or signs in them need
-        quotes there.
+        grad(NAME) or NAME.grad the gradient accumulated so far.  Functions are the primitives of
+        the table: tanh, exp, ...  In expressions, names with spaces or signs need quotes.
         Examples: p a    p grad(a) * 2    p 1 - y**2    p "two words" + layers.0.w.1
         """
         if not arg:
@@ -269,9 +266,10 @@ class Shell(CommandLine):
     def do_where(self, arg: str) -> None:
         """where: shows the path between the root and the node of this step
 
-        In the backward phase: the path that the gradient took, from the root down to the operation
-        whose edge was followed last (marked >), with the derivatives along it, and their product.
-        In the forward phase: the operation done last, and those that wait for it, up to the root.
+        In the backward phase: the path of the gradient, from the root down to the last edge
+        (marked >), with the derivatives along it and their product.
+        In the forward phase: the last operation, and the operations that wait for it, up to the
+        root.
         """
         no_argument(arg, "where")
         for i, line in enumerate(where(self.recording, self.stepper.position)):
@@ -281,8 +279,9 @@ class Shell(CommandLine):
     def do_draw(self, arg: str) -> None:
         """draw [FILE]: draws the graph, by default to graph.svg
 
-        The gradients in it are those of this moment.  The suffix of FILE chooses the format: .svg
-        .png .pdf .dot .html Example: draw y.png
+        It shows the gradients at the current step.  The suffix of FILE chooses the format: .svg
+        .png .pdf .dot .html
+        Example: draw y.png
         """
         from ..drawing.draw import draw
 
@@ -291,10 +290,10 @@ class Shell(CommandLine):
         self.put(f"wrote {path}")
 
     def do_orders(self, arg: str) -> None:
-        """orders: runs backpropagation in a wrong order beside the right one
+        """orders: compares the right backward order with a wrong one
 
-        The wrong order is that of a plain recursion.  Where a node is used twice it can give other
-        gradients, and the text shows where and why.
+        The wrong order is a plain recursion.  If a node is used twice, its gradients can be wrong;
+        the text shows where and why.
         """
         no_argument(arg, "orders")
         self.put(str(compare_orders(self._graph())))
@@ -304,7 +303,7 @@ class Shell(CommandLine):
     def do_break(self, arg: str) -> None:
         """break [TARGET]: makes c stop at TARGET; alone, lists the breakpoints
 
-        TARGET is what until takes: a name, an operation or a phase.
+        TARGET is a name, an operation or a phase, as for until.
         Examples: break    break a    break mul
         """
         if arg:
@@ -350,22 +349,22 @@ class Shell(CommandLine):
     # ---- what `cmd` asks for
 
     def onecmd(self, line: str) -> bool:
-        """Runs one line; Ctrl-C stops it, and nothing has changed."""
+        """Runs one line; Ctrl-C stops it and restores the position."""
         position = self.stepper.position
         try:
             return super().onecmd(line)
         except KeyboardInterrupt:
-            # whatever was done by half is done again as a whole
+            # rebuilds the state, which may be incomplete
             self.stepper.finish().goto(position)
             self.interrupted()
             return False
 
     def default(self, line: str) -> None:
-        """Raises ValueError, which says what there is instead of an unknown command."""
+        """Raises ValueError, which lists the commands, for an unknown one."""
         if matching_name(line, self._names) is not None:
             raise ValueError(
-                f"{short_repr(line.split(maxsplit=1)[0])} is no command; p {line} prints the node "
-                "of that name"
+                f"{short_repr(line.split(maxsplit=1)[0])} is not a command; p {line} prints the "
+                "node of that name"
             )
         super().default(line)
 
@@ -379,8 +378,8 @@ class Shell(CommandLine):
         return stop
 
     def completedefault(self, *args: Any) -> list[str]:
-        """What the last word of an argument can be: ``args`` are the word, the line, and where the
-        word begins and ends."""
+        """Returns replacements for the last word; ``args`` are the word, the line, and the word's
+        begin and end."""
         word, line, _, end = args
         command = self.parseline(line)[0]
         line = line[:end]
@@ -403,7 +402,7 @@ class Shell(CommandLine):
             self._show_step()
 
     def _at_an_end(self, distance: int) -> bool:
-        """Whether there is no way to go so far, which is then said."""
+        """Returns whether the stepper cannot move in this direction, and says so."""
         if distance > 0 and self.stepper.position == len(self.recording):
             self.put("this is the end; b goes back, restart begins again, q leaves")
         elif distance < 0 and self.stepper.position == 0:
@@ -431,8 +430,7 @@ class Shell(CommandLine):
         self.put(f"{counted(len(things), what, plural)} left")
 
     def _graph(self) -> Value:
-        """A graph of the recorded numbers, with the gradients of this moment; the user's own stays
-        as it is."""
+        """Returns a copy of the graph with the gradients at the current step."""
         values = self.recording.values()
         for i, value in enumerate(values):
             value.grad = self.stepper.numbers(i)[1]
@@ -457,8 +455,8 @@ def _title(recording: Recording) -> str:
 
 
 def _expression(recording: Recording) -> str:
-    """The root in terms of leaves and of what is used twice, such as tanh(a * b + c); "" if it is
-    long, or a leaf."""
+    """Returns the root as an expression of leaves and of nodes used twice, such as
+    tanh(a * b + c); "" if it is too long, or the root is a leaf."""
     uses = Counter(chain.from_iterable(node.args for node in recording.nodes))
     texts: list[Name | None] = []
     for i, node in enumerate(recording.nodes):

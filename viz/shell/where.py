@@ -1,5 +1,4 @@
-"""What the shell's ``where`` shows: the path between the root and the node that a step is about, as
-lines of text.
+"""What the shell's ``where`` shows: the path between the root and the node of a step, as lines.
 
     >>> from tinygrad_edu import parse, record
     >>> recording = record(parse("sin(a) * b", a=0.0, b=3.0))
@@ -9,8 +8,7 @@ lines of text.
     > v3 = sin(a)   ∂v3/∂a = 1
       ∂v4/∂a = 3 × 1 = 3
 
-With the derivatives along the path the chain rule can be seen: their product is what the path
-contributes.
+The derivatives along the path show the chain rule: their product is the path's contribution.
 """
 
 from __future__ import annotations
@@ -20,18 +18,17 @@ from collections.abc import Iterator
 
 from tinygrad_edu.debug.stepper import Recording, brief
 
-END_LINES = 6  # lines that are shown of each end of a long path
-# to which shorter operations are filled up, so that the derivatives stand in a column
+END_LINES = 6  # of a longer path, so many lines of each end are shown
+# Shorter operations are padded to at most this width, to align the derivatives in a column.
 OPERATION_WIDTH = 40
 
 
 def where(recording: Recording, position: int) -> Iterator[str]:
-    """The lines for the moment when ``position`` steps are done; the one of the operation done last
-    begins with ``>``.
+    """Yields the lines for the position after ``position`` steps; ``>`` marks the last operation.
 
-    Forward, the path goes from there up to the root: what waits for it.  Backward, it is the one
-    that the gradient took, from the root down; each line has the derivative that it was multiplied
-    by, and the last one their product.
+    In the forward phase, the path leads from there up to the root: the operations that wait for it.
+    In the backward phase, it is the path of the gradient, from the root down.  Each line has the
+    derivative by which the gradient was multiplied, and the last line their product.
     """
     forward = recording.forward
     total = len(recording)
@@ -91,10 +88,10 @@ def _backward_path(recording: Recording, position: int) -> Iterator[str]:
 
 
 def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
-    """The path by which the last gradient came, from the root on: the user and the operand of each
-    edge.
+    """Returns the path of the last gradient, from the root: the user and the operand of each edge.
 
-    Each edge led to the gradient of the next one's user, as that was when it was passed on.
+    Each edge is the last one that added to the gradient of the next edge's user before that
+    gradient was passed on.
     """
     edges = []
     node = recording.events[position - 1].node
@@ -106,7 +103,7 @@ def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
 
 
 def _count_paths(recording: Recording, position: int) -> int:
-    """How many paths lead from the root to a node, counting an edge that comes twice as two."""
+    """Returns the number of paths from the root to a node; a double edge counts as two."""
     counts = [0] * len(recording.nodes)
     counts[recording.root] = 1
     for i in range(len(counts) - 1, position, -1):

@@ -1,5 +1,5 @@
-"""What a typed word stands for at the shell: a command, a name, a number.  What is none says what
-there is instead.
+"""The meaning of a word typed at the shell: a command, a name or a number.  Errors list what there
+is.
 
     >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
     'until'
@@ -20,10 +20,9 @@ from tinygrad_edu.engine.primitives import short_repr
 
 
 def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:
-    """The command that ``word`` stands for, in full: one of ``commands``, its beginning, or one of
-    the ``aliases``.
+    """Returns the full command for ``word``: one of ``commands``, its beginning, or an alias.
 
-    Raises ValueError if it is none, and if it is short for several.
+    Raises ValueError if there is no such command, or there are several.
     """
     if word in commands:
         return word
@@ -36,7 +35,7 @@ def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str])
         raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
     near = difflib.get_close_matches(word[:40].lower(), [*commands, *aliases], n=1)
     raise ValueError(
-        f"{short_repr(word)} is no command; {_suggestion(near)} are {', '.join(commands)}"
+        f"{short_repr(word)} is not a command; {_suggestion(near)} are {', '.join(commands)}"
     )
 
 
@@ -50,7 +49,7 @@ def find_name(typed: str, known: Collection[str]) -> str:
         return name
     word = unquoted(typed)
     names = list(known)
-    # of all it would take long
+    # some of the names only, because all of them would take long
     near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
     raise ValueError(
         f"nothing here is called {short_repr(word)}; {_suggestion(near)} are {names_text(names)}"
@@ -58,13 +57,12 @@ def find_name(typed: str, known: Collection[str]) -> str:
 
 
 def matching_name(typed: str, known: Collection[str]) -> str | None:
-    """Which of the ``known`` names was typed, with quotes or without; None if it is none of them.
-    """
+    """Returns the known name that was typed, with quotes or without, or None."""
     return next((name for name in (typed, unquoted(typed)) if name in known), None)
 
 
 def names_text(names: Collection[str]) -> str:
-    """The names in a row; of more than twelve the first and the last ones."""
+    """Returns the names, separated by commas; of more than twelve, the first and the last."""
     each = list(names)
     if len(each) <= 12:
         return ", ".join(each)
@@ -72,16 +70,16 @@ def names_text(names: Collection[str]) -> str:
 
 
 def unquoted(text: str) -> str:
-    """``text`` without the quotes around it, if there are any."""
+    """Returns ``text`` without the quotes around it, if there are any."""
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1] if is_quoted else text
 
 
 def step_number(digits: str, otherwise: str) -> int:
-    """The number, or for a very long one, which Python refuses to read, one that is larger than any
-    number of steps.
+    """Returns the number; for more than 18 digits, a number larger than any step's.
 
-    Raises ValueError with the message ``otherwise`` for what is not all digits.
+    (Python does not read very long numbers.)  Raises ValueError with the message ``otherwise`` if
+    ``digits`` contains anything but digits.
     """
     if not re.fullmatch("[0-9]+", digits):
         raise ValueError(otherwise)
@@ -95,7 +93,7 @@ def no_argument(arg: str, command: str) -> None:
 
 
 def completions(word: str, line: str, known: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is
+    """Returns replacements for ``word``, the last word of ``line``, that make the whole argument
     one of ``known``."""
     argument = line.partition(" ")[2].lstrip()
     before = argument[:len(argument) - len(word)]

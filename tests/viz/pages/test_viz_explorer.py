@@ -782,7 +782,7 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
 
 
 def test_the_naive_order_is_called_wrong_where_it_is():
-    assert "which goes wrong: step 5 passes a gradient on before it is complete." in data_of(
+    assert "It is wrong here: step 5 passes a gradient on before it is complete." in data_of(
         explore(record(shared_node(), order="naive")))["notes"][-1]
     assert data_of(explore(shared_node()))["notes"] == []
 
@@ -806,14 +806,14 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
         begins = (
             "Too early: ∂"
             if number == comparison.early
-            else "The rest of ∂"
+            else "Too late: this step adds to ∂"
             if number == comparison.late
             else ""
         )
         assert text(browser, "warning")[:len(begins) or None] == begins
     assert browser.execute_script(
         "return [...document.querySelectorAll('#rows .mark')].map((mark) => mark.textContent)"
-    ) == ["too early", "the rest of it"]
+    ) == ["too early", "too late"]
     right, naive = comparison.gradients["a"]
     total = browser.execute_script("return document.querySelector('#details .total').textContent")
     assert right != naive

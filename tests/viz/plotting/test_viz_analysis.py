@@ -186,16 +186,16 @@ def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
     assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(
         sum, X, resolution=3
     )
-    with pytest.raises(ValueError, match="every sample in X has nan or infinity"):
+    with pytest.raises(ValueError, match="every sample in X contains nan or infinity"):
         decision_grid(sum, [[nan, 1]])
 
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
     ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
-    ({"resolution": 1}, "resolution is 1"), ({"resolution": 2.5}, "resolution is 2.5"),
-    ({"resolution": True}, "resolution is True"),
-    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] is \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+    ({"resolution": 1}, "at least 2, not 1"), ({"resolution": 2.5}, "at least 2, not 2.5"),
+    ({"resolution": True}, "at least 2, not True"),
+    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
 ])
 def test_a_grid_that_cannot_be_is_an_error(options, message):
     with pytest.raises(ValueError, match=message):
@@ -284,15 +284,15 @@ def test_what_is_no_parameter_is_named():
     p, q = Value(3.0), Value(4.0)
     for arguments, error, message in [
         ((lambda: p, p, p), ValueError, "the same parameter"),
-        ((lambda: p, p, q + 1), ValueError, "which was computed"),
+        ((lambda: p, p, q + 1), ValueError, "the result of an operation"),
         ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
-        ((p, p, q), TypeError, "loss is .*cannot be called"),
+        ((p, p, q), TypeError, "loss must be a function"),
         ((lambda: "1", p, q), TypeError, "the loss must be a real number"),
     ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)
     for path in ([1, 2], [(1, 2, 3)], ["a"]):
-        with pytest.raises(ValueError, match=r"path\[0\] is .*give pairs"):
+        with pytest.raises(ValueError, match=r"path\[0\] must be a pair"):
             loss_surface(lambda: p, p, q, path=path)
     assert (p.data, q.data) == (3.0, 4.0)
 

@@ -244,7 +244,7 @@ def test_a_history_without_steps_is_an_error():
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
 def test_a_loss_is_that_of_a_history(wrong):
     with pytest.raises(
-        TypeError, match=rf"takes the History that fit returns, not {type(wrong).__name__} \("
+        TypeError, match=rf"loss: history must be a History, .*, not {type(wrong).__name__} \("
     ):
         loss(wrong)
 
@@ -275,7 +275,7 @@ def test_an_axes_that_has_no_room_for_a_plot_is_named(plot):
     ):
         plot(ax=figure.add_subplot(projection="polar"))
     with pytest.raises(
-        TypeError, match=r"ax is <?Figure.*, not an Axes; give one, such as figure.add_subplot"
+        TypeError, match=r"ax must be an Axes, such as figure.add_subplot\(\), not <?Figure"
     ):
         plot(ax=figure)
 
@@ -436,8 +436,8 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
 @pytest.mark.parametrize(("arguments", "options", "message"), [
     (([], []), {}, "no samples"), ((X, Y[:2]), {}, "3 samples but 2 labels"),
     ((X, [1, 2, 3]), {}, r"y\[1\] is 2.0, but a model of 1"),
-    (([[nan, 1]], [1]), {}, "every sample has nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
-    ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "resolution is 0"),
+    (([[nan, 1]], [1]), {}, "every sample contains nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
+    ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "at least 2, not 0"),
     ((X, Y), {"class_names": ["a"]}, "class_names has 1 names for 2 classes"),
     ((X, Y), {"feature_names": ["a"]}, "feature_names has 1 names for 2 features"),
 ])
@@ -615,7 +615,7 @@ def test_outputs_of_any_size_are_drawn(scale):
 
 @pytest.mark.parametrize("bins", [0, 2.5, True, None])
 def test_bins_must_be_a_number_of_them(bins):
-    with pytest.raises(ValueError, match=r"bins is .*; it must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, not .*"):
         activation_histograms(MODEL, X, bins=bins)
 
 

@@ -1,4 +1,4 @@
-"""A training as plain records, for a page that plays it: nothing here draws.
+"""The frames of a training run as plain records, for a page that plays them.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(20, rng=0)
@@ -13,9 +13,7 @@
     >>> len(run.frames[0].scores), len(run.frames[0].scores[0])
     (4, 4)
 
-`frames` asks the model, as it was at each snapshot, for its outputs over a grid or along a line.
-All numbers in the records are rounded to a few digits, and None where there is no finite one, so
-that JSON can have them as they are.
+`frames` runs the model, as it was at each snapshot, on a grid or along a line.  Nothing is drawn.
 """
 
 from __future__ import annotations
@@ -48,38 +46,40 @@ def frames(
     max_frames: int = 30,
     progress: Progress | None = None,
 ) -> RunRecords:
-    """The records of a training that was recorded: ``fit(..., record_every=10)``.
+    """Returns the records of a training run, which ``fit(..., record_every=10)`` recorded.
 
-    samples      how many samples to show at most, evenly chosen
-    grid         the points along each axis of a boundary
-    features     which two features of a sample span the picture of a boundary; by default the first
-                 two.  The others stay at their means
-    max_frames   how many snapshots to use at most, evenly chosen, the first and the last included
-    progress     called with the number of frames done, and of all, after each
+    samples      largest number of samples, evenly chosen
+    grid         points along each axis of a boundary
+    features     the two features that span the picture of a boundary, by default the first two;
+                 the others stay at their means
+    max_frames   largest number of snapshots, evenly chosen, including the first and the last
+    progress     called after each frame with the number of frames done and the number of all
 
-    The kind of picture follows from the data.  Samples of one feature make a "fit", a curve for
-    each output.  Of more features, classes make a "boundary": targets -1 and 1, or 0 and 1, for a
-    model of one output, or indices of outputs for one of several.  Other numbers make a
-    "regression", predictions beside targets.  Where the samples or targets are no numbers, or the
-    model cannot be asked between the samples, as one cannot that looks something up by index, it is
-    "none", and a note says why.
+    The kind of picture depends on the data:
 
-    The border between two classes of one output is the score at which the loss is the same for
-    either target, 0 or one half; 0, as for `nn.accuracy`, if it is neither.
+    "fit"          samples of one feature: a curve for each output
+    "boundary"     samples of more features, and classes: targets -1 and 1, or 0 and 1, for a model
+                   of one output, indices of outputs for a model of several
+    "regression"   samples of more features, and other targets: predictions against targets
+    "none"         samples or targets are not numbers, or the model cannot run between the samples
+                   (for example because it looks samples up); a note says why
 
-    The model, if it is a `Module`, is in evaluation mode meanwhile, and records nothing;
-    parameters, modes and gradients are as before when this returns or raises.  A model that does
-    the same operations for all inputs, as networks do, is not run at every point: its operations
-    are.
+    The boundary of a model of one output is the score, 0 or 0.5, at which the loss is the same for
+    both classes; 0 if there is none.
 
-    Raises TypeError for what is no History, ValueError for one without snapshots, for sizes that
-    are too small, and for features that do not exist.  What the model itself raises for its own
-    samples passes through.
+    A `Module` runs in evaluation mode and records nothing; parameters, modes and gradients are
+    restored.  If a model does the same operations for all inputs, these are recorded once and
+    replayed, which is faster.
+
+    Raises:
+        TypeError: ``history`` is not a `History`.
+        ValueError: it has no snapshots, a size is too small, or a feature does not exist.
+        Others: what the model raises for its own samples.
     """
     training = _recorded_run(history)
     for name, size, least in (("samples", samples, 1), ("max_frames", max_frames, 2)):
         if isinstance(size, bool) or not isinstance(size, int) or size < least:
-            raise ValueError(f"{name} is {size!r}; it must be a whole number of at least {least}")
+            raise ValueError(f"{name} must be a whole number of at least {least}, not {size!r}")
     check_resolution(grid)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
@@ -87,8 +87,8 @@ def frames(
     )
     if features is not None and picture.kind != "boundary":
         raise ValueError(
-            f"features is {features!r}, but the picture of this training is a {picture.kind!r}, in "
-            "which no two features span the plane; leave it out"
+            f"features is {features!r}, but the picture of this training run is a "
+            f"{picture.kind!r}, which two features do not span; leave it out"
         )
     layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
     made: list[Frame] = []
@@ -144,12 +144,12 @@ def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:
 def _recorded_run(history: History) -> TrainingRecord:
     if not isinstance(history, History):
         raise TypeError(
-            f"frames() takes the History that fit returns, not {type(history).__name__} "
-            f"({short_repr(history)})"
+            "frames: history must be a History, which fit returns, not "
+            f"{type(history).__name__} ({short_repr(history)})"
         )
     if history.training is None:
         raise ValueError(
-            "this history has no snapshots; ask fit for them: fit(..., record_every=10)"
+            "this history has no snapshots; record them with fit(..., record_every=10)"
         )
     if not history.training.snapshots:
         raise ValueError(
@@ -159,15 +159,14 @@ def _recorded_run(history: History) -> TrainingRecord:
     if not len(history.training.X) or len(history.training.X) != len(history.training.y):
         raise ValueError(
             f"the training data have changed since: there are {len(history.training.X)} samples "
-            f"and {len(history.training.y)} targets; leave the lists that were given to fit as "
-            "they are"
+            f"and {len(history.training.y)} targets; do not change the lists that fit was given"
         )
     return history.training
 
 
 def _loss_line(numbers: Sequence[float]) -> Line:
-    """The numbers of all steps; above `MAX_STEPS` the first, the last, and the extremes of
-    stretches between."""
+    """Returns the numbers of all steps, or, for more than `MAX_STEPS` steps, the first, the last
+    and the extremes of intervals between them."""
     n = len(numbers)
     kept = set(range(n))
     if n > MAX_STEPS:

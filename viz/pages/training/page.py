@@ -1,4 +1,4 @@
-"""The page of a training: what `viz.explore` makes of a `History` with snapshots.
+"""The page of a training run: `viz.explore` of a `History` with snapshots.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(20, rng=0)
@@ -8,9 +8,9 @@
     >>> explore_training(history)                                   # doctest: +ELLIPSIS
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
-The numbers come from `viz.run` (the model at each snapshot, the curves) and `viz.sample_graphs`
-(the graphs of samples); how the page looks and what it does is in ``training.html``,
-``training.css`` and ``training.js``.
+The numbers come from `frames` (the model at each snapshot, and the curves) and `sample_graphs`.
+The looks and the behaviour of the page are in ``training.html``, ``training.css`` and
+``training.js``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from .frames import frames
 from .records import Frame, Point, RunRecords
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
-# on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
+# larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
 LARGEST = 1e100
-NEAR_ZERO = 1e-12  # what a feature of standardised data has as its mean
+NEAR_ZERO = 1e-12  # means of standardised features are 0 up to rounding, and are written as 0
 NAMED_FEATURES = 3  # features of a sample in its name
 CAPTIONS = {
     "boundary": "what the model decides",
     "fit": "what the model computes",
-    "regression": "predictions beside targets; right ones are on the line",
+    "regression": "predictions against targets; correct ones are on the line",
     "none": "no picture of this model",
 }
 
@@ -60,29 +60,31 @@ def explore_training(
     samples: int = MAX_SAMPLES,
     progress: bool = False,
 ) -> Page | Path:
-    """A page that plays a training recorded by ``fit(..., record_every=k)``: a `Page`, or the path
-    that it was written to.
+    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded; or
+    writes it to ``path`` and returns the path.
 
-    At each snapshot it shows the model (decision boundary, fitted curve, or predictions beside
-    targets), the loss, the size of the gradient by layer, and the graph of one sample, which is
-    chosen by a click, before and after the update.
+    At each snapshot it shows the model (decision boundary, fitted curve, or predictions against
+    targets), the loss, the size of the gradient by layer, and the graph of one sample before and
+    after the update.  A click chooses the sample.
 
-    title        of the page
-    max_frames   how many snapshots to show at most, evenly chosen, the first and the last included
-    features     which two features of a sample span the picture; by default the first two
+    title            title of the page
+    max_frames       largest number of snapshots, evenly chosen, including the first and the last
+    features         the two features that span the picture; by default the first two
     feature_names    one for each feature; by default "feature 0" and so on
-    samples      how many samples to make graphs of at most, evenly chosen; fewer if the graphs are
-                 large
-    progress     whether to show a progress bar on the terminal, since the model is asked very often
+    samples          largest number of samples that get a graph, evenly chosen; large graphs are
+                     made for fewer samples
+    progress         whether to show a progress bar, because the model runs many times
 
-    Raises TypeError for what is no History, ValueError for a history without snapshots and for
-    another number of names than of features, RenderError without a layout engine, and what
-    `Page.save` raises for ``path``.
+    Raises:
+        TypeError: ``history`` is not a `History`.
+        ValueError: it has no snapshots, or there are more or fewer names than features.
+        RenderError: there is no layout engine.
+        Others: see `Page.save` for ``path``.
     """
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
+        raise ValueError(f"samples must be a whole number of at least 1, not {samples!r}")
     target = None if path is None else page_path(path)
     with _progress_bar(progress) as show:
         run = frames(
@@ -124,18 +126,17 @@ def explore_training(
 def page_data(
     run: RunRecords, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    """What ``training.js`` reads.
+    """Returns the data that ``training.js`` reads.
 
     kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
-                                  names and ranges of its axes
-    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; where the
-                                  model was asked
-    steps, loss, lossRange, lossLogarithmic    the curve of the loss, as ``[step, loss]``, and its
-    axis
-    layers, layerRange            the names of the layers, and the range of the axis of their
-                                  gradients
+                                  names and the ranges of its axes
+    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; the points
+                                  at which the model was run
+    steps, loss                   the number of steps; the curve of the loss, as ``[step, loss]``
+    lossRange, lossLogarithmic    the axis of the loss
+    layers, layerRange            the names of the layers, and the axis of their gradients
     snapshots                     see `_snapshot`
-    scenes                        for each drawing which nodes have numbers, and their names
+    scenes                        for each drawing, the nodes that have numbers, and their names
     samples                       ``point``, ``scene`` and ``text`` of each, and
                                   ``numbers[snapshot][node]``: data before the update, gradient,
                                   data after it
@@ -176,9 +177,15 @@ def page_data(
 
 
 def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
-    """One snapshot: ``step``, ``loss`` and ``rate`` as text, ``layers``, the root mean square of
-    each layer's gradient; of a boundary ``scores`` (one output) or ``winners`` and ``margins``, row
-    by row; of a fit ``curves``; of a regression ``predictions``."""
+    """Returns one snapshot.
+
+    step, loss, rate      the step; its loss and its learning rate as text
+    layers                the root mean square of each layer's gradient
+    scores                of a boundary with one output, row by row
+    winners, margins      of a boundary with several outputs, row by row
+    curves                of a fit
+    predictions           of a regression
+    """
     made: dict[str, Any] = {
         "step": frame.step,
         "loss": brief(frame.loss) or "not finite",
@@ -221,14 +228,14 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
     if len(given) != size:
         raise ValueError(
-            f"there are {len(given)} feature names, but the samples have {size} features; give one "
-            "for each"
+            f"feature_names must have one name for each of the {size} features of a sample, not "
+            f"{len(given)}"
         )
     return [str(name) for name in given]
 
 
 def _axis_label(label: str, names: Sequence[str]) -> str:
-    """What `viz.run` calls "feature 2", or "input", by its own name."""
+    """Replaces "feature 2", or "input", by the feature's name; other labels are unchanged."""
     number = label.removeprefix("feature ")
     if number.isdecimal():
         return names[int(number)]
@@ -238,7 +245,7 @@ def _axis_label(label: str, names: Sequence[str]) -> str:
 def _caption(run: RunRecords, names: Sequence[str]) -> str:
     what = CAPTIONS[run.kind]
     if run.kind == "boundary" and run.outputs == 1:
-        what += "; the line is its border"
+        what += "; the line is the boundary"
     fixed = []
     for i, value in run.fixed:
         mean = 0 if value is None or abs(value) < NEAR_ZERO else value
@@ -250,10 +257,10 @@ def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
     have = len(graphs.graphs)
     of = len(run.points)
     if not have:
-        return ["There are no graphs of samples: the loss of a sample is no Value."]
+        return ["There are no graphs of samples, because the loss of a sample is not a Value."]
     if have == of or run.kind == "none":
         return []
-    return [f"The {have} samples with a dark outline have a graph, of {of}; more: samples=."]
+    return [f"{have} of {of} samples have a graph (dark outline). For more, pass samples=."]
 
 
 def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
@@ -276,8 +283,8 @@ def _picture_range(run: RunRecords, i: int) -> list[float]:
 
 
 def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
-    """The range of an axis for these numbers; a logarithmic one has at least one power of ten in
-    it."""
+    """Returns the range of an axis for these numbers; a logarithmic one spans at least one power
+    of ten."""
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]
@@ -296,12 +303,12 @@ def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 @contextmanager
 def _progress_bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
-    """A function that shows which part of the work is done; on a terminal, in a progress bar."""
+    """Yields a function that takes the fraction of the work done, and shows it if ``wanted``."""
     if not wanted:
         yield lambda part: None
         return
     from rich.progress import Progress
 
     with Progress(transient=True) as progress:
-        task = progress.add_task("looking at the model", total=1.0)
+        task = progress.add_task("running the model", total=1.0)
         yield lambda part: progress.update(task, completed=part)

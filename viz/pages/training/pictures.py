@@ -27,10 +27,7 @@ CURVE_POINTS = 100  # points of a fitted curve
 
 
 class Picture:
-    """The picture of kind "none", and what all kinds have in common.
-
-    ``frame_fields`` gives its part of a `Frame`.
-    """
+    """The picture of kind "none", and the base class of the others."""
 
     kind = "none"
     classes: tuple[str, ...] = ()
@@ -44,9 +41,11 @@ class Picture:
         self.notes = tuple(notes)
 
     def frame_fields(self, model: Model) -> dict[str, Any]:
+        """Runs the model, and returns the fields of a `Frame` that this kind of picture has."""
         return {}
 
     def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
+        """Returns the axes, whose ranges may depend on the frames made."""
         return ()
 
     def first_targets(self) -> list[Number]:
@@ -114,8 +113,8 @@ class _Fit(Picture):
         notes = []
         if outputs > 1 and not classes:
             notes.append(
-                f"Of {outputs} outputs the picture shows all curves, but only the targets of the "
-                "first."
+                f"The picture shows the curves of all {outputs} outputs, but only the targets of "
+                "the first."
             )
         points = []
         for i, target in zip(shown, _targets(training, shown)):
@@ -142,7 +141,7 @@ class _Regression(Picture):
         notes = []
         if outputs > 1:
             notes.append(
-                f"Of {outputs} outputs the picture shows the first alone, beside its target."
+                f"The picture shows only the first of {outputs} outputs, against its target."
             )
         pairs = zip(shown, _targets(training, shown))
         points = [Point(i, (), rounded_row(target), -1) for i, target in pairs]
@@ -166,8 +165,7 @@ def picture_of(
     features: tuple[int, int] | None,
     resolution: int,
 ) -> Picture:
-    """The picture that suits the training; whether the model goes along with it is tried out at the
-    first snapshot."""
+    """Returns the picture that suits the training run; the model is tried at the first snapshot."""
     with training.at(first) as model:
         size = 0
 
@@ -203,7 +201,7 @@ def picture_of(
             outputs(model, probes(table))
         except Exception as error:  # of any kind: a model may not be made for such inputs
             return none(
-                f"the model cannot be asked between the samples ({type(error).__name__}: {error})"
+                f"the model cannot run between the samples ({type(error).__name__}: {error})"
             )
         if not any(all(map(drawable, row)) for row in table.rows):
             return none("no sample has numbers that can be drawn")
@@ -217,8 +215,8 @@ def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float
 
 
 def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
-    """The targets that stand for classes of a model with ``size`` outputs; none if it is no
-    classifier."""
+    """Returns the targets that stand for the classes of a model with ``size`` outputs, or () if
+    the targets are not classes."""
     if any(len(target) != 1 for target in targets):
         return ()
     found = {target[0] for target in targets}
@@ -228,12 +226,12 @@ def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ..
 
 
 def _decision_threshold(loss: Callable[[Any, Any], Any], classes: Sequence[float]) -> float:
-    """The score for which the loss is the same whichever of the two classes is right."""
+    """Returns the score, 0 or 0.5, whose loss is the same for both classes; 0 if there is none."""
     for score in (0.0, 0.5):
         try:
             with no_grad():
                 first, second = (float(loss(Value(score), target)) for target in classes)
-        except Exception:  # whatever a loss of the user's may say to these numbers, it is no answer
+        except Exception:  # of any kind: the user's loss may not accept these numbers
             continue
         if math.isfinite(first) and math.isclose(first, second, rel_tol=1e-9):
             return score
@@ -241,7 +239,7 @@ def _decision_threshold(loss: Callable[[Any, Any], Any], classes: Sequence[float
 
 
 def _margin(scores: Sequence[float]) -> float:
-    """How far the largest is ahead of the next; nan if one is nan."""
+    """Returns the largest score minus the next one; nan if a score is nan."""
     if any(map(math.isnan, scores)):
         return math.nan
     *_, second, first = sorted(scores)
@@ -249,8 +247,8 @@ def _margin(scores: Sequence[float]) -> float:
 
 
 def _vertical_range(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
-    """A range that has the targets and the last of what the frames show, and reaches a little
-    towards the others."""
+    """Returns a range that includes the targets and the last frame; it is extended towards the
+    other frames by at most half of its size."""
     shown = [[x for x in chain(*rows) if x is not None] for rows in made]
     low, high = padded_range([*[x for x in targets if x is not None], *shown[-1]])
     lowest, highest = padded_range(chain(*shown))

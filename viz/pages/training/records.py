@@ -13,7 +13,7 @@ Number = float | None
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What an axis of the picture shows, and its range."""
+    """An axis of the picture: its label and its range."""
 
     label: str
     low: float
@@ -25,9 +25,9 @@ class Point:
     """A sample in the picture.
 
     sample   its index in ``X`` and ``y``
-    at       its features on the axes: two of a boundary, one of a fit, none of a regression
-    target   its target, one number for each output; of a class the one number that stands for it
-    label    its class as an index in `RunRecords.classes`; -1 if the targets are no classes
+    at       its features on the axes: two in a boundary, one in a fit, () in a regression
+    target   its target, one number for each output, or the one number of its class
+    label    its class as an index in `RunRecords.classes`; -1 if the targets are not classes
     """
 
     sample: int
@@ -38,11 +38,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A number at some of the steps: all of them, or, of a long training, the least and the largest
-    of every stretch.
+    """A number at all steps, or, for a long training run, the smallest and the largest of every
+    interval.
 
-    steps    counted from 1, in order; the first and the last step of the training are among them
-    values   at each of them
+    steps    counted from 1, in order, including the first and the last step
+    values   the numbers at these steps
     """
 
     steps: tuple[int, ...]
@@ -51,20 +51,19 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The model before the update of one step, which is the model that the step's loss and
-    gradients are of.
+    """The model before the update of one step, with the loss and the gradients of that step.
 
     step             counted from 1
     loss, learning_rate   of the step
-    gradients        how large the gradients of the step were, clipped if they were: the root of
-                     their mean square, for each of `RunRecords.layers`
-    scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, how far
-                     it is above the border of the two classes (see `frames`), so that they meet at
-                     0; of several, how far the largest is ahead of the next
+    gradients        the root mean square of the gradients, after clipping, for each of
+                     `RunRecords.layers`
+    scores           of a boundary, ``scores[j][i]`` at ``(xs[i], ys[j])``: of one output, the
+                     output minus the score of the boundary (see `frames`); of several, the largest
+                     output minus the next one
     winners          of a boundary with several outputs, the class of the largest output at the same
                      points; -1 for nan
     curves           of a fit, one curve for each output: ``curves[k][i]`` at ``xs[i]``
-    predictions      of a regression, the outputs for each of the points
+    predictions      of a regression, the outputs for each point
     """
 
     step: int
@@ -79,23 +78,21 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class RunRecords:
-    """Everything that a page of a training shows, but for the graphs of single samples.
+    """Everything that the page of a training run shows, except the graphs of single samples.
 
-    kind            "boundary", "fit", "regression", or "none" if there is no picture for this
-                    model: see `frames`
-    axes            the horizontal and the vertical axis; none for "none"
+    kind            "boundary", "fit", "regression" or "none"; see `frames`
+    axes            the horizontal and the vertical axis; () for "none"
     points          the samples in the picture
-    classes         the names of the classes, in the order of their indices; none if the targets are
-                    no classes
-    outputs         how many numbers the model returns
-    xs, ys          where it was asked: of a boundary, the grid; of a fit, ``xs`` alone
-    fixed           ``(feature, value)`` for the features that do not vary in the picture, which
-                    stay at their means
-    loss            over all steps
-    steps           how many the training had
-    layers          the names of the layers, in the order of the parameters; "parameters" for those
-                    outside of modules
-    frames          of some of the snapshots, in order, the first and the last included
+    classes         the names of the classes by index; () if the targets are not classes
+    outputs         the number of outputs of the model
+    xs, ys          the points at which the model was run: the grid of a boundary; of a fit, ``xs``
+                    only
+    fixed           ``(feature, value)`` for the features that stay at their means
+    loss            the loss over all steps
+    steps           the number of steps
+    layers          the names of the layers, in the order of the parameters; "parameters" for
+                    parameters outside of modules
+    frames          the frames, in order, including the first and the last snapshot
     notes           what is not shown, and why
     """
 

@@ -23,19 +23,20 @@ from .rounding import evenly
 
 MAX_PROBES = 12  # samples on which a replayed model is compared with the model, in every frame
 
-# the same numbers as the table's, sooner
+# the same results as the forward functions of the table, but faster
 _FAST_FORWARDS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
 Model = Callable[[Any], Any]
 
 
 class _Replay:
-    """The operations of a model, recorded for one sample, to be run on the numbers of others.
+    """The operations of a model, recorded for one sample, that can run on other samples.
 
-    It is about eight times as fast as the model, which makes nodes, and gives the same bits, as
-    long as the model does the same operations whatever the numbers are.  Raises ValueError for an
-    output that is no Value, and for an operation of more than two operands: those are rare, and of
-    `where`, one of them, a graph has only the branch that was taken.
+    It is about eight times as fast as the model, because it makes no nodes.  Results are
+    bit-identical if the model does the same operations for all inputs.
+
+    Raises ValueError if an output is not a Value, or an operation has more than two operands:
+    such operations are rare, and of `where` a graph has only the branch that was taken.
     """
 
     def __init__(self, model: Model, table: Samples) -> None:
@@ -70,8 +71,7 @@ class _Replay:
 
 
 def replayed(model: Model, table: Samples) -> Model:
-    """The model, or its replay if that gives the same bits for some samples, and between and around
-    the samples."""
+    """Returns a replay of the model if it is bit-identical on the `probes`, else the model."""
     tried = probes(table)
     try:
         with mode(model, training=False), recording(True):
@@ -84,7 +84,7 @@ def replayed(model: Model, table: Samples) -> Model:
 
 
 def probes(table: Samples) -> list[Any]:
-    """Some of the samples, points between them, and corners around all."""
+    """Returns some of the samples, points between them, and two corners around all of them."""
     rows = evenly([row for row in table.rows if all(map(drawable, row))] or table.rows, MAX_PROBES)
     between = [tuple([(a + b) / 2 for a, b in zip(*pair)]) for pair in pairwise(rows)]
     corners = [tuple(map(bound, zip(*rows))) for bound in (min, max)]

@@ -14,8 +14,7 @@ FINE_DIGITS = 7  # significant digits of all other numbers
 
 
 def evenly(items: Sequence[Any], n: int) -> list[Any]:
-    """At most ``n`` of the items, in order, the first and the last included if ``n`` is more than
-    1."""
+    """Returns at most ``n`` items, evenly chosen, including the first and the last if ``n`` > 1."""
     if len(items) <= n:
         return list(items)
     return [items[round(i * (len(items) - 1) / max(1, n - 1))] for i in range(n)]
