@@ -1,8 +1,7 @@
 /* A training run on one page: the model and the curves at one snapshot, and the graph of one sample before and after its update.
 
-   A snapshot is a step of the training of which everything was kept; `state.at` says which one is shown.  All that is shown is
-   computed in Python and read from the page's data (see live.py); here it is drawn.  The order of this file: data, plots, the
-   graph, controls. */
+   A snapshot has the parameters and gradients of one step; `state.at` is the index of the one that is shown.  All numbers are
+   computed in Python (see frames.py and page.py) and drawn here.  The order of this file: data, plots, the graph, controls. */
 
 const DATA = JSON.parse(byId("data").textContent)
 const { snapshots, points } = DATA
