@@ -1,1 +1,1 @@
-"""HTML pages that need no network: the explorer of a graph, and a training to be played."""
+"""HTML pages that need no network: the explorer of a graph, and the player of a training run."""

@@ -1,4 +1,4 @@
-"""`explore`: the interactive page of a graph, or of a training."""
+"""`explore`: the interactive page of a graph or of a training run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from .page import Page
 
 
 @overload
-def explore(y: Value | Recording | Stepper | History, path: None = None, **options: Any) -> Page: ...
+def explore(
+    y: Value | Recording | Stepper | History, path: None = None, **options: Any
+) -> Page: ...
 
 
 @overload
-def explore(y: Value | Recording | Stepper | History, path: str | os.PathLike[str], **options: Any) -> Path: ...
+def explore(
+    y: Value | Recording | Stepper | History, path: str | os.PathLike[str], **options: Any
+) -> Path: ...
 
 
 def explore(
@@ -27,40 +31,35 @@ def explore(
     path: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Page | Path:
-    """An interactive page: a `Page`, which a notebook displays, or if a ``path`` is given the path
-    that it was written to.
+    """Returns an interactive `Page`, which a notebook displays, or writes it to ``path`` and
+    returns the path.
 
-    Of a Value, a Recording or a Stepper: the graph, to be stepped through forwards and backwards.
+    The page is one HTML file that needs no network.
+
+    For a Value, a Recording or a Stepper, the page steps through the graph forwards and backwards.
     Options:
 
-    collapse, expand, max_nodes    which modules are boxes, as in `draw`; here ``max_nodes`` is
-                                   2,000
-    title                          of the page
+    collapse, expand   modules that are drawn as boxes, or as a whole, as in `draw`
+    max_nodes          above this many nodes modules are collapsed, as in `draw`; by default 2,000
+    title              title of the page
 
-    Of the History of ``fit(..., record_every=k)``: the training, to be played.  Options:
+    For the History of ``fit(..., record_every=k)``, the page plays the training run.  Options:
 
-    title, progress                of the page; whether to show a progress bar, since the model is
-                                   asked very often
-    max_frames                     how many snapshots to show at most, evenly chosen; by default 30
-    features, feature_names        which two features span the picture, by default ``(0, 1)``; the
-                                   names of all
-    samples                        how many samples to make graphs of at most; by default 60
+    title              title of the page
+    progress           whether to show a progress bar, because the model runs many times
+    max_frames         largest number of snapshots, evenly chosen; by default 30
+    features           the two features that span the picture; by default ``(0, 1)``
+    feature_names      names of all features
+    samples            largest number of samples that get a graph; by default 60
 
-    The page is one HTML file that needs no network.  Raises TypeError for another ``y`` or option,
-    and what `explorer.explore` and `training.page.explore_training` raise.
+    Raises:
+        TypeError: ``y`` is of another type, or an option is unknown.
+        Others: see `explorer.explore` and `training.page.explore_training`.
     """
     if not isinstance(y, (Value, Recording, Stepper, History)):
-        hint = (
-            "give one of its Values"
-            if isinstance(y, (list, tuple))
-            else "call it, and give what it returns"
-            if callable(y)
-            else "what a computation returns from Values is a Value"
-        )
         raise TypeError(
-            "explore() takes a Value, a Recording, a Stepper, or the History of fit(..., "
-            "record_every=k), not "
-            f"{type(y).__name__} ({short_repr(y)}); {hint}"
+            "explore: y must be a Value, a Recording, a Stepper, or the History of fit(..., "
+            f"record_every=k), not {type(y).__name__} ({short_repr(y)}); {_remedy(y)}"
         )
     if isinstance(y, History):
         from .training.page import explore_training
@@ -69,3 +68,11 @@ def explore(
     from . import explorer
 
     return explorer.explore(y, path, **options)
+
+
+def _remedy(y: object) -> str:
+    if isinstance(y, (list, tuple)):
+        return "pass one of its Values"
+    if callable(y):
+        return "call it, and pass what it returns"
+    return "pass the result of a computation on Values"

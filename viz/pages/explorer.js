@@ -1,29 +1,29 @@
-/* The explorer: walks through a recording on its drawing.  Stands on stage.js; the data come from explorer.py.
+/* The explorer: steps through a recording on its drawing.  It needs stage.js; the data come from explorer.py.
 
-   Film      what every node and edge shows after how many steps; knows nothing of the page
+   Cursor    the numbers of every node and edge at a position; does not use the page
    Modules   frames that collapse and expand in place
-   Picture   the film in the drawing
-   Details   one node, edge or module in the panel
-   StepList  all steps, of which only those in sight are in the page
+   Picture   shows the position in the drawing
+   Details   the panel about one node, edge or module
+   StepList  the list of all steps; only visible rows are in the page
    Search    finds labels, operations and modules
-   Explorer  the controls and keys, which hold these together
+   Explorer  the controls and keys, which use the classes above
 
    Every number is text that Python made.  Here numbers are only compared, for colours and widths. */
 
 const data = JSON.parse(byId("data").textContent)
 const NOTHING = { text: "", exact: "" }
 const UNKNOWN = { text: "?", exact: "not computed yet" }
-const ZERO = { text: "0.0000", exact: "nothing has arrived yet" }
+const ZERO = { text: "0.0000", exact: "no gradient has been added yet" }
 
-/** The name by which a reader knows a node. */
+/** Returns the name of a node for readers. */
 function called(node) {
   return node.label || node.name || node.symbol
 }
 
-// ---- the film ---------------------------------------------------------------------------------------------------------
+// ---- position --------------------------------------------------------------------------------------------------------
 
-/** A cursor on the steps.  For each node and edge it knows which step set its numbers last; a step back undoes that. */
-class Film {
+/** A position in the list of steps.  It knows which step set the number of each node and edge last. */
+class Cursor {
   constructor(data) {
     this.nodes = data.nodes
     this.edges = data.edges
@@ -58,12 +58,12 @@ class Film {
     this.edgesSince = indicesBy(data.edges, "since")
   }
 
-  /** The last step done; null before the first one. */
+  /** The last step that was done; null before the first one. */
   get step() {
     return this.steps[this.position - 1] ?? null
   }
 
-  /** Goes to where `position` steps have been done, and returns the nodes and edges that now look different. */
+  /** Goes to a position (a number of steps done), and returns the nodes and edges that changed. */
   seek(position) {
     const changed = { nodes: new Set(), edges: new Set() }
     while (this.position < position) {
@@ -118,7 +118,7 @@ function indicesBy(records, field) {
 
 // ---- modules ----------------------------------------------------------------------------------------------------------
 
-/** Frames that collapse in place: what is inside is not shown, and a cover stands where the frame is. */
+/** Frames that collapse in place: a cover replaces the frame and what is inside it. */
 class Modules {
   #covers = new Map() // by the index of the frame
 
@@ -151,7 +151,7 @@ class Modules {
     return [...this.#covers.keys()]
   }
 
-  /** Whether a step changes something in sight. */
+  /** Returns whether a step changes something visible. */
   sees(step) {
     if (step.node >= 0) {
       const cover = this.coverOfNode(step.node)
@@ -249,7 +249,7 @@ class Modules {
 
 // ---- the picture ------------------------------------------------------------------------------------------------------
 
-/** Draws the film: numbers, what is not computed yet, the flow of gradients, the node and the edges of the last step. */
+/** Draws the position: numbers, nodes that are not computed yet, the flow of gradients, and the last step. */
 class Picture {
   static DOTTED = 400 // the longest edge to be dotted, in units of the drawing: thousands of dots take seconds to draw
 
@@ -257,9 +257,9 @@ class Picture {
   #moving = 0
   #boxes = new Map()
 
-  constructor(data, film, stage) {
+  constructor(data, cursor, stage) {
     this.data = data
-    this.film = film
+    this.cursor = cursor
     this.stage = stage
     this.colour = "role"
     this.parts = new Parts(stage.svg)
@@ -287,7 +287,7 @@ class Picture {
     this.#light()
   }
 
-  /** Draws what `Film.seek` says has changed. */
+  /** Draws what `Cursor.seek` says has changed. */
   draw({ nodes, edges }) {
     for (const node of nodes) this.#drawNode(node)
     for (const edge of edges) this.#drawEdge(edge)
@@ -326,7 +326,7 @@ class Picture {
     return this.#boxes.get(node)
   }
 
-  /** A dot with the number goes along the edge, from the user to the operand: what flows is an adjoint. */
+  /** Moves a dot with the adjoint along the edge, from the user to the operand. */
   flow(step, milliseconds) {
     cancelAnimationFrame(this.#moving)
     this.dot.setAttribute("visibility", "hidden")
@@ -345,38 +345,38 @@ class Picture {
   }
 
   #drawNode(node) {
-    const { group, data, grad } = this.parts.nodes[node], { film } = this
-    group.classList.toggle("todo", !film.isComputed(node))
-    group.classList.toggle("reached", film.now.grad[node] !== null)
-    if (data) setText(data, film.data(node).text)
-    if (grad) setText(grad, film.grad(node).text)
+    const { group, data, grad } = this.parts.nodes[node], { cursor } = this
+    group.classList.toggle("todo", !cursor.isComputed(node))
+    group.classList.toggle("reached", cursor.now.grad[node] !== null)
+    if (data) setText(data, cursor.data(node).text)
+    if (grad) setText(grad, cursor.grad(node).text)
     group.setAttribute("aria-label", this.#nameOf(node))
     if (this.colour !== "role") this.#tint(node)
   }
 
-  /** What a screen reader says of a node. */
+  /** Returns the text of a node for screen readers. */
   #nameOf(node) {
     const { role, op } = this.data.nodes[node]
     return [called(this.data.nodes[node]), role, op, ...this.#said(node)].filter(Boolean).join(", ")
   }
 
   #said(node) {
-    const { text } = this.film.data(node), gradient = this.film.grad(node).text
+    const { text } = this.cursor.data(node), gradient = this.cursor.grad(node).text
     return [text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`), gradient && `gradient ${gradient}`].filter(Boolean)
   }
 
   #nameOfEdge(edge) {
-    const { source, target, derivative, constant } = this.data.edges[edge], step = this.film.now.edge[edge]
+    const { source, target, derivative, constant } = this.data.edges[edge], step = this.cursor.now.edge[edge]
     return [`${constant ? "edge from a constant, " : "edge, "}${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
-      derivative && this.film.isComputed(target) && `local derivative ${derivative[0]}`, step && `gradient ${step.flow}`]
+      derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`, step && `gradient ${step.flow}`]
       .filter(Boolean).join(", ")
   }
 
   #drawEdge(edge) {
-    const { group } = this.parts.edges[edge], step = this.film.now.edge[edge]
+    const { group } = this.parts.edges[edge], step = this.cursor.now.edge[edge]
     const classes = group.classList
     group.setAttribute("aria-label", this.#nameOfEdge(edge))
-    classes.toggle("ahead", this.film.position < this.data.edges[edge].since)
+    classes.toggle("ahead", this.cursor.position < this.data.edges[edge].since)
     classes.remove("positive", "negative", "zero", "undefined")
     if (step) {
       classes.add(signName(step.flowed))
@@ -391,9 +391,9 @@ class Picture {
       const { output, group, data, grad } = this.modules.cover(frame), { path, contents } = this.data.frames[frame]
       group.setAttribute("aria-label", `${[`module ${path}`, contents, ...(output < 0 ? [] : this.#said(output))].join(", ")}: expand`)
       if (output < 0) continue
-      group.classList.toggle("todo", !this.film.isComputed(output))
-      setText(data, `data ${this.film.data(output).text}`)
-      setText(grad, `grad ${this.film.grad(output).text}`)
+      group.classList.toggle("todo", !this.cursor.isComputed(output))
+      setText(data, `data ${this.cursor.data(output).text}`)
+      setText(grad, `grad ${this.cursor.grad(output).text}`)
     }
   }
 
@@ -402,7 +402,7 @@ class Picture {
     classes.remove("positive", "negative")
     group.style.removeProperty("--tint")
     if (this.colour === "role") return
-    const { exact } = this.film[this.colour](node), x = toNumber(exact)
+    const { exact } = this.cursor[this.colour](node), x = toNumber(exact)
     if (Number.isNaN(x) || x === 0) return
     classes.add(signName(x))
     group.style.setProperty("--tint", `${(10 + 40 * magnitude(x)).toFixed(1)}%`)
@@ -411,7 +411,7 @@ class Picture {
   #light() {
     for (const element of this.#lit) element.classList.remove("lit")
     this.#lit = []
-    const { step } = this.film
+    const { step } = this.cursor
     const edges = !step ? [] : step.edge >= 0 ? [step.edge]
       : step.phase === "forward" && step.sets ? this.operands[step.node] : []
     const groups = edges.map((edge) => this.parts.edges[edge].group)
@@ -431,14 +431,14 @@ class Picture {
 
 // ---- details ----------------------------------------------------------------------------------------------------------
 
-/** The panel about one thing: what the pointer is on, else what was clicked, else the node of the last step.
+/** The panel about one thing: the one under the pointer, else the one that was clicked, else the node of the last step.
     A thing is { kind: "node" | "edge" | "frame", index }. */
 class Details {
   static MOST = 40 // lines of a sum
 
   constructor(explorer, panel) {
     this.explorer = explorer
-    this.film = explorer.film
+    this.cursor = explorer.cursor
     this.picture = explorer.picture
     this.panel = panel
     this.pinned = this.hovered = null
@@ -461,7 +461,7 @@ class Details {
 
   render() {
     const thing = this.hovered ?? this.pinned ?? this.#followed()
-    const mode = this.hovered ? "looked at" : this.pinned ? "kept; Escape lets go" : "of this step"
+    const mode = this.hovered ? "under the pointer" : this.pinned ? "kept; Escape releases it" : "of this step"
     const at = this.panel.contains(document.activeElement) ? this.#buttons().indexOf(document.activeElement) : -1
     this.panel.replaceChildren(...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode })))
     if (at >= 0) this.#buttons()[at]?.focus({ preventScroll: true })
@@ -472,7 +472,7 @@ class Details {
   }
 
   #followed() {
-    const { step } = this.film
+    const { step } = this.cursor
     return { kind: "node", index: step && step.node >= 0 ? step.node : data.nodes.findLastIndex(({ role }) => role !== "rest") }
   }
 
@@ -483,35 +483,35 @@ class Details {
   }
 
   _node(index, mode) {
-    const node = data.nodes[index], { film } = this
+    const node = data.nodes[index], { cursor } = this
     const about = [node.role, node.op, node.frame >= 0 && `in ${data.frames[node.frame].path}`, node.contents].filter(Boolean)
     const content = this.#head(called(node), about, mode)
-    if (node.given || film.computation[index]) content.push(this.#numbers(film.data(index), film.grad(index), node.grad))
+    if (node.given || cursor.computation[index]) content.push(this.#numbers(cursor.data(index), cursor.grad(index), node.grad))
     if (node.role === "module") {
-      content.push(create("p", { class: "hint", text: "It was collapsed before the layout. A page with its inside:" }),
+      content.push(create("p", { class: "hint", text: "This module was collapsed before layout. To see inside it, run:" }),
         create("p", {}, create("code", { text: node.opens })))
     }
-    if (node.role === "constant") content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows to it." }))
-    const computation = film.computation[index]
-    const made = computation && node.role !== "module" ? this.#section("computed as", this.#line(computation, computation.rest)) : []
+    if (node.role === "constant") content.push(create("p", { class: "hint", text: "No gradient flows to a constant." }))
+    const computation = cursor.computation[index]
+    const made = computation && node.role !== "module" ? this.#section("forward step", this.#line(computation, computation.rest)) : []
     const forward = [...made, ...this.#partials(index)], backward = this.#sum(index)
-    return [...content, ...(film.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])]
+    return [...content, ...(cursor.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])]
   }
 
   _edge(index, mode) {
     const edge = data.edges[index], from = data.nodes[edge.source], to = data.nodes[edge.target]
     const about = [edge.constant ? "edge from a constant" : "edge", edge.links > 1 && `stands for ${edge.links} edges`].filter(Boolean)
     const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
-    const steps = this.film.along[index]
+    const steps = this.cursor.along[index]
     if (edge.derivative) {
       content.push(...this.#section("local derivative",
         create("p", { class: "math", text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}` }),
         create("dl", { class: "numbers" }, number("value", { text: edge.derivative[0], exact: edge.derivative[1] }))))
     } else if (edge.constant) {
-      content.push(create("p", { class: "hint", text: "A constant does not vary: no gradient flows along this edge." }))
+      content.push(create("p", { class: "hint", text: "No gradient flows along this edge, because it comes from a constant." }))
     }
-    if (steps.length) content.push(...this.#section("what flows along it, backwards", ...this.#lines(steps, (step) => step.rest)))
-    content.push(...this.#section("its ends", this.#link(edge.source, "operand"), this.#link(edge.target, "user")))
+    if (steps.length) content.push(...this.#section("gradients along this edge", ...this.#lines(steps, (step) => step.rest)))
+    content.push(...this.#section("ends of this edge", this.#link(edge.source, "operand"), this.#link(edge.target, "user")))
     return content
   }
 
@@ -519,12 +519,12 @@ class Details {
     const frame = data.frames[index], collapsed = this.picture.modules.coverOf(index) >= 0
     const content = this.#head(frame.path, ["module", frame.contents], mode)
     if (frame.output >= 0) {
-      content.push(this.#numbers(this.film.data(frame.output), this.film.grad(frame.output), true),
-        create("p", { class: "hint", text: `These are of its output, ${called(data.nodes[frame.output])}.` }))
+      content.push(this.#numbers(this.cursor.data(frame.output), this.cursor.grad(frame.output), true),
+        create("p", { class: "hint", text: `Data and gradient of its output, ${called(data.nodes[frame.output])}.` }))
     }
     content.push(create("p", { class: "hint", text: collapsed
-      ? "Collapsed: steps inside are stepped over. A click, or Enter, expands it."
-      : "A click on its title, or Enter, collapses it." }))
+      ? "Collapsed: steps inside this module are skipped. To expand it, click it or press Enter."
+      : "To collapse this module, click its title or press Enter." }))
     return content
   }
 
@@ -540,30 +540,30 @@ class Details {
     return [create("h3", { text: title }), create("div", { class: "lines" }, ...inside)]
   }
 
-  /** The rules by which this node depends on its operands. */
+  /** Returns the local derivatives of a node, one line for each operand. */
   #partials(index) {
     const lines = this.picture.operands[index].filter((edge) => !data.edges[edge].constant).map((edge) => {
-      const { source, derivative } = data.edges[edge], formula = this.film.along[edge][0]?.formula
-      const known = this.film.isComputed(index)
+      const { source, derivative } = data.edges[edge], formula = this.cursor.along[edge][0]?.formula
+      const known = this.cursor.isComputed(index)
       const text = formula && data.nodes[index].role !== "module" ? formula
         : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
       const value = derivative ? known ? derivative[0] : "?" : ""
-      return create("button", { class: "math", title: `to the edge from ${called(data.nodes[source])}`,
+      return create("button", { class: "math", title: `show the edge from ${called(data.nodes[source])}`,
         text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
         onclick: () => this.explorer.enter({ kind: "edge", index: edge }) })
     })
-    return lines.length ? this.#section("derivatives by its operands", ...lines) : []
+    return lines.length ? this.#section("local derivatives", ...lines) : []
   }
 
-  /** The gradient is a sum over the users: a line for each contribution, and how far it has come. */
+  /** Returns the gradient as a sum over the users: a line for each contribution, and how many are added. */
   #sum(index) {
-    const steps = this.film.contributions[index]
+    const steps = this.cursor.contributions[index]
     if (!steps.length) return []
-    const done = steps.filter((step) => step.index < this.film.position).length
-    const { text } = this.film.grad(index)
+    const done = steps.filter((step) => step.index < this.cursor.position).length
+    const { text } = this.cursor.grad(index)
     const isWrong = done === steps.length && data.nodes[index].right !== null
     const count = isWrong ? `${done} added; the right gradient is ${data.nodes[index].right}` : done < steps.length ? `so far: ${done} of ${steps.length} added` : done > 1 ? `all ${done} added` : "complete"
-    const title = steps.some((step) => step.lead) ? "gradient: the sum over its users" : "gradient"
+    const title = steps.some((step) => step.lead) ? "gradient: sum over its users" : "gradient"
     const lead = (steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]).replace(" += ", "")
     return [...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
       create("p", { class: "total" }, create("span", { class: "math", text: `${lead} = ${text} ` }),
@@ -571,21 +571,21 @@ class Details {
   }
 
   #lines(steps, textOf) {
-    const next = steps.findIndex((step) => step.index >= this.film.position)
+    const next = steps.findIndex((step) => step.index >= this.cursor.position)
     const from = Math.max(0, Math.min((next < 0 ? steps.length : next) - Details.MOST / 2, steps.length - Details.MOST))
     const shown = steps.slice(from, from + Details.MOST)
     const after = steps.length - from - shown.length
-    return [...(from ? [create("p", { class: "about", text: `${from} before` })] : []),
+    return [...(from ? [create("p", { class: "about", text: `${from} earlier steps` })] : []),
       ...shown.map((step) => this.#line(step, textOf(step))),
-      ...(after ? [create("p", { class: "about", text: `${after} after` })] : [])]
+      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : [])]
   }
 
-  /** A line that leads to its step. */
+  /** Returns a line that goes to its step when it is clicked. */
   #line(step, text) {
-    const done = step.index < this.film.position
-    const name = ["math", done ? step.flow && signName(toNumber(step.flow)) : "coming", step === this.film.step && "now"]
+    const done = step.index < this.cursor.position
+    const name = ["math", done ? step.flow && signName(toNumber(step.flow)) : "coming", step === this.cursor.step && "now"]
     return create("button", { class: name.filter(Boolean).join(" "), text, onclick: () => this.explorer.goTo(step.index + 1),
-      title: `step ${step.number}${done ? "" : ", still to come"}` })
+      title: `go to step ${step.number}${done ? "" : " (not done yet)"}` })
   }
 
   #link(index, what) {
@@ -605,7 +605,7 @@ function number(what, { text, exact }) {
 
 // ---- the list of steps ------------------------------------------------------------------------------------------------
 
-/** All steps; of thousands only those in sight are in the page. */
+/** The list of all steps; only the visible rows are in the page. */
 class StepList {
   static ROW = 28 // pixels
 
@@ -613,7 +613,7 @@ class StepList {
     this.explorer = explorer
     this.list = list
     this.rows = rows
-    this.count = explorer.film.steps.length + 1 // the first row is the moment before the first step
+    this.count = explorer.cursor.steps.length + 1 // the first row is the moment before the first step
     this.shown = new Map() // the rows that are in the page, by their position
     this.top = this.height = 0 // of what is in sight; asking the browser at every step would make it lay out the page
     rows.style.height = `${this.count * StepList.ROW}px`
@@ -633,7 +633,7 @@ class StepList {
 
   /** Scrolls to the last step done. */
   reveal() {
-    const at = this.explorer.film.position * StepList.ROW
+    const at = this.explorer.cursor.position * StepList.ROW
     if (at < this.top + StepList.ROW || at > this.top + this.height - 2 * StepList.ROW) {
       this.top = Math.max(0, Math.min(at - this.height / 2, this.count * StepList.ROW - this.height))
       this.list.scrollTop = this.top
@@ -641,13 +641,13 @@ class StepList {
     this.render()
   }
 
-  /** Rows that stay in sight stay in the page; `anew`: all are made again. */
-  render(anew = false) {
-    const { position } = this.explorer.film
+  /** Keeps the rows that stay in sight; `remake`: makes all rows again. */
+  render(remake = false) {
+    const { position } = this.explorer.cursor
     const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
     const last = Math.min(Math.ceil((this.top + this.height) / StepList.ROW) + 2, this.count)
     for (const [at, row] of this.shown) {
-      if (!anew && at >= first && at < last) continue
+      if (!remake && at >= first && at < last) continue
       row.remove()
       this.shown.delete(at)
     }
@@ -665,7 +665,7 @@ class StepList {
   }
 
   #row(position) {
-    const { film, picture } = this.explorer, step = film.steps[position - 1]
+    const { cursor, picture } = this.explorer, step = cursor.steps[position - 1]
     const unseen = step && !picture.modules.sees(step), mark = data.marks[step?.number]
     const sentence = step ? step.lead + step.rest : data.given
     const row = create("div", { role: "option", id: `row${position}`, "data-position": position, class: unseen ? "unseen" : null,
@@ -680,7 +680,7 @@ class StepList {
 
 // ---- search -----------------------------------------------------------------------------------------------------------
 
-/** Finds nodes by label, name or operation, and modules by path, whatever their case. */
+/** Finds nodes by label, name or operation, and modules by path; upper and lower case are the same. */
 class Search {
   static MOST = 50 // matches in the list; Enter reaches all
 
@@ -751,7 +751,7 @@ class Search {
         this.current = from + i - 1
         this.go(1)
       } }, create("span", { class: "what", text: thing.title }), create("span", { class: "kind", text: thing.about }))))
-    if (matches.length > Search.MOST) rows.push(create("li", { class: "more", text: `${matches.length} in all; Enter goes through them` }))
+    if (matches.length > Search.MOST) rows.push(create("li", { class: "more", text: `${matches.length} matches in all; Enter goes to the next one` }))
     this.list.replaceChildren(...rows)
   }
 
@@ -779,8 +779,8 @@ class Explorer {
 
   constructor() {
     this.stage = new Stage(byId("stage"))
-    this.film = new Film(data)
-    this.picture = new Picture(data, this.film, this.stage)
+    this.cursor = new Cursor(data)
+    this.picture = new Picture(data, this.cursor, this.stage)
     this.details = new Details(this, byId("details"))
     this.list = new StepList(this, byId("list"), byId("rows"))
     this.search = new Search(this)
@@ -795,39 +795,39 @@ class Explorer {
 
   // -- moving through the steps
 
-  /** Goes to where `position` steps of the page have been done. */
+  /** Goes to a position: a number of steps of the page that are done. */
   goTo(position, { flow = 0 } = {}) {
-    position = Math.min(Math.max(position, 0), this.film.steps.length)
-    this.picture.draw(this.film.seek(position))
+    position = Math.min(Math.max(position, 0), this.cursor.steps.length)
+    this.picture.draw(this.cursor.seek(position))
     this.#say()
     this.details.render()
     this.list.reveal()
-    if (byId("follow").checked && !this.stage.isFitted && this.film.step?.node >= 0) this.stage.follow(this.picture.boxOf(this.film.step.node))
-    this.picture.flow(flow ? this.film.step : null, flow)
+    if (byId("follow").checked && !this.stage.isFitted && this.cursor.step?.node >= 0) this.stage.follow(this.picture.boxOf(this.cursor.step.node))
+    this.picture.flow(flow ? this.cursor.step : null, flow)
     this.#remember()
   }
 
-  /** The next step that changes something in sight; what happens inside collapsed modules is stepped over. */
+  /** Goes to the next step that changes something visible; steps inside collapsed modules are skipped. */
   next(milliseconds = 350) {
-    const { steps } = this.film
-    let position = this.film.position + 1
+    const { steps } = this.cursor
+    let position = this.cursor.position + 1
     while (position < steps.length && !this.picture.modules.sees(steps[position - 1])) position += 1
     this.goTo(position, { flow: milliseconds })
   }
 
   back() {
-    let position = this.film.position - 1
-    while (position > 0 && !this.picture.modules.sees(this.film.steps[position - 1])) position -= 1
+    let position = this.cursor.position - 1
+    while (position > 0 && !this.picture.modules.sees(this.cursor.steps[position - 1])) position -= 1
     this.goTo(position)
   }
 
   play() {
     if (this.isPlaying) return this.pause()
-    if (this.film.position === this.film.steps.length) this.goTo(0)
+    if (this.cursor.position === this.cursor.steps.length) this.goTo(0)
     const tick = () => {
       const interval = 1000 / Number(byId("speed").value)
       this.next(interval < 150 ? 0 : Math.min(interval * 0.8, 400))
-      if (this.film.position < this.film.steps.length) this.#timer = setTimeout(tick, interval)
+      if (this.cursor.position < this.cursor.steps.length) this.#timer = setTimeout(tick, interval)
       else this.pause()
     }
     this.#timer = setTimeout(tick, 0)
@@ -886,25 +886,25 @@ class Explorer {
 
   #describe() {
     fill(this.stage.svg, { role: "group", tabindex: 0, "aria-roledescription": "graph",
-      "aria-label": `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; the keys ] and [ go from node to node` }, [])
+      "aria-label": `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; the keys ] and [ select the next and the previous node` }, [])
     byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
     byId("notes").hidden = !data.notes.length
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
-    byId("slider").max = this.film.steps.length
+    byId("slider").max = this.cursor.steps.length
     const phases = create("div", { class: "phases", "aria-hidden": "true" }, create("span", { class: "forward" }),
       create("span", { class: "backward" }))
     phases.firstChild.style.flexGrow = data.forward
-    phases.lastChild.style.flexGrow = this.film.steps.length - data.forward
+    phases.lastChild.style.flexGrow = this.cursor.steps.length - data.forward
     byId("slider").after(phases)
     const roles = [...new Set(data.nodes.map(({ role }) => role))]
     byId("legend").replaceChildren(...roles.map((role) => create("li", { class: `node ${role}`,
-      text: role === "rest" ? "nodes left out" : role === "module" ? "collapsed module" : role })))
+      text: role === "rest" ? "nodes that are not drawn" : role === "module" ? "collapsed module" : role })))
     switchTheme(byId("theme"))
   }
 
   #say() {
-    const { step, position, steps } = this.film
+    const { step, position, steps } = this.cursor
     const sentence = step ? step.lead + step.rest : data.given
     const hidden = step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
     const phase = step ? step.phase + (step.phase === "backward" && data.order === "naive" ? ", in the naive order" : "") : "start"
@@ -952,7 +952,7 @@ class Explorer {
     }
     addEventListener("hashchange", () => {
       const position = this.#fromAddress()
-      if (position !== null && position !== this.film.position) this.goTo(position)
+      if (position !== null && position !== this.cursor.position) this.goTo(position)
     })
     document.addEventListener("keydown", (event) => this.#key(event))
   }
@@ -982,8 +982,8 @@ class Explorer {
       ArrowUp: target.id === "list" ? step(() => this.back()) : null,
       Home: isSlider ? null : step(() => this.goTo(0)),
       End: isSlider ? null : step(() => this.goTo(Infinity)),
-      PageDown: isSlider ? null : step(() => this.goTo(this.film.position + 10)),
-      PageUp: isSlider ? null : step(() => this.goTo(this.film.position - 10)),
+      PageDown: isSlider ? null : step(() => this.goTo(this.cursor.position + 10)),
+      PageUp: isSlider ? null : step(() => this.goTo(this.cursor.position - 10)),
       Enter: item ? () => this.#activate(item) : null,
       " ": item ? () => this.#activate(item) : target.matches("button, summary, input[type=checkbox]") ? null : () => this.play(),
       "+": () => this.stage.zoom(1.3), "=": () => this.stage.zoom(1.3), "-": () => this.stage.zoom(1 / 1.3),
@@ -1066,10 +1066,10 @@ class Explorer {
     }
   }
 
-  // -- the address keeps the step, in the numbers of the recording
+  // -- the address contains the step, by its number in the recording
 
   #positionOf(number) {
-    const { steps } = this.film
+    const { steps } = this.cursor
     const after = steps.findIndex((step) => step.number > number)
     return after < 0 ? steps.length : after
   }
@@ -1083,7 +1083,7 @@ class Explorer {
     clearTimeout(this.#address)
     this.#address = setTimeout(() => {
       try {
-        history.replaceState(null, "", `#step=${this.film.step?.number ?? 0}`)
+        history.replaceState(null, "", `#step=${this.cursor.step?.number ?? 0}`)
       } catch { /* a page in a frame may have no address of its own */ }
     }, 400)
   }

@@ -1,14 +1,13 @@
-"""The explorer: a graph as one HTML file in which it is stepped through, forwards and backwards,
-with a mouse or keys.
+"""The explorer: an HTML page that steps through a graph forwards and backwards, with mouse or keys.
 
     >>> from tinygrad_edu.examples import lecture_neuron
-    >>> explore(lecture_neuron())                             # in a notebook, the page itself  # doctest: +ELLIPSIS
+    >>> explore(lecture_neuron())                             # doctest: +ELLIPSIS
     <Page 'computation graph of o': ... kB; .save("y.html") writes it>
     >>> path = explore(lecture_neuron(), "o.html")            # doctest: +SKIP
 
-This file makes the data: every number and sentence of the page is text that comes from here.  How
-the page looks is in ``explorer.html``, ``theme.css`` and ``explorer.css``, what it does in
-``stage.js`` and ``explorer.js``.
+This file makes the data of the page: its numbers and sentences, as text.  Its looks are in
+``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``stage.js`` and
+``explorer.js``.
 """
 
 from __future__ import annotations
@@ -33,16 +32,37 @@ from ..drawing.scene import Scene
 from ..drawing.text import label_number, number_text
 from .page import Page, assemble, page_path, read, themed
 
-MAX_NODES, MAX_EDGES = 2000, 4000  # drawn; what a browser steps at 30 frames a second
+# a browser steps through a drawing of this size at 30 frames per second
+MAX_NODES = 2000
+MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
+COLUMNS = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
 
 
 @overload
-def explore(y: Value | Recording | Stepper, path: None = None, *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Page: ...
+def explore(
+    y: Value | Recording | Stepper,
+    path: None = None,
+    *,
+    collapse: str | Iterable[str] | None = None,
+    max_nodes: int | None = MAX_NODES,
+    expand: str | Iterable[str] = (),
+    title: str = "",
+) -> Page: ...
+
+
 @overload
-def explore(y: Value | Recording | Stepper, path: str | os.PathLike[str], *, collapse: str | Iterable[str] | None = None,
-            max_nodes: int | None = MAX_NODES, expand: str | Iterable[str] = (), title: str = "") -> Path: ...
+def explore(
+    y: Value | Recording | Stepper,
+    path: str | os.PathLike[str],
+    *,
+    collapse: str | Iterable[str] | None = None,
+    max_nodes: int | None = MAX_NODES,
+    expand: str | Iterable[str] = (),
+    title: str = "",
+) -> Path: ...
+
+
 def explore(
     y: Value | Recording | Stepper,
     path: str | os.PathLike[str] | None = None,
@@ -52,25 +72,26 @@ def explore(
     expand: str | Iterable[str] = (),
     title: str = "",
 ) -> Page | Path:
-    """A page that steps through the graph of ``y``: a `Page`, or if a ``path`` is given the path
-    that it was written to.
+    """Returns a `Page` that steps through the graph of ``y``, or writes it to ``path`` and returns
+    the path.
 
-    The page is one HTML file that needs no network.  It starts before the first step; for a
-    Stepper, where that is.
+    The page starts before the first step, or at the position of a Stepper.
 
-    y            a Value, a Recording (also one in the naive order) or a Stepper; nothing of it is
-                 changed
-    path         a file name that ends in .html or .htm; without a suffix, ".html" is added
-    collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be opened on the
-                 page, where every other module can be collapsed and expanded by a click
-    max_nodes    above this many nodes modules are collapsed before the layout, as in `viz.draw`
-                 (but neurons, as long as they are few enough), and steps within them are left out;
-                 the page says so
-    expand       paths of modules to draw whole, whatever else is collapsed
-    title        of the page; without one it is "computation graph of" and the name of the root
+    y            a Value, a Recording (also in the naive order) or a Stepper; it is not changed
+    path         a file name that ends in .html or .htm; a missing suffix becomes ".html"
+    collapse     modules to draw as one box each, as in `viz.draw`.  They cannot be expanded on the
+                 page; all other modules can be collapsed and expanded by a click
+    max_nodes    above this many nodes, neurons are collapsed before layout if that is enough, else
+                 larger modules as in `viz.draw`.  Steps inside them are left out, and the page
+                 says so
+    expand       paths of modules to draw as a whole, whatever else is collapsed
+    title        title of the page, by default "computation graph of" and the name of the root
 
-    Raises TypeError for another ``y``, RenderError without a layout engine, what `viz.draw` raises
-    for ``collapse``, ``expand`` and ``max_nodes``, and what `Page.save` raises for ``path``.
+    Raises:
+        TypeError: ``y`` or ``title`` is of another type.
+        RenderError: there is no layout engine.
+        Others: see `viz.draw` for ``collapse``, ``expand`` and ``max_nodes``, and `Page.save` for
+            ``path``.
     """
     recording = recording_of(y, "explore()")
     if not isinstance(title, str):
@@ -92,22 +113,17 @@ def explore(
         **page_data(scene, notes),
         "open": y.position if isinstance(y, Stepper) else 0,
     }
-    page = Page(
-        assemble(
-            title,
-            body,
-            data,
-            styles=["theme.css", "explorer.css"],
-            scripts=["stage.js", "explorer.js"],
-        ),
-        title,
-    )
+    styles = ["theme.css", "explorer.css"]
+    scripts = ["stage.js", "explorer.js"]
+    page = Page(assemble(title, body, data, styles=styles, scripts=scripts), title)
     return page if target is None else page.save(target)
 
 
 def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
-    """ "neurons" for a graph that is too large if they are few enough: each of them shows its
-    numbers, which layers do not."""
+    """Returns "neurons" if the graph is too large and its neurons are few enough, else None.
+
+    Neurons are preferred to layers because each of them shows its numbers.
+    """
     if max_nodes is None or len(recording.nodes) <= max_nodes:
         return None
     neurons = build(recording.values()[-1:], "neurons", None)
@@ -116,8 +132,9 @@ def _collapse(recording: Recording, max_nodes: int | None) -> str | None:
 
 
 def _notes(scene: Scene, steps: int) -> list[str]:
-    """What is not on the page, or not as it should be."""
-    notes, recording = list(scene.graph.notes), scene.recording
+    """Returns what the page leaves out, and how to see it."""
+    notes = list(scene.graph.notes)
+    recording = scene.recording
     boxes = [node.label for node in scene.graph.nodes if node.role == "module"]
     if steps < len(recording):
         notes.append(
@@ -126,41 +143,43 @@ def _notes(scene: Scene, steps: int) -> list[str]:
         )
     if boxes:
         notes.append(
-            f"To see the inside of a collapsed module: viz.explore(y, expand={boxes[0]!r})."
+            f"To see inside a collapsed module, run: viz.explore(y, expand={boxes[0]!r})."
         )
     return notes
 
 
-def _wrong_order(
+def _naive_order_notes(
     recording: Recording,
 ) -> tuple[list[str], dict[int, tuple[str, str]], dict[str, float]]:
-    """What to say of a naive order: a note; by step a mark and a sentence; by name the right
-    gradients where its are wrong."""
+    """Returns what the page says about a naive order.
+
+    These are notes; for each marked step, a short text and a sentence; and, by name, the right
+    gradients where the naive order gives wrong ones.
+    """
     if recording.order != "naive":
         return [], {}, {}
     comparison = compare_orders(recording.values()[-1])
-    if comparison.early is None or comparison.late is None:
-        return (
-            [
-                "This is the naive recursive order, which is right here, since no operation is "
-                "used twice."
-            ],
-            {},
-            {},
+    early = comparison.early
+    late = comparison.late
+    if early is None or late is None:
+        note = (
+            "This is the naive recursive order. It is right here, because no operation is used "
+            "twice."
         )
-    early, late, root = comparison.early, comparison.late, recording.nodes[recording.root].name
+        return [note], {}, {}
+    root = recording.nodes[recording.root].name
     event = recording.events[early - 1]
     gradient = f"∂{root}/∂{recording.nodes[event.user or 0].name}"
     marks = {
         early: (
             "too early",
-            f"Too early: {gradient} is passed on when it is {label_number(event.adjoint)}; "
-            f"the rest of it arrives in step {late}.",
+            f"Too early: this step passes on {gradient} = {label_number(event.adjoint)}, "
+            f"but step {late} still adds to it.",
         ),
         late: (
-            "the rest of it",
-            f"The rest of {gradient}, a part of which was passed on in step {early}; "
-            "now all of it is, and so that part a second time.",
+            "too late",
+            f"Too late: this step adds to {gradient}, which step {early} already passed on. "
+            "The whole sum is passed on next, so its first part is counted twice.",
         ),
     }
     wrong = {
@@ -168,26 +187,32 @@ def _wrong_order(
         for name, pair in comparison.gradients.items()
         if label_number(pair[0]) != label_number(pair[1])
     }
-    shown = "; ".join(f"∂{root}/∂{name} is {label_number(right)}, here {label_number(naive)}"
-                      for name, (right, naive) in list(wrong.items())[:3])
-    note = f"This is the naive recursive order, which goes wrong: step {early} passes a gradient on before it is complete."
+    shown = "; ".join(
+        f"∂{root}/∂{name} is {label_number(right)}, here {label_number(naive)}"
+        for name, (right, naive) in list(wrong.items())[:3]
+    )
+    note = (
+        f"This is the naive recursive order. It is wrong here: step {early} passes a gradient on "
+        "before it is complete."
+    )
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     if shown:
-        note += f" {shown}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}."
+        note += f" {shown}{more}."
     return [note], marks, {name: right for name, (right, _) in wrong.items()}
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """What ``explorer.js`` reads.  A "count" is a number of steps of the page done, 0 before the
-    first one.
+    """Returns the data that ``explorer.js`` reads.
 
-    total      how many steps the recording has; of these the page has those that change something
-               drawn
-    forward    how many steps of the page are forward ones
+    A "count" is the number of steps of the page that are done, 0 before the first one.
+
+    total      number of steps of the recording; the page has those that change something drawn
+    forward    number of forward steps of the page
     given      the sentence before the first step
     order      the order of the backward pass, "topological" or "naive"
     notes      what is not shown, and why
-    marks      by the number of a step in the recording what is wrong with it, in a few words and as
-               a sentence
+    marks      for some steps, by their number in the recording, what is wrong with them: in a few
+               words, and as a sentence
     nodes      one for each drawn node, see `_node`
     edges      one for each drawn edge, see `_edge`
     frames     one for each module that is drawn as a frame, see `_frames`
@@ -195,11 +220,13 @@ def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
     """
     recording = scene.recording
     numbers = [number for number, hidden in enumerate(scene.hidden, 1) if not hidden]
-    computed = {event.node: bisect_left(numbers, number) + 1
-                for number, event in enumerate(recording.events[:recording.forward], 1)}
+    computed = {
+        event.node: bisect_left(numbers, number) + 1
+        for number, event in enumerate(recording.events[: recording.forward], 1)
+    }
     frame_of = {cluster.path: i for i, cluster in enumerate(scene.graph.clusters)}
     index = {node.name: i for i, node in enumerate(scene.graph.nodes)}
-    order_notes, marks, right = _wrong_order(recording)
+    order_notes, marks, right = _naive_order_notes(recording)
     return {
         "total": len(recording),
         "forward": bisect_right(numbers, recording.forward),
@@ -221,40 +248,30 @@ def _node(
     computed: dict[int, int],
     right: dict[str, float],
 ) -> dict[str, Any]:
-    """One drawn node.
+    """Returns one drawn node.
 
-    label, role, op    as in `viz.model`; ``symbol`` is how the operation is shown
-    name               what sentences call it
+    label, role, op    as in `viz.drawing.model`; ``symbol`` is the operation as it is shown
+    name               its name in sentences
     frame              the index of the innermost frame around it, -1 for none
     contents           of a box: "7 operations, 3 parameters"
-    given              of a leaf its number, short and with all digits; null where it is computed,
-                       or where there is none
+    given              the number of a leaf, short and with all digits; else null
     grad               whether there is a gradient
     since              the count from which on it is computed
-    right              the right gradient, if the last step leaves another one (see
+    right              the right gradient, if the last step leaves a wrong one (see
                        `compare_orders`); else null
-    opens              of a module the call that makes a page with its inside, else ""
+    opens              of a module, the call that makes a page of its inside; else ""
     """
-    operations = [
-        computed[i]
-        for i in ([node.shows] if node.shows is not None else node.members)
-        if i in computed
-    ]
-    name = (
-        scene.recording.nodes[node.shows].name
-        if node.shows is not None and node.role != "module"
-        else node.label
-    )
+    members = node.members if node.shows is None else [node.shows]
+    operations = [computed[i] for i in members if i in computed]
+    name = node.label
     given = None
-    if (
-        node.shows is not None
-        and not scene.recording.nodes[node.shows].op
-        and node.data is not None
-    ):
-        given = [
-            label_number(node.data) if node.role == "constant" else number_text(node.data),
-            repr(node.data),
-        ]
+    if node.shows is not None:
+        shown = scene.recording.nodes[node.shows]
+        if node.role != "module":
+            name = shown.name
+        if not shown.op and node.data is not None:
+            short = label_number(node.data) if node.role == "constant" else number_text(node.data)
+            given = [short, repr(node.data)]
     return {
         "label": node.label,
         "role": node.role,
@@ -272,13 +289,18 @@ def _node(
 
 
 def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[str, Any]:
-    """One drawn edge: the indices of its ends, the local derivative (short and with all digits, or
-    null), whether it comes from a constant, how many edges it stands for, and the count from which
-    on it has been used in the forward pass."""
+    """Returns one drawn edge.
+
+    source, target    the indices of its ends
+    derivative        the local derivative, short and with all digits; or null
+    constant          whether it comes from a constant
+    links             the number of edges that it stands for
+    since             the count from which on the forward pass has used it
+    """
     used = [computed[user] for user, _ in edge.links if user in computed]
-    derivative = (
-        None if edge.derivative is None else [label_number(edge.derivative), repr(edge.derivative)]
-    )
+    derivative = None
+    if edge.derivative is not None:
+        derivative = [label_number(edge.derivative), repr(edge.derivative)]
     return {
         "source": index[edge.source],
         "target": index[edge.target],
@@ -290,8 +312,13 @@ def _edge(edge: Edge, index: dict[str, int], computed: dict[int, int]) -> dict[s
 
 
 def _frames(scene: Scene, frame_of: dict[str, int], index: dict[str, int]) -> list[dict[str, Any]]:
-    """For each frame its path, the index of the frame around it (-1 for none), what is in it in
-    words, and the index of the node that is its one output (-1 if there are several)."""
+    """Returns each drawn frame.
+
+    path        the path of the module
+    parent      the index of the frame around it, -1 for none
+    contents    what it contains, in words
+    output      the index of the node that is its only output, -1 if there are several
+    """
     inside: list[set[int]] = [set() for _ in frame_of]
     for i, node in enumerate(scene.graph.nodes):
         for path in enclosing(node.cluster):
@@ -299,80 +326,83 @@ def _frames(scene: Scene, frame_of: dict[str, int], index: dict[str, int]) -> li
                 inside[frame_of[path]].add(i)
     leading_out: list[set[int]] = [set() for _ in frame_of]
     for edge in scene.graph.edges:
-        source, target = index[edge.source], index[edge.target]
+        source = index[edge.source]
+        target = index[edge.target]
+        if scene.graph.nodes[source].role in LEAVES:
+            continue
         for i, members in enumerate(inside):
-            if (
-                source in members
-                and target not in members
-                and scene.graph.nodes[source].role not in LEAVES
-            ):
+            if source in members and target not in members:
                 leading_out[i].add(source)
     frames = []
     for i, cluster in enumerate(scene.graph.clusters):
         nodes = [scene.graph.nodes[k] for k in sorted(inside[i])]
         outputs = leading_out[i] | {index[node.name] for node in nodes if node.output}
-        whole = replace(nodes[0], operations=sum(node.operations for node in nodes),
-                        parameters=sum(node.parameters for node in nodes))
-        one = next(iter(outputs)) if len(outputs) == 1 else -1
+        whole = replace(
+            nodes[0],
+            operations=sum(node.operations for node in nodes),
+            parameters=sum(node.parameters for node in nodes),
+        )
+        output = next(iter(outputs)) if len(outputs) == 1 else -1
+        if output >= 0 and scene.graph.nodes[output].shows is None:
+            output = -1
         frames.append(
             {
                 "path": cluster.path,
                 "parent": frame_of.get(cluster.parent, -1),
                 "contents": contents(whole),
-                "output": one if one >= 0 and scene.graph.nodes[one].shows is not None else -1,
+                "output": output,
             }
         )
     return frames
 
 
 def _steps(scene: Scene, numbers: list[int]) -> dict[str, list[Any]]:
-    """The steps of the page, one list for each field, since thousands of steps would repeat the
-    names.
+    """Returns the steps of the page as one list for each field, which is shorter than one object
+    for each step.
 
-    number      of the step in the recording
-    node        the index of the drawn node that it is about, -1 for none
-    text        the number that this node shows after it (its data in the forward phase, else its
-                gradient), short; null if the node shows another number, which happens in boxes
+    number      number of the step in the recording
+    node        the index of the drawn node whose number it sets, -1 for none
+    text        the node's number after it (data in the forward phase, else gradient), short; null
+                if the node shows another number, as boxes do
     exact       the same number with all digits
     edge        the index of the edge along which the gradient flows, -1 for none
-    flow        how much flows, short; "" in the forward phase
-    flowed      how much has flowed along this edge so far, short
-    lead        the beginning of the sentence: ``∂y/∂a += ``, which the sum over users leaves out
-    rest        what follows: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
-    formula     the rule that gave the local derivative, "" where there is none
+    flow        the gradient that flows, short; "" in the forward phase
+    flowed      the sum that has flowed along this edge so far, short
+    lead        the beginning of the sentence, ``∂y/∂a += ``; the sum over users leaves it out
+    rest        the rest of the sentence: ``∂y/∂d · ∂d/∂a = 0.5 × -3 = -1.5``
+    formula     the rule that gave the local derivative, or ""
     """
     recording = scene.recording
-    rows, flowed = [], dict[int, float]()
+    root = recording.nodes[recording.root].name
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    flowed: dict[int, float] = {}
     for number in numbers:
-        event, step = recording.events[number - 1], recording[number - 1]
+        event = recording.events[number - 1]
+        step = recording[number - 1]
         drawn = scene.nodes[event.node]
         shown = drawn is not None and scene.graph.nodes[drawn].shows == event.node
-        lead, edge, flow, so_far = "", -1, "", ""
+        lead = ""
+        edge = -1
+        flow = ""
+        so_far = ""
         if event.user is not None:
-            edge, flow = (
-                scene.edges.get((event.user, event.operand), -1),
-                label_number(recording.flow(event)),
-            )
+            edge = scene.edges.get((event.user, event.operand), -1)
+            flow = label_number(recording.flow(event))
             flowed[edge] = flowed.get(edge, 0.0) + recording.flow(event)
             so_far = label_number(flowed[edge])
-            lead = f"∂{recording.nodes[recording.root].name}/∂{step.name} += "
-        rows.append(
-            (
-                number,
-                -1 if drawn is None else drawn,
-                number_text(event.after) if shown else None,
-                repr(event.after),
-                edge,
-                flow,
-                so_far,
-                lead,
-                step.words.removeprefix(lead),
-                step.formula,
-            )
-        )
-    names = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
-    return (
-        {name: list(column) for name, column in zip(names, zip(*rows))}
-        if rows
-        else {name: [] for name in names}
-    )
+            lead = f"∂{root}/∂{step.name} += "
+        row = {
+            "number": number,
+            "node": -1 if drawn is None else drawn,
+            "text": number_text(event.after) if shown else None,
+            "exact": repr(event.after),
+            "edge": edge,
+            "flow": flow,
+            "flowed": so_far,
+            "lead": lead,
+            "rest": step.words.removeprefix(lead),
+            "formula": step.formula,
+        }
+        for name, entry in row.items():
+            columns[name].append(entry)
+    return columns

@@ -1,18 +1,19 @@
-"""One self-contained HTML file out of a body, scripts, styles and data: what every interactive page
-here stands on.
+"""Self-contained HTML files made of a body, scripts, styles and data: the base of all interactive
+pages.
 
     html = assemble("my graph", body, {"numbers": [1, 2]}, styles=["theme.css"],
-    scripts=["stage.js"]) page = Page(html, "my graph") page.save("y.html")
+                    scripts=["stage.js"])
+    page = Page(html, "my graph")
+    page.save("y.html")
 
-`assemble` inlines the files of this package that ``styles`` and ``scripts`` name, in that order:
-the styles as one, the scripts as one ES module, so that a script sees what those before it define,
-and no name is global.  A Content Security Policy allows these two texts, by their hashes, and
-nothing else: no other script, no style attribute, no request.  The data stand in the page as JSON
-in ``<script type="application/json" id="data">``, where no text of theirs can end the element.  In
-``body`` whatever a user typed must have been escaped before.
+`assemble` inlines the files of this folder that ``styles`` and ``scripts`` name.  The scripts
+become one ES module: a script sees what earlier ones define, and no name is global.  A Content
+Security Policy allows these texts by their hashes and nothing else: no other script, no style
+attribute, no request.  The data are JSON in ``<script type="application/json" id="data">``,
+escaped so that no text can end the element.  Text of users in ``body`` must already be escaped.
 
-`themed` prepares the SVG of a `Scene` for a page: its colours and fonts go, and classes remain,
-which ``theme.css`` gives colours for light and for dark.
+`themed` prepares the SVG of a `Scene`: it replaces colours and fonts by classes, for which
+``theme.css`` has light and dark colours.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src '{script_hash}'; \
-style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+script-src '{script_hash}'; style-src '{style_hash}'; \
+img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -56,57 +58,65 @@ style-src '{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'">
 </html>
 """
 
-# by font size; texts of 11 points are plain ones or bold labels
-_TEXT_CLASSES = {"15.00": "op", "9.00": "small"}
-# in a title, say: no file can have them
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# by font size; a text of 11 points is plain, or a bold label
+_CLASS_OF_FONT_SIZE = {"15.00": "op", "9.00": "small"}
+# characters that HTML files cannot contain; a title may have them
+_NOT_IN_FILES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNSAFE_IN_SCRIPT = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
 class Page:
     """An interactive page.
 
-    html    the text of the file: it needs nothing else, and opens from disk without a network
-    name    what it shows, which is its title
+    html    the text of the file; it opens from disk and needs no network
+    name    the title
 
-    In a notebook it displays itself, in a frame of its own.
+    A notebook displays it in a frame.
     """
 
     def __init__(self, html: str, name: str) -> None:
-        self.html, self.name = (_UNSTORABLE.sub("\ufffd", text) for text in (html, name))
+        self.html = _NOT_IN_FILES.sub("\ufffd", html)
+        self.name = _NOT_IN_FILES.sub("\ufffd", name)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the page to ``path`` and returns the path; without a suffix ".html" is added;
-        ``~`` is your home.
+        """Writes the page to ``path`` and returns the path.
 
-        The file appears whole or not at all.  Raises ValueError for another suffix or "",
-        IsADirectoryError for a folder, OSError if the file cannot be written there.
+        A missing suffix becomes ".html", and ``~`` is your home folder.  The file is written
+        completely or not at all.
+
+        Raises:
+            ValueError: ``path`` is empty, or has another suffix than .html or .htm.
+            IsADirectoryError: ``path`` is a folder.
+            OSError: the file cannot be written.
         """
         return write_atomically(page_path(path), self.html)
 
     def __repr__(self) -> str:
-        return f"<Page {self.name!r}: {len(self.html.encode()) / 1000:,.0f} kB; .save(\"y.html\") writes it>"
+        size = len(self.html.encode()) / 1000
+        return f'<Page {self.name!r}: {size:,.0f} kB; .save("y.html") writes it>'
 
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" title="{html.escape(self.name)}" '
-            'sandbox="allow-scripts" '
-            f'width="100%" height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+            f'sandbox="allow-scripts" width="100%" height="{NOTEBOOK_HEIGHT}" '
+            'style="border: 0"></iframe>'
         )
 
 
 def page_path(path: str | os.PathLike[str]) -> Path:
-    """Where a page is to be written, checked before anything is computed; raises what `Page.save`
-    raises."""
+    """Returns the path to which a page will be written; raises what `Page.save` raises.
+
+    It is called before anything is computed.
+    """
     return destination(path, "a page", SUFFIXES, "graph.html")
 
 
 def assemble(
     title: str, body: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]
 ) -> str:
-    """The text of the page (see above).  ``title`` and ``data`` are made safe here; ``body`` is
-    HTML."""
-    style, script = ("\n" + "\n".join(map(read, names)) for names in (styles, scripts))
+    """Returns the text of a page (see above); escapes ``title`` and ``data``, but not ``body``."""
+    style = "\n" + "\n".join(map(read, styles))
+    script = "\n" + "\n".join(map(read, scripts))
     return _PAGE.format(
         title=html.escape(title),
         body=body,
@@ -119,29 +129,31 @@ def assemble(
 
 
 def read(name: str) -> str:
-    """The text of a file beside this one."""
+    """Returns the text of a file in this folder."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def content_hash(text: str) -> str:
-    """What a Content Security Policy names an inline script or style by."""
+    """Returns the hash by which a Content Security Policy names an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def to_script(data: Any) -> str:
-    """``data`` as JSON that can stand in a script element: whatever could end it, or could not be
-    stored, is escaped."""
+    """Returns ``data`` as JSON for a script element.
+
+    Characters that could end the element, or cannot be stored in a file, are escaped.
+    """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _UNSAFE_IN_SCRIPT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def themed(svg: str) -> str:
-    """The SVG text of a `Scene` without the colours, fonts and widths that ``theme.css`` gives,
-    hence half as long.
+    """Returns the SVG text of a `Scene` without colours, fonts and widths, which are in
+    ``theme.css``; this halves its length.
 
-    Texts get the class op, label or small, frames of modules that of their depth (even or odd).
-    What is drawn without a fill, or dashed, stays so.  The parts stand in ``<g class="view">``,
-    which a `Stage` (see ``stage.js``) moves and zooms.
+    Texts get the class op, label or small, and frames of modules the class even or odd, by depth.
+    Missing fills and dashes are kept.  The parts are in ``<g class="view">``, which a `Stage` (see
+    ``stage.js``) moves and zooms.
     """
     root = ET.fromstring(svg)
     for name in ("width", "height", "role", "aria-label"):
@@ -153,15 +165,14 @@ def themed(svg: str) -> str:
             group.set("class", "view")
             group.attrib.pop("id")
         if group.get("class") == "cluster":
-            fill = next(
-                shape.get("fill", "") for shape in group if shape.get("fill") in CLUSTER_FILLS
-            )
+            fills = [shape.get("fill", "") for shape in group]
+            fill = next(fill for fill in fills if fill in CLUSTER_FILLS)
             group.set("class", f"cluster {('even', 'odd')[CLUSTER_FILLS.index(fill)]}")
         for title in group.findall(f"{SVG}title"):
             group.remove(title)
     for shape in root.iter():
         if shape.tag == f"{SVG}text":
-            _name_text(shape)
+            _set_text_class(shape)
         for name in ("stroke", "stroke-width", "font-family", "font-size", "font-weight"):
             shape.attrib.pop(name, None)
         if shape.get("fill") != "none":
@@ -171,9 +182,9 @@ def themed(svg: str) -> str:
     return re.sub(r" />", "/>", ET.tostring(root, encoding="unicode"))
 
 
-def _name_text(text: ET.Element) -> None:
-    name = _TEXT_CLASSES.get(text.get("font-size", "")) or (
-        "label" if text.get("font-weight") else ""
-    )
+def _set_text_class(text: ET.Element) -> None:
+    name = _CLASS_OF_FONT_SIZE.get(text.get("font-size", ""))
+    if not name and text.get("font-weight"):
+        name = "label"
     if name and not text.get("class"):
         text.set("class", name)

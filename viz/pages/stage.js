@@ -1,4 +1,4 @@
-/* What all interactive pages share: a graph's SVG that is moved and zoomed, its parts, and the switch of light and dark.
+/* Shared by all interactive pages: a graph's SVG that can be moved and zoomed, its parts, and the light and dark theme.
 
    const stage = new Stage(element)       // <div class="stage"> with the SVG of page.themed() in it
    stage.fit(); stage.zoom(1.25); stage.show(box, true)
@@ -6,8 +6,9 @@
    setText(graph.nodes[3].data, "0.7071")
    stage.addLayer().append(...)           // a <g> above the drawing, in its coordinates
 
-   No part of a drawing ever changes its place: what moves is the transform of `stage.svg`, the element around all of it,
-   which stands for the SVG that was there, and which a page may take out of its place and put back.  Labels are data: text is set by `textContent` alone, and elements are made by `create` and `createSvg` alone. */
+   Parts of a drawing never move: pan and zoom change the transform of `stage.svg`, the element around the drawing, which
+   replaces the original SVG.  Labels are data: text is set only by `textContent`, and elements are made only by `create` and
+   `createSvg`. */
 
 const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 
@@ -127,18 +128,17 @@ class Stage {
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
   }
 
-  /** Whether the pointer was dragged since it went down, so that the click that follows is none. */
+  /** Whether the pointer was dragged since it went down; the click that follows is then ignored. */
   get wasDragged() {
     return this.#dragged > 5
   }
 
-  /** Whether all of the drawing is in sight. */
+  /** Whether the whole drawing is visible. */
   get isFitted() {
     return this.#fitted
   }
 
-  /** All of the drawing, as large as it goes, and below the buttons if it would else lie under them; also after the drawing
-      was put into its place again. */
+  /** Shows the whole drawing, as large as possible, and below the buttons if these would cover it. */
   fit() {
     this.#measure()
     const below = Math.max(...this.buttons.map(({ bottom }) => bottom), 0)
@@ -163,7 +163,7 @@ class Stage {
     this.#go(this.scale, this.x + dx, this.y + dy)
   }
 
-  /** Has a box (as getBBox gives it) in sight and clear of the buttons; what is there already stays where it is.
+  /** Makes a box (of getBBox) visible and not covered by the buttons, if it is not so already.
       `near`: zooms in until it can be read. */
   show(box, near = false) {
     if (this.#fitted && !(near && this.scale < 0.7)) return
@@ -177,8 +177,8 @@ class Stage {
     if (dx || dy) this.#glide(dx, dy)
   }
 
-  /** As `show`, for what changes with every step.  Steps may come faster than another place can be drawn, or eyes follow:
-      then it moves twice a second, and at the end. */
+  /** Does the same as `show` for a box that changes with every step.  If steps are fast, the drawing moves only twice a
+      second, and at the end. */
   follow(box) {
     clearTimeout(this.#waiting)
     const wait = this.#shown + Stage.PAUSE - performance.now()
@@ -186,17 +186,16 @@ class Stage {
     else this.#waiting = setTimeout(() => this.show(box), wait)
   }
 
-  /** A group on top of the drawing, or of all but its nodes, in its coordinates, which changes without the rest being painted
-      again. */
+  /** Returns a new group on top of the drawing, or under its nodes, in its coordinates.  The browser paints it without
+      painting the drawing again. */
   addLayer(underNodes = false) {
     const layer = create("div", { class: "layer" }), group = this.#addSheet(layer)
     this.svg.insertBefore(layer, underNodes ? this.svg.querySelector(".layer:has(.node)") : null)
     return group
   }
 
-  /** A browser paints all of an SVG when a number in it changes, and all that lies in the rectangle around a line when its
-      colour does.  Hence a large drawing is laid in sheets of a few parts, each an SVG, and these in layers: frames at the
-      bottom, then edges, then nodes. */
+  /** Splits a large drawing into sheets of a few parts, each an SVG, in layers: frames, then edges, then nodes.  A browser
+      paints a whole SVG again when a number in it changes, and the rectangle around a line when its colour changes. */
   #split(drawing) {
     drawing.remove()
     const parts = [...drawing.querySelector("g.view").children]

@@ -1,1 +1,1 @@
-"""Plots by matplotlib, and the numbers behind them."""
+"""Plots with matplotlib, and the numbers behind them."""

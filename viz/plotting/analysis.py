@@ -1,5 +1,5 @@
-"""The numbers behind the plots, as plain records: no matplotlib here, so that a page or a test can
-use them as well.
+"""The numbers behind the plots of models, as plain records: outputs of a model on a grid or along
+a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
@@ -7,206 +7,37 @@ use them as well.
     >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
     ([0.35, 1.25, 2.15], 1)
 
-A model is anything that can be called with a sample.  It is run as it would be used: modules in
-evaluation mode, which is put back afterwards, on plain numbers, and without recording a graph.
-Nothing here changes a parameter or a gradient for longer than the call.  Gradients and activations
-by layer are those of `tinygrad_edu.diagnosis.inspection`.
+There is no matplotlib here: a page or a test can use these numbers too.  A model is anything that
+can be called with a sample.  It runs in evaluation mode, on plain numbers and without recording a
+graph; modes, parameters and gradients are restored afterwards.  Gradients and activations by layer
+are in `tinygrad_edu.diagnosis.inspection`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.diagnosis.inspection import check_model, entries
 from tinygrad_edu.engine.primitives import number, short_repr
-from tinygrad_edu.nn.module import mode
 
-# what is larger is left out of pictures like an infinity: squares and spans of it are beyond
-# floats
-LARGEST = 1e100
-
-Range = tuple[float, float]
-Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
-
-
-# ---- samples -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """A table of inputs as floats.
-
-    rows      one tuple a sample, all of the same length
-    scalar    whether the samples were numbers instead of rows; the model then gets numbers, too
-    """
-
-    rows: tuple[tuple[float, ...], ...]
-    scalar: bool
-
-    @property
-    def features(self) -> int:
-        """How many numbers a sample has."""
-        return len(self.rows[0])
-
-    def input(self, row: Sequence[float]) -> Any:
-        """``row`` in the form in which the model takes it."""
-        return row[0] if self.scalar else list(row)
-
-
-def samples(X: Samples | Iterable[Any]) -> Samples:
-    """``X`` as `Samples`: rows of numbers, or numbers, from any iterable; `Samples` as they are.
-
-    Raises ValueError if there are none or their lengths differ, TypeError if ``X`` is no iterable,
-    or an entry no number.
-    """
-    if isinstance(X, Samples):
-        return X
-    given = entries(X, "X", "samples: rows of numbers, or numbers")
-    if not given:
-        raise ValueError("X has no samples; give at least one row of numbers")
-    scalar = not hasattr(given[0], "__len__")
-    rows = tuple(
-        [
-            tuple([number(entry, f"X[{i}]") for entry in ([row] if scalar else row)])
-            for i, row in enumerate(given)
-        ]
-    )
-    if not rows[0]:
-        raise ValueError("X[0] has no features; give rows of at least one number")
-    for i, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise ValueError(
-                f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the "
-                "same length"
-            )
-    return Samples(rows, scalar)
-
-
-def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for each sample, as floats, without recording; a model of one output
-    gives tuples of one.
-
-    Raises TypeError if the model returns anything but a number, a Value or a list of them,
-    ValueError if it returns none, or not as many for every sample.
-    """
-    table = samples(X)
-    return _equally_many(ask(model, map(table.input, table.rows)))
-
-
-def ask(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
-    """What ``model`` gives for inputs of any kind, as `outputs` does for tables of numbers, but
-    however many numbers it is.
-
-    Raises NoNumbersError if that is no number.  What the model itself raises passes through.
-    """
-    check_model(model)
-    with mode(model, training=False), no_grad():
-        return [floats(model(x), "an output of the model") for x in inputs]
-
-
-def _equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    counts = sorted(set(map(len, given)))
-    if len(counts) > 1 or not counts[0]:
-        raise ValueError(
-            f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, "
-            "and at least "
-            "one, for every sample"
-        )
-    return given
-
-
-class NoNumbersError(TypeError):
-    """Something is neither a number that fits a float nor a list of such numbers."""
-
-
-def floats(given: Any, what: str) -> tuple[float, ...]:
-    """A number, or a list of them, as floats.  Raises NoNumbersError, which says ``what`` it is,
-    for anything else."""
-    several = (
-        hasattr(given, "__len__")
-        and not isinstance(given, (str, dict))
-        and getattr(given, "shape", None) != ()
-    )
-    try:
-        return tuple([number(entry, what) for entry in (given if several else [given])])
-    except (TypeError, OverflowError) as error:
-        raise NoNumbersError(str(error)) from None
-
-
-def winner(scores: Sequence[float]) -> int:
-    """The class that a model chooses: of one score, 1 if it is positive, else 0; of several, the
-    index of the largest.
-
-    As `nn.accuracy` has it.  -1 if a score is nan.
-    """
-    if any(map(math.isnan, scores)):
-        return -1
-    return int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
-
-
-def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
-    """The class of each label, as `winner` counts them, for a model with that many outputs.
-
-    One output separates labels -1 and 1, or 0 and 1; several are for the labels 0, 1, 2, ...
-    Raises ValueError for others.
-    """
-    allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
-    for i, label in enumerate(labels):
-        if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
-            wanted = (
-                "two classes, labelled -1 and 1, or 0 and 1"
-                if outputs == 1
-                else f"classes labelled 0 to {outputs - 1}"
-            )
-            raise ValueError(
-                f"y[{i}] is {label!r}, but a model of {outputs} output{'s' * (outputs > 1)} "
-                f"separates {wanted}"
-            )
-    return (
-        [int(label > 0) for label in labels] if outputs == 1 else [int(label) for label in labels]
-    )
-
-
-def window(numbers: Iterable[float], margin: float = 0.1) -> Range:
-    """A range around the drawable ``numbers``, wider by ``margin`` times their span on either side;
-    never empty."""
-    drawn = [x for x in numbers if drawable(x)]
-    low, high = (min(drawn), max(drawn)) if drawn else (0.0, 0.0)
-    pad = (
-        margin * (high - low)
-        if high - low > 1e-9 * max(abs(low), abs(high))
-        else 0.5 * max(1.0, abs(low))
-    )
-    return low - pad, high + pad
-
-
-def drawable(x: float) -> bool:
-    """Whether ``x`` is finite, and not above `LARGEST` in magnitude."""
-    return -LARGEST <= x <= LARGEST  # false for nan
-
-
-def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
-    """``n`` numbers from ``low`` to ``high``, both included, at equal distances."""
-    return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
-
-
-# ---- decisions -----------------------------------------------------------------------------------
+from .ranges import Plane, Range, check_range, check_resolution, drawable, padded_range, spaced
+from .samples import Samples, equally_many, predict, predicted_class, samples
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionGrid:
     """A model's outputs over a rectangle in the plane of two features.
 
-    xs, ys      where it was asked: values of the first and of the second feature
+    xs, ys      the values of the first and of the second feature
     outputs     one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``
-    features    which two features of a sample vary
-    fixed       ``(feature, value)`` for all others, which stay at their means
+    features    the two features of a sample that vary
+    fixed       ``(feature, value)`` for all other features, which stay at their means
     """
 
     xs: tuple[float, ...]
@@ -216,21 +47,21 @@ class DecisionGrid:
     fixed: tuple[tuple[int, float], ...]
 
     def classes(self) -> tuple[tuple[int, ...], ...]:
-        """The class chosen at each point, as `winner` counts them: ``classes()[j][i]``."""
-        return tuple(
-            [tuple([winner(scores) for scores in zip(*rows)]) for rows in zip(*self.outputs)]
-        )
+        """Returns the `predicted_class` at each point: ``classes()[j][i]``."""
+        return tuple([tuple(map(predicted_class, zip(*rows))) for rows in zip(*self.outputs)])
 
     def margin(self, k: int) -> Plane:
-        """How far output ``k`` is ahead of the largest other one, at each point; of one output, the
-        output itself.
+        """Returns output ``k`` minus the largest other output at each point.
 
-        The class borders on the others where it is 0.
+        The boundary of class ``k`` is where it is 0.  A single output is returned as it is.
         """
         if len(self.outputs) == 1:
             return self.outputs[0]
-        return tuple([tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in zip(*rows)])
-                      for rows in zip(*self.outputs)])
+        rows = []
+        for outputs_of_row in zip(*self.outputs):
+            points = zip(*outputs_of_row)
+            rows.append(tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in points]))
+        return tuple(rows)
 
 
 def decision_grid(
@@ -242,50 +73,58 @@ def decision_grid(
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
 ) -> DecisionGrid:
-    """The outputs of ``model`` on ``resolution`` times ``resolution`` points around the samples
-    ``X``.
+    """Returns the outputs of ``model`` on a grid of points around the samples ``X``.
 
-    features      which two features vary; by default the first two.  The others stay at their means
-                  over ``X``
-    margin        how far the grid reaches beyond the samples, in parts of their span
-    ranges        the ranges of the two features instead, so that several grids have the same points
+    features      the two features that vary, by default the first two; the others stay at their
+                  means over ``X``
+    resolution    points along an axis; the model is called ``resolution`` times ``resolution``
+                  times
+    margin        how far the grid reaches beyond the samples, as a fraction of their span
+    ranges        the ranges of the two features, in place of ``margin``
 
-    It costs one call of the model for each point.  Samples with nan or infinity in them are not
-    looked at.  Raises ValueError for no samples, for features that do not exist, or for a
-    resolution below 2.
+    Samples that contain nan or inf are ignored.
+
+    Raises:
+        TypeError: an entry of ``X``, or an output of the model, is not a number.
+        ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
     """
     return grid_at(
-        places_of_grid(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
+        grid_points(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
         model,
     )
 
 
-def places_of_grid(
+def grid_points(
     X: Samples | Iterable[Any],
     *,
     features: tuple[int, int] | None = None,
     resolution: int = 50,
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
-) -> Places:
-    """Where `decision_grid`, which says what the arguments are, asks a model."""
+) -> GridPoints:
+    """Returns the points on which `decision_grid` runs a model; it has the same arguments."""
     table = samples(X)
-    return _places(table, _two_features(features, table.features), resolution, margin,
-                   None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)})
+    named = None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)}
+    return _grid_points(table, _two_features(features, table.features), resolution, margin, named)
 
 
-def grid_at(places: Places, model: Callable[[Any], Any]) -> DecisionGrid:
-    """The outputs of ``model`` at places that `places_of_grid` found."""
-    (xs, ys), (i, j) = places.axes, places.features
-    planes = [tuple([output[start:start + len(xs)] for start in range(0, len(output), len(xs))])
-              for output in places.outputs(model)]
-    return DecisionGrid(xs, ys, tuple(planes), (i, j), places.fixed)
+def grid_at(points: GridPoints, model: Callable[[Any], Any]) -> DecisionGrid:
+    """Returns the outputs of ``model`` at points that `grid_points` returned."""
+    xs, ys = points.axes
+    i, j = points.features
+    planes = []
+    for output in points.outputs(model):
+        starts = range(0, len(output), len(xs))
+        planes.append(tuple([output[start : start + len(xs)] for start in starts]))
+    return DecisionGrid(xs, ys, tuple(planes), (i, j), points.fixed)
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``;
-    compare `DecisionGrid`."""
+    """A model's outputs over a range of one feature: ``outputs[k][i]`` is output k at ``xs[i]``.
+
+    ``feature`` is the feature that varies; ``fixed`` is as in `DecisionGrid`.
+    """
 
     xs: tuple[float, ...]
     outputs: tuple[tuple[float, ...], ...]
@@ -302,42 +141,46 @@ def fitted_curve(
     margin: float = 0.1,
     range: Range | None = None,
 ) -> Fit:
-    """The outputs of ``model`` at ``resolution`` points over one feature of the samples; compare
-    `decision_grid`."""
+    """Returns the outputs of ``model`` at ``resolution`` points over one feature of the samples.
+
+    The other arguments, and what raises, are as in `decision_grid`.
+    """
     return curve_at(
-        places_of_curve(X, feature=feature, resolution=resolution, margin=margin, range=range),
+        curve_points(X, feature=feature, resolution=resolution, margin=margin, range=range),
         model,
     )
 
 
-def places_of_curve(
+def curve_points(
     X: Samples | Iterable[Any],
     *,
     feature: int = 0,
     resolution: int = 200,
     margin: float = 0.1,
     range: Range | None = None,
-) -> Places:
-    """Where `fitted_curve` asks a model; compare `places_of_grid`."""
+) -> GridPoints:
+    """Returns the points on which `fitted_curve` runs a model; it has the same arguments."""
     table = samples(X)
-    return _places(table, _existing((feature,), table.features), resolution, margin,
-                   None if range is None else {"range": range})
+    features = _check_features((feature,), table.features)
+    named = None if range is None else {"range": range}
+    return _grid_points(table, features, resolution, margin, named)
 
 
-def curve_at(places: Places, model: Callable[[Any], Any]) -> Fit:
-    """The outputs of ``model`` at places that `places_of_curve` found."""
-    (xs,), (feature,) = places.axes, places.features
-    return Fit(xs, tuple(places.outputs(model)), feature, places.fixed)
+def curve_at(points: GridPoints, model: Callable[[Any], Any]) -> Fit:
+    """Returns the outputs of ``model`` at points that `curve_points` returned."""
+    (xs,) = points.axes
+    (feature,) = points.features
+    return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where models are asked around samples: all that does not depend on the model.
+class GridPoints:
+    """Points around samples, on which models are run.
 
     table       the samples
     axes        the values of each feature that varies, in order
-    features    which these are
-    fixed       ``(feature, value)`` for all others, which stay at their means
+    features    the features that vary
+    fixed       ``(feature, value)`` for all other features, which stay at their means
     points      all combinations, row by row: the first feature varies fastest
     """
 
@@ -348,25 +191,27 @@ class Places:
     points: Plane
 
     def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
-        """For each output of ``model`` what it is at all points; raises what `outputs` raises."""
-        return list(zip(*_equally_many(ask(model, map(self.table.input, self.points)))))
+        """Returns each output of ``model`` at all points; raises what `samples.outputs` raises."""
+        return list(zip(*equally_many(predict(model, map(self.table.input, self.points)))))
 
 
-def _places(
+def _grid_points(
     table: Samples,
     features: tuple[int, ...],
     resolution: int,
     margin: float,
     ranges: Mapping[str, Range] | None,
-) -> Places:
+) -> GridPoints:
     check_resolution(resolution)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError(
-            "every sample in X has nan or infinity in it; give at least one of finite numbers"
+            "every sample in X contains nan or infinity; give at least one of finite numbers"
         )
-    ends = ([window([row[k] for row in rows], margin) for k in features] if ranges is None else
-            [check_range(limits, name) for name, limits in ranges.items()])
+    if ranges is None:
+        ends = [padded_range([row[k] for row in rows], margin) for k in features]
+    else:
+        ends = [check_range(limits, name) for name, limits in ranges.items()]
     axes = tuple([spaced(low, high, resolution) for low, high in ends])
     mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
     points = []
@@ -375,36 +220,8 @@ def _places(
         for k, x in zip(reversed(features), point):
             row[k] = x
         points.append(tuple(row))
-    return Places(
-        table,
-        axes,
-        features,
-        tuple([(k, x) for k, x in enumerate(mean) if k not in features]),
-        tuple(points),
-    )
-
-
-def check_range(limits: Range, what: str) -> Range:
-    """``limits`` as two floats; ValueError unless they are finite and the first one is the smaller
-    one."""
-    try:
-        low, high = (number(limit, what) for limit in limits)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (drawable(low) and drawable(high) and low < high):
-        raise ValueError(
-            f"{what} is {short_repr(limits)}; give two finite numbers, the smaller one first"
-        )
-    return low, high
-
-
-def check_resolution(resolution: int) -> None:
-    """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(
-            f"resolution is {resolution!r}; it must be a whole number of at least 2, the points "
-            "along an axis"
-        )
+    fixed = tuple([(k, x) for k, x in enumerate(mean) if k not in features])
+    return GridPoints(table, axes, features, fixed, tuple(points))
 
 
 def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
@@ -413,12 +230,12 @@ def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
             raise ValueError("X has one feature, and a grid varies two; use fitted_curve")
         return 0, 1
     if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
-        raise ValueError(f"features is {features!r}; give two different ones, such as (0, 1)")
-    i, j = _existing(features, n)
+        raise ValueError(f"features must be two different ones, such as (0, 1), not {features!r}")
+    i, j = _check_features(features, n)
     return i, j
 
 
-def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
+def _check_features(features: Sequence[int], n: int) -> tuple[int, ...]:
     for feature in features:
         if not hasattr(feature, "__index__") or not 0 <= feature < n:
             raise ValueError(
@@ -427,30 +244,10 @@ def _existing(features: Sequence[int], n: int) -> tuple[int, ...]:
     return tuple(map(index, features))
 
 
-# ---- histograms ----------------------------------------------------------------------------------
-
-
-def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
-    """How many numbers lie in each of the bins between ``edges``, which are in order; the last bin
-    has both its ends.
-
-    Numbers outside, and nan, are in none.
-    """
-    counts = [0] * (len(edges) - 1)
-    low, high = edges[0], edges[-1]
-    for x in numbers:
-        if low <= x <= high:
-            counts[min(int((x - low) / (high - low) * len(counts)), len(counts) - 1)] += 1
-    return counts
-
-
-# ---- the loss over two parameters ----------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class LossSurface:
-    """``losses[j][i]`` is the loss with the first parameter at ``xs[i]`` and the second one at
-    ``ys[j]``."""
+    """The loss over two parameters: ``losses[j][i]`` with the first one at ``xs[i]`` and the second
+    one at ``ys[j]``."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
@@ -466,18 +263,46 @@ def loss_surface(
     ranges: tuple[Range, Range] | None = None,
     resolution: int = 40,
 ) -> LossSurface:
-    """The loss over two parameters, all others as they are.
+    """Returns the loss over two parameters; all others keep their values.
 
-    loss        computes the loss, a Value or a number, from the parameters' current data; it is
-                called without recording
-    p, q        the parameters; their data are put back afterwards, also if ``loss`` raises, and
-                gradients are left alone
-    path        points ``(p, q)`` that the ranges are to cover, besides the current one
-    ranges      the ranges of p and q instead
+    loss          computes the loss, a Value or a number, from the parameters' current data; it is
+                  called ``resolution`` times ``resolution`` times, without recording
+    p, q          the parameters; their data and gradients are restored, also if ``loss`` raises
+    path          points ``(p, q)`` that the ranges cover, in addition to the current one
+    ranges        the ranges of p and q, in place of ``path``
+    resolution    points along an axis
 
-    It costs ``resolution`` times ``resolution`` calls of ``loss``.  Raises TypeError or ValueError
-    if ``p`` or ``q`` is no leaf, both are the same, or the loss is no number.
+    Raises:
+        TypeError: ``p`` or ``q`` is not a Value, ``loss`` cannot be called, or the loss is not a
+            number.
+        ValueError: ``p`` or ``q`` is not a leaf, both are the same, or ``resolution`` is below 2.
     """
+    _check_parameters(p, q)
+    if not callable(loss):
+        raise TypeError(
+            f"loss must be a function, such as lambda: nn.mse(model(x), y), not {short_repr(loss)}"
+        )
+    check_resolution(resolution)
+    points = [(p.data, q.data), *points_of(path)]
+    if ranges is None:
+        ends = [padded_range(coordinates, 0.25) for coordinates in zip(*points)]
+    else:
+        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
+    xs, ys = [spaced(low, high, resolution) for low, high in ends]
+    losses = []
+    with no_grad(), _restored(p), _restored(q):
+        for y in ys:
+            row = []
+            for x in xs:
+                p.data = x
+                q.data = y
+                row.append(number(loss(), "the loss"))
+            losses.append(tuple(row))
+    return LossSurface(xs, ys, tuple(losses))
+
+
+def _check_parameters(p: Value, q: Value) -> None:
+    """Raises TypeError or ValueError unless ``p`` and ``q`` are two parameters."""
     for name, parameter in (("p", p), ("q", q)):
         if not isinstance(parameter, Value):
             raise TypeError(
@@ -486,50 +311,30 @@ def loss_surface(
             )
         if parameter.op:
             raise ValueError(
-                f"{name} is {parameter!r}, which was computed; give a parameter, whose data can be "
-                "set"
+                f"{name} must be a parameter, not {parameter!r}, the result of an operation"
             )
     if p is q:
         raise ValueError("p and q are the same parameter; give two different ones")
-    if not callable(loss):
-        raise TypeError(
-            f"loss is {short_repr(loss)}, which cannot be called; give a function: lambda: "
-            "nn.mse(model(x), y)"
-        )
-    check_resolution(resolution)
-    before, grads = (p.data, q.data), (p.grad, q.grad)
-    points = [before, *points_of(path)]
-    xs, ys = (
-        spaced(
-            *(
-                window(coordinates, 0.25)
-                if ranges is None
-                else check_range(ranges[n], f"ranges[{n}]")
-            ),
-            resolution,
-        )
-        for n, coordinates in enumerate(zip(*points))
-    )
-    losses = []
+
+
+@contextmanager
+def _restored(parameter: Value) -> Iterator[None]:
+    """Restores the data and the gradient of ``parameter`` at the end."""
+    data = parameter.data
+    grad = parameter.grad
     try:
-        with no_grad():
-            for y in ys:
-                row = []
-                for x in xs:
-                    p.data, q.data = x, y
-                    row.append(number(loss(), "the loss"))
-                losses.append(tuple(row))
+        yield
     finally:
-        (p.data, q.data), (p.grad, q.grad) = before, grads
-    return LossSurface(xs, ys, tuple(losses))
+        parameter.data = data
+        parameter.grad = grad
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
-    """The points of a path as pairs of floats; ValueError if one is no pair."""
+    """Returns the points of a path as pairs of floats; raises ValueError for other lengths."""
     points = []
     for i, point in enumerate(path):
         if not hasattr(point, "__len__") or len(point) != 2:
-            raise ValueError(f"path[{i}] is {short_repr(point)}; give pairs of numbers, (p, q)")
+            raise ValueError(f"path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}")
         x, y = point
         points.append((number(x, f"path[{i}]"), number(y, f"path[{i}]")))
     return points

@@ -1,4 +1,4 @@
-"""What a model says around its samples: regions over two features, a curve over one.  A part of
+"""Plots of a model around its samples: regions over two features, or a curve over one.  A part of
 `viz.plots`."""
 
 from __future__ import annotations
@@ -6,14 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
 from tinygrad_edu.engine.primitives import number
 
-from . import analysis
-from .analysis import DecisionGrid, Fit, drawable
+from .analysis import DecisionGrid, Fit, decision_grid, fitted_curve
 from .figures import (
     BLANK,
     BLUE,
@@ -27,10 +26,12 @@ from .figures import (
     is_int,
     literal,
     marker_size,
-    say_blanks,
+    note_blanks,
     tint,
     title_and_legend,
 )
+from .ranges import drawable, spaced
+from .samples import class_indices, outputs, predicted_class, samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,96 +50,105 @@ def decision_boundary(
     class_names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """What ``model`` says around the samples ``X`` with labels ``y``.
+    """Draws the predictions of ``model`` around the samples ``X`` with labels ``y``.
 
     Over two features: a model of one output separates two classes, labelled -1 and 1 or 0 and 1,
     where its score (or logit) is 0; the colours show the score.  A model of several outputs chooses
-    the class of the largest one, labelled 0, 1, 2, ...; the colours show the regions.  Samples are
-    coloured and shaped by class, and ringed if the model gets them wrong.
+    the class of the largest output, labelled 0, 1, 2, ...; the colours show the regions.  Samples
+    have the colour and the shape of their class, and a ring if they are misclassified.
 
     Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above;
     floats are the targets of a regression.
 
-    features        the two features to vary, or one; by default the first two, or the only one.
-                    All others stay at their means over ``X``, as the title says: the picture is a
-                    section through the space of inputs, and a sample that is far from it may be
-                    right although it stands in the region of another class
-    resolution      points along an axis; by default 50, which takes 2,500 calls of the model, or
-                    200 for one feature
-    margin          how far the picture reaches beyond the samples, in parts of their span
-    feature_names, class_names    for the axes and the legend, such as those of `data.iris`
-    ax              an existing Axes to draw into
+    features        the two features that vary, or one; by default the first two, or the only one.
+                    All others stay at their means over ``X``, as the title says.  The picture is
+                    a section through the input space: a sample far from it may be classified
+                    correctly although it appears in the region of another class
+    resolution      points along an axis; by default 50 (2,500 calls of the model), or 200 for one
+                    feature
+    margin          how far the picture reaches beyond the samples, as a fraction of their span
+    feature_names   for the axes, such as ``data.iris().feature_names``
+    class_names     for the legend
+    ax              an existing Axes to draw into; by default a new Figure is made
 
-    The model is run in evaluation mode, without recording.  Samples with nan or infinity in them
-    are left out, and outputs that are not finite are blank; the title says so.  Raises TypeError
-    for a model that cannot be called, and for samples and labels that are none; ValueError for no
-    samples, labels that fit neither the samples nor the outputs, and features that do not exist.
+    The model runs in evaluation mode, without recording.  Samples that contain nan or inf are left
+    out, and outputs that are not finite are blank; the title says so.  Returns the Figure.
+
+    Raises:
+        TypeError: the model cannot be called, or a sample or a label is not a number.
+        ValueError: there are no samples, the labels fit neither the samples nor the outputs, or a
+            feature does not exist.
+        RenderError: matplotlib is not installed.
     """
-    known = _known(model, X, y, feature_names)
+    drawn = _drawn_samples(model, X, y, feature_names)
     if features is None:
-        features = (0, 1) if len(known.columns) > 1 else 0
+        features = (0, 1) if len(drawn.columns) > 1 else 0
     own = ax is None
     if isinstance(features, (tuple, list)):
-        grid = analysis.decision_grid(model, known.inputs, features=features, margin=margin,
-                                      resolution=50 if resolution is None else resolution)
-        classes = _classes(known, class_names)
+        size = 50 if resolution is None else resolution
+        grid = decision_grid(
+            model, drawn.inputs, features=features, margin=margin, resolution=size
+        )
+        classes = _classes(drawn, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
-        shown = _draw_regions(ax, grid, known.notes)
+        shown = _draw_regions(ax, grid, drawn.notes)
         if own and shown is not None:
             figure.colorbar(shown, ax=ax, label="score", ticks=shown.levels[::3], format="%.2g")
         i, j = grid.features
-        _scatter(ax, known.columns[i], known.columns[j], classes)
-        ax.set_xlabel(known.names[i])
-        ax.set_ylabel(known.names[j])
-        title, fixed = f"Decision boundary: {_right(classes)}", grid.fixed
+        _scatter(ax, drawn.columns[i], drawn.columns[j], classes)
+        ax.set_xlabel(drawn.names[i])
+        ax.set_ylabel(drawn.names[j])
+        title = f"Decision boundary: {_score_text(classes)}"
+        fixed = grid.fixed
     else:
-        fit = analysis.fitted_curve(model, known.inputs, feature=features, margin=margin,
-                                    resolution=200 if resolution is None else resolution)
-        regression = len(fit.outputs) == 1 and not known.whole
+        size = 200 if resolution is None else resolution
+        fit = fitted_curve(model, drawn.inputs, feature=features, margin=margin, resolution=size)
+        regression = len(fit.outputs) == 1 and not drawn.has_int_labels
         figure, ax = figure_and_axes(ax, 7, 4.5)
-        title = (
-            _draw_regression(ax, fit, known)
-            if regression
-            else _draw_scores(ax, fit, known, _classes(known, class_names))
-        )
-        ax.set_xlabel(known.names[fit.feature])
+        if regression:
+            title = _draw_regression(ax, fit, drawn)
+        else:
+            title = _draw_scores(ax, fit, drawn, _classes(drawn, class_names))
+        ax.set_xlabel(drawn.names[fit.feature])
         fixed = fit.fixed
     if fixed:
-        means = [f"{known.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]] + [
-            f"{len(fixed) - 4} more"
-        ] * (len(fixed) > 4)
-        known.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
-    title_and_legend(ax, "\n".join([title, *known.notes]))
+        means = [f"{drawn.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]]
+        if len(fixed) > 4:
+            means.append(f"{len(fixed) - 4} more")
+        drawn.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
+    title_and_legend(ax, "\n".join([title, *drawn.notes]))
     return figure
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """The samples that can be drawn: as the model takes them, by feature, with targets and the
-    model's outputs.
+class _DrawnSamples:
+    """The samples that can be drawn, with their targets and the model's outputs.
 
-    whole    whether the targets were given as ints, hence are classes
-    names    of the features
-    notes    what the title says about all that is not shown
+    inputs            the samples as the model takes them
+    columns           the samples by feature
+    has_int_labels    whether the targets were given as ints, that is as classes
+    names             names of the features
+    notes             lines of the title about what is not shown
     """
 
     inputs: Sequence[Any]
     columns: Sequence[Sequence[float]]
     targets: Sequence[float]
     scores: Sequence[Sequence[float]]
-    whole: bool
+    has_int_labels: bool
     names: Sequence[str]
     notes: list[str]
 
 
-def _known(
+def _drawn_samples(
     model: Callable[[Any], Any],
     X: Iterable[Any],
     y: Iterable[Any],
     feature_names: Sequence[str] | None,
-) -> _Known:
+) -> _DrawnSamples:
     check_model(model)
-    table, labels = analysis.samples(X), entries(y, "y", "labels: a number for each sample")
+    table = samples(X)
+    labels = entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
         raise ValueError(
             f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample"
@@ -147,68 +157,69 @@ def _known(
     kept = [i for i, row in enumerate(table.rows) if all(map(drawable, (*row, targets[i])))]
     if not kept:
         raise ValueError(
-            "every sample has nan or infinity in it; give at least one of finite numbers"
+            "every sample contains nan or infinity; give at least one of finite numbers"
         )
     left = len(labels) - len(kept)
     inputs = [table.input(table.rows[i]) for i in kept]
-    names = (
-        [f"feature {i}" for i in range(table.features)]
-        if feature_names is None
-        else list(map(literal, feature_names))
-    )
+    names = [f"feature {i}" for i in range(table.features)]
+    if feature_names is not None:
+        names = list(map(literal, feature_names))
     if len(names) != table.features:
         raise ValueError(
             f"feature_names has {len(names)} names for {table.features} features; give one for each"
         )
-    return _Known(inputs, list(zip(*[table.rows[i] for i in kept])), [targets[i] for i in kept],
-                  analysis.outputs(model, inputs), all(map(is_int, labels)), names,
-                  [f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [])
+    return _DrawnSamples(
+        inputs=inputs,
+        columns=list(zip(*[table.rows[i] for i in kept])),
+        targets=[targets[i] for i in kept],
+        scores=outputs(model, inputs),
+        has_int_labels=all(map(is_int, labels)),
+        names=names,
+        notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """The class of each sample; the names of all classes; which samples the model gets wrong, by
-    position."""
+    """The class of each sample, the names of all classes, and the positions of misclassified
+    samples."""
 
     of_samples: Sequence[int]
     names: Sequence[str]
     wrong: Sequence[int]
 
 
-def _classes(known: _Known, names: Sequence[str] | None) -> _Classes:
-    outputs = len(known.scores[0])
-    of_samples = analysis.class_indices(known.targets, outputs)
-    labels = (
-        ["-1" if -1 in known.targets else "0", "1"]
-        if outputs == 1
-        else list(map(str, range(outputs)))
-    )
+def _classes(drawn: _DrawnSamples, names: Sequence[str] | None) -> _Classes:
+    size = len(drawn.scores[0])
+    of_samples = class_indices(drawn.targets, size)
+    labels = list(map(str, range(size)))
+    if size == 1:
+        labels = ["-1" if -1 in drawn.targets else "0", "1"]
     if names is not None and len(names) < len(labels):
         raise ValueError(
             f"class_names has {len(names)} names for {len(labels)} classes; give one for each"
         )
-    wrong = [i for i, c in enumerate(of_samples) if analysis.winner(known.scores[i]) != c]
-    return _Classes(
-        of_samples,
-        [literal(name) for name in names or [f"class {label}" for label in labels]],
-        wrong,
-    )
+    wrong = [i for i, c in enumerate(of_samples) if predicted_class(drawn.scores[i]) != c]
+    shown = names or [f"class {label}" for label in labels]
+    return _Classes(of_samples, list(map(literal, shown)), wrong)
 
 
-def _right(classes: _Classes) -> str:
+def _score_text(classes: _Classes) -> str:
     count = len(classes.of_samples)
     return f"{count - len(classes.wrong)} of {count} samples right"
 
 
 def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
-    """Colours and boundaries; returns what a colour bar can be made of, if there is one, and adds
-    to ``notes``."""
+    """Draws colours and boundaries, and adds to ``notes``.
+
+    Returns the contour set for a colour bar, or None if there is none.
+    """
     planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
-    say_blanks(ax, [z for row in planes[0] for z in row], "output", notes)
+    note_blanks(ax, list(chain(*planes[0])), "output", notes)
     filled = None
-    # where all are equal, the first class has the last word
+    # the first class is drawn last, because ties belong to it
     for k, plane in reversed(list(enumerate(planes))):
-        finite = sorted(z for row in plane for z in row if z == z)
+        finite = sorted(z for z in chain(*plane) if z == z)
         if not finite:
             continue
         if len(planes) == 1:
@@ -218,7 +229,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
             colors = LinearSegmentedColormap.from_list(
                 "scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)]
             )
-            levels = analysis.spaced(-limit, limit, 13)
+            levels = spaced(-limit, limit, 13)
             filled = ax.contourf(grid.xs, grid.ys, plane, levels=levels, cmap=colors, extend="both")
         elif finite[-1] >= 0:
             ax.contourf(
@@ -235,14 +246,14 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
     return filled
 
 
-def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
-    """The curve over the samples; returns the title."""
+def _draw_regression(ax: Any, fit: Fit, drawn: _DrawnSamples) -> str:
+    """Draws the curve over the samples; returns the title."""
     curve, = drawable_plane(fit.outputs)
-    say_blanks(ax, curve, "output", known.notes)
+    note_blanks(ax, curve, "output", drawn.notes)
     ax.scatter(
-        known.columns[fit.feature],
-        known.targets,
-        s=marker_size(len(known.targets)),
+        drawn.columns[fit.feature],
+        drawn.targets,
+        s=marker_size(len(drawn.targets)),
         color=BLUE,
         edgecolors="white",
         linewidths=0.6,
@@ -251,18 +262,17 @@ def _draw_regression(ax: Any, fit: Fit, known: _Known) -> str:
     )
     ax.plot(fit.xs, curve, color=ORANGE, linewidth=2.2, zorder=4, label="model")
     ax.set_ylabel("target, output")
-    errors = [
-        score - target for (score,), target in zip(known.scores, known.targets) if drawable(score)
-    ]
+    pairs = zip(drawn.scores, drawn.targets)
+    errors = [score - target for (score,), target in pairs if drawable(score)]
     return f"Fit: rms error {math.hypot(*errors) / math.sqrt(len(errors)):.3g}" if errors else "Fit"
 
 
-def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
-    """The score, with the samples at their labels; or one curve a class, with the samples at its
-    output for them."""
+def _draw_scores(ax: Any, fit: Fit, drawn: _DrawnSamples, classes: _Classes) -> str:
+    """Draws the score with the samples at their labels, or one curve for each class with its
+    samples on it; returns the title."""
     curves = drawable_plane(fit.outputs)
-    say_blanks(ax, [z for curve in curves for z in curve], "output", known.notes)
-    heights = list(known.targets)
+    note_blanks(ax, list(chain(*curves)), "output", drawn.notes)
+    heights = list(drawn.targets)
     if len(curves) == 1:
         ax.axhline(0.0, color=GREY, linewidth=0.8)
         ax.plot(fit.xs, curves[0], color=DARK, linewidth=2, label="score")
@@ -274,11 +284,11 @@ def _draw_scores(ax: Any, fit: Fit, known: _Known, classes: _Classes) -> str:
             ax.plot(fit.xs, curve, color=class_color(k), linewidth=2)
         heights = [
             row[c] if drawable(row[c]) else math.nan
-            for row, c in zip(known.scores, classes.of_samples)
+            for row, c in zip(drawn.scores, classes.of_samples)
         ]
-    _scatter(ax, known.columns[fit.feature], heights, classes)
+    _scatter(ax, drawn.columns[fit.feature], heights, classes)
     ax.set_ylabel("score" if len(curves) == 1 else "output for each class")
-    return f"Decision: {_right(classes)}"
+    return f"Decision: {_score_text(classes)}"
 
 
 def _scatter(ax: Any, xs: Sequence[float], ys: Sequence[float], classes: _Classes) -> None:

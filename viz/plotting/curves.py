@@ -6,9 +6,8 @@
     >>> sum(map(math.isnan, curves("relu").value))  # the kink
     1
 
-What must not be joined by a line is kept apart by nan: the pieces of a function with kinks or
-jumps, which the row of the table tells (its ``piece``), the intervals of its domain, and the two
-sides of a pole.
+A nan interrupts the line between the pieces of a function with kinks or jumps (see ``piece`` of
+`define`), between the intervals of its domain, and at a pole.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from tinygrad_edu import Value, gradients
 from tinygrad_edu.diagnosis.inspection import quantile
 from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 
-from .analysis import Range, check_range, check_resolution, drawable, spaced
+from .ranges import Range, check_range, check_resolution, drawable, spaced
 
-READABLE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
-HEIGHT = 6.0  # a picture reaches this far up and down at least, if the function does
-FIXED = (2.0, -1.0)  # the other arguments, in turn, where the row has no defaults for them
-# Rows that would show nothing at the values above: which argument varies, and where the others are.
-CHOSEN: dict[str, tuple[str, dict[str, float]]] = {
+DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
+MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
+DEFAULT_ARGUMENTS = (2.0, -1.0)  # other arguments, in turn, if the row has no defaults for them
+# Rows that show little with the defaults above: the argument that varies, and the others' values.
+SPECIAL_ROWS: dict[str, tuple[str, dict[str, float]]] = {
     "where": ("x", {"condition": 1.0, "y": -1.0}),
     "round_digits": ("x", {"digits": 0.0}),
 }
@@ -42,11 +41,10 @@ class Curves:
 
     name, parameters   of the row
     vary, at           the argument that varies; ``(argument, value)`` for all others
-    xs, value          the function: nan where a line must be interrupted
-    partials           the derivatives by each argument, in order, at the same points
-    second             the second derivative by the argument that varies; empty unless it was asked
-                       for
-    height             a range of readable size for the vertical axis; poles reach beyond it
+    xs, value          points of the function; nan interrupts the line
+    partials           the derivative with respect to each argument, in order, at the same points
+    second             the second derivative with respect to ``vary``; empty for ``order=1``
+    height             a readable range for the vertical axis; poles reach beyond it
     """
 
     name: str
@@ -61,25 +59,22 @@ class Curves:
 
 
 def row_of(primitive: Primitive | str) -> Primitive:
-    """The row of that name, or the row itself; ValueError with the nearest names if there is none.
+    """Returns the row of that name, or the row itself.
+
+    Raises ValueError, with similar names, if the table has no such row.
     """
     if isinstance(primitive, Primitive):
         return primitive
     if not isinstance(primitive, str):
         raise TypeError(
-            "a primitive is given by its name or as a row of the table, not as "
-            f"{short_repr(primitive)}"
+            f"primitive must be a name or a row of the table, not {short_repr(primitive)}"
         )
     if primitive not in TABLE:
         near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
-        raise ValueError(
-            f"no primitive {primitive!r} in the table; "
-            + (
-                f"did you mean {' or '.join(map(repr, near))}?"
-                if near
-                else f"it has {', '.join(TABLE)}"
-            )
-        )
+        hint = f"it has {', '.join(TABLE)}"
+        if near:
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
+        raise ValueError(f"no primitive {primitive!r} in the table; {hint}")
     return TABLE[primitive]
 
 
@@ -92,109 +87,101 @@ def curves(
     order: int = 1,
     resolution: int = 400,
 ) -> Curves:
-    """A primitive and its partial derivatives while one of its arguments varies.
+    """Returns a primitive and its partial derivatives while one of its arguments varies.
 
     primitive    a row of the table, or its name
-    vary, at     the argument that varies, by default the first; values of the others, by default
-                 readable ones
-    over         the range in which it varies; by default what its domain has in common with
-                 `READABLE`
-    order        1, or 2 for the second derivative by that argument, too
-    resolution   the number of points, not counting those on either side of a kink
+    vary         the argument that varies, by default the first
+    at           values of the other arguments; by default readable ones
+    over         the range of the argument; by default the part of `DEFAULT_RANGE` in its domain
+    order        2 to include the second derivative with respect to the argument
+    resolution   the number of points, not counting the two sides of kinks
 
-    Raises ValueError for a name, an argument or an order that does not exist, and for an empty
-    range.
+    Raises ValueError for an unknown name, argument or order, and for an empty range.
     """
     row = row_of(primitive)
     check_resolution(resolution)
     if order not in (1, 2):
-        raise ValueError(f"order is {order!r}; it must be 1 or 2")
-    chosen, preset = CHOSEN.get(row.name, (row.parameters[0], {}))
-    vary = vary or next(
-        (name for name in (chosen, *row.parameters) if name not in (at or {})), chosen
-    )
-    for name in (vary, *(at or {})):
-        if name not in row.parameters:
-            raise ValueError(
-                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
-            )
-    if vary in (at or {}):
-        raise ValueError(
-            f"{vary} varies, so it cannot stay at {(at or {})[vary]!r}; give `at` for the other "
-            "arguments"
-        )
-    fixed = {
-        **_readable(row, vary),
-        **preset,
-        **{name: number(x, f"{name} in at") for name, x in (at or {}).items()},
-    }
+        raise ValueError(f"order must be 1 or 2, not {order!r}")
+    vary, fixed = _arguments(row, vary, at or {})
     i = row.parameters.index(vary)
 
     def args(x: float) -> tuple[float, ...]:
         return tuple([x if name == vary else fixed[name] for name in row.parameters])
 
+    def piece(x: float) -> Any:
+        return row.piece(*args(x)) if row.piece else None
+
     xs: list[float] = []
     for low, high in _intervals(row, i, over):
-        xs += [
-            math.nan,
-            *_with_cuts(
-                spaced(low, high, resolution), row.piece and (lambda x: row.piece(*args(x)))
-            ),
-        ]
-    xs = xs[1:]
+        if xs:
+            xs.append(math.nan)
+        xs += _with_gaps(spaced(low, high, resolution), piece)
     value = [_value(row, args(x)) for x in xs]
-    partials = [
-        [_shown(row.partial_at(k, args(x), y)) if y == y else math.nan for x, y in zip(xs, value)]
-        for k in range(row.arity)
-    ]
-    second = (
-        [_second(row, args(x), i) if y == y else math.nan for x, y in zip(xs, value)]
-        if order == 2
-        else []
-    )
-    height = _height([value, *partials, second])
-    lines = [
-        tuple(_interrupted(line, height))
-        for line in (value, *partials, *([second] if second else []))
-    ]
+    points = [(args(x), y) for x, y in zip(xs, value)]
+    partials = [[_partial(row, k, x, y) for x, y in points] for k in range(row.arity)]
+    second: list[float] = []
+    if order == 2:
+        second = [_second(row, x, i) if y == y else math.nan for x, y in points]
+    height = _readable_height([value, *partials, second])
     return Curves(
-        row.name,
-        row.parameters,
-        vary,
-        tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
-        tuple(xs),
-        lines[0],
-        tuple(lines[1 : row.arity + 1]),
-        lines[-1] if second else (),
-        height,
+        name=row.name,
+        parameters=row.parameters,
+        vary=vary,
+        at=tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
+        xs=tuple(xs),
+        value=tuple(_broken_at_poles(value, height)),
+        partials=tuple([tuple(_broken_at_poles(line, height)) for line in partials]),
+        second=tuple(_broken_at_poles(second, height)),
+        height=height,
     )
 
 
-def _readable(row: Primitive, vary: str) -> dict[str, float]:
-    """Values for the arguments that stay where they are: defaults, with 1 for infinity, or the next
-    of `FIXED`."""
+def _arguments(
+    row: Primitive, vary: str | None, at: Mapping[str, float]
+) -> tuple[str, dict[str, float]]:
+    """Returns which argument varies, and numbers for all (also for the one that varies)."""
+    chosen, preset = SPECIAL_ROWS.get(row.name, (row.parameters[0], {}))
+    vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
+    for name in (vary, *at):
+        if name not in row.parameters:
+            raise ValueError(
+                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
+            )
+    if vary in at:
+        raise ValueError(
+            f"{vary} varies, so it cannot stay at {at[vary]!r}; give `at` for the other arguments"
+        )
+    given = {name: number(x, f"{name} in at") for name, x in at.items()}
+    return vary, {**_default_arguments(row, vary), **preset, **given}
+
+
+def _default_arguments(row: Primitive, vary: str) -> dict[str, float]:
+    """Returns values for the arguments: the row's defaults (1 for infinity), or the next of
+    `DEFAULT_ARGUMENTS`, moved into the domain."""
     fixed: dict[str, float] = {}
     defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
     for name, intervals in zip(row.parameters, row.sample):
-        x = defaults.get(name, FIXED[sum(other != vary for other in fixed) % len(FIXED)])
+        others = sum(other != vary for other in fixed)
+        x = defaults.get(name, DEFAULT_ARGUMENTS[others % len(DEFAULT_ARGUMENTS)])
         x = math.copysign(1.0, x) if math.isinf(x) else x
         if not any(low <= x <= high for low, high in intervals):
             low, high = intervals[0]
-            x = (
-                (low + high) / 2
-                if math.isfinite(high - low)
-                else low + 1
-                if math.isfinite(low)
-                else high - 1
-            )
+            x = _between(low, high)
         fixed[name] = x
     return fixed
+
+
+def _between(low: float, high: float) -> float:
+    """Returns a number of the interval, whose ends may be infinite."""
+    if math.isfinite(high - low):
+        return (low + high) / 2
+    return low + 1 if math.isfinite(low) else high - 1
 
 
 def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     if over is not None:
         return [check_range(over, "over")]
-    low, high = READABLE
+    low, high = DEFAULT_RANGE
     common = [(max(low, a), min(high, b)) for a, b in row.sample[i] if max(low, a) < min(high, b)]
     if common:
         return common
@@ -202,19 +189,22 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     return [(a, min(b, a + high - low)) if math.isfinite(a) else (b - high + low, b)]
 
 
-def _with_cuts(xs: Sequence[float], piece: Callable[[float], Any] | None) -> Iterator[float]:
-    """``xs``, and between points in different pieces the two sides of the border, with nan between
-    them."""
+def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[float]:
+    """Yields ``xs``; between points in different pieces also both sides of the border and a nan."""
     yield xs[0]
     for a, b in pairwise(xs):
         for _ in range(8):  # borders between two points; more cannot be told apart anyway
-            # as text, in which nan equals nan
-            if piece is None or repr(piece(a)) == repr(piece(b)):
+            here = repr(piece(a))  # as text, in which nan equals nan
+            if here == repr(piece(b)):
                 break
-            low, high, here = a, b, repr(piece(a))
+            low = a
+            high = b
             while high - low > 1e-12 * max(1.0, abs(low)):
                 middle = (low + high) / 2
-                low, high = (middle, high) if repr(piece(middle)) == here else (low, middle)
+                if repr(piece(middle)) == here:
+                    low = middle
+                else:
+                    high = middle
             yield from (low, math.nan, high)
             a = high
         yield b
@@ -224,36 +214,42 @@ def _value(row: Primitive, args: tuple[float, ...]) -> float:
     if any(map(math.isnan, args)):
         return math.nan
     try:
-        return _shown(row.forward(*args))
-    except (ArithmeticError, ValueError):  # a row of one's own that does not keep to IEEE 754
+        return _drawable_or_nan(row.forward(*args))
+    except (ArithmeticError, ValueError):  # a row that a user defined without IEEE 754 results
         return math.nan
+
+
+def _partial(row: Primitive, k: int, args: tuple[float, ...], y: float) -> float:
+    return _drawable_or_nan(row.partial_at(k, args, y)) if y == y else math.nan
 
 
 def _second(row: Primitive, args: tuple[float, ...], i: int) -> float:
     leaves = [Value(arg) for arg in args]
     slope, = gradients(row(*leaves), [leaves[i]])
     curvature, = gradients(slope, [leaves[i]])
-    return _shown(curvature.data)
+    return _drawable_or_nan(curvature.data)
 
 
-def _shown(y: float) -> float:
+def _drawable_or_nan(y: float) -> float:
     return y if drawable(y) else math.nan
 
 
-def _height(lines: Sequence[Sequence[float]]) -> Range:
-    """The range of all numbers, cut where a few of them are much larger than most."""
+def _readable_height(lines: Sequence[Sequence[float]]) -> Range:
+    """Returns the range of all numbers, cut off where a few are much larger than most."""
     ys = sorted([y for line in lines for y in line if y == y])
     if not ys:
         return -1.0, 1.0
-    limit = max(HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
-    low, high = (y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1]))
+    limit = max(MIN_HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))
+    low, high = [y if abs(y) <= 1.5 * limit else math.copysign(limit, y) for y in (ys[0], ys[-1])]
     pad = 0.06 * (high - low) or 0.5 * max(1.0, abs(high))
     return low - pad, high + pad
 
 
-def _interrupted(line: Sequence[float], height: Range) -> Iterator[float]:
-    """``line`` with nan behind each pole: where it goes, within one step, from beyond the picture
-    on one side to the other, against the direction that it has before or after.
+def _broken_at_poles(line: Sequence[float], height: Range) -> Iterator[float]:
+    """Yields ``line`` with nan after each pole.
+
+    At a pole the line crosses the whole picture in one step, against its direction before or
+    after.
     """
     padded = [math.nan, math.nan, *line, math.nan]
     for a, b, y, c in zip(padded, padded[1:], padded[2:], padded[3:]):

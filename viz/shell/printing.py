@@ -1,17 +1,16 @@
-"""What the shell's ``p`` prints: the numbers that nodes have at the moment at which a `Stepper`
-stands.
+"""What the shell's ``p`` prints: the numbers of nodes at the position of a `Stepper`.
 
     >>> from tinygrad_edu import Value
     >>> a, b = Value(2.0, "a"), Value(-3.0, "two words")
     >>> stepper = Stepper(a * b).finish()
-    >>> printed(stepper, "a")
+    >>> value_text(stepper, "a")
     'a: data 2.0, grad -3.0 after 1 of 1 contributions'
-    >>> printed(stepper, "grad(a) * 2 + 'two words'")
+    >>> value_text(stepper, "grad(a) * 2 + 'two words'")
     '-9.0'
 
-Names have dots, brackets and blanks in them, which the language of
-`tinygrad_edu.symbolic.expressions` does not know.  So every reference to a number is replaced by a
-variable of one letter before the text is parsed, and put back in error messages.
+Names may contain dots, brackets and blanks, but the variables of
+`tinygrad_edu.symbolic.expressions` may not.  Every name is replaced by a one-letter variable before
+the text is parsed; error messages show the name again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import TinygradEduError, one_line
 from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
 
-from .words import completed, find, meant, some
+from .words import completions, find_name, matching_name, names_text
 
 # a name that needs no quotes: a, layers.0.w.1, W1[1,2], a#2
 _PATH = r"[^\W\d]\w*(?:\.\w+|\[[^\[\]]*\]|\#\w*)*"
@@ -33,74 +32,75 @@ _NAME = rf"\"[^\"]*\"|'[^']*'|{_PATH}"
 _REFERENCE = re.compile(
     rf"\d[\w.]*|\bgrad\s*\(\s*(?P<of>{_NAME})\s*\)|(?P<name>{_NAME})(?P<call>\s*\()?"
 )
-# of some six thousand that nobody types here: more than an expression has room for
+# the first of 6,000 letters that nobody types here: more than an expression can contain
 _FIRST_LETTER = 0x3400
 
 
-def printed(stepper: Stepper, text: str) -> str:
-    """What ``p`` prints for ``text``, a name or an expression over names.
+def value_text(stepper: Stepper, text: str) -> str:
+    """Returns what ``p`` prints for ``text``, a name or an expression of names.
 
-    Raises ValueError for an unknown name, a number that is not computed yet, and what `parse` does
-    not accept.
+    Raises ValueError for an unknown name, a number that is not computed yet, and text that `parse`
+    rejects.
     """
     names = stepper.recording.positions
-    name = meant(text, names)
-    return (
-        repr(_evaluated(stepper, text, names))
-        if name is None
-        else _described(stepper, name, names[name])
-    )
+    name = matching_name(text, names)
+    if name is None:
+        return repr(_evaluate(stepper, text, names))
+    return _node_text(stepper, name, names[name])
 
 
-def completed_expression(word: str, line: str, names: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``: the argument can be a name,
-    or end in one.
+def expression_completions(word: str, line: str, names: Iterable[str]) -> list[str]:
+    """Returns replacements for ``word``, the last word of ``line``.
 
-    Where it ends in letters, they can also begin a function.
+    The argument can be a name, or end in a name or a function.
     """
     [end, *_] = re.findall(r"(?:[^\W\d][\w.#\[\],]*)?$", word)
     functions = [f"{name}(" for name in ("grad", *function_names())] if end else []
     ends = [word.removesuffix(end) + name for name in (*names, *functions) if name.startswith(end)]
-    return list(dict.fromkeys([*completed(word, line, names), *ends]))
+    return list(dict.fromkeys([*completions(word, line, names), *ends]))
 
 
-def _described(stepper: Stepper, name: str, position: int) -> str:
-    recording, (data, grad) = stepper.recording, stepper.numbers(position)
-    contributions = [
-        i for i in range(recording.forward, len(recording)) if recording.events[i].node == position
-    ]
+def _node_text(stepper: Stepper, name: str, position: int) -> str:
+    recording = stepper.recording
+    data, grad = stepper.numbers(position)
+    backward = range(recording.forward, len(recording))
+    contributions = [i for i in backward if recording.events[i].node == position]
     done = sum(i < stepper.position for i in contributions)
-    return (f"{name}: {_not_yet(stepper, position) if data is None else f'data {data!r}'}, "
-            f"grad {grad!r} after {done} of {len(contributions)} contributions")
+    shown = _not_computed_text(stepper, position) if data is None else f"data {data!r}"
+    return f"{name}: {shown}, grad {grad!r} after {done} of {len(contributions)} contributions"
 
 
-def _not_yet(stepper: Stepper, position: int) -> str:
+def _not_computed_text(stepper: Stepper, position: int) -> str:
     step = next(i for i, event in enumerate(stepper.recording.events, 1) if event.node == position)
     return f"data not computed yet (step {step} does it)"
 
 
-def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
+def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
     letters: dict[tuple[str, bool], str] = {}  # for a name and whether its gradient is meant
     numbers: dict[str, float] = {}
 
     def letter(name: str, gradient: bool = False) -> str:
         number = stepper.numbers(names[name])[gradient]
         if number is None:
-            raise ValueError(f"{name}: {_not_yet(stepper, names[name])}")
+            raise ValueError(f"{name}: {_not_computed_text(stepper, names[name])}")
         sign = letters.setdefault((name, gradient), chr(_FIRST_LETTER + len(letters)))
         numbers[sign] = number
         return sign
 
     def stand_in(match: re.Match[str]) -> str:
-        """A letter for a name; what is none, such as a number, a function or a constant, stays as
-        it is."""
-        word, of, call = match["name"], match["of"], match["call"] or ""
+        """Replaces a name by a one-letter variable.
+
+        Numbers, functions and constants are returned unchanged.
+        """
+        word = match["name"]
+        of = match["of"]
+        call = match["call"] or ""
         if of is not None:
-            return letter(find(of, names), gradient=True)
+            return letter(find_name(of, names), gradient=True)
         if word == "grad" and call:
             raise ValueError("grad() takes one name, as in grad(a)")
         if call and word is not None and not word.isidentifier() and word not in names:
-            raise ValueError(_no_function(word, names))
+            raise ValueError(_call_error(word, names))
         if word is None or (word not in names and call):
             return match[0]
         if word not in names:
@@ -109,7 +109,7 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
                 return letter(path, gradient=last == "grad")
             if word in CONSTANTS or keyword.iskeyword(word):
                 return match[0]
-        return letter(find(word, names)) + call
+        return letter(find_name(word, names)) + call
 
     try:
         return parse(_REFERENCE.sub(stand_in, text), numbers).data
@@ -120,16 +120,16 @@ def _evaluated(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
         raise ValueError(message) from None
 
 
-def _no_function(word: str, names: Mapping[str, int]) -> str:
-    """What is wrong with ``word``, which has a dot, a bracket or quotes in it and was called:
+def _call_error(word: str, names: Mapping[str, int]) -> str:
+    """Returns the error message for the call of a ``word`` with a dot, a bracket or quotes:
     ``math.sin(a)``."""
     path, _, function = word.rpartition(".")
-    written = (
-        f"write {function}({path})"
-        if path in names
-        else f"functions are written without {path}., as in {function}(...)"
+    remedy = "functions are called as in tanh(...)"
+    if path in names and function in function_names():
+        remedy = f"write {function}({path})"
+    elif path and function in function_names():
+        remedy = f"functions are written without {path}., as in {function}(...)"
+    return (
+        f"{short_repr(word)} is not a function; {remedy}; there are the names "
+        f"{names_text(names)}"
     )
-    remedy = (
-        written if path and function in function_names() else "functions are called as in tanh(...)"
-    )
-    return f"{short_repr(word)} is no function here; {remedy}; there are the names {some(names)}"

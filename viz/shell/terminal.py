@@ -1,11 +1,10 @@
-"""A command line for terminals, scripts and notebooks: everything about the shell that has nothing
-to do with graphs.
+"""A command line for terminals, scripts and notebooks: the part of the shell that does not know
+graphs.
 
 `CommandLine` is a `cmd.Cmd` whose commands are methods ``do_...`` with their help as docstrings; a
-class that has more commands lists them in ``groups``.  Two letters of a command are enough; what is
-wrong with a line is said in one line; and no text can reach the terminal as anything but text.
-Where the input is no terminal, prompts and commands are written out, so that the output is a
-transcript.
+subclass with more commands lists them in ``groups``.  Two letters of a command are enough.  An
+error is written in one line, and control characters are escaped.  If the input is not a terminal,
+prompts and commands are written out, and the output is a transcript.
 """
 
 from __future__ import annotations
@@ -21,13 +20,25 @@ import textwrap
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu.errors import TinygradEduError, one_line
 
 from .words import command_of
 
-MESSAGE_LENGTH = 400  # of an error, in characters
+MAX_MESSAGE_LENGTH = 400  # characters of an error message
+# what a command may raise: each becomes one line of output
+ERRORS = (
+    TinygradEduError,
+    ArithmeticError,
+    IndexError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _IN_ASCII = str.maketrans({"∂": "d", "·": "*", "×": "*"})
 
 Part = str | tuple[str, str]  # text, or text and its style
@@ -36,16 +47,16 @@ Part = str | tuple[str, str]  # text, or text and its style
 class CommandLine(cmd.Cmd):
     """Reads commands until `quit`, Ctrl-C or the end of the input.
 
-    stdin     where they come from, by default the terminal, or a notebook's own ``input``
-    stdout    where the output goes, by default the terminal; what its encoding does not have is
-              written as well as it can be
+    stdin     source of the commands, by default the terminal, or a notebook's own ``input``
+    stdout    destination of the output, by default the terminal; characters that its encoding
+              does not have are replaced
     color     whether to use colours; by default on a terminal, unless NO_COLOR is set
 
-    What a class of commands says of itself:
+    A subclass sets:
 
-    groups     the names of its commands, under the headings that `help` lists them by
+    groups     the names of its commands, by the headings of `help`
     aliases    other names of commands
-    about      what `help` says below the list, before what is true of every command line
+    about      text that `help` prints below the list
     """
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"Other": ("help", "quit")}
@@ -56,18 +67,18 @@ class CommandLine(cmd.Cmd):
         self, stdin: IO[str] | None = None, stdout: IO[str] | None = None, color: bool | None = None
     ) -> None:
         super().__init__(
-            stdin=stdin or sys.stdin or io.StringIO(), stdout=stdout or sys.stdout or io.StringIO()
+            stdin=stdin or sys.stdin or io.StringIO(),
+            stdout=stdout or sys.stdout or io.StringIO(),
         )
         self._console = _console(self.stdout, color)
-        # by that of a notebook
+        # a notebook replaces `input` by its own
         replaced = not isinstance(builtins.input, types.BuiltinFunctionType)
-        self.use_rawinput = (
-            stdin is None and stdout is None and (replaced or _is_terminal(sys.stdin))
-        )
+        is_default = stdin is None and stdout is None
+        self.use_rawinput = is_default and (replaced or _is_terminal(sys.stdin))
         self._echo = not replaced and not (_is_terminal(self.stdin) and _is_terminal(self.stdout))
 
     def run(self) -> None:
-        """Obeys commands until one of them, Ctrl-C or the end of the input says to leave."""
+        """Runs commands until one of them, Ctrl-C or the end of the input leaves."""
         with _names_as_words():
             while True:
                 try:
@@ -80,8 +91,7 @@ class CommandLine(cmd.Cmd):
     # ---- output
 
     def put(self, *parts: Part) -> None:
-        """Writes the parts one after the other, and ends the line; what is not printable is written
-        out: ``\\x1b``."""
+        """Writes the parts as one line; unprintable characters are escaped: ``\\x1b``."""
         pairs = [(part, "") if isinstance(part, str) else part for part in parts]
         pairs = [(self._writable(text), style) for text, style in pairs]
         if self._console:
@@ -92,10 +102,10 @@ class CommandLine(cmd.Cmd):
             self.stdout.write("".join(text for text, _ in pairs) + "\n")
 
     def error(self, text: str) -> None:
-        """Writes what is wrong; a terminal gets it in lines that end where words do."""
-        text = self._writable(
-            f"*** {text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 3] + '...'}"
-        )
+        """Writes an error message; on a terminal it is wrapped between words."""
+        if len(text) > MAX_MESSAGE_LENGTH:
+            text = f"{text[: MAX_MESSAGE_LENGTH - 3]}..."
+        text = self._writable(f"*** {text}")
         if _is_terminal(self.stdout):
             text = textwrap.fill(
                 text,
@@ -107,7 +117,7 @@ class CommandLine(cmd.Cmd):
         self.put((text, "red"))
 
     def interrupted(self) -> None:
-        """Writes that Ctrl-C has stopped a command."""
+        """Writes that Ctrl-C stopped a command."""
         if not self._echo:
             self.put()  # after the ^C that the terminal wrote
         self.error("interrupted")
@@ -124,44 +134,42 @@ class CommandLine(cmd.Cmd):
     # ---- what `cmd` asks for
 
     def onecmd(self, line: str) -> bool:
-        """Runs one line, unless it is a comment; whatever is wrong with it ends in one line of
-        output."""
+        """Runs one line, unless it is a comment; an error becomes one line of output."""
         if line.lstrip().startswith("#"):
             return False
         try:
             return bool(super().onecmd(line))
         except BrokenPipeError:
             raise
-        except (TinygradEduError, ArithmeticError, IndexError, MemoryError, OSError, RecursionError, TypeError,
-                ValueError) as error:
+        except ERRORS as error:
             self.error(one_line(error))
         return False
 
     def parseline(self, line: str) -> tuple[str | None, str | None, str]:
-        """`cmd.Cmd.parseline` with commands in full: ``("until", "a", "unt a")``."""
+        """Returns `cmd.Cmd.parseline` with the full command: ``("until", "a", "unt a")``."""
         name, arg, line = super().parseline(line)
         if name and name != "EOF":
-            with suppress(ValueError):  # `default` says what is wrong with it
+            with suppress(ValueError):  # `default` raises it again
                 name = self._command(name)
         return name, arg, line
 
     def default(self, line: str) -> None:
-        """Raises ValueError, which says what there is instead of an unknown command."""
+        """Raises ValueError, which lists the commands, for an unknown one."""
         self._command(line.split(maxsplit=1)[0])
 
     def precmd(self, line: str) -> str:
-        """Repeats the command where no terminal has done so."""
+        """Writes the command, unless a terminal has shown it."""
         if self._echo and line != "EOF":
             self.put(line)
         return line
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
-        """The commands that begin so."""
+        """Returns the commands that begin with ``text``."""
         words = (*self._commands(), *(alias for alias in self.aliases if len(alias) > 2))
         return [name for name in words if name.startswith(text)]
 
     def _commands(self) -> tuple[str, ...]:
-        return tuple(name for names in self.groups.values() for name in names)
+        return tuple(chain(*self.groups.values()))
 
     def _command(self, word: str) -> str:
         return command_of(word, self._commands(), self.aliases)
@@ -187,8 +195,7 @@ class CommandLine(cmd.Cmd):
                 self.put("  ", (f"{usage:<19}", "cyan"), summary)
         self.put(
             f"{self.about}Two letters of a command are enough if no other begins so; an empty "
-            "line\n"
-            "repeats the last command; a line that begins with # is a comment."
+            "line\nrepeats the last command; a line that begins with # is a comment."
         )
 
     def do_quit(self, arg: str) -> bool:
@@ -199,13 +206,13 @@ class CommandLine(cmd.Cmd):
         return True
 
     def do_EOF(self, arg: str) -> bool:  # noqa: N802
-        """The end of the input: leaves."""
+        """Leaves at the end of the input."""
         self.put()
         return True
 
 
 def _console(stream: IO[str], color: bool | None) -> Any:
-    """A rich Console for colours, or None for none."""
+    """Returns a rich Console, or None for output without colours."""
     plain = (
         not _is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     )
@@ -222,23 +229,23 @@ def _console(stream: IO[str], color: bool | None) -> Any:
 def _is_terminal(stream: Any) -> bool:
     try:
         return bool(stream.isatty())
-    except (AttributeError, ValueError):  # no file, or a closed one
+    except (AttributeError, ValueError):  # not a file, or a closed one
         return False
 
 
 @contextmanager
 def _names_as_words() -> Iterator[None]:
-    """Within it only blanks end a word that readline completes, as names have dots and signs in
-    them.
+    """Makes readline complete whole names, which contain dots and signs: only blanks end a word.
 
-    Afterwards readline is as it was before.
+    Afterwards its delimiters and its history are restored.
     """
     try:
         import readline
     except ImportError:  # there is none on Windows
         yield
         return
-    delimiters, length = readline.get_completer_delims(), readline.get_current_history_length()
+    delimiters = readline.get_completer_delims()
+    length = readline.get_current_history_length()
     readline.set_completer_delims(" \t\n")
     try:
         yield

@@ -1,5 +1,4 @@
-"""What the shell's ``where`` shows: the path between the root and the node that a step is about, as
-lines of text.
+"""What the shell's ``where`` shows: the path between the root and the node of a step, as lines.
 
     >>> from tinygrad_edu import parse, record
     >>> recording = record(parse("sin(a) * b", a=0.0, b=3.0))
@@ -9,8 +8,7 @@ lines of text.
     > v3 = sin(a)   ∂v3/∂a = 1
       ∂v4/∂a = 3 × 1 = 3
 
-With the derivatives along the path the chain rule can be seen: their product is what the path
-contributes.
+The derivatives along the path show the chain rule: their product is the path's contribution.
 """
 
 from __future__ import annotations
@@ -20,44 +18,50 @@ from collections.abc import Iterator
 
 from tinygrad_edu.debug.stepper import Recording, brief
 
-ENDS = 6  # lines that are shown of each end of a long path
-# to which shorter operations are filled up, so that the derivatives stand in a column
+END_LINES = 6  # of a longer path, so many lines of each end are shown
+# Shorter operations are padded to at most this width, to align the derivatives in a column.
 OPERATION_WIDTH = 40
 
 
 def where(recording: Recording, position: int) -> Iterator[str]:
-    """The lines for the moment when ``position`` steps are done; the one of the operation done last
-    begins with ``>``.
+    """Yields the lines for the position after ``position`` steps; ``>`` marks the last operation.
 
-    Forward, the path goes from there up to the root: what waits for it.  Backward, it is the one
-    that the gradient took, from the root down; each line has the derivative that it was multiplied
-    by, and the last one their product.
+    In the forward phase, the path leads from there up to the root: the operations that wait for it.
+    In the backward phase, it is the path of the gradient, from the root down.  Each line has the
+    derivative by which the gradient was multiplied, and the last line their product.
     """
-    forward, total = recording.forward, len(recording)
-    done = (f"{position} of {forward} operations" if position <= forward else
-            f"{position - forward} of {total - forward} gradient steps")
+    forward = recording.forward
+    total = len(recording)
+    done = f"{position} of {forward} operations"
+    if position > forward:
+        done = f"{position - forward} of {total - forward} gradient steps"
     yield f"step {position} of {total}: {done} done"
     if position > forward:
-        yield from _back(recording, position)
+        yield from _backward_path(recording, position)
     elif position:
-        yield from _ahead(recording, position)
+        yield from _forward_path(recording, position)
 
 
-def _ahead(recording: Recording, position: int) -> Iterator[str]:
+def _forward_path(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
-    first_user = {arg: i for i in range(len(nodes) - 1, -1, -1) for arg in nodes[i].args}
+    first_user: dict[int, int] = {}
+    for i, node in enumerate(nodes):
+        for arg in node.args:
+            first_user.setdefault(arg, i)
     path = [recording.events[position - 1].node]
     while path[-1] in first_user:
         path.append(first_user[path[-1]])
     first, *others = [recording.operation(i) for i in path]
-    yield from _ends([f"> {first}", *(f"  {operation}" for operation in others)])
+    yield from _shortened([f"> {first}", *(f"  {operation}" for operation in others)])
     if (count := _count_paths(recording, path[0])) > 1:
-        yield f"  one of {_many(count)} paths to {nodes[recording.root].name}"
+        yield f"  one of {_count_text(count)} paths to {nodes[recording.root].name}"
 
 
-def _back(recording: Recording, position: int) -> Iterator[str]:
-    nodes, last = recording.nodes, recording.events[position - 1].node
-    root, at = nodes[recording.root].name, nodes[last].name
+def _backward_path(recording: Recording, position: int) -> Iterator[str]:
+    nodes = recording.nodes
+    last = recording.events[position - 1].node
+    root = nodes[recording.root].name
+    at = nodes[last].name
     edges = _edges_to(recording, position)
     if not edges:
         yield f"> {recording.operation(last)}"
@@ -66,27 +70,28 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
     operations = [recording.operation(user) for user, _ in edges]
     width = min(max(map(len, operations)), OPERATION_WIDTH)
     factors = [recording.partial(user, operand) for user, operand in edges]
-    lines = [
-        f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = "
-        f"{brief(factor)}"
-        for operation, (user, operand), factor in zip(operations, edges, factors)
-    ]
+    lines = []
+    for operation, (user, operand), factor in zip(operations, edges, factors):
+        arg = nodes[nodes[user].args[operand]]
+        derivative = f"∂{nodes[user].name}/∂{arg.name}"
+        lines.append(f"  {operation:<{width}}   {derivative} = {brief(factor)}")
     lines[-1] = f">{lines[-1][1:]}"
-    yield from _ends(lines)
+    yield from _shortened(lines)
     product = brief(math.prod(factors))
-    if 1 < len(factors) <= ENDS:
+    if 1 < len(factors) <= END_LINES:
         product = f"{' × '.join(map(brief, factors))} = {product}"
     if (count := _count_paths(recording, last)) > 1:
-        yield f"  one of {_many(count)} paths: {product}; ∂{root}/∂{at} is the sum over all of them"
+        paths = f"one of {_count_text(count)} paths"
+        yield f"  {paths}: {product}; ∂{root}/∂{at} is the sum over all of them"
     elif len(edges) > 1:
         yield f"  ∂{root}/∂{at} = {product}"
 
 
 def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
-    """The path by which the last gradient came, from the root on: the user and the operand of each
-    edge.
+    """Returns the path of the last gradient, from the root: the user and the operand of each edge.
 
-    Each edge led to the gradient of the next one's user, as that was when it was passed on.
+    Each edge is the last one that added to the gradient of the next edge's user before that
+    gradient was passed on.
     """
     edges = []
     node = recording.events[position - 1].node
@@ -98,7 +103,7 @@ def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
 
 
 def _count_paths(recording: Recording, position: int) -> int:
-    """How many paths lead from the root to a node, counting an edge that comes twice as two."""
+    """Returns the number of paths from the root to a node; a double edge counts as two."""
     counts = [0] * len(recording.nodes)
     counts[recording.root] = 1
     for i in range(len(counts) - 1, position, -1):
@@ -107,11 +112,12 @@ def _count_paths(recording: Recording, position: int) -> int:
     return counts[position]
 
 
-def _ends(lines: list[str]) -> list[str]:
-    if len(lines) <= 2 * ENDS + 1:
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= 2 * END_LINES + 1:
         return lines
-    return [*lines[:ENDS], f"  ... {len(lines) - 2 * ENDS:,} more ...", *lines[-ENDS:]]
+    left_out = len(lines) - 2 * END_LINES
+    return [*lines[:END_LINES], f"  ... {left_out:,} more ...", *lines[-END_LINES:]]
 
 
-def _many(count: int) -> str:
+def _count_text(count: int) -> str:
     return f"{count:,}" if count < 10**9 else "very many"

@@ -1,11 +1,11 @@
-"""What a typed word stands for at the shell: a command, a name, a number.  What is none says what
-there is instead.
+"""The meaning of a word typed at the shell: a command, a name or a number.  Errors list what there
+is.
 
     >>> command_of("unt", ["next", "until", "unwatch"], {"n": "next"})
     'until'
-    >>> find("'two words'", ["a", "two words"])
+    >>> find_name("'two words'", ["a", "two words"])
     'two words'
-    >>> find("alpah", ["a", "alpha"])
+    >>> find_name("alpah", ["a", "alpha"])
     Traceback (most recent call last):
     ValueError: nothing here is called 'alpah'; did you mean alpha? There are a, alpha
 """
@@ -20,10 +20,9 @@ from tinygrad_edu.engine.primitives import short_repr
 
 
 def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:
-    """The command that ``word`` stands for, in full: one of ``commands``, its beginning, or one of
-    the ``aliases``.
+    """Returns the full command for ``word``: one of ``commands``, its beginning, or an alias.
 
-    Raises ValueError if it is none, and if it is short for several.
+    Raises ValueError if there is no such command, or there are several.
     """
     if word in commands:
         return word
@@ -35,29 +34,35 @@ def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str])
     if begun:
         raise ValueError(f"{short_repr(word)} can be {' or '.join(begun)}")
     near = difflib.get_close_matches(word[:40].lower(), [*commands, *aliases], n=1)
-    raise ValueError(f"{short_repr(word)} is no command; {_there(near)} are {', '.join(commands)}")
+    raise ValueError(
+        f"{short_repr(word)} is not a command; {_suggestion(near)} are {', '.join(commands)}"
+    )
 
 
-def find(typed: str, known: Collection[str]) -> str:
-    """What `meant` gives.  Raises ValueError, which says what there is, for what is none of the
-    ``known`` names."""
-    name = meant(typed, known)
+def find_name(typed: str, known: Collection[str]) -> str:
+    """Returns what `matching_name` gives.
+
+    Raises ValueError, which says what there is, if that is None.
+    """
+    name = matching_name(typed, known)
     if name is not None:
         return name
-    word, names = unquoted(typed), list(known)
-    # of all it would take long
+    word = unquoted(typed)
+    names = list(known)
+    # some of the names only, because all of them would take long
     near = difflib.get_close_matches(word[:40], [*names[:1000], *names[1000:][-100:]], n=3)
-    raise ValueError(f"nothing here is called {short_repr(word)}; {_there(near)} are {some(names)}")
+    raise ValueError(
+        f"nothing here is called {short_repr(word)}; {_suggestion(near)} are {names_text(names)}"
+    )
 
 
-def meant(typed: str, known: Collection[str]) -> str | None:
-    """Which of the ``known`` names was typed, with quotes or without; None if it is none of them.
-    """
+def matching_name(typed: str, known: Collection[str]) -> str | None:
+    """Returns the known name that was typed, with quotes or without, or None."""
     return next((name for name in (typed, unquoted(typed)) if name in known), None)
 
 
-def some(names: Collection[str]) -> str:
-    """The names in a row; of more than twelve the first and the last ones."""
+def names_text(names: Collection[str]) -> str:
+    """Returns the names, separated by commas; of more than twelve, the first and the last."""
     each = list(names)
     if len(each) <= 12:
         return ", ".join(each)
@@ -65,15 +70,16 @@ def some(names: Collection[str]) -> str:
 
 
 def unquoted(text: str) -> str:
-    """``text`` without the quotes around it, if there are any."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    """Returns ``text`` without the quotes around it, if there are any."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text
 
 
-def whole(digits: str, otherwise: str) -> int:
-    """The number, or for a very long one, which Python refuses to read, one that is larger than any
-    number of steps.
+def step_number(digits: str, otherwise: str) -> int:
+    """Returns the number; for more than 18 digits, a number larger than any step's.
 
-    Raises ValueError with the message ``otherwise`` for what is not all digits.
+    (Python does not read very long numbers.)  Raises ValueError with the message ``otherwise`` if
+    ``digits`` contains anything but digits.
     """
     if not re.fullmatch("[0-9]+", digits):
         raise ValueError(otherwise)
@@ -86,13 +92,13 @@ def no_argument(arg: str, command: str) -> None:
         raise ValueError(f"{command} takes no argument, but was given {short_repr(arg)}")
 
 
-def completed(word: str, line: str, known: Iterable[str]) -> list[str]:
-    """What to put in the place of ``word``, the last one of ``line``, so that the whole argument is
+def completions(word: str, line: str, known: Iterable[str]) -> list[str]:
+    """Returns replacements for ``word``, the last word of ``line``, that make the whole argument
     one of ``known``."""
     argument = line.partition(" ")[2].lstrip()
     before = argument[:len(argument) - len(word)]
     return [name[len(before):] for name in known if name.startswith(argument)]
 
 
-def _there(near: list[str]) -> str:
+def _suggestion(near: list[str]) -> str:
     return f"did you mean {' or '.join(near)}? There" if near else "there"

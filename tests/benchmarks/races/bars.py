@@ -15,8 +15,8 @@ from tests.benchmarks.races.race import Result
 from tinygrad_edu import files
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.errors import RenderError
-from viz.plotting.analysis import drawable
 from viz.plotting.figures import BLUE, DARK, ORANGE, figure_and_axes, literal, title_and_legend
+from viz.plotting.ranges import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

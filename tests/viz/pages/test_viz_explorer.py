@@ -782,7 +782,7 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
 
 
 def test_the_naive_order_is_called_wrong_where_it_is():
-    assert "which goes wrong: step 5 passes a gradient on before it is complete." in data_of(
+    assert "It is wrong here: step 5 passes a gradient on before it is complete." in data_of(
         explore(record(shared_node(), order="naive")))["notes"][-1]
     assert data_of(explore(shared_node()))["notes"] == []
 
@@ -804,16 +804,16 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
     for number in range(len(comparison.naive) + 1):
         move_slider(browser, number)
         begins = (
-            "Too early: ∂"
+            "Too early: this step passes on ∂"
             if number == comparison.early
-            else "The rest of ∂"
+            else "Too late: this step adds to ∂"
             if number == comparison.late
             else ""
         )
         assert text(browser, "warning")[:len(begins) or None] == begins
     assert browser.execute_script(
         "return [...document.querySelectorAll('#rows .mark')].map((mark) => mark.textContent)"
-    ) == ["too early", "the rest of it"]
+    ) == ["too early", "too late"]
     right, naive = comparison.gradients["a"]
     total = browser.execute_script("return document.querySelector('#details .total').textContent")
     assert right != naive
@@ -899,7 +899,7 @@ def test_from_a_node_its_edges_and_their_ends_are_reached_by_keys(browser, pages
     press(browser, "/", "o", "\ue007")
     browser.execute_script("document.querySelector('#details .lines button').focus()")
     while not browser.execute_script(
-        "return document.activeElement.title.startsWith('to the edge')"
+        "return document.activeElement.title.startsWith('show the edge')"
     ):
         press(browser, "\ue004")
     press(browser, "\ue007")
@@ -923,7 +923,7 @@ def test_a_line_of_the_panel_keeps_the_focus_when_it_leads_to_its_step(browser, 
     browser.execute_script("document.querySelector('#details .lines button').focus()")
     title = browser.execute_script(line)
     press(browser, "\ue007")
-    assert at(browser) == int(title.removeprefix("step "))
+    assert at(browser) == int(title.removeprefix("go to step "))
     assert browser.execute_script(line) == title
 
 

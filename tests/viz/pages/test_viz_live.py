@@ -13,7 +13,7 @@ from helpers import ROOT
 from tinygrad_edu import Value, data, fit, math, nn, optim
 from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
-from viz.pages.training.records import MAX_STEPS, frames
+from viz.pages.training.frames import MAX_STEPS, frames
 from viz.plotting.analysis import decision_grid
 
 X, Y = data.moons(20, rng=0)
@@ -130,7 +130,7 @@ def test_a_fit_of_several_outputs_has_a_curve_for_each():
     assert (live.kind, live.outputs, len(live.frames[0].curves)) == ("fit", 2, 2)
     assert live.points[2].target == (2.0, -1.0)
     assert live.notes == (
-        "Of 2 outputs the picture shows all curves, but only the targets of the first.",
+        "The picture shows the curves of all 2 outputs, but only the targets of the first.",
     )
 
 
@@ -139,7 +139,7 @@ def test_a_regression_of_several_outputs_says_that_the_first_is_shown_and_has_ax
     history = trained(nn.MLP(2, [2], rng=0), nn.mse, targets=targets, lr=1e-9)
     live = frames(history)
     assert (live.kind, live.outputs, len(live.frames[0].predictions[0])) == ("regression", 2, 2)
-    assert live.notes == ("Of 2 outputs the picture shows the first alone, beside its target.",)
+    assert live.notes == ("The picture shows only the first of 2 outputs, against its target.",)
     assert -10 < live.axes[0].low < live.axes[0].high < 10
 
 
@@ -201,7 +201,7 @@ table = [Value(0.3, "t0"), Value(-0.2, "t1")]
 
 @pytest.mark.parametrize(("history", "why"), [
     (lambda: trained(refusing, nn.hinge, [[0.0, 0.0], [1.0, 0.0]], [1, -1], parameters=table),
-     r"the model cannot be asked between the samples \(LookupError: no row 0.5\)"),
+     r"the model cannot run between the samples \(LookupError: no row 0.5\)"),
     (lambda: trained(nn.MLP(2, [1], rng=0), lambda p, t: p * len(t), [[0.0, 0.0], [1.0, 0.0]], ["a", "bc"]),
      "the targets are not numbers"),
     (lambda: trained(nn.MLP(2, [3], rng=0), lambda p, t: p[0] * t, [[0.0, 0.0], [1.0, 0.0]], [0.5, 1.5]),
@@ -428,12 +428,12 @@ def test_many_samples_are_thinned_evenly():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"samples": 0}, "samples is 0; it must be a whole number of at least 1"),
-    ({"max_frames": 1}, "max_frames is 1; it must be a whole number of at least 2"),
-    ({"max_frames": True}, "max_frames is True"),
-    ({"grid": 1}, "resolution is 1"),
+    ({"samples": 0}, "samples must be a whole number of at least 1, not 0"),
+    ({"max_frames": 1}, "max_frames must be a whole number of at least 2, not 1"),
+    ({"max_frames": True}, "max_frames must be .*, not True"),
+    ({"grid": 1}, "at least 2, not 1"),
     ({"features": (0, 2)}, "there is no feature 2; the samples have 2"),
-    ({"features": (1, 1)}, "features is"),
+    ({"features": (1, 1)}, "features must be two different ones"),
 ])
 def test_bad_options_are_named(change, message):
     with pytest.raises(ValueError, match=message):
@@ -442,20 +442,20 @@ def test_bad_options_are_named(change, message):
 
 def test_features_of_a_picture_without_a_plane_are_an_error():
     inputs, targets = data.line(5, rng=0)
-    with pytest.raises(ValueError, match="the picture of this training is a 'fit'"):
+    with pytest.raises(ValueError, match="the picture of this training run is a 'fit'"):
         frames(trained(nn.MLP(1, [1], rng=0), nn.mse, inputs, targets), features=(0, 1))
 
 
 def test_a_history_without_snapshots_says_how_to_get_them():
     with pytest.raises(
-        ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"
+        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
     ):
         frames(trained(record_every=None))
     with pytest.raises(ValueError, match="no step was finished"):
         frames(trained(epochs=0))
     with pytest.raises(ValueError, match="no snapshots"):
         frames(History())
-    with pytest.raises(TypeError, match=r"takes the History that fit returns, not list \(\[\]\)"):
+    with pytest.raises(TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"):
         frames([])
 
 

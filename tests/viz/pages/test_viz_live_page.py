@@ -12,8 +12,8 @@ import viz
 from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.errors import NonFiniteError
 from tinygrad_edu.train import History
+from viz.pages.training.frames import frames
 from viz.pages.training.page import explore_training
-from viz.pages.training.records import frames
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
 
@@ -120,7 +120,7 @@ def test_explore_takes_a_history_and_writes_it(tmp_path):
 
 def test_a_history_without_snapshots_says_what_to_do(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no snapshots; ask fit for them: fit\(..., record_every=10\)"
+        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
     ):
         viz.explore(History(), tmp_path / "y.html")
     assert not list(tmp_path.iterdir())
@@ -289,7 +289,7 @@ def test_labels_and_titles_are_data(driver, tmp_path):
 def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver, tmp_path):
     page = explore_training(moons(), samples=3)
     assert (
-        "The 3 samples with a dark outline have a graph, of 20; more: samples=."
+        "3 of 20 samples have a graph (dark outline). For more, pass samples=."
         in data_of(page)["notes"]
     )
     visit(driver, page.save(tmp_path / "few.html"))
@@ -303,7 +303,7 @@ def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver
     assert driver.find_element("id", "sample-name").text == before
     assert (
         driver.find_element("id", "said").text
-        == "This sample has no graph here; those with a dark outline have."
+        == "This sample has no graph on this page. Click a sample with a dark outline."
     )
 
 
@@ -324,7 +324,7 @@ def test_features_have_their_names(tmp_path):
     assert flowers.feature_names[2] in page["caption"]
     assert flowers.feature_names[0] in page["scenes"][0]["names"]
     with pytest.raises(
-        ValueError, match="there are 1 feature names, but the samples have 4 features"
+        ValueError, match="one name for each of the 4 features of a sample, not 1"
     ):
         explore_training(iris(), feature_names=["a"])
 

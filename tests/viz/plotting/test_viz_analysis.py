@@ -9,24 +9,23 @@ import pytest
 from helpers import inf, nan, run_python, state_of
 
 from tinygrad_edu import Value, nn
-from viz.plotting import analysis
 from viz.plotting.analysis import (
-    NoNumbersError,
-    class_indices,
     curve_at,
+    curve_points,
     decision_grid,
     fitted_curve,
-    floats,
     grid_at,
-    histogram,
+    grid_points,
     loss_surface,
+)
+from viz.plotting.ranges import drawable, histogram, padded_range, spaced
+from viz.plotting.samples import (
+    NoNumbersError,
+    class_indices,
+    floats,
     outputs,
-    places_of_curve,
-    places_of_grid,
+    predicted_class,
     samples,
-    spaced,
-    window,
-    winner,
 )
 
 
@@ -63,7 +62,7 @@ def test_what_is_no_table_of_numbers_is_named(X, error, message):
     ([0, nan, 10, -inf], (-1.0, 11.0)), ([1e15, 1e15 + 1], (0.5e15, 1.5e15)),
 ])
 def test_a_window_is_around_what_can_be_drawn_and_never_empty(numbers, expected):
-    assert window(numbers) == pytest.approx(expected)
+    assert padded_range(numbers) == pytest.approx(expected)
 
 
 def test_spaced_numbers_end_where_they_should():
@@ -78,8 +77,8 @@ def test_the_winner_is_the_one_that_accuracy_counts_as_right():
         scores = [rng.choice([-1.0, 0.0, 0.5, 2.0]) for _ in range(rng.choice([1, 2, 4]))]
         prediction = scores[0] if len(scores) == 1 else scores
         for label in range(max(2, len(scores))):
-            assert (winner(scores) == label) == bool(nn.accuracy(prediction, label))
-    assert winner([nan]) == winner([1.0, nan]) == -1
+            assert (predicted_class(scores) == label) == bool(nn.accuracy(prediction, label))
+    assert predicted_class([nan]) == predicted_class([1.0, nan]) == -1
 
 
 def test_labels_become_classes():
@@ -172,8 +171,8 @@ def test_several_models_are_asked_at_the_same_places():
     # of which one changes what it is given
     X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
     grid, curve = (
-        places_of_grid(X, features=(2, 1), resolution=4),
-        places_of_curve(X, feature=1, resolution=5),
+        grid_points(X, features=(2, 1), resolution=4),
+        curve_points(X, feature=1, resolution=5),
     )
     for model in models:
         assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)
@@ -187,16 +186,16 @@ def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
     assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(
         sum, X, resolution=3
     )
-    with pytest.raises(ValueError, match="every sample in X has nan or infinity"):
+    with pytest.raises(ValueError, match="every sample in X contains nan or infinity"):
         decision_grid(sum, [[nan, 1]])
 
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
     ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
-    ({"resolution": 1}, "resolution is 1"), ({"resolution": 2.5}, "resolution is 2.5"),
-    ({"resolution": True}, "resolution is True"),
-    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] is \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+    ({"resolution": 1}, "at least 2, not 1"), ({"resolution": 2.5}, "at least 2, not 2.5"),
+    ({"resolution": True}, "at least 2, not True"),
+    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
 ])
 def test_a_grid_that_cannot_be_is_an_error(options, message):
     with pytest.raises(ValueError, match=message):
@@ -285,15 +284,15 @@ def test_what_is_no_parameter_is_named():
     p, q = Value(3.0), Value(4.0)
     for arguments, error, message in [
         ((lambda: p, p, p), ValueError, "the same parameter"),
-        ((lambda: p, p, q + 1), ValueError, "which was computed"),
+        ((lambda: p, p, q + 1), ValueError, "the result of an operation"),
         ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
-        ((p, p, q), TypeError, "loss is .*cannot be called"),
+        ((p, p, q), TypeError, "loss must be a function"),
         ((lambda: "1", p, q), TypeError, "the loss must be a real number"),
     ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)
     for path in ([1, 2], [(1, 2, 3)], ["a"]):
-        with pytest.raises(ValueError, match=r"path\[0\] is .*give pairs"):
+        with pytest.raises(ValueError, match=r"path\[0\] must be a pair"):
             loss_surface(lambda: p, p, q, path=path)
     assert (p.data, q.data) == (3.0, 4.0)
 
@@ -314,5 +313,5 @@ print(json.dumps(sorted({"matplotlib", "numpy", "rich", "PIL"} & set(sys.modules
 
 
 def test_what_is_not_drawable_is_what_is_nan_or_enormous():
-    assert [analysis.drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
+    assert [drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
         True, True, False, False, False, False, True]

@@ -15,9 +15,13 @@ from tinygrad_edu.engine.primitives import TABLE, define
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
-from viz.plotting import analysis
+from viz.plotting import plots
+from viz.plotting.analysis import loss_surface
 from viz.plotting.boundary import decision_boundary
-from viz.plotting.plots import activation_histograms, derivatives, gradient_flow, loss, loss_surface
+from viz.plotting.derivative_plots import derivatives
+from viz.plotting.layer_plots import activation_histograms, gradient_flow
+from viz.plotting.ranges import drawable, histogram
+from viz.plotting.training_plots import loss
 
 
 def history(losses, epochs=1, **metrics):
@@ -237,7 +241,7 @@ def test_a_history_without_steps_is_an_error():
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
 def test_a_loss_is_that_of_a_history(wrong):
     with pytest.raises(
-        TypeError, match=rf"takes the History that fit returns, not {type(wrong).__name__} \("
+        TypeError, match=rf"loss: history must be a History, .*, not {type(wrong).__name__} \("
     ):
         loss(wrong)
 
@@ -268,7 +272,7 @@ def test_an_axes_that_has_no_room_for_a_plot_is_named(plot):
     ):
         plot(ax=figure.add_subplot(projection="polar"))
     with pytest.raises(
-        TypeError, match=r"ax is <?Figure.*, not an Axes; give one, such as figure.add_subplot"
+        TypeError, match=r"ax must be an Axes, such as figure.add_subplot\(\), not <?Figure"
     ):
         plot(ax=figure)
 
@@ -429,8 +433,8 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
 @pytest.mark.parametrize(("arguments", "options", "message"), [
     (([], []), {}, "no samples"), ((X, Y[:2]), {}, "3 samples but 2 labels"),
     ((X, [1, 2, 3]), {}, r"y\[1\] is 2.0, but a model of 1"),
-    (([[nan, 1]], [1]), {}, "every sample has nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
-    ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "resolution is 0"),
+    (([[nan, 1]], [1]), {}, "every sample contains nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
+    ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "at least 2, not 0"),
     ((X, Y), {"class_names": ["a"]}, "class_names has 1 names for 2 classes"),
     ((X, Y), {"feature_names": ["a"]}, "feature_names has 1 names for 2 features"),
 ])
@@ -568,7 +572,7 @@ def test_every_layer_has_a_ridge_with_its_counts():
     assert len(filled) == 2
     for k, (patch, layer) in enumerate(zip(filled, layers)):
         heights, edges, _ = patch.get_data()
-        counts = analysis.histogram(layer.outputs, edges)
+        counts = histogram(layer.outputs, edges)
         assert sum(counts) == len(layer.outputs)
         assert list(heights) == pytest.approx([k - 0.85 * count / max(counts) for count in counts])
     assert rows(ax) == [["layers.0", "tanh"], ["layers.1", "linear"]]
@@ -599,7 +603,7 @@ def test_outputs_of_any_size_are_drawn(scale):
     w = Value(scale, "w")
     ax = drawn(activation_histograms, lambda x: [w * x[0], w * w * x[0]], [[1.0], [2.0]])
     left_out = (
-        sum(not analysis.drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4
+        sum(not drawable(scale**k * x) for k in (1, 2) for x in (1, 2)) / 4
         if scale < 1e200
         else 1.0
     )
@@ -608,7 +612,7 @@ def test_outputs_of_any_size_are_drawn(scale):
 
 @pytest.mark.parametrize("bins", [0, 2.5, True, None])
 def test_bins_must_be_a_number_of_them(bins):
-    with pytest.raises(ValueError, match=r"bins is .*; it must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, not .*"):
         activation_histograms(MODEL, X, bins=bins)
 
 
@@ -794,3 +798,7 @@ def test_a_row_of_ones_own_is_drawn():
         assert ax.get_xlabel() == "x, at beta = 2"
     finally:
         del TABLE["swish_of_mine"]
+
+
+def test_dir_lists_the_public_plots_only():
+    assert dir(plots) == sorted(plots.__all__)

@@ -422,12 +422,12 @@ def test_draw_frames_modules(tmp_path):
 
 
 @pytest.mark.parametrize(("command", "answer"), [
-    ("untl a", "*** 'untl' is no command; did you mean until? There are next, back, continue, "
+    ("untl a", "*** 'untl' is not a command; did you mean until? There are next, back, continue, "
                "until, goto, restart, finish, "
                "print, list, where, draw, orders, break, clear, watch, unwatch, help, quit"),
     ("un a", "*** 'un' can be until or unwatch"),
-    ("N", "*** 'N' is no command; did you mean n? There are next, back, continue"),
-    ("a", "*** 'a' is no command; p a prints the node of that name"),
+    ("N", "*** 'N' is not a command; did you mean n? There are next, back, continue"),
+    ("a", "*** 'a' is not a command; p a prints the node of that name"),
     ("n-1", "*** next takes a whole number of steps, such as next 3, not '-1'"),
     ("n 2 3", "*** next takes a whole number of steps, such as next 3, not '2 3'"),
     ("b x", "*** back takes a whole number of steps, such as back 3, not 'x'"),
@@ -441,7 +441,7 @@ def test_draw_frames_modules(tmp_path):
               "forward, backward"),
     ("until mull", "*** nothing here is called 'mull'; did you mean mul? There are a, b, y, mul, "
                    "*, forward, backward"),
-    ("until forward", "*** no step after this one is about forward, only step 1; goto goes back"),
+    ("until forward", "*** no later step involves forward, only step 1; goto goes back"),
     ("goto", "*** goto takes the number of a step, 0 to 4"),
     ("goto x", "*** goto takes the number of a step, 0 to 4, not 'x'"),
     ("goto 99", "*** there is no step 99; the last one is 4"),
@@ -462,24 +462,24 @@ def test_draw_frames_modules(tmp_path):
     ("p grad(a*b)", "*** grad() takes one name, as in grad(a)"),
     ("p grad(z)", "*** nothing here is called 'z'; there are a, b, y"),
     ("p tahn(a)", "*** unknown function 'tahn'; did you mean tan or tanh or atan? at 'tahn(a)'"),
-    ("p math.sin(a)", "*** 'math.sin' is no function here; functions are written without math., as "
+    ("p math.sin(a)", "*** 'math.sin' is not a function; functions are written without math., as "
                       "in sin(...); there are "
                       "the names a, b, y"),
-    ("p a.tanh() + b", "*** 'a.tanh' is no function here; write tanh(a); there are the names a, b, "
+    ("p a.tanh() + b", "*** 'a.tanh' is not a function; write tanh(a); there are the names a, b, "
                        "y"),
-    ("p numpy.sinn(a)", "*** 'numpy.sinn' is no function here; functions are called as in "
+    ("p numpy.sinn(a)", "*** 'numpy.sinn' is not a function; functions are called as in "
                         "tanh(...); there are the names a"),
     ("p a.real", "*** nothing here is called 'a.real'; there are a, b, y"),
     ("p a if b else y", "*** if/else is not part of the language: numbers, names, + - * / // % **, "
                         "and function calls are "
                         "at 'a if b else y'"),
     ("p a > b", "*** 'a > b' is a condition, not a number; choose with where(condition, x, y)"),
-    ("h nothing", "*** 'nothing' is no command; there are next, back"),
+    ("h nothing", "*** 'nothing' is not a command; there are next, back"),
     ("draw y.xyz", "*** cannot save a drawing as 'y.xyz': '.xyz' is not a format it can have; use "
                    "one of .svg"),
     ("draw missing/y.svg", "*** cannot write 'missing/y.svg': 'missing' is not a folder; create it "
                            "first"),
-    ("!ls", "*** '!ls' is no command"),
+    ("!ls", "*** '!ls' is not a command"),
 ])
 def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -491,7 +491,7 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path
 
 
 def test_a_phase_that_has_no_steps_says_so():
-    assert answers(Value(1.0, "x"), "until forward") == ["*** no step is about forward"]
+    assert answers(Value(1.0, "x"), "until forward") == ["*** no step involves forward"]
     assert answers(Value(1.0, "x"), "break forward") == ["breakpoint at forward: no steps"]
 
 
@@ -575,7 +575,7 @@ def test_an_empty_line_repeats_the_last_command_and_a_comment_does_nothing():
     stepper = Stepper(product())
     text = transcript(stepper, "", "n", "", "# n", "", "x", "")
     assert stepper.position == 3
-    assert text.count("*** 'x' is no command") == 2
+    assert text.count("*** 'x' is not a command") == 2
     assert "(step 2/4) # n\n(step 2/4) \nstep 3 of 4" in text
 
 
@@ -660,7 +660,7 @@ def test_colours_change_no_letter_and_are_for_terminals_only(monkeypatch):
     plain, colored = transcript(y, *commands), transcript(y, *commands, color=True)
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
-    assert "\x1b[31m*** 'foo' is no command" in colored
+    assert "\x1b[31m*** 'foo' is not a command" in colored
     assert "\x1b[1m  ∂J/∂W1[1,2] += " in colored
     for no_color, is_colored in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", no_color)
@@ -686,10 +686,10 @@ def test_a_terminal_gets_long_messages_in_lines_that_end_where_words_do(monkeypa
     terminal = Terminal()
     debug(product(), stdin=io.StringIO("nosuch\n"), stdout=terminal, color=False)
     assert terminal.getvalue().partition("***")[2].partition("\n(")[0] == (
-        " 'nosuch' is no command; there are next, back,\n"
-        "    continue, until, goto, restart, finish, print,\n"
-        "    list, where, draw, orders, break, clear,\n"
-        "    watch, unwatch, help, quit")
+        " 'nosuch' is not a command; there are next,\n"
+        "    back, continue, until, goto, restart, finish,\n"
+        "    print, list, where, draw, orders, break,\n"
+        "    clear, watch, unwatch, help, quit")
     assert len(answers(product(), "nosuch")) == 1
 
 
@@ -709,7 +709,7 @@ def test_a_command_line_needs_no_graph():
     text = out.getvalue()
     assert "*** 'he' can be hello or help" in text
     assert "hello Ada\n" in text
-    assert "*** 'until' is no command; there are hello, help, quit" in text
+    assert "*** 'until' is not a command; there are hello, help, quit" in text
     assert "Say\n  hello [NAME]       greets\nOther\n  h, help [COMMAND]  lists" in text
     assert "TARGET" not in text
 

@@ -1,1 +1,1 @@
-"""The page that plays a training: its records, the graphs of samples, and its HTML."""
+"""The page that plays a training run: its records, the graphs of samples, and its HTML."""

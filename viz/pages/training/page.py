@@ -1,15 +1,16 @@
-"""The page of a training: what `viz.explore` makes of a `History` with snapshots.
+"""The page of a training run: `viz.explore` of a `History` with snapshots.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(20, rng=0)
     >>> model = nn.MLP(2, [3, 1], rng=1)
-    >>> history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=6, record_every=2)
+    >>> sgd = optim.SGD(model.parameters(), lr=0.1)
+    >>> history = fit(model, nn.hinge, X, y, optimizer=sgd, epochs=6, record_every=2)
     >>> explore_training(history)                                   # doctest: +ELLIPSIS
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
-The numbers come from `viz.live` (the model at each snapshot, the curves) and `viz.sample_graphs`
-(the graphs of samples); how the page looks and what it does is in ``training.html``,
-``training.css`` and ``training.js``.
+The numbers come from `frames` (the model at each snapshot, and the curves) and `sample_graphs`.
+The looks and the behaviour of the page are in ``training.html``, ``training.css`` and
+``training.js``.
 """
 
 from __future__ import annotations
@@ -19,23 +20,33 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import counted
 from tinygrad_edu.train import History
 
+from ...drawing.scene import Scene
 from ...drawing.text import label_number
-from ...plotting.plots import LOG_RANGE
+from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
-from .records import Frame, LiveData, Point, frames
+from .frames import frames
+from .records import Frame, Point, RunRecords
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
-# on an axis; what is larger, or closer to 0 on a logarithmic one, is drawn at the border
+# larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
 LARGEST = 1e100
-TINY = 1e-12  # what a feature of standardised data has as its mean
-SHOWN = 3  # features of a sample in its name
+NEAR_ZERO = 1e-12  # means of standardised features are 0 up to rounding, and are written as 0
+NAMED_FEATURES = 3  # features of a sample in its name
+CAPTIONS = {
+    "boundary": "what the model decides",
+    "fit": "what the model computes",
+    "regression": "predictions against targets; correct ones are on the line",
+    "none": "no picture of this model",
+}
 
 
 def explore_training(
@@ -49,49 +60,51 @@ def explore_training(
     samples: int = MAX_SAMPLES,
     progress: bool = False,
 ) -> Page | Path:
-    """A page that plays a training recorded by ``fit(..., record_every=k)``: a `Page`, or the path
-    that it was written to.
+    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded; or
+    writes it to ``path`` and returns the path.
 
-    At each snapshot it shows the model (decision boundary, fitted curve, or predictions beside
-    targets), the loss, the size of the gradient by layer, and the graph of one sample, which is
-    chosen by a click, before and after the update.
+    At each snapshot it shows the model (decision boundary, fitted curve, or predictions against
+    targets), the loss, the size of the gradient by layer, and the graph of one sample before and
+    after the update.  A click chooses the sample.
 
-    title        of the page
-    max_frames   how many snapshots to show at most, evenly chosen, the first and the last included
-    features     which two features of a sample span the picture; by default the first two
+    title            title of the page
+    max_frames       largest number of snapshots, evenly chosen, including the first and the last
+    features         the two features that span the picture; by default the first two
     feature_names    one for each feature; by default "feature 0" and so on
-    samples      how many samples to make graphs of at most, evenly chosen; fewer if the graphs are
-                 large
-    progress     whether to show a progress bar on the terminal, since the model is asked very often
+    samples          largest number of samples that get a graph, evenly chosen; large graphs are
+                     made for fewer samples
+    progress         whether to show a progress bar, because the model runs many times
 
-    Raises TypeError for what is no History, ValueError for a history without snapshots and for
-    another number of names than of features, RenderError without a layout engine, and what
-    `Page.save` raises for ``path``.
+    Raises:
+        TypeError: ``history`` is not a `History`.
+        ValueError: it has no snapshots, or there are more or fewer names than features.
+        RenderError: there is no layout engine.
+        Others: see `Page.save` for ``path``.
     """
     if not isinstance(title, str):
         raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is {samples!r}; it must be a whole number of at least 1")
+        raise ValueError(f"samples must be a whole number of at least 1, not {samples!r}")
     target = None if path is None else page_path(path)
-    with _bar(progress) as show:
-        live = frames(
+    with _progress_bar(progress) as show:
+        run = frames(
             history,
             features=features,
             max_frames=max_frames,
             progress=lambda done, of: show(done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
-        steps = {frame.step for frame in live.frames}
+        steps = {frame.step for frame in run.frames}
         names = _feature_names(training.X, feature_names)
         graphs = sample_graphs(
             training,
             [snapshot for snapshot in training.snapshots if snapshot.step in steps],
-            [point.sample for point in live.points],
+            [point.sample for point in run.points],
             names=names,
             max_samples=samples,
             progress=lambda done, of: show(0.5 + done / of / 2),
         )
-    title = title or f"training: {live.steps:,} step{'s' * (live.steps != 1)}"
+    title = title or f"training: {counted(run.steps, 'step')}"
     scenes = "\n".join(
         f'<template id="scene-{i}">{themed(scene.svg)}</template>'
         for i, scene in enumerate(graphs.scenes)
@@ -99,76 +112,80 @@ def explore_training(
     body = Template(read("training/training.html")).substitute(
         title=html.escape(title), scenes=scenes
     )
-    page = Page(assemble(title, body, page_data(live, graphs, training.X, names),
-                         styles=["theme.css", "training/training.css"],
-                         scripts=["stage.js", "training/training.js"]), title)
+    text = assemble(
+        title,
+        body,
+        page_data(run, graphs, training.X, names),
+        styles=["theme.css", "training/training.css"],
+        scripts=["stage.js", "training/training.js"],
+    )
+    page = Page(text, title)
     return page if target is None else page.save(target)
 
 
 def page_data(
-    live: LiveData, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
+    run: RunRecords, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    """What ``training.js`` reads.
+    """Returns the data that ``training.js`` reads.
 
     kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
-                                  names and ranges of its axes
-    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; where the
-                                  model was asked
-    steps, loss, lossRange, lossLogarithmic    the curve of the loss, as ``[step, loss]``, and its
-    axis
-    layers, layerRange            the names of the layers, and the range of the axis of their
-                                  gradients
+                                  names and the ranges of its axes
+    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; the points
+                                  at which the model was run
+    steps, loss                   the number of steps; the curve of the loss, as ``[step, loss]``
+    lossRange, lossLogarithmic    the axis of the loss
+    layers, layerRange            the names of the layers, and the axis of their gradients
     snapshots                     see `_snapshot`
-    scenes                        for each drawing which nodes have numbers, and their names
+    scenes                        for each drawing, the nodes that have numbers, and their names
     samples                       ``point``, ``scene`` and ``text`` of each, and
                                   ``numbers[snapshot][node]``: data before the update, gradient,
                                   data after it
     notes                         what is not shown, and why
     """
-    index = {point.sample: i for i, point in enumerate(live.points)}
-    losses = [x for x in live.loss.values if x is not None]
-    sizes = [size for frame in live.frames for size in frame.gradients if size]
+    index = {point.sample: i for i, point in enumerate(run.points)}
+    losses = [x for x in run.loss.values if x is not None]
+    sizes = [size for size in _flat([frame.gradients for frame in run.frames]) if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
-        "kind": live.kind,
-        "caption": _caption(live, names),
-        "names": [_named(axis.label, names) for axis in live.axes] or ["", ""],
-        "x": _range(live, 0),
-        "y": _range(live, 1),
-        "classes": live.classes,
-        "points": [_point(live, point) for point in live.points],
-        "grid": {"xs": live.xs, "ys": live.ys},
-        "steps": live.steps,
-        "loss": list(zip(live.loss.steps, live.loss.values)),
-        "lossRange": _room(losses, logarithmic),
+        "kind": run.kind,
+        "caption": _caption(run, names),
+        "names": [_axis_label(axis.label, names) for axis in run.axes] or ["", ""],
+        "x": _picture_range(run, 0),
+        "y": _picture_range(run, 1),
+        "classes": run.classes,
+        "points": [_point(run, point) for point in run.points],
+        "grid": {"xs": run.xs, "ys": run.ys},
+        "steps": run.steps,
+        "loss": list(zip(run.loss.steps, run.loss.values)),
+        "lossRange": _axis_range(losses, logarithmic),
         "lossLogarithmic": logarithmic,
-        "layers": live.layers,
-        "layerRange": _room(sizes, True),
-        "snapshots": [_snapshot(live, frame) for frame in live.frames],
-        "scenes": [
-            {
-                "shown": [int(name[1:]) for name in names],
-                "names": [scene.name_of(scene.graph.nodes[int(name[1:])]) for name in names],
-            }
-            for scene, names in zip(graphs.scenes, graphs.shown)
-        ],
+        "layers": run.layers,
+        "layerRange": _axis_range(sizes, True),
+        "snapshots": [_snapshot(run, frame) for frame in run.frames],
+        "scenes": [_scene(scene, shown) for scene, shown in zip(graphs.scenes, graphs.shown)],
         "samples": [
             {
                 "point": index[graph.sample],
                 "scene": graph.scene,
-                "text": _sample_name(live, graph.sample, X, index),
+                "text": _sample_name(run, graph.sample, X, index),
                 "numbers": graph.numbers,
             }
             for graph in graphs.graphs
         ],
-        "notes": [*live.notes, *_notes(live, graphs)],
+        "notes": [*run.notes, *_notes(run, graphs)],
     }
 
 
-def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
-    """One snapshot: ``step``, ``loss`` and ``rate`` as text, ``layers``, the root mean square of
-    each layer's gradient; of a boundary ``scores`` (one output) or ``winners`` and ``margins``, row
-    by row; of a fit ``curves``; of a regression ``predictions``."""
+def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
+    """Returns one snapshot.
+
+    step, loss, rate      the step; its loss and its learning rate as text
+    layers                the root mean square of each layer's gradient
+    scores                of a boundary with one output, row by row
+    winners, margins      of a boundary with several outputs, row by row
+    curves                of a fit
+    predictions           of a regression
+    """
     made: dict[str, Any] = {
         "step": frame.step,
         "loss": label_number(frame.loss) or "not finite",
@@ -186,13 +203,21 @@ def _snapshot(live: LiveData, frame: Frame) -> dict[str, Any]:
     return made
 
 
-def _point(live: LiveData, point: Point) -> dict[str, Any]:
+def _scene(scene: Scene, shown: Sequence[str]) -> dict[str, Any]:
+    positions = [int(name[1:]) for name in shown]
+    return {
+        "shown": positions,
+        "names": [scene.name_of(scene.graph.nodes[i]) for i in positions],
+    }
+
+
+def _point(run: RunRecords, point: Point) -> dict[str, Any]:
     # of a regression the prediction comes with each snapshot
     x, y = (*point.at, *point.target, None, None)[:2]
-    if live.kind == "regression":
+    if run.kind == "regression":
         y = None
     # one curve for each class: at the height of the class
-    elif live.kind == "fit" and live.outputs > 1 and point.label >= 0:
+    elif run.kind == "fit" and run.outputs > 1 and point.label >= 0:
         y = float(point.label)
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
@@ -203,88 +228,87 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
     if len(given) != size:
         raise ValueError(
-            f"there are {len(given)} feature names, but the samples have {size} features; give one "
-            "for each"
+            f"feature_names must have one name for each of the {size} features of a sample, not "
+            f"{len(given)}"
         )
     return [str(name) for name in given]
 
 
-def _named(label: str, names: Sequence[str]) -> str:
-    """What `viz.live` calls "feature 2", or "input", by its own name."""
+def _axis_label(label: str, names: Sequence[str]) -> str:
+    """Replaces "feature 2", or "input", by the feature's name; other labels are unchanged."""
     number = label.removeprefix("feature ")
-    return names[int(number)] if number.isdecimal() else names[0] if label == "input" else label
+    if number.isdecimal():
+        return names[int(number)]
+    return names[0] if label == "input" else label
 
 
-def _caption(live: LiveData, names: Sequence[str]) -> str:
-    what = {
-        "boundary": "what the model decides; the line is its border"
-        if live.outputs == 1
-        else "what the model decides",
-        "fit": "what the model computes",
-        "regression": "predictions beside targets; right ones are on the line",
-        "none": "no picture of this model",
-    }[live.kind]
-    fixed = ", ".join(
-        f"{names[i]} at {0 if value is None or abs(value) < TINY else value:.3g}"
-        for i, value in live.fixed
-    )
-    return f"{what}{f' ({fixed})' if fixed else ''}"
+def _caption(run: RunRecords, names: Sequence[str]) -> str:
+    what = CAPTIONS[run.kind]
+    if run.kind == "boundary" and run.outputs == 1:
+        what += "; the line is the boundary"
+    fixed = []
+    for i, value in run.fixed:
+        mean = 0 if value is None or abs(value) < NEAR_ZERO else value
+        fixed.append(f"{names[i]} at {mean:.3g}")
+    return f"{what} ({', '.join(fixed)})" if fixed else what
 
 
-def _notes(live: LiveData, graphs: SampleGraphs) -> list[str]:
-    have, of = len(graphs.graphs), len(live.points)
+def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
+    have = len(graphs.graphs)
+    of = len(run.points)
     if not have:
-        return ["There are no graphs of samples: the loss of a sample is no Value."]
-    if have == of or live.kind == "none":
+        return ["There are no graphs of samples, because the loss of a sample is not a Value."]
+    if have == of or run.kind == "none":
         return []
-    return [f"The {have} samples with a dark outline have a graph, of {of}; more: samples=."]
+    return [f"{have} of {of} samples have a graph (dark outline). For more, pass samples=."]
 
 
-def _sample_name(live: LiveData, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
-    point = live.points[index[sample]]
+def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
+    point = run.points[index[sample]]
     entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
-    shown = ", ".join(
-        f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:SHOWN]
-    )
-    target = (
-        live.classes[point.label]
-        if live.classes and point.label >= 0
-        else ", ".join(map(label_number, point.target))
-    )
-    return f"sample {sample}: ({shown}{', ...' if len(entries) > SHOWN else ''})" + (
-        f", target {target}" if target else ""
-    )
+    features = [
+        f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:NAMED_FEATURES]
+    ]
+    if len(entries) > NAMED_FEATURES:
+        features.append("...")
+    target = ", ".join(map(label_number, point.target))
+    if run.classes and point.label >= 0:
+        target = run.classes[point.label]
+    name = f"sample {sample}: ({', '.join(features)})"
+    return f"{name}, target {target}" if target else name
 
 
-def _range(live: LiveData, i: int) -> list[float]:
-    return [live.axes[i].low, live.axes[i].high] if live.axes else [0.0, 1.0]
+def _picture_range(run: RunRecords, i: int) -> list[float]:
+    return [run.axes[i].low, run.axes[i].high] if run.axes else [0.0, 1.0]
 
 
-def _room(numbers: Sequence[float], logarithmic: bool) -> list[float]:
-    """The range of an axis for these numbers; a logarithmic one has at least one power of ten in
-    it."""
+def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
+    """Returns the range of an axis for these numbers; a logarithmic one spans at least one power
+    of ten."""
     numbers = [min(max(x, -LARGEST), LARGEST) for x in numbers if not logarithmic or x > 0]
     if not numbers:
         return [0.1, 1.0]
-    low, high = min(numbers), max(numbers)
+    low = min(numbers)
+    high = max(numbers)
     if logarithmic:
-        return [10.0 ** math.floor(math.log10(max(low, 1 / LARGEST))),
-                10.0 ** math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)]
+        first_power = math.floor(math.log10(max(low, 1 / LARGEST)))
+        last_power = math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)
+        return [10.0**first_power, 10.0**last_power]
     return [min(low, 0.0), high + (high - low) * 0.05 or 1.0]
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    return [x for row in rows for x in row]
+    return list(chain(*rows))
 
 
 @contextmanager
-def _bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
-    """A function that shows which part of the work is done; on a terminal, in a progress bar."""
+def _progress_bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
+    """Yields a function that takes the fraction of the work done, and shows it if ``wanted``."""
     if not wanted:
         yield lambda part: None
         return
     from rich.progress import Progress
 
     with Progress(transient=True) as progress:
-        task = progress.add_task("looking at the model", total=1.0)
+        task = progress.add_task("running the model", total=1.0)
         yield lambda part: progress.update(task, completed=part)

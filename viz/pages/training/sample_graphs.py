@@ -1,15 +1,14 @@
-"""The graph of one sample's loss while a model is trained: its numbers before and after each
-update, kept apart.
+"""The graphs of single samples' losses during a training run: numbers before and after each update.
 
-The records here are what the page of a training (`viz.live`) shows beside the decision boundary.
-Gradients are those of the sample's own loss, not of the batch; the forward pass after an update
-uses the new parameters throughout.
+The page of a training run shows them next to the picture of the model.  Gradients are of the
+sample's own loss, not of the batch's; the forward pass after an update uses the new parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import nan
 from typing import Any
 
@@ -22,13 +21,13 @@ from ...drawing.model import Graph, build
 from ...drawing.scene import Scene
 from ...drawing.text import label_number, number_text
 
-MAX_NUMBERS = 250_000  # texts of numbers in all samples together: about 2.5 MB of a page
+MAX_NUMBERS = 250_000  # numbers of all samples together: about 2.5 MB of text in the page
 MAX_SAMPLES = 60
-MAX_DRAWN = 80  # nodes; above it neurons are collapsed, and then layers
-MAX_SCENES = 6  # graphs of different form; samples whose graph has yet another form are left out
+MAX_DRAWN = 80  # nodes; larger graphs are drawn with collapsed neurons, or else layers
+MAX_SCENES = 6  # different forms of graphs; samples with more forms are left out
 
 Numbers = tuple[str, str, str]  # data before the update, gradient before it, data after it
-Row = tuple[float, float, float]  # the same as numbers
+Row = tuple[float, float, float]  # the same as floats
 Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
@@ -36,10 +35,9 @@ Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 class SampleGraph:
     """One sample's graph.
 
-    sample    its position in the training data
-    scene     the position in `SampleGraphs.scenes` of the drawing of its form
-    numbers   for every snapshot and every drawn node with numbers, in the order of ``shown``, its
-              `Numbers`
+    sample    its index in the training data
+    scene     the index of its drawing in `SampleGraphs.scenes`
+    numbers   for each snapshot, the `Numbers` of each drawn node in the order of ``shown``
     """
 
     sample: int
@@ -49,10 +47,10 @@ class SampleGraph:
 
 @dataclass(frozen=True, slots=True)
 class SampleGraphs:
-    """The graphs of some samples, spread evenly over the training data.
+    """The graphs of some samples, evenly chosen from the training data.
 
-    scenes    a `Scene` for every form that the graphs have, which is one for most models
-    shown     for every scene the names (n0, n1, ...) of its drawn nodes that have numbers
+    scenes    a `Scene` for each form of graph; most models have one
+    shown     for each scene, the names (n0, n1, ...) of its drawn nodes that have numbers
     graphs    a `SampleGraph` for each sample
     """
 
@@ -71,37 +69,39 @@ def sample_graphs(
     max_drawn: int = MAX_DRAWN,
     progress: Callable[[int, int], Any] | None = None,
 ) -> SampleGraphs:
-    """The graphs of samples of ``training`` at each of ``snapshots``.
+    """Returns the graphs of samples of ``training`` at each of ``snapshots``.
 
-    samples      the positions of those to choose from; by default all
-    names        of the features, for the inputs of the graph; by default "feature 0" and so on
-    max_samples  how many graphs to make at most
-    max_drawn    how many nodes to draw at most before neurons, and then layers, are collapsed
-    progress     called with the number of samples done, and of all, after each
+    samples      indices of the samples to choose from; by default all
+    names        names of the features, for the inputs of the graph; by default "feature 0" and so
+                 on
+    max_samples  largest number of graphs
+    max_drawn    largest number of nodes to draw before neurons, and then layers, are collapsed
+    progress     called after each sample with the number of samples done and the number of all
 
-    The model runs in evaluation mode; inputs that are numbers are Values, so that they have
-    gradients.  Parameters and gradients are put back when it is done.  Raises RenderError without a
-    layout engine.
+    The model runs in evaluation mode.  Inputs that are numbers become Values, so that they have
+    gradients.  Parameters and gradients are restored.
+
+    Raises RenderError if there is no layout engine.
     """
-    film = _Film(training, snapshots, names, max_drawn)
+    collector = _Collector(training, snapshots, names, max_drawn)
     try:
         with mode(training.model, training=False):
-            film.try_inputs()
-            chosen = film.choose(
+            collector.try_inputs()
+            chosen = collector.choose(
                 range(len(training.X)) if samples is None else samples, max_samples
             )
             for done, sample in enumerate(chosen, 1):
-                film.take(sample)
+                collector.add(sample)
                 if progress is not None:
                     progress(done, len(chosen))
-            return film.developed()
+            return collector.result()
     finally:
-        for node, grad in film.kept.items():
+        for node, grad in collector.grads.items():
             node.grad = grad
 
 
-class _Film:
-    """Collects the numbers of sample after sample."""
+class _Collector:
+    """Collects the numbers of the samples, one sample after the other."""
 
     def __init__(
         self,
@@ -110,30 +110,28 @@ class _Film:
         names: Sequence[str],
         max_drawn: int,
     ) -> None:
-        self.training, self.snapshots, self.names, self.max_drawn = (
-            training,
-            snapshots,
-            names,
-            max_drawn,
-        )
-        self.sketches: dict[Form, _Sketch] = {}
-        self.taken: list[tuple[int, _Sketch, list[list[Row]]]] = []
+        self.training = training
+        self.snapshots = snapshots
+        self.names = names
+        self.max_drawn = max_drawn
+        self.layouts: dict[Form, _Layout] = {}
+        self.added: list[tuple[int, _Layout, list[list[Row]]]] = []
         self.as_values = True
         self.start = Value(0.0)._serial  # older nodes are the user's
-        self.kept: dict[Value, float] = {}  # their gradients
+        self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
-        """Finds out whether inputs can be Values, which those that a model looks something up with
-        cannot be."""
+        """Finds out whether inputs can be Values; a model that uses them as keys needs numbers."""
         try:
             for sample in range(len(self.training.X)):
                 self.inputs(sample)
             self.loss(0)
-        except Exception:  # whatever the user's model says to inputs that it was not made for
+        except Exception:  # of any kind: a model may not be made for such inputs
             self.as_values = False
 
     def choose(self, samples: Sequence[int], most: int) -> list[int]:
-        """As many as there is room for, spread evenly; none if the loss is no Value."""
+        """Returns as many samples as `MAX_NUMBERS` allows, evenly chosen; [] if the loss is not a
+        Value."""
         root = self.loss(samples[0])
         if not isinstance(root, Value):
             return []
@@ -141,131 +139,113 @@ class _Film:
         wanted = min(most, max(1, MAX_NUMBERS // numbers), len(samples))
         return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
 
-    def take(self, sample: int) -> None:
-        """Adds the numbers of a sample, unless its graph has a form for which there is no room."""
+    def add(self, sample: int) -> None:
+        """Adds the numbers of a sample, unless its graph would need more than `MAX_SCENES`."""
         root = self.loss(sample)
         form = _form(topological_order(root))
-        if form not in self.sketches and len(self.sketches) < MAX_SCENES:
-            self.sketches[form] = _Sketch(len(self.sketches), root, form, self.max_drawn)
-        if form in self.sketches:
-            sketch = self.sketches[form]
-            self.taken.append(
-                (
-                    sample,
-                    sketch,
-                    [self.rows(sample, snapshot, sketch) for snapshot in self.snapshots],
-                )
-            )
+        if form not in self.layouts and len(self.layouts) < MAX_SCENES:
+            self.layouts[form] = _Layout(len(self.layouts), root, form, self.max_drawn)
+        if form in self.layouts:
+            layout = self.layouts[form]
+            rows = [self.rows(sample, snapshot, layout) for snapshot in self.snapshots]
+            self.added.append((sample, layout, rows))
 
-    def rows(self, sample: int, snapshot: Snapshot, sketch: _Sketch) -> list[Row]:
-        """The numbers of one snapshot; nan where the model computed something of another form then.
-        """
+    def rows(self, sample: int, snapshot: Snapshot, layout: _Layout) -> list[Row]:
+        """Returns the numbers of one snapshot; nan if its graph has another form."""
         with self.training.at(snapshot):
             root = self.loss(sample)
             for node in topological_order(root, constants=False):
                 if node._serial < self.start:
-                    self.kept.setdefault(node, node.grad)
+                    self.grads.setdefault(node, node.grad)
                     node.grad = 0.0
             backpropagate([root], [1.0])
-            before = sketch.numbers(root)
+            before = layout.numbers(root)
         with self.training.at(snapshot, after=True):
-            after = sketch.numbers(self.loss(sample))
+            after = layout.numbers(self.loss(sample))
         return [(data, grad, later) for (data, grad), (later, _) in zip(before, after)]
 
     def loss(self, sample: int) -> Value:
-        """The loss of one sample."""
-        loss: Value = self.training.loss(
-            self.training.model(self.inputs(sample)), self.training.y[sample]
-        )
+        """Returns the loss of one sample."""
+        prediction = self.training.model(self.inputs(sample))
+        loss: Value = self.training.loss(prediction, self.training.y[sample])
         if isinstance(loss, Value) and loss._serial > self.start:
             loss.label = loss.label or "loss"
         return loss
 
     def inputs(self, sample: int) -> Any:
-        """What the model is given for a sample: labelled Values for numbers, if the model can take
-        them."""
+        """Returns the input for a sample: labelled Values, or numbers if the model needs them."""
         x = self.training.X[sample]
         if not self.as_values:
             return x
         if not hasattr(x, "__len__"):
-            return x if isinstance(x, Value) else Value(x, self.names[0] if self.names else "input")
+            return _labelled(x, self.names[0] if self.names else "input")
         names = self.names or [f"feature {i}" for i in range(len(x))]
-        return [
-            entry if isinstance(entry, Value) else Value(entry, name)
-            for entry, name in zip(x, names)
-        ]
+        return [_labelled(entry, name) for entry, name in zip(x, names)]
 
-    def developed(self) -> SampleGraphs:
-        """All of it as records."""
-        sketches = list(self.sketches.values())
-        return SampleGraphs(
-            tuple(
-                [
-                    sketch.scene([film for _, its, film in self.taken if its is sketch])
-                    for sketch in sketches
-                ]
-            ),
-            tuple([tuple(sketch.names) for sketch in sketches]),
-            tuple(
-                [
-                    SampleGraph(
-                        sample,
-                        sketch.index,
-                        tuple(
-                            [
-                                tuple([text(row) for row, text in zip(rows, sketch.texts)])
-                                for rows in film
-                            ]
-                        ),
-                    )
-                    for sample, sketch, film in self.taken
-                ]
-            ),
-        )
+    def result(self) -> SampleGraphs:
+        """Returns the collected numbers as records."""
+        scenes = []
+        for layout in self.layouts.values():
+            recordings = [recording for _, its, recording in self.added if its is layout]
+            scenes.append(layout.scene(recordings))
+        graphs = []
+        for sample, layout, recording in self.added:
+            numbers = tuple([layout.as_text(rows) for rows in recording])
+            graphs.append(SampleGraph(sample, layout.index, numbers))
+        shown = [tuple(layout.names) for layout in self.layouts.values()]
+        return SampleGraphs(tuple(scenes), tuple(shown), tuple(graphs))
 
 
-class _Sketch:
-    """One form of graph: which of its nodes are drawn with numbers, before the room for the numbers
-    is known."""
+def _labelled(x: Any, label: str) -> Value:
+    return x if isinstance(x, Value) else Value(x, label)
+
+
+class _Layout:
+    """One form of graph, and which of its nodes are drawn with numbers.
+
+    It is drawn at the end, when the widths of all numbers are known.
+    """
 
     def __init__(self, index: int, root: Value, form: Form, max_drawn: int) -> None:
-        self.index, self.root, self.form, self.max_drawn = index, root, form, max_drawn
+        self.index = index
+        self.root = root
+        self.form = form
+        self.max_drawn = max_drawn
         shown = [node for node in _drawn(root, max_drawn).nodes if node.shows is not None]
-        self.names, self.positions = (
-            [node.name for node in shown],
-            [node.shows or 0 for node in shown],
-        )
+        self.names = [node.name for node in shown]
+        self.positions = [node.shows or 0 for node in shown]
         self.texts = [_constant_text if node.role == "constant" else _text for node in shown]
 
     def numbers(self, root: Value) -> list[tuple[float, float]]:
-        """Data and gradient of the drawn nodes of another graph, which should have this form."""
+        """Returns data and gradient of the drawn nodes of a graph; nan if it has another form."""
         order = topological_order(root)
         if _form(order) != self.form:
             return [(nan, nan)] * len(self.positions)
         return [(order[i].data, order[i].grad) for i in self.positions]
 
-    def scene(self, films: Sequence[list[list[Row]]]) -> Scene:
-        """The drawing, with room for the widest number that any of its nodes ever shows."""
+    def as_text(self, rows: Sequence[Row]) -> tuple[Numbers, ...]:
+        """Returns the texts of the drawn nodes' numbers."""
+        return tuple([text(row) for row, text in zip(rows, self.texts)])
+
+    def scene(self, recordings: Sequence[list[list[Row]]]) -> Scene:
+        """Returns the drawing, with space for the widest number that each node ever shows."""
         widest: dict[int, tuple[float, float]] = {}
         for i, position in enumerate(self.positions):
-            rows = [rows[i] for film in films for rows in film]
-            widest[position] = (
-                max((x for before, _, after in rows for x in (before, after)), key=_width),
-                max((grad for _, grad, _ in rows), key=_width),
-            )
-        return Scene(
-            record(self.root),
-            _collapse(self.root, self.max_drawn),
-            self.max_drawn,
-            widest,
-            slopes=False,
-        )
+            rows = [rows[i] for rows in chain(*recordings)]
+            data = chain.from_iterable((before, after) for before, _, after in rows)
+            grads = [grad for _, grad, _ in rows]
+            widest[position] = (max(data, key=_width), max(grads, key=_width))
+        collapse = _collapse(self.root, self.max_drawn)
+        return Scene(record(self.root), collapse, self.max_drawn, widest, slopes=False)
 
 
 def _collapse(root: Value, max_drawn: int) -> str | None:
-    """ "neurons" if that makes the drawing small enough: a neuron shows its numbers, a layer of
-    several has none."""
-    whole, neurons = (len(build([root], collapse, None).nodes) for collapse in (None, "neurons"))
+    """Returns "neurons" if that makes the drawing small enough, else None.
+
+    Neurons are preferred to layers because each of them shows its numbers.
+    """
+    whole = len(build([root], None, None).nodes)
+    neurons = len(build([root], "neurons", None).nodes)
     return "neurons" if neurons <= max_drawn < whole else None
 
 
@@ -274,14 +254,13 @@ def _drawn(root: Value, max_drawn: int) -> Graph:
 
 
 def _form(order: Sequence[Value]) -> Form:
-    """What two graphs have in common if one drawing serves both."""
+    """Returns the form of a graph: two graphs of the same form can share a drawing."""
     at = {node: i for i, node in enumerate(order)}
-    return tuple(
-        [
-            (node.op, "" if node.op else str(node.label), tuple([at[arg] for arg in node.args]))
-            for node in order
-        ]
-    )
+    form = []
+    for node in order:
+        label = "" if node.op else str(node.label)
+        form.append((node.op, label, tuple([at[arg] for arg in node.args])))
+    return tuple(form)
 
 
 def _text(row: Row) -> Numbers:

@@ -1,8 +1,7 @@
-/* A training on one page: the model and the curves at one snapshot, and the graph of one sample before and after its update.
+/* A training run on one page: the model and the curves at one snapshot, and the graph of one sample before and after its update.
 
-   A snapshot is a step of the training of which everything was kept; `state.at` says which one is shown.  All that is shown is
-   computed in Python and read from the page's data (see live.py); here it is drawn.  The order of this file: data, plots, the
-   graph, controls. */
+   A snapshot has the parameters and gradients of one step; `state.at` is the index of the one that is shown.  All numbers are
+   computed in Python (see frames.py and page.py) and drawn here.  The order of this file: data, plots, the graph, controls. */
 
 const DATA = JSON.parse(byId("data").textContent)
 const { snapshots, points } = DATA
@@ -122,7 +121,7 @@ const lines = createSvg("g")
 model.inside.append(surface, lines)
 model.front.append(...marks)
 
-/** Where a point is at this moment: beside its target a prediction moves. */
+/** Returns where a point is at this snapshot: the prediction of a regression moves. */
 function placeOf(i) {
   const { x, y } = points[i]
   return [model.x(x), model.y(y ?? snapshots[state.at].predictions?.[i])]
@@ -199,14 +198,14 @@ function zeroLine(scores) {
   return text
 }
 
-/** Chooses the sample that was clicked; says so where it has no graph on this page. */
+/** Chooses the sample that was clicked, or says that it has no graph on this page. */
 byId("model").addEventListener("click", (event) => {
   const [x, y] = model.at(event)
   const far = points.map((_, i) => Math.hypot(placeOf(i)[0] - model.x(x), placeOf(i)[1] - model.y(y)))
   const nearest = far.reduce((best, distance, i) => distance < (far[best] ?? Infinity) ? i : best, -1)
   if (nearest < 0 || far[nearest] > NEAR) return
   const sample = DATA.samples.findIndex(({ point }) => point === nearest)
-  setText(byId("said"), sample < 0 ? "This sample has no graph here; those with a dark outline have." : "")
+  setText(byId("said"), sample < 0 ? "This sample has no graph on this page. Click a sample with a dark outline." : "")
   if (sample >= 0) chooseSample(sample)
 })
 
@@ -305,7 +304,7 @@ function drawGraph() {
 function drawDetails(sample, numbers) {
   const place = byId("details")
   if (state.node < 0) {
-    place.replaceChildren(create("p", { text: "Click a node, or press ] and [, for its numbers before and after the update." }))
+    place.replaceChildren(create("p", { text: "To see the numbers of a node before and after the update, click it or press ] and [." }))
     return
   }
   const [before, gradient, after] = numbers[state.node]
@@ -320,7 +319,7 @@ function chooseNode(i) {
   drawGraph()
 }
 
-/** The next node that has numbers, or the one before, in the order of execution. */
+/** Chooses the next, or the previous, node that has numbers, in topological order. */
 function walk(by) {
   const { shown } = DATA.scenes[shownScene] ?? { shown: [] }
   if (shown.length) chooseNode((state.node + by + shown.length) % shown.length)
@@ -358,7 +357,7 @@ function draw() {
   if (sample) {
     setText(byId("sample-name"), sample.text)
     setText(byId("explained"), state.after
-      ? `After the update of step ${snapshot.step}: the forward pass with the new parameters. The gradients are those that the sample had before.`
+      ? `After the update of step ${snapshot.step}: the forward pass with the new parameters. The gradients are from before the update.`
       : `Before the update of step ${snapshot.step}: the forward pass, and the gradients of this sample's own loss.`)
   }
   drawGraph()

@@ -1,0 +1,228 @@
+"""Plots of the layers of a model: their gradients, and their outputs.  A part of `viz.plots`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu.diagnosis import inspection
+from tinygrad_edu.diagnosis.inspection import LayerActivations, LayerGradients
+from tinygrad_edu.errors import counted
+
+from .figures import (
+    BLUE,
+    DARK,
+    GREY,
+    ORANGE,
+    figure_and_axes,
+    is_int,
+    literal,
+    tint,
+    title_and_legend,
+)
+from .ranges import LARGEST, drawable, histogram, padded_range, spaced
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VERDICT_COLORS = {
+    "fine": BLUE,
+    "vanishing": ORANGE,
+    "exploding": "#b2182b",
+    "zero": "#5c6670",
+    "not finite": "#b2182b",
+}
+PERCENTILES: dict[str, Any] = {"linewidth": 9, "alpha": 0.35, "solid_capstyle": "butt"}
+MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 7}
+RMS: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 15, "markeredgewidth": 2.2}
+# if the layers' largest outputs differ by more than this factor, the axis is symlog
+MAX_SIZE_RATIO = 50.0
+
+
+def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None = None) -> Figure:
+    """Draws the magnitudes of the parameters' gradients, layer by layer, on a logarithmic axis.
+
+    A bar reaches from the 5th to the 95th percentile of a layer's non-zero gradients, a dot marks
+    the median and a stroke the root mean square (rms).  Gradients that are 0 are counted next to
+    the layer's name.  A layer is vanishing or exploding, as in `inspection.gradient_flow`, if its
+    rms is less than 1e-3 or more than 1e3 times the last layer's rms.
+
+    model    a `Module`, or anything else that `inspection.gradient_flow` takes
+    X        samples to run the model on, to count dead and saturated units
+    ax       an existing Axes to draw into; by default a new Figure is made
+
+    Returns the Figure.
+
+    Raises:
+        ValueError: there are no parameters, or no samples in ``X``.
+        RenderError: matplotlib is not installed.
+    """
+    layers = inspection.gradient_flow(model)
+    units: dict[str, LayerActivations] = {}
+    if X is not None:
+        units = {layer.path: layer for layer in inspection.activations(model, X)}
+    figure, ax = figure_and_axes(ax, 7, max(2.6, 1.5 + 0.52 * len(layers)))
+    drawn: list[float] = []
+    for row, layer in enumerate(layers):
+        if layer.median > 0:
+            drawn += _draw_bar(ax, row, layer)
+    # before set_xscale, which would compute limits from what is drawn
+    ax.set_xlim(min(drawn, default=1e-3) / 2, max(drawn, default=1.0) * 2)
+    ax.set_xscale("log")
+    if not drawn:
+        ax.text(
+            0.5,
+            0.5,
+            "all gradients are 0: was backward() called?",
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            color=DARK,
+        )
+    notes = [[_gradient_note(layer), *_unit_notes(units.get(layer.path))] for layer in layers]
+    labels = [_row_label(layer.path or "model", lines) for layer, lines in zip(layers, notes)]
+    verdicts = [layer.verdict for layer in layers]
+    colors = [DARK if verdict == "fine" else VERDICT_COLORS[verdict] for verdict in verdicts]
+    _label_rows(ax, labels, colors=colors)
+    ax.set_xlabel("|gradient|")
+    ax.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+    ax.set_axisbelow(True)
+    found = _findings(verdicts, units.values())
+    from matplotlib.lines import Line2D
+
+    styles = {"5 % to 95 %": PERCENTILES, "median": MEDIAN, "rms": RMS}
+    handles = [Line2D([], [], color=BLUE, label=label, **style) for label, style in styles.items()]
+    title = f"Gradients of {counted(len(layers), 'layer')}: {', '.join(found)}"
+    title_and_legend(ax, title, handles)
+    return figure
+
+
+def _draw_bar(ax: Any, row: int, layer: LayerGradients) -> list[float]:
+    """Draws the gradients of one layer, and returns the numbers that the axis must reach."""
+    color = VERDICT_COLORS[layer.verdict]
+    sizes = (layer.low, layer.median, layer.high, layer.rms)
+    low, median, high, rms = [min(max(x, 1 / LARGEST), LARGEST) for x in sizes]
+    ax.plot([low, high], [row, row], color=color, **PERCENTILES)
+    ax.plot([median], [row], color=color, **MEDIAN)
+    ax.plot([rms], [row], color=color, **RMS)
+    return [low, high, rms]
+
+
+def _findings(verdicts: Sequence[str], units: Collection[LayerActivations]) -> list[str]:
+    """Returns what the title says of all layers together."""
+    found = []
+    for name in VERDICT_COLORS:
+        if name != "fine" and name in verdicts:
+            found.append(f"{verdicts.count(name)} {name}")
+    found = found or ["none vanishing or exploding"]
+    dead = sum(layer.dead for layer in units)
+    if dead:
+        found.append(f"{dead} of {sum(len(layer.units) for layer in units)} units dead")
+    return found
+
+
+def _gradient_note(layer: LayerGradients) -> str:
+    notes = [layer.verdict] if layer.verdict in ("vanishing", "exploding") else []
+    if layer.nonfinite:
+        notes.append(f"{layer.nonfinite} of {layer.count} not finite")
+    if layer.zeros:
+        some = f"{layer.zeros} of {layer.count} are 0"
+        notes.append(some if layer.zeros < layer.count else f"all {layer.count} are 0")
+    return ", ".join(notes)
+
+
+def _unit_notes(layer: LayerActivations | None) -> list[str]:
+    counts = [(layer.dead, "dead"), (layer.saturated, "saturated")] if layer else []
+    return [f"{n} of {len(layer.units)} units {what}" for n, what in counts if n and layer]
+
+
+def _row_label(path: str, notes: Sequence[str]) -> str:
+    return "\n".join([literal(path), *filter(None, notes)])
+
+
+def activation_histograms(
+    model: Callable[[Any], Any], X: Iterable[Any], *, bins: int = 40, ax: Axes | None = None
+) -> Figure:
+    """Draws the outputs of each layer for the samples ``X`` as histograms, the first layer on top.
+
+    Each histogram is scaled to its own highest bin.  Outputs that are exactly 0 (relu makes many),
+    nan or infinite are left out and counted next to the layer's name.  So are units that are dead
+    (output and slope 0 for every sample) or saturated (beyond 0.99 of the way to an asymptote for
+    every sample).  If layers differ by a factor of more than 50, the axis is linear around 0 and
+    logarithmic further out.
+
+    bins     the number of bins of each histogram
+    ax       an existing Axes to draw into; by default a new Figure is made
+
+    Returns the Figure.
+
+    Raises:
+        ValueError: there are no samples, or ``bins`` is not a whole number of at least 1.
+        RenderError: matplotlib is not installed.
+    """
+    if not is_int(bins) or bins < 1:
+        raise ValueError(f"bins must be a whole number of at least 1, not {bins!r}")
+    layers = inspection.activations(model, X)
+    shown = [[o for o in layer.outputs if drawable(o) and o] for layer in layers]
+    figure, ax = figure_and_axes(ax, 7, max(2.6, 1.3 + 0.75 * len(layers)))
+    for row, outputs in enumerate(shown):
+        ax.axhline(row, color="#d0d0d0", linewidth=0.8, zorder=1)
+        if outputs:
+            _draw_histogram(ax, row, outputs, bins)
+    _label_rows(
+        ax,
+        [_row_label(layer.path or "output", _activation_notes(layer)) for layer in layers],
+        ridge=True,
+    )
+    everything = list(chain(*shown))
+    sizes = [max(map(abs, outputs)) for outputs in shown if outputs]
+    low, high = padded_range(everything, 0.05)
+    if sizes and max(sizes) > MAX_SIZE_RATIO * min(sizes):
+        ax.set_xscale("symlog", linthresh=10.0 ** math.ceil(math.log10(min(sizes))))
+        low = 1.2 * min(0.0, *everything)
+        high = 1.2 * max(0.0, *everything)
+    ax.set_xlim(low, high)
+    ax.axvline(0.0, color=GREY, linewidth=0.8, zorder=1)
+    ax.set_xlabel("output")
+    samples = counted(len(layers[0].units[0].outputs), "sample")
+    title_and_legend(ax, f"Outputs of each layer for {samples}")
+    return figure
+
+
+def _draw_histogram(ax: Any, row: int, outputs: Sequence[float], bins: int) -> None:
+    """Draws the histogram of one layer on the line of its row; rows are counted downwards."""
+    low = min(outputs)
+    high = max(outputs)
+    edges = spaced(low, high, bins + 1) if high > low else spaced(*padded_range([low]), 2 * bins)
+    counts = histogram(outputs, edges)
+    heights = [row - 0.85 * count / max(counts) for count in counts]
+    ax.stairs(heights, edges, baseline=row, fill=True, color=tint(BLUE, 0.45), zorder=2)
+    ax.stairs(heights, edges, baseline=row, color=BLUE, linewidth=1.2, zorder=3)
+
+
+def _activation_notes(layer: LayerActivations) -> list[str]:
+    outputs = layer.outputs
+    ops = list(dict.fromkeys(unit.op or "linear" for unit in layer.units))
+    shares = [
+        (outputs.count(0.0) / len(outputs), "zeros"),
+        (layer.saturation, "saturated"),
+        (sum(not drawable(o) for o in outputs) / len(outputs), "not finite"),
+    ]
+    found = [f"{share:.0%} {what}" for share, what in shares if share]
+    return [", ".join([*ops, *found]), *_unit_notes(layer)]
+
+
+def _label_rows(
+    ax: Any, labels: Sequence[str], *, colors: Sequence[str] = (), ridge: bool = False
+) -> None:
+    """Labels the rows of the vertical axis from the top down; with ``ridge``, above baselines."""
+    ax.set_yticks([row - 0.35 * ridge for row in range(len(labels))], labels, fontsize=8.5)
+    for tick, color in zip(ax.get_yticklabels(), colors):
+        tick.set_color(color)
+    ax.set_ylim(len(labels) - (0.9 if ridge else 0.4), -0.95 if ridge else -0.6)
+    ax.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)

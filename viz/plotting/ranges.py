@@ -1,0 +1,76 @@
+"""Ranges of axes, equally spaced points, histogram bins, and checks of ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tinygrad_edu.engine.primitives import number, short_repr
+
+# Larger numbers are left out of pictures, as inf is: their squares and differences overflow.
+LARGEST = 1e100
+
+Range = tuple[float, float]
+Plane = tuple[tuple[float, ...], ...]  # plane[row][column], rows by y and columns by x
+
+
+def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
+    """Returns a range around the drawable ``numbers``; it is never empty.
+
+    ``margin`` times their span is added on either side.
+    """
+    drawn = [x for x in numbers if drawable(x)]
+    low = min(drawn, default=0.0)
+    high = max(drawn, default=0.0)
+    is_wide = high - low > 1e-9 * max(abs(low), abs(high))
+    pad = margin * (high - low) if is_wide else 0.5 * max(1.0, abs(low))
+    return low - pad, high + pad
+
+
+def drawable(x: float) -> bool:
+    """Returns whether ``x`` is finite and at most `LARGEST` in magnitude."""
+    return -LARGEST <= x <= LARGEST  # false for nan
+
+
+def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
+    """Returns ``n`` equally spaced numbers from ``low`` to ``high``, both included."""
+    return (*[low + (high - low) * (i / (n - 1)) for i in range(n - 1)], high)
+
+
+def check_range(limits: Range, what: str) -> Range:
+    """Returns ``limits`` as two floats.
+
+    Raises ValueError if they are not finite, or the first is not smaller than the second.
+    """
+    try:
+        low, high = (number(limit, what) for limit in limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (drawable(low) and drawable(high) and low < high):
+        raise ValueError(
+            f"{what} must be two finite numbers, the smaller one first, not {short_repr(limits)}"
+        )
+    return low, high
+
+
+def check_resolution(resolution: int) -> None:
+    """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
+    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
+        raise ValueError(
+            "resolution, the number of points along an axis, must be a whole number of at least 2, "
+            f"not {resolution!r}"
+        )
+
+
+def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
+    """Counts the numbers in each of the equal bins between ``edges``, which are in order.
+
+    The last bin includes both its ends.  Numbers outside, and nan, are not counted.
+    """
+    counts = [0] * (len(edges) - 1)
+    low = edges[0]
+    high = edges[-1]
+    for x in numbers:
+        if low <= x <= high:
+            counts[min(int((x - low) / (high - low) * len(counts)), len(counts) - 1)] += 1
+    return counts

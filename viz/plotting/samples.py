@@ -1,0 +1,144 @@
+"""Samples as a table of floats, and a model's outputs and classes for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu import no_grad
+from tinygrad_edu.diagnosis.inspection import check_model, entries
+from tinygrad_edu.engine.primitives import number
+from tinygrad_edu.errors import counted
+from tinygrad_edu.nn.module import mode
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A table of inputs as floats.
+
+    rows      one tuple for each sample, all of the same length
+    scalar    whether the samples were numbers instead of rows; the model then gets numbers too
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    scalar: bool
+
+    @property
+    def features(self) -> int:
+        """The number of features of a sample."""
+        return len(self.rows[0])
+
+    def input(self, row: Sequence[float]) -> Any:
+        """Returns ``row`` as the model takes it: a list, or a number if `scalar`."""
+        return row[0] if self.scalar else list(row)
+
+
+def samples(X: Samples | Iterable[Any]) -> Samples:
+    """Returns ``X``, rows of numbers or numbers from any iterable, as `Samples`.
+
+    Raises:
+        TypeError: ``X`` is not iterable, or an entry is not a number.
+        ValueError: there are no samples, or their lengths differ.
+    """
+    if isinstance(X, Samples):
+        return X
+    given = entries(X, "X", "samples: rows of numbers, or numbers")
+    if not given:
+        raise ValueError("X has no samples; give at least one row of numbers")
+    scalar = not hasattr(given[0], "__len__")
+    rows = []
+    for i, row in enumerate(given):
+        numbers = [row] if scalar else row
+        rows.append(tuple([number(entry, f"X[{i}]") for entry in numbers]))
+    if not rows[0]:
+        raise ValueError("X[0] has no features; give rows of at least one number")
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the "
+                "same length"
+            )
+    return Samples(tuple(rows), scalar)
+
+
+def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
+    """Returns the outputs of ``model`` for each sample, as a tuple of floats; nothing is recorded.
+
+    Raises:
+        TypeError: the model returns something else than numbers, Values or a list of them.
+        ValueError: the model returns an empty list, or lists of different lengths.
+    """
+    table = samples(X)
+    return equally_many(predict(model, map(table.input, table.rows)))
+
+
+def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
+    """Returns the outputs of ``model`` for inputs of any kind; their number may vary.
+
+    Raises NoNumbersError if an output is not a number.  What the model itself raises is passed on.
+    """
+    check_model(model)
+    with mode(model, training=False), no_grad():
+        return [floats(model(x), "an output of the model") for x in inputs]
+
+
+def equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    """Returns the outputs; raises ValueError if there are none, or their numbers differ."""
+    counts = sorted(set(map(len, given)))
+    if len(counts) > 1 or not counts[0]:
+        raise ValueError(
+            f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, "
+            "and at least one, for every sample"
+        )
+    return given
+
+
+class NoNumbersError(TypeError):
+    """Something is neither a number that fits a float nor a list of numbers that do."""
+
+
+def floats(given: Any, what: str) -> tuple[float, ...]:
+    """Returns a number, or a list of numbers, as a tuple of floats.
+
+    Raises NoNumbersError for anything else; ``what`` names it in the message.
+    """
+    is_row = hasattr(given, "__len__") and not isinstance(given, (str, dict))
+    several = is_row and getattr(given, "shape", None) != ()
+    try:
+        return tuple([number(entry, what) for entry in (given if several else [given])])
+    except (TypeError, OverflowError) as error:
+        raise NoNumbersError(str(error)) from None
+
+
+def predicted_class(scores: Sequence[float]) -> int:
+    """Returns the class that a model chooses, as `nn.accuracy` does.
+
+    Of one score: 1 if it is positive, else 0.  Of several: the index of the largest.  If a score
+    is nan: -1.
+    """
+    if any(map(math.isnan, scores)):
+        return -1
+    return int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
+
+
+def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
+    """Returns the class of each label, comparable with `predicted_class`.
+
+    A model of one output takes labels -1 and 1, or 0 and 1; a model of several takes 0, 1, 2, ...
+    Raises ValueError for other labels.
+    """
+    allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
+    for i, label in enumerate(labels):
+        if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
+            wanted = f"classes labelled 0 to {outputs - 1}"
+            if outputs == 1:
+                wanted = "two classes, labelled -1 and 1, or 0 and 1"
+            raise ValueError(
+                f"y[{i}] is {label!r}, but a model of {counted(outputs, 'output')} "
+                f"separates {wanted}"
+            )
+    if outputs == 1:
+        return [int(label > 0) for label in labels]
+    return [int(label) for label in labels]
