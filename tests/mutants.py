@@ -350,7 +350,7 @@ MUTANTS = [
            "data = data * (1 - lr * self.weight_decay)", "grad = grad + self.weight_decay * data",
            ("test_optim.py::test_adamw_by_hand",)),
     Mutant("clip_grad_value has no lower bound", "optim/clipping.py",
-           "-bound if g < -bound else g for g in grads", "g for g in grads",
+           "    if grad < -bound:\n        return -bound\n", "",
            ("test_optim.py::test_clip_grad_value",)),
     Mutant("fit averages the loss twice", "train/fitting.py",
            "* (1.0 / len(indices))", "* (1.0 / len(indices) / len(indices))",

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import TinygradEduError, one_line
-from . import checks, graphs, training
+from . import checks, demo, gpt, graphs, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments: -"):
-            message += "; an expression that starts with a minus sign needs brackets: \"(-a*b)\""
+            message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -54,8 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
 
-    training.add_demo(commands)
+    demo.add_demo(commands)
     graphs.add_commands(commands)
     checks.add_command(commands)
-    training.add_commands(commands)
+    training.add_command(commands)
+    gpt.add_command(commands)
+    demo.add_gallery(commands)
     return parser

@@ -20,8 +20,8 @@ def add_graph(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--example",
-        help="a worked example instead: lecture-expression, lecture-neuron, "
-        "weight-decay, shared-node",
+        help="a worked example instead: "
+             "lecture-expression, lecture-neuron, weight-decay, shared-node",
     )
 
 
@@ -78,8 +78,8 @@ def graph_of(options: argparse.Namespace) -> Value:
         return EXAMPLES[options.example]()
     if options.expression is None:
         raise ValueError(
-            f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 '
-            'c=10'
+            f"give an expression, as in: tinygrad-edu {options.command} "
+            '"tanh(a*b + c)" a=2 b=-3 c=10'
         )
     return parse(options.expression, assignments(options.values, options.expression))
 
@@ -103,10 +103,8 @@ def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
     values = {name: _parsed(name, text) for name, text in _named(texts, known).items()}
     missing = [name for name in known if name not in values]
     if missing:
-        raise ValueError(
-            f"no value for variable {missing[0]!r}; add "
-            f"{' '.join(f'{name}=1.5' for name in missing)}"
-        )
+        additions = " ".join(f"{name}=1.5" for name in missing)
+        raise ValueError(f"no value for variable {missing[0]!r}; add {additions}")
     return {name: values[name] for name in known}
 
 
@@ -121,10 +119,8 @@ def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         if name in values:
             raise ValueError(f"variable {name!r} has two values; give one")
         if name not in known:
-            raise ValueError(
-                f"unknown variable {name!r}: the expression has "
-                f"{', '.join(known) or 'no variables'}"
-            )
+            has = ", ".join(known) or "no variables"
+            raise ValueError(f"unknown variable {name!r}: the expression has {has}")
         values[name] = value
     return values
 

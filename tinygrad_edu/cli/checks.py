@@ -18,19 +18,18 @@ def run_check(options: argparse.Namespace) -> int:
     from ..engine.primitives import TABLE, Primitive
     from ..symbolic.expressions import variables_of
 
-    if (row := TABLE.get(options.expression)) is not None:
+    row = TABLE.get(options.expression)
+    if row is not None:
         known = list(row.parameters)
     elif options.expression.isidentifier() and not options.values:
         near = difflib.get_close_matches(options.expression, TABLE, n=3)
-        raise ValueError(
-            f"there is no primitive {options.expression!r} in the table"
-            + (
-                f"; did you mean {' or '.join(near)}?"
-                if near
-                else "; give an expression, such as sin(x)*x"
-            )
-        )
-    elif not (known := variables_of(options.expression)):
+        remedy = "give an expression, such as sin(x)*x"
+        if near:
+            remedy = f"did you mean {' or '.join(near)}?"
+        raise ValueError(f"there is no primitive {options.expression!r} in the table; {remedy}")
+    else:
+        known = variables_of(options.expression)
+    if not known:
         raise ValueError(
             f"{options.expression!r} has no variables, so there is nothing to differentiate by"
         )
@@ -50,7 +49,8 @@ def _function_of(expression: str, names: Sequence[str]) -> Any:
 
     f.__name__ = expression if len(expression) <= 40 else expression[:37] + "..."
     kind = inspect.Parameter.POSITIONAL_ONLY
-    f.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    f.__signature__ = signature  # type: ignore[attr-defined]
     f(*[1.0] * len(names))  # raises ExpressionError for what is not part of the language
     return f
 
@@ -61,10 +61,9 @@ def _check_at(point: dict[str, float], f: Any, options: argparse.Namespace) -> i
     report = gradcheck(f, list(point.values()), options.order, rtol=options.rtol, names=list(point))
     print(report)
     if not report:
+        root = f(*[Value(x, name) for name, x in point.items()])
         print("\nthe graph:")
-        print(
-            suspects(f(*[Value(x, name) for name, x in point.items()]), options.order, options.rtol)
-        )
+        print(suspects(root, options.order, options.rtol))
     return 0 if report else 1
 
 
@@ -79,9 +78,8 @@ def _check_property(
         if not str(error.name).startswith("hypothesis"):
             raise
         raise ValueError(
-            "drawing points needs hypothesis; install it (pip install hypothesis), or give a "
-            "number for each "
-            "variable, as in x=1.5"
+            "drawing points needs hypothesis; install it (pip install hypothesis), "
+            "or give a number for each variable, as in x=1.5"
         ) from None
     gradients = Property(f, ranges, options.order, options.rtol)
     try:
@@ -96,13 +94,11 @@ def _check_property(
         # an interval, as one writes it here
         text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))
         raise ValueError(text) from None
-    rejected = ", ".join(
-        f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"
-    )
+    reasons = [f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"]
+    rejected = f"others rejected ({', '.join(reasons)})" if reasons else "none rejected"
     print(
         f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
-        f"{f'others rejected ({rejected})' if rejected else 'none rejected'}; tolerance "
-        f"{options.rtol:g} relative"
+        f"{rejected}; tolerance {options.rtol:g} relative"
     )
     if gradients.worst:
         at = ", ".join(f"{name}={x!r}" for name, x in gradients.worst_at.items())
@@ -116,7 +112,7 @@ def add_command(commands: Commands) -> None:
         "check",
         help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
         epilog="With a number for each variable it looks at this point; otherwise it draws points: "
-        "from the intervals given, and for other variables from 0.01 to 30, of both signs.",
+               "from the intervals given, and for other variables from 0.01 to 30, of both signs.",
     )
     command.add_argument(
         "expression", help="an expression, or the name of a row of the table, such as tanh"

@@ -26,7 +26,8 @@ def pictures(root: Any, out: Path) -> list[Path]:
     no layout engine."""
     import viz
 
-    neurons, whole = viz.draw(root, collapse="neurons"), viz.draw(root, max_nodes=None)
+    neurons = viz.draw(root, collapse="neurons")
+    whole = viz.draw(root, max_nodes=None)
     try:
         return [
             neurons.save(out / "graph.svg"),

@@ -24,8 +24,8 @@ def spread(noise: float, what: str = "noise") -> float:
     noise = number(noise, what)
     if not 0 <= noise < math.inf:
         raise ValueError(
-            f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; 0 "
-            "means none"
+            f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; "
+            "0 means none"
         )
     return noise
 
@@ -43,8 +43,8 @@ def matched(X: Sequence[Any], y: Sequence[Any]) -> int:
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             raise TypeError(
-                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); use "
-                f"list({name})"
+                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); "
+                f"use list({name})"
             )
     if len(X) != len(y):
         raise ValueError(

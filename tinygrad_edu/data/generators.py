@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from ..engine.primitives import short_repr
 from ..randomness import Rng, generator
@@ -60,16 +60,12 @@ def circles(
     factor = finite(factor, "factor")
     if not 0 <= factor < 1:
         raise ValueError(
-            "factor is the inner radius over the outer one and must be >= 0 and < 1, not "
-            f"{factor!r}"
+            "factor is the inner radius over the outer one and must be >= 0 and < 1, "
+            f"not {factor!r}"
         )
-    outer, inner = n // 2, n - n // 2
-    return _noisy(
-        [(_on_circle(i / outer), first) for i in range(outer)]
-        + [(_on_circle(i / inner, factor), second) for i in range(inner)],
-        noise,
-        generator(rng),
-    )
+    outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
+    inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
+    return _noisy(outer + inner, noise, generator(rng))
 
 
 def xor(
@@ -85,16 +81,14 @@ def xor(
     """
     n, noise, first, second = _two_class(n, noise, labels, 4)
     corners = [
-        ([-1.0, -1.0], first),
-        ([-1.0, 1.0], second),
-        ([1.0, 1.0], first),
-        ([1.0, -1.0], second),
+        ([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second),
     ]
     return _noisy([corners[i % 4] for i in range(n)], noise, generator(rng))
 
 
-def spirals(n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float = 1.0,
-            rng: Rng = None) -> tuple[Points, list[int]]:
+def spirals(
+    n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float = 1.0, rng: Rng = None
+) -> tuple[Points, list[int]]:
     """Spiral arms that wind about each other: ``(X, y)``, n rows of 2 floats and class indices 0,
     1, ...
 
@@ -104,19 +98,22 @@ def spirals(n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float
     Raises ValueError for n < classes, classes < 2, or a negative noise.
     """
     classes = whole(classes, "classes", 2, "one arm has nothing to be told from")
-    n, noise, turns = (
-        whole(n, "n", classes, "every class has a sample"),
-        spread(noise),
-        finite(turns, "turns"),
-    )
+    n = whole(n, "n", classes, "every class has a sample")
+    noise = spread(noise)
+    turns = finite(turns, "turns")
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
     return _noisy(samples, noise, generator(rng))
 
 
-def blobs(n: int = 100, noise: float = 0.2, *, centers: int | Sequence[Sequence[float]] = 3,
-          rng: Rng = None) -> tuple[Points, list[int]]:
+def blobs(
+    n: int = 100,
+    noise: float = 0.2,
+    *,
+    centers: int | Sequence[Sequence[float]] = 3,
+    rng: Rng = None,
+) -> tuple[Points, list[int]]:
     """Gaussian clouds about fixed centres: ``(X, y)``, n rows of floats and class indices 0, 1, ...
 
     ``centers`` is a list of points, of any dimension; or a number of them, evenly spaced on the
@@ -126,33 +123,34 @@ def blobs(n: int = 100, noise: float = 0.2, *, centers: int | Sequence[Sequence[
     noise.
     """
     points = _centers(centers)
-    n, noise = whole(n, "n", len(points), "every center has a sample"), spread(noise)
-    return _noisy(
-        [
-            (point, k)
-            for k, (point, m) in enumerate(zip(points, _shares(n, len(points)), strict=True))
-            for _ in range(m)
-        ],
-        noise,
-        generator(rng),
-    )
+    n = whole(n, "n", len(points), "every center has a sample")
+    noise = spread(noise)
+    samples = []
+    for k, m in enumerate(_shares(n, len(points))):
+        samples += [(points[k], k)] * m
+    return _noisy(samples, noise, generator(rng))
 
 
-def line(n: int = 100, slope: float = 2.0, intercept: float = 1.0, noise: float = 0.1, *,
-         rng: Rng = None) -> tuple[Points, list[float]]:
+def line(
+    n: int = 100,
+    slope: float = 2.0,
+    intercept: float = 1.0,
+    noise: float = 0.1,
+    *,
+    rng: Rng = None,
+) -> tuple[Points, list[float]]:
     """A straight line: ``(X, y)``, n rows of one float, evenly spaced from -1 to 1, and y = slope x
     + intercept + noise.
 
     Raises ValueError for n < 2, a negative noise, or a slope or intercept that is not finite.
     """
-    n, noise = whole(n, "n", 2, "two points make a line"), spread(noise)
-    slope, intercept, random_ = (
-        finite(slope, "slope"),
-        finite(intercept, "intercept"),
-        generator(rng),
-    )
+    n = whole(n, "n", 2, "two points make a line")
+    noise = spread(noise)
+    slope = finite(slope, "slope")
+    intercept = finite(intercept, "intercept")
+    source = generator(rng)
     xs = _evenly(n, -1.0, 1.0)
-    return [[x] for x in xs], [slope * x + intercept + random_.gauss(0.0, noise) for x in xs]
+    return [[x] for x in xs], [slope * x + intercept + source.gauss(0.0, noise) for x in xs]
 
 
 def _noisy(
@@ -160,59 +158,56 @@ def _noisy(
 ) -> tuple[Points, list[Label]]:
     """The samples, shuffled in place, with noise added to every coordinate."""
     rng.shuffle(samples)
-    return [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples], [
-        label for _, label in samples
-    ]
+    X = [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples]
+    return X, [label for _, label in samples]
 
 
 def _evenly(count: int, start: float, stop: float) -> list[float]:
     """``count`` numbers from ``start`` to ``stop``, both included; one number is ``start``."""
-    return (
-        [start + (stop - start) * i / (count - 1) for i in range(count)] if count > 1 else [start]
-    )
+    if count == 1:
+        return [start]
+    return [start + (stop - start) * i / (count - 1) for i in range(count)]
 
 
 def _on_circle(turn: float, radius: float = 1.0) -> list[float]:
-    return [radius * math.cos(math.tau * turn), radius * math.sin(math.tau * turn)]
+    angle = math.tau * turn
+    return [radius * math.cos(angle), radius * math.sin(angle)]
 
 
 def _shares(n: int, classes: int) -> list[int]:
-    """n samples shared out evenly; the first classes get one more where it does not come out even.
-    """
-    return [n // classes + (k < n % classes) for k in range(classes)]
+    """n samples shared out evenly; the first classes get one more if there is a remainder."""
+    each, remainder = divmod(n, classes)
+    return [each + 1] * remainder + [each] * (classes - remainder)
 
 
 def _two_class(
     n: int, noise: float, labels: Sequence[int], least: int
 ) -> tuple[int, float, int, int]:
     n = whole(n, "n", least, "every cluster has a sample")
-    if (
-        isinstance(labels, str)
-        or not isinstance(labels, Sequence)
-        or len(labels) != 2
-        or labels[0] == labels[1]
-    ):
+    if not _is_row(labels) or len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(
-            "labels must be two different numbers, such as (-1, 1) or (0, 1), not "
-            f"{short_repr(labels)}"
+            "labels must be two different numbers, such as (-1, 1) or (0, 1), "
+            f"not {short_repr(labels)}"
         )
     return n, spread(noise), labels[0], labels[1]
 
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
-    if isinstance(centers, Sequence) and not isinstance(centers, str):
-        rows = [
-            list(point) if isinstance(point, Sequence) and not isinstance(point, str) else []
-            for point in centers
-        ]
-        if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
-            raise ValueError(
-                f"centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
-                f"not {short_repr(centers)}"
-            )
-        return [
-            [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
-            for i, row in enumerate(rows)
-        ]
-    count = whole(centers, "centers", 1, "there must be a center to scatter about")
-    return [_on_circle(k / count) for k in range(count)]
+    if not _is_row(centers):
+        count = whole(centers, "centers", 1, "there must be a center to scatter about")
+        return [_on_circle(k / count) for k in range(count)]
+    rows = [list(point) if _is_row(point) else [] for point in centers]
+    if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
+        raise ValueError(
+            "centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
+            f"not {short_repr(centers)}"
+        )
+    return [
+        [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
+        for i, row in enumerate(rows)
+    ]
+
+
+def _is_row(x: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``x`` is a sequence, but not text."""
+    return isinstance(x, Sequence) and not isinstance(x, str)

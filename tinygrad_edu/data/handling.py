@@ -41,8 +41,9 @@ def batches(
     return _in_batches(X, y, order, n if size is None else size)
 
 
-def _in_batches(X: Sequence[Sample], y: Sequence[Target], order: list[int], size: int
-                ) -> Iterator[tuple[list[Sample], list[Target]]]:
+def _in_batches(
+    X: Sequence[Sample], y: Sequence[Target], order: list[int], size: int
+) -> Iterator[tuple[list[Sample], list[Target]]]:
     for start in range(0, len(order), size):
         chosen = order[start:start + size]
         yield [X[i] for i in chosen], [y[i] for i in chosen]
@@ -67,7 +68,8 @@ def split(
     Raises ValueError if X and y differ in length, if there are fewer than 2 samples, or if test is
     not between 0 and 1; TypeError if labels cannot be compared with each other.
     """
-    n, test = matched(X, y), number(test, "test")
+    n = matched(X, y)
+    test = number(test, "test")
     if not 0 < test < 1:
         raise ValueError(
             f"test is the fraction of samples put aside and must be > 0 and < 1, not {test!r}; "
@@ -79,20 +81,18 @@ def split(
     generator(rng).shuffle(order)
     count = min(max(round(test * n), 1), n - 1)
     held_out = _stratified(order, y, count) if stratify else set(order[:count])
-    train, tested = [i for i in order if i not in held_out], [i for i in order if i in held_out]
+    train = [i for i in order if i not in held_out]
+    tested = [i for i in order if i in held_out]
     return (
-        [X[i] for i in train],
-        [y[i] for i in train],
-        [X[i] for i in tested],
-        [y[i] for i in tested],
+        [X[i] for i in train], [y[i] for i in train],
+        [X[i] for i in tested], [y[i] for i in tested],
     )
 
 
 def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
-    """``count`` of the indices in ``order``, from each label in proportion, by largest remainders.
-    """
+    """``count`` of the indices in ``order``, from each label in proportion (largest remainders)."""
     groups: dict[Target, list[int]] = {}
-    # which is shuffled, so that the groups, and the members of each, are in random order
+    # ``order`` is shuffled, so the groups, and the members of each, are in random order
     for i in order:
         try:
             groups.setdefault(y[i], []).append(i)
@@ -103,9 +103,14 @@ def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
             ) from None
     # Whole numbers throughout: a class of m samples is due count * m / n of them.
     due = [divmod(count * len(group), len(order)) for group in groups.values()]
+    shares = [quotient for quotient, _ in due]
     by_remainder = sorted(range(len(due)), key=lambda k: -due[k][1])
-    extra = set(by_remainder[:count - sum(quotient for quotient, _ in due)])
-    return {i for k, group in enumerate(groups.values()) for i in group[:due[k][0] + (k in extra)]}
+    for k in by_remainder[:count - sum(shares)]:
+        shares[k] += 1
+    chosen: set[int] = set()
+    for share, group in zip(shares, groups.values(), strict=True):
+        chosen.update(group[:share])
+    return chosen
 
 
 class Standardiser:
@@ -131,10 +136,14 @@ class Standardiser:
             )
         columns = list(zip(*rows, strict=True))
         # A constant column is recognised before rounding can give it a mean beside its value.
-        self.mean = [column[0] if min(column) == max(column) else math.fsum(column) / len(rows)
-                     for column in columns]
-        self.sd = [math.hypot(*[x - mean for x in column]) / math.sqrt(len(rows))
-                   for column, mean in zip(columns, self.mean, strict=True)]
+        self.mean = [
+            column[0] if min(column) == max(column) else math.fsum(column) / len(rows)
+            for column in columns
+        ]
+        self.sd = [
+            math.hypot(*[x - mean for x in column]) / math.sqrt(len(rows))
+            for column, mean in zip(columns, self.mean, strict=True)
+        ]
 
     def __call__(self, X: Sequence[Sequence[float]]) -> list[list[float]]:
         """The rows ``X``, standardised.  Raises ValueError if they do not have the columns of the
@@ -161,10 +170,11 @@ def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[
         if not hasattr(row, "__len__"):
             raise TypeError(
                 f"row {i} of X must be a list of numbers, not {type(row).__name__} "
-                f"({short_repr(row)}); "
-                "a single column is [[x] for x in xs]"
+                f"({short_repr(row)}); a single column is [[x] for x in xs]"
             )
-        if len(row) != (width := len(row) if width is None else width):
+        if width is None:
+            width = len(row)
+        if len(row) != width:
             raise ValueError(
                 f"row {i} of X has {len(row)} columns, not {width}; all rows need the same columns"
             )

@@ -27,7 +27,8 @@ class Dataset(tuple[list[list[float]], list[int]]):
         cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]
     ) -> Dataset:
         dataset = super().__new__(cls, (X, y))
-        dataset.feature_names, dataset.class_names = feature_names, class_names
+        dataset.feature_names = feature_names
+        dataset.class_names = class_names
         return dataset
 
     @property
@@ -44,7 +45,10 @@ class Dataset(tuple[list[list[float]], list[int]]):
         return self.X, self.y, self.feature_names, self.class_names
 
     def __repr__(self) -> str:
-        return f"<Dataset of {len(self.X)} samples: features {self.feature_names}, classes {self.class_names}>"
+        return (
+            f"<Dataset of {len(self.X)} samples: features {self.feature_names}, "
+            f"classes {self.class_names}>"
+        )
 
 
 def iris() -> Dataset:
@@ -90,7 +94,8 @@ def _text(name: str) -> str:
     except OSError as error:
         raise DataError(f"the data set {name} cannot be read ({error}); {remedy}") from None
     content = content.replace(b"\r\n", b"\n")
-    found, expected = crc32(content), CHECKSUMS[name]
+    found = crc32(content)
+    expected = CHECKSUMS[name]
     if found != expected:
         raise DataError(
             f"the data set {name} is damaged: its checksum is {found:08x}, not {expected:08x}; "

@@ -92,9 +92,8 @@ class Vocabulary:
         for character in document:
             if character not in self._tokens:
                 raise ValueError(
-                    f"{short_repr(document)} has the character {character!r}, which is not in the "
-                    "vocabulary: "
-                    f"{short_repr(''.join(self.characters))}"
+                    f"{short_repr(document)} has the character {character!r}, which is not in "
+                    f"the vocabulary: {short_repr(''.join(self.characters))}"
                 )
         return [self.boundary, *[self._tokens[character] for character in document], self.boundary]
 
@@ -110,7 +109,8 @@ class Vocabulary:
         return "".join(self.characters[token] for token in tokens if token != self.boundary)
 
     def __repr__(self) -> str:
-        return f"<Vocabulary of {len(self)} tokens: {short_repr(''.join(self.characters))} and the boundary>"
+        characters = short_repr("".join(self.characters))
+        return f"<Vocabulary of {len(self)} tokens: {characters} and the boundary>"
 
 
 # ---- model ---------------------------------------------------------------------------------------
@@ -167,7 +167,9 @@ class GPT(Module):
             raise ValueError(
                 f"GPT: the number of layers is {layers!r}; it must be a whole number of at least 1"
             )
-        source, init = generator(rng), normal(0.08) if init is None else init
+        if init is None:
+            init = normal(0.08)
+        source = generator(rng)
         self.block = block
         self.wte = Embedding(vocabulary, width, init, source)
         self.wpe = Embedding(block, width, init, source)
@@ -223,8 +225,8 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
     """
     if not len(predictions) == len(targets) > 0:
         raise ValueError(
-            f"{len(predictions)} predictions for {len(targets)} targets; give as many of each, at "
-            "least one"
+            f"{len(predictions)} predictions for {len(targets)} targets; "
+            "give as many of each, at least one"
         )
     # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite where the
     # softmax underflows to 0.
@@ -235,8 +237,9 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
     return math.total(surprises) * (1 / len(surprises))
 
 
-def sequences(documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
-              ) -> tuple[list[list[int]], list[list[int]]]:
+def sequences(
+    documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
+) -> tuple[list[list[int]], list[list[int]]]:
     """``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and at each of them the
     token that follows.
 
@@ -258,8 +261,15 @@ def optimizer(model: GPT, steps: int) -> Optimizer:
     )
 
 
-def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: int = 1000, *,
-          engine: str | None = None, progress: bool = False) -> History:
+def train(
+    model: GPT,
+    vocabulary: Vocabulary,
+    documents: Sequence[str],
+    steps: int = 1000,
+    *,
+    engine: str | None = None,
+    progress: bool = False,
+) -> History:
     """Trains ``model`` with one document a step, in order, and returns the history; Ctrl-C ends it
     as it ends `fit`.
 
@@ -276,16 +286,8 @@ def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: i
     adam = optimizer(model, steps)
     X, y = sequences(documents, vocabulary, steps, model.block)
     return fit(
-        model,
-        loss,
-        X,
-        y,
-        optimizer=adam,
-        epochs=1,
-        batch_size=1,
-        shuffle=False,
-        engine=engine,
-        progress=progress,
+        model, loss, X, y, optimizer=adam, epochs=1, batch_size=1, shuffle=False,
+        engine=engine, progress=progress,
     )
 
 
@@ -301,7 +303,9 @@ def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rn
         raise ValueError(
             f"the temperature is {temperature!r}; it must be a finite number > 0, such as 0.5"
         )
-    source, past, token = generator(rng), model.start(), vocabulary.boundary
+    source = generator(rng)
+    past = model.start()
+    token = vocabulary.boundary
     tokens: list[int] = []
     with no_grad():
         while len(tokens) < model.block:

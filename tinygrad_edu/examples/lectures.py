@@ -26,10 +26,9 @@ def lecture_expression() -> Value:
 def lecture_neuron() -> Value:
     """o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
     x1, x2 = Value(2.0, "x1"), Value(0.0, "x2")
-    w1, w2, b = (
-        Value(x, nn.ParameterName(name))
-        for x, name in ((-3.0, "w1"), (1.0, "w2"), (6.8813735870195432, "b"))
-    )
+    w1 = Value(-3.0, nn.ParameterName("w1"))
+    w2 = Value(1.0, nn.ParameterName("w2"))
+    b = Value(6.8813735870195432, nn.ParameterName("b"))
     n = x1 * w1 + x2 * w2 + b
     n.label = "n"
     return _differentiated(n.tanh(), "o")
@@ -49,7 +48,8 @@ def weight_decay() -> Value:
     logits = _labelled([_dot(hidden, column) for column in zip(*w2)], "U2")
     likelihood = nn.cross_entropy(logits, 0)
     likelihood.label = "J_MLE"
-    decay = Value(0.01, "lambda") * nn.l2(w for matrix in (w1, w2) for row in matrix for w in row)
+    weights = [w for row in [*w1, *w2] for w in row]
+    decay = Value(0.01, "lambda") * nn.l2(weights)
     decay.label = "lambda * sum of w**2"
     return _differentiated(likelihood + decay, "J")
 
@@ -72,8 +72,10 @@ EXAMPLES: dict[str, Callable[[], Value]] = {
 
 
 def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:
-    return [[Value(x, nn.ParameterName(f"{name}[{i},{j}]")) for j, x in enumerate(row, 1)]
-            for i, row in enumerate(numbers, 1)]
+    return [
+        [Value(x, nn.ParameterName(f"{name}[{i},{j}]")) for j, x in enumerate(row, 1)]
+        for i, row in enumerate(numbers, 1)
+    ]
 
 
 def _dot(xs: list[Value], ws: tuple[Value, ...]) -> Value:

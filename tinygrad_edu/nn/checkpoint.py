@@ -30,7 +30,8 @@ from .module import Module
 if TYPE_CHECKING:
     from ..optim import Optimizer
 
-FORMAT, VERSION = "tinygrad_edu checkpoint", 1
+FORMAT = "tinygrad_edu checkpoint"
+VERSION = 1
 DEEPEST = 50  # levels of lists and dicts; a checkpoint of this package's optimisers has 5
 
 
@@ -43,17 +44,16 @@ def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
     """
     if not isinstance(model, Module):
         raise TypeError(f"save(model, path) takes a Module first, not {type(model).__name__}")
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "parameters": _grouped(model.state_dict()),
-        "optimizer": None
-        if optimizer is None
-        else _each_number(optimizer.state_dict(), float, to_json),
+        "optimizer": None,
     }
-    return write_atomically(
-        path, json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n"
-    )
+    if optimizer is not None:
+        content["optimizer"] = _each_number(optimizer.state_dict(), float, to_json)
+    content["sha256"] = _digest(content)
+    return write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
@@ -91,13 +91,13 @@ def _read(path: Path) -> dict[str, Any]:
         )
     if nested_deeper_than(DEEPEST, content):
         raise CheckpointError(
-            f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; take another "
-            "copy"
+            f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; "
+            "take another copy"
         )
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has version {short_repr(content.get('version'))}; this release reads version "
-            f"{VERSION}"
+            f"{path} has version {short_repr(content.get('version'))}; "
+            f"this release reads version {VERSION}"
         )
     digest = content.pop("sha256", None)
     if digest != _digest(content):
@@ -127,8 +127,7 @@ def _grouped(state: dict[str, float]) -> dict[str, Any]:
 
 
 def _each_number(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """A state with ``convert`` applied to every entry of a type, at any depth of lists and dicts.
-    """
+    """Applies ``convert`` to all entries of a type in a state, however deep in lists and dicts."""
     if isinstance(state, dict):
         return {name: _each_number(entry, kind, convert) for name, entry in state.items()}
     if isinstance(state, (list, tuple)):

@@ -39,8 +39,8 @@ def normal(std: float) -> Initialiser:
     """
     if not 0 <= std < math.inf:
         raise ValueError(
-            f"normal: the standard deviation is {std!r}; it must be a finite number >= 0, such as "
-            "0.02"
+            f"normal: the standard deviation is {std!r}; "
+            "it must be a finite number >= 0, such as 0.02"
         )
 
     def draw(fan_in: int, fan_out: int, rng: random.Random) -> float:
@@ -58,6 +58,8 @@ def initialiser(init: str | Initialiser) -> Initialiser:
     if callable(init):
         return init
     if init not in INITIALISERS:
-        raise ValueError(f"unknown initialiser {init!r}; choose one of {', '.join(INITIALISERS)}, "
-                         "or give a function (fan_in, fan_out, rng) -> float")
+        raise ValueError(
+            f"unknown initialiser {init!r}; choose one of {', '.join(INITIALISERS)}, "
+            "or give a function (fan_in, fan_out, rng) -> float"
+        )
     return INITIALISERS[init]

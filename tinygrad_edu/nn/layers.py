@@ -40,8 +40,8 @@ def activation_function(activation: str | Activation) -> Activation | None:
         return activation
     if activation not in ACTIVATIONS:
         raise ValueError(
-            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give a "
-            "function"
+            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, "
+            "or give a function"
         )
     return ACTIVATIONS[activation]
 
@@ -59,7 +59,8 @@ class Neuron(Module):
         *,
         fan_out: int = 1,
     ) -> None:
-        draw, source = initialiser(init), generator(rng)
+        draw = initialiser(init)
+        source = generator(rng)
         _check_size("the number of inputs", nin)
         self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
         self.b = Value(0.0)
@@ -74,11 +75,9 @@ class Neuron(Module):
         return total if self._activate is None else self._activate(total)
 
     def __repr__(self) -> str:
-        kind = (
-            self.activation
-            if isinstance(self.activation, str)
-            else getattr(self.activation, "__name__", "custom")
-        )
+        kind = self.activation
+        if not isinstance(kind, str):
+            kind = str(getattr(kind, "__name__", "custom"))
         return f"{'ReLU' if kind == 'relu' else kind.capitalize()}Neuron({len(self.w)})"
 
 
@@ -115,8 +114,8 @@ class Sequential(Module):
         for i, layer in enumerate(layers):
             if not callable(layer):
                 raise TypeError(
-                    f"part {i} of Sequential is {layer!r}, which cannot be called; give modules or "
-                    "functions"
+                    f"part {i} of Sequential is {layer!r}, which cannot be called; "
+                    "give modules or functions"
                 )
         self.layers = list(layers)
 
@@ -140,18 +139,27 @@ class MLP(Sequential):
     in micrograd.
     """
 
-    def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
-                 output: str | Activation = "linear", init: str | Initialiser = "uniform",
-                 rng: Rng = None) -> None:
+    def __init__(
+        self,
+        nin: int,
+        nouts: Sequence[int],
+        activation: str | Activation = "relu",
+        output: str | Activation = "linear",
+        init: str | Initialiser = "uniform",
+        rng: Rng = None,
+    ) -> None:
         if not isinstance(nouts, (list, tuple)):
             raise TypeError(
                 f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}"
             )
         if not nouts:
             raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
-        source, sizes = generator(rng), [nin, *nouts]
-        super().__init__(*[Layer(a, b, output if i == len(nouts) - 1 else activation, init, source)
-                           for i, (a, b) in enumerate(zip(sizes, nouts))])
+        source = generator(rng)
+        sizes = [nin, *nouts]
+        activations = [activation] * (len(nouts) - 1) + [output]
+        super().__init__(
+            *[Layer(a, b, f, init, source) for a, b, f in zip(sizes, nouts, activations)]
+        )
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"

@@ -21,13 +21,13 @@ def mse(prediction: Any, target: Any) -> Any:
         return _squared(prediction - target)
     if not isinstance(target, (list, tuple)) or len(target) != len(prediction):
         raise ValueError(
-            f"mse: {len(prediction)} predictions, but the target is {target!r}; give a list of as "
-            "many numbers"
+            f"mse: {len(prediction)} predictions, but the target is {target!r}; "
+            "give a list of as many numbers"
         )
     if not prediction:
         raise ValueError(
-            "mse: the prediction must have at least one number, not []; give one output for each "
-            "target"
+            "mse: the prediction must have at least one number, not []; "
+            "give one output for each target"
         )
     return math.total(_squared(p - t) for p, t in zip(prediction, target)) * (1 / len(prediction))
 
@@ -47,9 +47,8 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
     """
     if math.is_traced(target):
         mixed = target * math.softplus(-logit) + (1 - target) * math.softplus(logit)
-        return math.where(
-            target >= 1, math.softplus(-logit), math.where(target <= 0, math.softplus(logit), mixed)
-        )
+        below_one = math.where(target <= 0, math.softplus(logit), mixed)
+        return math.where(target >= 1, math.softplus(-logit), below_one)
     t = float(target)
     if not 0 <= t <= 1:
         raise ValueError(
@@ -74,8 +73,8 @@ def cross_entropy(logits: Sequence[Any], target: int) -> Any:
         return math.take([math.surprisal(logits, i) for i in range(len(logits))], target)
     if not (float(target).is_integer() and 0 <= target < len(logits)):
         raise ValueError(
-            f"cross_entropy: the target is {target!r}; it must be the index of a class, 0 to "
-            f"{len(logits) - 1}"
+            f"cross_entropy: the target is {target!r}; "
+            f"it must be the index of a class, 0 to {len(logits) - 1}"
         )
     return math.surprisal(logits, int(target))
 

@@ -24,8 +24,7 @@ Self = TypeVar("Self", bound="Module")
 
 
 class ParameterName(str):
-    """The label of a parameter: the path by which its module knows it.  It reads as ordinary text.
-    """
+    """The label of a parameter: the path by which its module knows it.  Reads as ordinary text."""
 
     __slots__ = ()
 
@@ -58,15 +57,14 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
-        """``(name, parameter)`` for all parameters, in the same order; the name is the path to it.
-        """
+        """``(name, parameter)`` for all parameters, in the same order; the name is its path."""
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
         for name, parameter in _named(self, "", set()):
             if owner.setdefault(name, parameter) is not parameter:
                 raise ValueError(
-                    f"two parameters of {type(self).__name__} have the name {name!r}; rename a key "
-                    "or attribute"
+                    f"two parameters of {type(self).__name__} have the name {name!r}; "
+                    "rename a key or attribute"
                 )
             first.setdefault(parameter, name)
             if not parameter.label:  # it was put into a list after the list was assigned
@@ -117,22 +115,7 @@ class Module:
                 f"a state is a mapping from names to numbers, not {type(state).__name__}"
             )
         parameters = dict(self.named_parameters())
-        missing, foreign = (
-            [n for n in parameters if n not in state],
-            [n for n in state if n not in parameters],
-        )
-        if missing or foreign:
-            raise CheckpointError(
-                "the state does not fit the model: "
-                + "; ".join(
-                    [
-                        f"{what}: {some(names)}"
-                        for what, names in (("missing", missing), ("not in the model", foreign))
-                        if names
-                    ]
-                )
-                + "; build the model with the sizes that it was saved with"
-            )
+        _check_names(parameters, state)
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
@@ -141,11 +124,8 @@ class Module:
                 data[name] = number(entry)
             except (TypeError, OverflowError) as error:
                 raise CheckpointError(f"the state of {name}: {error}") from None
-        # all or none
-        deque(
-            map(setattr, parameters.values(), repeat("data"), map(data.__getitem__, parameters)),
-            maxlen=0,
-        )
+        numbers = [data[name] for name in parameters]
+        deque(map(setattr, parameters.values(), repeat("data"), numbers), maxlen=0)  # all or none
 
     def __call__(self, x: Any) -> Any:
         """The output of the module; a subclass defines it."""
@@ -160,14 +140,29 @@ def mode(model: Any, *, training: bool) -> Iterator[None]:
     modes and stays as it is.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
-    there, back = (map(object.__setattr__, modules, repeat("training"), modes)
-                   for modes in (repeat(training), [module.training for module in modules]))
+    before = [module.training for module in modules]
+    there = map(object.__setattr__, modules, repeat("training"), repeat(training))
+    back = map(object.__setattr__, modules, repeat("training"), before)
     try:
         # one call in C, which no signal handler interrupts, and so is the way back
         deque(there, maxlen=0)
         yield
     finally:
         deque(back, maxlen=0)
+
+
+def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) -> None:
+    """Raises CheckpointError unless ``state`` has exactly the names of ``parameters``."""
+    misfits = []
+    if missing := [name for name in parameters if name not in state]:
+        misfits.append(f"missing: {some(missing)}")
+    if foreign := [name for name in state if name not in parameters]:
+        misfits.append(f"not in the model: {some(foreign)}")
+    if misfits:
+        raise CheckpointError(
+            f"the state does not fit the model: {'; '.join(misfits)}; "
+            "build the model with the sizes that it was saved with"
+        )
 
 
 def _parts(container: Any) -> list[tuple[Any, Any]]:

@@ -19,26 +19,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
 
 from ..engine.value import Value
 from .module import ParameterName
 
 # The rows of the table that may follow the sum in a neuron and still be part of it.
-ACTIVATION_ROWS = frozenset(
-    {
-        "relu",
-        "leaky_relu",
-        "tanh",
-        "sigmoid",
-        "elu",
-        "gelu_erf",
-        "gelu_tanh",
-        "silu",
-        "softplus",
-        "softsign",
-        "hardtanh",
-    }
-)
+ACTIVATION_ROWS = frozenset({
+    "relu", "leaky_relu", "elu", "gelu_erf", "gelu_tanh", "silu", "softplus",
+    "softsign", "hardtanh", "sigmoid", "tanh",
+})
 
 
 # ---- names ---------------------------------------------------------------------------------------
@@ -87,14 +78,13 @@ def neurons_among(names: Iterable[str]) -> frozenset[str]:
             others.add(path)
         elif len(entry) == 2:
             lists[path].add(entry[0])
-    return frozenset(
-        path
-        for path, vectors in lists.items()
-        if len(vectors) <= 1
-        and path not in others
-        and path.rpartition(".")[2].isdigit()
-        and ("neurons." in path or len(enclosing(path)) > 1)
-    )
+
+    def is_neuron(path: str) -> bool:
+        is_list_entry = path.rpartition(".")[2].isdigit()
+        is_inside_layer = "neurons." in path or len(enclosing(path)) > 1
+        return len(lists[path]) <= 1 and path not in others and is_list_entry and is_inside_layer
+
+    return frozenset(filter(is_neuron, lists))
 
 
 def layer_of(name: str, neurons: frozenset[str]) -> str:
@@ -131,89 +121,124 @@ def find_modules(order: Sequence[Value]) -> dict[Value, str]:
     It is claimed in the end only if the sum that it goes into became complete, or met an input that
     is a Value.
     """
-    bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
-    full: dict[str, int] = {}
-    owner: dict[Value, str] = {}
-    models: Counter[str] = Counter()
+    claims = _Claims()
     for node in order:
-        if (
-            isinstance(node.label, ParameterName)
-            and not node.op
-            and (path := module_path(node.label))
-        ):
-            models[node.label] += 1
-            if models[node.label] > 1:  # another model, whose parameters have the same names
-                path = f"model {models[node.label]}.{path}"
-            bits[node] = full.get(path, 0) + 1
-            full[path] = full.get(path, 0) * 2 + 1
-            owner[node] = path
-    if not owner:
-        return owner
+        claims.add_parameter(node)
+    if not claims.owner:
+        return claims.owner
+    for node in order:
+        claims.add_operation(node)
+    claims.drop_doubtful(order)
+    claims.add_activations(order)
+    claims.add_constants()
+    return claims.owner
 
-    # of the operations claimed so far: which parameters occur in them
-    covered: dict[Value, int] = {}
-    doubtful: set[Value] = set()
-    inputs: set[Value] = set()
-    for node in order:
-        if not node.op:
-            continue
-        mine = {owner[arg] for arg in node.args if arg in bits}
-        if not mine:
-            mine = {owner[arg] for arg in node.args if arg in covered}
-        if len(mine) != 1:
-            continue
-        path = mine.pop()
-        total, overlap, sure = 0, False, False
-        parameters, parts, others = 0, 0, []
-        for arg in node.args:
-            if arg in bits:
-                bit, parameters = bits[arg], parameters + 1
-            elif owner.get(arg) == path and covered[arg] != full[path]:
-                bit, parts, sure = covered[arg], parts + 1, sure or arg not in doubtful
-            else:
-                if not arg.constant:
-                    others.append(arg)
-                continue
-            overlap = overlap or bool(total & bit)
-            total |= bit
-        if overlap or (not parameters and others):
-            continue
+
+class _Claims:
+    """What `find_modules` knows of a graph.
+
+    Sets of parameters are whole numbers, in which each parameter of a module has its own bit.
+
+    bits       each parameter's bit
+    full       all parameters of each module
+    owner      the module of each node that has one
+    covered    which parameters occur in each operation that was claimed
+    doubtful   operations that may be part of a penalty
+    inputs     nodes that a module takes as its inputs
+    """
+
+    def __init__(self) -> None:
+        self.bits: dict[Value, int] = {}
+        self.full: dict[str, int] = {}
+        self.owner: dict[Value, str] = {}
+        self.covered: dict[Value, int] = {}
+        self.doubtful: set[Value] = set()
+        self.inputs: set[Value] = set()
+        self.models: Counter[str] = Counter()  # how many models have a parameter of each name
+
+    def add_parameter(self, node: Value) -> None:
+        """Enters a leaf that a module has named."""
+        if node.op or not isinstance(node.label, ParameterName):
+            return
+        path = module_path(node.label)
+        if not path:
+            return
+        self.models[node.label] += 1
+        if self.models[node.label] > 1:  # another model, whose parameters have the same names
+            path = f"model {self.models[node.label]}.{path}"
+        self.bits[node] = self.full.get(path, 0) + 1
+        self.full[path] = self.full.get(path, 0) * 2 + 1
+        self.owner[node] = path
+
+    def add_operation(self, node: Value) -> None:
+        """Claims an operation for the module of its operands, if it is one of its parts."""
+        path = self._module_of_operands(node)
+        if not path:
+            return
+        shares = [self._share(arg, path) for arg in node.args]
+        parameters = sum(arg in self.bits for arg in node.args)
+        parts = [arg for arg, share in zip(node.args, shares) if share and arg not in self.bits]
+        others = [arg for arg, share in zip(node.args, shares) if not share and not arg.constant]
+        total = reduce(or_, shares, 0)
+        some_occur_twice = sum(shares) != total
+        if some_occur_twice or (others and not parameters):
+            return
         if not parts and not others and (parameters != 1 or node.op != "mul"):
-            continue
-        owner[node], covered[node] = path, total
+            return
+        self.owner[node] = path
+        self.covered[node] = total
         if others:
-            inputs.update(others)
-        elif not sure and total != full[path]:
-            doubtful.add(node)
+            self.inputs.update(others)
+        elif total != self.full[path] and self.doubtful.issuperset(parts):
+            self.doubtful.add(node)
 
-    for node in reversed(order):
-        if node in covered:
-            if node in doubtful:
-                del owner[node], covered[node]
+    def _module_of_operands(self, node: Value) -> str:
+        """Returns the one module of the parameters among the operands, or else of the parts; ""
+        if there is none, or more than one."""
+        if not node.op:
+            return ""
+        paths = {self.owner[arg] for arg in node.args if arg in self.bits}
+        if not paths:
+            paths = {self.owner[arg] for arg in node.args if arg in self.covered}
+        return paths.pop() if len(paths) == 1 else ""
+
+    def _share(self, arg: Value, path: str) -> int:
+        """Returns which parameters of the module an operand brings: itself, or those in a part."""
+        if arg in self.bits:
+            return self.bits[arg]
+        if self.owner.get(arg) == path and self.covered[arg] != self.full[path]:
+            return self.covered[arg]
+        return 0
+
+    def drop_doubtful(self, order: Sequence[Value]) -> None:
+        """Gives up the doubtful operations that do not go into one that is sure."""
+        for node in reversed(order):
+            if node not in self.covered:
+                continue
+            if node in self.doubtful:
+                del self.owner[node]
+                del self.covered[node]
             else:
-                doubtful.difference_update(node.args)
-    _claim_activations(order, owner, covered, full, inputs)
-    for node in [node for node in owner if node.op]:
-        owner.update((arg, owner[node]) for arg in node.args if arg.constant)
-    return owner
+                self.doubtful.difference_update(node.args)
 
+    def add_activations(self, order: Sequence[Value]) -> None:
+        """Claims the activation of each complete sum that nothing else uses."""
+        users: dict[Value, list[Value]] = {}
+        for node, covered in self.covered.items():
+            if covered == self.full[self.owner[node]]:
+                users[node] = []
+        for node in order:
+            for arg in node.args:
+                if arg in users:
+                    users[arg].append(node)
+        for total, its_users in users.items():
+            if len(its_users) == 1 and self._is_activation(its_users[0]):
+                self.owner[its_users[0]] = self.owner[total]
 
-def _claim_activations(
-    order: Sequence[Value],
-    owner: dict[Value, str],
-    covered: dict[Value, int],
-    full: dict[str, int],
-    inputs: set[Value],
-) -> None:
-    users: dict[Value, list[Value]] = {
-        node: [] for node, mask in covered.items() if mask == full[owner[node]]
-    }
-    for node in order:
-        for arg in node.args:
-            if arg in users:
-                users[arg].append(node)
-    for total, (user, *more) in [
-        (node, its_users) for node, its_users in users.items() if its_users
-    ]:
-        if not more and user.op in ACTIVATION_ROWS and (user.op != "softplus" or user in inputs):
-            owner[user] = owner[total]
+    def _is_activation(self, node: Value) -> bool:
+        return node.op in ACTIVATION_ROWS and (node.op != "softplus" or node in self.inputs)
+
+    def add_constants(self) -> None:
+        """Claims the constants among the operands of every operation that was claimed."""
+        for node in [node for node in self.owner if node.op]:
+            self.owner.update((arg, self.owner[node]) for arg in node.args if arg.constant)

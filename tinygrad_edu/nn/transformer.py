@@ -37,8 +37,10 @@ class Linear(Module):
         rng: Rng = None,
     ) -> None:
         _check_sizes("Linear", {"the number of inputs": nin, "the number of outputs": nout})
-        draw, source = initialiser(init), generator(rng)
-        self.nin, self.nout = nin, nout
+        draw = initialiser(init)
+        source = generator(rng)
+        self.nin = nin
+        self.nout = nout
         self.weight = [[Value(draw(nin, nout, source)) for _ in range(nin)] for _ in range(nout)]
         self.bias = [Value(0.0) for _ in range(nout)] if bias else None
 
@@ -64,7 +66,8 @@ class Embedding(Module):
         self, count: int, width: int, init: str | Initialiser = "uniform", rng: Rng = None
     ) -> None:
         _check_sizes("Embedding", {"the number of rows": count, "the width": width})
-        draw, source = initialiser(init), generator(rng)
+        draw = initialiser(init)
+        source = generator(rng)
         self.weight = [
             [Value(draw(count, width, source)) for _ in range(width)] for _ in range(count)
         ]
@@ -98,7 +101,8 @@ class RMSNorm(Module):
             raise ValueError(
                 f"RMSNorm: eps is {eps!r}; it must be a finite number >= 0, such as 1e-5"
             )
-        self.width, self.eps = width, eps
+        self.width = width
+        self.eps = eps
         self.gain = [Value(1.0) for _ in range(width)] if gain else None
 
     def __call__(self, x: Sequence[Any]) -> Row:
@@ -142,7 +146,8 @@ class CausalSelfAttention(Module):
                 f"choose a number of heads that divides {width}"
             )
         source = generator(rng)
-        self.width, self.heads = width, heads
+        self.width = width
+        self.heads = heads
         self.query = Linear(width, width, bias, init, source)
         self.key = Linear(width, width, bias, init, source)
         self.value = Linear(width, width, bias, init, source)
@@ -162,19 +167,19 @@ class CausalSelfAttention(Module):
         """
         query = self.query(x)
         past.append((self.key(x), self.value(x)))
-        size, mixed = self.width // self.heads, []
+        size = self.width // self.heads
+        mixed: Row = []
         for head in range(self.heads):
             share = slice(head * size, (head + 1) * size)
             scores = [math.sumprod(query[share], key[share]) * size**-0.5 for key, _ in past]
             weights = math.softmax(scores)
-            mixed += [
-                math.sumprod(weights, column)
-                for column in zip(*[value[share] for _, value in past])
-            ]
+            columns = zip(*[value[share] for _, value in past])
+            mixed += [math.sumprod(weights, column) for column in columns]
         return self.output(mixed)
 
     def __repr__(self) -> str:
-        return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={self.output.bias is not None})"
+        has_bias = self.output.bias is not None
+        return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={has_bias})"
 
 
 def _check_sizes(user: str, sizes: dict[str, int]) -> None:

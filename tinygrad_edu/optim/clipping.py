@@ -22,10 +22,8 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
 
     Raises ValueError if ``max_norm`` is not positive, and for parameters as `Optimizer` does.
     """
-    leaves, limit = (
-        checked_leaves(params, "clip_grad_norm"),
-        checked_limit(max_norm, "clip_grad_norm: max_norm"),
-    )
+    leaves = checked_leaves(params, "clip_grad_norm")
+    limit = checked_limit(max_norm, "clip_grad_norm: max_norm")
     grads = read_numbers(leaves, "grad")
     norm, shortened = clipped(grads, limit)
     if shortened is not grads:
@@ -36,11 +34,11 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
 def clipped(grads: list[float], limit: float) -> tuple[float, list[float]]:
     """The norm of a gradient, and the gradient, shortened to ``limit`` if it is longer and finite:
     see `clip_grad_norm`."""
-    norm = length = math.hypot(*grads)
+    norm = math.hypot(*grads)
     if not (norm > limit and all(map(math.isfinite, grads))):
         return norm, grads
-    # the components are finite, but their norm is larger than the largest float
-    if norm == math.inf:
+    length = norm
+    if norm == math.inf:  # the entries are finite, but their norm is larger than the largest float
         grads = [g * 2.0**-64 for g in grads]
         length = math.hypot(*grads)
     return norm, [g / length * limit for g in grads]
@@ -52,14 +50,19 @@ def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
 
     Raises ValueError if ``limit`` is not positive, and for parameters as `Optimizer` does.
     """
-    leaves, bound = (
-        checked_leaves(params, "clip_grad_value"),
-        checked_limit(limit, "clip_grad_value: limit"),
-    )
+    leaves = checked_leaves(params, "clip_grad_value")
+    bound = checked_limit(limit, "clip_grad_value: limit")
     grads = read_numbers(leaves, "grad")
-    assign_all(
-        leaves, repeat("grad"), [bound if g > bound else -bound if g < -bound else g for g in grads]
-    )
+    assign_all(leaves, repeat("grad"), [_clipped_to(bound, g) for g in grads])
+
+
+def _clipped_to(bound: float, grad: float) -> float:
+    """Returns ``grad`` clipped to the interval from ``-bound`` to ``bound``; nan stays nan."""
+    if grad > bound:
+        return bound
+    if grad < -bound:
+        return -bound
+    return grad
 
 
 def checked_limit(x: Number, what: str) -> float:
@@ -67,7 +70,7 @@ def checked_limit(x: Number, what: str) -> float:
     x = number(x, what)
     if not x > 0:
         raise ValueError(
-            f"{what} must be a number > 0, not {x!r}; inf clips nothing, zero_grad() makes "
-            "gradients 0"
+            f"{what} must be a number > 0, not {x!r}; inf clips nothing, "
+            "zero_grad() makes gradients 0"
         )
     return x

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.primitives import Ieee, number, short_repr
 from ..engine.value import Number, Value
-from ..errors import CheckpointError, GradientWarning
+from ..errors import CheckpointError, GradientWarning, counted
 from .parameters import UsedGradient, assign_all, checked_leaves, in_range, read_numbers
 from .schedules import Rate, Schedule
 
@@ -65,8 +65,8 @@ class Optimizer:
         that operators and the rows of `primitives` work on.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no update rule; define update(self, data, grad, state, lr, "
-            "t)"
+            f"{type(self).__name__} has no update rule; "
+            "define update(self, data, grad, state, lr, t)"
         )
 
     def step(self) -> None:
@@ -80,21 +80,25 @@ class Optimizer:
         Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since an optimiser's
         last step, so that what that step used is used again.
         """
-        lr, t = self.lr, self.steps + 1
-        data, grads = read_numbers(self.params, "data"), read_numbers(self.params, "grad")
+        lr = self.lr
+        t = self.steps + 1
+        data = read_numbers(self.params, "data")
+        grads = read_numbers(self.params, "grad")
         self._warn_of_used(grads)
         grads = list(map(float, grads))
-        states: list[State] = (
-            list(zip(*self.state.values(), strict=True)) if self.state else [()] * len(data)
-        )
+        states: list[State] = [()] * len(data)
+        if self.state:
+            states = list(zip(*self.state.values(), strict=True))
         updated = [
             self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
         columns = zip(*[s for _, s in updated], strict=True)
         state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
-        assign_all([*self.params, *self.params, self, self],
-                [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
-                [*[x for x, _ in updated], *map(UsedGradient, grads), state, t])
+        assign_all(
+            [*self.params, *self.params, self, self],
+            [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
+            [*[x for x, _ in updated], *map(UsedGradient, grads), state, t],
+        )
 
     def zero_grad(self) -> None:
         """Sets the gradient of every parameter to 0, since `backward` adds to what is there."""
@@ -142,7 +146,7 @@ class Optimizer:
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={getattr(self, name)!r}" for name in self._options)
-        count = "1 parameter" if len(self.params) == 1 else f"{len(self.params)} parameters"
+        count = counted(len(self.params), "parameter")
         return f"<{type(self).__name__} of {count}: lr={self._lr!r}{options}, steps={self.steps}>"
 
     # ---- how the methods above do it
@@ -152,9 +156,9 @@ class Optimizer:
             if grad.__class__ is UsedGradient and grad:
                 name = f"parameter {parameter.label}" if parameter.label else "a parameter"
                 warnings.warn(
-                    f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, "
-                    "has in it what a "
-                    "step before has used; call zero_grad() before backward()",
+                    "step() follows step() without zero_grad(): "
+                    f"the gradient of {name}, {grad!r}, has in it what a step before has used; "
+                    "call zero_grad() before backward()",
                     GradientWarning,
                     stacklevel=3,
                 )
@@ -176,18 +180,15 @@ class Optimizer:
 
     def _rate_at(self, step: int) -> float:
         rate = self._lr
-        if callable(rate):
-            return in_range(
-                rate(step), f"the learning rate that {short_repr(rate)} gives for step {step}"
-            )
-        return rate
+        if not callable(rate):
+            return rate
+        what = f"the learning rate that {short_repr(rate)} gives for step {step}"
+        return in_range(rate(step), what)
 
     def _checked_rate(self, lr: Rate) -> Rate:
-        return (
-            lr
-            if callable(lr)
-            else in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
-        )
+        if callable(lr):
+            return lr
+        return in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
 
     def _option(self, name: str, x: Number, *, usual: str, below: float = math.inf) -> float:
         return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
@@ -202,30 +203,29 @@ class Optimizer:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     def _checked_state(self, d: Mapping[str, Any]) -> tuple[Rate, int, dict[str, list[float]]]:
-        name, mine = type(self).__name__, self.state_dict()
+        name = type(self).__name__
+        mine = self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
-            shown = sorted(map(str, d)) if isinstance(d, Mapping) else short_repr(d)
             raise CheckpointError(
-                f"{name}: a state is a dict with the keys {sorted(mine)}, as state_dict() returns "
-                "it, "
-                f"not {shown}"
+                f"{name}: a state is a dict with the keys {sorted(mine)}, "
+                f"as state_dict() returns it, not {_keys_of(d)}"
             )
         if d["optimizer"] != name:
             raise CheckpointError(
-                f"{name}: the state is one of {d['optimizer']!r}; load it into an optimiser of "
-                "that class"
+                f"{name}: the state is one of {d['optimizer']!r}; "
+                "load it into an optimiser of that class"
             )
         if d["options"] != mine["options"]:
             raise CheckpointError(
-                f"{name}: the state was saved with the options {d['options']!r}, but this "
-                "optimiser has "
-                f"{mine['options']!r}; make the optimiser with the saved options"
+                f"{name}: the state was saved with the options {d['options']!r}, "
+                f"but this optimiser has {mine['options']!r}; "
+                "make the optimiser with the saved options"
             )
         steps = d["steps"]
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             raise CheckpointError(
-                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; the state is "
-                "damaged"
+                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; "
+                "the state is damaged"
             )
         return self._checked_saved_rate(d["lr"]), steps, self._checked_slots(d["state"])
 
@@ -235,10 +235,9 @@ class Optimizer:
         if isinstance(saved, str) or callable(self._lr):
             if saved != self._lr_record():
                 raise CheckpointError(
-                    f"{type(self).__name__}: the state was saved with lr={saved}, but this "
-                    "optimiser has "
-                    f"lr={self._lr!r}; make it with the saved one, or set d['lr'] = None to keep "
-                    "its own"
+                    f"{type(self).__name__}: the state was saved with lr={saved}, "
+                    f"but this optimiser has lr={self._lr!r}; "
+                    "make it with the saved one, or set d['lr'] = None to keep its own"
                 )
             return self._lr
         try:
@@ -247,31 +246,29 @@ class Optimizer:
             raise CheckpointError(f"{error}; the state is damaged") from None
 
     def _checked_slots(self, saved: Any) -> dict[str, list[float]]:
-        name, count = type(self).__name__, len(self.params)
+        name = type(self).__name__
         if not isinstance(saved, Mapping) or set(saved) != set(self.state):
-            shown = sorted(map(str, saved)) if isinstance(saved, Mapping) else short_repr(saved)
             raise CheckpointError(
-                f"{name}: its state has the slots {sorted(self.state)}, not {shown}; the state is "
-                "damaged"
+                f"{name}: its state has the slots {sorted(self.state)}, not {_keys_of(saved)}; "
+                "the state is damaged"
             )
-        slots: dict[str, list[float]] = {}
-        for slot in self.state:
-            column = saved[slot]
-            if not isinstance(column, (list, tuple)) or len(column) != count:
-                shown = (
-                    f"{len(column)} numbers"
-                    if isinstance(column, (list, tuple))
-                    else short_repr(column)
-                )
-                raise CheckpointError(
-                    f"{name}: slot {slot!r} must have one number for each of {count} parameters, "
-                    "not "
-                    f"{shown}; the state is of another model"
-                )
-            try:
-                slots[slot] = [
-                    number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)
-                ]
-            except (TypeError, OverflowError) as error:
-                raise CheckpointError(f"{name}: {error}; the state is damaged") from None
-        return slots
+        return {slot: self._checked_slot(slot, saved[slot]) for slot in self.state}
+
+    def _checked_slot(self, slot: str, column: Any) -> list[float]:
+        name = type(self).__name__
+        is_list = isinstance(column, (list, tuple))
+        if not is_list or len(column) != len(self.params):
+            shown = f"{len(column)} numbers" if is_list else short_repr(column)
+            raise CheckpointError(
+                f"{name}: slot {slot!r} must have one number for each of {len(self.params)} "
+                f"parameters, not {shown}; the state is of another model"
+            )
+        try:
+            return [number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)]
+        except (TypeError, OverflowError) as error:
+            raise CheckpointError(f"{name}: {error}; the state is damaged") from None
+
+
+def _keys_of(d: Any) -> str:
+    """Returns the sorted keys of a mapping as text, for an error message, or what else ``d`` is."""
+    return str(sorted(map(str, d))) if isinstance(d, Mapping) else short_repr(d)

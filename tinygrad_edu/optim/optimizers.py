@@ -48,8 +48,12 @@ class SGD(Optimizer):
             raise ValueError(
                 "SGD: nesterov=True needs a momentum, which is 0; give one, such as momentum=0.9"
             )
-        super().__init__(params, lr, slots=("velocity",) if self.momentum else (),
-                         options=("momentum", "nesterov", "weight_decay"))
+        super().__init__(
+            params,
+            lr,
+            slots=("velocity",) if self.momentum else (),
+            options=("momentum", "nesterov", "weight_decay"),
+        )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Applies the rule above to one parameter; see `Optimizer.update`."""
@@ -134,12 +138,13 @@ class Adam(Optimizer):
     ) -> None:
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise TypeError(
-                f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), not "
-                f"{short_repr(betas)}; "
-                "usual: (0.9, 0.999)"
+                f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), "
+                f"not {short_repr(betas)}; usual: (0.9, 0.999)"
             )
-        self.betas = (self._option("beta1", betas[0], usual="0.9", below=1.0),
-                      self._option("beta2", betas[1], usual="0.999", below=1.0))
+        self.betas = (
+            self._option("beta1", betas[0], usual="0.9", below=1.0),
+            self._option("beta2", betas[1], usual="0.999", below=1.0),
+        )
         self.eps = self._option("eps", eps, usual="1e-8")
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.01")
         super().__init__(

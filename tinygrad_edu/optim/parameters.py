@@ -26,7 +26,8 @@ class UsedGradient(float):
         return UsedGradient(float.__add__(self, other))
 
     def __mul__(self, other: float) -> float:
-        return UsedGradient(product) if (product := float.__mul__(self, other)) else product
+        product = float.__mul__(self, other)
+        return UsedGradient(product) if product else product
 
     __rmul__ = __mul__
 
@@ -39,18 +40,16 @@ class UsedGradient(float):
 
 def read_numbers(params: Iterable[Value], attribute: str) -> list[float]:
     """The data or the gradients of parameters, as floats."""
-    return [
-        x
-        if x.__class__ is float or x.__class__ is UsedGradient
-        else number(x, f"the {attribute} of parameter {i}")
-        for i, x in enumerate([getattr(parameter, attribute) for parameter in params])
-    ]
+    numbers = [getattr(parameter, attribute) for parameter in params]
+    for i, x in enumerate(numbers):
+        if x.__class__ is not float and x.__class__ is not UsedGradient:
+            numbers[i] = number(x, f"the {attribute} of parameter {i}")
+    return numbers
 
 
 def assign_all(objects: Iterable[Any], names: Iterable[str], values: Iterable[Any]) -> None:
     """Sets the attribute ``names[i]`` of ``objects[i]`` to ``values[i]``: all of them, or none."""
-    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or
-    # none.
+    # No bytecode, and therefore no signal handler, runs between the assignments.
     deque(map(setattr, objects, names, values), maxlen=0)
 
 
@@ -67,33 +66,36 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
         )
     leaves = tuple(params)
     if not leaves:
-        raise ValueError(f"{user}: there are no parameters; pass model.parameters(), "
-                         "or a fresh generator (one that was read already is empty)")
+        raise ValueError(
+            f"{user}: there are no parameters; pass model.parameters(), "
+            "or a fresh generator (one that was read already is empty)"
+        )
     position: dict[Value, int] = {}
     for i, x in enumerate(leaves):
-        if not isinstance(x, Value):
-            raise TypeError(
-                f"{user}: parameter {i} must be a Value, not {type(x).__name__} ({short_repr(x)})"
-            )
-        if x.op:
-            raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is the result of an operation and would be "
-                "computed "
-                "afresh; pass the leaves that it was computed from"
-            )
-        if x.constant:
-            raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is a constant, which receives no gradient; "
-                "make it a Value before it is used"
-            )
+        _check_leaf(x, f"{user}: parameter {i}")
         if x in position:
             raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is parameter {position[x]} again and would be "
-                "updated twice; "
-                "pass each parameter once"
+                f"{user}: parameter {i}, {x!r}, is parameter {position[x]} again "
+                "and would be updated twice; pass each parameter once"
             )
         position[x] = i
     return leaves
+
+
+def _check_leaf(x: Any, what: str) -> None:
+    """Raises TypeError or ValueError unless ``x`` is a leaf that receives a gradient."""
+    if not isinstance(x, Value):
+        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+    if x.op:
+        raise ValueError(
+            f"{what}, {x!r}, is the result of an operation and would be computed afresh; "
+            "pass the leaves that it was computed from"
+        )
+    if x.constant:
+        raise ValueError(
+            f"{what}, {x!r}, is a constant, which receives no gradient; "
+            "make it a Value before it is used"
+        )
 
 
 def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> float:

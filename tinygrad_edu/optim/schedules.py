@@ -34,10 +34,8 @@ class Schedule:
 
 class _StepDecay(Schedule):
     def __init__(self, lr: Number, drop: Number, every: int) -> None:
-        self.lr, self.drop = (
-            in_range(lr, "step_decay: lr"),
-            in_range(drop, "step_decay: drop", "usual: 0.1"),
-        )
+        self.lr = in_range(lr, "step_decay: lr")
+        self.drop = in_range(drop, "step_decay: drop", "usual: 0.1")
         self.every = checked_steps(every, "step_decay: every")
 
     def _rate(self, step: int) -> float:
@@ -50,7 +48,8 @@ class _StepDecay(Schedule):
 
 class _Cosine(Schedule):
     def __init__(self, lr: Number, steps: int, final: Number) -> None:
-        self.lr, self.final = in_range(lr, "cosine: lr"), in_range(final, "cosine: final")
+        self.lr = in_range(lr, "cosine: lr")
+        self.final = in_range(final, "cosine: final")
         self.steps = checked_steps(steps, "cosine: steps")
 
     def _rate(self, step: int) -> float:
@@ -66,15 +65,14 @@ class _Cosine(Schedule):
 
 class _Linear(Schedule):
     def __init__(self, lr: Number, steps: int, final: Number) -> None:
-        self.lr, self.final = in_range(lr, "linear: lr"), in_range(final, "linear: final")
+        self.lr = in_range(lr, "linear: lr")
+        self.final = in_range(final, "linear: final")
         self.steps = checked_steps(steps, "linear: steps")
 
     def _rate(self, step: int) -> float:
-        return (
-            self.final
-            if step >= self.steps
-            else self.lr - (self.lr - self.final) * step / self.steps
-        )
+        if step >= self.steps:
+            return self.final
+        return self.lr - (self.lr - self.final) * step / self.steps
 
     def __repr__(self) -> str:
         return f"linear({self.lr!r}, steps={self.steps}, final={self.final!r})"
@@ -82,15 +80,15 @@ class _Linear(Schedule):
 
 class _Warmup(Schedule):
     def __init__(self, schedule: Rate, steps: int) -> None:
-        self.schedule: Rate = (
-            schedule if callable(schedule) else in_range(schedule, "warmup: the learning rate")
-        )
+        if not callable(schedule):
+            schedule = in_range(schedule, "warmup: the learning rate")
+        self.schedule: Rate = schedule
         self.steps = checked_steps(steps, "warmup: steps")
 
     def _rate(self, step: int) -> float:
-        rate = (
-            self.schedule(max(0, step - self.steps)) if callable(self.schedule) else self.schedule
-        )
+        rate = self.schedule
+        if callable(rate):
+            rate = rate(max(0, step - self.steps))
         return rate * (step + 1) / self.steps if step < self.steps else rate
 
     def __repr__(self) -> str:
