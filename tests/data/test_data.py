@@ -192,7 +192,7 @@ def test_noise_has_the_standard_deviation_asked_for(make):
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: data.moons(1), ValueError, "n must be at least 2, not 1"),
+    (lambda: data.moons(1), ValueError, "moons: n must be a whole number >= 2, not 1; each moon"),
     (lambda: data.moons(2.5), TypeError, r"n must be a whole number, not float \(2.5\)"),
     (lambda: data.moons(True), TypeError, "n must be a whole number, not bool"),
     (lambda: data.moons(10, -0.1), ValueError, "noise is a standard deviation .* not -0.1; 0 means "
@@ -205,18 +205,18 @@ def test_noise_has_the_standard_deviation_asked_for(make):
     (lambda: data.moons(10, rng="seed"), TypeError, r"rng must be a random.Random, .*not str "
                                                     r"\('seed'\)"),
     (lambda: data.circles(10, factor=1), ValueError, "factor .* not 1.0"),
-    (lambda: data.circles(0), ValueError, "n must be at least 2"),
-    (lambda: data.xor(3), ValueError, "n must be at least 4, not 3"),
-    (lambda: data.spirals(2, classes=3), ValueError, "n must be at least 3, not 2"),
-    (lambda: data.spirals(9, classes=1), ValueError, "classes must be at least 2, not 1"),
+    (lambda: data.circles(0), ValueError, "circles: n must be a whole number >= 2, not 0"),
+    (lambda: data.xor(3), ValueError, "xor: n must be a whole number >= 4, not 3"),
+    (lambda: data.spirals(2, classes=3), ValueError, "spirals: n must be .* >= 3, not 2"),
+    (lambda: data.spirals(9, classes=1), ValueError, "spirals: classes must be .* >= 2, not 1"),
     (lambda: data.spirals(9, turns=math.inf), ValueError, "turns must be finite, not inf"),
-    (lambda: data.blobs(9, centers=0), ValueError, "centers must be at least 1, not 0"),
+    (lambda: data.blobs(9, centers=0), ValueError, "blobs: centers must be .* >= 1, not 0"),
     (lambda: data.blobs(9, centers=[]), ValueError, r"centers must be points of the same "
                                                     r"dimension, .*not \[\]"),
     (lambda: data.blobs(9, centers=[(0, 0), (1,)]), ValueError, "points of the same dimension"),
     (lambda: data.blobs(9, centers=[(0, math.inf)]), ValueError, "coordinate 1 of center 0 must be "
                                                                  "finite, not inf"),
-    (lambda: data.line(1), ValueError, "n must be at least 2, not 1"),
+    (lambda: data.line(1), ValueError, "line: n must be a whole number >= 2, not 1"),
     (lambda: data.line(9, slope=math.nan), ValueError, "slope must be finite, not nan"),
     (lambda: data.line(9, noise=-1), ValueError, "noise .* not -1.0"),
 ])
@@ -395,8 +395,8 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: data.batches([1, 2], [1]), ValueError, "X has 2 samples but y has 1; give one target"),
     (lambda: data.batches([], []), ValueError, "X and y are empty"),
-    (lambda: data.batches([1], [1], 0), ValueError, "size must be at least 1, not 0"),
-    (lambda: data.batches([1], [1], 1.5), TypeError, "size must be a whole number, not float"),
+    (lambda: data.batches([1], [1], 0), ValueError, "batches: size must be .* >= 1, not 0"),
+    (lambda: data.batches([1], [1], 1.5), TypeError, "batches: size must be .*, not float"),
     (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator "
                                                       r".*list\(X\)"),
     (lambda: data.batches([1], [1], 1, rng=0.5), TypeError, "rng must be"),

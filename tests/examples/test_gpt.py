@@ -279,9 +279,9 @@ def test_tokens_outside_of_the_vocabulary_are_refused():
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"layers": 0}, "GPT: the number of layers is 0; it must be a whole number of at least 1"),
+    ({"layers": 0}, "GPT: layers must be a whole number >= 1, not 0"),
     ({"heads": 3}, "3 heads cannot share a width of 4"),
-    ({"block": 0}, "the number of rows is 0"),
+    ({"block": 0}, "Embedding: count must be a whole number >= 1, not 0"),
 ])
 def test_wrong_sizes_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -367,7 +367,7 @@ def test_it_learns_the_only_name_there_is():
 
 @pytest.mark.parametrize("steps", [0, -1])
 def test_training_of_no_steps_is_refused(steps):
-    with pytest.raises(ValueError, match=f"steps must be at least 1 step, not {steps}"):
+    with pytest.raises(ValueError, match=f"steps must be a whole number >= 1, not {steps}"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], steps)
 
 

@@ -220,8 +220,8 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: nn.Neuron(0), "number of inputs is 0"),
-    (lambda: nn.Layer(2, 0), "number of neurons is 0"),
+    (lambda: nn.Neuron(0), "^Neuron: nin must be a whole number >= 1, not 0$"),
+    (lambda: nn.Layer(2, 0), "^Layer: nout must be a whole number >= 1, not 0$"),
     (lambda: nn.MLP(2, []), "at least one layer"),
     (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
     (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),

@@ -462,10 +462,9 @@ w = Value(1.0, "w")
                                                     r"not 0.9"),
     (lambda: optim.AdamW([w], weight_decay=-0.1), ValueError, "AdamW: weight_decay"),
     (lambda: optim.step_decay(-1, every=2), ValueError, "step_decay: lr"),
-    (lambda: optim.step_decay(1, every=0), ValueError, "step_decay: every must be at least 1 step, "
-                                                       "not 0"),
-    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number of steps, not "
-                                              "float"),
+    (lambda: optim.step_decay(1, every=0), ValueError,
+     "step_decay: every must be a whole number >= 1, not 0"),
+    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number, not float"),
     (lambda: optim.linear(1, 10, final=-1), ValueError, "linear: final"),
     (lambda: optim.warmup(-1, 10), ValueError, "warmup: the learning rate"),
     (lambda: optim.linear(1, 10)(-1), ValueError, "the step must be >= 0, not -1"),

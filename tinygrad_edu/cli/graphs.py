@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import Any
+
 from .arguments import Commands, add_graph, graph_of, named_graph, positive
 
 

@@ -1,22 +1,12 @@
-"""What the modules of this package check: counts, spreads and samples."""
+"""What the modules of this package check: standard deviations, numbers and samples."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..engine.primitives import number, short_repr
-
-
-def whole(x: object, what: str, least: int, why: str) -> int:
-    """``x`` as an int >= ``least``; TypeError or ValueError otherwise."""
-    if isinstance(x, bool) or not hasattr(type(x), "__index__"):
-        raise TypeError(f"{what} must be a whole number, not {type(x).__name__} ({short_repr(x)})")
-    count = int(cast(Any, x).__index__())
-    if count < least:
-        raise ValueError(f"{what} must be at least {least}, not {count}: {why}")
-    return count
 
 
 def spread(noise: float, what: str = "noise") -> float:

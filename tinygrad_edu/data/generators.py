@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
 from ..engine.primitives import short_repr
+from ..errors import check_int
 from ..randomness import Rng, generator
-from .checks import finite, spread, whole
+from .checks import finite, spread
 
 Label = TypeVar("Label")
 Points = list[list[float]]
@@ -31,7 +32,9 @@ def moons(
 
     Raises ValueError for n < 2, a negative noise, or labels that are not two.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 2)
+    n = check_int(n, "moons: n", 2, "each moon needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     upper = [([math.cos(t), math.sin(t)], first) for t in _evenly(n // 2, 0.0, math.pi)]
     lower = [
         ([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)
@@ -56,7 +59,9 @@ def circles(
     Raises ValueError for n < 2, a negative noise, a factor outside [0, 1), or labels that are not
     two.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 2)
+    n = check_int(n, "circles: n", 2, "each circle needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     factor = finite(factor, "factor")
     if not 0 <= factor < 1:
         raise ValueError(
@@ -79,7 +84,9 @@ def xor(
 
     Raises ValueError for n < 4, a negative noise, or labels that are not two.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 4)
+    n = check_int(n, "xor: n", 4, "each corner needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     corners = [
         ([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second),
     ]
@@ -97,8 +104,8 @@ def spirals(
 
     Raises ValueError for n < classes, classes < 2, or a negative noise.
     """
-    classes = whole(classes, "classes", 2, "one arm has nothing to be told from")
-    n = whole(n, "n", classes, "every class has a sample")
+    classes = check_int(classes, "spirals: classes", 2)
+    n = check_int(n, "spirals: n", classes, "each class needs a sample")
     noise = spread(noise)
     turns = finite(turns, "turns")
     samples = []
@@ -123,7 +130,7 @@ def blobs(
     noise.
     """
     points = _centers(centers)
-    n = whole(n, "n", len(points), "every center has a sample")
+    n = check_int(n, "blobs: n", len(points), "each center needs a sample")
     noise = spread(noise)
     samples = []
     for k, m in enumerate(_shares(n, len(points))):
@@ -144,7 +151,7 @@ def line(
 
     Raises ValueError for n < 2, a negative noise, or a slope or intercept that is not finite.
     """
-    n = whole(n, "n", 2, "two points make a line")
+    n = check_int(n, "line: n", 2, "a line needs two points")
     noise = spread(noise)
     slope = finite(slope, "slope")
     intercept = finite(intercept, "intercept")
@@ -180,21 +187,18 @@ def _shares(n: int, classes: int) -> list[int]:
     return [each + 1] * remainder + [each] * (classes - remainder)
 
 
-def _two_class(
-    n: int, noise: float, labels: Sequence[int], least: int
-) -> tuple[int, float, int, int]:
-    n = whole(n, "n", least, "every cluster has a sample")
+def _two_labels(labels: Sequence[int]) -> tuple[int, int]:
     if not _is_row(labels) or len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(
             "labels must be two different numbers, such as (-1, 1) or (0, 1), "
             f"not {short_repr(labels)}"
         )
-    return n, spread(noise), labels[0], labels[1]
+    return labels[0], labels[1]
 
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
     if not _is_row(centers):
-        count = whole(centers, "centers", 1, "there must be a center to scatter about")
+        count = check_int(centers, "blobs: centers", 1)
         return [_on_circle(k / count) for k in range(count)]
     rows = [list(point) if _is_row(point) else [] for point in centers]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:

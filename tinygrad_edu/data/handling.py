@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from ..engine.primitives import number, short_repr
+from ..errors import check_int
 from ..randomness import Rng, generator
-from .checks import finite, matched, whole
+from .checks import finite, matched
 
 Sample = TypeVar("Sample")
 Target = TypeVar("Target")
@@ -34,7 +35,7 @@ def batches(
     """
     n = matched(X, y)
     if size is not None:
-        size = whole(size, "size", 1, "a batch has a sample; None takes all of them at once")
+        size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
     order = list(range(n))
     if shuffle and size is not None:
         generator(rng).shuffle(order)

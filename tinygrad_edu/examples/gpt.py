@@ -34,7 +34,7 @@ from typing import Any
 from .. import data, math, optim
 from ..engine.modes import no_grad
 from ..engine.primitives import short_repr
-from ..errors import DataError
+from ..errors import DataError, check_int
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -163,10 +163,7 @@ class GPT(Module):
         init: str | Initialiser | None = None,
         rng: Rng = None,
     ) -> None:
-        if not isinstance(layers, int) or layers < 1:
-            raise ValueError(
-                f"GPT: the number of layers is {layers!r}; it must be a whole number of at least 1"
-            )
+        layers = check_int(layers, "GPT: layers", 1)
         if init is None:
             init = normal(0.08)
         source = generator(rng)

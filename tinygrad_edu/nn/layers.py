@@ -13,6 +13,7 @@ from typing import Any
 from .. import math
 from ..engine import modes
 from ..engine.value import Value
+from ..errors import check_int
 from ..randomness import Rng, generator
 from .init import Initialiser, initialiser
 from .module import Module
@@ -61,7 +62,7 @@ class Neuron(Module):
     ) -> None:
         draw = initialiser(init)
         source = generator(rng)
-        _check_size("the number of inputs", nin)
+        nin = check_int(nin, "Neuron: nin", 1)
         self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
         self.b = Value(0.0)
         self.activation = activation
@@ -92,7 +93,7 @@ class Layer(Module):
         init: str | Initialiser = "uniform",
         rng: Rng = None,
     ) -> None:
-        _check_size("the number of neurons", nout)
+        nout = check_int(nout, "Layer: nout", 1)
         source = generator(rng)
         self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
 
@@ -211,7 +212,3 @@ def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
         raise ValueError(f"{type(module).__name__} takes {size} inputs, but was given {len(x)}")
     return x  # type: ignore[no-any-return]
 
-
-def _check_size(what: str, n: int) -> None:
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"{what} is {n!r}; it must be a whole number of at least 1")

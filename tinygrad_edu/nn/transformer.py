@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import math
 from ..engine.value import Value
+from ..errors import check_int
 from ..randomness import Rng, generator
 from .init import Initialiser, initialiser
 from .module import Module
@@ -36,11 +37,10 @@ class Linear(Module):
         init: str | Initialiser = "xavier",
         rng: Rng = None,
     ) -> None:
-        _check_sizes("Linear", {"the number of inputs": nin, "the number of outputs": nout})
+        self.nin = nin = check_int(nin, "Linear: nin", 1)
+        self.nout = nout = check_int(nout, "Linear: nout", 1)
         draw = initialiser(init)
         source = generator(rng)
-        self.nin = nin
-        self.nout = nout
         self.weight = [[Value(draw(nin, nout, source)) for _ in range(nin)] for _ in range(nout)]
         self.bias = [Value(0.0) for _ in range(nout)] if bias else None
 
@@ -65,7 +65,8 @@ class Embedding(Module):
     def __init__(
         self, count: int, width: int, init: str | Initialiser = "uniform", rng: Rng = None
     ) -> None:
-        _check_sizes("Embedding", {"the number of rows": count, "the width": width})
+        count = check_int(count, "Embedding: count", 1)
+        width = check_int(width, "Embedding: width", 1)
         draw = initialiser(init)
         source = generator(rng)
         self.weight = [
@@ -96,12 +97,11 @@ class RMSNorm(Module):
     """
 
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
-        _check_sizes("RMSNorm", {"the width": width})
+        self.width = width = check_int(width, "RMSNorm: width", 1)
         if not 0 <= eps < math.inf:
             raise ValueError(
                 f"RMSNorm: eps is {eps!r}; it must be a finite number >= 0, such as 1e-5"
             )
-        self.width = width
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(width)] if gain else None
 
@@ -139,15 +139,14 @@ class CausalSelfAttention(Module):
         init: str | Initialiser = "xavier",
         rng: Rng = None,
     ) -> None:
-        _check_sizes("CausalSelfAttention", {"the width": width, "the number of heads": heads})
+        self.width = width = check_int(width, "CausalSelfAttention: width", 1)
+        self.heads = heads = check_int(heads, "CausalSelfAttention: heads", 1)
         if width % heads:
             raise ValueError(
                 f"CausalSelfAttention: {heads} heads cannot share a width of {width} evenly; "
                 f"choose a number of heads that divides {width}"
             )
         source = generator(rng)
-        self.width = width
-        self.heads = heads
         self.query = Linear(width, width, bias, init, source)
         self.key = Linear(width, width, bias, init, source)
         self.value = Linear(width, width, bias, init, source)
@@ -181,11 +180,6 @@ class CausalSelfAttention(Module):
         has_bias = self.output.bias is not None
         return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={has_bias})"
 
-
-def _check_sizes(user: str, sizes: dict[str, int]) -> None:
-    for what, n in sizes.items():
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"{user}: {what} is {n!r}; it must be a whole number of at least 1")
 
 
 def _check_row(x: Sequence[Any], width: int, module: Module) -> None:

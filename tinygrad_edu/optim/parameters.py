@@ -108,13 +108,3 @@ def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> fl
         )
     return value
 
-
-def checked_steps(x: int, what: str) -> int:
-    """Returns ``x``; raises TypeError or ValueError unless it is a whole number of at least 1."""
-    if not isinstance(x, int) or isinstance(x, bool):
-        raise TypeError(
-            f"{what} must be a whole number of steps, not {type(x).__name__} ({short_repr(x)})"
-        )
-    if x < 1:
-        raise ValueError(f"{what} must be at least 1 step, not {x}")
-    return x

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from ..engine.primitives import power
 from ..engine.value import Number
-from .parameters import checked_steps, in_range
+from ..errors import check_int
+from .parameters import in_range
 
 # a learning rate, or a schedule: the number of steps done -> learning rate
 Rate = Number | Callable[[int], float]
@@ -36,7 +37,7 @@ class _StepDecay(Schedule):
     def __init__(self, lr: Number, drop: Number, every: int) -> None:
         self.lr = in_range(lr, "step_decay: lr")
         self.drop = in_range(drop, "step_decay: drop", "usual: 0.1")
-        self.every = checked_steps(every, "step_decay: every")
+        self.every = check_int(every, "step_decay: every", 1)
 
     def _rate(self, step: int) -> float:
         # IEEE 754: no OverflowError for a drop > 1
@@ -50,7 +51,7 @@ class _Cosine(Schedule):
     def __init__(self, lr: Number, steps: int, final: Number) -> None:
         self.lr = in_range(lr, "cosine: lr")
         self.final = in_range(final, "cosine: final")
-        self.steps = checked_steps(steps, "cosine: steps")
+        self.steps = check_int(steps, "cosine: steps", 1)
 
     def _rate(self, step: int) -> float:
         if step >= self.steps:
@@ -67,7 +68,7 @@ class _Linear(Schedule):
     def __init__(self, lr: Number, steps: int, final: Number) -> None:
         self.lr = in_range(lr, "linear: lr")
         self.final = in_range(final, "linear: final")
-        self.steps = checked_steps(steps, "linear: steps")
+        self.steps = check_int(steps, "linear: steps", 1)
 
     def _rate(self, step: int) -> float:
         if step >= self.steps:
@@ -83,7 +84,7 @@ class _Warmup(Schedule):
         if not callable(schedule):
             schedule = in_range(schedule, "warmup: the learning rate")
         self.schedule: Rate = schedule
-        self.steps = checked_steps(steps, "warmup: steps")
+        self.steps = check_int(steps, "warmup: steps", 1)
 
     def _rate(self, step: int) -> float:
         rate = self.schedule
