@@ -187,7 +187,7 @@ def test_sequences_are_cut_to_the_positions_of_the_model():
 
 
 def test_sequences_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="there are no documents to learn from; give at least one"):
+    with pytest.raises(ValueError, match="sequences: there are no documents; pass at least one"):
         gpt.sequences([], gpt.Vocabulary(["a"]), 3)
 
 
@@ -258,8 +258,8 @@ def test_more_tokens_than_positions_are_refused():
     assert len(model([0, 1, 2, 0])) == 4
     with pytest.raises(
         ValueError,
-        match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, "
-        r"or make it with a larger block=$",
+        match=r"^the model has 4 positions, so it cannot read token 5; pass shorter sequences, "
+        r"or make the model with a larger block=$",
     ):
         model([0, 1, 2, 0, 1])
 
@@ -319,7 +319,7 @@ def test_the_loss_is_finite_where_the_probability_is_not_a_float():
 @pytest.mark.parametrize(("predictions", "targets"), [([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0])])
 def test_the_loss_wants_a_target_for_every_position(predictions, targets):
     with pytest.raises(
-        ValueError, match=f"^{len(predictions)} predictions for {len(targets)} targets"
+        ValueError, match=f"^loss: {len(predictions)} predictions for {len(targets)} targets"
     ):
         gpt.loss(predictions, targets)
 
@@ -420,6 +420,6 @@ def test_a_cold_sample_takes_the_likeliest_token_each_time():
 def test_a_temperature_that_is_none_is_refused(temperature):
     with pytest.raises(
         ValueError,
-        match=f"^the temperature is {temperature}; it must be a finite number > 0, such as 0.5$",
+        match=f"^sample: temperature must be a finite number > 0, such as 0.5, not {temperature}$",
     ):
         gpt.sample(tiny(), gpt.Vocabulary(["ab"]), temperature)

@@ -264,8 +264,8 @@ def test_the_parts_print_as_they_are_made():
     (lambda: nn.Embedding(0, 2), "Embedding: count must be a whole number >= 1, not 0"),
     (lambda: nn.Embedding(2, -1), "Embedding: width must be a whole number >= 1, not -1"),
     (lambda: nn.RMSNorm(0), "RMSNorm: width must be a whole number >= 1, not 0"),
-    (lambda: nn.RMSNorm(2, eps=-1.0), r"RMSNorm: eps is -1\.0; it must be a finite number >= 0"),
-    (lambda: nn.RMSNorm(2, eps=std.nan), "RMSNorm: eps is nan"),
+    (lambda: nn.RMSNorm(2, eps=-1.0), r"RMSNorm: eps must be a finite number >= 0, not -1\.0"),
+    (lambda: nn.RMSNorm(2, eps=std.nan), "RMSNorm: eps must be a finite number >= 0, not nan"),
     (lambda: nn.CausalSelfAttention(0, 1), "CausalSelfAttention: width must be .* not 0"),
     (lambda: nn.CausalSelfAttention(4, 0), "CausalSelfAttention: heads must be .* not 0"),
     (lambda: nn.CausalSelfAttention(4, 3), "3 heads cannot share a width of 4 evenly; choose a "

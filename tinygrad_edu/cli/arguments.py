@@ -1,4 +1,4 @@
-"""Arguments of the commands: numbers, sizes, and the graph that an expression stands for."""
+"""Parses arguments of the commands: numbers, sizes, and expressions with their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ..engine.graph import topological_order
 from ..engine.value import Value
 
-Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # to which a group of commands adds its own
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # a group of commands is added to it
 
 
 def add_graph(command: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def tolerance(text: str) -> float:
 
 
 def batch_size(text: str) -> int | None:
-    """Parses a batch size; 0 is a full batch, None."""
+    """Parses a batch size; 0 gives None, a full batch."""
     return None if text == "0" else positive(text)
 
 
@@ -56,7 +56,7 @@ def sizes(text: str) -> list[int]:
 
 
 def named_graph(options: argparse.Namespace) -> Value:
-    """`graph_of` with a name for its root, since every sentence of the backward pass has it."""
+    """Returns the root of `graph_of`, labelled y if it has no label: sentences need its name."""
     root = graph_of(options)
     if not root.label and "y" not in [node.label for node in topological_order(root)]:
         root.label = "y"
@@ -64,7 +64,11 @@ def named_graph(options: argparse.Namespace) -> Value:
 
 
 def graph_of(options: argparse.Namespace) -> Value:
-    """The root of the graph that the arguments of `add_graph` ask for."""
+    """Returns the root of the graph that the arguments of `add_graph` describe.
+
+    Raises:
+        ValueError: the arguments name no graph or two graphs, or the example is unknown.
+    """
     from ..examples import EXAMPLES
     from ..symbolic.expressions import parse
 
@@ -85,8 +89,11 @@ def graph_of(options: argparse.Namespace) -> Value:
 
 
 def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as
-    `assignments`."""
+    """Parses ``["a=2", "b=0.1..10"]`` as intervals; a number is an interval of length 0.
+
+    Raises:
+        ValueError: a text is not of this form, or its name is not in ``known`` or occurs twice.
+    """
     ranges = {}
     for name, text in _named(texts, known).items():
         low, dots, high = text.partition("..")
@@ -95,8 +102,11 @@ def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[flo
 
 
 def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
-    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the
-    expression does not use."""
+    """Parses ``["a=2", "b=-3"]`` as a dict with a number for each variable of the expression.
+
+    Raises:
+        ValueError: a text is not of this form, or a variable is unknown, missing or occurs twice.
+    """
     from ..symbolic.expressions import variables_of
 
     known = variables_of(expression)
@@ -109,7 +119,7 @@ def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
 
 
 def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """``["a=2"]`` as ``{"a": "2"}``, each of the ``known`` names at most once."""
+    """Splits ``["a=2"]`` into ``{"a": "2"}``; each of the ``known`` names occurs at most once."""
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""The commands demo and gallery: what the project does, in one run."""
+"""The commands demo and gallery, which show what the project can do."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def add_demo(commands: Commands) -> None:
 def add_gallery(commands: Commands) -> None:
     """Adds gallery."""
     command = commands.add_parser(
-        "gallery", help="a neuron as drawing, film and page, and a training as a page"
+        "gallery", help="a neuron as drawing, animation and page, and a training run as a page"
     )
     command.add_argument(
         "--out",
@@ -154,6 +154,6 @@ def add_gallery(commands: Commands) -> None:
         help="folder to write to (default: %(default)s)",
     )
     command.add_argument(
-        "--epochs", type=positive, default=40, help="of the training (default: %(default)s)"
+        "--epochs", type=positive, default=40, help="of the training run (default: %(default)s)"
     )
     command.set_defaults(run=run_gallery)

@@ -1,4 +1,4 @@
-"""The command gpt: a character GPT that learns names, and invents some."""
+"""The command gpt: trains a character GPT on names, and lets it invent names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import counted
 from .arguments import Commands, positive
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def run_gpt(options: argparse.Namespace) -> int:
     compiles = objects.available()
     if options.engine == "jit" and not compiles:
         raise ValueError(
-            f"machine code needs llvmlite: {_FAST}; "
-            "or say --engine eager: the same names, many times as slowly"
+            f"--engine jit needs llvmlite; install it ({_FAST}), "
+            "or pass --engine eager: the same names, many times as slowly"
         )
     rng = random.Random(options.seed)
     names = gpt.documents(options.data)
@@ -39,18 +40,18 @@ def run_gpt(options: argparse.Namespace) -> int:
     too_long = sum(len(name) >= model.block for name in names)
     if too_long:
         print(
-            f"names too long for its {model.block} positions: {too_long}; "
-            f"of those it learns the first {model.block} characters, and no end"
+            f"{counted(too_long, 'name')} with {model.block} or more characters: "
+            f"only the first {model.block} are learned, not where the name ends"
         )
     if options.engine == "auto" and not compiles:
         print(
-            "without llvmlite it runs eagerly: the same names, many times as slowly; "
-            f"to change that: {_FAST}"
+            "without llvmlite the eager engine runs: the same names, many times as slowly; "
+            f"to install it: {_FAST}"
         )
     engine = None if options.engine == "auto" else options.engine
     history = gpt.train(model, vocabulary, names, options.steps, engine=engine, progress=True)
     _print_course(history, options.steps)
-    print("\nnames that it invents:")
+    print("\ninvented names:")
     for i in range(1, options.samples + 1):
         print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
     if history.interrupted:
@@ -59,12 +60,12 @@ def run_gpt(options: argparse.Namespace) -> int:
 
 
 def _print_course(history: History, steps: int) -> None:
-    """Prints how far the training came, how the loss went, and how long it took."""
+    """Prints how many steps were done, how the loss fell, and how long it took."""
     done = len(history)
     if history.interrupted:
         print(
             f"interrupted after {done} of {steps} steps; "
-            "the names are from the model as it is now"
+            "the names are from the present model"
         )
     if done:
         seconds = history.seconds[-1]
@@ -74,7 +75,7 @@ def _print_course(history: History, steps: int) -> None:
 
 
 def _course(losses: Sequence[float]) -> str:
-    """How losses of single samples went, which are noisy: the first one, and where they are now."""
+    """Returns the first loss and the mean of the last ones, because single losses are noisy."""
     first = f"{losses[0]:.4f} in step 1"
     if len(losses) == 1:
         return first
@@ -86,7 +87,7 @@ def _course(losses: Sequence[float]) -> str:
 
 
 def _printable(text: str) -> str:
-    """``text`` without anything that a terminal could take for a command: escape as ``\\x1b``."""
+    """Returns ``text`` with unprintable characters, which a terminal could obey, as escapes."""
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
 
 

@@ -1,4 +1,4 @@
-"""The commands draw, step, explore and animate: one graph, shown."""
+"""The commands draw, step, explore and animate, which show one graph."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_step(options: argparse.Namespace) -> int:
 
 
 def run_explore(options: argparse.Namespace) -> int:
-    """Writes the page to step through a graph."""
+    """Writes a page to step through a graph."""
     import viz
 
     path = viz.explore(named_graph(options), options.out, **_limit(options))
@@ -39,7 +39,7 @@ def run_explore(options: argparse.Namespace) -> int:
 
 
 def run_animate(options: argparse.Namespace) -> int:
-    """Writes an animation of a graph's passes."""
+    """Writes an animation of a graph's forward and backward pass."""
     import viz
 
     path = viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)
@@ -48,7 +48,7 @@ def run_animate(options: argparse.Namespace) -> int:
 
 
 def _limit(options: argparse.Namespace) -> dict[str, Any]:
-    """The option --max-nodes as an argument of viz, if it was given."""
+    """Returns the option --max-nodes as an argument for viz, if it was given."""
     return {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
 
 
@@ -80,7 +80,8 @@ def add_commands(commands: Commands) -> None:
     command.set_defaults(run=run_step)
 
     command = commands.add_parser(
-        "explore", help='a page to step through it: explore "tanh(a*b + c)" a=2 b=-3 c=10'
+        "explore",
+        help='write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
     )
     add_graph(command)
     command.add_argument(
@@ -96,7 +97,7 @@ def add_commands(commands: Commands) -> None:
     command.set_defaults(run=run_explore)
 
     command = commands.add_parser(
-        "animate", help='a film of an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
+        "animate", help='animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
     )
     add_graph(command)
     command.add_argument(
@@ -104,12 +105,12 @@ def add_commands(commands: Commands) -> None:
         "--out",
         type=Path,
         default=Path("graph.gif"),
-        help="film to write, .gif .apng or .webp (default: %(default)s)",
+        help="animation to write, .gif .apng or .webp (default: %(default)s)",
     )
     command.add_argument(
         "--milliseconds",
         type=positive,
         default=800,
-        help="how long a step stays (default: %(default)s)",
+        help="duration of a step (default: %(default)s)",
     )
     command.set_defaults(run=run_animate)

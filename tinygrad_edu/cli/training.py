@@ -1,4 +1,4 @@
-"""The command train: a network on a data set of the user's choice."""
+"""The command train: trains a network on a data set of the user's choice."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
-    """Inputs, targets, the number of outputs that the model needs, and the loss."""
+    """Returns inputs, targets, the number of outputs that the model needs, and the loss."""
     from .. import data, nn
 
     if name == "line":
@@ -79,7 +79,7 @@ def _data_set(name: str, rng: random.Random) -> tuple[Any, Any, int, Any]:
 
 
 def _optimizer(options: argparse.Namespace, model: Any) -> Any:
-    """The optimiser that the options ask for."""
+    """Returns the optimiser that the options choose."""
     from .. import optim
 
     rate = DEFAULT_RATES[options.optimizer] if options.lr is None else options.lr
@@ -94,7 +94,7 @@ def _optimizer(options: argparse.Namespace, model: Any) -> Any:
 
 
 def _penalty(options: argparse.Namespace, model: Any) -> Callable[[], Any] | None:
-    """The penalty on squared weights as `fit` takes it; None for --l2 0."""
+    """Returns the penalty on squared weights for `fit`; None for --l2 0."""
     from .. import nn
 
     def penalty() -> Any:
@@ -104,7 +104,7 @@ def _penalty(options: argparse.Namespace, model: Any) -> Callable[[], Any] | Non
 
 
 def _print_test(predictions: Sequence[Any], targets: Sequence[Any], loss: Any) -> None:
-    """Prints how good the model is on the samples that were held out."""
+    """Prints how good the model is on the held-out samples."""
     from .. import nn
 
     if loss is nn.mse:
@@ -136,7 +136,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s"
     )
     command.add_argument(
-        "--lr", type=float, help="learning rate (default: one that suits the optimizer)"
+        "--lr", type=float, help="learning rate (default: depends on the optimiser)"
     )
 
 
@@ -159,11 +159,11 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         "--engine",
         choices=("eager", "jit"),
         default="eager",
-        help="jit: machine code, which needs llvmlite (default: %(default)s)",
+        help="jit: machine code; needs llvmlite (default: %(default)s)",
     )
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     command.add_argument(
-        "--live", action="store_true", help="also write live.html, a page that plays the training"
+        "--live", action="store_true", help="also write live.html, a page that plays the run"
     )
     command.add_argument(
         "--out",

@@ -1,8 +1,10 @@
-"""Neuron, Layer, MLP, Sequential and Dropout: micrograd's network, with the same random numbers in
-the same order.
+"""Neuron, Layer, MLP, Sequential and Dropout.
 
-An input is a list of numbers or Values; a layer of one neuron returns a Value, any other layer a
-list of them.
+    model = MLP(2, [16, 16, 1])
+    score = model([0.5, -1.0])
+
+An input is a list of numbers or Values.  A layer of one neuron returns a Value, any other layer a
+list of Values.  Weights are drawn in the order of micrograd, from the same random numbers.
 """
 
 from __future__ import annotations
@@ -35,8 +37,11 @@ ACTIVATIONS: dict[str, Activation | None] = {
 
 
 def activation_function(activation: str | Activation) -> Activation | None:
-    """The activation of that name (None for "linear"), or the function itself; ValueError for an
-    unknown name."""
+    """Returns the activation of that name (None for "linear"), or the function itself.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
     if callable(activation):
         return activation
     if activation not in ACTIVATIONS:
@@ -48,8 +53,11 @@ def activation_function(activation: str | Activation) -> Activation | None:
 
 
 class Neuron(Module):
-    """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias
-    starts at 0."""
+    """activation(b + w . x), for a list x of ``nin`` numbers.
+
+    w: the weights, drawn from ``init``.
+    b: the bias, at first 0.
+    """
 
     def __init__(
         self,
@@ -69,8 +77,11 @@ class Neuron(Module):
         self._activate = activation_function(activation)
 
     def __call__(self, x: Any) -> Value:
-        """``x``: a list of as many numbers or Values as the neuron has weights.  Raises ValueError
-        otherwise."""
+        """Returns the output for ``x``, a list of ``nin`` numbers or Values.
+
+        Raises:
+            ValueError: ``x`` has another length.
+        """
         x = _as_input(x, len(self.w), self)
         total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
         return total if self._activate is None else self._activate(total)
@@ -98,7 +109,7 @@ class Layer(Module):
         self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
 
     def __call__(self, x: Any) -> Any:
-        """The neurons' outputs: a list of Values, or the Value itself if there is one neuron."""
+        """Returns the neurons' outputs: a list of Values, or one Value if there is one neuron."""
         x = _as_input(x, len(self.neurons[0].w), self)
         outputs = [neuron(x) for neuron in self.neurons]
         return outputs[0] if len(outputs) == 1 else outputs
@@ -108,20 +119,22 @@ class Layer(Module):
 
 
 class Sequential(Module):
-    """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8,
-    1, "linear"))``."""
+    """Modules or functions, one after the other::
+
+        Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))
+    """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for i, layer in enumerate(layers):
             if not callable(layer):
                 raise TypeError(
-                    f"part {i} of Sequential is {layer!r}, which cannot be called; "
-                    "give modules or functions"
+                    f"Sequential: part {i} must be a module or a function, not {layer!r}; "
+                    "pass the parts one by one"
                 )
         self.layers = list(layers)
 
     def __call__(self, x: Any) -> Any:
-        """The last layer's output."""
+        """Returns the last part's output."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -131,13 +144,18 @@ class Sequential(Module):
 
 
 class MLP(Sequential):
-    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and
-    one output.
+    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16
+    neurons, and one output.
 
-    It takes a list of ``nin`` numbers or Values, and returns a list of Values, or one Value if the
-    last layer has one neuron.  Hidden layers have ``activation``, the last one ``output`` (linear:
-    scores or logits).  ``rng`` is a `random.Random` or a seed; by default the module `random`, as
-    in micrograd.
+    It takes a list of ``nin`` numbers or Values.  It returns a list of Values, or one Value if the
+    last layer has one neuron.
+
+    nin: the number of inputs.
+    nouts: the number of neurons of each layer.
+    activation: the activation of the hidden layers.
+    output: the activation of the last layer; "linear" gives scores or logits.
+    init: draws the weights: "uniform", "xavier", "he" or an initialiser.
+    rng: a `random.Random` or a random seed; by default the module `random`, as in micrograd.
     """
 
     def __init__(
@@ -151,10 +169,11 @@ class MLP(Sequential):
     ) -> None:
         if not isinstance(nouts, (list, tuple)):
             raise TypeError(
-                f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}"
+                f"MLP: nouts must be a list with the size of each layer, not {nouts!r}; "
+                "write MLP(2, [16, 1])"
             )
         if not nouts:
-            raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
+            raise ValueError("MLP: nouts must have at least one layer, not []; try MLP(2, [16, 1])")
         source = generator(rng)
         sizes = [nin, *nouts]
         activations = [activation] * (len(nouts) - 1) + [output]
@@ -167,25 +186,24 @@ class MLP(Sequential):
 
 
 class Dropout(Module):
-    """In training mode, sets each input to 0 with probability ``p`` and scales the others by 1 / (1
-    - p).
+    """In training mode: each input is set to 0 with probability ``p``, or else divided by 1 - p.
 
-    So scaled, the expected output equals the input, and in evaluation mode nothing is done
-    (Srivastava et al., 2014, in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by
-    default the module `random`.
+    The expected output equals the input.  In evaluation mode the output is the input.
+
+    rng: a `random.Random` or a random seed; by default the module `random`.
+
+    Source: Srivastava et al., 2014, in the "inverted" form.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(
-                f"the probability of dropping is {p!r}; it must be at least 0 and below 1"
-            )
+            raise ValueError(f"Dropout: p must be a probability >= 0 and < 1, not {p!r}")
         self.p = p
-        # the module `random` itself could not be copied
+        # None stands for the module `random`, which cannot be copied
         self._rng = None if rng is None else generator(rng)
 
     def __call__(self, x: Any) -> Any:
-        """A list for a list, a Value for a Value."""
+        """Returns a list for a list, a Value for a Value."""
         if not self.training or self.p == 0:
             return x
         if not isinstance(x, (list, tuple)):
@@ -193,7 +211,7 @@ class Dropout(Module):
         return [xi * self._mask() for xi in x]
 
     def _mask(self) -> Any:
-        trace = modes.tracer()  # a compiled program draws a new mask at every run
+        trace = modes.tracer()  # a compiled program draws a new mask in every run
         return self._draw() if trace is None else trace.fresh(self._draw)
 
     def _draw(self) -> float:
@@ -204,8 +222,8 @@ class Dropout(Module):
 
 
 def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
-    """``x`` as a list of ``size`` inputs; a scalar (what a layer of one neuron returns) counts as a
-    list of one."""
+    """Returns ``x`` as a list of ``size`` inputs; a scalar, the output of a layer of one neuron,
+    becomes a list."""
     if isinstance(x, (Value, float, int)):
         x = [x]
     if len(x) != size:

@@ -1,5 +1,4 @@
-"""Learning-rate schedules: functions from the number of steps done to the learning rate of the next
-step."""
+"""Learning-rate schedules: functions from the number of steps done to the next learning rate."""
 
 from __future__ import annotations
 
@@ -11,21 +10,20 @@ from ..engine.value import Number
 from ..errors import check_int
 from .parameters import in_range
 
-# a learning rate, or a schedule: the number of steps done -> learning rate
+# A learning rate, or a schedule: a function from the number of steps done to the learning rate.
 Rate = Number | Callable[[int], float]
 
 
 class Schedule:
-    """A learning rate that depends on the number of steps done: ``schedule(step)``, with step 0, 1,
-    2, ...
+    """A learning rate that depends on the number of steps done: ``schedule(step)`` for 0, 1, 2, ...
 
-    A schedule prints as the call that makes it.  Any callable of one number serves as well.
+    Its repr is the call that makes it.  Any other function of one number is a schedule as well.
     """
 
     def __call__(self, step: int) -> float:
         if step < 0:
             raise ValueError(
-                f"{self!r}: the step must be >= 0, not {step!r}; steps are counted from 0"
+                f"{self!r}: the step must be >= 0, not {step!r}; count steps from 0"
             )
         return self._rate(step)
 
@@ -57,7 +55,7 @@ class _Cosine(Schedule):
         if step >= self.steps:
             return self.final
         rate = self.final + (self.lr - self.final) * (1 + math.cos(math.pi * step / self.steps)) / 2
-        # rounding may lead past an end
+        # rounding may lead beyond an end
         return min(max(rate, min(self.lr, self.final)), max(self.lr, self.final))
 
     def __repr__(self) -> str:
@@ -97,33 +95,33 @@ class _Warmup(Schedule):
 
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
-    """``lr * drop ** (step // every)``: constant for ``every`` steps, then multiplied by ``drop``,
-    and so on."""
+    """Returns the schedule ``lr * drop ** (step // every)``, constant for ``every`` steps each."""
     return _StepDecay(lr, drop, every)
 
 
 def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
-    """``final + (lr - final) * (1 + cos(pi * step / steps)) / 2``; from step ``steps`` on,
-    ``final``.
+    """Returns a schedule that falls from ``lr`` to ``final`` along a half cosine.
 
-    Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017,
-    equation 5.
+    It is ``final + (lr - final) * (1 + cos(pi * step / steps)) / 2``, and ``final`` from step
+    ``steps`` on.  Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm
+    restarts, 2017, equation 5.
     """
     return _Cosine(lr, steps, final)
 
 
 def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
-    """``lr - (lr - final) * step / steps``; from step ``steps`` on, ``final``.
+    """Returns a schedule that changes linearly from ``lr`` to ``final``.
 
+    It is ``lr - (lr - final) * step / steps``, and ``final`` from step ``steps`` on.
     ``linear(1.0, 100, final=0.1)`` is the schedule of micrograd's demo.
     """
     return _Linear(lr, steps, final)
 
 
 def warmup(schedule: Rate, steps: int) -> Schedule:
-    """A rise from ``peak / steps`` to the peak, then the wrapped schedule from its beginning.
+    """Returns a schedule that rises from ``peak / steps`` to the peak, then follows ``schedule``.
 
-    For ``step < steps`` it is ``peak * (step + 1) / steps``, and ``schedule(step - steps)``
-    afterwards; the peak is ``schedule(0)``.  A number stands for a constant schedule.
+    It is ``peak * (step + 1) / steps`` for ``step < steps``, and ``schedule(step - steps)``
+    afterwards; the peak is ``schedule(0)``.  ``schedule`` may be a number, for a constant one.
     """
     return _Warmup(schedule, steps)
