@@ -95,7 +95,8 @@ def test_a_seed_gives_the_same_data_in_every_process():
 
 
 @pytest.mark.parametrize(("make", "classes"), [
-    (data.moons, [-1, 1]), (data.circles, [-1, 1]), (data.xor, [-1, 1]), (data.spirals, [0, 1]), (data.blobs, [0, 1, 2])])
+    (data.moons, [-1, 1]), (data.circles, [-1, 1]), (data.xor, [-1, 1]), (data.spirals, [0, 1]),
+    (data.blobs, [0, 1, 2])])
 @pytest.mark.parametrize("n", [6, 7, 100, 101])
 def test_classes_are_balanced_and_mixed(make, classes, n):
     y = make(n, rng=0)[1]
@@ -364,7 +365,12 @@ def test_split_puts_a_part_aside():
     assert data.split(X, y, rng=0) == (x_train, y_train, x_test, y_test) != data.split(X, y, rng=1)
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=40), st.floats(0.01, 0.99), st.booleans(), st.integers())
+@given(
+    st.lists(st.sampled_from("abc"), min_size=2, max_size=40),
+    st.floats(0.01, 0.99),
+    st.booleans(),
+    st.integers(),
+)
 def test_split_keeps_pairs_sizes_and_shares(y, test, stratify, seed):
     X = list(range(len(y)))
     x_train, y_train, x_test, y_test = data.split(X, y, test, stratify=stratify, rng=seed)

@@ -316,7 +316,9 @@ def test_the_loss_is_finite_where_the_probability_is_not_a_float():
     assert (loss.data, [x.grad for x in logits]) == (1000.0, [-1.0, 1.0])
 
 
-@pytest.mark.parametrize(("predictions", "targets"), [([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0])])
+@pytest.mark.parametrize(("predictions", "targets"), [
+    ([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0]),
+])
 def test_the_loss_wants_a_target_for_every_position(predictions, targets):
     with pytest.raises(
         ValueError, match=f"^loss: {len(predictions)} predictions for {len(targets)} targets"

@@ -159,7 +159,8 @@ def every_entry(right):
 
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
-    (tape.Lowering, "_shortcut", neutral_zero), (tape.Graph, "_both", every_entry)], ids=["a zero", "a branch not taken"])
+    (tape.Lowering, "_shortcut", neutral_zero), (tape.Graph, "_both", every_entry)], ids=["a zero",
+    "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
     assert next(faults(map(RandomProgram, range(300)), ["replayed"]), None)
@@ -265,19 +266,15 @@ def test_keyword_arguments_and_defaults():
 
 
 @pytest.mark.parametrize(("f", "args", "gradient"), [
-    (lambda x: x * x, (3.0,), 6.0),
-    (lambda x, y: x * y, (3.0, 4.0), (4.0, 3.0)),
+    (lambda x: x * x, (3.0,), 6.0), (lambda x, y: x * y, (3.0, 4.0), (4.0, 3.0)),
     (lambda xs: xs[0] * xs[1], ([3.0, 4.0],), [4.0, 3.0]),
     (lambda xs: xs[0] * xs[1], ((3, 4),), (4.0, 3.0)),
     (lambda p: p.x * p.y, (Point(3.0, 4.0),), Point(4.0, 3.0)),
     (lambda d: d["a"] * d["b"][0], ({"a": 3.0, "b": [4.0], "c": "mean"},), {"a": 4.0, "b": [3.0], "c": "mean"}),
     (lambda xs, y: xs[0] * y, ([3.0], 4.0), ([4.0], 3.0)),
-    (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")),
-    (lambda: 1.0, (), ()),
-    (lambda x: 7.0, (3.0,), 0.0),
-    (lambda x: 7, (3.0,), 0.0),
-    (lambda x, y: x, (3.0, 4.0), (1.0, 0.0)),
-    (lambda x: math.floor(x), (3.5,), 0.0),
+    (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")), (lambda: 1.0, (), ()),
+    (lambda x: 7.0, (3.0,), 0.0), (lambda x: 7, (3.0,), 0.0),
+    (lambda x, y: x, (3.0, 4.0), (1.0, 0.0)), (lambda x: math.floor(x), (3.5,), 0.0),
 ])
 def test_the_gradient_has_the_structure_of_the_arguments(f, args, gradient):
     value, found = jit(f).value_and_grad(*args)

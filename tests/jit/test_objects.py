@@ -156,7 +156,8 @@ def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder)
 
 
 @pytest.mark.parametrize("plant", [lambda own, other: own.mkdir(0o777) or own.chmod(0o777),
-                                   lambda own, other: own.symlink_to(other), lambda own, other: own.write_text("a file")],
+                                   lambda own, other: own.symlink_to(other), lambda own,
+                                   other: own.write_text("a file")],
                          ids=["others may write to it", "a link", "a file"])
 def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(
     plant, folder, tmp_path
@@ -203,8 +204,10 @@ def test_a_folder_in_the_place_of_an_entry_is_ignored(folder):
     assert entry.is_dir()
 
 
-@pytest.mark.parametrize("plant", [os.mkfifo, lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
-                                   lambda entry: entry.symlink_to(entry)], ids=["a pipe", "a link", "a link to itself"])
+@pytest.mark.parametrize("plant", [
+    os.mkfifo, lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
+    lambda entry: entry.symlink_to(entry),
+], ids=["a pipe", "a link", "a link to itself"])
 def test_what_is_no_file_is_not_waited_for_and_gives_way_to_one(plant, folder):
     result_of(1.5)
     entry = the_entry(folder)

@@ -150,8 +150,9 @@ def test_the_tables_of_take_may_be_arrays():
         assert nodes(lambda i: take(column, i))[1:] == [("take", (0, 1.0, 2.0))]  # noqa: B023
 
 
-@pytest.mark.parametrize("table", [{0: 1.0, 1: 2.0}, {1.0, 2.0}, (x for x in (1.0, 2.0)), None, 5.0],
-                         ids=["dict", "set", "generator", "None", "number"])
+@pytest.mark.parametrize("table", [
+    {0: 1.0, 1: 2.0}, {1.0, 2.0}, (x for x in (1.0, 2.0)), None, 5.0,
+], ids=["dict", "set", "generator", "None", "number"])
 def test_the_table_of_take_must_be_a_sequence(table):
     with pytest.raises(
         TypeError, match="is no sequence; pass a list, a tuple or an array"
@@ -485,7 +486,9 @@ def line_of(f):
     return first + next((i for i, line in enumerate(lines) if line.rstrip().endswith("# here")), 0)
 
 
-@pytest.mark.parametrize(("f", "parts"), [pytest.param(f, parts, id=what) for what, f, *parts in CONTROL_FLOW])
+@pytest.mark.parametrize(
+    ("f", "parts"), [pytest.param(f, parts, id=what) for what, f, *parts in CONTROL_FLOW]
+)
 def test_what_asks_for_a_number_raises_with_the_line_and_a_remedy(f, parts):
     KEPT.clear()
     traced_by(lambda x: KEPT.append(x) or x)

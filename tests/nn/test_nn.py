@@ -429,7 +429,8 @@ def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
 
 
 @pytest.mark.parametrize(("entry", "what"), [
-    ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"), ({"shape": []}, "data"),
+    ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"),
+    ({"shape": []}, "data"),
     (1.0, "not subscriptable"), ({"shape": [2], "data": [1.0, "two"]}, "'two' is not a number")])
 def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(
     entry, what, tmp_path

@@ -153,7 +153,9 @@ def attention_with_a_mask(module, x):
     return linear(module.output, np.hstack(results))
 
 
-@pytest.mark.parametrize(("width", "heads", "bias"), [(4, 1, False), (6, 3, True), (8, 2, True), (3, 3, False), (1, 1, True)])
+@pytest.mark.parametrize(("width", "heads", "bias"), [
+    (4, 1, False), (6, 3, True), (8, 2, True), (3, 3, False), (1, 1, True),
+])
 def test_attention_equals_the_formula_on_matrices(width, heads, bias):
     attention = nn.CausalSelfAttention(width, heads, bias=bias, rng=width)
     rng = random.Random(heads)

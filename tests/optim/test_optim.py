@@ -245,7 +245,8 @@ def test_defaults_are_those_of_the_documentation():
 
 
 @pytest.mark.parametrize("make", [
-    lambda p: optim.SGD(p, 0.1), lambda p: optim.SGD(p, 0.1, momentum=0.9), lambda p: optim.RMSprop(p, 0.05),
+    lambda p: optim.SGD(p, 0.1), lambda p: optim.SGD(p, 0.1, momentum=0.9),
+    lambda p: optim.RMSprop(p, 0.05),
     lambda p: optim.Adam(p, 0.1), lambda p: optim.AdamW(p, 0.1, weight_decay=1e-6)])
 def test_each_finds_the_minimum_of_a_bowl(make):
     a, b = Value(3.0), Value(-2.0)
@@ -281,7 +282,9 @@ class Vector:
         return Vector(map(primitive.forward, *[arg.xs for arg in args]))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["options"].get("eps") != 0.0], ids=name_of)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["options"].get("eps") != 0.0], ids=name_of
+)
 def test_the_rule_runs_on_vectors_with_the_same_bits(case):
     options = case["options"]
     optimizer = getattr(optim, case["optimizer"])([Value(x) for x in ORACLE["start"]], **options)
@@ -350,7 +353,9 @@ def test_all_gradients_are_read_before_any_parameter_changes():
 
 
 @pytest.mark.parametrize("make", ALL)
-@pytest.mark.parametrize("damage", [lambda x: setattr(x, "grad", None), lambda x: setattr(x, "data", "text")])
+@pytest.mark.parametrize("damage", [
+    lambda x: setattr(x, "grad", None), lambda x: setattr(x, "data", "text"),
+])
 def test_a_step_that_raises_changes_nothing(make, damage):
     xs = [Value(1.0), Value(2.0), Value(3.0)]
     optimizer = make(xs, lr=0.1)
@@ -700,7 +705,10 @@ def test_clip_grad_norm_leaves_a_nonfinite_gradient_and_says_so(bad):
     assert repr(grads) == repr([3.0, bad])
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8), st.floats(1e-3, 1e3))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8),
+    st.floats(1e-3, 1e3),
+)
 def test_a_clipped_gradient_is_as_long_as_asked_and_points_the_same_way(grads, limit):
     norm, new = clipped(optim.clip_grad_norm, grads, limit)
     exact = sum(Fraction(g) ** 2 for g in grads)
@@ -788,7 +796,8 @@ def test_a_step_that_follows_at_once_warns_too():
 
 @pytest.mark.parametrize("zero", [
     lambda w, optimizer: optimizer.zero_grad(), lambda w, optimizer: setattr(w, "grad", 0.0),
-    lambda w, optimizer: setattr(w, "grad", 0), lambda w, optimizer: setattr(w, "grad", w.grad * 0)],
+    lambda w, optimizer: setattr(w, "grad", 0), lambda w,
+    optimizer: setattr(w, "grad", w.grad * 0)],
     ids=["zero_grad", "by hand", "by hand with an int", "times 0"])
 def test_gradients_set_to_zero_in_any_way_are_fine(zero):
     w = two_steps(zero)

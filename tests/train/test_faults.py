@@ -220,7 +220,9 @@ def trained(model, engine, **options):
     )
 
 
-@pytest.mark.parametrize(("make", "cause"), IMPURE.items(), ids=lambda x: getattr(x, "__name__", ""))
+@pytest.mark.parametrize(
+    ("make", "cause"), IMPURE.items(), ids=lambda x: getattr(x, "__name__", "")
+)
 def test_a_model_that_changes_something_is_trained_eagerly_or_refused_by_name(make, cause):
     by_hand = make()
     parameters, optimizer = by_hand.parameters(), optim.Adam(by_hand.parameters(), 0.01)

@@ -365,15 +365,18 @@ def test_history_to_json_and_back(tmp_path):
     assert History.load(history.save(tmp_path / "history.json")) == history
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": "tinygrad_edu history", '
-                                                          '"version": 2}', "[" * 100_000,
-                                  History().to_json().replace('"loss": []', '"loss": [1]'),
-                                  History().to_json().replace('"loss": []', '"loss": ["one"]'),
-                                  History().to_json().replace('"loss": []', '"loss": 1'),
-                                  History().to_json().replace('"engine": ""', '"engine": 1'),
-                                  History().to_json().replace('"epoch_ends": []', '"epoch_ends": '
+@pytest.mark.parametrize("text", [
+    "", "{}", "[]", "null",
+    '{"format": "tinygrad_edu history", '
+                                                          '"version": 2}',
+    "[" * 100_000, History().to_json().replace('"loss": []', '"loss": [1]'),
+    History().to_json().replace('"loss": []', '"loss": ["one"]'),
+    History().to_json().replace('"loss": []', '"loss": 1'),
+    History().to_json().replace('"engine": ""', '"engine": 1'),
+    History().to_json().replace('"epoch_ends": []', '"epoch_ends": '
                                                                                   '[1]'),
-                                  History().to_json().replace('"loss": []', '"loss": [1' + "0" * 400 + "]")])
+    History().to_json().replace('"loss": []', '"loss": [1' + "0" * 400 + "]"),
+])
 def test_a_bad_history_is_a_data_error(text, tmp_path):
     with pytest.raises(DataError):
         History.from_json(text)
@@ -478,7 +481,8 @@ def test_without_record_every_nothing_is_kept():
 
 
 @pytest.mark.parametrize(("every", "steps", "kept"), [
-    (1, 4, [1, 2, 3, 4]), (2, 5, [1, 2, 4, 5]), (3, 6, [1, 3, 6]), (10, 7, [1, 7]), (5, 1, [1]), (3, 0, [])])
+    (1, 4, [1, 2, 3, 4]), (2, 5, [1, 2, 4, 5]), (3, 6, [1, 3, 6]), (10, 7, [1, 7]), (5, 1, [1]),
+    (3, 0, [])])
 def test_the_first_step_every_multiple_and_the_last_step_are_kept(every, steps, kept):
     assert steps_of(line(Value(0.0), steps, record_every=every)) == kept
 

@@ -69,8 +69,9 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("options", [{}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())}],
-                         ids=["full batches", "mini-batches with a penalty"])
+@pytest.mark.parametrize("options", [
+    {}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())},
+], ids=["full batches", "mini-batches with a penalty"])
 def test_every_optimizer_takes_the_same_steps(optimizer, options):
     assert_the_same(
         trained("jit", optimizer=optimizer, **options),

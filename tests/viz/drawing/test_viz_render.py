@@ -150,7 +150,8 @@ def test_the_svg_stands_alone_and_is_not_clipped(engine):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [
-    (".svg", b"<svg "), (".png", b"\x89PNG\r\n\x1a\n"), (".pdf", b"%PDF-"), (".dot", b"digraph"), (".gv", b"digraph"),
+    (".svg", b"<svg "), (".png", b"\x89PNG\r\n\x1a\n"), (".pdf", b"%PDF-"), (".dot", b"digraph"),
+    (".gv", b"digraph"),
     (".html", b"<!DOCTYPE html>"), (".PNG", b"\x89PNG"), ("", b"<svg "),
 ])
 def test_save(suffix, start, engine, tmp_path):
@@ -252,7 +253,8 @@ def test_textbook_networks_fit_on_a_screen(make, collapse, engine):
 
 
 @pytest.mark.parametrize("make", [lambda: network(2, [8, 8, 1]), lambda: network(2, [12, 12, 1]),
-                                  lambda: network(2, [3, 3, 2]), demo], ids=["8-8-1", "12-12-1", "3-3-2", "demo"])
+                                  lambda: network(2, [3, 3, 2]), demo], ids=["8-8-1", "12-12-1",
+                                  "3-3-2", "demo"])
 def test_layers_are_columns_in_the_order_of_the_index(make, engine):
     columns, last = [], -math.inf
     for x, y, name in sorted(places(draw(make(), collapse="neurons").svg(), "node")):

@@ -212,8 +212,9 @@ def test_flows_add_up_to_the_gradients():
     assert scene.flows(Stepper(recording).run_to("backward")) == {}
 
 
-@pytest.mark.parametrize(("flow", "width"), [(0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6),
-                                             (float("-inf"), 6)])
+@pytest.mark.parametrize(("flow", "width"), [
+    (0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6), (float("-inf"), 6),
+])
 def test_how_wide_a_flow_is(flow, width):
     assert flow_width(flow) == width
 
@@ -274,7 +275,9 @@ def wide_letters():
     return Value(1.0, "WM" * 40) * Value(2.0, "汉字" * 40)
 
 
-@pytest.mark.parametrize("graph", [long_formula, long_names, wide_letters, lecture_neuron, small_network, shared_operands])
+@pytest.mark.parametrize("graph", [
+    long_formula, long_names, wide_letters, lecture_neuron, small_network, shared_operands,
+])
 def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
     pytest.importorskip("resvg_py", reason="needs the extra `plots`")
     pytest.importorskip("PIL", reason="needs the extra `plots`")
@@ -299,8 +302,10 @@ def test_the_caption_is_never_cut_off_and_never_touches_the_drawing(graph):
 
 
 @pytest.mark.parametrize(("label", "said"), [
-    ("<b>&amp;</b>", "<b>&amp;</b>"), ("</text><script>alert(1)</script>", "</text><script>alert(1)</script>"), ("]]>", "]]>"),
-    ("\x00\x1b[31m", r"\x00\x1b[31m"), ("\ud800", r"\ud800"), ('"\'', '"\''), ("two\nlines", r"two\nlines")])
+    ("<b>&amp;</b>", "<b>&amp;</b>"),
+    ("</text><script>alert(1)</script>", "</text><script>alert(1)</script>"), ("]]>", "]]>"),
+    ("\x00\x1b[31m", r"\x00\x1b[31m"), ("\ud800", r"\ud800"), ('"\'', '"\''),
+    ("two\nlines", r"two\nlines")])
 def test_labels_are_data_in_frames_too(label, said):
     recording = record(Value(1.0, label) * 2)
     svg = Scene(recording).frame(Stepper(recording).finish())

@@ -389,8 +389,10 @@ def test_only_compiled_functions_have_the_option_gradient(make, remedy):
 
 
 @pytest.mark.parametrize(("options", "error", "words"), [
-    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"), ({"max_nodes": 0}, ValueError, "at least 1"),
-    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"), ({"title": 3}, TypeError, "title must be text"),
+    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"),
+    ({"max_nodes": 0}, ValueError, "at least 1"),
+    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"),
+    ({"title": 3}, TypeError, "title must be text"),
 ])
 def test_wrong_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
