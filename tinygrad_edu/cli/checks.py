@@ -111,8 +111,8 @@ def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
         help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
-        epilog="If every variable has a number, that point is checked.  Otherwise random points are: "
-               "from the given intervals, else with magnitudes from 0.01 to 30 and either sign.",
+        epilog="If every variable has a number, that point is checked.  Otherwise random points "
+               "are: from the given intervals, else with magnitudes of 0.01 to 30 and either sign.",
     )
     command.add_argument(
         "expression", help="an expression, or the name of a primitive, such as tanh"

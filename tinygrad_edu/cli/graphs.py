@@ -78,7 +78,11 @@ def add_commands(commands: Commands) -> None:
     )
     add_graph(command)
     command.set_defaults(run=run_step)
+    _add_pages(commands)
 
+
+def _add_pages(commands: Commands) -> None:
+    """Adds explore and animate."""
     command = commands.add_parser(
         "explore",
         help='write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
