@@ -18,8 +18,9 @@ Wrong types and out-of-range arguments raise the built-in `TypeError` and `Value
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 """
 
+import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsIndex
 
 
 class TinygradEduError(Exception):
@@ -98,6 +99,26 @@ def one_line(error: BaseException) -> str:
         else:
             message += f" at {(ahead or rest[0]).strip()[:20]!r}"
     return message
+
+
+def check_int(x: object, name: str, least: int, remedy: str = "") -> int:
+    """Returns ``x`` as an int; ints, numpy's integers and whatever else has ``__index__`` are
+    accepted.
+
+    ``name`` begins the message, as in ``Linear: nin``; ``remedy`` ends it.
+
+    Raises:
+        TypeError: ``x`` is not a whole number, or is True or False.
+        ValueError: ``x`` is less than ``least``.
+    """
+    end = f"; {remedy}" if remedy else ""
+    if isinstance(x, bool) or not isinstance(x, SupportsIndex):
+        kind = type(x).__name__
+        raise TypeError(f"{name} must be a whole number, not {kind} ({x!r:.40}){end}")
+    n = operator.index(x)
+    if n < least:
+        raise ValueError(f"{name} must be a whole number >= {least}, not {n}{end}")
+    return n
 
 
 def counted(n: int, what: str, plural: str = "") -> str:

@@ -73,7 +73,10 @@ EVERYWHERE = (
     "round",
     "trunc",
 )
-IN_TORCH = "sub mul div pow neg rsqrt xlogy hypot asin acos atan atan2 asinh acosh atanh sigmoid relu erf erfc fmod copysign"
+IN_TORCH = (
+    "sub mul div pow neg rsqrt xlogy hypot asin acos atan atan2 asinh acosh atanh "
+    "sigmoid relu erf erfc fmod copysign"
+)
 IN_JAX = "cbrt hypot fmod clip copysign"
 IN_AUTOGRAD = "clip"
 

@@ -217,7 +217,8 @@ def stepping(sizes: list[int], count: int) -> Table:
     return table
 
 
-_FRAMES = """const [zooms, direction, start, count, done] = arguments, by = (id) => document.getElementById(id)
+_FRAMES = """const [zooms, direction, start, count, done] = arguments
+const by = (id) => document.getElementById(id)
 by("zoom-fit").click()
 for (let i = 0; i < zooms; i += 1) by("zoom-in").click()
 by("slider").value = start

@@ -124,7 +124,7 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
     assert re.fullmatch(
         r"loss 3\.3660 in step 1, 3\.4243 in step 2; \d+\.\d s, \S+ ms a step", figures
     )
-    assert (blank, title) == ("", "names that it invents:")
+    assert (blank, title) == ("", "invented names:")
     assert [name.split()[0] for name in names] == [str(i) for i in range(1, 21)]
 
 
@@ -145,7 +145,7 @@ def test_gpt_learns_the_names_of_a_file(two_names, capsys):
     )
     average = re.search(r"in step 1, (\d\.\d{4}) on average over the last 100 steps; ", out)
     assert float(average[1]) < 0.6
-    assert {line[6:] for line in out.split("names that it invents:\n")[1].splitlines()} == {
+    assert {line[6:] for line in out.split("invented names:\n")[1].splitlines()} == {
         "a",
         "n",
     }
@@ -157,7 +157,7 @@ def test_gpt_is_repeatable_and_the_seed_matters(two_names, capsys):
         assert cli.main([*two_names, "--steps", "1", "--samples", "8", "--seed", str(seed)]) == 0
         out = capsys.readouterr().out
         assert re.search(r"^loss \d\.\d{4} in step 1; ", out, re.MULTILINE)
-        names.append(out.split("names that it invents:\n")[1])
+        names.append(out.split("invented names:\n")[1])
     assert names[0] == names[1] != names[2]
 
 
@@ -166,15 +166,14 @@ def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
     path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
     assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
-        "names too long for its 16 positions: 2; of those it learns the first 16 characters, and "
-        "no end"
+        "2 names with 16 or more characters: only the first 16 are learned, not where the name ends"
     )
 
 
 INTERRUPTED = """
 import signal, sys
 from tinygrad_edu import cli
-signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # what Ctrl-C does, after this time of computing
+signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # as Ctrl-C, after this computing time
 signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -191,20 +190,20 @@ def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupte
     assert (done.stderr, done.returncode) == ("tinygrad-edu gpt: interrupted\n", 130)
     steps = int(
         re.search(
-            r"^interrupted after (\d+) of 5000 steps; the names are from the model as it is now$",
+            r"^interrupted after (\d+) of 5000 steps; the names are from the present model$",
             done.stdout,
             re.MULTILINE,
         )[1]
     )
     assert 1 <= steps < 5000
-    assert len(done.stdout.split("names that it invents:\n")[1].splitlines()) == 2
+    assert len(done.stdout.split("invented names:\n")[1].splitlines()) == 2
 
 
 def test_gpt_prints_what_a_terminal_would_take_for_a_command_as_text(tmp_path, capsys):
     path = tmp_path / "names.txt"
     path.write_text("\x1b[31m\nJosé\n")
     assert cli.main(["gpt", "--data", str(path), "--steps", "3"]) == 0
-    names = capsys.readouterr().out.split("names that it invents:\n")[1]
+    names = capsys.readouterr().out.split("invented names:\n")[1]
     assert "\\x1b" in names
     assert "é" in names
     assert "\x1b" not in names
@@ -219,12 +218,11 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("engine", "status", "out", "err"), [
-    ("auto", 0, 'without llvmlite it runs eagerly: the same names, many times as slowly; to change '
-                'that: pip install '
-                '"tinygrad_edu[fast]"\n', ""),
+    ("auto", 0, "without llvmlite the eager engine runs: the same names, many times as slowly; "
+                'to install it: pip install "tinygrad_edu[fast]"\n', ""),
     ("eager", 0, "", ""),
-    ("jit", 2, "", 'tinygrad-edu gpt: machine code needs llvmlite: pip install '
-                   '"tinygrad_edu[fast]"; or say --engine eager: '
+    ("jit", 2, "", "tinygrad-edu gpt: --engine jit needs llvmlite; install it (pip install "
+                   '"tinygrad_edu[fast]"), or pass --engine eager: '
                    "the same names, many times as slowly\n"),
 ])
 def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, out, err):
@@ -232,7 +230,7 @@ def test_gpt_without_llvmlite_says_what_to_install(two_names, engine, status, ou
     assert (done.returncode, done.stderr) == (status, err)
     assert out in done.stdout
     assert ("llvmlite" in done.stdout) == bool(out)
-    assert ("names that it invents" in done.stdout) == (status == 0)
+    assert ("invented names" in done.stdout) == (status == 0)
 
 
 def test_draw_an_expression(tmp_path):
@@ -354,7 +352,7 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert cli.main(["check", "x * 2"]) == 2
     assert capsys.readouterr().err == (
-        "tinygrad-edu check: drawing points needs hypothesis; install it (pip install "
+        "tinygrad-edu check: random points need hypothesis; install it (pip install "
         "hypothesis), or give a number for each variable, as in x=1.5\n"
     )
     assert cli.main(["check", "x * 2", "x=1.5"]) == 0
@@ -420,7 +418,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
     done = run(command, "--out", blocked / "sub")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "choose another one with --out" in done.stderr
+    assert "choose another with --out" in done.stderr
     assert blocked.read_text() == "here already"
 
 

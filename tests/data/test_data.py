@@ -95,7 +95,8 @@ def test_a_seed_gives_the_same_data_in_every_process():
 
 
 @pytest.mark.parametrize(("make", "classes"), [
-    (data.moons, [-1, 1]), (data.circles, [-1, 1]), (data.xor, [-1, 1]), (data.spirals, [0, 1]), (data.blobs, [0, 1, 2])])
+    (data.moons, [-1, 1]), (data.circles, [-1, 1]), (data.xor, [-1, 1]), (data.spirals, [0, 1]),
+    (data.blobs, [0, 1, 2])])
 @pytest.mark.parametrize("n", [6, 7, 100, 101])
 def test_classes_are_balanced_and_mixed(make, classes, n):
     y = make(n, rng=0)[1]
@@ -192,11 +193,10 @@ def test_noise_has_the_standard_deviation_asked_for(make):
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: data.moons(1), ValueError, "n must be at least 2, not 1"),
+    (lambda: data.moons(1), ValueError, "moons: n must be a whole number >= 2, not 1; each moon"),
     (lambda: data.moons(2.5), TypeError, r"n must be a whole number, not float \(2.5\)"),
     (lambda: data.moons(True), TypeError, "n must be a whole number, not bool"),
-    (lambda: data.moons(10, -0.1), ValueError, "noise is a standard deviation .* not -0.1; 0 means "
-                                               "none"),
+    (lambda: data.moons(10, -0.1), ValueError, "noise must be a standard deviation, .* not -0.1;"),
     (lambda: data.moons(10, math.nan), ValueError, "noise .* not nan"),
     (lambda: data.moons(10, "much"), TypeError, "noise must be a real number, not str"),
     (lambda: data.moons(10, labels=(1, 1)), ValueError, r"labels must be two different numbers, .* "
@@ -205,18 +205,18 @@ def test_noise_has_the_standard_deviation_asked_for(make):
     (lambda: data.moons(10, rng="seed"), TypeError, r"rng must be a random.Random, .*not str "
                                                     r"\('seed'\)"),
     (lambda: data.circles(10, factor=1), ValueError, "factor .* not 1.0"),
-    (lambda: data.circles(0), ValueError, "n must be at least 2"),
-    (lambda: data.xor(3), ValueError, "n must be at least 4, not 3"),
-    (lambda: data.spirals(2, classes=3), ValueError, "n must be at least 3, not 2"),
-    (lambda: data.spirals(9, classes=1), ValueError, "classes must be at least 2, not 1"),
+    (lambda: data.circles(0), ValueError, "circles: n must be a whole number >= 2, not 0"),
+    (lambda: data.xor(3), ValueError, "xor: n must be a whole number >= 4, not 3"),
+    (lambda: data.spirals(2, classes=3), ValueError, "spirals: n must be .* >= 3, not 2"),
+    (lambda: data.spirals(9, classes=1), ValueError, "spirals: classes must be .* >= 2, not 1"),
     (lambda: data.spirals(9, turns=math.inf), ValueError, "turns must be finite, not inf"),
-    (lambda: data.blobs(9, centers=0), ValueError, "centers must be at least 1, not 0"),
+    (lambda: data.blobs(9, centers=0), ValueError, "blobs: centers must be .* >= 1, not 0"),
     (lambda: data.blobs(9, centers=[]), ValueError, r"centers must be points of the same "
                                                     r"dimension, .*not \[\]"),
     (lambda: data.blobs(9, centers=[(0, 0), (1,)]), ValueError, "points of the same dimension"),
     (lambda: data.blobs(9, centers=[(0, math.inf)]), ValueError, "coordinate 1 of center 0 must be "
                                                                  "finite, not inf"),
-    (lambda: data.line(1), ValueError, "n must be at least 2, not 1"),
+    (lambda: data.line(1), ValueError, "line: n must be a whole number >= 2, not 1"),
     (lambda: data.line(9, slope=math.nan), ValueError, "slope must be finite, not nan"),
     (lambda: data.line(9, noise=-1), ValueError, "noise .* not -1.0"),
 ])
@@ -365,7 +365,12 @@ def test_split_puts_a_part_aside():
     assert data.split(X, y, rng=0) == (x_train, y_train, x_test, y_test) != data.split(X, y, rng=1)
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=40), st.floats(0.01, 0.99), st.booleans(), st.integers())
+@given(
+    st.lists(st.sampled_from("abc"), min_size=2, max_size=40),
+    st.floats(0.01, 0.99),
+    st.booleans(),
+    st.integers(),
+)
 def test_split_keeps_pairs_sizes_and_shares(y, test, stratify, seed):
     X = list(range(len(y)))
     x_train, y_train, x_test, y_test = data.split(X, y, test, stratify=stratify, rng=seed)
@@ -395,19 +400,18 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: data.batches([1, 2], [1]), ValueError, "X has 2 samples but y has 1; give one target"),
     (lambda: data.batches([], []), ValueError, "X and y are empty"),
-    (lambda: data.batches([1], [1], 0), ValueError, "size must be at least 1, not 0"),
-    (lambda: data.batches([1], [1], 1.5), TypeError, "size must be a whole number, not float"),
+    (lambda: data.batches([1], [1], 0), ValueError, "batches: size must be .* >= 1, not 0"),
+    (lambda: data.batches([1], [1], 1.5), TypeError, "batches: size must be .*, not float"),
     (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator "
                                                       r".*list\(X\)"),
     (lambda: data.batches([1], [1], 1, rng=0.5), TypeError, "rng must be"),
     (lambda: data.split([1, 2], [1]), ValueError, "X has 2 samples but y has 1"),
-    (lambda: data.split([1], [1]), ValueError, "there is 1 sample, which cannot be split"),
-    (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test is the fraction .* not 0.0; usual: "
-                                                        "0.2"),
-    (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test is the fraction .* not 1.0"),
+    (lambda: data.split([1], [1]), ValueError, "split: X must have at least 2 samples, not 1"),
+    (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test must be .* not 0.0; usual: 0.2"),
+    (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test must be a fraction .* not 1.0"),
     (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared "
                                                         r".* stratify=False"),
-    (lambda: data.Standardiser([]), ValueError, "X is empty"),
+    (lambda: data.Standardiser([]), ValueError, "Standardiser: X must have at least one row"),
     (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X has 1 columns, not 2"),
     (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be "
                                                                "finite, not inf"),

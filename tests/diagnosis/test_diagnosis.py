@@ -154,7 +154,8 @@ def test_healthy_trainings_give_no_finding(case):
 
 @pytest.mark.parametrize(("make", "activation", "rate", "batch_size"), [
     (optim.SGD, "tanh", 30.0, None), (optim.SGD, "relu", 30.0, 10), (optim.Adam, "tanh", 30.0, 10),
-    (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10), (optim.SGD, "relu", 1e-5, None),
+    (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10),
+    (optim.SGD, "relu", 1e-5, None),
     (optim.Adam, "tanh", 1e-5, None), (optim.Adam, "relu", 1e-5, 10)])
 def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(
     make, activation, rate, batch_size
@@ -264,10 +265,12 @@ def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
 
 @pytest.mark.parametrize(("losses", "steps_per_epoch", "kind"), [
     ([1.0] * 5 + [nan], 1, "loss not finite"), ([1.0, 3.0, inf], 1, "loss not finite"),
-    ([1.0, 50.0, 2500.0], 1, "loss diverges"), ([1.0, 0.5, 0.2, 0.1, 0.2, 0.8, 0.9], 1, "loss diverges"),
-    ([1.0, 0.9, 1.1, 0.9, 5.0, 300.0, 9e4], 3, "loss diverges"),  # in an epoch that was not finished
+    ([1.0, 50.0, 2500.0], 1, "loss diverges"),
+    ([1.0, 0.5, 0.2, 0.1, 0.2, 0.8, 0.9], 1, "loss diverges"),
+    ([1.0, 0.9, 1.1, 0.9, 5.0, 300.0, 9e4], 3, "loss diverges"),  # in an unfinished epoch
     ([1.0, 0.9, 80.0, 3e4, 1e7], 100, "loss diverges"),  # in the first epoch
-    ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"), ([0.7, 0.5] * 30, 1, "loss oscillates"),
+    ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"),
+    ([0.7, 0.5] * 30, 1, "loss oscillates"),
 ])
 def test_what_losses_alone_show(losses, steps_per_epoch, kind):
     finding, = diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))
@@ -279,8 +282,10 @@ def test_what_losses_alone_show(losses, steps_per_epoch, kind):
 
 
 @pytest.mark.parametrize("losses", [
-    [0.7] * 9, [1.0], [1.0, 0.5, 0.3], [1e-9, 1e-7, 1e-8], [0.02] * 50, [-1.0, -5.0, 3.0], [0.0] * 20,
-    [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3, [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
+    [0.7] * 9, [1.0], [1.0, 0.5, 0.3], [1e-9, 1e-7, 1e-8], [0.02] * 50, [-1.0, -5.0, 3.0],
+    [0.0] * 20,
+    [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3,
+    [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
     [1.0 - 0.01 * k + 0.1 * (-1) ** k for k in range(60)],  # up and down, and on the whole down
 ])
 def test_losses_that_show_nothing(losses):

@@ -217,7 +217,8 @@ def test_a_gradient_names_the_operation_and_the_line_that_recorded_it():
 
 
 @pytest.mark.parametrize("make", [
-    lambda x: x + 1.0, lambda x: 1.0 + x, lambda x: math.clip(x, 0.0, 1.0), lambda x: math.clip(-1.0, x, 1.0),
+    lambda x: x + 1.0, lambda x: 1.0 + x, lambda x: math.clip(x, 0.0, 1.0),
+    lambda x: math.clip(-1.0, x, 1.0),
     lambda x: math.clip(2.0, 0.0, x)])
 def test_every_operand_of_an_operation_is_watched(make):
     x = Value(0.5, "x")
@@ -244,7 +245,9 @@ def test_gradients_that_add_up_beyond_the_largest_float_are_found():
     )
 
 
-@pytest.mark.parametrize("make", [lambda x: x * 3.0, lambda x: 3.0 + x, lambda x: math.clip(2.0, 0.0, x)])
+@pytest.mark.parametrize("make", [
+    lambda x: x * 3.0, lambda x: 3.0 + x, lambda x: math.clip(2.0, 0.0, x),
+])
 def test_a_gradient_that_was_not_finite_before_is_said_to_be_the_origin(make):
     x = Value(0.5, "x")
     x.grad = std.inf
@@ -280,9 +283,11 @@ def test_a_graph_recorded_outside_has_no_lines():
 
 
 @pytest.mark.parametrize("transform", [
-    lambda f: grad(f)(0.0), lambda f: value_and_grad(f)(0.0), lambda f: jacobian(lambda xs: f(xs[0]))([0.0]),
+    lambda f: grad(f)(0.0), lambda f: value_and_grad(f)(0.0),
+    lambda f: jacobian(lambda xs: f(xs[0]))([0.0]),
     lambda f: gradients(f(x := Value(0.0)), [x]), lambda f: hessian(lambda xs: f(xs[0]))([0.0]),
-    lambda f: jvp(f, [0.0], [1.0]), lambda f: grad(grad(f))(0.0), lambda f: f(Value(0.0)).backward()])
+    lambda f: jvp(f, [0.0], [1.0]), lambda f: grad(grad(f))(0.0),
+    lambda f: f(Value(0.0)).backward()])
 def test_every_transform_is_watched(transform):
     caught(transform, root_of)
     with detect_anomaly():

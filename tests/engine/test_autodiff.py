@@ -370,7 +370,8 @@ def test_the_identity_function():
     (lambda x: x * grad(lambda y: x + y)(x), 2.0, 1.0),
     (lambda x: grad(lambda y: x * y * y)(x), 3.0, 12.0),  # 2 x y at y = x: 2 x**2
     (lambda x: grad(lambda y: y**3)(x) * x, 2.0, 36.0),  # 3 x**3
-    (lambda x: grad(lambda y: grad(lambda z: x * y * z * z)(y))(x), 2.0, 16.0),  # d/dy 2 x y**2 = 4 x y at x: 4 x**2
+    # d/dy 2 x y**2 = 4 x y at x: 4 x**2
+    (lambda x: grad(lambda y: grad(lambda z: x * y * z * z)(y))(x), 2.0, 16.0),
     (lambda x: grad(lambda x: x * x)(x) + x, 5.0, 3.0),  # the inner x hides the outer one
     (lambda x: jvp(lambda y: x * y, [2.0], [x])[1], 3.0, 6.0),  # tangent x: x * x
     (lambda x: vjp(lambda y: x * y * y, x)[1](x)[0], 2.0, 24.0),  # 2 x y times x at y = x: 2 x**3

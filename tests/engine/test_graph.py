@@ -218,8 +218,12 @@ def test_backward_agrees_with_forward_differences_in_exact_arithmetic(recipe):
 MEMORY = """
 import sys, tracemalloc
 from tinygrad_edu import Value
-step = {"y + x": lambda y, x: y + x, "y * 1.0000001": lambda y, x: y * 1.0000001, "y + 1.0": lambda y, x: y + 1.0,
-        "tanh": lambda y, x: y.tanh()}[sys.argv[1]]
+step = {
+    "y + x": lambda y, x: y + x,
+    "y * 1.0000001": lambda y, x: y * 1.0000001,
+    "y + 1.0": lambda y, x: y + 1.0,
+    "tanh": lambda y, x: y.tanh(),
+}[sys.argv[1]]
 n = 30_000
 tracemalloc.start()
 x = y = Value(0.5)

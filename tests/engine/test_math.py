@@ -158,13 +158,19 @@ def test_ldexp_refuses_values_clearly():
 
 
 @pytest.mark.parametrize(("call", "expected"), [
-    (lambda m: m.comb(5, 2), 10), (lambda m: m.factorial(5), 120), (lambda m: m.gcd(12, 18), 6), (lambda m: m.isqrt(17), 4),
+    (lambda m: m.comb(5, 2), 10), (lambda m: m.factorial(5), 120), (lambda m: m.gcd(12, 18), 6),
+    (lambda m: m.isqrt(17), 4),
     (lambda m: m.lcm(4, 6), 12), (lambda m: m.perm(5, 2), 20), (lambda m: m.frexp(3.0), (0.75, 2)),
-    (lambda m: m.ldexp(0.75, 2), 3.0), (lambda m: m.modf(-2.5), (-0.5, -2.0)), (lambda m: m.prod([2, 3.0, 4]), 24.0),
-    (lambda m: m.prod([2, 3], start=2), 12), (lambda m: m.fsum([0.1] * 10), 1.0), (lambda m: m.dist([1, 2], [4, 6]), 5.0),
-    (lambda m: m.isclose(1.0, 1.0 + 1e-10), True), (lambda m: m.isclose(1.0, 1.1, rel_tol=0.2), True),
-    (lambda m: m.isnan(nan), True), (lambda m: m.isinf(-inf), True), (lambda m: m.isfinite(1.0), True),
-    (lambda m: m.log(8, 2), 3.0), (lambda m: m.hypot(1.0, 2.0, 2.0), 3.0), (lambda m: m.hypot(), 0.0),
+    (lambda m: m.ldexp(0.75, 2), 3.0), (lambda m: m.modf(-2.5), (-0.5, -2.0)),
+    (lambda m: m.prod([2, 3.0, 4]), 24.0),
+    (lambda m: m.prod([2, 3], start=2), 12), (lambda m: m.fsum([0.1] * 10), 1.0),
+    (lambda m: m.dist([1, 2], [4, 6]), 5.0),
+    (lambda m: m.isclose(1.0, 1.0 + 1e-10), True),
+    (lambda m: m.isclose(1.0, 1.1, rel_tol=0.2), True),
+    (lambda m: m.isnan(nan), True), (lambda m: m.isinf(-inf), True),
+    (lambda m: m.isfinite(1.0), True),
+    (lambda m: m.log(8, 2), 3.0), (lambda m: m.hypot(1.0, 2.0, 2.0), 3.0),
+    (lambda m: m.hypot(), 0.0),
     (lambda m: m.hypot(-3.0), 3.0), (lambda m: m.log(7), std.log(7)),
 ])
 def test_functions_of_other_things_are_the_standard_ones(call, expected):
@@ -179,13 +185,20 @@ def test_questions_about_values_are_answered_from_their_data():
 
 
 @pytest.mark.parametrize(("name", "args", "expected"), [
-    ("exp", (1000.0,), inf), ("expm1", (1000.0,), inf), ("exp2", (5000.0,), inf), ("cosh", (-1000.0,), inf),
-    ("sinh", (-1000.0,), -inf), ("log", (0.0,), -inf), ("log", (-1.0,), nan), ("log2", (0.0,), -inf), ("log10", (0.0,), -inf),
-    ("log1p", (-1.0,), -inf), ("log1p", (-2.0,), nan), ("sqrt", (-1.0,), nan), ("acos", (2.0,), nan), ("asin", (-2.0,), nan),
-    ("acosh", (0.5,), nan), ("atanh", (1.0,), inf), ("atanh", (-1.0,), -inf), ("atanh", (2.0,), nan), ("sin", (inf,), nan),
-    ("cos", (-inf,), nan), ("tan", (inf,), nan), ("pow", (0.0, -1.0), inf), ("pow", (-8.0, 1 / 3), nan),
-    ("pow", (1e200, 2.0), inf), ("fmod", (1.0, 0.0), nan), ("fmod", (inf, 1.0), nan), ("remainder", (1.0, 0.0), nan),
-    ("floor", (inf,), inf), ("ceil", (nan,), nan), ("trunc", (-inf,), -inf), ("log", (0.0, 2.0), -inf),
+    ("exp", (1000.0,), inf), ("expm1", (1000.0,), inf), ("exp2", (5000.0,), inf),
+    ("cosh", (-1000.0,), inf),
+    ("sinh", (-1000.0,), -inf), ("log", (0.0,), -inf), ("log", (-1.0,), nan),
+    ("log2", (0.0,), -inf), ("log10", (0.0,), -inf),
+    ("log1p", (-1.0,), -inf), ("log1p", (-2.0,), nan), ("sqrt", (-1.0,), nan),
+    ("acos", (2.0,), nan), ("asin", (-2.0,), nan),
+    ("acosh", (0.5,), nan), ("atanh", (1.0,), inf), ("atanh", (-1.0,), -inf),
+    ("atanh", (2.0,), nan), ("sin", (inf,), nan),
+    ("cos", (-inf,), nan), ("tan", (inf,), nan), ("pow", (0.0, -1.0), inf),
+    ("pow", (-8.0, 1 / 3), nan),
+    ("pow", (1e200, 2.0), inf), ("fmod", (1.0, 0.0), nan), ("fmod", (inf, 1.0), nan),
+    ("remainder", (1.0, 0.0), nan),
+    ("floor", (inf,), inf), ("ceil", (nan,), nan), ("trunc", (-inf,), -inf),
+    ("log", (0.0, 2.0), -inf),
 ])
 def test_what_raises_in_the_standard_module_is_ieee_here(name, args, expected):
     with pytest.raises((ValueError, OverflowError)):
@@ -249,7 +262,10 @@ def test_logsumexp_and_log_softmax_are_accurate(xs):
         assert abs(got - log) <= 3e-14 * abs(log) or log == 0
 
 
-@given(xs=st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=6), shift=st.integers(-10**6, 10**6))
+@given(
+    xs=st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=6),
+    shift=st.integers(-10**6, 10**6),
+)
 def test_softmax_and_its_logarithm_are_invariant_under_shifts(xs, shift):
     moved = [x + shift for x in xs]  # whole numbers: the shift is exact
     assert math.softmax(moved) == math.softmax(xs)
@@ -257,7 +273,9 @@ def test_softmax_and_its_logarithm_are_invariant_under_shifts(xs, shift):
     assert math.logsumexp(moved) - shift == pytest.approx(math.logsumexp(xs), abs=1e-9)
 
 
-@pytest.mark.parametrize("xs", [[1000.0, 1000.0], [-1000.0, -1001.0], [1e308, 1e308], [-1e308, 0.0], [700.0, -700.0]])
+@pytest.mark.parametrize("xs", [
+    [1000.0, 1000.0], [-1000.0, -1001.0], [1e308, 1e308], [-1e308, 0.0], [700.0, -700.0],
+])
 def test_large_arguments_neither_overflow_nor_vanish(xs):
     values = [Value(x) for x in xs]
     assert sum(math.softmax(xs)) == pytest.approx(1.0, rel=1e-15, abs=0)
@@ -361,8 +379,10 @@ def test_fsum_of_floats_is_exactly_rounded(xs):
     assert math.fsum(xs) == std.fsum(xs)
 
 
-@pytest.mark.parametrize(("x", "y", "piece"), [(1.0, 2.0, -1), (2.0, 1.0, 1), (1.0, 1.0, 0), (-0.0, 0.0, 0), (nan, 1.0, 2),
-                                               (1.0, nan, 2), (inf, inf, 0), (-inf, inf, -1)])
+@pytest.mark.parametrize(("x", "y", "piece"), [
+    (1.0, 2.0, -1), (2.0, 1.0, 1), (1.0, 1.0, 0), (-0.0, 0.0, 0), (nan, 1.0, 2), (1.0, nan, 2),
+    (inf, inf, 0), (-inf, inf, -1),
+])
 def test_compare_tells_the_sides_of_a_kink_the_kink_and_nan_apart(x, y, piece):
     assert primitives.compare(x, y) == piece
 
@@ -385,7 +405,9 @@ def test_modf_of_an_infinity_is_the_standard_ones():
     assert [part.data for part in math.modf(Value(float("inf")))] == [0.0, float("inf")]
 
 
-@pytest.mark.parametrize(("forward", "rules"), [(3.0, [lambda x, o: 1.0]), (abs, ["2 * x"]), (abs, [])])
+@pytest.mark.parametrize(("forward", "rules"), [
+    (3.0, [lambda x, o: 1.0]), (abs, ["2 * x"]), (abs, []),
+])
 def test_a_row_is_made_of_functions(forward, rules):
     with pytest.raises(
         TypeError, match="'thrice' takes a forward function and one rule for each argument, not"

@@ -105,7 +105,9 @@ def run(imports, program, **names):
     return namespace
 
 
-@pytest.mark.parametrize("program", [README, SANITY, TRAINING], ids=["readme", "sanity", "training"])
+@pytest.mark.parametrize("program", [
+    README, SANITY, TRAINING,
+], ids=["readme", "sanity", "training"])
 def test_a_program_gives_the_same_numbers(program):
     theirs, ours = run(ORIGINAL, program)["results"], run(CHANGED, program)["results"]
     assert ours == pytest.approx(theirs, rel=1e-12)

@@ -121,7 +121,7 @@ def test_every_edge_case_is_tried():
     assert len(EDGE_CASES) >= 400
 
 
-# ---- worked examples from the literature: computed numbers against the digits as they are printed there
+# ---- worked examples from the literature: computed numbers against the printed digits
 
 
 def published(example, name):
@@ -294,7 +294,9 @@ def test_cs231n_circuit():
     agrees(example, {"q": q, "f": f, "dx": x.grad, "dy": y.grad, "dz": z.grad})
 
 
-@pytest.mark.parametrize("sigmoid", [math.sigmoid, lambda s: 1 / (1 + math.exp(-s))], ids=["primitive", "spelled out"])
+@pytest.mark.parametrize("sigmoid", [
+    math.sigmoid, lambda s: 1 / (1 + math.exp(-s)),
+], ids=["primitive", "spelled out"])
 def test_cs231n_sigmoid_neuron(sigmoid):
     example = "cs231n_sigmoid_neuron"
     w, x = [Value(v) for v in inputs(example, "w")], [Value(v) for v in inputs(example, "x")]

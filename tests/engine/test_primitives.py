@@ -343,7 +343,8 @@ def test_rows_are_looked_up_by_name_also_through_pickle():
 
 @pytest.mark.parametrize(("rule", "message"), [
     (lambda x: 2 * x, r"called with \(x, o\)"), (lambda x, o: std.cos(x), "this package's math"),
-    (lambda x, o: x if x > 0 else 1.0, r"where\(condition, x, y\)"), (lambda x, o: x.data, "no attribute 'data'"),
+    (lambda x, o: x if x > 0 else 1.0, r"where\(condition, x, y\)"),
+    (lambda x, o: x.data, "no attribute 'data'"),
 ])
 def test_a_rule_that_is_not_in_the_language_is_refused_when_it_is_defined(rule, message):
     with pytest.raises(TypeError, match=message):

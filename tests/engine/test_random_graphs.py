@@ -287,7 +287,10 @@ def second_order_faults(graphs):
             zip(xs, gradients(slope, xs), hessian_times(g, signs), strict=True)
         ):
             if disagrees(got.data, true, scales.get(x, 0.0), SECOND_TOLERANCE, RESOLVED):
-                yield f"{got.data!r}, not {mp.nstr(true, 17)}, is entry {i} of the Hessian times {signs} of {g}"
+                yield (
+                    f"{got.data!r}, not {mp.nstr(true, 17)}, "
+                    f"is entry {i} of the Hessian times {signs} of {g}"
+                )
 
 
 def absolute_adjoints(root):
@@ -369,7 +372,9 @@ PASSED_ON = [
 ]
 
 
-@pytest.mark.parametrize(("row", "i"), PASSED_ON, ids=[f"{row.name}-{row.parameters[i]}" for row, i in PASSED_ON])
+@pytest.mark.parametrize(
+    ("row", "i"), PASSED_ON, ids=[f"{row.name}-{row.parameters[i]}" for row, i in PASSED_ON]
+)
 def test_a_rule_that_is_wrong_by_a_millionth_is_found_in_random_graphs(row, i):
     graphs = list(map(graph, range(PLANTED_IN)))
     right = row.partials[i]

@@ -201,7 +201,9 @@ def test_values_at_special_arguments_are_those_of_numpy(name):
 # ---- nan
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign"])
+@pytest.mark.parametrize("name", [
+    "relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign",
+])
 def test_nan_in_is_nan_out_for_rows_with_kinks(name):
     x = Value(nan)
     y = TABLE[name](x, *((-1.0, 1.0) if name == "clip" else ()))

@@ -63,7 +63,9 @@ def test_operators_take_numbers_on_either_side(name, other):
 
 
 @every_operator
-@pytest.mark.parametrize("array", [np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2))], ids=["n", "1", "2x2"])
+@pytest.mark.parametrize("array", [
+    np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2)),
+], ids=["n", "1", "2x2"])
 def test_operators_refuse_numpy_arrays_on_either_side(name, array):
     with pytest.raises(
         TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
@@ -275,15 +277,18 @@ def test_a_rule_of_a_constant_operand_is_never_run():
 # ---- construction
 
 
-@pytest.mark.parametrize(("data", "expected"), [(1, 1.0), (True, 1.0), (2.5, 2.5), (np.float32(0.1), 0.10000000149011612),
-                                                (np.int64(7), 7.0), (np.bool_(False), 0.0), (np.float64(0.1), 0.1),
-                                                (Fraction(1, 4), 0.25)])
+@pytest.mark.parametrize(("data", "expected"), [
+    (1, 1.0), (True, 1.0), (2.5, 2.5), (np.float32(0.1), 0.10000000149011612), (np.int64(7), 7.0),
+    (np.bool_(False), 0.0), (np.float64(0.1), 0.1), (Fraction(1, 4), 0.25),
+])
 def test_data_becomes_a_plain_float(data, expected):
     assert bits(Value(data).data) == bits(expected)
 
 
-@pytest.mark.parametrize("data", [1j, np.complex128(1 + 2j), np.complex64(1j), "1.0", b"1", None, [1.0], (1.0,),
-                                  np.array([1.0]), object()], ids=lambda data: type(data).__name__)
+@pytest.mark.parametrize("data", [
+    1j, np.complex128(1 + 2j), np.complex64(1j), "1.0", b"1", None, [1.0], (1.0,), np.array([1.0]),
+    object(),
+], ids=lambda data: type(data).__name__)
 def test_data_that_is_no_real_number_is_refused(data):
     with pytest.raises(
         TypeError,
@@ -401,16 +406,23 @@ def test_equality_and_hash_are_identity():
 
 
 @pytest.mark.parametrize(("make", "expected"), [
-    (lambda v: v(1.0) / 0, inf), (lambda v: v(-1.0) / 0, -inf), (lambda v: v(1.0) / -0.0, -inf), (lambda v: v(0.0) / 0, nan),
+    (lambda v: v(1.0) / 0, inf), (lambda v: v(-1.0) / 0, -inf), (lambda v: v(1.0) / -0.0, -inf),
+    (lambda v: v(0.0) / 0, nan),
     (lambda v: 1 / v(0.0), inf), (lambda v: v(1e200) ** 2, inf), (lambda v: v(-1e200) ** 3, -inf),
     (lambda v: v(-1e200) ** 4, inf),
-    (lambda v: v(-8.0) ** (1 / 3), nan), (lambda v: v(0.0) ** -1, inf), (lambda v: v(-0.0) ** -1, -inf),
-    (lambda v: v(0.0) ** 0, 1.0), (lambda v: v(inf) - inf, nan), (lambda v: v(inf) * 0, nan), (lambda v: v(1e308) * 10, inf),
-    (lambda v: math.exp(v(1000.0)), inf), (lambda v: math.log(v(0.0)), -inf), (lambda v: math.log(v(-1.0)), nan),
-    (lambda v: math.sqrt(v(-1.0)), nan), (lambda v: math.sin(v(inf)), nan), (lambda v: v(1.0) % 0, nan),
-    (lambda v: v(1.0) // 0, nan), (lambda v: 2 ** v(5000.0), inf), (lambda v: math.cosh(v(-1000.0)), inf),
+    (lambda v: v(-8.0) ** (1 / 3), nan), (lambda v: v(0.0) ** -1, inf),
+    (lambda v: v(-0.0) ** -1, -inf),
+    (lambda v: v(0.0) ** 0, 1.0), (lambda v: v(inf) - inf, nan), (lambda v: v(inf) * 0, nan),
+    (lambda v: v(1e308) * 10, inf),
+    (lambda v: math.exp(v(1000.0)), inf), (lambda v: math.log(v(0.0)), -inf),
+    (lambda v: math.log(v(-1.0)), nan),
+    (lambda v: math.sqrt(v(-1.0)), nan), (lambda v: math.sin(v(inf)), nan),
+    (lambda v: v(1.0) % 0, nan),
+    (lambda v: v(1.0) // 0, nan), (lambda v: 2 ** v(5000.0), inf),
+    (lambda v: math.cosh(v(-1000.0)), inf),
     (lambda v: round(v(-1.797e308), -308), -inf),
-    (lambda v: primitives.round_digits(v(-1.5), -inf), -0.0), (lambda v: primitives.round_digits(v(-1.5), inf), -1.5),
+    (lambda v: primitives.round_digits(v(-1.5), -inf), -0.0),
+    (lambda v: primitives.round_digits(v(-1.5), inf), -1.5),
     (lambda v: math.sinh(v(-1000.0)), -inf), (lambda v: math.expm1(v(-1000.0)), -1.0),
 ])
 def test_arithmetic_follows_ieee_754_and_never_raises(make, expected):

@@ -187,7 +187,7 @@ def test_sequences_are_cut_to_the_positions_of_the_model():
 
 
 def test_sequences_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="there are no documents to learn from; give at least one"):
+    with pytest.raises(ValueError, match="sequences: there are no documents; pass at least one"):
         gpt.sequences([], gpt.Vocabulary(["a"]), 3)
 
 
@@ -258,8 +258,8 @@ def test_more_tokens_than_positions_are_refused():
     assert len(model([0, 1, 2, 0])) == 4
     with pytest.raises(
         ValueError,
-        match=r"^the model has 4 positions, so it cannot read token 5; give it shorter sequences, "
-        r"or make it with a larger block=$",
+        match=r"^the model has 4 positions, so it cannot read token 5; pass shorter sequences, "
+        r"or make the model with a larger block=$",
     ):
         model([0, 1, 2, 0, 1])
 
@@ -279,9 +279,9 @@ def test_tokens_outside_of_the_vocabulary_are_refused():
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"layers": 0}, "GPT: the number of layers is 0; it must be a whole number of at least 1"),
+    ({"layers": 0}, "GPT: layers must be a whole number >= 1, not 0"),
     ({"heads": 3}, "3 heads cannot share a width of 4"),
-    ({"block": 0}, "the number of rows is 0"),
+    ({"block": 0}, "Embedding: count must be a whole number >= 1, not 0"),
 ])
 def test_wrong_sizes_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -316,10 +316,12 @@ def test_the_loss_is_finite_where_the_probability_is_not_a_float():
     assert (loss.data, [x.grad for x in logits]) == (1000.0, [-1.0, 1.0])
 
 
-@pytest.mark.parametrize(("predictions", "targets"), [([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0])])
+@pytest.mark.parametrize(("predictions", "targets"), [
+    ([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0]),
+])
 def test_the_loss_wants_a_target_for_every_position(predictions, targets):
     with pytest.raises(
-        ValueError, match=f"^{len(predictions)} predictions for {len(targets)} targets"
+        ValueError, match=f"^loss: {len(predictions)} predictions for {len(targets)} targets"
     ):
         gpt.loss(predictions, targets)
 
@@ -367,7 +369,7 @@ def test_it_learns_the_only_name_there_is():
 
 @pytest.mark.parametrize("steps", [0, -1])
 def test_training_of_no_steps_is_refused(steps):
-    with pytest.raises(ValueError, match=f"steps must be at least 1 step, not {steps}"):
+    with pytest.raises(ValueError, match=f"steps must be a whole number >= 1, not {steps}"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], steps)
 
 
@@ -420,6 +422,6 @@ def test_a_cold_sample_takes_the_likeliest_token_each_time():
 def test_a_temperature_that_is_none_is_refused(temperature):
     with pytest.raises(
         ValueError,
-        match=f"^the temperature is {temperature}; it must be a finite number > 0, such as 0.5$",
+        match=f"^sample: temperature must be a finite number > 0, such as 0.5, not {temperature}$",
     ):
         gpt.sample(tiny(), gpt.Vocabulary(["ab"]), temperature)

@@ -271,20 +271,16 @@ def test_keyword_arguments_and_defaults():
 
 
 @pytest.mark.parametrize(("f", "args", "gradient"), [
-    (lambda x: x * x, (3.0,), 6.0),
-    (lambda x, y: x * y, (3.0, 4.0), (4.0, 3.0)),
+    (lambda x: x * x, (3.0,), 6.0), (lambda x, y: x * y, (3.0, 4.0), (4.0, 3.0)),
     (lambda xs: xs[0] * xs[1], ([3.0, 4.0],), [4.0, 3.0]),
     (lambda xs: xs[0] * xs[1], ((3, 4),), (4.0, 3.0)),
     (lambda p: p.x * p.y, (Point(3.0, 4.0),), Point(4.0, 3.0)),
     (lambda d: d["a"] * d["b"][0], ({"a": 3.0, "b": [4.0], "c": "mean"},),
      {"a": 4.0, "b": [3.0], "c": "mean"}),
     (lambda xs, y: xs[0] * y, ([3.0], 4.0), ([4.0], 3.0)),
-    (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")),
-    (lambda: 1.0, (), ()),
-    (lambda x: 7.0, (3.0,), 0.0),
-    (lambda x: 7, (3.0,), 0.0),
-    (lambda x, y: x, (3.0, 4.0), (1.0, 0.0)),
-    (lambda x: math.floor(x), (3.5,), 0.0),
+    (lambda x, how: x * 2, (3.0, "mean"), (2.0, "mean")), (lambda: 1.0, (), ()),
+    (lambda x: 7.0, (3.0,), 0.0), (lambda x: 7, (3.0,), 0.0),
+    (lambda x, y: x, (3.0, 4.0), (1.0, 0.0)), (lambda x: math.floor(x), (3.5,), 0.0),
 ])
 def test_the_gradient_has_the_structure_of_the_arguments(f, args, gradient):
     value, found = jit(f).value_and_grad(*args)

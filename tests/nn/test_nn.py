@@ -165,7 +165,7 @@ def test_normal_has_the_standard_deviation_asked_for_whatever_the_fans():
     for deviation in (-1.0, math.inf, math.nan):
         with pytest.raises(
             ValueError,
-            match=rf"^normal: the standard deviation is {deviation}; it must be a finite number",
+            match=rf"^normal: std must be a finite number >= 0, such as 0.02, not {deviation}$",
         ):
             nn.normal(deviation)
 
@@ -220,19 +220,19 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: nn.Neuron(0), "number of inputs is 0"),
-    (lambda: nn.Layer(2, 0), "number of neurons is 0"),
+    (lambda: nn.Neuron(0), "^Neuron: nin must be a whole number >= 1, not 0$"),
+    (lambda: nn.Layer(2, 0), "^Layer: nout must be a whole number >= 1, not 0$"),
     (lambda: nn.MLP(2, []), "at least one layer"),
     (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
     (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
-    (lambda: nn.Dropout(1.0), "probability of dropping is 1.0"),
+    (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0$"),
     (lambda: nn.Neuron(2, rng=0)([1.0]), "Neuron takes 2 inputs, but was given 1"),
     (lambda: nn.Layer(2, 3, rng=0)([1.0]), "Layer takes 2 inputs, but was given 1"),
-    (lambda: nn.hinge(Value(1.0), 0), "target is 0"),
-    (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target is 2"),
-    (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "target is 2"),
+    (lambda: nn.hinge(Value(1.0), 0), "target must be -1 or 1, not 0"),
+    (lambda: nn.binary_cross_entropy(Value(1.0), 2), "target must be a probability, .* not 2"),
+    (lambda: nn.cross_entropy([Value(1.0), Value(2.0)], 2), "index of a class, 0 to 1, not 2"),
     (lambda: nn.cross_entropy([Value(1.0)], 0), "at least two logits"),
-    (lambda: nn.mse([Value(1.0)], [1.0, 2.0]), "1 predictions"),
+    (lambda: nn.mse([Value(1.0)], [1.0, 2.0]), r"must be a list of 1 number, .* not \[1.0, 2.0\]"),
 ])
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
@@ -242,10 +242,10 @@ def test_bad_input_is_named(make, message):
 def test_a_module_without_call_and_a_sequential_of_numbers_are_type_errors():
     with pytest.raises(TypeError, match="has no __call__"):
         nn.Module()(1.0)
-    with pytest.raises(TypeError, match="part 1 of Sequential"):
+    with pytest.raises(TypeError, match="Sequential: part 1 must be a module or a function"):
         nn.Sequential(nn.Dropout(0.1), 3)
     with pytest.raises(
-        TypeError, match=r"sizes of its layers as a list, MLP\(2, \[16, 1\]\), not 16"
+        TypeError, match=r"list with the size of each layer, not 16; write MLP\(2, \[16, 1\]\)"
     ):
         nn.MLP(2, 16)
 
@@ -429,7 +429,8 @@ def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
 
 
 @pytest.mark.parametrize(("entry", "what"), [
-    ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"), ({"shape": []}, "data"),
+    ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"),
+    ({"shape": []}, "data"),
     (1.0, "not subscriptable"), ({"shape": [2], "data": [1.0, "two"]}, "'two' is not a number")])
 def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(
     entry, what, tmp_path
@@ -449,7 +450,7 @@ def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_r
 
 
 def test_only_a_module_is_saved(tmp_path):
-    with pytest.raises(TypeError, match="takes a Module first, not dict"):
+    with pytest.raises(TypeError, match="save: model must be a Module, not dict"):
         nn.save({}, tmp_path / "n.json")
 
 
@@ -465,8 +466,14 @@ def test_an_old_checkpoint_survives_a_failed_save(model, tmp_path):
         nn.save(nn.Neuron(1, rng=0), tmp_path / "missing" / "m.json")
 
 
-@pytest.mark.parametrize("state", [{}, {"w.0": 1.0, "w.1": 2.0}, {"w.0": 1, "w.1": 2, "b": "3"}, [1, 2, 3],
-                                   {"w.0": 1, "w.1": 2, "b": True}, {"w.0": 1, "w.1": 2, "b": 3, "c": 4}])
+@pytest.mark.parametrize("state", [
+    {},
+    {"w.0": 1.0, "w.1": 2.0},
+    {"w.0": 1, "w.1": 2, "b": "3"},
+    [1, 2, 3],
+    {"w.0": 1, "w.1": 2, "b": True},
+    {"w.0": 1, "w.1": 2, "b": 3, "c": 4},
+])
 def test_a_state_that_does_not_fit_changes_nothing(state):
     neuron = nn.Neuron(2, rng=0)
     before = neuron.state_dict()

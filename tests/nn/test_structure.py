@@ -13,7 +13,8 @@ from tinygrad_edu.nn.structure import enclosing, find_modules, layer_of, module_
 @pytest.mark.parametrize(("label", "module", "around"), [
     ("layers.0.neurons.1.w.0", "layers.0.neurons.1", ["layers.0", "layers.0.neurons.1"]),
     ("layers.0.neurons.1.b", "layers.0.neurons.1", ["layers.0", "layers.0.neurons.1"]),
-    ("w.0", "", []), ("b", "", []), ("line.slope", "line", ["line"]), ("a.0.1.w.2.3", "a.0.1", ["a.0.1"]),
+    ("w.0", "", []), ("b", "", []), ("line.slope", "line", ["line"]),
+    ("a.0.1.w.2.3", "a.0.1", ["a.0.1"]),
 ])
 def test_module_paths(label, module, around):
     assert module_path(label) == module
@@ -21,9 +22,11 @@ def test_module_paths(label, module, around):
 
 
 @pytest.mark.parametrize(("name", "layer"), [
-    ("layers.0.neurons.3.w.1", "layers.0"), ("layers.0.neurons.3.b", "layers.0"), ("neurons.3.w.1", ""), ("w.0", ""),
+    ("layers.0.neurons.3.w.1", "layers.0"), ("layers.0.neurons.3.b", "layers.0"),
+    ("neurons.3.w.1", ""), ("w.0", ""),
     ("b", ""), ("layers.0.w.1", "layers.0"), ("layers.0.units.3.w.1", "layers.0"),
-    ("encoder.layers.1.neurons.0.w.2", "encoder.layers.1"), ("attention.W.0.5", "attention"), ("blocks.1.W.0.5", "blocks.1"),
+    ("encoder.layers.1.neurons.0.w.2", "encoder.layers.1"), ("attention.W.0.5", "attention"),
+    ("blocks.1.W.0.5", "blocks.1"),
     ("head.w.0", "head"), ("", ""),
 ])
 def test_the_layer_of_a_parameter(name, layer):
@@ -76,8 +79,10 @@ def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
 
 
 @pytest.mark.parametrize("penalty", [
-    lambda ws: sum(w * w for w in ws), lambda ws: sum(w ** 2 for w in ws), lambda ws: sum(abs(w) for w in ws),
-    lambda ws: sum(0.5 * w * w for w in ws), lambda ws: sum(w * 0.5 * w for w in ws), lambda ws: sum((w - 1) ** 2 for w in ws),
+    lambda ws: sum(w * w for w in ws), lambda ws: sum(w ** 2 for w in ws),
+    lambda ws: sum(abs(w) for w in ws),
+    lambda ws: sum(0.5 * w * w for w in ws), lambda ws: sum(w * 0.5 * w for w in ws),
+    lambda ws: sum((w - 1) ** 2 for w in ws),
     nn.l1, nn.l2,
 ])
 def test_penalties_stay_outside(penalty):
@@ -88,8 +93,10 @@ def test_penalties_stay_outside(penalty):
     assert sum(sum(ops.values()) for path, ops in found.items() if path) == inside
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "softsign", "hardtanh",
-                                        "sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", [
+    "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "softsign", "hardtanh", "sigmoid",
+    "tanh",
+])
 def test_activations_belong_to_their_neurons(activation):
     model = nn.MLP(1, [2, 1], activation=activation, rng=random.Random(0))
     found = modules_by_op(model([0.5]))

@@ -153,7 +153,9 @@ def attention_with_a_mask(module, x):
     return linear(module.output, np.hstack(results))
 
 
-@pytest.mark.parametrize(("width", "heads", "bias"), [(4, 1, False), (6, 3, True), (8, 2, True), (3, 3, False), (1, 1, True)])
+@pytest.mark.parametrize(("width", "heads", "bias"), [
+    (4, 1, False), (6, 3, True), (8, 2, True), (3, 3, False), (1, 1, True),
+])
 def test_attention_equals_the_formula_on_matrices(width, heads, bias):
     attention = nn.CausalSelfAttention(width, heads, bias=bias, rng=width)
     rng = random.Random(heads)
@@ -259,23 +261,26 @@ def test_the_parts_print_as_they_are_made():
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (lambda: nn.Linear(0, 2), "Linear: the number of inputs is 0; it must be a whole number of at "
-                              "least 1"),
-    (lambda: nn.Linear(2, 2.0), r"Linear: the number of outputs is 2\.0"),
+    (lambda: nn.Linear(0, 2), "Linear: nin must be a whole number >= 1, not 0"),
     (lambda: nn.Linear(2, 2, init="normal"), "unknown initialiser 'normal'"),
-    (lambda: nn.Embedding(0, 2), "Embedding: the number of rows is 0"),
-    (lambda: nn.Embedding(2, -1), "Embedding: the width is -1"),
-    (lambda: nn.RMSNorm(0), "RMSNorm: the width is 0"),
-    (lambda: nn.RMSNorm(2, eps=-1.0), r"RMSNorm: eps is -1\.0; it must be a finite number >= 0"),
-    (lambda: nn.RMSNorm(2, eps=std.nan), "RMSNorm: eps is nan"),
-    (lambda: nn.CausalSelfAttention(0, 1), "CausalSelfAttention: the width is 0"),
-    (lambda: nn.CausalSelfAttention(4, 0), "CausalSelfAttention: the number of heads is 0"),
+    (lambda: nn.Embedding(0, 2), "Embedding: count must be a whole number >= 1, not 0"),
+    (lambda: nn.Embedding(2, -1), "Embedding: width must be a whole number >= 1, not -1"),
+    (lambda: nn.RMSNorm(0), "RMSNorm: width must be a whole number >= 1, not 0"),
+    (lambda: nn.RMSNorm(2, eps=-1.0), r"RMSNorm: eps must be a finite number >= 0, not -1\.0"),
+    (lambda: nn.RMSNorm(2, eps=std.nan), "RMSNorm: eps must be a finite number >= 0, not nan"),
+    (lambda: nn.CausalSelfAttention(0, 1), "CausalSelfAttention: width must be .* not 0"),
+    (lambda: nn.CausalSelfAttention(4, 0), "CausalSelfAttention: heads must be .* not 0"),
     (lambda: nn.CausalSelfAttention(4, 3), "3 heads cannot share a width of 4 evenly; choose a "
                                            "number of heads that"),
 ])
 def test_wrong_sizes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_sizes_must_be_whole_numbers():
+    with pytest.raises(TypeError, match=r"Linear: nout must be a whole number, not float \(2\.0\)"):
+        nn.Linear(2, 2.0)
 
 
 @pytest.mark.parametrize("part", [nn.Linear(3, 2), nn.RMSNorm(3)], ids=["Linear", "RMSNorm"])

@@ -245,7 +245,8 @@ def test_defaults_are_those_of_the_documentation():
 
 
 @pytest.mark.parametrize("make", [
-    lambda p: optim.SGD(p, 0.1), lambda p: optim.SGD(p, 0.1, momentum=0.9), lambda p: optim.RMSprop(p, 0.05),
+    lambda p: optim.SGD(p, 0.1), lambda p: optim.SGD(p, 0.1, momentum=0.9),
+    lambda p: optim.RMSprop(p, 0.05),
     lambda p: optim.Adam(p, 0.1), lambda p: optim.AdamW(p, 0.1, weight_decay=1e-6)])
 def test_each_finds_the_minimum_of_a_bowl(make):
     a, b = Value(3.0), Value(-2.0)
@@ -281,7 +282,9 @@ class Vector:
         return Vector(map(primitive.forward, *[arg.xs for arg in args]))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["options"].get("eps") != 0.0], ids=name_of)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["options"].get("eps") != 0.0], ids=name_of
+)
 def test_the_rule_runs_on_vectors_with_the_same_bits(case):
     options = case["options"]
     optimizer = getattr(optim, case["optimizer"])([Value(x) for x in ORACLE["start"]], **options)
@@ -350,7 +353,9 @@ def test_all_gradients_are_read_before_any_parameter_changes():
 
 
 @pytest.mark.parametrize("make", ALL)
-@pytest.mark.parametrize("damage", [lambda x: setattr(x, "grad", None), lambda x: setattr(x, "data", "text")])
+@pytest.mark.parametrize("damage", [
+    lambda x: setattr(x, "grad", None), lambda x: setattr(x, "data", "text"),
+])
 def test_a_step_that_raises_changes_nothing(make, damage):
     xs = [Value(1.0), Value(2.0), Value(3.0)]
     optimizer = make(xs, lr=0.1)
@@ -442,8 +447,8 @@ w = Value(1.0, "w")
     (lambda: optim.Adam([w, 2.0]), TypeError, r"Adam: parameter 1 must be a Value, not float "
                                               r"\(2.0\)"),
     (lambda: optim.Adam([w, w * 2]), ValueError, "parameter 1.*op='mul'.*pass the leaves"),
-    (lambda: optim.Adam([(w * 2).args[1]]), ValueError, "is a constant"),
-    (lambda: optim.Adam([w, Value(1.0), w]), ValueError, "parameter 2.*'w'.*is parameter 0 again"),
+    (lambda: optim.Adam([(w * 2).args[1]]), ValueError, "must not be a constant"),
+    (lambda: optim.Adam([w, Value(1.0), w]), ValueError, "parameter 2.*'w'.* same as parameter 0"),
     (lambda: optim.SGD([w], -0.1), ValueError, "SGD: lr must be a finite number >= 0, not -0.1"),
     (lambda: optim.SGD([w], math.nan), ValueError, "lr must be a finite number"),
     (lambda: optim.SGD([w], "fast"), TypeError, "lr must be a real number, not str"),
@@ -462,10 +467,9 @@ w = Value(1.0, "w")
                                                     r"not 0.9"),
     (lambda: optim.AdamW([w], weight_decay=-0.1), ValueError, "AdamW: weight_decay"),
     (lambda: optim.step_decay(-1, every=2), ValueError, "step_decay: lr"),
-    (lambda: optim.step_decay(1, every=0), ValueError, "step_decay: every must be at least 1 step, "
-                                                       "not 0"),
-    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number of steps, not "
-                                              "float"),
+    (lambda: optim.step_decay(1, every=0), ValueError,
+     "step_decay: every must be a whole number >= 1, not 0"),
+    (lambda: optim.cosine(1, 2.5), TypeError, "cosine: steps must be a whole number, not float"),
     (lambda: optim.linear(1, 10, final=-1), ValueError, "linear: final"),
     (lambda: optim.warmup(-1, 10), ValueError, "warmup: the learning rate"),
     (lambda: optim.linear(1, 10)(-1), ValueError, "the step must be >= 0, not -1"),
@@ -473,7 +477,7 @@ w = Value(1.0, "w")
     (lambda: optim.clip_grad_norm([w], math.nan), ValueError, "max_norm must be a number > 0, not "
                                                               "nan"),
     (lambda: optim.clip_grad_norm([], 1), ValueError, "clip_grad_norm: there are no parameters"),
-    (lambda: optim.clip_grad_value([w, w], 1), ValueError, "parameter 0 again"),
+    (lambda: optim.clip_grad_value([w, w], 1), ValueError, "is the same as parameter 0"),
     (lambda: optim.clip_grad_value([w], -1), ValueError, "limit must be a number > 0, not -1.0"),
 ])
 def test_errors_name_the_thing_the_value_and_the_remedy(make, error, message):
@@ -614,10 +618,10 @@ def test_learning_rates_in_saved_states():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda d: None, "a state is a dict with the keys"),
-    (lambda d: {key: d[key] for key in d if key != "steps"}, "a state is a dict with the keys"),
+    (lambda d: None, "a state must be a dict with the keys"),
+    (lambda d: {key: d[key] for key in d if key != "steps"}, "a state must be a dict with the"),
     (lambda d: d | {"extra": 1}, "extra"),
-    (lambda d: d | {"optimizer": "SGD"}, "Adam: the state is one of 'SGD'"),
+    (lambda d: d | {"optimizer": "SGD"}, "Adam: the state must be a state of Adam, not 'SGD'"),
     (lambda d: d | {"options": d["options"] | {"eps": 1.0}}, "saved with the options .*make the "
                                                              "optimiser with"),
     (lambda d: d | {"options": {}}, "saved with the options"),
@@ -701,7 +705,10 @@ def test_clip_grad_norm_leaves_a_nonfinite_gradient_and_says_so(bad):
     assert repr(grads) == repr([3.0, bad])
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8), st.floats(1e-3, 1e3))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8),
+    st.floats(1e-3, 1e3),
+)
 def test_a_clipped_gradient_is_as_long_as_asked_and_points_the_same_way(grads, limit):
     norm, new = clipped(optim.clip_grad_norm, grads, limit)
     exact = sum(Fraction(g) ** 2 for g in grads)
@@ -760,16 +767,19 @@ def test_a_step_with_the_gradients_of_the_step_before_warns_and_names_the_parame
     with pytest.warns(GradientWarning) as caught:
         two_steps()
     assert [str(warning.message) for warning in caught] == [
-        "step() follows step() without zero_grad(): the gradient of parameter w, 6.0, has in it "
-        "what a step before has used; "
-        "call zero_grad() before backward()"
+        "step() was called without zero_grad(): the gradient of parameter w, 6.0, still contains "
+        "the gradient of an earlier step; call zero_grad() before backward()"
     ]
     assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize("clip", [lambda w: optim.clip_grad_norm([w], 1.0), lambda w: optim.clip_grad_value([w], 100.0),
-                                  lambda w: setattr(w, "grad", w.grad * 0.5), lambda w: setattr(w, "grad", 0.5 * w.grad),
-                                  lambda w: setattr(w, "grad", w.grad / 2)])
+@pytest.mark.parametrize("clip", [
+    lambda w: optim.clip_grad_norm([w], 1.0),
+    lambda w: optim.clip_grad_value([w], 100.0),
+    lambda w: setattr(w, "grad", w.grad * 0.5),
+    lambda w: setattr(w, "grad", 0.5 * w.grad),
+    lambda w: setattr(w, "grad", w.grad / 2),
+])
 def test_clipping_does_not_hide_it(clip):
     with pytest.warns(GradientWarning, match="parameter w"):
         two_steps(after=clip)
@@ -780,13 +790,14 @@ def test_a_step_that_follows_at_once_warns_too():
     w.grad = 2.0
     optimizer = optim.Adam([w], lr=0.1)
     optimizer.step()
-    with pytest.warns(GradientWarning, match=r"the gradient of a parameter, 2.0, has"):
+    with pytest.warns(GradientWarning, match=r"the gradient of a parameter, 2.0, still contains"):
         optimizer.step()
 
 
 @pytest.mark.parametrize("zero", [
     lambda w, optimizer: optimizer.zero_grad(), lambda w, optimizer: setattr(w, "grad", 0.0),
-    lambda w, optimizer: setattr(w, "grad", 0), lambda w, optimizer: setattr(w, "grad", w.grad * 0)],
+    lambda w, optimizer: setattr(w, "grad", 0), lambda w,
+    optimizer: setattr(w, "grad", w.grad * 0)],
     ids=["zero_grad", "by hand", "by hand with an int", "times 0"])
 def test_gradients_set_to_zero_in_any_way_are_fine(zero):
     w = two_steps(zero)

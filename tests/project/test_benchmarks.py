@@ -52,7 +52,8 @@ def test_help_lists_the_suites() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "wrong"), [
-    (["nonsense"], "unknown suite 'nonsense'"), ([], "no suite given"), (["eager", "--fast"], "unknown suite 'eager --fast'"),
+    (["nonsense"], "unknown suite 'nonsense'"), ([], "no suite given"),
+    (["eager", "--fast"], "unknown suite 'eager --fast'"),
 ])
 def test_an_unknown_suite_is_one_line_and_status_2(arguments: list[str], wrong: str) -> None:
     result = run(*arguments)
@@ -145,7 +146,7 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
 
 # A program in which everything that can go wrong does; contestants run in processes of their own,
 # which import it from here.
-PROGRAM = Program("tests.project.test_benchmarks", "planted", problem=lambda quick: [1.0, -2.0], contestants=(
+PLANTED = (
     Contestant(EAGER, lambda problem: lambda: problem),
     Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
     Contestant(
@@ -157,7 +158,11 @@ PROGRAM = Program("tests.project.test_benchmarks", "planted", problem=lambda qui
     Contestant("broken", lambda problem: lambda: problem[2]),
     Contestant("dying", lambda problem: lambda: os._exit(1)),
     Contestant("absent", lambda problem: lambda: problem, "no_such_package"),
-))
+)
+PROGRAM = Program(
+    "tests.project.test_benchmarks", "planted", problem=lambda quick: [1.0, -2.0],
+    contestants=PLANTED,
+)
 
 
 def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:

@@ -4,10 +4,12 @@ where it says so."""
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 from tinygrad_edu import Value, errors, gradients, parse
 from tinygrad_edu.engine.primitives import lookup
+from tinygrad_edu.errors import check_int
 
 CLASSES = {
     name: cls
@@ -85,3 +87,23 @@ def test_errors_are_raised_where_the_documentation_says(act, error, builtin):
     assert isinstance(caught.value, builtin)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8])
+def test_check_int_accepts_every_kind_of_whole_number(kind):
+    n = check_int(kind(3), "f: n", 3)
+    assert n == 3
+    assert type(n) is int
+
+
+@pytest.mark.parametrize(("x", "error", "message"), [
+    (2, ValueError, "f: n must be a whole number >= 3, not 2; pass more"),
+    (3.0, TypeError, "f: n must be a whole number, not float (3.0); pass more"),
+    (True, TypeError, "f: n must be a whole number, not bool (True); pass more"),
+    ("3", TypeError, "f: n must be a whole number, not str ('3'); pass more"),
+    ("9" * 99, TypeError, f"f: n must be a whole number, not str ('{'9' * 39}); pass more"),
+])
+def test_check_int_rejects_other_things_and_small_numbers(x, error, message):
+    with pytest.raises(error) as raised:
+        check_int(x, "f: n", 3, "pass more")
+    assert str(raised.value) == message

@@ -131,27 +131,24 @@ FRAGMENTS = [
     "log(",
 ]
 TOKENS = ["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]
+OPERATORS = [
+    *[" + ", "-", "*", " / ", "//", "%", "**"] * 5, "^", "@", "<", " if ", ":=", " ", ",",
+]
 nearly = st.recursive(  # what the language has, and here and there what it only nearly has
-    st.sampled_from(
-        [
-            *["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6,
-            "z",
-            "x.data",
-            "'x'",
-            "1j",
-            "True",
-            "0777",
-            "\u0665",
-            "9" * 400,
-        ]
-    ),
+    st.sampled_from([
+        *["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6,
+        "z", "x.data", "'x'", "1j", "True", "0777", "\u0665", "9" * 400,
+    ]),
     lambda parts: st.one_of(
-        st.tuples(parts, st.sampled_from([*[" + ", "-", "*", " / ", "//", "%", "**"] * 5, "^", "@", "<", " if ", ":=", " ",
-                                          ","]), parts).map("".join),
+        st.tuples(parts, st.sampled_from(OPERATORS), parts).map("".join),
         *[parts.map(form.format) for form in ["({})", "-{}"] * 3 + ["({}", "[{}]"]],
-        st.tuples(st.sampled_from([*function_names(), "print", "eval"]), st.lists(parts, max_size=3)).map(
-            lambda call: f"{call[0]}({', '.join(call[1])})"),
-        st.tuples(parts, parts, parts).map(lambda three: "where({} < {}, {}, 1)".format(*three))), max_leaves=8)
+        st.tuples(
+            st.sampled_from([*function_names(), "print", "eval"]), st.lists(parts, max_size=3)
+        ).map(lambda call: f"{call[0]}({', '.join(call[1])})"),
+        st.tuples(parts, parts, parts).map(lambda three: "where({} < {}, {}, 1)".format(*three)),
+    ),
+    max_leaves=8,
+)
 anything = st.one_of(
     st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
     st.text(max_size=30),
@@ -630,9 +627,10 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
     assert refused > 3 * accepted > 0
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"", b"\0" * 100, "[\ud800]".encode("utf-16", "surrogatepass"),
-                                  b"\xef\xbb\xbf{}",
-                                  b"[" * 1_000_000, b"1" * 1_000_000, b'"' + b"x" * 10_000_000])
+@pytest.mark.parametrize("data", [
+    b"\xff\xfe", b"", b"\0" * 100, "[\ud800]".encode("utf-16", "surrogatepass"), b"\xef\xbb\xbf{}",
+    b"[" * 1_000_000, b"1" * 1_000_000, b'"' + b"x" * 10_000_000,
+])
 def test_files_of_another_kind_are_refused_within_a_second(data, tmp_path):
     path = tmp_path / "file.json"
     path.write_bytes(data)
@@ -972,7 +970,9 @@ def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
         assert "".join(lines).replace("\xa0", " ") == as_shown(path).replace("\xa0", " ")
 
 
-@pytest.mark.parametrize(("right", "wrong"), [("\\\\", "\\"), ("&lt;b&gt;", "<b>"), ("&#93;", "]"), ("&amp;", "&")])
+@pytest.mark.parametrize(("right", "wrong"), [
+    ("\\\\", "\\"), ("&lt;b&gt;", "<b>"), ("&#93;", "]"), ("&amp;", "&"),
+])
 def test_labels_that_are_not_quite_escaped_are_noticed(right, wrong, monkeypatch):
     escape = dot.escape
     monkeypatch.setattr(dot, "escape", lambda *args: escape(*args).replace(right, wrong))
@@ -1107,8 +1107,10 @@ def test_tests_run_no_text_either_but_for_a_reason():
 
 
 @pytest.mark.parametrize("source", [
-    "import os.path\nos.system('x')", "import pickle\ngetattr(pickle, 'loads')", "__builtins__.eval('1')",
-    "eval('1')", "exec('x = 1')", "compile('1', '', 'eval')", "__import__('os')", "run = exec", "list(map(eval, texts))",
+    "import os.path\nos.system('x')", "import pickle\ngetattr(pickle, 'loads')",
+    "__builtins__.eval('1')",
+    "eval('1')", "exec('x = 1')", "compile('1', '', 'eval')", "__import__('os')", "run = exec",
+    "list(map(eval, texts))",
     "import builtins\nbuiltins.exec('')", "import builtins as b\nb.eval('1')", "from builtins "
                                                                                "import eval as f\n"
                                                                                "f('1')",
@@ -1123,7 +1125,8 @@ def test_tests_run_no_text_either_but_for_a_reason():
                                                                  "s('x')",
     "import subprocess\nsubprocess.run('x', shell=True)", "from subprocess import run\nrun('x', "
                                                           "shell=yes)",
-    "import subprocess\nsubprocess.getoutput('x')", "getattr(builtins, 'eval')('1')", "__builtins__['exec']('1')",
+    "import subprocess\nsubprocess.getoutput('x')", "getattr(builtins, 'eval')('1')",
+    "__builtins__['exec']('1')",
     "def f():\n    import pickle as q\n    return q.loads", "import numpy as np\nnp.load(f, "
                                                             "allow_pickle=True)",
     "import runpy\nrunpy.run_path(p)", "class C:\n    run = exec", "@eval\ndef f(): ...",
@@ -1133,9 +1136,10 @@ def test_planted_dangers_are_noticed(source):
 
 
 @pytest.mark.parametrize("source", [
-    "model.eval()", "import pickle\npickle.dumps(1)", "def evaluate(): ...", "ast.literal_eval('1')", "re.compile('x')",
-    "import subprocess\nsubprocess.run(['x'], shell=False)", "self.load(path)", "nn.load(model, "
-                                                                                "path)", "json.loads(text)",
+    "model.eval()", "import pickle\npickle.dumps(1)", "def evaluate(): ...",
+    "ast.literal_eval('1')", "re.compile('x')",
+    "import subprocess\nsubprocess.run(['x'], shell=False)", "self.load(path)",
+    "nn.load(model, path)", "json.loads(text)",
     "x = 'eval(1)'", "ast.parse(text, mode='eval')",
 ])
 def test_harmless_names_are_no_dangers(source):

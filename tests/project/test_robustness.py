@@ -22,7 +22,7 @@ from tinygrad_edu import Value
 kind, n, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 assert sys.getrecursionlimit() == 1000
 sys.setrecursionlimit(limit)
-gc.disable()  # two thirds of the time of building so large a graph are the collector's; it has nothing to do here
+gc.disable()  # two thirds of the time of building so large a graph would be the collector's
 PLANT
 report, seconds = {}, {}
 
@@ -510,13 +510,18 @@ rng = random.Random(1)
 nodes = [Value(rng.random(), f"x{i}") for i in range(5)]
 for _ in range(60):
     a, b = rng.choice(nodes), rng.choice(nodes)
-    nodes.append(rng.choice([lambda: a + b, lambda: a * b, lambda: math.sin(a), lambda: 2 * a, lambda: math.maximum(a, b),
-                             lambda: math.where(True, a, 3), lambda: math.logsumexp([a, b, 1.0])])())
+    nodes.append(rng.choice([
+        lambda: a + b, lambda: a * b, lambda: math.sin(a), lambda: 2 * a,
+        lambda: math.maximum(a, b), lambda: math.where(True, a, 3),
+        lambda: math.logsumexp([a, b, 1.0]),
+    ])())
 y = sum(nodes[-8:])
 y.backward()
 order = topological_order(y)
 place = {node: i for i, node in enumerate(order)}
-print([(node.op, node.label, node.data.hex(), node.grad.hex(), [place[arg] for arg in node.args]) for node in order])
+for node in order:
+    args = [place[arg] for arg in node.args]
+    print(node.op, node.label, node.data.hex(), node.grad.hex(), args)
 print(order)
 print([slope.data.hex() for slope in gradients(gradients(y, [nodes[0]])[0], nodes[:5])])
 print(viz.draw(y, max_nodes=None).source)
@@ -524,11 +529,14 @@ print(*(step.sentence for step in record(y)), sep="\\n")
 
 X, targets = data.moons(12, noise=0.1, rng=2)
 model = nn.MLP(2, [3, 1], rng=3)
-history = fit(model, nn.hinge, X, targets, optimizer=optim.Adam(model.parameters()), epochs=3, batch_size=5, rng=4,
-              penalty=lambda: 1e-3 * nn.l2(model.parameters()))
+history = fit(
+    model, nn.hinge, X, targets, optimizer=optim.Adam(model.parameters()), epochs=3, batch_size=5,
+    rng=4, penalty=lambda: 1e-3 * nn.l2(model.parameters()),
+)
 print([loss.hex() for loss in history.loss])
 print({name: number.hex() for name, number in model.state_dict().items()})
-print(viz.draw([model(x)[0] if isinstance(model(x), list) else model(x) for x in X[:2]], collapse="neurons").source)
+outputs = [model(x)[0] if isinstance(model(x), list) else model(x) for x in X[:2]]
+print(viz.draw(outputs, collapse="neurons").source)
 print(set("abcdefgh"), file=sys.stderr)
 """
 
@@ -559,7 +567,8 @@ from tinygrad_edu import gradients
 with open(sys.argv[1], "rb") as file:
     loaded = pickle.load(file)
 y, (x, w, b) = loaded["root"], loaded["leaves"]
-assert [leaf.label for leaf in (x, w, b)] == ["x", "w", ""] and type(w.label).__name__ == "ParameterName"
+assert [leaf.label for leaf in (x, w, b)] == ["x", "w", ""]
+assert type(w.label).__name__ == "ParameterName"
 grads = [leaf.grad for leaf in (x, w, b)]
 y.backward()
 assert [leaf.grad for leaf in (x, w, b)] == [2 * grad for grad in grads] and all(grads)
@@ -567,7 +576,8 @@ slopes = gradients(y, [x, w, b])
 assert [slope.data for slope in slopes] == grads
 further = loaded["also"] * y
 further.backward()
-print([number.hex() for number in (y.data, *grads, gradients(slopes[0], [w])[0].data, further.data, x.grad)])
+second = gradients(slopes[0], [w])[0].data
+print([number.hex() for number in (y.data, *grads, second, further.data, x.grad)])
 """
 
 

@@ -137,9 +137,11 @@ def test_numbers_are_written_so_that_they_are_read_back(x):
     assert parse(str(1 - as_name(x))).data == 1 - x
 
 
-@pytest.mark.parametrize(("x", "text"), [(1.0, "1"), (-2.0, "-2"), (0.5, "0.5"), (1e300, "1e+300"), (1e15, "1000000000000000"),
-                                         (1e16, "1e+16"), (1.0000005e16, "1.0000005e+16"), (-0.1, "-0.1"),
-                                         (float("inf"), "inf"), (True, "1"), (3, "3")])
+@pytest.mark.parametrize(("x", "text"), [
+    (1.0, "1"), (-2.0, "-2"), (0.5, "0.5"), (1e300, "1e+300"), (1e15, "1000000000000000"),
+    (1e16, "1e+16"), (1.0000005e16, "1.0000005e+16"), (-0.1, "-0.1"), (float("inf"), "inf"),
+    (True, "1"), (3, "3"),
+])
 def test_numbers_are_short(x, text):
     assert str(as_name(x)) == text
 
@@ -254,19 +256,23 @@ def test_text_reads_back_as_the_same_tree_with_the_fewest_brackets(pair):
     (lambda x, y: (x + y) * x, "(x + y) * x"), (lambda x, y: x - (y - x), "x - (y - x)"),
     (lambda x, y: (x - y) - x, "x - y - x"), (lambda x, y: x / (y * x), "x / (y * x)"),
     (lambda x, y: (x**y) ** x, "(x ** y) ** x"), (lambda x, y: x ** (y**x), "x ** y ** x"),
-    (lambda x, y: (-x) ** 2, "(-x) ** 2"), (lambda x, y: -(x**2), "-x ** 2"), (lambda x, y: 2 ** (-x), "2 ** -x"),
-    (lambda x, y: -(x * y), "-(x * y)"), (lambda x, y: (-x) * y, "-x * y"), (lambda x, y: x * (-y), "x * -y"),
+    (lambda x, y: (-x) ** 2, "(-x) ** 2"), (lambda x, y: -(x**2), "-x ** 2"),
+    (lambda x, y: 2 ** (-x), "2 ** -x"),
+    (lambda x, y: -(x * y), "-(x * y)"), (lambda x, y: (-x) * y, "-x * y"),
+    (lambda x, y: x * (-y), "x * -y"),
     (lambda x, y: -(x * -1), "-(x * -1)"), (lambda x, y: (-2) ** x, "(-2) ** x"),
     (lambda x, y: abs(x - y) // 2, "abs(x - y) // 2"), (lambda x, y: (x + 1 < y * 2), "x + 1 < y * "
                                                                                       "2"),
-    (lambda x, y: 1 - x % y, "1 - x % y"), (lambda x, y: x >= -y, "x >= -y"), (lambda x, y: x + y < 1, "x + y < 1"),
+    (lambda x, y: 1 - x % y, "1 - x % y"), (lambda x, y: x >= -y, "x >= -y"),
+    (lambda x, y: x + y < 1, "x + y < 1"),
 ])
 def test_brackets_stand_where_python_needs_them(name, text):
     assert str(name(Name("x"), Name("y"))) == text
 
 
 @pytest.mark.parametrize(("use", "text"), [
-    (lambda x: 5 + x, "5 + x"), (lambda x: 5 - x, "5 - x"), (lambda x: 5 * x, "5 * x"), (lambda x: 5 / x, "5 / x"),
+    (lambda x: 5 + x, "5 + x"), (lambda x: 5 - x, "5 - x"), (lambda x: 5 * x, "5 * x"),
+    (lambda x: 5 / x, "5 / x"),
     (lambda x: 5 // x, "5 // x"), (lambda x: 5 % x, "5 % x"), (lambda x: 5**x, "5 ** x"),
 ])
 def test_a_number_may_stand_to_the_left_of_a_name(use, text):
@@ -289,8 +295,10 @@ def test_a_language_says_what_it_has_no_meaning_for():
 # ---- the truth of a name
 
 
-@pytest.mark.parametrize("use", [bool, lambda x: 1 if x > 0 else 2, lambda x: x and 1, lambda x: not x, lambda x: max(x, 0),
-                                 lambda x: 0 < x < 1])
+@pytest.mark.parametrize("use", [
+    bool, lambda x: 1 if x > 0 else 2, lambda x: x and 1, lambda x: not x, lambda x: max(x, 0),
+    lambda x: 0 < x < 1,
+])
 def test_the_truth_of_a_name_is_not_known(use):
     with pytest.raises(
         TypeError,

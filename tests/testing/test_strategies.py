@@ -302,7 +302,9 @@ def test_an_expression_has_the_size_asked_for_and_every_step_is_used(data, size)
 
 
 @settings(max_examples=15)
-@given(f=expressions(size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling]))
+@given(
+    f=expressions(size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling])
+)
 def test_expressions_run_in_other_arithmetics(f):
     with mp.workdps(60):
         true = f.run(lambda row, args: SMOOTH[row.name](*map(mpf, args)), *map(mpf, f.point))

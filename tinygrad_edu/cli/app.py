@@ -1,8 +1,7 @@
-"""The command line ``tinygrad-edu``: demo, draw, step, explore, animate, check, train, gpt,
-gallery and guide.
+"""The program ``tinygrad-edu``: reads its arguments, runs one command, reports errors.
 
-Whatever the user can put right (a wrong argument, an unknown variable, a folder that cannot be
-written to) ends in one line on standard error that says what to do, and exit status 2.
+An error that the user can correct (a wrong argument, an unknown variable, a folder that cannot be
+written to) prints one line on standard error that says what to do; the exit status is 2.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import TinygradEduError, one_line
-from . import checks, graphs, guides, training
+from . import checks, demo, gpt, graphs, guides, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0 if all is well, 1 if a check failed, 2 for
-    wrong input."""
+    """Runs one command; returns the exit status: 0 for success, 1 for a check that failed, 2 for
+    wrong input, 130 after Ctrl-C."""
     parser = _parser()
     options = parser.parse_args(argv)
     if "run" not in options:
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(options.run(options))
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TinygradEduError, ValueError, OSError, TypeError, OverflowError) as error:
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments: -"):
-            message += "; an expression that starts with a minus sign needs brackets: \"(-a*b)\""
+            message += '; an expression that starts with a minus sign needs brackets: "(-a*b)"'
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -54,9 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
 
-    training.add_demo(commands)
+    demo.add_demo(commands)
     graphs.add_commands(commands)
     checks.add_command(commands)
-    training.add_commands(commands)
+    training.add_command(commands)
+    gpt.add_command(commands)
+    demo.add_gallery(commands)
     guides.add_command(commands)
     return parser

@@ -1,4 +1,4 @@
-"""Arguments of the commands: numbers, sizes, and the graph that an expression stands for."""
+"""Parses arguments of the commands: numbers, sizes, and expressions with their values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ..engine.graph import topological_order
 from ..engine.value import Value
 
-Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # to which a group of commands adds its own
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # a group of commands is added to it
 
 
 def add_graph(command: argparse.ArgumentParser) -> None:
@@ -20,8 +20,8 @@ def add_graph(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--example",
-        help="a worked example instead: lecture-expression, lecture-neuron, "
-        "weight-decay, shared-node",
+        help="a worked example instead: "
+             "lecture-expression, lecture-neuron, weight-decay, shared-node",
     )
 
 
@@ -43,7 +43,7 @@ def tolerance(text: str) -> float:
 
 
 def batch_size(text: str) -> int | None:
-    """Parses a batch size; 0 is a full batch, None."""
+    """Parses a batch size; 0 gives None, a full batch."""
     return None if text == "0" else positive(text)
 
 
@@ -56,7 +56,7 @@ def sizes(text: str) -> list[int]:
 
 
 def named_graph(options: argparse.Namespace) -> Value:
-    """`graph_of` with a name for its root, since every sentence of the backward pass has it."""
+    """Returns the root of `graph_of`, labelled y if it has no label: sentences need its name."""
     root = graph_of(options)
     if not root.label and "y" not in [node.label for node in topological_order(root)]:
         root.label = "y"
@@ -64,7 +64,11 @@ def named_graph(options: argparse.Namespace) -> Value:
 
 
 def graph_of(options: argparse.Namespace) -> Value:
-    """The root of the graph that the arguments of `add_graph` ask for."""
+    """Returns the root of the graph that the arguments of `add_graph` describe.
+
+    Raises:
+        ValueError: the arguments name no graph or two graphs, or the example is unknown.
+    """
     from ..examples import EXAMPLES
     from ..symbolic.expressions import parse
 
@@ -78,15 +82,18 @@ def graph_of(options: argparse.Namespace) -> Value:
         return EXAMPLES[options.example]()
     if options.expression is None:
         raise ValueError(
-            f'give an expression, as in: tinygrad-edu {options.command} "tanh(a*b + c)" a=2 b=-3 '
-            'c=10'
+            f"give an expression, as in: tinygrad-edu {options.command} "
+            '"tanh(a*b + c)" a=2 b=-3 c=10'
         )
     return parse(options.expression, assignments(options.values, options.expression))
 
 
 def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """``["a=2", "b=0.1..10"]`` as intervals, a number as one of no length; ValueError as
-    `assignments`."""
+    """Parses ``["a=2", "b=0.1..10"]`` as intervals; a number is an interval of length 0.
+
+    Raises:
+        ValueError: a text is not of this form, or its name is not in ``known`` or occurs twice.
+    """
     ranges = {}
     for name, text in _named(texts, known).items():
         low, dots, high = text.partition("..")
@@ -95,23 +102,24 @@ def ranges_of(texts: Sequence[str], known: Sequence[str]) -> dict[str, tuple[flo
 
 
 def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
-    """``["a=2", "b=-3"]`` as a dict; ValueError for anything else, and for names that the
-    expression does not use."""
+    """Parses ``["a=2", "b=-3"]`` as a dict with a number for each variable of the expression.
+
+    Raises:
+        ValueError: a text is not of this form, or a variable is unknown, missing or occurs twice.
+    """
     from ..symbolic.expressions import variables_of
 
     known = variables_of(expression)
     values = {name: _parsed(name, text) for name, text in _named(texts, known).items()}
     missing = [name for name in known if name not in values]
     if missing:
-        raise ValueError(
-            f"no value for variable {missing[0]!r}; add "
-            f"{' '.join(f'{name}=1.5' for name in missing)}"
-        )
+        additions = " ".join(f"{name}=1.5" for name in missing)
+        raise ValueError(f"no value for variable {missing[0]!r}; add {additions}")
     return {name: values[name] for name in known}
 
 
 def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """``["a=2"]`` as ``{"a": "2"}``, each of the ``known`` names at most once."""
+    """Splits ``["a=2"]`` into ``{"a": "2"}``; each of the ``known`` names occurs at most once."""
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -121,10 +129,8 @@ def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         if name in values:
             raise ValueError(f"variable {name!r} has two values; give one")
         if name not in known:
-            raise ValueError(
-                f"unknown variable {name!r}: the expression has "
-                f"{', '.join(known) or 'no variables'}"
-            )
+            has = ", ".join(known) or "no variables"
+            raise ValueError(f"unknown variable {name!r}: the expression has {has}")
         values[name] = value
     return values
 

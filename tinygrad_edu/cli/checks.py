@@ -14,25 +14,24 @@ from .arguments import Commands, positive, ranges_of, tolerance
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Compares gradients with finite differences, at a point or at points that are drawn."""
+    """Compares gradients with finite differences, at one point or at random points."""
     from ..engine.primitives import TABLE, Primitive
     from ..symbolic.expressions import variables_of
 
-    if (row := TABLE.get(options.expression)) is not None:
+    row = TABLE.get(options.expression)
+    if row is not None:
         known = list(row.parameters)
     elif options.expression.isidentifier() and not options.values:
         near = difflib.get_close_matches(options.expression, TABLE, n=3)
+        remedy = "give an expression, such as sin(x)*x"
+        if near:
+            remedy = f"did you mean {' or '.join(near)}?"
+        raise ValueError(f"there is no primitive {options.expression!r} in the table; {remedy}")
+    else:
+        known = variables_of(options.expression)
+    if not known:
         raise ValueError(
-            f"there is no primitive {options.expression!r} in the table"
-            + (
-                f"; did you mean {' or '.join(near)}?"
-                if near
-                else "; give an expression, such as sin(x)*x"
-            )
-        )
-    elif not (known := variables_of(options.expression)):
-        raise ValueError(
-            f"{options.expression!r} has no variables, so there is nothing to differentiate by"
+            f"{options.expression!r} has no variables to differentiate with respect to; add one"
         )
     ranges = ranges_of(options.values, known)
     f: Primitive | Any = row or _function_of(options.expression, known)
@@ -42,7 +41,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 
 def _function_of(expression: str, names: Sequence[str]) -> Any:
-    """An expression as a function of its variables."""
+    """Returns an expression as a function of its variables."""
     from ..symbolic.expressions import parse
 
     def f(*xs: Any) -> Any:
@@ -50,8 +49,9 @@ def _function_of(expression: str, names: Sequence[str]) -> Any:
 
     f.__name__ = expression if len(expression) <= 40 else expression[:37] + "..."
     kind = inspect.Parameter.POSITIONAL_ONLY
-    f.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
-    f(*[1.0] * len(names))  # raises ExpressionError for what is not part of the language
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    f.__signature__ = signature  # type: ignore[attr-defined]
+    f(*[1.0] * len(names))  # raises ExpressionError if the text is not an expression
     return f
 
 
@@ -61,10 +61,9 @@ def _check_at(point: dict[str, float], f: Any, options: argparse.Namespace) -> i
     report = gradcheck(f, list(point.values()), options.order, rtol=options.rtol, names=list(point))
     print(report)
     if not report:
+        root = f(*[Value(x, name) for name, x in point.items()])
         print("\nthe graph:")
-        print(
-            suspects(f(*[Value(x, name) for name, x in point.items()]), options.order, options.rtol)
-        )
+        print(suspects(root, options.order, options.rtol))
     return 0 if report else 1
 
 
@@ -79,30 +78,27 @@ def _check_property(
         if not str(error.name).startswith("hypothesis"):
             raise
         raise ValueError(
-            "drawing points needs hypothesis; install it (pip install hypothesis), or give a "
-            "number for each "
-            "variable, as in x=1.5"
+            "random points need hypothesis; install it (pip install hypothesis), "
+            "or give a number for each variable, as in x=1.5"
         ) from None
     gradients = Property(f, ranges, options.order, options.rtol)
     try:
         gradients.run(options.examples)
     except AssertionError as error:
         print(
-            f"FAILED after {gradients.counts['compared']} points that agreed; the simplest one "
-            f"that does not:\n{error}"
+            f"FAILED after {gradients.counts['compared']} points that agreed; "
+            f"the simplest point that does not agree:\n{error}"
         )
         return 1
     except FailedHealthCheck as error:
-        # an interval, as one writes it here
+        # an interval is written x=0.1..10 on the command line
         text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))
         raise ValueError(text) from None
-    rejected = ", ".join(
-        f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"
-    )
+    reasons = [f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"]
+    rejected = f"others rejected ({', '.join(reasons)})" if reasons else "none rejected"
     print(
         f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
-        f"{f'others rejected ({rejected})' if rejected else 'none rejected'}; tolerance "
-        f"{options.rtol:g} relative"
+        f"{rejected}; tolerance {options.rtol:g} relative"
     )
     if gradients.worst:
         at = ", ".join(f"{name}={x!r}" for name, x in gradients.worst_at.items())
@@ -115,11 +111,11 @@ def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
         help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
-        epilog="With a number for each variable it looks at this point; otherwise it draws points: "
-        "from the intervals given, and for other variables from 0.01 to 30, of both signs.",
+        epilog="If every variable has a number, that point is checked.  Otherwise random points "
+               "are: from the given intervals, else with magnitudes of 0.01 to 30 and either sign.",
     )
     command.add_argument(
-        "expression", help="an expression, or the name of a row of the table, such as tanh"
+        "expression", help="an expression, or the name of a primitive, such as tanh"
     )
     command.add_argument(
         "values",
@@ -131,10 +127,10 @@ def add_command(commands: Commands) -> None:
         "--examples",
         type=positive,
         default=200,
-        help="how many points to draw (default: %(default)s)",
+        help="number of random points (default: %(default)s)",
     )
     command.add_argument(
-        "--order", type=int, choices=(1, 2), default=1, help="of the derivatives (default: 1)"
+        "--order", type=int, choices=(1, 2), default=1, help="order of derivatives (default: 1)"
     )
     command.add_argument(
         "--rtol", type=tolerance, default=1e-7, help="relative tolerance (default: %(default)s)"

@@ -1,9 +1,10 @@
-"""The commands draw, step, explore and animate: one graph, shown."""
+"""The commands draw, step, explore and animate, which show one graph."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .arguments import Commands, add_graph, graph_of, named_graph, positive
 
@@ -15,8 +16,7 @@ def run_draw(options: argparse.Namespace) -> int:
     root = graph_of(options)
     if not options.example:
         root.backward()
-    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
-    path = viz.draw(root, **limit).save(options.out)
+    path = viz.draw(root, **_limit(options)).save(options.out)
     print(f"{root.label or 'result'} = {root.data:.10g}; wrote {path}")
     return 0
 
@@ -30,22 +30,26 @@ def run_step(options: argparse.Namespace) -> int:
 
 
 def run_explore(options: argparse.Namespace) -> int:
-    """Writes the page to step through a graph."""
+    """Writes a page to step through a graph."""
     import viz
 
-    limit = {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
-    print(f"wrote {viz.explore(named_graph(options), options.out, **limit)}; open it in a browser")
+    path = viz.explore(named_graph(options), options.out, **_limit(options))
+    print(f"wrote {path}; open it in a browser")
     return 0
 
 
 def run_animate(options: argparse.Namespace) -> int:
-    """Writes an animation of a graph's passes."""
+    """Writes an animation of a graph's forward and backward pass."""
     import viz
 
-    print(
-        f"wrote {viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)}"
-    )
+    path = viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)
+    print(f"wrote {path}")
     return 0
+
+
+def _limit(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the option --max-nodes as an argument for viz, if it was given."""
+    return {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
 
 
 def add_commands(commands: Commands) -> None:
@@ -54,8 +58,13 @@ def add_commands(commands: Commands) -> None:
         "draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10'
     )
     add_graph(command)
-    command.add_argument("-o", "--out", type=Path, default=Path("graph.svg"),
-                      help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)")
+    command.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("graph.svg"),
+        help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)",
+    )
     command.add_argument(
         "--max-nodes", type=positive, help="collapse the drawing above this number of nodes"
     )
@@ -64,33 +73,48 @@ def add_commands(commands: Commands) -> None:
     command = commands.add_parser(
         "step",
         help='step through an expression as in a debugger: step "tanh(a*b + c)" a=2 b=-3 c=10',
-        epilog="Commands may come from standard input: echo 'until a' | tinygrad-edu step \"a*b\" "
-        "a=2 b=3.  The command h lists them.",
+        epilog="Commands may come from standard input: "
+               "echo 'until a' | tinygrad-edu step \"a*b\" a=2 b=3.  The command h lists them.",
     )
     add_graph(command)
     command.set_defaults(run=run_step)
+    _add_pages(commands)
 
+
+def _add_pages(commands: Commands) -> None:
+    """Adds explore and animate."""
     command = commands.add_parser(
-        "explore", help='a page to step through it: explore "tanh(a*b + c)" a=2 b=-3 c=10'
+        "explore",
+        help='write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
     )
     add_graph(command)
-    command.add_argument("-o", "--out", type=Path, default=Path("graph.html"),
-                         help="page to write, .html (default: %(default)s)")
+    command.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("graph.html"),
+        help="page to write, .html (default: %(default)s)",
+    )
     command.add_argument(
         "--max-nodes", type=positive, help="collapse modules above this number of nodes"
     )
     command.set_defaults(run=run_explore)
 
     command = commands.add_parser(
-        "animate", help='a film of an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
+        "animate", help='animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
     )
     add_graph(command)
-    command.add_argument("-o", "--out", type=Path, default=Path("graph.gif"),
-                         help="film to write, .gif .apng or .webp (default: %(default)s)")
+    command.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("graph.gif"),
+        help="animation to write, .gif .apng or .webp (default: %(default)s)",
+    )
     command.add_argument(
         "--milliseconds",
         type=positive,
         default=800,
-        help="how long a step stays (default: %(default)s)",
+        help="duration of a step (default: %(default)s)",
     )
     command.set_defaults(run=run_animate)

@@ -1,4 +1,4 @@
-"""What the commands leave: a folder of pictures, pages, checkpoints and histories."""
+"""Writes the files of the commands: pictures, pages, checkpoints and histories."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from ..files import write_atomically
 def live_page(
     history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None
 ) -> Path:
-    """Writes the page that plays a training; returns its path."""
+    """Writes the page that plays a training run; returns its path."""
     import viz
 
     return viz.explore(history, path, title=title, feature_names=feature_names, progress=True)
 
 
 def pictures(root: Any, out: Path) -> list[Path]:
-    """Drawings of ``root``, neurons as boxes and whole; as DOT text, with a word why, if there is
-    no layout engine."""
+    """Draws the graph of ``root`` with neurons as boxes, and in full; returns the paths.
+
+    Without a layout engine it prints the reason and writes DOT text instead.
+    """
     import viz
 
-    neurons, whole = viz.draw(root, collapse="neurons"), viz.draw(root, max_nodes=None)
+    neurons = viz.draw(root, collapse="neurons")
+    whole = viz.draw(root, max_nodes=None)
     try:
         return [
             neurons.save(out / "graph.svg"),
@@ -60,37 +63,40 @@ def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
 
 
 def folder(path: Path) -> Path:
-    """``path`` as an existing folder that can be written to; OSError otherwise, before any work is
-    done."""
+    """Creates the folder ``path`` if it is missing, and returns it.
+
+    Raises:
+        OSError: the folder cannot be created or written to.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise OSError(
-            f"cannot write to the folder {path}: {error.strerror}; choose another one with --out"
+            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
         ) from None
     return path
 
 
 def list_files(out: Path, written: Sequence[Path]) -> None:
-    """Prints what was written, with a word on each file."""
+    """Prints which files were written, with a description of each."""
     print(f"\nwrote to {out}:")
     for path in written:
-        print(f"  {path.name:16} {_WHAT.get(path.name, '')}")
+        print(f"  {path.name:16} {_DESCRIPTIONS.get(path.name, '')}")
 
 
-_WHAT = {
+_DESCRIPTIONS = {
     "graph.svg": "one sample's graph, each neuron as a box",
-    "graph.png": "the same, to put on a slide",
-    "graph-whole.svg": "every node of it, with every derivative",
+    "graph.png": "the same, for a slide",
+    "graph-whole.svg": "every node of the graph, with every derivative",
     "graph.dot": "the graph as DOT text",
     "loss.png": "the loss curve",
     "history.json": "loss, metrics and learning rate of every step (History.load)",
     "checkpoint.json": "parameters and optimiser state (nn.load)",
-    "live.html": "the training, to be played in a browser",
+    "live.html": "the training run, to be played in a browser",
     "neuron.svg": "the neuron of a lecture, with every derivative",
-    "neuron.gif": "a film of its passes",
+    "neuron.gif": "an animation of its forward and backward pass",
     "neuron.html": "the same in a browser, step by step",
-    "moons.html": "a training, to be played in a browser",
+    "moons.html": "a training run, to be played in a browser",
 }

@@ -1,5 +1,4 @@
-"""Data to learn from: seeded generators, two real data sets, and what lies between a data set and a
-training loop.
+"""Data sets and their preparation: generators, two real data sets, batches, splits and scaling.
 
     >>> from tinygrad_edu import data
     >>> X, y = data.moons(100, noise=0.1, rng=0)
@@ -7,15 +6,15 @@ training loop.
     >>> len(X_train), len(X_test)
     (80, 20)
 
-Inputs ``X`` are lists of rows of floats, one row a sample; targets ``y`` are a list with one entry
-a sample:
+Samples ``X`` are a list of rows of floats, one row for each sample.  Targets ``y`` are a list with
+one entry for each sample:
 
-* -1 and +1 for the two-class sets `moons`, `circles` and `xor`, as `nn.hinge` takes them;
-* class indices 0, 1, 2, ... for `spirals`, `blobs` and `iris`, as `nn.cross_entropy` takes them;
+* -1 and +1 for the two-class sets `moons`, `circles` and `xor`, for `nn.hinge`;
+* class indices 0, 1, 2, ... for `spirals`, `blobs` and `iris`, for `nn.cross_entropy`;
 * real numbers for `line`.
 
-``rng`` is a `random.Random`, or a seed (an int), or None for the standard `random` module, so that
-`random.seed` works.  The same seed gives the same data in every process.
+``rng`` is a `random.Random`, a random seed (an int), or None for the standard module `random`.  The
+same seed gives the same data in every process.
 """
 
 from .generators import blobs, circles, line, moons, spirals, xor

@@ -1,37 +1,27 @@
-"""What the modules of this package check: counts, spreads and samples."""
+"""Checks of arguments: standard deviations, finite numbers, samples with targets."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..engine.primitives import number, short_repr
 
 
-def whole(x: object, what: str, least: int, why: str) -> int:
-    """``x`` as an int >= ``least``; TypeError or ValueError otherwise."""
-    if isinstance(x, bool) or not hasattr(type(x), "__index__"):
-        raise TypeError(f"{what} must be a whole number, not {type(x).__name__} ({short_repr(x)})")
-    count = int(cast(Any, x).__index__())
-    if count < least:
-        raise ValueError(f"{what} must be at least {least}, not {count}: {why}")
-    return count
-
-
 def spread(noise: float, what: str = "noise") -> float:
-    """A standard deviation: a finite number >= 0."""
+    """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
     noise = number(noise, what)
     if not 0 <= noise < math.inf:
         raise ValueError(
-            f"{what} is a standard deviation and must be a finite number >= 0, not {noise!r}; 0 "
-            "means none"
+            f"{what} must be a standard deviation, a finite number >= 0, not {noise!r}; "
+            "for no noise pass 0"
         )
     return noise
 
 
 def finite(x: float, what: str) -> float:
-    """A finite number."""
+    """Returns ``x`` as a float; raises ValueError unless it is finite."""
     x = number(x, what)
     if not math.isfinite(x):
         raise ValueError(f"{what} must be finite, not {x!r}")
@@ -39,12 +29,12 @@ def finite(x: float, what: str) -> float:
 
 
 def matched(X: Sequence[Any], y: Sequence[Any]) -> int:
-    """The number of samples in ``X`` and ``y``, which must agree and not be 0."""
+    """Returns the number of samples in ``X`` and ``y``; raises ValueError if it differs or is 0."""
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             raise TypeError(
-                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); use "
-                f"list({name})"
+                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); "
+                f"pass list({name})"
             )
     if len(X) != len(y):
         raise ValueError(

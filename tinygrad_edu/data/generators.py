@@ -1,8 +1,8 @@
-"""Small data sets made on the spot: two moons, circles, XOR, spirals, blobs, and a line.
+"""Generated data sets: two moons, circles, XOR, spirals, blobs, and a line.
 
-All are scaled to lie within a few units of the origin.  ``noise`` is the standard deviation of the
-Gaussian noise added to each coordinate (for `line`, to y).  Samples come in random order, those of
-`line` from left to right.
+All points lie within a few units of the origin.  ``noise`` is the standard deviation of the
+Gaussian noise added to each coordinate (for `line`, to y).  Samples are in random order (for
+`line`, from left to right).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from ..engine.primitives import short_repr
+from ..errors import check_int
 from ..randomness import Rng, generator
-from .checks import finite, spread, whole
+from .checks import finite, spread
 
 Label = TypeVar("Label")
 Points = list[list[float]]
@@ -23,15 +24,20 @@ Points = list[list[float]]
 def moons(
     n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None
 ) -> tuple[Points, list[int]]:
-    """Two interleaving half circles of radius 1: ``(X, y)``, n rows of 2 floats and n labels.
+    """Returns two interleaving half circles of radius 1: ``(X, y)``, n rows of 2 floats, n labels.
 
-    The upper moon, (cos t, sin t), has the first label, the lower one, (1 - cos t, 1/2 - sin t),
-    the second, with t evenly spaced from 0 to pi; n // 2 samples are of the first.  ``labels=(0,
-    1)`` gives class indices.  Source: the definition of scikit-learn's make_moons.
+    The upper moon, (cos t, sin t), has n // 2 samples and the first label.  The lower moon,
+    (1 - cos t, 1/2 - sin t), has the other samples and the second label.  t is evenly spaced from
+    0 to pi.  ``labels=(0, 1)`` gives class indices.
 
-    Raises ValueError for n < 2, a negative noise, or labels that are not two.
+    Source: the definition of scikit-learn's make_moons.
+
+    Raises:
+        ValueError: n < 2, the noise is negative, or there are not two labels.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 2)
+    n = check_int(n, "moons: n", 2, "each moon needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     upper = [([math.cos(t), math.sin(t)], first) for t in _evenly(n // 2, 0.0, math.pi)]
     lower = [
         ([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)
@@ -47,172 +53,176 @@ def circles(
     labels: Sequence[int] = (-1, 1),
     rng: Rng = None,
 ) -> tuple[Points, list[int]]:
-    """A circle inside another: ``(X, y)``, n rows of 2 floats and n labels.
+    """Returns a circle inside another: ``(X, y)``, n rows of 2 floats and n labels.
 
-    The outer circle, of radius 1, has the first label, the inner one, of radius ``factor``, the
-    second; points are evenly spaced, n // 2 of them on the outer circle.  Source: the definition of
-    scikit-learn's make_circles.
+    The outer circle, of radius 1, has n // 2 samples and the first label.  The inner circle, of
+    radius ``factor``, has the other samples and the second label.  Points are evenly spaced.
 
-    Raises ValueError for n < 2, a negative noise, a factor outside [0, 1), or labels that are not
-    two.
+    Source: the definition of scikit-learn's make_circles.
+
+    Raises:
+        ValueError: n < 2, the noise is negative, the factor is outside [0, 1), or there are not two
+            labels.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 2)
+    n = check_int(n, "circles: n", 2, "each circle needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     factor = finite(factor, "factor")
     if not 0 <= factor < 1:
         raise ValueError(
-            "factor is the inner radius over the outer one and must be >= 0 and < 1, not "
-            f"{factor!r}"
+            f"circles: factor must be an inner radius >= 0 and < 1, not {factor!r}; "
+            "the outer radius is 1"
         )
-    outer, inner = n // 2, n - n // 2
-    return _noisy(
-        [(_on_circle(i / outer), first) for i in range(outer)]
-        + [(_on_circle(i / inner, factor), second) for i in range(inner)],
-        noise,
-        generator(rng),
-    )
+    outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
+    inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
+    return _noisy(outer + inner, noise, generator(rng))
 
 
 def xor(
     n: int = 100, noise: float = 0.1, *, labels: Sequence[int] = (-1, 1), rng: Rng = None
 ) -> tuple[Points, list[int]]:
-    """Exclusive or, which no straight line separates: ``(X, y)``, n rows of 2 floats and n labels.
+    """Returns exclusive or, which no straight line separates: ``(X, y)``, n rows of 2 floats and n
+    labels.
 
-    Points are scattered about the corners (-1, -1), (-1, 1), (1, 1), (1, -1), in equal numbers; the
-    second label where the signs of the corner differ, else the first.  ``xor(4, noise=0)`` is the
-    truth table.
+    Points are scattered around the corners (-1, -1), (-1, 1), (1, 1), (1, -1), in equal numbers.
+    They have the second label if the signs of the corner differ, else the first.
+    ``xor(4, noise=0)`` is the truth table.
 
-    Raises ValueError for n < 4, a negative noise, or labels that are not two.
+    Raises:
+        ValueError: n < 4, the noise is negative, or there are not two labels.
     """
-    n, noise, first, second = _two_class(n, noise, labels, 4)
+    n = check_int(n, "xor: n", 4, "each corner needs a sample")
+    noise = spread(noise)
+    first, second = _two_labels(labels)
     corners = [
-        ([-1.0, -1.0], first),
-        ([-1.0, 1.0], second),
-        ([1.0, 1.0], first),
-        ([1.0, -1.0], second),
+        ([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second),
     ]
     return _noisy([corners[i % 4] for i in range(n)], noise, generator(rng))
 
 
-def spirals(n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float = 1.0,
-            rng: Rng = None) -> tuple[Points, list[int]]:
-    """Spiral arms that wind about each other: ``(X, y)``, n rows of 2 floats and class indices 0,
-    1, ...
+def spirals(
+    n: int = 100, noise: float = 0.05, *, classes: int = 2, turns: float = 1.0, rng: Rng = None
+) -> tuple[Points, list[int]]:
+    """Returns spiral arms around the origin: ``(X, y)``, n rows of 2 floats and n class indices.
 
-    An arm's i-th point of m lies at radius r = i / m, i = 1, ..., m, and at the angle 2 pi (turns r
-    + class / classes).
+    Point i of an arm, i = 1, ..., m, has the radius r = i / m and the angle
+    2 pi (turns r + class / classes).
 
-    Raises ValueError for n < classes, classes < 2, or a negative noise.
+    Raises:
+        ValueError: n < classes, classes < 2, the noise is negative, or ``turns`` is not finite.
     """
-    classes = whole(classes, "classes", 2, "one arm has nothing to be told from")
-    n, noise, turns = (
-        whole(n, "n", classes, "every class has a sample"),
-        spread(noise),
-        finite(turns, "turns"),
-    )
+    classes = check_int(classes, "spirals: classes", 2)
+    n = check_int(n, "spirals: n", classes, "each class needs a sample")
+    noise = spread(noise)
+    turns = finite(turns, "turns")
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
     return _noisy(samples, noise, generator(rng))
 
 
-def blobs(n: int = 100, noise: float = 0.2, *, centers: int | Sequence[Sequence[float]] = 3,
-          rng: Rng = None) -> tuple[Points, list[int]]:
-    """Gaussian clouds about fixed centres: ``(X, y)``, n rows of floats and class indices 0, 1, ...
+def blobs(
+    n: int = 100,
+    noise: float = 0.2,
+    *,
+    centers: int | Sequence[Sequence[float]] = 3,
+    rng: Rng = None,
+) -> tuple[Points, list[int]]:
+    """Returns Gaussian clouds around centres: ``(X, y)``, n rows of floats and n class indices.
 
-    ``centers`` is a list of points, of any dimension; or a number of them, evenly spaced on the
-    unit circle.
+    ``centers`` is a list of points of any dimension, or their number; they are then evenly spaced
+    on the unit circle.
 
-    Raises ValueError for fewer samples than centres, centres of different dimensions, or a negative
-    noise.
+    Raises:
+        ValueError: there are fewer samples than centres, the centres have different dimensions, or
+            the noise is negative.
     """
     points = _centers(centers)
-    n, noise = whole(n, "n", len(points), "every center has a sample"), spread(noise)
-    return _noisy(
-        [
-            (point, k)
-            for k, (point, m) in enumerate(zip(points, _shares(n, len(points)), strict=True))
-            for _ in range(m)
-        ],
-        noise,
-        generator(rng),
-    )
+    n = check_int(n, "blobs: n", len(points), "each center needs a sample")
+    noise = spread(noise)
+    samples = []
+    for k, m in enumerate(_shares(n, len(points))):
+        samples += [(points[k], k)] * m
+    return _noisy(samples, noise, generator(rng))
 
 
-def line(n: int = 100, slope: float = 2.0, intercept: float = 1.0, noise: float = 0.1, *,
-         rng: Rng = None) -> tuple[Points, list[float]]:
-    """A straight line: ``(X, y)``, n rows of one float, evenly spaced from -1 to 1, and y = slope x
-    + intercept + noise.
+def line(
+    n: int = 100,
+    slope: float = 2.0,
+    intercept: float = 1.0,
+    noise: float = 0.1,
+    *,
+    rng: Rng = None,
+) -> tuple[Points, list[float]]:
+    """Returns a straight line: ``(X, y)``, n rows of one float x and n targets
+    y = slope x + intercept + noise.
 
-    Raises ValueError for n < 2, a negative noise, or a slope or intercept that is not finite.
+    x is evenly spaced from -1 to 1.
+
+    Raises:
+        ValueError: n < 2, the noise is negative, or slope or intercept is not finite.
     """
-    n, noise = whole(n, "n", 2, "two points make a line"), spread(noise)
-    slope, intercept, random_ = (
-        finite(slope, "slope"),
-        finite(intercept, "intercept"),
-        generator(rng),
-    )
+    n = check_int(n, "line: n", 2, "a line needs two points")
+    noise = spread(noise)
+    slope = finite(slope, "slope")
+    intercept = finite(intercept, "intercept")
+    source = generator(rng)
     xs = _evenly(n, -1.0, 1.0)
-    return [[x] for x in xs], [slope * x + intercept + random_.gauss(0.0, noise) for x in xs]
+    return [[x] for x in xs], [slope * x + intercept + source.gauss(0.0, noise) for x in xs]
 
 
 def _noisy(
     samples: list[tuple[list[float], Label]], noise: float, rng: random.Random
 ) -> tuple[Points, list[Label]]:
-    """The samples, shuffled in place, with noise added to every coordinate."""
+    """Shuffles the samples in place and returns them with noise added to every coordinate."""
     rng.shuffle(samples)
-    return [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples], [
-        label for _, label in samples
-    ]
+    X = [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples]
+    return X, [label for _, label in samples]
 
 
 def _evenly(count: int, start: float, stop: float) -> list[float]:
-    """``count`` numbers from ``start`` to ``stop``, both included; one number is ``start``."""
-    return (
-        [start + (stop - start) * i / (count - 1) for i in range(count)] if count > 1 else [start]
-    )
+    """Returns ``count`` numbers from ``start`` to ``stop``, both included if ``count`` > 1."""
+    if count == 1:
+        return [start]
+    return [start + (stop - start) * i / (count - 1) for i in range(count)]
 
 
 def _on_circle(turn: float, radius: float = 1.0) -> list[float]:
-    return [radius * math.cos(math.tau * turn), radius * math.sin(math.tau * turn)]
+    angle = math.tau * turn
+    return [radius * math.cos(angle), radius * math.sin(angle)]
 
 
 def _shares(n: int, classes: int) -> list[int]:
-    """n samples shared out evenly; the first classes get one more where it does not come out even.
-    """
-    return [n // classes + (k < n % classes) for k in range(classes)]
+    """Divides n samples among classes; the first ones get one more if there is a remainder."""
+    each, remainder = divmod(n, classes)
+    return [each + 1] * remainder + [each] * (classes - remainder)
 
 
-def _two_class(
-    n: int, noise: float, labels: Sequence[int], least: int
-) -> tuple[int, float, int, int]:
-    n = whole(n, "n", least, "every cluster has a sample")
-    if (
-        isinstance(labels, str)
-        or not isinstance(labels, Sequence)
-        or len(labels) != 2
-        or labels[0] == labels[1]
-    ):
+def _two_labels(labels: Sequence[int]) -> tuple[int, int]:
+    if not _is_row(labels) or len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(
-            "labels must be two different numbers, such as (-1, 1) or (0, 1), not "
-            f"{short_repr(labels)}"
+            "labels must be two different numbers, such as (-1, 1) or (0, 1), "
+            f"not {short_repr(labels)}"
         )
-    return n, spread(noise), labels[0], labels[1]
+    return labels[0], labels[1]
 
 
 def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
-    if isinstance(centers, Sequence) and not isinstance(centers, str):
-        rows = [
-            list(point) if isinstance(point, Sequence) and not isinstance(point, str) else []
-            for point in centers
-        ]
-        if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
-            raise ValueError(
-                f"centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
-                f"not {short_repr(centers)}"
-            )
-        return [
-            [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
-            for i, row in enumerate(rows)
-        ]
-    count = whole(centers, "centers", 1, "there must be a center to scatter about")
-    return [_on_circle(k / count) for k in range(count)]
+    if not _is_row(centers):
+        count = check_int(centers, "blobs: centers", 1)
+        return [_on_circle(k / count) for k in range(count)]
+    rows = [list(point) if _is_row(point) else [] for point in centers]
+    if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
+        raise ValueError(
+            "centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
+            f"not {short_repr(centers)}"
+        )
+    return [
+        [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
+        for i, row in enumerate(rows)
+    ]
+
+
+def _is_row(x: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``x`` is a sequence, but not text."""
+    return isinstance(x, Sequence) and not isinstance(x, str)

@@ -1,4 +1,4 @@
-"""Two real data sets, which come with the package: iris flowers and first names."""
+"""Two real data sets, which are part of the package: iris flowers and first names."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from ..errors import DataError
 
-# Of the text with "\n" for line ends, so that a checkout that rewrites those does no harm.
+# CRC-32 of the text with "\n" for line ends, because a checkout may rewrite line ends.
 CHECKSUMS = {"iris.csv": 0x2028DF6F, "names.txt": 0xFEDECB58}
 
 
 class Dataset(tuple[list[list[float]], list[int]]):
-    """A table of samples: the pair ``(X, y)``, which also knows its names.
+    """A table of samples: the pair ``(X, y)``, with names.
 
-    X                rows of floats, one row a sample
-    y                class indices, one a sample
-    feature_names    a name, with its unit, for each column of X
-    class_names      a name for each class index
+    X: rows of floats, one row for each sample.
+    y: class indices, one for each sample.
+    feature_names: a name, with its unit, for each column of X.
+    class_names: a name for each class index.
     """
 
     feature_names: list[str]
@@ -27,7 +27,8 @@ class Dataset(tuple[list[list[float]], list[int]]):
         cls, X: list[list[float]], y: list[int], feature_names: list[str], class_names: list[str]
     ) -> Dataset:
         dataset = super().__new__(cls, (X, y))
-        dataset.feature_names, dataset.class_names = feature_names, class_names
+        dataset.feature_names = feature_names
+        dataset.class_names = class_names
         return dataset
 
     @property
@@ -44,18 +45,23 @@ class Dataset(tuple[list[list[float]], list[int]]):
         return self.X, self.y, self.feature_names, self.class_names
 
     def __repr__(self) -> str:
-        return f"<Dataset of {len(self.X)} samples: features {self.feature_names}, classes {self.class_names}>"
+        return (
+            f"<Dataset of {len(self.X)} samples: features {self.feature_names}, "
+            f"classes {self.class_names}>"
+        )
 
 
 def iris() -> Dataset:
-    """150 iris flowers: length and width of sepal and petal, in cm, and the species as 0, 1, 2; 50
-    of each.
+    """Returns 150 iris flowers: length and width of sepal and petal in cm, and the species 0, 1, 2.
 
-    The first species is linearly separable from the other two, which are not from each other.
+    There are 50 flowers of each species.  A plane separates the first species from the other two;
+    none separates the other two from each other.
 
     Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics
-    7 (1936), with the measurements as published there.  Raises DataError if the packaged file is
-    missing or damaged.
+    7 (1936), with the measurements as published there.
+
+    Raises:
+        DataError: the packaged file is missing or damaged.
     """
     header, *rows = [line.split(",") for line in _text("iris.csv").splitlines()]
     class_names = list(dict.fromkeys(row[-1] for row in rows))
@@ -68,20 +74,22 @@ def iris() -> Dataset:
 
 
 def names() -> list[str]:
-    """32,033 first names, in lower-case letters a to z.
+    """Returns 32,033 first names, in lower-case letters a to z.
 
-    First girls', then boys', each by falling frequency; a name that is given to both appears twice,
-    so that there are 29,494 different ones.
+    Girls' names come first, then boys' names, each by falling frequency.  A name given to both
+    occurs twice; 29,494 names are different.
 
     Source: the names of the year 2018 published by the US Social Security Administration, as
-    collected for Andrej Karpathy's makemore.  Raises DataError if the packaged file is missing or
-    damaged.
+    collected for Andrej Karpathy's makemore.
+
+    Raises:
+        DataError: the packaged file is missing or damaged.
     """
     return _text("names.txt").split()
 
 
 def _text(name: str) -> str:
-    # here, because it takes longer to import than all of this package
+    # imported here, because it takes longer to import than all of this package
     from importlib.resources import files
 
     remedy = "install tinygrad_edu again"
@@ -90,7 +98,8 @@ def _text(name: str) -> str:
     except OSError as error:
         raise DataError(f"the data set {name} cannot be read ({error}); {remedy}") from None
     content = content.replace(b"\r\n", b"\n")
-    found, expected = crc32(content), CHECKSUMS[name]
+    found = crc32(content)
+    expected = CHECKSUMS[name]
     if found != expected:
         raise DataError(
             f"the data set {name} is damaged: its checksum is {found:08x}, not {expected:08x}; "

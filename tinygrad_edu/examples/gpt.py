@@ -1,5 +1,4 @@
-"""A character GPT that invents names: the model and the training of Andrej Karpathy's microgpt,
-made of the parts of `nn`.
+"""A character GPT that invents names: Andrej Karpathy's microgpt, built from the parts of `nn`.
 
     >>> import random
     >>> from tinygrad_edu.examples import gpt
@@ -15,9 +14,9 @@ made of the parts of `nn`.
     [3.366, 3.4243]
     >>> name = gpt.sample(model, vocabulary, rng=rng)
 
-Random numbers are drawn in the article's order, hence its losses and its names: the names are
-shuffled, the weights drawn, and after the training the same generator samples.  ``tinygrad-edu
-gpt`` runs this program with 1,000 steps.
+Random numbers are drawn in the article's order, so losses and names are the article's: first the
+names are shuffled, then the weights are drawn, and after training the same generator samples.
+``tinygrad-edu gpt`` runs this program with 1,000 steps.
 
 Source: A. Karpathy, microgpt, 2026: a GPT-2 with RMSNorm instead of LayerNorm, relu instead of
 gelu, and no biases.
@@ -34,7 +33,7 @@ from typing import Any
 from .. import data, math, optim
 from ..engine.modes import no_grad
 from ..engine.primitives import short_repr
-from ..errors import DataError
+from ..errors import DataError, check_int
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -46,11 +45,11 @@ from ..train import History, fit
 
 
 def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
-    """The lines of a text file that are not blank, without the blanks around them; by default the
-    packaged names.
+    """Returns the lines of a text file that are not blank, stripped; by default the packaged names.
 
-    Raises OSError for a file that cannot be read, DataError for one that is not text in UTF-8, or
-    has nothing but blanks.
+    Raises:
+        OSError: the file cannot be read.
+        DataError: the file is not text in UTF-8, or has only blanks.
     """
     if path is None:
         return data.names()
@@ -71,11 +70,10 @@ def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 class Vocabulary:
-    """The characters of some documents as tokens 0, 1, 2, ... in alphabetical order, and one more
-    token: the boundary.
+    """The characters of documents as tokens 0, 1, 2, ..., and one more token, the boundary.
 
-    characters   the characters, sorted
-    boundary     the token before the first character of a document and after its last one
+    characters: the characters, sorted; token i stands for ``characters[i]``.
+    boundary: the token before the first character of a document and after its last one.
     """
 
     def __init__(self, documents: Iterable[str]) -> None:
@@ -87,20 +85,25 @@ class Vocabulary:
         return len(self.characters) + 1
 
     def encode(self, document: str) -> list[int]:
-        """The tokens of a document, with boundaries around them.  Raises ValueError for a character
-        that is none of these."""
+        """Returns the tokens of a document, with boundaries around them.
+
+        Raises:
+            ValueError: a character is not in the vocabulary.
+        """
         for character in document:
             if character not in self._tokens:
                 raise ValueError(
-                    f"{short_repr(document)} has the character {character!r}, which is not in the "
-                    "vocabulary: "
-                    f"{short_repr(''.join(self.characters))}"
+                    f"{short_repr(document)} has the character {character!r}, which is not in "
+                    f"the vocabulary: {short_repr(''.join(self.characters))}"
                 )
         return [self.boundary, *[self._tokens[character] for character in document], self.boundary]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without boundaries.  Raises ValueError for a token that is none of
-        this vocabulary."""
+        """Returns the text of tokens, without boundaries.
+
+        Raises:
+            ValueError: a token is not in the vocabulary.
+        """
         tokens = list(tokens)
         for token in tokens:
             if not 0 <= token < len(self):
@@ -110,17 +113,17 @@ class Vocabulary:
         return "".join(self.characters[token] for token in tokens if token != self.boundary)
 
     def __repr__(self) -> str:
-        return f"<Vocabulary of {len(self)} tokens: {short_repr(''.join(self.characters))} and the boundary>"
+        characters = short_repr("".join(self.characters))
+        return f"<Vocabulary of {len(self)} tokens: {characters} and the boundary>"
 
 
 # ---- model ---------------------------------------------------------------------------------------
 
 
 class Block(Module):
-    """What a transformer repeats: attention, where positions exchange what they know, then a
-    network for each of them alone.
+    """A layer of a transformer: attention, which combines positions, then a network for each alone.
 
-    Both read a normalised row and add what they find to the row as it was.  No gains, no biases.
+    Both read a normalised row and add their output to the original row.  No gains, no biases.
     """
 
     def __init__(self, width: int, heads: int, init: str | Initialiser, rng: Rng) -> None:
@@ -131,26 +134,29 @@ class Block(Module):
         self.fc2 = Linear(4 * width, width, bias=False, init=init, rng=source)
 
     def read(self, x: Row, past: Past) -> Row:
-        """The row of the next position; ``past`` is what attention remembers of those before."""
+        """Returns the row of the next position; ``past`` has keys and values of those before it."""
         x = _sum(x, self.attention.attend(self.norm(x), past))
         return _sum(x, self.fc2([math.relu(y) for y in self.fc1(self.norm(x))]))
 
 
 class GPT(Module):
-    """A transformer that says for every token of a sequence which one may follow.
+    """A transformer that predicts the next token at every position of a sequence.
 
-    ``model(tokens)`` is a list with one entry for each token: the logits of what comes next, one
-    for each token of the vocabulary, which depend on this token and those before it.  Tokens are
+    ``model(tokens)`` is a list with one entry for each token: the logits of the next token, one for
+    each token of the vocabulary.  They depend on this token and the tokens before it.  Tokens are
     whole numbers from 0 to ``vocabulary`` - 1, at most ``block`` of them.
 
-    wte, wpe   a row of ``width`` parameters for each token, and one for each position
-    lm_head    makes logits of the row that the last block returns
-    layers     the blocks
+    wte: a row of ``width`` parameters for each token.
+    wpe: a row of ``width`` parameters for each position.
+    lm_head: computes logits from the row that the last block returns.
+    layers: the blocks.
 
     The parameters are drawn in this order from ``init``, by default normal with standard deviation
     0.08.
 
-    Raises ValueError for sizes below 1, and if ``heads`` does not divide ``width``.
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is below 1, or ``heads`` does not divide ``width``.
     """
 
     def __init__(
@@ -163,11 +169,10 @@ class GPT(Module):
         init: str | Initialiser | None = None,
         rng: Rng = None,
     ) -> None:
-        if not isinstance(layers, int) or layers < 1:
-            raise ValueError(
-                f"GPT: the number of layers is {layers!r}; it must be a whole number of at least 1"
-            )
-        source, init = generator(rng), normal(0.08) if init is None else init
+        layers = check_int(layers, "GPT: layers", 1)
+        if init is None:
+            init = normal(0.08)
+        source = generator(rng)
         self.block = block
         self.wte = Embedding(vocabulary, width, init, source)
         self.wpe = Embedding(block, width, init, source)
@@ -176,29 +181,31 @@ class GPT(Module):
         self.layers = [Block(width, heads, init, source) for _ in range(layers)]
 
     def __call__(self, x: Sequence[Any]) -> list[Row]:
-        """The logits after every token of the list ``x``.
+        """Returns the logits after every token of the list ``x``.
 
-        Raises ValueError for more tokens than ``block``, IndexError for one outside of the
-        vocabulary.
+        Raises:
+            ValueError: there are more than ``block`` tokens.
+            IndexError: a token is not in the vocabulary.
         """
         past = self.start()
         return [self.read(token, past) for token in x]
 
     def start(self) -> list[Past]:
-        """What a model remembers before it has read anything: for every block an empty list."""
+        """Returns the ``past`` of `read` before the first token: an empty list for every block."""
         return [[] for _ in self.layers]
 
     def read(self, token: Any, past: list[Past]) -> Row:
-        """The logits after one more token, whose predecessors are in ``past``; it is put there,
-        too.
+        """Returns the logits after one more token, and adds its keys and values to ``past``.
 
-        Raises what a call raises.
+        Raises:
+            ValueError: ``past`` has ``block`` tokens already.
+            IndexError: the token is not in the vocabulary.
         """
         position = len(past[0])
         if position >= self.block:
             raise ValueError(
                 f"the model has {self.block} positions, so it cannot read token {position + 1}; "
-                "give it shorter sequences, or make it with a larger block="
+                "pass shorter sequences, or make the model with a larger block="
             )
         x = self.norm(_sum(self.wte(token), self.wpe(position)))
         for layer, its_past in zip(self.layers, past):
@@ -214,20 +221,23 @@ def _sum(x: Row, y: Row) -> Row:
 
 
 def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
-    """The mean over all positions of -log(softmax(logits)[target]), the surprise at the token that
-    came.
+    """Returns the mean over all positions of -log(softmax(logits)[target]).
 
-    ``predictions`` has the logits of every position, ``targets`` the token that came next there;
-    ValueError unless there are as many of these, and at least one.  Of logits without any
-    preference it is log(vocabulary): 3.2958 for 27 tokens.
+    predictions: the logits at every position.
+    targets: the token that follows at every position.
+
+    Equal logits give log(vocabulary): 3.2958 for 27 tokens.
+
+    Raises:
+        ValueError: predictions and targets differ in length or are empty.
     """
     if not len(predictions) == len(targets) > 0:
         raise ValueError(
-            f"{len(predictions)} predictions for {len(targets)} targets; give as many of each, at "
-            "least one"
+            f"loss: {len(predictions)} predictions for {len(targets)} targets; "
+            "pass one target for each prediction, at least one"
         )
-    # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite where the
-    # softmax underflows to 0.
+    # -log(softmax(logits)[i]) is logsumexp(logits) - logits[i], which stays finite if the softmax
+    # underflows to 0.
     surprises = [
         math.logsumexp(logits) - math.take(logits, target)
         for logits, target in zip(predictions, targets)
@@ -235,39 +245,49 @@ def loss(predictions: Sequence[Row], targets: Sequence[Any]) -> Any:
     return math.total(surprises) * (1 / len(surprises))
 
 
-def sequences(documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
-              ) -> tuple[list[list[int]], list[list[int]]]:
-    """``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and at each of them the
-    token that follows.
+def sequences(
+    documents: Sequence[str], vocabulary: Vocabulary, count: int, block: int = 16
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Returns ``count`` samples ``(X, y)`` for `fit`: the tokens of a document, and the token that
+    follows each of them.
 
-    Documents are taken in order and, after the last one, from the first one again.  Of a long
-    document the first ``block`` tokens are used.  Raises ValueError if there are no documents, or
-    for a character outside of the vocabulary.
+    Documents are taken in order, and from the first one again after the last.  Only the first
+    ``block`` tokens of a document are used.
+
+    Raises:
+        ValueError: there are no documents, or a character is not in the vocabulary.
     """
     if not documents:
-        raise ValueError("there are no documents to learn from; give at least one")
+        raise ValueError("sequences: there are no documents; pass at least one")
     encoded = [vocabulary.encode(document) for document in islice(cycle(documents), count)]
     return [tokens[:-1][:block] for tokens in encoded], [tokens[1:][:block] for tokens in encoded]
 
 
 def optimizer(model: GPT, steps: int) -> Optimizer:
-    """The article's Adam for a training of that many steps, over which its learning rate falls
-    linearly from 0.01 to 0."""
+    """Returns the article's Adam; its learning rate falls linearly from 0.01 to 0 in ``steps``."""
     return optim.Adam(
         model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99), eps=1e-8
     )
 
 
-def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: int = 1000, *,
-          engine: str | None = None, progress: bool = False) -> History:
-    """Trains ``model`` with one document a step, in order, and returns the history; Ctrl-C ends it
-    as it ends `fit`.
+def train(
+    model: GPT,
+    vocabulary: Vocabulary,
+    documents: Sequence[str],
+    steps: int = 1000,
+    *,
+    engine: str | None = None,
+    progress: bool = False,
+) -> History:
+    """Trains ``model`` with one document a step, in order, and returns the history.
 
-    ``engine`` is as for `fit`.  None: "jit" if llvmlite is installed, which gives every loss of
-    "eager" to the last bit, and "eager" without it.
+    Ctrl-C ends the run as in `fit`.  ``engine`` is the option of `fit`; None is "jit" if llvmlite
+    is installed, else "eager".  Both give the same losses, bit for bit.
 
-    Raises ValueError or TypeError unless ``steps`` is a whole number of at least 1, and as
-    `sequences` and `fit` do.
+    Raises:
+        TypeError: ``steps`` is not a whole number.
+        ValueError: ``steps`` is below 1.
+        Exception: whatever `sequences` and `fit` raise.
     """
     if engine is None:
         from ..jit.running import objects
@@ -276,32 +296,29 @@ def train(model: GPT, vocabulary: Vocabulary, documents: Sequence[str], steps: i
     adam = optimizer(model, steps)
     X, y = sequences(documents, vocabulary, steps, model.block)
     return fit(
-        model,
-        loss,
-        X,
-        y,
-        optimizer=adam,
-        epochs=1,
-        batch_size=1,
-        shuffle=False,
-        engine=engine,
-        progress=progress,
+        model, loss, X, y, optimizer=adam, epochs=1, batch_size=1, shuffle=False,
+        engine=engine, progress=progress,
     )
 
 
 def sample(model: GPT, vocabulary: Vocabulary, temperature: float = 0.5, rng: Rng = None) -> str:
-    """A document that the model invents: token after token, until the boundary comes or the
-    positions are used up.
+    """Returns a document that the model invents, token by token, until the boundary is drawn or
+    there are ``block`` tokens.
 
-    Each token is drawn with the probabilities softmax(logits / temperature): near 0 the likeliest
-    one always comes, 1 is what the model has learnt, above it everything becomes more equal.
-    Raises ValueError unless ``temperature`` is a number > 0.
+    Each token is drawn with the probabilities softmax(logits / temperature).  A temperature near 0
+    always gives the likeliest token, 1 the probabilities that the model has learned; a higher one
+    makes the probabilities more equal.
+
+    Raises:
+        ValueError: ``temperature`` is not a finite number > 0.
     """
     if not 0 < temperature < math.inf:
         raise ValueError(
-            f"the temperature is {temperature!r}; it must be a finite number > 0, such as 0.5"
+            f"sample: temperature must be a finite number > 0, such as 0.5, not {temperature!r}"
         )
-    source, past, token = generator(rng), model.start(), vocabulary.boundary
+    source = generator(rng)
+    past = model.start()
+    token = vocabulary.boundary
     tokens: list[int] = []
     with no_grad():
         while len(tokens) < model.block:

@@ -1,7 +1,8 @@
-"""Small graphs from lectures and textbooks, to draw and to step through: ``tinygrad-edu draw
---example NAME``.
+"""Small graphs from lectures and textbooks, to draw and to step through.
 
-Each function builds its graph afresh, with labels as in the source, and returns the root after
+    tinygrad-edu draw --example lecture-neuron
+
+Each function builds a new graph, with labels as in the source, and returns its root after
 ``backward()``.
 """
 
@@ -14,7 +15,7 @@ from ..engine.value import Value
 
 
 def lecture_expression() -> Value:
-    """L = (a*b + c) * f, from Karpathy's lecture on micrograd (2022): L = -8, dL/da = 6."""
+    """Returns L = (a*b + c) * f, from Karpathy's lecture on micrograd (2022): L = -8, dL/da = 6."""
     a, b, c, f = Value(2.0, "a"), Value(-3.0, "b"), Value(10.0, "c"), Value(-2.0, "f")
     e = a * b
     e.label = "e"
@@ -24,23 +25,23 @@ def lecture_expression() -> Value:
 
 
 def lecture_neuron() -> Value:
-    """o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
+    """Returns o = tanh(x1*w1 + x2*w2 + b), from the same lecture: o = 0.7071, do/dw1 = 1."""
     x1, x2 = Value(2.0, "x1"), Value(0.0, "x2")
-    w1, w2, b = (
-        Value(x, nn.ParameterName(name))
-        for x, name in ((-3.0, "w1"), (1.0, "w2"), (6.8813735870195432, "b"))
-    )
+    w1 = Value(-3.0, nn.ParameterName("w1"))
+    w2 = Value(1.0, nn.ParameterName("w2"))
+    b = Value(6.8813735870195432, nn.ParameterName("b"))
     n = x1 * w1 + x2 * w2 + b
     n.label = "n"
     return _differentiated(n.tanh(), "o")
 
 
 def weight_decay() -> Value:
-    """J = J_MLE + lambda (sum of squared weights): the graph of Goodfellow, Bengio and Courville,
-    Deep Learning (2016), figure 6.11: a network with one hidden layer of rectifiers, no biases,
-    cross-entropy and weight decay.
+    """Returns J = J_MLE + lambda (sum of squared weights): cross-entropy with weight decay.
 
-    One sample with two inputs; two hidden units; two classes, the first of which is right.
+    The network has one hidden layer of two rectifiers and no biases.  There is one sample, with two
+    inputs; the first of two classes is right.
+
+    Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, figure 6.11.
     """
     x = [Value(1.0, "x1"), Value(-0.5, "x2")]
     w1 = _parameters([[0.8, -0.4], [0.3, 0.9]], "W1")
@@ -49,14 +50,17 @@ def weight_decay() -> Value:
     logits = _labelled([_dot(hidden, column) for column in zip(*w2)], "U2")
     likelihood = nn.cross_entropy(logits, 0)
     likelihood.label = "J_MLE"
-    decay = Value(0.01, "lambda") * nn.l2(w for matrix in (w1, w2) for row in matrix for w in row)
+    weights = [w for row in [*w1, *w2] for w in row]
+    decay = Value(0.01, "lambda") * nn.l2(weights)
     decay.label = "lambda * sum of w**2"
     return _differentiated(likelihood + decay, "J")
 
 
 def shared_node() -> Value:
-    """c = b + b with b = a + a: where every naive backward pass goes wrong; dc/da = 4.  See
-    `stepper.compare_orders`."""
+    """Returns c = b + b with b = a + a, which every naive backward pass gets wrong: dc/da = 4.
+
+    See `stepper.compare_orders`.
+    """
     a = Value(1.0, "a")
     b = a + a
     b.label = "b"
@@ -72,8 +76,10 @@ EXAMPLES: dict[str, Callable[[], Value]] = {
 
 
 def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:
-    return [[Value(x, nn.ParameterName(f"{name}[{i},{j}]")) for j, x in enumerate(row, 1)]
-            for i, row in enumerate(numbers, 1)]
+    return [
+        [Value(x, nn.ParameterName(f"{name}[{i},{j}]")) for j, x in enumerate(row, 1)]
+        for i, row in enumerate(numbers, 1)
+    ]
 
 
 def _dot(xs: list[Value], ws: tuple[Value, ...]) -> Value:

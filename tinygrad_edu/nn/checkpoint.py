@@ -1,7 +1,4 @@
-"""Checkpoints: a model's parameters, and an optimiser's state, as one JSON file that can be read by
-eye and by machine.
-
-::
+"""Checkpoints: a model's parameters and an optimiser's state in one JSON file::
 
     {"format": "tinygrad_edu checkpoint", "version": 1,
      "parameters": {"layers.0.neurons.0.w": {"shape": [2], "data": [0.3, -0.7]},
@@ -9,8 +6,7 @@ eye and by machine.
      "optimizer": {...} or null,
      "sha256": "..."}
 
-The last entry is the digest of the rest, so that a file which was cut short or edited is known for
-what it is.
+The last entry is a digest of the rest: `load` rejects a file that was cut short or edited.
 """
 
 from __future__ import annotations
@@ -30,38 +26,45 @@ from .module import Module
 if TYPE_CHECKING:
     from ..optim import Optimizer
 
-FORMAT, VERSION = "tinygrad_edu checkpoint", 1
-DEEPEST = 50  # levels of lists and dicts; a checkpoint of this package's optimisers has 5
+FORMAT = "tinygrad_edu checkpoint"
+VERSION = 1
+MAX_LEVELS = 50  # of nested lists and dicts; a checkpoint of this package's optimisers has 5
 
 
 def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> Path:
     """Writes the parameters of ``model``, and the state of ``optimizer`` if given; returns the
     path.
 
-    Raises OSError if the file cannot be written; an older checkpoint of that name then still
-    stands.
+    Raises:
+        TypeError: ``model`` is not a Module.
+        OSError: the file cannot be written.  An older file of that name is left unchanged.
     """
     if not isinstance(model, Module):
-        raise TypeError(f"save(model, path) takes a Module first, not {type(model).__name__}")
-    content = {
+        raise TypeError(
+            f"save: model must be a Module, not {type(model).__name__}; call save(model, path)"
+        )
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "parameters": _grouped(model.state_dict()),
-        "optimizer": None
-        if optimizer is None
-        else _each_number(optimizer.state_dict(), float, to_json),
+        "optimizer": None,
     }
-    return write_atomically(
-        path, json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n"
-    )
+    if optimizer is not None:
+        content["optimizer"] = _each_number(optimizer.state_dict(), float, to_json)
+    content["sha256"] = _digest(content)
+    return write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | None = None) -> None:
     """Sets ``model``'s parameters, and ``optimizer``'s state if given, from a file that `save`
     wrote.
 
-    Raises CheckpointError if the file is truncated, altered, foreign, of a newer version, or of
-    another model or optimiser; both are then as they were.  Raises OSError if it cannot be opened.
+    Model and optimiser keep what they had if anything raises.
+
+    Raises:
+        CheckpointError: the file is truncated, altered, not a checkpoint, of a newer version, or of
+            another model or optimiser.
+        OSError: the file cannot be read.
     """
     content = _read(Path(path))
     if optimizer is not None and content.get("optimizer") is None:
@@ -87,17 +90,17 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is not a checkpoint of tinygrad_edu: it does not say format {FORMAT!r}"
+            f"{path} is not a checkpoint of tinygrad_edu: its format is not {FORMAT!r}"
         )
-    if nested_deeper_than(DEEPEST, content):
+    if nested_deeper_than(MAX_LEVELS, content):
         raise CheckpointError(
-            f"{path} is damaged: its lists are nested deeper than {DEEPEST} levels; take another "
-            "copy"
+            f"{path} is damaged: its lists are nested deeper than {MAX_LEVELS} levels; "
+            "take another copy"
         )
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has version {short_repr(content.get('version'))}; this release reads version "
-            f"{VERSION}"
+            f"{path} has version {short_repr(content.get('version'))}; "
+            f"this release reads version {VERSION}"
         )
     digest = content.pop("sha256", None)
     if digest != _digest(content):
@@ -112,8 +115,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _grouped(state: dict[str, float]) -> dict[str, Any]:
-    """``w.0, w.1`` as one entry ``w`` with a shape; infinities and nan, which JSON does not know,
-    as text."""
+    """Returns a state as in the file: ``w.0, w.1`` is one entry ``w`` with a shape."""
     groups: dict[str, Any] = {}
     members: dict[str, list[str]] = {}
     for name in state:
@@ -127,8 +129,7 @@ def _grouped(state: dict[str, float]) -> dict[str, Any]:
 
 
 def _each_number(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """A state with ``convert`` applied to every entry of a type, at any depth of lists and dicts.
-    """
+    """Applies ``convert`` to all entries of a type in a state, however deep in lists and dicts."""
     if isinstance(state, dict):
         return {name: _each_number(entry, kind, convert) for name, entry in state.items()}
     if isinstance(state, (list, tuple)):
@@ -141,7 +142,7 @@ def _from_text(entry: str) -> float | str:
 
 
 def _flat(groups: Any, path: object) -> dict[str, float]:
-    """The state that `_grouped` was made from."""
+    """Returns the state of which `_grouped` returned the groups; ``path`` is for the message."""
     state: dict[str, float] = {}
     try:
         for name, group in groups.items():
@@ -154,6 +155,6 @@ def _flat(groups: Any, path: object) -> dict[str, float]:
                 raise ValueError(f"{name} has shape {shape} but {len(data)} numbers")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is not a checkpoint that this release can read: {error}"
+            f"{path} is not a checkpoint that this release can read: {error}; take another copy"
         ) from None
     return state

@@ -1,8 +1,10 @@
-"""Neuron, Layer, MLP, Sequential and Dropout: micrograd's network, with the same random numbers in
-the same order.
+"""Neuron, Layer, MLP, Sequential and Dropout.
 
-An input is a list of numbers or Values; a layer of one neuron returns a Value, any other layer a
-list of them.
+    model = MLP(2, [16, 16, 1])
+    score = model([0.5, -1.0])
+
+An input is a list of numbers or Values.  A layer of one neuron returns a Value, any other layer a
+list of Values.  Weights are drawn in the order of micrograd, from the same random numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 from .. import math
 from ..engine import modes
 from ..engine.value import Value
+from ..errors import check_int
 from ..randomness import Rng, generator
 from .init import Initialiser, initialiser
 from .module import Module
@@ -34,21 +37,27 @@ ACTIVATIONS: dict[str, Activation | None] = {
 
 
 def activation_function(activation: str | Activation) -> Activation | None:
-    """The activation of that name (None for "linear"), or the function itself; ValueError for an
-    unknown name."""
+    """Returns the activation of that name (None for "linear"), or the function itself.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
     if callable(activation):
         return activation
     if activation not in ACTIVATIONS:
         raise ValueError(
-            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give a "
-            "function"
+            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, "
+            "or give a function"
         )
     return ACTIVATIONS[activation]
 
 
 class Neuron(Module):
-    """activation(b + w . x) for a list x of ``nin`` numbers.  Weights come from ``init``, the bias
-    starts at 0."""
+    """activation(b + w . x), for a list x of ``nin`` numbers.
+
+    w: the weights, drawn from ``init``.
+    b: the bias, at first 0.
+    """
 
     def __init__(
         self,
@@ -59,26 +68,28 @@ class Neuron(Module):
         *,
         fan_out: int = 1,
     ) -> None:
-        draw, source = initialiser(init), generator(rng)
-        _check_size("the number of inputs", nin)
+        draw = initialiser(init)
+        source = generator(rng)
+        nin = check_int(nin, "Neuron: nin", 1)
         self.w = [Value(draw(nin, fan_out, source)) for _ in range(nin)]
         self.b = Value(0.0)
         self.activation = activation
         self._activate = activation_function(activation)
 
     def __call__(self, x: Any) -> Value:
-        """``x``: a list of as many numbers or Values as the neuron has weights.  Raises ValueError
-        otherwise."""
+        """Returns the output for ``x``, a list of ``nin`` numbers or Values.
+
+        Raises:
+            ValueError: ``x`` has another length.
+        """
         x = _as_input(x, len(self.w), self)
         total: Value = sum((w * xi for w, xi in zip(self.w, x)), self.b)
         return total if self._activate is None else self._activate(total)
 
     def __repr__(self) -> str:
-        kind = (
-            self.activation
-            if isinstance(self.activation, str)
-            else getattr(self.activation, "__name__", "custom")
-        )
+        kind = self.activation
+        if not isinstance(kind, str):
+            kind = str(getattr(kind, "__name__", "custom"))
         return f"{'ReLU' if kind == 'relu' else kind.capitalize()}Neuron({len(self.w)})"
 
 
@@ -93,12 +104,12 @@ class Layer(Module):
         init: str | Initialiser = "uniform",
         rng: Rng = None,
     ) -> None:
-        _check_size("the number of neurons", nout)
+        nout = check_int(nout, "Layer: nout", 1)
         source = generator(rng)
         self.neurons = [Neuron(nin, activation, init, source, fan_out=nout) for _ in range(nout)]
 
     def __call__(self, x: Any) -> Any:
-        """The neurons' outputs: a list of Values, or the Value itself if there is one neuron."""
+        """Returns the neurons' outputs: a list of Values, or one Value if there is one neuron."""
         x = _as_input(x, len(self.neurons[0].w), self)
         outputs = [neuron(x) for neuron in self.neurons]
         return outputs[0] if len(outputs) == 1 else outputs
@@ -108,20 +119,22 @@ class Layer(Module):
 
 
 class Sequential(Module):
-    """Modules, or functions, one after the other: ``Sequential(Layer(2, 8), Dropout(0.5), Layer(8,
-    1, "linear"))``."""
+    """Modules or functions, one after the other::
+
+        Sequential(Layer(2, 8), Dropout(0.5), Layer(8, 1, "linear"))
+    """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for i, layer in enumerate(layers):
             if not callable(layer):
                 raise TypeError(
-                    f"part {i} of Sequential is {layer!r}, which cannot be called; give modules or "
-                    "functions"
+                    f"Sequential: part {i} must be a module or a function, not {layer!r}; "
+                    "pass the parts one by one"
                 )
         self.layers = list(layers)
 
     def __call__(self, x: Any) -> Any:
-        """The last layer's output."""
+        """Returns the last part's output."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -131,52 +144,66 @@ class Sequential(Module):
 
 
 class MLP(Sequential):
-    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16 and
-    one output.
+    """A multi-layer perceptron: ``MLP(2, [16, 16, 1])`` has 2 inputs, two hidden layers of 16
+    neurons, and one output.
 
-    It takes a list of ``nin`` numbers or Values, and returns a list of Values, or one Value if the
-    last layer has one neuron.  Hidden layers have ``activation``, the last one ``output`` (linear:
-    scores or logits).  ``rng`` is a `random.Random` or a seed; by default the module `random`, as
-    in micrograd.
+    It takes a list of ``nin`` numbers or Values.  It returns a list of Values, or one Value if the
+    last layer has one neuron.
+
+    nin: the number of inputs.
+    nouts: the number of neurons of each layer.
+    activation: the activation of the hidden layers.
+    output: the activation of the last layer; "linear" gives scores or logits.
+    init: draws the weights: "uniform", "xavier", "he" or an initialiser.
+    rng: a `random.Random` or a random seed; by default the module `random`, as in micrograd.
     """
 
-    def __init__(self, nin: int, nouts: Sequence[int], activation: str | Activation = "relu",
-                 output: str | Activation = "linear", init: str | Initialiser = "uniform",
-                 rng: Rng = None) -> None:
+    def __init__(
+        self,
+        nin: int,
+        nouts: Sequence[int],
+        activation: str | Activation = "relu",
+        output: str | Activation = "linear",
+        init: str | Initialiser = "uniform",
+        rng: Rng = None,
+    ) -> None:
         if not isinstance(nouts, (list, tuple)):
             raise TypeError(
-                f"an MLP takes the sizes of its layers as a list, MLP(2, [16, 1]), not {nouts!r}"
+                f"MLP: nouts must be a list with the size of each layer, not {nouts!r}; "
+                "write MLP(2, [16, 1])"
             )
         if not nouts:
-            raise ValueError("an MLP needs at least one layer: MLP(2, [16, 1])")
-        source, sizes = generator(rng), [nin, *nouts]
-        super().__init__(*[Layer(a, b, output if i == len(nouts) - 1 else activation, init, source)
-                           for i, (a, b) in enumerate(zip(sizes, nouts))])
+            raise ValueError("MLP: nouts must have at least one layer, not []; try MLP(2, [16, 1])")
+        source = generator(rng)
+        sizes = [nin, *nouts]
+        activations = [activation] * (len(nouts) - 1) + [output]
+        super().__init__(
+            *[Layer(a, b, f, init, source) for a, b, f in zip(sizes, nouts, activations)]
+        )
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
 class Dropout(Module):
-    """In training mode, sets each input to 0 with probability ``p`` and scales the others by 1 / (1
-    - p).
+    """In training mode: each input is set to 0 with probability ``p``, or else divided by 1 - p.
 
-    So scaled, the expected output equals the input, and in evaluation mode nothing is done
-    (Srivastava et al., 2014, in the "inverted" form).  ``rng`` is a `random.Random` or a seed; by
-    default the module `random`.
+    The expected output equals the input.  In evaluation mode the output is the input.
+
+    rng: a `random.Random` or a random seed; by default the module `random`.
+
+    Source: Srivastava et al., 2014, in the "inverted" form.
     """
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(
-                f"the probability of dropping is {p!r}; it must be at least 0 and below 1"
-            )
+            raise ValueError(f"Dropout: p must be a probability >= 0 and < 1, not {p!r}")
         self.p = p
-        # the module `random` itself could not be copied
+        # None stands for the module `random`, which cannot be copied
         self._rng = None if rng is None else generator(rng)
 
     def __call__(self, x: Any) -> Any:
-        """A list for a list, a Value for a Value."""
+        """Returns a list for a list, a Value for a Value."""
         if not self.training or self.p == 0:
             return x
         if not isinstance(x, (list, tuple)):
@@ -195,15 +222,11 @@ class Dropout(Module):
 
 
 def _as_input(x: Any, size: int, module: Module) -> Sequence[Any]:
-    """``x`` as a list of ``size`` inputs; a scalar (what a layer of one neuron returns) counts as a
-    list of one."""
+    """Returns ``x`` as a list of ``size`` inputs; a scalar, the output of a layer of one neuron,
+    becomes a list."""
     if isinstance(x, (Value, float, int)):
         x = [x]
     if len(x) != size:
         raise ValueError(f"{type(module).__name__} takes {size} inputs, but was given {len(x)}")
     return x  # type: ignore[no-any-return]
 
-
-def _check_size(what: str, n: int) -> None:
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"{what} is {n!r}; it must be a whole number of at least 1")

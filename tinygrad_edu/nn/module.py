@@ -1,11 +1,10 @@
-"""`Module`: something with parameters.  It finds them itself, names them, and can save and restore
-them.
+"""`Module`, the base of networks: it finds its parameters, names, saves and restores them.
 
-Whatever leaf `Value` is an attribute of a module, directly or in lists, tuples, dicts and modules
-below it, is a parameter.  Its name is the path to it, ``layers.0.neurons.3.w.1``, and becomes its
-label when the attribute is assigned, unless it has one.  That is how errors, drawings and
-checkpoints come to speak of the same names, and how a drawing finds the neurons of a graph, while
-the forward pass pays nothing for it.
+Every leaf `Value` found in a module's attributes is a parameter, including those inside lists,
+tuples, dicts and submodules.  Its name is the path to it, such as ``layers.0.neurons.3.w.1``.  A
+parameter without a label is labelled with its name when the attribute is assigned.  Errors,
+drawings and checkpoints use these names, and a drawing finds the neurons of a graph by them, at no
+cost in the forward pass.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ Self = TypeVar("Self", bound="Module")
 
 
 class ParameterName(str):
-    """The label of a parameter: the path by which its module knows it.  It reads as ordinary text.
-    """
+    """The label of a parameter: text, the path to it from its module."""
 
     __slots__ = ()
 
 
 class Module:
-    """The base of everything that is trained.  A subclass sets its parameters and parts in
-    ``__init__`` and defines ``__call__``::
+    """Base class of networks and their parts.
+
+    A subclass sets its parameters and parts in ``__init__`` and defines ``__call__``::
 
         class Line(nn.Module):
             def __init__(self):
@@ -42,7 +41,7 @@ class Module:
                 return self.slope * x + self.intercept
     """
 
-    training = True  # what Dropout looks at; see train() and eval()
+    training = True  # read by Dropout, set by train() and eval()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -54,19 +53,22 @@ class Module:
                 parameter.label = ParameterName(label)
 
     def parameters(self) -> list[Value]:
-        """All parameters, in the order in which the attributes were assigned; a shared one once."""
+        """Returns all parameters, each once, in the order in which attributes were assigned."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> list[tuple[str, Value]]:
-        """``(name, parameter)`` for all parameters, in the same order; the name is the path to it.
+        """Returns ``(name, parameter)`` for all parameters, in the order of `parameters`.
+
+        Raises:
+            ValueError: two parameters have the same name.
         """
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
         for name, parameter in _named(self, "", set()):
             if owner.setdefault(name, parameter) is not parameter:
                 raise ValueError(
-                    f"two parameters of {type(self).__name__} have the name {name!r}; rename a key "
-                    "or attribute"
+                    f"two parameters of {type(self).__name__} have the name {name!r}; "
+                    "rename a key or attribute"
                 )
             first.setdefault(parameter, name)
             if not parameter.label:  # it was put into a list after the list was assigned
@@ -74,7 +76,7 @@ class Module:
         return [(name, parameter) for parameter, name in first.items()]
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """Yields this module and all below it, each once."""
         seen: set[int] = set()
         stack: list[Any] = [self]
         while stack:
@@ -92,86 +94,86 @@ class Module:
             parameter.grad = 0.0
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switches this module and all below it to training mode (or not): `Dropout` drops.
-        Returns the module."""
+        """Switches this module and all below it to training mode, in which `Dropout` drops inputs;
+        to evaluation mode if ``mode`` is False.  Returns the module."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self: Self) -> Self:
-        """Switches to evaluation mode: `Dropout` passes everything on.  Returns the module."""
+        """Switches to evaluation mode, in which `Dropout` passes inputs on.  Returns the module."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, float]:
-        """The data of all parameters by name."""
+        """Returns the data of all parameters by name."""
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Sets the data of all parameters from what `state_dict` gave; gradients are left alone.
+        """Sets the data of all parameters to a state that `state_dict` returned.  Gradients do not
+        change.
 
-        Raises CheckpointError, and changes nothing, unless ``state`` has exactly the names of this
-        module's parameters, each with a number.
+        Raises:
+            CheckpointError: ``state`` does not have exactly the names of this module's parameters,
+                each with a number.  Nothing has changed then.
         """
         if not isinstance(state, Mapping):
             raise CheckpointError(
-                f"a state is a mapping from names to numbers, not {type(state).__name__}"
+                "load_state_dict: state must be a mapping from names to numbers, "
+                f"not {type(state).__name__}"
             )
         parameters = dict(self.named_parameters())
-        missing, foreign = (
-            [n for n in parameters if n not in state],
-            [n for n in state if n not in parameters],
-        )
-        if missing or foreign:
-            raise CheckpointError(
-                "the state does not fit the model: "
-                + "; ".join(
-                    [
-                        f"{what}: {some(names)}"
-                        for what, names in (("missing", missing), ("not in the model", foreign))
-                        if names
-                    ]
-                )
-                + "; build the model with the sizes that it was saved with"
-            )
+        _check_names(parameters, state)
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
-                raise CheckpointError(f"the state of {name} is {entry!r}, not a number")
+                raise CheckpointError(f"the state of {name} must be a number, not {entry!r}")
             try:
                 data[name] = number(entry)
             except (TypeError, OverflowError) as error:
                 raise CheckpointError(f"the state of {name}: {error}") from None
-        # all or none
-        deque(
-            map(setattr, parameters.values(), repeat("data"), map(data.__getitem__, parameters)),
-            maxlen=0,
-        )
+        numbers = [data[name] for name in parameters]
+        deque(map(setattr, parameters.values(), repeat("data"), numbers), maxlen=0)  # all or none
 
     def __call__(self, x: Any) -> Any:
-        """The output of the module; a subclass defines it."""
-        raise TypeError(f"{type(self).__name__} has no __call__: define what it computes")
+        """Returns the output of the module; a subclass defines it."""
+        raise TypeError(f"{type(self).__name__} has no __call__; define __call__(self, x)")
 
 
 @contextmanager
 def mode(model: Any, *, training: bool) -> Iterator[None]:
-    """A model in training mode, or in evaluation mode, for the time of a with block.
+    """Switches a model to training or evaluation mode for the time of a with block.
 
-    Afterwards each of its modules is in the mode that it was in before.  What is no `Module` has no
-    modes and stays as it is.
+    Afterwards each of its modules is in the mode that it had before.  A ``model`` that is not a
+    `Module` has no modes and is left unchanged.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
-    there, back = (map(object.__setattr__, modules, repeat("training"), modes)
-                   for modes in (repeat(training), [module.training for module in modules]))
+    before = [module.training for module in modules]
+    there = map(object.__setattr__, modules, repeat("training"), repeat(training))
+    back = map(object.__setattr__, modules, repeat("training"), before)
     try:
-        # one call in C, which no signal handler interrupts, and so is the way back
+        # one call in C, which no signal handler interrupts; the same holds for the way back
         deque(there, maxlen=0)
         yield
     finally:
         deque(back, maxlen=0)
 
 
+def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) -> None:
+    """Raises CheckpointError unless ``state`` has exactly the names of ``parameters``."""
+    misfits = []
+    if missing := [name for name in parameters if name not in state]:
+        misfits.append(f"missing: {some(missing)}")
+    if foreign := [name for name in state if name not in parameters]:
+        misfits.append(f"not in the model: {some(foreign)}")
+    if misfits:
+        raise CheckpointError(
+            f"the state does not fit the model: {'; '.join(misfits)}; "
+            "build the model with the sizes that it was saved with"
+        )
+
+
 def _parts(container: Any) -> list[tuple[Any, Any]]:
-    """What stands directly inside a module, list, tuple or dict, by name or position."""
+    """Returns what is directly inside a module, list, tuple or dict, by name or position."""
     if isinstance(container, Module):
         return list(vars(container).items())
     if isinstance(container, dict):
@@ -180,7 +182,7 @@ def _parts(container: Any) -> list[tuple[Any, Any]]:
 
 
 def _named(part: Any, path: str, above: set[int]) -> Iterator[tuple[str, Value]]:
-    """The parameters in ``part`` with their paths, depth first; ``above`` breaks cycles."""
+    """Yields the paths and parameters in ``part``, depth first; ``above`` breaks cycles."""
     if isinstance(part, Value):
         if not part.op and not part.constant:
             yield path, part

@@ -1,5 +1,4 @@
-"""Modules, layers and neurons, found from names alone: those of a list of parameters, or those in a
-graph.
+"""Finds modules, layers and neurons from the names of parameters, in a list or in a graph.
 
     >>> from tinygrad_edu import nn, topological_order
     >>> model = nn.MLP(2, [3, 1], rng=0)
@@ -10,42 +9,32 @@ graph.
     >>> sum(module == "layers.0.neurons.0" for module in find_modules(order).values())
     10
 
-A `Module` labels its parameters with their names, and the forward pass does nothing further.
-Whoever wants to know where in a graph the neurons are (a drawing, a histogram of activations,
-`diagnose`) finds out here, after the fact.
+A `Module` labels its parameters with their names; the forward pass records nothing else.
+Drawings, histograms of activations and `diagnose` use this module to find the neurons of a graph.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
 
 from ..engine.value import Value
 from .module import ParameterName
 
-# The rows of the table that may follow the sum in a neuron and still be part of it.
-ACTIVATION_ROWS = frozenset(
-    {
-        "relu",
-        "leaky_relu",
-        "tanh",
-        "sigmoid",
-        "elu",
-        "gelu_erf",
-        "gelu_tanh",
-        "silu",
-        "softplus",
-        "softsign",
-        "hardtanh",
-    }
-)
+# Primitives that belong to a neuron when they are applied to its sum.
+ACTIVATION_ROWS = frozenset({
+    "relu", "leaky_relu", "elu", "gelu_erf", "gelu_tanh", "silu", "softplus",
+    "softsign", "hardtanh", "sigmoid", "tanh",
+})
 
 
 # ---- names ---------------------------------------------------------------------------------------
 
 
 def module_path(label: str) -> str:
-    """The module that a parameter with this label belongs to; "" at the top level.
+    """Returns the module that a parameter with this label belongs to; "" at the top level.
 
     ``layers.0.neurons.1.w.0`` is entry ``w.0`` of ``layers.0.neurons.1``.
     """
@@ -53,15 +42,15 @@ def module_path(label: str) -> str:
 
 
 def enclosing(path: str) -> list[str]:
-    """The modules around ``path`` from the outside in, and itself: ``layers.0``,
+    """Returns the modules around ``path``, from the outside in, and ``path`` itself: ``layers.0``,
     ``layers.0.neurons.1``."""
     steps = _steps(path)
     return [".".join(steps[:i + 1]) for i in range(len(steps))] if path else []
 
 
 def _steps(path: str) -> list[str]:
-    """``layers.0.neurons.1`` in steps: ``layers.0`` and ``neurons.1``; an index belongs to the name
-    before it."""
+    """Splits ``layers.0.neurons.1`` into ``layers.0`` and ``neurons.1``: an index belongs to the
+    name before it."""
     steps: list[str] = []
     for token in path.split("."):
         if steps and token.isdigit():
@@ -72,10 +61,11 @@ def _steps(path: str) -> list[str]:
 
 
 def neurons_among(names: Iterable[str]) -> frozenset[str]:
-    """The paths of all neurons that own parameters of these names.
+    """Returns the paths of all neurons that own parameters of these names.
 
-    A neuron is a module in a list whose parameters are at most one list of weights, and numbers; a
-    list that the model itself holds must be called ``neurons``, or its entries are layers.
+    A neuron is a module in a list, and has at most one list of parameters, but no matrix.  Entries
+    of a list that the model itself holds are neurons only if the list is called ``neurons``;
+    otherwise they are layers.
     """
     lists: dict[str, set[str]] = {}  # of each module: the names of its lists of parameters
     others = set()
@@ -87,24 +77,23 @@ def neurons_among(names: Iterable[str]) -> frozenset[str]:
             others.add(path)
         elif len(entry) == 2:
             lists[path].add(entry[0])
-    return frozenset(
-        path
-        for path, vectors in lists.items()
-        if len(vectors) <= 1
-        and path not in others
-        and path.rpartition(".")[2].isdigit()
-        and ("neurons." in path or len(enclosing(path)) > 1)
-    )
+
+    def is_neuron(path: str) -> bool:
+        is_list_entry = path.rpartition(".")[2].isdigit()
+        is_inside_layer = "neurons." in path or len(enclosing(path)) > 1
+        return len(lists[path]) <= 1 and path not in others and is_list_entry and is_inside_layer
+
+    return frozenset(filter(is_neuron, lists))
 
 
 def layer_of(name: str, neurons: frozenset[str]) -> str:
-    """The layer of the parameter of that name: the innermost module around it, or what holds that,
-    if it is a neuron."""
+    """Returns the layer of the parameter ``name``: the innermost module around it, or the module
+    around that one if it is a neuron."""
     return layer_path(module_path(name), neurons)
 
 
 def layer_path(module: str, neurons: frozenset[str]) -> str:
-    """The layer that a module is, or is a neuron of."""
+    """Returns the layer that a module is, or is a neuron of."""
     return ".".join(enclosing(module)[-2:-1]) if module in neurons else module
 
 
@@ -112,108 +101,144 @@ def layer_path(module: str, neurons: frozenset[str]) -> str:
 
 
 def find_modules(order: Sequence[Value]) -> dict[Value, str]:
-    """The module of each node that has one, from nothing but the labels of the parameters.
+    """Returns the module of each node that has one, found from the labels of the parameters alone.
 
-    Parameters belong to the module that named them.  Operations are claimed in order of execution:
+    Parameters belong to the module that named them.  Operations are assigned in topological order:
 
-    * an operation on a parameter and something that is not one, ``w * x``, belongs to the
-      parameter's module.  On parameters alone, as in the penalty ``w * w``, it does not;
-    * an operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it as well, as
-      long as no parameter occurs twice.  When all parameters of the module occur, it is complete,
-      and what is done with it further is not the module's;
-    * but for one activation, if nothing else uses the sum.  (softplus is also a loss of logits; it
-      is an activation only where another module takes it as its input.)
+    * An operation on a parameter and another node, ``w * x``, belongs to the parameter's module.
+      An operation on parameters alone, as in the penalty ``w * w``, does not.
+    * An operation on parts of one module, ``b + w0*x0`` and ``w1*x1``, belongs to it too, if no
+      parameter occurs twice.  The module is complete when all its parameters occur; further
+      operations on the sum do not belong to it.
+    * One activation after a complete sum belongs to the module, if nothing else uses the sum.
+      (softplus is also a loss of logits; it counts as an activation only if another module takes it
+      as its input.)
 
-    Where two models with the same names meet in one graph, the modules of the second are in a
-    module ``model 2``.
+    If two models with the same names are in one graph, the modules of the second are in a module
+    ``model 2``.
 
-    Inputs that are plain numbers make ``w * 2.0``, which could just as well be part of a penalty.
-    It is claimed in the end only if the sum that it goes into became complete, or met an input that
-    is a Value.
+    With inputs that are plain numbers there is ``w * 2.0``, which may also be part of a penalty.
+    It is kept only if the sum that it goes into is complete, or has an input that is a Value.
     """
-    bits: dict[Value, int] = {}  # each parameter's bit in the sets of its module
-    full: dict[str, int] = {}
-    owner: dict[Value, str] = {}
-    models: Counter[str] = Counter()
+    claims = _Claims()
     for node in order:
-        if (
-            isinstance(node.label, ParameterName)
-            and not node.op
-            and (path := module_path(node.label))
-        ):
-            models[node.label] += 1
-            if models[node.label] > 1:  # another model, whose parameters have the same names
-                path = f"model {models[node.label]}.{path}"
-            bits[node] = full.get(path, 0) + 1
-            full[path] = full.get(path, 0) * 2 + 1
-            owner[node] = path
-    if not owner:
-        return owner
+        claims.add_parameter(node)
+    if not claims.owner:
+        return claims.owner
+    for node in order:
+        claims.add_operation(node)
+    claims.drop_doubtful(order)
+    claims.add_activations(order)
+    claims.add_constants()
+    return claims.owner
 
-    # of the operations claimed so far: which parameters occur in them
-    covered: dict[Value, int] = {}
-    doubtful: set[Value] = set()
-    inputs: set[Value] = set()
-    for node in order:
-        if not node.op:
-            continue
-        mine = {owner[arg] for arg in node.args if arg in bits}
-        if not mine:
-            mine = {owner[arg] for arg in node.args if arg in covered}
-        if len(mine) != 1:
-            continue
-        path = mine.pop()
-        total, overlap, sure = 0, False, False
-        parameters, parts, others = 0, 0, []
-        for arg in node.args:
-            if arg in bits:
-                bit, parameters = bits[arg], parameters + 1
-            elif owner.get(arg) == path and covered[arg] != full[path]:
-                bit, parts, sure = covered[arg], parts + 1, sure or arg not in doubtful
-            else:
-                if not arg.constant:
-                    others.append(arg)
-                continue
-            overlap = overlap or bool(total & bit)
-            total |= bit
-        if overlap or (not parameters and others):
-            continue
+
+class _Claims:
+    """The state of `find_modules`.
+
+    A set of parameters is a whole number, in which each parameter of a module has its own bit.
+
+    bits: each parameter's bit.
+    full: all parameters of each module.
+    owner: the module of each node that has one.
+    covered: the parameters that occur in each operation that belongs to a module.
+    doubtful: operations that may be part of a penalty.
+    inputs: nodes that a module takes as its inputs.
+    models: the number of models that have a parameter of each name.
+    """
+
+    def __init__(self) -> None:
+        self.bits: dict[Value, int] = {}
+        self.full: dict[str, int] = {}
+        self.owner: dict[Value, str] = {}
+        self.covered: dict[Value, int] = {}
+        self.doubtful: set[Value] = set()
+        self.inputs: set[Value] = set()
+        self.models: Counter[str] = Counter()
+
+    def add_parameter(self, node: Value) -> None:
+        """Enters a node if it is a leaf that a module has named."""
+        if node.op or not isinstance(node.label, ParameterName):
+            return
+        path = module_path(node.label)
+        if not path:
+            return
+        self.models[node.label] += 1
+        if self.models[node.label] > 1:  # another model, whose parameters have the same names
+            path = f"model {self.models[node.label]}.{path}"
+        self.bits[node] = self.full.get(path, 0) + 1
+        self.full[path] = self.full.get(path, 0) * 2 + 1
+        self.owner[node] = path
+
+    def add_operation(self, node: Value) -> None:
+        """Assigns an operation to the module of its operands, if it is a part of it."""
+        path = self._module_of_operands(node)
+        if not path:
+            return
+        shares = [self._share(arg, path) for arg in node.args]
+        parameters = sum(arg in self.bits for arg in node.args)
+        parts = [arg for arg, share in zip(node.args, shares) if share and arg not in self.bits]
+        others = [arg for arg, share in zip(node.args, shares) if not share and not arg.constant]
+        total = reduce(or_, shares, 0)
+        some_occur_twice = sum(shares) != total
+        if some_occur_twice or (others and not parameters):
+            return
         if not parts and not others and (parameters != 1 or node.op != "mul"):
-            continue
-        owner[node], covered[node] = path, total
+            return
+        self.owner[node] = path
+        self.covered[node] = total
         if others:
-            inputs.update(others)
-        elif not sure and total != full[path]:
-            doubtful.add(node)
+            self.inputs.update(others)
+        elif total != self.full[path] and self.doubtful.issuperset(parts):
+            self.doubtful.add(node)
 
-    for node in reversed(order):
-        if node in covered:
-            if node in doubtful:
-                del owner[node], covered[node]
+    def _module_of_operands(self, node: Value) -> str:
+        """Returns the module of the parameters among the operands, or of the parts if there are no
+        parameters; "" if there is not exactly one module."""
+        if not node.op:
+            return ""
+        paths = {self.owner[arg] for arg in node.args if arg in self.bits}
+        if not paths:
+            paths = {self.owner[arg] for arg in node.args if arg in self.covered}
+        return paths.pop() if len(paths) == 1 else ""
+
+    def _share(self, arg: Value, path: str) -> int:
+        """Returns the parameters of the module in an operand: itself, or those in a part."""
+        if arg in self.bits:
+            return self.bits[arg]
+        if self.owner.get(arg) == path and self.covered[arg] != self.full[path]:
+            return self.covered[arg]
+        return 0
+
+    def drop_doubtful(self, order: Sequence[Value]) -> None:
+        """Removes the doubtful operations that are not operands of certain ones."""
+        for node in reversed(order):
+            if node not in self.covered:
+                continue
+            if node in self.doubtful:
+                del self.owner[node]
+                del self.covered[node]
             else:
-                doubtful.difference_update(node.args)
-    _claim_activations(order, owner, covered, full, inputs)
-    for node in [node for node in owner if node.op]:
-        owner.update((arg, owner[node]) for arg in node.args if arg.constant)
-    return owner
+                self.doubtful.difference_update(node.args)
 
+    def add_activations(self, order: Sequence[Value]) -> None:
+        """Assigns the activation of each complete sum that has no other user."""
+        users: dict[Value, list[Value]] = {}
+        for node, covered in self.covered.items():
+            if covered == self.full[self.owner[node]]:
+                users[node] = []
+        for node in order:
+            for arg in node.args:
+                if arg in users:
+                    users[arg].append(node)
+        for total, its_users in users.items():
+            if len(its_users) == 1 and self._is_activation(its_users[0]):
+                self.owner[its_users[0]] = self.owner[total]
 
-def _claim_activations(
-    order: Sequence[Value],
-    owner: dict[Value, str],
-    covered: dict[Value, int],
-    full: dict[str, int],
-    inputs: set[Value],
-) -> None:
-    users: dict[Value, list[Value]] = {
-        node: [] for node, mask in covered.items() if mask == full[owner[node]]
-    }
-    for node in order:
-        for arg in node.args:
-            if arg in users:
-                users[arg].append(node)
-    for total, (user, *more) in [
-        (node, its_users) for node, its_users in users.items() if its_users
-    ]:
-        if not more and user.op in ACTIVATION_ROWS and (user.op != "softplus" or user in inputs):
-            owner[user] = owner[total]
+    def _is_activation(self, node: Value) -> bool:
+        return node.op in ACTIVATION_ROWS and (node.op != "softplus" or node in self.inputs)
+
+    def add_constants(self) -> None:
+        """Assigns the constants among the operands of every assigned operation."""
+        for node in [node for node in self.owner if node.op]:
+            self.owner.update((arg, self.owner[node]) for arg in node.args if arg.constant)

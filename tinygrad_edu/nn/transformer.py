@@ -1,9 +1,9 @@
-"""The parts of a transformer: Linear, Embedding, RMSNorm and causal self-attention, on lists of
-numbers and Values.
+"""Parts of a transformer, on lists of numbers and Values: Linear, Embedding, RMSNorm and causal
+self-attention.
 
-A *row* is a list of ``width`` numbers, what the model knows of one position in a sequence.
-Whatever depends on data goes through `math.take`, never through an ``if``, so that a function made
-of these parts can be compiled.
+A *row* is a list of ``width`` numbers: what the model knows about one position in a sequence.  Data
+are looked up with `math.take`, without any ``if``, so a function made of these parts can be
+compiled.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Any
 
 from .. import math
 from ..engine.value import Value
+from ..errors import check_int
 from ..randomness import Rng, generator
 from .init import Initialiser, initialiser
 from .module import Module
 
 Row = list[Any]
-Past = list[tuple[Row, Row]]  # key and value of every position that attention has seen
+Past = list[tuple[Row, Row]]  # key and value of every position that attention has read
 
 
 class Linear(Module):
-    """W x + b for a row x of ``nin`` numbers: a row of ``nout``, also if that is 1.  No activation.
+    """W x + b, for a row x of ``nin`` numbers: a row of ``nout`` numbers, also if ``nout`` is 1.
 
-    weight   W: ``nout`` lists of ``nin`` parameters, drawn from ``init`` one list after the other
-    bias     b: ``nout`` parameters, at first 0; None without ``bias``
+    weight: W, ``nout`` lists of ``nin`` parameters, drawn from ``init`` one list after the other.
+    bias: b, ``nout`` parameters, at first 0; None without ``bias``.
     """
 
     def __init__(
@@ -36,14 +37,20 @@ class Linear(Module):
         init: str | Initialiser = "xavier",
         rng: Rng = None,
     ) -> None:
-        _check_sizes("Linear", {"the number of inputs": nin, "the number of outputs": nout})
-        draw, source = initialiser(init), generator(rng)
-        self.nin, self.nout = nin, nout
+        self.nin = nin = check_int(nin, "Linear: nin", 1)
+        self.nout = nout = check_int(nout, "Linear: nout", 1)
+        draw = initialiser(init)
+        source = generator(rng)
         self.weight = [[Value(draw(nin, nout, source)) for _ in range(nin)] for _ in range(nout)]
         self.bias = [Value(0.0) for _ in range(nout)] if bias else None
 
     def __call__(self, x: Sequence[Any]) -> Row:
-        """``x``: as many numbers or Values as there are inputs.  Raises ValueError otherwise."""
+        """Returns the row of outputs for ``x``, a list of ``nin`` numbers or Values.
+
+        Raises:
+            TypeError: ``x`` is not a list.
+            ValueError: ``x`` has another length.
+        """
         _check_row(x, self.nin, self)
         outputs = [math.sumprod(weights, x) for weights in self.weight]
         return outputs if self.bias is None else [y + b for y, b in zip(outputs, self.bias)]
@@ -55,23 +62,28 @@ class Linear(Module):
 class Embedding(Module):
     """A table of ``count`` rows of ``width`` parameters: ``embedding(i)`` is row i.
 
-    weight   the rows, drawn from ``init`` one after the other.  fan_in is ``count``, since looking
-             row i up is what a `Linear` layer without bias does to ``count`` inputs, of which the
-             i-th is 1 and the others are 0
+    weight: the rows, drawn from ``init`` one after the other.  fan_in is ``count``, because row i
+        is the output of a `Linear` layer without bias for ``count`` inputs that are 0, except
+        the i-th, which is 1.
     """
 
     def __init__(
         self, count: int, width: int, init: str | Initialiser = "uniform", rng: Rng = None
     ) -> None:
-        _check_sizes("Embedding", {"the number of rows": count, "the width": width})
-        draw, source = initialiser(init), generator(rng)
+        count = check_int(count, "Embedding: count", 1)
+        width = check_int(width, "Embedding: width", 1)
+        draw = initialiser(init)
+        source = generator(rng)
         self.weight = [
             [Value(draw(count, width, source)) for _ in range(width)] for _ in range(count)
         ]
 
     def __call__(self, x: Any) -> Row:
-        """Row ``x``, the parameters themselves.  Raises IndexError unless ``x`` is one of 0, 1,
-        ..., count - 1."""
+        """Returns row ``x``, the parameters themselves.
+
+        Raises:
+            IndexError: ``x`` is not one of 0, 1, ..., count - 1.
+        """
         try:
             row: Row = math.take(self.weight, x)
         except IndexError:
@@ -85,24 +97,28 @@ class Embedding(Module):
 
 
 class RMSNorm(Module):
-    """x / sqrt(mean(x**2) + eps): a row scaled so that its root mean square is 1 (Zhang and
-    Sennrich, 2019, eq. 4).
+    """x / sqrt(mean(x**2) + eps): a row scaled to a root mean square of 1.
 
-    gain   a factor for every entry, parameters that are 1 at first; None without ``gain``
-    eps    keeps a row of zeros finite
+    gain: a factor for every entry, a parameter that is at first 1; None without ``gain``.
+    eps: keeps the result finite for a row of zeros.
+
+    Source: Zhang and Sennrich, 2019, equation 4.
     """
 
     def __init__(self, width: int, eps: float = 1e-5, gain: bool = True) -> None:
-        _check_sizes("RMSNorm", {"the width": width})
+        self.width = width = check_int(width, "RMSNorm: width", 1)
         if not 0 <= eps < math.inf:
-            raise ValueError(
-                f"RMSNorm: eps is {eps!r}; it must be a finite number >= 0, such as 1e-5"
-            )
-        self.width, self.eps = width, eps
+            raise ValueError(f"RMSNorm: eps must be a finite number >= 0, not {eps!r}; usual: 1e-5")
+        self.eps = eps
         self.gain = [Value(1.0) for _ in range(width)] if gain else None
 
     def __call__(self, x: Sequence[Any]) -> Row:
-        """The scaled row.  Raises ValueError for a row of another width."""
+        """Returns the scaled row.
+
+        Raises:
+            TypeError: ``x`` is not a list.
+            ValueError: ``x`` has another width.
+        """
         _check_row(x, self.width, self)
         scale = math.rsqrt(math.sumprod(x, x) * (1 / self.width) + self.eps)
         scaled = [xi * scale for xi in x]
@@ -113,18 +129,18 @@ class RMSNorm(Module):
 
 
 class CausalSelfAttention(Module):
-    """Every position looks at itself and at the positions before it, and takes from each what it
-    needs.
+    """Attention of every position to itself and to the positions before it.
 
-    Of each position's row three are made: a query, a key and a value.  Each of ``heads`` heads has
-    its own share of their entries, d = width / heads of them, and computes for every position
-    (Vaswani et al., 2017, eq. 1)::
+    Each position's row is mapped to three rows: a query, a key and a value.  Each head has its own
+    d = width / heads of their entries, and computes for every position::
 
         weights = softmax(query . key / sqrt(d) for the key of every position so far)
         result  = the mean of the values of these positions, with these weights
 
     ``output`` mixes the results of all heads.  query, key, value and output are `Linear` layers,
     drawn in this order.
+
+    Source: Vaswani et al., 2017, equation 1.
     """
 
     def __init__(
@@ -135,52 +151,46 @@ class CausalSelfAttention(Module):
         init: str | Initialiser = "xavier",
         rng: Rng = None,
     ) -> None:
-        _check_sizes("CausalSelfAttention", {"the width": width, "the number of heads": heads})
+        self.width = width = check_int(width, "CausalSelfAttention: width", 1)
+        self.heads = heads = check_int(heads, "CausalSelfAttention: heads", 1)
         if width % heads:
             raise ValueError(
                 f"CausalSelfAttention: {heads} heads cannot share a width of {width} evenly; "
                 f"choose a number of heads that divides {width}"
             )
         source = generator(rng)
-        self.width, self.heads = width, heads
         self.query = Linear(width, width, bias, init, source)
         self.key = Linear(width, width, bias, init, source)
         self.value = Linear(width, width, bias, init, source)
         self.output = Linear(width, width, bias, init, source)
 
     def __call__(self, x: Sequence[Sequence[Any]]) -> list[Row]:
-        """One row for each row of the list ``x``, in which the positions follow each other."""
+        """Returns one row for each row of the list ``x``, the positions of a sequence in order."""
         past: Past = []
         return [self.attend(row, past) for row in x]
 
     def attend(self, x: Sequence[Any], past: Past) -> Row:
-        """The row of one position, whose predecessors are in ``past``; its own key and value are
-        put there, too.
+        """Returns the row of one position, and appends its key and value to ``past``.
 
-        So a sequence can be continued at the cost of one position.  ``past`` is [] at the
-        beginning.
+        ``past`` has the keys and values of the positions before it; at the beginning it is [].  A
+        sequence can so be continued at the cost of one position.
         """
         query = self.query(x)
         past.append((self.key(x), self.value(x)))
-        size, mixed = self.width // self.heads, []
+        size = self.width // self.heads
+        mixed: Row = []
         for head in range(self.heads):
             share = slice(head * size, (head + 1) * size)
             scores = [math.sumprod(query[share], key[share]) * size**-0.5 for key, _ in past]
             weights = math.softmax(scores)
-            mixed += [
-                math.sumprod(weights, column)
-                for column in zip(*[value[share] for _, value in past])
-            ]
+            columns = zip(*[value[share] for _, value in past])
+            mixed += [math.sumprod(weights, column) for column in columns]
         return self.output(mixed)
 
     def __repr__(self) -> str:
-        return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={self.output.bias is not None})"
+        has_bias = self.output.bias is not None
+        return f"CausalSelfAttention({self.width}, heads={self.heads}, bias={has_bias})"
 
-
-def _check_sizes(user: str, sizes: dict[str, int]) -> None:
-    for what, n in sizes.items():
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"{user}: {what} is {n!r}; it must be a whole number of at least 1")
 
 
 def _check_row(x: Sequence[Any], width: int, module: Module) -> None:

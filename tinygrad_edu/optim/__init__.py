@@ -1,5 +1,4 @@
-"""What happens to the parameters after `backward`: optimisers, learning-rate schedules and gradient
-clipping.
+"""Optimisers, learning-rate schedules and gradient clipping.
 
     >>> from tinygrad_edu import Value, optim
     >>> w = Value(3.0, "w")

@@ -1,4 +1,4 @@
-"""Gradient clipping: by the norm of all gradients together, or each by itself."""
+"""Gradient clipping: by the norm of all gradients together, or each gradient separately."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from .parameters import assign_all, checked_leaves, read_numbers
 
 
 def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
-    """Shortens the gradient, all of ``params`` together as one vector, to ``max_norm``; returns its
-    norm before.
+    """Shortens the gradient of ``params``, as one vector, to ``max_norm``; returns its old norm.
 
-    The norm is the Euclidean one, computed without overflow.  A gradient that is longer is
-    multiplied by max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6); a shorter
-    one is left as it is, and so is one that contains inf or nan: no multiple of it has the norm
-    asked for.  The norm returned is then inf or nan.
+    The norm is Euclidean, computed without overflow.  A longer gradient is multiplied by
+    max_norm / norm (torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6).  A shorter gradient is
+    not changed.  A gradient that contains inf or nan is not changed either; the norm returned is
+    then inf or nan.
 
-    Raises ValueError if ``max_norm`` is not positive, and for parameters as `Optimizer` does.
+    Raises:
+        TypeError: ``max_norm`` is not a number, or a parameter is not a Value.
+        ValueError: ``max_norm`` is not positive, or a parameter is rejected by `Optimizer`.
     """
-    leaves, limit = (
-        checked_leaves(params, "clip_grad_norm"),
-        checked_limit(max_norm, "clip_grad_norm: max_norm"),
-    )
+    leaves = checked_leaves(params, "clip_grad_norm")
+    limit = checked_limit(max_norm, "clip_grad_norm: max_norm")
     grads = read_numbers(leaves, "grad")
     norm, shortened = clipped(grads, limit)
     if shortened is not grads:
@@ -34,32 +33,37 @@ def clip_grad_norm(params: Iterable[Value], max_norm: Number) -> float:
 
 
 def clipped(grads: list[float], limit: float) -> tuple[float, list[float]]:
-    """The norm of a gradient, and the gradient, shortened to ``limit`` if it is longer and finite:
-    see `clip_grad_norm`."""
-    norm = length = math.hypot(*grads)
+    """Returns a gradient's norm, and the gradient shortened to ``limit`` (see `clip_grad_norm`)."""
+    norm = math.hypot(*grads)
     if not (norm > limit and all(map(math.isfinite, grads))):
         return norm, grads
-    # the components are finite, but their norm is larger than the largest float
-    if norm == math.inf:
+    length = norm
+    if norm == math.inf:  # the entries are finite, but their norm is larger than the largest float
         grads = [g * 2.0**-64 for g in grads]
         length = math.hypot(*grads)
     return norm, [g / length * limit for g in grads]
 
 
 def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
-    """Clips each gradient to the interval from ``-limit`` to ``limit``; inf goes to a bound, nan
-    stays nan.
+    """Clips each gradient to the interval from ``-limit`` to ``limit``; nan stays nan.
 
-    Raises ValueError if ``limit`` is not positive, and for parameters as `Optimizer` does.
+    Raises:
+        TypeError: ``limit`` is not a number, or a parameter is not a Value.
+        ValueError: ``limit`` is not positive, or a parameter is rejected by `Optimizer`.
     """
-    leaves, bound = (
-        checked_leaves(params, "clip_grad_value"),
-        checked_limit(limit, "clip_grad_value: limit"),
-    )
+    leaves = checked_leaves(params, "clip_grad_value")
+    bound = checked_limit(limit, "clip_grad_value: limit")
     grads = read_numbers(leaves, "grad")
-    assign_all(
-        leaves, repeat("grad"), [bound if g > bound else -bound if g < -bound else g for g in grads]
-    )
+    assign_all(leaves, repeat("grad"), [_clipped_to(bound, g) for g in grads])
+
+
+def _clipped_to(bound: float, grad: float) -> float:
+    """Returns ``grad`` clipped to the interval from ``-bound`` to ``bound``; nan stays nan."""
+    if grad > bound:
+        return bound
+    if grad < -bound:
+        return -bound
+    return grad
 
 
 def checked_limit(x: Number, what: str) -> float:
@@ -67,7 +71,6 @@ def checked_limit(x: Number, what: str) -> float:
     x = number(x, what)
     if not x > 0:
         raise ValueError(
-            f"{what} must be a number > 0, not {x!r}; inf clips nothing, zero_grad() makes "
-            "gradients 0"
+            f"{what} must be a number > 0, not {x!r}; pass inf to switch clipping off"
         )
     return x

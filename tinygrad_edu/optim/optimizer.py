@@ -1,4 +1,4 @@
-"""`Optimizer`, the base class of the optimisers: everything except the update rule."""
+"""`Optimizer`, the base class of the optimisers; subclass it to write your own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.primitives import Ieee, number, short_repr
 from ..engine.value import Number, Value
-from ..errors import CheckpointError, GradientWarning
+from ..errors import CheckpointError, GradientWarning, counted
 from .parameters import UsedGradient, assign_all, checked_leaves, in_range, read_numbers
 from .schedules import Rate, Schedule
 
@@ -18,29 +18,27 @@ State = tuple[Any, ...]
 
 
 class Optimizer:
-    """The base of all optimisers: the loop over the parameters, and all that is not the rule
-    itself.
+    """Base class of the optimisers.  It implements everything except the update rule.
 
-    params     the parameters, as a tuple: leaves, each once
-    lr         the learning rate that the next step will use
-    steps      the number of steps done
-    state      what the rule remembers: for each name a list of floats, one for each parameter, at
-               first 0.0
-
-    To write your own, say the rule; a rule that remembers also names its ``slots`` when it is
-    made::
+    To write your own, define the rule::
 
         class SignDescent(Optimizer):
             def update(self, data, grad, state, lr, t):
                 return data - lr * primitives.sign(grad), state
 
-    ``params`` is any iterable of Values, ``lr`` a number >= 0 or a schedule: a callable from the
-    number of steps done, 0 before the first, to the learning rate of the next one.  ``slots`` are
-    the names of the numbers that the rule remembers, ``options`` the names of the attributes that a
-    saved state must agree with.
+    params: any iterable of Values.  The attribute is a tuple.
+    lr: a number >= 0, or a schedule: a function from the number of steps done (0 before the first)
+        to the learning rate of the next step.  The attribute is the learning rate of the next step.
+    slots: the names of the numbers that the rule stores between steps.
+    options: the names of the attributes that must be equal in a saved state.
 
-    Raises TypeError for a parameter that is no Value, ValueError for no parameters, a result of an
-    operation, a constant, the same parameter twice, or an option out of range.
+    steps: the number of steps done.
+    state: for each slot a list of floats, one for each parameter, at first 0.0.
+
+    Raises:
+        TypeError: a parameter is not a Value.
+        ValueError: there are no parameters; a parameter is not a leaf, is a constant, or occurs
+            twice; an option is out of range.
     """
 
     def __init__(
@@ -58,55 +56,59 @@ class Optimizer:
         self._lr: Rate = self._checked_rate(lr)
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
-        """The rule: ``(new data, new state)`` of one parameter.  A pure function.
+        """Returns ``(new data, new state)`` of one parameter: the update rule, a pure function.
 
-        ``state`` has one number for each slot; ``t`` is the number of this step, counted from 1 as
-        in the papers.  ``data``, ``grad`` and the entries of ``state`` are floats or anything else
-        that operators and the rows of `primitives` work on.
+        ``state`` has one number for each slot.  ``t`` is the number of this step, counted from 1 as
+        in the papers.  ``data``, ``grad`` and the entries of ``state`` are floats, or anything else
+        to which operators and primitives can be applied.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no update rule; define update(self, data, grad, state, lr, "
-            "t)"
+            f"{type(self).__name__} has no update rule; "
+            "define update(self, data, grad, state, lr, t)"
         )
 
     def step(self) -> None:
-        """Updates every parameter by its ``.grad``.
+        """Updates every parameter, using its ``.grad``.
 
-        All data and gradients are read before the first parameter changes, and they all change at
-        once: if anything raises, or Ctrl-C interrupts, neither the parameters nor the optimiser
-        have changed.  Arithmetic is IEEE 754: a gradient of inf or nan makes its own parameter inf
-        or nan, and no other one.
+        All data and gradients are read before the first parameter changes, and all parameters
+        change at once: if anything raises, or Ctrl-C interrupts, neither the parameters nor the
+        optimiser have changed.  Arithmetic is IEEE 754: a gradient of inf or nan affects its own
+        parameter only.
 
-        Warns (`errors.GradientWarning`) if a gradient has not been set to 0 since an optimiser's
-        last step, so that what that step used is used again.
+        Warns (`errors.GradientWarning`) if a gradient was not set to 0 after an optimiser's last
+        step, because it then still contains the gradient of that step.
         """
-        lr, t = self.lr, self.steps + 1
-        data, grads = read_numbers(self.params, "data"), read_numbers(self.params, "grad")
+        lr = self.lr
+        t = self.steps + 1
+        data = read_numbers(self.params, "data")
+        grads = read_numbers(self.params, "grad")
         self._warn_of_used(grads)
         grads = list(map(float, grads))
-        states: list[State] = (
-            list(zip(*self.state.values(), strict=True)) if self.state else [()] * len(data)
-        )
+        states: list[State] = [()] * len(data)
+        if self.state:
+            states = list(zip(*self.state.values(), strict=True))
         updated = [
             self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
         columns = zip(*[s for _, s in updated], strict=True)
         state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
-        assign_all([*self.params, *self.params, self, self],
-                [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
-                [*[x for x, _ in updated], *map(UsedGradient, grads), state, t])
+        assign_all(
+            [*self.params, *self.params, self, self],
+            [*repeat("data", len(data)), *repeat("grad", len(data)), "state", "steps"],
+            [*[x for x, _ in updated], *map(UsedGradient, grads), state, t],
+        )
 
     def zero_grad(self) -> None:
-        """Sets the gradient of every parameter to 0, since `backward` adds to what is there."""
+        """Sets the gradient of every parameter to 0, because `backward` adds to gradients."""
         assign_all(self.params, repeat("grad"), repeat(0.0))
 
     @property
     def lr(self) -> float:
-        """The learning rate that the next step will use.  It can be set, to a number or to a
-        schedule.
+        """The learning rate of the next step.  It can be set, to a number or to a schedule.
 
-        Raises ValueError, or TypeError, if the schedule returns anything else than a finite number
-        >= 0.
+        Raises:
+            TypeError: the schedule does not return a number.
+            ValueError: the schedule returns a number that is negative, inf or nan.
         """
         return self._rate_at(self.steps)
 
@@ -115,11 +117,13 @@ class Optimizer:
         self._lr = self._checked_rate(rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on later, to the same bits, as a dict that `json` can write.
+        """Returns the state from which training continues bit for bit, as a dict for `json`.
 
-        Its keys: ``optimizer``, the name of the class; ``steps``; ``lr``, a number, or the text of
-        a schedule of this module, or None for a schedule of your own; ``options``; and ``state``, a
-        list for each slot, in the order of the parameters.
+        optimizer: the name of the class.
+        steps: the number of steps done.
+        lr: a number, the text of a schedule of `optim`, or None for a schedule of your own.
+        options: the values of the options.
+        state: a list for each slot, in the order of the parameters.
         """
         return {
             "optimizer": type(self).__name__,
@@ -130,31 +134,33 @@ class Optimizer:
         }
 
     def load_state_dict(self, d: Mapping[str, Any]) -> None:
-        """Takes over a state that `state_dict` returned.  The parameters are not part of it.
+        """Restores a state that `state_dict` returned.  The parameters are not part of it.
 
         Class, options, slots and the number of parameters must agree.  A learning rate that is a
-        number is taken over and may be set afterwards; a schedule must be the one that this
-        optimiser was made with, unless ``d["lr"]`` is None.  Raises CheckpointError, and changes
-        nothing, if the state does not fit.
+        number is restored.  A schedule must be the one that this optimiser was made with, unless
+        ``d["lr"]`` is None.
+
+        Raises:
+            CheckpointError: the state does not fit.  Nothing has changed then.
         """
         lr, steps, state = self._checked_state(d)
         assign_all([self] * 3, ["_lr", "steps", "state"], [lr, steps, state])
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={getattr(self, name)!r}" for name in self._options)
-        count = "1 parameter" if len(self.params) == 1 else f"{len(self.params)} parameters"
+        count = counted(len(self.params), "parameter")
         return f"<{type(self).__name__} of {count}: lr={self._lr!r}{options}, steps={self.steps}>"
 
-    # ---- how the methods above do it
+    # ---- helpers
 
     def _warn_of_used(self, grads: Iterable[float]) -> None:
         for parameter, grad in zip(self.params, grads):
             if grad.__class__ is UsedGradient and grad:
                 name = f"parameter {parameter.label}" if parameter.label else "a parameter"
                 warnings.warn(
-                    f"step() follows step() without zero_grad(): the gradient of {name}, {grad!r}, "
-                    "has in it what a "
-                    "step before has used; call zero_grad() before backward()",
+                    "step() was called without zero_grad(): "
+                    f"the gradient of {name}, {grad!r}, still contains the gradient of an earlier "
+                    "step; call zero_grad() before backward()",
                     GradientWarning,
                     stacklevel=3,
                 )
@@ -163,8 +169,8 @@ class Optimizer:
     def _ieee_update(
         self, data: float, grad: float, state: State, lr: float, t: int
     ) -> tuple[float, State]:
-        # As in `Primitive.partial_at`: plain floats are fast, and raise only where an eps of 0
-        # meets a gradient of 0.
+        # As in `Primitive.partial_at`: plain floats are fast.  They raise only if both an eps and a
+        # gradient are 0.
         try:
             new, slots = self.update(data, grad, state, lr, t)
             if not isinstance(new, complex):
@@ -176,18 +182,15 @@ class Optimizer:
 
     def _rate_at(self, step: int) -> float:
         rate = self._lr
-        if callable(rate):
-            return in_range(
-                rate(step), f"the learning rate that {short_repr(rate)} gives for step {step}"
-            )
-        return rate
+        if not callable(rate):
+            return rate
+        what = f"the learning rate that {short_repr(rate)} gives for step {step}"
+        return in_range(rate(step), what)
 
     def _checked_rate(self, lr: Rate) -> Rate:
-        return (
-            lr
-            if callable(lr)
-            else in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
-        )
+        if callable(lr):
+            return lr
+        return in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
 
     def _option(self, name: str, x: Number, *, usual: str, below: float = math.inf) -> float:
         return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
@@ -202,30 +205,29 @@ class Optimizer:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     def _checked_state(self, d: Mapping[str, Any]) -> tuple[Rate, int, dict[str, list[float]]]:
-        name, mine = type(self).__name__, self.state_dict()
+        name = type(self).__name__
+        mine = self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
-            shown = sorted(map(str, d)) if isinstance(d, Mapping) else short_repr(d)
             raise CheckpointError(
-                f"{name}: a state is a dict with the keys {sorted(mine)}, as state_dict() returns "
-                "it, "
-                f"not {shown}"
+                f"{name}: a state must be a dict with the keys {sorted(mine)}, "
+                f"not {_keys_of(d)}; pass what state_dict() returned"
             )
         if d["optimizer"] != name:
             raise CheckpointError(
-                f"{name}: the state is one of {d['optimizer']!r}; load it into an optimiser of "
-                "that class"
+                f"{name}: the state must be a state of {name}, not {d['optimizer']!r}; "
+                "load it into an optimiser of its class"
             )
         if d["options"] != mine["options"]:
             raise CheckpointError(
-                f"{name}: the state was saved with the options {d['options']!r}, but this "
-                "optimiser has "
-                f"{mine['options']!r}; make the optimiser with the saved options"
+                f"{name}: the state was saved with the options {d['options']!r}, "
+                f"but this optimiser has {mine['options']!r}; "
+                "make the optimiser with the saved options"
             )
         steps = d["steps"]
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             raise CheckpointError(
-                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; the state is "
-                "damaged"
+                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; "
+                "the state is damaged"
             )
         return self._checked_saved_rate(d["lr"]), steps, self._checked_slots(d["state"])
 
@@ -235,10 +237,9 @@ class Optimizer:
         if isinstance(saved, str) or callable(self._lr):
             if saved != self._lr_record():
                 raise CheckpointError(
-                    f"{type(self).__name__}: the state was saved with lr={saved}, but this "
-                    "optimiser has "
-                    f"lr={self._lr!r}; make it with the saved one, or set d['lr'] = None to keep "
-                    "its own"
+                    f"{type(self).__name__}: the state was saved with lr={saved}, "
+                    f"but this optimiser has lr={self._lr!r}; "
+                    "make the optimiser with the saved lr, or set d['lr'] = None to keep its own"
                 )
             return self._lr
         try:
@@ -247,31 +248,29 @@ class Optimizer:
             raise CheckpointError(f"{error}; the state is damaged") from None
 
     def _checked_slots(self, saved: Any) -> dict[str, list[float]]:
-        name, count = type(self).__name__, len(self.params)
+        name = type(self).__name__
         if not isinstance(saved, Mapping) or set(saved) != set(self.state):
-            shown = sorted(map(str, saved)) if isinstance(saved, Mapping) else short_repr(saved)
             raise CheckpointError(
-                f"{name}: its state has the slots {sorted(self.state)}, not {shown}; the state is "
-                "damaged"
+                f"{name}: the state must have the slots {sorted(self.state)}, "
+                f"not {_keys_of(saved)}; it is damaged"
             )
-        slots: dict[str, list[float]] = {}
-        for slot in self.state:
-            column = saved[slot]
-            if not isinstance(column, (list, tuple)) or len(column) != count:
-                shown = (
-                    f"{len(column)} numbers"
-                    if isinstance(column, (list, tuple))
-                    else short_repr(column)
-                )
-                raise CheckpointError(
-                    f"{name}: slot {slot!r} must have one number for each of {count} parameters, "
-                    "not "
-                    f"{shown}; the state is of another model"
-                )
-            try:
-                slots[slot] = [
-                    number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)
-                ]
-            except (TypeError, OverflowError) as error:
-                raise CheckpointError(f"{name}: {error}; the state is damaged") from None
-        return slots
+        return {slot: self._checked_slot(slot, saved[slot]) for slot in self.state}
+
+    def _checked_slot(self, slot: str, column: Any) -> list[float]:
+        name = type(self).__name__
+        is_list = isinstance(column, (list, tuple))
+        if not is_list or len(column) != len(self.params):
+            shown = f"{len(column)} numbers" if is_list else short_repr(column)
+            raise CheckpointError(
+                f"{name}: slot {slot!r} must have one number for each of {len(self.params)} "
+                f"parameters, not {shown}; the state is of another model"
+            )
+        try:
+            return [number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)]
+        except (TypeError, OverflowError) as error:
+            raise CheckpointError(f"{name}: {error}; the state is damaged") from None
+
+
+def _keys_of(d: Any) -> str:
+    """Returns the sorted keys of a mapping as text; if ``d`` is not a mapping, its repr."""
+    return str(sorted(map(str, d))) if isinstance(d, Mapping) else short_repr(d)

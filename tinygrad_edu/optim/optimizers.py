@@ -1,11 +1,11 @@
 """Optimisers: SGD with momentum, RMSprop, Adam and AdamW.
 
-Each is one update rule, written like the rules of the table of primitives: with operators and
-rows only.  The same rule then runs on floats, on Values, on names (which prints it) and on
-vectors, in the same order of operations and therefore with the same bits.
+Each is one update rule, written with operators and primitives only.  The same rule runs on floats,
+on Values, on names (which prints it) and on vectors, in the same order of operations and therefore
+with the same bits.
 
 The rules are PyTorch's (torch.optim 2.13, the single-tensor forms), operation by operation.  In
-float64 they agree with it in every bit, where its kernels neither fuse a multiplication with an
+float64 they agree with PyTorch in every bit, if its kernels neither fuse a multiplication with an
 addition nor approximate a square root.
 """
 
@@ -21,16 +21,19 @@ from .schedules import Rate
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked for::
+    """Gradient descent, optionally with momentum::
 
         g = grad + weight_decay * data
         v = momentum * v + g                 the velocity, 0 at first
         data = data - lr * v                 nesterov: data - lr * (g + momentum * v)
 
-    Without momentum v is g, and nothing is remembered.  Source: torch.optim.SGD with dampening 0;
-    Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
+    Without momentum v is g, and there is no state.
 
-    Raises ValueError for a negative option, or for ``nesterov`` without momentum.
+    Source: torch.optim.SGD with dampening 0; Sutskever et al., On the importance of initialization
+    and momentum in deep learning, 2013.
+
+    Raises:
+        ValueError: an option is negative, or ``nesterov`` is True without momentum.
     """
 
     def __init__(
@@ -46,10 +49,14 @@ class SGD(Optimizer):
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.0001")
         if nesterov and not self.momentum:
             raise ValueError(
-                "SGD: nesterov=True needs a momentum, which is 0; give one, such as momentum=0.9"
+                "SGD: momentum must be > 0 with nesterov=True, not 0; pass momentum=0.9"
             )
-        super().__init__(params, lr, slots=("velocity",) if self.momentum else (),
-                         options=("momentum", "nesterov", "weight_decay"))
+        super().__init__(
+            params,
+            lr,
+            slots=("velocity",) if self.momentum else (),
+            options=("momentum", "nesterov", "weight_decay"),
+        )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Applies the rule above to one parameter; see `Optimizer.update`."""
@@ -70,11 +77,14 @@ class RMSprop(Optimizer):
         s = alpha * s + (1 - alpha) * g**2                   the mean square, 0 at first
         data = data - lr * g / (sqrt(s) + eps)
 
-    With momentum the last line is ``v = momentum * v + g / (sqrt(s) + eps)``, ``data = data - lr *
-    v``.  Source: torch.optim.RMSprop, not centred; Hinton, Neural Networks for Machine Learning,
+    With momentum the last line is ``v = momentum * v + g / (sqrt(s) + eps)``,
+    ``data = data - lr * v``.
+
+    Source: torch.optim.RMSprop, not centred; Hinton, Neural Networks for Machine Learning,
     lecture 6, 2012.
 
-    Raises ValueError for a negative option or an ``alpha`` outside [0, 1).
+    Raises:
+        ValueError: an option is negative, or ``alpha`` is outside [0, 1).
     """
 
     def __init__(
@@ -110,7 +120,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Running means of the gradient and of its square, both corrected for having started at 0::
+    """Running means of the gradient and of its square, both corrected for their start at 0::
 
         g = grad + weight_decay * data
         m = m + (1 - beta1) * (g - m)                        the mean
@@ -118,10 +128,14 @@ class Adam(Optimizer):
         data = data - lr / (1 - beta1**t) * m / (sqrt(s) / sqrt(1 - beta2**t) + eps)
 
     ``betas`` is (beta1, beta2); t counts the steps from 1.  The first step has length lr, whatever
-    the gradient.  Source: torch.optim.Adam; Kingma and Ba, Adam: a method for stochastic
-    optimization, 2015, algorithm 1.
+    the gradient.
 
-    Raises ValueError for a negative option, or a beta outside [0, 1).
+    Source: torch.optim.Adam; Kingma and Ba, Adam: a method for stochastic optimization, 2015,
+    algorithm 1.
+
+    Raises:
+        TypeError: ``betas`` is not a pair.
+        ValueError: an option is negative, or a beta is outside [0, 1).
     """
 
     def __init__(
@@ -134,12 +148,13 @@ class Adam(Optimizer):
     ) -> None:
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise TypeError(
-                f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), not "
-                f"{short_repr(betas)}; "
-                "usual: (0.9, 0.999)"
+                f"{type(self).__name__}: betas must be two numbers, (beta1, beta2), "
+                f"not {short_repr(betas)}; usual: (0.9, 0.999)"
             )
-        self.betas = (self._option("beta1", betas[0], usual="0.9", below=1.0),
-                      self._option("beta2", betas[1], usual="0.999", below=1.0))
+        self.betas = (
+            self._option("beta1", betas[0], usual="0.9", below=1.0),
+            self._option("beta2", betas[1], usual="0.999", below=1.0),
+        )
         self.eps = self._option("eps", eps, usual="1e-8")
         self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.01")
         super().__init__(
@@ -161,8 +176,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the weight decay taken out of the gradient: ``data = data * (1 - lr *
-    weight_decay)`` comes first.
+    """Adam with weight decay that is not part of the gradient.
+
+    ``data = data * (1 - lr * weight_decay)`` comes first; then follows the rule of `Adam`.
 
     Source: torch.optim.AdamW; Loshchilov and Hutter, Decoupled weight decay regularization, 2019.
     """
@@ -185,6 +201,5 @@ class AdamW(Adam):
 
 
 def _between(x: Any, y: Any, weight: float) -> Any:
-    """``x`` for a weight of 0, ``y`` for 1; exact at both ends, which takes two forms (those of
-    torch.lerp)."""
+    """Returns x + weight * (y - x), in the two forms of torch.lerp: exact for weights 0 and 1."""
     return x + weight * (y - x) if weight < 0.5 else y - (y - x) * (1 - weight)

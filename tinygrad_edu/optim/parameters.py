@@ -1,4 +1,4 @@
-"""The numbers of parameters: read, assigned all at once, and checked."""
+"""Reads, assigns and checks the numbers of parameters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from ..engine.value import Value
 
 
 class UsedGradient(float):
-    """A gradient that a step was made with: a float that stays one of these when more is added to
-    it, or it is scaled.
+    """A gradient that a step has used: a float that keeps this class when it is added to or scaled.
 
-    So the next step can tell, whoever set gradients to 0, in whatever way, or did not.  This is the
-    one thing that an optimiser leaves on a node: nothing else sees a backward pass that adds to
-    what was used.
+    The next step can see by it whether gradients were set to 0, in whatever way that was done.
     """
 
     __slots__ = ()
@@ -26,39 +23,42 @@ class UsedGradient(float):
         return UsedGradient(float.__add__(self, other))
 
     def __mul__(self, other: float) -> float:
-        return UsedGradient(product) if (product := float.__mul__(self, other)) else product
+        product = float.__mul__(self, other)
+        return UsedGradient(product) if product else product
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: float) -> UsedGradient:
         return UsedGradient(float.__truediv__(self, other))
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy of it is a plain number
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy is a plain float
         return float, (float(self),)
 
 
 def read_numbers(params: Iterable[Value], attribute: str) -> list[float]:
-    """The data or the gradients of parameters, as floats."""
-    return [
-        x
-        if x.__class__ is float or x.__class__ is UsedGradient
-        else number(x, f"the {attribute} of parameter {i}")
-        for i, x in enumerate([getattr(parameter, attribute) for parameter in params])
-    ]
+    """Returns the data or the gradients of parameters, as floats."""
+    numbers = [getattr(parameter, attribute) for parameter in params]
+    for i, x in enumerate(numbers):
+        if x.__class__ is not float and x.__class__ is not UsedGradient:
+            numbers[i] = number(x, f"the {attribute} of parameter {i}")
+    return numbers
 
 
 def assign_all(objects: Iterable[Any], names: Iterable[str], values: Iterable[Any]) -> None:
-    """Sets the attribute ``names[i]`` of ``objects[i]`` to ``values[i]``: all of them, or none."""
-    # No bytecode runs between the assignments, hence no signal handler: all of them happen, or
-    # none.
+    """Sets the attribute ``names[i]`` of ``objects[i]`` to ``values[i]``, for all i or for none."""
+    # No bytecode, and therefore no signal handler, runs between the assignments.
     deque(map(setattr, objects, names, values), maxlen=0)
 
 
 def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
     """Returns the parameters as a tuple.
 
-    Raises TypeError if one is not a Value; ValueError if there are none, or if one is not a leaf,
-    is a constant or occurs twice.  ``user`` begins the message.
+    ``user`` begins the message of an error.
+
+    Raises:
+        TypeError: a parameter is not a Value.
+        ValueError: there are no parameters; a parameter is not a leaf, is a constant, or occurs
+            twice.
     """
     if isinstance(params, Value) or not isinstance(params, Iterable):
         raise TypeError(
@@ -67,33 +67,36 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
         )
     leaves = tuple(params)
     if not leaves:
-        raise ValueError(f"{user}: there are no parameters; pass model.parameters(), "
-                         "or a fresh generator (one that was read already is empty)")
+        raise ValueError(
+            f"{user}: there are no parameters; pass model.parameters(), "
+            "or a new generator (one that was read already is empty)"
+        )
     position: dict[Value, int] = {}
     for i, x in enumerate(leaves):
-        if not isinstance(x, Value):
-            raise TypeError(
-                f"{user}: parameter {i} must be a Value, not {type(x).__name__} ({short_repr(x)})"
-            )
-        if x.op:
-            raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is the result of an operation and would be "
-                "computed "
-                "afresh; pass the leaves that it was computed from"
-            )
-        if x.constant:
-            raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is a constant, which receives no gradient; "
-                "make it a Value before it is used"
-            )
+        _check_leaf(x, f"{user}: parameter {i}")
         if x in position:
             raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is parameter {position[x]} again and would be "
-                "updated twice; "
+                f"{user}: parameter {i}, {x!r}, is the same as parameter {position[x]}; "
                 "pass each parameter once"
             )
         position[x] = i
     return leaves
+
+
+def _check_leaf(x: Any, what: str) -> None:
+    """Raises TypeError or ValueError unless ``x`` is a leaf that receives a gradient."""
+    if not isinstance(x, Value):
+        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+    if x.op:
+        raise ValueError(
+            f"{what} must be a leaf, not {x!r}, the result of an operation; "
+            "pass the leaves it depends on"
+        )
+    if x.constant:
+        raise ValueError(
+            f"{what} must not be a constant, {x!r}, which receives no gradient; "
+            "make it a Value before it is used"
+        )
 
 
 def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> float:
@@ -106,13 +109,3 @@ def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> fl
         )
     return value
 
-
-def checked_steps(x: int, what: str) -> int:
-    """Returns ``x``; raises TypeError or ValueError unless it is a whole number of at least 1."""
-    if not isinstance(x, int) or isinstance(x, bool):
-        raise TypeError(
-            f"{what} must be a whole number of steps, not {type(x).__name__} ({short_repr(x)})"
-        )
-    if x < 1:
-        raise ValueError(f"{what} must be at least 1 step, not {x}")
-    return x

@@ -275,7 +275,8 @@ def _steps(problem: GPT) -> float:
 
 
 PROGRAM = Program(
-    module=__name__, title="GPT: the microgpt article's, one name a step", problem=names, work="a step",
+    module=__name__, title="GPT: the microgpt article's, one name a step", problem=names,
+    work="a step",
     whole="1,000 steps", whole_limit=5, verdict=verdict,
     note=f"A round is {SLICE} steps, the eager engine's 10, ours the whole training, of which a "
          f"median {SLICE} count.\n"
@@ -286,6 +287,11 @@ PROGRAM = Program(
         Contestant(
             "torch eager", with_torch, "torch", share=_steps, calls=1, whole=1 + ROUNDS, target=0.3
         ),
-        Contestant("jax.jit, a step a call", with_jax_steps, "jax", share=_steps, calls=1, whole=1 + ROUNDS),
-        Contestant("jax.jit, lax.scan", with_jax_scan, "jax", share=_steps, calls=1, whole=1 + ROUNDS),
+        Contestant(
+            "jax.jit, a step a call", with_jax_steps, "jax",
+            share=_steps, calls=1, whole=1 + ROUNDS,
+        ),
+        Contestant(
+            "jax.jit, lax.scan", with_jax_scan, "jax", share=_steps, calls=1, whole=1 + ROUNDS
+        ),
     ))

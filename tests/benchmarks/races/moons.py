@@ -316,7 +316,8 @@ def with_ddx(problem: Moons) -> Callable[[], Any]:
 
 
 PROGRAM = Program(
-    module=__name__, title="moons: 100 full-batch steps of MLP(2, [16, 16, 1]), hinge and l2", problem=moons, work="100 steps",
+    module=__name__, title="moons: 100 full-batch steps of MLP(2, [16, 16, 1]), hinge and l2",
+    problem=moons, work="100 steps",
     first_limit=0.5,
     note="* a part of the work, extrapolated: micrograd one step a round, the eager engine 13.\n"
          "Every call of `fit` traces anew; the 100 steps are without that, as the others' are "

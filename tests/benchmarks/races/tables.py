@@ -39,7 +39,8 @@ def wide_console() -> Console:
 
 def surroundings() -> str:
     """What is measured, and on what: versions, and the number of processors."""
-    return f"Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}; {os.cpu_count()} processors"
+    versions = ", ".join(map(_version, PACKAGES))
+    return f"Python {platform.python_version()}, {versions}; {os.cpu_count()} processors"
 
 
 def _version(package: str) -> str:
@@ -222,7 +223,10 @@ def _limits(program: Program, ours: Outcome) -> Iterable[str]:
     for what, limit, seconds in (("first call", program.first_limit, ours.first[0]),
                                  (program.whole, program.whole_limit, _in_all(ours, 1))):
         if limit is not None:
-            yield f"Our {what}, tracing and compiling included: {seconds:.2f} s, target {limit:g} s: {mark(seconds <= limit)}"
+            yield (
+                f"Our {what}, tracing and compiling included: {seconds:.2f} s, "
+                f"target {limit:g} s: {mark(seconds <= limit)}"
+            )
 
 
 def _number(x: float) -> str:

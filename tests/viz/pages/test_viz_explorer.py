@@ -381,7 +381,9 @@ def expected_numbers(scene, stepper):
     return numbers
 
 
-@pytest.mark.parametrize(("name", "graph"), [("neuron", lecture_neuron), ("decay", weight_decay), ("network", network)])
+@pytest.mark.parametrize(("name", "graph"), [
+    ("neuron", lecture_neuron), ("decay", weight_decay), ("network", network),
+])
 def test_the_numbers_at_every_step_are_those_of_the_stepper(browser, pages, name, graph):
     visit(browser, pages[name])
     scene = Scene(record(graph()), max_nodes=None)

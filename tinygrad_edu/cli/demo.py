@@ -1,0 +1,159 @@
+"""The commands demo and gallery, which show what the project can do."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..engine.value import Value
+from .arguments import Commands, positive
+from .output import folder, list_files, live_page, pictures, save_run
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Trains a network on iris, checks its gradients and draws its graph."""
+    from .. import data, nn, optim
+    from ..train import fit
+
+    start = time.perf_counter()
+    out = folder(options.out)
+    rng = random.Random(options.seed)
+    flowers = data.iris()
+    inputs, targets, test_inputs, test_targets = data.split(flowers.X, flowers.y, test=0.2, rng=rng)
+    scale = data.Standardiser(inputs)
+    inputs = scale(inputs)
+    test_inputs = scale(test_inputs)
+    model = nn.MLP(4, [8, 3], activation="tanh", init="xavier", rng=rng)
+    print(
+        f"iris: {len(inputs)} flowers to train on, {len(test_inputs)} held out; "
+        f"a network 4-8-3 with {len(model.parameters())} parameters"
+    )
+    optimizer = optim.Adam(model.parameters(), lr=0.02)
+    history = fit(
+        model, nn.cross_entropy, inputs, targets, optimizer=optimizer, epochs=options.epochs,
+        batch_size=16, metrics=[nn.accuracy], progress=True, rng=rng,
+    )
+    print(history)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    agrees = _check_gradients(model, inputs[:16], targets[:16])
+
+    written = pictures(
+        _loss_of_one(model, test_inputs[0], test_targets[0], flowers.feature_names), out
+    )
+    written += save_run(out, model, optimizer, history)
+    correct = sum(nn.accuracy(model(x), t) for x, t in zip(test_inputs, test_targets))
+    print(
+        f"\ntest accuracy: {correct / len(test_inputs):.1%} "
+        f"({correct:.0f} of {len(test_inputs)} flowers) "
+        f"after {time.perf_counter() - start:.1f} s"
+    )
+    list_files(out, written)
+    graph = next(path for path in reversed(written) if path.name.startswith("graph"))
+    print(
+        "\nTry next:\n"
+        f"  open {graph}: the graph of one flower's loss, with every derivative\n"
+        '  tinygrad-edu step "tanh(a*b + c)" a=2 b=-3 c=10\n'
+        "  tinygrad-edu gallery\n"
+        '  tinygrad-edu check "x**y" x=2 y=3\n'
+        "  tinygrad-edu train --data moons --optimizer momentum"
+    )
+    return 0 if agrees else 1
+
+
+def _check_gradients(model: Any, inputs: Sequence[Any], targets: Sequence[int]) -> bool:
+    """Compares a batch's gradients with finite differences; returns whether all agree."""
+    from .. import nn
+    from ..testing import gradcheck
+
+    def batch_loss() -> Any:
+        losses = [nn.cross_entropy(model(x), t) for x, t in zip(inputs, targets)]
+        return sum(losses) * (1 / len(losses))
+
+    report = gradcheck(batch_loss, parameters=model.parameters())
+    print(
+        f"gradients of one batch against finite differences: {len(report.entries)} compared, "
+        f"{len(report.failures)} failed, largest difference {report.worst:.1g} of the tolerance"
+    )
+    if not report:
+        print(report)
+    return bool(report)
+
+
+def _loss_of_one(model: Any, x: Sequence[float], target: int, names: Sequence[str]) -> Value:
+    """Returns the loss of one sample, with labels and gradients."""
+    from .. import nn
+
+    inputs = [Value(number, name) for number, name in zip(x, names)]
+    loss: Value = nn.cross_entropy(model(inputs), target)
+    loss.label = "loss"
+    model.zero_grad()
+    loss.backward()
+    return loss
+
+
+def run_gallery(options: argparse.Namespace) -> int:
+    """Writes the pictures and pages of the README."""
+    import viz
+
+    from .. import data, nn, optim
+    from ..examples import lecture_neuron
+    from ..train import fit
+
+    out = folder(options.out)
+    neuron = lecture_neuron()
+    written = [
+        viz.draw(neuron).save(out / "neuron.svg"),
+        viz.animate(neuron, out / "neuron.gif"),
+        viz.explore(neuron, out / "neuron.html", title="a neuron: o = tanh(x1*w1 + x2*w2 + b)"),
+    ]
+    rng = random.Random(0)
+    inputs, targets = data.moons(100, noise=0.1, rng=rng)
+    model = nn.MLP(2, [8, 8, 1], init="he", rng=rng)
+    history = fit(
+        model, nn.hinge, inputs, targets,
+        optimizer=optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        epochs=options.epochs, batch_size=20, penalty=lambda: 1e-4 * nn.l2(model.parameters()),
+        progress=True, rng=rng, record_every=1,
+    )
+    print(history)
+    written.append(live_page(history, out / "moons.html", "two moons, a network 2-8-8-1"))
+    list_files(out, written)
+    return 0
+
+
+def add_demo(commands: Commands) -> None:
+    """Adds demo."""
+    command = commands.add_parser(
+        "demo", help="train a network on iris, check its gradients, draw its graph"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        help="folder to write to (default: %(default)s)",
+    )
+    command.add_argument("--epochs", type=positive, default=40, help="default: %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    command.set_defaults(run=run_demo)
+
+
+def add_gallery(commands: Commands) -> None:
+    """Adds gallery."""
+    command = commands.add_parser(
+        "gallery", help="a neuron as drawing, animation and page, and a training run as a page"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gallery"),
+        help="folder to write to (default: %(default)s)",
+    )
+    command.add_argument(
+        "--epochs", type=positive, default=40, help="of the training run (default: %(default)s)"
+    )
+    command.set_defaults(run=run_gallery)

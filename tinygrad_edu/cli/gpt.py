@@ -1,0 +1,120 @@
+"""The command gpt: trains a character GPT on names, and lets it invent names."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import counted
+from .arguments import Commands, positive
+
+if TYPE_CHECKING:
+    from ..train import History
+
+_FAST = 'pip install "tinygrad_edu[fast]"'  # brings llvmlite
+
+
+def run_gpt(options: argparse.Namespace) -> int:
+    """Trains the character GPT and lets it invent names."""
+    from ..examples import gpt
+    from ..jit.running import objects
+
+    compiles = objects.available()
+    if options.engine == "jit" and not compiles:
+        raise ValueError(
+            f"--engine jit needs llvmlite; install it ({_FAST}), "
+            "or pass --engine eager: the same names, many times as slowly"
+        )
+    rng = random.Random(options.seed)
+    names = gpt.documents(options.data)
+    rng.shuffle(names)
+    vocabulary = gpt.Vocabulary(names)
+    model = gpt.GPT(len(vocabulary), rng=rng)
+    print(
+        f"names: {len(names)}; different characters: {len(vocabulary.characters)}; "
+        f"parameters of the GPT: {len(model.parameters())}"
+    )
+    too_long = sum(len(name) >= model.block for name in names)
+    if too_long:
+        print(
+            f"{counted(too_long, 'name')} with {model.block} or more characters: "
+            f"only the first {model.block} are learned, not where the name ends"
+        )
+    if options.engine == "auto" and not compiles:
+        print(
+            "without llvmlite the eager engine runs: the same names, many times as slowly; "
+            f"to install it: {_FAST}"
+        )
+    engine = None if options.engine == "auto" else options.engine
+    history = gpt.train(model, vocabulary, names, options.steps, engine=engine, progress=True)
+    _print_course(history, options.steps)
+    print("\ninvented names:")
+    for i in range(1, options.samples + 1):
+        print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _print_course(history: History, steps: int) -> None:
+    """Prints how many steps were done, how the loss fell, and how long it took."""
+    done = len(history)
+    if history.interrupted:
+        print(
+            f"interrupted after {done} of {steps} steps; "
+            "the names are from the present model"
+        )
+    if done:
+        seconds = history.seconds[-1]
+        print(
+            f"loss {_course(history.loss)}; {seconds:.1f} s, {1000 * seconds / done:.3g} ms a step"
+        )
+
+
+def _course(losses: Sequence[float]) -> str:
+    """Returns the first loss and the mean of the last ones, because single losses are noisy."""
+    first = f"{losses[0]:.4f} in step 1"
+    if len(losses) == 1:
+        return first
+    recent = losses[-100:]
+    if len(losses) == len(recent):
+        return f"{first}, {losses[-1]:.4f} in step {len(losses)}"
+    mean = sum(recent) / len(recent)
+    return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
+
+
+def _printable(text: str) -> str:
+    """Returns ``text`` with unprintable characters, which a terminal could obey, as escapes."""
+    return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
+
+
+def add_command(commands: Commands) -> None:
+    """Adds gpt."""
+    command = commands.add_parser(
+        "gpt", help="train a small GPT on names, one a step, and let it invent some"
+    )
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="a text file with one name a line (default: first names)",
+    )
+    command.add_argument("--steps", type=positive, default=1000, help="default: %(default)s")
+    command.add_argument(
+        "--engine",
+        choices=("auto", "eager", "jit"),
+        default="auto",
+        help="default: %(default)s, which is jit if llvmlite is installed, else eager; "
+             "the names are the same",
+    )
+    command.add_argument("--seed", type=int, default=42, help="default: %(default)s")
+    command.add_argument(
+        "--samples",
+        type=positive,
+        default=20,
+        help="how many names to invent (default: %(default)s)",
+    )
+    command.set_defaults(run=run_gpt)
