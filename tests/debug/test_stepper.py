@@ -9,16 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, nn, topological_order
-from tinygrad_edu.debug.stepper import (
-    NAIVE_LIMIT,
-    TABLE_LINES,
-    Recording,
-    Stepper,
-    brief,
-    compare_orders,
-    record,
-    recording_of,
-)
+from tinygrad_edu.debug.orders import TABLE_LINES, compare_orders
+from tinygrad_edu.debug.recording import NAIVE_LIMIT, Recording, record
+from tinygrad_edu.debug.stepper import Stepper, recording_of
+from tinygrad_edu.debug.text import brief
 from tinygrad_edu.engine import primitives
 
 
@@ -544,10 +538,14 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
 
 
 @pytest.mark.parametrize(("x", "text"), [
-    (None, "?"), (3.0, "3"), (-0.0, "0"), (999_999.0, "999999"), (1e6, "1e6"), (0.1 + 0.2, "0.3"), (2 / 3, "0.6667"),
-    (1.0001, "1.0001"), (-1.00004, "-1.00004"), (1234.5, "1234.5"), (9999.6, "9999.6"), (0.99999, "0.99999"),
-    (math.tanh(10.0), "0.999999996"), (30150.7, "3.015e4"), (1e-17 / 3, "3.333e-18"), (4e-5, "4e-5"),
-    (1 + 1e-12, "1"), (2.9999999999999996, "3"), (9999.9999999999, "10000"), (math.inf, "inf"), (math.nan, "nan"),
+    (None, "?"), (3.0, "3"), (-0.0, "0"), (999_999.0, "999999"), (1e6, "1e6"), (0.1 + 0.2, "0.3"),
+    (2 / 3, "0.6667"),
+    (1.0001, "1.0001"), (-1.00004, "-1.00004"), (1234.5, "1234.5"), (9999.6, "9999.6"),
+    (0.99999, "0.99999"),
+    (math.tanh(10.0), "0.999999996"), (30150.7, "3.015e4"), (1e-17 / 3, "3.333e-18"),
+    (4e-5, "4e-5"),
+    (1 + 1e-12, "1"), (2.9999999999999996, "3"), (9999.9999999999, "10000"), (math.inf, "inf"),
+    (math.nan, "nan"),
 ])
 def test_numbers_have_four_digits_and_more_where_they_would_look_like_integers(x, text):
     assert brief(x) == text

@@ -154,7 +154,8 @@ def test_healthy_trainings_give_no_finding(case):
 
 @pytest.mark.parametrize(("make", "activation", "rate", "batch_size"), [
     (optim.SGD, "tanh", 30.0, None), (optim.SGD, "relu", 30.0, 10), (optim.Adam, "tanh", 30.0, 10),
-    (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10), (optim.SGD, "relu", 1e-5, None),
+    (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10),
+    (optim.SGD, "relu", 1e-5, None),
     (optim.Adam, "tanh", 1e-5, None), (optim.Adam, "relu", 1e-5, 10)])
 def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(
     make, activation, rate, batch_size
@@ -264,10 +265,13 @@ def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
 
 @pytest.mark.parametrize(("losses", "steps_per_epoch", "kind"), [
     ([1.0] * 5 + [nan], 1, "loss not finite"), ([1.0, 3.0, inf], 1, "loss not finite"),
-    ([1.0, 50.0, 2500.0], 1, "loss diverges"), ([1.0, 0.5, 0.2, 0.1, 0.2, 0.8, 0.9], 1, "loss diverges"),
-    ([1.0, 0.9, 1.1, 0.9, 5.0, 300.0, 9e4], 3, "loss diverges"),  # in an epoch that was not finished
+    ([1.0, 50.0, 2500.0], 1, "loss diverges"),
+    ([1.0, 0.5, 0.2, 0.1, 0.2, 0.8, 0.9], 1, "loss diverges"),
+    ([1.0, 0.9, 1.1, 0.9, 5.0, 300.0, 9e4], 3, "loss diverges"),
+     # in an epoch that was not finished
     ([1.0, 0.9, 80.0, 3e4, 1e7], 100, "loss diverges"),  # in the first epoch
-    ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"), ([0.7, 0.5] * 30, 1, "loss oscillates"),
+    ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"),
+    ([0.7, 0.5] * 30, 1, "loss oscillates"),
 ])
 def test_what_losses_alone_show(losses, steps_per_epoch, kind):
     finding, = diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))
@@ -279,8 +283,10 @@ def test_what_losses_alone_show(losses, steps_per_epoch, kind):
 
 
 @pytest.mark.parametrize("losses", [
-    [0.7] * 9, [1.0], [1.0, 0.5, 0.3], [1e-9, 1e-7, 1e-8], [0.02] * 50, [-1.0, -5.0, 3.0], [0.0] * 20,
-    [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3, [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
+    [0.7] * 9, [1.0], [1.0, 0.5, 0.3], [1e-9, 1e-7, 1e-8], [0.02] * 50, [-1.0, -5.0, 3.0],
+    [0.0] * 20,
+    [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3,
+    [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
     [1.0 - 0.01 * k + 0.1 * (-1) ** k for k in range(60)],  # up and down, and on the whole down
 ])
 def test_losses_that_show_nothing(losses):
@@ -667,7 +673,8 @@ def test_of_large_models_fewer_samples_are_tried(parameters, samples):
 
 @pytest.mark.parametrize("look", [
     diagnose, lambda model: diagnose(model, X), lambda model: diagnose(model, X, Y, loss=nn.hinge),
-    lambda model: diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.Adam(model.parameters(), 10.0)),
+    lambda model: diagnose(model, X, Y, loss=nn.hinge,
+    optimizer=optim.Adam(model.parameters(), 10.0)),
 ], ids=["gradients", "units", "loss", "trials"])
 def test_everything_is_left_as_it_was(look):
     model = nn.Sequential(
@@ -735,8 +742,10 @@ def test_many_samples_are_looked_at_by_a_part_that_is_the_same_every_time():
 @pytest.mark.parametrize(("predict", "loss", "targets", "expected"), [
     (lambda x: Value(x), nn.mse, [0.0, 2.0], 1.0),  # the mean target, 1, is best
     (lambda x: [Value(x), Value(0.0)], nn.mse, [[0.0, 0.0], [2.0, 0.0]], 0.5),
-    (lambda x: Value(1e6 * x), nn.hinge, [1, -1], 1.0), (lambda x: [Value(x)] * 2, nn.cross_entropy, [0, 1], math.log(2)),
-    (lambda x: {"a": Value(x)}, lambda p, t: p["a"] ** 2, [0, 0], None), (lambda x: Value(x), nn.mse, [0.0, 0.0], 0.25),
+    (lambda x: Value(1e6 * x), nn.hinge, [1, -1], 1.0),
+    (lambda x: [Value(x)] * 2, nn.cross_entropy, [0, 1], math.log(2)),
+    (lambda x: {"a": Value(x)}, lambda p, t: p["a"] ** 2, [0, 0], None),
+    (lambda x: Value(x), nn.mse, [0.0, 0.0], 0.25),
     (lambda x: [Value(x)] * int(1 + x), lambda p, t: p[0] ** 2, [0, 0], None),
     (lambda x: Value(x), lambda p, t: -1 - p * p, [0, 0], None),
 ])
@@ -801,11 +810,15 @@ def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
 
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
-    ((3,), {}, TypeError, "the model is 3, which cannot be called"), ((len,), {}, ValueError, "has no parameters to look at"),
-    ((nn.Dropout(),), {}, ValueError, "has no parameters"), ((History(),), {}, ValueError, "the history has no steps"),
+    ((3,), {}, TypeError, "the model is 3, which cannot be called"),
+    ((len,), {}, ValueError, "has no parameters to look at"),
+    ((nn.Dropout(),), {}, ValueError, "has no parameters"),
+    ((History(),), {}, ValueError, "the history has no steps"),
     ((history_of([1.0]), X), {}, TypeError, r"diagnose\(history\) takes nothing else"),
-    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"), ((Line(), []), {}, ValueError, "X has no samples"),
-    ((Line(), 3), {}, TypeError, "X must be samples"), ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
+    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"),
+    ((Line(), []), {}, ValueError, "X has no samples"),
+    ((Line(), 3), {}, TypeError, "X must be samples"),
+    ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
     ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError, "1 samples but 2 targets"),
     ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "1 samples but 0 targets"),
     ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, r"diagnose\(model, X, y, "

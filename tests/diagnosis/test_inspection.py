@@ -8,7 +8,9 @@ from tinygrad_edu import Value, data, nn, no_grad
 from tinygrad_edu.diagnosis.inspection import activations, gradient_flow, quantile
 
 
-@pytest.mark.parametrize("look", [lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow])
+@pytest.mark.parametrize("look", [
+    lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow,
+])
 def test_a_model_is_left_as_it_was(look):
     model = nn.Sequential(
         nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0)
@@ -41,10 +43,14 @@ def test_statistics_of_a_layer():
 
 
 @pytest.mark.parametrize(("rms", "verdicts"), [
-    ((1.0, 1.0), ("fine", "fine")), ((1.01e-3, 1.0), ("fine", "fine")), ((0.99e-3, 1.0), ("vanishing", "fine")),
-    ((1e-12, 1e-10), ("fine", "fine")), ((999.0, 1.0), ("fine", "fine")), ((1.01, 1e-3), ("exploding", "fine")),
-    ((1001.0, 1001.0), ("exploding", "exploding")), ((0.0, 1.0), ("zero", "fine")), ((0.0, 0.0), ("zero", "zero")),
-    ((1.0, 0.0), ("fine", "zero")), ((nan, 1.0), ("not finite", "fine")), ((1.0, inf), ("fine", "not finite")),
+    ((1.0, 1.0), ("fine", "fine")), ((1.01e-3, 1.0), ("fine", "fine")),
+    ((0.99e-3, 1.0), ("vanishing", "fine")),
+    ((1e-12, 1e-10), ("fine", "fine")), ((999.0, 1.0), ("fine", "fine")),
+    ((1.01, 1e-3), ("exploding", "fine")),
+    ((1001.0, 1001.0), ("exploding", "exploding")), ((0.0, 1.0), ("zero", "fine")),
+    ((0.0, 0.0), ("zero", "zero")),
+    ((1.0, 0.0), ("fine", "zero")), ((nan, 1.0), ("not finite", "fine")),
+    ((1.0, inf), ("fine", "not finite")),
     ((1e308, 1e308), ("exploding", "exploding")), ((5e-324, 1.0), ("vanishing", "fine")),
 ])
 def test_what_is_vanishing_and_what_is_exploding(rms, verdicts):
@@ -83,8 +89,9 @@ def test_no_parameters_are_an_error(nothing):
         gradient_flow(nothing)
 
 
-@pytest.mark.parametrize(("wrong", "named"), [(3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"),
-                                              ("tanh", r"str \('tanh'\)")])
+@pytest.mark.parametrize(("wrong", "named"), [
+    (3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"), ("tanh", r"str \('tanh'\)"),
+])
 def test_what_has_no_gradients_is_named(wrong, named):
     with pytest.raises(TypeError, match=f"gradients are taken from a Module, .* not from {named}"):
         gradient_flow(wrong)
@@ -143,8 +150,10 @@ def test_a_linear_unit_with_output_zero_is_not_dead():
 
 
 @pytest.mark.parametrize(("activation", "bias", "saturated"), [
-    ("tanh", 3.0, True), ("tanh", 2.0, False), ("tanh", -3.0, True), ("sigmoid", 6.0, True), ("sigmoid", 5.0, False),
-    ("sigmoid", -6.0, True), ("hardtanh", 1.0, True), ("hardtanh", 0.9, False), ("softsign", 100.0, True),
+    ("tanh", 3.0, True), ("tanh", 2.0, False), ("tanh", -3.0, True), ("sigmoid", 6.0, True),
+    ("sigmoid", 5.0, False),
+    ("sigmoid", -6.0, True), ("hardtanh", 1.0, True), ("hardtanh", 0.9, False),
+    ("softsign", 100.0, True),
     ("relu", 100.0, False),
 ])
 def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(

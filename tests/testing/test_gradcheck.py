@@ -29,7 +29,9 @@ def wrong_tanh():
     row.partials = kept
 
 
-@pytest.mark.parametrize(("factor", "offset"), [(1.000001, 0), (0.999999, 0), (-1, 0), (0, 0), (1, 1e-6), (1.0009, 0)])
+@pytest.mark.parametrize(("factor", "offset"), [
+    (1.000001, 0), (0.999999, 0), (-1, 0), (0, 0), (1, 1e-6), (1.0009, 0),
+])
 def test_a_planted_wrong_rule_is_caught(wrong_tanh, factor, offset):
     wrong_tanh(factor, offset)
     report = gradcheck(lambda x: math.tanh(x), [0.3])
@@ -68,9 +70,11 @@ def test_order_2_compares_every_pair():
     assert [e.name for e in report.entries] == ["x, x", "x, y", "y, x", "y, y"]
 
 
-@pytest.mark.parametrize("f", [lambda x: math.relu(x), lambda x: abs(x), lambda x: math.maximum(x, 0.0),
-                               lambda x: math.clip(x, 0, 1), lambda x: math.floor(x), lambda x: math.sqrt(abs(x)),
-                               lambda x: math.relu(x * 3) + x])
+@pytest.mark.parametrize("f", [
+    lambda x: math.relu(x), lambda x: abs(x), lambda x: math.maximum(x, 0.0),
+    lambda x: math.clip(x, 0, 1), lambda x: math.floor(x), lambda x: math.sqrt(abs(x)),
+    lambda x: math.relu(x * 3) + x,
+])
 def test_kinks_are_reported_and_not_compared(f):
     report = gradcheck(f, [0.0])
     assert [e.status for e in report.entries] == ["kink"]
@@ -90,7 +94,8 @@ def test_a_quotient_that_overflows_is_a_kink():
 
 
 @pytest.mark.parametrize(("f", "args"), [
-    (max, [1.0, 1.0]), (lambda x, y: sorted([x, y])[0], [1.0, 1.0]), (lambda x: 2 * x - 2 if x > 1 else 3 * x - 3, [1.0]),
+    (max, [1.0, 1.0]), (lambda x, y: sorted([x, y])[0], [1.0, 1.0]),
+    (lambda x: 2 * x - 2 if x > 1 else 3 * x - 3, [1.0]),
     (lambda x: x * (x if x > 2 else 2.0), [2.0])])
 def test_a_kink_that_the_program_makes_is_one(f, args):
     report = gradcheck(f, args)
@@ -139,7 +144,9 @@ def test_an_infinite_slope_at_the_point_itself_is_no_mismatch():
     assert gradcheck(math.cbrt, [0.0], order=2).entries[0].status in ("ok", "nonfinite")
 
 
-@pytest.mark.parametrize("f", [lambda x: x * 3, lambda x: math.exp(x) * 1.0, math.sin, lambda x: math.maximum(x, -1.0)])
+@pytest.mark.parametrize("f", [
+    lambda x: x * 3, lambda x: math.exp(x) * 1.0, math.sin, lambda x: math.maximum(x, -1.0),
+])
 @pytest.mark.parametrize("x", [5e-324, -1e-320, 1e-310, 1e-300])
 def test_the_smallest_numbers_can_be_looked_at(f, x):
     (entry,) = gradcheck(f, [x]).entries
@@ -223,7 +230,8 @@ def test_bad_calls_are_named():
 
 
 @pytest.mark.parametrize(("f", "x"), [(math.sin, 1e4), (math.sin, 1e6), (lambda x: math.sin(1e5 * x), 1.0),
-                                      (math.tan, 23.5637), (lambda x: math.tanh(x - 10000), 10000.5)])
+                                      (math.tan, 23.5637),
+                                      (lambda x: math.tanh(x - 10000), 10000.5)])
 def test_a_function_that_wiggles_faster_than_the_first_step_passes(f, x):
     assert gradcheck(f, [x])
 

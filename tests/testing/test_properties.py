@@ -470,7 +470,8 @@ def test_the_package_gives_what_it_imports_late():
 
 
 @pytest.mark.parametrize(("environment", "name", "examples"), [
-    ({}, "dev", 30), ({"CI": "true"}, "ci", 60), ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
+    ({}, "dev", 30), ({"CI": "true"}, "ci", 60),
+    ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
 def test_the_profile_is_chosen_by_the_environment(environment, name, examples):
     kept = {
         key: value for key, value in os.environ.items() if key not in ("CI", "HYPOTHESIS_PROFILE")

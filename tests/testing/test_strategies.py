@@ -15,18 +15,9 @@ from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.primitives import TABLE, Primitive, define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradcheck, strategies
-from tinygrad_edu.testing.strategies import (
-    FLAT,
-    SPECIAL,
-    Expression,
-    arguments_for,
-    expressions,
-    floats_between,
-    floats_for,
-    leaves,
-    scalar_functions,
-    values,
-)
+from tinygrad_edu.testing.arguments import SPECIAL, arguments_for, floats_between, floats_for
+from tinygrad_edu.testing.expression import Expression
+from tinygrad_edu.testing.strategies import FLAT, expressions, leaves, scalar_functions, values
 
 REPEATABLE = {
     "derandomize": True,
@@ -302,7 +293,9 @@ def test_an_expression_has_the_size_asked_for_and_every_step_is_used(data, size)
 
 
 @settings(max_examples=15)
-@given(f=expressions(size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling]))
+@given(f=expressions(
+    size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling],
+))
 def test_expressions_run_in_other_arithmetics(f):
     with mp.workdps(60):
         true = f.run(lambda row, args: SMOOTH[row.name](*map(mpf, args)), *map(mpf, f.point))

@@ -4,14 +4,14 @@
     >>> p, w = Value(0.0, "p"), Value(0.0, "w")
     >>> loss = w * math.log(p) + 1
     >>> loss.label = "loss"
-    >>> print(explain_nonfinite(loss))
+    >>> print(explain_nonfinite(loss))  # doctest: +NORMALIZE_WHITESPACE
     loss is nan.  The first inf or nan, in order of execution, is
       v3 = log(p) = log(0) = -inf
     From there to loss:
       v4 = w * v3 = 0 × -inf = nan
       loss = v4 + 1 = nan + 1 = nan
-    log(p) is finite where p > 0; here p = 0.  For the logarithm of a probability there are cross_entropy,
-    binary_cross_entropy, log_softmax and logsigmoid, which never take that of 0.
+    log(p) is finite where p > 0; here p = 0.  For the logarithm of a probability there are
+    cross_entropy, binary_cross_entropy, log_softmax and logsigmoid, which never take that of 0.
 
 What a `stepper.Recording` says of each step is said here of some.
 """
@@ -30,29 +30,33 @@ from ..engine.graph import topological_order
 from ..engine.primitives import lookup
 from ..engine.value import Value
 from ..symbolic.formulas import Name
-from .stepper import Node, Recording, brief, record
+from .recording import Node, Recording, record
+from .text import brief
 
-SHOWN_FIRST, SHOWN_LAST = 8, 4  # lines of a long path
+SHOWN_FIRST = 8  # lines of a long path
+SHOWN_LAST = 4
 WIDTH = 108  # characters of a line of advice
 
 _LOGARITHM = (
     "For the logarithm of a probability there are cross_entropy, binary_cross_entropy, log_softmax "
-    "and logsigmoid, "
-    "which never take that of 0."
+    "and logsigmoid, which never take that of 0."
 )
 _REMEDIES = {
     "log": _LOGARITHM,
     "log2": _LOGARITHM,
     "log10": _LOGARITHM,
-    "exp": "For quotients and logarithms of exponentials there are softmax, logsumexp, sigmoid and "
-           "softplus, which do not "
-    "overflow.",
-    "div": "Keep the denominator away from 0, with maximum(y, 1e-12), say, or do not divide there: "
-           "where(condition, x / y, "
-    "other) records the branch taken only.",
-    "sqrt": "Keep the argument above 0, with sqrt(maximum(x, 1e-12)), say; for the length of a "
-            "vector there are hypot and "
-    "norm.",
+    "exp": (
+        "For quotients and logarithms of exponentials there are softmax, logsumexp, sigmoid and "
+        "softplus, which do not overflow."
+    ),
+    "div": (
+        "Keep the denominator away from 0, with maximum(y, 1e-12), say, or do not divide there: "
+        "where(condition, x / y, other) records the branch taken only."
+    ),
+    "sqrt": (
+        "Keep the argument above 0, with sqrt(maximum(x, 1e-12)), say; for the length of a "
+        "vector there are hypot and norm."
+    ),
 }
 
 
@@ -90,19 +94,19 @@ class Explanation:
     def __str__(self) -> str:
         culprit, *rest = self.sentences
         if self.phase == "forward":
-            lines = [
+            summary = (
                 f"{self.name} is {brief(self.root.data)}.  The first inf or nan, in order of "
                 "execution, is"
-            ]
+            )
             heading = f"From there to {self.name}:"
         else:
-            lines = [
+            summary = (
                 "All numbers of the forward pass are finite.  The first gradient that is inf or "
                 "nan is in"
-            ]
-            rest = rest[::-1]
+            )
             heading = f"How the backward pass came there from {self.name}:"
-        lines.append(f"  {culprit}")
+            rest.reverse()
+        lines = [summary, f"  {culprit}"]
         if self.line is not None:
             lines.append(textwrap.indent(anomaly.shown_line(self.line), "  "))
         if rest:
@@ -150,9 +154,8 @@ def _is_finite(root: Value) -> bool:
 
 def _of_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
     nodes = recording.nodes
-    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data)) or _way_up(
-        nodes, bad, lambda i: True
-    )
+    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
+    path = path or _way_up(nodes, bad, lambda i: True)
     step_of = {recording.events[i].node: i for i in range(recording.forward)}
     kind = "number" if nodes[bad].constant else "leaf"
     sentences = [
@@ -165,28 +168,32 @@ def _of_data(recording: Recording, values: Sequence[Value], bad: int) -> Explana
 
 
 def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
-    event, nodes = recording.events[index], recording.nodes
+    event = recording.events[index]
+    nodes = recording.nodes
     user = event.node if event.user is None else event.user
     path = [event.node, *_way_up(nodes, user, lambda i: True)]
     arriving: dict[tuple[int, int | None], int] = {}
     for i in range(recording.forward, len(recording)):
         arriving.setdefault((recording.events[i].node, recording.events[i].user), i)
-    sentences = [
-        recording[index].sentence,
-        *[recording[arriving[pair]].sentence for pair in pairwise(path[1:])],
-    ]
+    steps = [index, *[arriving[pair] for pair in pairwise(path[1:])]]
+    sentences = [recording[i].sentence for i in steps]
     partial = recording.partial(user, event.operand)
-    if math.isfinite(partial):
-        product = f"{brief(event.adjoint)} times {brief(partial)}"
-        grown = (f"grew on their way until {product} was" if math.isinf(recording.flow(event)) else
-                 f"of the users of {nodes[event.node].name} add up")
-        advice = f"The gradients {grown} beyond the largest float, 1.8e308: scale the inputs or the initial weights down."
-    else:
+    if not math.isfinite(partial):
         advice = (
             f"The local derivative of {recording.operation(user)} by {nodes[event.node].name} is "
-            f"{brief(partial)} where "
-            f"{_numbers(_operands(recording, user))}.  {_REMEDIES.get(nodes[user].op, '')}"
+            f"{brief(partial)} where {_numbers(_operands(recording, user))}.  "
+            f"{_REMEDIES.get(nodes[user].op, '')}"
         ).strip()
+    else:
+        if math.isinf(recording.flow(event)):
+            product = f"{brief(event.adjoint)} times {brief(partial)}"
+            grown = f"grew on their way until {product} was"
+        else:
+            grown = f"of the users of {nodes[event.node].name} add up"
+        advice = (
+            f"The gradients {grown} beyond the largest float, 1.8e308: scale the inputs or the "
+            "initial weights down."
+        )
     return _explanation(recording, values, "backward", user, path, sentences, advice)
 
 
@@ -237,7 +244,8 @@ def _way_up(nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]) -
 
 def _advice(recording: Recording, bad: int) -> str:
     node = recording.nodes[bad]
-    row, args = lookup(node.op), [recording.nodes[arg] for arg in node.args]
+    row = lookup(node.op)
+    args = [recording.nodes[arg] for arg in node.args]
     call = recording.operation(bad).partition(" = ")[2]
     remedy = _REMEDIES.get(node.op, "")
     here = _numbers(_operands(recording, bad))

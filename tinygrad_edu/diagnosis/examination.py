@@ -4,7 +4,8 @@ that is wrong.
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(40, rng=0)
     >>> model = nn.MLP(2, [8, 1], "tanh", rng=1)
-    >>> history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=1e-5), epochs=20, record_every=1)
+    >>> optimizer = optim.SGD(model.parameters(), lr=1e-5)
+    >>> history = fit(model, nn.hinge, X, y, optimizer=optimizer, epochs=20, record_every=1)
     >>> finding, = diagnose(history)
     >>> finding.kind, finding.numbers["suggested_rate"]
     ('loss stands still', 1.0)
@@ -86,8 +87,7 @@ def diagnose(
         if any(given is not None for given in (X, y, loss, optimizer)):
             raise TypeError(
                 "diagnose(history) takes nothing else: a history from fit(..., record_every=1) has "
-                "the model, the "
-                "samples and the loss"
+                "the model, the samples and the loss"
             )
         return _of_history(subject)
     check_model(subject)
@@ -116,11 +116,8 @@ def diagnose(
 
 def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
     """Raises ValueError for an optimiser of which not even the parameters would be looked at."""
-    if (
-        optimizer is not None
-        and isinstance(model, Module)
-        and any(True for _ in model.named_parameters())
-    ):
+    has_own = isinstance(model, Module) and any(True for _ in model.named_parameters())
+    if optimizer is not None and has_own:
         raise ValueError(
             "trying the learning rates of optimizer= needs samples, targets and a loss: "
             "diagnose(model, X, y, loss=..., optimizer=...)"
@@ -130,26 +127,20 @@ def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
 def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
     named = dict(model.named_parameters()) if isinstance(model, Module) else {}
     if not named and optimizer is not None:
-        named = dict(
-            zip(
-                unique_names([str(parameter.label) for parameter in optimizer.params]),
-                optimizer.params,
-            )
-        )
+        names = unique_names([str(parameter.label) for parameter in optimizer.params])
+        named = dict(zip(names, optimizer.params))
     if not named:
         raise ValueError(
             f"{short_repr(model)} has no parameters to look at; give a Module that has some, a "
-            "History, or with "
-            "any other model optimizer=, whose parameters are then looked at"
+            "History, or with any other model optimizer=, whose parameters are then looked at"
         )
     return named
 
 
 def _of_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
     inside = Inside({name: parameter.grad for name, parameter in parameters.items()})
-    return Diagnosis(
-        short_repr(model), tuple(layers.looked_at(inside)), tuple(layers.of_gradients(inside))
-    )
+    looked = tuple(layers.looked_at(inside))
+    return Diagnosis(short_repr(model), looked, tuple(layers.of_gradients(inside)))
 
 
 def _of_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
@@ -171,8 +162,13 @@ def _inside(problem: Problem) -> Inside:
     value, gradients = problem.measured_singly()
     with recorded(problem.model):
         unused = layers.unused_parameters(problem.losses(), problem.parameters)
-    return Inside(dict(zip(problem.parameters, gradients)), value, problem.constant_loss(),
-                  activations(problem.model, problem.X), unused)
+    return Inside(
+        dict(zip(problem.parameters, gradients)),
+        loss=value,
+        constant=problem.constant_loss(),
+        layers=activations(problem.model, problem.X),
+        unused=unused,
+    )
 
 
 def _found(inside: Inside, learnt: bool) -> list[Finding]:
@@ -185,7 +181,8 @@ def _of_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
     problem = problem.few(SAMPLES)
     inside = _inside(problem)
     learnt = inside.explained is not None and inside.explained >= LEARNT
-    looked, found = list(layers.looked_at(inside)), _found(inside, learnt)
+    looked = list(layers.looked_at(inside))
+    found = _found(inside, learnt)
     if optimizer is not None and not learnt:
         trials = try_rates(problem, optimizer, optimizer.lr)
         looked.append(_tried(trials, "the present parameters"))
@@ -201,24 +198,24 @@ def _of_trials(trials: Trials, scheduled: bool) -> Iterator[Finding]:
     if best is None or trials.fall(best) < IMPROVES:
         return
     too_large = best < rate and trials.losses[rate] >= trials.before
-    too_small = (
-        best >= MUCH * rate and trials.fall(rate) < trials.fall(best) / MUCH and not scheduled
-    )
+    is_slow = trials.fall(rate) < trials.fall(best) / MUCH
+    too_small = best >= MUCH * rate and is_slow and not scheduled
     if too_large or too_small:
         yield _of_rate(trials, best, _compared(trials))
 
 
 def _of_rate(trials: Trials, best: float, sentence: str) -> Finding:
-    what, suggested = "too large" if best < trials.rate else "too small", rounded(best)
-    numbers = {"learning_rate": trials.rate, "suggested_rate": suggested, "before": trials.before,
-               "after": trials.losses[trials.rate], "after_suggested": trials.losses[best]}
-    return Finding(
-        f"learning rate {what}",
-        "learning rate",
-        numbers,
-        sentence,
-        f"Use a learning rate of {suggested:g}.",
-    )
+    kind = "learning rate too large" if best < trials.rate else "learning rate too small"
+    suggested = rounded(best)
+    numbers = {
+        "learning_rate": trials.rate,
+        "suggested_rate": suggested,
+        "before": trials.before,
+        "after": trials.losses[trials.rate],
+        "after_suggested": trials.losses[best],
+    }
+    advice = f"Use a learning rate of {suggested:g}."
+    return Finding(kind, "learning rate", numbers, sentence, advice)
 
 
 def _compared(trials: Trials) -> str:
@@ -226,29 +223,27 @@ def _compared(trials: Trials) -> str:
         after = trials.losses[rate]
         return "makes it diverge" if after == math.inf else f"brings it to {after:.4g}"
 
-    others = [] if trials.best in (None, trials.rate) else [trials.best]
-    return (
+    best = trials.best
+    sentence = (
         f"In {TRIAL_STEPS} trial steps from a loss of {trials.before:.4g}, a learning rate of "
-        f"{trials.rate:.3g} "
-        + ", one of ".join(
-            [outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]
-        )
-        + "."
-        + " No other brings it clearly below the loss of a constant prediction."
-        * (trials.best is None)
+        f"{trials.rate:.3g} {outcome(trials.rate)}"
     )
+    if best is None:
+        return f"{sentence}. No other brings it clearly below the loss of a constant prediction."
+    if best == trials.rate:
+        return f"{sentence}."
+    return f"{sentence}, one of {rounded(best):g} {outcome(best)}."
 
 
 def _tried(trials: Trials, start: str) -> str:
+    if trials.best is None:
+        result = "none lowers the loss clearly below that of a constant prediction"
+    else:
+        result = f"{rounded(trials.best):g} would do"
     return (
         f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
-        f"{max(trials.losses):.2g}, each "
-        f"tried for {TRIAL_STEPS} steps from {start} on {counted(trials.samples, 'sample')}: "
-        + (
-            "none lowers the loss clearly below that of a constant prediction"
-            if trials.best is None
-            else f"{rounded(trials.best):g} would do"
-        )
+        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on "
+        f"{counted(trials.samples, 'sample')}: {result}"
     )
 
 
@@ -256,12 +251,12 @@ def _of_history(history: History) -> Diagnosis:
     if not history.loss:
         raise ValueError(
             "the history has no steps, so there is nothing to diagnose; if fit raised "
-            "NonFiniteError in the "
-            "first step, its message names the operation"
+            "NonFiniteError in the first step, its message names the operation"
         )
     curve = curves.curve_of(history)
     kind = curves.verdict(curve)
-    subject, looked = f"a training of {counted(curve.steps, 'step')}", [curves.looked_at(curve)]
+    subject = f"a training of {counted(curve.steps, 'step')}"
+    looked = [curves.looked_at(curve)]
     record = history.training
     if record is None or not record.snapshots:
         looked.append(
@@ -269,15 +264,15 @@ def _of_history(history: History) -> Diagnosis:
             "record_every=1)"
         )
         return Diagnosis(subject, tuple(looked), (curves.of_curve(curve, kind),) if kind else ())
-    problem = Problem(
-        record.model, record.loss, dict(zip(record.names, record.parameters)), record.X, record.y
-    ).few(SAMPLES)
+    parameters = dict(zip(record.names, record.parameters))
+    problem = Problem(record.model, record.loss, parameters, record.X, record.y).few(SAMPLES)
     with record.at(record.snapshots[-1], after=True):
         inside = _inside(problem)
     explained = inside.explained
-    learnt = (
-        curve.last <= curves.CONVERGED * curve.first if explained is None else explained >= LEARNT
-    )
+    if explained is None:
+        learnt = curve.last <= curves.CONVERGED * curve.first
+    else:
+        learnt = explained >= LEARNT
     found = _found(inside, learnt)
     looked += [f"after the last step {look}" for look in layers.looked_at(inside)]
     if learnt:
@@ -306,23 +301,24 @@ def _of_tried(
     """
     best = trials.best if trials.best is not None and trials.fall(trials.best) >= IMPROVES else None
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
-        smaller = best is not None and best < trials.rate
-        yield curves.of_curve(
-            curve, kind, *((rounded(best), _compared(trials)) if best and smaller else ())
-        )
-    elif (
-        best
-        and curve.steps >= TRIAL_STEPS
-        and trials.losses[best] <= (1 - (IMPROVES if kind else QUARTER)) * end
-        and (best * DISTANCE <= trials.rate or (best >= MUCH * trials.rate and curve.fall < SLOW))
-    ):
+        if best and best < trials.rate:
+            yield curves.of_curve(curve, kind, rounded(best), _compared(trials))
+        else:
+            yield curves.of_curve(curve, kind)
+    elif best and _does_better(curve, trials, best, (1 - (IMPROVES if kind else QUARTER)) * end):
         if kind:
             yield curves.of_curve(curve, kind, rounded(best), _compared(trials))
         else:
-            yield _of_rate(
-                trials,
-                best,
-                f"{_compared(trials)} The {curve.steps} steps of the training ended at {end:.4g}.",
-            )
+            ended = f"The {curve.steps} steps of the training ended at {end:.4g}."
+            yield _of_rate(trials, best, f"{_compared(trials)} {ended}")
     elif kind and explained is not None and explained < IGNORANT:
         yield curves.of_curve(curve, kind, None, _compared(trials))
+
+
+def _does_better(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
+    """Whether the best rate of the trials brought the loss to ``limit`` in fewer steps, and is far
+    from the rate in use."""
+    is_smaller = best * DISTANCE <= trials.rate
+    is_larger = best >= MUCH * trials.rate and curve.fall < SLOW
+    is_lower = curve.steps >= TRIAL_STEPS and trials.losses[best] <= limit
+    return is_lower and (is_smaller or is_larger)

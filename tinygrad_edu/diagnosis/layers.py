@@ -72,9 +72,8 @@ def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -
     left = {parameter: name for name, parameter in parameters.items()}
     for result in results:
         roots = result if isinstance(result, (list, tuple)) else [result]
-        for node in topological_order(
-            *[root for root in roots if isinstance(root, Value)], constants=False
-        ):
+        values = [root for root in roots if isinstance(root, Value)]
+        for node in topological_order(*values, constants=False):
             left.pop(node, None)
     return tuple(left.values())
 
@@ -82,22 +81,20 @@ def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -
 def looked_at(inside: Inside) -> Iterator[str]:
     """What there was to see, in words."""
     flow = gradient_flow(inside.gradients)
-    of = ("left by the last backward pass" if inside.loss is None else
-          f"of the loss for single samples, on average {inside.loss:.4g}")
+    source = "left by the last backward pass"
+    if inside.loss is not None:
+        source = f"of the loss for single samples, on average {inside.loss:.4g}"
     if inside.constant is not None:
-        of += f" (of a constant prediction: {inside.constant:.4g})"
-    yield f"the gradients of {counted(len(inside.gradients), 'parameter')} in {counted(len(flow), 'layer')}, {of}"
+        source += f" (of a constant prediction: {inside.constant:.4g})"
+    parameters = counted(len(inside.gradients), "parameter")
+    yield f"the gradients of {parameters} in {counted(len(flow), 'layer')}, {source}"
     if inside.layers:
-        dead, saturated, units = (
-            sum(counts)
-            for counts in zip(
-                *[(layer.dead, layer.saturated, len(layer.units)) for layer in inside.layers]
-            )
-        )
+        dead = sum(layer.dead for layer in inside.layers)
+        saturated = sum(layer.saturated for layer in inside.layers)
+        units = sum(len(layer.units) for layer in inside.layers)
         yield (
             f"the outputs of {counted(units, 'unit')} for {counted(inside.samples, 'sample')}: "
-            f"{dead} dead, {saturated} "
-            "saturated on every one"
+            f"{dead} dead, {saturated} saturated on every one"
         )
 
 
@@ -118,27 +115,23 @@ def of_units(inside: Inside) -> Iterator[Finding]:
                 "dead units",
                 layer.path,
                 numbers,
-                f"{layer.dead} of {counted(units, 'unit')} are dead: for every "
-                f"one of {counted(inside.samples, 'sample')} their {op} puts out 0 with a slope of "
-                "0, so that no "
-                "gradient passes through them, and they cannot come back.",
+                f"{layer.dead} of {counted(units, 'unit')} are dead: for every one of "
+                f"{counted(inside.samples, 'sample')} their {op} puts out 0 with a slope of 0, "
+                "so that no gradient passes through them, and they cannot come back.",
                 'Start afresh with init="he", biases at 0, inputs scaled by data.Standardiser and '
-                'a smaller '
-                'learning rate; or take activation="leaky_relu", which never dies.',
+                'a smaller learning rate; or take activation="leaky_relu", which never dies.',
             )
-        last = i == len(inside.layers) - 1
-        if layer.saturation > SATURATION and (
-            inside.loss is not None or (inside.samples >= FEW and not last)
-        ):
+        is_last = i == len(inside.layers) - 1
+        is_known = inside.loss is not None or (inside.samples >= FEW and not is_last)
+        if layer.saturation > SATURATION and is_known:
             yield Finding(
                 "saturated units",
                 layer.path,
                 numbers,
-                f"{100 * layer.saturation:.3g} % of the outputs of {units} "
-                f"units for {counted(inside.samples, 'sample')} are beyond {SATURATED} of the way "
-                "to an asymptote "
-                f"({layer.saturated} units on every sample), where the slope is next to 0 and so "
-                "is the gradient.",
+                f"{100 * layer.saturation:.3g} % of the outputs of {units} units for "
+                f"{counted(inside.samples, 'sample')} are beyond {SATURATED} of the way to an "
+                f"asymptote ({layer.saturated} units on every sample), where the slope is next to "
+                "0 and so is the gradient.",
                 'Start with smaller weights (init="xavier"), and scale the inputs with '
                 'data.Standardiser.',
             )
@@ -160,34 +153,37 @@ def of_gradients(inside: Inside) -> Iterator[Finding]:
         return
     reference = next(layer for layer in reversed(flow) if layer.rms or layer.nonfinite)
     for layer in flow:
-        if finding := _of_layer(layer, reference):
+        finding = _of_layer(layer, reference)
+        if finding:
             yield finding
-    names = (
-        []
-        if blocked
-        else [
-            name
-            for group in _groups(inside)
-            for name in group
-            if not any(inside.gradients[each] for each in group) and name not in inside.unused
-        ]
-    )
+    names = [] if blocked else _without_gradient(inside)
     if names:
+        advice = (
+            "Let __call__ use them in a way that reaches the loss; diagnose(model, X, y, loss=...) "
+            "tells whether they are in its graph."
+        )
+        if inside.loss is not None:
+            advice = (
+                "Start afresh with a smaller learning rate: all paths from them to the loss have "
+                "a derivative of 0, since units or the loss itself are where they are flat."
+            )
         yield Finding(
             "no gradient",
             some(names),
             {"parameters": len(names), "of": total},
             f"{len(names)} of {counted(total, 'parameter')} received no gradient: it is exactly 0 "
-            "for all of "
-            f"{some(names)}.",
-            "Let __call__ use them in a way that reaches the loss; diagnose(model, X, y, loss=...) "
-            "tells whether "
-            "they are in its graph."
-            if inside.loss is None
-            else "Start afresh with a smaller learning rate: all paths from them to the loss have "
-                 "a derivative of 0, "
-            "since units or the loss itself are where they are flat.",
+            f"for all of {some(names)}.",
+            advice,
         )
+
+
+def _without_gradient(inside: Inside) -> list[str]:
+    """Names of parameters of groups that are used, but received no gradient at all."""
+    names: list[str] = []
+    for group in _groups(inside):
+        if not any(inside.gradients[name] for name in group):
+            names += [name for name in group if name not in inside.unused]
+    return names
 
 
 def of_unused(inside: Inside, total: int) -> Iterator[Finding]:
@@ -199,8 +195,7 @@ def of_unused(inside: Inside, total: int) -> Iterator[Finding]:
             some(inside.unused),
             {"parameters": n, "of": total},
             f"{n} of {counted(total, 'parameter')} are not in the graph of the model's output, or "
-            "of the loss, so "
-            f"that no gradient can reach them: {some(inside.unused)}.",
+            f"of the loss, so that no gradient can reach them: {some(inside.unused)}.",
             "Use them in __call__, as Values (not through .data, float() or no_grad), or remove "
             "them.",
         )
@@ -210,25 +205,25 @@ def _no_gradient_at_all(inside: Inside, total: int) -> Finding:
     if inside.loss is None:
         sentence = (
             f"The gradients of all {counted(total, 'parameter')} are 0: no backward pass was made "
-            "since zero_grad(), "
-            "or the loss does not depend on them, or every sample is beyond the margin of a hinge "
-            "loss."
+            "since zero_grad(), or the loss does not depend on them, or every sample is beyond the "
+            "margin of a hinge loss."
         )
-        advice = "Call loss.backward() first, or give diagnose the data: diagnose(model, X, y, loss=...)."
+        advice = (
+            "Call loss.backward() first, or give diagnose the data: "
+            "diagnose(model, X, y, loss=...)."
+        )
     else:
         sentence = (
             f"The loss is {inside.loss:.4g}, but its gradient by every one of "
-            f"{counted(total, 'parameter')} is 0, for "
-            "every sample."
+            f"{counted(total, 'parameter')} is 0, for every sample."
         )
         advice = (
             "Compute the loss from the prediction with operators and functions of "
-            "tinygrad_edu.math, not with .data, "
-            "float(), step, sign or a comparison, whose derivatives are 0."
+            "tinygrad_edu.math, not with .data, float(), step, sign or a comparison, whose "
+            "derivatives are 0."
         )
-    return Finding(
-        "no gradient", "all parameters", {"parameters": total, "of": total}, sentence, advice
-    )
+    numbers = {"parameters": total, "of": total}
+    return Finding("no gradient", "all parameters", numbers, sentence, advice)
 
 
 def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
@@ -241,8 +236,7 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
     }
     compared = (
         f"The root of the mean square of its gradients is {layer.rms:.2g}, beside {last.rms:.2g} "
-        "in the last layer "
-        "that has any"
+        "in the last layer that has any"
     )
     if layer.verdict == "not finite":
         return Finding(
@@ -251,8 +245,7 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
             numbers,
             f"{layer.nonfinite} of {counted(layer.count, 'gradient')} are inf or nan.",
             "Call explain_nonfinite(loss) to find the operation that it began with, or train "
-            "within "
-            "detect_anomaly().",
+            "within detect_anomaly().",
         )
     if layer.verdict == "exploding":
         return Finding(

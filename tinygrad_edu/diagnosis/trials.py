@@ -3,6 +3,7 @@ afterwards."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,13 +67,9 @@ class Problem:
     def few(self, most: int) -> Problem:
         """The same with at most so many samples."""
         places = chosen(len(self.X), most, self.y)
-        return Problem(
-            self.model,
-            self.loss,
-            self.parameters,
-            [self.X[i] for i in places],
-            [self.y[i] for i in places],
-        )
+        X = [self.X[i] for i in places]
+        y = [self.y[i] for i in places]
+        return Problem(self.model, self.loss, self.parameters, X, y)
 
     def measured(self) -> tuple[float, list[float]]:
         """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is
@@ -96,27 +93,26 @@ class Problem:
 
         Raises TypeError if the loss of no sample is a Value.
         """
-        total, sizes, graphs, share = 0.0, [0.0] * len(self.parameters), 0, 1.0 / len(self.X)
+        total = 0.0
+        sizes = [0.0] * len(self.parameters)
+        has_graph = False
+        share = 1.0 / len(self.X)
         with recorded(self.model):
             for loss in self.losses():
                 if isinstance(loss, Value):
-                    sizes, graphs = (
-                        list(map(math.hypot, sizes, self._derivatives(loss))),
-                        graphs + 1,
-                    )
+                    sizes = list(map(math.hypot, sizes, self._derivatives(loss)))
+                    has_graph = True
                 total += loss.data if isinstance(loss, Value) else loss
-        if not graphs:
+        if not has_graph:
             raise TypeError(
                 f"the loss is {total * share!r}, which depends on no Value; the loss function must "
-                "use the "
-                "prediction"
+                "use the prediction"
             )
         return total * share, [size * math.sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
-        leaves = dict.fromkeys(
-            [node for node in topological_order(root, constants=False) if not node.op], 0.0
-        )
+        order = topological_order(root, constants=False)
+        leaves = dict.fromkeys([node for node in order if not node.op], 0.0)
         with _kept(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
@@ -152,8 +148,10 @@ class Problem:
             if middle is None:
                 return None
             zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
+            constants = [zero, middle]
             target = _mean(self.y)
-            constants = [zero, middle, *([target] if _shape(target) == _shape(middle) else [])]
+            if _shape(target) == _shape(middle):
+                constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
         return min([loss for loss in losses if 0 < loss < math.inf], default=None)
 
@@ -162,16 +160,18 @@ def _mean(entries: Sequence[Any]) -> Any:
     """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything
     else."""
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
-    if len(
-        {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
-    ) != 1 or not all(isinstance(x, (Value, float, int)) for xs in lists for x in xs):
+    shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
+    numbers = itertools.chain.from_iterable(lists)
+    if len(shapes) != 1 or not all(isinstance(x, (Value, float, int)) for x in numbers):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
     return means if isinstance(entries[0], (list, tuple)) else means[0]
 
 
 def _shape(mean: Any) -> int | None:
-    return len(mean) if isinstance(mean, list) else None if mean is None else -1
+    if isinstance(mean, list):
+        return len(mean)
+    return None if mean is None else -1
 
 
 @contextmanager
@@ -225,9 +225,8 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     gradient, mostly some 100, over at most `TRIAL_SAMPLES` samples.  All data and gradients are put
     back.
     """
-    few = problem.few(
-        max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters)))
-    )
+    affordable = min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))
+    few = problem.few(max(FEWEST_SAMPLES, affordable))
     start = few.measured()
     learning: set[float] = set()
 
@@ -243,7 +242,8 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     while len(losses) < MOST_RATES // 2 and math.inf not in losses.values():
         losses[lr] = try_one(lr)
         lr *= FACTOR
-    lr, worse = first / FACTOR, 0
+    lr = first / FACTOR
+    worse = 0
     while len(losses) < MOST_RATES and worse < 2:
         lowest = min(losses.values())
         losses[lr] = try_one(lr)
@@ -252,13 +252,11 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
         elif lowest < math.inf:
             worse += 1
         lr /= FACTOR
-    limit = (
-        min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
-    )
+    diverging = [lr for lr, loss in losses.items() if loss == math.inf]
+    limit = min(diverging, default=math.inf) / DISTANCE
     safe = {lr: losses[lr] for lr in learning if lr <= limit}
-    return Trials(
-        rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X)
-    )
+    best = min(safe, key=safe.__getitem__) if safe else None
+    return Trials(rate, start[0], losses, best, len(few.X))
 
 
 def _loss_after(

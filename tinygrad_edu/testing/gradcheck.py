@@ -43,6 +43,7 @@ MAX_STEPS = 8
 STEADY = 1e-3
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
+MOST_SHOWN = 20  # entries of a printed report
 
 
 class Entry(NamedTuple):
@@ -74,11 +75,9 @@ class Entry(NamedTuple):
         """How far apart the two are, as a fraction of what is allowed."""
         if self.analytic == self.numeric:
             return 0.0
-        return (
-            abs(self.analytic - self.numeric) / self.allowed
-            if self.allowed and math.isfinite(self.analytic)
-            else math.inf
-        )
+        if not self.allowed or not math.isfinite(self.analytic):
+            return math.inf
+        return abs(self.analytic - self.numeric) / self.allowed
 
 
 class Report:
@@ -86,7 +85,9 @@ class Report:
     one was compared, or there was nothing but kinks to look at."""
 
     def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
-        self.title, self.entries, self.rtol = title, list(entries), rtol
+        self.title = title
+        self.entries = list(entries)
+        self.rtol = rtol
 
     def __bool__(self) -> bool:
         return bool(self.entries) and all(entry.status in ("ok", "kink") for entry in self.entries)
@@ -113,24 +114,26 @@ class Report:
         return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
-        verdict = "FAILED" if not self else "ok" if self.compared else "nothing to compare"
+        verdict = "ok" if self.compared else "nothing to compare"
+        if not self:
+            verdict = "FAILED"
         lines = [
             f"{self.title}: {verdict}, {len(self.compared)} compared, {len(self.failures)} failed, "
-            f"{len(self.kinks)} at "
-            f"kinks; tolerance {self.rtol:g} relative, largest difference {self.worst:.1g} of what "
-            "is allowed"
+            f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, "
+            f"largest difference {self.worst:.1g} of what is allowed"
         ]
-        shown = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
-        width = max([len(e.name) for e in shown[:20]], default=0)
-        lines += [
-            f"  {e.name:{width}}  {e.status:9}  analytic {e.analytic:<23.16g} numeric "
-            f"{e.numeric:<23.16g} "
-            f"error estimate {e.error:.0e}  step {e.step:.1e}"
-            for e in shown[:20]
-        ]
-        return "\n".join(
-            [*lines, *([f"  ... and {len(shown) - 20} more"] if len(shown) > 20 else [])]
-        )
+        ordered = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
+        shown = ordered[:MOST_SHOWN]
+        width = max([len(entry.name) for entry in shown], default=0)
+        for entry in shown:
+            lines.append(
+                f"  {entry.name:{width}}  {entry.status:9}  analytic {entry.analytic:<23.16g} "
+                f"numeric {entry.numeric:<23.16g} error estimate {entry.error:.0e}  "
+                f"step {entry.step:.1e}"
+            )
+        if len(ordered) > MOST_SHOWN:
+            lines.append(f"  ... and {len(ordered) - MOST_SHOWN} more")
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -169,20 +172,28 @@ def gradcheck(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
             f"{parameters!r}"
         )
-    function = _Function(f, args if isinstance(args, (list, tuple)) else [args], parameters, names)  # type: ignore[list-item]
-    slopes = function.slopes()
+    point: Any = args if isinstance(args, (list, tuple)) else [args]
+    function = _Function(f, point, parameters, names)
     if order == 1:
-        entries = [_entry(function, j, function.names[j], slope.data, function.value, rtol)
-                   for j, slope in enumerate(slopes)]
-    else:
-        entries = []
-        for i, slope in enumerate(slopes):
-            second = [g.data for g in gradients(slope, function.leaves)]
-            entries += [_entry(function, j, f"{function.names[i]}, {function.names[j]}", second[j],
-                               partial(function.slope, i), rtol, slope) for j in range(len(slopes))]
-    return Report(
-        f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol
-    )
+        return Report(f"gradcheck of {function.name}", _first_order(function, rtol), rtol)
+    return Report(f"gradcheck of {function.name}, order 2", _second_order(function, rtol), rtol)
+
+
+def _first_order(function: _Function, rtol: float) -> list[Entry]:
+    return [
+        _entry(function, j, function.names[j], slope.data, function.value, rtol)
+        for j, slope in enumerate(function.slopes())
+    ]
+
+
+def _second_order(function: _Function, rtol: float) -> list[Entry]:
+    entries = []
+    for i, slope in enumerate(function.slopes()):
+        at = partial(function.slope, i)
+        for j, second in enumerate(gradients(slope, function.leaves)):
+            name = f"{function.names[i]}, {function.names[j]}"
+            entries.append(_entry(function, j, name, second.data, at, rtol, slope))
+    return entries
 
 
 class _Function:
@@ -191,7 +202,8 @@ class _Function:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
-        self.f, self.parameters = f, list(parameters)
+        self.f = f
+        self.parameters = list(parameters)
         self.args = [number(x, f"argument {i} of gradcheck") for i, x in enumerate(args)]
         self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
         self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
@@ -207,8 +219,7 @@ class _Function:
         if again != self.root.data and again == again:
             raise ValueError(
                 f"gradcheck: {self.name} gave {self.root.data!r} and then {again!r} for the same "
-                "arguments; "
-                "it must be deterministic (no dropout, no random numbers)"
+                "arguments; it must be deterministic (no dropout, no random numbers)"
             )
         self._slopes: dict[tuple[int, float], list[float]] = {}
 
@@ -219,10 +230,9 @@ class _Function:
         if not isinstance(root, Value):
             raise TypeError(
                 f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value "
-                "(the standard "
-                "math module makes plain numbers of Values: use `from tinygrad_edu import math`; a "
-                "branch that "
-                "returns a number must return Value(number))"
+                "(the standard math module makes plain numbers of Values: use "
+                "`from tinygrad_edu import math`; a branch that returns a number must return "
+                "Value(number))"
             )
         return [*leaves, *self.parameters], root
 
@@ -236,7 +246,8 @@ class _Function:
             yield args
         else:
             parameter = self.parameters[j - len(args)]
-            before, parameter.data = parameter.data, x
+            before = parameter.data
+            parameter.data = x
             try:
                 yield args
             finally:
@@ -265,22 +276,16 @@ class _Function:
         Where that is an infinity, such as the quotient of a remainder that overflows, there are too
         many pieces to tell.
         """
-        order = topological_order(
-            self._graph(j, x)[1] if x is not None else self.root, constants=False
-        )
-        pieces = [
-            piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None
-            for node in order
-            if node.op
-        ]
-        return [
-            (
-                node.op,
-                *[slope is None for slope in node._partials],
-                object() if piece in (math.inf, -math.inf) else piece,
-            )
-            for node, piece in zip([node for node in order if node.op], pieces)
-        ]
+        root = self.root if x is None else self._graph(j, x)[1]
+        pieces: list[Any] = []
+        for node in topological_order(root, constants=False):
+            if node.op:
+                rule = TABLE[node.op].piece
+                piece: Any = rule(*map(float, node._args)) if rule else None
+                if piece in (math.inf, -math.inf):
+                    piece = object()  # equal to nothing else
+                pieces.append((node.op, *[slope is None for slope in node._partials], piece))
+        return pieces
 
 
 def _entry(
@@ -294,29 +299,29 @@ def _entry(
 ) -> Entry:
     """Compares ``analytic`` with the differences of ``at(j, x)`` in x; ``root`` is the graph that
     ``at`` evaluates."""
-    x, base = function.point[j], function.pieces(j)
-    rounding, adjoints = _rounding(root or function.root)
+    x = function.point[j]
+    base = function.pieces(j)
+    graph = root or function.root
+    rounding, adjoints = _rounding(graph)
     scale = adjoints.get(function.leaves[j], 0.0)
+
+    def along(x: float) -> float:
+        return at(j, x)
+
     tried: list[Entry] = []
     for relative in STEPS:
-        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-        while relative >= SMALLEST_STEP * 0.99 and not function.pieces(
-            j, x + step
-        ) == base == function.pieces(j, x - step):
-            relative, step = relative / 10, step / 10
-        if relative < SMALLEST_STEP * 0.99:
+        step, is_smooth = _smooth_step(function, j, base, relative)
+        if not is_smooth:
             return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
-        numeric, error, last = _ridders(lambda x: at(j, x), x, step, rtol)
+        numeric, error, last = _ridders(along, x, step, rtol)
         noise = rounding / last
         allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
-        difference = abs(analytic - numeric)
-        status = ("nonfinite" if not (math.isfinite(analytic) and math.isfinite(numeric)) else
-                  "mismatch" if difference > allowed else
-                  "ok" if noise <= rtol * max(scale, abs(numeric)) or not scale else "imprecise")
+        is_precise = noise <= rtol * max(scale, abs(numeric)) or not scale
+        status = _status(analytic, numeric, allowed, is_precise)
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
-        if status == "mismatch" and _is_a_kink(lambda x: at(j, x), x, step):
+        if status == "mismatch" and _is_a_kink(along, x, step):
             return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
         tried.append(entry)
     # no dependence at all, confirmed with every step
@@ -324,19 +329,43 @@ def _entry(
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
+    return _best_of(tried, math.isfinite(graph.data), rtol)
+
+
+def _smooth_step(
+    function: _Function, j: int, base: list[Any], relative: float
+) -> tuple[float, bool]:
+    """The first step for coordinate ``j``, made smaller until no kink lies within it, and whether
+    there is one.  ``base`` are the pieces at the point itself."""
+    x = function.point[j]
+    step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+    while relative >= SMALLEST_STEP * 0.99:
+        if function.pieces(j, x + step) == base == function.pieces(j, x - step):
+            return step, True
+        relative /= 10
+        step /= 10
+    return step, False
+
+
+def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
+    if not (math.isfinite(analytic) and math.isfinite(numeric)):
+        return "nonfinite"
+    if abs(analytic - numeric) > allowed:
+        return "mismatch"
+    return "ok" if is_precise else "imprecise"
+
+
+def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
+    """The entry with the smallest error, after a look at the others; ``is_finite`` says whether the
+    function is."""
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
     steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
-    if best.status == "mismatch" and (
-        len(steady) < 2 or abs(best.analytic - best.numeric) <= 2 * best.error
-    ):
+    difference = abs(best.analytic - best.numeric)
+    if best.status == "mismatch" and (len(steady) < 2 or difference <= 2 * best.error):
         # the differences do not even agree with each other
         return best._replace(status="imprecise")
-    finite = math.isfinite((root or function.root).data)
-    if (
-        finite
-        and not math.isfinite(analytic)
-        and best.error <= STEADY * abs(best.numeric) < math.inf
-    ):
+    agree = best.error <= STEADY * abs(best.numeric) < math.inf
+    if is_finite and not math.isfinite(best.analytic) and agree:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
@@ -348,13 +377,12 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
     The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
     """
     there = f(x)
-    slopes = [
-        [(f(x + h) - there) / h for h in (sign * step / 8, sign * step / 64)] for sign in (-1, 1)
+    far_left, left, far_right, right = [
+        (f(x + h) - there) / h for h in (-step / 8, -step / 64, step / 8, step / 64)
     ]
-    (_, left), (_, right) = slopes
     largest = max(abs(left), abs(right))
-    jumps = [abs(near - far) for far, near in slopes]
-    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * max(jumps))
+    jump = max([abs(left - far_left), abs(right - far_right)])
+    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * jump)
 
 
 def _ridders(
@@ -369,7 +397,8 @@ def _ridders(
     previous: list[float] = []
     for i in range(MAX_STEPS):
         h = step / SHRINK**i
-        right, left = x + h, x - h
+        right = x + h
+        left = x - h
         if not 0 < right - left < math.inf:  # as near the largest number
             break
         row = [(f(right) - f(left)) / (right - left)]

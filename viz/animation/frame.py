@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from tinygrad_edu.debug.stepper import Recording, brief
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.text import brief
 
 from ..drawing.style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 

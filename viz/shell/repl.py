@@ -31,7 +31,10 @@ from collections.abc import Collection, Mapping
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu import Value
-from tinygrad_edu.debug.stepper import Recording, Stepper, brief, compare_orders, recording_of
+from tinygrad_edu.debug.orders import compare_orders
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.stepper import Stepper, recording_of
+from tinygrad_edu.debug.text import brief
 from tinygrad_edu.engine.primitives import lookup, short_repr
 from tinygrad_edu.errors import counted
 from tinygrad_edu.symbolic.formulas import Name, as_name

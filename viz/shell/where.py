@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tinygrad_edu.debug.stepper import Recording, brief
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.text import brief
 
 ENDS = 6  # lines that are shown of each end of a long path
 # to which shorter operations are filled up, so that the derivatives stand in a column
