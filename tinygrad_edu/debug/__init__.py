@@ -1,4 +1,4 @@
-"""Looking inside one graph: stepping through it, and finding where an inf or nan comes from."""
+"""Tools for one graph: step through it, and find where an inf or nan comes from."""
 
 from .explain import Explanation, explain_nonfinite
 from .orders import compare_orders

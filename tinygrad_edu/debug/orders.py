@@ -11,20 +11,19 @@ from .recording import Recording, record
 from .stepper import Stepper
 from .text import brief
 
-TABLE_LINES = 24  # of a printed `Comparison`
+TABLE_LINES = 24  # lines of a printed `Comparison`
 
 
 class Comparison(NamedTuple):
-    """The backward pass of one graph in two orders; ``print`` it to see both, and where and why
-    they differ.
+    """The backward pass of one graph in two orders.  Print it to see both, and where and why they
+    differ.
 
-    topological    the recording in the engine's order, which gives the gradients
+    topological    the recording in topological order, which gives the gradients
     naive          the recording in the naive recursive order
     early          the number of the first step of ``naive`` that goes wrong: it passes on a
-                   gradient that is not complete yet; None if there is none, so that both orders
+                   gradient that is not complete yet.  None if both orders agree
+    late           the number of the step that adds to that gradient later; None if both orders
                    agree
-    late           the number of the step that adds to that gradient afterwards; None if ``early``
-                   is
     """
 
     topological: Recording
@@ -34,8 +33,8 @@ class Comparison(NamedTuple):
 
     @property
     def gradients(self) -> dict[str, tuple[float, float]]:
-        """For every node that is no constant its gradient by the topological order, and by the
-        naive one."""
+        """For every node that is not a constant, its gradient by the topological order and by the
+        naive order."""
         right = Stepper(self.topological).finish()
         naive = Stepper(self.naive).finish()
         return {
@@ -61,10 +60,9 @@ class Comparison(NamedTuple):
     def _reasons(self) -> Iterator[str]:
         if self.early is None or self.late is None:
             yield (
-                "Both orders agree: whenever the naive one passes a gradient on, that gradient is "
-                "complete already,"
+                "Both orders agree: whenever the naive order passes a gradient on, that gradient is"
             )
-            yield "as it always is where no operation is used twice."
+            yield "already complete.  This is always so if no operation is used twice."
             return
         nodes = self.naive.nodes
         root = nodes[self.naive.root].name
@@ -72,32 +70,26 @@ class Comparison(NamedTuple):
         user = nodes[event.user or 0].name
         final = self.naive.events[self.late - 1].after
         yield (
-            f"{user} is used more than once, so that ∂{root}/∂{user} is a sum.  "
-            "The naive order passes it on to"
+            f"{user} is used more than once, so ∂{root}/∂{user} is a sum.  The naive order passes "
+            "it on to"
         )
         yield (
             f"{nodes[event.node].name} when it is {brief(event.adjoint)} (step {self.early}), "
             f"before the rest of it arrives (step {self.late} makes it {brief(final)})."
         )
-        yield "Then it passes on all of it, and so what it passed on before a second time."
+        yield "Then it passes on the whole sum, so the first part is counted twice."
         wrong = {name: pair for name, pair in self.gradients.items() if pair[0] != pair[1]}
         for name, (right, naive) in list(wrong.items())[:TABLE_LINES]:
             yield f"  ∂{root}/∂{name} is {brief(right)}; the naive order gives {brief(naive)}"
         if not wrong:
-            yield (
-                "  Here the extra amounts happen to be 0, so that the gradients come out right all "
-                "the same."
-            )
-        yield (
-            "The topological order visits a node after all of its users, when its gradient is "
-            "complete, and"
-        )
-        yield "follows each edge once."
+            yield "  In this graph the extra amounts are 0, so the gradients are right anyway."
+        yield "The topological order visits a node after all of its users, when its gradient is"
+        yield "complete, and follows each edge once."
 
 
 def compare_orders(root: Value) -> Comparison:
-    """The backward pass of ``root`` in the topological order and in the naive recursive one, side
-    by side.
+    """Records the backward pass of ``root`` in topological order and in the naive recursive order,
+    and returns both.
 
         >>> from tinygrad_edu import Value
         >>> a = Value(1.0, "a")
@@ -110,7 +102,7 @@ def compare_orders(root: Value) -> Comparison:
     """
     right = record(root)
     naive = record(root, order="naive")
-    # for each node the edges that have brought nothing yet
+    # for each node, the edges along which nothing has flowed yet
     missing: dict[int, set[tuple[int | None, int]]] = {}
     for event in right.events[right.forward:]:
         missing.setdefault(event.node, set()).add((event.user, event.operand))

@@ -30,14 +30,14 @@ NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
 class Node(NamedTuple):
     """One node as it was recorded.
 
-    name       its label, printable; where it has none, or shares it, a name made from its position:
-               ``v3``, ``a#2``
+    name       its printable label; if it has none, or shares it with other nodes, a name made from
+               its position: ``v3``, ``a#2``
     label      the label as it was
-    op         the primitive, "" for a leaf
+    op         the name of the primitive, "" for a leaf
     data       its number
     args       the positions of its operands in `Recording.nodes`
-    partials   the local derivatives by them; None for a constant
-    constant   whether it is a number that met a Value
+    partials   the local derivatives with respect to its operands; None for a constant operand
+    constant   whether it is a plain number that was combined with a Value
     """
 
     name: str
@@ -50,17 +50,16 @@ class Node(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What a step does, without words: ``node`` gets the number ``after``, where ``before`` was.
+    """One step as data: the number of ``node`` changes from ``before`` to ``after``.
 
-    node       the position of the node: its data in the forward phase, its gradient in the backward
-               one
-    user       in the backward phase the operation whose edge is followed; None forward, and for the
-               seed
-    operand    which operand of ``user`` it is, from 0; 0 where there is no user
-    before     the data, which is None as long as it is not computed, or the gradient
-    after      the same after the step
-    adjoint    the gradient of ``user`` at that moment, which is multiplied by the local derivative;
-               1 for the seed
+    node       the position of the node.  Its data changes in the forward phase, its gradient in the
+               backward phase
+    user       the position of the operation whose edge the backward phase follows; None in the
+               forward phase and for the seed
+    operand    which operand of ``user`` the node is, counted from 0; 0 if there is no user
+    before     the data (None: not computed yet) or the gradient before the step
+    after      the same number after the step
+    adjoint    the gradient of ``user`` at this step, a factor of the product; 1 for the seed
     """
 
     node: int
@@ -75,13 +74,13 @@ class Step(NamedTuple):
     """One step of a recording, in words.
 
     number     which step of the recording it is, counted from 1; 0 for the state before the first
-               one
+               step
     phase      "forward" or "backward"; "start" before the first step
-    name       of the node that got a number
-    before     the data (None: not computed yet) or the gradient before
-    after      the same after
+    name       the name of the node whose number changes
+    before     the data (None: not computed yet) or the gradient before the step
+    after      the same number after the step
     words      what happened, in names and numbers
-    formula    the rule of the table that gave the local derivative; "" where there is none
+    formula    the rule of the table that gave the local derivative; "" if there is none
     sentence   the words, and the formula in brackets after them
     """
 
@@ -101,15 +100,16 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recording(Sequence[Step]):
-    """The steps of one forward and one backward pass, immutable.  Made by `record`; sentences are
-    made when read.
+    """The steps of one forward and one backward pass, immutable.
+
+    `record` makes a recording; the sentences of its steps are written when they are read.
 
     nodes      every node, constants included, in the order of execution
-    events     what each step does, without words
+    events     each step as data
     root       the position of the root in ``nodes``
-    forward    how many steps are forward ones; the others are backward
+    forward    the number of forward steps; the other steps are backward
     order      the order of the backward pass, "topological" or "naive"
-    positions  for the name of each node that is no constant where in ``nodes`` it is
+    positions  from the name of each node that is not a constant to its position in ``nodes``
     """
 
     nodes: tuple[Node, ...]
@@ -144,23 +144,23 @@ class Recording(Sequence[Step]):
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
-        """For the name of each node that is no constant where in ``nodes`` it is."""
+        """From the name of each node that is not a constant to its position in ``nodes``."""
         return {node.name: i for i, node in enumerate(self.nodes) if not node.constant}
 
     def partial(self, user: int, operand: int) -> float:
-        """The local derivative of the node at ``user`` in ``nodes`` by its operand number
-        ``operand``; 0 for a constant."""
+        """Returns the local derivative of the node at position ``user`` with respect to its operand
+        number ``operand``; 0 for a constant operand."""
         return self.nodes[user].partials[operand] or 0.0
 
     def flow(self, event: Event) -> float:
-        """The gradient that flows along the edge of an event: local derivative times adjoint.  0
-        where it has no edge."""
+        """Returns the gradient that flows along the edge of an event, local derivative times
+        adjoint; 0 if the event has no edge."""
         if event.user is None:
             return 0.0
         return self.partial(event.user, event.operand) * event.adjoint
 
     def operation(self, position: int) -> str:
-        """What the node at ``position`` in ``nodes`` is, in names: ``d = a * b``; of a leaf its
+        """Returns the operation of the node at ``position`` in names, ``d = a * b``; for a leaf its
         name."""
         node = self.nodes[position]
         if not node.op:
@@ -168,17 +168,17 @@ class Recording(Sequence[Step]):
         return f"{node.name} = {Name.apply_primitive(lookup(node.op), self._names(node)).text}"
 
     def start(self) -> Step:
-        """What is there before the first step."""
+        """Returns the state before the first step: the leaves and their numbers."""
         leaves = [node for node in self.nodes if not node.op and not node.constant]
         shown = ", ".join(f"{node.name} = {brief(node.data)}" for node in leaves[:6])
         more = f" and {len(leaves) - 6} more" if len(leaves) > 6 else ""
         return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
 
     def matches(self, index: int, target: str) -> bool:
-        """Whether a step is about ``target``: the name or label of the node that gets a number, an
-        operation, a phase.
+        """Returns whether the step at ``index`` involves ``target``: the name or label of its node,
+        its operation, or its phase.
 
-        An operation can be called by its name, ``mul``, or by its symbol, ``*``.
+        An operation can be given by its name, ``mul``, or by its symbol, ``*``.
         """
         event = self.events[index]
         node = self.nodes[event.node]
@@ -189,8 +189,8 @@ class Recording(Sequence[Step]):
         return target != "" and target in (node.name, node.label, *_names_of_operation(op), phase)
 
     def targets(self) -> list[str]:
-        """Everything that `matches` can find: names, labels that several nodes share, operations,
-        phases."""
+        """Returns everything that `matches` can find: names, labels that several nodes share,
+        operations and phases."""
         found: list[str] = []
         for node in self.nodes:
             if not node.constant:
@@ -200,8 +200,8 @@ class Recording(Sequence[Step]):
         return list(dict.fromkeys([*found, "forward", "backward"]))
 
     def values(self) -> list[Value]:
-        """The recorded graph once more: new Values, in the order of ``nodes``, with all gradients
-        at 0."""
+        """Returns a copy of the recorded graph: new Values, in the order of ``nodes``, whose
+        gradients are 0."""
         made: list[Any] = []
         for node in self.nodes[:-1]:
             made.append(node.data if node.constant else self._value(node, made))
@@ -232,7 +232,7 @@ class Recording(Sequence[Step]):
         return " = ".join(dict.fromkeys([node.name, names, numbers, brief(node.data)]))
 
     def _backward_words(self, event: Event, user: int) -> tuple[str, str]:
-        """The words and the formula of the step along an edge."""
+        """Returns the words and the formula of the step along an edge."""
         root = self.nodes[self.root].name
         operand = self.nodes[event.node].name
         node = self.nodes[user]
@@ -249,21 +249,22 @@ class Recording(Sequence[Step]):
 
 
 def record(root: Value, order: str = "topological") -> Recording:
-    """The recording of the graph of ``root``.  Takes what was computed as it is, and changes
-    nothing of it.
+    """Returns the recording of the graph of ``root``, which is not changed.
 
-    order    of the backward pass: "topological", the engine's; or "naive", the recursion that one
-             writes first, which follows a node's edges as soon as a contribution arrives, and so,
-             where a node has several users, passes on an unfinished sum and then passes it on
-             again: see `compare_orders`
+    order    the order of the backward pass.  "topological" is the order of the engine.  "naive" is
+             the recursion that one writes first: it follows the edges of a node as soon as one
+             contribution arrives.  If a node has several users, it passes on an unfinished sum,
+             and later the whole sum: see `compare_orders`
 
-    Raises TypeError if ``root`` is no Value, ValueError for another order, and for a naive one of
-    more than `NAIVE_LIMIT` steps: it walks every path, and their number can double with every node.
+    Raises:
+        TypeError: ``root`` is not a Value.
+        ValueError: ``order`` is neither of these; or the naive order takes more than `NAIVE_LIMIT`
+            steps.  It walks every path, and their number can double with every node.
     """
     if not isinstance(root, Value):
         raise not_a_graph("record()", "a Value", root)
     if order not in ("topological", "naive"):
-        raise ValueError(f"unknown order {order!r}; choose 'topological' or 'naive'")
+        raise ValueError(f"record: order must be 'topological' or 'naive', not {order!r}")
     values = topological_order(root)
     position = {node: i for i, node in enumerate(values)}
     nodes = []
@@ -279,14 +280,14 @@ def record(root: Value, order: str = "topological") -> Recording:
 
 
 def not_a_graph(caller: str, takes: str, given: object) -> TypeError:
-    """Returns the error of a function, such as "explore()", that was given no graph."""
+    """Returns the error to raise if ``caller``, such as "explore()", was not given a graph."""
     return TypeError(f"{caller} takes {takes}, not {type(given).__name__} ({short_repr(given)}); "
-                     "what a computation returns from Values is a Value")
+                     "pass the result of a computation on Values")
 
 
 def _names_of_operation(op: str) -> tuple[str, ...]:
-    """What an operation can be called: ``mul`` and, as in drawings, ``*``.  ``neg`` is not ``-``,
-    which is ``sub``."""
+    """Returns the names of an operation: ``mul`` and, as in drawings, ``*``.  ``neg`` has no
+    symbol, because ``-`` means ``sub``."""
     if not op:
         return ()
     row = lookup(op)
@@ -294,8 +295,8 @@ def _names_of_operation(op: str) -> tuple[str, ...]:
 
 
 def _partials(node: Value) -> tuple[float | None, ...]:
-    """The local derivatives of ``node``; None for constants, also for one that was taken from a
-    graph and used again."""
+    """Returns the local derivatives of ``node``; None for constants, including a constant that was
+    taken from another graph."""
     partials = node._partials
     if None in partials or not node.op:
         return partials
@@ -317,8 +318,8 @@ def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:
 
 
 def _naive_events(nodes: Sequence[Node]) -> Iterator[Event]:
-    """The steps of ``def backward(node): for arg in node.args: arg.grad += partial * node.grad;
-    backward(arg)``."""
+    """Yields the steps of ``def backward(node): for arg in node.args: arg.grad += partial *
+    node.grad; backward(arg)``."""
     gradients = [0.0] * len(nodes)
     gradients[-1] = 1.0
     stack = [(len(nodes) - 1, 0)]  # calls that are not finished, and the operand that each is at
@@ -336,8 +337,8 @@ def _naive_events(nodes: Sequence[Node]) -> Iterator[Event]:
         count += 1
         if count > NAIVE_LIMIT:
             raise ValueError(
-                f"the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
-                f"{len(nodes):,} nodes, since it walks every path; record a smaller graph"
+                f"record: the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
+                f"{len(nodes):,} nodes, because it walks every path; record a smaller graph"
             )
         before = gradients[arg]
         adjoint = gradients[i]
@@ -355,7 +356,7 @@ def _unique_names(order: Sequence[Value]) -> list[str]:
         while True:
             seen[stem] += 1
             name = f"{stem}#{seen[stem]}"
-            if name not in labels:  # that may be a label, too
+            if name not in labels:  # a label can look like a number of this kind
                 return name
 
     names: list[str] = []

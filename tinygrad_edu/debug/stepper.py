@@ -27,10 +27,12 @@ from .text import brief, shortened
 
 
 def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
-    """The recording of what functions take that show a graph: of a Value a new one, in the
-    topological order.
+    """Returns the recording of the argument of a function that shows a graph; a Value is recorded
+    in topological order.
 
-    Raises TypeError in the name of ``caller``, such as "explore()", for anything else.
+    Raises:
+        TypeError: ``y`` is neither a Value nor a Recording nor a Stepper.  The message names
+            ``caller``, such as "explore()".
     """
     if isinstance(y, Value):
         return record(y)
@@ -42,14 +44,14 @@ def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
 
 
 class Stepper:
-    """A cursor on a recording, which moves both ways.  Every move returns the stepper, whose repr
-    is the view of it.
+    """A cursor on a recording, which moves forwards and backwards.  Every move returns the stepper,
+    whose repr shows the step.
 
-    recording     the `Recording`: of a Value it is made, of another Stepper it is taken
+    recording     the `Recording`.  A Value is recorded; another Stepper shares its recording
     position      how many steps have been done, 0 to len(recording)
-    step          the last step done (its ``phase`` is "start" if none was)
-    breakpoints   what `run` stops at: names, labels, operations or phases; see `stop_at`
-    watches       the names whose data and gradient every view shows; see `watch`
+    step          the last step done; its ``phase`` is "start" if no step was done
+    breakpoints   the targets that `run` stops at: names, labels, operations or phases (`stop_at`)
+    watches       the names whose data and gradient every view shows (`watch`)
     """
 
     def __init__(self, recording: Recording | Value | Stepper) -> None:
@@ -68,27 +70,29 @@ class Stepper:
         return self.recording[self.position - 1] if self.position else self.recording.start()
 
     def next(self, count: int = 1) -> Stepper:
-        """Does the next step, or ``count`` of them; stays at the end when there is none."""
+        """Does the next step, or the next ``count`` steps, and stops at the end."""
         return self.goto(min(self.position + _count(count), len(self.recording)))
 
     def back(self, count: int = 1) -> Stepper:
-        """Undoes the last step, or ``count`` of them; stays at the start when there is none."""
+        """Undoes the last step, or the last ``count`` steps, and stops at the start."""
         return self.goto(max(self.position - _count(count), 0))
 
     def goto(self, position: int) -> Stepper:
-        """Moves to where ``position`` steps have been done.
+        """Moves to the state after ``position`` steps.
 
-        Raises IndexError if there are not so many, TypeError if it is no whole number.
+        Raises:
+            TypeError: ``position`` is not a whole number.
+            IndexError: ``position`` is negative, or larger than the number of steps.
         """
         if isinstance(position, bool) or not isinstance(position, int):
             raise TypeError(
-                f"a position is a whole number, not {type(position).__name__} "
+                f"goto: position must be a whole number, not {type(position).__name__} "
                 f"({short_repr(position)})"
             )
         if not 0 <= position <= len(self.recording):
             raise IndexError(
-                f"position {position} is not in this recording, which has positions 0 to "
-                f"{len(self.recording)}"
+                f"goto: position must be from 0 to {len(self.recording)}, the number of steps, "
+                f"not {position}"
             )
         events = self.recording.events
         forward = self.recording.forward
@@ -109,34 +113,44 @@ class Stepper:
         return self
 
     def run_to(self, target: str) -> Stepper:
-        """Does steps until one is about ``target``: a name, a label, an operation, "forward" or
+        """Does steps until one involves ``target``: a name, a label, an operation, "forward" or
         "backward".
 
-        Raises ValueError, and does not move, if no step ahead is; the message says what exists.
+        Raises:
+            ValueError: no later step involves ``target``.  The stepper does not move; the message
+                lists the targets.
         """
         return self.goto(self._find([target]))
 
     def run(self) -> Stepper:
-        """Does steps until one is about a breakpoint, or to the end."""
+        """Does steps until one involves a breakpoint, or to the end."""
         try:
             return self.goto(self._find(self.breakpoints))
         except ValueError:
             return self.finish()
 
     def stop_at(self, target: str) -> Stepper:
-        """Adds a breakpoint.  Raises ValueError if nothing in the recording is called so."""
+        """Adds a breakpoint.
+
+        Raises:
+            ValueError: the recording has no such target.
+        """
         self._check(target, self.recording.targets())
         self.breakpoints.append(target)
         return self
 
     def watch(self, name: str) -> Stepper:
-        """Adds a watch.  Raises ValueError if no node is called so."""
+        """Adds a watch.
+
+        Raises:
+            ValueError: the recording has no node of that name.
+        """
         self._check(name, self.recording.positions)
         self.watches.append(name)
         return self
 
     def restart(self) -> Stepper:
-        """Goes back to before the first step; breakpoints and watches stay."""
+        """Goes back to the start; breakpoints and watches stay."""
         return self.goto(0)
 
     def finish(self) -> Stepper:
@@ -144,23 +158,29 @@ class Stepper:
         return self.goto(len(self.recording))
 
     def data(self, name: str) -> float | None:
-        """The number of a node at this moment; None if it is not computed yet.  Raises ValueError
-        for an unknown name."""
+        """Returns the data of a node at this position; None if it is not computed yet.
+
+        Raises:
+            ValueError: the recording has no node of that name.
+        """
         return self._data[self._position_of(name)]
 
     def grad(self, name: str) -> float:
-        """The gradient of a node at this moment, as far as it has been accumulated.  ValueError for
-        an unknown name."""
+        """Returns the gradient of a node at this position, as far as it has been accumulated.
+
+        Raises:
+            ValueError: the recording has no node of that name.
+        """
         return self._grads[self._position_of(name)]
 
     def numbers(self, position: int) -> tuple[float | None, float]:
-        """The data and the gradient at this moment of the node at ``position`` in
+        """Returns data and gradient, at this position, of the node at ``position`` in
         `Recording.nodes`."""
         return self._data[position], self._grads[position]
 
     def lines(self) -> list[tuple[str, str]]:
-        """The lines of the view, each with its kind: "position", "sentence", "changed", "watch" or
-        "next"."""
+        """Returns the lines of the view, each with its kind: "position", "sentence", "changed",
+        "watch" or "next"."""
         step = self.step
         total = len(self.recording)
         lines = [
@@ -188,25 +208,26 @@ class Stepper:
             if any(self.recording.matches(i, target) for target in targets):
                 return i + 1
         what = " or ".join(map(repr, targets)) or "a breakpoint"
-        raise ValueError(f"no step after position {self.position} is about {what}; "
-                         f"this recording has {shortened(self.recording.targets())}")
+        known = shortened(self.recording.targets())
+        raise ValueError(f"no later step involves {what}; targets are {known}")
 
     def _position_of(self, name: str) -> int:
         positions = self.recording.positions
         if name in positions:
             return positions[name]
-        raise ValueError(f"no node is called {name!r}; there are {shortened(list(positions))}")
+        raise ValueError(f"no node is called {name!r}; nodes are {shortened(list(positions))}")
 
     def _check(self, target: str, known: Collection[str]) -> None:
         if target not in known:
             raise ValueError(
-                f"nothing here is called {target!r}; there are {shortened(list(known))}"
+                f"nothing in this recording is called {target!r}; choose from "
+                f"{shortened(list(known))}"
             )
 
 
 def _count(count: Any) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise ValueError(
-            f"the number of steps is {count!r}; it must be a whole number of at least 0"
+            f"the number of steps must be a whole number of at least 0, not {count!r}"
         )
     return count

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-DIGITS = 4  # of a number in a sentence
-MOST_DIGITS = 10  # of a number that would look like an integer with fewer
+DIGITS = 4  # significant digits of a number in a sentence
+MOST_DIGITS = 10  # significant digits of a number that would look like an integer with fewer
 
 
 def printable(label: str) -> str:
-    """``label`` without anything that a terminal could take for a command: a new line as ``\\n``,
-    escape as ``\\x1b``."""
+    """Returns ``label`` with control characters escaped, so that a terminal does not obey them: a
+    new line as ``\\n``, escape as ``\\x1b``."""
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
 
 
 def brief(x: float | None) -> str:
-    """A number as a person writes it, to four digits: -3, 0.7071, 1.7e-17; "?" for one that is not
-    there yet.
+    """Returns a number with four digits, as a person writes it: -3, 0.7071, 1.7e-17.  None, for a
+    number that is not computed yet, is "?".
 
-    Below 10,000 what is no integer does not look like one: 1.0001 and 1234.5 have as many digits as
-    that takes, up to ten.  What ten digits would not show is a rounding error.
+    Below 10,000, a non-integer gets enough digits (at most ten) not to look like an integer:
+    1.0001, 1234.5.  A difference that ten digits do not show is a rounding error.
     """
     if x is None:
         return "?"
