@@ -12,7 +12,7 @@ from tinygrad_edu import Value, examples, math, nn, topological_order
 from tinygrad_edu.debug.orders import TABLE_LINES, compare_orders
 from tinygrad_edu.debug.recording import NAIVE_LIMIT, Recording, record
 from tinygrad_edu.debug.stepper import Stepper, recording_of
-from tinygrad_edu.debug.text import brief
+from tinygrad_edu.debug.text import short_number
 from tinygrad_edu.engine import primitives
 
 
@@ -167,9 +167,9 @@ def test_ends_are_quiet_and_positions_are_checked():
     stepper = Stepper(product())
     assert stepper.back().position == 0
     assert stepper.next(100).position == 6
-    with pytest.raises(IndexError, match="positions 0 to 6"):
+    with pytest.raises(IndexError, match="position must be from 0 to 6"):
         stepper.goto(7)
-    with pytest.raises(ValueError, match="number of steps is -1"):
+    with pytest.raises(ValueError, match="number of steps must be a whole number of at least 0, not -1"):
         stepper.next(-1)
     with pytest.raises(ValueError, match="no node is called 'q'"):
         stepper.grad("q")
@@ -548,7 +548,7 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
     (math.nan, "nan"),
 ])
 def test_numbers_have_four_digits_and_more_where_they_would_look_like_integers(x, text):
-    assert brief(x) == text
+    assert short_number(x) == text
 
 
 def test_a_factor_that_is_nearly_one_does_not_look_idle():

@@ -31,7 +31,7 @@ from ..engine.primitives import lookup
 from ..engine.value import Value
 from ..symbolic.formulas import Name
 from .recording import Node, Recording, record
-from .text import brief
+from .text import short_number
 
 SHOWN_FIRST = 8  # steps at the beginning of a long path that are printed
 SHOWN_LAST = 4  # steps at its end that are printed
@@ -95,8 +95,8 @@ class Explanation:
         culprit, *rest = self.sentences
         if self.phase == "forward":
             summary = (
-                f"{self.name} is {brief(self.root.data)}.  The first inf or nan, in order of "
-                "execution, is"
+                f"{self.name} is {short_number(self.root.data)}.  "
+                "The first inf or nan, in order of execution, is"
             )
             heading = f"From there to {self.name}:"
         else:
@@ -110,7 +110,7 @@ class Explanation:
         if self.line is not None:
             lines.append(textwrap.indent(anomaly.shown_line(self.line), "  "))
         if rest:
-            lines += [heading, *[f"  {line}" for line in _middle_left_out(rest)]]
+            lines += [heading, *[f"  {line}" for line in _without_middle(rest)]]
         return "\n".join([*lines, *textwrap.wrap(self.advice, WIDTH, break_on_hyphens=False)])
 
     __repr__ = __str__
@@ -133,11 +133,11 @@ def explain_nonfinite(root: Value) -> Explanation | None:
     values = topological_order(root)
     bad = next((i for i, node in enumerate(recording.nodes) if not math.isfinite(node.data)), None)
     if bad is not None:
-        return _of_data(recording, values, bad)
+        return _explain_data(recording, values, bad)
     index = next(
         (i for i, event in enumerate(recording.events) if not math.isfinite(event.after)), None
     )
-    return None if index is None else _of_gradient(recording, values, index)
+    return None if index is None else _explain_gradient(recording, values, index)
 
 
 def _is_finite(root: Value) -> bool:
@@ -155,26 +155,26 @@ def _is_finite(root: Value) -> bool:
     return all(map(math.isfinite, adjoints.values()))
 
 
-def _of_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
+def _explain_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
     nodes = recording.nodes
-    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
-    path = path or _way_up(nodes, bad, lambda i: True)
+    path = _shortest_path_to_root(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
+    path = path or _shortest_path_to_root(nodes, bad, lambda i: True)
     step_of = {recording.events[i].node: i for i in range(recording.forward)}
     kind = "number" if nodes[bad].constant else "leaf"
     sentences = [
-        recording[step_of[i]].words if i in step_of else f"the {kind} {_given(nodes[i])}"
+        recording[step_of[i]].words if i in step_of else f"the {kind} {_leaf_text(nodes[i])}"
         for i in path
     ]
     advice = (_advice(recording, bad) if nodes[bad].op else
-              f"The {kind} is {brief(nodes[bad].data)} in the input; check the data.")
+              f"The {kind} is {short_number(nodes[bad].data)} in the input; check the data.")
     return _explanation(recording, values, "forward", bad, path, sentences, advice)
 
 
-def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
+def _explain_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
     event = recording.events[index]
     nodes = recording.nodes
     user = event.node if event.user is None else event.user
-    path = [event.node, *_way_up(nodes, user, lambda i: True)]
+    path = [event.node, *_shortest_path_to_root(nodes, user, lambda i: True)]
     arriving: dict[tuple[int, int | None], int] = {}
     for i in range(recording.forward, len(recording)):
         arriving.setdefault((recording.events[i].node, recording.events[i].user), i)
@@ -184,13 +184,13 @@ def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> E
     if not math.isfinite(partial):
         advice = (
             f"The local derivative of {recording.operation(user)} with respect to "
-            f"{nodes[event.node].name} is {brief(partial)} at "
+            f"{nodes[event.node].name} is {short_number(partial)} at "
             f"{_numbers(_operands(recording, user))}.  "
             f"{_REMEDIES.get(nodes[user].op, '')}"
         ).strip()
     else:
         if math.isinf(recording.flow(event)):
-            product = f"{brief(event.adjoint)} times {brief(partial)}"
+            product = f"{short_number(event.adjoint)} times {short_number(partial)}"
             grown = f"The gradients grew until {product} exceeded"
         else:
             grown = f"The sum of the gradients from the users of {nodes[event.node].name} exceeds"
@@ -223,7 +223,9 @@ def _explanation(
     )
 
 
-def _way_up(nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]) -> list[int]:
+def _shortest_path_to_root(
+    nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]
+) -> list[int]:
     """Returns the positions on the shortest path from a node to the root, over users that are
     ``allowed``; [] if there is no such path."""
     users: dict[int, list[int]] = {}
@@ -265,7 +267,7 @@ def _advice(recording: Recording, bad: int) -> str:
         domain = str(row.domain(*map(Name, called)))
         here = _numbers([(name, arg.data) for name, arg in zip(called, args) if name in domain])
         return f"{call} is finite only if {domain}, but {here}.  {remedy}".strip()
-    return f"{call} is {brief(node.data)} at {here}.  {remedy}".strip()
+    return f"{call} is {short_number(node.data)} at {here}.  {remedy}".strip()
 
 
 def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], ...]:
@@ -274,15 +276,15 @@ def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], .
 
 
 def _numbers(operands: Sequence[tuple[str, float]]) -> str:
-    shown = [f"{name} = {brief(x)}" for name, x in operands if name != brief(x)]
+    shown = [f"{name} = {short_number(x)}" for name, x in operands if name != short_number(x)]
     return " and ".join(shown) or "these numbers"
 
 
-def _given(node: Node) -> str:
-    return brief(node.data) if node.constant else f"{node.name} = {brief(node.data)}"
+def _leaf_text(node: Node) -> str:
+    return short_number(node.data) if node.constant else f"{node.name} = {short_number(node.data)}"
 
 
-def _middle_left_out(lines: Sequence[str]) -> list[str]:
+def _without_middle(lines: Sequence[str]) -> list[str]:
     left_out = len(lines) - SHOWN_FIRST - SHOWN_LAST
     if left_out <= 1:
         return list(lines)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..engine.value import Value
 from .recording import Recording, record
 from .stepper import Stepper
-from .text import brief
+from .text import short_number
 
 TABLE_LINES = 24  # lines of a printed `Comparison`
 
@@ -74,13 +74,15 @@ class Comparison(NamedTuple):
             "it on to"
         )
         yield (
-            f"{nodes[event.node].name} when it is {brief(event.adjoint)} (step {self.early}), "
-            f"before the rest of it arrives (step {self.late} makes it {brief(final)})."
+            f"{nodes[event.node].name} when it is {short_number(event.adjoint)} "
+            f"(step {self.early}), before the rest of it arrives "
+            f"(step {self.late} makes it {short_number(final)})."
         )
         yield "Then it passes on the whole sum, so the first part is counted twice."
         wrong = {name: pair for name, pair in self.gradients.items() if pair[0] != pair[1]}
         for name, (right, naive) in list(wrong.items())[:TABLE_LINES]:
-            yield f"  ∂{root}/∂{name} is {brief(right)}; the naive order gives {brief(naive)}"
+            given = short_number(naive)
+            yield f"  ∂{root}/∂{name} is {short_number(right)}; the naive order gives {given}"
         if not wrong:
             yield "  In this graph the extra amounts are 0, so the gradients are right anyway."
         yield "The topological order visits a node after all of its users, when its gradient is"

@@ -22,7 +22,7 @@ from ..engine.graph import blank, topological_order
 from ..engine.primitives import UNARY, lookup, short_repr
 from ..engine.value import Value
 from ..symbolic.formulas import Name, as_name, derivative
-from .text import brief, printable
+from .text import printable, short_number
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
 
@@ -170,7 +170,7 @@ class Recording(Sequence[Step]):
     def start(self) -> Step:
         """Returns the state before the first step: the leaves and their numbers."""
         leaves = [node for node in self.nodes if not node.op and not node.constant]
-        shown = ", ".join(f"{node.name} = {brief(node.data)}" for node in leaves[:6])
+        shown = ", ".join(f"{node.name} = {short_number(node.data)}" for node in leaves[:6])
         more = f" and {len(leaves) - 6} more" if len(leaves) > 6 else ""
         return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
 
@@ -229,7 +229,7 @@ class Recording(Sequence[Step]):
             # -(-2) and not --2, which looks like another operator
             operands = [Name(f"({operands[0].text})")]
         numbers = Name.apply_primitive(row, tuple(operands)).text.replace(" * ", " × ")
-        return " = ".join(dict.fromkeys([node.name, names, numbers, brief(node.data)]))
+        return " = ".join(dict.fromkeys([node.name, names, numbers, short_number(node.data)]))
 
     def _backward_words(self, event: Event, user: int) -> tuple[str, str]:
         """Returns the words and the formula of the step along an edge."""
@@ -238,8 +238,9 @@ class Recording(Sequence[Step]):
         node = self.nodes[user]
         local = f"∂{node.name}/∂{operand}"
         rule = derivative(lookup(node.op), event.operand, self._names(node), Name(node.name))
-        factors = f"{brief(event.adjoint)} × {brief(self.partial(user, event.operand))}"
-        product = f"{factors} = {brief(self.flow(event))}"
+        adjoint = short_number(event.adjoint)
+        partial = short_number(self.partial(user, event.operand))
+        product = f"{adjoint} × {partial} = {short_number(self.flow(event))}"
         words = f"∂{root}/∂{operand} += ∂{root}/∂{node.name} · {local} = {product}"
         return words, f"{local} = {rule.text}"
 
@@ -363,7 +364,7 @@ def _unique_names(order: Sequence[Value]) -> list[str]:
     count = 0
     for node, label in zip(order, shown):
         if node.constant:
-            names.append(brief(node.data))
+            names.append(short_number(node.data))
             continue
         count += 1
         if label:
@@ -375,5 +376,5 @@ def _unique_names(order: Sequence[Value]) -> list[str]:
 
 
 def _number_name(x: float) -> Name:
-    text = brief(x)
+    text = short_number(x)
     return Name(text, UNARY) if text.startswith("-") else Name(text)

@@ -23,7 +23,7 @@ from typing import Any
 from ..engine.primitives import short_repr
 from ..engine.value import Value
 from .recording import Recording, Step, not_a_graph, record
-from .text import brief, shortened
+from .text import short_number, shortened
 
 
 def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
@@ -188,12 +188,12 @@ class Stepper:
             ("sentence", f"  {step.sentence}"),
         ]
         if step.phase == "forward":
-            lines.append(("changed", f"  changed: data of {step.name}: {brief(step.after)}"))
+            lines.append(("changed", f"  changed: data of {step.name}: {short_number(step.after)}"))
         elif step.phase == "backward":
-            change = f"{brief(step.before)} -> {brief(step.after)}"
+            change = f"{short_number(step.before)} -> {short_number(step.after)}"
             lines.append(("changed", f"  changed: grad of {step.name}: {change}"))
         for name in self.watches:
-            numbers = f"data {brief(self.data(name))}, grad {brief(self.grad(name))}"
+            numbers = f"data {short_number(self.data(name))}, grad {short_number(self.grad(name))}"
             lines.append(("watch", f"  watch:   {name}: {numbers}"))
         ahead = "nothing, this is the end"
         if self.position < total:

@@ -15,7 +15,7 @@ def printable(label: str) -> str:
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
 
 
-def brief(x: float | None) -> str:
+def short_number(x: float | None) -> str:
     """Returns a number with four digits, as a person writes it: -3, 0.7071, 1.7e-17.  None, for a
     number that is not computed yet, is "?".
 

@@ -1,4 +1,4 @@
-"""What the losses of a training say by themselves: that it diverges, stands still or oscillates.
+"""Verdicts on the losses of a training run: it diverges, stands still or oscillates.
 
 A loss that diverges gives away a curvature.  Along the direction in which a quadratic loss is
 curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 - lr *
@@ -30,9 +30,9 @@ from .findings import Finding, rounded
 # samples; a loss of single batches is noisy, and has to rise tenfold.
 DIVERGED = 2.0
 DIVERGED_BATCHES = 10.0
-RELAPSE = 0.5  # of what was gained is lost again
-GAINED = 0.1  # a fall of the loss by less is no gain that could be lost
-STILL = 0.01  # a loss that falls by less over the whole training stands still
+MAX_RELAPSE = 0.5  # the part of its gain that a loss may lose again without having diverged
+MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
+MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
 FEWEST_STEPS = 10  # with fewer steps, nothing can be said to stand still
 # The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the
 # variance of the targets.
@@ -49,7 +49,7 @@ FEWEST_SWINGS = 20
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of a training, smoothed so far that they can be compared.
+    """The losses of a training run, smoothed enough to be compared.
 
     levels      the mean loss of every epoch; where there are not two of them, of about ten equal
                 stretches of steps
@@ -84,12 +84,12 @@ class Curve:
 
     @property
     def fall(self) -> float:
-        """By which part of itself the loss fell from the first level to the best."""
+        """The fall of the loss from the first level to the best, as a fraction of the first."""
         return (self.first - self.best) / abs(self.first) if self.first else 0.0
 
 
 def curve_of(history: History) -> Curve:
-    """The `Curve` of a history with at least one step."""
+    """Returns the `Curve` of a history with at least one step."""
     losses = history.loss
     ends = history.epoch_ends
     if len(ends) >= 2:
@@ -109,14 +109,14 @@ def curve_of(history: History) -> Curve:
 
 
 def verdict(curve: Curve) -> str:
-    """What the curve shows: a kind of finding, or ""."""
+    """Returns what the curve shows: a kind of finding, or "" for none."""
     if not math.isfinite(curve.last_loss) or not all(map(math.isfinite, curve.levels)):
         return "loss not finite"
     if min(curve.levels) < 0:
         return ""  # ratios mean nothing
     relapsed = (
-        curve.fall > GAINED
-        and curve.last > curve.best + RELAPSE * (curve.first - curve.best)
+        curve.fall > MIN_GAIN
+        and curve.last > curve.best + MAX_RELAPSE * (curve.first - curve.best)
         and curve.last > DIVERGED * curve.best
         and curve.exact
     )
@@ -128,7 +128,7 @@ def verdict(curve: Curve) -> str:
         return ""
     if _oscillates(curve):
         return "loss oscillates"
-    if curve.fall < STILL and curve.steps >= FEWEST_STEPS:
+    if curve.fall < MIN_FALL and curve.steps >= FEWEST_STEPS:
         return "loss stands still"
     return ""
 
@@ -150,8 +150,8 @@ def _oscillates(curve: Curve) -> bool:
 
 
 def growth(curve: Curve) -> float:
-    """How many times the loss was multiplied a step when it began to rise from its lowest level;
-    nan if it did not.
+    """Returns the factor by which the loss grew in one step when it began to rise from its lowest
+    level; nan if it did not rise.
 
     Later on it says less: units saturate or die, and the loss is flat; or products of weights make
     it steeper and steeper.
@@ -162,7 +162,7 @@ def growth(curve: Curve) -> float:
 
 
 def looked_at(curve: Curve) -> str:
-    """What the curve is, in words."""
+    """Returns the curve in words."""
     batches = " in full batches" if curve.exact and curve.every == 1 else ""
     return (
         f"the loss of {counted(curve.steps, 'step')}{batches}: {curve.first:.4g} at first, "
@@ -186,8 +186,8 @@ TAME = (
 
 
 def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str = "") -> Finding:
-    """The finding of that kind about the loss; ``suggested`` is the rate that trials found,
-    ``tried`` what they did."""
+    """Returns the finding of that kind about the loss.  ``suggested`` is the learning rate that
+    trials found, ``tried`` the sentence about the trials."""
     numbers = {
         "first": curve.first,
         "best": curve.best,
@@ -224,7 +224,7 @@ def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str
 
 
 def _sentence(curve: Curve, kind: str) -> str:
-    """What a finding of that kind says of the curve."""
+    """Returns the sentence of a finding of that kind."""
     if kind == "loss not finite":
         what = f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} in the end"
     elif kind == "loss diverges":

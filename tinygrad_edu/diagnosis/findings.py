@@ -1,4 +1,4 @@
-"""What a diagnosis is made of: `Finding`, `Diagnosis`, and numbers as they are printed."""
+"""`Finding` and `Diagnosis`, the result of `diagnose`, and how they are printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import counted
 
-WIDTH = 100  # of the printed text
+WIDTH = 100  # characters of a printed line
 
 
 @dataclass(frozen=True, eq=False)  # its numbers are a dict, which has no hash
@@ -90,5 +90,5 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
 
 
 def rounded(x: float) -> float:
-    """A learning rate to the two digits that a trial or an estimate has at best."""
+    """Returns a learning rate with the two digits that a trial or an estimate has at best."""
     return float(f"{x:.1e}")

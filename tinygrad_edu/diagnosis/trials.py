@@ -1,5 +1,4 @@
-"""Losses measured, and learning rates tried out, on a few samples; everything is put back
-afterwards."""
+"""Measures losses and tries learning rates on a few samples, and restores all data afterwards."""
 
 from __future__ import annotations
 
@@ -26,14 +25,16 @@ TRIAL_STEPS = 10
 FACTOR = math.sqrt(10)  # from one rate to the next
 MOST_RATES = 30
 FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
-BLOWN_UP = 2.0  # a trial has diverged when its loss is so many times the one that it began with
-IGNORANT = 0.1  # of the loss explained by the inputs: the model does hardly better than a constant
-DISTANCE = 3.0  # how far below the smallest rate that diverges a rate has to be: one `FACTOR`
+DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
+# A model is better than a constant prediction if the inputs explain this part of the loss.
+BASELINE_MARGIN = 0.1
+# A stable rate is this many times smaller than the smallest rate that diverges: one `FACTOR`.
+STABILITY_FACTOR = 3.0
 
 
 def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every
-    time, in order.
+    """Returns the positions of at most ``most`` of ``count`` samples, chosen at random with a fixed
+    random seed, in order.
 
     Samples at equal distances could all be of one class, where classes take turns.  With
     ``targets`` every class has its share, as in the whole, and so has every range of numbers.
@@ -49,7 +50,7 @@ def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[
 
 @contextmanager
 def recorded(model: Any) -> Iterator[None]:
-    """The model in evaluation mode, and graphs recorded, for the time of a with block."""
+    """Sets the model to evaluation mode and records graphs, inside a with block."""
     with mode(model, training=False), recording(True):
         yield
 
@@ -65,17 +66,17 @@ class Problem:
     y: Sequence[Any]
 
     def few(self, most: int) -> Problem:
-        """The same with at most so many samples."""
+        """Returns the same problem with at most ``most`` samples."""
         places = chosen(len(self.X), most, self.y)
         X = [self.X[i] for i in places]
         y = [self.y[i] for i in places]
         return Problem(self.model, self.loss, self.parameters, X, y)
 
     def measured(self) -> tuple[float, list[float]]:
-        """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is
-        changed by it.
+        """Returns the mean loss in evaluation mode, and its derivative with respect to each
+        parameter.  ``.grad`` is not changed.
 
-        The derivatives of a loss that is no Value, as ``max(0, 1 - t * p)`` where it is 0, are 0.
+        If a loss is not a Value, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
         with recorded(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
@@ -132,13 +133,13 @@ class Problem:
         to learn.
         """
         constant = self.constant_loss() if len(set(map(repr, self.y))) > 1 else None
-        return constant is None or loss <= (1 - IGNORANT) * constant
+        return constant is None or loss <= (1 - BASELINE_MARGIN) * constant
 
     def constant_loss(self) -> float | None:
         """The mean loss of the best constant prediction among three: 0, the mean prediction, and
         the mean target.
 
-        A model that has learnt is far below it: 1 - loss / constant loss is how much of the loss
+        A model that has learned is far below it: 1 - loss / constant loss is how much of the loss
         the inputs explain.  (For the squared error that is the coefficient of determination.)  None
         if predictions are not numbers or lists of equally many numbers, or no such loss is positive
         and finite.
@@ -217,9 +218,9 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     the best.  That is a learning-rate range test (Smith, Cyclical learning rates for training
     neural networks, 2017, section 3.3), but with a fresh start for each rate.  The best rate is the
     one with the lowest loss after its last step, among those that are at least a factor of 3 below
-    the smallest one that diverges, and that make the model better than a constant by `IGNORANT` of
-    the loss: what sinks to the loss of a constant prediction, since one class is more frequent, has
-    not begun to learn.
+    the smallest one that diverges, and that make the model better than a constant by
+    `BASELINE_MARGIN` of the loss.  A loss that falls to the loss of a constant prediction, because
+    one class is more frequent, does not show that the model has begun to learn.
 
     The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its
     gradient, mostly some 100, over at most `TRIAL_SAMPLES` samples.  All data and gradients are put
@@ -253,7 +254,7 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
             worse += 1
         lr /= FACTOR
     diverging = [lr for lr, loss in losses.items() if loss == math.inf]
-    limit = min(diverging, default=math.inf) / DISTANCE
+    limit = min(diverging, default=math.inf) / STABILITY_FACTOR
     safe = {lr: losses[lr] for lr in learning if lr <= limit}
     best = min(safe, key=safe.__getitem__) if safe else None
     return Trials(rate, start[0], losses, best, len(few.X))
@@ -270,7 +271,7 @@ def _loss_after(
     parameters = list(problem.parameters.values())
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
     loss, gradients = start
-    limit = loss + (BLOWN_UP - 1) * abs(loss)
+    limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)
     for t in range(1, TRIAL_STEPS + 1):
         try:
             for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):

@@ -1,4 +1,4 @@
-"""`gradcheck`: the gradients of a function against finite differences, entry by entry.
+"""`gradcheck`: compares the gradients of a function with finite differences, entry by entry.
 
     >>> from tinygrad_edu import math
     >>> from tinygrad_edu.testing import gradcheck
@@ -13,10 +13,9 @@ engine, other steps are tried, since a function may wiggle faster than any one o
 
 The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it
 except the smallest normal float, below which digits are lost, and the rounding error of the
-difference itself, which is bounded from the graph:  every operation errs by a unit in its last
-place or so, and its adjoint says how much of that reaches the result.  Where that bound is itself
-larger than the tolerance, applied to the adjoint that is accumulated with absolute values, the
-entry is not passed, but called imprecise.
+difference itself, which is bounded from the graph: every operation errs by a unit in its last
+place or so, and its adjoint says how much of that error reaches the result.  If this error bound is
+larger than the tolerance, the entry is reported as "imprecise" and does not count as passed.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ MOST_SHOWN = 20  # entries of a printed report
 
 
 class Entry(NamedTuple):
-    """One derivative that was looked at.
+    """One derivative that was compared.
 
-    name       of what: ``x``, or for second order ``x, y``
-    analytic   what the engine says
-    numeric    what finite differences say; nan if they cannot be taken
+    name       the argument: ``x``, or for second order ``x, y``
+    analytic   the derivative that the engine computes
+    numeric    the derivative that finite differences give; nan if they cannot be taken
     step       the first step of the differences, in units of the argument
-    error      how far off ``numeric`` may be, by its own estimate
-    allowed    how far apart the two may be: the tolerance, and the rounding error of the
+    error      the estimated error of ``numeric``
+    allowed    how far apart the two may be: the tolerance plus the rounding error of the
                differences
     status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink",
                reported but not compared: a primitive is at, or within the smallest step of, a kink
@@ -72,7 +71,7 @@ class Entry(NamedTuple):
 
     @property
     def excess(self) -> float:
-        """How far apart the two are, as a fraction of what is allowed."""
+        """The difference of the two numbers, as a fraction of what is allowed."""
         if self.analytic == self.numeric:
             return 0.0
         if not self.allowed or not math.isfinite(self.analytic):
@@ -104,7 +103,7 @@ class Report:
 
     @property
     def compared(self) -> list[Entry]:
-        """The entries where differences could be taken and were precise enough."""
+        """The entries whose differences could be taken and were precise enough."""
         return [entry for entry in self.entries if entry.status in ("ok", "mismatch")]
 
     @property
@@ -147,26 +146,27 @@ def gradcheck(
     parameters: Sequence[Value] = (),
     names: Sequence[str] | None = None,
 ) -> Report:
-    """Compares the derivatives of ``f(*args)`` by every argument, and by every one of
-    ``parameters``, with differences.
+    """Compares the derivatives of ``f(*args)``, with respect to every argument and every parameter,
+    with finite differences.
 
     f            takes scalars and returns a scalar; it is called with Values and must be
                  deterministic
-    args         the numbers at which to look
+    args         the numbers at which the derivatives are compared
     order        1 for first derivatives; 2 for second ones, against differences of the first
-    rtol         how much of the derivative they may differ by
-    parameters   leaf Values that ``f`` uses besides its arguments, such as ``model.parameters()``;
-                 their data is moved for a moment and put back
-    names        of the arguments, for the report; by default those in the signature of ``f``
+    rtol         the allowed difference, as a fraction of the derivative
+    parameters   leaf Values that ``f`` uses in addition to its arguments, such as
+                 ``model.parameters()``; their data is changed for a moment and restored
+    names        names of the arguments for the report; by default from the signature of ``f``
 
-    Raises ValueError for another order, a tolerance that is not between 0 and 1, or if ``f`` gives
-    another value when called again; TypeError if ``f`` does not return one scalar that depends on
-    Values.
+    Raises:
+        TypeError: ``f`` does not return one scalar that depends on Values.
+        ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; or ``f`` returns
+            another value when called again.
     """
     if order not in (1, 2):
-        raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+        raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
     if not 0 < rtol < 1:
-        raise ValueError(f"gradcheck: rtol is {rtol!r}; it must be between 0 and 1, such as 1e-7")
+        raise ValueError(f"gradcheck: rtol must be between 0 and 1, such as 1e-7, not {rtol!r}")
     if not isinstance(parameters, (list, tuple)):
         raise TypeError(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
@@ -257,12 +257,12 @@ class _Function:
         return gradients(self.root, self.leaves)
 
     def value(self, j: int, x: float) -> float:
-        """The function with coordinate ``j`` at ``x``."""
+        """Returns the function with coordinate ``j`` at ``x``."""
         with no_grad(), self._moved(j, x) as args:
             return float(self.f(*[Value(value) for value in args]))
 
     def slope(self, i: int, j: int, x: float) -> float:
-        """Its derivative by coordinate ``i``, with coordinate ``j`` at ``x``."""
+        """Returns the derivative along coordinate ``i``, with coordinate ``j`` at ``x``."""
         if (j, x) not in self._slopes:
             with self._moved(j, x) as args:
                 leaves = [Value(value) for value in args]
@@ -271,9 +271,10 @@ class _Function:
         return self._slopes[j, x][i]
 
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Which smooth piece each primitive is on: equal lists mean that no kink lies between.
+        """Returns the smooth piece that each primitive is on: equal lists mean that no kink lies
+        between.
 
-        Where that is an infinity, such as the quotient of a remainder that overflows, there are too
+        If a piece is an infinity, such as the quotient of a remainder that overflows, there are too
         many pieces to tell.
         """
         root = self.root if x is None else self._graph(j, x)[1]
@@ -335,8 +336,8 @@ def _entry(
 def _smooth_step(
     function: _Function, j: int, base: list[Any], relative: float
 ) -> tuple[float, bool]:
-    """The first step for coordinate ``j``, made smaller until no kink lies within it, and whether
-    there is one.  ``base`` are the pieces at the point itself."""
+    """Returns the first step for coordinate ``j``, made smaller until no kink lies within it, and
+    whether there is such a step.  ``base`` has the pieces at the point itself."""
     x = function.point[j]
     step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
     while relative >= SMALLEST_STEP * 0.99:
@@ -356,8 +357,8 @@ def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -
 
 
 def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
-    """The entry with the smallest error, after a look at the others; ``is_finite`` says whether the
-    function is."""
+    """Returns the entry with the smallest error, with the status that all entries together show.
+    ``is_finite``: whether the function is finite."""
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
     steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
     difference = abs(best.analytic - best.numeric)
@@ -371,8 +372,8 @@ def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
 
 
 def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
-    """Whether the derivatives of ``f`` from the left and from the right of ``x`` differ, and each
-    is steady.
+    """Returns whether the derivatives of ``f`` from the left and from the right of ``x`` differ,
+    and each is steady.
 
     The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
     """
@@ -388,7 +389,7 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
 def _ridders(
     f: Callable[[float], float], x: float, step: float, rtol: float
 ) -> tuple[float, float, float]:
-    """The derivative of ``f`` at ``x``, an estimate of its error, and the smallest step used.
+    """Returns the derivative of ``f`` at ``x``, an estimate of its error, and the smallest step.
 
     The tableau holds central differences at shrinking steps in its first column, and in each
     further column the extrapolation that removes one more even power of the step.
@@ -417,8 +418,8 @@ def _ridders(
 
 
 def _rounding(root: Value) -> tuple[float, dict[Value, float]]:
-    """A bound on the rounding error of evaluating the graph of ``root``, and the adjoints with
-    absolute values."""
+    """Returns a bound on the rounding error of evaluating the graph of ``root``, and the adjoints
+    accumulated with absolute values."""
     order = topological_order(root, constants=False)
     adjoints = dict.fromkeys(order, 0.0)
     adjoints[root] = 1.0

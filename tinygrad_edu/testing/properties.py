@@ -40,10 +40,12 @@ from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
 from .gradcheck import Entry, gradcheck
 from .suspects import suspects
 
-# so many points rejected, before so few were compared: that is nearly all of them
-MANY = 40
-FEW = 10
-ENOUGH = 20  # points compared, for a derivative that was compared at none of them to be missed
+# The test fails if this many points were rejected and fewer than MIN_COMPARED compared: that is
+# nearly all of them.
+MAX_REJECTED = 40
+MIN_COMPARED = 10
+# After this many compared points, a derivative that was compared at no point fails the test.
+MIN_POINTS = 20
 MOST_SHOWN = 4  # wrong derivatives in a message
 
 Point = dict[str, float]
@@ -159,7 +161,7 @@ class Property:
         if not math.isfinite(root.data):
             outcome = "not finite"
         elif wrong:
-            raise AssertionError(self._story(point, root, wrong))
+            raise AssertionError(self._failure_message(point, root, wrong))
         else:
             outcome = "compared" if report.compared else _REASONS[report.entries[0].status]
         self.counts[outcome] += 1
@@ -238,9 +240,9 @@ class Property:
     def _check_counts(self) -> None:
         __tracebackhide__ = True
         compared = self.counts["compared"]
-        if self.counts.total() - compared >= MANY and compared < FEW:
+        if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
             raise self._too_few("the derivatives", self.counts, self._names[0])
-        if compared >= ENOUGH:
+        if compared >= MIN_POINTS:
             for name, counts in self._entries.items():
                 if not counts["compared"]:
                     raise self._too_few(f"the derivative by {name}", counts, name.partition(",")[0])
@@ -257,7 +259,7 @@ class Property:
             f"and smooth, such as {argument}=(0.1, 10)"
         )
 
-    def _story(self, point: Point, root: Value, wrong: list[Entry]) -> str:
+    def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
         at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._kept}.items())
         second = "second " if self.order == 2 else ""
         what = f"the {second}derivative of {self.name} by"

@@ -1,29 +1,29 @@
-"""Where a wrong derivative comes from: the graph as text, each local derivative held against
-differences of its own row."""
+"""`suspects`: finds the operation whose derivative is wrong, by comparing each local derivative
+with differences of its row."""
 
 from __future__ import annotations
 
 import math
 
 from ..debug.recording import Recording, record
-from ..debug.text import brief
+from ..debug.text import short_number
 from ..engine.graph import topological_order
 from ..engine.primitives import lookup
 from ..engine.value import Value
 from .gradcheck import Entry, gradcheck
 
-MOST_OPERATIONS = 40  # that are shown and looked at
-LONGEST_RULE = 80
+MOST_OPERATIONS = 40  # operations that are shown and compared
+LONGEST_RULE = 80  # characters of a rule; longer rules are left out
 
 
 def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
-    """The graph of ``root`` as text: an operation a line, in names and numbers, and below it its
-    local derivatives.
+    """Returns the graph of ``root`` as text: one operation a line, in names and numbers, and below
+    it its local derivatives.
 
-    A local derivative is marked as wrong if differences of that operation alone say something else,
-    by more than ``rtol`` of it; with ``order`` 2 the second derivatives of each operation are
-    looked at too.  Of a graph of more than 40 operations the first 40 are shown, and nothing is
-    said of the whole.
+    A local derivative is marked as wrong if it differs from differences of the operation alone by
+    more than ``rtol`` of its size.  With ``order`` 2, the second derivatives of each operation are
+    compared too.  Only the first 40 operations are shown; the conclusion on the whole graph is left
+    out if there are more.
 
         >>> x = Value(2.0, "x")
         >>> print(suspects(x * x + 1))  # doctest: +NORMALIZE_WHITESPACE
@@ -41,7 +41,7 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
     lines = []
     for node in recording.nodes:
         if not node.op and not node.constant:
-            lines.append(f"{node.name} = {brief(node.data)}")
+            lines.append(f"{node.name} = {short_number(node.data)}")
     rules = {}
     for k, event in enumerate(recording.events):
         if event.user is not None:
@@ -66,7 +66,8 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
 
 
 def _conclusion(recording: Recording, right: bool) -> list[str]:
-    """The last lines: what is known of the whole, if each of the local derivatives is ``right``."""
+    """Returns the last lines: the conclusion on the whole graph.  ``right``: whether each local
+    derivative is right."""
     if recording.forward > MOST_OPERATIONS:
         return [f"... and {recording.forward - MOST_OPERATIONS} more operations"]
     for node in recording.nodes:
@@ -88,11 +89,10 @@ def _conclusion(recording: Recording, right: bool) -> list[str]:
 
 
 def _local(node: Value, order: int, rtol: float) -> list[Entry]:
-    """The derivatives of the operation of ``node`` by itself, at the same numbers: one for each
-    operand, or pair of them.
+    """Compares the derivatives of the operation of ``node`` alone, at the same numbers: one entry
+    for each operand, or for each pair of operands.
 
-    The first derivatives are those that the node has stored, which were not necessarily made by the
-    rule.
+    The first derivatives are the ones that the node has stored.  They need not come from the rule.
     """
     entries = gradcheck(lookup(node.op), [arg.data for arg in node.args], order, rtol=rtol).entries
     if order == 2:
@@ -101,7 +101,7 @@ def _local(node: Value, order: int, rtol: float) -> list[Entry]:
 
 
 def _held_against(entry: Entry, d: float, rtol: float) -> Entry:
-    """``entry`` with the same differences, and another derivative to compare."""
+    """Returns ``entry`` with the derivative ``d`` compared with the same differences."""
     if entry.status not in ("ok", "mismatch"):
         return entry
     entry = entry._replace(analytic=d, allowed=entry.error + rtol * abs(entry.numeric))
@@ -109,10 +109,10 @@ def _held_against(entry: Entry, d: float, rtol: float) -> Entry:
 
 
 def _rule(recording: Recording, k: int) -> str:
-    """The local derivative of the edge that step ``k`` follows: ``∂v2/∂x = -x * v2 = -0.5``."""
+    """Returns the local derivative of the edge of step ``k``: ``∂v2/∂x = -x * v2 = -0.5``."""
     event = recording.events[k]
     user = event.user or 0
-    number = brief(recording.partial(user, event.operand))
+    number = short_number(recording.partial(user, event.operand))
     try:
         rule = recording[k].formula
     # a rule that does not run on names is a bug, but another one

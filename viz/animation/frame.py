@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from tinygrad_edu.debug.recording import Recording
-from tinygrad_edu.debug.text import brief
+from tinygrad_edu.debug.text import short_number
 
 from ..drawing.style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
@@ -195,10 +195,10 @@ class Caption:
         said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
-            if step.before and brief(step.before) != brief(step.after):
+            if step.before and short_number(step.before) != short_number(step.after):
                 said.append(
-                    f"so that ∂{self._root}/∂{step.name} goes from {brief(step.before)} to "
-                    f"{brief(step.after)}"
+                    f"so that ∂{self._root}/∂{step.name} goes from {short_number(step.before)} to "
+                    f"{short_number(step.after)}"
                 )
         return [text[:LONGEST_TEXT] for text in said]
 

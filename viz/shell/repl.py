@@ -34,7 +34,7 @@ from tinygrad_edu import Value
 from tinygrad_edu.debug.orders import compare_orders
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import Stepper, recording_of
-from tinygrad_edu.debug.text import brief
+from tinygrad_edu.debug.text import short_number
 from tinygrad_edu.engine.primitives import lookup, short_repr
 from tinygrad_edu.errors import counted
 from tinygrad_edu.symbolic.formulas import Name, as_name
@@ -437,7 +437,8 @@ class Shell(CommandLine):
 
     def _view(self) -> None:
         step = self.stepper.step
-        ends = {"sentence": step.sentence.removeprefix(step.words), "changed": brief(step.after)}
+        formula = step.sentence.removeprefix(step.words)
+        ends = {"sentence": formula, "changed": short_number(step.after)}
         for kind, line in self.stepper.lines():
             start, end = STYLES[kind], ENDS.get(kind, "")
             length = len(line) - len(ends.get(kind, ""))

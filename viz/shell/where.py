@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterator
 
 from tinygrad_edu.debug.recording import Recording
-from tinygrad_edu.debug.text import brief
+from tinygrad_edu.debug.text import short_number
 
 ENDS = 6  # lines that are shown of each end of a long path
 # to which shorter operations are filled up, so that the derivatives stand in a column
@@ -69,14 +69,14 @@ def _back(recording: Recording, position: int) -> Iterator[str]:
     factors = [recording.partial(user, operand) for user, operand in edges]
     lines = [
         f"  {operation:<{width}}   ∂{nodes[user].name}/∂{nodes[nodes[user].args[operand]].name} = "
-        f"{brief(factor)}"
+        f"{short_number(factor)}"
         for operation, (user, operand), factor in zip(operations, edges, factors)
     ]
     lines[-1] = f">{lines[-1][1:]}"
     yield from _ends(lines)
-    product = brief(math.prod(factors))
+    product = short_number(math.prod(factors))
     if 1 < len(factors) <= ENDS:
-        product = f"{' × '.join(map(brief, factors))} = {product}"
+        product = f"{' × '.join(map(short_number, factors))} = {product}"
     if (count := _count_paths(recording, last)) > 1:
         yield f"  one of {_many(count)} paths: {product}; ∂{root}/∂{at} is the sum over all of them"
     elif len(edges) > 1:
