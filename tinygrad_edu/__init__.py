@@ -26,7 +26,9 @@ from .math import take
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
     from .debug.explain import explain_nonfinite
-    from .debug.stepper import Stepper, compare_orders, record
+    from .debug.orders import compare_orders
+    from .debug.recording import record
+    from .debug.stepper import Stepper
     from .diagnosis import diagnose
     from .jit.function import jit
     from .symbolic import formula, parse

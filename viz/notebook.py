@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from tinygrad_edu import History, Stepper, Value, topological_order
 from tinygrad_edu.debug.explain import Explanation
-from tinygrad_edu.debug.stepper import Recording
+from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.jit import Jitted, Tape
 
 from .drawing.model import build, build_path

@@ -9,16 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, examples, math, nn, topological_order
-from tinygrad_edu.debug.stepper import (
-    NAIVE_LIMIT,
-    TABLE_LINES,
-    Recording,
-    Stepper,
-    brief,
-    compare_orders,
-    record,
-    recording_of,
-)
+from tinygrad_edu.debug.orders import TABLE_LINES, compare_orders
+from tinygrad_edu.debug.recording import NAIVE_LIMIT, Recording, record
+from tinygrad_edu.debug.stepper import Stepper, recording_of
+from tinygrad_edu.debug.text import short_number
 from tinygrad_edu.engine import primitives
 
 
@@ -152,7 +146,7 @@ def test_run_to_finds_labels_operations_and_phases():
     assert stepper.run_to("w1").step.after == pytest.approx(1.0)
     position = stepper.position
     with pytest.raises(
-        ValueError, match=r"no step after position \d+ is about 'q'; this recording has x1, x2"
+        ValueError, match=r"no later step involves 'q'; targets are x1, x2"
     ):
         stepper.run_to("q")
     assert stepper.position == position
@@ -162,9 +156,10 @@ def test_run_stops_at_breakpoints_and_else_at_the_end():
     stepper = Stepper(record(product())).stop_at("a")
     assert stepper.run().step.name == "a"
     assert stepper.run().position == len(stepper.recording)
-    with pytest.raises(ValueError, match="nothing here is called 'z'; there are a, b"):
+    message = "nothing in this recording is called 'z'; choose from a, b"
+    with pytest.raises(ValueError, match=message):
         stepper.stop_at("z")
-    with pytest.raises(ValueError, match="nothing here is called 'z'"):
+    with pytest.raises(ValueError, match="nothing in this recording is called 'z'"):
         stepper.watch("z")
 
 
@@ -172,9 +167,9 @@ def test_ends_are_quiet_and_positions_are_checked():
     stepper = Stepper(product())
     assert stepper.back().position == 0
     assert stepper.next(100).position == 6
-    with pytest.raises(IndexError, match="positions 0 to 6"):
+    with pytest.raises(IndexError, match="position must be from 0 to 6"):
         stepper.goto(7)
-    with pytest.raises(ValueError, match="number of steps is -1"):
+    with pytest.raises(ValueError, match="number of steps must be a whole number of at least 0, not -1"):
         stepper.next(-1)
     with pytest.raises(ValueError, match="no node is called 'q'"):
         stepper.grad("q")
@@ -235,12 +230,12 @@ topological order                    naive recursive order
                                      ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
                                      ∂c/∂a += ∂c/∂b · ∂b/∂a = 2 × 1 = 2
 
-b is used more than once, so that ∂c/∂b is a sum.  The naive order passes it on to
+b is used more than once, so ∂c/∂b is a sum.  The naive order passes it on to
 a when it is 1 (step 5), before the rest of it arrives (step 7 makes it 2).
-Then it passes on all of it, and so what it passed on before a second time.
+Then it passes on the whole sum, so the first part is counted twice.
   ∂c/∂a is 4; the naive order gives 6
-The topological order visits a node after all of its users, when its gradient is complete, and
-follows each edge once."""
+The topological order visits a node after all of its users, when its gradient is
+complete, and follows each edge once."""
 
 
 def naive_backward(node):
@@ -289,8 +284,8 @@ def test_both_orders_agree_where_no_operation_is_used_twice():
     comparison = compare_orders(examples.lecture_neuron())
     assert comparison.early is comparison.late is None
     assert str(comparison).endswith(
-        "Both orders agree: whenever the naive one passes a gradient on, that gradient is "
-        "complete already,\nas it always is where no operation is used twice."
+        "Both orders agree: whenever the naive order passes a gradient on, that gradient is\n"
+        "already complete.  This is always so if no operation is used twice."
     )
 
 
@@ -300,9 +295,8 @@ def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_sa
     comparison = compare_orders(b + b)
     assert comparison.early is not None
     assert comparison.gradients["a"] == (0.0, 0.0)
-    assert (
-        "Here the extra amounts happen to be 0, so that the gradients come out right all the same."
-        in str(comparison)
+    assert "In this graph the extra amounts are 0, so the gradients are right anyway." in str(
+        comparison
     )
 
 
@@ -324,7 +318,7 @@ def test_the_naive_order_of_very_many_paths_is_refused():
         ValueError, match=f"takes more than {NAIVE_LIMIT:,} steps for this graph of 1,001 nodes"
     ):
         compare_orders(x)
-    with pytest.raises(ValueError, match="unknown order 'random'; choose 'topological' or 'naive'"):
+    with pytest.raises(ValueError, match="order must be 'topological' or 'naive', not 'random'"):
         record(x, order="random")
 
 
@@ -418,11 +412,11 @@ def test_wrong_types_are_named():
     stepper = Stepper(product())
     for position in (1.5, "x", True, None):
         with pytest.raises(
-            TypeError, match=f"a position is a whole number, not {type(position).__name__}"
+            TypeError, match=f"position must be a whole number, not {type(position).__name__}"
         ):
             stepper.goto(position)
     assert stepper.position == 0
-    remedy = "what a computation returns from Values is a Value"
+    remedy = "pass the result of a computation on Values"
     with pytest.raises(
         TypeError,
         match=rf"^Stepper\(\) takes a Value, a Recording or a Stepper, not int \(3\); {remedy}$",
@@ -538,7 +532,7 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
             i for i in steps if stepper.recording.matches(i, name)]
     assert stepper.run_to("*").step.name == "v4"
     with pytest.raises(
-        ValueError, match="no step after position 2 is about ''; this recording has a, b, v3"
+        ValueError, match="no later step involves ''; targets are a, b, v3"
     ):
         stepper.run_to("")
 
@@ -554,7 +548,7 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
     (math.nan, "nan"),
 ])
 def test_numbers_have_four_digits_and_more_where_they_would_look_like_integers(x, text):
-    assert brief(x) == text
+    assert short_number(x) == text
 
 
 def test_a_factor_that_is_nearly_one_does_not_look_idle():

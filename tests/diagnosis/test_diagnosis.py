@@ -672,7 +672,8 @@ def test_of_large_models_fewer_samples_are_tried(parameters, samples):
 
 @pytest.mark.parametrize("look", [
     diagnose, lambda model: diagnose(model, X), lambda model: diagnose(model, X, Y, loss=nn.hinge),
-    lambda model: diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.Adam(model.parameters(), 10.0)),
+    lambda model: diagnose(model, X, Y, loss=nn.hinge,
+    optimizer=optim.Adam(model.parameters(), 10.0)),
 ], ids=["gradients", "units", "loss", "trials"])
 def test_everything_is_left_as_it_was(look):
     model = nn.Sequential(
@@ -740,8 +741,10 @@ def test_many_samples_are_looked_at_by_a_part_that_is_the_same_every_time():
 @pytest.mark.parametrize(("predict", "loss", "targets", "expected"), [
     (lambda x: Value(x), nn.mse, [0.0, 2.0], 1.0),  # the mean target, 1, is best
     (lambda x: [Value(x), Value(0.0)], nn.mse, [[0.0, 0.0], [2.0, 0.0]], 0.5),
-    (lambda x: Value(1e6 * x), nn.hinge, [1, -1], 1.0), (lambda x: [Value(x)] * 2, nn.cross_entropy, [0, 1], math.log(2)),
-    (lambda x: {"a": Value(x)}, lambda p, t: p["a"] ** 2, [0, 0], None), (lambda x: Value(x), nn.mse, [0.0, 0.0], 0.25),
+    (lambda x: Value(1e6 * x), nn.hinge, [1, -1], 1.0),
+    (lambda x: [Value(x)] * 2, nn.cross_entropy, [0, 1], math.log(2)),
+    (lambda x: {"a": Value(x)}, lambda p, t: p["a"] ** 2, [0, 0], None),
+    (lambda x: Value(x), nn.mse, [0.0, 0.0], 0.25),
     (lambda x: [Value(x)] * int(1 + x), lambda p, t: p[0] ** 2, [0, 0], None),
     (lambda x: Value(x), lambda p, t: -1 - p * p, [0, 0], None),
 ])
@@ -806,11 +809,15 @@ def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
 
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
-    ((3,), {}, TypeError, "the model is 3, which cannot be called"), ((len,), {}, ValueError, "has no parameters to look at"),
-    ((nn.Dropout(),), {}, ValueError, "has no parameters"), ((History(),), {}, ValueError, "the history has no steps"),
+    ((3,), {}, TypeError, "the model is 3, which cannot be called"),
+    ((len,), {}, ValueError, "has no parameters to look at"),
+    ((nn.Dropout(),), {}, ValueError, "has no parameters"),
+    ((History(),), {}, ValueError, "the history has no steps"),
     ((history_of([1.0]), X), {}, TypeError, r"diagnose\(history\) takes nothing else"),
-    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"), ((Line(), []), {}, ValueError, "X has no samples"),
-    ((Line(), 3), {}, TypeError, "X must be samples"), ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
+    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"),
+    ((Line(), []), {}, ValueError, "X has no samples"),
+    ((Line(), 3), {}, TypeError, "X must be samples"),
+    ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
     ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError, "1 samples but 2 targets"),
     ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "1 samples but 0 targets"),
     ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, r"diagnose\(model, X, y, "

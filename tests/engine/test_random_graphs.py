@@ -19,7 +19,7 @@ from truths import partials_of, value_of
 
 from tinygrad_edu import Value, gradients, topological_order
 from tinygrad_edu.engine.primitives import TABLE
-from tinygrad_edu.testing.strategies import Expression
+from tinygrad_edu.testing.expression import Expression
 
 DIGITS = 40
 TINY = 1e-290  # below it floats themselves, or their products, have few digits

@@ -45,7 +45,7 @@ def points(f, order=1, **arguments):
     """The points that are drawn for ``f``."""
     seen = []
 
-    @REPEATABLE
+    @settings(REPEATABLE, max_examples=500)  # few points are at an edge of the domain
     @given(point=Property(f, arguments, order).points)
     def collect(point):
         seen.append(point)
@@ -205,7 +205,7 @@ def test_a_row_without_moderate_arguments_is_drawn_from_where_it_is_defined(own_
     (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate by; .* "
                                                            "such as lambda x, y"),
     (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate by"),
-    (lambda: gradient_test(bell, order=3)(), ValueError, "order is 3"),
+    (lambda: gradient_test(bell, order=3)(), ValueError, "order must be 1 or 2, not 3"),
 ])
 def test_wrong_requests_say_what_is_right(call, error, message):
     with pytest.raises(error, match=message):
@@ -445,7 +445,7 @@ test_parabola = testing.gradient_test(parabola)
     ("gradient_test", "properties"), ("profiles", "profiles"), ("strategies", "strategies")])
 def test_without_hypothesis_the_remedy_is_named(name, module, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    monkeypatch.delitem(sys.modules, f"tinygrad_edu.testing.{module}")
+    monkeypatch.delitem(sys.modules, f"tinygrad_edu.testing.{module}", raising=False)
     with pytest.raises(
         ImportError, match=f"testing.{name} needs hypothesis; install it: pip install hypothesis"
     ):

@@ -15,18 +15,9 @@ from tinygrad_edu.engine import primitives
 from tinygrad_edu.engine.primitives import TABLE, Primitive, define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradcheck, strategies
-from tinygrad_edu.testing.strategies import (
-    FLAT,
-    SPECIAL,
-    Expression,
-    arguments_for,
-    expressions,
-    floats_between,
-    floats_for,
-    leaves,
-    scalar_functions,
-    values,
-)
+from tinygrad_edu.testing.arguments import SPECIAL, arguments_for, floats_between, floats_for
+from tinygrad_edu.testing.expression import Expression
+from tinygrad_edu.testing.strategies import FLAT, expressions, leaves, scalar_functions, values
 
 REPEATABLE = {
     "derandomize": True,

@@ -1,6 +1,8 @@
-"""Looking inside one graph: stepping through it, and finding where an inf or nan comes from."""
+"""Tools for one graph: step through it, and find where an inf or nan comes from."""
 
 from .explain import Explanation, explain_nonfinite
-from .stepper import Recording, Stepper, compare_orders, record
+from .orders import compare_orders
+from .recording import Recording, record
+from .stepper import Stepper
 
 __all__ = ["Explanation", "Recording", "Stepper", "compare_orders", "explain_nonfinite", "record"]

@@ -10,10 +10,10 @@
     From there to loss:
       v4 = w * v3 = 0 × -inf = nan
       loss = v4 + 1 = nan + 1 = nan
-    log(p) is finite where p > 0; here p = 0.  For the logarithm of a probability there are cross_entropy,
-    binary_cross_entropy, log_softmax and logsigmoid, which never take that of 0.
+    log(p) is finite only if p > 0, but p = 0.  For log-probabilities use cross_entropy,
+    binary_cross_entropy, log_softmax or logsigmoid: they never compute log(0).
 
-What a `stepper.Recording` says of each step is said here of some.
+The sentences are those of a `recording.Recording`, for some of its steps.
 """
 
 from __future__ import annotations
@@ -30,48 +30,52 @@ from ..engine.graph import topological_order
 from ..engine.primitives import lookup
 from ..engine.value import Value
 from ..symbolic.formulas import Name
-from .stepper import Node, Recording, brief, record
+from .recording import Node, Recording, record
+from .text import short_number
 
-SHOWN_FIRST, SHOWN_LAST = 8, 4  # lines of a long path
-WIDTH = 108  # characters of a line of advice
+SHOWN_FIRST = 8  # steps at the beginning of a long path that are printed
+SHOWN_LAST = 4  # steps at its end that are printed
+WIDTH = 96  # characters of a line of advice
 
 _LOGARITHM = (
-    "For the logarithm of a probability there are cross_entropy, binary_cross_entropy, log_softmax "
-    "and logsigmoid, "
-    "which never take that of 0."
+    "For log-probabilities use cross_entropy, binary_cross_entropy, log_softmax or logsigmoid: "
+    "they never compute log(0)."
 )
 _REMEDIES = {
     "log": _LOGARITHM,
     "log2": _LOGARITHM,
     "log10": _LOGARITHM,
-    "exp": "For quotients and logarithms of exponentials there are softmax, logsumexp, sigmoid and "
-           "softplus, which do not "
-    "overflow.",
-    "div": "Keep the denominator away from 0, with maximum(y, 1e-12), say, or do not divide there: "
-           "where(condition, x / y, "
-    "other) records the branch taken only.",
-    "sqrt": "Keep the argument above 0, with sqrt(maximum(x, 1e-12)), say; for the length of a "
-            "vector there are hypot and "
-    "norm.",
+    "exp": (
+        "For quotients and logarithms of exponentials use softmax, logsumexp, sigmoid or softplus: "
+        "they do not overflow."
+    ),
+    "div": (
+        "Keep the denominator away from 0, for example with maximum(y, 1e-12), or do not divide: "
+        "where(condition, x / y, other) records only the branch taken."
+    ),
+    "sqrt": (
+        "Keep the argument above 0, for example with sqrt(maximum(x, 1e-12)); for the length of a "
+        "vector use hypot or norm."
+    ),
 }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Where the first inf or nan of a graph arose; ``print`` it, or draw it with `viz.draw`.  Made
-    by `explain_nonfinite`.
+    """Where the first inf or nan of a graph comes from.  Print it, or draw it with `viz.draw`.
 
-    root        the result that was asked about, and its ``name`` in the sentences
-    phase       "forward", of data; "backward", of gradients, when all data are finite
-    node        the first node in order of execution whose data is inf or nan; backward the first
-                one, in the order of the backward pass, whose gradient is
-    operation   how it was made, in names: ``v3 = log(p)``; of a leaf its name.  Backward, the
-                operation whose local derivative and adjoint gave the bad gradient
-    operands    names and numbers of what the operation was made from
-    path        the nodes from there to the root
+    root        the result that was explained; ``name`` is its name in the sentences
+    phase       "forward" if data is inf or nan; "backward" if all data are finite, but a gradient
+                is inf or nan
+    node        forward, the first node in order of execution whose data is inf or nan; backward,
+                the first node in the order of the backward pass whose gradient is inf or nan
+    operation   forward, how the node was made, in names: ``v3 = log(p)``; for a leaf its name.
+                Backward, the operation whose local derivative and adjoint gave the gradient
+    operands    names and numbers of the operands of ``operation``
+    path        the nodes from ``node`` to the root
     sentences   the steps of the forward or backward pass at the nodes of the path, in words; the
-                first is the culprit
-    line        file, line and function that asked for the operation; None unless it was recorded in
+                first has the inf or nan
+    line        file, line and function that executed the operation; None unless it was recorded in
                 `detect_anomaly`
     advice      what is wrong with the operands, and what usually helps
     """
@@ -90,35 +94,38 @@ class Explanation:
     def __str__(self) -> str:
         culprit, *rest = self.sentences
         if self.phase == "forward":
-            lines = [
-                f"{self.name} is {brief(self.root.data)}.  The first inf or nan, in order of "
-                "execution, is"
-            ]
+            summary = (
+                f"{self.name} is {short_number(self.root.data)}.  "
+                "The first inf or nan, in order of execution, is"
+            )
             heading = f"From there to {self.name}:"
         else:
-            lines = [
+            summary = (
                 "All numbers of the forward pass are finite.  The first gradient that is inf or "
                 "nan is in"
-            ]
-            rest = rest[::-1]
-            heading = f"How the backward pass came there from {self.name}:"
-        lines.append(f"  {culprit}")
+            )
+            heading = f"The backward pass from {self.name} to this step:"
+            rest.reverse()
+        lines = [summary, f"  {culprit}"]
         if self.line is not None:
             lines.append(textwrap.indent(anomaly.line_text(self.line), "  "))
         if rest:
-            lines += [heading, *[f"  {line}" for line in _middle_left_out(rest)]]
+            lines += [heading, *[f"  {line}" for line in _without_middle(rest)]]
         return "\n".join([*lines, *textwrap.wrap(self.advice, WIDTH, break_on_hyphens=False)])
 
     __repr__ = __str__
 
 
 def explain_nonfinite(root: Value) -> Explanation | None:
-    """The first inf or nan among the numbers that ``root`` was computed from; None if all are
-    finite.
+    """Finds the first inf or nan in the graph of ``root``, and returns its `Explanation`; None if
+    all numbers are finite.
 
-    Of data first, in order of execution.  If all data are finite, of the gradients of ``root``, in
-    the order of the backward pass, which is done once more for this; whatever is in ``.grad`` is
-    not looked at, and does not change.  Raises TypeError if ``root`` is no Value.
+    Data are examined first, in order of execution.  If all data are finite, the gradients of
+    ``root`` are computed and examined in the order of the backward pass; ``.grad`` is neither read
+    nor changed.
+
+    Raises:
+        TypeError: ``root`` is not a Value.
     """
     if isinstance(root, Value) and _is_finite(root):
         return None
@@ -126,16 +133,16 @@ def explain_nonfinite(root: Value) -> Explanation | None:
     values = topological_order(root)
     bad = next((i for i, node in enumerate(recording.nodes) if not math.isfinite(node.data)), None)
     if bad is not None:
-        return _of_data(recording, values, bad)
+        return _explain_data(recording, values, bad)
     index = next(
         (i for i, event in enumerate(recording.events) if not math.isfinite(event.after)), None
     )
-    return None if index is None else _of_gradient(recording, values, index)
+    return None if index is None else _explain_gradient(recording, values, index)
 
 
 def _is_finite(root: Value) -> bool:
-    """Whether all data and gradients are finite: mostly they are, and to find that out takes a
-    tenth of the time."""
+    """Returns whether all data and gradients are finite.  Mostly they are, and this check takes a
+    tenth of the time of a recording."""
     order = topological_order(root)
     if not all(math.isfinite(node.data) for node in order):
         return False
@@ -148,45 +155,48 @@ def _is_finite(root: Value) -> bool:
     return all(map(math.isfinite, adjoints.values()))
 
 
-def _of_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
+def _explain_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
     nodes = recording.nodes
-    path = _way_up(nodes, bad, lambda i: not math.isfinite(nodes[i].data)) or _way_up(
-        nodes, bad, lambda i: True
-    )
+    path = _shortest_path_to_root(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
+    path = path or _shortest_path_to_root(nodes, bad, lambda i: True)
     step_of = {recording.events[i].node: i for i in range(recording.forward)}
     kind = "number" if nodes[bad].constant else "leaf"
     sentences = [
-        recording[step_of[i]].words if i in step_of else f"the {kind} {_given(nodes[i])}"
+        recording[step_of[i]].words if i in step_of else f"the {kind} {_leaf_text(nodes[i])}"
         for i in path
     ]
     advice = (_advice(recording, bad) if nodes[bad].op else
-              f"The {kind} was {brief(nodes[bad].data)} from the start: look at the data.")
+              f"The {kind} is {short_number(nodes[bad].data)} in the input; check the data.")
     return _explanation(recording, values, "forward", bad, path, sentences, advice)
 
 
-def _of_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
-    event, nodes = recording.events[index], recording.nodes
+def _explain_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
+    event = recording.events[index]
+    nodes = recording.nodes
     user = event.node if event.user is None else event.user
-    path = [event.node, *_way_up(nodes, user, lambda i: True)]
+    path = [event.node, *_shortest_path_to_root(nodes, user, lambda i: True)]
     arriving: dict[tuple[int, int | None], int] = {}
     for i in range(recording.forward, len(recording)):
         arriving.setdefault((recording.events[i].node, recording.events[i].user), i)
-    sentences = [
-        recording[index].sentence,
-        *[recording[arriving[pair]].sentence for pair in pairwise(path[1:])],
-    ]
+    steps = [index, *[arriving[pair] for pair in pairwise(path[1:])]]
+    sentences = [recording[i].sentence for i in steps]
     partial = recording.partial(user, event.operand)
-    if math.isfinite(partial):
-        product = f"{brief(event.adjoint)} times {brief(partial)}"
-        grown = (f"grew on their way until {product} was" if math.isinf(recording.flow(event)) else
-                 f"of the users of {nodes[event.node].name} add up")
-        advice = f"The gradients {grown} beyond the largest float, 1.8e308: scale the inputs or the initial weights down."
-    else:
+    if not math.isfinite(partial):
         advice = (
-            f"The local derivative of {recording.operation(user)} by {nodes[event.node].name} is "
-            f"{brief(partial)} where "
-            f"{_numbers(_operands(recording, user))}.  {_REMEDIES.get(nodes[user].op, '')}"
+            f"The local derivative of {recording.operation(user)} with respect to "
+            f"{nodes[event.node].name} is {short_number(partial)} at "
+            f"{_numbers(_operands(recording, user))}.  "
+            f"{_REMEDIES.get(nodes[user].op, '')}"
         ).strip()
+    else:
+        if math.isinf(recording.flow(event)):
+            product = f"{short_number(event.adjoint)} times {short_number(partial)}"
+            grown = f"The gradients grew until {product} exceeded"
+        else:
+            grown = f"The sum of the gradients from the users of {nodes[event.node].name} exceeds"
+        advice = (
+            f"{grown} the largest float, 1.8e308; scale the inputs or the initial weights down."
+        )
     return _explanation(recording, values, "backward", user, path, sentences, advice)
 
 
@@ -213,9 +223,11 @@ def _explanation(
     )
 
 
-def _way_up(nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]) -> list[int]:
-    """The shortest way from a node to the root over users that are ``allowed``; [] if there is
-    none."""
+def _shortest_path_to_root(
+    nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]
+) -> list[int]:
+    """Returns the positions on the shortest path from a node to the root, over users that are
+    ``allowed``; [] if there is no such path."""
     users: dict[int, list[int]] = {}
     for i, node in enumerate(nodes):
         for arg in dict.fromkeys(node.args):
@@ -237,12 +249,13 @@ def _way_up(nodes: Sequence[Node], start: int, allowed: Callable[[int], bool]) -
 
 def _advice(recording: Recording, bad: int) -> str:
     node = recording.nodes[bad]
-    row, args = lookup(node.op), [recording.nodes[arg] for arg in node.args]
+    row = lookup(node.op)
+    args = [recording.nodes[arg] for arg in node.args]
     call = recording.operation(bad).partition(" = ")[2]
     remedy = _REMEDIES.get(node.op, "")
     here = _numbers(_operands(recording, bad))
     if math.isinf(node.data) and all(arg.data for arg in args):
-        return f"{call} is beyond the largest float, 1.8e308, where {here}.  {remedy}".strip()
+        return f"{call} exceeds the largest float, 1.8e308, at {here}.  {remedy}".strip()
     if (
         row.domain is not None
         and not row.domain(*[arg.data for arg in args])
@@ -253,8 +266,8 @@ def _advice(recording: Recording, bad: int) -> str:
         ]
         domain = str(row.domain(*map(Name, called)))
         here = _numbers([(name, arg.data) for name, arg in zip(called, args) if name in domain])
-        return f"{call} is finite where {domain}; here {here}.  {remedy}".strip()
-    return f"{call} is {brief(node.data)} where {here}.  {remedy}".strip()
+        return f"{call} is finite only if {domain}, but {here}.  {remedy}".strip()
+    return f"{call} is {short_number(node.data)} at {here}.  {remedy}".strip()
 
 
 def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], ...]:
@@ -263,15 +276,15 @@ def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], .
 
 
 def _numbers(operands: Sequence[tuple[str, float]]) -> str:
-    shown = [f"{name} = {brief(x)}" for name, x in operands if name != brief(x)]
-    return " and ".join(shown) or "all are numbers"
+    shown = [f"{name} = {short_number(x)}" for name, x in operands if name != short_number(x)]
+    return " and ".join(shown) or "these numbers"
 
 
-def _given(node: Node) -> str:
-    return brief(node.data) if node.constant else f"{node.name} = {brief(node.data)}"
+def _leaf_text(node: Node) -> str:
+    return short_number(node.data) if node.constant else f"{node.name} = {short_number(node.data)}"
 
 
-def _middle_left_out(lines: Sequence[str]) -> list[str]:
+def _without_middle(lines: Sequence[str]) -> list[str]:
     left_out = len(lines) - SHOWN_FIRST - SHOWN_LAST
     if left_out <= 1:
         return list(lines)

@@ -1,5 +1,5 @@
-"""Why a model does not learn, in numbers and with one sentence of advice for each thing that is
-wrong."""
+"""`diagnose`: finds out why a model does not learn, with numbers and one sentence of advice for
+each finding."""
 
 from .examination import diagnose
 from .findings import Diagnosis, Finding

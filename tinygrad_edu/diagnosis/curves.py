@@ -1,4 +1,4 @@
-"""What the losses of a training say by themselves: that it diverges, stands still or oscillates.
+"""Verdicts on the losses of a training run: it diverges, stands still or oscillates.
 
 A loss that diverges gives away a curvature.  Along the direction in which a quadratic loss is
 curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 - lr *
@@ -28,10 +28,11 @@ from .findings import Finding, rounded
 
 # A training that ends at twice the loss that it began with has diverged, if it is a mean over the
 # samples; a loss of single batches is noisy, and has to rise tenfold.
-DIVERGED, DIVERGED_BATCHES = 2.0, 10.0
-RELAPSE = 0.5  # of what was gained is lost again
-GAINED = 0.1  # a fall of the loss by less is no gain that could be lost
-STILL = 0.01  # a loss that falls by less over the whole training stands still
+DIVERGED = 2.0
+DIVERGED_BATCHES = 10.0
+MAX_RELAPSE = 0.5  # the part of its gain that a loss may lose again without having diverged
+MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
+MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
 FEWEST_STEPS = 10  # with fewer steps, nothing can be said to stand still
 # The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the
 # variance of the targets.
@@ -40,12 +41,15 @@ EXPLODED = 1e3  # times the first loss: also where all losses are near 0, it has
 CONVERGED = 0.1  # of the first loss
 # Noise goes up and down by turns for 2 of 3 steps; a rate at the limit of stability for every one,
 # and without progress.
-ALTERNATION, SWING, PROGRESS, FEWEST_SWINGS = 0.9, 0.1, 0.05, 20
+ALTERNATION = 0.9
+SWING = 0.1
+PROGRESS = 0.05
+FEWEST_SWINGS = 20
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of a training, smoothed so far that they can be compared.
+    """The losses of a training run, smoothed enough to be compared.
 
     levels      the mean loss of every epoch; where there are not two of them, of about ten equal
                 stretches of steps
@@ -80,50 +84,51 @@ class Curve:
 
     @property
     def fall(self) -> float:
-        """By which part of itself the loss fell from the first level to the best."""
+        """The fall of the loss from the first level to the best, as a fraction of the first."""
         return (self.first - self.best) / abs(self.first) if self.first else 0.0
 
 
 def curve_of(history: History) -> Curve:
-    """The `Curve` of a history with at least one step."""
-    losses, ends = history.loss, history.epoch_ends
+    """Returns the `Curve` of a history with at least one step."""
+    losses = history.loss
+    ends = history.epoch_ends
     if len(ends) >= 2:
         levels = [sum(losses[start:end]) / (end - start) for start, end in zip([0, *ends], ends)]
-        every, exact = ends[0], True
+        every = ends[0]
+        exact = True
         tail = losses[ends[-1]:]
         # it blew up in the last epoch
         if tail and not sum(tail) / len(tail) <= DIVERGED_BATCHES * abs(levels[-1]):
             levels.append(sum(tail) / len(tail))
     else:
-        every, exact = max(1, len(losses) // 10), ends == [1]
-        levels = [
-            sum(losses[i : i + every]) / len(losses[i : i + every])
-            for i in range(0, len(losses), every)
-        ]
+        every = max(1, len(losses) // 10)
+        exact = ends == [1]
+        stretches = [losses[i:i + every] for i in range(0, len(losses), every)]
+        levels = [sum(stretch) / len(stretch) for stretch in stretches]
     return Curve(tuple(levels), every, exact, len(losses), losses[-1], max(history.learning_rates))
 
 
 def verdict(curve: Curve) -> str:
-    """What the curve shows: a kind of finding, or ""."""
+    """Returns what the curve shows: a kind of finding, or "" for none."""
     if not math.isfinite(curve.last_loss) or not all(map(math.isfinite, curve.levels)):
         return "loss not finite"
     if min(curve.levels) < 0:
         return ""  # ratios mean nothing
     relapsed = (
-        curve.fall > GAINED
-        and curve.last > curve.best + RELAPSE * (curve.first - curve.best)
+        curve.fall > MIN_GAIN
+        and curve.last > curve.best + MAX_RELAPSE * (curve.first - curve.best)
         and curve.last > DIVERGED * curve.best
         and curve.exact
     )
-    if curve.last > (DIVERGED if curve.exact else DIVERGED_BATCHES) * curve.first or relapsed:
-        return (
-            "loss diverges" if curve.last > NEAR_ZERO or curve.last > EXPLODED * curve.first else ""
-        )
+    limit = DIVERGED if curve.exact else DIVERGED_BATCHES
+    if curve.last > limit * curve.first or relapsed:
+        is_large = curve.last > NEAR_ZERO or curve.last > EXPLODED * curve.first
+        return "loss diverges" if is_large else ""
     if curve.last <= NEAR_ZERO or curve.last <= CONVERGED * curve.first:
         return ""
     if _oscillates(curve):
         return "loss oscillates"
-    if curve.fall < STILL and curve.steps >= FEWEST_STEPS:
+    if curve.fall < MIN_FALL and curve.steps >= FEWEST_STEPS:
         return "loss stands still"
     return ""
 
@@ -134,14 +139,19 @@ def _oscillates(curve: Curve) -> bool:
         return False
     moves = [b - a for a, b in pairwise(half)]
     turns = sum(a * b < 0 for a, b in pairwise(moves))
-    early, late = (sum(part) / len(part) for part in (half[:len(half) // 2], half[len(half) // 2:]))
-    return (turns >= ALTERNATION * (len(moves) - 1) and late > (1 - PROGRESS) * early
-            and sum(map(abs, moves)) / len(moves) > SWING * (early + late) / 2)
+    middle = len(half) // 2
+    early = sum(half[:middle]) / middle
+    late = sum(half[middle:]) / (len(half) - middle)
+    return (
+        turns >= ALTERNATION * (len(moves) - 1)
+        and late > (1 - PROGRESS) * early
+        and sum(map(abs, moves)) / len(moves) > SWING * (early + late) / 2
+    )
 
 
 def growth(curve: Curve) -> float:
-    """How many times the loss was multiplied a step when it began to rise from its lowest level;
-    nan if it did not.
+    """Returns the factor by which the loss grew in one step when it began to rise from its lowest
+    level; nan if it did not rise.
 
     Later on it says less: units saturate or die, and the loss is flat; or products of weights make
     it steeper and steeper.
@@ -152,32 +162,32 @@ def growth(curve: Curve) -> float:
 
 
 def looked_at(curve: Curve) -> str:
-    """What the curve is, in words."""
-    batches = " in full batches" * (curve.exact and curve.every == 1)
+    """Returns the curve in words."""
+    batches = " in full batches" if curve.exact and curve.every == 1 else ""
     return (
         f"the loss of {counted(curve.steps, 'step')}{batches}: {curve.first:.4g} at first, "
-        f"{curve.best:.4g} at best, "
-        f"{curve.last:.4g} in the end; learning rate {curve.rate:.3g}"
+        f"{curve.best:.4g} at best, {curve.last:.4g} in the end; learning rate {curve.rate:.3g}"
     )
 
 
 UNKNOWN = (
     "The losses alone do not say whether it is at a minimum, or whether the learning rate is too "
-    "small, or so large "
-    "that the model broke in the first steps."
+    "small, or so large that the model broke in the first steps."
 )
-RECORD = "Train again with fit(..., record_every=1): diagnose can then try learning rates, and look into the model."
+RECORD = (
+    "Train again with fit(..., record_every=1): diagnose can then try learning rates, and look "
+    "into the model."
+)
 RESTART = "Begin with other parameters (init=, rng=), or change the model or its loss."
 TAME = (
     "Scale inputs and targets to about 1 (data.Standardiser), start with smaller weights, and "
-    "begin with a hundredth of "
-    "the learning rate."
+    "begin with a hundredth of the learning rate."
 )
 
 
 def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str = "") -> Finding:
-    """The finding of that kind about the loss; ``suggested`` is the rate that trials found,
-    ``tried`` what they did."""
+    """Returns the finding of that kind about the loss.  ``suggested`` is the learning rate that
+    trials found, ``tried`` the sentence about the trials."""
     numbers = {
         "first": curve.first,
         "best": curve.best,
@@ -185,34 +195,47 @@ def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str
         "steps": curve.steps,
         "learning_rate": curve.rate,
     }
-    sentence = {
-        "loss not finite": f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} "
-                           "in the end",
-        "loss diverges": f"The loss rose from {curve.best:.4g} to {curve.last:.4g}",
-        "loss oscillates": f"The loss goes up and down with every step around {curve.last:.4g} and "
-                           "gets no lower",
-        "loss stands still": f"The loss was {curve.first:.4g} at first, {curve.best:.4g} at best, "
-                             f"{curve.last:.4g} in the end",
-    }[kind] + f", in {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}."
     ratio = growth(curve)
     if suggested is not None or tried:
         advice = RESTART if kind == "loss stands still" else TAME
     elif kind == "loss stands still":
-        tried, advice = UNKNOWN, RECORD
+        tried = UNKNOWN
+        advice = RECORD
     elif kind == "loss oscillates":
         suggested = rounded(curve.rate / 2)
-        tried = "Under gradient descent that is the limit of stability, 2 / curvature; half of it would do best, an estimate."
+        tried = (
+            "Under gradient descent that is the limit of stability, 2 / curvature; half of it "
+            "would do best, an estimate."
+        )
     elif ratio > 1:
-        numbers["growth"], suggested = ratio, rounded(curve.rate / (1 + math.sqrt(ratio)))
+        numbers["growth"] = ratio
+        suggested = rounded(curve.rate / (1 + math.sqrt(ratio)))
         tried = (
             f"It began to grow {ratio:.3g} times a step; under gradient descent the curvature is "
-            "then about "
-            f"(1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and one over it would do best, an "
-            "estimate."
+            f"then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and one over it would do "
+            "best, an estimate."
         )
     else:
         advice = TAME
     if suggested is not None:
         numbers["suggested_rate"] = suggested
         advice = f"Begin again with a learning rate of {suggested:g}."
-    return Finding(kind, "loss", numbers, f"{sentence} {tried}".strip(), advice)
+    return Finding(kind, "loss", numbers, f"{_sentence(curve, kind)} {tried}".strip(), advice)
+
+
+def _sentence(curve: Curve, kind: str) -> str:
+    """Returns the sentence of a finding of that kind."""
+    if kind == "loss not finite":
+        what = f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} in the end"
+    elif kind == "loss diverges":
+        what = f"The loss rose from {curve.best:.4g} to {curve.last:.4g}"
+    elif kind == "loss oscillates":
+        what = (
+            f"The loss goes up and down with every step around {curve.last:.4g} and gets no lower"
+        )
+    else:
+        what = (
+            f"The loss was {curve.first:.4g} at first, {curve.best:.4g} at best, "
+            f"{curve.last:.4g} in the end"
+        )
+    return f"{what}, in {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}."

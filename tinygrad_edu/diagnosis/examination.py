@@ -1,19 +1,20 @@
-"""`diagnose`: why a model does not learn, in numbers and with one sentence of advice for each thing
-that is wrong.
+"""`diagnose`: finds out why a model does not learn, with numbers and one sentence of advice for
+each finding.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(40, rng=0)
     >>> model = nn.MLP(2, [8, 1], "tanh", rng=1)
-    >>> history = fit(model, nn.hinge, X, y, optimizer=optim.SGD(model.parameters(), lr=1e-5), epochs=20, record_every=1)
+    >>> optimizer = optim.SGD(model.parameters(), lr=1e-5)
+    >>> history = fit(model, nn.hinge, X, y, optimizer=optimizer, epochs=20, record_every=1)
     >>> finding, = diagnose(history)
     >>> finding.kind, finding.numbers["suggested_rate"]
     ('loss stands still', 1.0)
     >>> print(finding.advice)
     Begin again with a learning rate of 1.
 
-It reports illnesses, not curiosities: two dead units among sixteen are counted, but found only when
-they are more than half of a layer.  What counts as an illness is a named constant with its reason,
-in `layers`, `curves` and `trials`.
+It reports what keeps a model from learning: two dead units among sixteen are counted, but become a
+finding only if they are more than half of a layer.  The limits are named constants with their
+reasons in `layers`, `curves` and `trials`.
 """
 
 from __future__ import annotations
@@ -32,18 +33,26 @@ from ..train.snapshots import unique_names
 from . import curves, layers
 from .findings import Diagnosis, Finding, rounded
 from .inspection import activations, check_model, entries
-from .layers import Inside
-from .trials import DISTANCE, IGNORANT, TRIAL_STEPS, Problem, Trials, chosen, recorded, try_rates
+from .layers import ModelState
+from .trials import (
+    BASELINE_MARGIN,
+    STABILITY_FACTOR,
+    TRIAL_STEPS,
+    Problem,
+    Trials,
+    chosen,
+    recorded,
+    try_rates,
+)
 
-SAMPLES = 128  # the model is looked at with at most so many
-# of the loss explained by the inputs: whatever else is odd about the model, it has learnt
-LEARNT = 0.9
-IMPROVES = 0.1  # a trial that lowers the loss by less is no better rate than the present one
-# a trial that brings the loss lower than the whole training did, by such a part of it, shows a
-# better rate
-QUARTER = 0.25
-SLOW = 0.1  # a training that lowered the loss by less may have had too small a rate,
-MUCH = 10.0  # which is one that is a tenth of the best one, or less
+SAMPLES = 128  # the model is run on at most this many
+LEARNED_FRACTION = 0.9  # a model has learned if its inputs explain this part of the loss
+# The relative fall of the loss in a trial; below it the rate is no improvement.
+MIN_IMPROVEMENT = 0.1
+# A rate is better if its trial ends lower than the whole training run by this part of the loss.
+BETTER_FRACTION = 0.25
+MIN_TRAINING_FALL = 0.1  # relative fall of the loss; below it the rate may be too small
+SMALL_RATE_RATIO = 10.0  # a rate is too small if the best rate is this many times larger
 
 
 def diagnose(
@@ -54,7 +63,7 @@ def diagnose(
     loss: Callable[[Any, Any], Any] | None = None,
     optimizer: Optimizer | None = None,
 ) -> Diagnosis:
-    """Looks for what keeps a model from learning, and says what to do.
+    """Finds what keeps a model from learning, and returns it with advice.
 
     ``diagnose(model)``                        the gradients that the last backward pass left, layer
                                                by layer: vanishing, exploding, not finite;
@@ -63,7 +72,7 @@ def diagnose(
     the model does not use
     ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each
                                                sample, and knows how far the model has come: one
-                                               that has learnt is not ill
+                                               that has learned is not ill
     the same with ``optimizer=optimizer``      also tries learning rates from the present parameters
     (`trials.try_rates`)
     ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is
@@ -86,8 +95,7 @@ def diagnose(
         if any(given is not None for given in (X, y, loss, optimizer)):
             raise TypeError(
                 "diagnose(history) takes nothing else: a history from fit(..., record_every=1) has "
-                "the model, the "
-                "samples and the loss"
+                "the model, the samples and the loss"
             )
         return _of_history(subject)
     check_model(subject)
@@ -115,12 +123,9 @@ def diagnose(
 
 
 def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
-    """Raises ValueError for an optimiser of which not even the parameters would be looked at."""
-    if (
-        optimizer is not None
-        and isinstance(model, Module)
-        and any(True for _ in model.named_parameters())
-    ):
+    """Raises ValueError if an optimiser was given that would not be used at all."""
+    has_own = isinstance(model, Module) and any(True for _ in model.named_parameters())
+    if optimizer is not None and has_own:
         raise ValueError(
             "trying the learning rates of optimizer= needs samples, targets and a loss: "
             "diagnose(model, X, y, loss=..., optimizer=...)"
@@ -130,65 +135,68 @@ def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
 def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
     named = dict(model.named_parameters()) if isinstance(model, Module) else {}
     if not named and optimizer is not None:
-        named = dict(
-            zip(
-                unique_names([str(parameter.label) for parameter in optimizer.params]),
-                optimizer.params,
-            )
-        )
+        names = unique_names([str(parameter.label) for parameter in optimizer.params])
+        named = dict(zip(names, optimizer.params))
     if not named:
         raise ValueError(
             f"{short_repr(model)} has no parameters to look at; give a Module that has some, a "
-            "History, or with "
-            "any other model optimizer=, whose parameters are then looked at"
+            "History, or with any other model optimizer=, whose parameters are then looked at"
         )
     return named
 
 
 def _of_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
-    inside = Inside({name: parameter.grad for name, parameter in parameters.items()})
-    return Diagnosis(
-        short_repr(model), tuple(layers.looked_at(inside)), tuple(layers.of_gradients(inside))
-    )
+    state = ModelState({name: parameter.grad for name, parameter in parameters.items()})
+    looked = tuple(layers.looked_at(state))
+    return Diagnosis(short_repr(model), looked, tuple(layers.of_gradients(state)))
 
 
 def _of_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
     X = [X[i] for i in chosen(len(X), SAMPLES)]
     with recorded(model):
         unused = layers.unused_parameters(map(model, X), parameters)
-    inside = Inside(
+    state = ModelState(
         {name: parameter.grad for name, parameter in parameters.items()},
         layers=activations(model, X),
         unused=unused,
     )
-    found = [*layers.of_unused(inside, len(parameters)), *layers.of_units(inside)]
-    if any(inside.gradients.values()):
-        found += layers.of_gradients(inside)
-    return Diagnosis(short_repr(model), tuple(layers.looked_at(inside)), tuple(found))
+    found = [*layers.of_unused(state, len(parameters)), *layers.of_units(state)]
+    if any(state.gradients.values()):
+        found += layers.of_gradients(state)
+    return Diagnosis(short_repr(model), tuple(layers.looked_at(state)), tuple(found))
 
 
-def _inside(problem: Problem) -> Inside:
+def _model_state(problem: Problem) -> ModelState:
     value, gradients = problem.measured_singly()
     with recorded(problem.model):
         unused = layers.unused_parameters(problem.losses(), problem.parameters)
-    return Inside(dict(zip(problem.parameters, gradients)), value, problem.constant_loss(),
-                  activations(problem.model, problem.X), unused)
+    return ModelState(
+        dict(zip(problem.parameters, gradients)),
+        loss=value,
+        constant=problem.constant_loss(),
+        layers=activations(problem.model, problem.X),
+        unused=unused,
+    )
 
 
-def _found(inside: Inside, learnt: bool) -> list[Finding]:
-    """What is wrong inside; of a model that has learnt, only what is no matter of degree."""
-    unused = list(layers.of_unused(inside, len(inside.gradients)))
-    return unused if learnt else [*unused, *layers.of_units(inside), *layers.of_gradients(inside)]
+def _model_findings(state: ModelState, has_learned: bool) -> list[Finding]:
+    """Returns the findings about the layers.  For a model that has learned, only unused
+    parameters are reported."""
+    unused = list(layers.of_unused(state, len(state.gradients)))
+    if has_learned:
+        return unused
+    return [*unused, *layers.of_units(state), *layers.of_gradients(state)]
 
 
 def _of_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
     problem = problem.few(SAMPLES)
-    inside = _inside(problem)
-    learnt = inside.explained is not None and inside.explained >= LEARNT
-    looked, found = list(layers.looked_at(inside)), _found(inside, learnt)
-    if optimizer is not None and not learnt:
+    state = _model_state(problem)
+    has_learned = state.explained is not None and state.explained >= LEARNED_FRACTION
+    looked = list(layers.looked_at(state))
+    found = _model_findings(state, has_learned)
+    if optimizer is not None and not has_learned:
         trials = try_rates(problem, optimizer, optimizer.lr)
-        looked.append(_tried(trials, "the present parameters"))
+        looked.append(_trials_text(trials, "the present parameters"))
         # a rate that grows may well be small at first
         scheduled = not isinstance(optimizer.state_dict()["lr"], float)
         found = [*_of_trials(trials, scheduled), *found]
@@ -196,59 +204,57 @@ def _of_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
 
 
 def _of_trials(trials: Trials, scheduled: bool) -> Iterator[Finding]:
-    """The learning rate in use is too large or too small."""
+    """Yields a finding if the learning rate in use is too large or too small."""
     rate, best = trials.rate, trials.best
-    if best is None or trials.fall(best) < IMPROVES:
+    if best is None or trials.fall(best) < MIN_IMPROVEMENT:
         return
     too_large = best < rate and trials.losses[rate] >= trials.before
-    too_small = (
-        best >= MUCH * rate and trials.fall(rate) < trials.fall(best) / MUCH and not scheduled
-    )
+    is_slow = trials.fall(rate) < trials.fall(best) / SMALL_RATE_RATIO
+    too_small = best >= SMALL_RATE_RATIO * rate and is_slow and not scheduled
     if too_large or too_small:
-        yield _of_rate(trials, best, _compared(trials))
+        yield _of_rate(trials, best, _comparison_text(trials))
 
 
 def _of_rate(trials: Trials, best: float, sentence: str) -> Finding:
-    what, suggested = "too large" if best < trials.rate else "too small", rounded(best)
-    numbers = {"learning_rate": trials.rate, "suggested_rate": suggested, "before": trials.before,
-               "after": trials.losses[trials.rate], "after_suggested": trials.losses[best]}
-    return Finding(
-        f"learning rate {what}",
-        "learning rate",
-        numbers,
-        sentence,
-        f"Use a learning rate of {suggested:g}.",
-    )
+    kind = "learning rate too large" if best < trials.rate else "learning rate too small"
+    suggested = rounded(best)
+    numbers = {
+        "learning_rate": trials.rate,
+        "suggested_rate": suggested,
+        "before": trials.before,
+        "after": trials.losses[trials.rate],
+        "after_suggested": trials.losses[best],
+    }
+    advice = f"Use a learning rate of {suggested:g}."
+    return Finding(kind, "learning rate", numbers, sentence, advice)
 
 
-def _compared(trials: Trials) -> str:
+def _comparison_text(trials: Trials) -> str:
     def outcome(rate: float) -> str:
         after = trials.losses[rate]
         return "makes it diverge" if after == math.inf else f"brings it to {after:.4g}"
 
-    others = [] if trials.best in (None, trials.rate) else [trials.best]
-    return (
+    best = trials.best
+    sentence = (
         f"In {TRIAL_STEPS} trial steps from a loss of {trials.before:.4g}, a learning rate of "
-        f"{trials.rate:.3g} "
-        + ", one of ".join(
-            [outcome(trials.rate), *[f"{rounded(rate):g} {outcome(rate)}" for rate in others]]
-        )
-        + "."
-        + " No other brings it clearly below the loss of a constant prediction."
-        * (trials.best is None)
+        f"{trials.rate:.3g} {outcome(trials.rate)}"
     )
+    if best is None:
+        return f"{sentence}. No other brings it clearly below the loss of a constant prediction."
+    if best == trials.rate:
+        return f"{sentence}."
+    return f"{sentence}, one of {rounded(best):g} {outcome(best)}."
 
 
-def _tried(trials: Trials, start: str) -> str:
+def _trials_text(trials: Trials, start: str) -> str:
+    if trials.best is None:
+        result = "none lowers the loss clearly below that of a constant prediction"
+    else:
+        result = f"{rounded(trials.best):g} would do"
     return (
         f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
-        f"{max(trials.losses):.2g}, each "
-        f"tried for {TRIAL_STEPS} steps from {start} on {counted(trials.samples, 'sample')}: "
-        + (
-            "none lowers the loss clearly below that of a constant prediction"
-            if trials.best is None
-            else f"{rounded(trials.best):g} would do"
-        )
+        f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on "
+        f"{counted(trials.samples, 'sample')}: {result}"
     )
 
 
@@ -256,12 +262,12 @@ def _of_history(history: History) -> Diagnosis:
     if not history.loss:
         raise ValueError(
             "the history has no steps, so there is nothing to diagnose; if fit raised "
-            "NonFiniteError in the "
-            "first step, its message names the operation"
+            "NonFiniteError in the first step, its message names the operation"
         )
     curve = curves.curve_of(history)
     kind = curves.verdict(curve)
-    subject, looked = f"a training of {counted(curve.steps, 'step')}", [curves.looked_at(curve)]
+    subject = f"a training of {counted(curve.steps, 'step')}"
+    looked = [curves.looked_at(curve)]
     record = history.training
     if record is None or not record.snapshots:
         looked.append(
@@ -269,24 +275,25 @@ def _of_history(history: History) -> Diagnosis:
             "record_every=1)"
         )
         return Diagnosis(subject, tuple(looked), (curves.of_curve(curve, kind),) if kind else ())
-    problem = Problem(
-        record.model, record.loss, dict(zip(record.names, record.parameters)), record.X, record.y
-    ).few(SAMPLES)
+    parameters = dict(zip(record.names, record.parameters))
+    problem = Problem(record.model, record.loss, parameters, record.X, record.y).few(SAMPLES)
     with record.at(record.snapshots[-1], after=True):
-        inside = _inside(problem)
-    explained = inside.explained
-    learnt = (
-        curve.last <= curves.CONVERGED * curve.first if explained is None else explained >= LEARNT
-    )
-    found = _found(inside, learnt)
-    looked += [f"after the last step {look}" for look in layers.looked_at(inside)]
-    if learnt:
+        state = _model_state(problem)
+    explained = state.explained
+    if explained is None:
+        has_learned = curve.last <= curves.CONVERGED * curve.first
+    else:
+        has_learned = explained >= LEARNED_FRACTION
+    found = _model_findings(state, has_learned)
+    looked += [f"after the last step {look}" for look in layers.looked_at(state)]
+    if has_learned:
         return Diagnosis(subject, tuple(looked), tuple(found))
-    ignorant = explained is not None and explained < IGNORANT
-    if record.optimizer is not None and (kind or found or ignorant or curve.fall < SLOW):
+    ignorant = explained is not None and explained < BASELINE_MARGIN
+    is_slow = curve.fall < MIN_TRAINING_FALL
+    if record.optimizer is not None and (kind or found or ignorant or is_slow):
         with record.at(record.snapshots[0]):
             trials = try_rates(problem, record.optimizer, curve.rate)
-        looked.append(_tried(trials, "the first parameters"))
+        looked.append(_trials_text(trials, "the first parameters"))
         with record.at(record.snapshots[-1], after=True):
             end = problem.few(trials.samples).measured()[0]
         found = [*_of_tried(curve, kind, trials, end, explained), *found]
@@ -298,31 +305,35 @@ def _of_history(history: History) -> Diagnosis:
 def _of_tried(
     curve: curves.Curve, kind: str, trials: Trials, end: float, explained: float | None
 ) -> Iterator[Finding]:
-    """What is wrong with a training, given what ten steps at other rates make of its first
-    parameters.
+    """Yields what is wrong with a training run, given what ten steps at other learning rates make
+    of its first parameters.
 
-    ``end`` is the loss at which the training ended, on the samples of the trials; ``explained`` how
-    much of it is explained.
+    ``end`` is the last loss of the run, on the samples of the trials; ``explained`` is the part of
+    the loss that the inputs explain.
     """
-    best = trials.best if trials.best is not None and trials.fall(trials.best) >= IMPROVES else None
+    best = trials.best
+    if best is not None and trials.fall(best) < MIN_IMPROVEMENT:
+        best = None
+    margin = MIN_IMPROVEMENT if kind else BETTER_FRACTION
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
-        smaller = best is not None and best < trials.rate
-        yield curves.of_curve(
-            curve, kind, *((rounded(best), _compared(trials)) if best and smaller else ())
-        )
-    elif (
-        best
-        and curve.steps >= TRIAL_STEPS
-        and trials.losses[best] <= (1 - (IMPROVES if kind else QUARTER)) * end
-        and (best * DISTANCE <= trials.rate or (best >= MUCH * trials.rate and curve.fall < SLOW))
-    ):
-        if kind:
-            yield curves.of_curve(curve, kind, rounded(best), _compared(trials))
+        if best and best < trials.rate:
+            yield curves.of_curve(curve, kind, rounded(best), _comparison_text(trials))
         else:
-            yield _of_rate(
-                trials,
-                best,
-                f"{_compared(trials)} The {curve.steps} steps of the training ended at {end:.4g}.",
-            )
-    elif kind and explained is not None and explained < IGNORANT:
-        yield curves.of_curve(curve, kind, None, _compared(trials))
+            yield curves.of_curve(curve, kind)
+    elif best and _does_better(curve, trials, best, (1 - margin) * end):
+        if kind:
+            yield curves.of_curve(curve, kind, rounded(best), _comparison_text(trials))
+        else:
+            ended = f"The {curve.steps} steps of the training ended at {end:.4g}."
+            yield _of_rate(trials, best, f"{_comparison_text(trials)} {ended}")
+    elif kind and explained is not None and explained < BASELINE_MARGIN:
+        yield curves.of_curve(curve, kind, None, _comparison_text(trials))
+
+
+def _does_better(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
+    """Returns whether the best rate of the trials reached ``limit`` in fewer steps than the run,
+    and is far from the rate in use."""
+    is_smaller = best * STABILITY_FACTOR <= trials.rate
+    is_larger = best >= SMALL_RATE_RATIO * trials.rate and curve.fall < MIN_TRAINING_FALL
+    is_lower = curve.steps >= TRIAL_STEPS and trials.losses[best] <= limit
+    return is_lower and (is_smaller or is_larger)

@@ -1,4 +1,4 @@
-"""What a diagnosis is made of: `Finding`, `Diagnosis`, and numbers as they are printed."""
+"""`Finding` and `Diagnosis`, the result of `diagnose`, and how they are printed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-WIDTH = 100  # of the printed text
+from ..errors import counted
+
+WIDTH = 100  # characters of a printed line
 
 
 @dataclass(frozen=True, eq=False)  # its numbers are a dict, which has no hash
@@ -32,8 +34,9 @@ class Finding:
     advice: str
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.kind}: {self.where}", *_wrapped(self.sentence, "  "),
-                          *_wrapped(f"Advice: {self.advice}", "  ")])
+        sentence = _wrapped(self.sentence, "  ")
+        advice = _wrapped(f"Advice: {self.advice}", "  ")
+        return "\n".join([f"{self.kind}: {self.where}", *sentence, *advice])
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +67,10 @@ class Diagnosis:
         return iter(self.findings)
 
     def __str__(self) -> str:
-        count = len(self.findings)
-        lines = [
-            f"Diagnosis of {self.subject}: "
-            + (f"{count} finding{'s' * (count > 1)}" if count else "nothing found")
-        ]
-        lines += [
-            "looked at:",
-            *[line for look in self.looked_at for line in _wrapped(look, "    ", first="  - ")],
-        ]
+        found = counted(len(self.findings), "finding") if self.findings else "nothing found"
+        lines = [f"Diagnosis of {self.subject}: {found}", "looked at:"]
+        for look in self.looked_at:
+            lines += _wrapped(look, "    ", first="  - ")
         for i, finding in enumerate(self.findings, 1):
             lines += ["", *f"{i}. {finding}".split("\n")]
         return "\n".join(lines)
@@ -92,5 +90,5 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
 
 
 def rounded(x: float) -> float:
-    """A learning rate to the two digits that a trial or an estimate has at best."""
+    """Returns a learning rate with the two digits that a trial or an estimate has at best."""
     return float(f"{x:.1e}")

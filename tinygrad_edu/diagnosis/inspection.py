@@ -6,7 +6,8 @@ units.
     >>> nn.hinge(model([0.5, -1.0]), 1).backward()
     >>> [(layer.path, layer.count, layer.verdict) for layer in gradient_flow(model)]
     [('layers.0', 12, 'fine'), ('layers.1', 20, 'fine'), ('layers.2', 5, 'fine')]
-    >>> [(layer.path, len(layer.units), layer.saturated) for layer in activations(model, [[0.5, -1.0], [2.0, 1.0]])]
+    >>> layers = activations(model, [[0.5, -1.0], [2.0, 1.0]])
+    >>> [(layer.path, len(layer.units), layer.saturated) for layer in layers]
     [('layers.0', 4, 0), ('layers.1', 4, 0), ('layers.2', 1, 0)]
 
 These are numbers to look at; `diagnose` says which of them are a reason to worry, and `viz.plots`
@@ -30,6 +31,14 @@ from ..nn.structure import ACTIVATION_ROWS, find_modules, layer_of, layer_path, 
 VANISHING = 1e-3  # of the last layer's rms: see `gradient_flow`
 EXPLODING = 1e3  # times the last layer's rms, or in itself
 SATURATED = 0.99  # of the way to the asymptote of a sigmoid-shaped activation
+
+# For an activation with two asymptotes, the number half-way between them, and how far they are.
+_MIDDLE_AND_REACH = {
+    "tanh": (0.0, 1.0),
+    "softsign": (0.0, 1.0),
+    "hardtanh": (0.0, 1.0),
+    "sigmoid": (0.5, 0.5),
+}
 
 
 # ---- gradients by layer --------------------------------------------------------------------------
@@ -68,7 +77,8 @@ def gradient_flow(
     ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or
     labelled parameters.  Layers are found from the names, by `nn.structure.layer_of`.
 
-        >>> [layer.path for layer in gradient_flow({"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0})]
+        >>> gradients = {"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0}
+        >>> [layer.path for layer in gradient_flow(gradients)]
         ['layers.0', 'encoder', '']
 
     The verdicts compare each layer with the last one that has a gradient, where backpropagation
@@ -94,40 +104,29 @@ def gradient_flow(
         )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
-    return tuple(
-        [
-            _layer_gradients(path, gradients, rms[path], reference)
-            for path, gradients in by_layer.items()
-        ]
-    )
+    layers = [_layer_gradients(path, by_layer[path], rms[path], reference) for path in by_layer]
+    return tuple(layers)
 
 
 def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     if isinstance(parameters, Module):
         return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
     if isinstance(parameters, Mapping):
-        return [
-            (
-                name,
-                entry.grad
-                if isinstance(entry, Value)
-                else number(entry, f"the gradient of {name}"),
-            )
-            for name, entry in parameters.items()
-        ]
-    given = (
-        list(parameters)
-        if isinstance(parameters, Iterable) and not isinstance(parameters, str)
-        else [parameters]
-    )
+        return [(name, _gradient_of(name, x)) for name, x in parameters.items()]
+    is_list = isinstance(parameters, Iterable) and not isinstance(parameters, str)
+    given = list(parameters) if is_list else [parameters]
     for parameter in given:
         if not isinstance(parameter, Value):
             raise TypeError(
                 "gradients are taken from a Module, a list of its parameters, or a mapping from "
-                "names to "
-                f"gradients, not from {type(parameter).__name__} ({short_repr(parameter)})"
+                f"names to gradients, not from {type(parameter).__name__} "
+                f"({short_repr(parameter)})"
             )
     return [(str(parameter.label), parameter.grad) for parameter in given]
+
+
+def _gradient_of(name: str, given: Any) -> float:
+    return given.grad if isinstance(given, Value) else number(given, f"the gradient of {name}")
 
 
 def _layer_gradients(
@@ -135,20 +134,30 @@ def _layer_gradients(
 ) -> LayerGradients:
     sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
     nonfinite = sum(not math.isfinite(g) for g in gradients)
-    verdict = ("not finite" if nonfinite else "zero" if rms == 0 else
-               "exploding" if rms > EXPLODING or rms / EXPLODING > reference else
-               "vanishing" if rms < VANISHING * reference else "fine")
     return LayerGradients(
         path,
         len(gradients),
-        gradients.count(0.0),
-        nonfinite,
-        quantile(sizes, 0.05),
-        quantile(sizes, 0.5),
-        quantile(sizes, 0.95),
-        rms,
-        verdict,
+        zeros=gradients.count(0.0),
+        nonfinite=nonfinite,
+        low=quantile(sizes, 0.05),
+        median=quantile(sizes, 0.5),
+        high=quantile(sizes, 0.95),
+        rms=rms,
+        verdict=_verdict(nonfinite, rms, reference),
     )
+
+
+def _verdict(nonfinite: int, rms: float, reference: float) -> str:
+    """Classifies a layer by the rms of its gradients, relative to the last layer's."""
+    if nonfinite:
+        return "not finite"
+    if rms == 0:
+        return "zero"
+    if rms > EXPLODING or rms / EXPLODING > reference:
+        return "exploding"
+    if rms < VANISHING * reference:
+        return "vanishing"
+    return "fine"
 
 
 def _rms(numbers: Sequence[float]) -> float:
@@ -158,14 +167,15 @@ def _rms(numbers: Sequence[float]) -> float:
 
 def quantile(ordered: Sequence[float], p: float) -> float:
     """The ``p``-quantile of numbers in order, interpolated between the two nearest; 0.0 of none."""
+    # Not `statistics.quantiles`: it rejects a single number before Python 3.13, its sums overflow
+    # near the largest float, and its last digits are others.
     if not ordered:
         return 0.0
     position = p * (len(ordered) - 1)
     below = math.floor(position)
     share = position - below
-    return ordered[below] * (1 - share) + (
-        ordered[min(below + 1, len(ordered) - 1)] * share if share else 0.0
-    )
+    above = ordered[below + 1] * share if share else 0.0
+    return ordered[below] * (1 - share) + above
 
 
 # ---- activations by layer ------------------------------------------------------------------------
@@ -194,15 +204,9 @@ class Unit:
     def saturation(self) -> float:
         """The part of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the way
         from the middle."""
-        middle_and_reach = {
-            "tanh": (0.0, 1.0),
-            "softsign": (0.0, 1.0),
-            "hardtanh": (0.0, 1.0),
-            "sigmoid": (0.5, 0.5),
-        }
-        if self.op not in middle_and_reach:
+        if self.op not in _MIDDLE_AND_REACH:
             return 0.0
-        middle, reach = middle_and_reach[self.op]
+        middle, reach = _MIDDLE_AND_REACH[self.op]
         return sum(abs(o - middle) > SATURATED * reach for o in self.outputs) / len(self.outputs)
 
     @property
@@ -257,13 +261,16 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     if not inputs:
         raise ValueError("X has no samples; give at least one")
     found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
-    shape, places = None, []
+    shape = None
+    places: list[tuple[str, str, int]] = []
     with mode(model, training=False), recording(True):
         for x in inputs:
             roots = _roots(model(x))
             order = topological_order(*roots, constants=False)
-            if (new := _shape(order)) != shape:  # mostly all samples have a graph of the same shape
-                shape, places = new, _unit_places(order, roots)
+            new = _shape(order)
+            if new != shape:  # mostly all samples have a graph of the same shape
+                shape = new
+                places = _unit_places(order, roots)
             for layer, path, i in places:
                 node = order[i]
                 op = node.op if node.op in ACTIVATION_ROWS else ""
@@ -282,8 +289,7 @@ def _roots(result: Any) -> list[Value]:
         if not isinstance(root, Value):
             raise TypeError(
                 f"the model returned {short_repr(result)}, which has no graph to find activations "
-                "in; "
-                "give a model that computes with Values"
+                "in; give a model that computes with Values"
             )
     return roots
 
@@ -302,9 +308,8 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
     for node in order:
         for arg in node.args:
             users.setdefault(arg, []).append(node)
-    neurons = neurons_among(
-        str(node.label) for node in modules if not node.op and not node.constant
-    )
+    leaves = [node for node in modules if not node.op and not node.constant]
+    neurons = neurons_among(str(leaf.label) for leaf in leaves)
     of_module: dict[str, list[Value]] = {}
     for node in order:
         path = modules.get(node)
@@ -312,15 +317,16 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
         if path is not None and node.op and (outside or node in roots):
             # an activation that is no part of the module
             after = outside[0] if len(users.get(node, ())) == 1 else node
-            of_module.setdefault(path, []).append(
-                after if after.op in ACTIVATION_ROWS and after not in modules else node
-            )
+            is_activation = after.op in ACTIVATION_ROWS and after not in modules
+            of_module.setdefault(path, []).append(after if is_activation else node)
     position = {node: i for i, node in enumerate(order)}
-    return [
-        (layer_path(path, neurons), path if path in neurons else f"{path}[{k}]", position[node])
-        for path, nodes in (of_module or {"": list(roots)}).items()
-        for k, node in enumerate(nodes)
-    ]
+    places = []
+    for path, nodes in (of_module or {"": list(roots)}).items():
+        layer = layer_path(path, neurons)
+        for k, node in enumerate(nodes):
+            unit = path if path in neurons else f"{path}[{k}]"
+            places.append((layer, unit, position[node]))
+    return places
 
 
 # ---- what they are given -------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Losses measured, and learning rates tried out, on a few samples; everything is put back
-afterwards."""
+"""Measures losses and tries learning rates on a few samples, and restores all data afterwards."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,14 +25,16 @@ TRIAL_STEPS = 10
 FACTOR = math.sqrt(10)  # from one rate to the next
 MOST_RATES = 30
 FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
-BLOWN_UP = 2.0  # a trial has diverged when its loss is so many times the one that it began with
-IGNORANT = 0.1  # of the loss explained by the inputs: the model does hardly better than a constant
-DISTANCE = 3.0  # how far below the smallest rate that diverges a rate has to be: one `FACTOR`
+DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
+# A model is better than a constant prediction if the inputs explain this part of the loss.
+BASELINE_MARGIN = 0.1
+# A stable rate is this many times smaller than the smallest rate that diverges: one `FACTOR`.
+STABILITY_FACTOR = 3.0
 
 
 def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """The positions of at most ``most`` of ``count`` samples, at random, but the same ones every
-    time, in order.
+    """Returns the positions of at most ``most`` of ``count`` samples, chosen at random with a fixed
+    random seed, in order.
 
     Samples at equal distances could all be of one class, where classes take turns.  With
     ``targets`` every class has its share, as in the whole, and so has every range of numbers.
@@ -48,7 +50,7 @@ def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[
 
 @contextmanager
 def recorded(model: Any) -> Iterator[None]:
-    """The model in evaluation mode, and graphs recorded, for the time of a with block."""
+    """Sets the model to evaluation mode and records graphs, inside a with block."""
     with mode(model, training=False), recording(True):
         yield
 
@@ -64,21 +66,17 @@ class Problem:
     y: Sequence[Any]
 
     def few(self, most: int) -> Problem:
-        """The same with at most so many samples."""
+        """Returns the same problem with at most ``most`` samples."""
         places = chosen(len(self.X), most, self.y)
-        return Problem(
-            self.model,
-            self.loss,
-            self.parameters,
-            [self.X[i] for i in places],
-            [self.y[i] for i in places],
-        )
+        X = [self.X[i] for i in places]
+        y = [self.y[i] for i in places]
+        return Problem(self.model, self.loss, self.parameters, X, y)
 
     def measured(self) -> tuple[float, list[float]]:
-        """The mean loss, in evaluation mode, and its derivative by each parameter; no ``.grad`` is
-        changed by it.
+        """Returns the mean loss in evaluation mode, and its derivative with respect to each
+        parameter.  ``.grad`` is not changed.
 
-        The derivatives of a loss that is no Value, as ``max(0, 1 - t * p)`` where it is 0, are 0.
+        If a loss is not a Value, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
         with recorded(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
@@ -96,27 +94,26 @@ class Problem:
 
         Raises TypeError if the loss of no sample is a Value.
         """
-        total, sizes, graphs, share = 0.0, [0.0] * len(self.parameters), 0, 1.0 / len(self.X)
+        total = 0.0
+        sizes = [0.0] * len(self.parameters)
+        has_graph = False
+        share = 1.0 / len(self.X)
         with recorded(self.model):
             for loss in self.losses():
                 if isinstance(loss, Value):
-                    sizes, graphs = (
-                        list(map(math.hypot, sizes, self._derivatives(loss))),
-                        graphs + 1,
-                    )
+                    sizes = list(map(math.hypot, sizes, self._derivatives(loss)))
+                    has_graph = True
                 total += loss.data if isinstance(loss, Value) else loss
-        if not graphs:
+        if not has_graph:
             raise TypeError(
                 f"the loss is {total * share!r}, which depends on no Value; the loss function must "
-                "use the "
-                "prediction"
+                "use the prediction"
             )
         return total * share, [size * math.sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
-        leaves = dict.fromkeys(
-            [node for node in topological_order(root, constants=False) if not node.op], 0.0
-        )
+        order = topological_order(root, constants=False)
+        leaves = dict.fromkeys([node for node in order if not node.op], 0.0)
         with _kept(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
@@ -136,13 +133,13 @@ class Problem:
         to learn.
         """
         constant = self.constant_loss() if len(set(map(repr, self.y))) > 1 else None
-        return constant is None or loss <= (1 - IGNORANT) * constant
+        return constant is None or loss <= (1 - BASELINE_MARGIN) * constant
 
     def constant_loss(self) -> float | None:
         """The mean loss of the best constant prediction among three: 0, the mean prediction, and
         the mean target.
 
-        A model that has learnt is far below it: 1 - loss / constant loss is how much of the loss
+        A model that has learned is far below it: 1 - loss / constant loss is how much of the loss
         the inputs explain.  (For the squared error that is the coefficient of determination.)  None
         if predictions are not numbers or lists of equally many numbers, or no such loss is positive
         and finite.
@@ -152,8 +149,10 @@ class Problem:
             if middle is None:
                 return None
             zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
+            constants = [zero, middle]
             target = _mean(self.y)
-            constants = [zero, middle, *([target] if _shape(target) == _shape(middle) else [])]
+            if _shape(target) == _shape(middle):
+                constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
         return min([loss for loss in losses if 0 < loss < math.inf], default=None)
 
@@ -162,16 +161,18 @@ def _mean(entries: Sequence[Any]) -> Any:
     """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything
     else."""
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
-    if len(
-        {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
-    ) != 1 or not all(isinstance(x, (Value, float, int)) for xs in lists for x in xs):
+    shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
+    numbers = itertools.chain.from_iterable(lists)
+    if len(shapes) != 1 or not all(isinstance(x, (Value, float, int)) for x in numbers):
         return None
     means = [Value(sum(map(float, column)) / len(lists)) for column in zip(*lists)]
     return means if isinstance(entries[0], (list, tuple)) else means[0]
 
 
 def _shape(mean: Any) -> int | None:
-    return len(mean) if isinstance(mean, list) else None if mean is None else -1
+    if isinstance(mean, list):
+        return len(mean)
+    return None if mean is None else -1
 
 
 @contextmanager
@@ -217,17 +218,16 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     the best.  That is a learning-rate range test (Smith, Cyclical learning rates for training
     neural networks, 2017, section 3.3), but with a fresh start for each rate.  The best rate is the
     one with the lowest loss after its last step, among those that are at least a factor of 3 below
-    the smallest one that diverges, and that make the model better than a constant by `IGNORANT` of
-    the loss: what sinks to the loss of a constant prediction, since one class is more frequent, has
-    not begun to learn.
+    the smallest one that diverges, and that make the model better than a constant by
+    `BASELINE_MARGIN` of the loss.  A loss that falls to the loss of a constant prediction, because
+    one class is more frequent, does not show that the model has begun to learn.
 
     The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its
     gradient, mostly some 100, over at most `TRIAL_SAMPLES` samples.  All data and gradients are put
     back.
     """
-    few = problem.few(
-        max(FEWEST_SAMPLES, min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters)))
-    )
+    affordable = min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))
+    few = problem.few(max(FEWEST_SAMPLES, affordable))
     start = few.measured()
     learning: set[float] = set()
 
@@ -243,7 +243,8 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     while len(losses) < MOST_RATES // 2 and math.inf not in losses.values():
         losses[lr] = try_one(lr)
         lr *= FACTOR
-    lr, worse = first / FACTOR, 0
+    lr = first / FACTOR
+    worse = 0
     while len(losses) < MOST_RATES and worse < 2:
         lowest = min(losses.values())
         losses[lr] = try_one(lr)
@@ -252,13 +253,11 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
         elif lowest < math.inf:
             worse += 1
         lr /= FACTOR
-    limit = (
-        min((lr for lr, loss in losses.items() if loss == math.inf), default=math.inf) / DISTANCE
-    )
+    diverging = [lr for lr, loss in losses.items() if loss == math.inf]
+    limit = min(diverging, default=math.inf) / STABILITY_FACTOR
     safe = {lr: losses[lr] for lr in learning if lr <= limit}
-    return Trials(
-        rate, start[0], losses, min(safe, key=safe.__getitem__) if safe else None, len(few.X)
-    )
+    best = min(safe, key=safe.__getitem__) if safe else None
+    return Trials(rate, start[0], losses, best, len(few.X))
 
 
 def _loss_after(
@@ -272,7 +271,7 @@ def _loss_after(
     parameters = list(problem.parameters.values())
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
     loss, gradients = start
-    limit = loss + (BLOWN_UP - 1) * abs(loss)
+    limit = loss + (DIVERGENCE_RATIO - 1) * abs(loss)
     for t in range(1, TRIAL_STEPS + 1):
         try:
             for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):

@@ -149,8 +149,15 @@ class Batched:
 
         def run(inputs: Sequence[int], outputs: Sequence[int], blocks: int, last: int) -> None:
             places = pointers(inputs), pointers(outputs)
-            batch.run(memory.address, *map(ctypes.addressof, places), scratch.address, totals.address,
-                      blocks, last, error.address)
+            batch.run(
+                memory.address,
+                *map(ctypes.addressof, places),
+                scratch.address,
+                totals.address,
+                blocks,
+                last,
+                error.address,
+            )
 
         whole, rest = divmod(stop - start, lanes)
         if whole:

@@ -1,4 +1,4 @@
-"""`gradcheck`: the gradients of a function against finite differences, entry by entry.
+"""`gradcheck`: compares the gradients of a function with finite differences, entry by entry.
 
     >>> from tinygrad_edu import math
     >>> from tinygrad_edu.testing import gradcheck
@@ -13,10 +13,9 @@ engine, other steps are tried, since a function may wiggle faster than any one o
 
 The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it
 except the smallest normal float, below which digits are lost, and the rounding error of the
-difference itself, which is bounded from the graph:  every operation errs by a unit in its last
-place or so, and its adjoint says how much of that reaches the result.  Where that bound is itself
-larger than the tolerance, applied to the adjoint that is accumulated with absolute values, the
-entry is not passed, but called imprecise.
+difference itself, which is bounded from the graph: every operation errs by a unit in its last
+place or so, and its adjoint says how much of that error reaches the result.  If this error bound is
+larger than the tolerance, the entry is reported as "imprecise" and does not count as passed.
 """
 
 from __future__ import annotations
@@ -43,17 +42,18 @@ MAX_STEPS = 8
 STEADY = 1e-3
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
+MOST_SHOWN = 20  # entries of a printed report
 
 
 class Entry(NamedTuple):
-    """One derivative that was looked at.
+    """One derivative that was compared.
 
-    name       of what: ``x``, or for second order ``x, y``
-    analytic   what the engine says
-    numeric    what finite differences say; nan if they cannot be taken
+    name       the argument: ``x``, or for second order ``x, y``
+    analytic   the derivative that the engine computes
+    numeric    the derivative that finite differences give; nan if they cannot be taken
     step       the first step of the differences, in units of the argument
-    error      how far off ``numeric`` may be, by its own estimate
-    allowed    how far apart the two may be: the tolerance, and the rounding error of the
+    error      the estimated error of ``numeric``
+    allowed    how far apart the two may be: the tolerance plus the rounding error of the
                differences
     status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink",
                reported but not compared: a primitive is at, or within the smallest step of, a kink
@@ -71,14 +71,12 @@ class Entry(NamedTuple):
 
     @property
     def excess(self) -> float:
-        """How far apart the two are, as a fraction of what is allowed."""
+        """The difference of the two numbers, as a fraction of what is allowed."""
         if self.analytic == self.numeric:
             return 0.0
-        return (
-            abs(self.analytic - self.numeric) / self.allowed
-            if self.allowed and math.isfinite(self.analytic)
-            else math.inf
-        )
+        if not self.allowed or not math.isfinite(self.analytic):
+            return math.inf
+        return abs(self.analytic - self.numeric) / self.allowed
 
 
 class Report:
@@ -86,7 +84,9 @@ class Report:
     one was compared, or there was nothing but kinks to look at."""
 
     def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
-        self.title, self.entries, self.rtol = title, list(entries), rtol
+        self.title = title
+        self.entries = list(entries)
+        self.rtol = rtol
 
     def __bool__(self) -> bool:
         return bool(self.entries) and all(entry.status in ("ok", "kink") for entry in self.entries)
@@ -103,7 +103,7 @@ class Report:
 
     @property
     def compared(self) -> list[Entry]:
-        """The entries where differences could be taken and were precise enough."""
+        """The entries whose differences could be taken and were precise enough."""
         return [entry for entry in self.entries if entry.status in ("ok", "mismatch")]
 
     @property
@@ -113,24 +113,26 @@ class Report:
         return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
-        verdict = "FAILED" if not self else "ok" if self.compared else "nothing to compare"
+        verdict = "ok" if self.compared else "nothing to compare"
+        if not self:
+            verdict = "FAILED"
         lines = [
             f"{self.title}: {verdict}, {len(self.compared)} compared, {len(self.failures)} failed, "
-            f"{len(self.kinks)} at "
-            f"kinks; tolerance {self.rtol:g} relative, largest difference {self.worst:.1g} of what "
-            "is allowed"
+            f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, "
+            f"largest difference {self.worst:.1g} of what is allowed"
         ]
-        shown = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
-        width = max([len(e.name) for e in shown[:20]], default=0)
-        lines += [
-            f"  {e.name:{width}}  {e.status:9}  analytic {e.analytic:<23.16g} numeric "
-            f"{e.numeric:<23.16g} "
-            f"error estimate {e.error:.0e}  step {e.step:.1e}"
-            for e in shown[:20]
-        ]
-        return "\n".join(
-            [*lines, *([f"  ... and {len(shown) - 20} more"] if len(shown) > 20 else [])]
-        )
+        ordered = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
+        shown = ordered[:MOST_SHOWN]
+        width = max([len(entry.name) for entry in shown], default=0)
+        for entry in shown:
+            lines.append(
+                f"  {entry.name:{width}}  {entry.status:9}  analytic {entry.analytic:<23.16g} "
+                f"numeric {entry.numeric:<23.16g} error estimate {entry.error:.0e}  "
+                f"step {entry.step:.1e}"
+            )
+        if len(ordered) > MOST_SHOWN:
+            lines.append(f"  ... and {len(ordered) - MOST_SHOWN} more")
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -144,45 +146,54 @@ def gradcheck(
     parameters: Sequence[Value] = (),
     names: Sequence[str] | None = None,
 ) -> Report:
-    """Compares the derivatives of ``f(*args)`` by every argument, and by every one of
-    ``parameters``, with differences.
+    """Compares the derivatives of ``f(*args)``, with respect to every argument and every parameter,
+    with finite differences.
 
     f            takes scalars and returns a scalar; it is called with Values and must be
                  deterministic
-    args         the numbers at which to look
+    args         the numbers at which the derivatives are compared
     order        1 for first derivatives; 2 for second ones, against differences of the first
-    rtol         how much of the derivative they may differ by
-    parameters   leaf Values that ``f`` uses besides its arguments, such as ``model.parameters()``;
-                 their data is moved for a moment and put back
-    names        of the arguments, for the report; by default those in the signature of ``f``
+    rtol         the allowed difference, as a fraction of the derivative
+    parameters   leaf Values that ``f`` uses in addition to its arguments, such as
+                 ``model.parameters()``; their data is changed for a moment and restored
+    names        names of the arguments for the report; by default from the signature of ``f``
 
-    Raises ValueError for another order, a tolerance that is not between 0 and 1, or if ``f`` gives
-    another value when called again; TypeError if ``f`` does not return one scalar that depends on
-    Values.
+    Raises:
+        TypeError: ``f`` does not return one scalar that depends on Values.
+        ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; or ``f`` returns
+            another value when called again.
     """
     if order not in (1, 2):
-        raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+        raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
     if not 0 < rtol < 1:
-        raise ValueError(f"gradcheck: rtol is {rtol!r}; it must be between 0 and 1, such as 1e-7")
+        raise ValueError(f"gradcheck: rtol must be between 0 and 1, such as 1e-7, not {rtol!r}")
     if not isinstance(parameters, (list, tuple)):
         raise TypeError(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
             f"{parameters!r}"
         )
-    function = _Function(f, args if isinstance(args, (list, tuple)) else [args], parameters, names)  # type: ignore[list-item]
-    slopes = function.slopes()
+    point: Any = args if isinstance(args, (list, tuple)) else [args]
+    function = _Function(f, point, parameters, names)
     if order == 1:
-        entries = [_entry(function, j, function.names[j], slope.data, function.value, rtol)
-                   for j, slope in enumerate(slopes)]
-    else:
-        entries = []
-        for i, slope in enumerate(slopes):
-            second = [g.data for g in gradients(slope, function.leaves)]
-            entries += [_entry(function, j, f"{function.names[i]}, {function.names[j]}", second[j],
-                               partial(function.slope, i), rtol, slope) for j in range(len(slopes))]
-    return Report(
-        f"gradcheck of {function.name}" + (", order 2" if order == 2 else ""), entries, rtol
-    )
+        return Report(f"gradcheck of {function.name}", _first_order(function, rtol), rtol)
+    return Report(f"gradcheck of {function.name}, order 2", _second_order(function, rtol), rtol)
+
+
+def _first_order(function: _Function, rtol: float) -> list[Entry]:
+    return [
+        _entry(function, j, function.names[j], slope.data, function.value, rtol)
+        for j, slope in enumerate(function.slopes())
+    ]
+
+
+def _second_order(function: _Function, rtol: float) -> list[Entry]:
+    entries = []
+    for i, slope in enumerate(function.slopes()):
+        at = partial(function.slope, i)
+        for j, second in enumerate(gradients(slope, function.leaves)):
+            name = f"{function.names[i]}, {function.names[j]}"
+            entries.append(_entry(function, j, name, second.data, at, rtol, slope))
+    return entries
 
 
 class _Function:
@@ -191,7 +202,8 @@ class _Function:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
-        self.f, self.parameters = f, list(parameters)
+        self.f = f
+        self.parameters = list(parameters)
         self.args = [number(x, f"argument {i} of gradcheck") for i, x in enumerate(args)]
         self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
         self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
@@ -207,8 +219,7 @@ class _Function:
         if again != self.root.data and again == again:
             raise ValueError(
                 f"gradcheck: {self.name} gave {self.root.data!r} and then {again!r} for the same "
-                "arguments; "
-                "it must be deterministic (no dropout, no random numbers)"
+                "arguments; it must be deterministic (no dropout, no random numbers)"
             )
         self._slopes: dict[tuple[int, float], list[float]] = {}
 
@@ -219,10 +230,9 @@ class _Function:
         if not isinstance(root, Value):
             raise TypeError(
                 f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value "
-                "(the standard "
-                "math module makes plain numbers of Values: use `from tinygrad_edu import math`; a "
-                "branch that "
-                "returns a number must return Value(number))"
+                "(the standard math module makes plain numbers of Values: use "
+                "`from tinygrad_edu import math`; a branch that returns a number must return "
+                "Value(number))"
             )
         return [*leaves, *self.parameters], root
 
@@ -236,7 +246,8 @@ class _Function:
             yield args
         else:
             parameter = self.parameters[j - len(args)]
-            before, parameter.data = parameter.data, x
+            before = parameter.data
+            parameter.data = x
             try:
                 yield args
             finally:
@@ -246,12 +257,12 @@ class _Function:
         return gradients(self.root, self.leaves)
 
     def value(self, j: int, x: float) -> float:
-        """The function with coordinate ``j`` at ``x``."""
+        """Returns the function with coordinate ``j`` at ``x``."""
         with no_grad(), self._moved(j, x) as args:
             return float(self.f(*[Value(value) for value in args]))
 
     def slope(self, i: int, j: int, x: float) -> float:
-        """Its derivative by coordinate ``i``, with coordinate ``j`` at ``x``."""
+        """Returns the derivative along coordinate ``i``, with coordinate ``j`` at ``x``."""
         if (j, x) not in self._slopes:
             with self._moved(j, x) as args:
                 leaves = [Value(value) for value in args]
@@ -260,27 +271,22 @@ class _Function:
         return self._slopes[j, x][i]
 
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Which smooth piece each primitive is on: equal lists mean that no kink lies between.
+        """Returns the smooth piece that each primitive is on: equal lists mean that no kink lies
+        between.
 
-        Where that is an infinity, such as the quotient of a remainder that overflows, there are too
+        If a piece is an infinity, such as the quotient of a remainder that overflows, there are too
         many pieces to tell.
         """
-        order = topological_order(
-            self._graph(j, x)[1] if x is not None else self.root, constants=False
-        )
-        pieces = [
-            piece(*map(float, node._args)) if (piece := TABLE[node.op].piece) else None
-            for node in order
-            if node.op
-        ]
-        return [
-            (
-                node.op,
-                *[slope is None for slope in node._partials],
-                object() if piece in (math.inf, -math.inf) else piece,
-            )
-            for node, piece in zip([node for node in order if node.op], pieces)
-        ]
+        root = self.root if x is None else self._graph(j, x)[1]
+        pieces: list[Any] = []
+        for node in topological_order(root, constants=False):
+            if node.op:
+                rule = TABLE[node.op].piece
+                piece: Any = rule(*map(float, node._args)) if rule else None
+                if piece in (math.inf, -math.inf):
+                    piece = object()  # equal to nothing else
+                pieces.append((node.op, *[slope is None for slope in node._partials], piece))
+        return pieces
 
 
 def _entry(
@@ -294,29 +300,29 @@ def _entry(
 ) -> Entry:
     """Compares ``analytic`` with the differences of ``at(j, x)`` in x; ``root`` is the graph that
     ``at`` evaluates."""
-    x, base = function.point[j], function.pieces(j)
-    rounding, adjoints = _rounding(root or function.root)
+    x = function.point[j]
+    base = function.pieces(j)
+    graph = root or function.root
+    rounding, adjoints = _rounding(graph)
     scale = adjoints.get(function.leaves[j], 0.0)
+
+    def along(x: float) -> float:
+        return at(j, x)
+
     tried: list[Entry] = []
     for relative in STEPS:
-        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-        while relative >= SMALLEST_STEP * 0.99 and not function.pieces(
-            j, x + step
-        ) == base == function.pieces(j, x - step):
-            relative, step = relative / 10, step / 10
-        if relative < SMALLEST_STEP * 0.99:
+        step, is_smooth = _smooth_step(function, j, base, relative)
+        if not is_smooth:
             return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
-        numeric, error, last = _ridders(lambda x: at(j, x), x, step, rtol)
+        numeric, error, last = _ridders(along, x, step, rtol)
         noise = rounding / last
         allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
-        difference = abs(analytic - numeric)
-        status = ("nonfinite" if not (math.isfinite(analytic) and math.isfinite(numeric)) else
-                  "mismatch" if difference > allowed else
-                  "ok" if noise <= rtol * max(scale, abs(numeric)) or not scale else "imprecise")
+        is_precise = noise <= rtol * max(scale, abs(numeric)) or not scale
+        status = _status(analytic, numeric, allowed, is_precise)
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
-        if status == "mismatch" and _is_a_kink(lambda x: at(j, x), x, step):
+        if status == "mismatch" and _is_a_kink(along, x, step):
             return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
         tried.append(entry)
     # no dependence at all, confirmed with every step
@@ -324,43 +330,66 @@ def _entry(
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
+    return _best_of(tried, math.isfinite(graph.data), rtol)
+
+
+def _smooth_step(
+    function: _Function, j: int, base: list[Any], relative: float
+) -> tuple[float, bool]:
+    """Returns the first step for coordinate ``j``, made smaller until no kink lies within it, and
+    whether there is such a step.  ``base`` has the pieces at the point itself."""
+    x = function.point[j]
+    step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+    while relative >= SMALLEST_STEP * 0.99:
+        if function.pieces(j, x + step) == base == function.pieces(j, x - step):
+            return step, True
+        relative /= 10
+        step /= 10
+    return step, False
+
+
+def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
+    if not (math.isfinite(analytic) and math.isfinite(numeric)):
+        return "nonfinite"
+    if abs(analytic - numeric) > allowed:
+        return "mismatch"
+    return "ok" if is_precise else "imprecise"
+
+
+def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
+    """Returns the entry with the smallest error, with the status that all entries together show.
+    ``is_finite``: whether the function is finite."""
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
     steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
-    if best.status == "mismatch" and (
-        len(steady) < 2 or abs(best.analytic - best.numeric) <= 2 * best.error
-    ):
+    difference = abs(best.analytic - best.numeric)
+    if best.status == "mismatch" and (len(steady) < 2 or difference <= 2 * best.error):
         # the differences do not even agree with each other
         return best._replace(status="imprecise")
-    finite = math.isfinite((root or function.root).data)
-    if (
-        finite
-        and not math.isfinite(analytic)
-        and best.error <= STEADY * abs(best.numeric) < math.inf
-    ):
+    agree = best.error <= STEADY * abs(best.numeric) < math.inf
+    if is_finite and not math.isfinite(best.analytic) and agree:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
 
 def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
-    """Whether the derivatives of ``f`` from the left and from the right of ``x`` differ, and each
-    is steady.
+    """Returns whether the derivatives of ``f`` from the left and from the right of ``x`` differ,
+    and each is steady.
 
     The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
     """
     there = f(x)
-    slopes = [
-        [(f(x + h) - there) / h for h in (sign * step / 8, sign * step / 64)] for sign in (-1, 1)
+    far_left, left, far_right, right = [
+        (f(x + h) - there) / h for h in (-step / 8, -step / 64, step / 8, step / 64)
     ]
-    (_, left), (_, right) = slopes
     largest = max(abs(left), abs(right))
-    jumps = [abs(near - far) for far, near in slopes]
-    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * max(jumps))
+    jump = max([abs(left - far_left), abs(right - far_right)])
+    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * jump)
 
 
 def _ridders(
     f: Callable[[float], float], x: float, step: float, rtol: float
 ) -> tuple[float, float, float]:
-    """The derivative of ``f`` at ``x``, an estimate of its error, and the smallest step used.
+    """Returns the derivative of ``f`` at ``x``, an estimate of its error, and the smallest step.
 
     The tableau holds central differences at shrinking steps in its first column, and in each
     further column the extrapolation that removes one more even power of the step.
@@ -369,7 +398,8 @@ def _ridders(
     previous: list[float] = []
     for i in range(MAX_STEPS):
         h = step / SHRINK**i
-        right, left = x + h, x - h
+        right = x + h
+        left = x - h
         if not 0 < right - left < math.inf:  # as near the largest number
             break
         row = [(f(right) - f(left)) / (right - left)]
@@ -388,8 +418,8 @@ def _ridders(
 
 
 def _rounding(root: Value) -> tuple[float, dict[Value, float]]:
-    """A bound on the rounding error of evaluating the graph of ``root``, and the adjoints with
-    absolute values."""
+    """Returns a bound on the rounding error of evaluating the graph of ``root``, and the adjoints
+    accumulated with absolute values."""
     order = topological_order(root, constants=False)
     adjoints = dict.fromkeys(order, 0.0)
     adjoints[root] = 1.0

@@ -6,13 +6,13 @@
     from tinygrad_edu.testing import profiles
     profiles.load()
 
-======== ======== ==================================================================================================
+======== ======== ==============================================================================
 profile  examples
-======== ======== ==================================================================================================
+======== ======== ==============================================================================
 dev            30 while you work: other ones each time, failures are remembered
-ci             60 the same ones each time, and a failure prints how to repeat it; chosen where CI=true
+ci             60 the same ones each time, and a failure prints how to repeat it; where CI=true
 thorough     2000 before a release: ``HYPOTHESIS_PROFILE=thorough python -m pytest``
-======== ======== ==================================================================================================
+======== ======== ==============================================================================
 
 None of them has a deadline, since the time of a graph depends on its size.  ``pytest
 --hypothesis-profile=thorough`` does as well as the variable, and ``@settings(max_examples=...)`` of
@@ -51,18 +51,14 @@ def load(name: str | None = None) -> str:
     """
     for known, profile in PROFILES.items():
         settings.register_profile(known, profile)
-    name = (
-        name
-        or os.environ.get("HYPOTHESIS_PROFILE")
-        or ("ci" if os.environ.get("CI") == "true" else "dev")
-    )
+    default = "ci" if os.environ.get("CI") == "true" else "dev"
+    name = name or os.environ.get("HYPOTHESIS_PROFILE") or default
     try:
         settings.get_profile(name)
     except InvalidArgument:
         raise ValueError(
             f"no hypothesis profile {name!r}; choose one of {', '.join(PROFILES)}, in "
-            "HYPOTHESIS_PROFILE "
-            "or in profiles.load()"
+            "HYPOTHESIS_PROFILE or in profiles.load()"
         ) from None
     settings.load_profile(name)
     return name
@@ -75,8 +71,8 @@ def scale() -> str:
     not try harder.
     """
     examples = settings().max_examples
-    return [
-        name
-        for name, profile in PROFILES.items()
-        if profile.max_examples <= examples or name == "dev"
-    ][-1]
+    chosen = "dev"
+    for name, profile in PROFILES.items():
+        if profile.max_examples <= examples:
+            chosen = name
+    return chosen

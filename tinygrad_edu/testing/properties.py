@@ -36,13 +36,16 @@ from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
 from ..engine.primitives import Primitive, lookup, number, short_repr
 from ..engine.value import Value
+from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
 from .gradcheck import Entry, gradcheck
-from .strategies import MODERATE, arguments_for, floats_between, moderate_floats
 from .suspects import suspects
 
-# so many points rejected, before so few were compared: that is nearly all of them
-MANY, FEW = 40, 10
-ENOUGH = 20  # points compared, for a derivative that was compared at none of them to be missed
+# The test fails if this many points were rejected and fewer than MIN_COMPARED compared: that is
+# nearly all of them.
+MAX_REJECTED = 40
+MIN_COMPARED = 10
+# After this many compared points, a derivative that was compared at no point fails the test.
+MIN_POINTS = 20
 MOST_SHOWN = 4  # wrong derivatives in a message
 
 Point = dict[str, float]
@@ -117,20 +120,24 @@ class Property:
         rtol: float = 1e-7,
     ) -> None:
         self.f: Callable[..., Any] = lookup(f) if isinstance(f, str) else f
-        self.order, self.rtol = order, rtol
-        self.name = (
-            self.f.name
-            if isinstance(self.f, Primitive)
-            else getattr(self.f, "__name__", type(self.f).__name__)
-        )
+        self.order = order
+        self.rtol = rtol
+        if isinstance(self.f, Primitive):
+            self.name = self.f.name
+        else:
+            self.name = getattr(self.f, "__name__", type(self.f).__name__)
         self._signature = _signature(self.f, self.name, arguments)
-        self._kept = {name: number(x, f"argument {name}") for name, x in arguments.items()
-                      if not isinstance(x, (tuple, list, st.SearchStrategy))}
-        self.points = self._strategy(
-            {name: x for name, x in arguments.items() if name not in self._kept}
-        )
+        self._kept: dict[str, float] = {}
+        given = {}
+        for name, x in arguments.items():
+            if isinstance(x, (tuple, list, st.SearchStrategy)):
+                given[name] = x
+            else:
+                self._kept[name] = number(x, f"argument {name}")
+        self.points = self._strategy(given)
         self.counts: Counter[str] = Counter()
-        self.worst, self.worst_at = 0.0, Point()
+        self.worst = 0.0
+        self.worst_at = Point()
         self._entries: dict[str, Counter[str]] = {}
 
     def check(self, point: Point) -> None:
@@ -146,21 +153,23 @@ class Property:
             call, list(point.values()), self.order, rtol=self.rtol, names=list(point)
         )
         root = call(*[Value(x, name) for name, x in point.items()])
-        wrong = [entry for entry in report.entries if entry.status == "mismatch"
-                 and not (math.isnan(entry.analytic) and self._is_outside(point))]
+        wrong = []
+        for entry in report.entries:
+            is_right_nan = math.isnan(entry.analytic) and self._is_outside(point)
+            if entry.status == "mismatch" and not is_right_nan:
+                wrong.append(entry)
         if not math.isfinite(root.data):
             outcome = "not finite"
         elif wrong:
-            raise AssertionError(self._story(point, root, wrong))
+            raise AssertionError(self._failure_message(point, root, wrong))
         else:
             outcome = "compared" if report.compared else _REASONS[report.entries[0].status]
         self.counts[outcome] += 1
         event(f"points {outcome}")
         if outcome == "compared":
             for entry in report.entries:
-                self._entries.setdefault(entry.name, Counter())[
-                    _REASONS.get(entry.status, "compared")
-                ] += 1
+                counts = self._entries.setdefault(entry.name, Counter())
+                counts[_REASONS.get(entry.status, "compared")] += 1
             if report.worst > self.worst:
                 self.worst, self.worst_at = report.worst, point
         self._check_counts()
@@ -172,16 +181,8 @@ class Property:
         a negative x."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
-        numbers = {
-            **dict(
-                zip(
-                    self.f.parameters[-len(self.f.defaults) :] if self.f.defaults else (),
-                    self.f.defaults,
-                )
-            ),
-            **self._kept,
-            **point,
-        }
+        optional = self.f.parameters[len(self.f.parameters) - len(self.f.defaults):]
+        numbers = {**dict(zip(optional, self.f.defaults)), **self._kept, **point}
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
@@ -217,8 +218,7 @@ class Property:
         if not self._names:
             raise ValueError(
                 f"{self.name} has no argument to differentiate by; gradient_test needs a function "
-                "with named "
-                "arguments, such as lambda x, y: f([x, y])"
+                "with named arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
             return _points_of_row(self.f, self.order, self._kept, drawn)
@@ -230,9 +230,8 @@ class Property:
         """``f`` of positional arguments, those of ``point`` in its order."""
         def call(*xs: Any) -> Any:
             given = {**self._kept, **dict(zip(point, xs))}
-            bound = inspect.BoundArguments(
-                self._signature, {n: given[n] for n in self._signature.parameters if n in given}
-            )
+            ordered = {n: given[n] for n in self._signature.parameters if n in given}
+            bound = inspect.BoundArguments(self._signature, ordered)
             return self.f(*bound.args, **bound.kwargs)
 
         call.__name__ = self.name
@@ -241,36 +240,37 @@ class Property:
     def _check_counts(self) -> None:
         __tracebackhide__ = True
         compared = self.counts["compared"]
-        if self.counts.total() - compared >= MANY and compared < FEW:
+        if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
             raise self._too_few("the derivatives", self.counts, self._names[0])
-        if compared >= ENOUGH:
+        if compared >= MIN_POINTS:
             for name, counts in self._entries.items():
                 if not counts["compared"]:
                     raise self._too_few(f"the derivative by {name}", counts, name.partition(",")[0])
 
     def _too_few(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
         reasons = ", ".join(
-            f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"
+            [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
         )
-        self.counts, self._entries = Counter(), {}  # the test may be run again
+        self.counts = Counter()  # the test may be run again
+        self._entries = {}
         return FailedHealthCheck(
             f"{self.name}: {what} could be compared at only {counts['compared']} of "
-            f"{counts.total()} "
-            f"points ({reasons}); give an interval where the function is finite and smooth, such "
-            "as "
-            f"{argument}=(0.1, 10)"
+            f"{counts.total()} points ({reasons}); give an interval where the function is finite "
+            f"and smooth, such as {argument}=(0.1, 10)"
         )
 
-    def _story(self, point: Point, root: Value, wrong: list[Entry]) -> str:
+    def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
         at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._kept}.items())
-        what = f"the {'second ' * (self.order == 2)}derivative of {self.name} by"
+        second = "second " if self.order == 2 else ""
+        what = f"the {second}derivative of {self.name} by"
         lines = []
         for entry in wrong[:MOST_SHOWN]:
             lines += [f"{what} {entry.name} is wrong at {at}", *_numbers(entry)]
         if len(wrong) > MOST_SHOWN:
             lines.append(f"... and {len(wrong) - MOST_SHOWN} more are wrong")
-        return "\n".join([*lines, "the graph there, each operation with its local derivatives:",
-                          textwrap.indent(suspects(root, self.order, self.rtol), "  ")])
+        lines.append("the graph there, each operation with its local derivatives:")
+        lines.append(textwrap.indent(suspects(root, self.order, self.rtol), "  "))
+        return "\n".join(lines)
 
 
 _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
@@ -301,14 +301,14 @@ def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
             f"{short_repr(f)}"
         )
     if isinstance(f, Primitive):
-        signature = inspect.Signature(
-            [inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters]
-        )
+        parameters = [inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters]
     else:
-        parameters = inspect.signature(f).parameters.values()
-        signature = inspect.Signature(
-            [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        )
+        parameters = [
+            parameter
+            for parameter in inspect.signature(f).parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+    signature = inspect.Signature(parameters)
     unknown = [argument for argument in arguments if argument not in signature.parameters]
     if unknown:
         raise ValueError(

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from tinygrad_edu.debug.stepper import Recording, brief
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.text import short_number
 
 from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
@@ -191,8 +192,8 @@ class Caption:
         said = [step.words]
         if step.formula:
             said.append(f"because {step.formula}")
-            if step.before and brief(step.before) != brief(step.after):
-                change = f"from {brief(step.before)} to {brief(step.after)}"
+            if step.before and short_number(step.before) != short_number(step.after):
+                change = f"from {short_number(step.before)} to {short_number(step.after)}"
                 said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
         return [text[:MAX_PARAGRAPH_LENGTH] for text in said]
 

@@ -28,7 +28,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from tinygrad_edu import Stepper, Value
-from tinygrad_edu.debug.stepper import Event, Recording, recording_of
+from tinygrad_edu.debug.recording import Event, Recording
+from tinygrad_edu.debug.stepper import recording_of
 
 from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
 from .model import MAX_NODES, Graph, Node, build

@@ -32,7 +32,10 @@ from itertools import chain
 from typing import IO, Any, ClassVar
 
 from tinygrad_edu import Value
-from tinygrad_edu.debug.stepper import Recording, Stepper, brief, compare_orders, recording_of
+from tinygrad_edu.debug.orders import compare_orders
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.stepper import Stepper, recording_of
+from tinygrad_edu.debug.text import short_number
 from tinygrad_edu.engine.primitives import lookup, short_repr
 from tinygrad_edu.errors import counted
 from tinygrad_edu.symbolic.formulas import Name, as_name
@@ -438,7 +441,8 @@ class Shell(CommandLine):
 
     def _show_step(self) -> None:
         step = self.stepper.step
-        ends = {"sentence": step.sentence.removeprefix(step.words), "changed": brief(step.after)}
+        formula = step.sentence.removeprefix(step.words)
+        ends = {"sentence": formula, "changed": short_number(step.after)}
         for kind, line in self.stepper.lines():
             length = len(line) - len(ends.get(kind, ""))
             self.put((line[:length], STYLES[kind]), (line[length:], END_STYLES.get(kind, "")))

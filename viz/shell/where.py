@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tinygrad_edu.debug.stepper import Recording, brief
+from tinygrad_edu.debug.recording import Recording
+from tinygrad_edu.debug.text import short_number
 
 END_LINES = 6  # of a longer path, so many lines of each end are shown
 # Shorter operations are padded to at most this width, to align the derivatives in a column.
@@ -74,12 +75,12 @@ def _backward_path(recording: Recording, position: int) -> Iterator[str]:
     for operation, (user, operand), factor in zip(operations, edges, factors):
         arg = nodes[nodes[user].args[operand]]
         derivative = f"∂{nodes[user].name}/∂{arg.name}"
-        lines.append(f"  {operation:<{width}}   {derivative} = {brief(factor)}")
+        lines.append(f"  {operation:<{width}}   {derivative} = {short_number(factor)}")
     lines[-1] = f">{lines[-1][1:]}"
     yield from _shortened(lines)
-    product = brief(math.prod(factors))
+    product = short_number(math.prod(factors))
     if 1 < len(factors) <= END_LINES:
-        product = f"{' × '.join(map(brief, factors))} = {product}"
+        product = f"{' × '.join(map(short_number, factors))} = {product}"
     if (count := _count_paths(recording, last)) > 1:
         paths = f"one of {_count_text(count)} paths"
         yield f"  {paths}: {product}; ∂{root}/∂{at} is the sum over all of them"

@@ -185,7 +185,18 @@ EXPANSIONS: dict[str, Callable[..., Any]] = {
     "remainder": _python_remainder,
     "floordiv": _floordiv,
 }
-NATIVE = {*BINARY, *INTRINSIC, *LIBRARY, *EXPANSIONS, "neg", "where", LESS, LESS_EQUAL, EQUAL, IF_EQUAL}
+NATIVE = {
+    *BINARY,
+    *INTRINSIC,
+    *LIBRARY,
+    *EXPANSIONS,
+    "neg",
+    "where",
+    LESS,
+    LESS_EQUAL,
+    EQUAL,
+    IF_EQUAL,
+}
 
 
 def is_native(op: str) -> bool:

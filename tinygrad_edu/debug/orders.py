@@ -1,0 +1,118 @@
+"""`compare_orders`: the backward pass in topological order and in the naive recursive one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..engine.value import Value
+from .recording import Recording, record
+from .stepper import Stepper
+from .text import short_number
+
+TABLE_LINES = 24  # lines of a printed `Comparison`
+
+
+class Comparison(NamedTuple):
+    """The backward pass of one graph in two orders.  Print it to see both, and where and why they
+    differ.
+
+    topological    the recording in topological order, which gives the gradients
+    naive          the recording in the naive recursive order
+    early          the number of the first step of ``naive`` that goes wrong: it passes on a
+                   gradient that is not complete yet.  None if both orders agree
+    late           the number of the step that adds to that gradient later; None if both orders
+                   agree
+    """
+
+    topological: Recording
+    naive: Recording
+    early: int | None
+    late: int | None
+
+    @property
+    def gradients(self) -> dict[str, tuple[float, float]]:
+        """For every node that is not a constant, its gradient by the topological order and by the
+        naive order."""
+        right = Stepper(self.topological).finish()
+        naive = Stepper(self.naive).finish()
+        return {
+            name: (right.numbers(i)[1], naive.numbers(i)[1])
+            for name, i in self.naive.positions.items()
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self._table(), "", *self._reasons()])
+
+    def _table(self) -> Iterator[str]:
+        topological = [step.words for step in self.topological[self.topological.forward:]]
+        naive = [step.words for step in self.naive[self.naive.forward:]]
+        width = max(map(len, ["topological order", *topological]))
+        yield f"{'topological order':<{width}}   naive recursive order"
+        marks = {self.early: "   <- too early", self.late: "   <- the rest of it"}
+        rows = list(itertools.zip_longest(topological, naive, fillvalue=""))
+        for number, (left, right) in enumerate(rows[:TABLE_LINES], self.naive.forward + 1):
+            yield f"{left:<{width}}   {right}{marks.get(number, '')}".rstrip()
+        if len(rows) > TABLE_LINES:
+            yield f"... and {len(rows) - TABLE_LINES} more steps"
+
+    def _reasons(self) -> Iterator[str]:
+        if self.early is None or self.late is None:
+            yield (
+                "Both orders agree: whenever the naive order passes a gradient on, that gradient is"
+            )
+            yield "already complete.  This is always so if no operation is used twice."
+            return
+        nodes = self.naive.nodes
+        root = nodes[self.naive.root].name
+        event = self.naive.events[self.early - 1]
+        user = nodes[event.user or 0].name
+        final = self.naive.events[self.late - 1].after
+        yield (
+            f"{user} is used more than once, so ∂{root}/∂{user} is a sum.  The naive order passes "
+            "it on to"
+        )
+        yield (
+            f"{nodes[event.node].name} when it is {short_number(event.adjoint)} "
+            f"(step {self.early}), before the rest of it arrives "
+            f"(step {self.late} makes it {short_number(final)})."
+        )
+        yield "Then it passes on the whole sum, so the first part is counted twice."
+        wrong = {name: pair for name, pair in self.gradients.items() if pair[0] != pair[1]}
+        for name, (right, naive) in list(wrong.items())[:TABLE_LINES]:
+            given = short_number(naive)
+            yield f"  ∂{root}/∂{name} is {short_number(right)}; the naive order gives {given}"
+        if not wrong:
+            yield "  In this graph the extra amounts are 0, so the gradients are right anyway."
+        yield "The topological order visits a node after all of its users, when its gradient is"
+        yield "complete, and follows each edge once."
+
+
+def compare_orders(root: Value) -> Comparison:
+    """Records the backward pass of ``root`` in topological order and in the naive recursive order,
+    and returns both.
+
+        >>> from tinygrad_edu import Value
+        >>> a = Value(1.0, "a")
+        >>> b = a + a
+        >>> c = b + b
+        >>> compare_orders(c).gradients["a"]
+        (4.0, 6.0)
+
+    Raises what `record` raises.
+    """
+    right = record(root)
+    naive = record(root, order="naive")
+    # for each node, the edges along which nothing has flowed yet
+    missing: dict[int, set[tuple[int | None, int]]] = {}
+    for event in right.events[right.forward:]:
+        missing.setdefault(event.node, set()).add((event.user, event.operand))
+    early = None
+    for number, event in enumerate(naive.events[naive.forward:], naive.forward + 1):
+        if early is not None and event.node == naive.events[early - 1].user:
+            return Comparison(right, naive, early, number)
+        if early is None and event.user is not None and missing[event.user]:
+            early = number
+        missing[event.node].discard((event.user, event.operand))
+    return Comparison(right, naive, None, None)

@@ -1,0 +1,380 @@
+"""Recordings: every step of one forward and one backward pass, as data and in words.
+
+    >>> from tinygrad_edu import Value
+    >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
+    >>> [step.sentence for step in record(a * b)][:2]
+    ['v3 = a * b = 2 × -3 = -6', '∂v3/∂v3 = 1']
+
+A recording has every forward operation in the order of execution, then every edge of the backward
+pass in the order in which `graph.backpropagate` takes them.  It is a copy: nothing that is done
+with it changes the user's graph, and gradients in it start at 0 whatever they were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, overload
+
+from ..engine.graph import blank, topological_order
+from ..engine.primitives import UNARY, lookup, short_repr
+from ..engine.value import Value
+from ..symbolic.formulas import Name, as_name, derivative
+from .text import printable, short_number
+
+NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
+
+
+class Node(NamedTuple):
+    """One node as it was recorded.
+
+    name       its printable label; if it has none, or shares it with other nodes, a name made from
+               its position: ``v3``, ``a#2``
+    label      the label as it was
+    op         the name of the primitive, "" for a leaf
+    data       its number
+    args       the positions of its operands in `Recording.nodes`
+    partials   the local derivatives with respect to its operands; None for a constant operand
+    constant   whether it is a plain number that was combined with a Value
+    """
+
+    name: str
+    label: str
+    op: str
+    data: float
+    args: tuple[int, ...]
+    partials: tuple[float | None, ...]
+    constant: bool
+
+
+class Event(NamedTuple):
+    """One step as data: the number of ``node`` changes from ``before`` to ``after``.
+
+    node       the position of the node.  Its data changes in the forward phase, its gradient in the
+               backward phase
+    user       the position of the operation whose edge the backward phase follows; None in the
+               forward phase and for the seed
+    operand    which operand of ``user`` the node is, counted from 0; 0 if there is no user
+    before     the data (None: not computed yet) or the gradient before the step
+    after      the same number after the step
+    adjoint    the gradient of ``user`` at this step, a factor of the product; 1 for the seed
+    """
+
+    node: int
+    user: int | None
+    operand: int
+    before: float | None
+    after: float
+    adjoint: float = 1.0
+
+
+class Step(NamedTuple):
+    """One step of a recording, in words.
+
+    number     which step of the recording it is, counted from 1; 0 for the state before the first
+               step
+    phase      "forward" or "backward"; "start" before the first step
+    name       the name of the node whose number changes
+    before     the data (None: not computed yet) or the gradient before the step
+    after      the same number after the step
+    words      what happened, in names and numbers
+    formula    the rule of the table that gave the local derivative; "" if there is none
+    sentence   the words, and the formula in brackets after them
+    """
+
+    number: int
+    phase: str
+    name: str
+    before: float | None
+    after: float | None
+    words: str
+    formula: str
+
+    @property
+    def sentence(self) -> str:
+        """The words, and the formula in brackets after them."""
+        return f"{self.words}   [{self.formula}]" if self.formula else self.words
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Sequence[Step]):
+    """The steps of one forward and one backward pass, immutable.
+
+    `record` makes a recording; the sentences of its steps are written when they are read.
+
+    nodes      every node, constants included, in the order of execution
+    events     each step as data
+    root       the position of the root in ``nodes``
+    forward    the number of forward steps; the other steps are backward
+    order      the order of the backward pass, "topological" or "naive"
+    positions  from the name of each node that is not a constant to its position in ``nodes``
+    """
+
+    nodes: tuple[Node, ...]
+    events: tuple[Event, ...]
+    root: int
+    forward: int
+    order: str = "topological"
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        event = self.events[index]
+        name = self.nodes[event.node].name
+        phase = "backward"
+        formula = ""
+        if index < self.forward:
+            phase = "forward"
+            words = self._forward_words(event.node)
+        elif event.user is None:
+            words = f"∂{name}/∂{name} = 1"
+        else:
+            words, formula = self._backward_words(event, event.user)
+        return Step(index + 1, phase, name, event.before, event.after, words, formula)
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """From the name of each node that is not a constant to its position in ``nodes``."""
+        return {node.name: i for i, node in enumerate(self.nodes) if not node.constant}
+
+    def partial(self, user: int, operand: int) -> float:
+        """Returns the local derivative of the node at position ``user`` with respect to its operand
+        number ``operand``; 0 for a constant operand."""
+        return self.nodes[user].partials[operand] or 0.0
+
+    def flow(self, event: Event) -> float:
+        """Returns the gradient that flows along the edge of an event, local derivative times
+        adjoint; 0 if the event has no edge."""
+        if event.user is None:
+            return 0.0
+        return self.partial(event.user, event.operand) * event.adjoint
+
+    def operation(self, position: int) -> str:
+        """Returns the operation of the node at ``position`` in names, ``d = a * b``; for a leaf its
+        name."""
+        node = self.nodes[position]
+        if not node.op:
+            return node.name
+        return f"{node.name} = {Name.apply_primitive(lookup(node.op), self._names(node)).text}"
+
+    def start(self) -> Step:
+        """Returns the state before the first step: the leaves and their numbers."""
+        leaves = [node for node in self.nodes if not node.op and not node.constant]
+        shown = ", ".join(f"{node.name} = {short_number(node.data)}" for node in leaves[:6])
+        more = f" and {len(leaves) - 6} more" if len(leaves) > 6 else ""
+        return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
+
+    def matches(self, index: int, target: str) -> bool:
+        """Returns whether the step at ``index`` involves ``target``: the name or label of its node,
+        its operation, or its phase.
+
+        An operation can be given by its name, ``mul``, or by its symbol, ``*``.
+        """
+        event = self.events[index]
+        node = self.nodes[event.node]
+        phase = "forward" if index < self.forward else "backward"
+        op = node.op
+        if phase == "backward":
+            op = "" if event.user is None else self.nodes[event.user].op
+        return target != "" and target in (node.name, node.label, *_names_of_operation(op), phase)
+
+    def targets(self) -> list[str]:
+        """Returns everything that `matches` can find: names, labels that several nodes share,
+        operations and phases."""
+        found: list[str] = []
+        for node in self.nodes:
+            if not node.constant:
+                found += [name for name in (node.name, node.label) if name and name.isprintable()]
+        for op in dict.fromkeys(node.op for node in self.nodes):
+            found += _names_of_operation(op)
+        return list(dict.fromkeys([*found, "forward", "backward"]))
+
+    def values(self) -> list[Value]:
+        """Returns a copy of the recorded graph: new Values, in the order of ``nodes``, whose
+        gradients are 0."""
+        made: list[Any] = []
+        for node in self.nodes[:-1]:
+            made.append(node.data if node.constant else self._value(node, made))
+        return topological_order(self._value(self.nodes[-1], made))
+
+    def _value(self, node: Node, made: Sequence[Any]) -> Value:
+        value = blank(Value)
+        args = tuple([made[arg] for arg in node.args])
+        value._set_state(node.data, 0.0, node.label, node.op, args, node.partials)
+        return value
+
+    def __repr__(self) -> str:
+        naive = ", in the naive order" if self.order == "naive" else ""
+        return (
+            f"<Recording of {self.nodes[self.root].name}: {len(self.nodes)} nodes, "
+            f"{self.forward} steps forward, {len(self) - self.forward} backward{naive}>"
+        )
+
+    def _forward_words(self, position: int) -> str:
+        node = self.nodes[position]
+        row = lookup(node.op)
+        names = Name.apply_primitive(row, self._names(node)).text
+        operands = [_number_name(self.nodes[arg].data) for arg in node.args]
+        if row.symbol and row.arity == 1 and operands[0].text.startswith("-"):
+            # -(-2) and not --2, which looks like another operator
+            operands = [Name(f"({operands[0].text})")]
+        numbers = Name.apply_primitive(row, tuple(operands)).text.replace(" * ", " × ")
+        return " = ".join(dict.fromkeys([node.name, names, numbers, short_number(node.data)]))
+
+    def _backward_words(self, event: Event, user: int) -> tuple[str, str]:
+        """Returns the words and the formula of the step along an edge."""
+        root = self.nodes[self.root].name
+        operand = self.nodes[event.node].name
+        node = self.nodes[user]
+        local = f"∂{node.name}/∂{operand}"
+        rule = derivative(lookup(node.op), event.operand, self._names(node), Name(node.name))
+        adjoint = short_number(event.adjoint)
+        partial = short_number(self.partial(user, event.operand))
+        product = f"{adjoint} × {partial} = {short_number(self.flow(event))}"
+        words = f"∂{root}/∂{operand} += ∂{root}/∂{node.name} · {local} = {product}"
+        return words, f"{local} = {rule.text}"
+
+    def _names(self, node: Node) -> tuple[Name, ...]:
+        operands = [self.nodes[arg] for arg in node.args]
+        return tuple([as_name(x.data) if x.constant else Name(x.name) for x in operands])
+
+
+def record(root: Value, order: str = "topological") -> Recording:
+    """Returns the recording of the graph of ``root``, which is not changed.
+
+    order    the order of the backward pass.  "topological" is the order of the engine.  "naive" is
+             the recursion that one writes first: it follows the edges of a node as soon as one
+             contribution arrives.  If a node has several users, it passes on an unfinished sum,
+             and later the whole sum: see `compare_orders`
+
+    Raises:
+        TypeError: ``root`` is not a Value.
+        ValueError: ``order`` is neither of these; or the naive order takes more than `NAIVE_LIMIT`
+            steps.  It walks every path, and their number can double with every node.
+    """
+    if not isinstance(root, Value):
+        raise not_a_graph("record()", "a Value", root)
+    if order not in ("topological", "naive"):
+        raise ValueError(f"record: order must be 'topological' or 'naive', not {order!r}")
+    values = topological_order(root)
+    position = {node: i for i, node in enumerate(values)}
+    nodes = []
+    for name, node in zip(_unique_names(values), values):
+        label = node.label if isinstance(node.label, str) else str(node.label)
+        args = tuple([position[arg] for arg in node.args])
+        nodes.append(Node(name, label, node.op, node.data, args, _partials(node), node.constant))
+    events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
+    forward = len(events)
+    events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
+    events += _topological_events(nodes) if order == "topological" else _naive_events(nodes)
+    return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order)
+
+
+def not_a_graph(caller: str, takes: str, given: object) -> TypeError:
+    """Returns the error to raise if ``caller``, such as "explore()", was not given a graph."""
+    return TypeError(f"{caller} takes {takes}, not {type(given).__name__} ({short_repr(given)}); "
+                     "pass the result of a computation on Values")
+
+
+def _names_of_operation(op: str) -> tuple[str, ...]:
+    """Returns the names of an operation: ``mul`` and, as in drawings, ``*``.  ``neg`` has no
+    symbol, because ``-`` means ``sub``."""
+    if not op:
+        return ()
+    row = lookup(op)
+    return (op, row.symbol) if row.symbol and row.arity == 2 else (op,)
+
+
+def _partials(node: Value) -> tuple[float | None, ...]:
+    """Returns the local derivatives of ``node``; None for constants, including a constant that was
+    taken from another graph."""
+    partials = node._partials
+    if None in partials or not node.op:
+        return partials
+    constants = [isinstance(arg, Value) and arg.constant for arg in node._args]
+    return tuple([None if constant else d for constant, d in zip(constants, partials)])
+
+
+def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:
+    gradients = [0.0] * len(nodes)
+    gradients[-1] = 1.0
+    for i in range(len(nodes) - 1, -1, -1):
+        node = nodes[i]
+        adjoint = gradients[i]
+        for operand, (arg, partial) in enumerate(zip(node.args, node.partials)):
+            if partial is not None:
+                before = gradients[arg]
+                gradients[arg] = after = before + partial * adjoint
+                yield Event(arg, i, operand, before, after, adjoint)
+
+
+def _naive_events(nodes: Sequence[Node]) -> Iterator[Event]:
+    """Yields the steps of ``def backward(node): for arg in node.args: arg.grad += partial *
+    node.grad; backward(arg)``."""
+    gradients = [0.0] * len(nodes)
+    gradients[-1] = 1.0
+    stack = [(len(nodes) - 1, 0)]  # calls that are not finished, and the operand that each is at
+    count = 0
+    while stack:
+        i, operand = stack.pop()
+        node = nodes[i]
+        if operand == len(node.args):
+            continue
+        stack.append((i, operand + 1))
+        arg = node.args[operand]
+        partial = node.partials[operand]
+        if partial is None:
+            continue
+        count += 1
+        if count > NAIVE_LIMIT:
+            raise ValueError(
+                f"record: the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
+                f"{len(nodes):,} nodes, because it walks every path; record a smaller graph"
+            )
+        before = gradients[arg]
+        adjoint = gradients[i]
+        gradients[arg] = after = before + partial * adjoint
+        yield Event(arg, i, operand, before, after, adjoint)
+        stack.append((arg, 0))
+
+
+def _unique_names(order: Sequence[Value]) -> list[str]:
+    shown = [printable(str(node.label)) for node in order]
+    labels = Counter(shown)
+    seen = Counter[str]()
+
+    def numbered(stem: str) -> str:
+        while True:
+            seen[stem] += 1
+            name = f"{stem}#{seen[stem]}"
+            if name not in labels:  # a label can look like a number of this kind
+                return name
+
+    names: list[str] = []
+    count = 0
+    for node, label in zip(order, shown):
+        if node.constant:
+            names.append(short_number(node.data))
+            continue
+        count += 1
+        if label:
+            names.append(label if labels[label] == 1 else numbered(label))
+        else:
+            name = f"v{count}"
+            names.append(numbered(name) if name in labels else name)
+    return names
+
+
+def _number_name(x: float) -> Name:
+    text = short_number(x)
+    return Name(text, UNARY) if text.startswith("-") else Name(text)

@@ -1,0 +1,39 @@
+"""Numbers and names as the sentences of a recording print them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+DIGITS = 4  # significant digits of a number in a sentence
+MOST_DIGITS = 10  # significant digits of a number that would look like an integer with fewer
+
+
+def printable(label: str) -> str:
+    """Returns ``label`` with control characters escaped, so that a terminal does not obey them: a
+    new line as ``\\n``, escape as ``\\x1b``."""
+    return "".join([c if c.isprintable() else repr(c)[1:-1] for c in label])
+
+
+def short_number(x: float | None) -> str:
+    """Returns a number with four digits, as a person writes it: -3, 0.7071, 1.7e-17.  None, for a
+    number that is not computed yet, is "?".
+
+    Below 10,000, a non-integer gets enough digits (at most ten) not to look like an integer:
+    1.0001, 1234.5.  A difference that ten digits do not show is a rounding error.
+    """
+    if x is None:
+        return "?"
+    if math.isfinite(x) and x == int(x) and abs(x) < 1e6:
+        return str(int(x))
+    text = f"{x:.{DIGITS}g}"
+    if abs(x) < 10**DIGITS and float(text).is_integer():
+        longer = [f"{x:.{digits}g}" for digits in range(DIGITS + 1, MOST_DIGITS + 1)]
+        text = next((text for text in longer if not float(text).is_integer()), f"{x:.0f}")
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Returns the first twelve names, and how many more there are."""
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more
