@@ -336,7 +336,7 @@ def test_fit_explains_and_computes_the_batch_once_more_to_find_the_line():
     with pytest.raises(NonFiniteError) as error:
         fit(model, nn.mse, [1.0, 2.0], [0.0, 0.0], optimizer=optim.SGD([w], lr=0.1), epochs=1)
     assert "the gradient of parameter w is inf" in str(error.value)
-    assert "= sqrt(w) by w is inf where w = 0" in str(error.value)
+    assert "= sqrt(w) with respect to w is inf at w = 0" in str(error.value)
     assert f"{__file__}:{ROOT_OF[1]}, in root_of" in str(error.value)
     assert error.value.line == ROOT_OF
     assert error.value.explanation.phase == "backward"

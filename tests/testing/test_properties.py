@@ -202,9 +202,9 @@ def test_a_row_without_moderate_arguments_is_drawn_from_where_it_is_defined(own_
     (lambda: gradient_test(bell, x="wide"), TypeError, "argument x must be a real number, not str"),
     (lambda: gradient_test(bell, x=("a", 2)), TypeError, "an end of the interval of x must be a "
                                                          "real number"),
-    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate by; .* "
+    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate; .* "
                                                            "such as lambda x, y"),
-    (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate by"),
+    (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate"),
     (lambda: gradient_test(bell, order=3)(), ValueError, "order must be 1 or 2, not 3"),
 ])
 def test_wrong_requests_say_what_is_right(call, error, message):
@@ -294,7 +294,7 @@ def test_a_rule_that_hides_from_second_derivatives_is_found_by_order_2(own_row):
     assert message.startswith("the second derivative of cube by x, x is wrong at x=1.0\n")
     assert "  ∂v2/∂x = 3\n" in message  # such a rule has no text
     assert (
-        "its second derivative by x, x is 0   <- WRONG: it is 0, and differences of cube say 6"
+        "its second derivative with respect to x, x is 0   <- WRONG: it is 0, and differences of cube say 6"
         in message
     )
 
@@ -334,7 +334,7 @@ def test_an_error_of_the_function_itself_is_shown_with_its_point():
                                   r"x=\(0.1, 10\)$"),
     (lambda x: math.floor(x * 1e9), r"only 0 of 40 points \(40 at a kink\)"),
     (lambda x: (x + 1e16) - 1e16, r"only 0 of 40 points \(40 too inexact\)"),
-    (lambda x, y: x * math.floor(y * 1e9), r"the derivative by y could be compared at only 0 of 20 "
+    (lambda x, y: x * math.floor(y * 1e9), r"the derivative with respect to y could be compared at only 0 of 20 "
                                            r"points \(20 at a kink\); "
                                            r".* such as y=\(0.1, 10\)$"),
 ])

@@ -166,7 +166,7 @@ class Stepper:
         return self._data[self._position_of(name)]
 
     def grad(self, name: str) -> float:
-        """Returns the gradient of a node at this position, as far as it has been accumulated.
+        """Returns the gradient of a node at this position, as accumulated so far.
 
         Raises:
             ValueError: the recording has no node of that name.

@@ -36,7 +36,7 @@ MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the lo
 FEWEST_STEPS = 10  # with fewer steps, nothing can be said to stand still
 # The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the
 # variance of the targets.
-NEAR_ZERO = 0.05  # a loss below it has come as far as it can, as long as nothing else is known
+NEAR_ZERO = 0.05  # a loss below it is taken for its minimum, if nothing else is known
 EXPLODED = 1e3  # times the first loss: also where all losses are near 0, it has diverged
 CONVERGED = 0.1  # of the first loss
 # Noise goes up and down by turns for 2 of 3 steps; a rate at the limit of stability for every one,

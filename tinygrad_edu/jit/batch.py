@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from ..engine.primitives import number, short_repr
-from .running import backend, straight_line
+from .running import backend
 from .running.memory import AlignedBuffer, address, column, pointers
 from .structure import NUMBER, StaticValue, Structure, is_named, is_number
 from .tape.tape import Tape
@@ -77,6 +77,7 @@ class Batched:
         self._batch: Any = None
         if backend.is_compiled(tape):
             from .languages import emitter
+            from .running import straight_line
 
             self._batch = straight_line.Batch(tape, self.varying, self.summed)
             self._lanes = emitter.LANES

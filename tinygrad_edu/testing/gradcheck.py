@@ -11,7 +11,7 @@ Richardson extrapolation until they agree with each other (Ridders, Advances in 
 4 (1982) 75-76), which also gives an estimate of their error.  Where they do not agree with the
 engine, other steps are tried, since a function may wiggle faster than any one of them.
 
-The tolerance is relative: 1e-7 of the derivative by default.  Nothing absolute is added to it
+The tolerance is relative: by default 1e-7 of the derivative.  Nothing absolute is added to it
 except the smallest normal float, below which digits are lost, and the rounding error of the
 difference itself, which is bounded from the graph: every operation errs by a unit in its last
 place or so, and its adjoint says how much of that error reaches the result.  If this error bound is

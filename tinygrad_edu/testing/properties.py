@@ -66,7 +66,7 @@ def gradient_test(
     order       1 for first derivatives; 2 for second ones, against differences of the first
     rtol        how much of a derivative it may differ by
     arguments   for an argument of ``f`` the interval to draw it from, ``x=(0.1, 10)``; or a
-                hypothesis strategy; or a number, at which it is kept, and not differentiated by.
+                hypothesis strategy; or a number, at which it is kept, and is not differentiated.
                 Without: 0.01 to 30, of both signs, and for first derivatives of a row its whole
                 domain; an argument of a function that has a default keeps it
 
@@ -80,7 +80,7 @@ def gradient_test(
 
     The test raises AssertionError for a wrong derivative, and hypothesis's FailedHealthCheck if
     there is hardly a point where it can compare anything.  `gradient_test` itself raises ValueError
-    for an argument that ``f`` does not have, an empty interval, or nothing to differentiate by;
+    for an argument that ``f`` does not have, an empty interval, or no argument to differentiate;
     TypeError for anything else that it cannot draw from.
     """
     if f is None:
@@ -207,7 +207,7 @@ class Property:
             raise self._too_few("the derivatives", self.counts, self._names[0]) from None
 
     def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
-        """Dicts with a number for each argument to differentiate by, drawn as ``given`` or from
+        """Dicts with a number for each argument that is differentiated, drawn as ``given`` or from
         what is known of them."""
         drawn = {name: _argument(name, x) for name, x in given.items()}
         self._names = [
@@ -217,7 +217,7 @@ class Property:
         ]
         if not self._names:
             raise ValueError(
-                f"{self.name} has no argument to differentiate by; gradient_test needs a function "
+                f"{self.name} has no argument to differentiate; gradient_test needs a function "
                 "with named arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
@@ -245,7 +245,7 @@ class Property:
         if compared >= MIN_POINTS:
             for name, counts in self._entries.items():
                 if not counts["compared"]:
-                    raise self._too_few(f"the derivative by {name}", counts, name.partition(",")[0])
+                    raise self._too_few(f"the derivative with respect to {name}", counts, name.partition(",")[0])
 
     def _too_few(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
         reasons = ", ".join(

@@ -58,7 +58,7 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
         for entry in _local(values[i], 2, rtol) if order == 2 else []:
             if entry.status == "mismatch":
                 lines.append(
-                    f"  its second derivative by {entry.name} is "
+                    f"  its second derivative with respect to {entry.name} is "
                     f"{entry.analytic:.10g}{_verdict(op, entry)}"
                 )
                 right = False

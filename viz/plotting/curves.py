@@ -25,7 +25,7 @@ from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
 
 from .ranges import Range, check_range, check_resolution, drawable, spaced
 
-DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, as far as the domain reaches
+DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, within the domain
 MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
 DEFAULT_ARGUMENTS = (2.0, -1.0)  # other arguments, in turn, if the row has no defaults for them
 # Rows that show little with the defaults above: the argument that varies, and the others' values.

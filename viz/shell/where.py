@@ -29,7 +29,7 @@ def where(recording: Recording, position: int) -> Iterator[str]:
 
     In the forward phase, the path leads from there up to the root: the operations that wait for it.
     In the backward phase, it is the path of the gradient, from the root down.  Each line has the
-    derivative by which the gradient was multiplied, and the last line their product.
+    derivative that multiplied the gradient, and the last line their product.
     """
     forward = recording.forward
     total = len(recording)

@@ -16,12 +16,15 @@ from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History
 from viz.plotting import plots
-from viz.plotting.analysis import loss_surface
-from viz.plotting.boundary import decision_boundary
-from viz.plotting.derivative_plots import derivatives
-from viz.plotting.layer_plots import activation_histograms, gradient_flow
+from viz.plotting.plots import (
+    activation_histograms,
+    decision_boundary,
+    derivatives,
+    gradient_flow,
+    loss,
+    loss_surface,
+)
 from viz.plotting.ranges import drawable, histogram
-from viz.plotting.training_plots import loss
 
 
 def history(losses, epochs=1, **metrics):
