@@ -229,6 +229,7 @@ class State:
     def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
         self._follow([(name, part) for part in parts], in_object)
+        self._visit_attributes(x, name or "partial")
 
     def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
         self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache

@@ -245,7 +245,9 @@ class Property:
         if compared >= MIN_POINTS:
             for name, counts in self._entries.items():
                 if not counts["compared"]:
-                    raise self._too_few(f"the derivative with respect to {name}", counts, name.partition(",")[0])
+                    raise self._too_few(
+                        f"the derivative with respect to {name}", counts, name.partition(",")[0]
+                    )
 
     def _too_few(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
         reasons = ", ".join(

@@ -183,9 +183,9 @@ def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, A
 
 
 def _is_right(optimizer: Optimizer, tape: Tape, data: float) -> bool:
-    """Whether a traced rule agrees with the rule itself, for one parameter and two steps."""
+    """Whether a traced rule agrees with the rule itself, for one parameter and some steps."""
     state = tuple([column[0] for column in optimizer.state.values()])
-    for t in (optimizer.steps + 1, optimizer.steps + 2):
+    for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
         new, slots = optimizer._ieee_update(data, 0.5, state, optimizer.lr, t)
         found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
         if not all(is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):

@@ -23,6 +23,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from ...files import write_atomically
 
 MAGIC = b"tinygrad_edu object 2\n"
@@ -155,11 +157,13 @@ def _machine(level: int) -> Any:
 
 def folder() -> Path:
     """Returns the folder of the cache: ``TINYGRAD_EDU_CACHE``, or the user's folder for caches."""
-    try:
-        given = os.environ.get("TINYGRAD_EDU_CACHE")
-        return Path(given).expanduser() if given else _folder_of_user()
-    except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir()) / f"tinygrad_edu-{_user()}"
+    given = os.environ.get("TINYGRAD_EDU_CACHE")
+    with suppress(RuntimeError):  # a user without a home
+        if given:
+            return Path(given).expanduser()
+        if (found := user_cache_path("tinygrad_edu", appauthor=False)).is_absolute():
+            return found
+    return Path(tempfile.gettempdir()) / f"tinygrad_edu-{_user()}"
 
 
 def _user() -> str:
@@ -173,18 +177,6 @@ def _place() -> Path:
         return where if _is_ours(where.lstat(), stat.S_ISDIR) else where / f"user-{_user()}"
     except OSError:  # it does not exist yet
         return where
-
-
-def _folder_of_user() -> Path:
-    if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-            / "tinygrad_edu"
-            / "cache"
-        )
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tinygrad_edu"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_edu"
 
 
 def _key(text: str, level: int) -> str:
