@@ -1,9 +1,9 @@
 """Verdicts on the losses of a training run: it diverges, stands still or oscillates.
 
-A loss that diverges gives away a curvature.  Along the direction in which a quadratic loss is
-curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 - lr *
-lambda, and the loss above its minimum by the square of that, r.  If it grows, lr * lambda - 1 =
-sqrt(r), and so:
+The growth of a diverging loss determines a curvature.  Along the direction in which a quadratic
+loss is curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 -
+lr * lambda, and the loss above its minimum by the square of that, r.  If it grows, lr * lambda - 1
+= sqrt(r), and so:
 
     curvature           lambda = (1 + sqrt(r)) / lr
     largest stable rate      2 / lambda = 2 lr / (1 + sqrt(r))
@@ -79,7 +79,7 @@ class Curve:
 
     @property
     def last(self) -> float:
-        """The last level: the median of the last tenth, so that one outlier is no verdict."""
+        """The last level: the median of the last tenth, so one outlier does not decide."""
         return statistics.median(self.levels[-max(1, len(self.levels) // 10):])
 
     @property

@@ -71,8 +71,8 @@ def diagnose(
     ``diagnose(model, X)``                     also dead and saturated units, and parameters that
     the model does not use
     ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each
-                                               sample, and knows how far the model has come: one
-                                               that has learned is not ill
+                                               sample, and compares the loss with that of a
+                                               constant prediction
     the same with ``optimizer=optimizer``      also tries learning rates from the present parameters
     (`trials.try_rates`)
     ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is
@@ -139,8 +139,9 @@ def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
         named = dict(zip(names, optimizer.params))
     if not named:
         raise ValueError(
-            f"{short_repr(model)} has no parameters to look at; give a Module that has some, a "
-            "History, or with any other model optimizer=, whose parameters are then looked at"
+            f"diagnose: {short_repr(model)} has no parameters to look at; pass a Module that has "
+            "some, a "
+            "History, or optimizer= with the parameters of the model"
         )
     return named
 

@@ -17,7 +17,7 @@ class Finding:
 
     kind      of a layer: "dead units", "saturated units", "vanishing gradient", "exploding
               gradient", "gradient not finite"; of parameters: "unused parameters", "no gradient";
-              of a training: "loss diverges", "loss not finite", "loss stands still", "loss
+              of a training run: "loss diverges", "loss not finite", "loss stands still", "loss
               oscillates"; where a rate was tried from the present parameters:  "learning rate too
               large", "learning rate too small"
     where     the path of the layer, the names of parameters, or "loss"

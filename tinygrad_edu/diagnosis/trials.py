@@ -85,11 +85,11 @@ class Problem:
         return total.data, self._derivatives(total)
 
     def measured_singly(self) -> tuple[float, list[float]]:
-        """The mean loss, and for each parameter the root mean square of its derivatives, one of
-        each sample's loss.
+        """Returns the mean loss, and for each parameter the root mean square of the derivatives of
+        the samples' losses.
 
-        In the derivative of the mean loss samples may cancel, as those of two classes do of which
-        there are equally many.  In this they cannot.  Evaluation mode and ``.grad`` as in
+        In the derivative of the mean loss, the samples of two classes of equal size may cancel.  A
+        root mean square does not cancel.  Evaluation mode and ``.grad`` as in
         `measured`.
 
         Raises TypeError if the loss of no sample is a Value.
@@ -194,7 +194,7 @@ class Trials:
     losses       for each rate that was tried the loss after the last step; inf if it diverged
     best         the rate that would do; None if with none the loss falls, and below that of a
                  constant prediction
-    samples      of how many samples the loss was the mean
+    samples      how many samples the loss is averaged over
     """
 
     rate: float
@@ -204,7 +204,8 @@ class Trials:
     samples: int
 
     def fall(self, rate: float) -> float:
-        """By which part of itself the loss falls in the trial of that rate; negative if it rises.
+        """Returns the relative fall of the loss in the trial of that learning rate; negative if it
+        rises.
         """
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 

@@ -59,7 +59,7 @@ def weight_decay() -> Value:
 def shared_node() -> Value:
     """Returns c = b + b with b = a + a, which every naive backward pass gets wrong: dc/da = 4.
 
-    See `stepper.compare_orders`.
+    See `debug.compare_orders`.
     """
     a = Value(1.0, "a")
     b = a + a

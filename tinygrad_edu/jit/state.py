@@ -395,7 +395,7 @@ def _attribute(x: Any, name: str) -> Any:
 
 
 def _is_jitted(x: Any) -> bool:
-    """Returns whether ``x`` is a `Jitted`, in place of which its function is searched."""
+    """Returns whether ``x`` is a `Jitted`; its function is then searched instead."""
     bases = type(x).__mro__
     return _attribute(x, "__wrapped__") is not _MISSING and "us" in map(_owner_of, bases)
 

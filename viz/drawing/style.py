@@ -1,4 +1,7 @@
-"""How each role looks.  To change the look of a role, change its row in `ROLES`.
+"""How each role looks: shapes, fills and lines, in `ROLES`.
+
+To change a colour, change it here and in ``viz/pages/theme.css``, which has the same colours and
+their counterparts for dark pages.  Plots have colours of their own, in ``viz/plotting/figures.py``.
 
 Two roles differ in shape or line, not in colour only.  The lines are from the palette of Okabe and
 Ito (2008), which people with any kind of colour vision can tell apart.  The fills are light tints

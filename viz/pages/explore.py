@@ -1,4 +1,4 @@
-"""`explore`: the interactive page of a graph or of a training run."""
+"""`explore`: passes a graph to `explorer`, and a training run to `training.page`."""
 
 from __future__ import annotations
 

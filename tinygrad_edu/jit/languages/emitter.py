@@ -1,4 +1,4 @@
-"""The language in which rows of the table become instructions of LLVM.
+"""Emits instructions of LLVM for rows of the table.
 
 A `Code` is an operand like floats, Values and names.  A row applied to it becomes an instruction
 (`BINARY`, `INTRINSIC`), a call of the C library (`LIBRARY`), or an expression of other rows

@@ -39,8 +39,8 @@ _thread: ThreadPoolExecutor | None = None
 def _on_llvm_thread(work: Callable[[], Any]) -> Any:
     """Calls ``work`` on the thread of LLVM, and returns its result.
 
-    Ctrl-C, which the main thread receives, must not come between LLVM and what llvmlite keeps of
-    it, and LLVM's context is for one thread at a time.
+    The main thread receives Ctrl-C, which must not interrupt llvmlite halfway through a change of
+    its records.  LLVM's context is for one thread at a time.
     """
     global _thread
     if _thread is None:
