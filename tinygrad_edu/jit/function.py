@@ -322,17 +322,19 @@ class Jitted:
                 self._cache.move_to_end(key)
                 return found
             program = Program(self.function, self._leaf_names(structure, count), structure)
-            self._modules[structure] = program.trace.modules
+            if program.trace.modules:
+                self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
             while len(self._cache) > self._cache_size:
                 (forgotten, _), _ = self._cache.popitem(last=False)
                 if all(structure != forgotten for structure, _ in self._cache):
-                    del self._modules[forgotten]
+                    self._modules.pop(forgotten, None)
             return program
 
     def _key(self, structure: Structure) -> tuple[Structure, tuple[bool, ...]]:
-        modules = self._modules.get(structure)
-        return structure, tuple(map(_mode_of, modules)) if modules else ()
+        if not self._modules:  # functions without modules, which skip a hash of the structure
+            return structure, ()
+        return structure, tuple(map(_mode_of, self._modules.get(structure, ())))
 
     def _leaf_names(self, structure: Structure, count: int) -> list[str]:
         positional, keywords = structure
