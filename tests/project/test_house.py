@@ -1,4 +1,5 @@
-"""The house rules that a machine can hold: sizes, folders, private names, and words that sound translated."""
+"""The house rules that a machine can hold: sizes, folders, private names, and words that sound
+translated."""
 
 import ast
 import io
@@ -17,16 +18,22 @@ MAX_ROOT_MODULES = 6
 TABLE = ROOT / "tinygrad_edu" / "engine" / "primitives.py"  # data, which may be longer
 SUFFIXES = (".py", ".js", ".css", ".html")
 
-PACKAGES = {path: path.read_text(encoding="utf-8")
-            for package in ("tinygrad_edu", "viz") for path in sorted((ROOT / package).rglob("*.py"))}
-every_file = pytest.mark.parametrize("path", list(PACKAGES), ids=lambda path: str(path.relative_to(ROOT)))
+PACKAGES = {
+    path: path.read_text(encoding="utf-8")
+    for package in ("tinygrad_edu", "viz")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+every_file = pytest.mark.parametrize(
+    "path", list(PACKAGES), ids=lambda path: str(path.relative_to(ROOT))
+)
 
 BLOCKS = (ast.For, ast.AsyncFor, ast.While, ast.If, ast.Try, ast.With, ast.AsyncWith, ast.Match)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def levels(node, depth=0):
-    """How many blocks stand inside of one another in a function; an elif is on the level of its if."""
+    """How many blocks stand inside of one another in a function; an elif is on the level of its if.
+    """
     deepest = depth
     for part in ast.iter_child_nodes(node):
         if isinstance(part, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
@@ -53,8 +60,14 @@ def oversized(source, max_file=MAX_FILE):
             if (depth := levels(node)) > MAX_LEVELS:
                 yield f"{node.name} is {depth} levels deep; at most {MAX_LEVELS}"
         if isinstance(node, ast.IfExp) and any(
-                isinstance(part, ast.IfExp) for side in ast.iter_child_nodes(node) for part in ast.walk(side)):
-            yield f"line {node.lineno} has a nested conditional expression; return early, or use a table"
+            isinstance(part, ast.IfExp)
+            for side in ast.iter_child_nodes(node)
+            for part in ast.walk(side)
+        ):
+            yield (
+                f"line {node.lineno} has a nested conditional expression; return early, or use a "
+                "table"
+            )
 
 
 @every_file
@@ -93,7 +106,9 @@ def test_folders_hold_at_most_twelve_files():
         for path in (ROOT / package).rglob("*"):
             if path.suffix in SUFFIXES and "gallery" not in path.parts:
                 folders.setdefault(path.parent, []).append(path.name)
-    assert {str(folder): len(names) for folder, names in folders.items() if len(names) > MAX_FOLDER} == {}
+    assert {
+        str(folder): len(names) for folder, names in folders.items() if len(names) > MAX_FOLDER
+    } == {}
     root = [path.name for path in (ROOT / "tinygrad_edu").glob("*.py")]
     assert len(root) <= MAX_ROOT_MODULES, root
 
@@ -133,21 +148,32 @@ def test_private_names_stay_in_their_folder(path):
 
 
 def test_a_planted_private_import_is_reported():
-    found = private_imports("from ..optim.parameters import _numbers\nfrom .b import _c\n", "tinygrad_edu.train.a")
+    found = private_imports(
+        "from ..optim.parameters import _numbers\nfrom .b import _c\n", "tinygrad_edu.train.a"
+    )
     assert list(found) == ["tinygrad_edu.train.a imports _numbers of tinygrad_edu.optim.parameters"]
 
 
 # ---- words
 
 TRANSLATED = re.compile(
-    r"\b(?:what is no|is no (?:Value|leaf|function|number|module|list|History|Optimizer|parameter)\b|anew|afresh|one's own|likewise"
-    r"|derivatives? by|differentiated? by|hence|meanwhile|but for|as far as|once more)\b", re.IGNORECASE)
+    r"\b(?:what is no|is no "
+    r"(?:Value|leaf|function|number|module|list|History|Optimizer|parameter)\b|anew|afresh|one's "
+    r"own|likewise"
+    r"|derivatives? by|differentiated? by|hence|meanwhile|but for|as far as|once more)\b",
+    re.IGNORECASE,
+)
 
 
 def translated(source):
-    """THE CHECKER of words: the phrases of docstrings, comments and texts that nobody says in English."""
+    """THE CHECKER of words: the phrases of docstrings, comments and texts that nobody says in
+    English."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)):
+        if token.type in (
+            tokenize.STRING,
+            tokenize.COMMENT,
+            getattr(tokenize, "FSTRING_MIDDLE", -1),
+        ):
             for found in TRANSLATED.findall(token.string):
                 yield f"line {token.start[0]}: {found!r}"
 
@@ -158,7 +184,8 @@ def test_prose_has_no_translated_phrases(path):
 
 
 @pytest.mark.parametrize("source", [
-    '"""Raises TypeError for what is no Value."""', "# compiled anew", 'f"{x} is no leaf; pass one"',
+    '"""Raises TypeError for what is no Value."""', "# compiled anew", 'f"{x} is no leaf; pass '
+                                                                       'one"',
     '"""The derivative by x."""', 'x = "a row of one\'s own"', '"""It is computed afresh."""'])
 def test_a_planted_phrase_is_reported(source):
     assert len(list(translated(source))) == 1

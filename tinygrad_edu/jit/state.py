@@ -396,8 +396,7 @@ def _attribute(x: Any, name: str) -> Any:
 
 def _is_jitted(x: Any) -> bool:
     """Returns whether ``x`` is a `Jitted`; its function is then searched instead."""
-    bases = type(x).__mro__
-    return _attribute(x, "__wrapped__") is not _MISSING and "us" in map(_owner_of, bases)
+    return any(base.__module__ == f"{__package__}.function" for base in type(x).__mro__)
 
 
 def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
