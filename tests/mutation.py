@@ -1,7 +1,7 @@
 """Mutation testing: every small change of a module, one at a time, and whether a test catches it.
 
     python tests/mutation.py engine/primitives      # all mutants of
-    tinygrad_edu/engine/primitives.py
+    tinygrad_edu/engine/table.py
     python tests/mutation.py nn/layers nn/losses --every 3   # a third, the same third every time
 
 It prints each survivor with its line, and counts them.  tests/README.md has the figures.  The

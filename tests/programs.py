@@ -7,7 +7,7 @@ import operator
 import random
 
 from tinygrad_edu import Value, math, nn
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.jit.running import machine, straight_line
 from tinygrad_edu.jit.tape import gradient
 from tinygrad_edu.jit.tracing import record_trace

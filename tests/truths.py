@@ -13,7 +13,7 @@ import sys
 
 from mpmath import mp, mpf
 
-from tinygrad_edu.engine.primitives import REALS
+from tinygrad_edu.engine.primitive import REALS
 
 SMALLEST_NORMAL = sys.float_info.min
 DIGITS = 60

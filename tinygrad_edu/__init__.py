@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from . import math
 from .engine.autodiff import backward, grad, gradients, hessian, jacobian, jvp, value_and_grad, vjp
 from .engine.graph import topological_order
-from .engine.modes import detect_anomaly, no_grad
-from .engine.primitives import define
+from .engine.interpreter import no_grad
+from .engine.table import define
 from .engine.value import Value
 from .math import take
 
 if TYPE_CHECKING:
     from . import data, nn, optim, testing
+    from .debug.anomaly import detect_anomaly
     from .debug.explain import explain_nonfinite
     from .debug.orders import compare_orders
     from .debug.recording import record
@@ -47,6 +48,7 @@ _LAZY = {
     "History": "train",
     "Stepper": "debug",
     "compare_orders": "debug",
+    "detect_anomaly": "debug.anomaly",
     "diagnose": "diagnosis",
     "explain_nonfinite": "debug",
     "fit": "train",

@@ -101,6 +101,35 @@ def one_line(error: BaseException) -> str:
     return message
 
 
+def number(x: object, what: str = "a number") -> float:
+    """Returns ``x`` as a float.
+
+    x: an int, float, bool, numpy scalar, or another object with ``__float__`` and no shape.
+    what: the name of ``x`` in an error message.
+
+    Raises:
+        TypeError: ``x`` is not a real number, such as text, a complex number, None or an array.
+        OverflowError: ``x`` is an int too large for a float.
+    """
+    if x.__class__ is float:
+        return x
+    # numpy's complex scalars have __float__ too, but it drops the imaginary part
+    kind = str(getattr(getattr(x, "dtype", None), "kind", "f"))
+    if hasattr(type(x), "__float__") and getattr(x, "shape", ()) == () and kind in "fiub":
+        try:
+            return float(x)  # type: ignore[arg-type]
+        except OverflowError:
+            size = f"an int of {x.bit_length()} bits" if isinstance(x, int) else short_repr(x)
+            raise OverflowError(f"{what}: {size} is too large for a float") from None
+    raise TypeError(f"{what} must be a real number, not {type(x).__name__} ({short_repr(x)})")
+
+
+def short_repr(x: object) -> str:
+    """Returns `repr` of ``x`` for an error message, cut to 40 characters."""
+    text = repr(x)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def check_int(x: object, name: str, least: int, remedy: str = "") -> int:
     """Returns ``x`` as an int; ints, numpy's integers and whatever else has ``__index__`` are
     accepted.

@@ -11,7 +11,7 @@ differences from the standard module:
 
 * Arithmetic follows IEEE 754: ``exp(1000)`` is inf, ``log(0)`` is -inf and ``sqrt(-1)`` is nan,
   where the standard functions raise.
-* Every row of the table of `primitives` is here under its name (``math.relu``, ``math.sigmoid``,
+* Every row of the table is here under its name (``math.relu``, ``math.sigmoid``,
   ...), including rows that you define.
 
 These functions combine several rows: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`,
@@ -27,80 +27,30 @@ from functools import reduce
 from math import e, inf, nan, pi, tau
 from typing import Any
 
-from .engine import modes
-from .engine import primitives as _p
-from .engine.primitives import (
-    absolute,
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atan2,
-    atanh,
-    cbrt,
-    clip,
-    copysign,
-    cos,
-    cosh,
-    erf,
-    erfc,
-    exp,
-    exp2,
-    expm1,
-    fmod,
-    gelu_erf,
-    gelu_tanh,
-    hardtanh,
-    leaky_relu,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logsigmoid,
-    maximum,
-    minimum,
-    pow,
-    reciprocal,
-    relu,
-    rsqrt,
-    sigmoid,
-    sign,
-    silu,
-    sin,
-    sinh,
-    softplus,
-    softsign,
-    sqrt,
-    square,
-    step,
-    tan,
-    tanh,
-    where,
-    xlogy,
-)
+from .engine import table as _t
+from .engine.interpreter import interpreted
+from .engine.primitive import TABLE
 from .engine.value import Value
+from .errors import short_repr
 
-fabs = absolute
-gelu = gelu_erf
+absolute = fabs = _t.absolute
+gelu = _t.gelu_erf
+# Every row is a name of this module, except those that would hide a built-in function
+_ROWS = {name: row for name, row in TABLE.items() if name not in ("abs", "round")}
+globals().update(_ROWS)
 
 __all__ = [
-    "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
-    "comb", "copysign", "cos", "cosh", "degrees", "dist", "e", "erf", "erfc", "exp", "exp2",
-    "expm1", "fabs", "factorial", "floor", "fmod", "frexp", "fsum", "gcd", "gelu", "gelu_erf",
-    "gelu_tanh", "hardtanh", "hypot", "inf", "isclose", "isfinite", "isinf", "isnan", "isqrt",
-    "lcm", "ldexp", "leaky_relu", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
-    "logsigmoid", "logsumexp", "maximum", "minimum", "modf", "nan", "nextafter", "norm", "perm",
-    "pi", "pow", "prod", "radians", "reciprocal", "relu", "remainder", "rsqrt", "sigmoid", "sign",
-    "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "step", "sumprod",
-    "tan", "tanh", "tau", "total", "trunc", "ulp", "where", "xlogy",
+    "absolute", "comb", "cond", "degrees", "dist", "e", "fabs", "factorial", "frexp", "fsum",
+    "gcd", "gelu", "inf", "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp",
+    "log_softmax", "logsumexp", "modf", "nan", "nextafter", "norm", "perm", "pi", "prod", "radians",
+    "softmax", "sumprod", "take", "tau", "total", "ulp", *_ROWS,
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Returns another row of the table, or a function of the standard module that has no row."""
-    if name in _p.TABLE:
-        return _p.TABLE[name]
+    if name in TABLE:
+        return TABLE[name]
     if hasattr(_math, name) and not name.startswith("_"):
         return _numbers_only(name)
     instead = {
@@ -115,7 +65,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_p.TABLE})
+    return sorted({*__all__, *TABLE})
 
 
 def _numbers_only(name: str) -> Callable[..., Any]:
@@ -126,7 +76,7 @@ def _numbers_only(name: str) -> Callable[..., Any]:
             raise TypeError(
                 f"math.{name} has no row in the table of primitives, so it cannot be "
                 "differentiated; pass a number (.data), or define a row with "
-                f"primitives.define({name!r}, ...)"
+                f"define({name!r}, ...)"
             )
         return standard(*args, **options)
 
@@ -143,22 +93,22 @@ comb, factorial, frexp, gcd, isqrt, lcm, ldexp, nextafter, perm, ulp = map(
 
 def log(x: Any, base: Any = None) -> Any:
     """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
-    return _p.log(x) if base is None else _p.div(_p.log(x), _p.log(base))
+    return _t.log(x) if base is None else _t.div(_t.log(x), _t.log(base))
 
 
 def floor(x: Any) -> Any:
     """Returns the largest whole number <= x: a Value for a Value, an int for a finite number."""
-    return _as_int(_p.floor(x))
+    return _as_int(_t.floor(x))
 
 
 def ceil(x: Any) -> Any:
     """Returns the smallest whole number >= x, of the same type as for `floor`."""
-    return _as_int(_p.ceil(x))
+    return _as_int(_t.ceil(x))
 
 
 def trunc(x: Any) -> Any:
     """Returns ``x`` without its fraction, of the same type as for `floor`."""
-    return _as_int(_p.trunc(x))
+    return _as_int(_t.trunc(x))
 
 
 def _as_int(x: Any) -> Any:
@@ -168,16 +118,16 @@ def _as_int(x: Any) -> Any:
 def modf(x: Any) -> tuple[Any, Any]:
     """Returns ``(fraction, whole)``, both with the sign of ``x``."""
     if isinstance(x, Value):
-        return where(isfinite(x), fmod(x, 1.0), copysign(0.0, x)), _p.trunc(x)
+        return _t.where(isfinite(x), _t.fmod(x, 1.0), _t.copysign(0.0, x)), _t.trunc(x)
     return _math.modf(x)
 
 
 def remainder(x: Any, y: Any) -> Any:
     """Returns the IEEE 754 remainder x - n y, where n is the whole number nearest to x / y.
 
-    The operator ``%`` is another function, the row `primitives.remainder`.
+    The operator ``%`` is another function, the row `remainder` of the table.
     """
-    return _p.ieee_remainder(x, y)
+    return _t.ieee_remainder(x, y)
 
 
 def degrees(x: Any) -> Any:
@@ -196,10 +146,10 @@ def hypot(*coordinates: Any) -> Any:
     The gradient at the origin is 0.
     """
     if len(coordinates) == 2:
-        return _p.hypot(*coordinates)
+        return _t.hypot(*coordinates)
     if not any(isinstance(x, Value) for x in coordinates):
         return _math.hypot(*coordinates)
-    return reduce(_p.hypot, coordinates[1:], absolute(coordinates[0]))
+    return reduce(_t.hypot, coordinates[1:], abs(coordinates[0]))
 
 
 def norm(xs: Iterable[Any]) -> Any:
@@ -242,8 +192,11 @@ def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
     """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
     pairs = list(zip(xs, ys, strict=True))
-    if pairs and modes.active and (trace := modes.tracer()) is not None:
-        return trace.sumprod(*zip(*pairs))
+    return _sumprod(pairs) if pairs else 0.0
+
+
+@interpreted
+def _sumprod(pairs: list[tuple[Any, Any]]) -> Any:
     return total([x * y for x, y in pairs])
 
 
@@ -267,10 +220,20 @@ def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> b
     return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
-def is_traced(x: Any) -> bool:
-    """Returns whether ``x`` is a traced value, whose number is unknown while its function is being
-    compiled."""
-    return (trace := modes.tracer()) is not None and isinstance(x, Value) and not trace.is_known(x)
+# ---- choices -------------------------------------------------------------------------------------
+
+
+@interpreted
+def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """Returns ``then()`` if the condition holds, and ``otherwise()`` if not.
+
+        >>> cond(2 > 1, lambda: "larger", lambda: "not larger")
+        'larger'
+
+    Only the chosen function is called, unlike in `where`.  While a function is compiled, both are
+    called, if the condition is not known, and the program chooses.
+    """
+    return then() if condition else otherwise()
 
 
 def take(sequence: Sequence[Any], index: Any) -> Any:
@@ -288,13 +251,16 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
         hasattr(sequence, "__getitem__") and hasattr(sequence, "__len__")
     ):
         raise TypeError(
-            f"take: sequence must be a list, a tuple or an array, not {_p.short_repr(sequence)} "
+            f"take: sequence must be a list, a tuple or an array, not {short_repr(sequence)} "
             f"({type(sequence).__name__}); of a dict, pass one of its values"
         )
     if not len(sequence):
         raise IndexError("take: the sequence has no entries")
-    if is_traced(index):
-        return modes.tracer().take(sequence, index)
+    return _entry(sequence, index)
+
+
+@interpreted
+def _entry(sequence: Sequence[Any], index: Any) -> Any:
     i = float(index)
     if not 0 <= i < len(sequence) or not i.is_integer():
         raise IndexError(
@@ -307,11 +273,10 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
 # ---- functions of lists --------------------------------------------------------------------------
 
 
+@interpreted
 def _shift(xs: Sequence[Any]) -> float:
     # Exponents are shifted by their maximum, and exp cannot overflow.  It is a number, not a node,
     # because the results do not depend on it: its derivative cancels.
-    if modes.active and (trace := modes.tracer()) is not None and any(map(is_traced, xs)):
-        return trace.shift(xs)  # type: ignore[no-any-return]
     largest = max(map(float, xs), default=-inf)
     return largest if _math.isfinite(largest) else 0.0
 
@@ -320,7 +285,7 @@ def logsumexp(xs: Iterable[Any]) -> Any:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
     xs = list(xs)
     shift = _shift(xs)
-    return shift + _p.log(total(exp(x - shift) for x in xs)) if xs else -inf
+    return shift + _t.log(total(_t.exp(x - shift) for x in xs)) if xs else -inf
 
 
 def softmax(xs: Iterable[Any]) -> list[Any]:
@@ -331,9 +296,9 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     """
     xs = list(xs)
     shift = _shift(xs)
-    exponentials = [exp(x - shift) for x in xs]
+    exponentials = [_t.exp(x - shift) for x in xs]
     denominator = total(exponentials)
-    return [_p.div(x, denominator) for x in exponentials]
+    return [_t.div(x, denominator) for x in exponentials]
 
 
 def log_softmax(xs: Iterable[Any]) -> list[Any]:
@@ -355,8 +320,13 @@ def surprisal(xs: Sequence[Any], i: int) -> Any:
     softmax_i - 1.
     """
     # an entry of -inf adds nothing to the sum
-    others = [x for j, x in enumerate(xs) if j != i and (is_traced(x) or float(x) != -inf)]
+    others = [x for j, x in enumerate(xs) if j != i and not _is_nothing(x)]
     if not others:
-        return softplus(-inf - xs[i])
+        return _t.softplus(-inf - xs[i])
     shift = _shift(others)
-    return softplus(_p.log(total(exp(x - shift) for x in others)) - (xs[i] - shift))
+    return _t.softplus(_t.log(total(_t.exp(x - shift) for x in others)) - (xs[i] - shift))
+
+
+@interpreted
+def _is_nothing(x: Any) -> bool:
+    return float(x) == -inf

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
-from .engine.primitives import short_repr
+from .engine.interpreter import interpreted
+from .errors import short_repr
 
 Rng: TypeAlias = random.Random | int | None
 
@@ -30,3 +32,9 @@ def generator(rng: Any) -> random.Random:
         f"rng must be a random.Random, an int to seed one, or None for the random module, "
         f"not {type(rng).__name__} ({short_repr(rng)})"
     )
+
+
+@interpreted
+def drawn(draw: Callable[[], float]) -> Any:
+    """Returns a number that ``draw`` draws; a compiled function draws it at every call."""
+    return draw()

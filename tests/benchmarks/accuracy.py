@@ -26,7 +26,7 @@ from rich.table import Table
 
 from tests.truths import SMALLEST_NORMAL, error_in_ulps, points, truth_at
 from tinygrad_edu import Value
-from tinygrad_edu.engine.primitives import TABLE, Primitive
+from tinygrad_edu.engine.primitive import TABLE, Primitive
 
 Columns = list[list[float]]  # one list of numbers for each argument
 # values; derivatives, None by an argument for which there is no rule

@@ -10,7 +10,7 @@ from helpers import ROOT, replaced, run_python
 
 from tinygrad_edu import cli, nn
 from tinygrad_edu.cli.training import DATA_SETS, OPTIMIZERS
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 from tinygrad_edu.train import History
 
 
@@ -333,7 +333,7 @@ def test_check_takes_the_name_of_a_row(capsys):
 
 
 def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
-    with replaced(primitives.tanh, "partials", (lambda x, o: 1 - o,)):
+    with replaced(table.tanh, "partials", (lambda x, o: 1 - o,)):
         for expression in ("tanh", "tanh(2*x) + 1"):
             assert cli.main(["check", expression, "--examples", "30"]) == 1
             out = capsys.readouterr().out

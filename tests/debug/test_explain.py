@@ -8,7 +8,7 @@ import pytest
 import viz
 from tinygrad_edu import Value, detect_anomaly, explain_nonfinite, math, nn, topological_order
 from tinygrad_edu.debug import explain
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.errors import NonFiniteError
 from viz.drawing.style import UNDEFINED
 

@@ -13,7 +13,7 @@ from tinygrad_edu.debug.orders import TABLE_LINES, compare_orders
 from tinygrad_edu.debug.recording import NAIVE_LIMIT, Recording, record
 from tinygrad_edu.debug.stepper import Stepper, recording_of
 from tinygrad_edu.debug.text import short_number
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 
 
 def product():
@@ -93,9 +93,9 @@ def golden_sentences():
     return sentences
 
 
-@pytest.mark.parametrize("name", primitives.TABLE)
+@pytest.mark.parametrize("name", table.TABLE)
 def test_the_sentences_of_every_primitive(name):
-    row = primitives.TABLE[name]
+    row = table.TABLE[name]
     y = row(
         *[Value((1.75 if name == "acosh" else 0.75) - 0.5 * i, "pqr"[i]) for i in range(row.arity)]
     )

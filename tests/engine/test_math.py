@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, grad, gradients, math
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 
 PUBLIC = [name for name in dir(std) if not name.startswith("_")]
 CONSTANTS = ["e", "inf", "nan", "pi", "tau"]
@@ -97,7 +97,7 @@ def test_every_public_name_of_the_standard_module_is_here_and_tested():
 
 
 def test_every_row_of_the_table_is_here():
-    for name, row in primitives.TABLE.items():
+    for name, row in table.TABLE.items():
         # of several arguments, or ints for floats
         if name not in ("remainder", "hypot", "log", "floor", "ceil", "trunc"):
             assert getattr(math, name) is row
@@ -384,7 +384,7 @@ def test_fsum_of_floats_is_exactly_rounded(xs):
     (inf, inf, 0), (-inf, inf, -1),
 ])
 def test_compare_tells_the_sides_of_a_kink_the_kink_and_nan_apart(x, y, piece):
-    assert primitives.compare(x, y) == piece
+    assert table.compare(x, y) == piece
 
 
 def test_every_function_has_a_docstring():
@@ -412,5 +412,5 @@ def test_a_row_is_made_of_functions(forward, rules):
     with pytest.raises(
         TypeError, match="'thrice' takes a forward function and one rule for each argument, not"
     ):
-        primitives.define("thrice", forward, *rules)
+        table.define("thrice", forward, *rules)
     assert not hasattr(math, "thrice")

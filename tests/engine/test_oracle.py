@@ -8,7 +8,7 @@ import pytest
 from helpers import ROOT
 
 from tinygrad_edu import Value, backward, gradients, jvp, math
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 
 ORACLE = ROOT / "tests" / "oracle"
 EDGE_CASES = json.loads((ORACLE / "edge_cases.json").read_text())
@@ -71,7 +71,7 @@ def function_of(op, constants):
         return COMPOSITES[op]
     if op in OPERATORS:
         return OPERATORS[op]
-    row = primitives.TABLE[op]
+    row = table.TABLE[op]
     return lambda *xs: row(*xs, *constants.values())
 
 

@@ -18,7 +18,7 @@ from helpers import mp, mpf, replaced, scaled
 from truths import partials_of, value_of
 
 from tinygrad_edu import Value, gradients, topological_order
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.testing.expression import Expression
 
 DIGITS = 40

@@ -13,7 +13,7 @@ import pytest
 from helpers import SPECIAL, bits, inf, nan, replaced, same
 
 from tinygrad_edu import Value, gradients
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.engine.primitive import TABLE
 
 ROWS = list(TABLE.values())
 every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, detect_anomaly, gradients, math, no_grad, topological_order
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 from tinygrad_edu.engine.value import Constant
 
 OPERATORS = {
@@ -56,7 +56,7 @@ def test_operators_take_numbers_on_either_side(name, other):
     ):
         assert type(result) is Value
         assert result.op == name
-        assert result.data == primitives.TABLE[name].forward(*expected)
+        assert result.data == table.TABLE[name].forward(*expected)
         assert result.args[place] is x
         assert result.args[1 - place].data == float(other)
         assert result.args[1 - place].constant
@@ -89,7 +89,7 @@ def test_operators_refuse_what_is_no_number(name, other):
 @every_operator
 @given(x=floats, y=floats)
 def test_operators_equal_their_rows_in_value_and_partials(name, x, y):
-    row = primitives.TABLE[name]
+    row = table.TABLE[name]
     out = row.forward(x, y)
     partials = tuple(row.partial_at(i, (x, y), out) for i in range(2))
     for a, b, known in (
@@ -109,7 +109,7 @@ def test_neg_equals_its_row(x):
     node = -Value(x)
     assert (node.op, bits(node.data), node.partials) == (
         "neg",
-        bits(primitives.neg.forward(x)),
+        bits(table.neg.forward(x)),
         (-1.0,),
     )
 
@@ -119,7 +119,7 @@ def test_operators_equal_their_rows_at_every_pair_of_special_values(name):
     for x in SPECIAL:
         for y in SPECIAL:
             a, b = Value(x), Value(y)
-            node, applied = OPERATORS[name](a, b), primitives.TABLE[name](Value(x), Value(y))
+            node, applied = OPERATORS[name](a, b), table.TABLE[name](Value(x), Value(y))
             assert list(map(bits, (node.data, *node.partials))) == list(
                 map(bits, (applied.data, *applied.partials))
             )
@@ -421,8 +421,8 @@ def test_equality_and_hash_are_identity():
     (lambda v: v(1.0) // 0, nan), (lambda v: 2 ** v(5000.0), inf),
     (lambda v: math.cosh(v(-1000.0)), inf),
     (lambda v: round(v(-1.797e308), -308), -inf),
-    (lambda v: primitives.round_digits(v(-1.5), -inf), -0.0),
-    (lambda v: primitives.round_digits(v(-1.5), inf), -1.5),
+    (lambda v: table.round_digits(v(-1.5), -inf), -0.0),
+    (lambda v: table.round_digits(v(-1.5), inf), -1.5),
     (lambda v: math.sinh(v(-1000.0)), -inf), (lambda v: math.expm1(v(-1000.0)), -1.0),
 ])
 def test_arithmetic_follows_ieee_754_and_never_raises(make, expected):

@@ -9,11 +9,12 @@ from array import array
 from contextlib import contextmanager
 
 import pytest
-from helpers import SPECIAL, bits, inf, points, scaled
+from helpers import SPECIAL, bits, inf, points, replaced, scaled
 from programs import WAYS, gradient_tape, value_tape
 
 from tinygrad_edu import Value, math
-from tinygrad_edu.engine.primitives import TABLE, define
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.jit.batch import Batched
 from tinygrad_edu.jit.languages import emitter, llvm
@@ -152,7 +153,7 @@ def test_derivatives_of_a_row_have_the_bits_of_the_eager_engine(row):
 
 def test_every_row_is_compiled():
     # Python's own rounding, to decimals
-    assert [name for name in TABLE if not emitter.is_native(name)] == ["round_digits"]
+    assert [name for name, row in TABLE.items() if not emitter.is_native(row)] == ["round_digits"]
 
 
 # ---- the checker is checked
@@ -164,24 +165,20 @@ SUBTLE = {
     "ceil": "trunc",
     "trunc": "floor",
     "rint": "round",
-    "copysign": "maxnum",
-    "fadd": "fsub",
-    "fsub": "fadd",
-    "fmul": "fdiv",
-    "fdiv": "fmul",
+    "+": "-",
+    "-": "+",
+    "*": "/",
+    "/": "*",
 }
-TWO = ("atan2", "pow", "fmod", "hypot", "remainder")
 
 
-def wrong_library(name):
-    """Another function of the C library with as many arguments."""
-    return (
-        ("fmod" if name != "fmod" else "remainder")
-        if name in TWO
-        else "expm1"
-        if name != "expm1"
-        else "exp"
-    )
+def wrong_library(row):
+    """Another function or operator of C with as many arguments."""
+    if row.library in SUBTLE and row is not TABLE["neg"]:
+        return SUBTLE[row.library]
+    if row.arity == 2:
+        return "remainder" if row.library == "fmod" else "fmod"
+    return "exp" if row.library == "expm1" else "expm1"
 
 
 def nudged(expansion):
@@ -189,28 +186,25 @@ def nudged(expansion):
 
 
 PLANTED = [
-    *[("BINARY", name, SUBTLE[right]) for name, right in emitter.BINARY.items()],
-    *[("INTRINSIC", name, SUBTLE[right]) for name, right in emitter.INTRINSIC.items()],
-    *[("LIBRARY", name, wrong_library(right)) for name, right in emitter.LIBRARY.items()],
+    *[(row, "library", wrong_library(row)) for row in TABLE.values() if row.library not in ("", "?:")],
     *[
-        ("EXPANSIONS", name, nudged(right))
-        for name, right in emitter.EXPANSIONS.items()
-        if name != "identity"
+        (row, "expansion", nudged(row.expansion))
+        for row in TABLE.values()
+        if row.expansion and row.name != "identity"
     ],
 ]
 
 
-@pytest.mark.parametrize(("table", "name", "wrong"), PLANTED, ids=[name for _, name, _ in PLANTED])
-def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
-    monkeypatch.setitem(getattr(emitter, table), name, wrong)
-    row, at = TABLE[name], [*arguments(TABLE[name], 20)]
-    assert disagreement(row, straight_line.Scalar(tape_of(row)), at) is not None
-    assert disagreement_of_columns(row, at, range(row.arity)) is not None
+@pytest.mark.parametrize(("row", "field", "wrong"), PLANTED, ids=[row.name for row, *_ in PLANTED])
+def test_machine_code_that_is_wrong_is_noticed(row, field, wrong):
+    at = [*arguments(row, 20)]
+    with replaced(row, field, wrong):
+        assert disagreement(row, straight_line.Scalar(tape_of(row)), at) is not None
+        assert disagreement_of_columns(row, at, range(row.arity)) is not None
 
 
-def test_a_tape_machine_that_is_wrong_is_noticed(monkeypatch):
-    monkeypatch.setitem(emitter.EXPANSIONS, "softplus", nudged(emitter.EXPANSIONS["softplus"]))
-    with a_new_machine():
+def test_a_tape_machine_that_is_wrong_is_noticed():
+    with replaced(math.softplus, "expansion", nudged(math.softplus.expansion)), a_new_machine():
         assert (
             disagreement(
                 math.softplus, machine.Machine(tape_of(math.softplus)), arguments(math.softplus, 20)
@@ -235,9 +229,9 @@ def a_new_machine():
         machine._machine_code.cache_clear()
 
 
-def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
-    monkeypatch.setitem(emitter.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
-    with pytest.raises(
+def test_an_expansion_that_asks_for_a_truth_is_refused():
+    branching = replaced(math.relu, "expansion", lambda x: x if x > 0 else 0.0)
+    with branching, pytest.raises(
         TypeError,
         match=r"asks for the truth of a number in machine code; it must choose by where\(\)",
     ):

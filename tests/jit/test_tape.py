@@ -11,7 +11,7 @@ from helpers import bits, inf, nan, replaced
 from programs import WAYS, gradient_tape, inputs, traced, value_tape
 
 from tinygrad_edu import Value, jvp, math, nn, no_grad, topological_order
-from tinygrad_edu.engine.primitives import lookup
+from tinygrad_edu.engine.primitive import lookup
 from tinygrad_edu.examples import gpt
 from tinygrad_edu.jit.tape import gradient, lowering, tape
 from tinygrad_edu.jit.tape import operations as tape_operations

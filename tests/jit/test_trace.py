@@ -26,6 +26,7 @@ from programs import traced, value_tape
 
 import tinygrad_edu as tg
 from tinygrad_edu import Value, gradients, jit, math, nn, no_grad, optim, take
+from tinygrad_edu.engine.graph import Node
 from tinygrad_edu.errors import GraphError, TraceError
 from tinygrad_edu.jit import trace, tracing
 from tinygrad_edu.jit.traced import Traced
@@ -829,7 +830,7 @@ def test_a_function_may_wait_for_another_thread_that_traces_too():
     with pytest.raises(TraceError, match=r"^\.data asks for the number of `w`"):
         jit(g)(1.0)
     assert results == [6.0]
-    assert type(Value.__dict__["data"]) is types.MemberDescriptorType
+    assert type(Node.__dict__["data"]) is types.MemberDescriptorType
 
 
 def test_after_an_error_leaves_are_plain_again_and_nothing_is_traced():

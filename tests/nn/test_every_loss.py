@@ -24,7 +24,9 @@ import pytest
 from helpers import SPECIAL, bits, inf, nan
 
 from tinygrad_edu import Value, fit, math, nn, optim
-from tinygrad_edu.engine.primitives import TABLE, define
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
+from tinygrad_edu.jit.traced import Traced
 from tinygrad_edu.nn import losses
 from tinygrad_edu.testing import gradcheck
 
@@ -385,14 +387,14 @@ def lenient(score, target):
 
 def curt(score, target):
     """Rejects wrong targets without a name."""
-    if not math.is_traced(target) and target not in (-1, 1):
+    if not isinstance(target, Traced) and target not in (-1, 1):
         raise ValueError("the target must be -1 or 1")
     return math.relu(1 - target * score)
 
 
 def unlike(prediction, target):
     """Is larger by a factor of 1 + 1e-8 when it is compiled."""
-    return (prediction - target) ** 2 * (1 + 1e-8 if math.is_traced(target) else 1.0)
+    return (prediction - target) ** 2 * (1 + 1e-8 if isinstance(target, Traced) else 1.0)
 
 
 def branching(prediction, target):

@@ -21,7 +21,7 @@ import pytest
 
 from tinygrad_edu import Value, data, fit, nn, optim
 from tinygrad_edu.errors import CheckpointError
-from tinygrad_edu.math import is_traced
+from tinygrad_edu.jit.traced import Traced
 from tinygrad_edu.optim import Optimizer, schedules
 
 # ---- published rules
@@ -467,7 +467,7 @@ class Unlike(optim.SGD):
     """Limits negative gradients, except while it is compiled."""
 
     def update(self, data, grad, state, lr, t):
-        limited = grad if is_traced(grad) else max(grad, -0.01)
+        limited = grad if isinstance(grad, Traced) else max(grad, -0.01)
         return super().update(data, limited, state, lr, t)
 
 

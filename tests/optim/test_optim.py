@@ -71,7 +71,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, gradients, optim
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 from tinygrad_edu.errors import CheckpointError, GradientWarning
 from tinygrad_edu.symbolic.formulas import Name
 
@@ -317,7 +317,7 @@ def test_a_step_can_be_differentiated():
 def test_an_optimiser_of_your_own_is_a_rule():
     class SignDescent(optim.Optimizer):
         def update(self, data, grad, state, lr, t):
-            return data - lr * primitives.sign(grad), state
+            return data - lr * table.sign(grad), state
 
     class Averaged(optim.Optimizer):
         """Adds up the gradients."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, errors, gradients, parse
-from tinygrad_edu.engine.primitives import lookup
+from tinygrad_edu.engine.primitive import lookup
 from tinygrad_edu.errors import check_int
 
 CLASSES = {

@@ -17,7 +17,7 @@ import tinygrad_edu
 import viz
 from tinygrad_edu import examples
 from tinygrad_edu.cli.app import _parser
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = {path.stem: path for path in sorted((ROOT / "tinygrad_edu" / "guides").glob("*.md"))}
@@ -40,10 +40,10 @@ MODULES = sorted(
 @pytest.fixture
 def _table():
     """Rows that an example defines are gone afterwards."""
-    known = set(primitives.TABLE)
+    known = set(table.TABLE)
     yield
-    for name in set(primitives.TABLE) - known:
-        del primitives.TABLE[name]
+    for name in set(table.TABLE) - known:
+        del table.TABLE[name]
 
 
 @pytest.mark.usefixtures("_table")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, gradients, math, parse, topological_order
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 from tinygrad_edu.errors import ExpressionError, TinygradEduError
 from tinygrad_edu.symbolic.expressions import MAX_DEPTH, MAX_LENGTH, function_names, variables_of
 
@@ -94,9 +94,9 @@ def test_variables_of_lists_names_in_order():
 
 def test_every_row_can_be_called():
     names = function_names()
-    assert set(primitives.TABLE) <= set(names)
+    assert set(table.TABLE) <= set(names)
     assert names == sorted(set(names))
-    for name, row in primitives.TABLE.items():
+    for name, row in table.TABLE.items():
         if name != "remainder":  # the standard library's, as in math
             y = parse(f"{name}({', '.join('0.5' for _ in row.parameters)})")
             assert same(y.data, row(*[0.5] * row.arity))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import parse
-from tinygrad_edu.engine import primitives
-from tinygrad_edu.engine.primitives import TABLE, Ieee, Operand
+from tinygrad_edu.engine import table
+from tinygrad_edu.engine.primitive import TABLE, Ieee, Operand
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.symbolic.formulas import KNOWN_NUMBERS, Name, as_name, derivative, formula
 
@@ -113,12 +113,12 @@ def test_every_text_says_what_its_rule_does_to_the_last_digit(row):
 
 
 def test_the_checker_reports_a_text_that_says_something_else():
-    row = primitives.log2
+    row = table.log2
     assert contradictions(row) == []
     with replaced(
         row,
         "partials",
-        (lambda x, o: (primitives.LOG2E if isinstance(x, Name) else 1.4426950408889632) / x,),
+        (lambda x, o: (table.LOG2E if isinstance(x, Name) else 1.4426950408889632) / x,),
     ):
         assert contradictions(row)
 
@@ -152,8 +152,8 @@ def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
         "sigmoid_difference",
         "sech_squared",
     ]
-    assert str(primitives.pow_lower(Name("x"), Name("y") - 1)) == "x ** (y - 1 - 1)"
-    assert str(1 / primitives.pow_lower(2.0, Name("n"))) == "1 / 2 ** (n - 1)"
+    assert str(table.pow_lower(Name("x"), Name("y") - 1)) == "x ** (y - 1 - 1)"
+    assert str(1 / table.pow_lower(2.0, Name("n"))) == "1 / 2 ** (n - 1)"
     assert formula("logaddexp", 0) == "d/dx logaddexp(x, y) = sigmoid(x - y)"
 
 
@@ -230,11 +230,11 @@ def combined(parts):
         BINARY[t[0]][0](t[1][0], t[2][0]), ast.BinOp(t[1][1], BINARY[t[0]][1](), t[2][1])))
     negated = parts.map(lambda p: (-p[0], ast.UnaryOp(ast.USub(), p[1])))
     called = parts.map(
-        lambda p: (primitives.sin(p[0]), ast.Call(ast.Name("sin", ast.Load()), [p[1]], []))
+        lambda p: (table.sin(p[0]), ast.Call(ast.Name("sin", ast.Load()), [p[1]], []))
     )
     chosen = st.tuples(parts, parts).map(
         lambda t: (
-            primitives.where(t[0][0] < t[1][0], t[0][0], 1.0),
+            table.where(t[0][0] < t[1][0], t[0][0], 1.0),
             ast.Call(
                 ast.Name("where", ast.Load()),
                 [ast.Compare(t[0][1], [ast.Lt()], [t[1][1]]), t[0][1], ast.Constant(1)],
@@ -287,7 +287,7 @@ def test_a_language_says_what_it_has_no_meaning_for():
     with pytest.raises(TypeError, match=r"mul has no meaning for \(silence, 2\)"):
         Silent() * 2
     with pytest.raises(TypeError, match=r"sin has no meaning for \(silence,\)"):
-        primitives.sin(Silent())
+        table.sin(Silent())
     with pytest.raises(TypeError, match="<= has no meaning for silence"):
         Silent() <= 2  # noqa: B015
 
@@ -308,20 +308,20 @@ def test_the_truth_of_a_name_is_not_known(use):
 
 
 def test_a_row_with_a_branch_in_its_rule_is_found_out():
-    with replaced(primitives.absolute, "partials", (lambda x, o: 1.0 if x > 0 else -1.0,)), \
+    with replaced(table.absolute, "partials", (lambda x, o: 1.0 if x > 0 else -1.0,)), \
             pytest.raises(TypeError, match="the truth of `x > 0` is not known"):
         formula("abs")
 
 
 def test_only_defaults_at_the_end_are_left_out():
     x, low = Name("x"), Name("low")
-    assert str(primitives.clip(x, low, inf)) == "clip(x, low)"
-    assert str(primitives.clip(x, -inf, 2.0)) == "clip(x, -inf, 2)"
-    assert str(primitives.clip(x, 2.0, inf)) == "clip(x, 2)"
+    assert str(table.clip(x, low, inf)) == "clip(x, low)"
+    assert str(table.clip(x, -inf, 2.0)) == "clip(x, -inf, 2)"
+    assert str(table.clip(x, 2.0, inf)) == "clip(x, 2)"
 
 
 def test_a_number_in_front_of_the_defaults_stays_in_the_text():
-    row = primitives.define(
+    row = table.define(
         "three_of_them", lambda x, y, z: x + y + z, *[lambda x, y, z, o: 1.0] * 3, defaults=(1.0,)
     )
     try:

@@ -3,7 +3,7 @@
 import pytest
 
 from tinygrad_edu import Value, math, nn
-from tinygrad_edu.engine import primitives
+from tinygrad_edu.engine import table
 from tinygrad_edu.testing import gradcheck
 
 
@@ -22,7 +22,7 @@ def test_steps_are_relative(x):
 
 @pytest.fixture
 def wrong_tanh():
-    row, kept = primitives.tanh, primitives.tanh.partials
+    row, kept = table.tanh, table.tanh.partials
     yield lambda factor, offset=0.0: setattr(
         row, "partials", (lambda x, o: (1 - o * o) * factor + offset,)
     )
@@ -46,22 +46,22 @@ def test_a_planted_wrong_rule_is_caught(wrong_tanh, factor, offset):
 
 def test_a_zero_gradient_of_a_small_slope_is_caught():
     """torch's gradcheck lets this pass: its tolerance is absolute."""
-    flat = primitives.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0)
+    flat = table.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0)
     try:
         assert not gradcheck(flat, [1.0])
     finally:
-        del primitives.TABLE["flat_for_test"]
+        del table.TABLE["flat_for_test"]
 
 
 def test_a_wrong_second_derivative_is_caught_by_order_2_alone():
     # The first derivative is right on floats, but its rule hides its dependence on x from Values.
-    bad = primitives.define("bad_for_test", lambda x: x * x * x, lambda x, o: 3 * x * x)
+    bad = table.define("bad_for_test", lambda x: x * x * x, lambda x, o: 3 * x * x)
     bad.partials = (lambda x, o: 3.0 * float(x) * float(x),)
     try:
         assert gradcheck(bad, [1.5])
         assert not gradcheck(bad, [1.5], order=2)
     finally:
-        del primitives.TABLE["bad_for_test"]
+        del table.TABLE["bad_for_test"]
 
 
 def test_order_2_compares_every_pair():
@@ -157,7 +157,7 @@ def test_the_smallest_numbers_can_be_looked_at(f, x):
 def test_the_largest_numbers_can_be_looked_at():
     assert gradcheck(lambda x, y: x / 2 + y / 4, [1.5e308, -1.5e308])
     assert (
-        gradcheck(primitives.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status
+        gradcheck(table.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status
         == "imprecise"
     )
 
@@ -245,11 +245,11 @@ def test_differences_that_tell_nothing_are_no_pass_and_no_blame():
 
 
 def test_a_zero_rule_does_not_hide_behind_a_large_constant():
-    flat = primitives.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0 * x)
+    flat = table.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0 * x)
     try:
         assert not gradcheck(lambda x: flat(x) + 1e8, [1.0])
     finally:
-        del primitives.TABLE["flat_for_test"]
+        del table.TABLE["flat_for_test"]
 
 
 def test_only_kinks_is_said_and_random_functions_are_refused():

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck
 
 from tinygrad_edu import Value, math, testing
-from tinygrad_edu.engine import primitives
-from tinygrad_edu.engine.primitives import TABLE, define
+from tinygrad_edu.engine import table
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradient_test, profiles, suspects
 from tinygrad_edu.testing.properties import Point, Property
@@ -117,7 +118,7 @@ def test_the_test_is_named_after_the_function_and_documented():
     assert test_bell.__name__ == "test_bell"
     assert test_bell.__module__ == __name__
     assert test_bell.__doc__ == "The derivatives of bell are what finite differences say."
-    assert gradient_test("tanh").__name__ == gradient_test(primitives.tanh).__name__ == "test_tanh"
+    assert gradient_test("tanh").__name__ == gradient_test(table.tanh).__name__ == "test_tanh"
     assert gradient_test(lambda x: x).__name__ == "test_lambda"
     assert gradient_test(x=(1, 2))(bell).__name__ == "test_bell"
 
@@ -252,7 +253,7 @@ def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own
     (lambda x, o: (1 - o * o) + 0.0 / math.relu(x), -1.0),
 ])
 def test_a_wrong_rule_is_found_at_the_simplest_point(wrong, at):
-    with replaced(primitives.tanh, "partials", (wrong,)):
+    with replaced(table.tanh, "partials", (wrong,)):
         message = failure(gradient_test("tanh"))
         assert message.startswith(f"the derivative of tanh by x is wrong at x={at!r}\n")
         assert "<- WRONG" in message

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_edu import Value, gradients, parse, testing, topological_order
-from tinygrad_edu.engine import primitives
-from tinygrad_edu.engine.primitives import TABLE, Primitive, define
+from tinygrad_edu.engine import table
+from tinygrad_edu.engine.primitive import TABLE, Primitive
+from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.testing import gradcheck, strategies
 from tinygrad_edu.testing.arguments import SPECIAL, arguments_for, floats_between, floats_for
@@ -349,7 +350,7 @@ def test_scalar_functions_have_the_arity_asked_for_and_a_symmetric_hessian(f):
 
 
 def test_gradcheck_names_the_function_and_its_variables():
-    f = Expression(("a", "b"), (2.0, 3.0), ((primitives.mul, (0, 1)), (primitives.add, (2, 2))))
+    f = Expression(("a", "b"), (2.0, 3.0), ((table.mul, (0, 1)), (table.add, (2, 2))))
     assert f.text == "t1 = a * b\nt1 + t1"
     report = gradcheck(f, f.point)
     assert str(report).startswith("gradcheck of t1 = a * b; t1 + t1: ok")
@@ -361,7 +362,7 @@ def test_gradcheck_names_the_function_and_its_variables():
 
 
 def test_names_of_intermediates_do_not_collide_with_variables():
-    f = Expression(("t1",), (2.0,), ((primitives.sin, (0,)), (primitives.mul, (1, 1))))
+    f = Expression(("t1",), (2.0,), ((table.sin, (0,)), (table.mul, (1, 1))))
     assert f.text == "_t1 = sin(t1)\n_t1 * _t1"
 
 

@@ -15,7 +15,7 @@ from .arguments import Commands, positive, ranges_of, tolerance
 
 def run_check(options: argparse.Namespace) -> int:
     """Compares gradients with finite differences, at one point or at random points."""
-    from ..engine.primitives import TABLE, Primitive
+    from ..engine.primitive import TABLE, Primitive
     from ..symbolic.expressions import variables_of
 
     row = TABLE.get(options.expression)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine.primitives import number, short_repr
+from ..errors import number, short_repr
 
 
 def spread(noise: float, what: str = "noise") -> float:

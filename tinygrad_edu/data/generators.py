@@ -12,8 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
-from ..engine.primitives import short_repr
-from ..errors import check_int
+from ..errors import check_int, short_repr
 from ..randomness import Rng, generator
 from .checks import finite, spread
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from ..engine.primitives import number, short_repr
-from ..errors import check_int
+from ..errors import check_int, number, short_repr
 from ..randomness import Rng, generator
 from .checks import finite, matched
 

@@ -25,11 +25,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..engine import anomaly
+from ..engine.autodiff import accumulate
 from ..engine.graph import topological_order
-from ..engine.primitives import lookup
+from ..engine.primitive import lookup
 from ..engine.value import Value
+from ..errors import NonFiniteError
 from ..symbolic.formulas import Name
+from . import anomaly
 from .recording import Node, Recording, record
 from .text import short_number
 
@@ -146,12 +148,10 @@ def _is_finite(root: Value) -> bool:
     order = topological_order(root)
     if not all(math.isfinite(node.data) for node in order):
         return False
-    adjoints = dict.fromkeys(order, 0.0)
-    adjoints[root] = 1.0
-    for node in reversed(order):
-        for arg, partial in zip(node.args, node._partials):
-            if partial is not None:
-                adjoints[arg] += partial * adjoints[node]
+    try:
+        adjoints = accumulate([root], [1.0], order)
+    except NonFiniteError:  # inside `detect_anomaly`
+        return False
     return all(map(math.isfinite, adjoints.values()))
 
 

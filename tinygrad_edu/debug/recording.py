@@ -18,9 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
-from ..engine.graph import blank, topological_order
-from ..engine.primitives import UNARY, lookup, short_repr
+from ..engine.copies import blank, fill
+from ..engine.graph import topological_order
+from ..engine.primitive import lookup
+from ..engine.table import UNARY
 from ..engine.value import Value
+from ..errors import short_repr
 from ..symbolic.formulas import Name, as_name, derivative
 from .text import printable, short_number
 
@@ -208,9 +211,8 @@ class Recording(Sequence[Step]):
         return topological_order(self._value(self.nodes[-1], made))
 
     def _value(self, node: Node, made: Sequence[Any]) -> Value:
-        value = blank(Value)
-        args = tuple([made[arg] for arg in node.args])
-        value._set_state(node.data, 0.0, node.label, node.op, args, node.partials)
+        edges = [(made[arg], partial) for arg, partial in zip(node.args, node.partials)]
+        value: Value = fill(blank(Value), node.data, 0.0, node.label, node.op, edges)
         return value
 
     def __repr__(self) -> str:
@@ -298,11 +300,10 @@ def _names_of_operation(op: str) -> tuple[str, ...]:
 def _partials(node: Value) -> tuple[float | None, ...]:
     """Returns the local derivatives of ``node``; None for constants, including a constant that was
     taken from another graph."""
-    partials = node._partials
+    partials = tuple([partial for _, partial in node.edges])
     if None in partials or not node.op:
         return partials
-    constants = [isinstance(arg, Value) and arg.constant for arg in node._args]
-    return tuple([None if constant else d for constant, d in zip(constants, partials)])
+    return tuple([None if arg.constant else partial for arg, partial in node.edges])
 
 
 def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:

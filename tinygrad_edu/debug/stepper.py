@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..engine.primitives import short_repr
 from ..engine.value import Value
+from ..errors import short_repr
 from .recording import Recording, Step, not_a_graph, record
 from .text import short_number, shortened
 

@@ -23,9 +23,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..engine.primitives import short_repr
 from ..engine.value import Value
-from ..errors import counted
+from ..errors import counted, short_repr
 from ..nn.module import Module
 from ..optim import Optimizer
 from ..train import History

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.graph import topological_order
-from ..engine.modes import recording
-from ..engine.primitives import number, short_repr
+from ..engine.interpreter import recording
 from ..engine.value import Value
+from ..errors import number, short_repr
 from ..nn.module import Module, mode
 from ..nn.structure import ACTIVATION_ROWS, find_modules, layer_of, layer_path, neurons_among
 

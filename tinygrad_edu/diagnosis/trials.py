@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.graph import topological_order
-from ..engine.modes import no_grad, recording
+from ..engine.interpreter import no_grad, recording
 from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode

@@ -30,13 +30,14 @@ from math import isfinite
 from operator import index
 from typing import Any
 
-from ..errors import StaleGraphError
-from . import anomaly, modes
-from . import primitives as p
+from ..errors import StaleGraphError, number, short_repr
 from .graph import backpropagate, topological_order
-from .modes import recording
-from .primitives import Ieee, lookup, number
+from .interpreter import active, current, recording
+from .primitive import Ieee, Primitive, lookup
+from .table import identity
 from .value import Number, Value
+
+Edges = Sequence[tuple[Any, Any]]  # operands and local derivatives; None for a constant
 
 __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -80,7 +81,7 @@ def gradients(
     for x in xs:
         _check_value(x, "gradients: each x")
     with recording(True):
-        adjoints = _sweep(roots, seeds, xs, _symbolic_partials)
+        adjoints = accumulate(roots, seeds, xs, _symbolic_edges)
         existing = set(topological_order(*roots))
         results = []
         for x in xs:
@@ -88,40 +89,45 @@ def gradients(
             if not isinstance(adjoint, Value):
                 adjoint = Value(adjoint)
             elif adjoint in existing:  # a new node: labelling it must not change the graph of y
-                adjoint = p.identity(adjoint)
+                adjoint = identity(adjoint)
             results.append(adjoint)
         return results
 
 
-def _sweep(
+def stored_edges(node: Value) -> Edges:
+    """Returns the operands of a node, and the local derivatives that it stores."""
+    return node.edges
+
+
+def accumulate(
     roots: Sequence[Value],
     seeds: Sequence[Any],
     xs: Sequence[Value],
-    partials_of: Callable[[Value], Sequence[Any]],
+    edges_of: Callable[[Value], Edges] = stored_edges,
 ) -> dict[Value, Any]:
     """Returns the adjoints of ``xs`` and of all nodes between them and ``roots``.
 
-    This is reverse accumulation, on floats or on Values.
+    This is reverse accumulation, on floats or on Values; no ``.grad`` changes.  ``edges_of``
+    returns the operands of a node and its local derivatives.
     """
-    watched = modes.current() & modes.ANOMALY
     order = topological_order(*roots, constants=False)
-    active = set(xs)  # the nodes that depend on some x
+    varied = set(xs)  # the nodes that depend on some x
     for node in order:
-        if not active.isdisjoint(node._args):
-            active.add(node)
+        if any(arg in varied for arg, _ in node.edges):
+            varied.add(node)
     adjoints: dict[Value, Any] = {}
     for root, seed in zip(roots, seeds):
         adjoints[root] = adjoints[root] + seed if root in adjoints else seed
     for node in reversed(order):
-        if node not in adjoints or node not in active or not node._args:
+        if node not in adjoints or node not in varied or not node.op:
             continue
         adjoint = adjoints[node]
-        for arg, partial in zip(node._args, partials_of(node)):
-            if partial is not None and arg in active:
+        for arg, partial in edges_of(node):
+            if partial is not None and arg in varied:
                 term = _times(partial, adjoint)
                 adjoints[arg] = total = adjoints[arg] + term if arg in adjoints else term
-                if watched and total.__class__ is float and not isfinite(total):
-                    raise anomaly.gradient_error(node, arg, partial, adjoint, total)
+                if active:
+                    current().flowed(node, arg, partial, adjoint, total)
     return adjoints
 
 
@@ -134,28 +140,23 @@ def _times(partial: Any, adjoint: Any) -> Any:
     return partial * adjoint
 
 
-def _stored_partials(node: Value) -> Sequence[Any]:
-    return node._partials
-
-
-def _symbolic_partials(node: Value) -> Sequence[Any]:
-    """Returns the local derivatives of ``node`` as Values, by the table's rules; None for a
-    constant."""
+def _symbolic_edges(node: Value) -> Edges:
+    """Returns the edges of ``node`` with local derivatives as Values, by the table's rules."""
     row = lookup(node.op)
-    operands = list(zip(node._args, node._partials))
-    data = tuple([float(arg) if partial is None else arg.data for arg, partial in operands])
+    edges = node.edges
+    data = tuple([float(arg) if partial is None else arg.data for arg, partial in edges])
     if _is_other_number(row.forward(*data), node.data):
         raise _stale_error(node, data)
     # Constants become IEEE numbers, so that a 0 in a denominator does not raise.
-    args = tuple([Ieee(arg) if partial is None else arg for arg, partial in operands])
+    args = tuple([Ieee(arg) if partial is None else arg for arg, partial in edges])
     return [
-        None if stored is None else _partial_as_graph(row, i, args, data, node, stored)
-        for i, stored in enumerate(node._partials)
+        (arg, None if stored is None else _partial_as_graph(row, i, args, data, node, stored))
+        for i, (arg, stored) in enumerate(edges)
     ]
 
 
 def _partial_as_graph(
-    row: p.Primitive,
+    row: Primitive,
     i: int,
     args: tuple[Any, ...],
     data: tuple[float, ...],
@@ -205,7 +206,7 @@ def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Va
     other uses of the same Value inside ``f``.
     """
     if not callable(f):
-        raise TypeError(f"f must be a function, not {p.short_repr(f)}")
+        raise TypeError(f"f must be a function, not {short_repr(f)}")
     for x in primals:
         if isinstance(x, (list, tuple)):
             raise TypeError(
@@ -214,7 +215,7 @@ def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Va
             )
     as_values = _depth.get() > 0 or any(isinstance(x, Value) for x in primals)
     with recording(True):
-        leaves = [p.identity(x) if isinstance(x, Value) else Value(x) for x in primals]
+        leaves = [identity(x) if isinstance(x, Value) else Value(x) for x in primals]
         token = _depth.set(_depth.get() + 1)
         try:
             return leaves, f(*leaves), as_values
@@ -230,7 +231,7 @@ def _outputs(result: Any, f: Callable[..., Any]) -> list[Value]:
     except TypeError:
         raise TypeError(
             f"{_name_of(f)} must return a number, a Value or a list of them, "
-            f"not {p.short_repr(result)}"
+            f"not {short_repr(result)}"
         ) from None
 
 
@@ -246,7 +247,7 @@ def _pullback(
                 weighted = [y * ct for y, ct in zip(outputs, cotangents)]
         return list(gradients(weighted, leaves))
     seeds = [number(ct, "a cotangent") for ct in cotangents]
-    adjoints = _sweep(outputs, seeds, leaves, _stored_partials)
+    adjoints = accumulate(outputs, seeds, leaves, stored_edges)
     return [adjoints.get(x, 0.0) for x in leaves]
 
 
@@ -276,7 +277,7 @@ def vjp(
         if len(cotangents) != len(outputs) or several is not isinstance(cotangent, (list, tuple)):
             wanted = f"a list of {len(outputs)} cotangents" if several else "one cotangent"
             raise ValueError(
-                f"the pullback of {_name_of(f)} takes {wanted}, not {p.short_repr(cotangent)}"
+                f"the pullback of {_name_of(f)} takes {wanted}, not {short_repr(cotangent)}"
             )
         return tuple(_pullback(outputs, cotangents, leaves, as_values))
 
@@ -305,22 +306,21 @@ def jvp(
     leaves, result, as_values = _record_call(f, primals)
     as_values = as_values or any(isinstance(t, Value) for t in tangents)
     outputs = _outputs(result, f)
-    partials_of = _symbolic_partials if as_values else _stored_partials
-    watched = modes.current() & modes.ANOMALY
+    edges_of = _symbolic_edges if as_values else stored_edges
     numbers = [t if isinstance(t, Value) else number(t, "a tangent") for t in tangents]
     tangent_of: dict[Value, Any] = dict(zip(leaves, numbers))
     with recording(True):
         for node in topological_order(*outputs, constants=False):
-            if node in tangent_of or tangent_of.keys().isdisjoint(node._args):
+            if node in tangent_of or not any(arg in tangent_of for arg, _ in node.edges):
                 continue
             terms = [
                 _times(partial, tangent_of[arg])
-                for arg, partial in zip(node._args, partials_of(node))
+                for arg, partial in edges_of(node)
                 if partial is not None and arg in tangent_of
             ]
             tangent_of[node] = tangent = sum(terms[1:], terms[0])
-            if watched and not isfinite(tangent):
-                raise anomaly.tangent_error(node, float(tangent))
+            if active:
+                current().flowed(node, None, None, None, float(tangent))
     values = [y if as_values else y.data for y in outputs]
     output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
     if as_values:
@@ -454,13 +454,13 @@ def _roots_and_seeds(roots: Any, seeds: Any) -> tuple[list[Value], list[float]]:
 
 def _as_list(xs: Any, what: str) -> list[Any]:
     if isinstance(xs, Value) or not isinstance(xs, Iterable):
-        raise TypeError(f"{what} must be a list of numbers, not {p.short_repr(xs)}")
+        raise TypeError(f"{what} must be a list of numbers, not {short_repr(xs)}")
     return list(xs)
 
 
 def _check_value(x: Any, what: str) -> None:
     if not isinstance(x, Value):
-        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({p.short_repr(x)})")
+        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
 
 
 def _name_of(f: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""Operations on whole graphs: topological order, the backward sweep, copying and pickling.
+"""The structure of a graph, its order of execution, and the sweep backwards.
 
 Nothing here recurses, so a chain of a million nodes is handled like one of three.
 
@@ -10,22 +10,79 @@ number therefore gives the order of execution; its reverse is the order of backp
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextvars import ContextVar
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from itertools import count, repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from . import anomaly, modes
+from .interpreter import active, current
 
-if TYPE_CHECKING:
-    from .value import Value
-
-_serial = attrgetter("_serial")
-_grad = attrgetter("grad")
+next_serial = count().__next__  # returns a new serial number, larger than all before it
+serial_of = attrgetter("serial")
+grad_of = attrgetter("grad")
 
 
-def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
+class Node:
+    """The structure of a `Value`: a number, its gradient, and edges to its operands.
+
+    serial: the position in the order of execution: an int, larger than those of all older nodes.
+        A constant has 0.5 less than its user.
+    source: where the program made the node; set inside `detect_anomaly` only.
+
+    An edge is an operand and the local derivative with respect to it.
+    """
+
+    __slots__ = (
+        "_dx", "_dy", "_rest", "_x", "_y", "data", "grad", "label", "op", "serial", "source",
+    )
+
+    data: float
+    grad: float
+    label: str
+    op: str
+    serial: float
+    source: Any
+    # The first operand and its local derivative, the second operand and its local derivative, and
+    # pairs of further ones, which are rare.  Slots are faster than tuples, and leave the garbage
+    # collector less to visit.  A constant is a plain float until `Value.args` is read, and its
+    # local derivative is None; a missing operand is None.
+    _x: Any
+    _dx: float | None
+    _y: Any
+    _dy: float | None
+    _rest: tuple[tuple[Any, float | None], ...]
+
+    constant = False
+
+    @property
+    def edges(self) -> list[tuple[Any, float | None]]:
+        """Pairs of an operand and the local derivative with respect to it.
+
+        A constant is a float, or a `Constant` once it has been read, and its derivative is None.
+        """
+        if self._y is None:
+            return [] if self._x is None else [(self._x, self._dx)]
+        return [(self._x, self._dx), (self._y, self._dy), *self._rest]
+
+    @edges.setter
+    def edges(self, edges: Sequence[tuple[Any, float | None]]) -> None:
+        first, second = [*edges[:2], (None, None), (None, None)][:2]
+        self._x, self._dx = first
+        self._y, self._dy = second
+        self._rest = tuple(edges[2:])
+
+    def forget(self) -> Node:
+        """Makes a new node a leaf, and returns it."""
+        self.op = ""
+        self._x = self._dx = self._y = self._dy = None
+        self._rest = ()
+        return self
+
+
+N = TypeVar("N", bound=Node)
+
+
+def topological_order(*roots: N, constants: bool = True) -> list[N]:
     """Returns the roots and all nodes that they depend on, each once, in the order of execution.
 
     Every node comes after its operands.  Leaves stand where they were created, constants just
@@ -35,9 +92,10 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
         TypeError: a root is not a Value.
         TraceError: it is called inside a function that `jit` is tracing.
     """
-    _reject_traced("a walk over a graph")
+    if active:
+        current().walk("a walk over a graph")
     for root in roots:
-        if not hasattr(root, "_serial"):
+        if not isinstance(root, Node):
             raise TypeError(
                 f"topological_order: each root must be a Value, not {type(root).__name__}; "
                 "pass several roots as topological_order(x, y)"
@@ -48,26 +106,20 @@ def topological_order(*roots: Value, constants: bool = True) -> list[Value]:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
     else:  # a constant is among them if it was taken from `args` and computed with
         nodes = [node for node in nodes if not node.constant or node in roots]
-    nodes.sort(key=_serial)
+    nodes.sort(key=serial_of)
     return nodes
 
 
-def _reject_traced(what: str) -> None:
-    """Raises TraceError in a function that is being traced, because there is no graph yet."""
-    if modes.active and (trace := modes.tracer()) is not None:
-        raise trace.derivative(what)
-
-
-def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
+def _reachable(roots: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Returns the operations and the leaves among the roots and all nodes that they depend on.
 
     The search goes depth first.  A chain of operations, such as a dot product, is then found in one
     piece, from its latest node to its first: lists that are nearly in order are sorted fast.
     """
     waiting = list(dict.fromkeys(roots))
-    seen: set[Any] = set(waiting)
-    operations: list[Value] = []
-    leaves: list[Value] = []
+    seen = set(waiting)
+    operations = []
+    leaves = []
     while waiting:
         node = waiting.pop()
         if node._x is None:
@@ -88,7 +140,7 @@ def _reachable(roots: Iterable[Value]) -> tuple[list[Value], list[Value]]:
     return operations, leaves
 
 
-def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
+def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     """Adds d(sum of seed * root)/d(leaf) to ``.grad`` of every leaf; sets ``.grad`` of every other
     node.
 
@@ -99,16 +151,19 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
     If anything interrupts the sweep, such as Ctrl-C or `detect_anomaly`, all gradients get their
     values from before.
     """
-    _reject_traced("backward()")
+    if active:
+        current().walk("backward()")
     operations, leaves = _reachable(roots)
-    operations.sort(key=_serial, reverse=True)
+    operations.sort(key=serial_of, reverse=True)
     nodes = operations + leaves
-    before = list(map(_grad, nodes))
+    before = list(map(grad_of, nodes))
     try:
         if any(before[:len(operations)]):
             assign_grads(operations, repeat(0.0))
-        sweep = anomaly.sweep if modes.active and modes.current() & modes.ANOMALY else _sweep
-        sweep(operations, roots, seeds)
+        if active:
+            current().sweep(_sweep, operations, roots, seeds)
+        else:
+            _sweep(operations, roots, seeds)
         # constants that the user took from `args` and computed with
         assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
     except BaseException:
@@ -116,7 +171,7 @@ def backpropagate(roots: Sequence[Value], seeds: Sequence[float]) -> None:
         raise
 
 
-def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
+def _sweep(operations: Sequence[Any], roots: Sequence[Any], seeds: Sequence[float]) -> None:
     # A separate function, because in CPython 3.13 the backward jump of a loop is not covered by a
     # `try` around the loop.
     for root, seed in zip(roots, seeds):
@@ -133,94 +188,7 @@ def _sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[
                     arg.grad += partial * adjoint
 
 
-def assign_grads(nodes: Sequence[Value], grads: Any) -> None:
+def assign_grads(nodes: Sequence[Any], grads: Iterable[float]) -> None:
     """Sets ``.grad`` of each node to the number in ``grads`` at its position."""
     # No bytecode runs between the assignments, therefore no signal handler: all or none happen.
     deque(map(setattr, nodes, repeat("grad"), grads), maxlen=0)
-
-
-# ---- copies --------------------------------------------------------------------------------------
-# deepcopy and pickle of whole graphs, without recursion.  Skip this at a first reading.
-
-NodeState = tuple[Any, ...]
-
-
-def node_states(nodes: Sequence[Value]) -> list[NodeState]:
-    """Returns the state of each node; operands are positions in ``nodes`` (ints) or constants
-    (floats)."""
-    position = {node: i for i, node in enumerate(nodes)}
-    states = []
-    for node in nodes:
-        constant = [arg.__class__ is float or arg.constant for arg in node._args]
-        args = [float(arg) if c else position[arg] for arg, c in zip(node._args, constant)]
-        partials = [None if c else partial for partial, c in zip(node._partials, constant)]
-        states.append((node.data, node.grad, node.label, node.op, tuple(args), tuple(partials)))
-    return states
-
-
-def restore(nodes: Sequence[Value], states: Sequence[NodeState]) -> None:
-    """Gives blank nodes the states from `node_states`, and new serial numbers in their order."""
-    for node, (data, grad, label, op, args, partials) in zip(nodes, states):
-        if hasattr(node, "op"):
-            continue  # another root of the same pickle has restored it
-        operands = tuple([nodes[arg] if arg.__class__ is int else arg for arg in args])
-        node._set_state(data, grad, label, op, operands, partials)
-
-
-def deepcopy(root: Value, memo: dict[int, Any]) -> Value:
-    """Returns a copy of ``root`` and of all nodes that it depends on; nodes in ``memo`` are not
-    copied again."""
-    order = topological_order(root, constants=False)
-    copies = [memo[id(node)] if id(node) in memo else blank(type(node)) for node in order]
-    missing = [i for i, node in enumerate(order) if id(node) not in memo]
-    memo.update(zip(map(id, order), copies))
-    states = node_states(order)
-    for i in missing:
-        data, grad, label, op, args, partials = states[i]
-        operands = tuple([copies[arg] if arg.__class__ is int else arg for arg in args])
-        copies[i]._set_state(data, grad, label, op, operands, partials)
-    return copies[-1]
-
-
-def blank(cls: type[Value]) -> Value:
-    """Returns a node without a state, for `restore` to fill."""
-    return cls.__new__(cls)
-
-
-_in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=frozenset())
-
-
-class GraphState:
-    """The state that a node pickles: a list of every node of its graph, in order, and their states.
-
-    Each node is saved as a blank, so saving one never descends into another.  The states follow
-    when all nodes are in the pickle's memo.  `pickle` reads the list item by item while it writes;
-    during this time `_in_progress` tells the nodes of this graph to save themselves as blanks.
-    """
-
-    def __init__(self, root: Value) -> None:
-        self.root = root
-
-    def _items(self) -> Iterator[Any]:
-        order = topological_order(self.root, constants=False)
-        token = _in_progress.set(_in_progress.get() | frozenset(map(id, order)))
-        try:
-            yield from order
-            yield node_states(order)
-        finally:
-            _in_progress.reset(token)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, (), None, self._items()
-
-
-def reduce_node(node: Value) -> tuple[Any, ...]:
-    """Returns the instructions by which `pickle` saves a node; see `GraphState`."""
-    if id(node) in _in_progress.get():
-        return blank, (type(node),)
-    return blank, (type(node),), GraphState(node), None, None, _unpickle
-
-
-def _unpickle(root: Value, state: list[Any]) -> None:
-    *nodes, states = state
-    restore(nodes, states)

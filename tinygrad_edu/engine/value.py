@@ -13,28 +13,74 @@ all that backpropagation needs::
     (-3.0, 2.0)
 
 The operators + - * and the minus sign are written out here, for speed, and + and * create their
-nodes in place; every other operation runs its row of the table of `primitives`.  A test compares
-the operators with their rows.
+nodes in place; every other operation runs its row of the table.  A test compares the operators with
+their rows.
 """
 
 from __future__ import annotations
 
-from itertools import count
-from math import inf
+from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
-from . import anomaly, graph, modes
-from . import primitives as p
-from .modes import ANOMALY, LINES, NO_GRAD, TRACE
-from .primitives import Primitive, number
+from ..errors import number, short_repr
+from . import copies, graph
+from .interpreter import active, current, interpreted
+from .primitive import COMPARISONS, TABLE, Primitive
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
+next_serial = graph.next_serial
 
-_serials = count()
-next_serial = _serials.__next__  # returns a new serial number, larger than all before it
+# Attributes of micrograd's Value, and what there is instead
+COUNTERPARTS = {
+    "_prev": ".args, a tuple, which keeps duplicates",
+    "_op": ".op, the name of a row of the table",
+    "_backward": ".partials, the local derivatives",
+}
 
 
-class Value:
+def _operator(
+    name: str,
+) -> tuple[Callable[[Value, Value | Number], Value], Callable[[Value, Number], Value]]:
+    """Returns the method of a binary operator, which runs a row, and its reflected method."""
+
+    def method(self: Value, other: Value | Number) -> Value:
+        return _binary(TABLE[name], self, other)
+
+    def reflected(self: Value, other: Number) -> Value:
+        return _binary(TABLE[name], other, self)
+
+    return method, reflected
+
+
+def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
+    """Returns the method of a comparison, which compares data."""
+
+    def method(self: Value, other: Value | Number) -> bool:
+        if active:
+            return current().compare(_compare, symbol, self, other)  # type: ignore[no-any-return]
+        return _compare(symbol, self, other)
+
+    return method
+
+
+def _compare(symbol: str, x: Value, other: Value | Number) -> bool:
+    y = _data(other)
+    return NotImplemented if y is None else COMPARISONS[symbol](x.data, y)
+
+
+def _method(name: str) -> Callable[[Value], Value]:
+    """Returns the method that runs a row of one argument."""
+
+    def method(self: Value) -> Value:
+        return self.apply_primitive(TABLE[name], (self,))
+
+    method.__name__ = name
+    method.__doc__ = f"Returns ``math.{name}`` of this number, a new node."
+    return method
+
+
+class Value(graph.Node):
     """One node of a computation graph.
 
         >>> x = Value(3.0, "x")
@@ -42,6 +88,7 @@ class Value:
         Value(data=6.0, grad=0.0, op='mul')
 
     ``Value(data, label="")`` makes a leaf.  ``data`` may be an int, float, bool or numpy scalar.
+    Every row of one argument is a method: ``x.sin()`` is ``math.sin(x)``.
 
     data: the number, a float.  Assigning a float to a leaf's ``data`` changes later computations.
     grad: d(root)/d(self) after a backward pass.  Leaves accumulate over passes until it is set to
@@ -57,27 +104,7 @@ class Value:
         OverflowError: ``data`` is an int too large for a float.
     """
 
-    __slots__ = (
-        "_dx", "_dy", "_rest", "_serial", "_source", "_x", "_y", "data", "grad", "label", "op",
-    )
-
-    data: float
-    grad: float
-    label: str
-    op: str
-    # The first operand and its local derivative, the second operand and its local derivative, and
-    # pairs of further ones, which are rare.  Slots are faster than tuples, and leave the garbage
-    # collector less to visit.  A constant is a plain float until `args` is read, and its local
-    # derivative is None; a missing operand is None.
-    _x: Any
-    _dx: float | None
-    _y: Any
-    _dy: float | None
-    _rest: tuple[tuple[Any, float | None], ...]
-    _serial: Any  # an int; for a constant, 0.5 less than the serial number of its user
-    _source: anomaly.CodePosition  # where the node was recorded; set inside `detect_anomaly` only
-
-    constant = False
+    __slots__ = ()
     __array_ufunc__ = None  # numpy's operators defer to the operators below
 
     def __init__(self, data: Number, label: str = "") -> None:
@@ -87,16 +114,14 @@ class Value:
                 "pass its .data, or write `y + 0` for a new node that stays connected"
             )
         if not isinstance(label, str):
-            raise TypeError(
-                f"label must be text, not {type(label).__name__} ({p.short_repr(label)})"
-            )
+            raise TypeError(f"label must be text, not {type(label).__name__} ({short_repr(label)})")
         self.data = number(data, f"the data of Value {label!r}" if label else "the data of a Value")
         self.grad = 0.0
         self.label = label
         self.op = ""
         self._x = self._dx = self._y = self._dy = None
         self._rest = ()
-        self._serial = next(_serials)
+        self.serial = next_serial()
 
     # ---- structure
 
@@ -104,36 +129,19 @@ class Value:
     def args(self) -> tuple[Value, ...]:
         """The operands, in order, duplicates kept.  Numbers that met a Value appear as `Constant`.
         """
-        if self._x.__class__ is float:
-            self._x = Constant(self._x, self)
-        if self._y.__class__ is float:
-            self._y = Constant(self._y, self)
-        if self._rest:
-            self._rest = tuple(
-                [
-                    (Constant(arg, self) if arg.__class__ is float else arg, partial)
-                    for arg, partial in self._rest
-                ]
-            )
-        return self._args
+        edges = self.edges
+        if any(arg.__class__ is float for arg, _ in edges):
+            self.edges = edges = [
+                (Constant(arg, self) if arg.__class__ is float else arg, partial)
+                for arg, partial in edges
+            ]
+        return tuple([arg for arg, _ in edges])
 
     @property
     def partials(self) -> tuple[float, ...]:
         """Local derivatives d(self)/d(args[i]), computed when the node was created; 0.0 for a
         constant operand."""
-        return tuple([0.0 if partial is None else partial for partial in self._partials])
-
-    @property
-    def _args(self) -> tuple[Any, ...]:
-        if self._y is None:
-            return () if self._x is None else (self._x,)
-        return (self._x, self._y, *[arg for arg, _ in self._rest])
-
-    @property
-    def _partials(self) -> tuple[float | None, ...]:
-        if self._y is None:
-            return () if self._x is None else (self._dx,)
-        return (self._dx, self._dy, *[partial for _, partial in self._rest])
+        return tuple([0.0 if partial is None else partial for _, partial in self.edges])
 
     def backward(self, seed: float = 1.0) -> None:
         """Adds ``seed`` times d(self)/d(leaf) to ``.grad`` of every leaf that this node depends on.
@@ -144,27 +152,22 @@ class Value:
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
-    def _set_state(
-        self, data: float, grad: float, label: str, op: str,
-        args: tuple[Any, ...], partials: tuple[float | None, ...],
-    ) -> None:
-        self.data = data
-        self.grad = grad
-        self.label = label
-        self.op = op
-        self._serial = next(_serials)
-        self._x, self._dx, self._y, self._dy, self._rest = _slots(args, partials)
+    def item(self) -> float:
+        """Returns the number, as float(x) does."""
+        return float(self)
+
+    def detach(self) -> Value:
+        """Returns a leaf with the same number; no gradient flows through it."""
+        return _detached(self)
 
     def __copy__(self) -> Value:
-        node = graph.blank(type(self))
-        node._set_state(self.data, self.grad, self.label, self.op, self._args, self._partials)
-        return node
+        return copies.copy_node(self)  # type: ignore[no-any-return]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        return graph.deepcopy(self, memo)
+        return copies.deepcopy(self, memo)  # type: ignore[no-any-return]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return graph.reduce_node(self)
+        return copies.reduce_node(self)
 
     # ---- text and numbers
 
@@ -173,56 +176,35 @@ class Value:
         op = f", op={self.op!r}" if self.op else ""
         return f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
 
+    def _number(self, what: str) -> float:
+        """Returns the data for ``what``, of which an interpreter is told."""
+        if active:
+            current().number_of(self, what)
+        return self.data
+
     def __format__(self, spec: str) -> str:
-        if spec and modes.active and modes.current() & TRACE:
-            modes.tracer().require_number(self, "a format")
-        return format(self.data, spec) if spec else repr(self)
+        return format(self._number("a format"), spec) if spec else repr(self)
 
     def __float__(self) -> float:
-        if modes.active and modes.current() & TRACE:
-            modes.tracer().require_number(self, "float()")
-        return float(self.data)
+        return float(self._number("float()"))
 
     def __int__(self) -> int:
-        if modes.active and modes.current() & TRACE:
-            modes.tracer().require_number(self, "int()")
-        return int(self.data)
+        return int(self._number("int()"))
 
     def __bool__(self) -> bool:
-        if modes.active and modes.current() & TRACE:
-            modes.tracer().require_number(self, "truth")
-        return bool(self.data)
+        return bool(self._number("truth"))
 
-    # ---- comparisons
-    # They compare data; == and hash are identity, so that nodes can be keys.
+    # ---- comparisons: of data; == and hash are identity, so that nodes can be keys
 
-    def __lt__(self, other: Value | Number) -> bool:
-        if modes.active and modes.current() & TRACE:
-            return modes.tracer().compare("<", self, other)  # type: ignore[no-any-return]
-        return NotImplemented if (y := _data(other)) is None else self.data < y
+    __lt__ = _comparison("<")
+    __le__ = _comparison("<=")
+    __gt__ = _comparison(">")
+    __ge__ = _comparison(">=")
 
-    def __le__(self, other: Value | Number) -> bool:
-        if modes.active and modes.current() & TRACE:
-            return modes.tracer().compare("<=", self, other)  # type: ignore[no-any-return]
-        return NotImplemented if (y := _data(other)) is None else self.data <= y
-
-    def __gt__(self, other: Value | Number) -> bool:
-        if modes.active and modes.current() & TRACE:
-            return modes.tracer().compare(">", self, other)  # type: ignore[no-any-return]
-        return NotImplemented if (y := _data(other)) is None else self.data > y
-
-    def __ge__(self, other: Value | Number) -> bool:
-        if modes.active and modes.current() & TRACE:
-            return modes.tracer().compare(">=", self, other)  # type: ignore[no-any-return]
-        return NotImplemented if (y := _data(other)) is None else self.data >= y
-
-    # ---- arithmetic
-    # + and * of two Values, the most frequent operations, create their nodes in place.
+    # ---- arithmetic: + and * of two Values, the most frequent ones, create their nodes in place
 
     def __add__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            if modes.active and modes.current():
-                return _record("add", self.data + other.data, self, 1.0, other, 1.0)
             node: Value = _new(Value)
             node.data = self.data + other.data
             node.grad = 0.0
@@ -233,8 +215,8 @@ class Value:
             node._y = other
             node._dy = 1.0
             node._rest = ()
-            node._serial = next(_serials)
-            return node
+            node.serial = next_serial()
+            return current().seen(node) if active else node  # type: ignore[no-any-return]
         if (y := _data(other)) is None:
             return NotImplemented
         return _record("add", self.data + y, self, 1.0, y)
@@ -258,8 +240,6 @@ class Value:
 
     def __mul__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            if modes.active and modes.current():
-                return _record("mul", self.data * other.data, self, other.data, other, self.data)
             node: Value = _new(Value)
             x = self.data
             y = other.data
@@ -272,8 +252,8 @@ class Value:
             node._y = other
             node._dy = x
             node._rest = ()
-            node._serial = next(_serials)
-            return node
+            node.serial = next_serial()
+            return current().seen(node) if active else node  # type: ignore[no-any-return]
         if (factor := _data(other)) is None:
             return NotImplemented
         return _record("mul", self.data * factor, self, factor, factor)
@@ -283,31 +263,15 @@ class Value:
             return NotImplemented
         return _record("mul", x * self.data, x, None, self, x)
 
-    def __truediv__(self, other: Value | Number) -> Value:
-        return _binary(p.div, self, other)
-
-    def __rtruediv__(self, other: Number) -> Value:
-        return _binary(p.div, other, self)
+    __truediv__, __rtruediv__ = _operator("div")
+    __mod__, __rmod__ = _operator("remainder")
+    __floordiv__, __rfloordiv__ = _operator("floordiv")
+    _power, __rpow__ = _operator("pow")
 
     def __pow__(self, other: Value | Number, modulus: None = None) -> Value:
         if modulus is not None:
             raise TypeError("pow: the modulus must be None for a Value; take % of the result")
-        return _binary(p.pow, self, other)
-
-    def __rpow__(self, other: Number) -> Value:
-        return _binary(p.pow, other, self)
-
-    def __mod__(self, other: Value | Number) -> Value:
-        return _binary(p.remainder, self, other)
-
-    def __rmod__(self, other: Number) -> Value:
-        return _binary(p.remainder, other, self)
-
-    def __floordiv__(self, other: Value | Number) -> Value:
-        return _binary(p.floordiv, self, other)
-
-    def __rfloordiv__(self, other: Number) -> Value:
-        return _binary(p.floordiv, other, self)
+        return self._power(other)
 
     def __divmod__(self, other: Value | Number) -> tuple[Value, Value]:
         return self // other, self % other
@@ -321,54 +285,46 @@ class Value:
     def __pos__(self) -> Value:
         return self
 
-    def __abs__(self) -> Value:
-        return _unary(p.absolute, self)
-
     def __round__(self, digits: int | None = None) -> Value:
         if digits is None:
-            return _unary(p.round, self)
-        return apply(p.round_digits, (self, digits))
+            return self.apply_primitive(TABLE["round"], (self,))
+        return self.apply_primitive(TABLE["round_digits"], (self, digits))
 
-    def __trunc__(self) -> Value:
-        return _unary(p.trunc, self)
+    __abs__ = _method("abs")
+    __trunc__ = _method("trunc")
+    __floor__ = _method("floor")
+    __ceil__ = _method("ceil")
 
-    def __floor__(self) -> Value:
-        return _unary(p.floor, self)
+    # ---- functions as methods; `__getattr__` finds those that are not written out
 
-    def __ceil__(self) -> Value:
-        return _unary(p.ceil, self)
+    relu = _method("relu")
+    tanh = _method("tanh")
+    sigmoid = _method("sigmoid")
+    exp = _method("exp")
+    log = _method("log")
+    sqrt = _method("sqrt")
 
-    # ---- functions as methods
-    # Lessons write these as methods; all other functions are in `math`.
+    def pow(self, y: Value | Number) -> Value:
+        """Returns this number to the power ``y``."""
+        return self ** y
 
-    def relu(self) -> Value:
-        """Returns max(0, x), with derivative 0 at 0."""
-        return _unary(p.relu, self)
+    def __getattr__(self, name: str) -> Callable[[], Value]:
+        row = TABLE.get(name)
+        if row is not None and row.arity == 1:
+            return MethodType(row, self)
+        remedy = f"; use {COUNTERPARTS[name]}" if name in COUNTERPARTS else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{remedy}")
 
-    def tanh(self) -> Value:
-        """Returns the hyperbolic tangent."""
-        return _unary(p.tanh, self)
-
-    def sigmoid(self) -> Value:
-        """Returns 1 / (1 + exp(-x))."""
-        return _unary(p.sigmoid, self)
-
-    def exp(self) -> Value:
-        """Returns e to the power x."""
-        return _unary(p.exp, self)
-
-    def log(self) -> Value:
-        """Returns the natural logarithm."""
-        return _unary(p.log, self)
-
-    def sqrt(self) -> Value:
-        """Returns the square root."""
-        return _unary(p.sqrt, self)
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *[name for name, row in TABLE.items() if row.arity == 1]]
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-        """Runs a row of the table on Values (see `primitives.Primitive`)."""
-        return apply(primitive, args)
+        """Returns a new node, ``primitive`` of ``args``.  At least one argument is a Value; numbers
+        become constants."""
+        if active:
+            return current().apply(_apply, primitive, args)  # type: ignore[no-any-return]
+        return _apply(primitive, args)
 
 
 _new: Any = Value.__new__  # makes a node without the checks of Value()
@@ -382,43 +338,39 @@ class Constant(Value):
 
     def __init__(self, data: float, user: Value) -> None:
         super().__init__(data)
-        self._serial = user._serial - 0.5  # just before its user in the order of execution
+        self.serial = user.serial - 0.5  # just before its user in the order of execution
 
 
-def apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-    """Returns a new node, ``primitive`` of ``args``.  At least one argument is a Value; numbers
-    become constants."""
-    if modes.active and modes.current() & TRACE:
-        return modes.tracer().apply(primitive, args)  # type: ignore[no-any-return]
+@interpreted
+def _detached(x: Value) -> Value:
+    return Value(x.data)
+
+
+def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     if len(args) == 1:
-        return _unary(primitive, args[0])
-    operands = tuple(
-        [
-            arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
-            for name, arg in zip(primitive.parameters, args)
-        ]
-    )
+        x = args[0].data
+        out = primitive.forward(x)
+        return _record(primitive.name, out, args[0], primitive.partial_at(0, (x,), out))
+    operands = [
+        arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
+        for name, arg in zip(primitive.parameters, args)
+    ]
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    # `where` is the only row treated by name: the branch not taken is kept as a number
-    if primitive is p.where:
-        _, x, y = operands
-        condition = float(data[0])
-        operands = (condition, x, float(data[2])) if condition else (condition, float(data[1]), y)
-    partials = [
-        primitive.partial_at(i, data, out) if isinstance(arg, Value) else None
+    if primitive.name == "where":  # the branch not taken is kept as a number, and so is the test
+        operands[0] = data[0]
+        operands[2 if data[0] else 1] = data[2 if data[0] else 1]
+    edges = [
+        (arg, primitive.partial_at(i, data, out) if isinstance(arg, Value) else None)
         for i, arg in enumerate(operands)
     ]
-    return _record(primitive.name, out, *_slots(operands, tuple(partials)))
-
-
-def _unary(primitive: Primitive, x: Value) -> Value:
-    out = primitive.forward(x.data)
-    return _record(primitive.name, out, x, primitive.partial_at(0, (x.data,), out))
+    (x, dx), (y, dy), *rest = edges
+    return _record(primitive.name, out, x, dx, y, dy, tuple(rest))
 
 
 def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
-    left, right = _data(x), _data(y)
+    left = _data(x)
+    right = _data(y)
     if left is None or right is None:
         return NotImplemented  # type: ignore[no-any-return]  # the operator returns it too
     data = left, right
@@ -430,32 +382,10 @@ def _binary(primitive: Primitive, x: Any, y: Any) -> Value:
     )
 
 
-def _slots(
-    args: tuple[Any, ...], partials: tuple[float | None, ...]
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Returns ``_x``, ``_dx``, ``_y``, ``_dy`` and ``_rest`` of a node with these operands and
-    partials."""
-    if not args:
-        return None, None, None, None, ()
-    if len(args) == 1:
-        return args[0], partials[0], None, None, ()
-    return args[0], partials[0], args[1], partials[1], tuple(zip(args[2:], partials[2:]))
-
-
 def _record(
     op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
     rest: tuple[tuple[Any, float | None], ...] = (),
 ) -> Value:
-    mode = modes.current() if modes.active else 0
-    if mode:
-        if mode & TRACE:
-            return modes.tracer().apply(  # type: ignore[no-any-return]
-                p.TABLE[op], _operands(x, y, rest)
-            )
-        if mode & ANOMALY and not -inf < data < inf:
-            raise anomaly.result_error(op, data, (x, y, *[arg for arg, _ in rest]))
-        if mode & NO_GRAD:
-            return Value(data)
     node: Value = _new(Value)
     node.data = data
     node.grad = 0.0
@@ -466,14 +396,8 @@ def _record(
     node._y = y
     node._dy = dy
     node._rest = rest
-    node._serial = next(_serials)
-    if mode & LINES:
-        node._source = anomaly.user_location()
-    return node
-
-
-def _operands(x: Any, y: Any, rest: tuple[tuple[Any, float | None], ...]) -> tuple[Any, ...]:
-    return (x,) if y is None else (x, y, *[arg for arg, _ in rest])
+    node.serial = next_serial()
+    return current().seen(node) if active else node  # type: ignore[no-any-return]
 
 
 def _data(x: Any) -> float | None:

@@ -31,9 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import data, math, optim
-from ..engine.modes import no_grad
-from ..engine.primitives import short_repr
-from ..errors import DataError, check_int
+from ..engine.interpreter import no_grad
+from ..errors import DataError, check_int, short_repr
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row

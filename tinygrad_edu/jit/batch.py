@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ..engine.primitives import number, short_repr
+from ..errors import number, short_repr
 from .running import backend
 from .running.memory import AlignedBuffer, address, column, pointers
 from .structure import NUMBER, StaticValue, Structure, is_named, is_number

@@ -26,15 +26,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..engine import modes
-from ..engine.primitives import short_repr
 from ..engine.value import Value
-from ..errors import counted
+from ..errors import counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, function_name
 from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
+from .traced import trace_in_progress
 
 
 def jit(
@@ -146,7 +145,7 @@ class Jitted:
         If an argument is a Value, or another function is being traced, ``f`` itself runs: its
         result has a graph, or becomes part of that trace.
         """
-        if modes.tracer() is not None:
+        if trace_in_progress() is not None:
             return self.function(*args, **kwargs)
         leaves: list[Any] = []
         structure = self._structure(args, kwargs, leaves)
@@ -278,7 +277,7 @@ class Jitted:
 
         Appends their numbers to ``leaves``.
         """
-        if (trace := modes.tracer()) is not None:
+        if (trace := trace_in_progress()) is not None:
             raise trace.derivative(
                 f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
             )

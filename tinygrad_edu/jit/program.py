@@ -17,7 +17,9 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..engine import autodiff, graph, modes
+from ..debug.anomaly import is_watched
+from ..engine import autodiff, graph
+from ..engine.interpreter import recording
 from ..engine.value import Value
 from .batch import Batched, drawn
 from .running import backend
@@ -96,14 +98,14 @@ class Program:
         ``with_gradient``: the function returns one number; its derivatives with respect to the
         arguments and then the parameters follow it.
         """
-        if _is_watched():
+        if is_watched():
             return self._run_watched(leaves, with_gradient)
         return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
 
     def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         """Returns the second derivatives with respect to the arguments."""
         self._scalar()
-        if _is_watched():
+        if is_watched():
             hessian = autodiff.hessian(lambda values: self._run_eagerly(values)[0])
             return hessian([*map(float, leaves)])
         count = len(leaves)
@@ -121,7 +123,7 @@ class Program:
         The derivative with respect to a number that all samples share is a sum over them.
         """
         varying, count = _lengths(leaves)
-        if not _is_watched() or not count:
+        if not is_watched() or not count:
             batched = self.batched(varying, with_gradient)
             return batched.run(*self.columns(leaves, varying, count), count, threads)
         samples = []
@@ -144,7 +146,7 @@ class Program:
         The derivatives of the parameters are 0, because `backward` has added them already.
         """
         values = [Value(float(leaf), name) for leaf, name in zip(leaves, self.trace.inputs)]
-        with modes.recording(True):
+        with recording(True):
             results = self._run_eagerly(values)
         if not with_gradient:
             return [*map(float, results)]
@@ -238,10 +240,6 @@ class Program:
         if named:
             return shaped, named
         return shaped[0] if len(shaped) == 1 else shaped
-
-
-def _is_watched() -> bool:
-    return bool(modes.active and modes.current() & modes.ANOMALY)
 
 
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:

@@ -33,8 +33,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..engine.anomaly import owner_of_file
-from ..engine.primitives import Primitive
+from ..debug.anomaly import owner_of_file
+from ..engine.primitive import Primitive
 from ..engine.value import Value
 from ..nn.module import Module
 

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from ..engine.primitives import number, short_repr
 from ..engine.value import Value
-from ..errors import TraceError
+from ..errors import TraceError, number, short_repr
 
 NUMBER = "*"
 STATIC = ("=", "static")  # kinds of static parts: always static, and static by `jit`'s option

@@ -21,25 +21,25 @@ of the trace.
 from __future__ import annotations
 
 import marshal
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import math
-from ..engine import modes
-from ..engine.primitives import Primitive, number, short_repr
-from ..engine.value import Value, next_serial
-from ..errors import TraceError
+from ..engine.graph import Node as GraphNode
+from ..engine.graph import next_serial
+from ..engine.interpreter import Interpreter, is_recording
+from ..engine.primitive import COMPARISONS, TABLE, Primitive
+from ..engine.value import Value
+from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
-from .tape.operations import DETACH, LESS, LESS_EQUAL, SOURCES, SUMPROD, TAKE, Node, Ref, spelled
+from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
 from .traced import STATIC, Traced, _new, located_error
 
-COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_data = Value.__dict__["data"]  # the slot itself
+_data = GraphNode.__dict__["data"]  # the slot itself
 
 
-class Trace:
+class Trace(Interpreter):
     """A function, operation by operation, in the order of execution.
 
     nodes: (operation, operands) of each; an operand is a position in this list, or a float.
@@ -51,6 +51,8 @@ class Trace:
     modules: the modules that the function can reach.  Their mode, training or evaluation, is part
         of the program.
     """
+
+    has_numbers = False
 
     def __init__(self, inputs: Sequence[str]) -> None:
         self.nodes: list[Node] = [("input", (i,)) for i in range(len(inputs))]
@@ -70,7 +72,7 @@ class Trace:
         """Appends a node and returns its traced value."""
         self.nodes.append((op, args))
         out = _new(Traced)
-        if modes.current() & modes.NO_GRAD and op != DETACH:
+        if not is_recording() and op != DETACH:
             self.nodes.append((DETACH, (len(self.nodes) - 1,)))
         out._index = len(self.nodes) - 1
         out._trace = self
@@ -101,9 +103,9 @@ class Trace:
         if x in self._parameter_refs:
             return self._parameter_refs[x]
         # a number, or a leaf that the function made itself
-        if x.constant or (x._x is None and x._serial > self._since):
+        if x.constant or (not x.edges and x.serial > self._since):
             return float(_data.__get__(x))
-        if x._x is not None:
+        if x.edges:
             raise located_error(
                 f"the function uses {short_repr(x)}, which was computed outside of it: its number "
                 "would be frozen",
@@ -115,19 +117,17 @@ class Trace:
         self.parameters.append(x)
         return ref
 
-    def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Appends a row of the table; if all operands are plain numbers, computes it."""
-        refs = tuple([self.operand(arg) for arg in args])
-        if any(ref.__class__ is int for ref in refs):
-            made = self.value(primitive.name, refs)
-            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
-            if is_from_1 and self.is_condition(refs[1]):  # the opposite of the condition
-                self._conditions.add(made._index)
-            return made
-        out = primitive.forward(*refs)
-        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
+    # ---- as an interpreter
 
-    def compare(self, symbol: str, x: Any, y: Any) -> Any:
+    def seen(self, node: Any) -> Any:
+        """Appends the operation that made a node."""
+        return self.append(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+
+    def apply(self, usual: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Appends a row of the table."""
+        return self.append(primitive, args)
+
+    def compare(self, usual: Any, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
         try:
             left = self.operand(x)
@@ -138,11 +138,38 @@ class Trace:
             return NotImplemented
         if left.__class__ is float and right.__class__ is float:
             return COMPARISONS[symbol](left, right)
-        if symbol in (">", ">="):
-            left, right = right, left
+        op, operands = ordered(symbol, left, right)
+        if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        op = LESS if symbol in ("<", ">") else LESS_EQUAL
-        return self._condition(self.value(op, (left, right)))
+        return self._condition(self.value(op, operands))
+
+    def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
+        method = getattr(self, f"call_{usual.__name__.strip('_')}", None)
+        return usual(*args) if method is None else method(usual, *args)
+
+    def number_of(self, x: Value, what: str) -> None:
+        """Raises TraceError if ``x`` has no number while tracing; ``what`` needs one."""
+        if not self.is_known(x):
+            raise self.trace_error(x, what)
+
+    def walk(self, what: str) -> None:
+        """Raises TraceError: there is no graph yet."""
+        raise self.derivative(what)
+
+    # ---- operations
+
+    def append(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Appends a row of the table; if all operands are plain numbers, computes it."""
+        refs = tuple([self.operand(arg) for arg in args])
+        if any(ref.__class__ is int for ref in refs):
+            made = self.value(primitive.name, refs)
+            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
+            if is_from_1 and self.is_condition(refs[1]):  # the opposite of the condition
+                self._conditions.add(made._index)
+            return made
+        out = primitive.forward(*refs)
+        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
     def _condition(self, x: Traced) -> Traced:
         self._conditions.add(x._index)
@@ -165,6 +192,35 @@ class Trace:
                     f"x % 2 > 0; {STATIC}",
                 )
         return self._condition(self.value("mul" if symbol == "&" else "maximum", (left, right)))
+
+    def call_cond(
+        self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
+    ) -> Any:
+        """Appends both results of `math.cond` and a choice, if the condition is not known."""
+        if not self.is_unknown(condition):
+            return usual(condition, then, otherwise)
+        return math.where(condition, then(), otherwise())
+
+    def call_require(self, usual: Any, x: Any, *rest: Any) -> None:
+        """Checks a number if it is known."""
+        if not self.is_unknown(x):
+            usual(x, *rest)
+
+    def call_is_nothing(self, usual: Any, x: Any) -> bool:
+        """Returns whether a number is known to be -inf."""
+        return not self.is_unknown(x) and usual(x)
+
+    def call_detached(self, usual: Any, x: Any) -> Any:
+        """Appends x without derivatives."""
+        ref = self.operand(x)
+        return usual(x) if ref.__class__ is float else self.value(DETACH, (ref,))
+
+    def call_entry(self, usual: Any, entries: Sequence[Any], index: Any) -> Any:
+        """Returns the entry, or the row of entries, at an index that is not known yet.
+
+        Arrays count as lists.
+        """
+        return self.take(entries, index) if self.is_unknown(index) else usual(entries, index)
 
     def take(self, entries: Sequence[Any], index: Any) -> Any:
         """Returns the entry, or the row of entries, at an index that is not known yet.
@@ -203,13 +259,11 @@ class Trace:
             "pass only numbers and Values, or only rows of them, all of one length",
         )
 
-    def sumprod(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
+    def call_sumprod(self, usual: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
         """Appends a sum of products, as one node."""
-        refs: list[Any] = [None] * (2 * len(xs))
-        refs[::2] = self._operands(xs)
-        refs[1::2] = self._operands(ys)
+        refs = self._operands([x for pair in pairs for x in pair])
         if all(ref.__class__ is float for ref in refs):
-            return math.total([x * y for x, y in zip(refs[::2], refs[1::2])])
+            return usual(list(zip(refs[::2], refs[1::2])))
         return self.value(SUMPROD, tuple(refs))
 
     def _operands(self, xs: Sequence[Any]) -> list[Ref | float]:
@@ -225,15 +279,21 @@ class Trace:
         """Returns whether ``x`` has a number while tracing: it is a leaf made by the function."""
         return x.__class__ is not Traced and self.operand(x).__class__ is float
 
-    def shift(self, xs: Sequence[Any]) -> Any:
+    def is_unknown(self, x: Any) -> bool:
+        """Returns whether ``x`` is a Value without a number while tracing."""
+        return isinstance(x, Value) and not self.is_known(x)
+
+    def call_shift(self, usual: Any, xs: Sequence[Any]) -> Any:
         """Appends the largest of ``xs``, or 0 if it is not finite; it has no derivatives."""
+        if not any(map(self.is_unknown, xs)):
+            return usual(xs)
         largest = xs[0]
         for x in xs[1:]:
             largest = math.where(x > largest, x, largest)
         finite = math.where(abs(largest) < math.inf, largest, 0.0)
         return self.value(DETACH, (self.operand(finite),))
 
-    def draw_each_run(self, draw: Callable[[], float]) -> Traced:
+    def call_drawn(self, usual: Any, draw: Callable[[], float]) -> Traced:
         """Appends a number that ``draw`` draws at each call, such as a dropout mask."""
         self.draws.append(draw)
         self.labels[len(self.nodes)] = f"draw{len(self.draws)}"
@@ -253,11 +313,6 @@ class Trace:
         count = len(self.nodes)
         others = len(other.nodes)
         return min(count, others) - 1, f"once it has {count} nodes, and once {others}"
-
-    def require_number(self, x: Value, what: str) -> None:
-        """Raises TraceError if ``x`` has no number while tracing; ``what`` needs one."""
-        if not self.is_known(x):
-            raise self.trace_error(x, what)
 
     def trace_error(self, x: Value, what: str) -> TraceError:
         """Returns the error for ``what``, which needs the number or the truth of ``x``."""
@@ -315,5 +370,5 @@ class Trace:
             return Name("…")
         names = [self._name(arg, depth - 1) for arg in args]
         if ref in self._turned:
-            return names[1].compare(">" if op == LESS else ">=", names[0])
+            return names[1].compare(OPERATIONS[op].comparison.replace("<", ">"), names[0])
         return spelled(op, names)

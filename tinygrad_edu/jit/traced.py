@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import math
-from ..engine import modes
-from ..engine.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
-from ..engine.primitives import Operand, Primitive, lookup
+from ..debug.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
+from ..engine.interpreter import current
+from ..engine.primitive import Operand, Primitive
 from ..engine.value import Value
 from ..errors import TraceError
 from .structure import TRACED
@@ -23,19 +22,25 @@ STATIC = 'an argument that determines the shape of the program can be static: ji
 _OF_FLOATS = {name for name in dir(float) if not name.startswith("_")}
 
 
+def trace_in_progress() -> Any:
+    """Returns the trace that this thread or task is recording, or None."""
+    interpreter = current()
+    return None if interpreter.has_numbers else interpreter
+
+
 def located_error(message: str, remedy: str, where: CodePosition | None = None) -> TraceError:
     """Returns an error with the line of the user's program; the trace keeps the first one."""
     at: SourceLine = source_line(where or user_location())
     error = TraceError(f"{message}\n{line_text(at)}\n{remedy}")
     error.line = at
-    if (trace := modes.tracer()) is not None:
+    if (trace := trace_in_progress()) is not None:
         trace.first_error = trace.first_error or error
     return error
 
 
 def _trace(what: str) -> Any:
     """Returns the trace in progress; raises TraceError if there is none."""
-    if (trace := modes.tracer()) is None:
+    if (trace := trace_in_progress()) is None:
         raise located_error(
             f"{what}: this traced value is no longer valid, because its function has finished "
             "tracing",
@@ -60,7 +65,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         """Appends a node to the trace."""
         trace = _trace("a computation")
         try:
-            return trace.apply(primitive, args)
+            return trace.append(primitive, args)
         except TraceError:
             raise
         except TypeError:
@@ -70,7 +75,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def compare(self, symbol: str, y: Any) -> Any:
         """Appends a condition to the trace."""
-        return _trace("a comparison").compare(symbol, self, y)
+        return _trace("a comparison").compare(None, symbol, self, y)
 
     def __and__(self, other: Any) -> Any:
         return _trace("&").join("&", self, other)
@@ -104,10 +109,7 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     def __getattr__(self, name: str) -> Any:
         if name in _OF_FLOATS:
             raise _trace(f".{name}").trace_error(self, f".{name}")
-        return object.__getattribute__(self, name)  # which raises
-
-    def __bool__(self) -> bool:
-        raise _trace("its truth").trace_error(self, "truth")
+        return super().__getattr__(name)
 
     def __eq__(self, other: object) -> bool:
         if other is self:
@@ -117,52 +119,8 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     def __hash__(self) -> int:
         raise _trace("its number").trace_error(self, "a set or the key of a dict")
 
-    def __float__(self) -> float:
-        raise _trace("its number").trace_error(self, "float()")
-
-    def __int__(self) -> int:
-        raise _trace("its number").trace_error(self, "int()")
-
-    def __format__(self, spec: str) -> str:
-        if spec:
-            raise _trace("a format").trace_error(self, "a format")
-        return repr(self)
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return math.round_digits(self, digits) if digits is not None else lookup("round")(self)
-
-    def __trunc__(self) -> Any:
-        return math.trunc(self)
-
-    def __floor__(self) -> Any:
-        return math.floor(self)
-
-    def __ceil__(self) -> Any:
-        return math.ceil(self)
-
-    def relu(self) -> Any:
-        """Appends the row `relu` to the trace."""
-        return math.relu(self)
-
-    def tanh(self) -> Any:
-        """Appends the row `tanh` to the trace."""
-        return math.tanh(self)
-
-    def sigmoid(self) -> Any:
-        """Appends the row `sigmoid` to the trace."""
-        return math.sigmoid(self)
-
-    def exp(self) -> Any:
-        """Appends the row `exp` to the trace."""
-        return math.exp(self)
-
-    def log(self) -> Any:
-        """Appends the row `log` to the trace."""
-        return math.log(self)
-
-    def sqrt(self) -> Any:
-        """Appends the row `sqrt` to the trace."""
-        return math.sqrt(self)
+    def _number(self, what: str) -> float:
+        raise _trace("its number").trace_error(self, what)
 
     def backward(self, seed: float = 1.0) -> None:
         """Raises TraceError: a traced value has no gradient."""
@@ -231,9 +189,6 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.__reduce_ex__(4)
-
-    def __pos__(self) -> Any:
-        return self
 
     def __copy__(self) -> Any:
         return self

@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..engine import modes, value
-from ..engine.anomaly import CodePosition, user_location
+from ..debug.anomaly import CodePosition, user_location
+from ..engine import value
+from ..engine.graph import Node
+from ..engine.interpreter import recording, using
 from ..engine.value import Value
 from ..errors import TraceError, some
 from .state import State
 from .tape.operations import Ref
 from .trace import Trace
-from .traced import STATIC, Traced, _new, located_error
+from .traced import STATIC, Traced, _new, located_error, trace_in_progress
 
 # The traces in progress, in all threads; the guards below are installed while there are any
 _tracing: set[Trace] = set()
@@ -32,7 +34,7 @@ _tracing_lock = threading.Lock()
 
 
 class _Guard:
-    """Stands in for the slots `Value.data` and `Value.grad` while a function is traced.
+    """Stands in for the slots ``data`` and ``grad`` of Values while a function is traced.
 
     The traced function can reach any leaf and read its number, so reading is checked here.  Other
     threads read the slot.
@@ -40,18 +42,18 @@ class _Guard:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.slot = Value.__dict__[name]
+        self.slot = Node.__dict__[name]
 
     def __get__(self, node: Any, owner: Any = None) -> Any:
         if node is None:
             return self.slot
-        trace = modes.tracer()
+        trace = trace_in_progress()
         if trace is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
-            trace.require_number(node, f".{self.name}")
+            trace.number_of(node, f".{self.name}")
         return self.slot.__get__(node)
 
     def __set__(self, node: Any, x: float) -> None:
-        trace = modes.tracer()
+        trace = trace_in_progress()
         if (
             trace is not None
             and sys._getframe(1).f_code.co_filename not in ENGINE
@@ -197,7 +199,7 @@ def _run(
     f: Callable[..., Any], names: Sequence[str], arguments: Arguments, kind: type[Trace] = Trace
 ) -> tuple[Trace, Any]:
     trace = kind(names)
-    with _guarded(trace), modes.tracing(trace):
+    with _guarded(trace), using(trace), recording(True):
         values = []
         for i in range(len(names)):
             value = _new(Traced)
@@ -222,10 +224,10 @@ def _guarded(trace: Trace) -> Iterator[None]:
         with _tracing_lock:
             _tracing.add(trace)
             for guard in _guards:
-                setattr(Value, guard.name, guard)
+                setattr(Node, guard.name, guard)
         yield
     finally:
         with _tracing_lock:
             _tracing.discard(trace)
             for guard in _guards:
-                setattr(Value, guard.name, guard if _tracing else guard.slot)
+                setattr(Node, guard.name, guard if _tracing else guard.slot)

@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine.primitives import short_repr
-from ..errors import CheckpointError
+from ..errors import CheckpointError, short_repr
 from ..files import from_json, nested_deeper_than, to_json, write_atomically
 from .module import Module
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import math
-from ..engine import modes
 from ..engine.value import Value
 from ..errors import check_int
-from ..randomness import Rng, generator
+from ..randomness import Rng, drawn, generator
 from .init import Initialiser, initialiser
 from .module import Module
 
@@ -211,8 +210,7 @@ class Dropout(Module):
         return [xi * self._mask() for xi in x]
 
     def _mask(self) -> Any:
-        trace = modes.tracer()  # a compiled program draws a new mask at every run
-        return self._draw() if trace is None else trace.draw_each_run(self._draw)
+        return drawn(self._draw)
 
     def _draw(self) -> float:
         return 0.0 if generator(self._rng).random() < self.p else 1 / (1 - self.p)

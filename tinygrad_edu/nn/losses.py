@@ -8,10 +8,11 @@ batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import math
+from ..engine.interpreter import interpreted
 from ..engine.value import Value
 from ..errors import counted
 
@@ -43,8 +44,7 @@ def hinge(score: Any, target: float) -> Any:
     Raises:
         ValueError: ``target`` is not -1 or 1.
     """
-    if not math.is_traced(target) and float(target) not in (-1.0, 1.0):
-        raise ValueError(f"hinge: the target must be -1 or 1, not {target!r}")
+    _require(target, lambda t: t in (-1, 1), "hinge: the target must be -1 or 1")
     return math.relu(1 - target * score)
 
 
@@ -56,18 +56,23 @@ def binary_cross_entropy(logit: Any, target: float) -> Any:
     Raises:
         ValueError: ``target`` is not a probability, a number from 0 to 1.
     """
-    if math.is_traced(target):
-        mixed = target * math.softplus(-logit) + (1 - target) * math.softplus(logit)
-        below_one = math.where(target <= 0, math.softplus(logit), mixed)
-        return math.where(target >= 1, math.softplus(-logit), below_one)
-    t = float(target)
-    if not 0 <= t <= 1:
-        raise ValueError(
-            f"binary_cross_entropy: the target must be a probability, 0 to 1, not {target!r}"
-        )
-    if t in (0.0, 1.0):
-        return math.softplus(-logit if t else logit)
-    return t * math.softplus(-logit) + (1 - t) * math.softplus(logit)
+    _require(
+        target,
+        lambda t: 0 <= t <= 1,
+        "binary_cross_entropy: the target must be a probability, 0 to 1",
+    )
+    t = target.detach() if isinstance(target, Value) else target
+
+    def zero() -> Any:
+        return math.softplus(logit)
+
+    def one() -> Any:
+        return math.softplus(-logit)
+
+    def between() -> Any:
+        return t * one() + (1 - t) * zero()
+
+    return math.cond(t >= 1, one, lambda: math.cond(t <= 0, zero, between))
 
 
 def cross_entropy(logits: Sequence[Any], target: int) -> Any:
@@ -81,14 +86,31 @@ def cross_entropy(logits: Sequence[Any], target: int) -> Any:
             "cross_entropy: logits must be a list of at least two logits; "
             "for one logit use binary_cross_entropy"
         )
-    if math.is_traced(target):
-        return math.take([math.surprisal(logits, i) for i in range(len(logits))], target)
-    if not (float(target).is_integer() and 0 <= target < len(logits)):
-        raise ValueError(
-            "cross_entropy: the target must be the index of a class, "
-            f"0 to {len(logits) - 1}, not {target!r}"
-        )
-    return math.surprisal(logits, int(target))
+    _require(
+        target,
+        lambda t: t.is_integer() and 0 <= t < len(logits),
+        f"cross_entropy: the target must be the index of a class, 0 to {len(logits) - 1}",
+    )
+    return math.take(_Surprisals(logits), target)
+
+
+class _Surprisals(Sequence[Any]):
+    """The surprisals of classes, each computed when it is asked for."""
+
+    def __init__(self, logits: Sequence[Any]) -> None:
+        self.logits = logits
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def __getitem__(self, i: Any) -> Any:
+        return math.surprisal(self.logits, i)
+
+
+@interpreted
+def _require(x: Any, holds: Callable[[float], bool], message: str) -> None:
+    if not holds(float(x)):
+        raise ValueError(f"{message}, not {x!r}")
 
 
 def l1(parameters: Iterable[Value]) -> Any:

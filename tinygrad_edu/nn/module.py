@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, TypeVar
 
-from ..engine.primitives import number
 from ..engine.value import Value
-from ..errors import CheckpointError, some
+from ..errors import CheckpointError, number, some
 
 Self = TypeVar("Self", bound="Module")
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from itertools import repeat
 
-from ..engine.primitives import number
 from ..engine.value import Number, Value
+from ..errors import number
 from .parameters import assign_all, checked_leaves, read_numbers
 
 

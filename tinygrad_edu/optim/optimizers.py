@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..engine.primitives import short_repr, sqrt
+from ..engine.table import sqrt
 from ..engine.value import Number, Value
+from ..errors import short_repr
 from .optimizer import Optimizer, State
 from .schedules import Rate
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from ..engine.primitives import number, short_repr
 from ..engine.value import Value
+from ..errors import number, short_repr
 
 
 class UsedGradient(float):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..engine.primitives import power
+from ..engine.numerics import power
 from ..engine.value import Number
 from ..errors import check_int
 from .parameters import in_range

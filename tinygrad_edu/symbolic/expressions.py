@@ -21,9 +21,9 @@ from functools import reduce
 from typing import Any
 
 from .. import math
-from ..engine.primitives import TABLE, number
+from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError
+from ..errors import ExpressionError, number
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 200

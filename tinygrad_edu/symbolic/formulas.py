@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..engine.primitives import (
+from ..engine.primitive import Operand, Primitive, lookup
+from ..engine.table import (
     INV_SQRT_TAU,
     LN2,
     LOG2E,
@@ -24,9 +25,6 @@ from ..engine.primitives import (
     SQRT_TWO_OVER_PI,
     TWO_OVER_SQRT_PI,
     UNARY,
-    Operand,
-    Primitive,
-    lookup,
 )
 
 # precedences of texts, next to the table's

@@ -13,7 +13,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..engine.primitives import TABLE, Interval, Primitive, lookup, short_repr
+from ..engine.primitive import TABLE, Interval, Primitive, lookup
+from ..errors import short_repr
 
 inf = math.inf
 nan = math.nan

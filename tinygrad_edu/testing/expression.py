@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine.primitives import TABLE, Primitive
+from ..engine.primitive import TABLE, Primitive
 from ..symbolic.formulas import Name, as_name
 from .arguments import MODERATE
 

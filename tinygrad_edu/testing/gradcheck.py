@@ -27,11 +27,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..engine.autodiff import gradients
+from ..engine.autodiff import accumulate, gradients
 from ..engine.graph import topological_order
-from ..engine.modes import no_grad
-from ..engine.primitives import TABLE, Primitive, number, short_repr
+from ..engine.interpreter import no_grad
+from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
+from ..errors import number, short_repr
 
 # the first steps that are tried, relative to the argument; absolute at 0
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
@@ -282,10 +283,10 @@ class _Function:
         for node in topological_order(root, constants=False):
             if node.op:
                 rule = TABLE[node.op].piece
-                piece: Any = rule(*map(float, node._args)) if rule else None
+                piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
                 if piece in (math.inf, -math.inf):
                     piece = object()  # equal to nothing else
-                pieces.append((node.op, *[slope is None for slope in node._partials], piece))
+                pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
         return pieces
 
 
@@ -421,16 +422,16 @@ def _rounding(root: Value) -> tuple[float, dict[Value, float]]:
     """Returns a bound on the rounding error of evaluating the graph of ``root``, and the adjoints
     accumulated with absolute values."""
     order = topological_order(root, constants=False)
-    adjoints = dict.fromkeys(order, 0.0)
-    adjoints[root] = 1.0
+    adjoints = accumulate([root], [1.0], order, _absolute_edges)
     total = 0.0
     for node in reversed(order):
-        if node._args:
+        if node.edges:
             total += adjoints[node] * (abs(node.data) + SMALLEST_NORMAL)
-            for arg, slope in zip(node._args, node._partials):
-                if slope is not None:
-                    adjoints[arg] += abs(slope) * adjoints[node]
     return (ROUNDING * total if math.isfinite(total) else 0.0), adjoints
+
+
+def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
+    return [(arg, None if slope is None else abs(slope)) for arg, slope in node.edges]
 
 
 def _argument_names(f: Callable[..., Any], n: int) -> list[str]:

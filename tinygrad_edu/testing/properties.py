@@ -34,8 +34,9 @@ from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
-from ..engine.primitives import Primitive, lookup, number, short_repr
+from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
+from ..errors import number, short_repr
 from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
 from .gradcheck import Entry, gradcheck
 from .suspects import suspects

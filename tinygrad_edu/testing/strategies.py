@@ -38,7 +38,7 @@ from collections.abc import Iterable, Sequence
 from hypothesis import note, reject
 from hypothesis import strategies as st
 
-from ..engine.primitives import TABLE, Primitive
+from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
 from .arguments import (
     LARGEST,

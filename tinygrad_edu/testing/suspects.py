@@ -8,7 +8,7 @@ import math
 from ..debug.recording import Recording, record
 from ..debug.text import short_number
 from ..engine.graph import topological_order
-from ..engine.primitives import lookup
+from ..engine.primitive import lookup
 from ..engine.value import Value
 from .gradcheck import Entry, gradcheck
 

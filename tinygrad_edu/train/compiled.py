@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
-from ..engine.primitives import number, short_repr
 from ..engine.value import Value
-from ..errors import TraceError
+from ..errors import TraceError, number, short_repr
 from ..jit.languages.emitter import LANES
 from ..jit.running.memory import AlignedBuffer
 from ..jit.structure import Structure, flatten

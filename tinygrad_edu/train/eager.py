@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..debug.anomaly import keeping_lines
 from ..debug.explain import explain_nonfinite
 from ..engine.graph import topological_order
-from ..engine.modes import keeping_lines
 from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..optim import Optimizer, clip_grad_norm

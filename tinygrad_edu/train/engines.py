@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import modes
+from ..debug.anomaly import is_watched
+from ..engine.interpreter import is_recording
 from .eager import EagerEngine
 from .samples import is_plain, structures
 
@@ -45,9 +46,10 @@ def compiled(eager: EagerEngine, with_predictions: bool) -> tuple[Any, str]:
         ImportError: llvmlite is not installed.
         TraceError: the model, the loss or the penalty cannot be compiled.
     """
-    for bit, name in ((modes.ANOMALY, "detect_anomaly"), (modes.NO_GRAD, "no_grad")):
-        if modes.current() & bit:
-            return eager, f"inside {name}"
+    if is_watched():
+        return eager, "inside detect_anomaly"
+    if not is_recording():
+        return eager, "inside no_grad"
     from ..jit.running import objects
 
     if not objects.available():

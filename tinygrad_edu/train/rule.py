@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..engine import modes
 from ..engine.value import Value
 from ..errors import TraceError
 from ..jit.languages.emitter import LANES
@@ -22,6 +21,7 @@ from ..jit.structure import outputs
 from ..jit.tape.gradient import Graph
 from ..jit.tape.tape import Tape
 from ..jit.trace import Trace
+from ..jit.traced import trace_in_progress
 from ..jit.tracing import check_unchanged, record_trace
 from ..optim import Optimizer, Schedule
 from .samples import EAGER, advising_eager, untrained_nodes
@@ -42,7 +42,7 @@ def counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
     The program then reads the count at every step.
     """
     steps = optimizer.steps
-    trace = modes.tracer()
+    trace = trace_in_progress()
     try:
         if trace is not None:
             object.__setattr__(optimizer, "steps", trace.symbol(counter))

@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
-from tinygrad_edu.engine.primitives import short_repr
-from tinygrad_edu.errors import RenderError
+from tinygrad_edu.errors import RenderError, short_repr
 from tinygrad_edu.files import destination, write_atomically
 
 from ..drawing.model import MAX_NODES

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from graphviz import Digraph
 
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.errors import counted
 from tinygrad_edu.jit.tape.operations import DOT
 from tinygrad_edu.nn.structure import enclosing

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_edu.debug.explain import Explanation
-from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.engine.value import Value
+from tinygrad_edu.errors import short_repr
 from tinygrad_edu.jit.function import Jitted
 from tinygrad_edu.jit.tape.tape import Tape
 

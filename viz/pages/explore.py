@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import Stepper
-from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.engine.value import Value
+from tinygrad_edu.errors import short_repr
 from tinygrad_edu.train import History
 
 from .page import Page

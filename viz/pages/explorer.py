@@ -24,7 +24,7 @@ from typing import Any, overload
 from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
-from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
 from ..drawing.dot import contents, symbol

@@ -24,7 +24,7 @@ from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.engine.primitives import number, short_repr
+from tinygrad_edu.errors import number, short_repr
 
 from .ranges import Plane, Range, check_range, check_resolution, drawable, padded_range, spaced
 from .samples import Samples, equally_many, predict, predicted_class, samples

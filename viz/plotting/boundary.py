@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
-from tinygrad_edu.engine.primitives import number
+from tinygrad_edu.errors import number
 
 from .analysis import DecisionGrid, Fit, decision_grid, fitted_curve
 from .figures import (

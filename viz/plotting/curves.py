@@ -21,7 +21,8 @@ from typing import Any
 
 from tinygrad_edu import Value, gradients
 from tinygrad_edu.diagnosis.inspection import quantile
-from tinygrad_edu.engine.primitives import TABLE, Primitive, number, short_repr
+from tinygrad_edu.engine.primitive import TABLE, Primitive
+from tinygrad_edu.errors import number, short_repr
 
 from .ranges import Range, check_range, check_resolution, drawable, spaced
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tinygrad_edu.engine.primitives import TABLE, Primitive
+from tinygrad_edu.engine.primitive import TABLE, Primitive
 from tinygrad_edu.symbolic.formulas import formula
 
 from .curves import curves, row_of

@@ -9,8 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.engine.primitives import short_repr
-from tinygrad_edu.errors import RenderError
+from tinygrad_edu.errors import RenderError, short_repr
 
 from .ranges import drawable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from tinygrad_edu.engine.primitives import number, short_repr
+from tinygrad_edu.errors import number, short_repr
 
 # Larger numbers are left out of pictures, as inf is: their squares and differences overflow.
 LARGEST = 1e100

@@ -9,8 +9,7 @@ from typing import Any
 
 from tinygrad_edu import no_grad
 from tinygrad_edu.diagnosis.inspection import check_model, entries
-from tinygrad_edu.engine.primitives import number
-from tinygrad_edu.errors import counted
+from tinygrad_edu.errors import counted, number
 from tinygrad_edu.nn.module import mode
 
 

@@ -9,7 +9,7 @@ from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import short_repr
 from tinygrad_edu.train import History
 
 from . import analysis

@@ -20,8 +20,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from tinygrad_edu.debug.stepper import Stepper
-from tinygrad_edu.engine.primitives import short_repr
-from tinygrad_edu.errors import TinygradEduError, one_line
+from tinygrad_edu.errors import TinygradEduError, one_line, short_repr
 from tinygrad_edu.symbolic.expressions import CONSTANTS, function_names, parse
 
 from .words import completions, find_name, matching_name, names_text

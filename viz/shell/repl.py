@@ -36,8 +36,8 @@ from tinygrad_edu.debug.orders import compare_orders
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import Stepper, recording_of
 from tinygrad_edu.debug.text import short_number
-from tinygrad_edu.engine.primitives import lookup, short_repr
-from tinygrad_edu.errors import counted
+from tinygrad_edu.engine.primitive import lookup
+from tinygrad_edu.errors import counted, short_repr
 from tinygrad_edu.symbolic.formulas import Name, as_name
 
 from .printing import expression_completions, value_text

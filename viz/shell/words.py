@@ -16,7 +16,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import short_repr
 
 
 def command_of(word: str, commands: Collection[str], aliases: Mapping[str, str]) -> str:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks.races import chart
 from tests.benchmarks.races.race import Result
 from tinygrad_edu import files
-from tinygrad_edu.engine.primitives import short_repr
-from tinygrad_edu.errors import RenderError
+from tinygrad_edu.errors import RenderError, short_repr
 from viz.plotting.figures import BLUE, DARK, ORANGE, figure_and_axes, literal, title_and_legend
 from viz.plotting.ranges import drawable
 

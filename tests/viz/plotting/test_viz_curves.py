@@ -6,8 +6,9 @@ import math
 import pytest
 from helpers import inf, nan
 
-from tinygrad_edu.engine import primitives
-from tinygrad_edu.engine.primitives import TABLE, define
+from tinygrad_edu.engine import table
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
 from viz.plotting.curves import DEFAULT_RANGE, curves, row_of
 
 
@@ -122,7 +123,7 @@ def test_what_does_not_exist_is_named(arguments, message):
 
 
 def test_a_primitive_is_a_row_or_its_name():
-    assert row_of("sin") is row_of(primitives.sin) is primitives.sin
+    assert row_of("sin") is row_of(table.sin) is table.sin
     with pytest.raises(TypeError, match="primitive must be a name or a row"):
         row_of(3)
 

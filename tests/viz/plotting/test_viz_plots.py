@@ -11,7 +11,8 @@ from helpers import bits, inf, nan
 from tinygrad_edu import Value, data, nn
 from tinygrad_edu import math as tmath
 from tinygrad_edu.diagnosis import inspection
-from tinygrad_edu.engine.primitives import TABLE, define
+from tinygrad_edu.engine.primitive import TABLE
+from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import RenderError
 from tinygrad_edu.symbolic.formulas import formula
 from tinygrad_edu.train import History

@@ -118,14 +118,14 @@ class _BodyWriter:
             index = self.block.operand(self._value(args[0]))
             table = self.tables[args[1:].tobytes()]
             return _taken(self.block, index, len(args) - 1, *table)
-        return self.block.row(op, [self._value(arg) for arg in args])
+        return self.block.operation(op, [self._value(arg) for arg in args])
 
     def _dot(self, args: array[int]) -> Code:
         """Writes a sum of products, from left to right; a start of -0.0 is left out."""
         total = None if args[0] in self.negative_zeros else self._value(args[0])
         for k in range(1, len(args), 2):
             term = self._product(args[k], args[k + 1])
-            total = term if total is None else self.block.row("add", [total, term])
+            total = term if total is None else self.block.operation("add", [total, term])
         assert total is not None
         return self.block.operand(total)
 
@@ -134,7 +134,7 @@ class _BodyWriter:
             return self._value(x)
         if x in self.ones:
             return self._value(y)
-        return self.block.row("mul", [self._value(x), self._value(y)])
+        return self.block.operation("mul", [self._value(x), self._value(y)])
 
     def _value(self, register: int) -> Code | float:
         """Returns a register as an operand, loaded if necessary."""

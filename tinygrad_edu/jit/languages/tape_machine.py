@@ -5,15 +5,28 @@
 
 from __future__ import annotations
 
-from ...engine.primitives import lookup
-from ..tape.operations import DOT, EQUAL, IF_EQUAL, LESS, LESS_EQUAL, TAKE
-from .emitter import NATIVE, Block, Code, Module
+from ...engine import table
+from ...engine.primitive import TABLE, Primitive
+from ..tape.operations import CONDITIONS, DOT, IF_EQUAL, OPERATIONS, TAKE
+from .emitter import Block, Code, Module, is_native
 from .llvm import position
 
 MULADD = "muladd"  # a dot with one product
 
+# The rows that the machine knows; lowering leaves no identity.  A row that a program defines, also
+# in place of one of them, is expanded or called back.
+ROWS = {
+    row.name: row
+    for row in vars(table).values()
+    if isinstance(row, Primitive) and is_native(row) and row.name != "identity"
+}
 # The operations of the machine; their positions are its codes.
-CASES = [DOT, TAKE, "python", MULADD, *sorted({*NATIVE} - {"identity"})]
+CASES = [DOT, TAKE, "python", MULADD, *sorted([*ROWS, *CONDITIONS, IF_EQUAL])]
+
+
+def is_case(op: str) -> bool:
+    """Returns whether the machine has a case for an operation."""
+    return op in OPERATIONS or (op in ROWS and ROWS[op] is TABLE.get(op))
 
 
 def machine() -> Module:
@@ -58,9 +71,11 @@ def _case(module: Module, number: int, op: str) -> str:
         address = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
         operands.append(block.add(f"load double, ptr {address.text}"))
     if op == MULADD:
-        result = block.row("add", [operands[0], block.row("mul", operands[1:])])
+        result = block.row(table.add, [operands[0], block.row(table.mul, operands[1:])])
+    elif op in ROWS:
+        result = block.operand(block.row(ROWS[op], operands))
     else:
-        result = block.operand(block.row(op, operands, native=True))
+        result = block.operand(block.operation(op, operands))
     block.lines += [
         f"  store double {result.text}, ptr %next",
         f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}",
@@ -71,11 +86,9 @@ def _case(module: Module, number: int, op: str) -> str:
 
 def _arity(op: str) -> int:
     """Returns the number of operands of a case."""
-    if op in ("where", IF_EQUAL, MULADD):
+    if op == MULADD:
         return 3
-    if op in (LESS, LESS_EQUAL, EQUAL):
-        return 2
-    return lookup(op).arity
+    return ROWS[op].arity if op in ROWS else OPERATIONS[op].arity or 0
 
 
 MACHINE = """define void @machine(ptr noalias readonly %code, ptr noalias readonly %end, \

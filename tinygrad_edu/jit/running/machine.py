@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ...engine.primitives import lookup
-from ..languages.emitter import is_native
-from ..languages.tape_machine import CASES, MULADD, machine
+from ...engine.primitive import lookup
+from ..languages.tape_machine import CASES, MULADD, is_case, machine
+from ..tape.gradient import expanded
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
 from . import objects
@@ -71,7 +71,7 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
             code.extend((codes[op], len(args)))
         elif op == "identity":
             raise AssertionError("identity is lowered to its operand")
-        elif is_native(op):
+        elif is_case(op):
             code.append(codes[op])
         else:
             if op not in rows:
@@ -108,6 +108,7 @@ class Machine:
     """A tape for the tape machine.  Called with the list of its inputs, it returns the outputs."""
 
     def __init__(self, tape: Tape) -> None:
+        tape = expanded(tape, is_case)
         self._code, self._outputs, rows = encoded(tape)
         self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
         entry = _machine_code()

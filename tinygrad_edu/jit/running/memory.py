@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from ...engine.primitives import number
+from ...errors import number
 
 
 class AlignedBuffer:

@@ -17,20 +17,20 @@ bits are the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ...engine.primitives import TABLE, lookup
-from .lowering import Lowering
+from ...engine.primitive import TABLE, lookup
+from .lowering import Lowering, Reg
 from .operations import (
+    CHOICES,
+    CONDITIONS,
     DETACH,
     DOT,
     EQUAL,
-    EXTRA,
     IF_EQUAL,
-    LESS,
-    LESS_EQUAL,
+    OPERATIONS,
     SOURCES,
     SUMPROD,
     TAKE,
@@ -209,7 +209,7 @@ class Graph:
     def _truth(self, condition: Register) -> Register:
         """Returns a condition as 1.0 or 0.0, to be multiplied; any number except 0 holds."""
         lowering = self.lowering
-        if lowering.ops[condition] in (LESS, LESS_EQUAL, EQUAL):
+        if lowering.ops[condition] in CONDITIONS:
             return condition
         return lowering.emit("where", (condition, lowering.one, lowering.zero))
 
@@ -254,7 +254,7 @@ class Graph:
                 if matters(arg):
                     received = lowering.emit("where", (taken, adjoint, lowering.zero))
                     yield arg, (received, lowering.one), taken
-        elif op not in EXTRA:
+        elif op not in OPERATIONS:
             row = TABLE[op]
             registers = [self.register(arg) for arg in args]
             for i, arg in enumerate(args):
@@ -268,9 +268,9 @@ class Graph:
         for node in wanted:
             depends[node] = 1
         for node, (op, args) in enumerate(self.trace.nodes):
-            if op in (*SOURCES, DETACH, LESS, LESS_EQUAL):
+            if op in (*SOURCES, DETACH, *CONDITIONS):
                 continue
-            for arg in args[1:] if op in (TAKE, "where") else args:
+            for arg in args[CHOICES.get(op, 0):]:
                 if arg.__class__ is int and depends[arg]:
                     depends[node] = 1
                     break
@@ -333,7 +333,7 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
             continue
         out = lowering.emit(op, tuple(operands))
         place.append(out)
-        if op not in (LESS, LESS_EQUAL, EQUAL) and any(arg in found for arg in args):
+        if op not in CONDITIONS and any(arg in found for arg in args):
             of_operands = [found.get(arg) for arg in args]
             found[tape.first + i] = _tangent(lowering, op, operands, of_operands, out)
     return lowering.tape([found.get(register, lowering.zero) for register in tape.outputs])
@@ -342,8 +342,8 @@ def tangents(tape: Tape, wanted: Sequence[Register]) -> Tape:
 def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
              tangents: Sequence[Register | None], out: Register) -> Register:
     """Returns the tangent of an instruction, given its operands' tangents; None is 0."""
-    if op in (TAKE, IF_EQUAL, "where"):
-        fixed = {TAKE: 1, IF_EQUAL: 2, "where": 1}[op]
+    if op in CHOICES:
+        fixed = CHOICES[op]
         chosen = [lowering.zero if tangent is None else tangent for tangent in tangents[fixed:]]
         return lowering.emit(op, (*operands[:fixed], *chosen))
     factors: list[Register] = []
@@ -359,3 +359,21 @@ def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
             if tangent is not None:
                 factors += [lowering.partial(row, k, operands, out), tangent]
     return lowering.sum_of_products(lowering.negative_zero, factors)
+
+
+def expanded(tape: Tape, is_known: Callable[[str], bool]) -> Tape:
+    """Returns the tape with the expansions of rows that are not known, to a language."""
+    rows = {op for op in tape.table if not is_known(op) and op in TABLE and TABLE[op].expansion}
+    if not rows:
+        return tape
+    lowering = Lowering(tape.names)
+    place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
+    for op, args in tape.instructions():
+        operands = [place[arg] for arg in args]
+        expansion = TABLE[op].expansion if op in rows else None
+        if expansion is None:
+            place.append(lowering.emit(op, tuple(operands)))
+        else:
+            result = expansion(*[Reg(lowering, operand) for operand in operands])
+            place.append(lowering.register(result))
+    return expanded(lowering.tape([place[register] for register in tape.outputs]), is_known)

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import math
-from ...engine.primitives import Operand, Primitive
-from .operations import DETACH, DOT, LESS, LESS_EQUAL, TAKE, forward, operand_count
+from ...engine.primitive import Operand, Primitive
+from .operations import DETACH, DOT, LESS, TAKE, forward, operand_count, ordered
 from .tape import Register, Tape
 
 
@@ -47,12 +47,8 @@ class Reg(Operand):
 
     def compare(self, symbol: str, y: Any) -> Reg:
         """Emits a comparison, a condition that is 1.0 or 0.0."""
-        left = self.register
-        right = self.lowering.register(y)
-        if symbol in (">", ">="):
-            left, right = right, left
-        op = LESS if symbol in ("<", ">") else LESS_EQUAL
-        return Reg(self.lowering, self.lowering.emit(op, (left, right)))
+        op, operands = ordered(symbol, self.register, self.lowering.register(y))
+        return Reg(self.lowering, self.lowering.emit(op, operands))
 
     def __bool__(self) -> bool:
         raise TypeError("a rule must not ask for the truth of a register; use where()")

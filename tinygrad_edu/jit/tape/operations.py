@@ -1,21 +1,23 @@
-"""The operations that traces and tapes have beyond the rows of the table.
+"""The operations that traces and tapes have beyond the rows of the table: one small table.
 
-    >>> dot(1.0, 2.0, 3.0, 4.0, 5.0)  # 1 + 2 * 3 + 4 * 5
+    >>> OPERATIONS["dot"].forward(1.0, 2.0, 3.0, 4.0, 5.0)  # 1 + 2 * 3 + 4 * 5
     27.0
     >>> from tinygrad_edu.symbolic.formulas import Name
     >>> print(spelled("take", [Name("i"), Name("x"), Name("y")]))
     take([x, y], i)
 
-Nothing is differentiated with respect to a condition or an index.
+Tracing, lowering, the languages, the tape machine, and drawings read from it what an operation is.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ... import math
-from ...engine.primitives import lookup
+from ...engine.primitive import lookup
 from ...symbolic.formulas import Name
 
 Ref = int  # a node of a trace, by its position; an operand that is a float is a constant
@@ -24,18 +26,16 @@ Node = tuple[str, tuple[Any, ...]]
 SOURCES = ("input", "parameter", "draw")  # the nodes of a trace that are read when it runs
 
 # In traces and tapes
-LESS = "less"  # (x, y): 1.0 or 0.0
-LESS_EQUAL = "less_equal"  # (x, y): 1.0 or 0.0
-TAKE = "take"  # (index, entry, entry, ...): the entry at that index
-
+LESS = "less"
+LESS_EQUAL = "less_equal"
+TAKE = "take"
 # In traces only
-SUMPROD = "sumprod"  # (x, y, x, y, ...): the sum of products from the left
-DETACH = "detach"  # (x,): x as a constant, without derivatives: the shift of a softmax
-
+SUMPROD = "sumprod"
+DETACH = "detach"
 # In tapes only
-DOT = "dot"  # (start, x, y, x, y, ...): start + x*y + x*y + ..., from the left
-EQUAL = "equal"  # (x, y): 1.0 or 0.0
-IF_EQUAL = "when"  # (index, i, x): x if index is i, else 0.0
+DOT = "dot"
+EQUAL = "equal"
+IF_EQUAL = "when"
 
 
 class LabeledNodes(Protocol):
@@ -48,32 +48,81 @@ class LabeledNodes(Protocol):
         """Returns the label of a node, or an empty text."""
 
 
-def take_at(index: float, *entries: float) -> float:
-    """Returns the entry at an index, like `math.take`; raises IndexError like it, too."""
-    return math.take(entries, index)  # type: ignore[no-any-return]
+@dataclass(frozen=True)
+class Operation:
+    """An operation that is not a row of the table.
+
+    arity: the number of operands; None if there can be any number.
+    forward: the function on floats.
+    text: the function from names to a name, the text of the operation.
+    comparison: the symbol of a comparison, whose result is a condition, 1.0 or 0.0.
+
+    Nothing is differentiated with respect to a condition or an index.
+    """
+
+    arity: int | None
+    forward: Callable[..., float]
+    text: Callable[..., Name]
+    comparison: str = ""
 
 
-def dot(start: float, *factors: float) -> float:
+def _comparison(symbol: str, holds: Callable[[float, float], bool]) -> Operation:
+    return Operation(
+        2,
+        lambda x, y: float(holds(x, y)),
+        lambda x, y: x.compare(symbol, y),
+        symbol,
+    )
+
+
+def _dot(start: Any, *factors: Any) -> Any:
     """Returns start + x * y + x * y + ..., added from the left."""
     for x, y in zip(factors[::2], factors[1::2]):
         start += x * y
     return start
 
 
-# The instructions that are not rows of the table, on floats
-EXTRA: dict[str, Callable[..., float]] = {
-    LESS: lambda x, y: 1.0 if x < y else 0.0,
-    LESS_EQUAL: lambda x, y: 1.0 if x <= y else 0.0,
-    EQUAL: lambda x, y: 1.0 if x == y else 0.0,
-    IF_EQUAL: lambda index, i, x: x if index == i else 0.0,
-    TAKE: take_at,
-    DOT: dot,
+def _sumprod(x: Any, y: Any, *factors: Any) -> Any:
+    return _dot(x * y, *factors)
+
+
+OPERATIONS = {
+    LESS: _comparison("<", operator.lt),
+    LESS_EQUAL: _comparison("<=", operator.le),
+    EQUAL: _comparison("==", operator.eq),
+    # (index, entry, entry, ...): the entry at that index
+    TAKE: Operation(
+        None,
+        lambda index, *entries: math.take(entries, index),
+        lambda index, *entries: Name(f"take([{', '.join(map(str, entries))}], {index})"),
+    ),
+    # (index, i, x): x if index is i, else 0.0
+    IF_EQUAL: Operation(
+        3,
+        lambda index, i, x: x if index == i else 0.0,
+        lambda index, i, x: Name(f"{x} if {index} == {i} else 0", 1),
+    ),
+    # (start, x, y, x, y, ...): start + x * y + x * y + ..., from the left
+    DOT: Operation(None, _dot, _dot),
+    # (x, y, x, y, ...): x * y + x * y + ..., from the left
+    SUMPROD: Operation(None, _sumprod, _sumprod),
+    # (x,): x as a constant, without derivatives
+    DETACH: Operation(1, lambda x: x, lambda x: Name(f"detach({x})")),
 }
+CONDITIONS = {name for name, operation in OPERATIONS.items() if operation.comparison}
+# Operations whose result is one of their operands, and the position of the first one
+CHOICES = {"where": 1, TAKE: 1, IF_EQUAL: 2}
+
+
+def ordered(symbol: str, x: Any, y: Any) -> tuple[str, tuple[Any, Any]]:
+    """Returns the operation and the operands of ``x < y``, for the comparison ``symbol``."""
+    operands = (y, x) if symbol in (">", ">=") else (x, y)
+    return (LESS_EQUAL if "=" in symbol else LESS), operands
 
 
 def forward(op: str) -> Callable[..., float]:
-    """Returns the function that computes an operation on floats."""
-    return EXTRA.get(op) or lookup(op).forward
+    """Returns the function that computes an operation, or a row, on floats."""
+    return OPERATIONS[op].forward if op in OPERATIONS else lookup(op).forward
 
 
 def operand_count(op: str, args: Sequence[Any]) -> int:
@@ -83,13 +132,6 @@ def operand_count(op: str, args: Sequence[Any]) -> int:
 
 def spelled(op: str, names: list[Name]) -> Name:
     """Returns an operation of a trace or a tape, applied to names, as text."""
-    if op in (LESS, LESS_EQUAL):
-        return names[0].compare("<" if op == LESS else "<=", names[1])
-    if op == TAKE:
-        return Name(f"take([{', '.join(map(str, names[1:]))}], {names[0]})")
-    if op == SUMPROD:
-        products: Name = sum([x * y for x, y in zip(names[2::2], names[3::2])], names[0] * names[1])
-        return products
-    if op == DETACH:
-        return Name(f"detach({names[0]})")
+    if op in OPERATIONS:
+        return OPERATIONS[op].text(*names)
     return Name.apply_primitive(lookup(op), tuple(names))

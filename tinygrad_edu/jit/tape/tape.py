@@ -32,7 +32,7 @@ from itertools import chain, count
 from typing import Any
 
 from ...symbolic.formulas import Name, as_name
-from .operations import DOT, EQUAL, IF_EQUAL, forward, operand_count, spelled
+from .operations import DOT, forward, operand_count, spelled
 
 Register = int
 
@@ -173,10 +173,6 @@ class Tape:
             ]
             starts_at_nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
             return sum(terms[1:], terms[0]) if starts_at_nothing else sum(terms, names[0])
-        if op == EQUAL:
-            return Name(f"{names[0]} == {names[1]}", 5)
-        if op == IF_EQUAL:
-            return Name(f"{names[2]} if {names[0]} == {names[1]} else 0", 1)
         return spelled(op, names)
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_edu.diagnosis.inspection import gradient_flow
-from tinygrad_edu.engine.primitives import short_repr
+from tinygrad_edu.errors import short_repr
 from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 

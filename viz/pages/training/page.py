@@ -25,8 +25,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tinygrad_edu.engine.primitives import short_repr
-from tinygrad_edu.errors import counted
+from tinygrad_edu.errors import counted, short_repr
 from tinygrad_edu.train import History
 
 from ...drawing.scene import Scene

@@ -13,8 +13,8 @@ from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine.graph import topological_order
-from tinygrad_edu.engine.modes import recording
-from tinygrad_edu.engine.primitives import lookup
+from tinygrad_edu.engine.interpreter import recording
+from tinygrad_edu.engine.primitive import lookup
 from tinygrad_edu.nn.module import mode
 
 from ...plotting.ranges import drawable

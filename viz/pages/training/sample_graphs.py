@@ -117,7 +117,7 @@ class _Collector:
         self.layouts: dict[Form, _Layout] = {}
         self.added: list[tuple[int, _Layout, list[list[Row]]]] = []
         self.as_values = True
-        self.start = Value(0.0)._serial  # older nodes are the user's
+        self.start = Value(0.0).serial  # older nodes are the user's
         self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
@@ -155,7 +155,7 @@ class _Collector:
         with self.training.at(snapshot):
             root = self.loss(sample)
             for node in topological_order(root, constants=False):
-                if node._serial < self.start:
+                if node.serial < self.start:
                     self.grads.setdefault(node, node.grad)
                     node.grad = 0.0
             backpropagate([root], [1.0])
@@ -168,7 +168,7 @@ class _Collector:
         """Returns the loss of one sample."""
         prediction = self.training.model(self.inputs(sample))
         loss: Value = self.training.loss(prediction, self.training.y[sample])
-        if isinstance(loss, Value) and loss._serial > self.start:
+        if isinstance(loss, Value) and loss.serial > self.start:
             loss.label = loss.label or "loss"
         return loss
 

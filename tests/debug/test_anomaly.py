@@ -26,8 +26,8 @@ from tinygrad_edu import (
     topological_order,
     value_and_grad,
 )
-from tinygrad_edu.engine import anomaly
-from tinygrad_edu.engine.primitives import TABLE
+from tinygrad_edu.debug import anomaly
+from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.errors import NonFiniteError, TinygradEduError
 
 

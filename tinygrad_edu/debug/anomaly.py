@@ -1,4 +1,4 @@
-"""Source lines of nodes, and the errors that `detect_anomaly` raises at the first inf or nan."""
+"""`detect_anomaly`, which raises at the first inf or nan, and the source lines of nodes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import linecache
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from math import inf
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..engine.interpreter import Interpreter, current, using
+from ..engine.value import Value
 from ..errors import NonFiniteError
-
-if TYPE_CHECKING:
-    from .value import Value
 
 # a code object and the offset of an instruction in it; every node has one, so it must be cheap
 CodePosition = tuple[CodeType, int]
@@ -62,48 +62,98 @@ def owner_of_file(file: str) -> str:
 
 def line_of(node: Value) -> SourceLine | None:
     """Returns the line where ``node`` was recorded, or None if it was outside `detect_anomaly`."""
-    at: CodePosition | None = getattr(node, "_source", None)
+    at: CodePosition | None = getattr(node, "source", None)
     return None if at is None else source_line(at)
 
 
-def sweep(operations: Sequence[Value], roots: Sequence[Value], seeds: Sequence[float]) -> None:
-    """Runs the sweep of `graph.backpropagate` and raises NonFiniteError at the first gradient that
-    is inf or nan."""
-    for root, seed in zip(roots, seeds):
-        root.grad += seed
-        if not -inf < root.grad < inf:
-            raise _error(
-                f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
-                f"its seed is {seed!r}",
-                None,
-            )
-    for node in operations:
-        adjoint = node.grad
-        if (dx := node._dx) is not None:
-            before = node._x.grad
-            node._x.grad = grad = before + dx * adjoint
-            if not -inf < grad < inf:
-                raise gradient_error(node, node._x, dx, adjoint, grad, before)
-        if (dy := node._dy) is not None:
-            before = node._y.grad
-            node._y.grad = grad = before + dy * adjoint
-            if not -inf < grad < inf:
-                raise gradient_error(node, node._y, dy, adjoint, grad, before)
-        for arg, partial in node._rest:
-            if partial is not None:
-                before = arg.grad
-                arg.grad = grad = before + partial * adjoint
-                if not -inf < grad < inf:
-                    raise gradient_error(node, arg, partial, adjoint, grad, before)
+# ---- watching ------------------------------------------------------------------------------------
+
+
+class LineKeeper(Interpreter):
+    """Stores the source line of every node."""
+
+    def seen(self, node: Value) -> Any:
+        """Notes where the program made the node."""
+        node.source = user_location()
+        return super().seen(node)
+
+
+class Watch(LineKeeper):
+    """Raises NonFiniteError at the first result or gradient that is inf or nan."""
+
+    def seen(self, node: Value) -> Any:
+        """Checks the number of a new node."""
+        if not -inf < node.data < inf:
+            raise result_error(node)
+        return super().seen(node)
+
+    def sweep(
+        self, usual: Callable[..., None], operations: Sequence[Any], *start: Sequence[Any]
+    ) -> None:
+        """Runs the usual sweep node by node, and checks the gradients of each one's operands."""
+        for root, seed in zip(*start):
+            usual((), [root], [seed])
+            if not -inf < root.grad < inf:
+                raise _error(
+                    f"backward: the gradient of {_name(root)} is {root.grad} at the start, because "
+                    f"its seed is {seed!r}",
+                    None,
+                )
+        for node in operations:
+            edges = [(arg, partial) for arg, partial in node.edges if partial is not None]
+            before = [arg.grad for arg, _ in edges]
+            usual([node], (), ())
+            for (arg, partial), old in zip(edges, before):
+                if not -inf < arg.grad < inf:
+                    raise gradient_error(node, arg, partial, node.grad, arg.grad, old)
+
+    def flowed(self, node: Value, operand: Any, partial: Any, adjoint: Any, total: Any) -> None:
+        """Checks an adjoint, or the tangent of ``node``."""
+        if total.__class__ is float and not -inf < total < inf:
+            if operand is None:
+                raise tangent_error(node, total)
+            raise gradient_error(node, operand, partial, adjoint, total)
+
+
+def keeping_lines() -> AbstractContextManager[None]:
+    """Stores the source line of every node, for `explain_nonfinite` to report."""
+    return nullcontext() if type(current()) is not Interpreter else using(LineKeeper())
+
+
+def detect_anomaly() -> AbstractContextManager[None]:
+    """Raises NonFiniteError at the first operation whose result or gradient is inf or nan.
+
+    The error names the operation, its operands and the line of your program that called it.  For a
+    gradient, it names the line where the operation was recorded, if that was inside this context.
+    After the error, all gradients have their values from before.
+
+        >>> from tinygrad_edu import Value, math
+        >>> p = Value(0.0, "p")
+        >>> with detect_anomaly():
+        ...     math.log(p)                                    # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        tinygrad_edu.errors.NonFiniteError: log(p=0.0) = -inf is the first inf or nan...
+
+    It affects the current thread or task only.  Recording and differentiating take two to three
+    times as long inside it, and as long as usual outside.  A leaf may be inf or nan; a result
+    computed from it may not.  `explain_nonfinite` searches a graph afterwards.
+    """
+    return using(Watch()) if current().has_numbers else nullcontext()
+
+
+def is_watched() -> bool:
+    """Returns whether this thread or task is inside `detect_anomaly`."""
+    return isinstance(current(), Watch)
 
 
 # ---- the errors ----------------------------------------------------------------------------------
 
 
-def result_error(op: str, data: float, operands: Iterable[Any]) -> NonFiniteError:
+def result_error(node: Value) -> NonFiniteError:
     """Returns the error for an operation whose result is inf or nan."""
-    operands = [operand for operand in operands if operand is not None]
-    message = f"{_call(op, operands)} = {data} is the first inf or nan"
+    operands = [arg for arg, _ in node.edges]
+    message = f"{_call(node)} = {node.data} is the first inf or nan"
     if before := [operand for operand in operands if not math.isfinite(float(operand))]:
         kind = "number" if before[0].__class__ is float or before[0].constant else "leaf"
         message += (
@@ -128,7 +178,7 @@ def gradient_error(
     return _at(
         node,
         f"backward: the gradient of {_name(operand)} became {gradient} at "
-        f"{_call(node.op, node._args)} = {node.data!r}: "
+        f"{_call(node)} = {node.data!r}: "
         f"local derivative {float(partial)!r} times adjoint {float(adjoint)!r}",
     )
 
@@ -137,7 +187,7 @@ def tangent_error(node: Value, tangent: float) -> NonFiniteError:
     """Returns the error for a tangent of forward mode that is inf or nan."""
     return _at(
         node,
-        f"forward mode: the tangent of {_call(node.op, node._args)} = {node.data!r} is {tangent}; "
+        f"forward mode: the tangent of {_call(node)} = {node.data!r} is {tangent}; "
         f"the local derivatives are {', '.join(map(repr, node.partials))}",
     )
 
@@ -169,8 +219,8 @@ def line_text(at: SourceLine) -> str:
     return f"  {filename}:{line}, in {function}" + (f"\n    {text}" if text else "")
 
 
-def _call(op: str, operands: Iterable[Any]) -> str:
-    return f"{op}({', '.join(map(_shown, operands))})"
+def _call(node: Value) -> str:
+    return f"{node.op}({', '.join([_shown(arg) for arg, _ in node.edges])})"
 
 
 def _shown(operand: Any) -> str:

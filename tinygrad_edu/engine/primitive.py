@@ -1,0 +1,251 @@
+"""What a row of the table is, and what a language must offer that rows run in.
+
+A `Primitive` is one row: a function on floats, and for each argument a rule, the partial derivative
+written with operators and other rows only.  A *language* is a kind of operands: floats, Values (the
+graph), names (text), registers (machine code).  The same rule runs in each of them, because every
+operator of an `Operand` runs its row::
+
+    >>> from tinygrad_edu.engine.table import div
+    >>> from tinygrad_edu.symbolic.formulas import Name
+    >>> rule = div.partials[1]  # lambda x, y, o: -(o / y)
+    >>> rule(6.0, 2.0, 3.0)
+    -1.5
+    >>> print(rule(Name("x"), Name("y"), Name("o")))
+    -(o / y)
+
+The rows themselves stand in `table`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from math import inf
+from typing import Any
+
+from ..errors import TinygradEduError, number, short_repr
+
+Rule = Callable[..., Any]
+Interval = tuple[float, float]
+REALS: tuple[Interval, ...] = ((-inf, inf),)
+POSITIVE: tuple[Interval, ...] = ((0.0, inf),)
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class Primitive:
+    """One row of the table.  It can be called in every language.
+
+    ``sin(0.5)`` is a float, ``sin(Value(0.5))`` is a new node of the graph, and ``sin(Name("x"))``
+    is the text ``sin(x)``.  `table.define` makes a row and adds it to the table.
+
+    name: the ``op`` of the nodes, and the name in `math` and `parse`.
+    forward: a function from floats to a float.  It returns inf or nan instead of raising; write it
+        with this package's `math`, because the standard one raises.
+    partials: one rule for each argument, called with the arguments and the output.
+
+    limits: one function for each argument, ``limit(*args, o, d)``: the partial to use where the
+        rule gives ``d``, an inf or nan.  Written like a rule.
+    symbol, precedence, associativity: how an operator is printed.
+    parameters: the names of the arguments, by default ``"x y z"``.
+    defaults: the values of the last arguments, if they may be omitted.
+    domain: a condition on the arguments, written like a rule: where the value is a finite real.
+    sample: for each argument, the intervals from which tests draw it.
+    piece: for a function with kinks or jumps, which smooth piece the floats ``args`` lie in (for
+        `gradcheck`).
+    specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
+    spelling: the expression of other rows that is printed for a row that computes it more
+        accurately.
+    expansion: ``forward`` as an expression of operators and other rows, with the same operations
+        in the same order, so that every bit is the same: compilers use it.
+    library: the function or operator of C that has the same bits, such as "exp" or "+".
+    note: one line for readers, the last line of `formula`.
+    """
+
+    name: str
+    forward: Callable[..., float]
+    partials: tuple[Rule, ...]
+    _: KW_ONLY
+    limits: tuple[Rule, ...] = ()
+    symbol: str = ""
+    precedence: int = 0
+    associativity: str = "left"
+    parameters: tuple[str, ...] = ()
+    defaults: tuple[float, ...] = ()
+    domain: Rule | None = None
+    sample: tuple[tuple[Interval, ...], ...] = ()
+    piece: Rule | None = None
+    specials: Mapping[tuple[float, ...], tuple[float, ...]] = field(default_factory=dict)
+    spelling: Rule | None = None
+    expansion: Rule | None = None
+    library: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        self.parameters = self.parameters or ("x", "y", "z")[: self.arity]
+        if len(self.parameters) != self.arity:
+            raise ValueError(
+                f"{self.name}: parameters must be {self.arity} names, not {self.parameters}; "
+                "give one name for each rule"
+            )
+        self.sample = self.sample or (REALS,) * self.arity
+
+    @property
+    def arity(self) -> int:
+        """The number of arguments, including those with defaults."""
+        return len(self.partials)
+
+    def __call__(self, *args: Any) -> Any:
+        if len(args) != len(self.partials):
+            args = self._with_defaults(args)
+        for arg in args:
+            if arg.__class__ is not float:
+                return self._dispatch(args)
+        return self.forward(*args)
+
+    def _with_defaults(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        missing = self.arity - len(args)
+        if not 0 < missing <= len(self.defaults):
+            raise TypeError(
+                f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments"
+            )
+        return args + self.defaults[len(self.defaults) - missing:]
+
+    def _dispatch(self, args: tuple[Any, ...]) -> Any:
+        """Runs the row in the language of the first argument that has one, else on numbers."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
+            if apply is not None:
+                return apply(self, args)
+        return self.forward(*[
+            number(arg, f"argument {name} of {self.name}")
+            for name, arg in zip(self.parameters, args)
+        ])
+
+    def partial_at(self, i: int, args: tuple[float, ...], out: float) -> float:
+        """Returns d(output)/d(argument ``i``) at the floats ``args``, with ``out`` the output.
+
+        Never raises: at the edge of the domain the result is inf or nan.
+        """
+        d = on_floats(self.partials[i], *args, out)
+        return d if -inf < d < inf else self.limit_at(i, args, out, d)
+
+    def limit_at(self, i: int, args: tuple[float, ...], out: float, d: float) -> float:
+        """Returns the partial to use where the rule for argument ``i`` gives ``d``, inf or nan."""
+        return float(self.limits[i](*args, out, d)) if self.limits else d
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}({', '.join(self.parameters)})>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return lookup, (self.name,)
+
+
+TABLE: dict[str, Primitive] = {}  # the rows by name, in the order of their definition
+
+
+def lookup(name: str) -> Primitive:
+    """Returns the row of that name; raises TinygradEduError if the table has none."""
+    try:
+        return TABLE[name]
+    except KeyError:
+        raise TinygradEduError(
+            f"no primitive {name!r} in the table; import the module that defines it"
+        ) from None
+
+
+# ---- languages -----------------------------------------------------------------------------------
+
+
+def _operator(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """Returns the method of a binary operator, which runs a row, and its reflected method."""
+
+    def method(self: Any, y: Any) -> Any:
+        return self.apply_primitive(TABLE[name], (self, y))
+
+    def reflected(self: Any, x: Any) -> Any:
+        return self.apply_primitive(TABLE[name], (x, self))
+
+    return method, reflected
+
+
+def _comparison(symbol: str) -> Callable[[Any, Any], Any]:
+    return lambda self, y: self.compare(symbol, y)
+
+
+class Operand:
+    """Base class of a language: operators run rows.  A subclass says how to run a row, by
+    `apply_primitive`, and how to `compare`."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Runs ``primitive`` on ``args`` in this language."""
+        raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """Returns ``self < y`` (``symbol`` is "<", "<=", ">" or ">="), a condition for `where`."""
+        raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
+
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("sub")
+    __mul__, __rmul__ = _operator("mul")
+    __truediv__, __rtruediv__ = _operator("div")
+    __floordiv__, __rfloordiv__ = _operator("floordiv")
+    __mod__, __rmod__ = _operator("remainder")
+    __pow__, __rpow__ = _operator("pow")
+    __lt__ = _comparison("<")
+    __le__ = _comparison("<=")
+    __gt__ = _comparison(">")
+    __ge__ = _comparison(">=")
+
+    def __neg__(self) -> Any:
+        return self.apply_primitive(TABLE["neg"], (self,))
+
+    def __abs__(self) -> Any:
+        return self.apply_primitive(TABLE["abs"], (self,))
+
+
+class Ieee(Operand):
+    """A number whose operators follow IEEE 754 instead of raising: the language of edge cases.
+
+    Rules run on plain floats first, because floats are fast.  Where CPython raises or gives a
+    complex number (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on this class.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self, x: float) -> None:
+        self.number = float(x)
+
+    def __float__(self) -> float:
+        return self.number
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Runs a row on floats and returns an `Ieee`, or runs it in the language of another
+        argument."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
+            if apply is not None and not isinstance(arg, Ieee):
+                return apply(primitive, args)
+        return Ieee(primitive.forward(*[float(arg) for arg in args]))
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """Returns True or False."""
+        if not isinstance(y, (Ieee, float, int)):
+            return NotImplemented
+        return COMPARISONS[symbol](self.number, float(y))
+
+
+def on_floats(rule: Rule, *args: float) -> float:
+    """Returns the number of a rule, inf or nan where Python would raise."""
+    try:
+        result = rule(*args)
+    except ArithmeticError:
+        result = 0j  # handled like (-8.0) ** 0.5, which is complex
+    if result.__class__ is complex:
+        result = rule(*map(Ieee, args))
+    return float(result)

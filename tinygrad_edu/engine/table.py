@@ -1,0 +1,836 @@
+"""THE TABLE: one row for every primitive, from which everything else in the project follows.
+
+One row defines a primitive completely::
+
+    tanh = define("tanh", math.tanh, lambda x, o: sech_squared(x), library="tanh")
+
+It has a name, a forward function on floats, and one rule for each argument: the partial derivative,
+written with operators and other rows only.  The same rule therefore runs
+
+* on floats: the local derivative that a node stores (`Primitive.partial_at`);
+* on Values: the gradient as a graph, which can be differentiated again (`autodiff.gradients`);
+* on names: the text of the derivative (`formula`);
+* on registers and source text: compiled gradients (`jit`).
+
+``o`` in a rule is the primitive's output.  A rule must not use ``.data``, the standard ``math``
+module, ``if`` or ``==``.  To branch, use `where`.  To test for zero, write ``abs(y) <= 0``, because
+``==`` compares Values by identity; ``x <= y`` after both strict cases means that x and y are equal,
+and neither is nan.  The rule of a constant operand is never run: ``x ** 3`` at x = -2 is
+differentiated with respect to x without computing ``log(-2)``.
+
+To add a primitive, add a row.  The rows below show every feature; `Primitive` explains the fields.
+"""
+
+import builtins
+import math
+from collections.abc import Callable
+from functools import partial
+from keyword import iskeyword
+from math import inf, nan, pi
+from typing import Any
+
+from ..errors import short_repr
+from .numerics import (
+    compare,
+    divide,
+    floordiv_of,
+    guarded,
+    hypot_of,
+    maximum_of,
+    minimum_of,
+    nan_where_undefined,
+    pow_lower_of,
+    power,
+    relu_of,
+    remainder_of,
+    round_to_digits,
+    rounding,
+    sech_squared_of,
+    sigmoid_of,
+    sign_of,
+    softplus_of,
+    step_of,
+)
+from .primitive import POSITIVE, REALS, TABLE, Operand, Primitive, Rule, on_floats
+
+LN2 = math.log(2)
+LOG2E = math.log2(math.e)
+LOG10E = math.log10(math.e)
+SQRT_HALF = math.sqrt(0.5)
+INV_SQRT_TAU = 1 / math.sqrt(math.tau)
+TWO_OVER_SQRT_PI = 2 / math.sqrt(pi)
+SQRT_TWO_OVER_PI = math.sqrt(2 / pi)
+GELU_CUBIC = 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
+
+
+class AnyNumber(Operand):
+    """An operand that stands for any number and supports operators and rows only.
+
+    Running a rule on it shows whether the rule uses only what all languages have in common.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> "AnyNumber":
+        """Returns an operand that stands for any number."""
+        return AnyNumber()
+
+    def compare(self, symbol: str, y: Any) -> "AnyNumber":
+        """Returns an operand that stands for any condition."""
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "it asks whether a condition is true; choose with where(condition, x, y), not with if, "
+            "and, or, max"
+        )
+
+    def __float__(self) -> float:
+        raise TypeError(
+            "it converts its argument to a plain number, as the standard math module does; use "
+            "this package's math"
+        )
+
+
+def define(
+    name: str,
+    forward: Callable[..., float] | None,
+    *partials: Rule,
+    replace: bool = False,
+    parameters: str = "",
+    **fields: Any,
+) -> Primitive:
+    """Adds a primitive to the table and returns it, callable on floats, Values and names.
+
+        >>> from tinygrad_edu import math
+        >>> bump = define("bump", lambda x: math.exp(-x * x), lambda x, o: -2 * x * o)
+        >>> bump(0.0)
+        1.0
+
+    The derivative of the result with respect to argument i is given by rule i,
+    ``rule(*args, o)``, where ``o`` is the output.  Write rules with operators and other rows only:
+    the same rule runs on floats, Values and names.
+
+    name: the ``op`` of the nodes, and the name in `math` and `parse`.
+    forward: a function from floats to a float, or None if the ``expansion`` is to compute it.
+    partials: one rule for each argument.
+    replace: whether an existing row of the same name is replaced.
+    parameters: the names of the arguments, by default ``"x y z"``.
+    fields: the other fields of `Primitive`.  A row with an ``expansion`` is compiled by `jit`;
+        without one it is called back in Python.
+
+    Raises:
+        ValueError: ``name`` is taken (and ``replace`` is False) or is not an identifier.
+        TypeError: a rule is not a function, or uses what rules may not use.  Each rule is tried
+            once, on an operand that stands for any number.
+    """
+    if name in TABLE and not replace:
+        raise ValueError(
+            f"primitive {name!r} is in the table already: {TABLE[name]!r}; "
+            "choose another name or pass replace=True"
+        )
+    if not name.isidentifier() or iskeyword(name):
+        raise ValueError(
+            f"define: primitive name {name!r} is not an identifier; choose a name such as 'bump'"
+        )
+    expansion = fields.get("expansion")
+    if forward is None and expansion is not None:
+        forward = partial(on_floats, expansion)
+    if not partials or not all(map(callable, (forward, *partials))):
+        raise TypeError(
+            f"define: {name!r} takes a forward function and one rule for each argument, "
+            f"not {short_repr(forward)} and {short_repr(partials)}"
+        )
+    names = tuple(parameters.split())
+    row = Primitive(name, forward, partials, parameters=names, **fields)
+    if _table_is_complete:
+        _try_rules(row)
+    TABLE[name] = row
+    return row
+
+
+def _try_rules(row: Primitive) -> None:
+    operands = [AnyNumber() for _ in range(row.arity + 1)]
+    for parameter, rule in zip(row.parameters, row.partials):
+        try:
+            rule(*operands)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise TypeError(
+                f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
+                f"called with ({', '.join((*row.parameters, 'o'))}), where o is the output; write "
+                "it in operators and rows of the table"
+            ) from None
+
+
+# False while this module is imported: its rules name rows further down, so they are tried last
+_table_is_complete = False
+
+
+# ---- functions in any language -------------------------------------------------------------------
+
+
+def difference(x: Any, y: Any) -> tuple[Any, Any]:
+    """Returns x - y and its rounding error; see `numerics.exact_difference`."""
+    s = x - y
+    back = s - x
+    lost = (x - (s - back)) - (y + back)
+    return s, where(lost <= lost, lost, 0.0)
+
+
+def stable_sigmoid(x: Any) -> Any:
+    """Returns 1 / (1 + exp(-x)) without overflow."""
+    e = exp(-abs(x))
+    return where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def stable_sech_squared(x: Any) -> Any:
+    """Returns 1 / cosh(x)**2 without overflow."""
+    e = exp(-2 * abs(x))
+    return 4 * e / ((1 + e) * (1 + e))
+
+
+def corrected_power(x: Any, y: Any) -> Any:
+    """Returns x ** (y - 1) with the digits that rounding y - 1 would lose."""
+    exponent, lost = difference(y, 1.0)
+    result = x ** exponent
+    if lost.__class__ is float and lost == 0:  # the usual case: the exponent is known
+        return result
+    corrected = result + result * (lost * log(x))
+    return where(
+        abs(lost) > 0,
+        where(x > 0, where(x < inf, where(result < inf, corrected, result), result), result),
+        result,
+    )
+
+
+def corrected_sigmoid(x: Any, y: Any) -> Any:
+    """Returns sigmoid(x - y) with the digits that rounding x - y would lose."""
+    s, lost = difference(x, y)
+    result = sigmoid(s)
+    return result + lost * (result * (1 - result))
+
+
+def stable_logaddexp(x: Any, y: Any) -> Any:
+    """Returns log(exp(x) + exp(y)) without overflow, also for equal infinities."""
+    x, y = where(x < y, x, y), where(x < y, y, x)
+    s, lost = difference(x, y)
+    small = where(s < 0, exp(s), where(x <= y, where(x >= y, 1.0, s), s))
+    return y + log1p(small + small * lost)
+
+
+def signs_differ(rest: Any, y: Any) -> Any:
+    """Returns whether ``rest`` and ``y`` have opposite signs; y = 0 counts as positive."""
+    return (rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0
+
+
+def python_remainder(x: Any, y: Any) -> Any:
+    """Returns x % y as Python computes it, from fmod."""
+    rest = fmod(x, y)
+    moved = where(signs_differ(rest, y), rest + y, rest)
+    return where(abs(y) > 0, where(abs(rest) <= 0, copysign(0.0, y), moved), div(y, y) * x)
+
+
+def python_floordiv(x: Any, y: Any) -> Any:
+    """Returns x // y as Python computes it, from fmod."""
+    rest = fmod(x, y)
+    whole = (x - rest) / y
+    whole = where(signs_differ(rest, y), whole - 1.0, whole)
+    below = floor(whole)
+    rounded = where(whole - below > 0.5, below + 1.0, below)
+    return where(
+        abs(y) > 0, where(abs(whole) <= 0, copysign(0.0, x / y), rounded), div(y, y) * x
+    )
+
+
+def gelu_tanh_argument(x: Any) -> Any:
+    """Returns 2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
+    return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
+
+
+def gelu_tanh_argument_slope(x: Any) -> Any:
+    """Returns the derivative of `gelu_tanh_argument` with respect to x, in any language."""
+    return 2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))
+
+
+# ---- arithmetic ----------------------------------------------------------------------------------
+
+# precedences, as in Python
+ADDITIVE = 10
+MULTIPLICATIVE = 20
+UNARY = 30
+POWER = 40
+
+add = define(
+    "add", lambda x, y: x + y,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: 1.0,
+    symbol="+", precedence=ADDITIVE,
+    library="+",
+)
+
+sub = define(
+    "sub", lambda x, y: x - y,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -1.0,
+    symbol="-", precedence=ADDITIVE,
+    library="-",
+)
+
+mul = define(
+    "mul", lambda x, y: x * y,
+    lambda x, y, o: y,
+    lambda x, y, o: x,
+    symbol="*", precedence=MULTIPLICATIVE,
+    library="*",
+)
+
+div = define(
+    "div", divide,
+    lambda x, y, o: 1 / y,
+    lambda x, y, o: -(o / y),  # x / y**2 would overflow
+    symbol="/", precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    library="/",
+)
+
+pow = define(
+    "pow", power,
+    lambda x, y, o: y * pow_lower(x, y),
+    lambda x, y, o: o * log(x),
+    limits=(
+        lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),  # x**0 is the constant 1
+        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 0, 0.0, d), d),  # 0**y is flat in y >= 0
+    ),
+    symbol="**", precedence=POWER, associativity="right",
+    domain=lambda x, y: x > 0,
+    sample=(POSITIVE, REALS),
+    specials={(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0), (0.0, 0.5): (inf, 0.0)},
+    library="pow",
+    note="x**0 is the constant 1, also at x = 0 and nan",
+)
+
+pow_lower: Primitive = define(
+    "pow_lower", pow_lower_of,
+    lambda x, y, o: (y - 1) * pow_lower(x, y - 1),
+    lambda x, y, o: o * log(x),
+    limits=(
+        lambda x, y, o, d: where(abs(y - 1) <= 0, 0.0, d),
+        lambda x, y, o, d: where(abs(x) <= 0, where(y >= 1, 0.0, d), d),
+    ),
+    domain=lambda x, y: x > 0,
+    sample=(POSITIVE, REALS),
+    spelling=lambda x, y: x ** (y - 1),
+    expansion=corrected_power,
+    note="used in the derivative of pow; keeps the digits that rounding y - 1 would lose",
+)
+
+neg = define("neg", lambda x: -x, lambda x, o: -1.0, symbol="-", precedence=UNARY, library="-")
+
+identity = define(
+    "identity", lambda x: x,
+    lambda x, o: 1.0,
+    expansion=lambda x: x,
+    note="a new node with the same value",
+)
+
+remainder = define(
+    "remainder", remainder_of,
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -(x // y),
+    symbol="%", precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: floordiv(x, y),
+    expansion=python_remainder,
+    note="the result has the sign of y",
+)
+
+floordiv: Primitive = define(
+    "floordiv", floordiv_of,
+    lambda x, y, o: 0.0,
+    lambda x, y, o: 0.0,
+    symbol="//", precedence=MULTIPLICATIVE,
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: floordiv(x, y),
+    expansion=python_floordiv,
+)
+
+fmod: Primitive = define(
+    "fmod", nan_where_undefined(math.fmod),
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -round((x - o) / y),
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: round(divide(x - fmod(x, y), y)),
+    library="fmod",
+    note="the result has the sign of x",
+)
+
+ieee_remainder: Primitive = define(
+    "ieee_remainder", nan_where_undefined(math.remainder),
+    lambda x, y, o: 1.0,
+    lambda x, y, o: -round((x - o) / y),
+    domain=lambda x, y: abs(y) > 0,
+    piece=lambda x, y: round(divide(x - ieee_remainder(x, y), y)),
+    library="remainder",
+    note="the same as the standard library's math.remainder",
+)
+
+reciprocal = define(
+    "reciprocal", None,
+    lambda x, o: -square(o),
+    domain=lambda x: abs(x) > 0,
+    expansion=lambda x: 1.0 / x,
+)
+
+square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x, expansion=lambda x: x * x)
+
+# ---- choices and rounding ------------------------------------------------------------------------
+
+
+def share_if_greater(x: Any, y: Any) -> Any:
+    """Returns 1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
+    return where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))
+
+
+def share_if_less(x: Any, y: Any) -> Any:
+    """Returns 1 where x < y, 0 where x > y, one half at a tie, nan at nan."""
+    return where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, nan)))
+
+
+where: Primitive = define(
+    "where", lambda c, x, y: x if c else y,
+    lambda c, x, y, o: 0.0,
+    lambda c, x, y, o: where(c, 1.0, 0.0),
+    lambda c, x, y, o: where(c, 0.0, 1.0),
+    parameters="condition x y",
+    library="?:",
+    note="the branch not taken is kept as a number, so its nan cannot reach a gradient",
+)
+
+step = define(
+    "step", step_of,
+    lambda x, o: 0.0,
+    piece=lambda x: compare(x, 0.0),
+    expansion=lambda x: where(x > 0, 1.0, where(x <= 0, 0.0, x)),
+)
+
+sign = define(
+    "sign", sign_of,
+    lambda x, o: 0.0,
+    piece=lambda x: compare(x, 0.0),
+    expansion=lambda x: where(x > 0, 1.0, where(x < 0, -1.0, x)),
+)
+
+absolute = define(
+    "abs", math.fabs,
+    lambda x, o: sign(x),
+    piece=lambda x: compare(x, 0.0),
+    specials={(0.0,): (0.0,)},
+    library="fabs",
+)
+
+maximum = define(
+    "maximum", maximum_of,
+    lambda x, y, o: share_if_greater(x, y),
+    lambda x, y, o: share_if_less(x, y),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5)},
+    expansion=lambda x, y: where(x > y, x, where(x <= x, y, x)),
+)
+
+minimum = define(
+    "minimum", minimum_of,
+    lambda x, y, o: share_if_less(x, y),
+    lambda x, y, o: share_if_greater(x, y),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5)},
+    expansion=lambda x, y: where(x < y, x, where(x <= x, y, x)),
+)
+
+
+def one_at_nan(x: Any) -> Any:
+    """Returns 1 where x is nan, else 0."""
+    return where(x <= x, 0.0, 1.0)
+
+
+def zero_at_nan(x: Any) -> Any:
+    """Returns 0 where x is nan, else 1."""
+    return where(x <= x, 1.0, 0.0)
+
+
+fmax = define(
+    "fmax", None,
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5), (nan, 1.0): (0.0, 1.0)},
+    expansion=lambda x, y: where(x <= x, where(x > y, x, where(y <= y, y, x)), y),
+    note="ignores a nan",
+)
+
+fmin = define(
+    "fmin", None,
+    lambda x, y, o: where(x < y, 1.0, where(x > y, 0.0, where(x <= y, 0.5, one_at_nan(y)))),
+    lambda x, y, o: where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, zero_at_nan(y)))),
+    piece=compare,
+    specials={(1.0, 1.0): (0.5, 0.5), (1.0, nan): (1.0, 0.0)},
+    expansion=lambda x, y: where(x <= x, where(x < y, x, where(y <= y, y, x)), y),
+    note="ignores a nan",
+)
+
+clip = define(
+    "clip", None,
+    lambda x, low, high, o: where(x < low, 0.0, where(x > high, 0.0, where(x <= high, 1.0, nan))),
+    lambda x, low, high, o: where(x < low, where(low <= high, 1.0, 0.0), 0.0),
+    lambda x, low, high, o: where(x > high, 1.0, where(low > high, 1.0, 0.0)),
+    parameters="x low high", defaults=(-inf, inf),
+    piece=lambda x, low, high: (compare(x, low), compare(x, high), compare(low, high)),
+    specials={(1.0, -1.0, 1.0): (1.0, 0.0, 0.0)},
+    expansion=lambda x, low, high: minimum(maximum(x, low), high),
+    note="at a bound the gradient flows to x",
+)
+
+copysign: Primitive = define(
+    "copysign", math.copysign,
+    lambda x, y, o: sign(x) * copysign(1.0, y),
+    lambda x, y, o: 0.0,
+    piece=lambda x, y: (compare(x, 0.0), math.copysign(1.0, y)),
+    library="copysign",
+)
+
+# In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
+floor: Primitive = define(
+    "floor", rounding(math.floor),
+    lambda x, o: 0.0,
+    piece=lambda x: (floor(x) + 0.0, x == floor(x)),
+    library="floor",
+)
+
+ceil: Primitive = define(
+    "ceil", rounding(math.ceil),
+    lambda x, o: 0.0,
+    piece=lambda x: (ceil(x) + 0.0, x == ceil(x)),
+    library="ceil",
+)
+
+round: Primitive = define(
+    "round", rounding(builtins.round),
+    lambda x, o: 0.0,
+    piece=lambda x: (round(x) + 0.0, abs(x - round(x)) == 0.5),
+    library="rint",
+    note="half to even",
+)
+
+round_digits = define(
+    "round_digits", round_to_digits,
+    lambda x, n, o: 0.0,
+    lambda x, n, o: 0.0,
+    parameters="x digits",
+    sample=(REALS, ((-5.0, 12.0),)),
+    piece=lambda x, n: round_to_digits(x, n) + 0.0,
+)
+
+trunc: Primitive = define(
+    "trunc", rounding(math.trunc),
+    lambda x, o: 0.0,
+    piece=lambda x: (trunc(x) + 0.0, x == trunc(x)),
+    library="trunc",
+)
+
+# ---- exponentials, logarithms and roots ----------------------------------------------------------
+
+exp = define(
+    "exp", guarded(math.exp),
+    lambda x, o: o,
+    sample=(((-708.0, 709.0),),),
+    library="exp",
+)
+
+exp2 = define(
+    "exp2", guarded(math.exp2),
+    lambda x, o: o * LN2,
+    sample=(((-1022.0, 1023.0),),),
+    library="exp2",
+)
+
+expm1 = define(
+    "expm1", guarded(math.expm1),
+    lambda x, o: exp(x),  # o + 1 would lose the digits of a small exp(x)
+    sample=(((-708.0, 709.0),),),
+    library="expm1",
+)
+
+log: Primitive = define(
+    "log", guarded(math.log, 0.0, -inf),
+    lambda x, o: 1 / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+    library="log",
+)
+
+log1p = define(
+    "log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf),
+    lambda x, o: 1 / (1 + x),
+    domain=lambda x: x > -1,
+    sample=(((-1.0, inf),),),
+    library="log1p",
+)
+
+log2 = define(
+    "log2", guarded(math.log2, 0.0, -inf),
+    lambda x, o: LOG2E / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+    library="log2",
+)
+
+log10 = define(
+    "log10", guarded(math.log10, 0.0, -inf),
+    lambda x, o: LOG10E / x,
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+    library="log10",
+)
+
+sqrt = define(
+    "sqrt", guarded(math.sqrt),
+    lambda x, o: 0.5 / o,
+    domain=lambda x: x >= 0,
+    sample=(POSITIVE,),
+    specials={(0.0,): (inf,)},
+    library="sqrt",
+)
+
+rsqrt = define(
+    "rsqrt", None,
+    lambda x, o: -o / (2 * x),
+    domain=lambda x: x > 0,
+    sample=(POSITIVE,),
+    expansion=lambda x: 1.0 / sqrt(x),
+)
+
+cbrt = define(
+    "cbrt", math.cbrt,  # up to 3 ulp off, in the C library
+    lambda x, o: o / x / 3,  # 1 / (3 * o**2) would double the error of o
+    limits=(lambda x, o, d: where(abs(x) <= 0, inf, where(abs(x) > 0, 0.0, d)),),
+    specials={(0.0,): (inf,)},
+    library="cbrt",
+)
+
+xlogy = define(
+    "xlogy", lambda x, y: 0.0 if x == 0 and y == y else x * log.forward(y),
+    lambda x, y, o: log(y),
+    lambda x, y, o: x / y,
+    domain=lambda x, y: y > 0,
+    sample=(REALS, POSITIVE),
+    expansion=lambda x, y: where(abs(x) <= 0, where(y <= y, 0.0, x * log(y)), x * log(y)),
+    note="0 at x = 0",
+)
+
+logaddexp = define(
+    "logaddexp", None,
+    lambda x, y, o: sigmoid_difference(x, y),
+    lambda x, y, o: sigmoid_difference(y, x),
+    expansion=stable_logaddexp,
+)
+
+sigmoid_difference: Primitive = define(
+    "sigmoid_difference", None,
+    lambda x, y, o: 0.25 * sech_squared((x - y) / 2),
+    lambda x, y, o: -0.25 * sech_squared((x - y) / 2),
+    spelling=lambda x, y: sigmoid(x - y),
+    expansion=corrected_sigmoid,
+    note="used in the derivatives of logaddexp; keeps the digits that rounding x - y would lose",
+)
+
+hypot = define(
+    "hypot", hypot_of,
+    lambda x, y, o: x / o,
+    lambda x, y, o: y / o,
+    limits=(lambda x, y, o, d: where(o <= 0, 0.0, d),) * 2,
+    specials={(0.0, 0.0): (0.0, 0.0)},
+    library="hypot",
+)
+
+# ---- trigonometric and hyperbolic functions ------------------------------------------------------
+
+sin = define("sin", guarded(math.sin), lambda x, o: cos(x), library="sin")
+cos: Primitive = define("cos", guarded(math.cos), lambda x, o: -sin(x), library="cos")
+tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o), library="tan")
+
+asin = define(
+    "asin", guarded(math.asin),
+    lambda x, o: 1 / sqrt((1 - x) * (1 + x)),
+    domain=lambda x: abs(x) <= 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (inf,), (-1.0,): (inf,)},
+    library="asin",
+)
+
+acos = define(
+    "acos", guarded(math.acos),
+    lambda x, o: -(1 / sqrt((1 - x) * (1 + x))),
+    domain=lambda x: abs(x) <= 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (-inf,), (-1.0,): (-inf,)},
+    library="acos",
+)
+
+atan = define(
+    "atan", math.atan,
+    lambda x, o: square(1 / hypot(1.0, x)),  # 1 / (1 + x**2) without its overflow
+    library="atan",
+)
+
+atan2 = define(
+    "atan2", math.atan2,
+    lambda y, x, o: x / hypot(x, y) / hypot(x, y),
+    lambda y, x, o: -(y / hypot(x, y) / hypot(x, y)),
+    limits=(lambda y, x, o, d: where(hypot(x, y) <= 0, 0.0, d),) * 2,
+    parameters="y x",
+    piece=lambda y, x: (math.copysign(1.0, y), y == 0) if x < 0 else 0,
+    specials={(0.0, 0.0): (0.0, 0.0)},
+    library="atan2",
+)
+
+sinh = define(
+    "sinh", guarded(math.sinh),
+    lambda x, o: cosh(x),
+    sample=(((-710.0, 710.0),),),
+    library="sinh",
+)
+
+cosh: Primitive = define(
+    "cosh", guarded(math.cosh),
+    lambda x, o: sinh(x),
+    sample=(((-710.0, 710.0),),),
+    library="cosh",
+)
+
+sech_squared: Primitive = define(
+    "sech_squared", sech_squared_of,
+    lambda x, o: -2 * o * tanh(x),
+    spelling=lambda x: square(1 / cosh(x)),
+    expansion=stable_sech_squared,
+    note="used in the derivatives of tanh and sigmoid; 0, not nan, where cosh overflows",
+)
+
+tanh: Primitive = define(
+    "tanh", math.tanh,
+    lambda x, o: sech_squared(x),  # 1 - o**2 would lose all digits where tanh saturates
+    library="tanh",
+)
+
+asinh = define("asinh", math.asinh, lambda x, o: 1 / hypot(1.0, x), library="asinh")
+
+acosh = define(
+    "acosh", guarded(math.acosh),
+    lambda x, o: 1 / (sqrt(x - 1) * sqrt(x + 1)),  # the product under one root would overflow
+    domain=lambda x: x >= 1,
+    sample=(((1.0, inf),),),
+    specials={(1.0,): (inf,)},
+    library="acosh",
+)
+
+atanh = define(
+    "atanh", guarded(math.atanh, 1.0, inf),
+    lambda x, o: 1 / ((1 - x) * (1 + x)),
+    domain=lambda x: abs(x) < 1,
+    sample=(((-1.0, 1.0),),),
+    specials={(1.0,): (inf,), (-1.0,): (inf,)},
+    library="atanh",
+)
+
+# ---- activations and the error function ----------------------------------------------------------
+
+relu = define(
+    "relu", relu_of,
+    lambda x, o: step(x),
+    piece=lambda x: compare(x, 0.0),
+    specials={(0.0,): (0.0,)},
+    expansion=lambda x: where(x <= 0, 0.0, x),
+)
+
+leaky_relu = define(
+    "leaky_relu", lambda x, slope: x if x > 0 else slope * x,
+    lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
+    lambda x, slope, o: where(x > 0, 0.0, x),
+    parameters="x slope", defaults=(0.01,),
+    piece=lambda x, slope: compare(x, 0.0),
+    specials={(0.0, 0.01): (0.01, 0.0)},
+    expansion=lambda x, slope: where(x > 0, x, slope * x),
+)
+
+elu = define(
+    "elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
+    lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)),
+    lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
+    parameters="x alpha", defaults=(1.0,),
+    piece=lambda x, alpha: compare(x, 0.0),
+    specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)},
+    expansion=lambda x, alpha: where(x > 0, x, alpha * expm1(x)),
+)
+
+sigmoid: Primitive = define(
+    "sigmoid", sigmoid_of,
+    lambda x, o: 0.25 * sech_squared(x / 2),  # o * (1 - o) would lose its digits where o is near 1
+    expansion=stable_sigmoid,
+)
+
+logsigmoid = define("logsigmoid", None, lambda x, o: sigmoid(-x), expansion=lambda x: -softplus(-x))
+
+softplus = define(
+    "softplus", softplus_of,
+    lambda x, o: sigmoid(x),
+    expansion=lambda x: relu(x) + log1p(exp(-abs(x))),
+    note="log(1 + exp(x))",
+)
+
+silu = define(
+    "silu", None,
+    lambda x, o: sigmoid(x) * (1 + x * sigmoid(-x)),
+    expansion=lambda x: x * sigmoid(x),
+)
+
+gelu_erf = define(
+    "gelu_erf", None,
+    lambda x, o: 0.5 * erfc(-x * SQRT_HALF) + x * (INV_SQRT_TAU * exp(-0.5 * square(x))),
+    expansion=lambda x: x * (0.5 * erfc(-x * SQRT_HALF)),
+)
+
+gelu_tanh = define(
+    "gelu_tanh", None,
+    lambda x, o: (
+        sigmoid(gelu_tanh_argument(x))
+        + x * (0.25 * sech_squared(gelu_tanh_argument(x) / 2)) * gelu_tanh_argument_slope(x)
+    ),
+    limits=(lambda x, o, d: where(abs(x) > 100, step(x), d),),  # there it is relu to the last digit
+    expansion=lambda x: x * sigmoid(gelu_tanh_argument(x)),
+    note="the tanh approximation of gelu",
+)
+
+softsign = define(
+    "softsign", None,
+    lambda x, o: square(1 / (1 + abs(x))),
+    expansion=lambda x: x / (1 + abs(x)),
+)
+
+hardtanh = define(
+    "hardtanh", None,
+    lambda x, o: where(abs(x) < 1, 1.0, where(abs(x) >= 1, 0.0, nan)),
+    piece=lambda x: (compare(x, -1.0), compare(x, 1.0)),
+    specials={(1.0,): (0.0,), (-1.0,): (0.0,)},
+    expansion=lambda x: minimum(maximum(x, -1.0), 1.0),
+)
+
+erf = define("erf", math.erf, lambda x, o: TWO_OVER_SQRT_PI * exp(-square(x)), library="erf")
+
+erfc: Primitive = define(
+    "erfc", math.erfc,
+    lambda x, o: -(TWO_OVER_SQRT_PI * exp(-square(x))),
+    library="erfc",
+)
+
+_table_is_complete = True
+for _row in TABLE.values():
+    _try_rules(_row)
