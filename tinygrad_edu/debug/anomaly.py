@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from ..engine.graph import assign_grads
 from ..engine.interpreter import Interpreter, current, using
 from ..engine.value import Value
 from ..errors import NonFiniteError
@@ -88,9 +89,25 @@ class Watch(LineKeeper):
         return super().seen(node)
 
     def sweep(
+        self,
+        usual: Callable[..., None],
+        operations: Sequence[Any],
+        leaves: Sequence[Any],
+        *start: Sequence[Any],
+    ) -> None:
+        """Checks the gradients after the usual sweep; runs it again if it has to find a cause."""
+        nodes = [*operations, *leaves]
+        grads = [node.grad for node in nodes]
+        usual(operations, *start)
+        # a sum in which there was an inf or nan is inf or nan
+        if not all(-inf < node.grad < inf for node in nodes):
+            assign_grads(nodes, grads)
+            self._find(usual, operations, *start)
+
+    def _find(
         self, usual: Callable[..., None], operations: Sequence[Any], *start: Sequence[Any]
     ) -> None:
-        """Runs the usual sweep node by node, and checks the gradients of each one's operands."""
+        """Runs the sweep node by node, and raises at the first gradient that is inf or nan."""
         for root, seed in zip(*start):
             usual((), [root], [seed])
             if not -inf < root.grad < inf:

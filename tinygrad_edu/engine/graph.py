@@ -161,7 +161,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
         if any(before[:len(operations)]):
             assign_grads(operations, repeat(0.0))
         if active:
-            current().sweep(_sweep, operations, roots, seeds)
+            current().sweep(_sweep, operations, leaves, roots, seeds)
         else:
             _sweep(operations, roots, seeds)
         # constants that the user took from `args` and computed with

@@ -41,13 +41,14 @@ class Interpreter:
         """Returns what the program gets for a ``node`` that was just made."""
         return node if is_recording() else node.forget()
 
-    def apply(self, usual: Callable[..., Any], primitive: Any, args: tuple[Any, ...]) -> Any:
-        """Returns the result of a row, some of whose ``args`` are Values."""
-        return usual(primitive, args)
+    def apply(self, primitive: Any, args: tuple[Any, ...]) -> Any:
+        """Returns the result of a row, some of whose ``args`` are Values; None for the usual one.
+        """
+        return None
 
     def compare(self, usual: Callable[..., Any], symbol: str, x: Any, y: Any) -> Any:
         """Returns whether ``x < y``, for the comparison ``symbol``."""
-        return usual(symbol, x, y)
+        return usual(x, y)
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Returns the result of an `interpreted` function."""
@@ -60,7 +61,11 @@ class Interpreter:
         """Is called when ``what``, such as "backward()", begins to walk over a graph."""
 
     def sweep(
-        self, usual: Callable[..., None], operations: Sequence[Any], *start: Sequence[Any]
+        self,
+        usual: Callable[..., None],
+        operations: Sequence[Any],
+        leaves: Sequence[Any],
+        *start: Sequence[Any],
     ) -> None:
         """Sweeps backwards over ``operations``; ``start`` are the roots and their seeds."""
         usual(operations, *start)

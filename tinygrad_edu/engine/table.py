@@ -51,7 +51,7 @@ from .numerics import (
     softplus_of,
     step_of,
 )
-from .primitive import POSITIVE, REALS, TABLE, Operand, Primitive, Rule, on_floats
+from .primitive import POSITIVE, REALS, TABLE, Operand, Primitive, Rule, listeners, on_floats
 
 LN2 = math.log(2)
 LOG2E = math.log2(math.e)
@@ -147,6 +147,8 @@ def define(
     if _table_is_complete:
         _try_rules(row)
     TABLE[name] = row
+    for listener in listeners:
+        listener(row)
     return row
 
 

@@ -20,23 +20,15 @@ their rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import number, short_repr
 from . import copies, graph
 from .interpreter import active, current, interpreted
-from .primitive import COMPARISONS, TABLE, Primitive
+from .primitive import COMPARISONS, TABLE, Primitive, listeners
 
 Number = float  # int, bool and numpy scalars are accepted wherever a float is
 next_serial = graph.next_serial
-
-# Attributes of micrograd's Value, and what there is instead
-COUNTERPARTS = {
-    "_prev": ".args, a tuple, which keeps duplicates",
-    "_op": ".op, the name of a row of the table",
-    "_backward": ".partials, the local derivatives",
-}
 
 
 def _operator(
@@ -56,17 +48,18 @@ def _operator(
 def _comparison(symbol: str) -> Callable[[Value, Value | Number], bool]:
     """Returns the method of a comparison, which compares data."""
 
+    holds = COMPARISONS[symbol]
+
+    def usual(x: Value, other: Value | Number) -> bool:
+        y = _data(other)
+        return NotImplemented if y is None else holds(x.data, y)
+
     def method(self: Value, other: Value | Number) -> bool:
         if active:
-            return current().compare(_compare, symbol, self, other)  # type: ignore[no-any-return]
-        return _compare(symbol, self, other)
+            return current().compare(usual, symbol, self, other)  # type: ignore[no-any-return]
+        return usual(self, other)
 
     return method
-
-
-def _compare(symbol: str, x: Value, other: Value | Number) -> bool:
-    y = _data(other)
-    return NotImplemented if y is None else COMPARISONS[symbol](x.data, y)
 
 
 def _method(name: str) -> Callable[[Value], Value]:
@@ -295,39 +288,41 @@ class Value(graph.Node):
     __floor__ = _method("floor")
     __ceil__ = _method("ceil")
 
-    # ---- functions as methods; `__getattr__` finds those that are not written out
-
-    relu = _method("relu")
-    tanh = _method("tanh")
-    sigmoid = _method("sigmoid")
-    exp = _method("exp")
-    log = _method("log")
-    sqrt = _method("sqrt")
+    # ---- functions as methods
 
     def pow(self, y: Value | Number) -> Value:
         """Returns this number to the power ``y``."""
         return self ** y
 
-    def __getattr__(self, name: str) -> Callable[[], Value]:
-        row = TABLE.get(name)
-        if row is not None and row.arity == 1:
-            return MethodType(row, self)
-        remedy = f"; use {COUNTERPARTS[name]}" if name in COUNTERPARTS else ""
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{remedy}")
+    if TYPE_CHECKING:  # the class has a method for every row of one argument, see `_add_method`
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *[name for name, row in TABLE.items() if row.arity == 1]]
+        def __getattr__(self, name: str) -> Callable[[], Value]: ...
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
         """Returns a new node, ``primitive`` of ``args``.  At least one argument is a Value; numbers
         become constants."""
-        if active:
-            return current().apply(_apply, primitive, args)  # type: ignore[no-any-return]
-        return _apply(primitive, args)
+        if active and (result := current().apply(primitive, args)) is not None:
+            return result  # type: ignore[no-any-return]
+        if len(args) > 1:
+            return _apply(primitive, args)
+        x = args[0].data
+        out = primitive.forward(x)
+        return _record(primitive.name, out, args[0], primitive.partial_at(0, (x,), out))
 
 
 _new: Any = Value.__new__  # makes a node without the checks of Value()
+
+
+def _add_method(row: Primitive) -> None:
+    if row.arity == 1 and not hasattr(Value, row.name):
+        setattr(Value, row.name, _method(row.name))
+
+
+# A class with `__getattr__` would have slow attributes: a backward pass would take twice as long.
+listeners.append(_add_method)
+for _row in TABLE.values():
+    _add_method(_row)
 
 
 class Constant(Value):
@@ -347,10 +342,7 @@ def _detached(x: Value) -> Value:
 
 
 def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-    if len(args) == 1:
-        x = args[0].data
-        out = primitive.forward(x)
-        return _record(primitive.name, out, args[0], primitive.partial_at(0, (x,), out))
+    """Applies a row of several arguments."""
     operands = [
         arg if isinstance(arg, Value) else number(arg, f"argument {name} of {primitive.name}")
         for name, arg in zip(primitive.parameters, args)

@@ -123,7 +123,7 @@ class Trace(Interpreter):
         """Appends the operation that made a node."""
         return self.append(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
 
-    def apply(self, usual: Any, primitive: Primitive, args: tuple[Any, ...]) -> Any:
+    def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """Appends a row of the table."""
         return self.append(primitive, args)
 
