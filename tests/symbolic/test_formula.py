@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tinygrad_edu import parse
 from tinygrad_edu.engine import table
-from tinygrad_edu.engine.primitive import TABLE, Ieee, Operand
+from tinygrad_edu.engine.primitive import TABLE, Operand
+from tinygrad_edu.engine.table import Ieee
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.symbolic.formulas import KNOWN_NUMBERS, Name, as_name, derivative, formula
 

@@ -33,8 +33,8 @@ from typing import Any
 from ..errors import StaleGraphError, number, short_repr
 from .graph import backpropagate, topological_order
 from .interpreter import active, current, recording
-from .primitive import Ieee, Primitive, lookup
-from .table import identity
+from .primitive import Primitive, lookup
+from .table import Ieee, identity
 from .value import Number, Value
 
 Edges = Sequence[tuple[Any, Any]]  # operands and local derivatives; None for a constant

@@ -15,7 +15,7 @@ from itertools import count, repeat
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from .interpreter import active, current
+from .interpreter import current
 
 next_serial = count().__next__  # returns a new serial number, larger than all before it
 serial_of = attrgetter("serial")
@@ -92,8 +92,7 @@ def topological_order(*roots: N, constants: bool = True) -> list[N]:
         TypeError: a root is not a Value.
         TraceError: it is called inside a function that `jit` is tracing.
     """
-    if active:
-        current().walk("a walk over a graph")
+    current().walk("a walk over a graph")
     for root in roots:
         if not isinstance(root, Node):
             raise TypeError(
@@ -151,8 +150,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     If anything interrupts the sweep, such as Ctrl-C or `detect_anomaly`, all gradients get their
     values from before.
     """
-    if active:
-        current().walk("backward()")
+    current().walk("backward()")
     operations, leaves = _reachable(roots)
     operations.sort(key=serial_of, reverse=True)
     nodes = operations + leaves
@@ -160,10 +158,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     try:
         if any(before[:len(operations)]):
             assign_grads(operations, repeat(0.0))
-        if active:
-            current().sweep(_sweep, operations, leaves, roots, seeds)
-        else:
-            _sweep(operations, roots, seeds)
+        current().sweep(_sweep, operations, leaves, roots, seeds)
         # constants that the user took from `args` and computed with
         assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))
     except BaseException:

@@ -84,11 +84,12 @@ current = _interpreter.get  # returns the interpreter of this thread or task
 @contextmanager
 def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
     active.append(None)
-    token = variable.set(value)
+    before = variable.get()
     try:
+        variable.set(value)
         yield
     finally:
-        variable.reset(token)
+        variable.set(before)
         active.pop()
 
 

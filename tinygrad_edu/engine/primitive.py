@@ -22,7 +22,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import TinygradEduError, number, short_repr
 
@@ -45,23 +45,21 @@ class Primitive:
         with this package's `math`, because the standard one raises.
     partials: one rule for each argument, called with the arguments and the output.
 
-    limits: one function for each argument, ``limit(*args, o, d)``: the partial to use where the
-        rule gives ``d``, an inf or nan.  Written like a rule.
+    limits: for each argument, ``limit(*args, o, d)``, used where its rule gives d, an inf or nan.
     symbol, precedence, associativity: how an operator is printed.
     parameters: the names of the arguments, by default ``"x y z"``.
     defaults: the values of the last arguments, if they may be omitted.
     domain: a condition on the arguments, written like a rule: where the value is a finite real.
     sample: for each argument, the intervals from which tests draw it.
-    piece: for a function with kinks or jumps, which smooth piece the floats ``args`` lie in (for
-        `gradcheck`).
+    piece: for functions with kinks, the smooth piece that the floats ``args`` lie in (`gradcheck`).
     specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
-    spelling: the expression of other rows that is printed for a row that computes it more
-        accurately.
-    expansion: ``forward`` as an expression of operators and other rows, with the same operations
-        in the same order, so that every bit is the same: compilers use it.
+    spelling: the expression that is printed for a row that computes it more accurately.
+    expansion: ``forward`` as an expression of other rows, with the same bits, for compilers.
     library: the function or operator of C that has the same bits, such as "exp" or "+".
     note: one line for readers, the last line of `formula`.
     """
+
+    at_edges: ClassVar[type[Any]]  # `table.Ieee`: where a rule of floats would raise
 
     name: str
     forward: Callable[..., float]
@@ -128,12 +126,12 @@ class Primitive:
 
         Never raises: at the edge of the domain the result is inf or nan.
         """
-        try:  # as `on_floats`, whose call would take a tenth of the time of an operation
+        try:
             d = self.partials[i](*args, out)
         except ArithmeticError:
-            d = 0j
+            d = 0j  # handled like (-8.0) ** 0.5, which is complex
         if d.__class__ is complex:
-            d = on_floats(self.partials[i], *args, out)
+            d = self.partials[i](*map(self.at_edges, (*args, out)))
         d = float(d)
         return d if -inf < d < inf else self.limit_at(i, args, out, d)
 
@@ -213,46 +211,3 @@ class Operand:
 
     def __abs__(self) -> Any:
         return self.apply_primitive(TABLE["abs"], (self,))
-
-
-class Ieee(Operand):
-    """A number whose operators follow IEEE 754 instead of raising: the language of edge cases.
-
-    Rules run on plain floats first, because floats are fast.  Where CPython raises or gives a
-    complex number (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on this class.
-    """
-
-    __slots__ = ("number",)
-
-    def __init__(self, x: float) -> None:
-        self.number = float(x)
-
-    def __float__(self) -> float:
-        return self.number
-
-    @staticmethod
-    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Runs a row on floats and returns an `Ieee`, or runs it in the language of another
-        argument."""
-        for arg in args:
-            apply = getattr(type(arg), "apply_primitive", None)
-            if apply is not None and not isinstance(arg, Ieee):
-                return apply(primitive, args)
-        return Ieee(primitive.forward(*[float(arg) for arg in args]))
-
-    def compare(self, symbol: str, y: Any) -> Any:
-        """Returns True or False."""
-        if not isinstance(y, (Ieee, float, int)):
-            return NotImplemented
-        return COMPARISONS[symbol](self.number, float(y))
-
-
-def on_floats(rule: Rule, *args: float) -> float:
-    """Returns the number of a rule, inf or nan where Python would raise."""
-    try:
-        result = rule(*args)
-    except ArithmeticError:
-        result = 0j  # handled like (-8.0) ** 0.5, which is complex
-    if result.__class__ is complex:
-        result = rule(*map(Ieee, args))
-    return float(result)

@@ -51,7 +51,7 @@ from .numerics import (
     softplus_of,
     step_of,
 )
-from .primitive import POSITIVE, REALS, TABLE, Operand, Primitive, Rule, listeners, on_floats
+from .primitive import COMPARISONS, POSITIVE, REALS, TABLE, Operand, Primitive, Rule, listeners
 
 LN2 = math.log(2)
 LOG2E = math.log2(math.e)
@@ -61,6 +61,52 @@ INV_SQRT_TAU = 1 / math.sqrt(math.tau)
 TWO_OVER_SQRT_PI = 2 / math.sqrt(pi)
 SQRT_TWO_OVER_PI = math.sqrt(2 / pi)
 GELU_CUBIC = 0.044715  # Hendrycks and Gimpel, 2016, arXiv 1606.08415
+
+
+class Ieee(Operand):
+    """A number whose operators follow IEEE 754 instead of raising: the language of edge cases.
+
+    Rules run on plain floats first, because floats are fast.  Where CPython raises or gives a
+    complex number (``1 / 0.0``, ``0.0 ** -1``, ``(-8.0) ** 0.5``), they run again on this class.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self, x: float) -> None:
+        self.number = float(x)
+
+    def __float__(self) -> float:
+        return self.number
+
+    @staticmethod
+    def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
+        """Runs a row on floats and returns an `Ieee`, or runs it in the language of another
+        argument."""
+        for arg in args:
+            apply = getattr(type(arg), "apply_primitive", None)
+            if apply is not None and not isinstance(arg, Ieee):
+                return apply(primitive, args)
+        return Ieee(primitive.forward(*[float(arg) for arg in args]))
+
+    def compare(self, symbol: str, y: Any) -> Any:
+        """Returns True or False."""
+        if not isinstance(y, (Ieee, float, int)):
+            return NotImplemented
+        return COMPARISONS[symbol](self.number, float(y))
+
+
+Primitive.at_edges = Ieee
+
+
+def on_floats(rule: Rule, *args: float) -> float:
+    """Returns the number of a rule, inf or nan where Python would raise."""
+    try:
+        result = rule(*args)
+    except ArithmeticError:
+        result = 0j  # handled like (-8.0) ** 0.5, which is complex
+    if result.__class__ is complex:
+        result = rule(*map(Ieee, args))
+    return float(result)
 
 
 class AnyNumber(Operand):
@@ -137,7 +183,7 @@ def define(
     expansion = fields.get("expansion")
     if forward is None and expansion is not None:
         forward = partial(on_floats, expansion)
-    if not partials or not all(map(callable, (forward, *partials))):
+    if forward is None or not partials or not all(map(callable, (forward, *partials))):
         raise TypeError(
             f"define: {name!r} takes a forward function and one rule for each argument, "
             f"not {short_repr(forward)} and {short_repr(partials)}"
@@ -162,6 +208,14 @@ def _try_rules(row: Primitive) -> None:
                 f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
                 f"called with ({', '.join((*row.parameters, 'o'))}), where o is the output; write "
                 "it in operators and rows of the table"
+            ) from None
+    if row.expansion is not None:
+        try:
+            row.expansion(*operands[1:])
+        except (TypeError, AttributeError, ValueError) as error:
+            raise TypeError(
+                f"the expansion of {row.name} cannot be used: {error}.  It is called with "
+                f"({', '.join(row.parameters)}); write it in operators and rows of the table"
             ) from None
 
 
@@ -781,7 +835,7 @@ sigmoid: Primitive = define(
 
 logsigmoid = define("logsigmoid", None, lambda x, o: sigmoid(-x), expansion=lambda x: -softplus(-x))
 
-softplus = define(
+softplus: Primitive = define(
     "softplus", softplus_of,
     lambda x, o: sigmoid(x),
     expansion=lambda x: relu(x) + log1p(exp(-abs(x))),

@@ -209,7 +209,7 @@ class Value(graph.Node):
             node._dy = 1.0
             node._rest = ()
             node.serial = next_serial()
-            return current().seen(node) if active else node  # type: ignore[no-any-return]
+            return current().seen(node) if active else node
         if (y := _data(other)) is None:
             return NotImplemented
         return _record("add", self.data + y, self, 1.0, y)
@@ -246,7 +246,7 @@ class Value(graph.Node):
             node._dy = x
             node._rest = ()
             node.serial = next_serial()
-            return current().seen(node) if active else node  # type: ignore[no-any-return]
+            return current().seen(node) if active else node
         if (factor := _data(other)) is None:
             return NotImplemented
         return _record("mul", self.data * factor, self, factor, factor)
@@ -266,6 +266,8 @@ class Value(graph.Node):
             raise TypeError("pow: the modulus must be None for a Value; take % of the result")
         return self._power(other)
 
+    pow = __pow__
+
     def __divmod__(self, other: Value | Number) -> tuple[Value, Value]:
         return self // other, self % other
 
@@ -279,20 +281,13 @@ class Value(graph.Node):
         return self
 
     def __round__(self, digits: int | None = None) -> Value:
-        if digits is None:
-            return self.apply_primitive(TABLE["round"], (self,))
-        return self.apply_primitive(TABLE["round_digits"], (self, digits))
+        name, args = ("round", (self,)) if digits is None else ("round_digits", (self, digits))
+        return self.apply_primitive(TABLE[name], args)
 
     __abs__ = _method("abs")
     __trunc__ = _method("trunc")
     __floor__ = _method("floor")
     __ceil__ = _method("ceil")
-
-    # ---- functions as methods
-
-    def pow(self, y: Value | Number) -> Value:
-        """Returns this number to the power ``y``."""
-        return self ** y
 
     if TYPE_CHECKING:  # the class has a method for every row of one argument, see `_add_method`
 
@@ -300,8 +295,7 @@ class Value(graph.Node):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-        """Returns a new node, ``primitive`` of ``args``.  At least one argument is a Value; numbers
-        become constants."""
+        """Returns a new node, a row of Values and numbers, which become constants."""
         if active and (result := current().apply(primitive, args)) is not None:
             return result  # type: ignore[no-any-return]
         if len(args) > 1:
@@ -389,12 +383,11 @@ def _record(
     node._dy = dy
     node._rest = rest
     node.serial = next_serial()
-    return current().seen(node) if active else node  # type: ignore[no-any-return]
+    return current().seen(node) if active else node
 
 
 def _data(x: Any) -> float | None:
-    """Returns the number in ``x``, a Value or a number; None for an operand that operators do not
-    support."""
+    """Returns the number in ``x``, a Value or a number; None if operators do not support it."""
     if x.__class__ is float:
         return x
     if isinstance(x, Value):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Any
 
-from ..engine.primitive import Ieee
+from ..engine.table import Ieee
 from ..engine.value import Number, Value
 from ..errors import CheckpointError, GradientWarning, counted, number, short_repr
 from .parameters import UsedGradient, assign_all, checked_leaves, in_range, read_numbers
