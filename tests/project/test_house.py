@@ -23,6 +23,11 @@ PACKAGES = {
     for package in ("tinygrad_edu", "viz")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "viz").rglob("*"))
+    if path.suffix in (".js", ".css", ".html")
+}
 every_file = pytest.mark.parametrize(
     "path", list(PACKAGES), ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -43,14 +48,19 @@ def levels(node, depth=0):
     return deepest
 
 
-def oversized(source, max_file=MAX_FILE):
-    """THE CHECKER: a sentence for every line, file, function and expression that is too large."""
+def too_long(source, max_file=MAX_FILE):
+    """A sentence for a file that is too long, and for every line that is."""
     lines = source.splitlines()
     if len(lines) > max_file:
         yield f"the file has {len(lines)} lines; split it by subject, at most {max_file}"
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
             yield f"line {number} has {len(line)} characters; at most {MAX_LINE}"
+
+
+def oversized(source, max_file=MAX_FILE):
+    """THE CHECKER: a sentence for every line, file, function and expression that is too large."""
+    yield from too_long(source, max_file)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, FUNCTIONS):
             docstring = (ast.get_docstring(node) or "").splitlines()
@@ -73,6 +83,17 @@ def oversized(source, max_file=MAX_FILE):
 @every_file
 def test_files_functions_and_lines_are_small(path):
     assert list(oversized(PACKAGES[path], max_file=5_000 if path == TABLE else MAX_FILE)) == []
+
+
+def test_scripts_styles_and_bodies_of_pages_have_short_lines():
+    assert {".js", ".css", ".html"} == {path.suffix for path in PAGES}
+    found = {str(path.relative_to(ROOT)): list(too_long(text)) for path, text in PAGES.items()}
+    assert {path: sentences for path, sentences in found.items() if sentences} == {}
+
+
+@pytest.mark.parametrize("source", ["x()\n" * 501, f"/* {'a' * 95} */\n"])
+def test_a_planted_long_script_is_reported(source):
+    assert len(list(too_long(source))) == 1
 
 
 @pytest.mark.parametrize(("source", "message"), [

@@ -9,8 +9,8 @@
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
 The numbers come from `frames` (the model at each snapshot, and the curves) and `sample_graphs`.
-The looks and the behaviour of the page are in ``training.html``, ``training.css`` and
-``training.js``.
+The looks and the behaviour of the page are in ``training.html``, ``training.css``, ``plot.js``
+and ``training.js``.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def explore_training(
         body,
         page_data(run, graphs, training.X, names),
         styles=["theme.css", "training/training.css"],
-        scripts=["stage.js", "training/training.js"],
+        scripts=["stage.js", "training/plot.js", "training/training.js"],
     )
     page = Page(text, title)
     return page if target is None else page.save(target)

@@ -6,8 +6,8 @@
     >>> path = explore(lecture_neuron(), "o.html")            # doctest: +SKIP
 
 This file makes the data of the page: its numbers and sentences, as text.  Its looks are in
-``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``stage.js`` and
-``explorer.js``.
+``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in `SCRIPTS`; the last of them,
+``explorer.js``, says what each is for.
 """
 
 from __future__ import annotations
@@ -27,16 +27,24 @@ from tinygrad_edu.debug.stepper import recording_of
 from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
-from ..drawing.dot import contents, symbol
-from ..drawing.model import Edge, Node, build
-from ..drawing.scene import Scene
-from ..drawing.text import label_number, number_text
-from .page import Page, assemble, page_path, read, themed
+from ...drawing.dot import contents, symbol
+from ...drawing.model import Edge, Node, build
+from ...drawing.scene import Scene
+from ...drawing.text import label_number, number_text
+from ..page import Page, assemble, page_path, read, themed
 
 # a browser steps through a drawing of this size at 30 frames per second
 MAX_NODES = 2000
 MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
+STYLES = ("theme.css", "explorer/explorer.css")
+SCRIPTS = (
+    "stage.js",
+    *(
+        f"explorer/{name}.js"
+        for name in ("cursor", "modules", "picture", "details", "lists", "explorer")
+    ),
+)
 COLUMNS = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
 
 
@@ -106,7 +114,7 @@ def explore(
         )
     scene = Scene(recording, collapse, max_nodes, expand=expand)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
-    body = Template(read("explorer.html")).substitute(
+    body = Template(read("explorer/explorer.html")).substitute(
         title=html.escape(title), svg=themed(scene.svg)
     )
     data = {
@@ -114,9 +122,7 @@ def explore(
         **page_data(scene, notes),
         "open": y.position if isinstance(y, Stepper) else 0,
     }
-    styles = ["theme.css", "explorer.css"]
-    scripts = ["stage.js", "explorer.js"]
-    page = Page(assemble(title, body, data, styles=styles, scripts=scripts), title)
+    page = Page(assemble(title, body, data, styles=STYLES, scripts=SCRIPTS), title)
     return page if target is None else page.save(target)
 
 
@@ -203,7 +209,7 @@ def _naive_order_notes(
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the data that ``explorer.js`` reads.
+    """Returns the data that ``cursor.js`` reads.
 
     A "count" is the number of steps of the page that are done, 0 before the first one.
 
