@@ -255,5 +255,5 @@ def test_of_a_long_path_the_ends_are_drawn():
     assert len(viz.draw(explain_nonfinite(y), max_nodes=1).records.nodes) == 3
     assert {"log", "x"} <= {node.label or node.op for node in graph.nodes}
     assert graph.nodes[-1].role == "output"
-    with pytest.raises(ValueError, match="max_nodes must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="max_nodes must be a whole number >= 1, not 0"):
         viz.draw(explain_nonfinite(y), max_nodes=0)

@@ -313,10 +313,10 @@ def test_a_very_large_graph_is_text_at_once(notebook):
     assert time.perf_counter() - begun < 3
     assert set(text) == {"text/plain"}
     assert "(no picture: the graph has 100,001 nodes, more than the 50,000" in text["text/plain"]
-    assert "viz.draw(y) shows them" in text["text/plain"]
+    assert "run viz.draw(y)" in text["text/plain"]
     stepper = Stepper(record(large))
-    assert "viz.explore(y) shows them" in bundle(notebook, stepper)["text/plain"]
-    assert "viz.explore(y) shows them" in bundle(notebook, stepper.recording)["text/plain"]
+    assert "run viz.explore(y)" in bundle(notebook, stepper)["text/plain"]
+    assert "run viz.explore(y)" in bundle(notebook, stepper.recording)["text/plain"]
 
 
 # ---- registration

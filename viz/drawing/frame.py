@@ -194,7 +194,7 @@ class Caption:
             said.append(f"because {step.formula}")
             if step.before and short_number(step.before) != short_number(step.after):
                 change = f"from {short_number(step.before)} to {short_number(step.after)}"
-                said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
+                said.append(f"so ∂{self._root}/∂{step.name} goes {change}")
         return [text[:MAX_PARAGRAPH_LENGTH] for text in said]
 
     def svg(self, position: int) -> str:

@@ -206,8 +206,8 @@ def test_suffixes_in_capitals_and_the_home_folder_are_understood(tmp_path, monke
     ({"milliseconds": float("nan")}, ValueError, "milliseconds must be from 20 to 60000, not nan"),
     ({"scale": 0}, ValueError, "scale must be from 0.1 to 20, not 0"),
     ({"scale": True}, TypeError, "scale must be a number, not bool"),
-    ({"collapse": "nothing"}, ValueError, "no module 'nothing'"),
-    ({"max_nodes": 0}, ValueError, "max_nodes must be at least 1, not 0"),
+    ({"collapse": "nothing"}, ValueError, "collapse must be modules of the graph, not 'nothing'"),
+    ({"max_nodes": 0}, ValueError, "max_nodes must be a whole number >= 1, not 0"),
 ])
 def test_wrong_options_are_refused(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
@@ -231,13 +231,13 @@ def test_too_many_frames_are_refused_with_a_remedy(tmp_path):
     x = Value(1.0, "x")
     for _ in range(501):
         x = x.tanh()
-    with pytest.raises(ValueError, match=r"1,004 frames, more than 1,000; collapse="):
+    with pytest.raises(ValueError, match=r"1,004 frames, more than 1,000; pass collapse="):
         animate(x, tmp_path / "x.gif", max_nodes=None)
 
 
 def test_too_many_pixels_are_refused_with_a_scale_that_works(tmp_path):
     with pytest.raises(
-        ValueError, match=r"more than 150,000,000 pixels in all; scale=0\.\d+ makes them smaller"
+        ValueError, match=r"more than 150,000,000 pixels in all; pass scale=0\.\d+, or pass collapse="
     ):
         animate(network(samples=3), tmp_path / "x.gif")
 

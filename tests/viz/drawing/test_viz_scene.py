@@ -253,7 +253,7 @@ def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():
         "on edges: local derivatives; gradients: positive, negative",
     )
     assert lines == ["∂v2/∂a += ∂v2/∂v2 · ∂v2/∂a = 1 × 1 = 1", "because ∂v2/∂a = 1"]
-    assert caption(scene.frame(stepper.goto(4)))[-1] == "so that ∂v2/∂a goes from 1 to 2"
+    assert caption(scene.frame(stepper.goto(4)))[-1] == "so ∂v2/∂a goes from 1 to 2"
     assert caption(scene.frame(stepper.goto(0)))[0::2] == ["step 0 of 4, start", "given: a = 3"]
     assert caption(scene.frame(stepper, caption=False)) == []
 

@@ -380,8 +380,8 @@ def test_several_numbers_have_no_gradient_to_draw():
 
 
 @pytest.mark.parametrize(("make", "remedy"), [
-    (lambda: Value(1.0), "the gradients that backward"), (lambda: [Value(1.0)], "the gradients "
-                                                                                "that backward"),
+    (lambda: Value(1.0), "not Value; leave gradient out: .* the gradients of backward"),
+    (lambda: [Value(1.0)], "not list; leave gradient out: .* the gradients of backward"),
     (lambda: compiled(math.sin, 1.0).tape(), r"tape\(gradient=True\)")])
 def test_only_compiled_functions_have_the_option_gradient(make, remedy):
     with pytest.raises(ValueError, match=remedy):
@@ -389,9 +389,9 @@ def test_only_compiled_functions_have_the_option_gradient(make, remedy):
 
 
 @pytest.mark.parametrize(("options", "error", "words"), [
-    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"),
-    ({"max_nodes": 0}, ValueError, "at least 1"),
-    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"),
+    ({"collapse": "neuron"}, ValueError, "collapse must be modules of the graph, not 'neuron'; .*'layers.0'"),
+    ({"max_nodes": 0}, ValueError, ">= 1, not 0; pass None"),
+    ({"expand": "layers.7"}, ValueError, "expand must be modules of the graph, not 'layers.7'"),
     ({"title": 3}, TypeError, "title must be text"),
 ])
 def test_wrong_options_are_named(options, error, words):
@@ -565,6 +565,6 @@ def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
     data, _ = notebook.format(loss)
     reason = (
         "the tape has 10 instructions, more than the 5 that a notebook draws by itself; "
-        "viz.draw(f) shows them, collapsed"
+        "to see them collapsed, run viz.draw(f)"
     )
     assert data == {"text/plain": f"{loss!r}\n(no picture: {reason})"}

@@ -427,16 +427,16 @@ def test_many_samples_are_thinned_evenly():
 # ---- errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"samples": 0}, "samples must be a whole number of at least 1, not 0"),
-    ({"max_frames": 1}, "max_frames must be a whole number of at least 2, not 1"),
-    ({"max_frames": True}, "max_frames must be .*, not True"),
-    ({"grid": 1}, "at least 2, not 1"),
-    ({"features": (0, 2)}, "there is no feature 2; the samples have 2"),
-    ({"features": (1, 1)}, "features must be two different ones"),
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"samples": 0}, ValueError, "frames: samples must be a whole number >= 1, not 0"),
+    ({"max_frames": 1}, ValueError, "frames: max_frames must be a whole number >= 2, not 1"),
+    ({"max_frames": True}, TypeError, r"max_frames must be .*, not bool \(True\)"),
+    ({"grid": 1}, ValueError, "grid must be a whole number >= 2, not 1"),
+    ({"features": (0, 2)}, ValueError, "a feature must be a whole number from 0 to 1, not 2"),
+    ({"features": (1, 1)}, ValueError, "features must be two different features"),
 ])
-def test_bad_options_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_options_are_named(change, error, message):
+    with pytest.raises(error, match=message):
         frames(trained(epochs=1), **change)
 
 
@@ -448,12 +448,12 @@ def test_features_of_a_picture_without_a_plane_are_an_error():
 
 def test_a_history_without_snapshots_says_how_to_get_them():
     with pytest.raises(
-        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
+        ValueError, match=r"must have snapshots; record them with fit\(..., record_every=10\)"
     ):
         frames(trained(record_every=None))
     with pytest.raises(ValueError, match="no step was finished"):
         frames(trained(epochs=0))
-    with pytest.raises(ValueError, match="no snapshots"):
+    with pytest.raises(ValueError, match="must have snapshots"):
         frames(History())
     with pytest.raises(TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"):
         frames([])

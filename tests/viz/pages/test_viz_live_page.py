@@ -120,10 +120,20 @@ def test_explore_takes_a_history_and_writes_it(tmp_path):
 
 def test_a_history_without_snapshots_says_what_to_do(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
+        ValueError, match=r"must have snapshots; record them with fit\(..., record_every=10\)"
     ):
         viz.explore(History(), tmp_path / "y.html")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"title": 3}, TypeError, r"explore: title must be text, not int \(3\)"),
+    ({"samples": 0}, ValueError, "explore: samples must be a whole number >= 1, not 0"),
+    ({"samples": 2.5}, TypeError, r"explore: samples must be a whole number, not float \(2.5\)"),
+])
+def test_explore_rejects_invalid_options(options, error, message):
+    with pytest.raises(error, match=message):
+        viz.explore(moons(6, 2), **options)
 
 
 # ---- in a browser --------------------------------------------------------------------------------
@@ -324,12 +334,12 @@ def test_features_have_their_names(tmp_path):
     assert flowers.feature_names[2] in page["caption"]
     assert flowers.feature_names[0] in page["scenes"][0]["names"]
     with pytest.raises(
-        ValueError, match="one name for each of the 4 features of a sample, not 1"
+        ValueError, match="feature_names must have 4 names, one for each feature of a sample, not 1"
     ):
         explore_training(iris(), feature_names=["a"])
 
 
-# ---- trainings that went wrong, and data that are no table of numbers ----------------------------
+# ---- runs that went wrong, and data that are not a table of numbers -----------------------------
 
 
 def fitted(X, y, model=None, rate=0.01, loss=nn.mse):

@@ -47,7 +47,8 @@ def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
 
 
 @pytest.mark.parametrize(("X", "error", "message"), [
-    ([], ValueError, "no samples"), ([[]], ValueError, "no features"), ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
+    ([], ValueError, "X must not be empty"), ([[]], ValueError, r"X\[0\] must not be empty"),
+    ([[1, 2], [1]], ValueError, r"X\[1\] must have 2 features, as X\[0\] has, not 1"),
     (["ab"], TypeError, r"X\[0\] must be a real number, not str"), ([[1j]], TypeError, "complex"),
     (3, TypeError, r"X must be samples: rows of numbers, or numbers, not int \(3\)"),
 ])
@@ -90,13 +91,13 @@ def test_labels_become_classes():
 @pytest.mark.parametrize(("labels", "count"), [
     ([0, 2], 1), ([-1, 0], 1), ([0.5], 1), ([3], 3), ([-1], 2), ([0.5], 2), ([nan], 2)])
 def test_labels_that_do_not_fit_the_outputs_are_errors(labels, count):
-    with pytest.raises(ValueError, match=r"^y\[\d\] is .* separates"):
+    with pytest.raises(ValueError, match=r"^y\[\d\] must be .* class.*, not .*, for a model of"):
         class_indices(labels, count)
 
 
 @pytest.mark.parametrize("model", [lambda x: [], lambda x: [1.0] * int(x[0])])
 def test_a_model_must_give_as_many_outputs_for_every_sample(model):
-    with pytest.raises(ValueError, match="as many, and at least one"):
+    with pytest.raises(ValueError, match="must return equally many outputs for every sample, at least one"):
         outputs(model, [[1], [2]])
 
 
@@ -190,15 +191,19 @@ def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
         decision_grid(sum, [[nan, 1]])
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
-    ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
-    ({"resolution": 1}, "at least 2, not 1"), ({"resolution": 2.5}, "at least 2, not 2.5"),
-    ({"resolution": True}, "at least 2, not True"),
-    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"features": (0, 3)}, ValueError, "a feature must be .* from 0 to 2, not 3"),
+    ({"features": (0, -1)}, ValueError, "a feature must be .* from 0 to 2, not -1"),
+    ({"features": (1, 1)}, ValueError, "two different features"),
+    ({"features": "ab"}, ValueError, "two different features"),
+    ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2, not 1"),
+    ({"resolution": 2.5}, TypeError, r"resolution must be a whole number, not float \(2.5\)"),
+    ({"resolution": True}, TypeError, r"resolution must be a whole number, not bool \(True\)"),
+    ({"ranges": ((0, 0), (0, 1))}, ValueError, r"ranges\[0\] must be .*, not \(0, 0\)"),
+    ({"ranges": ((0, 1), (0, inf))}, ValueError, r"ranges\[1\]"),
 ])
-def test_a_grid_that_cannot_be_is_an_error(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_grid_that_cannot_be_is_an_error(options, error, message):
+    with pytest.raises(error, match=message):
         decision_grid(sum, [[1, 2, 3]], **options)
 
 
@@ -283,7 +288,7 @@ def test_parameters_are_put_back_when_the_loss_raises():
 def test_what_is_no_parameter_is_named():
     p, q = Value(3.0), Value(4.0)
     for arguments, error, message in [
-        ((lambda: p, p, p), ValueError, "the same parameter"),
+        ((lambda: p, p, p), ValueError, "p and q must be different parameters"),
         ((lambda: p, p, q + 1), ValueError, "the result of an operation"),
         ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
         ((p, p, q), TypeError, "loss must be a function"),

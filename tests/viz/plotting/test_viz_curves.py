@@ -107,13 +107,13 @@ def test_a_range_beyond_the_domain_is_empty_there():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"), (("qqqq",), "it has add, sub"),
-    (("pow", {"vary": "z"}), "pow has no argument 'z'; it has x, y"), (("pow", {"at": {"w": 1}}), "pow has no argument 'w'"),
-    (("pow", {"vary": "x", "at": {"x": 1}}), "x varies, so it cannot stay at 1"), (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
-    (("sin", {"at": {"x": 1}}), "x varies"), (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
+    (("pow", {"vary": "z"}), "an argument of pow must be one of x, y, not 'z'"), (("pow", {"at": {"w": 1}}), "an argument of pow must be .*, not 'w'"),
+    (("pow", {"vary": "x", "at": {"x": 1}}), "at must be for other arguments than x, which varies, not 1"), (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
+    (("sin", {"at": {"x": 1}}), "than x, which varies"), (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
     (("sin", {"over": 3}), "over must be .*, not 3"),
     (("sin", {"over": (0, inf)}), "two finite numbers"), (("sin", {"over": (nan, 1)}), "two finite "
                                                                                        "numbers"),
-    (("sin", {"resolution": 1}), "at least 2, not 1"),
+    (("sin", {"resolution": 1}), "resolution must be a whole number >= 2, not 1"),
 ])
 def test_what_does_not_exist_is_named(arguments, message):
     name, options = (*arguments, {})[:2]

@@ -24,13 +24,12 @@ from typing import Any, overload
 from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
-from tinygrad_edu.engine.primitives import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
 from ...drawing.dot import contents, symbol
 from ...drawing.model import Edge, Node, build
 from ...drawing.scene import Scene
-from ...drawing.text import label_number, number_text
+from ...drawing.text import check_title, label_number, number_text
 from ..page import Page, assemble, page_path, read, themed
 
 # a browser steps through a drawing of this size at 30 frames per second
@@ -103,8 +102,7 @@ def explore(
             ``path``.
     """
     recording = recording_of(y, "explore()")
-    if not isinstance(title, str):
-        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
+    check_title("explore", title)
     target = None if path is None else page_path(path)
     notes = []
     if collapse is None and (collapse := _collapse(recording, max_nodes)):
