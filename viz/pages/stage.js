@@ -78,15 +78,15 @@ class Parts {
     this.nodes = Parts.#groups(svg, "node", "n").map((group) => ({
       group,
       data: group.querySelector(".data"),
-      grad: group.querySelector(".grad"),
+      grad: group.querySelector(".grad")
     }))
     this.edges = Parts.#groups(svg, "edge", "e").map((group) => ({
       group,
-      path: group.querySelector("path"),
+      path: group.querySelector("path")
     }))
     this.frames = Parts.#groups(svg, "cluster", "c").map((group) => ({
       group,
-      title: group.querySelector("text"),
+      title: group.querySelector("text")
     }))
   }
 
@@ -210,7 +210,7 @@ class Stage {
       left: rect.left + dx,
       right: rect.right + dx,
       top: rect.top + dy,
-      bottom: rect.bottom + dy,
+      bottom: rect.bottom + dy
     })
     if (hidden) dy = hidden.bottom + 8 - rect.top
     if (dx || dy) this.#glide(dx, dy)
@@ -243,7 +243,7 @@ class Stage {
     for (const [name, size] of [
       ["cluster", Infinity],
       ["edge", Stage.EDGES],
-      ["node", Stage.NODES],
+      ["node", Stage.NODES]
     ]) {
       const own = parts.filter((part) => part.classList.contains(name))
       for (let start = 0; start < own.length; start += size) {
@@ -271,7 +271,7 @@ class Stage {
         left: rect.left - left,
         right: rect.right - left,
         top: rect.top - top,
-        bottom: rect.bottom - top,
+        bottom: rect.bottom - top
       }))
   }
 

@@ -290,7 +290,7 @@ def test_wrong_arguments_are_named():
         explore(3.0)
     with pytest.raises(TypeError, match="title must be text, not int"):
         explore(lecture_neuron(), title=3)
-    with pytest.raises(ValueError, match="no module 'x' in this graph"):
+    with pytest.raises(ValueError, match="collapse must be modules of the graph, not 'x'; leave collapse out"):
         explore(lecture_neuron(), collapse="x")
 
 

@@ -55,7 +55,7 @@ class Cursor {
     this.now = {
       data: data.nodes.map(() => null),
       grad: data.nodes.map(() => null),
-      edge: data.edges.map(() => null),
+      edge: data.edges.map(() => null)
     }
     this.nodesSince = indicesBy(data.nodes, "since")
     this.edgesSince = indicesBy(data.edges, "since")

@@ -64,7 +64,7 @@ class Details {
       node.role,
       node.op,
       node.frame >= 0 && `in ${data.frames[node.frame].path}`,
-      node.contents,
+      node.contents
     ].filter(Boolean)
     const content = this.#head(called(node), about, mode)
     if (node.given || cursor.computation[index])
@@ -85,9 +85,7 @@ class Details {
     const backward = this.#sum(index)
     return [
       ...content,
-      ...(cursor.step?.phase === "backward"
-        ? [...backward, ...forward]
-        : [...forward, ...backward]),
+      ...(cursor.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])
     ]
   }
 
@@ -97,7 +95,7 @@ class Details {
     const to = data.nodes[edge.target]
     const about = [
       edge.constant ? "edge from a constant" : "edge",
-      edge.links > 1 && `stands for ${edge.links} edges`,
+      edge.links > 1 && `stands for ${edge.links} edges`
     ].filter(Boolean)
     const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
     const steps = this.cursor.along[index]
@@ -107,7 +105,7 @@ class Details {
           "local derivative",
           create("p", {
             class: "math",
-            text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}`,
+            text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}`
           }),
           create(
             "dl",
@@ -152,7 +150,7 @@ class Details {
   #head(title, about, mode) {
     return [
       create("h2", { text: title }),
-      create("p", { class: "role" }, create("span", { text: about.join(" \u00b7 ") }), mode),
+      create("p", { class: "role" }, create("span", { text: about.join(" \u00b7 ") }), mode)
     ]
   }
 
@@ -186,7 +184,7 @@ class Details {
           class: "math",
           title: `show the edge from ${called(data.nodes[source])}`,
           text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
-          onclick: () => this.explorer.enter({ kind: "edge", index: edge }),
+          onclick: () => this.explorer.enter({ kind: "edge", index: edge })
         })
       })
     return lines.length ? this.#section("local derivatives", ...lines) : []
@@ -212,7 +210,7 @@ class Details {
         { class: "total" },
         create("span", { class: "math", text: `${lead} = ${text} ` }),
         create("span", { class: isWrong ? "wrong" : "about", text: count })
-      ),
+      )
     ]
   }
 
@@ -227,7 +225,7 @@ class Details {
     return [
       ...(from ? [create("p", { class: "about", text: `${from} earlier steps` })] : []),
       ...shown.map((step) => this.#line(step, textOf(step))),
-      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : []),
+      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : [])
     ]
   }
 
@@ -237,20 +235,20 @@ class Details {
     const name = [
       "math",
       done ? step.flow && signName(toNumber(step.flow)) : "coming",
-      step === this.cursor.step && "now",
+      step === this.cursor.step && "now"
     ]
     return create("button", {
       class: name.filter(Boolean).join(" "),
       text,
       onclick: () => this.explorer.goTo(step.index + 1),
-      title: `go to step ${step.number}${done ? "" : " (not done yet)"}`,
+      title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
     })
   }
 
   #link(index, what) {
     return create("button", {
       text: `${what}: ${called(data.nodes[index])}`,
-      onclick: () => this.explorer.enter({ kind: "node", index }),
+      onclick: () => this.explorer.enter({ kind: "node", index })
     })
   }
 }

@@ -8,7 +8,8 @@
    lists.js     the list of all steps, of which only visible rows are in the page; the search
    explorer.js  the controls and keys, which use the classes above */
 
-const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]] // in pixels from the pointer
+// pixels from the pointer
+const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]
 const ROLE_NAMES = { rest: "nodes that are not drawn", module: "collapsed module" }
 
 class Explorer {
@@ -101,7 +102,7 @@ class Explorer {
     const { parts } = this.picture
     this.visit(thing)
     parts[thing.kind === "edge" ? "edges" : "nodes"][thing.index].group.focus({
-      preventScroll: true,
+      preventScroll: true
     })
   }
 
@@ -139,7 +140,7 @@ class Explorer {
         "aria-roledescription": "graph",
         "aria-label":
           `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; ` +
-          "the keys ] and [ select the next and the previous node",
+          "the keys ] and [ select the next and the previous node"
       },
       []
     )
@@ -162,7 +163,7 @@ class Explorer {
       ...roles.map((role) =>
         create("li", {
           class: `node ${role}`,
-          text: ROLE_NAMES[role] ?? role,
+          text: ROLE_NAMES[role] ?? role
         })
       )
     )
@@ -273,7 +274,7 @@ class Explorer {
       Escape: () => {
         this.details.hover(null)
         this.details.pin(null)
-      },
+      }
     }
     return Object.hasOwn(keys, key) ? keys[key] : null
   }
@@ -296,7 +297,7 @@ class Explorer {
     if (element.dataset.frame) return { kind: "frame", index: Number(element.dataset.frame) }
     return {
       kind: element.classList.contains("edge") ? "edge" : "node",
-      index: Number(element.id.slice(1)),
+      index: Number(element.id.slice(1))
     }
   }
 

@@ -83,7 +83,7 @@ class StepList {
         class: unseen ? "unseen" : null,
         "aria-posinset": position + 1,
         "aria-setsize": this.count,
-        title: unseen ? `${sentence}   (inside a collapsed module)` : sentence,
+        title: unseen ? `${sentence}   (inside a collapsed module)` : sentence
       },
       create("span", { class: "number", text: step ? step.number : 0 }),
       sentence,
@@ -113,15 +113,15 @@ class Search {
         index,
         title: path,
         about: "module",
-        keys: [path],
+        keys: [path]
       })),
       ...data.nodes.map((node, index) => ({
         kind: "node",
         index,
         title: called(node),
         about: node.op || node.role,
-        keys: [node.label, node.name, node.op, node.symbol],
-      })),
+        keys: [node.label, node.name, node.op, node.symbol]
+      }))
     ]
     for (const thing of this.things)
       thing.keys = thing.keys.filter(Boolean).map((key) => key.toLowerCase())
@@ -189,7 +189,7 @@ class Search {
             onclick: () => {
               this.current = from + i - 1
               this.go(1)
-            },
+            }
           },
           create("span", { class: "what", text: thing.title }),
           create("span", { class: "kind", text: thing.about })
@@ -200,7 +200,7 @@ class Search {
       rows.push(
         create("li", {
           class: "more",
-          text: `${matches.length} matches in all; Enter goes to the next one`,
+          text: `${matches.length} matches in all; Enter goes to the next one`
         })
       )
     this.list.replaceChildren(...rows)

@@ -48,7 +48,7 @@ class Modules {
   levels() {
     return {
       neurons: this.data.frames.flatMap((_, frame) => (this.isInner[frame] ? [frame] : [])),
-      layers: this.data.frames.flatMap(({ parent }, frame) => (parent < 0 ? [frame] : [])),
+      layers: this.data.frames.flatMap(({ parent }, frame) => (parent < 0 ? [frame] : []))
     }
   }
 
@@ -101,7 +101,7 @@ class Modules {
         role: "button",
         tabindex: -1,
         "aria-expanded": "true",
-        "aria-label": `module ${this.data.frames[frame].path}: collapse`,
+        "aria-label": `module ${this.data.frames[frame].path}: collapse`
       },
       createSvg("rect", { x: box.x + 3, y: box.y + 2, width: box.width - 6, height: 18, rx: 4 }),
       createSvg("path", { d: `M${x} ${y + 5}h8` })
@@ -130,7 +130,7 @@ class Modules {
         text,
         y: top + (row + 1) * size * 1.4 - size * 0.4,
         "text-anchor": "middle",
-        "font-size": size,
+        "font-size": size
       })
     )
     const group = createSvg(
@@ -140,14 +140,14 @@ class Modules {
         "data-frame": frame,
         role: "button",
         tabindex: -1,
-        "aria-expanded": "false",
+        "aria-expanded": "false"
       },
       createSvg("rect", {
         x: box.x,
         y: box.y,
         width: box.width,
         height: box.height,
-        rx: Math.min(12, box.width / 6),
+        rx: Math.min(12, box.width / 6)
       }),
       ...texts
     )
@@ -158,7 +158,7 @@ class Modules {
       output,
       heads: [],
       data: output >= 0 ? texts.at(-2) : null,
-      grad: output >= 0 ? texts.at(-1) : null,
+      grad: output >= 0 ? texts.at(-1) : null
     })
   }
 
@@ -184,7 +184,7 @@ class Modules {
       const angle = (Math.atan2(tip.y - before.y, tip.x - before.x) * 180) / Math.PI
       const head = createSvg("polygon", {
         points: "0,0 -6,2.1 -6,-2.1",
-        transform: `translate(${tip.x} ${tip.y}) rotate(${angle})`,
+        transform: `translate(${tip.x} ${tip.y}) rotate(${angle})`
       })
       cover.heads.push(head)
       return [[group, head]]

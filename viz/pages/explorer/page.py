@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import Template
-from typing import Any, overload
+from typing import Any
 
 from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.debug.recording import Recording
@@ -45,30 +45,6 @@ SCRIPTS = (
     ),
 )
 COLUMNS = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
-
-
-@overload
-def explore(
-    y: Value | Recording | Stepper,
-    path: None = None,
-    *,
-    collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
-    expand: str | Iterable[str] = (),
-    title: str = "",
-) -> Page: ...
-
-
-@overload
-def explore(
-    y: Value | Recording | Stepper,
-    path: str | os.PathLike[str],
-    *,
-    collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
-    expand: str | Iterable[str] = (),
-    title: str = "",
-) -> Path: ...
 
 
 def explore(

@@ -127,7 +127,7 @@ class Picture {
     const gradient = this.cursor.grad(node).text
     return [
       text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`),
-      gradient && `gradient ${gradient}`,
+      gradient && `gradient ${gradient}`
     ].filter(Boolean)
   }
 
@@ -138,7 +138,7 @@ class Picture {
       constant ? "edge from a constant" : "edge",
       `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
       derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`,
-      step && `gradient ${step.flow}`,
+      step && `gradient ${step.flow}`
     ]
       .filter(Boolean)
       .join(", ")

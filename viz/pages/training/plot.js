@@ -11,7 +11,7 @@ class Plot {
     this.svg = createSvg("svg", {
       viewBox: `0 0 ${width} ${height}`,
       role: "img",
-      "aria-label": names.title,
+      "aria-label": names.title
     })
     const { LEFT, TOP, BOTTOM } = Plot
     const clip = createSvg(
@@ -21,7 +21,7 @@ class Plot {
         x: LEFT,
         y: TOP,
         width: width - LEFT - right,
-        height: height - TOP - BOTTOM,
+        height: height - TOP - BOTTOM
       })
     )
     this.back = createSvg("g")
@@ -58,7 +58,7 @@ class Plot {
     return [
       low + ((x - Plot.LEFT) / (this.width - Plot.LEFT - this.right)) * (high - low),
       bottom +
-        ((this.height - Plot.BOTTOM - y) / (this.height - Plot.TOP - Plot.BOTTOM)) * (top - bottom),
+        ((this.height - Plot.BOTTOM - y) / (this.height - Plot.TOP - Plot.BOTTOM)) * (top - bottom)
     ]
   }
 
@@ -91,7 +91,7 @@ class Plot {
           x: this.x(tick),
           y: bottom + 14,
           "text-anchor": "middle",
-          text: short(tick),
+          text: short(tick)
         })
       )
     }
@@ -100,14 +100,14 @@ class Plot {
         createSvg("path", {
           class: "axis",
           d: `M${LEFT} ${this.y(tick)}H${right}`,
-          "stroke-dasharray": "1 4",
+          "stroke-dasharray": "1 4"
         }),
         createSvg("text", {
           class: "tick",
           x: LEFT - 5,
           y: this.y(tick) + 4,
           "text-anchor": "end",
-          text: short(tick),
+          text: short(tick)
         })
       )
     }
@@ -117,7 +117,7 @@ class Plot {
         x: right,
         y: this.height - 3,
         "text-anchor": "end",
-        text: x,
+        text: x
       }),
       createSvg("text", { class: "tick", x: 4, y: TOP + 4, text: y })
     )

@@ -20,6 +20,7 @@ from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 from ...drawing.model import Graph, build
 from ...drawing.scene import Scene
 from ...drawing.text import label_number, number_text
+from .rounding import evenly
 
 MAX_NUMBERS = 250_000  # numbers of all samples together: about 2.5 MB of text in the page
 MAX_SAMPLES = 60
@@ -78,7 +79,7 @@ def sample_graphs(
     max_drawn    largest number of nodes to draw before neurons, and then layers, are collapsed
     progress     called after each sample with the number of samples done and the number of all
 
-    The model runs in evaluation mode.  Inputs that are numbers become Values, so that they have
+    The model runs in evaluation mode.  Inputs that are numbers become Values, to have
     gradients.  Parameters and gradients are restored.
 
     Raises RenderError if there is no layout engine.
@@ -117,7 +118,7 @@ class _Collector:
         self.layouts: dict[Form, _Layout] = {}
         self.added: list[tuple[int, _Layout, list[list[Row]]]] = []
         self.as_values = True
-        self.start = Value(0.0)._serial  # older nodes are the user's
+        self.marker = Value(0.0)  # older nodes are the user's
         self.grads: dict[Value, float] = {}  # their gradients
 
     def try_inputs(self) -> None:
@@ -136,8 +137,7 @@ class _Collector:
         if not isinstance(root, Value):
             return []
         numbers = 3 * len(self.snapshots) * len(_drawn(root, self.max_drawn).nodes)
-        wanted = min(most, max(1, MAX_NUMBERS // numbers), len(samples))
-        return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
+        return evenly(samples, min(most, max(1, MAX_NUMBERS // numbers)))
 
     def add(self, sample: int) -> None:
         """Adds the numbers of a sample, unless its graph would need more than `MAX_SCENES`."""
@@ -154,10 +154,10 @@ class _Collector:
         """Returns the numbers of one snapshot; nan if its graph has another form."""
         with self.training.at(snapshot):
             root = self.loss(sample)
-            for node in topological_order(root, constants=False):
-                if node._serial < self.start:
-                    self.grads.setdefault(node, node.grad)
-                    node.grad = 0.0
+            order = topological_order(root, self.marker, constants=False)
+            for node in order[: order.index(self.marker)]:
+                self.grads.setdefault(node, node.grad)
+                node.grad = 0.0
             backpropagate([root], [1.0])
             before = layout.numbers(root)
         with self.training.at(snapshot, after=True):
@@ -168,8 +168,10 @@ class _Collector:
         """Returns the loss of one sample."""
         prediction = self.training.model(self.inputs(sample))
         loss: Value = self.training.loss(prediction, self.training.y[sample])
-        if isinstance(loss, Value) and loss._serial > self.start:
-            loss.label = loss.label or "loss"
+        if isinstance(loss, Value) and not loss.label:
+            newest = topological_order(loss, self.marker, constants=False)[-1]
+            if newest is loss:
+                loss.label = "loss"
         return loss
 
     def inputs(self, sample: int) -> Any:

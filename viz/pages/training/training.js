@@ -18,7 +18,7 @@ const SHAPES = [
   "M0 -5L4.6 3.6H-4.6Z",
   "M0 -5.4L5.4 0L0 5.4L-5.4 0Z",
   "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
-  "M0 5L4.6 -3.6H-4.6Z",
+  "M0 5L4.6 -3.6H-4.6Z"
 ]
 
 // ---- the model: boundary or fit ----
@@ -26,13 +26,13 @@ const SHAPES = [
 const model = new Plot(byId("model"), 560, 480, DATA.x, DATA.y, {
   x: DATA.names[0],
   y: DATA.names[1],
-  title: DATA.caption,
+  title: DATA.caption
 })
 const offered = new Set(DATA.samples.map(({ point }) => point))
 const marks = points.map(({ kind }, i) =>
   createSvg("path", {
     class: `point k${kind % 6}${offered.has(i) ? " offered" : ""}`,
-    d: SHAPES[kind % 6],
+    d: SHAPES[kind % 6]
   })
 )
 const surface = createSvg("g")
@@ -52,7 +52,7 @@ function drawModel({ curves, scores, winners, margins }) {
     const several = curves.length > 1 ? "several" : ""
     paths = curves.map((curve, i) => ({
       class: `curve fit ${several} k${i % 6}`,
-      d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y])),
+      d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y]))
     }))
   } else if (scores) {
     // A score of 1 satisfies the hinge loss; a positive score stands for the second class.
@@ -98,7 +98,7 @@ function drawSurface(winners, strengths) {
             width: across[column + 1] - across[column],
             height: Math.abs(down[row + 1] - down[row]),
             fill: "var(--k)",
-            "shape-rendering": "crispEdges",
+            "shape-rendering": "crispEdges"
           })
         )
       )
@@ -134,7 +134,7 @@ function zeroLine(scores) {
         [row, column],
         [row, column + 1],
         [row + 1, column + 1],
-        [row + 1, column],
+        [row + 1, column]
       ]
       const found = []
       corners.forEach(([r, c], k) => {
@@ -204,7 +204,7 @@ const layerDots = DATA.layers.map((name, i) => {
     createSvg("path", {
       class: `layer k${i % 6}`,
       "stroke-dasharray": ["none", "6 3", "2 2", "8 3 2 3"][i % 4],
-      d: layers.path(snapshots.map((snapshot) => [snapshot.step, snapshot.layers[i]])),
+      d: layers.path(snapshots.map((snapshot) => [snapshot.step, snapshot.layers[i]]))
     }),
     dot
   )
@@ -235,7 +235,7 @@ function placeLayerNames() {
         class: `layer-name k${i % 6}`,
         x: layers.width - layers.right + 8,
         y,
-        text: shortened(name),
+        text: shortened(name)
       })
     )
   }
@@ -416,7 +416,7 @@ const COMMANDS = {
   "next-sample": () => chooseSample(state.sample + 1),
   fit: () => stages[shownScene]?.stage.fit(),
   larger: () => stages[shownScene]?.stage.zoom(1.3),
-  smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3),
+  smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3)
 }
 const WALK = { "[": () => walk(-1), "]": () => walk(1) }
 for (const [id, command] of Object.entries(COMMANDS)) byId(id).addEventListener("click", command)
