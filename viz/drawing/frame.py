@@ -165,7 +165,8 @@ class Caption:
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
-        self._recording, self._top = recording, height
+        self._recording = recording
+        self._top = height
         self.width = max(width, MIN_WIDTH)
         self.left = (width - self.width) / 2
         self._zoom = max(1.0, self.width / MAX_UNSCALED_WIDTH)
@@ -245,7 +246,8 @@ def _fit_lines(
     """Returns the lines and the largest font size in which they fit; in the smallest size, the text
     is cut."""
     lines: list[str] = []
-    size, most = 0.0, 0
+    size = 0.0
+    most = 0
     for points in CAPTION_SIZES:
         size = points * zoom
         lines = [line for text in paragraphs for line in _wrapped(text, width / size)]
@@ -258,23 +260,30 @@ def _fit_lines(
 def _wrapped(text: str, width: float) -> list[str]:
     """Returns ``text`` in lines of at most ``width`` font sizes, broken at spaces, and inside words
     that are longer than a line."""
-    lines, line, used = [], "", 0.0
+    lines = []
+    line = ""
+    used = 0.0
     for word in text.split():
         long = _width(word)
         if line and used + _width(" ") + long > width:
             lines.append(line)
-            line, used = "", 0.0
+            line = ""
+            used = 0.0
         if long > width:
             for character in word:
                 if line and used + _width(character) > width:
                     lines.append(line)
-                    line, used = "", 0.0
-                line, used = line + character, used + _width(character)
+                    line = ""
+                    used = 0.0
+                line += character
+                used += _width(character)
             continue
         if line:
-            line, used = f"{line} {word}", used + _width(" ") + long
+            line = f"{line} {word}"
+            used = used + _width(" ") + long
         else:
-            line, used = word, long
+            line = word
+            used = long
     return [*lines, line]
 
 

@@ -183,7 +183,8 @@ def _number(tape: Tape, register: Register) -> float | None:
 
 
 def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
-    needed, waiting = {root}, [root]
+    needed = {root}
+    waiting = [root]
     while waiting:
         new = set(waiting.pop().args) - needed
         needed |= new
