@@ -93,7 +93,7 @@ def test_no_parameters_are_an_error(nothing):
     (3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"), ("tanh", r"str \('tanh'\)"),
 ])
 def test_what_has_no_gradients_is_named(wrong, named):
-    with pytest.raises(TypeError, match=f"gradients are taken from a Module, .* not from {named}"):
+    with pytest.raises(TypeError, match=f"parameters must be a Module, .* not {named}"):
         gradient_flow(wrong)
 
 
@@ -242,7 +242,7 @@ def test_activations_are_recorded_also_where_recording_is_off():
 
 @pytest.mark.parametrize("model", [lambda x: 1.0, lambda x: [Value(1.0), 2.0]])
 def test_a_model_without_a_graph_has_no_activations(model):
-    with pytest.raises(TypeError, match="no graph to find activations in"):
+    with pytest.raises(TypeError, match="activations: the model must return Values, not"):
         activations(model, [[1.0]])
 
 
@@ -254,10 +254,11 @@ def test_a_model_that_raises_is_put_back_into_its_mode():
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (([[1, 2]], [[1, 2]]), TypeError, r"the model is \[\[1, 2\]\], which cannot be called; give "
-                                      r"the model first"),
-    ((sum, []), ValueError, "X has no samples"),
-    ((sum, 3), TypeError, r"X must be samples: a list of what the model takes, not int \(3\)"),
+    (([[1, 2]], [[1, 2]]), TypeError,
+     r"the model must be callable, not \[\[1, 2\]\]; pass the model first, then the samples"),
+    ((sum, []), ValueError, "activations: X has no samples; pass at least one"),
+    ((sum, 3), TypeError,
+     r"activations: X must be samples: a list of inputs of the model, not int \(3\)"),
 ])
 def test_what_cannot_be_run_is_named(arguments, error, message):
     with pytest.raises(error, match=message):
