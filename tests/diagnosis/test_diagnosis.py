@@ -534,10 +534,10 @@ def test_a_frozen_loss_is_found_in_its_history():
 # ---- learning rates tried from the present parameters --------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "kind"), [(100.0, "learning rate too large"), (1e-4, "learning "
-                                                                                       "rate too "
-                                                                                       "small"),
-                                            (0.0, "learning rate too small"), (0.1, None)])
+@pytest.mark.parametrize(("rate", "kind"), [
+    (100.0, "learning rate too large"), (1e-4, "learning rate too small"),
+    (0.0, "learning rate too small"), (0.1, None),
+])
 def test_the_rate_of_an_optimiser_is_tried_before_the_training(rate, kind):
     model = moons_model()
     diagnosis = diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), rate))
@@ -810,7 +810,7 @@ def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
     ((3,), {}, TypeError, "the model must be callable, not 3"),
-    ((len,), {}, ValueError, "diagnose: .* has no parameters; pass a Module that has some, a History"),
+    ((len,), {}, ValueError, "diagnose: .* has no parameters; pass a Module that has some, a "),
     ((nn.Dropout(),), {}, ValueError, "has no parameters"),
     ((History(),), {}, ValueError, "diagnose: the history has no steps"),
     ((history_of([1.0]), X), {}, TypeError, "diagnose: a history must be the only argument"),
