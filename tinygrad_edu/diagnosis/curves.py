@@ -52,7 +52,7 @@ MIN_LEVELS = 20  # levels in the second half of the run; with fewer, turns prove
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of a training run, averaged over epochs so they can be compared.
+    """The losses of a training run, averaged over epochs, so that noise is small.
 
     levels: the mean loss of each epoch.  A run with fewer than two epochs is divided into about ten
         equal stretches of steps instead.

@@ -45,8 +45,8 @@ class Finding:
 class Diagnosis:
     """The result of `diagnose`: what was examined, and the findings.
 
-    It is true if there are no findings: ``assert diagnose(model)``.  To iterate over it is to
-    iterate over its findings.  ``print(diagnosis)`` shows them with advice.
+    It is true if there are no findings: ``assert diagnose(model)``.  Iterating over it yields the
+    findings, and ``print(diagnosis)`` shows them with advice.
 
     subject: the model or the training run, in words.
     looked_at: one text for each thing that was examined, with the numbers.

@@ -66,8 +66,8 @@ class ModelState:
 
 
 def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -> tuple[str, ...]:
-    """Returns the names of the parameters that are in the graph of none of the results.  A result
-    is a Value, a number, or a list or tuple of Values and numbers."""
+    """Returns the names of the parameters that occur in no graph of the results.  A result is a
+    Value, a number, or a list or tuple of Values and numbers."""
     left = {parameter: name for name, parameter in parameters.items()}
     for result in results:
         roots = result if isinstance(result, (list, tuple)) else [result]

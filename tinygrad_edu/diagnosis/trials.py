@@ -150,8 +150,8 @@ class Problem:
         of the loss that the inputs explain.  (For the squared error, this is the coefficient of
         determination.)
 
-        Returns None if a prediction is not a number, or not a list of as many numbers as the
-        others; or if none of the losses is positive and finite.
+        Returns None if the predictions are neither numbers nor lists of numbers of equal length, or
+        if no loss is positive and finite.
         """
         with mode(self.model, training=False), no_grad():
             middle = _mean([self.model(x) for x in self.X])

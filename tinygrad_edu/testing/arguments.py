@@ -73,8 +73,8 @@ def floats_for(
 
 def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMALLEST,
                   largest: float = LARGEST) -> st.SearchStrategy[tuple[float, ...]]:
-    """Returns a strategy for all arguments of a row, as tuples.  Options and errors are those of
-    `floats_for`.
+    """Returns a strategy for all arguments of a row, as tuples.  Options and errors are the same
+    as for `floats_for`.
 
     In some tuples the arguments are independent, in others they are of about the same size.
     Without ``special``, all tuples lie in the row's ``domain``.  With it, some do not, some have

@@ -43,7 +43,7 @@ from .suspects import suspects
 # because then nearly all points are rejected.
 MAX_REJECTED = 40
 MIN_COMPARED = 10
-# After this many compared points, the test fails if some derivative was compared at none of them.
+# After this many compared points, the test fails if some derivative was never compared.
 MIN_POINTS = 20
 MAX_SHOWN = 4  # wrong derivatives in a message
 
@@ -246,8 +246,8 @@ class Property:
         return call
 
     def _check_counts(self) -> None:
-        """Raises FailedHealthCheck if too few points, or no entries for a derivative, could be
-        compared."""
+        """Raises FailedHealthCheck if too few points could be compared, or a derivative at no
+        point."""
         __tracebackhide__ = True
         compared = self.counts["compared"]
         if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:

@@ -102,8 +102,8 @@ def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
 
 def scalar_functions(arity: int = 1, size: Size = (1, 10),
                      primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Expression]:
-    """Returns a strategy for random functions of exactly ``arity`` arguments, of which a function
-    need not use all.  Options and errors are those of `expressions`.
+    """Returns a strategy for random functions of exactly ``arity`` arguments.  Options and
+    errors are the same as for `expressions`, except that a function need not use all arguments.
 
     ``gradcheck(f, f.point)`` holds for each function, and so does everything that is true of all
     smooth functions.  For example, the Hessian is symmetric, and a Jacobian times a vector is a
@@ -114,8 +114,8 @@ def scalar_functions(arity: int = 1, size: Size = (1, 10),
 
 def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
            primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Value]:
-    """Returns a strategy for the roots of random graphs.  Options and errors are those of
-    `expressions`.
+    """Returns a strategy for the roots of random graphs.  Options and errors are the same as
+    for `expressions`.
 
     Leaves are labelled with the names of the variables.  A failing test shows the formula in a
     note.
@@ -188,8 +188,8 @@ def _drawn(
     """Draws an expression; ``keep`` says whether variables that are not used are kept."""
     builder = Builder([draw(moderate_floats()) for _ in variables], rows)
     picks = st.integers(0, len(variables) + size[1] + len(CONSTANTS) - 1)
-    # Every row gets the same number of picks, so that a row which replaces it while an example
-    # shrinks gets the same operands.
+    # Every row gets the same number of picks.  If another row replaces it while an example shrinks,
+    # the operands stay the same.
     operations = draw(
         st.lists(
             st.tuples(st.integers(0, len(rows) - 1), *[picks] * max(row.arity for row in rows)),
