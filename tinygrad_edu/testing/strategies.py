@@ -86,8 +86,8 @@ def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
 
     * Every node has a magnitude from 0.01 to 30, and depends on some variable.
     * No kink, jump or pole is nearer than 0.2% of a variable.
-    * A relative change of a variable changes a node by at most 100 and at least 1e-4 times as much,
-      or not at all.
+    * If a variable changes by some fraction, a node changes by at least 1e-4 and at most 100 times
+      this fraction, or not at all.
 
     These conditions are tested with the rows' forward functions only.  An operation that violates
     them is replaced by another one; if there is none, hypothesis draws again.
