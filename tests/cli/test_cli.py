@@ -299,7 +299,7 @@ def test_check_exits_with_1_when_it_fails():
 def test_check_shows_the_graph_when_it_fails():
     done = run("check", "log(x*0)*x", "x=1")
     assert "the graph:\nx = 1\nv2 = x * 0 = 1 × 0 = 0\n" in done.stdout
-    assert done.stdout.endswith("The first number that is inf or nan is v3.\n")
+    assert done.stdout.endswith("The first node that is inf or nan is v3.\n")
 
 
 def test_check_draws_points_where_no_numbers_are_given():
@@ -338,11 +338,11 @@ def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
             assert cli.main(["check", expression, "--examples", "30"]) == 1
             out = capsys.readouterr().out
             assert out.startswith("FAILED after ")
-            assert f"\nthe derivative of {expression} by x is wrong at x=1.0\n" in out
+            assert f"\nthe derivative of {expression} with respect to x is wrong at x=1.0\n" in out
             assert "   <- WRONG: it is " in out
         assert cli.main(["check", "tanh(x)", "x=0.5"]) == 1
         assert (
-            "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733"
+            "<- WRONG: it is 0.5378828427, but differences of tanh give 0.786447733"
             in capsys.readouterr().out
         )
 
@@ -362,8 +362,8 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the "
                               "function is finite and smooth, "
                               "such as x=0.1..10"),
-    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this "
-                               "order"),
+    (["check", "x", "x=2..1"], "the ends of the interval must be finite and in this order, not "
+                               "2.0 and 1.0"),
     (["check", "x", "x=1..b"], "'b' is not a number; write x=1.5"),
     (["check", "x", "z=1"], "unknown variable 'z': the expression has x"),
     (["check", "x", "--examples", "0"], "--examples"),

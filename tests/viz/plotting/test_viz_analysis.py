@@ -109,7 +109,7 @@ def test_a_model_that_returns_text_is_named():
 @pytest.mark.parametrize("look", [outputs, decision_grid])
 def test_samples_in_the_place_of_the_model_are_named(look):
     with pytest.raises(
-        TypeError, match=r"the model is \[\[1, 2\]\], which cannot be called; give the model first"
+        TypeError, match=r"the model must be callable, not \[\[1, 2\]\]; pass the model first"
     ):
         look([[1, 2]], [[1, 2]])
 

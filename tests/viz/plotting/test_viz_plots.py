@@ -250,16 +250,16 @@ def test_a_loss_is_that_of_a_history(wrong):
 
 
 @pytest.mark.parametrize(("plot", "message"), [
-    (lambda: decision_boundary(X, Y, MODEL), r"the model is \[\[1.0, .*, which cannot be called; "
-                                             r"give the model first"),
+    (lambda: decision_boundary(X, Y, MODEL), r"the model must be callable, not \[\[1.0, .*; "
+                                             r"pass the model first"),
     (lambda: decision_boundary(MODEL, MODEL, X), r"X must be samples: rows of numbers, or numbers, "
                                                  r"not MLP \("),
     (lambda: decision_boundary(MODEL, X, MODEL), r"y must be labels: a number for each sample, not "
                                                  r"MLP \("),
-    (lambda: activation_histograms(X, MODEL), r"the model is \[\[1.0, .*, which cannot be called"),
+    (lambda: activation_histograms(X, MODEL), r"the model must be callable, not \[\[1.0, "),
     (lambda: gradient_flow(MODEL, 3), r"X must be samples: .*, not int \(3\)"),
-    (lambda: gradient_flow("tanh"), r"gradients are taken from a Module, .* not from str "
-                                    r"\('tanh'\)"),
+    (lambda: gradient_flow("tanh"), r"gradient_flow: parameters must be a Module, .* not "
+                                    r"str \('tanh'\)"),
 ], ids=["X y model", "model model X", "model X model", "X model", "no samples", "name"])
 def test_arguments_in_the_wrong_place_are_named(plot, message):
     with pytest.raises(TypeError, match=message):
