@@ -33,7 +33,7 @@ def batches(
     Raises, when it is called:
         ValueError: X and y differ in length or are empty, or size < 1.
     """
-    n = matched(X, y)
+    n = matched(X, y, "batches")
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
     order = list(range(n))
@@ -70,7 +70,7 @@ def split(
         ValueError: X and y differ in length, there are fewer than 2 samples, or ``test`` is not
             between 0 and 1.
     """
-    n = matched(X, y)
+    n = matched(X, y, "split")
     test = number(test, "test")
     if not 0 < test < 1:
         raise ValueError(
@@ -116,6 +116,8 @@ def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
 
 class Standardiser:
     """Brings every column to mean 0 and standard deviation 1: ``(x - mean) / sd``.
+
+    `Standardizer` is the same class.
 
     Mean and standard deviation are computed from the rows that it is made with, usually the
     training data::
@@ -168,6 +170,9 @@ class Standardiser:
 
     def __repr__(self) -> str:
         return f"<Standardiser of {len(self.mean)} columns: mean={self.mean}, sd={self.sd}>"
+
+
+Standardizer = Standardiser  # the American spelling, as in the names of other libraries
 
 
 def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[float]]:

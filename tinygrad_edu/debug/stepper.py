@@ -18,10 +18,8 @@ There is no input or output here, only data and text.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
-
-from ..engine.primitives import short_repr
 from ..engine.value import Value
+from ..errors import check_int
 from .recording import Recording, Step, not_a_graph, record
 from .text import short_number, shortened
 
@@ -71,11 +69,11 @@ class Stepper:
 
     def next(self, count: int = 1) -> Stepper:
         """Does the next step, or the next ``count`` steps, and stops at the end."""
-        return self.goto(min(self.position + _count(count), len(self.recording)))
+        return self.goto(min(self.position + check_int(count, "next: count", 0), len(self.recording)))
 
     def back(self, count: int = 1) -> Stepper:
         """Undoes the last step, or the last ``count`` steps, and stops at the start."""
-        return self.goto(max(self.position - _count(count), 0))
+        return self.goto(max(self.position - check_int(count, "back: count", 0), 0))
 
     def goto(self, position: int) -> Stepper:
         """Moves to the state after ``position`` steps.
@@ -84,11 +82,7 @@ class Stepper:
             TypeError: ``position`` is not a whole number.
             IndexError: ``position`` is negative, or larger than the number of steps.
         """
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise TypeError(
-                f"goto: position must be a whole number, not {type(position).__name__} "
-                f"({short_repr(position)})"
-            )
+        position = check_int(position, "goto: position")
         if not 0 <= position <= len(self.recording):
             raise IndexError(
                 f"goto: position must be from 0 to {len(self.recording)}, the number of steps, "
@@ -223,11 +217,3 @@ class Stepper:
                 f"nothing in this recording is called {target!r}; choose from "
                 f"{shortened(list(known))}"
             )
-
-
-def _count(count: Any) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(
-            f"the number of steps must be a whole number of at least 0, not {count!r}"
-        )
-    return count

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import data
+from ..data.checks import matched
+from ..errors import check_int
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -87,8 +89,8 @@ def fit(
     the parameters are those after the last finished step.
 
     Raises:
-        TypeError: ``model``, ``loss`` or another function cannot be called, or ``loss`` does not
-            return a Value.
+        TypeError: ``model``, ``loss`` or another function cannot be called, a count is not a
+            whole number, or ``loss`` does not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
             the loss does not depend on the optimizer's parameters.
         NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
@@ -117,7 +119,9 @@ def fit(
       schedule does not see them.  Division by zero gives inf or nan, for plain numbers too.
       Leaves that the optimizer does not have get no gradient.
     """
-    _check_arguments(X, y, epochs, batch_size, record_every, engine)
+    if engine not in ("auto", "eager", "jit"):
+        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
+    matched(X, y, "fit")
     _check_functions(model, loss, penalty, on_epoch, optimizer)
     run = _Run(
         model=model,
@@ -125,8 +129,8 @@ def fit(
         X=X,
         y=y,
         optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
+        epochs=check_int(epochs, "fit: epochs", 0),
+        batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
         shuffle=shuffle,
         penalty=penalty,
         metrics=_named_metrics(metrics),
@@ -135,7 +139,7 @@ def fit(
         rng=generator(rng),
         max_norm=None if max_norm is None else checked_limit(max_norm, "max_norm"),
         on_epoch=on_epoch,
-        record_every=record_every,
+        record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
     )
     run.run()
     if progress and engine == "eager" and run.history.seconds:
@@ -143,38 +147,8 @@ def fit(
     return run.history
 
 
-def _check_arguments(
-    X: Sequence[Any],
-    y: Sequence[Any],
-    epochs: int,
-    batch_size: int | None,
-    record_every: int | None,
-    engine: str,
-) -> None:
-    """Raises ValueError for samples and numbers that `fit` cannot use."""
-    if engine not in ("auto", "eager", "jit"):
-        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
-    if len(X) != len(y):
-        raise ValueError(
-            f"fit: X and y must have equal lengths, not {len(X)} and {len(y)}; give one target for "
-            "each sample"
-        )
-    if len(X) == 0:
-        raise ValueError("fit: X must not be empty; give at least one sample")
-    if not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"fit: epochs must be a whole number of at least 0, not {epochs!r}")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(
-            f"fit: batch_size must be a whole number of at least 1, not {batch_size!r}; pass None "
-            "for full batches"
-        )
-    if record_every is not None and (
-        not isinstance(record_every, int) or isinstance(record_every, bool) or record_every < 1
-    ):
-        raise ValueError(
-            "fit: record_every must be a whole number of steps, at least 1, not "
-            f"{record_every!r}; pass None for no snapshots"
-        )
+def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
+    return x if x is None else check_int(x, f"fit: {name}", 1, f"pass None for {meaning_of_none}")
 
 
 def _check_functions(model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any) -> None:
