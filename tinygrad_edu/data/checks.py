@@ -38,8 +38,8 @@ def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             raise TypeError(
-                f"{user}: {name} must be a list, not {type(values).__name__} ({short_repr(values)}); "
-                f"pass list({name})"
+                f"{user}: {name} must be a list, not {type(values).__name__} "
+                f"({short_repr(values)}); pass list({name})"
             )
     if len(X) != len(y):
         raise ValueError(

@@ -18,6 +18,7 @@ There is no input or output here, only data and text.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+
 from ..engine.value import Value
 from ..errors import check_int
 from .recording import Recording, Step, not_a_graph, record
@@ -69,7 +70,8 @@ class Stepper:
 
     def next(self, count: int = 1) -> Stepper:
         """Does the next step, or the next ``count`` steps, and stops at the end."""
-        return self.goto(min(self.position + check_int(count, "next: count", 0), len(self.recording)))
+        count = check_int(count, "next: count", 0)
+        return self.goto(min(self.position + count, len(self.recording)))
 
     def back(self, count: int = 1) -> Stepper:
         """Undoes the last step, or the last ``count`` steps, and stops at the start."""

@@ -57,9 +57,7 @@ def compiled(eager: EagerEngine, with_predictions: bool) -> tuple[Any, str]:
         )
     from .compiled import Engine
 
-    engine = Engine(
-        eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions
-    )
+    engine = Engine(eager, with_predictions)
     engine.verify()
     return engine, ""
 

@@ -123,17 +123,13 @@ def fit(
         raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
     matched(X, y, "fit")
     _check_functions(model, loss, penalty, on_epoch, optimizer)
+    named = _named_metrics(metrics)
     run = _Run(
-        model=model,
-        loss=loss,
-        X=X,
-        y=y,
-        optimizer=optimizer,
+        eager=EagerEngine(model, loss, X, y, optimizer, penalty, History(named)),
         epochs=check_int(epochs, "fit: epochs", 0),
         batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
         shuffle=shuffle,
-        penalty=penalty,
-        metrics=_named_metrics(metrics),
+        metrics=named,
         engine=engine,
         progress=progress,
         rng=generator(rng),
@@ -141,10 +137,10 @@ def fit(
         on_epoch=on_epoch,
         record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
     )
-    run.run()
-    if progress and engine == "eager" and run.history.seconds:
-        suggest_compiled(run.history.seconds[-1])
-    return run.history
+    history = run.run()
+    if progress and engine == "eager" and history.seconds:
+        suggest_compiled(history.seconds[-1])
+    return history
 
 
 def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
@@ -188,15 +184,10 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
 class _Run:
     """One call of `fit`: its arguments, its history, and the engine that makes the next step."""
 
-    model: Callable[[Any], Any]
-    loss: Callable[[Any, Any], Any]
-    X: Sequence[Any]
-    y: Sequence[Any]
-    optimizer: Optimizer
+    eager: EagerEngine
     epochs: int
     batch_size: int | None
     shuffle: bool
-    penalty: Callable[[], Any] | None
     metrics: dict[str, Metric]
     engine: str
     progress: bool
@@ -206,27 +197,26 @@ class _Run:
     record_every: int | None
 
     def __post_init__(self) -> None:
-        self.history = History(self.metrics)
+        eager = self.eager
+        self.runner: Any = eager
+        self.history = eager.history
+        self.optimizer = optimizer = eager.optimizer
+        self.steps_before = optimizer.steps
+        self.samples = len(eager.X)
+        batches = 1 if self.batch_size is None else -(-self.samples // self.batch_size)
+        self.total_steps = self.epochs * batches
         self.recorder: Recorder | None = None
         if self.record_every is not None:
-            record = TrainingRecord(
-                self.model, self.loss, self.X, self.y, self.optimizer.params, self.record_every,
-                self.optimizer,
+            self.history.training = record = TrainingRecord(
+                eager.model, eager.loss, eager.X, eager.y, optimizer.params, self.record_every,
+                optimizer,
             )
-            self.history.training = record
             self.recorder = Recorder(record)
-        self.eager = EagerEngine(
-            self.model, self.loss, self.X, self.y, self.optimizer, self.penalty, self.history
-        )
-        self.runner: Any = self.eager
-        self.steps_before = self.optimizer.steps
-        batches = 1 if self.batch_size is None else -(-len(self.X) // self.batch_size)
-        self.total_steps = self.epochs * batches
         self.show: Callable[[History], None] = lambda history: None
         self.start = time.perf_counter()
 
-    def run(self) -> None:
-        """Makes all steps.  Ctrl-C ends the run after the last finished step."""
+    def run(self) -> History:
+        """Makes all steps, and returns the history.  Ctrl-C ends the run after the last finished step."""
         try:
             try:
                 self._run_all()
@@ -239,10 +229,11 @@ class _Run:
             _truncate(self.history, self.optimizer.steps - self.steps_before)
             if self.recorder is not None:
                 self.recorder.settle(len(self.history))
+        return self.history
 
     def _run_all(self) -> None:
         bar = progress_bar(self.progress, self.total_steps, self.epochs)
-        with mode(self.model, training=True), bar as self.show:
+        with mode(self.eager.model, training=True), bar as self.show:
             if self.epochs and self.engine == "jit":
                 self._switch(*engines.compiled(self.eager, bool(self.metrics)))
             else:
@@ -276,7 +267,7 @@ class _Run:
     def _epoch(self) -> None:
         history = self.history
         totals = dict.fromkeys(self.metrics, 0.0)
-        order = range(len(self.X))
+        order = range(self.samples)
         batches: Iterable[tuple[Sequence[int], Sequence[int]]] = [(order, order)]
         if self.batch_size is not None:
             batches = data.batches(
@@ -285,7 +276,7 @@ class _Run:
         for indices, _ in batches:
             self._step(indices, totals)
         for name, total in totals.items():
-            history.metrics[name].append(total / len(self.X))
+            history.metrics[name].append(total / self.samples)
         history.epoch_ends.append(len(history))
         self.show(history)
 
@@ -306,7 +297,7 @@ class _Run:
             self.runner.sync()
             for name, metric in self.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, self.y[i])) for p, i in zip(predictions, indices)
+                    float(metric(p, self.eager.y[i])) for p, i in zip(predictions, indices)
                 )
         if self.max_norm is not None:
             self.runner.clip(self.max_norm)

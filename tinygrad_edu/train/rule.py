@@ -75,7 +75,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 
 def _check_schedule(optimizer: Optimizer) -> None:
-    schedule = optimizer._lr
+    schedule = optimizer.schedule
     if not callable(schedule) or isinstance(schedule, Schedule):
         return
     state = State(schedule)
@@ -186,7 +186,7 @@ def _is_right(optimizer: Optimizer, tape: Tape, data: float) -> bool:
     """Whether a traced rule agrees with the rule itself, for one parameter and some steps."""
     state = tuple([column[0] for column in optimizer.state.values()])
     for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
-        new, slots = optimizer._ieee_update(data, 0.5, state, optimizer.lr, t)
+        new, slots = optimizer.ieee_update(data, 0.5, state, optimizer.lr, t)
         found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
         if not all(is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
             return False

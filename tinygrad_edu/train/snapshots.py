@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class Snapshot:
     after: array[float]
 
 
+@dataclass(eq=False, repr=False)
 class TrainingRecord:
     """The objects that were trained, and snapshots of the run.
 
@@ -80,25 +81,18 @@ class TrainingRecord:
     None in its place.
     """
 
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        loss: Callable[[Any, Any], Any],
-        X: Sequence[Any],
-        y: Sequence[Any],
-        parameters: Iterable[Value],
-        interval: int = 1,
-        optimizer: Optimizer | None = None,
-    ) -> None:
-        self.optimizer = optimizer
-        self.model = model
-        self.loss = loss
-        self.X = X
-        self.y = y
-        self.parameters = tuple(parameters)
+    model: Callable[[Any], Any]
+    loss: Callable[[Any, Any], Any]
+    X: Sequence[Any]
+    y: Sequence[Any]
+    parameters: tuple[Value, ...]
+    interval: int = 1
+    optimizer: Optimizer | None = None
+
+    def __post_init__(self) -> None:
+        self.parameters = tuple(self.parameters)
         self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
-        self.interval = interval
 
     @contextmanager
     def at(self, snapshot: Snapshot, after: bool = False) -> Iterator[Callable[[Any], Any]]:
@@ -152,9 +146,7 @@ class TrainingRecord:
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
     def __copy__(self) -> TrainingRecord:
-        twin = TrainingRecord(
-            self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer
-        )
+        twin = replace(self)
         twin.names = self.names
         twin.snapshots = list(self.snapshots)
         return twin
