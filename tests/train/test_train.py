@@ -751,11 +751,11 @@ def test_at_does_not_change_parameters_that_were_not_trained():
 
 def test_at_wants_a_snapshot_of_its_own():
     training = run(record_every=1)[1].training
-    with pytest.raises(TypeError, match=r"at\(\) takes a Snapshot, not int \(1\)"), training.at(1):
+    with pytest.raises(TypeError, match=r"^at: snapshot must be a Snapshot, not int \(1\);"), training.at(1):
         pass
     foreign = line(Value(0.0), 1, record_every=1).training.snapshots[0]
     with (
-        pytest.raises(ValueError, match="the snapshot has 1 parameters, but this record has 17"),
+        pytest.raises(ValueError, match=r"^at: snapshot must have 17 parameters, as this record has, not 1;"),
         training.at(foreign),
     ):
         pass

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..debug.text import printable
 from ..errors import counted
 from .arguments import Commands, positive
 
@@ -53,7 +54,7 @@ def run_gpt(options: argparse.Namespace) -> int:
     _print_course(history, options.steps)
     print("\ninvented names:")
     for i in range(1, options.samples + 1):
-        print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
+        print(f"{i:4}  {printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
     if history.interrupted:
         raise KeyboardInterrupt
     return 0
@@ -84,11 +85,6 @@ def _course(losses: Sequence[float]) -> str:
         return f"{first}, {losses[-1]:.4f} in step {len(losses)}"
     mean = sum(recent) / len(recent)
     return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
-
-
-def _printable(text: str) -> str:
-    """Returns ``text`` with unprintable characters, which a terminal could obey, as escapes."""
-    return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
 
 
 def add_command(commands: Commands) -> None:

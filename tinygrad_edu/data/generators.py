@@ -8,7 +8,6 @@ Gaussian noise added to each coordinate (for `line`, to y).  Samples are in rand
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -36,13 +35,12 @@ def moons(
         ValueError: n < 2, the noise is negative, or there are not two labels.
     """
     n = check_int(n, "moons: n", 2, "each moon needs a sample")
-    noise = spread(noise)
     first, second = _two_labels(labels)
     upper = [([math.cos(t), math.sin(t)], first) for t in _evenly(n // 2, 0.0, math.pi)]
     lower = [
         ([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)
     ]
-    return _noisy(upper + lower, noise, generator(rng))
+    return _noisy(upper + lower, noise, rng)
 
 
 def circles(
@@ -65,7 +63,6 @@ def circles(
             labels.
     """
     n = check_int(n, "circles: n", 2, "each circle needs a sample")
-    noise = spread(noise)
     first, second = _two_labels(labels)
     factor = finite(factor, "factor")
     if not 0 <= factor < 1:
@@ -75,7 +72,7 @@ def circles(
         )
     outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
     inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
-    return _noisy(outer + inner, noise, generator(rng))
+    return _noisy(outer + inner, noise, rng)
 
 
 def xor(
@@ -92,12 +89,11 @@ def xor(
         ValueError: n < 4, the noise is negative, or there are not two labels.
     """
     n = check_int(n, "xor: n", 4, "each corner needs a sample")
-    noise = spread(noise)
     first, second = _two_labels(labels)
     corners = [
         ([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second),
     ]
-    return _noisy([corners[i % 4] for i in range(n)], noise, generator(rng))
+    return _noisy([corners[i % 4] for i in range(n)], noise, rng)
 
 
 def spirals(
@@ -113,12 +109,11 @@ def spirals(
     """
     classes = check_int(classes, "spirals: classes", 2)
     n = check_int(n, "spirals: n", classes, "each class needs a sample")
-    noise = spread(noise)
     turns = finite(turns, "turns")
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
-    return _noisy(samples, noise, generator(rng))
+    return _noisy(samples, noise, rng)
 
 
 def blobs(
@@ -139,11 +134,10 @@ def blobs(
     """
     points = _centers(centers)
     n = check_int(n, "blobs: n", len(points), "each center needs a sample")
-    noise = spread(noise)
     samples = []
     for k, m in enumerate(_shares(n, len(points))):
         samples += [(points[k], k)] * m
-    return _noisy(samples, noise, generator(rng))
+    return _noisy(samples, noise, rng)
 
 
 def line(
@@ -172,11 +166,13 @@ def line(
 
 
 def _noisy(
-    samples: list[tuple[list[float], Label]], noise: float, rng: random.Random
+    samples: list[tuple[list[float], Label]], noise: float, rng: Rng
 ) -> tuple[Points, list[Label]]:
     """Shuffles the samples in place and returns them with noise added to every coordinate."""
-    rng.shuffle(samples)
-    X = [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples]
+    noise = spread(noise)
+    source = generator(rng)
+    source.shuffle(samples)
+    X = [[x + source.gauss(0.0, noise) for x in point] for point, _ in samples]
     return X, [label for _, label in samples]
 
 

@@ -20,9 +20,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..engine.value import Value
-from ..errors import check_int
+from ..errors import check_int, some
 from .recording import Recording, Step, not_a_graph, record
-from .text import short_number, shortened
+from .text import short_number
+
+MOST_NAMES = 12  # names that a message lists
 
 
 def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
@@ -204,18 +206,18 @@ class Stepper:
             if any(self.recording.matches(i, target) for target in targets):
                 return i + 1
         what = " or ".join(map(repr, targets)) or "a breakpoint"
-        known = shortened(self.recording.targets())
+        known = some(self.recording.targets(), MOST_NAMES)
         raise ValueError(f"no later step involves {what}; targets are {known}")
 
     def _position_of(self, name: str) -> int:
         positions = self.recording.positions
         if name in positions:
             return positions[name]
-        raise ValueError(f"no node is called {name!r}; nodes are {shortened(list(positions))}")
+        raise ValueError(f"no node is called {name!r}; nodes are {some(positions, MOST_NAMES)}")
 
     def _check(self, target: str, known: Collection[str]) -> None:
         if target not in known:
             raise ValueError(
                 f"nothing in this recording is called {target!r}; choose from "
-                f"{shortened(list(known))}"
+                f"{some(known, MOST_NAMES)}"
             )

@@ -210,6 +210,7 @@ class Engine:
 
     @property
     def now(self) -> int:
+        """Which of the two copies has the present numbers, 0 or 1."""
         return int(self.done[0]) % 2
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:

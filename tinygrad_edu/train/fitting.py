@@ -202,8 +202,7 @@ class _Run:
         self.history = eager.history
         self.optimizer = optimizer = eager.optimizer
         self.steps_before = optimizer.steps
-        self.samples = len(eager.X)
-        batches = 1 if self.batch_size is None else -(-self.samples // self.batch_size)
+        batches = 1 if self.batch_size is None else -(-len(eager.X) // self.batch_size)
         self.total_steps = self.epochs * batches
         self.recorder: Recorder | None = None
         if self.record_every is not None:
@@ -216,7 +215,7 @@ class _Run:
         self.start = time.perf_counter()
 
     def run(self) -> History:
-        """Makes all steps, and returns the history.  Ctrl-C ends the run after the last finished step."""
+        """Makes all steps and returns the history.  Ctrl-C ends the run after a finished step."""
         try:
             try:
                 self._run_all()
@@ -267,7 +266,7 @@ class _Run:
     def _epoch(self) -> None:
         history = self.history
         totals = dict.fromkeys(self.metrics, 0.0)
-        order = range(self.samples)
+        order = range(len(self.eager.X))
         batches: Iterable[tuple[Sequence[int], Sequence[int]]] = [(order, order)]
         if self.batch_size is not None:
             batches = data.batches(
@@ -276,7 +275,7 @@ class _Run:
         for indices, _ in batches:
             self._step(indices, totals)
         for name, total in totals.items():
-            history.metrics[name].append(total / self.samples)
+            history.metrics[name].append(total / len(order))
         history.epoch_ends.append(len(history))
         self.show(history)
 

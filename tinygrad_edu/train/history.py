@@ -18,6 +18,7 @@ from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
 VERSION = 1
+OF_EVERY_STEP = ("loss", "learning_rates", "seconds")  # the lists with one number for each step
 
 
 class History:
@@ -113,9 +114,7 @@ class History:
                 "engine": self.engine,
                 "epoch_ends": self.epoch_ends,
                 "interrupted": self.interrupted,
-                "loss": _encoded(self.loss),
-                "learning_rates": _encoded(self.learning_rates),
-                "seconds": _encoded(self.seconds),
+                **{name: _encoded(getattr(self, name)) for name in OF_EVERY_STEP},
                 "metrics": {name: _encoded(values) for name, values in self.metrics.items()},
             }
         )
@@ -133,9 +132,8 @@ class History:
             history.epoch_ends = content["epoch_ends"]
             history.interrupted = content["interrupted"]
             history._read_engine = content.get("engine", "")
-            history.loss = _decoded(content["loss"])
-            history.seconds = _decoded(content["seconds"])
-            history.learning_rates = _decoded(content["learning_rates"])
+            for name in OF_EVERY_STEP:
+                setattr(history, name, _decoded(content[name]))
             history.metrics = {
                 name: _decoded(values) for name, values in content["metrics"].items()
             }
