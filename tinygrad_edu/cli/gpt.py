@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..debug.text import printable
 from ..errors import counted
-from .arguments import Commands, positive
+from .arguments import Commands, add_option, positive
 
 if TYPE_CHECKING:
     from ..train import History
@@ -98,7 +98,7 @@ def add_command(commands: Commands) -> None:
         metavar="FILE",
         help="a text file with one name a line (default: first names)",
     )
-    command.add_argument("--steps", type=positive, default=1000, help="default: %(default)s")
+    add_option(command, "--steps", 1000, positive)
     command.add_argument(
         "--engine",
         choices=("auto", "eager", "jit"),
@@ -106,11 +106,6 @@ def add_command(commands: Commands) -> None:
         help="default: %(default)s, which is jit if llvmlite is installed, else eager; "
              "the names are the same",
     )
-    command.add_argument("--seed", type=int, default=42, help="default: %(default)s")
-    command.add_argument(
-        "--samples",
-        type=positive,
-        default=20,
-        help="how many names to invent (default: %(default)s)",
-    )
+    add_option(command, "--seed", 42, int)
+    add_option(command, "--samples", 20, positive, "how many names to invent")
     command.set_defaults(run=run_gpt)

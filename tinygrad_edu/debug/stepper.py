@@ -18,6 +18,7 @@ There is no input or output here, only data and text.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from ..engine.value import Value
 from ..errors import check_int, some
@@ -93,22 +94,19 @@ class Stepper:
                 f"not {position}"
             )
         events = self.recording.events
-        forward = self.recording.forward
         while self.position < position:
             event = events[self.position]
-            if self.position < forward:
-                self._data[event.node] = event.after
-            else:
-                self._grads[event.node] = event.after
+            self._changed_by(self.position)[event.node] = event.after
             self.position += 1
         while self.position > position:
             self.position -= 1
             event = events[self.position]
-            if self.position < forward:
-                self._data[event.node] = None
-            else:
-                self._grads[event.node] = event.before or 0.0
+            self._changed_by(self.position)[event.node] = event.before
         return self
+
+    def _changed_by(self, index: int) -> list[Any]:
+        """Returns the numbers of which the step at ``index`` changes one: data or gradients."""
+        return self._data if index < self.recording.forward else self._grads
 
     def run_to(self, target: str) -> Stepper:
         """Does steps until one involves ``target``: a name, a label, an operation, "forward" or

@@ -143,15 +143,17 @@ class Engine:
             return
         count = min(len(self._y), MAX_VERIFIED_SAMPLES)
         targets = {repr(self._y[i]): i for i in reversed(range(count))}  # the first of each
+        parameters = self.data[self.now]
         nodes = 0
         for i in sorted(targets.values()):
             plan = Plan((i,), [self._sample(i)])
-            nodes += len(plan.groups[0].loss.trace.nodes)
+            group = plan.groups[0]
+            nodes += len(group.loss.trace.nodes)
             if plan.draws or (i and nodes > MAX_VERIFIED_NODES):
                 return
             self.totals.write(0, [0.0] * (1 + self.count))
-            plan.groups[0].set(self.data[self.now], 1.0)
-            plan.groups[0].run(self.data[self.now], self.totals, self.error)
+            group.set(parameters, 1.0)
+            group.run(parameters, self.totals, self.error)
             expected = self._function(self._X[i], self._y[i])
             _check_compiled(f"loss of sample {i}", self.totals[0], expected)
 

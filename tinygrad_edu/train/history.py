@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,20 +58,18 @@ class History:
         """Which engine made how many steps, and why if another one was asked for."""
         if not self._engines:
             return self._read_engine
-        steps: dict[str, int] = {}
+        steps: Counter[str] = Counter()
         reasons: dict[str, str] = {}
         ends = [*[start for start, _, _ in self._engines[1:]], len(self)]
         for (start, name, reason), end in zip(self._engines, ends):
             if reason:
                 reasons[name] = f": {reason}"
-            if made := max(0, min(end, len(self)) - start):
-                steps[name] = steps.get(name, 0) + made
-        most, *others = sorted(steps, key=lambda name: -steps[name]) or [""]
+            steps[name] += max(0, min(end, len(self)) - start)
+        most, *others = [name for name, count in steps.most_common() if count] or [""]
         if not most:
             return ""
-        count = f"{steps[most]:,} of " if others else ""
-        count += "1 step" if len(self) == 1 else f"{len(self):,} steps"
-        parts = [f"{most}, {count}{reasons.get(most, '')}"]
+        share = f"{steps[most]:,} of " if others else ""
+        parts = [f"{most}, {share}{counted(len(self), 'step')}{reasons.get(most, '')}"]
         parts += [f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]
         return "; ".join(parts)
 

@@ -180,9 +180,7 @@ class StepLoop:
         group = self._group
         group.set(engine.data[0], self._scale)
         group.set(engine.data[1], self._scale)
-        calls = group.calls()
-        whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
-        tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
+        whole, tail = group.calls()
         rule = engine.rule
         penalty = engine.penalty
         return NativePlan(
@@ -196,7 +194,7 @@ class StepLoop:
             blocks=whole[2],
             tail_columns=tail[0],
             tail_results=tail[1],
-            tail_valid=tail[3],
+            tail_valid=tail[3] if tail[2] else 0,
             error=engine.error.address,
             rule=rule.batch.address,
             uniform=rule.uniform.address,

@@ -241,17 +241,16 @@ class BatchGroup(Group):
         self._columns.write(self._padded * k, [*column, *padding])
 
     def calls(self) -> list[tuple[int, ...]]:
-        """Returns the calls of the compiled batch.
+        """Returns the calls of the compiled batch: for full blocks, and for the rest.
 
-        Each is the columns, the results, the blocks, and the samples that count in the last block.
+        Each is the columns, the results, the blocks (which may be 0), and the samples that count
+        in the last block.
         """
-        whole = self.blocks if self.valid == LANES else self.blocks - 1
-        calls: list[tuple[int, ...]] = []
-        if whole:
-            calls.append((*map(ctypes.addressof, self.whole), whole, LANES))
-        if self.valid < LANES:
-            calls.append((*map(ctypes.addressof, self.tail), 1, self.valid))
-        return calls
+        rest = int(self.valid < LANES)
+        return [
+            (*map(ctypes.addressof, self.whole), self.blocks - rest, LANES),
+            (*map(ctypes.addressof, self.tail), rest, self.valid),
+        ]
 
     def run(
         self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
@@ -260,17 +259,13 @@ class BatchGroup(Group):
         loss = self.loss
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
+        scratch = loss.scratch.address
         for columns, results, blocks, valid in self.calls():
-            self._batch.run(
-                parameters.address,
-                columns,
-                results,
-                loss.scratch.address,
-                totals.address,
-                blocks,
-                valid,
-                error.address,
-            )
+            if blocks:
+                self._batch.run(
+                    parameters.address, columns, results, scratch, totals.address, blocks, valid,
+                    error.address,
+                )
         self._batch.check(error.address)
         if not loss.returned:
             return []
