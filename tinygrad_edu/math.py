@@ -212,7 +212,8 @@ def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
     if len(p) != len(q):
         raise ValueError(
-            f"both points must have the same number of dimensions, not {len(p)} and {len(q)}"
+            f"dist: p and q must have equal lengths, not {len(p)} and {len(q)}; "
+            "pass two points of the same dimension"
         )
     return hypot(*(x - y for x, y in zip(p, q)))
 

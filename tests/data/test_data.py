@@ -412,15 +412,16 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
     (lambda: data.split([1], [1]), ValueError, "split: X must have at least 2 samples, not 1"),
     (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test must be .* not 0.0; usual: 0.2"),
     (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test must be a fraction .* not 1.0"),
-    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared "
-                                                        r".* stratify=False"),
+    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"^split: target \d must be a label "
+                                                        r"that can be compared, not \[\d\]; .* "
+                                                        r"stratify=False$"),
     (lambda: data.Standardiser([]), ValueError, "Standardiser: X must have at least one row"),
-    (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X has 1 columns, not 2"),
+    (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X must have 2 columns, not 1;"),
     (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be "
                                                                "finite, not inf"),
     (lambda: data.Standardiser([1, 2]), TypeError, r"row 0 of X must be a list of numbers, not int "
                                                    r".*\[\[x\] for x in xs\]"),
-    (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X has 1 columns, not 2"),
+    (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X must have 2 columns, not 1;"),
 ])
 def test_handling_errors_come_at_the_call(call, error, message):
     with pytest.raises(error, match=message):

@@ -413,7 +413,7 @@ def test_two_threads_train_their_own_models():
 
 def test_an_optimizer_of_another_model_is_noticed():
     other = nn.MLP(2, [2, 1], rng=0)
-    with pytest.raises(ValueError, match="none of the optimizer's parameters"):
+    with pytest.raises(ValueError, match="none of the optimiser's parameters"):
         run(optimizer=optim.SGD(other.parameters(), lr=0.1))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.primitives import number, short_repr
 
 
-def spread(noise: float, what: str = "noise") -> float:
+def spread(noise: float, what: str) -> float:
     """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
     noise = number(noise, what)
     if not 0 <= noise < math.inf:

@@ -99,8 +99,8 @@ def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
             groups.setdefault(y[i], []).append(i)
         except TypeError:
             raise TypeError(
-                f"target {i} ({short_repr(y[i])}) cannot be compared with others as a label; "
-                "use numbers or text, or stratify=False"
+                f"split: target {i} must be a label that can be compared, not {short_repr(y[i])}; "
+                "use numbers or text, or pass stratify=False"
             ) from None
     # A class of m samples is due count * m / n of them: quotient and remainder, without rounding.
     due = [divmod(count * len(group), len(order)) for group in groups.values()]
@@ -180,14 +180,16 @@ def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[
     for i, row in enumerate(X):
         if not hasattr(row, "__len__"):
             raise TypeError(
-                f"row {i} of X must be a list of numbers, not {type(row).__name__} "
-                f"({short_repr(row)}); a single column is [[x] for x in xs]"
+                f"Standardiser: row {i} of X must be a list of numbers, not {type(row).__name__} "
+                f"({short_repr(row)}); write a single column as [[x] for x in xs]"
             )
         if width is None:
             width = len(row)
         if len(row) != width:
             raise ValueError(
-                f"row {i} of X has {len(row)} columns, not {width}; all rows need the same columns"
+                f"Standardiser: row {i} of X must have {width} columns, not {len(row)}; "
+                "give all rows the same columns"
             )
-        rows.append([finite(x, f"column {j} of row {i} of X") for j, x in enumerate(row)])
+        where = f"of row {i} of X"
+        rows.append([finite(x, f"Standardiser: column {j} {where}") for j, x in enumerate(row)])
     return rows

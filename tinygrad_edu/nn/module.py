@@ -126,11 +126,13 @@ class Module:
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
-                raise CheckpointError(f"the state of {name} must be a number, not {entry!r}")
+                raise CheckpointError(
+                    f"load_state_dict: the state of {name} must be a number, not {entry!r}"
+                )
             try:
                 data[name] = number(entry)
             except (TypeError, OverflowError) as error:
-                raise CheckpointError(f"the state of {name}: {error}") from None
+                raise CheckpointError(f"load_state_dict: the state of {name}: {error}") from None
         numbers = [data[name] for name in parameters]
         assign_all(parameters.values(), repeat("data"), numbers)
 
@@ -158,7 +160,7 @@ def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) ->
         misfits.append(f"not in the model: {some(foreign)}")
     if misfits:
         raise CheckpointError(
-            f"the state does not fit the model: {'; '.join(misfits)}; "
+            f"load_state_dict: the state does not fit the model: {'; '.join(misfits)}; "
             "build the model with the sizes that it was saved with"
         )
 

@@ -25,8 +25,8 @@ from ..engine.primitives import TABLE, number
 from ..engine.value import Value
 from ..errors import ExpressionError
 
-MAX_LENGTH = 10_000
-MAX_DEPTH = 200
+MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
+MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(math, name)

@@ -104,7 +104,7 @@ class Engine:
     # ---- against the eager engine
 
     def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Whether both engines have the same loss and gradients for these samples.
+        """Returns whether both engines have the same loss and gradients for these samples.
 
         A batch with random numbers cannot be compared, and counts as equal.
         """
@@ -247,7 +247,7 @@ class Engine:
         return self._plan
 
     def is_sound(self, loss: float, first: bool) -> bool:
-        """Whether loss and gradient of `differentiate` are finite.
+        """Returns whether loss and gradient of `differentiate` are finite.
 
         In the first step, the loss must depend on the parameters, too.
         """
@@ -307,7 +307,7 @@ class Engine:
         self._connect()
 
     def is_current(self) -> bool:
-        """Whether model, loss, penalty and the list of parameters are as they were compiled.
+        """Returns whether model, loss, penalty and list of parameters are as they were compiled.
 
         Reads the samples again, because they may have changed.
         """
@@ -358,7 +358,7 @@ class Engine:
         return self._loop.run(count, history, start)
 
     def _can_loop(self, plan: Plan) -> bool:
-        """Whether steps of these samples need nothing from Python in between."""
+        """Returns whether steps of these samples need nothing from Python in between."""
         if not self._is_plain or self.rule is None or plan.draws or len(plan.groups) != 1:
             return False
         loss = plan.groups[0].loss

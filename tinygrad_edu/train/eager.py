@@ -68,8 +68,8 @@ class EagerEngine:
             self.nodes = len(order)
             if set(optimizer.params).isdisjoint(order):
                 raise ValueError(
-                    "fit: the loss depends on none of the optimizer's parameters; make the "
-                    "optimizer with the parameters of this model"
+                    "fit: the loss depends on none of the optimiser's parameters; make the "
+                    "optimiser with the parameters of this model"
                 )
         optimizer.zero_grad()
         total.backward()

@@ -92,7 +92,7 @@ def fit(
         TypeError: ``model``, ``loss`` or another function cannot be called, a count is not a
             whole number, or ``loss`` does not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
-            the loss does not depend on the optimizer's parameters.
+            the loss does not depend on the optimiser's parameters.
         NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
             before the step.  The message has the step, the explanation of `explain_nonfinite`
             and the source line; ``error.history`` has the finished steps.  Inside
@@ -117,7 +117,7 @@ def fit(
       at other times are not noticed.
     * Metrics see the parameters and gradients of the step but cannot change them; a learning-rate
       schedule does not see them.  Division by zero gives inf or nan, for plain numbers too.
-      Leaves that the optimizer does not have get no gradient.
+      Leaves that the optimiser does not have get no gradient.
     """
     if engine not in ("auto", "eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
@@ -148,7 +148,7 @@ def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | N
 
 
 def _check_functions(model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any) -> None:
-    """Raises TypeError for a function that cannot be called, and for another optimizer."""
+    """Raises TypeError if a function cannot be called, or ``optimizer`` is not an Optimizer."""
     functions = {"model": model, "loss": loss, "penalty": penalty, "on_epoch": on_epoch}
     for name, function in functions.items():
         if not callable(function) and (function is not None or name in ("model", "loss")):

@@ -145,7 +145,7 @@ class History:
         return history
 
     def _is_consistent(self) -> bool:
-        """Whether the parts, read from a file, have the right types and lengths."""
+        """Returns whether the parts, read from a file, have the right types and lengths."""
         ends = [n for n in self.epoch_ends if type(n) is int and 0 < n <= len(self)]
         return (
             len(self.loss) == len(self.seconds) == len(self.learning_rates)

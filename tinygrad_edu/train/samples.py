@@ -29,7 +29,7 @@ from ..jit.tracing import Arguments, record_trace
 
 
 def is_plain(samples: Any) -> bool:
-    """Whether samples can be read once and kept: they are a list, a tuple or an array."""
+    """Returns whether samples can be read once and kept: a list, a tuple or an array can."""
     return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
 
 
@@ -136,7 +136,7 @@ class Program:
         return Graph(trace, [*self.places, *padding, *fixed, *holes, *varying])
 
     def is_current(self) -> bool:
-        """Whether the function still is the compiled program."""
+        """Returns whether the function still is the compiled program."""
         trace, _ = self._record(check=False)
         parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
         return self.trace.difference(trace) is None
