@@ -81,9 +81,9 @@ def fit(
         every multiple of this number, and the last step; fewer in a long run, so that memory
         stays bounded (`snapshots.TrainingRecord`).
     engine: "eager" (the default) runs the model as it is; "jit" compiles it and is often a
-        hundred times as fast; "auto" compiles it after two eager steps, if llvmlite is
-        installed, the run is long, and the second step has the same loss and gradient on both
-        engines.  `History.engine` says what ran.
+        hundred times as fast; "auto" compiles it after two eager steps if llvmlite is
+        installed, the run is long, and both engines have the same loss and gradient in the
+        second step.  `History.engine` says what ran.
 
     Ctrl-C ends the run: ``history.interrupted`` is then True, and the history, its snapshots and
     the parameters are those after the last finished step.
@@ -107,8 +107,9 @@ def fit(
     is evaluated exactly at its kink, and with Adam and RMSprop where a gradient is exactly 0.
 
     * TraceError is raised for a function that changes an attribute or a variable when it is
-      called (running means, counters, the last output), that draws random numbers other than by
-      `nn.Dropout`, or that branches on a traced number.
+      called, such as a running mean, a counter or the last output.  It is also raised for a
+      function that draws random numbers other than by `nn.Dropout`, or that branches on a traced
+      number.
     * Computations with ``optimizer.steps`` are repeated at every step, and leaves that are not
       trained are read again: a number that changes often must be one of these.  Other plain
       numbers are read before the first step and after ``on_epoch``.

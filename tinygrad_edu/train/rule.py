@@ -57,7 +57,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
     Raises:
         ValueError: a slot of its state does not have one number for each parameter.
         TraceError: it has its own ``zero_grad``, or its schedule changes something: the compiled
-            engine asks for the rates of many steps at once.
+            engine asks for the learning rates of many steps at once.
     """
     count = len(optimizer.params)
     for slot, column in optimizer.state.items():
