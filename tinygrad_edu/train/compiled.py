@@ -96,7 +96,7 @@ class Engine:
         self.totals = AlignedBuffer(1 + padded)  # the loss, and the gradient
         self.error = AlignedBuffer(2)
         self.done = AlignedBuffer(1)  # the number of steps; counting a step is what makes it valid
-        self.since = self.optimizer.steps  # steps of the optimiser that are not in `_done`
+        self.since = self.optimizer.steps  # steps of the optimiser that are not in `done`
         self._reserved = 0  # numbers behind the parameters
         self.data = [AlignedBuffer(padded) for _ in range(2)]
         self.state = [[AlignedBuffer(padded) for _ in self.optimizer.state] for _ in range(2)]
