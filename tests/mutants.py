@@ -212,7 +212,7 @@ SEEN_BY_DATA = """\
 
 UPDATE = """\
         updated = [
-            self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
+            self.ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
 """
 
@@ -220,7 +220,7 @@ UPDATE_ONE_BY_ONE = """\
         updated = []
         for parameter, s in zip(self.params, states, strict=True):
             x, g = float(parameter.data), float(parameter.grad)
-            updated.append(self._ieee_update(x, g, s, lr, t))
+            updated.append(self.ieee_update(x, g, s, lr, t))
             parameter.data = updated[-1][0]
 """
 

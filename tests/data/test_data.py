@@ -398,26 +398,30 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: data.batches([1, 2], [1]), ValueError, "X has 2 samples but y has 1; give one target"),
-    (lambda: data.batches([], []), ValueError, "X and y are empty"),
+    (lambda: data.batches([1, 2], [1]), ValueError, "^batches: X and y must have "
+                                                    "equal lengths, not 2 and 1; give one target"),
+    (lambda: data.batches([], []), ValueError, "^batches: X must not be empty; give at least one "
+                                               "sample$"),
     (lambda: data.batches([1], [1], 0), ValueError, "batches: size must be .* >= 1, not 0"),
     (lambda: data.batches([1], [1], 1.5), TypeError, "batches: size must be .*, not float"),
-    (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator "
-                                                      r".*list\(X\)"),
+    (lambda: data.batches(iter([1]), [1]), TypeError, r"^batches: X must be a list, not "
+                                                      r"list_iterator .*list\(X\)"),
     (lambda: data.batches([1], [1], 1, rng=0.5), TypeError, "rng must be"),
-    (lambda: data.split([1, 2], [1]), ValueError, "X has 2 samples but y has 1"),
+    (lambda: data.split([1, 2], [1]), ValueError, "^split: X and y must have equal "
+                                                  "lengths, not 2 and 1;"),
     (lambda: data.split([1], [1]), ValueError, "split: X must have at least 2 samples, not 1"),
     (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test must be .* not 0.0; usual: 0.2"),
     (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test must be a fraction .* not 1.0"),
-    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared "
-                                                        r".* stratify=False"),
+    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"^split: target \d must be a label "
+                                                        r"that can be compared, not \[\d\]; .* "
+                                                        r"stratify=False$"),
     (lambda: data.Standardiser([]), ValueError, "Standardiser: X must have at least one row"),
-    (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X has 1 columns, not 2"),
+    (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X must have 2 columns, not 1;"),
     (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be "
                                                                "finite, not inf"),
     (lambda: data.Standardiser([1, 2]), TypeError, r"row 0 of X must be a list of numbers, not int "
                                                    r".*\[\[x\] for x in xs\]"),
-    (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X has 1 columns, not 2"),
+    (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X must have 2 columns, not 1;"),
 ])
 def test_handling_errors_come_at_the_call(call, error, message):
     with pytest.raises(error, match=message):
@@ -436,6 +440,7 @@ def test_standardiser_by_hand():
         [0.0, 0.0],
         [pytest.approx(4 / math.sqrt(2), rel=1e-15, abs=0), 2.0],
     ]
+    assert data.Standardizer is data.Standardiser
     assert repr(scale).startswith("<Standardiser of 2 columns: mean=[3.0, 0.1], sd=[1.41421356")
 
 
@@ -465,6 +470,7 @@ def test_widely_spread_columns_do_not_overflow():
 
 def test_the_names_of_the_package_and_its_examples():
     assert sorted(data.__all__) == sorted([
-        *MAKERS, "iris", "names", "batches", "split", "Standardiser", "Dataset"])
+        *MAKERS, "iris", "names", "batches", "split", "Standardiser", "Standardizer",
+        "Dataset"])
     assert all(hasattr(data, name) for name in data.__all__)
     assert doctest.testmod(data) == (0, 4)

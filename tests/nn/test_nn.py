@@ -225,7 +225,8 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
     (lambda: nn.MLP(2, []), "at least one layer"),
     (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
     (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
-    (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0$"),
+    (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0; "
+                                "usual: 0.5$"),
     (lambda: nn.Neuron(2, rng=0)([1.0]), "Neuron takes 2 inputs, but was given 1"),
     (lambda: nn.Layer(2, 3, rng=0)([1.0]), "Layer takes 2 inputs, but was given 1"),
     (lambda: nn.hinge(Value(1.0), 0), "target must be -1 or 1, not 0"),

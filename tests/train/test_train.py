@@ -312,16 +312,21 @@ def test_an_interrupt_in_any_step_leaves_parameters_of_a_finished_step():
 
 @pytest.mark.parametrize(("change", "error", "message"), [
     ({"engine": "gpu"}, ValueError, "engine must be 'eager', 'jit' or 'auto', not 'gpu'"),
-    ({"epochs": -1}, ValueError, "epochs must be .*, not -1"),
-    ({"batch_size": 0}, ValueError, "batch_size must be .*, not 0"),
-    ({"epochs": 1.5}, ValueError, "epochs must be .*, not 1.5"),
+    ({"epochs": -1}, ValueError, "^fit: epochs must be a whole number >= 0, not -1$"),
+    ({"batch_size": 0}, ValueError, "^fit: batch_size must be a whole number >= 1, not 0; "
+                                    "pass None for full batches$"),
+    ({"epochs": 1.5}, TypeError, r"^fit: epochs must be a whole number, not float \(1\.5\)$"),
+    ({"epochs": True}, TypeError, r"^fit: epochs must be a whole number, not bool \(True\)$"),
     ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
     ({"metrics": "accuracy"}, TypeError, "metrics must be functions, not 'accuracy'"),
     ({"optimizer": "adam"}, TypeError, "optimizer must be an Optimizer, not 'adam'"),
     ({"metrics": [lambda p, t: "x"]}, ValueError, "could not convert"),
-    *[({"record_every": wrong}, ValueError, "record_every must be a whole number of steps, at "
-                                            f"least 1, not {wrong!r}; pass None")
-      for wrong in (0, -1, True, 2.5, "x")],
+    *[({"record_every": wrong}, ValueError,
+       f"record_every must be a whole number >= 1, not {wrong}; pass None for no snapshots")
+      for wrong in (0, -1)],
+    *[({"record_every": wrong}, TypeError, rf"record_every must be a whole number, not "
+       rf"{type(wrong).__name__} \({wrong!r}\); pass None for no snapshots")
+      for wrong in (True, 2.5, "x")],
 ])
 def test_bad_options_are_named(change, error, message):
     with pytest.raises(error, match=message):
@@ -408,7 +413,7 @@ def test_two_threads_train_their_own_models():
 
 def test_an_optimizer_of_another_model_is_noticed():
     other = nn.MLP(2, [2, 1], rng=0)
-    with pytest.raises(ValueError, match="none of the optimizer's parameters"):
+    with pytest.raises(ValueError, match="none of the optimiser's parameters"):
         run(optimizer=optim.SGD(other.parameters(), lr=0.1))
 
 
@@ -746,11 +751,11 @@ def test_at_does_not_change_parameters_that_were_not_trained():
 
 def test_at_wants_a_snapshot_of_its_own():
     training = run(record_every=1)[1].training
-    with pytest.raises(TypeError, match=r"at\(\) takes a Snapshot, not int \(1\)"), training.at(1):
+    with pytest.raises(TypeError, match=r"^at: snapshot must be a Snapshot, not int \(1\);"), training.at(1):
         pass
     foreign = line(Value(0.0), 1, record_every=1).training.snapshots[0]
     with (
-        pytest.raises(ValueError, match="the snapshot has 1 parameters, but this record has 17"),
+        pytest.raises(ValueError, match=r"^at: snapshot must have 17 parameters, as this record has, not 1;"),
         training.at(foreign),
     ):
         pass

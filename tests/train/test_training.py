@@ -466,7 +466,7 @@ def test_a_target_that_the_loss_refuses_is_refused_by_both_engines():
 def test_wrong_trainings_raise_the_same_errors_with_both_engines():
     stranger = Value(1.0)
     for engine in ("jit", "eager"):
-        with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
+        with pytest.raises(ValueError, match="depends on none of the optimiser's parameters"):
             fit(
                 model(),
                 nn.hinge,
@@ -710,7 +710,7 @@ def test_a_loss_that_machine_code_finds_nan_is_that_of_the_eager_engine():
 
 def test_without_gradients_every_engine_refuses():
     for engine in ("eager", "jit", "auto"):
-        with no_grad(), pytest.raises(ValueError, match="none of the optimizer's parameters"):
+        with no_grad(), pytest.raises(ValueError, match="none of the optimiser's parameters"):
             trained(engine)
 
 

@@ -44,7 +44,10 @@ def hinge(score: Any, target: float) -> Any:
         ValueError: ``target`` is not -1 or 1.
     """
     if not math.is_traced(target) and float(target) not in (-1.0, 1.0):
-        raise ValueError(f"hinge: the target must be -1 or 1, not {target!r}")
+        raise ValueError(
+            f"hinge: the target must be -1 or 1, not {target!r}; "
+            "for targets 0 and 1 use binary_cross_entropy"
+        )
     return math.relu(1 - target * score)
 
 
