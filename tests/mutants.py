@@ -226,7 +226,7 @@ UPDATE_ONE_BY_ONE = """\
 
 TRUTH = "test_accuracy.py::test_value_and_partials_are_within_the_contract_over_the_whole_domain"
 SATURATED = "test_accuracy.py::test_digits_survive_where_the_function_saturates"
-SPECIAL = "test_primitives.py::test_special_values_hold"
+SPECIAL = "test_primitives.py::test_rows_have_their_documented_special_values"
 
 MUTANTS = [
     # ---- the sweep
@@ -244,10 +244,10 @@ MUTANTS = [
            ("test_graph.py::test_a_leaf_as_root_gets_the_seed_and_accumulates",)),
     Mutant("adjoints of interior nodes are not set back", "engine/graph.py",
            "if any(before[:len(operations)]):", "if False:",
-           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+           ("test_graph.py::test_backward_twice_adds_to_leaves_only",)),
     Mutant("leaves are set back too", "engine/graph.py",
            "assign_grads(operations, repeat(0.0))", "assign_grads(nodes, repeat(0.0))",
-           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+           ("test_graph.py::test_backward_twice_adds_to_leaves_only",)),
     Mutant(
         "backward follows every edge as soon as something arrives, recursively",
         "engine/graph.py",
@@ -276,16 +276,16 @@ MUTANTS = [
     Mutant("an edge is lost in gradients() when both operands are one node", "engine/autodiff.py",
            "for arg, partial in zip(node._args, partials_of(node)):",
            "for arg, partial in dict(zip(node._args, partials_of(node))).items():",
-           ("test_autodiff.py::test_gradients_are_graphs_and_leave_no_trace_in_grad",)),
+           ("test_autodiff.py::test_gradients_are_graphs_and_leave_grad_unchanged",)),
     Mutant("a constant receives a gradient", "engine/graph.py",
            "assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))", "pass",
            ("test_value.py::test_a_constant_used_as_an_operand_stays_a_constant",)),
     Mutant("an interrupted sweep leaves what it has done", "engine/graph.py",
            "        assign_grads(nodes, before)\n        raise", "        raise",
-           ("test_anomaly.py::test_a_gradient_that_overflows_only_with_what_was_there_before_is_found_too",)),
+           ("test_anomaly.py::test_overflow_caused_by_an_accumulated_gradient_is_reported",)),
     Mutant("a graph whose leaves have new data passes for the recorded one", "engine/autodiff.py",
            "if _is_other_number(row.forward(*data), node.data):", "if False:",
-           ("test_autodiff.py::test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were",)),
+           ("test_autodiff.py::test_sum_is_stale_even_if_its_partials_are_unchanged",)),
     Mutant("the tangents of two operands are not added", "engine/autodiff.py",
            "sum(terms[1:], terms[0])", "terms[0]",
            ("test_autodiff.py::test_vjp_and_jvp_by_hand",)),
@@ -363,7 +363,7 @@ MUTANTS = [
            "state = {slot: [column[-1]] * len(column) "
            "for slot, column in zip(self.state, columns, strict=True)}",
            ("test_optim.py::"
-            "test_equal_to_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
+            "test_optimisers_equal_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
     Mutant("Nesterov's look ahead is left out", "optim/optimizers.py",
            "direction = grad + self.momentum * velocity if self.nesterov else velocity",
            "direction = velocity",
@@ -377,15 +377,15 @@ MUTANTS = [
            ("test_optim.py::test_adamw_by_hand",)),
     Mutant("clip_grad_value has no lower bound", "optim/clipping.py",
            "    if grad < -bound:\n        return -bound\n", "",
-           ("test_optim.py::test_clip_grad_value",)),
+           ("test_optim.py::test_clip_grad_value_limits_each_gradient",)),
     Mutant("fit averages the loss twice", "train/eager.py",
            "* (1.0 / len(indices))", "* (1.0 / len(indices) / len(indices))",
-           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("fit does not average the loss", "train/eager.py",
-           " * (1.0 / len(indices))", "", ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           " * (1.0 / len(indices))", "", ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("fit adds gradients up over the steps", "train/eager.py",
            "        optimizer.zero_grad()\n        total.backward()", "        total.backward()",
-           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("the penalty is added for every sample", "train/eager.py",
            "total + self.penalty()", "total + len(indices) * self.penalty()", ("test_train.py::test_the_penalty_is_added_once_a_step",)),
     Mutant("zero_grad leaves out the last layer", "nn/module.py",
@@ -394,14 +394,14 @@ MUTANTS = [
     Mutant("an optimiser's zero_grad leaves out the last parameter", "optim/optimizer.py",
            'assign_all(self.params, repeat("grad"), repeat(0.0))',
            'assign_all(self.params[:-1], repeat("grad"), repeat(0.0))',
-           ("test_optim.py::test_zero_grad_and_a_generator_of_parameters",)),
+           ("test_optim.py::test_optimiser_accepts_a_generator_of_parameters",)),
     Mutant("dropout does not scale what it keeps", "nn/layers.py",
            "else 1 / (1 - self.p)", "else 1.0",
            ("test_nn.py::test_dropout_drops_in_training_and_scales_the_rest",)),
     Mutant("a shared parameter is counted twice", "nn/module.py",
            "return [(name, parameter) for parameter, name in first.items()]",
            "return list(_named(self, '', set()))",
-           ("test_nn.py::test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once",)),
+           ("test_nn.py::test_existing_label_is_kept_and_a_shared_parameter_counts_once",)),
     Mutant("cross-entropy is computed from the logarithm of the probability", "nn/losses.py",
            "return math.surprisal(logits, int(target))",
            "return -math.log(math.softmax(logits)[int(target)])",

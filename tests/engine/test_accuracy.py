@@ -85,7 +85,7 @@ def test_every_row_has_an_independent_truth():
     ("ieee_remainder", (2.5 - 2**-51, 1.0)), ("ieee_remainder", (0.15, 0.1)),
     ("ieee_remainder", (1.5, 0.1)),
 ])
-def test_quotients_that_round_to_a_whole_number_belong_to_the_piece_of_the_value(name, args):
+def test_partials_of_rounded_quotients_match_the_piece_of_the_value(name, args):
     # 1.0 / 0.1 rounds to 10.0, but 0.1 as a float is a little more than a tenth: 1.0 % 0.1 is 1.0 -
     # 9 * 0.1.
     assert disagreements(TABLE[name], [args]) == {}
@@ -180,7 +180,7 @@ def wrong_slopes(row, arg_tuples):
 
 
 @every_row
-def test_closed_forms_of_the_truth_are_the_slopes_of_its_values(row):
+def test_partials_of_the_truth_are_derivatives_of_its_values(row):
     # a difference would step over the jumps of a far quotient
     wide = points(row, 5, seed=5) if row.name in SMOOTH else []
     moderate = points(row, 8, seed=6, wide=False)
@@ -194,7 +194,7 @@ def test_closed_forms_of_the_truth_are_the_slopes_of_its_values(row):
 
 
 @every_row
-def test_the_truth_has_all_its_digits(row):
+def test_truth_is_accurate_to_35_digits(row):
     for args in points(row, scaled(ci=20, thorough=200), seed=7):
         value, partials = truth(row.name, args)
         more_value, more_partials = truth(row.name, args, digits=400)
@@ -205,7 +205,7 @@ def test_the_truth_has_all_its_digits(row):
 
 
 @pytest.mark.parametrize("name", ["tanh", "mul", "atan2", "pow"])
-def test_a_wrong_closed_form_is_found(name, monkeypatch):
+def test_wrong_closed_form_is_reported(name, monkeypatch):
     first, *others = truths.SLOPES[name]
     monkeypatch.setitem(
         truths.SLOPES, name, (lambda *args: first(*args) * (1 + mpf(10) ** -15), *others)
@@ -309,7 +309,7 @@ def test_gradients_agree_with_the_complex_step(name):
             )
 
 
-def test_every_analytic_row_is_held_to_the_complex_step():
+def test_every_analytic_row_is_compared_with_the_complex_step():
     assert set(SMOOTH) - set(COMPLEX) == {"erf", "erfc", "gelu_erf", "relu", "leaky_relu", "elu"}
 
 
@@ -421,7 +421,7 @@ def test_a_tie_that_is_given_to_one_side_is_reported(name):
     ("abs", lambda x, o: primitives.where(x < 0, -1.0, 1.0)),
     ("hardtanh", lambda x, o: primitives.where(abs(x) > 1, 0.0, 1.0)),
 ])
-def test_another_slope_at_a_kink_is_reported(name, rule):
+def test_wrong_subgradient_at_a_kink_is_reported(name, rule):
     assert {args for args, _ in _planted(name, rule)} <= set(kinks(TABLE[name]))
     assert _planted(name, rule)
 
@@ -434,7 +434,7 @@ def test_conventions_at_kinks_hold_in_backward(row):
         assert [x.grad for x in xs] == [float(partial) for partial in truth_at(row.name, args)[1]]
 
 
-def test_planted_rules_are_taken_out_again():
+def test_planted_rules_are_removed_afterwards():
     row = TABLE["sin"]
     kept = row.partials
     with contextlib.suppress(ZeroDivisionError), replaced(row, "partials", ()):

@@ -84,7 +84,7 @@ def test_order_does_not_depend_on_the_order_of_roots(recipe, data):
     assert orders[0] == orders[1] == orders[2]
 
 
-def test_constants_stand_just_before_their_user():
+def test_constants_come_just_before_their_user():
     x = Value(1.0, "x")
     y = (x * 2) + 3
     assert [node.data for node in topological_order(y)] == [1.0, 2.0, 2.0, 3.0, 5.0]
@@ -94,7 +94,7 @@ def test_constants_stand_just_before_their_user():
 # ---- sweeps
 
 
-def test_backward_twice_adds_to_leaves_and_to_nothing_else():
+def test_backward_twice_adds_to_leaves_only():
     x = Value(3.0)
     square = x * x
     cube = square * x
@@ -116,7 +116,7 @@ def test_power_backward_twice():
     assert x.grad == 54.0
 
 
-def test_interior_nodes_shared_with_an_earlier_graph_start_afresh():
+def test_interior_nodes_shared_with_an_earlier_graph_start_at_zero():
     x = Value(2.0)
     shared = x * x
     (shared * 10).backward()
@@ -132,7 +132,7 @@ def test_a_leaf_as_root_gets_the_seed_and_accumulates():
     assert x.grad == 6.0
 
 
-def test_seeds_scale():
+def test_seeds_scale_the_gradients():
     x = Value(2.0)
     (x * x).backward(-0.5)
     assert x.grad == -2.0
@@ -166,7 +166,7 @@ def test_a_root_that_is_an_ancestor_of_another_root():
     assert x.grad == 112.0
 
 
-def test_no_roots_do_nothing():
+def test_backward_of_no_roots_does_nothing():
     backward([])
     assert gradients([], [Value(1.0)])[0].data == 0.0
 
@@ -315,7 +315,7 @@ def test_two_roots_over_one_leaf_still_share_it(copier):
 
 
 @every_copier
-def test_labels_and_their_classes_survive(copier):
+def test_copies_keep_labels_and_their_classes(copier):
     x = Value(1.0, ParameterName("weight"))
     y = copier(x * x)
     assert y.args[0].label == "weight"
@@ -323,7 +323,7 @@ def test_labels_and_their_classes_survive(copier):
 
 
 @every_copier
-def test_constants_survive_as_constants(copier):
+def test_copies_keep_constants_constant(copier):
     x = Value(2.0)
     for y in (x * 3 + 1, math.where(x > 0, x, 5.0), 2**x):
         _ = y.args  # makes the constants nodes, which copies must cope with

@@ -113,7 +113,7 @@ def test_a_program_gives_the_same_numbers(program):
     assert ours == pytest.approx(theirs, rel=1e-12)
 
 
-def test_the_readme_prints_what_microgads_readme_says():
+def test_micrograds_readme_example_prints_its_numbers():
     assert run(CHANGED, README)["shown"] == "24.7041 138.8338 645.5773"
 
 

@@ -104,7 +104,7 @@ def within(got, expected, tolerance):
 
 @pytest.mark.parametrize("row", EDGE_CASES,
     ids=[f"{row['op']}-{','.join(row['args'])}-{row.get('consts', '')}" for row in EDGE_CASES])
-def test_edge_case(row):
+def test_edge_case_has_the_documented_value_and_gradient(row):
     constants = {name: number(text) for name, text in row.get("consts", {}).items()}
     xs = [Value(float(text)) for text in row["args"]]
     y = function_of(row["op"], constants)(*xs)
@@ -117,7 +117,7 @@ def test_edge_case(row):
         )
 
 
-def test_every_edge_case_is_tried():
+def test_every_edge_case_is_tested():
     assert len(EDGE_CASES) >= 400
 
 
@@ -337,7 +337,7 @@ def test_pytorch_tutorial():
     )
 
 
-def test_every_worked_example_is_tried():
+def test_every_worked_example_is_tested():
     assert set(WORKED) == {
         "baydin2018_table2_3",
         "mazur_2015",

@@ -84,7 +84,7 @@ def _on_floats(row, args, are_values):
 
 
 @every_row
-def test_no_special_arguments_raise_or_leave_the_reals_in_any_way_of_running_a_row(row):
+def test_special_arguments_give_floats_in_every_way_of_running_a_row(row):
     wrong = faults(row)
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(itertools.islice(wrong.values(), 20))
 
@@ -109,7 +109,7 @@ def test_the_checker_reports_exceptions_in_every_way_of_running_a_row():
     assert any("ValueError" in fault or "OverflowError" in fault for fault in found.values())
 
 
-def test_the_checker_reports_numbers_that_are_no_floats():
+def test_the_checker_reports_results_that_are_not_floats():
     found = planted("pow", "forward", lambda x, y: x**y if x == -1 and y == 1e-200 else 1.0)
     assert {args for args, _ in found} == {(-1.0, 1e-200)}  # a complex number
     found = planted("sign", "forward", lambda x: int(x > 0))
@@ -117,7 +117,7 @@ def test_the_checker_reports_numbers_that_are_no_floats():
     assert len(found) == 2 * 12  # 0.0 and -0.0 are one key
 
 
-def test_the_checker_reports_an_operator_that_is_not_its_row():
+def test_the_checker_reports_an_operator_that_differs_from_its_row():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # whose gradients are right
         patch.setattr(Value, "__mod__", lambda x, y: x - y * (x // y))
@@ -185,7 +185,7 @@ NUMPY = {
 
 
 @pytest.mark.parametrize("name", list(NUMPY))
-def test_values_at_special_arguments_are_those_of_numpy(name):
+def test_values_at_special_arguments_equal_those_of_numpy(name):
     row = TABLE[name]
     for args in itertools.product(SPECIAL, repeat=row.arity):
         with np.errstate(all="ignore"):
@@ -204,7 +204,7 @@ def test_values_at_special_arguments_are_those_of_numpy(name):
 @pytest.mark.parametrize("name", [
     "relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign",
 ])
-def test_nan_in_is_nan_out_for_rows_with_kinks(name):
+def test_nan_propagates_through_rows_with_kinks(name):
     x = Value(nan)
     y = TABLE[name](x, *((-1.0, 1.0) if name == "clip" else ()))
     y.backward()
@@ -213,7 +213,7 @@ def test_nan_in_is_nan_out_for_rows_with_kinks(name):
 
 
 @pytest.mark.parametrize("name", ["step", "sign", "floor", "ceil", "round", "trunc"])
-def test_nan_in_is_nan_out_for_rows_with_jumps_whose_derivative_stays_0(name):
+def test_nan_propagates_through_rows_with_jumps_whose_derivative_is_0(name):
     x = Value(nan)
     y = TABLE[name](x)
     y.backward()
@@ -223,7 +223,7 @@ def test_nan_in_is_nan_out_for_rows_with_jumps_whose_derivative_stays_0(name):
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
 @pytest.mark.parametrize("args", [(nan, 1.0), (1.0, nan), (nan, nan), (inf, nan), (nan, -inf)])
-def test_nan_wins_every_maximum_and_minimum_on_either_side(name, args):
+def test_maximum_and_minimum_propagate_nan_from_either_side(name, args):
     x, y = map(Value, args)
     z = TABLE[name](x, y)
     z.backward()

@@ -99,7 +99,7 @@ def test_a_column_and_a_number_give_the_bits_of_the_forward_function(row, fixed)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
-def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(row):
+def test_row_of_a_known_number_gives_the_bits_of_its_forward_function(row):
     trace, results = record_trace(
         lambda x: [[row(x, k) for k in EDGES], [row(k, x) for k in EDGES]],
         ["x"],
@@ -235,7 +235,7 @@ def a_new_machine():
         machine._machine_code.cache_clear()
 
 
-def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
+def test_expansion_that_branches_on_a_number_is_rejected(monkeypatch):
     monkeypatch.setitem(emitter.EXPANSIONS, "relu", lambda x: x if x > 0 else 0.0)
     with pytest.raises(
         TypeError,
@@ -244,7 +244,7 @@ def test_an_expansion_that_asks_for_a_truth_is_refused(monkeypatch):
         straight_line.Scalar(tape_of(math.relu))
 
 
-def test_a_function_that_the_c_library_has_not_is_an_error_with_its_name():
+def test_function_missing_from_the_c_library_is_named_in_the_error():
     with pytest.raises(TinygradEduError, match="the C library has no function 'no_such_function'"):
         callbacks.library_address("no_such_function")
 
@@ -273,7 +273,7 @@ def with_mixed(row):
 
 
 @every_way
-def test_a_row_of_ones_own_is_called_back(way):
+def test_user_defined_row_is_called_back(way):
     calls = []
 
     def forward(x, y, z):
@@ -298,7 +298,7 @@ def test_a_row_of_ones_own_is_called_back(way):
             )
 
 
-def test_a_row_of_ones_own_is_called_back_for_every_sample():
+def test_user_defined_row_is_called_back_for_every_sample():
     with a_row_of_ones_own("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
         f = with_mixed(row)
         xs = [k / 7 for k in range(9)]
@@ -311,14 +311,14 @@ def refuse(x):
 
 
 @every_way
-def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
+def test_exception_in_a_user_defined_row_reaches_the_caller(way):
     with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
         run = WAYS[way](value_tape(lambda x: row(x) + 1.0, "x"))
         with pytest.raises(LookupError, match="no 2"):
             run([2.0])
 
 
-def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
+def test_exception_in_a_user_defined_row_reaches_the_caller_of_a_batch():
     with (
         a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row,
         pytest.raises(LookupError, match="no 2"),
@@ -327,7 +327,7 @@ def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
 
 
 @every_way
-def test_a_row_that_was_replaced_is_the_new_one(way):
+def test_replaced_row_is_compiled_as_the_new_one(way):
     with a_row_of_ones_own("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
         made, _ = gradient_tape(row, "x")
         assert WAYS[way](made)([0.5]) == [0.75, 3.0]
@@ -336,7 +336,7 @@ def test_a_row_that_was_replaced_is_the_new_one(way):
 
 
 @every_way
-def test_a_row_that_was_replaced_changes_no_other_row(way):
+def test_replacing_a_row_changes_no_other_row(way):
     """Forward functions call no rows, so that softplus goes on with the exponential function that
     it had."""
     with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
@@ -382,7 +382,7 @@ def test_products_are_rounded_before_they_are_added(way):
     (lambda x, y: -(x - y), (1.0, 1.0)),
     (lambda x, y: (x + 1.0) + 1.0, (2.0**53, 0.0)),
 ])
-def test_arithmetic_is_carried_out_as_it_is_written(f, xs, way):
+def test_arithmetic_is_not_reordered(f, xs, way):
     assert bits(WAYS[way](value_tape(f, "x", "y"))(xs)[0]) == bits(float(f(*map(Value, xs))))
 
 
@@ -397,7 +397,7 @@ def test_long_programs_are_compiled(way):
 
 
 @every_way
-def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
+def test_wrong_index_of_a_take_is_reported_once(way):
     run = WAYS[way](value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x"))
     for wrong in (
         -1.0,
@@ -492,13 +492,13 @@ def test_the_entries_of_a_take_may_be_anything(table, count):
 
 
 @pytest.mark.parametrize("table", ["constants", "inputs", "every second input"])
-def test_entries_that_stand_in_memory_take_no_code(table):
+def test_take_of_entries_in_memory_adds_no_code(table):
     few, many_ = [llvm.scalar(value_tape(f, *names)).text().count("\n") for f, names in
                   (many(count, TABLES[table]) for count in (50, 500))]
     assert few == many_
 
 
-def test_a_tape_machine_that_failed_in_a_row_forgets_a_wrong_index_of_the_same_run():
+def test_tape_machine_forgets_a_wrong_index_when_a_row_raises():
     with a_row_of_ones_own("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
         run = machine.Machine(value_tape(lambda i, x: math.take([x, 2 * x], i) + row(x), "i", "x"))
         with pytest.raises(LookupError, match="no 2"):
@@ -521,7 +521,7 @@ def mixture(x, y):
     return math.total(pool)
 
 
-def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
+def test_tape_machine_groups_instructions_by_operation():
     made = value_tape(mixture, "x", "y")
     order = machine.order(made)
     assert sorted(order) == list(range(len(made))) != order
@@ -535,7 +535,7 @@ def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
 
 
 @every_way
-def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
+def test_programs_may_return_arguments_constants_and_repeated_results(way):
     trace, results = record_trace(
         lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {})
     )
@@ -545,5 +545,5 @@ def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
     )
 
 
-def test_the_examples_of_the_module_work():
+def test_module_examples_run_as_printed():
     assert doctest.testmod(llvm).failed == 0

@@ -165,7 +165,7 @@ PROGRAM = Program(
 )
 
 
-def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:
+def test_engines_that_disagree_fail_or_are_missing_are_reported() -> None:
     program = """
 from rich.console import Console
 from tests.benchmarks.races.race import race
@@ -226,7 +226,7 @@ def raced(**outcomes: Outcome | None) -> Result:
     )
 
 
-def test_bars_are_of_those_whose_results_agree() -> None:
+def test_bars_show_only_engines_whose_results_agree() -> None:
     result = raced(
         slow=Outcome(rounds=[(20.0, 20.0), (40.0, 40.0)], results=[1.0]),
         fast=Outcome(rounds=[(0.5, 0.5), (1.0, 1.0)], results=[1.0]),
@@ -318,7 +318,7 @@ def test_no_figure_is_cut_in_a_narrow_terminal(name: str, width: int) -> None:
     assert (width < 80) <= bool(said) <= (width < 150)
 
 
-def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clocks() -> None:
+def test_time_of_compiled_training_is_processor_time_next_to_clock_time() -> None:
     model = nn.MLP(1, [1], rng=0)
 
     def idle_rate(step: int) -> float:
@@ -338,7 +338,7 @@ def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clo
     assert 0 < cpu < 0.1 < 0.2 <= wall
 
 
-def test_this_engines_row_has_the_clocks_time() -> None:
+def test_row_of_this_engine_has_the_clock_time() -> None:
     moons = program("moons")
     result = race(replace(moons, contestants=moons.contestants[:1]), quick=True)
     assert all(cpu > 0 and 0 < wall < math.inf for cpu, wall in result.finished[OURS].rounds)
@@ -363,7 +363,7 @@ def test_a_program_that_is_named_twice_runs_once(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.count(program("rosenbrock").title) == 1
 
 
-def test_some_programs_alone_are_without_the_cost_of_a_node(
+def test_selected_programs_are_measured_without_the_cost_of_a_node(
         capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jit", "--quick", "--only", "ode", "rosenbrock"]) == 0
     printed = capsys.readouterr().out
@@ -380,7 +380,7 @@ def test_some_programs_alone_are_without_the_cost_of_a_node(
 
 
 @pytest.mark.parametrize("within", [True, False])  # a race, or between two of them
-def test_ctrl_c_shows_what_was_measured_by_then(
+def test_ctrl_c_shows_what_was_measured_so_far(
         within: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[str] = []
 
@@ -407,7 +407,7 @@ def test_ctrl_c_shows_what_was_measured_by_then(
     assert "Tape machine" not in said.out
 
 
-def test_the_picture_can_fail_to_be_written_with_one_line(
+def test_unwritable_picture_is_reported_in_one_line(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
@@ -450,7 +450,7 @@ def test_factors_are_bars_from_1_on_a_logarithmic_axis() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan, 1e200])
-def test_a_factor_that_has_no_logarithm_to_draw_is_refused(wrong: float) -> None:
+def test_bar_rejects_a_factor_without_a_logarithm(wrong: float) -> None:
     with pytest.raises(ValueError, match=r"the factor of 'a' in 'group' is .*; "
                                          "it must be positive and finite"):
         bars.factors({"group": {"a": wrong}})
@@ -466,7 +466,7 @@ def test_without_a_time_of_this_engine_there_are_no_bars() -> None:
     assert (chart.factors(failed), chart.chart([failed]), chart.chart([])) == ({}, None, None)
 
 
-def test_missing_packages_are_called_as_pip_calls_them() -> None:
+def test_missing_packages_are_named_as_pip_names_them() -> None:
     two = [Program("", "", lambda quick: None, contestants("a", "b", needs="no_such_package")),
            Program("", "", lambda quick: None, contestants("c"))]
     assert chart.missing(two) == ["no_such_package"]

@@ -48,7 +48,7 @@ class Within:
 
 
 @pytest.mark.parametrize("ending", [lambda: None, lambda: int("refused")])
-def test_what_takes_too_long_is_noticed(ending):
+def test_time_limit_reports_slow_code(ending):
     def busy():
         with Within(0.01):
             end = time.process_time() + 0.011
@@ -206,7 +206,7 @@ def test_the_variables_of_any_text_are_names_in_it(text):
     assert in_text - called - {"pi", "e", "tau", "inf", "nan"} <= set(names) <= in_text
 
 
-def test_most_nearly_valid_texts_are_read_and_many_are_refused():
+def test_nearly_valid_texts_are_sometimes_read_and_sometimes_rejected():
     read = []
 
     @settings(max_examples=300, database=None, derandomize=True)
@@ -363,7 +363,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", list(ATTACKS))
-def test_attacks_are_refused_within_a_second(name):
+def test_attacks_are_rejected_within_a_second(name):
     result, error = outcome(ATTACKS[name], {"x": 1.5, "y": 2.0})
     assert result is None, f"{ATTACKS[name][:40]!r} gave {result}"
     assert len(str(error)) < 600
@@ -558,7 +558,7 @@ def said(text):
     return found
 
 
-def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_changes_nothing(
+def test_mutated_checkpoints_are_rejected_without_changes_or_loaded_as_written(
     tmp_path,
 ):
     rng, path = random.Random(7), tmp_path / "model.json"
@@ -592,7 +592,7 @@ def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_cha
     assert refused > 5 * accepted > 0
 
 
-def test_mutated_histories_are_refused_or_mean_what_they_say():
+def test_mutated_histories_are_rejected_or_loaded_as_written():
     rng, (_, _, history) = random.Random(8), trained(1, 4)
     good = history.to_json()
     before, refused, accepted = state_of_all(history), 0, 0
@@ -631,7 +631,7 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
     b"\xff\xfe", b"", b"\0" * 100, "[\ud800]".encode("utf-16", "surrogatepass"), b"\xef\xbb\xbf{}",
     b"[" * 1_000_000, b"1" * 1_000_000, b'"' + b"x" * 10_000_000,
 ])
-def test_files_of_another_kind_are_refused_within_a_second(data, tmp_path):
+def test_files_of_another_kind_are_rejected_within_a_second(data, tmp_path):
     path = tmp_path / "file.json"
     path.write_bytes(data)
     model, optimizer, _ = trained(2, 1)
@@ -644,7 +644,7 @@ def test_files_of_another_kind_are_refused_within_a_second(data, tmp_path):
 
 
 @pytest.mark.parametrize("depth", [6, 20, 60, 150, 300, 450, 490, 550, 700, 900])
-def test_files_that_are_nested_deep_anywhere_are_refused(depth, tmp_path):
+def test_deeply_nested_files_are_rejected(depth, tmp_path):
     path, rng = tmp_path / "file.json", random.Random(depth)
     model, optimizer, history = trained(2, 1)
     good, story = nn.save(model, path, optimizer).read_text(), history.to_json()
@@ -885,7 +885,7 @@ TITLE = "</title></svg><script>alert(1)</script>\\N"
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
-def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(batch):
+def test_hostile_labels_stay_text_in_dot_svg_and_html(batch):
     y, plain = tree(batch), tree(HARMLESS)
     drawing, usual = viz.draw(y, title=TITLE + batch[7]), viz.draw(plain, title="abc")
     names = [node.name for node in drawing.records.nodes]
@@ -917,7 +917,7 @@ def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(bat
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
-def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
+def test_hostile_labels_stay_data_in_a_page(batch):
     page, usual = (
         viz.explore(tree(labels), title=title).html
         for labels, title in ((batch, TITLE), (HARMLESS, "abc"))
@@ -948,7 +948,7 @@ def test_hostile_labels_are_text_in_a_saved_page(batch, tmp_path):
     assert Markup(page).others == Markup(usual).others
 
 
-def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
+def test_hostile_module_names_stay_titles_of_frames():
     names = [
         name for name in (label.replace(".", "") for label in labels(80, seed=99)) if name.strip()
     ]
@@ -973,17 +973,17 @@ def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
 @pytest.mark.parametrize(("right", "wrong"), [
     ("\\\\", "\\"), ("&lt;b&gt;", "<b>"), ("&#93;", "]"), ("&amp;", "&"),
 ])
-def test_labels_that_are_not_quite_escaped_are_noticed(right, wrong, monkeypatch):
+def test_checker_reports_labels_that_are_not_fully_escaped(right, wrong, monkeypatch):
     escape = dot.escape
     monkeypatch.setattr(dot, "escape", lambda *args: escape(*args).replace(right, wrong))
     with pytest.raises((AssertionError, ET.ParseError, RenderError)):
-        list(map(test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing, BATCHES))
+        list(map(test_hostile_labels_stay_text_in_dot_svg_and_html, BATCHES))
 
 
-def test_data_that_are_not_escaped_are_noticed(monkeypatch):
+def test_checker_reports_data_that_are_not_escaped(monkeypatch):
     monkeypatch.setattr(page, "to_script", lambda data: json.dumps(data, ensure_ascii=False))
     with pytest.raises((AssertionError, UnicodeEncodeError, json.JSONDecodeError)):
-        test_hostile_labels_are_data_of_a_page_and_no_part_of_it(BATCHES[1])
+        test_hostile_labels_stay_data_in_a_page(BATCHES[1])
 
 
 # ---- nothing of a user's is run: read from the source --------------------------------------------
@@ -1095,11 +1095,11 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_package_runs_no_text_and_loads_no_foreign_objects(path):
+def test_package_evaluates_no_text_and_unpickles_no_foreign_objects(path):
     assert dangers(path.read_text(encoding="utf-8")) == []
 
 
-def test_tests_run_no_text_either_but_for_a_reason():
+def test_tests_evaluate_text_only_for_a_stated_reason():
     mentions = {
         path.name
         for path in sorted((ROOT / "tests").rglob("*.py"))
@@ -1134,7 +1134,7 @@ def test_tests_run_no_text_either_but_for_a_reason():
                                                             "allow_pickle=True)",
     "import runpy\nrunpy.run_path(p)", "class C:\n    run = exec", "@eval\ndef f(): ...",
 ])
-def test_planted_dangers_are_noticed(source):
+def test_checker_reports_planted_dangers(source):
     assert dangers(source) != []
 
 
@@ -1145,5 +1145,5 @@ def test_planted_dangers_are_noticed(source):
     "nn.load(model, path)", "json.loads(text)",
     "x = 'eval(1)'", "ast.parse(text, mode='eval')",
 ])
-def test_harmless_names_are_no_dangers(source):
+def test_checker_ignores_harmless_names(source):
     assert dangers(source) == []

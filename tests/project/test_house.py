@@ -96,7 +96,7 @@ def test_a_planted_excess_is_reported(source, message):
     "def f():\n    if a:\n        x\n" + "    elif b:\n        x\n" * 9,
     "x = [1 if a else 2, 3 if b else 4]\n",
 ])
-def test_what_is_small_enough_is_not_reported(source):
+def test_small_source_is_not_reported(source):
     assert list(oversized(source)) == []
 
 
@@ -113,7 +113,7 @@ def test_folders_hold_at_most_twelve_files():
     assert len(root) <= MAX_ROOT_MODULES, root
 
 
-def test_an_init_holds_names_and_a_sentence():
+def test_init_files_contain_only_names_and_a_docstring():
     """Callable modules and lazy names apart, which are functions of an `__init__`."""
     for path, source in PACKAGES.items():
         if path.name != "__init__.py":

@@ -156,7 +156,7 @@ def test_imports_point_one_way(path):
     assert violations(SOURCES[path], module_name(path), path.name == "__init__.py") == []
 
 
-def test_every_module_of_the_engine_and_every_room_is_known():
+def test_every_module_of_the_engine_and_every_folder_has_a_rule():
     engine = ROOT / "tinygrad_edu" / "engine"
     assert {path.stem for path in SOURCES if path.parent == engine} == set(MAY_IMPORT)
     rooms = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
@@ -257,7 +257,7 @@ print(sorted({"numpy", "matplotlib", "rich", "viz"} & set(sys.modules)))
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-def test_public_names_exist_and_unknown_ones_are_refused():
+def test_public_names_exist_and_unknown_ones_are_rejected():
     import tinygrad_edu
 
     assert len(set(tinygrad_edu.__all__)) == len(tinygrad_edu.__all__)

@@ -31,7 +31,7 @@ def test_a_planted_mistake_is_found(mutant, clean, tmp_path):
     assert outcome.failed, outcome.output
 
 
-def test_what_changes_nothing_is_not_found(clean, tmp_path):
+def test_mutant_that_changes_nothing_is_not_caught(clean, tmp_path):
     assert run_in_a_copy(SURVIVES, clean, tmp_path / "root").passed
 
 
@@ -46,7 +46,7 @@ def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, t
 
 
 @pytest.mark.parametrize("old", ["nowhere in the file", "node"])
-def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path):
+def test_text_to_replace_must_occur_exactly_once(old, clean, tmp_path):
     with pytest.raises(LookupError, match=r"stands \d+ times in engine/graph.py"):
         run_in_a_copy(
             Mutant("it is nowhere", "engine/graph.py", old, "", SURVIVES.tests),
@@ -60,6 +60,6 @@ def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path)
         run_in_a_copy(mutant, clean, tmp_path / "root")
 
 
-def test_names_are_unique_sentences():
+def test_names_of_mutants_are_unique_sentences():
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
     assert all(mutant.old != mutant.new and mutant.tests for mutant in MUTANTS)

@@ -47,7 +47,7 @@ def _table():
 
 
 @pytest.mark.usefixtures("_table")
-def test_the_tour_runs_as_printed():
+def test_readme_examples_run_as_printed():
     results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert results.attempted >= 30
     assert results.failed == 0
@@ -131,7 +131,7 @@ def test_the_readme_shows_commands_and_has_at_most_250_lines():
     assert len(README.splitlines()) <= 250
 
 
-def test_set_up_is_one_command_each():
+def test_set_up_steps_are_one_command_each():
     """The continuous integration takes the second one from the README and runs it in a fresh clone.
     """
     first, second = re.findall(r"^python3 -m venv \.venv && .*$", README, re.MULTILINE)
@@ -139,7 +139,7 @@ def test_set_up_is_one_command_each():
     assert second.endswith(' && pip install -e ".[dev]" && python -m pytest -n auto')
 
 
-def test_the_drawing_in_the_readme_is_the_one_that_the_project_makes():
+def test_readme_drawing_is_the_one_that_the_gallery_makes():
     def words(svg):
         return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
 
@@ -147,14 +147,14 @@ def test_the_drawing_in_the_readme_is_the_one_that_the_project_makes():
     assert words(kept) == words(viz.draw(examples.lecture_neuron()).svg())
 
 
-def test_the_public_names_are_there_and_documented():
+def test_public_names_exist_and_are_documented():
     for name in tinygrad_edu.__all__:
         assert getattr(tinygrad_edu, name).__doc__, name
     for name in viz.__all__:
         assert getattr(viz, name).__doc__, name
 
 
-def test_the_version_is_the_changelogs():
+def test_version_equals_that_of_the_changelog():
     assert f"## {tinygrad_edu.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -165,7 +165,7 @@ def test_code_blocks_of_a_page_are_python(page):
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", GUIDES["stepping"]], ids=["README", "stepping"])
-def test_a_session_of_the_shell_goes_as_printed(page):
+def test_shell_session_runs_as_printed(page):
     text = page.read_text(encoding="utf-8")
     block = re.search(r"```console\n\$ tinygrad-edu (.*?)\n(.*?)```", text, re.DOTALL)
     commands = re.findall(r"^\(step \d+/\d+\) (.*)$", block[2], re.MULTILINE)

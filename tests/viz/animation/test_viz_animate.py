@@ -79,7 +79,7 @@ def test_frames_equal_the_frames_of_the_scene(animation):
             assert difference.getextrema() == (0, 0)
 
 
-def test_nothing_flickers(animation):
+def test_pixels_that_do_not_change_are_equal_in_every_frame(animation):
     pictures = [picture for picture, _ in frames_of(animation)]
     assert {picture.getpixel((1, 1)) for picture in pictures} == {(255, 255, 255)}
     place = 6, 6, 54, 21  # the label of the input x1, whose numbers change below it
@@ -88,7 +88,7 @@ def test_nothing_flickers(animation):
     assert all(picture.crop(place).tobytes() == x1.tobytes() for picture in pictures[:14])
 
 
-def test_it_plays_for_ever_unless_told_to_play_once(animation, tmp_path):
+def test_animation_loops_unless_told_to_play_once(animation, tmp_path):
     with Image.open(animation) as picture:
         assert picture.info["loop"] == 0
     once = animate(small(), tmp_path / f"once{animation.suffix}", loop=False, scale=0.5)
@@ -161,7 +161,7 @@ def test_a_single_leaf_is_animated(tmp_path):
     assert frames[0][0].width == 920
 
 
-def test_a_wide_drawing_is_made_to_fit(tmp_path):
+def test_wide_drawing_is_scaled_to_fit(tmp_path):
     x = Value(1.0, "x")
     for _ in range(5):
         x = x.tanh()
@@ -173,7 +173,7 @@ def test_a_wide_drawing_is_made_to_fit(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["y.png", "y.mp4", "y.gif.txt"])
-def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monkeypatch):
+def test_unknown_suffix_is_rejected_before_anything_is_drawn(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")  # no layout engine
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with pytest.raises(ValueError, match=r"\.gif, \.apng, \.webp"):
@@ -181,7 +181,7 @@ def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(
+def test_name_without_a_suffix_gets_one_and_a_folder_is_rejected_before_anything_is_drawn(
     tmp_path,
 ):
     assert animate(small(), tmp_path / "animation").name == "animation.gif"
@@ -209,7 +209,7 @@ def test_suffixes_in_capitals_and_the_home_folder_are_understood(tmp_path, monke
     ({"collapse": "nothing"}, ValueError, "no module 'nothing'"),
     ({"max_nodes": 0}, ValueError, "max_nodes must be at least 1, not 0"),
 ])
-def test_wrong_options_are_refused(options, error, message, tmp_path):
+def test_animate_rejects_invalid_options(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         animate(small(), tmp_path / "y.gif", **options)
     assert list(tmp_path.iterdir()) == []
@@ -227,7 +227,7 @@ def test_a_missing_folder_is_named(tmp_path):
         animate(small(), tmp_path / "nowhere" / "y.gif")
 
 
-def test_too_many_frames_are_refused_with_a_remedy(tmp_path):
+def test_too_many_frames_are_rejected_with_a_remedy(tmp_path):
     x = Value(1.0, "x")
     for _ in range(501):
         x = x.tanh()
@@ -235,7 +235,7 @@ def test_too_many_frames_are_refused_with_a_remedy(tmp_path):
         animate(x, tmp_path / "x.gif", max_nodes=None)
 
 
-def test_too_many_pixels_are_refused_with_a_scale_that_works(tmp_path):
+def test_too_many_pixels_are_rejected_with_a_scale_that_works(tmp_path):
     with pytest.raises(
         ValueError, match=r"more than 150,000,000 pixels in all; scale=0\.\d+ makes them smaller"
     ):
@@ -309,7 +309,7 @@ def test_without_any_font_the_error_says_what_to_install(tmp_path):
 
 
 @linux
-def test_where_the_system_has_no_font_matplotlib_lends_one(tmp_path):
+def test_font_of_matplotlib_is_used_if_the_system_has_none(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     done = animate_with_fonts(tmp_path / "none", tmp_path, [])
     assert done.returncode == 0, done.stderr
@@ -317,7 +317,7 @@ def test_where_the_system_has_no_font_matplotlib_lends_one(tmp_path):
 
 
 @linux
-def test_a_system_with_another_sans_serif_face_writes_with_it(tmp_path):
+def test_another_sans_serif_font_of_the_system_is_used(tmp_path):
     matplotlib = pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     done = animate_with_fonts(
         os.path.join(matplotlib.get_data_path(), "fonts", "ttf"), tmp_path, ["matplotlib"]

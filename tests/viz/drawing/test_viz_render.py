@@ -154,14 +154,14 @@ def test_the_svg_stands_alone_and_is_not_clipped(engine):
     (".dot", b"digraph"), (".gv", b"digraph"),
     (".html", b"<!DOCTYPE html>"), (".PNG", b"\x89PNG"), ("", b"<svg "),
 ])
-def test_save(suffix, start, engine, tmp_path):
+def test_save_writes_the_format_of_the_suffix(suffix, start, engine, tmp_path):
     saved = draw(value()).save(tmp_path / f"y{suffix}")
     assert saved == tmp_path / f"y{suffix or '.svg'}"
     assert saved.read_bytes().startswith(start)
     assert [p.name for p in tmp_path.iterdir()] == [saved.name]
 
 
-def test_html_needs_nothing_else(tmp_path):
+def test_saved_html_is_self_contained(tmp_path):
     page = draw(value(), title="a & <b>").save(str(tmp_path / "y.html")).read_text(encoding="utf-8")
     assert "<title>a &amp; &lt;b&gt;</title>" in page
     assert "<script" not in page
@@ -178,13 +178,13 @@ def test_saving_over_a_file_replaces_it_and_a_link_is_followed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["y.jpg", "y.svgz", "y.v1"])
-def test_an_unknown_suffix(name, tmp_path):
+def test_save_rejects_an_unknown_suffix(name, tmp_path):
     with pytest.raises(ValueError, match=r"is not a format.*\.svg, \.png, \.pdf"):
         draw(value()).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_where_nothing_can_be_written(tmp_path):
+def test_save_rejects_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(FileNotFoundError, match="create it first"):
@@ -198,7 +198,7 @@ def test_places_where_nothing_can_be_written(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.svg"]
 
 
-def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monkeypatch):
+def test_save_rejects_a_folder_and_an_empty_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pics").mkdir()
     for folder in ("pics", tmp_path / "pics", "."):
@@ -211,7 +211,7 @@ def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monk
     assert [p.name for p in tmp_path.iterdir()] == ["pics"]
 
 
-def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+def test_save_expands_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert draw(value()).save("~/y.dot") == tmp_path / "y.dot"
@@ -279,7 +279,7 @@ def test_whole_neurons_are_in_the_order_of_the_index(engine):
     assert neurons == [f"neurons.{i}" for i in (0, 0, 1, 2, 3, 0, 1, 2, 3)]
 
 
-def test_dense_edges_have_their_numbers_in_tooltips_alone(engine):
+def test_dense_edges_have_their_numbers_in_tooltips_only(engine):
     outputs = network(2, [8, 8, 1])
     drawing = draw(outputs, collapse="neurons")
     svg = drawing.svg()
@@ -325,7 +325,7 @@ def points_along(path):
             yield x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
 
 
-def test_notebooks(engine):
+def test_notebook_shows_svg_and_text(engine):
     drawing = draw(value())
     bundle = drawing._repr_mimebundle_()
     assert bundle["image/svg+xml"] == drawing._repr_svg_() == drawing.svg()
@@ -395,7 +395,7 @@ def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
     )
 
 
-def test_what_is_no_path_is_named():
+def test_save_names_an_argument_that_is_not_a_path():
     for path in (3, None, ["y.svg"]):
         with pytest.raises(TypeError, match=r"a path is text, such as 'graph.svg', not "):
             draw(value()).save(path)

@@ -81,7 +81,7 @@ def test_the_steps_of_the_page_are_those_of_the_recording(graph):
         assert formula == step.formula
 
 
-def test_numbers_are_text_that_python_made():
+def test_numbers_are_formatted_by_python():
     recording = record(lecture_neuron())
     steps = page_data(Scene(recording))["steps"]
     assert steps["text"] == [number_text(event.after) for event in recording.events]
@@ -216,7 +216,7 @@ def test_light_colours_are_those_of_drawings():
         assert rule.groups() == (look.fill, look.line)
 
 
-def test_text_can_be_read_on_every_background():
+def test_text_has_enough_contrast_on_every_background():
     css = read("theme.css")
     pairs = dict(re.findall(r"--([\w-]+): (light-dark\(#\w+, #\w+\))", css))
     fills = re.findall(r"--fill: (light-dark\(#\w+, #\w+\))", css)
@@ -249,7 +249,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_with_a_path_it_is_written_in_one_piece(tmp_path):
+def test_explore_with_a_path_writes_the_file_in_one_piece(tmp_path):
     path = explore(lecture_neuron(), tmp_path / "o.html")
     assert path == tmp_path / "o.html"
     assert path.read_text(encoding="utf-8") == explore(lecture_neuron()).html
@@ -257,7 +257,7 @@ def test_with_a_path_it_is_written_in_one_piece(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["o.html", "p.html"]
 
 
-def test_without_a_path_it_is_a_page_that_a_notebook_shows():
+def test_explore_without_a_path_returns_a_page_for_notebooks():
     page = explore(lecture_neuron())
     assert isinstance(page, Page)
     assert re.fullmatch(
@@ -268,7 +268,7 @@ def test_without_a_path_it_is_a_page_that_a_notebook_shows():
     assert frame[0][1]["srcdoc"] == page.html
 
 
-def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
+def test_invalid_paths_are_rejected_before_anything_is_computed(tmp_path):
     y = lecture_neuron()
     with pytest.raises(
         ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"
@@ -283,7 +283,7 @@ def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_wrong_arguments_are_named():
+def test_invalid_arguments_are_rejected_by_name():
     with pytest.raises(
         TypeError, match=r"explore\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
     ):
@@ -294,7 +294,7 @@ def test_wrong_arguments_are_named():
         explore(lecture_neuron(), collapse="x")
 
 
-def test_exploring_changes_nothing_of_the_graph():
+def test_exploring_does_not_change_the_graph():
     y = lecture_neuron()
     before = [(node.data, node.grad) for node in [y, *y.args]]
     explore(y)
@@ -412,7 +412,7 @@ def test_the_numbers_at_every_step_are_those_of_the_stepper(browser, pages, name
         assert browser.execute_script(NUMBERS) == expected_numbers(scene, stepper.goto(position))
 
 
-def test_it_opens_from_disk_without_any_request(browser, pages):
+def test_page_opens_from_disk_without_any_request(browser, pages):
     visit(browser, pages["network"])
     press(browser, "\ue014", " ")
     wait_until(browser, "return location.hash !== ''")
@@ -449,14 +449,14 @@ def test_the_space_key_plays_and_pauses(browser, pages):
     assert text(browser, "play") == "play"
 
 
-def test_keys_mean_nothing_while_one_types(browser, pages):
+def test_keys_are_ignored_while_typing(browser, pages):
     visit(browser, pages["neuron"])
     press(browser, "/", "n", "0", " ", "\ue014")
     assert at(browser) == 0
     assert browser.execute_script("return document.getElementById('query').value") == "n0 "
 
 
-def test_nothing_moves_while_stepping(browser, pages):
+def test_layout_stays_the_same_while_stepping(browser, pages):
     visit(browser, pages["network"])
     places = """const shapes = [...document.querySelectorAll("g.node > path, g.node > polygon, g.edge > path")]
         return JSON.stringify(shapes.map((shape) => {
@@ -470,7 +470,7 @@ def test_nothing_moves_while_stepping(browser, pages):
         assert browser.execute_script(places) == before
 
 
-def test_what_is_not_computed_is_faint_and_the_step_is_lit(browser, pages):
+def test_nodes_not_computed_are_faint_and_the_step_is_highlighted(browser, pages):
     visit(browser, pages["neuron"])
     ids = "return [...document.querySelectorAll(arguments[0])].map((group) => group.id).sort()"
     assert browser.execute_script(ids, "g.node.todo") == ["n5", "n6", "n7", "n8", "n9"]
@@ -506,7 +506,7 @@ def test_the_adjoint_moves_along_the_edge_unless_motion_is_reduced(browser, page
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_details_show_the_sum_over_users_as_far_as_it_has_come(browser, pages):
+def test_details_show_the_sum_over_users_so_far(browser, pages):
     visit(browser, pages["decay"])
     recording = record(weight_decay())
     name = "H[1]"
@@ -678,7 +678,7 @@ def test_hostile_labels_are_shown_as_typed_and_do_nothing(browser, tmp_path):
     assert requests(browser) == [path.as_uri()]
 
 
-def test_light_and_dark(browser, pages):
+def test_theme_button_switches_between_light_and_dark(browser, pages):
     visit(browser, pages["neuron"])
     colors = """return [getComputedStyle(document.body).backgroundColor,
         getComputedStyle(document.querySelector("#n0 text")).fill]"""
@@ -706,7 +706,7 @@ def test_colour_by_gradient(browser, pages):
     assert signs == ["n0"]  # x1, whose gradient is -1.5
 
 
-def test_the_address_keeps_the_step(browser, pages):
+def test_address_keeps_the_step(browser, pages):
     visit(browser, pages["neuron"], "#step=5")
     assert at(browser) == 5
     press(browser, "\ue014")
@@ -720,7 +720,7 @@ def test_a_stepper_opens_where_it_is(browser, tmp_path):
     assert at(browser) == 6
 
 
-def test_it_fits_a_phone_and_the_help_opens(browser, pages):
+def test_page_fits_a_phone_and_the_help_opens(browser, pages):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": True},
@@ -836,7 +836,7 @@ def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
     assert path in {frame["path"] for frame in opened["frames"]}
 
 
-def test_in_a_notebook_the_help_closes_and_the_search_finds(browser, tmp_path):
+def test_help_and_search_work_in_a_notebook(browser, tmp_path):
     frame = tmp_path / "notebook.html"
     frame.write_text(f"<!DOCTYPE html>{explore(lecture_neuron())._repr_html_()}", encoding="utf-8")
     browser.get(frame.as_uri())
@@ -864,7 +864,7 @@ NAMES = """return Object.fromEntries([...document.querySelectorAll("g.node, g.ed
     [group.id, group.getAttribute("aria-label")]))"""
 
 
-def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
+def test_accessible_names_of_nodes_and_edges_follow_every_step(browser, pages):
     visit(browser, pages["neuron"])
     names = browser.execute_script(NAMES)
     assert names["n0"] == "x1, input, data 2.0000, gradient 0.0000"
@@ -881,7 +881,7 @@ def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
     )
 
 
-def test_a_covers_name_has_the_numbers_of_its_output(browser, pages):
+def test_accessible_name_of_a_box_has_the_numbers_of_its_output(browser, pages):
     visit(browser, pages["network"])
     click(browser, "#collapse-neurons")
     press(browser, "\ue010")
@@ -945,7 +945,7 @@ IN_SIGHT = """const box = arguments[0].getBoundingClientRect()
     return inside && !(box.right > zoom.left && box.left < zoom.right && box.top < zoom.bottom && box.bottom > zoom.top)"""
 
 
-def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
+def test_shown_node_is_not_behind_the_zoom_buttons(browser, pages):
     try:
         reduced = {"name": "prefers-reduced-motion", "value": "reduce"}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [reduced]})

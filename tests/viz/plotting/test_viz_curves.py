@@ -90,7 +90,7 @@ def test_poles_and_rapid_growth_do_not_set_the_height():
     assert curves("mul", at={"y": 1000.0}).height[1] > 1000
 
 
-def test_the_other_arguments_have_readable_values_unless_told():
+def test_other_arguments_have_readable_values_unless_given():
     assert curves("pow").at == (("y", 2.0),)
     assert curves("clip").at == (("low", -1.0), ("high", 1.0))
     assert curves("leaky_relu").at == (("slope", 0.01),)
@@ -115,7 +115,7 @@ def test_a_range_beyond_the_domain_is_empty_there():
                                                                                        "numbers"),
     (("sin", {"resolution": 1}), "at least 2, not 1"),
 ])
-def test_what_does_not_exist_is_named(arguments, message):
+def test_unknown_primitives_arguments_and_options_are_rejected_by_name(arguments, message):
     name, options = (*arguments, {})[:2]
     with pytest.raises(ValueError, match=message):
         curves(name, **options)
@@ -140,7 +140,7 @@ def own_row():
         del TABLE[name]
 
 
-def test_a_row_of_ones_own_has_curves(own_row):
+def test_user_defined_row_has_curves(own_row):
     row = own_row("cube", lambda x: x**3, lambda x, o: 3 * x * x)
     curve = curves(row, order=2, resolution=3)
     assert curve.value == (-125.0, 0.0, 125.0)
@@ -148,7 +148,7 @@ def test_a_row_of_ones_own_has_curves(own_row):
     assert curve.second == (-30.0, 0.0, 30.0)
 
 
-def test_a_row_of_ones_own_may_raise_or_be_defined_elsewhere(own_row):
+def test_user_defined_row_may_raise_or_have_another_domain(own_row):
     row = own_row("careless", lambda x: math.log(x), lambda x, o: 1 / x)
     assert sum(y == y for y in curves(row, resolution=10).value) == 5
     far = own_row("far", lambda x: x, lambda x, o: 1.0, sample=(((100.0, inf),),))

@@ -47,7 +47,7 @@ def test_an_ordinary_run_has_a_linear_axis_from_zero():
     assert ax.get_ylim()[0] == 0
 
 
-def test_a_run_that_diverged_has_a_logarithmic_axis_without_what_cannot_be_drawn():
+def test_diverged_run_has_a_logarithmic_axis_of_its_finite_losses():
     ax, = axes([2.0, 1e3, 1e99, 1e306, math.inf, math.nan])
     assert ax.get_yscale() == "log"
     low, high = ax.get_ylim()
@@ -67,7 +67,7 @@ def test_a_run_that_diverged_has_a_logarithmic_axis_without_what_cannot_be_drawn
     ([1.0, 1e4], "linear"), ([1.0, 1.01e4], "log"), ([0.0, 1.0, 2.0], "linear"), ([-1.0, 1.0], "linear"),
     ([math.nan, math.inf], "linear"), ([0.0, 1e-9, 1.0], "log"), ([5e-324, 1e99], "log"), ([5e-324, 1e308], "linear"),
 ])
-def test_when_the_axis_is_logarithmic(losses, scale):
+def test_axis_is_logarithmic_for_a_wide_range_of_losses(losses, scale):
     assert axes(losses)[0].get_yscale() == scale
 
 
@@ -162,7 +162,7 @@ def test_without_matplotlib_the_error_says_what_to_install(plot, monkeypatch):
 
 
 @every_plot
-def test_a_plot_goes_into_an_axes_of_ones_own_and_leaves_the_others_alone(plot):
+def test_plot_is_drawn_into_the_given_axes_only(plot):
     figure_module = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
     figure = figure_module.Figure(figsize=(10, 4))
     left, right = figure.subplots(1, 2)
@@ -242,7 +242,7 @@ def test_a_history_without_steps_is_an_error():
 
 
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
-def test_a_loss_is_that_of_a_history(wrong):
+def test_loss_rejects_what_is_not_a_history(wrong):
     with pytest.raises(
         TypeError, match=rf"loss: history must be a History, .*, not {type(wrong).__name__} \("
     ):
@@ -402,7 +402,7 @@ def test_other_features_stay_at_their_means_and_the_title_says_so():
     assert legend(ax)[:3] == iris.class_names
 
 
-def test_a_model_that_never_changes_its_mind_has_no_boundary():
+def test_constant_prediction_has_no_boundary():
     for model in (lambda x: 1.0, lambda x: 0.0, lambda x: [0.0, 0.0], lambda x: [1.0, 0.0, 0.0]):
         assert contour_at_zero(plotted(decision_boundary, model, X, [1, 0, 1], resolution=4)) == []
 
@@ -441,7 +441,7 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
     ((X, Y), {"class_names": ["a"]}, "class_names has 1 names for 2 classes"),
     ((X, Y), {"feature_names": ["a"]}, "feature_names has 1 names for 2 features"),
 ])
-def test_what_cannot_be_a_decision_is_named(arguments, options, message):
+def test_decision_boundary_rejects_invalid_arguments(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         decision_boundary(MODEL, *arguments, **options)
 
@@ -526,7 +526,7 @@ def test_every_layer_has_a_row_with_its_percentiles_median_and_rms():
         assert mine == [[layer.low, layer.high], [layer.median], [layer.rms]]
 
 
-def test_layers_that_vanish_explode_or_have_no_gradient_are_called_so():
+def test_layers_that_vanish_explode_or_have_no_gradient_are_labelled():
     ax = plotted(gradient_flow, {"a.w": 1e-6, "b.w": 0.0, "c.w": 1e4, "d.w": nan, "e.w": 1.0})
     assert rows(ax) == [
         ["a", "vanishing"],
@@ -614,7 +614,7 @@ def test_outputs_of_any_size_are_drawn(scale):
 
 
 @pytest.mark.parametrize("bins", [0, 2.5, True, None])
-def test_bins_must_be_a_number_of_them(bins):
+def test_bins_must_be_a_positive_whole_number(bins):
     with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, not .*"):
         activation_histograms(MODEL, X, bins=bins)
 
@@ -759,7 +759,7 @@ def test_the_curves_are_those_of_the_function_and_its_derivatives():
     ]
 
 
-def test_a_function_without_a_value_here_says_so():
+def test_title_says_if_there_is_no_finite_value():
     assert title(plotted(derivatives, "log", over=(-2, -1)))[-1] == "no finite value here"
 
 
@@ -770,7 +770,7 @@ def test_an_unknown_primitive_is_an_error_with_the_nearest_names():
         derivatives("sigmiod")
 
 
-def test_names_that_begin_alike_are_suggested_first():
+def test_names_with_the_same_beginning_are_suggested_first():
     with pytest.raises(
         ValueError, match="no primitive 'gelu' in the table; did you mean 'gelu_erf' or 'gelu_tanh'"
     ):
@@ -787,7 +787,7 @@ def test_an_operator_is_found_by_its_symbol(symbol, name):
     )
 
 
-def test_a_row_of_ones_own_is_drawn():
+def test_user_defined_row_is_drawn():
     row = define(
         "swish_of_mine",
         lambda x, beta: x / (1 + math.exp(-beta * x)),

@@ -251,7 +251,7 @@ def test_the_end_of_the_input_ends_a_session():
     assert transcript(lecture(), *commands) == BACKWARD
 
 
-def test_a_stepper_goes_on_from_where_it_is_and_stays_where_it_was_left():
+def test_debug_continues_at_the_position_of_the_stepper_and_moves_it():
     stepper = Stepper(record(product())).watch("a").next()
     assert transcript(stepper, "n 2", "break b", "q") == (
         "y = a * b: 3 nodes, 1 step forward, 3 backward; h for help\n"
@@ -315,11 +315,11 @@ def test_only_values_recordings_and_steppers_can_be_debugged():
     ("where(a > b, pi, e)", repr(3.141592653589793)),
     ("-inf", "-inf"),
 ])
-def test_numbers_are_those_of_this_moment(expression, answer):
+def test_print_uses_the_numbers_of_the_position(expression, answer):
     assert answers(product(), "until a", f"p {expression}") == [answer]
 
 
-def test_contributions_are_counted_as_they_come():
+def test_contributions_are_counted_so_far():
     y = examples.shared_node()
     assert answers(y, "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
     assert answers(y, "p b") == [
@@ -329,7 +329,7 @@ def test_contributions_are_counted_as_they_come():
     assert answers(y, "p grad(b) + a") == ["1.0"]
 
 
-def test_names_that_are_no_identifiers_can_be_used():
+def test_names_that_are_not_identifiers_can_be_used():
     labels = [
         "two words",
         "layers.0.w.1",
@@ -398,7 +398,7 @@ def test_orders_explains_the_wrong_order():
     assert "  ∂c/∂a is 4; the naive order gives 6" in answer
 
 
-def test_draw_writes_the_graph_with_the_gradients_of_this_moment(tmp_path, monkeypatch):
+def test_draw_writes_the_graph_with_the_gradients_of_the_position(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     y = product()
     assert answers(y, "until a", "draw y.dot") == ["wrote y.dot"]
@@ -481,7 +481,7 @@ def test_draw_frames_modules(tmp_path):
                            "first"),
     ("!ls", "*** '!ls' is not a command"),
 ])
-def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path, monkeypatch):
+def test_errors_are_one_line_and_change_nothing(command, answer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stepper = Stepper(record(product())).goto(2).stop_at("a").watch("b")
     [line] = answers(stepper, command)
@@ -490,7 +490,7 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_phase_that_has_no_steps_says_so():
+def test_target_phase_without_steps_is_reported():
     assert answers(Value(1.0, "x"), "until forward") == ["*** no step involves forward"]
     assert answers(Value(1.0, "x"), "break forward") == ["breakpoint at forward: no steps"]
 
@@ -681,7 +681,7 @@ def test_a_label_that_looks_like_a_rule_does_not_end_a_sentence():
     assert "\x1b[36m  watch:   a   [b: data 2, grad 3\x1b[0m\n" in text
 
 
-def test_a_terminal_gets_long_messages_in_lines_that_end_where_words_do(monkeypatch):
+def test_long_messages_are_wrapped_at_words_on_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     terminal = Terminal()
     debug(product(), stdin=io.StringIO("nosuch\n"), stdout=terminal, color=False)
@@ -703,7 +703,7 @@ class Greeter(CommandLine):
         self.put(f"hello {arg}")
 
 
-def test_a_command_line_needs_no_graph():
+def test_command_loop_works_without_a_graph():
     out = io.StringIO()
     Greeter(io.StringIO("he\nhel Ada\nhello Ada\nuntil a\nhelp\nq\n"), out).run()
     text = out.getvalue()
@@ -759,7 +759,7 @@ def test_ctrl_c_works_in_tests_that_run_in_the_background():
     assert run_python(code).stdout.split() == ["True", "True"]
 
 
-def test_a_notebook_is_asked_by_its_own_input(monkeypatch, capsys):
+def test_debug_uses_the_input_of_a_notebook(monkeypatch, capsys):
     lines, prompts = iter(["n", "p y"]), []
 
     def ask(prompt):
@@ -776,7 +776,7 @@ def test_a_notebook_is_asked_by_its_own_input(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
-def test_a_program_without_streams_is_not_stopped(stream, monkeypatch, capsys):
+def test_debug_does_not_fail_without_standard_streams(stream, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     monkeypatch.setattr(sys, stream, None)
     stepper = Stepper(product())
@@ -785,7 +785,7 @@ def test_a_program_without_streams_is_not_stopped(stream, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())])
-def test_streams_may_have_few_letters_or_bytes_that_are_no_text(encoding, sentence):
+def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
     stdin = io.TextIOWrapper(io.BytesIO(b"n\n\xff\xfe\n"), encoding)
     stdout = io.TextIOWrapper(io.BytesIO(), encoding)
     debug(Value(1.0, "x"), stdin=stdin, stdout=stdout)
@@ -835,7 +835,7 @@ def test_completion_knows_names_operations_phases_and_commands(line, expected, m
     assert completions(examples.weight_decay(), line, monkeypatch) == expected
 
 
-def test_completion_of_what_can_be_removed(monkeypatch):
+def test_completion_offers_breakpoints_and_watches_to_remove(monkeypatch):
     stepper = Stepper(lecture()).stop_at("tanh").stop_at("a").watch("b").watch("y")
     assert completions(None, "clear ", monkeypatch, stepper) == ["tanh", "a"]
     assert completions(None, "unwatch ", monkeypatch, stepper) == ["b", "y"]
@@ -916,7 +916,7 @@ LECTURE = ("-m", "tinygrad_edu", "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10")
 
 
 @pytest.mark.parametrize("keys", ["\x04", "q\r", "\x03", "p 1 + \x03"], ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"])
-def test_the_terminal_is_left_cleanly(keys):
+def test_terminal_is_restored_after_a_session(keys):
     with Session(*LECTURE) as session:
         assert "\x1b[1my = tanh(a * b + c): 6 nodes" in session.read_until("(step 0/9) ")
         session.type("n\r")
@@ -950,7 +950,7 @@ def test_tab_completes_names_with_blanks_and_signs():
         assert session.status() == 0
 
 
-def test_readline_is_as_it_was_before():
+def test_readline_is_restored():
     code = (
         "import readline; from tinygrad_edu import Value; from viz.shell.repl import debug\n"
         "readline.add_history('mine'); readline.set_completer(print); "
