@@ -280,7 +280,7 @@ def test_a_naive_recording_can_be_stepped_both_ways():
     )
 
 
-def test_both_orders_agree_where_no_operation_is_used_twice():
+def test_both_orders_agree_if_no_operation_is_used_twice():
     comparison = compare_orders(examples.lecture_neuron())
     assert comparison.early is comparison.late is None
     assert str(comparison).endswith(

@@ -309,7 +309,7 @@ def test_log_softmax_keeps_the_digits_of_probabilities_near_one():
     assert (x.grad, y.grad) == pytest.approx((std.exp(-50), -std.exp(-50)), rel=1e-14, abs=0)
 
 
-def test_functions_of_lists_at_their_edges():
+def test_functions_of_lists_handle_empty_and_nonfinite_input():
     assert math.logsumexp([]) == -inf
     assert math.softmax([]) == math.log_softmax([]) == []
     assert math.softmax([3.0]) == [1.0]

@@ -352,7 +352,7 @@ def test_define_rejects_a_rule_that_cannot_run_on_names(rule, message):
     assert "not_in_the_language" not in primitives.TABLE
 
 
-def test_a_row_may_be_replaced_when_asked():
+def test_define_replaces_a_row_on_request():
     try:
         primitives.define("again", lambda x: x, lambda x, o: 1.0)
         with pytest.raises(ValueError, match="replace=True"):

@@ -402,7 +402,7 @@ def test_lost_edge_of_a_repeated_operand_is_found(dunder, monkeypatch):
     assert next(faults(graphs), None)
 
 
-def test_a_wrong_second_derivative_alone_is_found():
+def test_planted_wrong_second_derivative_is_found():
     graphs = list(map(graph, range(PLANTED_IN)))
     exp = TABLE["exp"]
     # As a float it is the right number; as a Value it does not depend on x as it should.
@@ -411,7 +411,7 @@ def test_a_wrong_second_derivative_alone_is_found():
         assert next(second_order_faults(graphs), None)
 
 
-def test_a_wrong_value_is_found():
+def test_planted_wrong_value_is_found():
     graphs = list(map(graph, range(50)))
     right = TABLE["tanh"].forward
     with replaced(TABLE["tanh"], "forward", lambda x: right(x) * (1 + 1e-6)):

@@ -151,7 +151,7 @@ def test_an_operand_in_every_place_gets_every_contribution(watched):
     assert (y.data, h.grad, x.grad) == (36.0 + 6660.0 + 6.0, 12.0 + 1110.0 + 1.0, 3 * 1123.0)
 
 
-def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
+def test_augmented_assignment_rebinds_the_name_and_keeps_the_node():
     a = Value(1.0)
     b = a
     b += 2

@@ -201,14 +201,14 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("table", "name", "wrong"), PLANTED, ids=[name for _, name, _ in PLANTED])
-def test_machine_code_that_is_wrong_is_noticed(table, name, wrong, monkeypatch):
+def test_wrong_machine_code_is_detected(table, name, wrong, monkeypatch):
     monkeypatch.setitem(getattr(emitter, table), name, wrong)
     row, at = TABLE[name], [*arguments(TABLE[name], 20)]
     assert disagreement(row, straight_line.Scalar(tape_of(row)), at) is not None
     assert disagreement_of_columns(row, at, range(row.arity)) is not None
 
 
-def test_a_tape_machine_that_is_wrong_is_noticed(monkeypatch):
+def test_wrong_tape_machine_is_detected(monkeypatch):
     monkeypatch.setitem(emitter.EXPANSIONS, "softplus", nudged(emitter.EXPANSIONS["softplus"]))
     with a_new_machine():
         assert (

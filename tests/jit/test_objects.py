@@ -221,7 +221,7 @@ def test_named_pipe_in_place_of_an_entry_is_replaced_without_waiting(plant, fold
     assert the_entry(folder) == entry
 
 
-def test_a_link_to_a_file_is_replaced_and_the_file_is_left_alone(folder, tmp_path):
+def test_link_to_a_file_is_replaced_and_the_file_is_kept(folder, tmp_path):
     result_of(1.5)
     entry = the_entry(folder)
     elsewhere = tmp_path / "elsewhere"

@@ -55,7 +55,7 @@ def modules_by_op(*roots):
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["Values", "floats"])
-def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
+def test_neurons_contain_only_their_sums_and_activations(plain):
     model = nn.MLP(2, [3, 1], rng=0)
     samples = [
         [float(x) if plain else Value(x, f"x{i}") for i, x in enumerate(xs)]

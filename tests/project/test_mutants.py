@@ -25,7 +25,7 @@ def clean(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_planted_mistake_is_found(mutant, clean, tmp_path):
+def test_planted_mistake_is_caught(mutant, clean, tmp_path):
     outcome = run_in_a_copy(mutant, clean, tmp_path / "root")
     assert not outcome.passed, f"no test of {mutant.tests} noticed that {mutant.name}"
     assert outcome.failed, outcome.output
@@ -36,7 +36,7 @@ def test_mutant_that_changes_nothing_is_not_caught(clean, tmp_path):
 
 
 @pytest.mark.parametrize("new", ["raise KeyError\n", "import nothing_of_this_name\n"])
-def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, tmp_path):
+def test_package_that_cannot_be_imported_does_not_count_as_caught(new, clean, tmp_path):
     broken = Mutant(
         "it is broken", "engine/graph.py", "from collections import deque\n", new, SURVIVES.tests
     )

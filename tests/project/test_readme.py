@@ -101,7 +101,7 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
     assert broken == []
 
 
-def test_the_readme_has_links_and_a_planted_broken_one_is_noticed(tmp_path):
+def test_readme_has_links_and_a_planted_broken_one_is_detected(tmp_path):
     assert len(list(links_of(ROOT / "README.md"))) > 8
     page = tmp_path / "page.md"
     page.write_text(

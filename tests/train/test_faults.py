@@ -669,7 +669,7 @@ def test_second_derivatives_respect_no_grad(f, point):
         assert jit(f).hessian(point) == [[grad(grad(lambda x: f([x])))(point[0])]]
 
 
-def test_rows_of_a_hessian_share_what_is_drawn():
+def test_rows_of_a_hessian_share_random_draws():
     dropout = nn.Dropout(0.5, rng=1)
 
     def f(xs):

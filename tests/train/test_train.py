@@ -160,7 +160,7 @@ def test_long_eager_run_ends_with_a_hint_at_the_compiler(
     assert capsys.readouterr().out == ""
 
 
-def test_a_history_without_steps_says_so():
+def test_history_without_steps_has_a_repr():
     assert repr(History()) == "History(no steps)"
     assert repr(run(epochs=0)[1]) == "History(no steps)"
 
@@ -756,7 +756,7 @@ def test_at_rejects_a_snapshot_of_another_record():
         pass
 
 
-def test_equality_and_json_leave_the_snapshots_out():
+def test_equality_and_json_ignore_the_snapshots():
     _, history = run(record_every=1)
     again = History.from_json(history.to_json())
     assert again == history

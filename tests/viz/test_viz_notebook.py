@@ -297,7 +297,7 @@ def test_layout_is_freed_with_its_stepper(notebook):
     assert gone() is None
 
 
-def test_a_large_graph_is_collapsed_and_says_so(notebook):
+def test_large_graph_is_collapsed_with_a_note(notebook):
     model = nn.MLP(2, [16, 16, 1], rng=random.Random(0))
     loss = math.total([nn.mse(model([Value(1.0), Value(-2.0)]), 1.0) for _ in range(4)])
     assert "are collapsed: the" in bundle(notebook, loss)["image/svg+xml"]

@@ -132,7 +132,7 @@ def test_clusters_are_in_the_picture(engine):
     ]
 
 
-def test_the_svg_stands_alone_and_is_not_clipped(engine):
+def test_svg_is_self_contained_and_not_clipped(engine):
     svg = draw(value(), title="A <neuron>").svg()
     root = ET.fromstring(svg)
     assert svg.startswith("<svg ")

@@ -157,7 +157,7 @@ def test_only_the_last_step_is_highlighted():
         ]
 
 
-def test_what_is_not_computed_yet_is_faint_and_its_derivatives_are_not_shown():
+def test_nodes_not_computed_yet_are_faint_and_their_derivatives_are_hidden():
     recording = record(lecture_neuron())
     scene = Scene(recording)
     before, after = (scene.frame(Stepper(recording).goto(position)) for position in (4, 5))
@@ -210,7 +210,7 @@ def test_flows_add_up_to_the_gradients():
 @pytest.mark.parametrize(("flow", "width"), [
     (0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6), (float("-inf"), 6),
 ])
-def test_flow_width_grows_with_the_logarithm_of_the_flow(flow, width):
+def test_flow_width_grows_with_the_flow_between_two_limits(flow, width):
     assert flow_width(flow) == width
 
 

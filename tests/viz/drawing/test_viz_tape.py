@@ -420,7 +420,7 @@ def test_the_text_of_an_instruction():
     assert "local derivative" not in drawing.source
 
 
-def test_the_legend_explains_what_is_drawn():
+def test_legend_explains_what_is_drawn():
     for lone in (compiled(lambda x: x, 1.0), compiled(lambda x: 3.0, 1.0), Value(2.0, "x")):
         assert "local derivative" not in draw(lone).source
     assert "local derivative" in draw(Value(2.0, "x") * 3).source

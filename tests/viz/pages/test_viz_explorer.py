@@ -99,7 +99,7 @@ def test_steps_inside_boxes_are_left_out_and_the_numbers_of_the_others_stay():
     assert data["forward"] == sum(number <= recording.forward for number in data["steps"]["number"])
 
 
-def test_a_large_graph_collapses_and_says_so():
+def test_large_graph_is_collapsed_with_a_note():
     data = data_of(explore(network((8, 8, 1)), max_nodes=100))
     assert len(data["nodes"]) <= 100
     assert "Neurons are collapsed" in data["notes"][0]
@@ -107,7 +107,7 @@ def test_a_large_graph_collapses_and_says_so():
     assert all(node["contents"] for node in data["nodes"] if node["role"] == "module")
 
 
-def test_frames_know_what_is_in_them_and_their_one_output():
+def test_frames_list_their_nodes_and_their_output():
     data = page_data(Scene(record(network()), max_nodes=None))
     frames = {frame["path"]: frame for frame in data["frames"]}
     assert frames["layers.0.neurons.1"]["contents"] == "5 operations, 3 parameters"
@@ -158,7 +158,7 @@ class Elements(HTMLParser):
 
 
 @pytest.mark.parametrize("graph", [lecture_neuron, hostile_graph])
-def test_the_policy_allows_the_two_inlined_texts_and_nothing_else(graph):
+def test_policy_allows_only_the_two_inlined_texts(graph):
     elements = Elements(explore(graph(), title=HOSTILE[0]).html)
     policy = next(
         attributes["content"] for tag, attributes in elements.tags if "http-equiv" in attributes
@@ -713,7 +713,7 @@ def test_address_keeps_the_step(browser, pages):
     wait_until(browser, "return location.hash === '#step=6'")
 
 
-def test_a_stepper_opens_where_it_is(browser, tmp_path):
+def test_page_of_a_stepper_opens_at_its_position(browser, tmp_path):
     visit(
         browser, explore(Stepper(record(lecture_neuron())).run_to("backward"), tmp_path / "o.html")
     )
@@ -783,7 +783,7 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
     assert any(f"of the {data['total']:,} steps" in note for note in data["notes"])
 
 
-def test_the_naive_order_is_called_wrong_where_it_is():
+def test_naive_order_is_called_wrong_if_it_is():
     assert "It is wrong here: step 5 passes a gradient on before it is complete." in data_of(
         explore(record(shared_node(), order="naive")))["notes"][-1]
     assert data_of(explore(shared_node()))["notes"] == []
@@ -800,7 +800,7 @@ def test_the_sum_of_what_flowed_along_an_edge_is_exact():
         assert texts[-1] == label_number(flow)
 
 
-def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser, tmp_path):
+def test_page_of_a_wrong_order_shows_the_first_mistake_and_the_right_gradient(browser, tmp_path):
     visit(browser, explore(record(shared_node(), order="naive"), tmp_path / "naive.html"))
     comparison = compare_orders(shared_node())
     for number in range(len(comparison.naive) + 1):
@@ -824,7 +824,7 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
     assert f"∂c/∂a is {label_number(right)}, here {label_number(naive)}" in text(browser, "notes")
 
 
-def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
+def test_box_says_how_to_open_it(browser, tmp_path):
     y = network()
     visit(browser, explore(y, tmp_path / "boxes.html", collapse="neurons"))
     click_at(browser, "g.node.module text")

@@ -229,7 +229,7 @@ def test_note_says_why_a_picture_is_missing(history, why):
     (nn.hinge, (-1, 1), 0.0), (nn.mse, (-1, 1), 0.0), (nn.binary_cross_entropy, (0, 1), 0.0),
     (nn.mse, (0, 1), 0.5), (lambda p, t: abs(p - t), (0, 1), 0.5),
     (lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p), (0, 1), 0.5)])
-def test_scores_are_0_where_the_loss_prefers_neither_class(loss, labels, border):
+def test_scores_are_0_if_the_loss_prefers_neither_class(loss, labels, border):
     model = nn.MLP(2, [1], output="sigmoid", rng=1)
     history = trained(model, loss, *data.xor(8, labels=labels, rng=0), epochs=1)
     live = frames(history, grid=3)

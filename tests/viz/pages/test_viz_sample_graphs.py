@@ -115,7 +115,7 @@ def test_numbers_fit_their_boxes():
                     assert len(gradient) <= len(number_text(node.grad))
 
 
-def test_neurons_are_collapsed_where_there_are_too_many_nodes():
+def test_neurons_are_collapsed_if_there_are_too_many_nodes():
     _, _, _, training = trained(hidden=16, samples=4, steps=2)
     scene, = sample_graphs(training, training.snapshots).scenes
     roles = [node.role for node in scene.graph.nodes]

@@ -221,7 +221,7 @@ def test_a_model_is_left_as_it_was(look):
     assert state_of(model) == before
 
 
-def test_a_model_that_raises_is_put_back_into_its_mode():
+def test_mode_is_restored_if_the_model_raises():
     model = with_dropout()
     with pytest.raises(ValueError, match="takes 2 inputs"):
         outputs(model, [[1, 2, 3]])
@@ -241,7 +241,7 @@ def test_models_run_in_evaluation_mode():
 @pytest.mark.parametrize(("numbers", "counts"), [
     ([0.0, 0.4, 0.5, 1.0], [2, 2]), ([1.5, -0.1, nan, inf], [0, 0]), ([], [0, 0]), ([0.9999999999999999], [0, 1]),
 ])
-def test_histograms_count_what_is_between_their_ends(numbers, counts):
+def test_histograms_count_numbers_between_their_ends(numbers, counts):
     assert histogram(numbers, (0.0, 0.5, 1.0)) == counts
 
 

@@ -324,7 +324,7 @@ def test_long_names_keep_their_ends_and_what_cannot_be_drawn_is_replaced():
 # ---- decision_boundary ---------------------------------------------------------------------------
 
 
-def test_samples_stand_where_they_are_and_those_on_the_wrong_side_are_ringed():
+def test_samples_are_drawn_in_place_and_misclassified_ones_are_ringed():
     ax = plotted(
         decision_boundary,
         xor_model(),
@@ -582,7 +582,7 @@ def test_every_layer_has_a_ridge_with_its_counts():
     assert title(ax) == ["Outputs of each layer for 3 samples"]
 
 
-def test_zeros_dead_and_saturated_units_stand_beside_the_layer():
+def test_zeros_dead_and_saturated_units_are_printed_next_to_the_layer():
     model = nn.Sequential(nn.Layer(1, 2, "relu", rng=0), nn.Layer(2, 2, "tanh", rng=0))
     for p in model.parameters():
         p.data = 0.0
@@ -654,7 +654,7 @@ def test_without_a_path_the_current_point_is_marked():
     )
 
 
-def test_levels_are_logarithmic_where_losses_span_a_wide_range():
+def test_levels_are_logarithmic_if_losses_span_a_wide_range():
     p, q = Value(0.0), Value(0.0)
     wide = levels(
         plotted(
