@@ -1,4 +1,4 @@
-"""The command line, in its own process where the exit status and the streams matter."""
+"""The command line, in a separate process where the exit status and the streams matter."""
 
 import os
 import re
@@ -130,7 +130,7 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
 
 @pytest.fixture
 def two_names(tmp_path):
-    """The start of a command that learns a file of two names."""
+    """Returns the start of a command that trains on a file of two names."""
     path = tmp_path / "names.txt"
     path.write_text("a\nn\n")
     return ["gpt", "--data", str(path), "--engine", "eager"]

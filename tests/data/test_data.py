@@ -1,4 +1,4 @@
-"""Generators, the packaged data sets, and what stands between a data set and a training loop."""
+"""Generators, the packaged data sets, and the functions that prepare data for training."""
 
 import copy
 import doctest
@@ -34,7 +34,7 @@ each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def in_a_process(code, path=PACKAGE.parent):
-    """What a fresh interpreter prints; its hash seed differs from process to process."""
+    """Returns what a new interpreter prints; its hash seed is random."""
     environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONHASHSEED": "random"}
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -126,7 +126,7 @@ def test_moons_lie_on_two_half_circles():
             assert b <= 0.5
     assert sorted(X)[0] == [-1.0, pytest.approx(0, abs=1e-15)]
     assert sorted(X)[-1] == [2.0, pytest.approx(0.5, rel=1e-15, abs=0)]
-    # n = 5: two of the upper moon at t = 0, pi, and three of the lower at t = 0, pi/2, pi
+    # n = 5: two points of the upper moon at t = 0, pi and three of the lower at t = 0, pi/2, pi
     corners = sorted([round(a, 12), round(b, 12)] for a, b in data.moons(5, noise=0, rng=0)[0])
     assert corners == [[-1, 0], [0, 0.5], [1, -0.5], [1, 0], [2, 0.5]]
 
@@ -185,7 +185,7 @@ def test_noise_has_the_given_standard_deviation(make):
     def flat(X, y):
         return y if make is data.line else [x for row in X for x in row]
 
-    # Noise only scales, since the same random numbers are drawn in the same order.
+    # The noise is scaled exactly, because the same random numbers are drawn in the same order.
     clean, noisy = flat(*make(2000, noise=0, rng=5)), flat(*make(2000, noise=0.3, rng=5))
     errors = [b - a for a, b in zip(clean, noisy, strict=True)]
     assert statistics.pstdev(errors) == pytest.approx(0.3, rel=0.06, abs=0)
@@ -242,7 +242,7 @@ def test_iris_has_the_published_measurements():
     ]
     assert dataset.class_names == ["setosa", "versicolor", "virginica"]
     assert (X[0], X[149]) == ([5.1, 3.5, 1.4, 0.2], [5.9, 3.0, 5.1, 1.8])
-    # Two flowers in which the widespread copies differ from Fisher's table.
+    # Two flowers in which most copies differ from Fisher's table.
     assert (X[34], X[37]) == ([4.9, 3.1, 1.5, 0.2], [4.9, 3.6, 1.4, 0.1])
     # The means that Fisher gives for each species, table II.
     means = [
@@ -257,7 +257,7 @@ def test_iris_has_the_published_measurements():
         [5.936, 2.770, 4.260, 1.326],
         [6.588, 2.974, 5.552, 2.026],
     ]
-    # Petals alone tell the first species from the others by a straight line.
+    # A straight line over the petals separates the first species from the others.
     assert all((row[2] + row[3] < 2.8) == (k == 0) for row, k in zip(X, y, strict=True))
 
 
@@ -310,7 +310,10 @@ def test_files_may_have_any_line_endings(tmp_path):
         content = file.read_bytes()
         assert old in content
         file.write_bytes(content.replace(old, new))
-    code = "from tinygrad_edu import data; print(len(data.names()), len(data.iris().X), data.iris().class_names)"
+    code = (
+        "from tinygrad_edu import data; "
+        "print(len(data.names()), len(data.iris().X), data.iris().class_names)"
+    )
     assert in_a_process(code, tmp_path) == "32033 150 ['setosa', 'versicolor', 'virginica']\n"
 
 
@@ -428,7 +431,7 @@ def test_split_and_batches_reject_invalid_arguments_at_the_call(call, error, mes
 
 
 def test_standardiser_equals_a_calculation_by_hand():
-    # Column 0: mean 3, deviations -2, 0, 0, 2, hence sd sqrt(8 / 4); column 1 is constant.
+    # Column 0: mean 3, deviations -2, 0, 0, 2, so sd = sqrt(8 / 4). Column 1 is constant.
     scale = data.Standardiser([[1, 0.1], [3, 0.1], [3, 0.1], [5, 0.1]])
     assert scale.mean == [3.0, 0.1]
     assert scale.sd == [pytest.approx(math.sqrt(2), rel=1e-15, abs=0), 0.0]

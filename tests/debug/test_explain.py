@@ -1,4 +1,4 @@
-"""explain_nonfinite: the first inf or nan, how it got to the result, and what to do about it."""
+"""explain_nonfinite: the first inf or nan, its path to the result, and the advice."""
 
 import doctest
 import math as std
@@ -27,7 +27,7 @@ def test_explanation_names_the_first_nonfinite_node_in_order_of_execution():
     y = (first + Value(2.0, "r") / p) * 3
     y.label = "y"
     found = explain_nonfinite(y)
-    assert found.node is first  # also in the order of execution
+    assert found.node is first  # also first in order of execution
     assert found.phase == "forward"
     assert found.operation == "v4 = log(v3)"
     assert found.operands == (("v3", -1.0),)
@@ -46,7 +46,7 @@ def test_path_prefers_nonfinite_nodes():
     x = Value(0.0, "x")
     bad = 1 / x
     bad.label = "bad"
-    y = 1 / bad + 0 * bad  # one way is finite, the other one is not
+    y = 1 / bad + 0 * bad  # one path is finite, the other is not
     assert names(explain_nonfinite(y)) == ["bad", "mul", "add"]
     finite = 1 / bad + 1
     assert names(explain_nonfinite(finite)) == ["bad", "div", "add"]

@@ -1,4 +1,4 @@
-"""Recordings and the stepper: the same numbers as the engine's, in words, in both directions."""
+"""Recordings and the stepper: the engine's numbers as sentences, in both directions."""
 
 import pickle
 import random
@@ -81,8 +81,7 @@ def test_double_edge_is_two_steps():
 
 
 def golden_sentences():
-    """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and
-    approved them."""
+    """Returns for every row of the table the approved sentences of ``y = row(p, q, r)``."""
     sentences, name = {}, ""
     for line in (ROOT / "tests/golden/sentences.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
@@ -169,7 +168,9 @@ def test_steps_stop_at_the_ends_and_invalid_positions_are_rejected():
     assert stepper.next(100).position == 6
     with pytest.raises(IndexError, match="position must be from 0 to 6"):
         stepper.goto(7)
-    with pytest.raises(ValueError, match="number of steps must be a whole number of at least 0, not -1"):
+    with pytest.raises(
+        ValueError, match="number of steps must be a whole number of at least 0, not -1"
+    ):
         stepper.next(-1)
     with pytest.raises(ValueError, match="no node is called 'q'"):
         stepper.grad("q")
@@ -239,7 +240,7 @@ complete, and follows each edge once."""
 
 
 def naive_backward(node):
-    """What one writes first."""
+    """Implements the backward pass as naive recursion."""
     for arg, partial in zip(node.args, node.partials):
         if not arg.constant:
             arg.grad += partial * node.grad
@@ -526,7 +527,7 @@ def test_operation_is_found_by_its_symbol():
         "forward",
         "backward",
     ]
-    for symbol, name in (("*", "mul"), ("-", "sub")):  # and "-" is not neg, as in drawings
+    for symbol, name in (("*", "mul"), ("-", "sub")):  # "-" is sub and not neg, as in drawings
         steps = range(len(stepper.recording))
         assert [i for i in steps if stepper.recording.matches(i, symbol)] == [
             i for i in steps if stepper.recording.matches(i, name)]

@@ -1,5 +1,5 @@
-"""detect_anomaly: the first inf or nan raises, forward or backward, and names the operation and the
-line that asked for it."""
+"""detect_anomaly: the first inf or nan, forward or backward, raises an error that names the
+operation and its source line."""
 
 import itertools
 import math as std
@@ -184,8 +184,7 @@ def test_detect_anomaly_works_as_a_decorator():
 
 @pytest.mark.parametrize("name", list(TABLE))
 def test_detect_anomaly_raises_for_every_row_exactly_if_the_result_is_nonfinite(name):
-    """For every row and every choice of odd operands: an error if, and only if, the result is not
-    finite."""
+    """Tries every choice of extreme operands: an error if and only if the result is not finite."""
     row = TABLE[name]
     for args in itertools.islice(
         itertools.product([0.0, -1.0, 1e308, 800.0], repeat=row.arity), 40
@@ -213,7 +212,7 @@ def test_gradient_error_names_the_operation_and_the_line_that_recorded_it():
         "math.sqrt(x)"
     )
     assert error.line == ROOT_OF
-    assert x.grad == 7.0  # all gradients are as they were
+    assert x.grad == 7.0  # all gradients are unchanged
 
 
 @pytest.mark.parametrize("make", [
@@ -344,7 +343,7 @@ def test_fit_computes_the_batch_again_to_find_the_line():
 
 
 def test_fit_reports_the_line_of_the_first_nonfinite_operation_and_keeps_gradients():
-    """Something else that is not finite, and no part of the loss, has nothing to do with it."""
+    """Another number that is not finite but not part of the loss must not be named."""
     w = Value(1e200, "w")
 
     def loss(p, t):
@@ -376,4 +375,4 @@ def test_overflow_caused_by_an_accumulated_gradient_is_reported():
     y = x * 1e308
     caught(y.backward)
     assert x.grad == 1.7e308
-    assert explain_nonfinite(y) is None  # which looks at this graph alone
+    assert explain_nonfinite(y) is None  # it examines this graph only

@@ -1,5 +1,4 @@
-"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and what is said
-when they cannot be."""
+"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and errors."""
 
 import itertools
 import math as std
@@ -107,7 +106,7 @@ def test_gradients_accepts_a_generator_of_nodes():
 def test_gradients_computes_requested_derivatives_only():
     x, w = Value(1e200), Value(1e-200)
     y = (x * w) * 1e200
-    with detect_anomaly():  # it would raise, since the derivative by w overflows
+    with detect_anomaly():  # it would raise, because the derivative with respect to w overflows
         assert gradients(y, [x])[0].data == pytest.approx(1.0, rel=1e-15, abs=0)
         assert grad(lambda v: (v * w) * 1e200)(1e200) == pytest.approx(1.0, rel=1e-15, abs=0)
 
@@ -595,7 +594,9 @@ def test_only_values_can_be_differentiated():
 
 
 def test_topological_order_accepts_values_only():
-    with pytest.raises(TypeError, match="each root must be a Value, not list; pass several roots as"):
+    with pytest.raises(
+        TypeError, match="each root must be a Value, not list; pass several roots as"
+    ):
         topological_order([Value(1.0)])
 
 

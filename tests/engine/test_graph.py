@@ -38,7 +38,7 @@ def build(recipe, leaves=3):
 
 
 def serial_free_facts(order):
-    """A graph in numbers: for each node its op, data and the positions of its operands."""
+    """Describes a graph by numbers: each node's op, data and the positions of its operands."""
     place = {node: i for i, node in enumerate(order)}
     return [(node.op, node.label, node.data, [place[arg] for arg in node.args]) for node in order]
 
@@ -183,8 +183,8 @@ def test_diamond_gets_both_contributions_before_it_is_visited():
 
 @given(recipe=recipes)
 def test_backward_agrees_with_forward_differences_in_exact_arithmetic(recipe):
-    # With small whole numbers everything is exact: the sweep is compared with forward accumulation,
-    # bit for bit.
+    # Small whole numbers make everything exact, so the sweep equals forward accumulation bit for
+    # bit.
     nodes = [Value(float(i + 1)) for i in range(3)]
     slopes = [[float(i == j) for j in range(3)] for i in range(3)]
     for kind, i, j in recipe:
@@ -247,7 +247,7 @@ LABELS = st.sampled_from(["", "a", "a b", "ä"])
 
 
 class ParameterName(str):
-    """A label that says more than its text, as a library on top may have it."""
+    """A label with more than its text, as a library on top may define it."""
 
     __slots__ = ("owner",)
 
@@ -326,7 +326,7 @@ def test_copies_keep_labels_and_their_classes(copier):
 def test_copies_keep_constants_constant(copier):
     x = Value(2.0)
     for y in (x * 3 + 1, math.where(x > 0, x, 5.0), 2**x):
-        _ = y.args  # makes the constants nodes, which copies must cope with
+        _ = y.args  # turns the constants into nodes, which copies must handle
         twin = copier(y)
         assert [arg.constant for arg in twin.args] == [arg.constant for arg in y.args]
         assert [arg.data for arg in twin.args] == [arg.data for arg in y.args]
@@ -422,7 +422,7 @@ def test_random_graphs_agree_with_a_sweep_written_differently():
         )
         root = nodes[-1]
         root.backward()
-        paths = {root: 1.0}  # sums over edges, users first, by an order found by searching
+        paths = {root: 1.0}  # sums over edges, users first, in an order found by searching
         for node in sorted(
             topological_order(root), key=lambda node: -topological_order(root).index(node)
         ):

@@ -1,5 +1,5 @@
-"""math: the standard module's names and numbers, on floats and on Values alike; functions of lists.
-"""
+"""math: the names and numbers of the standard module, on floats and on Values; functions of
+lists."""
 
 import inspect
 import math as std
@@ -16,7 +16,7 @@ from tinygrad_edu.engine import primitives
 PUBLIC = [name for name in dir(std) if not name.startswith("_")]
 CONSTANTS = ["e", "inf", "nan", "pi", "tau"]
 
-# For each function of the standard module: where to draw each argument.
+# For each function of the standard module, the interval of each argument.
 UNIT, REAL, POSITIVE = (-1.0, 1.0), (-20.0, 20.0), (1e-3, 20.0)
 DOMAINS = {
     "acos": [UNIT],
@@ -130,7 +130,7 @@ def test_functions_of_values_return_the_same_numbers(name):
             got = getattr(math, name)(*mixed)
             assert isinstance(got, Value)
             expected = getattr(std, name)(*args)
-            if isinstance(expected, int):  # which has no zero with a sign
+            if isinstance(expected, int):  # an int has no signed zero
                 assert got.data == expected
             else:
                 assert bits(got.data) == bits(expected)

@@ -1,9 +1,8 @@
 """Programs written for micrograd, with only their import lines changed.
 
-The programs stand here as text, as in micrograd's repository; each runs twice, on micrograd itself
-and on this package.  The moons demo takes micrograd three minutes, so its losses are kept in
-tests/oracle/micrograd_moons.json; the generator of its data, scikit-learn, is replaced by the data
-it made.
+The programs are here as text, as in micrograd's repository. Each runs twice, on micrograd itself
+and on this package. The moons demo takes micrograd three minutes, so its losses are stored in
+tests/oracle/micrograd_moons.json. The data that scikit-learn generates for it are stored, too.
 """
 
 import json

@@ -1,5 +1,4 @@
-"""Every worked edge case and every published worked example, as data in tests/oracle, against the
-engine."""
+"""Every edge case and every published worked example of tests/oracle, against the engine."""
 
 import json
 import math as std
@@ -125,7 +124,7 @@ def test_every_edge_case_is_tested():
 
 
 def published(example, name):
-    """The printed number: ``(value, half a unit of its last digit)``."""
+    """Returns ``(value, half a unit of its last digit)`` of a printed number."""
     text = WORKED[example]["published"][name]
     digits = len(text.split(".")[1]) if "." in text else 0
     return float(text), 0.5 * 10.0**-digits
@@ -135,8 +134,8 @@ def agrees(example, got):
     """Compares named results with what is printed: equal when rounded to as many digits; whole
     numbers almost exactly.
 
-    Where all digits of a float are printed, both sides carry rounding errors: then 4 ulp, the
-    contract of the engine.
+    If all digits of a float are printed, both sides have rounding errors; the tolerance is then 4
+    ulp, the contract of the engine.
     """
     for name, value in got.items():
         expected, half = published(example, name)

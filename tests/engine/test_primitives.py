@@ -1,7 +1,6 @@
-"""The rows of the table: their fields, their rules on floats and on Values, and rows of one's own.
+"""The rows of the table: their fields, their rules on floats and on Values, and user-defined rows.
 
-How accurate they are is in test_accuracy, what they make of infinities and nan in
-test_special_values.
+Their accuracy is tested in test_accuracy, infinities and nan in test_special_values.
 """
 
 import itertools
@@ -102,13 +101,13 @@ def test_pieces_are_constant_between_neighbouring_points_and_change_at_kinks(row
     for args in points(row, 10, wide=False):
         assert same(row.piece(*args), row.piece(*(arg * (1 + 1e-15) for arg in args)))
     for x, *rest in row.specials:
-        # whose special value is a point, not a kink on a line
+        # its special value is a point, not a kink along a line
         if all(map(std.isfinite, (x, *rest))) and row.name != "atan2":
             assert row.piece(x - 1e-6, *rest) != row.piece(x + 1e-6, *rest)
 
 
 CLOSE = 1e-9
-SIDES = {  # arguments on either side of a kink or jump, and at it where that is a piece of its own
+SIDES = {  # arguments on either side of a kink or jump, and at it if that is a separate piece
     "remainder": ((7.9, 2.0), (8.1, 2.0)),
     "floordiv": ((7.9, 2.0), (8.1, 2.0)),
     "fmod": ((7.9, 2.0), (8.1, 2.0)),
@@ -193,7 +192,7 @@ def test_second_derivatives_agree_with_mpmath(name):
         for i, truths in enumerate(second_derivatives(name, args)):
             for j, true in enumerate(truths):
                 got = gradients(first[i], [xs[j]])[0].data
-                if abs(true) < 1e-25:  # mpmath's step leaves a trace of what is exactly 0
+                if abs(true) < 1e-25:  # mpmath's finite step does not give exactly 0
                     assert abs(got) < 1e-25, f"{name}{args}: {got}, not 0"
                 else:
                     assert abs(got - true) <= 1e-9 * abs(true), (
@@ -238,7 +237,7 @@ def test_atan2_partials_are_infinite_for_tiny_vectors_and_zero_at_the_origin():
         assert y.grad == slope
 
 
-# ---- a row of one's own
+# ---- user-defined rows
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Special values through every row: zeros, infinities, nan, subnormals, the largest floats.
 
-IEEE 754 all the way: no exception, no complex number, nothing but floats; in every way in which a
-row can be run.
+Every way of running a row follows IEEE 754: it gives floats, and no exception or complex number.
 """
 
 import itertools
@@ -32,15 +31,15 @@ OPERATORS = {
 
 
 def ways(row, args):
-    """``(how, operands, function)``: a row on floats, on Values and on every mixture, by its name
-    and by its operator."""
+    """Yields ``(how, operands, function)``: a row on floats, on Values and on every mixture, called
+    by its name and by its operator."""
     functions = [
         ("row", row),
         *([("operator", OPERATORS[row.name])] if row.name in OPERATORS else []),
     ]
     for how, function in functions:
         for are_values in itertools.product((True, False), repeat=row.arity):
-            if any(are_values) or how == "row":  # an operator on floats alone is CPython's own
+            if any(are_values) or how == "row":  # operators on two floats are CPython's
                 yield (
                     f"{how} of {are_values}",
                     [Value(x) if v else x for x, v in zip(args, are_values)],
@@ -49,7 +48,7 @@ def ways(row, args):
 
 
 def faults(row):
-    """THE CHECKER: a sentence for whatever goes wrong, by the arguments out of `SPECIAL` and the
+    """THE CHECKER: returns a sentence for each failure, with the arguments from `SPECIAL` and the
     way of running the row."""
     found = {}
     for args in itertools.product(SPECIAL, repeat=row.arity):
@@ -70,15 +69,15 @@ def faults(row):
 
 
 def _numbers(y, leaves):
-    """The value, then the gradients after backward, then those that are Values."""
+    """Returns the value, then the gradients after backward, then those that are Values."""
     y.backward()
     return [y.data, *[x.grad for x in leaves], *[slope.data for slope in gradients(y, leaves)]]
 
 
 def _on_floats(row, args, are_values):
     out = row.forward(*args)
-    # Accumulation starts from 0.0 and multiplies by the seed 1.0, neither of which changes a number
-    # but the sign of a zero.
+    # Accumulation starts from 0.0 and multiplies by the seed 1.0. Both change only the sign of a
+    # zero.
     partials = [row.partial_at(i, args, out) for i, is_value in enumerate(are_values) if is_value]
     return [out, *partials, *partials]
 
@@ -90,7 +89,8 @@ def test_special_arguments_give_floats_in_every_way_of_running_a_row(row):
 
 
 def planted(name, field, value):
-    """What the checker reports with another field in a row; no report of it as it is."""
+    """Returns what the checker reports with another field in a row; the row itself has no
+    report."""
     assert faults(TABLE[name]) == {}
     with replaced(TABLE[name], field, value):
         return faults(TABLE[name])
@@ -119,7 +119,7 @@ def test_the_checker_reports_results_that_are_not_floats():
 
 def test_the_checker_reports_an_operator_that_differs_from_its_row():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # whose gradients are right
+        patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # its gradients are right
         patch.setattr(Value, "__mod__", lambda x, y: x - y * (x // y))
         assert faults(TABLE["sub"]) == {}
         assert {how for _, how in faults(TABLE["remainder"])} == {
@@ -193,7 +193,7 @@ def test_values_at_special_arguments_equal_those_of_numpy(name):
         got = row.forward(*args)
         close = same(got, expected) or abs(got - expected) <= 4 * std.ulp(expected)
         assert close, f"{name}{args} = {got!r}; numpy has {expected!r}"
-        # whose zero is left open
+        # the sign of its zero is not specified
         if got == 0 and name not in ("sign", "fmax", "fmin", "maximum", "minimum"):
             assert bits(got) == bits(expected), f"{name}{args} = {got!r}; numpy has {expected!r}"
 

@@ -1,5 +1,5 @@
-"""Value: operators on whatever Python and numpy put beside it, constants, text, comparisons,
-no_grad, IEEE 754."""
+"""Value: operators with numbers of Python and numpy, constants, text, comparisons, no_grad, IEEE
+754."""
 
 import math as std
 import operator
@@ -270,7 +270,7 @@ def test_a_rule_of_a_constant_operand_is_never_run():
     x = Value(-2.0)
     y = x**3
     y.backward()
-    # the rule by the exponent would give nan
+    # the rule for the exponent would give nan
     assert (y.data, x.grad, y.partials) == (-8.0, 12.0, (12.0, 0.0))
 
 

@@ -1,4 +1,4 @@
-"""The GPT: its data, its model, its training and its samples, held to the published program."""
+"""The GPT: its data, model, training and samples, compared with the published program."""
 
 import copy
 import doctest
@@ -30,8 +30,7 @@ def data_of(rows):
 
 @pytest.fixture(scope="module")
 def article():
-    """The program's first lines: generator, names, vocabulary and model, with nothing trained yet.
-    """
+    """Runs the program's first lines: generator, names, vocabulary and untrained model."""
     rng = random.Random(42)
     names = gpt.documents()
     rng.shuffle(names)
@@ -224,7 +223,7 @@ def test_tokens_may_be_any_kind_of_number(tokens):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_derivative_along_a_line_agrees_with_differences(order):
-    """All weights move at once, each at its own speed, as t does."""
+    """All weights move at once along a line with parameter t, each at a different speed."""
     model, rng = tiny(layers=2), random.Random(1)
     tables = [part for part in model.modules() if isinstance(part, (nn.Linear, nn.Embedding))]
     starts = [
@@ -248,7 +247,7 @@ def test_every_layer_has_gradients():
         for name, p in model.named_parameters()
         if not p.grad and not name.startswith("wpe.weight.3")
     ]
-    # A unit of relu may be off at all positions; nothing else may be.
+    # Only a relu unit may have no gradient, if it is off at all positions.
     assert all(".fc" in name for name in silent)
     assert any(p.grad for p in model.layers[1].fc2.parameters())
 
@@ -330,8 +329,8 @@ def test_loss_requires_a_target_for_every_position(predictions, targets):
 
 
 def test_train_equals_the_loop_of_the_article():
-    """Documents in order, round and round; Adam with 0.85, 0.99 and 1e-8; a rate that falls from
-    0.01 to 0 on a line."""
+    """The article takes documents in turn, with Adam(0.85, 0.99, 1e-8) and a learning rate that
+    falls linearly from 0.01 to 0."""
     documents, steps = ["ab", "b", "ba"], 5
     vocabulary = gpt.Vocabulary(documents)
     model, twin = tiny(3), tiny(3)

@@ -1,5 +1,5 @@
-"""`jit`: compiled functions give the bits of the eager engine, whichever way they run; and what one
-can do with them."""
+"""`jit`: compiled functions return the bits of the eager engine, however they run; and their
+methods."""
 
 import copy
 import ctypes
@@ -42,8 +42,8 @@ COLUMNS = scaled(ci=20, thorough=300, dev=10)
 
 
 def faults(programs, ways, count=10):
-    """THE CHECKER: a sentence for each call in which a tape has other bits than the eager engine.
-    """
+    """THE CHECKER: yields a sentence for each call in which a tape and the eager engine differ in a
+    bit."""
     for program in programs:
         made, trace = gradient_tape(program, *[f"x{i}" for i in range(len(program.point))])
         runs = {way: WAYS[way](made) for way in ways}
@@ -66,8 +66,8 @@ def test_random_programs_have_the_bits_of_the_eager_engine_on_the_tape(part):
 
 
 def faults_of_calls(programs):
-    """THE CHECKER for compiled functions: the same for calls, gradients, and what is added to the
-    leaves' gradients."""
+    """THE CHECKER for compiled functions: the same for calls, gradients, and what they add to the
+    gradients of leaves."""
     for program in programs:
         f = jit(program)
         for xs in program.inputs(10):
@@ -106,7 +106,7 @@ def test_random_programs_over_columns_have_the_bits_of_the_eager_engine_in_every
             continue
         state, eagerly = program.draws, []
         program.reset()
-        for xs in samples:  # draws go on from sample to sample
+        for xs in samples:  # draws continue from sample to sample
             values = [Value(x) for x in xs]
             y = program(*values)
             y.backward()
@@ -143,7 +143,7 @@ def test_random_programs_are_repeatable():
 
 
 def neutral_zero(right):
-    """Lowering that takes 0.0 for the neutral element of addition, as one is tempted to."""
+    """A plausible mistake: lowering that takes 0.0 for the neutral element of addition."""
     def shortcut(self, op, args):
         if op == "add" and self.zero in args:
             return args[1] if args[0] == self.zero else args[0]
@@ -153,7 +153,7 @@ def neutral_zero(right):
 
 
 def every_entry(right):
-    """Adjoints that reach what was not taken, too, times 0."""
+    """A mistake: adjoints reach the entries not taken, too, multiplied by 0."""
     def both(self, x, y):
         return None
 
@@ -375,7 +375,7 @@ def test_invalid_uses_raise_with_a_reason(call, kind, message):
 
 
 def counting():
-    """A function, and the list of the arguments that it was traced with."""
+    """Returns a function, and the list of the arguments that it was traced with."""
     runs = []
 
     def f(x, n=2, how="sum"):
@@ -387,8 +387,8 @@ def counting():
 
 
 def programs(runs):
-    """What a function was traced with, once for each program: it runs twice for one, to see whether
-    it does the same."""
+    """Returns what a function was traced with, once for each program. Tracing runs it twice, to see
+    whether it does the same."""
     assert repr(runs[::2]) == repr(runs[1::2])
     return runs[::2]
 
@@ -609,7 +609,7 @@ class Holder:
 
 
 def pickled(x):
-    """A copy of ``x`` by way of pickle."""
+    """Returns a copy of ``x`` made by pickle."""
     return pickle.loads(pickle.dumps(x))
 
 
@@ -757,7 +757,7 @@ def test_the_same_function_in_many_threads_is_traced_once():
     assert len(results) == 8
 
 
-# ---- called with Values, and inside of other functions
+# ---- called with Values, and inside other functions
 
 
 def test_call_with_values_runs_eagerly_and_records_a_graph():
@@ -800,7 +800,7 @@ def test_nested_call_with_numbers_does_not_freeze_parameters(
     try:
         assert outer(3.0) == 30.0
     except TraceError:
-        return  # that is another way not to freeze them
+        return  # an error does not freeze them, either
     w.data = 3.0
     assert outer(3.0) == 45.0
 
@@ -952,7 +952,7 @@ def test_wrong_index_raises_in_every_kind_of_call():
 
 
 def test_wrong_index_raises_even_in_a_branch_that_is_not_taken():
-    """Both branches are computed, as Python computes both arguments of where()."""
+    """Both branches are computed, as Python evaluates both arguments of where()."""
     f = jit(lambda i: math.where(i < 3, take([1.0, 2.0, 3.0], i), 0.0))
     with pytest.raises(IndexError):
         f(3.0)
@@ -962,7 +962,7 @@ def test_wrong_index_raises_even_in_a_branch_that_is_not_taken():
 
 
 def price(spot, strike, volatility):
-    """An option, by Black and Scholes, without interest, a year ahead."""
+    """Returns the Black-Scholes price of a call that expires in a year, without interest."""
     d = math.log(spot / strike) / volatility + volatility / 2
 
     def normal(x):
@@ -1060,7 +1060,7 @@ def test_rows_of_a_buffer_are_columns():
 
 
 def test_a_column_keeps_its_length_while_it_is_in_use():
-    """Another thread, or here a row that is called back, may try to take the memory away."""
+    """Another thread (here, a row that is called back) may try to resize the memory."""
     column, refused = array("d", [1.0] * 64), []
 
     def shrink(x):
@@ -1080,8 +1080,7 @@ def test_a_column_keeps_its_length_while_it_is_in_use():
 
 
 class Nibbled:
-    """A number that makes a column shorter when it is looked at, as another thread could at that
-    moment."""
+    """A number that makes a column shorter when it is read, as another thread could do."""
 
     def __init__(self, column):
         self.column = column
@@ -1093,7 +1092,7 @@ class Nibbled:
 
 def test_column_that_shrinks_before_the_run_has_its_new_length():
     column = array("d", [1.0] * 1_000_000)
-    with pytest.raises(BufferError):  # the column is held before the number is looked at
+    with pytest.raises(BufferError):  # the column is held before the number is read
         jit(lambda x, k: x * k).batch(column, Nibbled(column))
     assert jit(lambda k, x: x * k).batch(Nibbled(column), column).tolist() == [2.0]
 
@@ -1107,7 +1106,7 @@ def test_a_column_that_is_a_buffer_is_only_read():
     before = column.tobytes()
     jit(lambda x: x * 2).batch_value_and_grad(column)
     assert column.tobytes() == before
-    column.append(6.0)  # nothing holds on to its memory
+    column.append(6.0)  # nothing holds its memory
     assert len(column) == 6
 
 
@@ -1345,11 +1344,11 @@ LOOPS = 2_000
 
 
 def works_while(call):
-    """Whether another thread gets to do something while this one calls ``call`` many times, and
-    waits for nothing.
+    """Returns whether another thread can run while this one calls ``call`` many times without
+    waiting.
 
-    The interpreter does not change threads by itself here: another one runs only if this one lets
-    it.
+    The interpreter does not switch threads by itself here, so another one runs only if ``call``
+    releases the interpreter's lock.
     """
     done, go = [], threading.Event()
 
@@ -1393,9 +1392,11 @@ def test_other_threads_run_while_the_tape_machine_does():
 
 
 def test_code_that_blocks_all_threads_is_detected():
-    """The same machine code, called by an interface of ctypes that does not let other threads run.
-    """
-    made = straight_line.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
+    """The same machine code is called by an interface of ctypes that keeps the interpreter's
+    lock."""
+    made = straight_line.Scalar(
+        value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x")
+    )
     run = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(made._compiled.addresses["run"])
     memory, error = array("d", [0.5, 0.0]), ctypes.c_int(0)
     start = memory.buffer_info()[0]
@@ -1407,7 +1408,7 @@ def test_code_that_blocks_all_threads_is_detected():
 
 
 def everything():
-    """What the functions of this file give, as text; the same with llvmlite and without."""
+    """Returns the results of this file's functions as text, which must not depend on llvmlite."""
     model = nn.MLP(2, [3, 1], rng=0)
     loss = jit(lambda x, y: nn.binary_cross_entropy(model([x, y]), 1.0))
     results = [

@@ -1,5 +1,5 @@
-"""Machine code: every row of the table against its forward function and its derivatives, bit for
-bit, in every way."""
+"""Machine code: every row of the table against its forward function and derivatives, bit for bit,
+in every way of running it."""
 
 import doctest
 import itertools
@@ -28,8 +28,8 @@ EDGES = (*SPECIAL, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-310, 1e-8, 20.0, -40.0, 70
 
 
 def arguments(row, count):
-    """Arguments of a row: all pairs of special numbers, and log-spread and moderate ones, in its
-    domain or not."""
+    """Yields arguments of a row: all pairs of special numbers, and log-spread and moderate ones,
+    inside its domain or not."""
     rng = random.Random(f"{row.name} compiled")
     if row.arity < 3:
         yield from itertools.product(EDGES, repeat=row.arity)
@@ -46,8 +46,8 @@ def tape_of(row):
 
 
 def disagreement(row, run, at):
-    """THE CHECKER: a sentence about the first arguments where ``run`` is not the forward function;
-    None if there are none."""
+    """THE CHECKER: returns a sentence about the first arguments at which ``run`` differs from the
+    forward function, or None."""
     for args in at:
         want, (got,) = row.forward(*args), run(args)
         if bits(want) != bits(got):
@@ -63,15 +63,15 @@ def test_a_row_gives_the_bits_of_its_forward_function(row, way):
 
 
 def run_batch(made, varying, uniform, columns):
-    """The outputs of a tape for columns, in the place of the inputs that are ``varying``."""
+    """Returns the outputs of a tape for columns in place of the ``varying`` inputs."""
     return Batched(made, varying, []).run(
         uniform, [array("d", column) for column in columns], len(columns[0]), 1
     )
 
 
 def disagreement_of_columns(row, at, varying):
-    """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments.
-    """
+    """THE CHECKER for columns; an operand that is not ``varying`` is taken from the first
+    arguments."""
     uniform = [x for i, x in enumerate(at[0]) if i not in varying]
     columns = [[args[i] for args in at] for i in varying]
     (results,) = run_batch(tape_of(row), varying, uniform, columns)
@@ -151,7 +151,7 @@ def test_derivatives_of_a_row_have_the_bits_of_the_eager_engine(row):
 
 
 def test_every_row_is_compiled():
-    # Python's own rounding, to decimals
+    # Python's round to decimals
     assert [name for name in TABLE if not emitter.is_native(name)] == ["round_digits"]
 
 
@@ -174,7 +174,7 @@ TWO = ("atan2", "pow", "fmod", "hypot", "remainder")
 
 
 def wrong_library(name):
-    """Another function of the C library with as many arguments."""
+    """Returns another function of the C library with the same number of arguments."""
     return (
         ("fmod" if name != "fmod" else "remainder")
         if name in TWO
@@ -227,7 +227,7 @@ def test_wrong_tape_machine_is_detected(monkeypatch):
 
 @contextmanager
 def a_new_machine():
-    """Within this context the tape machine is compiled anew, and after it again."""
+    """Compiles the tape machine again within this context, and once more after it."""
     machine._machine_code.cache_clear()
     try:
         yield
@@ -249,7 +249,7 @@ def test_function_missing_from_the_c_library_is_named_in_the_error():
         callbacks.library_address("no_such_function")
 
 
-# ---- rows of one's own
+# ---- user-defined rows
 
 
 @contextmanager
@@ -337,8 +337,7 @@ def test_replaced_row_is_compiled_as_the_new_one(way):
 
 @every_way
 def test_replacing_a_row_changes_no_other_row(way):
-    """Forward functions call no rows, so that softplus goes on with the exponential function that
-    it had."""
+    """Forward functions call no rows, so softplus keeps its exponential function."""
     with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
         assert (
             disagreement(
@@ -355,7 +354,7 @@ def test_replacing_a_row_changes_no_other_row(way):
 @every_way
 def test_products_are_rounded_before_they_are_added(way):
     x = 1 + 2.0**-30
-    assert x * x - (1 + 2.0**-29) == 0.0  # with one rounding in all it is 2**-60
+    assert x * x - (1 + 2.0**-29) == 0.0  # with a single rounding it would be 2**-60
     for f in (
         lambda x, y: x * x - y,
         lambda x, y: x * x + -y,
@@ -444,7 +443,8 @@ def test_a_wrong_index_is_reported_with_the_number_of_entries():
 
 
 def many(count, entry):
-    """A take of so many entries, which ``entry`` makes of the inputs i, x, and x0, x1, ..."""
+    """Returns a function that takes one of so many entries, made by ``entry`` of x and x0, x1, ...,
+    and the names of its arguments."""
     names = [f"x{k}" for k in range(2 * count)]
     return (lambda i, x, *xs: math.take([entry(k, x, xs) for k in range(count)], i) * x), [
         "i",
@@ -507,7 +507,7 @@ def test_tape_machine_forgets_a_wrong_index_when_a_row_raises():
 
 
 def mixture(x, y):
-    """Short instructions of several kinds, in no order."""
+    """Computes with short instructions of several kinds in mixed order."""
     pool, rng = [x, y], random.Random(5)
     for _ in range(3 * machine.WINDOW):
         a, b = pool[-1 - rng.randrange(min(40, len(pool)))], pool[rng.randrange(len(pool))]

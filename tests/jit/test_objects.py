@@ -1,5 +1,4 @@
-"""Machine code on disk: what is found there is used if it can be trusted, and everything works
-without."""
+"""Machine code on disk: it is used if it can be trusted, and everything works without it."""
 
 import ctypes
 import gc
@@ -16,20 +15,19 @@ from tinygrad_edu.jit.running import objects
 
 
 def module(number):
-    """The text of a module with a function ``f`` that returns ``number``."""
+    """Returns the text of a module with a function ``f`` that returns ``number``."""
     return objects.targeted(f"define double @f() {{\n  ret double {float(number)!r}\n}}\n")
 
 
 def result_of(number, **options):
-    """What the function of `module` returns when it is compiled, or read from the cache, and run.
-    """
+    """Compiles the function of `module`, or reads it from the cache, and returns its result."""
     library = objects.loaded(module(number), {}, ["f"], **options)
     return ctypes.CFUNCTYPE(ctypes.c_double)(library["f"])()
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty cache, whose folder does not exist yet."""
+    """Makes an empty cache, whose folder does not exist yet."""
     folder = tmp_path / "deep" / "cache"
     monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(folder))
     return folder
@@ -48,7 +46,8 @@ def age(path):
 
 
 def used(path):
-    """Whether an entry was used since it was aged: its time says so, and it is the same file."""
+    """Returns whether an entry was used since it was aged: its time changed, and it is the same
+    file."""
     return path.stat().st_mtime > LONG_AGO
 
 
@@ -62,7 +61,7 @@ def test_compiled_code_is_stored_and_found_again(folder):
     before = entry.stat().st_ino
     assert result_of(1.5) == 1.5
     assert used(entry)
-    assert entry.stat().st_ino == before  # read, not written anew
+    assert entry.stat().st_ino == before  # read, not written again
     assert the_entry(folder) == entry
 
 
@@ -89,7 +88,7 @@ def test_folder_and_entries_are_private_to_the_user(folder):
     assert the_entry(folder).stat().st_mode & 0o777 == 0o600
 
 
-# ---- entries that are ignored, and written anew
+# ---- entries that are ignored and replaced
 
 DAMAGE = {
     "empty": lambda content: b"",
@@ -247,7 +246,7 @@ def test_compilation_works_if_no_folder_can_be_created(tmp_path, monkeypatch):
 def test_compilation_works_for_a_user_without_a_home(monkeypatch):
     for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(variable, raising=False)
-    # whom no list of users has, as in many containers
+    # a user without an entry in the list of users, as in many containers
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert result_of(1.5) == 1.5
 

@@ -1,4 +1,5 @@
-"""What a function can change is found wherever it is, named, and put back: `jit.state`."""
+"""`jit.state`: changes that a function makes to anything it can reach are found, named and
+undone."""
 
 import collections
 import enum
@@ -107,12 +108,12 @@ def late():
         n = 1
 
     if f is None:
-        n = 0  # f has the variable, and it has no value yet
+        n = 0  # a variable of f without a value yet
     return f
 
 
 def on(thing, change, via="attribute"):
-    """A function that changes a thing, which it reaches by one of several ways."""
+    """Returns a function that changes a thing, which it reaches in one of several ways."""
     if via == "closure":
         return lambda: change(thing)
     if via == "partial":
@@ -133,7 +134,7 @@ def deep(n=300):
 
 OUTER, INNER = deep(5_000)
 
-# What holds the state, the change, and its name when a method of an object makes it.
+# What holds the state, the change, and its name if a method of an object makes it.
 CHANGES = {
     "list, entry": (lambda: [1, 2], lambda x: x.__setitem__(0, 5), "Thing.thing"),
     "list, append": (lambda: [1, 2], lambda x: x.append(5), "Thing.thing"),
@@ -221,7 +222,7 @@ CHANGES = {
 
 
 def content(x):
-    """All that can change of a thing, as text."""
+    """Returns everything that can change in a thing, as text."""
     parts = [content(part) for part in x] if isinstance(x, (list, tuple)) else []
     inside = [
         getattr(getattr(x, name, None), "__self__", "") for name in ("function", "__wrapped__")
@@ -390,7 +391,8 @@ def test_restoring_writes_only_what_has_changed():
 
 
 def test_search_skips_rows_of_a_data_set():
-    """10,000 rows take as long to search as a few objects: what it holds of them is one list."""
+    """A search of 10,000 rows takes as long as one of a few objects, because it visits a single
+    list."""
     rows = [[float(i), 1.0] for i in range(10_000)]
     small, large = Thing(rows=rows[:10]), Thing(rows=rows)
     assert len(State(large)._objects) <= len(State(small)._objects)
@@ -432,7 +434,7 @@ def test_modules_are_found_in_order_each_once():
 
 
 def test_random_changes_are_undone():
-    """Objects in lists in dicts in objects, some of them shared and in circles."""
+    """Draws objects in lists in dicts in objects, some of them shared or in cycles."""
     for seed in range(scaled(ci=100, thorough=1_000)):
         rng = random.Random(seed)
         things: list = [Thing()]

@@ -1,5 +1,5 @@
-"""Tapes: what is left out, merged and joined on the way from a trace, with every bit kept; their
-text and their size."""
+"""Tapes: instructions that are removed, merged and joined on the way from a trace, with every bit
+kept; text and size."""
 
 import doctest
 import math as std
@@ -26,7 +26,7 @@ def operations(made):
 
 
 def held_to_floats(f, made, points):
-    """Runs a tape on these arguments and holds it to the function on floats, bit for bit."""
+    """Runs a tape on these arguments and compares it with the function on floats, bit for bit."""
     for xs in points:
         assert bits(made.run(xs)[0]) == bits(float(f(*map(Value, xs)))), xs
 
@@ -106,7 +106,7 @@ def test_nan_is_one_constant():
     (lambda x: math.where(x > 0, x, x), []),
     (lambda x: math.take([x, 7.0], 0.0), []),
     (lambda x: x * -1.0, ["neg"]),
-    (lambda x: x + 0.0, ["add"]),  # which makes 0.0 of -0.0
+    (lambda x: x + 0.0, ["add"]),  # it turns -0.0 into 0.0
     (lambda x: x - 0.0, ["sub"]),
     (lambda x: x * 0.0, ["mul"]),  # which may be -0.0 or nan
     (lambda x: x - x, ["sub"]),
@@ -472,7 +472,7 @@ def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
 
 def test_the_entries_of_a_take_count_as_operations():
     assert value_tape(entry, "i").operations == 201
-    # each derivative is chosen, and added to 0
+    # each derivative is chosen, and then added to 0
     assert gradient_tape(entry, "i")[0].operations == 3 * 200 + 1
 
 

@@ -1,5 +1,5 @@
-"""Tracing: what a function does is written down; where it asks for a number, the error says where
-and what to do instead."""
+"""Tracing: operations of a function become nodes; if it needs a number, the error says where, and
+what to write instead."""
 
 import copy
 import doctest
@@ -40,7 +40,7 @@ LEAVES = itertools.cycle([Value(1.0), Value(2.0)])
 
 
 def traced_by(f):
-    """The trace of a function of numbers x, y, ..., as many as it takes."""
+    """Returns the trace of a function of numbers x, y, ..., as many as it takes."""
     count = sum(
         p.default is p.empty and p.kind is not p.KEYWORD_ONLY
         for p in inspect.signature(f).parameters.values()
@@ -490,7 +490,7 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
 
 
 def line_of(f):
-    """The line that is marked in a function; of a lambda its own."""
+    """Returns the line that is marked in a function, or the line of a lambda."""
     lines, first = inspect.getsourcelines(f)
     return first + next((i for i, line in enumerate(lines) if line.rstrip().endswith("# here")), 0)
 
@@ -514,7 +514,7 @@ def test_use_of_a_missing_number_raises_with_the_line_and_a_remedy(f, parts):
         [(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)],
         state_of(MODEL),
     ) == before
-    with pytest.raises(TraceError):  # again: there is no half-made program
+    with pytest.raises(TraceError):  # once more: no unfinished program is left
         jit(f)(1.5, 2.5)
 
 
@@ -642,7 +642,7 @@ def decorated(f):
 
 
 def hidden(leaf):
-    """Functions that ask for the number of a leaf, by the place where it is hidden."""
+    """Returns functions that read the number of a leaf, by the place where it is hidden."""
     in_a_list, in_a_dict, ordered, default = (
         [leaf],
         {"a": (leaf,)},
@@ -729,11 +729,11 @@ def test_a_leaf_that_is_made_while_the_function_runs_is_found_in_a_second_run():
         [jit(f)(1.0) for _ in range(2)]
 
 
-# ---- other threads, and what is left behind
+# ---- other threads, and what remains afterwards
 
 
 def eagerly(model):
-    """Everything that a thread may do with a model."""
+    """Does everything that a thread may do with a model."""
     model.zero_grad()
     y = model([0.5, -1.5])
     y.backward()
@@ -771,8 +771,7 @@ def eagerly(model):
 
 
 def while_tracing(f, work):
-    """The results of ``work`` in another thread, while this one is in the middle of tracing ``f``.
-    """
+    """Returns the results of ``work`` in another thread while this one traces ``f``."""
     results = []
 
     def g(x):
@@ -822,7 +821,7 @@ def test_a_function_may_wait_for_another_thread_that_traces_too():
         )
         thread.start()
         thread.join(60)
-        with pytest.raises(TraceError):  # whose end leaves this one guarded
+        with pytest.raises(TraceError):  # its end leaves this trace guarded
             w.data  # noqa: B018
         return y + w
 

@@ -405,7 +405,7 @@ def test_any_flipped_byte_of_a_checkpoint_is_detected(draw):
         except CheckpointError:
             assert target.state_dict() == before
         else:
-            assert target.state_dict() == source.state_dict()  # only white space was hit
+            assert target.state_dict() == source.state_dict()  # the flipped byte was white space
 
 
 def test_checkpoint_of_another_model_is_rejected_by_name(model, tmp_path):

@@ -43,7 +43,7 @@ def test_module_with_two_lists_of_parameters_is_not_a_neuron():
 
 
 def modules_by_op(*roots):
-    """How many operations of each kind each module has; "" for outside."""
+    """Counts the operations of each kind in each module; "" stands for outside."""
     found: dict[str, dict[str, int]] = {}
     order = topological_order(*roots)
     owner = find_modules(order)

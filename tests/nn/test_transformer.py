@@ -136,7 +136,8 @@ def test_rmsnorm_gains_start_at_1():
 
 
 def attention_with_a_mask(module, x):
-    """All positions at once, as matrices: softmax(Q K^T / sqrt(d), masked) V, head by head."""
+    """Computes all positions at once with matrices: softmax(Q K^T / sqrt(d), masked) V, head by
+    head."""
     def linear(layer, rows):
         return rows @ np.array(data_of(layer.weight)).T + (
             0 if layer.bias is None else np.array([b.data for b in layer.bias])
@@ -208,7 +209,7 @@ def test_attention_draws_query_key_value_and_output_in_this_order():
 
 
 class Mixed(nn.Module):
-    """Every part once, with all its options."""
+    """A model that has every module once, with all options."""
 
     def __init__(self):
         self.embedding = nn.Embedding(3, 4, rng=1)

@@ -2,11 +2,11 @@
 saved states.
 
 tests/oracle/optimisers.json holds ten steps of twenty-one optimisers, as PyTorch 2.13.0 takes them
-in float64.  They are compared bit for bit, which takes two things when they are made:
+in float64.  They are compared bit for bit.  For this, the file is made with
 ATEN_CPU_CAPABILITY=default in the environment, which selects kernels without fused multiply-add,
-and IEEE 754's square root, since the one in PyTorch's binaries is one ulp off in one case out of a
-hundred.  ``as_it_is`` is the last step with that one, and compared to a few ulp.  The script, whose
-output is the file::
+and with the square root of IEEE 754, because the one in PyTorch's binaries is one ulp off in one of
+a hundred cases.  ``as_it_is`` is the last step with PyTorch's square root; it is compared to a few
+ulp.  This script writes the file::
 
     import json, math, random, torch
     random.seed(2026)
@@ -85,8 +85,8 @@ def name_of(case):
 
 
 def run(make, grads=ORACLE["grads"], start=ORACLE["start"]):
-    """The data of all parameters after each step, as text, which tells every bit and lets nan equal
-    nan."""
+    """Returns the data of all parameters after each step as text, which shows every bit, and in
+    which nan equals nan."""
     params = [Value(x) for x in start]
     optimizer = make(params)
     rows = []
@@ -103,7 +103,7 @@ def feed(optimizer, grads):
 
 
 def stepped(make, data, grads):
-    """The data of a single parameter after each step."""
+    """Returns the data of a single parameter after each step."""
     x = Value(data)
     optimizer = make([x])
     result = []
@@ -133,7 +133,7 @@ def test_optimisers_equal_released_pytorch_to_a_few_ulp(case):
     for x, expected, *path in zip(
         [x.data for x in params], case["as_it_is"], ORACLE["start"], *case["data"], strict=True
     ):
-        # Where the path comes from afar to a small number, the error is one of the path.
+        # If the parameter was much larger on its path, the error is relative to the path.
         assert x == pytest.approx(
             expected, rel=0, abs=4 * math.ulp(max(map(abs, path))), nan_ok=True
         )
@@ -262,7 +262,7 @@ def test_every_optimiser_finds_the_minimum_of_a_bowl(make):
 
 
 class Vector:
-    """A list of floats with operators, as a rule needs them."""
+    """A list of floats with the operators that a rule needs."""
 
     def __init__(self, xs):
         self.xs = list(xs)
@@ -340,7 +340,7 @@ def test_user_defined_optimiser_needs_only_its_rule():
 
 def test_all_gradients_are_read_before_any_parameter_changes():
     class Follower(Value):
-        """Its gradient is, at any moment, the data of the other parameter."""
+        """A parameter whose gradient is always the data of the other parameter."""
 
         __slots__ = ()
         grad = property(lambda self: first.data, lambda self, grad: None)
@@ -405,7 +405,7 @@ def test_rule_without_a_real_result_gives_nan():
             return data - grad**0.5, state
 
     assert stepped(lambda p: Root(p, 0.1), 1.0, [4.0]) == [-1.0]
-    # on plain floats, a complex number
+    # a complex number on plain floats
     assert math.isnan(stepped(lambda p: Root(p, 0.1), 1.0, [-4.0])[0])
 
 
@@ -577,7 +577,7 @@ def test_a_saved_state_resumes_to_the_same_bits(case):
     for grads in ORACLE["grads"][:4]:
         feed(first, grads)
     saved = json.loads(json.dumps(first.state_dict()))
-    for grads in ORACLE["grads"][4:5]:  # what happens after saving must not reach the saved state
+    for grads in ORACLE["grads"][4:5]:  # later steps must not change the saved state
         feed(first, grads)
     resumed = [Value(x) for x in case["data"][3]]
     second = getattr(optim, case["optimizer"])(resumed, **options)
@@ -713,7 +713,7 @@ def test_clipped_gradient_has_the_given_norm_and_the_same_direction(grads, limit
     norm, new = clipped(optim.clip_grad_norm, grads, limit)
     exact = sum(Fraction(g) ** 2 for g in grads)
     if exact <= Fraction(limit) ** 2:
-        # At equality up to rounding either answer is right to the last digits.
+        # If both sides are equal up to rounding, either answer is right.
         assert new == grads or new == pytest.approx(grads, rel=1e-14, abs=0)
     else:
         assert math.hypot(*new) == pytest.approx(limit, rel=1e-14, abs=0)

@@ -67,7 +67,7 @@ def test_an_unknown_suite_is_one_line_and_status_2(arguments: list[str], wrong: 
      "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes')"),
     (["jit", "--only"], "expected at least one argument"),
     (["jit", "-o", "missing/bars.svg"], "'missing' is not a folder; create it first"),
-    (["jit", "-o", "/proc/bars.svg"], "cannot write"),  # nobody can write there
+    (["jit", "-o", "/proc/bars.svg"], "cannot write"),  # a place that cannot be written to
     (["jit", "-o", "bars.txt"],
      "'.txt' is not a format it can have; use one of .svg, .png, .pdf"),
     (["eager", "--only", "moons"], "only the suite jit takes --only and -o, not eager"),
@@ -144,8 +144,8 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
         assert all(("not installed" in row) == (find_spec(package) is None) for row in rows)
 
 
-# A program in which everything that can go wrong does; contestants run in processes of their own,
-# which import it from here.
+# A program in which everything that can go wrong does. Contestants run in separate processes, which
+# import it from here.
 PLANTED = (
     Contestant(EAGER, lambda problem: lambda: problem),
     Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
@@ -206,7 +206,7 @@ show(Console(width=148), race(PROGRAM, quick=True))
 def test_small_numbers_of_a_gradient_are_compared_with_its_largest() -> None:
     assert difference([1e6, 1e-9], [1e6, 0.0]) == pytest.approx(1e-9)
     assert difference([1e6, 2.0], [1e6, 1.0]) == 1.0
-    # of an engine that has done a part of the work
+    # from an engine that has done a part of the work
     assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0
     assert difference([math.inf, 1.0], [math.inf, 1.0]) == 0.0
 
@@ -216,7 +216,7 @@ def contestants(*names: str, needs: str = "tinygrad_edu") -> tuple[Contestant, .
 
 
 def raced(**outcomes: Outcome | None) -> Result:
-    """The result of a race of this engine, which took 2 s and then 4 s, and of others."""
+    """Returns the result of a race between this engine, which took 2 s and then 4 s, and others."""
     everyone = {OURS: Outcome(rounds=[(2.0, 2.0), (4.0, 4.0)], results=[1.0]), **outcomes}
     return Result(
         Program("", "race: to the end", lambda quick: None, contestants(*everyone)),
@@ -264,7 +264,7 @@ def test_bars_are_as_long_as_the_logarithms_of_the_factors() -> None:
 
 
 def measured(name: str) -> Result:
-    """What a race of a program may show, with long figures."""
+    """Returns a possible result of a race, with long figures."""
     found = program(name)
     times = {OURS: 0.0123, EAGER: 98.7654}
     outcomes: dict[str, Outcome | None] = {
@@ -379,7 +379,7 @@ def test_selected_programs_are_measured_without_the_cost_of_a_node(
     assert (hint in printed) == bool(peers)
 
 
-@pytest.mark.parametrize("within", [True, False])  # a race, or between two of them
+@pytest.mark.parametrize("within", [True, False])  # a race, or the time between two of them
 def test_ctrl_c_shows_what_was_measured_so_far(
         within: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[str] = []

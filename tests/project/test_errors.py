@@ -1,5 +1,5 @@
-"""The exception tree: as drawn in its docstring, catchable by family, and raised as the built-ins
-where it says so."""
+"""The exception tree: it is as drawn in its docstring, and errors can be caught by family or as
+built-in exceptions."""
 
 import inspect
 import re
@@ -19,7 +19,7 @@ CLASSES = {
 
 
 def drawn_tree():
-    """``{name: (base, other base or None)}`` as the module's docstring draws it."""
+    """Returns ``{name: (base, other base or None)}`` as the module's docstring draws it."""
     tree, path = {}, []
     for line in errors.__doc__.splitlines():
         match = re.match(

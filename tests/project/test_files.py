@@ -1,5 +1,5 @@
-"""Where files are to be written, that nobody ever finds half of one, and numbers that every JSON
-reader understands."""
+"""Destinations of files, files that are never half written, and numbers that every JSON reader
+understands."""
 
 import json
 import math

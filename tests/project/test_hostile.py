@@ -1,9 +1,8 @@
-"""What comes from outside: expressions, checkpoints, histories, labels.  None of it may run, hang,
-or do half of something.
+"""Untrusted input: expressions, checkpoints, histories and labels. It must not run, hang, or leave
+anything half done.
 
-Expressions and files: a result or the one error that is documented for them, within a second.
-Labels: shown, and nothing else.  And no text or pickle of a user's is ever run, which the last part
-reads from the source.
+Expressions and files give a result or their documented error within a second. Labels are only
+shown. The last part reads the source to check that no text and no pickle of a user is ever run.
 """
 
 import ast
@@ -32,8 +31,8 @@ LIMIT = 1.0  # seconds
 
 
 class Within:
-    """A ``with`` block that has to be done in time; the processor's time counts, for a busy machine
-    is no fault."""
+    """A ``with`` block with a time limit. Processor time counts, because a busy machine is not a
+    fault."""
 
     def __init__(self, limit=LIMIT):
         self.limit = limit
@@ -42,7 +41,7 @@ class Within:
         self.start = time.process_time()
 
     def __exit__(self, kind, *_):
-        # a refusal has to come in time, too
+        # errors must come in time, too
         if kind is None or not issubclass(kind, AssertionError):
             assert time.process_time() - self.start < self.limit
 
@@ -134,7 +133,7 @@ TOKENS = ["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]
 OPERATORS = [
     *[" + ", "-", "*", " / ", "//", "%", "**"] * 5, "^", "@", "<", " if ", ":=", " ", ",",
 ]
-nearly = st.recursive(  # what the language has, and here and there what it only nearly has
+nearly = st.recursive(  # parts of the language, and some that are almost parts of it
     st.sampled_from([
         *["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6,
         "z", "x.data", "'x'", "1j", "True", "0777", "\u0665", "9" * 400,
@@ -159,8 +158,7 @@ anything = st.one_of(
 
 
 def outcome(text, variables):
-    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test.
-    """
+    """Returns ``(result, None)`` or ``(None, error)``. Anything else is a failure of the test."""
     with warnings.catch_warnings(record=True) as caught, Within():
         warnings.simplefilter("always")
         try:
@@ -370,7 +368,7 @@ def test_attacks_are_rejected_within_a_second(name):
     assert re.search(r"[a-z]", str(error))
 
 
-# ---- files: what they say, to the last bit, or the documented error; and then nothing has changed
+# ---- files: loaded to the last bit, or the documented error without any change
 
 WRONG = [
     None,
@@ -410,7 +408,7 @@ WRONG = [
 
 
 def nested(depth, rng):
-    """A list in a list in a list, or a dict in a dict."""
+    """Returns a deeply nested list or dict."""
     kind, made = rng.random() < 0.5, 0.5
     for _ in range(depth):
         made = [made] if kind else {"data": made}
@@ -418,7 +416,7 @@ def nested(depth, rng):
 
 
 def places(content):
-    """Every ``(container, key)`` in a JSON tree."""
+    """Yields every ``(container, key)`` in a JSON tree."""
     entries = (
         content.items()
         if isinstance(content, dict)
@@ -432,8 +430,7 @@ def places(content):
 
 
 def change_meaning(text, rng):
-    """Another JSON tree: an entry that is something else, missing, there twice, under another name,
-    deep or shifted."""
+    """Changes a JSON tree: an entry is replaced, removed, doubled, renamed, nested or shifted."""
     content = json.loads(text)
     content.pop("sha256", None)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -457,7 +454,7 @@ def change_meaning(text, rng):
 
 
 def change_text(data, rng):
-    """Other bytes: flipped bits, a piece cut out, doubled, cut off or written over."""
+    """Changes the bytes: flipped bits, a piece cut out, doubled, cut off or overwritten."""
     data = bytearray(data)
     at, size = rng.randrange(len(data)), rng.choice([1, 3, 30])
     kind = rng.randrange(7)
@@ -492,14 +489,13 @@ def change_text(data, rng):
 
 
 def signed(content):
-    """A checkpoint's text with the right digest, so that it is its content which has to be looked
-    at."""
+    """Returns a checkpoint's text with the right digest, so that its content must be checked."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return json.dumps({**content, "sha256": digest})
 
 
 def state_of_all(*things):
-    """The bits of everything that a model's parameters, an optimiser or a history has."""
+    """Returns the bits of everything in a model's parameters, an optimiser or a history."""
 
     def exact(entry):
         if isinstance(entry, dict):
@@ -544,8 +540,7 @@ def numbers(entry):
 
 
 def said(text):
-    """The parameters of a checkpoint as its text has them, by a reader that shares nothing with the
-    package's."""
+    """Reads the parameters from the text of a checkpoint, independently of the package."""
     found = {}
     for name, group in json.loads(text)["parameters"].items():
         entries = group["data"] if isinstance(group["data"], list) else [group["data"]]
@@ -569,7 +564,7 @@ def test_mutated_checkpoints_are_rejected_without_changes_or_loaded_as_written(
     for i in range(scaled(400, 5000)):
         try:
             bad = signed(change_meaning(good, rng)).encode() if i % 2 else change_text(good, rng)
-        except RecursionError:  # too deep to be written at all
+        except RecursionError:  # too deep to be saved at all
             bad = (
                 b'{"format": "tinygrad_edu checkpoint", "optimizer": '
                 + b"[" * 500
@@ -801,7 +796,8 @@ def labels(n, seed=0):
 
 
 def as_shown(label):
-    """What a drawing makes of a label, line ends left out: `viz.drawing.dot.escape` says so."""
+    """Returns a label as a drawing shows it, without line breaks, as `viz.drawing.dot.escape`
+    documents."""
     if len(label) > 1000:
         label = f"{label[:1000]}... ({len(label) - 1000:,} more characters)"
     text = label.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").replace("\n", "")
@@ -818,8 +814,8 @@ def as_shown(label):
 
 
 def tree(labels):
-    """A root over a binary tree in which every node has one of the labels; every seventh leaf is a
-    parameter."""
+    """Returns the root of a binary tree in which every node has one of the labels. Every seventh
+    leaf is a parameter."""
     count = (len(labels) + 1) // 2
     row = [
         Value(float(i), nn.ParameterName(label) if i % 7 == 3 else label)
@@ -836,8 +832,8 @@ def tree(labels):
 
 
 class Markup(HTMLParser):
-    """The tags of a page with their attributes, its texts by the tag that they stand in, and what
-    is no element."""
+    """Collects the tags of a page with their attributes, its texts by their tag, and everything
+    else."""
 
     def __init__(self, text):
         super().__init__()
@@ -858,13 +854,13 @@ class Markup(HTMLParser):
 
 
 def shape_of(root):
-    """The elements of a tree of XML and their attributes, without any text of theirs."""
+    """Returns the elements of an XML tree and the names of their attributes, without text."""
     return [(element.tag, tuple(sorted(element.attrib))) for element in root.iter()]
 
 
 def parsed_dot(source):
-    """``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a source.
-    """
+    """Returns ``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a
+    source."""
     graph = pygraphviz.AGraph(string=source)
     nodes = graph.nodes()
     attributes = {name for node in nodes for name in node.attr}
@@ -1015,7 +1011,7 @@ DANGEROUS = {
     "code": {"interact", "InteractiveInterpreter"},
     "pty": {"spawn"},
 }
-RUNS_CODE = {"eval", "exec"}  # of which not even the tests have any, but those that say why
+RUNS_CODE = {"eval", "exec"}  # even tests may not have these, except those that say why
 IN_TESTS = {
     "test_anomaly.py": "code that claims to stand in a file beside the package",
     "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under "
@@ -1028,19 +1024,18 @@ IN_TESTS = {
 
 
 def dangers(source, names=DANGEROUS):
-    """``(line, name)`` for every mention of what can run text or load foreign objects, under
-    whatever name it was imported.
+    """Returns ``(line, name)`` for every mention of a function that can run text or load foreign
+    objects, under any name.
 
-    A mention is enough, for a function may be passed on.  Also a command line for a shell,
-    everything that is imported from such a module by ``*``, and such a name that is looked up as
-    text.
+    A mention is enough, because a function may be passed on. Shell command lines, ``*`` imports
+    from such modules, and such names looked up as text are reported, too.
     """
     tree = ast.parse(source)
     of_builtins, everywhere = names.get("", set()), set().union(*names.values())
     modules, imported, found = {}, {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            # what `import os.path` gives a name to
+            # `import os.path` binds the name `os`
             tops = [alias.name.partition(".")[0] for alias in node.names]
             modules.update(
                 (alias.asname, alias.name) if alias.asname else (top, top)

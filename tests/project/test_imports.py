@@ -1,4 +1,4 @@
-"""What may import what, and what must be documented: read from the source, not from memory."""
+"""Which module may import which, and what must be documented, read from the source."""
 
 import ast
 import json
@@ -8,8 +8,8 @@ import pytest
 from helpers import ROOT, run_python
 
 ENGINE = "tinygrad_edu.engine"
-# Module of the engine: what it may import of the package; what it may import only for type
-# checkers.
+# For each module of the engine: the modules of the package that it may import, and those that it
+# may import only for type checkers.
 MAY_IMPORT = {
     "primitives": ({"errors"}, set()),
     "modes": (set(), set()),
@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
     "__init__": ({"value"}, set()),
 }
-# Folders and modules of the package from the lowest floor up.  Each may import those below it.
+# Folders and modules of the package, from the lowest layer up. Each may import those below it.
 FLOORS = [
     ["errors"],
     ["engine"],
@@ -52,9 +52,10 @@ every_file = pytest.mark.parametrize(
 
 
 def imports_of(source, module, is_package=False):
-    """``(imported module, how)`` for every import in a source: how is "", "function" or "typing".
+    """Returns ``(imported module, how)`` for every import in a source; how is "", "function" or
+    "typing".
 
-    Imports by name, ``import_module("...")``, count when the name is written out.
+    ``import_module("...")`` counts if the name is a literal.
     """
     package = module if is_package else module.rpartition(".")[0]
     found = []
@@ -107,7 +108,7 @@ def imports_of(source, module, is_package=False):
 
 
 def violations(source, module, is_package=False):
-    """THE CHECKER: a sentence for every import that points the wrong way."""
+    """THE CHECKER: yields a sentence for every import that points the wrong way."""
     found = []
     top, _, rest = module.partition(".")
     for imported, how in imports_of(source, module, is_package):
@@ -135,7 +136,7 @@ def violations(source, module, is_package=False):
 
 
 def engine_violations(module, imported, how):
-    """The same inside of the engine, where each file may import certain others only."""
+    """Returns the same inside the engine, where each file may import certain others only."""
     head, _, tail = imported.partition(".")
     if head != "tinygrad_edu":
         is_known = head in sys.stdlib_module_names
@@ -273,10 +274,10 @@ def test_public_names_exist_and_unknown_ones_are_rejected():
 
 
 def undocumented(source):
-    """The names of public functions, classes and methods without a docstring; "module" if the file
-    has none.
+    """Returns the names of public functions, classes and methods without a docstring; "module" if
+    the file has none.
 
-    A method may leave its documentation to a class of the same file that it inherits from.
+    A method may inherit its documentation from a base class in the same file.
     """
     tree = ast.parse(source)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -1,5 +1,5 @@
-"""The tests tested: mistakes are planted in copies of the package, and the suite has to notice
-every one of them."""
+"""Mutation tests: mistakes are planted in copies of the package, and the suite must catch every
+one."""
 
 import pytest
 from mutants import MUTANTS, ROOT, Mutant, copy_of, run_in_a_copy, run_tests
@@ -15,7 +15,7 @@ SURVIVES = Mutant(
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A copy without any mistake, in which all the tests that the mutants name pass."""
+    """Makes a copy without mistakes, in which all tests named by the mutants pass."""
     root = copy_of(ROOT, tmp_path_factory.mktemp("clean") / "root")
     outcome = run_tests(
         root, tuple(dict.fromkeys(test for mutant in [*MUTANTS, SURVIVES] for test in mutant.tests))

@@ -1,4 +1,4 @@
-"""README, guides and docstrings say what is true: their examples run, their commands and files
+"""README, guides and docstrings are right: their examples run, and their commands and files
 exist."""
 
 import ast
@@ -39,7 +39,7 @@ MODULES = sorted(
 
 @pytest.fixture
 def _table():
-    """Rows that an example defines are gone afterwards."""
+    """Removes the rows that an example defines."""
     known = set(primitives.TABLE)
     yield
     for name in set(primitives.TABLE) - known:
@@ -80,7 +80,7 @@ def test_a_guide_or_page_has_a_title_and_balanced_code_blocks(page):
 
 
 def links_of(page):
-    """The relative links of a page: the file, and the heading in it or ""."""
+    """Yields the relative links of a page: the file, and the heading in it or ""."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" not in link:
@@ -89,7 +89,7 @@ def links_of(page):
 
 
 def anchors_of(page):
-    """The names that GitHub gives to the headings of a page."""
+    """Returns the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -132,8 +132,8 @@ def test_the_readme_shows_commands_and_has_at_most_250_lines():
 
 
 def test_set_up_steps_are_one_command_each():
-    """The continuous integration takes the second one from the README and runs it in a fresh clone.
-    """
+    """Continuous integration takes the second command from the README and runs it in a new
+    clone."""
     first, second = re.findall(r"^python3 -m venv \.venv && .*$", README, re.MULTILINE)
     assert first.endswith(' && pip install ".[all]" && tinygrad-edu demo')
     assert second.endswith(' && pip install -e ".[dev]" && python -m pytest -n auto')
@@ -164,7 +164,9 @@ def test_code_blocks_of_a_page_are_python(page):
         ast.parse(block)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDES["stepping"]], ids=["README", "stepping"])
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", GUIDES["stepping"]], ids=["README", "stepping"]
+)
 def test_shell_session_runs_as_printed(page):
     text = page.read_text(encoding="utf-8")
     block = re.search(r"```console\n\$ tinygrad-edu (.*?)\n(.*?)```", text, re.DOTALL)

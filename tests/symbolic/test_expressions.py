@@ -1,4 +1,5 @@
-"""The reader of expressions: what it reads, what it refuses, how fast, and in which words."""
+"""The reader of expressions: what it accepts, what it rejects, how fast, and with which
+messages."""
 
 import math as std
 
@@ -97,7 +98,7 @@ def test_every_row_can_be_called():
     assert set(primitives.TABLE) <= set(names)
     assert names == sorted(set(names))
     for name, row in primitives.TABLE.items():
-        if name != "remainder":  # the standard library's, as in math
+        if name != "remainder":  # constants of the standard library, as in math
             y = parse(f"{name}({', '.join('0.5' for _ in row.parameters)})")
             assert same(y.data, row(*[0.5] * row.arity))
     assert parse("remainder(x, 2)", x=5).data == math.remainder(5.0, 2.0) == 1.0
@@ -127,7 +128,7 @@ def test_expressions_have_the_value_that_python_gives_them(tree):
     assert same(parse(text, x=1.5, y=-0.25).data, expected)
 
 
-# ---- edges of the language; all that is hostile is in test_hostile.py
+# ---- edges of the language; hostile input is in test_hostile.py
 
 
 def test_the_tower_of_powers_is_harmless():
@@ -262,7 +263,9 @@ def test_errors_are_value_errors_of_this_package():
 
 @pytest.mark.parametrize("text", [None, 1, b"x", ["x"]])
 def test_parse_accepts_text_only(text):
-    with pytest.raises(TypeError, match=rf"parse: the expression must be text, not {type(text).__name__}"):
+    with pytest.raises(
+        TypeError, match=rf"parse: the expression must be text, not {type(text).__name__}"
+    ):
         parse(text)
 
 

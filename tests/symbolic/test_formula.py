@@ -1,4 +1,4 @@
-"""The text of derivatives: golden lines, brackets, and that every text says what its rule does."""
+"""Formulas of derivatives: golden lines, brackets, and that every formula equals its rule."""
 
 import ast
 import itertools
@@ -86,12 +86,11 @@ def argument_tuples(row):
 
 
 def contradictions(row):
-    """THE CHECKER: where the text of a rule, read back and evaluated, is another number than the
-    rule run on floats.
+    """THE CHECKER: returns where the text of a rule, read back and evaluated, differs from the rule
+    run on floats.
 
-    Texts give the same number to the last digit, but for rules that name a row with a spelling:
-    such a row exists to keep digits that the expression printed in its place rounds away, at most
-    750 ulp of them, so that 1e-12 is allowed.
+    They agree to the last digit, except for rules that use a row with a spelling. Such a row keeps
+    digits that the expression printed in its place loses, at most 750 ulp, so 1e-12 is allowed.
     """
     found = []
     for i in range(row.arity):
@@ -161,8 +160,8 @@ def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
 
 
 def superfluous_brackets(text):
-    """Pairs of brackets around a part of an expression, not of a call, without which it reads the
-    same."""
+    """Returns the pairs of brackets, other than those of calls, that an expression does not
+    need."""
     tree, found, opened = ast.dump(ast.parse(text, mode="eval")), [], []
     for i, char in enumerate(text):
         if char == "(":
@@ -292,7 +291,7 @@ def test_operand_without_a_meaning_for_an_operation_names_it():
         Silent() <= 2  # noqa: B015
 
 
-# ---- the truth of a name
+# ---- names in conditions
 
 
 @pytest.mark.parametrize("use", [

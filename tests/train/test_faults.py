@@ -1,5 +1,5 @@
-"""Programs that a compiled engine once trained differently, or spoilt: the eager numbers, or an
-error that names the cause."""
+"""Programs that the compiled engine once trained differently or damaged: it gives the eager
+numbers, or an error that names the cause."""
 
 import copy
 import functools
@@ -56,7 +56,7 @@ class Counting(nn.Module):
 
 
 class Listing(nn.Module):
-    """Keeps outputs in containers that it does not assign."""
+    """Stores outputs in containers without assigning an attribute."""
 
     def __init__(self):
         self.net, self.outputs, self.cache, self.seen = network(), [], {}, set()
@@ -70,7 +70,7 @@ class Listing(nn.Module):
 
 
 class Noisy(nn.Module):
-    """Draws from a generator of its own."""
+    """Draws from its own generator."""
 
     def __init__(self):
         self.net, self.rng = network(), random.Random(4)
@@ -99,7 +99,7 @@ class Namespace(nn.Module):
 
 
 class NumpyNoise(nn.Module):
-    """Draws from a generator of numpy's."""
+    """Draws from a generator of numpy."""
 
     def __init__(self):
         self.net, self.rng = network(), np.random.default_rng(4)
@@ -143,7 +143,7 @@ def with_a_wrapper():
 
 
 class Slotted:
-    """No `Module`, and no dict."""
+    """A class that is not a `Module` and has no dict."""
 
     __slots__ = ("last", "net")
     runs = 0
@@ -248,7 +248,7 @@ def test_model_with_side_effects_is_trained_eagerly_or_rejected_by_name(make, ca
     with pytest.raises(TraceError, match='or train with engine="eager"') as error:
         trained(model, "jit")
     assert cause in str(error.value)
-    assert trained(model, None).loss == losses  # it is as it was
+    assert trained(model, None).loss == losses  # it is unchanged
 
 
 def test_a_trace_leaves_no_traced_value_behind():
@@ -314,7 +314,7 @@ class Fading(optim.Optimizer):
 
 
 class OfAttribute(optim.Optimizer):
-    """A rule with a number that is no option."""
+    """A rule with a number that is not an option."""
 
     factor = 1.0
 
@@ -486,7 +486,7 @@ def test_use_of_the_steps_other_than_arithmetic_is_rejected(factor):
 
 
 class Halving(optim.Optimizer):
-    """A learning rate of its own."""
+    """A rule with its own learning rate."""
 
     @property
     def lr(self):
@@ -498,21 +498,21 @@ class Halving(optim.Optimizer):
 
 
 class ByKind(optim.Optimizer):
-    """A rule that looks at the type of the step, which no trace notices."""
+    """A rule that depends on the type of the step, which tracing cannot detect."""
 
     def update(self, data, grad, state, lr, t):
         return data - (lr if isinstance(t, int) else 0.5 * lr) * grad, state
 
 
 class AtFirst(optim.Optimizer):
-    """A rule with another first step."""
+    """A rule with a different first step."""
 
     def update(self, data, grad, state, lr, t):
         return data - (lr if self.steps == 0 else lr / 2) * grad, state
 
 
 def wrapped_step(parameters, lr):
-    """A step that is wrapped in the optimiser itself, as schedulers do."""
+    """Wraps the step of an optimiser, as schedulers do."""
     made = optim.SGD(parameters, lr)
     step = made.step
 

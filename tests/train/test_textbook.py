@@ -1,4 +1,4 @@
-"""Gradient descent as textbooks have it, and the figures of textbooks as graphs."""
+"""Gradient descent as in textbooks, and figures of textbooks as graphs."""
 
 import math
 import random

@@ -464,7 +464,7 @@ def steps_of(history):
 
 
 def line(w, epochs, **options):
-    """A training of one parameter, one sample and one step an epoch."""
+    """Trains one parameter with one sample and one step an epoch."""
     return fit(
         lambda x: w * x,
         nn.mse,
@@ -602,7 +602,7 @@ def test_long_run_keeps_its_last_step_besides_the_evenly_spaced_ones():
 
 
 def wide(parameters, epochs, look):
-    """A training of many parameters, of which the loss uses one."""
+    """Trains many parameters, of which the loss uses one."""
     return fit(
         lambda x: parameters[0] * x,
         nn.mse,
@@ -647,7 +647,7 @@ def test_memory_does_not_grow_with_the_steps():
         wide([Value(0.0) for _ in range(200)], 400, measure)
     finally:
         tracemalloc.stop()
-    assert sizes[200] > 200 * 3 * 200 * 8  # it is the snapshots that are measured
+    assert sizes[200] > 200 * 3 * 200 * 8  # the snapshots are what is measured
     assert sizes[400] < sizes[200]
 
 
@@ -670,7 +670,7 @@ def test_interrupted_run_has_snapshots_of_finished_steps_and_of_the_last_one():
 
 
 class CtrlC(optim.SGD):
-    """Ctrl-C comes just after the update of a step, before `fit` has written it down."""
+    """Raises Ctrl-C just after the update of a step, before `fit` has recorded it."""
 
     def step(self):
         super().step()

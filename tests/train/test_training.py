@@ -302,8 +302,7 @@ INTERRUPTED = ("step", "differentiate", "run", "clip")
 
 @pytest.mark.parametrize("after", range(0, scaled(40, 400), 8))
 def test_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
-    """The profiler's events are moments between two instructions; at one of them Ctrl-C is pressed.
-    """
+    """Ctrl-C is raised at one of the profiler's events, which lie between two instructions."""
     import sys
 
     net = model()
@@ -346,7 +345,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
     def interrupted(history=None):
         net = model()
         optimizer = optim.SGD(net.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
-        # again, should a callback of the collector swallow it
+        # again, in case a callback of the collector swallows it
         signal.setitimer(signal.ITIMER_REAL, delay, 5.0)
         return (
             net,
@@ -356,7 +355,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        trained("jit", epochs=2)  # so that the timer goes off in a step rather than in an import
+        trained("jit", epochs=2)  # so that the timer fires in a step rather than in an import
         net, optimizer, history = interrupted()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -493,7 +492,7 @@ def test_invalid_arguments_raise_the_same_errors_on_both_engines():
 
 
 def smooth():
-    """Without kinks, at which the last bit may decide."""
+    """Makes a model without kinks, at which the last bit may decide."""
     return model(activation="tanh")
 
 
@@ -537,7 +536,7 @@ def test_numbers_that_would_be_frozen_raise_and_auto_trains_eagerly(loss, messag
 
 
 class Tempered(nn.Module):
-    """A model with a plain number, and a leaf, beside its parameters."""
+    """A model with a plain number and a leaf besides its parameters."""
 
     def __init__(self):
         self.net, self.temperature = smooth(), 1.0
@@ -577,7 +576,7 @@ def test_changes_by_a_callback_take_effect_from_the_next_step(change, engine):
         ).loss
 
     assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
-    assert len({round(x, 9) for x in run(engine)}) > 20  # it does train
+    assert len({round(x, 9) for x in run(engine)}) > 20  # it did train
 
 
 SIGNS_OF_LONG = [2 * y - 1 for y in LONG["y"]]
@@ -606,7 +605,7 @@ def test_a_factor_of_the_penalty_may_change(engine):
 
 
 class Shaken:
-    """Samples that are others each time."""
+    """Samples that change at each access."""
 
     def __init__(self):
         self.rng = random.Random(1)
@@ -715,8 +714,8 @@ def test_every_engine_raises_without_gradients():
 
 
 def test_auto_does_not_compile_rare_structures(tmp_path, monkeypatch):
-    """A recurrent network and sequences of many lengths: to compile for each takes longer than to
-    train."""
+    """A recurrent network with sequences of many lengths: compiling for each takes longer than
+    training."""
     cell = smooth()
 
     def recurrent(xs):
@@ -746,7 +745,7 @@ def test_auto_does_not_compile_rare_structures(tmp_path, monkeypatch):
 
 
 class Keeping(nn.Module):
-    """A model that keeps what it has computed last."""
+    """A model that stores its last output."""
 
     def __init__(self):
         self.net, self.last = smooth(), None

@@ -1,5 +1,5 @@
-"""What a notebook shows, by a real IPython: pictures where the front end has them, text in a
-terminal or without an engine."""
+"""What a notebook shows, with a real IPython: pictures in a front end, and text in a terminal or
+without a layout engine."""
 
 import base64
 import gc
@@ -32,14 +32,14 @@ def start(kind):
     settings.HistoryManager.enabled = False
     kind.clear_instance()
     shell = kind.instance(config=settings)
-    shell.restore_sys_module_state()  # of this process the test runner is the main program
+    shell.restore_sys_module_state()  # the main program of this process is the test runner
     register()
     return shell
 
 
 @pytest.fixture(scope="module")
 def notebook():
-    """Formats as the kernel of a notebook does: every MIME type is active."""
+    """Returns a formatter like that of a notebook's kernel: every MIME type is active."""
     shell = start(interactiveshell.InteractiveShell)
     yield shell.display_formatter
     type(shell).clear_instance()
@@ -47,7 +47,7 @@ def notebook():
 
 @pytest.fixture
 def terminal(notebook):
-    """The same shell with what is active in a terminal."""
+    """Returns the same shell with the MIME types that are active in a terminal."""
     before = notebook.active_types
     notebook.active_types = ["text/plain"]
     yield notebook
@@ -56,7 +56,7 @@ def terminal(notebook):
 
 @pytest.fixture
 def no_engine(monkeypatch):
-    """Neither dot nor pygraphviz."""
+    """Hides dot and pygraphviz."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
 

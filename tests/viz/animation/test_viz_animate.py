@@ -1,5 +1,4 @@
-"""Animations: which frames, for how long, in which pixels; fonts, limits, and files that appear
-whole or not at all."""
+"""Animations: frames, durations, pixels, fonts and limits; a file appears whole or not at all."""
 
 import os
 import random
@@ -38,7 +37,7 @@ def network(samples=1):
 
 
 def frames_of(path):
-    """``(picture, milliseconds)`` of every frame, as a viewer shows them."""
+    """Returns ``(picture, milliseconds)`` of every frame, as a viewer shows them."""
     with Image.open(path) as animation:
         found = []
         for i in range(animation.n_frames):
@@ -50,7 +49,7 @@ def frames_of(path):
 
 @pytest.fixture(scope="module", params=FORMATS)
 def animation(request, tmp_path_factory):
-    """The lecture's neuron in each format."""
+    """Animates the lecture's neuron in each format."""
     return animate(
         record(lecture_neuron()),
         tmp_path_factory.mktemp("animations") / f"neuron{request.param}",
@@ -98,7 +97,7 @@ def test_animation_loops_unless_told_to_play_once(animation, tmp_path):
 
 
 def blocks_of_gif(content):
-    """``(has a palette of its own, disposal)`` of each frame."""
+    """Returns ``(has its own palette, disposal)`` of each frame."""
     found, disposal = [], 0
     position = 13 + 3 * (2 << (content[10] & 7))
     while content[position] != 0x3B:
@@ -265,8 +264,8 @@ def test_without_a_layout_engine_the_error_says_so(tmp_path, monkeypatch):
 
 
 def animate_with_fonts(folder, tmp_path, hidden):
-    """Makes an animation in a process whose system has only the fonts in ``folder``, without the
-    modules ``hidden``."""
+    """Makes an animation in a process that has only the fonts in ``folder`` and not the modules
+    ``hidden``."""
     settings = tmp_path / "fonts.conf"
     settings.write_text('<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
                         f"<dir>{folder}</dir></fontconfig>")
@@ -287,7 +286,7 @@ def animate_with_fonts(folder, tmp_path, hidden):
 
 
 def dark_pixels(path):
-    """How many pixels of the caption's letters there are in the first frame."""
+    """Counts the pixels of the caption's letters in the first frame."""
     picture = frames_of(path)[0][0].convert("L")
     return sum(
         picture.crop((0, picture.height - 40, picture.width, picture.height - 8)).histogram()[:100]

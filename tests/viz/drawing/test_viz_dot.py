@@ -1,4 +1,4 @@
-"""DOT text: what it says, that everything in it is escaped, and that it is the same in every
+"""DOT text: its content, that everything in it is escaped, and that it is the same in every
 process."""
 
 import os

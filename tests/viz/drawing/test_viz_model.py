@@ -1,5 +1,5 @@
-"""The records of a drawing: roles, edges, modules found from labels, collapsing, and what is left
-out."""
+"""The records of a drawing: roles, edges, modules found from labels, collapsing, and omitted
+nodes."""
 
 import math
 import random

@@ -1,5 +1,5 @@
-"""Pictures: labels come out as typed, files are whole, engines are found or their absence is
-explained."""
+"""Pictures: labels are shown as typed, files are complete, and a missing layout engine is
+reported."""
 
 import itertools
 import math
@@ -63,7 +63,7 @@ LABELS = [
 @pytest.fixture(params=["pygraphviz", pytest.param("dot", marks=pytest.mark.skipif(
     not shutil.which("dot"), reason="Graphviz is not installed"))])
 def engine(request, monkeypatch, tmp_path):
-    """Each engine in turn."""
+    """Selects each layout engine in turn."""
     if request.param == "pygraphviz":
         monkeypatch.setenv("PATH", str(tmp_path))
     return request.param
@@ -78,7 +78,8 @@ def value():
 
 
 def texts(svg, css_class, index):
-    """The lines of text in the group of that class and number, in the order of the picture."""
+    """Returns the lines of text in the group of that class and number, in the order of the
+    picture."""
     groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
     return ["".join(text.itertext()) for text in groups[index].iter(f"{SVG}text")]
 
@@ -233,7 +234,7 @@ def demo():
 
 
 def places(svg, css_class):
-    """The first lines of the groups of that class, with the places of their texts: (x, y, line)."""
+    """Returns the first line of each group of that class with its place: (x, y, line)."""
     groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
     firsts = [text for g in groups if (text := next(g.iter(f"{SVG}text"), None)) is not None]
     return [
@@ -311,14 +312,14 @@ def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
         if "stroke-dasharray" in path.attrib:
             continue
         for (x, y), (title_x, title_y) in itertools.product(points_along(path), titles):
-            # the middle or the beginning of the words, by engine; on the baseline
+            # the middle or the beginning of the words, depending on the engine; on the baseline
             assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
             checked += 1
     assert checked
 
 
 def points_along(path):
-    """101 points on the line between each two control points of a path."""
+    """Returns 101 points between each two control points of a path."""
     numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.get("d"))]
     for (x0, y0), (x1, y1) in itertools.pairwise(zip(numbers[::2], numbers[1::2])):
         for i in range(101):

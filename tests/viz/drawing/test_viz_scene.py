@@ -1,4 +1,4 @@
-"""A scene: nothing moves but numbers, every moment shows the stepper's state, and the sentence fits
+"""A scene: the layout never moves, every frame shows the stepper's state, and the sentence fits
 below the drawing."""
 
 import io
@@ -48,7 +48,7 @@ GRAPHS = [
 
 
 def groups(svg, kind):
-    """The parts of a kind in the order of their ids, by id."""
+    """Returns the parts of a kind by id, in the order of their ids."""
     found = {
         g.get("id"): g
         for g in ET.fromstring(svg).iter(f"{SVG}g")
@@ -240,7 +240,7 @@ def test_names_of_sentences_are_in_the_picture():
     ]
     for node in recording.nodes:
         assert node.name in texts
-    assert Scene(recording).graph.nodes[5].label == ""  # the records say what was typed
+    assert Scene(recording).graph.nodes[5].label == ""  # the records have the text as typed
 
 
 def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():

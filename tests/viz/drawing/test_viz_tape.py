@@ -1,4 +1,4 @@
-"""Drawings of what jit runs: one node an instruction, frames as those of the graph, the backward
+"""Drawings of compiled programs: one node an instruction, the frames of the graph, the backward
 pass, boxes."""
 
 import doctest
@@ -21,7 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def network(sizes=(3, 1)):
-    """The hinge loss of a network, compiled, and the network."""
+    """Returns the compiled hinge loss of a network, and the network."""
     net = nn.MLP(2, list(sizes), rng=random.Random(0))
     loss = jit(lambda x, y: nn.hinge(net(x), y))
     loss([1.0, 2.0], 1.0)
@@ -253,7 +253,7 @@ def test_the_backward_pass_through_a_module_has_its_own_frame():
         "t13 = y * t12",
         "dy = 0 + t7·t12",
     ]
-    # derivatives say it by their label
+    # the labels of derivatives say it
     assert [node.label for node in records.nodes if node.returned] == ["t10"]
     assert sum(node.output for node in records.nodes) == 1 + 3 + 13
 
@@ -403,7 +403,7 @@ def test_invalid_options_are_rejected_by_name(options, error, words):
 
 
 def labels_of(drawing, name):
-    """The words in a node of the DOT text."""
+    """Returns the words in a node of the DOT text."""
     line = next(
         line for line in drawing.source.splitlines() if line.strip().startswith(f"{name} [")
     )
@@ -446,7 +446,7 @@ def test_long_sums_are_shortened_and_say_by_how_much():
         "+ … 17 more … + w.19·xs[19]",
     ]
     assert len(total.terms) == 21
-    assert f"t1 = {' + '.join(total.terms)}" in drawing.svg()  # where the mouse rests on it
+    assert f"t1 = {' + '.join(total.terms)}" in drawing.svg()  # the tooltip of an edge
 
 
 def test_long_expressions_are_cut_between_words():
@@ -530,7 +530,7 @@ def test_a_large_program_is_drawn_in_part():
 
 @pytest.fixture
 def notebook():
-    """Formats as the kernel of a notebook does."""
+    """Returns a formatter like that of a notebook's kernel."""
     interactiveshell = pytest.importorskip(
         "IPython.core.interactiveshell", reason="IPython is not installed"
     )
@@ -542,7 +542,7 @@ def notebook():
     settings.HistoryManager.enabled = False
     interactiveshell.InteractiveShell.clear_instance()
     shell = interactiveshell.InteractiveShell.instance(config=settings)
-    shell.restore_sys_module_state()  # of this process the test runner is the main program
+    shell.restore_sys_module_state()  # the main program of this process is the test runner
     register()
     yield shell.display_formatter
     interactiveshell.InteractiveShell.clear_instance()

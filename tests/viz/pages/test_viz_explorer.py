@@ -1,4 +1,4 @@
-"""The explorer: its data and its file, then the page in a real browser."""
+"""The explorer: its data, its file, and the page in a real browser."""
 
 import json
 import math
@@ -38,7 +38,7 @@ HOSTILE = [
 
 
 def network(sizes=(3, 1), inputs=(1.0, -2.0)):
-    """The loss of one sample in a small network."""
+    """Returns the loss of one sample in a small network."""
     model = nn.MLP(len(inputs), list(sizes), rng=random.Random(1))
     y = nn.mse(model([Value(x, f"x{i}") for i, x in enumerate(inputs)]), 1.0)
     y.label = "loss"
@@ -46,7 +46,7 @@ def network(sizes=(3, 1), inputs=(1.0, -2.0)):
 
 
 def hostile_graph():
-    """A sum of values whose labels would like to be markup; the first ones name modules."""
+    """Returns a sum of values whose labels look like markup; the first ones name modules."""
     leaves = [
         Value(float(i), nn.ParameterName(f"{label}.w") if i < 3 else label)
         for i, label in enumerate(HOSTILE)
@@ -135,7 +135,7 @@ def test_the_naive_order_can_be_explored():
 
 
 class Elements(HTMLParser):
-    """All tags with their attributes, and the texts of scripts and styles."""
+    """Collects all tags with their attributes, and the texts of scripts and styles."""
 
     def __init__(self, text):
         super().__init__()
@@ -240,7 +240,7 @@ def test_text_has_enough_contrast_on_every_background():
 
 
 def contrast(one, other):
-    """As WCAG defines it, 1 to 21."""
+    """Returns the contrast ratio of WCAG, from 1 to 21."""
     def luminance(color):
         parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
         return sum(weight * (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4)
@@ -325,7 +325,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture
 def browser(driver, request):
-    """The driver; afterwards the console must be empty."""
+    """Yields the driver; afterwards the console must be empty."""
     yield driver
     assert console(driver) == []
 
@@ -343,8 +343,7 @@ def click(driver, selector):
 
 
 def click_at(driver, selector):
-    """A click of the mouse in the middle of the first of the elements, wherever that is on the
-    screen."""
+    """Clicks in the middle of the first of the elements, wherever it is on the screen."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     element = driver.find_element("css selector", selector)
@@ -361,7 +360,7 @@ def text(driver, name):
 
 
 def at(driver):
-    """Which step it is at, by what it says."""
+    """Returns the step that the page says it is at."""
     return int(re.match(r"step ([\d,]+) of", text(driver, "where"))[1].replace(",", ""))
 
 
@@ -370,7 +369,7 @@ NUMBERS = """return Object.fromEntries([...document.querySelectorAll("g.node")].
 
 
 def expected_numbers(scene, stepper):
-    """What every node shows at the moment that the stepper is at."""
+    """Returns what every node shows at the position of the stepper."""
     numbers = {}
     for node in scene.graph.nodes:
         if node.role == "constant":
@@ -391,16 +390,17 @@ def test_the_numbers_at_every_step_are_those_of_the_stepper(browser, pages, name
     total = len(scene.recording)
     shown = browser.execute_script(f"""
         const numbers = () => {{ {NUMBERS} }}, click = (id) => document.getElementById(id).click()
-        const forwards = [[numbers(), document.getElementById("sentence").textContent]], backwards = []
+        const sentence = () => document.getElementById("sentence").textContent
+        const forwards = [[numbers(), sentence()]], backwards = []
         while (!document.getElementById("next").disabled) {{
           click("next")
-          forwards.push([numbers(), document.getElementById("sentence").textContent])
+          forwards.push([numbers(), sentence()])
         }}
         while (!document.getElementById("back").disabled) {{
-          backwards.unshift([numbers(), document.getElementById("sentence").textContent])
+          backwards.unshift([numbers(), sentence()])
           click("back")
         }}
-        return [forwards, [[numbers(), document.getElementById("sentence").textContent], ...backwards]]""")
+        return [forwards, [[numbers(), sentence()], ...backwards]]""")
     for walk in shown:
         assert len(walk) == total + 1
         for position, (numbers, sentence) in enumerate(walk):
@@ -458,7 +458,8 @@ def test_keys_are_ignored_while_typing(browser, pages):
 
 def test_layout_stays_the_same_while_stepping(browser, pages):
     visit(browser, pages["network"])
-    places = """const shapes = [...document.querySelectorAll("g.node > path, g.node > polygon, g.edge > path")]
+    places = """const shapes = [...document.querySelectorAll(
+            "g.node > path, g.node > polygon, g.edge > path")]
         return JSON.stringify(shapes.map((shape) => {
           const { x, y, width, height } = shape.getBoundingClientRect()
           return [x, y, width, height]
@@ -562,8 +563,9 @@ def test_modules_collapse_and_expand_by_a_click(browser, pages):
     visible = """return [...document.querySelectorAll("g.node")]
         .filter((group) => getComputedStyle(group).display !== "none").length"""
     everything = browser.execute_script(visible)
-    frame = browser.execute_script("""return [...document.querySelectorAll(".frame-button")].find((button) =>
-        button.getAttribute("aria-label").includes("layers.0.neurons.1")).dataset.frame""")
+    frame = browser.execute_script("""return [...document.querySelectorAll(".frame-button")].find(
+        (button) => button.getAttribute("aria-label").includes("layers.0.neurons.1"),
+        ).dataset.frame""")
     click_at(browser, f".frame-button[data-frame='{frame}'] rect")
     assert browser.execute_script(visible) == everything - 8
     cover = f".cover[data-frame='{frame}']"
@@ -596,10 +598,11 @@ def test_steps_inside_collapsed_modules_are_stepped_over(browser, pages):
     shown = [number for number, hidden in enumerate(scene.hidden, 1) if not hidden]
     assert len(shown) < len(recording) / 2
     walked = browser.execute_script("""const walked = []
-        const at = () => Number(document.getElementById("where").textContent.match(/step (\\d+)/)[1])
-        while (!document.getElementById("next").disabled) { document.getElementById("next").click(); walked.push(at()) }
+        const button = (id) => document.getElementById(id)
+        const at = () => Number(button("where").textContent.match(/step (\\d+)/)[1])
+        while (!button("next").disabled) { button("next").click(); walked.push(at()) }
         const back = []
-        while (!document.getElementById("back").disabled) { document.getElementById("back").click(); back.unshift(at()) }
+        while (!button("back").disabled) { button("back").click(); back.unshift(at()) }
         return [walked, back]""")
     assert walked[0] == shown
     assert walked[1] == [0, *shown[:-1]]
@@ -740,7 +743,8 @@ def test_every_control_has_a_name(browser, pages):
     visit(browser, pages["network"])
     unnamed = browser.execute_script("""
         return [...document.querySelectorAll("button, input, select, [role=button], [tabindex]")]
-        .filter((control) => !(control.textContent.trim() || control.getAttribute("aria-label") || control.labels?.length))
+        .filter((control) => !(control.textContent.trim()
+            || control.getAttribute("aria-label") || control.labels?.length))
         .map((control) => control.outerHTML)""")
     assert unnamed == []
 
@@ -887,7 +891,8 @@ def test_accessible_name_of_a_box_has_the_numbers_of_its_output(browser, pages):
     press(browser, "\ue010")
     shown, name = (
         browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")
-        return [[...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent), cover.ariaLabel]""")
+        const texts = [...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent)
+        return [texts, cover.ariaLabel]""")
     )
     data, grad = shown[0], shown[1].replace("grad", "gradient")
     assert name.endswith(f", {data}, {grad}: expand")
@@ -941,8 +946,10 @@ def test_a_row_of_the_list_has_the_whole_sentence_as_its_title(browser, pages):
 IN_SIGHT = """const box = arguments[0].getBoundingClientRect()
     const stage = document.getElementById("stage").getBoundingClientRect()
     const zoom = document.querySelector(".zoom").getBoundingClientRect()
-    const inside = box.left >= stage.left && box.right <= stage.right && box.top >= stage.top && box.bottom <= stage.bottom
-    return inside && !(box.right > zoom.left && box.left < zoom.right && box.top < zoom.bottom && box.bottom > zoom.top)"""
+    const inside = box.left >= stage.left && box.right <= stage.right
+        && box.top >= stage.top && box.bottom <= stage.bottom
+    return inside && !(box.right > zoom.left && box.left < zoom.right
+        && box.top < zoom.bottom && box.bottom > zoom.top)"""
 
 
 def test_shown_node_is_not_behind_the_zoom_buttons(browser, pages):
@@ -955,13 +962,16 @@ def test_shown_node_is_not_behind_the_zoom_buttons(browser, pages):
             browser.execute_script(
                 """const { left, right, top, bottom } = arguments[0].getBoundingClientRect()
                 const zoom = document.querySelector(".zoom").getBoundingClientRect()
-                const x = zoom.left + 20 - (left + right) / 2, y = zoom.top + 20 - (top + bottom) / 2
+                const x = zoom.left + 20 - (left + right) / 2
+                const y = zoom.top + 20 - (top + bottom) / 2
                 const at = { bubbles: true, pointerId: 1, button: 0, buttons: 1 }
                 const stage = document.getElementById("stage")
                 stage.setPointerCapture = () => {}
-                stage.dispatchEvent(new PointerEvent("pointerdown", { ...at, clientX: 0, clientY: 0 }))
-                stage.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: x, clientY: y }))
-                stage.dispatchEvent(new PointerEvent("pointerup", { ...at, clientX: x, clientY: y }))""",
+                const send = (type, clientX, clientY) =>
+                    stage.dispatchEvent(new PointerEvent(type, { ...at, clientX, clientY }))
+                send("pointerdown", 0, 0)
+                send("pointermove", x, y)
+                send("pointerup", x, y)""",
                 node,
             )
             assert not browser.execute_script(IN_SIGHT, node)
@@ -972,11 +982,12 @@ def test_shown_node_is_not_behind_the_zoom_buttons(browser, pages):
 
 
 def focus_through_search(driver, name):
-    """Visits a node by a search for its name, as the reader would."""
+    """Finds a node by a search for its name, as a reader would."""
     node = int(name.removeprefix("n"))
     driver.execute_script(
         """const query = document.getElementById("query")
-        const data = JSON.parse(document.getElementById("data").textContent), { label, name } = data.nodes[arguments[0]]
+        const data = JSON.parse(document.getElementById("data").textContent)
+        const { label, name } = data.nodes[arguments[0]]
         query.value = label || name
         query.dispatchEvent(new Event("input"))
         const enter = () => query.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }))
@@ -990,7 +1001,8 @@ def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(brows
     visit(browser, pages["network"])
     press(browser, *"++++++")
     moves = browser.execute_async_script("""const done = arguments[arguments.length - 1]
-        const sheet = document.querySelector(".sheet"), start = performance.now(), places = new Set()
+        const sheet = document.querySelector(".sheet")
+        const start = performance.now(), places = new Set()
         const frame = () => {
           places.add(sheet.style.transform)
           if (performance.now() - start > 1000) return done(places.size)
@@ -998,21 +1010,24 @@ def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(brows
           requestAnimationFrame(frame)
         }
         frame()""")
-    assert 2 <= moves <= 24  # one glide of 250 ms, then a jump each half second
+    assert 2 <= moves <= 24  # one glide of 250 ms, then a jump every half second
     assert wait_until(
         browser, f"return (function () {{ {IN_SIGHT} }})(document.querySelector('g.node.lit'))"
     )
 
 
 def test_a_long_edge_without_gradient_is_not_dotted(browser, tmp_path):
-    """Dots on a line that crosses a large drawing take a browser seconds."""
+    """Drawing a dotted line across a large drawing takes a browser seconds."""
     x = Value(2.0, "x")
     y = x * 1.0
     for _ in range(40):
         y = (y * 1.0).tanh()
     visit(browser, explore((y + x * x) * 0.0, tmp_path / "long.html"))
     press(browser, "\ue010")
-    dashes = browser.execute_script("""return [...document.querySelectorAll("g.edge.zero")].map((group) =>
-        [group.querySelector("path").getTotalLength(), getComputedStyle(group.querySelector("path")).strokeDasharray])""")
+    dashes = browser.execute_script("""
+        const paths = [...document.querySelectorAll("g.edge.zero")]
+            .map((edge) => edge.querySelector("path"))
+        return paths.map((path) =>
+            [path.getTotalLength(), getComputedStyle(path).strokeDasharray])""")
     assert {dash for length, dash in dashes if length > 400} == {"none"}
     assert {dash for length, dash in dashes if length <= 400} == {"1px, 4px"}

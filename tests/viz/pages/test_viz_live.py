@@ -1,4 +1,4 @@
-"""A recorded training as records for a page."""
+"""The records that a page shows of a recorded training run."""
 
 import dataclasses
 import json
@@ -202,13 +202,18 @@ table = [Value(0.3, "t0"), Value(-0.2, "t1")]
 @pytest.mark.parametrize(("history", "why"), [
     (lambda: trained(refusing, nn.hinge, [[0.0, 0.0], [1.0, 0.0]], [1, -1], parameters=table),
      r"the model cannot run between the samples \(LookupError: no row 0.5\)"),
-    (lambda: trained(nn.MLP(2, [1], rng=0), lambda p, t: p * len(t), [[0.0, 0.0], [1.0, 0.0]], ["a", "bc"]),
+    (lambda: trained(
+        nn.MLP(2, [1], rng=0), lambda p, t: p * len(t), [[0.0, 0.0], [1.0, 0.0]], ["a", "bc"]),
      "the targets are not numbers"),
-    (lambda: trained(nn.MLP(2, [3], rng=0), lambda p, t: p[0] * t, [[0.0, 0.0], [1.0, 0.0]], [0.5, 1.5]),
+    (lambda: trained(
+        nn.MLP(2, [3], rng=0), lambda p, t: p[0] * t, [[0.0, 0.0], [1.0, 0.0]], [0.5, 1.5]),
      "the targets do not have as many numbers as the model returns"),
-    (lambda: trained(lambda x: [table[0] * x[0]] * len(x), lambda p, t: p[0], [[1.0], [2.0, 3.0]], [1, 1], parameters=table),
+    (lambda: trained(
+        lambda x: [table[0] * x[0]] * len(x), lambda p, t: p[0], [[1.0], [2.0, 3.0]], [1, 1],
+        parameters=table),
      "the model does not return equally many numbers for every sample"),
-    (lambda: trained(lambda x: table[0] * x[0], nn.hinge, [[1.0], [2.0, 3.0]], [1, -1], parameters=table),
+    (lambda: trained(
+        lambda x: table[0] * x[0], nn.hinge, [[1.0], [2.0, 3.0]], [1, -1], parameters=table),
      "the samples are not rows of equally many numbers"),
 ], ids=["lookup", "text", "counts", "ragged outputs", "ragged samples"])
 def test_note_says_why_a_picture_is_missing(history, why):
@@ -455,12 +460,17 @@ def test_a_history_without_snapshots_says_how_to_get_them():
         frames(trained(epochs=0))
     with pytest.raises(ValueError, match="no snapshots"):
         frames(History())
-    with pytest.raises(TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"):
+    with pytest.raises(
+        TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"
+    ):
         frames([])
 
 
 def test_import_loads_no_large_library():
-    code = "import sys, viz.pages.training.records; print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys, viz.pages.training.records; "
+        "print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

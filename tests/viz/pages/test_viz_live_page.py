@@ -1,5 +1,5 @@
-"""The page of a training: its data are the engine's own numbers, and in a real browser it plays,
-steps and chooses."""
+"""The page of a training run: its data are the engine's numbers, and it plays and steps in a real
+browser."""
 
 import json
 import random
@@ -103,7 +103,10 @@ def test_page_has_the_data_of_the_training_run():
 
 
 @pytest.mark.parametrize(("history", "kind", "part"), [
-    (iris, "boundary", "winners"), (line, "fit", "curves"), (regression, "regression", "predictions")])
+    (iris, "boundary", "winners"),
+    (line, "fit", "curves"),
+    (regression, "regression", "predictions"),
+])
 def test_page_has_the_data_of_every_kind_of_training(history, kind, part):
     found = data_of(explore_training(history()))
     assert found["kind"] == kind
@@ -137,7 +140,7 @@ def driver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The path of a page, and its data."""
+    """Returns the path of a page, and its data."""
     history = moons()
     made = explore_training(history)
     return made.save(tmp_path_factory.mktemp("page") / "moons.html"), data_of(made)
@@ -153,8 +156,9 @@ def where(driver):
 
 def shown_numbers(driver):
     return driver.execute_script("""
+        const text = (node, part) => node.querySelector(part)?.textContent ?? ""
         return [...document.querySelectorAll("#graph g.node")].map((node) =>
-          [node.id, node.querySelector(".data")?.textContent ?? "", node.querySelector(".grad")?.textContent ?? ""])""")
+          [node.id, text(node, ".data"), text(node, ".grad")])""")
 
 
 def test_page_steps_by_button_key_and_slider(driver, page):
@@ -182,7 +186,8 @@ def test_page_steps_by_button_key_and_slider(driver, page):
 def test_the_graph_shows_the_numbers_before_and_after_the_update(driver, page):
     path, found = page
     visit(driver, path)
-    boxes = """return [...document.querySelectorAll("#graph g.node :is(path, polygon)")].map((shape) => {
+    boxes = """return [...document.querySelectorAll("#graph g.node :is(path, polygon)")]
+      .map((shape) => {
         const { x, y, width, height } = shape.getBoundingClientRect()
         return [x, y, width, height] })"""
     press(driver, "fit")
@@ -329,7 +334,7 @@ def test_features_have_their_names(tmp_path):
         explore_training(iris(), feature_names=["a"])
 
 
-# ---- trainings that went wrong, and data that are no table of numbers ----------------------------
+# ---- failed training runs, and data that are not a table of numbers ------------------------------
 
 
 def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
@@ -354,7 +359,9 @@ def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
     (lambda: fitted([1.0, 2.0], {0: 1.0, 1: 2.0}), "fit"),
     (lambda: fitted([1.0, 2.0], [[1.0], [2.0]], loss=lambda p, t: (p - t[0]) ** 2), "fit"),
     (lambda: fitted([1.0, 2.0], ["one", "two"], loss=lambda p, t: p * p), "none"),
-    (lambda: fitted([1.0, 2.0], [1.0, 2.0], lambda x, w: {"out": x * w}, loss=lambda p, t: p["out"] * t), "none"),
+    (lambda: fitted(
+        [1.0, 2.0], [1.0, 2.0], lambda x, w: {"out": x * w}, loss=lambda p, t: p["out"] * t),
+     "none"),
     (lambda: fitted([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], rate=1e40), "fit"),
     (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 1.5e308), "fit"),
     (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 5e-324), "fit"),

@@ -1,5 +1,5 @@
-"""The graphs of samples during a training: the engine's own numbers, before and after each update,
-kept apart."""
+"""The graphs of samples during a training run: the engine's numbers before and after each
+update."""
 
 import random
 

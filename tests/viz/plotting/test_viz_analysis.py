@@ -1,5 +1,4 @@
-"""The numbers behind the plots: what is found in models of known behaviour, and that the models are
-left as they were."""
+"""The numbers behind the plots, for models of known behaviour; the models are left unchanged."""
 
 import json
 import math
@@ -47,7 +46,9 @@ def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
 
 
 @pytest.mark.parametrize(("X", "error", "message"), [
-    ([], ValueError, "no samples"), ([[]], ValueError, "no features"), ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
+    ([], ValueError, "no samples"),
+    ([[]], ValueError, "no features"),
+    ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
     (["ab"], TypeError, r"X\[0\] must be a real number, not str"), ([[1j]], TypeError, "complex"),
     (3, TypeError, r"X must be samples: rows of numbers, or numbers, not int \(3\)"),
 ])
@@ -114,7 +115,13 @@ def test_samples_in_the_place_of_the_model_are_named(look):
 
 
 @pytest.mark.parametrize(("given", "numbers"), [
-    (2, (2.0,)), (Value(0.5), (0.5,)), ([Value(0.5), 1], (0.5, 1.0)), ((True,), (1.0,)), ([], ()), (range(2), (0.0, 1.0))])
+    (2, (2.0,)),
+    (Value(0.5), (0.5,)),
+    ([Value(0.5), 1], (0.5, 1.0)),
+    ((True,), (1.0,)),
+    ([], ()),
+    (range(2), (0.0, 1.0)),
+])
 def test_a_number_or_a_list_of_them_becomes_floats(given, numbers):
     assert floats(given, "it") == numbers
 
@@ -168,7 +175,7 @@ def test_given_ranges_give_several_grids_the_same_points():
 
 
 def test_several_models_are_evaluated_at_the_same_points():
-    # of which one changes what it is given
+    # one of them changes its input
     X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
     grid, curve = (
         grid_points(X, features=(2, 1), resolution=4),
@@ -191,11 +198,13 @@ def test_nonfinite_samples_do_not_affect_the_grid():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
+    ({"features": (0, 3)}, "no feature 3; the samples have 3"),
+    ({"features": (0, -1)}, "no feature -1"),
     ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
     ({"resolution": 1}, "at least 2, not 1"), ({"resolution": 2.5}, "at least 2, not 2.5"),
     ({"resolution": True}, "at least 2, not True"),
-    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"),
+    ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
 ])
 def test_decision_grid_rejects_invalid_options(options, message):
     with pytest.raises(ValueError, match=message):
@@ -208,14 +217,15 @@ def test_a_grid_needs_two_features():
 
 
 @pytest.mark.parametrize("look", [
-    lambda model: outputs(model, [[1, 2]]), lambda model: decision_grid(model, [[1, 2]], resolution=3),
+    lambda model: outputs(model, [[1, 2]]),
+    lambda model: decision_grid(model, [[1, 2]], resolution=3),
     lambda model: fitted_curve(model, [[1, 2]], resolution=3),
     lambda model: loss_surface(lambda: model([1, 2]) ** 2, *model.parameters()[:2], resolution=3),
 ], ids=["outputs", "decision_grid", "fitted_curve", "loss_surface"])
 def test_a_model_is_left_as_it_was(look):
     model = with_dropout()
     model([1.0, 2.0]).backward()
-    model.layers[0].training = False  # modes that differ are put back one by one
+    model.layers[0].training = False  # modes that differ are restored one by one
     before = state_of(model)
     look(model)
     assert state_of(model) == before
@@ -239,7 +249,10 @@ def test_models_run_in_evaluation_mode():
 
 
 @pytest.mark.parametrize(("numbers", "counts"), [
-    ([0.0, 0.4, 0.5, 1.0], [2, 2]), ([1.5, -0.1, nan, inf], [0, 0]), ([], [0, 0]), ([0.9999999999999999], [0, 1]),
+    ([0.0, 0.4, 0.5, 1.0], [2, 2]),
+    ([1.5, -0.1, nan, inf], [0, 0]),
+    ([], [0, 0]),
+    ([0.9999999999999999], [0, 1]),
 ])
 def test_histograms_count_numbers_between_their_ends(numbers, counts):
     assert histogram(numbers, (0.0, 0.5, 1.0)) == counts

@@ -1,5 +1,5 @@
 """Primitives over their domain: right numbers, and lines that are interrupted where the function
-is."""
+jumps."""
 
 import math
 
@@ -12,7 +12,8 @@ from viz.plotting.curves import DEFAULT_RANGE, curves, row_of
 
 
 def breaks(curve):
-    """Where ``curve`` is interrupted in its value: the middle of the points on either side."""
+    """Returns where the values of ``curve`` are interrupted: the midpoints between neighbouring
+    points."""
     found, previous = [], None
     for i, (x, y) in enumerate(zip(curve.xs, curve.value)):
         if y == y:
@@ -52,10 +53,13 @@ def test_curves_stay_in_the_domain(name):
 
 
 @pytest.mark.parametrize(("name", "options", "where"), [
-    ("sin", {}, []), ("exp", {}, []), ("relu", {}, [0.0]), ("hardtanh", {}, [-1.0, 1.0]), ("maximum", {}, [2.0]),
+    ("sin", {}, []), ("exp", {}, []), ("relu", {}, [0.0]), ("hardtanh", {}, [-1.0, 1.0]),
+    ("maximum", {}, [2.0]),
     ("floor", {"over": (-1.5, 1.5)}, [-1.0, 0.0, 1.0]), ("round", {"over": (-1, 1)}, [-0.5, 0.5]),
-    ("reciprocal", {}, [0.0]), ("tan", {}, [-4.71, -1.57, 1.57, 4.71]), ("atan2", {}, []), ("atan2", {"at": {"x": -1}}, [0.0]),
-    ("div", {"vary": "y"}, [0.0]), ("remainder", {"over": (0.5, 5)}, [2.0, 4.0]), ("log", {"over": (-1, 1)}, []),
+    ("reciprocal", {}, [0.0]), ("tan", {}, [-4.71, -1.57, 1.57, 4.71]),
+    ("atan2", {}, []), ("atan2", {"at": {"x": -1}}, [0.0]),
+    ("div", {"vary": "y"}, [0.0]), ("remainder", {"over": (0.5, 5)}, [2.0, 4.0]),
+    ("log", {"over": (-1, 1)}, []),
     ("clip", {"vary": "low", "at": {"x": 0.5, "high": 2}}, [0.5, 2.0]),
 ])
 def test_lines_are_interrupted_at_kinks_jumps_and_poles_and_nowhere_else(name, options, where):
@@ -106,10 +110,14 @@ def test_a_range_beyond_the_domain_is_empty_there():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"), (("qqqq",), "it has add, sub"),
-    (("pow", {"vary": "z"}), "pow has no argument 'z'; it has x, y"), (("pow", {"at": {"w": 1}}), "pow has no argument 'w'"),
-    (("pow", {"vary": "x", "at": {"x": 1}}), "x varies, so it cannot stay at 1"), (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
-    (("sin", {"at": {"x": 1}}), "x varies"), (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
+    (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"),
+    (("qqqq",), "it has add, sub"),
+    (("pow", {"vary": "z"}), "pow has no argument 'z'; it has x, y"),
+    (("pow", {"at": {"w": 1}}), "pow has no argument 'w'"),
+    (("pow", {"vary": "x", "at": {"x": 1}}), "x varies, so it cannot stay at 1"),
+    (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
+    (("sin", {"at": {"x": 1}}), "x varies"),
+    (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
     (("sin", {"over": 3}), "over must be .*, not 3"),
     (("sin", {"over": (0, inf)}), "two finite numbers"), (("sin", {"over": (nan, 1)}), "two finite "
                                                                                        "numbers"),

@@ -1,5 +1,4 @@
-"""Plots: what is on the axes, for ordinary models and for extreme ones, and that nothing else is
-changed."""
+"""Plots: what they draw for ordinary and extreme models, and that they change nothing else."""
 
 import builtins
 import math
@@ -64,8 +63,9 @@ def test_diverged_run_has_a_logarithmic_axis_of_its_finite_losses():
 
 
 @pytest.mark.parametrize(("losses", "scale"), [
-    ([1.0, 1e4], "linear"), ([1.0, 1.01e4], "log"), ([0.0, 1.0, 2.0], "linear"), ([-1.0, 1.0], "linear"),
-    ([math.nan, math.inf], "linear"), ([0.0, 1e-9, 1.0], "log"), ([5e-324, 1e99], "log"), ([5e-324, 1e308], "linear"),
+    ([1.0, 1e4], "linear"), ([1.0, 1.01e4], "log"),
+    ([0.0, 1.0, 2.0], "linear"), ([-1.0, 1.0], "linear"), ([math.nan, math.inf], "linear"),
+    ([0.0, 1e-9, 1.0], "log"), ([5e-324, 1e99], "log"), ([5e-324, 1e308], "linear"),
 ])
 def test_axis_is_logarithmic_for_a_wide_range_of_losses(losses, scale):
     assert axes(losses)[0].get_yscale() == scale
@@ -89,21 +89,21 @@ def test_metrics_are_named_as_typed():
 
 
 def plotted(plot, *args, **kwargs):
-    """The Axes of a plot."""
+    """Returns the Axes of a plot."""
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     return plot(*args, **kwargs).axes[0]
 
 
 def drawn(plot, *args, **kwargs):
-    """The Axes of a plot, drawn to the last tick, which takes ten times as long and is where
-    extreme numbers fail."""
+    """Returns the Axes of a plot after drawing all of it. This is ten times as slow, but extreme
+    numbers fail only there."""
     ax = plotted(plot, *args, **kwargs)
     ax.figure.draw_without_rendering()
     return ax
 
 
 def shown(text):
-    """The text that is to be read, of an artist or escaped."""
+    """Returns the text as a reader sees it, of an artist or of an escaped string."""
     return (text if isinstance(text, str) else text.get_text()).replace(r"\$", "$")
 
 
@@ -116,7 +116,7 @@ def legend(ax):
 
 
 def points(ax, label):
-    """The points of the scatter with that label."""
+    """Returns the points of the scatter with that label."""
     found, = [c for c in ax.collections if c.get_label() == label]
     return [tuple(map(float, point)) for point in found.get_offsets()]
 
@@ -127,7 +127,7 @@ def line(ax, label):
 
 
 def xor_model():
-    """x0 * x1, whose boundary is the axes."""
+    """Computes x0 * x1, whose decision boundary is the axes."""
     return lambda x: x[0] * x[1]
 
 
@@ -284,7 +284,7 @@ STRANGE = ["\ud800", "name" * 750, "W" * 3000, "\n" * 3000, "\x00\x1b[0m", "_$" 
 
 
 def named(name):
-    """Plots with that name wherever they show a name of the user's."""
+    """Yields plots that show a given name wherever they show a name of the user."""
     p, q, w = Value(1.0, name), Value(2.0, name), Value(0.5)
     net = nn.Sequential(nn.Layer(2, 2, rng=0))
     setattr(net, name, nn.Layer(2, 1, rng=1))
@@ -300,7 +300,9 @@ def named(name):
 
 
 @pytest.mark.parametrize("k", range(5), ids=list(PLOTS)[:5])
-@pytest.mark.parametrize("name", STRANGE, ids=["surrogate", "long", "wide", "lines", "control", "dollars"])
+@pytest.mark.parametrize(
+    "name", STRANGE, ids=["surrogate", "long", "wide", "lines", "control", "dollars"]
+)
 def test_names_of_any_kind_leave_room_for_the_picture(name, k):
     plot, arguments, options = named(name)[k]
     ax = drawn(plot, *arguments, **options)
@@ -355,7 +357,7 @@ def test_classes_differ_in_colour_and_in_shape():
 
 
 def contour_at_zero(ax):
-    """The vertices of the boundary lines."""
+    """Returns the vertices of the boundary lines."""
     found = [c for c in ax.collections if hasattr(c, "levels") and list(c.levels) == [0.0]]
     return [tuple(map(float, v)) for c in found for path in c.get_paths() for v in path.vertices]
 
@@ -394,7 +396,7 @@ def test_other_features_stay_at_their_means_and_the_title_says_so():
         feature_names=iris.feature_names,
         class_names=iris.class_names,
     )
-    text = " ".join(title(ax)[1:]).replace("\u00a0", " ")  # which keeps an equation on one line
+    text = " ".join(title(ax)[1:]).replace("\u00a0", " ")  # it keeps an equation on one line
     assert text.startswith("the other features stay at their means: sepal")
     assert "= 5.84" in text
     assert "= 3.06" in text
@@ -436,7 +438,8 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
 @pytest.mark.parametrize(("arguments", "options", "message"), [
     (([], []), {}, "no samples"), ((X, Y[:2]), {}, "3 samples but 2 labels"),
     ((X, [1, 2, 3]), {}, r"y\[1\] is 2.0, but a model of 1"),
-    (([[nan, 1]], [1]), {}, "every sample contains nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
+    (([[nan, 1]], [1]), {}, "every sample contains nan"),
+    ((X, Y), {"features": (0, 5)}, "no feature 5"),
     ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "at least 2, not 0"),
     ((X, Y), {"class_names": ["a"]}, "class_names has 1 names for 2 classes"),
     ((X, Y), {"feature_names": ["a"]}, "feature_names has 1 names for 2 features"),
@@ -692,7 +695,8 @@ def test_levels_are_logarithmic_if_losses_span_a_wide_range():
                                                                          "points: nan or beyond "
                                                                          "1e100"),
     (lambda p, q: tmath.log(p - 1) + q, "no loss at 15 of 25 points: nan or beyond 1e100"),
-    (lambda p, q: 1e300 * (p * p + 1), "no loss at 25 of 25 points: nan or beyond 1e100"), (lambda p, q: -1e50 * p, None),
+    (lambda p, q: 1e300 * (p * p + 1), "no loss at 25 of 25 points: nan or beyond 1e100"),
+    (lambda p, q: -1e50 * p, None),
     (lambda p, q: (p - 1) ** 2 + (q - 2) ** 2, None), (lambda p, q: 5, "the loss is 5 everywhere"),
 ])
 def test_losses_of_any_kind_are_drawn(function, note):
@@ -720,7 +724,7 @@ def test_points_of_a_descent_that_diverged_are_left_out():
 
 @pytest.fixture(scope="module")
 def canvas():
-    """One Axes for all primitives: to make one takes longer than to draw into it."""
+    """Yields one Axes for all primitives, because making one takes longer than drawing into it."""
     return (
         pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
         .Figure(figsize=(4, 3))
@@ -734,7 +738,7 @@ def test_every_primitive_is_drawn_with_its_formulas(name, canvas):
     ax.clear()
     derivatives(name, order=2, resolution=60, ax=ax)
     assert all(-100 < y < 100 for y in ax.get_ylim())
-    # they take most of the time, and are nothing special in such a range
+    # they take most of the time, and such a range is nothing special for them
     ax.set(xticks=[], yticks=[])
     ax.figure.draw_without_rendering()
     row = TABLE[name]
@@ -780,7 +784,9 @@ def test_names_with_the_same_beginning_are_suggested_first():
 
 
 @pytest.mark.parametrize(("symbol", "name"), [
-    ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"), ("%", "remainder"), ("//", "floordiv")])
+    ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"),
+    ("%", "remainder"), ("//", "floordiv"),
+])
 def test_an_operator_is_found_by_its_symbol(symbol, name):
     assert title(plotted(derivatives, symbol, resolution=5)) == title(
         plotted(derivatives, name, resolution=5)

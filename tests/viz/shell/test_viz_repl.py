@@ -1,5 +1,4 @@
-"""The shell: whole transcripts, hostile input, and a real terminal (a pseudo terminal, where there
-are such)."""
+"""The shell: whole transcripts, hostile input, and a pseudo terminal where the system has one."""
 
 import builtins
 import inspect
@@ -41,20 +40,20 @@ ALL_COMMANDS = [name for names in Shell.groups.values() for name in names]
 
 
 def transcript(y, *commands, color=None):
-    """All that the shell writes for these lines of input."""
+    """Returns everything that the shell writes for these lines of input."""
     out = io.StringIO()
     debug(y, stdin=io.StringIO("".join(f"{line}\n" for line in commands)), stdout=out, color=color)
     return out.getvalue()
 
 
 def answers(y, *commands):
-    """What the shell answers to the last of these lines, without the prompt after it."""
+    """Returns the shell's answer to the last of these lines, without the next prompt."""
     text = transcript(y, *commands)
     return re.split(r"^\(step \d+/\d+\) .*\n", text, flags=re.MULTILINE)[-2].splitlines()
 
 
 def commands_of(text):
-    """The lines of input that a transcript shows."""
+    """Returns the lines of input that a transcript shows."""
     return [line.partition(") ")[2] for line in text.splitlines() if line.startswith("(step ")]
 
 
@@ -418,7 +417,7 @@ def test_draw_frames_modules(tmp_path):
     assert "subgraph" in (tmp_path / "y.dot").read_text()
 
 
-# ---- what is wrong, in one line
+# ---- errors, in one line
 
 
 @pytest.mark.parametrize(("command", "answer"), [
@@ -496,12 +495,14 @@ def test_target_phase_without_steps_is_reported():
 
 
 @pytest.mark.parametrize("command", [
-    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000, "p 1e999 * "
-                                                                                      "0", "p '", 'p """', "p \\",
-    "p a\0b", "\0", "p \u202ea", "until \ud800", "p \u2028", "x" * 100_000, "until " + "x" * 100_000, "goto \0",
-    "draw \0", "draw " + "x" * 5000, "draw " + "x/" * 3000, "p a" + "+a" * 6000, "\x1b[2J", "h " + "(" * 3000, "p 1 2",
-    "p lambda: 0",
-    "p __import__('os')", "p f'{a}'", "p a[0]", "p (a,b)", "p not a", "p a; b", "p \t", "#", "!", "p grad(", "p grad(grad(a))",
+    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000,
+    "p 1e999 * 0", "p '", 'p """', "p \\",
+    "p a\0b", "\0", "p \u202ea", "until \ud800", "p \u2028",
+    "x" * 100_000, "until " + "x" * 100_000, "goto \0",
+    "draw \0", "draw " + "x" * 5000, "draw " + "x/" * 3000, "p a" + "+a" * 6000,
+    "\x1b[2J", "h " + "(" * 3000, "p 1 2", "p lambda: 0",
+    "p __import__('os')", "p f'{a}'", "p a[0]", "p (a,b)", "p not a", "p a; b", "p \t",
+    "#", "!", "p grad(", "p grad(grad(a))",
 ])
 def test_hostile_input_is_answered_in_one_line(command):
     answer = answers(product(), command)
@@ -543,9 +544,10 @@ LINES = st.builds(
     st.sampled_from([name for name in COMMANDS if name not in ("draw", "quit", "q", "exit")]),
     st.one_of(st.sampled_from(ARGUMENTS), st.text(max_size=12)),
 )
+OTHER_TEXT = st.text(max_size=20).filter(lambda s: s[:2] not in ("dr", "dra"))
 
 
-@given(st.lists(st.one_of(LINES, st.just(""), st.text(max_size=20).filter(lambda s: s[:2] not in ("dr", "dra"))), max_size=15))
+@given(st.lists(st.one_of(LINES, st.just(""), OTHER_TEXT), max_size=15))
 def test_no_line_raises_or_changes_the_graph(lines):
     a, b, c = Value(2.0, "a"), Value(-0.0, "a"), Value(1e300, "two words")
     y = math.tanh(a * b) + c * (a + c) + Value(math.nan, "[red]") * b + 3.0
@@ -558,11 +560,11 @@ def test_no_line_raises_or_changes_the_graph(lines):
     ] == before
     assert "Traceback" not in text
     assert text.replace("\n", "").isprintable()
-    # What a command refuses leaves the position as it was.
+    # A rejected command leaves the position unchanged.
     moments = re.findall(r"^\(step (\d+)/\d+\) .*\n(\*\*\* )?", text, flags=re.MULTILINE)
     for (position, failed), (following, _) in pairwise(moments):
         assert not failed or position == following
-    # And what the stepper shows is what a fresh one shows there.
+    # The stepper shows what a new one shows at its position.
     fresh = Stepper(y).goto(stepper.position)
     fresh.watches = stepper.watches
     assert repr(fresh) == repr(stepper)
@@ -623,9 +625,9 @@ def test_labels_come_out_as_typed_and_cannot_reach_the_terminal():
         assert "stopped at [/]\n" in text
 
 
-@pytest.mark.parametrize("label", ["\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) "
-                                                                                     "q", "  watch:", "EOF",
-                                   "#", "'"])
+@pytest.mark.parametrize("label", [
+    "\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) q", "  watch:", "EOF", "#", "'",
+])
 def test_no_label_breaks_the_view(label):
     y = Value(1.0, label) * Value(2.0, "b")
     for color in (False, True):
@@ -645,7 +647,7 @@ def test_no_label_breaks_the_view(label):
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
@@ -694,7 +696,7 @@ def test_long_messages_are_wrapped_at_words_on_a_terminal(monkeypatch):
 
 
 class Greeter(CommandLine):
-    """A command line that has nothing to do with graphs."""
+    """A command loop that has nothing to do with graphs."""
 
     groups = {"Say": ("hello",), **CommandLine.groups}  # noqa: RUF012
 
@@ -784,7 +786,9 @@ def test_debug_does_not_fail_without_standard_streams(stream, monkeypatch, capsy
     assert stepper.position == (1 if stream == "stdout" else 0)
 
 
-@pytest.mark.parametrize(("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())])
+@pytest.mark.parametrize(
+    ("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())]
+)
 def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
     stdin = io.TextIOWrapper(io.BytesIO(b"n\n\xff\xfe\n"), encoding)
     stdout = io.TextIOWrapper(io.BytesIO(), encoding)
@@ -799,7 +803,7 @@ def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
 
 
 def completions(y, line, monkeypatch, stepper=None):
-    """What `cmd` offers readline for the last word of a line."""
+    """Returns what `cmd` offers readline for the last word of a line."""
     readline = pytest.importorskip("readline")
     shell = Shell(stepper or Stepper(y), io.StringIO(), io.StringIO())
     begin = len(line) - len(re.split("[ \t\n]", line)[-1])
@@ -826,8 +830,9 @@ def completions(y, line, monkeypatch, stepper=None):
     ("p U2[", ["U2[1]", "U2[2]"]),
     ("p 2*tanh(x", ["2*tanh(x1", "2*tanh(x2", "2*tanh(xlogy("]),
     ("p x1 + gra", ["grad("]),
-    ("p lambda * s", ["sum of w**2", "sech_squared(", "sigmoid(", "sigmoid_difference(", "sign(", "silu(", "sin(", "sinh(",
-                      "softplus(", "softsign(", "sqrt(", "square(", "step(", "sub("]),
+    ("p lambda * s", [
+        "sum of w**2", "sech_squared(", "sigmoid(", "sigmoid_difference(", "sign(", "silu(",
+        "sin(", "sinh(", "softplus(", "softsign(", "sqrt(", "square(", "step(", "sub("]),
     ("h g", ["goto"]),
     ("nosuch x", []),
 ])
@@ -845,15 +850,15 @@ def test_completion_offers_breakpoints_and_watches_to_remove(monkeypatch):
 
 
 class Session:
-    """A program on a pseudo terminal, which is typed at as a person would."""
+    """A program on a pseudo terminal, with input typed as by a person."""
 
     def __init__(self, *args):
         pty, self.termios = pytest.importorskip("pty"), pytest.importorskip("termios")
         pytest.importorskip("readline")
         self.master, self.slave = pty.openpty()
         self.before = self.termios.tcgetattr(self.slave)
-        # A session of its own, and the terminal opened within it: then Ctrl-C sends a signal, as it
-        # does to a person's.
+        # A new session, in which the terminal is opened: then Ctrl-C sends a signal, as on a real
+        # terminal.
         self.process = subprocess.Popen(
             [
                 "sh",
@@ -879,7 +884,7 @@ class Session:
         os.close(self.slave)
 
     def read_until(self, text, seconds=30.0):
-        """What was written since the last call, as far as ``text``."""
+        """Returns what was written since the last call, up to ``text``."""
         end = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < end, f"{text!r} did not come; there is {self.seen!r}"
@@ -895,8 +900,8 @@ class Session:
         os.write(self.master, keys.encode())
 
     def interrupt(self):
-        """Ctrl-C, pressed again where it got lost: Python does not see one that comes while
-        readline draws a letter."""
+        """Presses Ctrl-C, again if it got lost: Python does not see one that arrives while readline
+        draws a letter."""
         end = time.monotonic() + 30
         while self.process.poll() is None and time.monotonic() < end:
             self.type("\x03")
@@ -904,7 +909,7 @@ class Session:
                 self.process.wait(1)
 
     def status(self):
-        """The exit status; the terminal must be as it was before."""
+        """Returns the exit status; the terminal must be as before."""
         status = self.process.wait(30)
         while select.select([self.master], [], [], 0.1)[0]:
             self.seen += os.read(self.master, 4096).decode()
@@ -915,7 +920,11 @@ class Session:
 LECTURE = ("-m", "tinygrad_edu", "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10")
 
 
-@pytest.mark.parametrize("keys", ["\x04", "q\r", "\x03", "p 1 + \x03"], ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"])
+@pytest.mark.parametrize(
+    "keys",
+    ["\x04", "q\r", "\x03", "p 1 + \x03"],
+    ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"],
+)
 def test_terminal_is_restored_after_a_session(keys):
     with Session(*LECTURE) as session:
         assert "\x1b[1my = tanh(a * b + c): 6 nodes" in session.read_until("(step 0/9) ")
@@ -925,9 +934,8 @@ def test_terminal_is_restored_after_a_session(keys):
         session.read_until("(step 2/9) ")
         session.type(letters := keys.rstrip("\x03"))
         if keys.endswith("\x03"):
-            # The terminal throws away letters that nobody has read when Ctrl-C comes.  Readline,
-            # told that there are some, would then wait for others, and not hear of Ctrl-C until
-            # they come.
+            # When Ctrl-C arrives, the terminal discards letters that nobody has read. Readline,
+            # told that there are some, would wait for others and not notice Ctrl-C until they come.
             if letters:
                 session.read_until(letters)
             session.interrupt()
