@@ -268,7 +268,7 @@ def faults(graphs):
             yield f"{y.data!r}, not {mp.nstr(g.value, 17)}, is the value of {g}"
         for i, (x, true, scale) in enumerate(zip(xs, g.gradient, g.scale, strict=True)):
             if disagrees(x.grad, true, scale, tolerance):
-                yield f"{x.grad!r}, not {mp.nstr(true, 17)}, is the derivative by x{i} of {g}"
+                yield f"d/dx{i} is {x.grad!r}, not {mp.nstr(true, 17)}, of {g}"
 
 
 def second_order_faults(graphs):

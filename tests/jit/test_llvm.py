@@ -253,7 +253,7 @@ def test_function_missing_from_the_c_library_is_named_in_the_error():
 
 
 @contextmanager
-def a_row_of_ones_own(name, *args, **fields):
+def user_defined_row(name, *args, **fields):
     kept = TABLE.get(name)
     try:
         yield define(name, *args, replace=kept is not None, **fields)
@@ -280,7 +280,7 @@ def test_user_defined_row_is_called_back(way):
         calls.append((x, y, z))
         return mixed(x, y, z)
 
-    with a_row_of_ones_own(
+    with user_defined_row(
         "mixed", forward, lambda x, y, z, o: 1.0, lambda x, y, z, o: 0.1, lambda x, y, z, o: 2 * z
     ) as row:
         f = with_mixed(row)
@@ -299,7 +299,7 @@ def test_user_defined_row_is_called_back(way):
 
 
 def test_user_defined_row_is_called_back_for_every_sample():
-    with a_row_of_ones_own("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
+    with user_defined_row("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
         f = with_mixed(row)
         xs = [k / 7 for k in range(9)]
         (results,) = run_batch(value_tape(f, "x", "y"), [0], [0.5], [xs])
@@ -312,7 +312,7 @@ def refuse(x):
 
 @every_way
 def test_exception_in_a_user_defined_row_reaches_the_caller(way):
-    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
+    with user_defined_row("refuses", refuse, lambda x, o: 1.0) as row:
         run = WAYS[way](value_tape(lambda x: row(x) + 1.0, "x"))
         with pytest.raises(LookupError, match="no 2"):
             run([2.0])
@@ -320,7 +320,7 @@ def test_exception_in_a_user_defined_row_reaches_the_caller(way):
 
 def test_exception_in_a_user_defined_row_reaches_the_caller_of_a_batch():
     with (
-        a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row,
+        user_defined_row("refuses", refuse, lambda x, o: 1.0) as row,
         pytest.raises(LookupError, match="no 2"),
     ):
         run_batch(value_tape(lambda x: row(x) + 1.0, "x"), [0], [], [[2.0] * 5])
@@ -328,7 +328,7 @@ def test_exception_in_a_user_defined_row_reaches_the_caller_of_a_batch():
 
 @every_way
 def test_replaced_row_is_compiled_as_the_new_one(way):
-    with a_row_of_ones_own("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
+    with user_defined_row("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
         made, _ = gradient_tape(row, "x")
         assert WAYS[way](made)([0.5]) == [0.75, 3.0]
     made, _ = gradient_tape(math.sinh, "x")
@@ -338,7 +338,7 @@ def test_replaced_row_is_compiled_as_the_new_one(way):
 @every_way
 def test_replacing_a_row_changes_no_other_row(way):
     """Forward functions call no rows, so softplus keeps its exponential function."""
-    with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
+    with user_defined_row("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
         assert (
             disagreement(
                 math.softplus, WAYS[way](tape_of(math.softplus)), arguments(math.softplus, 20)
@@ -499,7 +499,7 @@ def test_take_of_entries_in_memory_adds_no_code(table):
 
 
 def test_tape_machine_forgets_a_wrong_index_when_a_row_raises():
-    with a_row_of_ones_own("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
+    with user_defined_row("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
         run = machine.Machine(value_tape(lambda i, x: math.take([x, 2 * x], i) + row(x), "i", "x"))
         with pytest.raises(LookupError, match="no 2"):
             run([7.0, 2.0])

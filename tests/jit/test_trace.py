@@ -439,9 +439,9 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("the % of text", lambda x, y: x * len("%.3f" % x), NUMBER),  # noqa: UP031
     ("random", lambda x, y: x * random.random(), "draws random numbers", "draw them outside"),
     ("gauss", lambda x, y: x + random.gauss(0, 1), "draws random numbers"),
-    ("a generator of one's own", lambda x, y: x * OWN.random(), "draws random numbers", "draw them "
+    ("a private generator", lambda x, y: x * OWN.random(), "draws random numbers", "draw them "
                                                                                         "outside"),
-    ("noise of a generator of one's own", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
+    ("noise of a private generator", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
     ("counting", lambda x, y: x * next(COUNT), "another program every time: once `x * 0`",
      "count outside"),
     ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program "

@@ -1013,7 +1013,7 @@ DANGEROUS = {
 }
 RUNS_CODE = {"eval", "exec"}  # even tests may not have these, except those that say why
 IN_TESTS = {
-    "test_anomaly.py": "code that claims to stand in a file beside the package",
+    "test_anomaly.py": "code that claims to be in a file next to the package",
     "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under "
                          "either import line",
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",

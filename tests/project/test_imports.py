@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "__init__": ({"value"}, set()),
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.
-FLOORS = [
+LAYERS = [
     ["errors"],
     ["engine"],
     ["files", "randomness", "math"],
@@ -33,7 +33,7 @@ FLOORS = [
     ["cli", "learn"],
     ["__main__"],
 ]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in folders}
 
 
 def module_name(path):
@@ -108,7 +108,7 @@ def imports_of(source, module, is_package=False):
 
 
 def violations(source, module, is_package=False):
-    """THE CHECKER: yields a sentence for every import that points the wrong way."""
+    """THE CHECKER: returns a sentence for every import that points the wrong way."""
     found = []
     top, _, rest = module.partition(".")
     for imported, how in imports_of(source, module, is_package):
@@ -125,10 +125,11 @@ def violations(source, module, is_package=False):
                 "starts without it"
             )
         if top == head == "tinygrad_edu" and rest and tail:
-            room, other = rest.partition(".")[0], tail.partition(".")[0]
-            if other in FLOOR_OF and room != other and FLOOR_OF[other] >= FLOOR_OF.get(room, -1):
+            folder, other = rest.partition(".")[0], tail.partition(".")[0]
+            layer = LAYER_OF.get(folder, -1)
+            if other in LAYER_OF and folder != other and LAYER_OF[other] >= layer:
                 found.append(
-                    f"{module} imports {imported}, which stands on a floor above it, or beside it"
+                    f"{module} imports {imported}, which is in the same layer or a higher one"
                 )
         if module == ENGINE or module.startswith(f"{ENGINE}."):
             found += engine_violations(module, imported, how)
@@ -149,7 +150,7 @@ def engine_violations(module, imported, how):
     part = tail.removeprefix("engine.").partition(".")[0]
     if part in always or (part in for_types and how == "typing"):
         return []
-    return [f"{module} imports {imported}, which stands above it"]
+    return [f"{module} imports {imported}, which is above it"]
 
 
 @every_file
@@ -160,9 +161,9 @@ def test_imports_point_one_way(path):
 def test_every_module_of_the_engine_and_every_folder_has_a_rule():
     engine = ROOT / "tinygrad_edu" / "engine"
     assert {path.stem for path in SOURCES if path.parent == engine} == set(MAY_IMPORT)
-    rooms = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
+    folders = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
              if path.is_relative_to(ROOT / "tinygrad_edu")}
-    assert rooms - {"__init__"} <= set(FLOOR_OF)
+    assert folders - {"__init__"} <= set(LAYER_OF)
     assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (
         f"{ENGINE}.value",
         "typing",

@@ -39,7 +39,7 @@ def start(kind):
 
 @pytest.fixture(scope="module")
 def notebook():
-    """Returns a formatter like that of a notebook's kernel: every MIME type is active."""
+    """Yields a formatter like that of a notebook's kernel: every MIME type is active."""
     shell = start(interactiveshell.InteractiveShell)
     yield shell.display_formatter
     type(shell).clear_instance()
@@ -47,7 +47,7 @@ def notebook():
 
 @pytest.fixture
 def terminal(notebook):
-    """Returns the same shell with the MIME types that are active in a terminal."""
+    """Yields the same shell with the MIME types that are active in a terminal."""
     before = notebook.active_types
     notebook.active_types = ["text/plain"]
     yield notebook

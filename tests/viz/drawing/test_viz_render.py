@@ -319,7 +319,7 @@ def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
 
 
 def points_along(path):
-    """Returns 101 points between each two control points of a path."""
+    """Yields 101 points between each two control points of a path."""
     numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.get("d"))]
     for (x0, y0), (x1, y1) in itertools.pairwise(zip(numbers[::2], numbers[1::2])):
         for i in range(101):

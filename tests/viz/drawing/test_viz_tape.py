@@ -530,7 +530,7 @@ def test_a_large_program_is_drawn_in_part():
 
 @pytest.fixture
 def notebook():
-    """Returns a formatter like that of a notebook's kernel."""
+    """Yields a formatter like that of a notebook's kernel."""
     interactiveshell = pytest.importorskip(
         "IPython.core.interactiveshell", reason="IPython is not installed"
     )

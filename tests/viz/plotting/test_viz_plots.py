@@ -284,7 +284,7 @@ STRANGE = ["\ud800", "name" * 750, "W" * 3000, "\n" * 3000, "\x00\x1b[0m", "_$" 
 
 
 def named(name):
-    """Yields plots that show a given name wherever they show a name of the user."""
+    """Returns plots that show a given name wherever they show a name of the user."""
     p, q, w = Value(1.0, name), Value(2.0, name), Value(0.5)
     net = nn.Sequential(nn.Layer(2, 2, rng=0))
     setattr(net, name, nn.Layer(2, 1, rng=1))
@@ -724,7 +724,7 @@ def test_points_of_a_descent_that_diverged_are_left_out():
 
 @pytest.fixture(scope="module")
 def canvas():
-    """Yields one Axes for all primitives, because making one takes longer than drawing into it."""
+    """Returns one Axes for all primitives, because making one takes longer than drawing into it."""
     return (
         pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
         .Figure(figsize=(4, 3))
