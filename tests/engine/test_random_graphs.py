@@ -257,8 +257,8 @@ def disagrees(got, true, scale, tolerance, tiny=TINY):
 
 
 def faults(graphs):
-    """THE CHECKER: a sentence for each value and each gradient that the engine and mpmath disagree
-    about."""
+    """THE CHECKER: yields a sentence for each value and each gradient on which the engine and mpmath
+    disagree."""
     for g in graphs:
         xs = [Value(x) for x in g.point]
         y = g.on(xs)
