@@ -257,7 +257,7 @@ def disagrees(got, true, scale, tolerance, tiny=TINY):
 
 
 def faults(graphs):
-    """THE CHECKER: yields a sentence for each value and each gradient on which the engine and mpmath
+    """THE CHECKER: yields a sentence for each value and gradient on which the engine and mpmath
     disagree."""
     for g in graphs:
         xs = [Value(x) for x in g.point]
