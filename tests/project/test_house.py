@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: sizes, folders, private names, and words that sound
+"""The house rules that a test can check: sizes, folders, private names, and phrases that sound
 translated."""
 
 import ast
@@ -37,8 +37,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def levels(node, depth=0):
-    """How many blocks stand inside of one another in a function; an elif is on the level of its if.
-    """
+    """Returns how deep blocks are nested in a function; an elif is on the level of its if."""
     deepest = depth
     for part in ast.iter_child_nodes(node):
         if isinstance(part, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
@@ -117,7 +116,7 @@ def test_a_planted_excess_is_reported(source, message):
     "def f():\n    if a:\n        x\n" + "    elif b:\n        x\n" * 9,
     "x = [1 if a else 2, 3 if b else 4]\n",
 ])
-def test_what_is_small_enough_is_not_reported(source):
+def test_small_source_is_not_reported(source):
     assert list(oversized(source)) == []
 
 
@@ -134,8 +133,8 @@ def test_folders_hold_at_most_twelve_files():
     assert len(root) <= MAX_ROOT_MODULES, root
 
 
-def test_an_init_holds_names_and_a_sentence():
-    """Callable modules and lazy names apart, which are functions of an `__init__`."""
+def test_init_files_contain_only_names_and_a_docstring():
+    """Callable modules and lazy names are the exceptions."""
     for path, source in PACKAGES.items():
         if path.name != "__init__.py":
             continue
@@ -146,7 +145,7 @@ def test_an_init_holds_names_and_a_sentence():
 
 
 def private_imports(source, module, is_package=False):
-    """Private names that a file imports from another folder."""
+    """Yields the private names that a file imports from another folder."""
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ImportFrom):
@@ -187,7 +186,7 @@ TRANSLATED = re.compile(
 
 
 def translated(source):
-    """THE CHECKER of words: the phrases of docstrings, comments and texts that nobody says in
+    """THE CHECKER of words: yields phrases in docstrings, comments and texts that are not
     English."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in (
@@ -213,5 +212,8 @@ def test_a_planted_phrase_is_reported(source):
 
 
 def test_plain_words_are_not_reported():
-    source = '"""Returns d y / d x.  There is no node below it; x is not a Value."""\nanew = afresh = 1\n'
+    source = (
+        '"""Returns d y / d x.  There is no node below it; x is not a Value."""\n'
+        "anew = afresh = 1\n"
+    )
     assert list(translated(source)) == []
