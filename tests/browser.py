@@ -1,8 +1,7 @@
-"""A real browser for the tests of pages: Debian's Chromium, without a window, driven through
-selenium.
+"""A real browser for the tests of pages: headless Chromium, driven through selenium.
 
-`chromium(folder)` gives a driver; where Chromium, its driver or selenium is missing, the test that
-asks for one is skipped.
+`chromium(folder)` returns a driver. Tests that need one are skipped if Chromium, its driver or
+selenium is missing.
 """
 
 import json
@@ -29,15 +28,14 @@ FLAGS = (
 
 
 def missing():
-    """What a browser needs and is not installed, in words; "" if all is there."""
+    """Says what a browser needs and is not installed; "" if everything is."""
     absent = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
     return " and ".join(absent + ["selenium"] * (find_spec("selenium") is None))
 
 
 @contextmanager
 def chromium(folder, width=1400, height=900):
-    """A driver, its profile in ``folder``, that keeps the console and the network's log; closed at
-    the end."""
+    """Yields a driver that logs the console and the network, with its profile in ``folder``."""
     if missing():
         pytest.skip(f"needs {missing()}")
     from selenium import webdriver
@@ -62,8 +60,7 @@ def chromium(folder, width=1400, height=900):
 
 
 def visit(driver, path, fragment=""):
-    """Opens a page from disk, and waits until its script has run; what was logged before is
-    forgotten."""
+    """Opens a page from disk, waits until its script has run, and clears the logs."""
     driver.get_log("browser")
     driver.get("about:blank")
     driver.get_log("performance")
@@ -72,7 +69,7 @@ def visit(driver, path, fragment=""):
 
 
 def wait_until(driver, script, seconds=5):
-    """Waits until a script returns something true, and returns that."""
+    """Waits until a script returns a true value, and returns it."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     return WebDriverWait(driver, seconds, poll_frequency=0.02).until(
@@ -81,14 +78,13 @@ def wait_until(driver, script, seconds=5):
 
 
 def console(driver):
-    """What the page wrote to the console since the last call, warnings and errors of the browser
-    included."""
+    """Returns what the page and the browser wrote to the console since the last call."""
     return [entry["message"] for entry in driver.get_log("browser")]
 
 
 def requests(driver):
-    """The addresses that the page asked for since it was opened, itself included; data: is no
-    request."""
+    """Returns the addresses requested since the page was opened, including its own, without data:
+    URLs."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     return [
         event["params"]["request"]["url"]

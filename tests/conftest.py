@@ -1,8 +1,7 @@
-"""What holds for a whole run: the hypothesis profile, Ctrl-C as programs that tests start should
-have it, a cache of its own.
+"""Settings of a whole run: the hypothesis profile, a handler of Ctrl-C, and a temporary cache.
 
-The profile is that of `tinygrad_edu.testing.profiles`.  Machine code is cached in a new folder,
-which the workers of one run, and the programs that tests start, have in common.
+The profile is that of `tinygrad_edu.testing.profiles`. Machine code is cached in a new folder,
+which the workers of one run share with the programs that tests start.
 """
 
 import os
@@ -13,14 +12,14 @@ from tinygrad_edu.testing import profiles
 
 profiles.load()
 
-# A background job of a shell is started with Ctrl-C ignored, and so would be every program that a
-# test starts, and sends Ctrl-C to.  With a handler here they have the usual one.
+# A shell starts background jobs with Ctrl-C ignored, and programs that tests start would inherit
+# that. With a handler here, they get the default one.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OURS = "tinygrad_edu_tests_"
 cache = None
-# else this is a part of a run that has one
+# a worker inherits the folder from the main process
 if OURS not in os.environ.get("TINYGRAD_EDU_CACHE", ""):
     cache = tempfile.TemporaryDirectory(prefix=OURS)
     os.environ["TINYGRAD_EDU_CACHE"] = cache.name

@@ -1,5 +1,4 @@
-"""What several test files share: exact comparisons, special values, subprocesses; and the names of
-`truths`."""
+"""Helpers that several test files share: exact comparisons, special values, processes, `truths`."""
 
 import math
 import os
@@ -45,19 +44,18 @@ SPECIAL = (
 
 
 def bits(x):
-    """The bytes of a float, so that 0.0 and -0.0 differ and nan equals nan (whatever its sign and
-    payload)."""
+    """Returns the bytes of a float: 0.0 and -0.0 differ, and all nans are equal."""
     assert type(x) is float, f"{x!r} is a {type(x).__name__}, not a float"
     return b"nan" if x != x else struct.pack("<d", x)
 
 
 def same(x, y):
-    """Equal, or both nan; the sign of a zero is not looked at."""
+    """Returns whether two floats are equal or both nan; the sign of a zero does not count."""
     return x == y or (x != x and y != y)
 
 
 def state_of(model):
-    """All of a model that must not change when it is only looked at, to the last bit."""
+    """Returns the bits of a model that must not change when it is only examined."""
     return (
         [
             (name, bits(float(p.data)), bits(float(p.grad)), p.label)
@@ -68,7 +66,8 @@ def state_of(model):
 
 
 def run_python(code, *args, hash_seed="0", timeout=120):
-    """Runs ``code`` in a fresh interpreter that imports this package; the completed process."""
+    """Runs ``code`` in a new interpreter that imports this package, and returns the completed
+    process."""
     folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
     path = os.pathsep.join(map(str, [ROOT, *sorted(folders)]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)}
@@ -84,14 +83,14 @@ def run_python(code, *args, hash_seed="0", timeout=120):
 
 
 def scaled(ci, thorough, dev=None):
-    """How often a loop of a test's own goes round under the profile that is loaded; ``dev`` is
-    ``ci`` if not given."""
+    """Returns the number of iterations of a test's loop in the loaded profile; ``dev`` is ``ci`` by
+    default."""
     return {"dev": ci if dev is None else dev, "ci": ci, "thorough": thorough}[profiles.scale()]
 
 
 @contextmanager
 def replaced(row, field, value):
-    """Plants ``value`` in a field of a row for the time of a with block."""
+    """Replaces a field of a row by ``value`` within a with block."""
     kept = getattr(row, field)
     setattr(row, field, value)
     try:

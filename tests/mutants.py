@@ -1,12 +1,12 @@
-"""Planted mistakes, each of which a test must find: the ones that small engines are known for, and
-some of our own.
+"""Planted mistakes that a test must catch: the ones that small engines are known for, and some
+more.
 
-A mutant is one replacement in one file of the package, and the narrowest tests that have to fail
-because of it.  `run_in_a_copy` plants it in a copy; the real files are never touched.
-`tests/test_mutants.py` runs them all.
+A mutant is one replacement in one file of the package, and the narrowest tests that must fail
+because of it. `run_in_a_copy` plants it in a copy; the real files are never touched.
+`tests/project/test_mutants.py` runs them all.
 
-This file imports nothing of the package: it is read in the processes that run the tests, which are
-to import their copy.
+This file imports nothing of the package, because the processes that run the tests must import their
+copy.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Mutant:
 
     @property
     def pattern(self) -> str:
-        """The old text as a pattern, for which all line ends and blanks between words are equal."""
+        """Returns the old text as a pattern in which any white space matches any other."""
         body = self.old.strip()
         words = [re.escape(word) for word in re.findall(r"\w+|[^\w\s]", body)]
         closing = [rf",?\s*{word}" if word in (r"\)", r"\]", r"\}") else word for word in words]
@@ -53,7 +53,7 @@ class Mutant:
         return re.escape(before) + r"\s*".join(closing) + re.escape(after)
 
     def plant(self, root: Path) -> None:
-        """Makes the replacement below ``root``; raises LookupError unless the old text stands there
+        """Makes the replacement below ``root``; raises LookupError unless the old text occurs
         exactly once."""
         path = root / "tinygrad_edu" / self.file
         source = path.read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ class Mutant:
         mutated = re.sub(self.pattern, lambda _: self.new, source)
         compile(mutated, str(path), "exec")
         for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
-            cached.unlink()  # it is found by time and size, either of which may be the same
+            cached.unlink()  # Python compares time and size, and both may be unchanged
         path.write_text(mutated, encoding="utf-8")
 
 
@@ -84,8 +84,8 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether a test failed; no other end counts, such as an error while tests are collected or
-        set up."""
+        """Returns whether a test failed. An error while tests are collected or set up does not
+        count."""
         return (
             self.status == 1
             and re.search(r"^FAILED ", self.output, re.M) is not None
@@ -94,8 +94,8 @@ class Outcome:
 
 
 def copy_of(root: Path, to: Path) -> Path:
-    """The package and its tests below ``root``, with what Python has compiled of them, copied to a
-    new folder."""
+    """Copies the package and its tests below ``root``, with their compiled files, to a new
+    folder."""
     to.mkdir(parents=True)
     for name in COPIED:
         if (root / name).is_dir():
@@ -105,15 +105,14 @@ def copy_of(root: Path, to: Path) -> Path:
     return to
 
 
-# Each run is forked from a process that has read what takes long to read and is not ours: half of
-# the time.
+# Each run is forked from a process that has imported the large libraries, which halves the time.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["pytest", "hypothesis", "mpmath", "numpy"])
 
 
 def run_tests(root: Path, tests: tuple[str, ...]) -> Outcome:
-    """Runs tests of a copy, up to the first failure, in a process of its own, which may take a
-    minute and 4 GB."""
+    """Runs tests of a copy, up to the first failure, in a separate process with limits of a minute
+    and 4 GB."""
     log = root / "log"
     process = PROCESSES.Process(target=_pytest, args=(root, tests, log))
     process.start()
@@ -125,7 +124,7 @@ def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # a mistake may make a loop endless
+    resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # a mistake may cause an endless loop
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     os.chdir(root)
     os.environ.update(
@@ -135,11 +134,12 @@ def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
         str(root),
         *[path for path in sys.path if Path(path or ".").resolve() not in (ROOT, ROOT / "tests")],
     ]
-    sys.dont_write_bytecode = False  # what the copy without mistakes leaves, all others use
+    # all other copies use the compiled files of the one without mistakes
+    sys.dont_write_bytecode = False
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
-    # The profile ci, but for the search for the smallest failing example, which nobody is to see.
+    # The profile ci without the search for the smallest failing example, which nobody reads here.
     settings.register_profile(
         "mutants",
         max_examples=60,
@@ -157,7 +157,7 @@ def _pytest(root: Path, tests: tuple[str, ...], log: Path) -> None:
 
 
 def _path_of(test: str) -> str:
-    """The id of a test, whose file is named without its folder, as pytest takes it in the root of
+    """Returns the id of a test, given with a file name only, as pytest expects it in the root of
     the copy."""
     name, colons, rest = test.partition("::")
     path, = Path("tests").rglob(name)
@@ -165,7 +165,7 @@ def _path_of(test: str) -> str:
 
 
 def run_in_a_copy(mutant: Mutant, clean: Path, to: Path) -> Outcome:
-    """The tests of a mutant, in a copy of ``clean`` in which it is planted."""
+    """Runs the tests of a mutant in a copy of ``clean`` in which it is planted."""
     root = copy_of(clean, to)
     try:
         mutant.plant(root)
@@ -212,7 +212,7 @@ SEEN_BY_DATA = """\
 
 UPDATE = """\
         updated = [
-            self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
+            self.ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
 """
 
@@ -220,13 +220,13 @@ UPDATE_ONE_BY_ONE = """\
         updated = []
         for parameter, s in zip(self.params, states, strict=True):
             x, g = float(parameter.data), float(parameter.grad)
-            updated.append(self._ieee_update(x, g, s, lr, t))
+            updated.append(self.ieee_update(x, g, s, lr, t))
             parameter.data = updated[-1][0]
 """
 
 TRUTH = "test_accuracy.py::test_value_and_partials_are_within_the_contract_over_the_whole_domain"
 SATURATED = "test_accuracy.py::test_digits_survive_where_the_function_saturates"
-SPECIAL = "test_primitives.py::test_special_values_hold"
+SPECIAL = "test_primitives.py::test_rows_have_their_documented_special_values"
 
 MUTANTS = [
     # ---- the sweep
@@ -244,10 +244,10 @@ MUTANTS = [
            ("test_graph.py::test_a_leaf_as_root_gets_the_seed_and_accumulates",)),
     Mutant("adjoints of interior nodes are not set back", "engine/graph.py",
            "if any(before[:len(operations)]):", "if False:",
-           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+           ("test_graph.py::test_backward_twice_adds_to_leaves_only",)),
     Mutant("leaves are set back too", "engine/graph.py",
            "assign_grads(operations, repeat(0.0))", "assign_grads(nodes, repeat(0.0))",
-           ("test_graph.py::test_backward_twice_adds_to_leaves_and_to_nothing_else",)),
+           ("test_graph.py::test_backward_twice_adds_to_leaves_only",)),
     Mutant(
         "backward follows every edge as soon as something arrives, recursively",
         "engine/graph.py",
@@ -276,16 +276,16 @@ MUTANTS = [
     Mutant("an edge is lost in gradients() when both operands are one node", "engine/autodiff.py",
            "for arg, partial in zip(node._args, partials_of(node)):",
            "for arg, partial in dict(zip(node._args, partials_of(node))).items():",
-           ("test_autodiff.py::test_gradients_are_graphs_and_leave_no_trace_in_grad",)),
+           ("test_autodiff.py::test_gradients_are_graphs_and_leave_grad_unchanged",)),
     Mutant("a constant receives a gradient", "engine/graph.py",
            "assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))", "pass",
            ("test_value.py::test_a_constant_used_as_an_operand_stays_a_constant",)),
     Mutant("an interrupted sweep leaves what it has done", "engine/graph.py",
            "        assign_grads(nodes, before)\n        raise", "        raise",
-           ("test_anomaly.py::test_a_gradient_that_overflows_only_with_what_was_there_before_is_found_too",)),
+           ("test_anomaly.py::test_overflow_caused_by_an_accumulated_gradient_is_reported",)),
     Mutant("a graph whose leaves have new data passes for the recorded one", "engine/autodiff.py",
            "if _is_other_number(row.forward(*data), node.data):", "if False:",
-           ("test_autodiff.py::test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were",)),
+           ("test_autodiff.py::test_sum_is_stale_even_if_its_partials_are_unchanged",)),
     Mutant("the tangents of two operands are not added", "engine/autodiff.py",
            "sum(terms[1:], terms[0])", "terms[0]",
            ("test_autodiff.py::test_vjp_and_jvp_by_hand",)),
@@ -363,7 +363,7 @@ MUTANTS = [
            "state = {slot: [column[-1]] * len(column) "
            "for slot, column in zip(self.state, columns, strict=True)}",
            ("test_optim.py::"
-            "test_equal_to_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
+            "test_optimisers_equal_pytorch_in_every_bit[SGD {'lr': 0.1, 'momentum': 0.9}]",)),
     Mutant("Nesterov's look ahead is left out", "optim/optimizers.py",
            "direction = grad + self.momentum * velocity if self.nesterov else velocity",
            "direction = velocity",
@@ -377,31 +377,33 @@ MUTANTS = [
            ("test_optim.py::test_adamw_by_hand",)),
     Mutant("clip_grad_value has no lower bound", "optim/clipping.py",
            "    if grad < -bound:\n        return -bound\n", "",
-           ("test_optim.py::test_clip_grad_value",)),
+           ("test_optim.py::test_clip_grad_value_limits_each_gradient",)),
     Mutant("fit averages the loss twice", "train/eager.py",
            "* (1.0 / len(indices))", "* (1.0 / len(indices) / len(indices))",
-           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("fit does not average the loss", "train/eager.py",
-           " * (1.0 / len(indices))", "", ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           " * (1.0 / len(indices))", "",
+           ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("fit adds gradients up over the steps", "train/eager.py",
            "        optimizer.zero_grad()\n        total.backward()", "        total.backward()",
-           ("test_train.py::test_a_full_batch_step_is_what_one_writes_by_hand",)),
+           ("test_train.py::test_full_batch_step_equals_a_step_by_hand",)),
     Mutant("the penalty is added for every sample", "train/eager.py",
-           "total + self.penalty()", "total + len(indices) * self.penalty()", ("test_train.py::test_the_penalty_is_added_once_a_step",)),
+           "total + self.penalty()", "total + len(indices) * self.penalty()",
+           ("test_train.py::test_the_penalty_is_added_once_a_step",)),
     Mutant("zero_grad leaves out the last layer", "nn/module.py",
            "for parameter in self.parameters():", "for parameter in self.parameters()[:-3]:",
            ("test_nn.py::test_zero_grad_reaches_every_layer",)),
     Mutant("an optimiser's zero_grad leaves out the last parameter", "optim/optimizer.py",
            'assign_all(self.params, repeat("grad"), repeat(0.0))',
            'assign_all(self.params[:-1], repeat("grad"), repeat(0.0))',
-           ("test_optim.py::test_zero_grad_and_a_generator_of_parameters",)),
+           ("test_optim.py::test_optimiser_accepts_a_generator_of_parameters",)),
     Mutant("dropout does not scale what it keeps", "nn/layers.py",
            "else 1 / (1 - self.p)", "else 1.0",
            ("test_nn.py::test_dropout_drops_in_training_and_scales_the_rest",)),
     Mutant("a shared parameter is counted twice", "nn/module.py",
            "return [(name, parameter) for parameter, name in first.items()]",
            "return list(_named(self, '', set()))",
-           ("test_nn.py::test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once",)),
+           ("test_nn.py::test_existing_label_is_kept_and_a_shared_parameter_counts_once",)),
     Mutant("cross-entropy is computed from the logarithm of the probability", "nn/losses.py",
            "return math.surprisal(logits, int(target))",
            "return -math.log(math.softmax(logits)[int(target)])",

@@ -1,11 +1,10 @@
-"""Mutation testing: every small change of a module, one at a time, and whether a test catches it.
+"""Mutation testing: makes every small change of a module, one at a time, and runs its tests.
 
-    python tests/mutation.py engine/primitives      # all mutants of
-    tinygrad_edu/engine/table.py
-    python tests/mutation.py nn/layers nn/losses --every 3   # a third, the same third every time
+    python tests/mutation.py engine/primitives               # all mutants of a module
+    python tests/mutation.py nn/layers nn/losses --every 3   # a third, the same one every time
 
-It prints each survivor with its line, and counts them.  tests/README.md has the figures.  The
-mistakes that the suite itself plants in every run are in `mutants`.
+It prints each surviving mutant with its line, and counts them. tests/README.md has the figures. The
+mistakes that every run of the suite plants are in `mutants`.
 
 What is changed:
 
@@ -17,20 +16,20 @@ What is changed:
 
 What is not changed: docstrings, annotations, `__slots__`, `__repr__`, and the text of errors.
 
-The 76 mutants that are left, none of which has an observable effect:
+76 mutants are left. None has an observable effect:
 
 * engine/primitives: a condition, or a limit that is 0, inf or nan, times 1 + 1e-6 (9); pieces that
   are told apart by another number, order or sign (14); the interval that tests draw from (5);
-  special values that are as true (4); two arguments of a symmetric function (4); two precedences
-  that differ as before (2); a limit at arguments for which it is not asked (3); branches that agree
-  where they meet, or that do not occur (6).
+  special values that are equally right (4); two arguments of a symmetric function (4); two
+  precedences that differ as before (2); a limit at arguments for which it is not used (3);
+  branches that agree where they meet, or that do not occur (6).
 * engine/autodiff: x * y for y * x, and "x and y differ" for "y and x differ" (6); constants that
-  are looked at and then passed over (2); a multiplication by 1 (1); a number read in another way
-  (1); a depth of which only 0 is asked for (1).
-* engine/value: whether any mode is on is asked first, which saves time (3); by how much a constant
-  stands before its user (1).
+  are read and then skipped (2); a multiplication by 1 (1); a number read in another way (1); a
+  depth that is only compared with 0 (1).
+* engine/value: a first check whether any mode is on, which only saves time (3); by how much a
+  constant precedes its user (1).
 * engine/graph (1), nn/module (3), optim (1): how many results of `setattr` a deque keeps, or how
-  often an object stands in a list that a shorter one ends.
+  often an object is repeated in a list that is zipped with a shorter one.
 * optim: bounds at which both sides agree (2); two bounds applied in the other order (1).
 * symbolic/formulas: precedences above and below all others (2).
 * nn: x * w for w * x and (y - x)**2 for (x - y)**2 (2); a random number that is exactly `p` (1);
@@ -56,8 +55,8 @@ from typing import Any
 
 from mutants import ROOT, SPECIAL, TRUTH, copy_of, run_tests
 
-# For each module the tests that are to notice, the fastest first; what one group passes goes to the
-# next.
+# For each module the tests that should fail, the fastest first. A mutant that one group passes goes
+# to the next.
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "engine/primitives": (
         ("test_primitives.py",),
@@ -117,8 +116,8 @@ LEFT_ALONE = ("__repr__", "__slots__", "__all__")
 
 @dataclass(frozen=True)
 class Change:
-    """One small change of a module: what stands at a place of its syntax tree, and what is to stand
-    there."""
+    """One small change of a module: a place in its syntax tree, the part there, and its
+    replacement."""
 
     place: Place
     old: Any
@@ -128,7 +127,7 @@ class Change:
         return f"{short(self.old)}  ->  {short(self.new)}"
 
     def made(self, tree: ast.AST) -> str:
-        """The source of the module with this change."""
+        """Returns the source of the module with this change."""
         put(tree, self.place, self.new)
         try:
             return ast.unparse(ast.fix_missing_locations(tree))
@@ -137,7 +136,7 @@ class Change:
 
 
 def changes(tree: ast.AST) -> Iterator[Change]:
-    """All changes of a module."""
+    """Yields all changes of a module."""
     for place in places(tree, ()):
         node = at(tree, place)
         for other in others(node):
@@ -146,7 +145,8 @@ def changes(tree: ast.AST) -> Iterator[Change]:
 
 
 def places(node: ast.AST, place: Place) -> Iterator[Place]:
-    """The ways, by field and index, from a node to everything below it that may be changed."""
+    """Yields the path, by field and index, from a node to every part below it that may be
+    changed."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
@@ -172,7 +172,7 @@ def places(node: ast.AST, place: Place) -> Iterator[Place]:
 
 
 def is_left_alone(part: ast.AST) -> bool:
-    """Whether a part of a module has nothing to be tested: text, types, messages."""
+    """Returns whether a part of a module is not tested: text, types, messages."""
     if isinstance(part, ast.Expr):
         return isinstance(part.value, ast.Constant)  # a docstring
     if isinstance(
@@ -207,7 +207,7 @@ def put(tree: ast.AST, place: Place, new: ast.AST) -> None:
 
 
 def others(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in the place of a node."""
+    """Yields the replacements of a node."""
     def changed(**fields: object) -> Any:
         twin = copy.copy(node)
         for name, value in fields.items():
@@ -260,18 +260,18 @@ def short(node: ast.AST) -> str:
 
 
 def tests_of_row(tree: Any, change: Change) -> tuple[tuple[str, ...], ...]:
-    """The tests of the one row of the table that a change is in, if it is in one, to be asked
+    """Returns the tests of the row of the table that contains the change, if there is one. They run
     first."""
     row = re.search(r"define\('(\w+)'", ast.unparse(at(tree, change.place[:1])))
     return ((f"{TRUTH}[{row[1]}]", f"{SPECIAL}[{row[1]}]"),) if row else ()
 
 
 def verdict(root: Path, groups: tuple[tuple[str, ...], ...]) -> str:
-    """What became of the mutant in ``root``: "killed", "survived", or "broken" if it could not even
-    be imported."""
+    """Returns "killed" or "survived" for the mutant in ``root``, or "broken" if it cannot be
+    imported."""
     for tests in groups:
         outcome = run_tests(root, tests)
-        # a test failed; or it was stopped, since it took too long
+        # a test failed, or was stopped because it took too long
         if outcome.status == 1 or outcome.status < 0:
             return "killed"
         if not outcome.passed:
@@ -304,8 +304,10 @@ def run(module: str, every: int, root: Path) -> Counter[str]:
         path.write_text(source, encoding="utf-8")
     living = counts["mutants"] - counts["broken"]
     print(
-        f"{module}: {living} mutants, {counts['killed']} killed ({counts['killed'] / living:.1%}), {counts['survived']} "
-        f"survived; {counts['broken']} more could not be imported; {time.perf_counter() - start:.0f} s",
+        f"{module}: {living} mutants, "
+        f"{counts['killed']} killed ({counts['killed'] / living:.1%}), "
+        f"{counts['survived']} survived; {counts['broken']} more could not be imported; "
+        f"{time.perf_counter() - start:.0f} s",
         flush=True,
     )
     return counts

@@ -1,5 +1,5 @@
-"""Functions to compile: random ones with all that a traced function may do, their tapes, and every
-way to run a tape."""
+"""Functions to compile: random ones that do everything a traced function may do, their tapes, and
+every way to run a tape."""
 
 import functools
 import math as std
@@ -20,19 +20,20 @@ WAYS = {
 
 
 def traced(f, *names):
-    """The trace of a function of so many numbers, and what it returned: a node or a number."""
+    """Returns the trace of a function of so many numbers, and its result: a node or a number."""
     trace, result = record_trace(f, names, lambda values: (values, {}))
     return trace, trace.operand(result)
 
 
 def value_tape(f, *names):
-    """The tape of a function of so many numbers that returns one."""
+    """Returns the tape of a function from so many numbers to one."""
     trace, result = traced(f, *names)
     return gradient.value(trace, [result])
 
 
 def gradient_tape(f, *names):
-    """The same with the derivatives by the arguments, and then by the parameters; and these."""
+    """Returns the tape with derivatives with respect to the arguments, then the parameters; and the
+    parameters."""
     trace, result = traced(f, *names)
     wanted = [i for i in gradient.sources(trace) if trace.nodes[i][0] == "input"]
     wanted += [i for i in gradient.sources(trace) if trace.nodes[i][0] == "parameter"]
@@ -40,7 +41,7 @@ def gradient_tape(f, *names):
 
 
 def inputs(trace, xs):
-    """What a tape of that trace reads, for these arguments: draws are drawn."""
+    """Returns the inputs of a tape of that trace for these arguments, with random draws made."""
     read = {
         "input": lambda k: xs[k],
         "parameter": lambda k: trace.parameters[k].data,
@@ -67,7 +68,7 @@ SMOOTH = [math.tanh, math.sin, math.sigmoid, math.softplus, math.relu, math.silu
 
 
 def condition(pick, rng):
-    """Whether something holds: a comparison, two of them, or a number that is 0 or not."""
+    """Draws a condition: a comparison, two of them, or a number that may be 0."""
     compare, x, y = rng.choice(COMPARISONS), pick(), pick()
     kind = rng.randrange(8)
     if kind == 0:
@@ -79,7 +80,7 @@ def condition(pick, rng):
 
 
 def index(pick, rng, count):
-    """A whole number from 0 to ``count`` - 1 that depends on a comparison."""
+    """Returns a whole number from 0 to ``count`` - 1 that depends on a comparison."""
     holds, i, j = condition(pick, rng), float(rng.randrange(count)), float(rng.randrange(count))
     return lambda pool: math.where(holds(pool), i, j)
 
@@ -111,8 +112,7 @@ def a_choice(pick, rng, program):
 
 
 def a_guarded_choice(pick, rng, program):
-    """The pattern that leaks nan from a careless gradient: a function that is used only where it is
-    defined."""
+    """Uses a function only where it is defined, a pattern in which a careless gradient is nan."""
     x, f = pick(), rng.choice([math.log, math.sqrt, math.rsqrt, math.reciprocal])
     return lambda pool: math.where(x(pool) > 0, f(x(pool)), 0.0)
 
@@ -213,8 +213,7 @@ KINDS = {
 
 
 class RandomProgram:
-    """A function of one to four numbers; what it does is drawn with a seed, preferably so that
-    results are finite.
+    """A function of one to four numbers, drawn with a random seed so that most results are finite.
 
     leaves   Values that it closes over
     kinds    what it does, names of functions of this file
@@ -256,7 +255,7 @@ class RandomProgram:
         return lambda pool: pool[k]
 
     def reset(self):
-        """Draws begin anew."""
+        """Restarts the random draws."""
         self.draws.seed(self.seed)
 
     def __call__(self, *xs):
@@ -266,8 +265,8 @@ class RandomProgram:
         return math.total(pool[-3:])
 
     def inputs(self, count):
-        """Arguments to call it with: near its point, where results are finite, anywhere, and some
-        special numbers."""
+        """Yields arguments: near its point, where results are finite, anywhere, and some special
+        numbers."""
         rng = random.Random(f"inputs {self.seed}")
         for k in range(count):
             near = [x * rng.uniform(0.8, 1.25) for x in self.point]
@@ -280,8 +279,8 @@ class RandomProgram:
             yield self.point if k == 0 else anywhere if k % 3 == 2 else near
 
     def eagerly(self, xs):
-        """What the engine computes: the value, the derivatives by the arguments, those by the
-        leaves; None of a constant."""
+        """Returns what the engine computes: the value, and the derivatives with respect to the
+        arguments and to the leaves; None for a constant."""
         self.reset()
         values = [Value(x) for x in xs]
         for leaf in self.leaves:

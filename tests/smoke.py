@@ -1,6 +1,6 @@
-"""What has to work where nothing but the wheel is installed: ``python tests/smoke.py`` in that environment.
+"""What must work if only the wheel is installed: run ``python tests/smoke.py`` in its environment.
 
-It must not be run from the checkout's root, where the package itself would be imported.
+Do not run it from the root of a clone, where Python would import the clone's package.
 """
 
 import subprocess
@@ -17,7 +17,8 @@ def main() -> None:
     """Uses each part of the package once, without any extra."""
     checkout = Path(__file__).resolve().parents[1]
     for package in (tinygrad_edu, viz):
-        assert checkout not in Path(package.__file__).parents, f"{package.__file__} is not the wheel"
+        installed = package.__file__
+        assert checkout not in Path(installed).parents, f"{installed} is not the wheel"
     a, b = Value(2.0, "a"), Value(-3.0, "b")
     y = math.tanh(a * b + 10)
     y.label = "y"
@@ -37,7 +38,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         nn.load(model, nn.save(model, Path(folder) / "model.json", optimizer), optimizer)
     command = Path(sys.executable).with_name("tinygrad-edu")
-    for arguments in (["--version"], ["guide", "gradients"], ["check", "x**y", "x=2", "y=3"], ["step", "a*b", "a=2", "b=3"]):
+    for arguments in (
+        ["--version"],
+        ["guide", "gradients"],
+        ["check", "x**y", "x=2", "y=3"],
+        ["step", "a*b", "a=2", "b=3"],
+    ):
         subprocess.run([command, *arguments], check=True, input="end\n", text=True,
                        stdout=subprocess.DEVNULL)
     print(f"tinygrad_edu {tinygrad_edu.__version__} works on Python {sys.version.split()[0]}")

@@ -1,9 +1,9 @@
-"""The truth about every row, from mpmath and from paper; points to compare at; and the checker that
-compares.
+"""Expected values and partials of every row by mpmath and formulas; points to compare at; and the
+checker.
 
-`truth` runs and reads no rule and no forward function of the table.  Its partials are written in
-closed form, in the form that keeps its digits at 60 decimals; `test_accuracy` holds them to
-numerical differentiation of the values.
+`truth` uses no rule and no forward function of the table. Its partials are closed forms that keep
+their digits with 60 decimals; `test_accuracy` compares them with numerical derivatives of the
+values.
 """
 
 import functools
@@ -27,12 +27,12 @@ def _logistic(x):
 
 
 def _bell(x):
-    """The derivative of the logistic function."""
+    """Returns the derivative of the logistic function."""
     return _logistic(x) * _logistic(-x)
 
 
 def _erfc(x):
-    # Past 1e4 it is 0 or 2 to forty million digits, and mpmath's argument reduction gives up.
+    # Beyond 1e4 it is 0 or 2 to forty million digits, and mpmath's argument reduction fails.
     return mp.erfc(x) if abs(x) < 10_000 else mpf(0 if x > 0 else 2)
 
 
@@ -49,8 +49,8 @@ def _gelu_tanh_slope(x):
     return _logistic(u) + x * _bell(u) * mp.sqrt(8 / mp.pi) * (1 + 3 * mpf(0.044715) * x**2)
 
 
-# Some are smooth only away from 0; what their slopes are there is the first paragraph of
-# CONVENTIONS on kinks.
+# Some have a kink at 0, where the partial is the one from the left.  For slopes from 0 to 1 it is
+# the subgradient of least norm.
 SMOOTH = {
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,
@@ -193,7 +193,7 @@ def _round_digits(x, n):
 
 
 def _first_wins(x, y):
-    """The derivative of the larger of two by the first: one half at a tie."""
+    """Returns d max(x, y) / dx, which is one half at a tie."""
     return mpf(x > y) if x != y else mpf(0.5)
 
 
@@ -201,7 +201,9 @@ def _second_wins(x, y):
     return 1 - _first_wins(x, y)
 
 
-# name: (value, partials), the latter by convention at a kink: CONVENTIONS.md, policy 2.
+# name: (value, partials).  At a kink the partial is the subgradient of least norm if the function
+# is locally convex, and the supergradient of least norm if it is locally concave.  `clip` is an
+# exception: its derivative with respect to x is 1 at both bounds.
 PIECEWISE = {
     "remainder": (
         lambda x, y: x - mp.floor(x / y) * y,
@@ -247,22 +249,22 @@ PIECEWISE = {
     "hardtanh": (lambda x: _clip(x, mpf(-1), mpf(1)), (lambda x: int(abs(x) < 1),)),
 }
 
-# of 1e308 by 1e-308: they have 616 digits before the point
+# 1e308 / 1e-308 has 616 digits before the point
 QUOTIENTS = ("remainder", "floordiv", "fmod", "ieee_remainder")
 
 
 def value_of(name):
-    """The function of mpmath numbers that a row stands for."""
+    """Returns the function of a row for mpmath numbers."""
     return SMOOTH[name] if name in SMOOTH else PIECEWISE[name][0]
 
 
 def partials_of(name):
-    """Its partial derivatives, functions of mpmath numbers."""
+    """Returns the partial derivatives of a row as functions of mpmath numbers."""
     return SLOPES[name] if name in SLOPES else PIECEWISE[name][1]
 
 
 def truth(name, args, digits=DIGITS):
-    """``(value, partials)`` of a row at floats, as mpmath numbers with about ``digits`` right
+    """Returns ``(value, partials)`` of a row at floats, as mpmath numbers with about ``digits``
     digits."""
     with mp.workdps(digits + 640 if name in QUOTIENTS else digits):
         args = tuple(map(mpf, args))
@@ -272,10 +274,10 @@ def truth(name, args, digits=DIGITS):
 
 
 def error_in_ulps(got, true):
-    """The distance of a float from an mpmath number in units in the last place of the latter, a
+    """Returns the distance of a float from an mpmath number in ulps of the mpmath number, as a
     float.
 
-    Beyond the largest float infinity is right; below the smallest normal one a unit is 5e-324.
+    Infinity is right beyond the largest float. Below the smallest normal float, an ulp is 5e-324.
     """
     with mp.workdps(DIGITS):
         true = mpf(true)
@@ -291,35 +293,34 @@ def error_in_ulps(got, true):
 
 ULPS = {"cbrt": 8, "pow": 8, "pow_lower": 8}  # 4 for all others
 RELATIVE = {"erf": 1e-12, "erfc": 1e-12, "gelu_erf": 1e-12, "gelu_tanh": 1e-12, "silu": 1e-12}
-# They multiply by a power, an exponential or erfc, which has few digits, or none, where it is
+# They multiply by a power, an exponential or erfc, which has few digits, or none, if it is
 # subnormal.
 LOSE_SUBNORMALS = ("pow", "pow_lower", "sigmoid_difference", "elu", *RELATIVE)
 
 
 def bound(row, args, true, of_gradient):
-    """How many ulps of ``true`` the engine may be away from it."""
+    """Returns how many ulps the engine may differ from ``true``."""
     if row.name in RELATIVE:
         return max(4, RELATIVE[row.name] * float(abs(true)) / math.ulp(float(true)))
     if row.name in ("pow_lower", "sigmoid_difference") and of_gradient and true:
-        # These rows hold their digits for the sake of gradients of pow and logaddexp.  Their own
-        # derivatives, which second derivatives alone need, are conditioned: rounding a difference d
-        # moves log(x) * d or d by up to half of ulp(d).
+        # These rows exist for accurate gradients of pow and logaddexp. Only second derivatives need
+        # their own derivatives, which are ill-conditioned: rounding a difference d changes log(x) *
+        # d or d by up to half of ulp(d).
         x, y = args
         moved = abs(math.log(x)) * math.ulp(y - 1) if row.name == "pow_lower" else math.ulp(x - y)
         return 8 + 0.5 * moved * float(abs(true)) / math.ulp(float(true))
     if row.name == "logaddexp" and not of_gradient:
-        # On the curve exp(x) + exp(y) = 1, where the result is 0, the larger argument cancels
+        # On the curve exp(x) + exp(y) = 1 the result is 0, because the larger argument cancels
         # against a logarithm.
         return 4 + 2 * math.ulp(min(abs(max(args)), 1.0)) / math.ulp(float(true))
     return ULPS.get(row.name, 4)
 
 
 def lost_to_subnormals(row, args, value, true):
-    """How far off ``true`` may be because a number on the way was subnormal, which has an absolute
-    error, not a relative one.
+    """Returns the error that a subnormal intermediate result may cause: such a number has an
+    absolute error, not a relative one.
 
-    That error is multiplied by what the row multiplies with: an argument, or the logarithm of one,
-    at most 750.
+    The row multiplies that error by an argument, or by the logarithm of one, which is at most 750.
     """
     if row.name not in LOSE_SUBNORMALS or not (min(abs(value), abs(true)) < SMALLEST_NORMAL or (
             row.name == "elu" and args[0] < math.log(SMALLEST_NORMAL))):
@@ -331,10 +332,10 @@ truth_at = functools.cache(truth)
 
 
 def disagreements(row, arg_tuples):
-    """THE CHECKER: a sentence for every value and every partial that is further from the truth than
-    the contract says.
+    """THE CHECKER: returns a sentence for every value and every partial that is further from the
+    truth than the contract allows.
 
-    The keys are the arguments and the number of the partial, None for the value.
+    A key has the arguments and the number of the partial, or None for the value.
     """
     found = {}
     for args in arg_tuples:
@@ -349,7 +350,7 @@ def disagreements(row, arg_tuples):
             if number == nearest or (
                 math.isfinite(nearest) and abs(number - nearest) <= 3 * math.ulp(nearest)
             ):
-                continue  # the usual case, told quickly
+                continue  # the usual case, decided quickly
             if abs(number - true) <= lost_to_subnormals(row, args, value, true):
                 continue
             error = error_in_ulps(number, true)
@@ -367,11 +368,11 @@ def disagreements(row, arg_tuples):
 
 
 def draw(interval, rng, wide=True):
-    """A float in an interval.
+    """Draws a float in an interval.
 
     If ``wide``, its distance from 0 or from a finite end of the interval is spread over the powers
-    of ten: over all of them, over those from 1e-4 to 1e4, or over those next to the end; in a
-    bounded interval some are spread evenly.  If not, it is moderate.
+    of ten: over all of them, over 1e-4 to 1e4, or over those next to the end. In a bounded
+    interval, some are spread evenly. Otherwise the float is moderate.
     """
     low, high = interval
     if not wide:
@@ -400,8 +401,8 @@ def draw(interval, rng, wide=True):
 
 
 def points(row, n, seed=0, wide=True):
-    """``n`` argument tuples from the intervals that the row allows tests to draw from; the same
-    ones every time."""
+    """Returns ``n`` argument tuples from the intervals of the row's samples; the same ones every
+    time."""
     rng = random.Random(f"{row.name} {seed}")
     drawn = []
     for k in range(n):
@@ -429,12 +430,12 @@ def points(row, n, seed=0, wide=True):
 
 
 def _beside(x, y, intervals, rng):
-    """An argument that makes a function of two hard: of about the size of the first, hardly
-    different, or not far away."""
+    """Draws a difficult second argument: about as large as the first, hardly different from it, or
+    close to it."""
     if intervals != REALS:
         return y
     moderate = draw(intervals[0], rng, wide=False)
-    # The last one: the exponents with which a power is neither 0 nor infinite.
+    # The last choice: exponents for which a power is neither 0 nor infinite.
     return rng.choice(
         [
             moderate,
@@ -451,7 +452,7 @@ KINKS = (0.0, 1.0, -1.0, 2.5, -3.0, 1e-300, 1e300)
 
 
 def kinks(row):
-    """Argument tuples at which a row with pieces has a kink or a tie."""
+    """Returns argument tuples at which a row with pieces has a kink or a tie."""
     at = {
         "abs": [(0.0,)],
         "relu": [(0.0,)],

@@ -18,6 +18,7 @@ Wrong types and out-of-range arguments raise the built-in `TypeError` and `Value
 Arithmetic on Values never raises: it follows IEEE 754 (see `primitives`).
 """
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
@@ -130,11 +131,13 @@ def short_repr(x: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def check_int(x: object, name: str, least: int, remedy: str = "") -> int:
-    """Returns ``x`` as an int; ints, numpy's integers and whatever else has ``__index__`` are
+def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") -> int:
+    """Returns ``x`` as an int; ints, numpy's integers and other objects with ``__index__`` are
     accepted.
 
-    ``name`` begins the message, as in ``Linear: nin``; ``remedy`` ends it.
+    name: begins the message, as in ``Linear: nin``.
+    least: the smallest number allowed; by default any number is.
+    remedy: ends the message.
 
     Raises:
         TypeError: ``x`` is not a whole number, or is True or False.

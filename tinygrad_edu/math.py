@@ -16,7 +16,8 @@ differences from the standard module:
 
 These functions combine several rows: `log` with a base, `hypot`, `dist`, `norm`, `prod`, `fsum`,
 `sumprod`, `logsumexp`, `softmax`, `log_softmax`.  Functions of whole numbers (`comb`, `factorial`,
-`gcd`, ...) are the standard ones.
+`gcd`, ...) are the standard ones.  So are `isnan`, `isinf`, `isfinite` and `isclose`, which read
+the data of a Value.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from __future__ import annotations
 import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
-from math import e, inf, nan, pi, tau
+from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
 from typing import Any
 
 from .engine import table as _t
@@ -161,7 +162,8 @@ def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
     if len(p) != len(q):
         raise ValueError(
-            f"both points must have the same number of dimensions, not {len(p)} and {len(q)}"
+            f"dist: p and q must have equal lengths, not {len(p)} and {len(q)}; "
+            "pass two points of the same dimension"
         )
     return hypot(*(x - y for x, y in zip(p, q)))
 
@@ -198,26 +200,6 @@ def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
 @interpreted
 def _sumprod(pairs: list[tuple[Any, Any]]) -> Any:
     return total([x * y for x, y in pairs])
-
-
-def isnan(x: Any) -> bool:
-    """Returns whether the number, or the Value's data, is nan."""
-    return _math.isnan(x)
-
-
-def isinf(x: Any) -> bool:
-    """Returns whether the number, or the Value's data, is infinite."""
-    return _math.isinf(x)
-
-
-def isfinite(x: Any) -> bool:
-    """Returns whether the number, or the Value's data, is neither infinite nor nan."""
-    return _math.isfinite(x)
-
-
-def isclose(x: Any, y: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
-    """Returns whether two numbers, or the data of Values, are close, as the standard function."""
-    return _math.isclose(x, y, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
 # ---- choices -------------------------------------------------------------------------------------

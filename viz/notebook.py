@@ -36,7 +36,7 @@ MAX_NODES_SHOWN = 50_000
 # the same object in several MIME types; the front end chooses one
 Bundle = dict[str, str]
 
-# One layout for each Stepper, so that a step needs no new layout.  A scene refers to its recording,
+# One layout for each Stepper: a step then needs no new layout.  A scene refers to its recording,
 # not to the Stepper.
 _scenes: WeakKeyDictionary[Stepper, Scene] = WeakKeyDictionary()
 
@@ -121,7 +121,7 @@ def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") 
     if size > MAX_NODES_SHOWN:
         raise ValueError(
             f"{what.format(size)}, more than the {MAX_NODES_SHOWN:,} that a notebook draws by "
-            f"itself; {remedy} shows them, collapsed"
+            f"itself; to see them collapsed, run {remedy}"
         )
 
 

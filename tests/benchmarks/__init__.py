@@ -1,2 +1,1 @@
-"""Benchmarks: what the engine costs, measured on the machine at hand.  ``python -m tests.benchmarks
---help``."""
+"""Benchmarks of the engine on this machine: ``python -m tests.benchmarks --help``."""

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks SUITE [--quick]``: runs a suite of benchmarks, prints its tables.
+"""``python -m tests.benchmarks SUITE [--quick]``: runs a suite of benchmarks and prints its tables.
 
 The suite ``jit`` has more options: which programs it runs, and a picture of its bars.
 """
@@ -28,7 +28,7 @@ NAME = "python -m tests.benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the suite that ``arguments`` name; returns the exit status.
+    """Runs the suite named by ``arguments`` and returns the exit status.
 
     It is 0 if all is well, 2 if the arguments make no sense or something is not installed, and 130
     after Ctrl-C.  For ``--help``, and for wrong values of options, argparse raises SystemExit.
@@ -61,7 +61,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Options that are not given are not among its results, except ``suite`` and ``quick``."""
+    """Returns the parser. Its results contain only options that are given, besides ``suite`` and
+    ``quick``."""
     suites = "\n".join(f"  {name:<9} {what}" for name, (_, what) in SUITES.items())
     parser = _Parser(
         prog=NAME, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,16 +1,15 @@
-"""How many digits of values and gradients are right: this engine, torch, jax and autograd on the
-same points.
+"""The accuracy of values and gradients of this engine, torch, jax and autograd on the same points.
 
-The truth is mpmath's (`tests.truths`), the points are those of the suite: spread over the powers of
-ten of the whole domain of each primitive.  Errors are counted in units in the last place (ulp) of
-the true number: half of one is the best that a float can do, 4.5e15 means that no digit is right.
-A column is the median and the worst of all points, for the value and for the derivatives by all
-arguments.
+Expected values are computed by mpmath (`tests.truths`). The points are those of the suite: spread
+over the powers of ten of the whole domain of each primitive. Errors are in units in the last place
+(ulp) of the true number: half an ulp is the best that a float can reach, and 4.5e15 means that no
+digit is right. A column has the median and the worst of all points, for the value and for the
+derivatives with respect to all arguments.
 
-Left out, for all engines alike, are points at which the value, or the true derivative, is subnormal
-or beyond the largest float, and ties of maximum and its like: what is asked for there is not
-accuracy.  Most of the domain is far out, where nobody computes every day; the last line of the
-table is about moderate arguments alone.
+For all engines, points are left out at which the value or the true derivative is subnormal or
+beyond the largest float, and so are ties of maximum and similar rows: they do not test accuracy.
+Most of the domain is far from everyday arguments; the last line of the table has moderate arguments
+only.
 """
 
 from __future__ import annotations
@@ -29,13 +28,12 @@ from tinygrad_edu import Value
 from tinygrad_edu.engine.primitive import TABLE, Primitive
 
 Columns = list[list[float]]  # one list of numbers for each argument
-# values; derivatives, None by an argument for which there is no rule
+# values; derivatives, None with respect to an argument without a rule
 Result = tuple[list[float], list[list[float] | None]]
 Run = Callable[[Primitive, Columns], Result | None]  # None where it does not have the function
 
 POINTS, CONTRACT = 2_000, 4
-# Rows that the others have no function for by nature: they are there for the sake of other rows'
-# derivatives, or copy a node.
+# Rows for which the others have no function: they serve derivatives of other rows, or copy a node.
 OWN = ("pow_lower", "sigmoid_difference", "sech_squared", "identity")
 # second arguments that others take as a setting, if at all
 PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "round_digits": 0.0}
@@ -82,7 +80,7 @@ IN_AUTOGRAD = "clip"
 
 
 def main(quick: bool = False) -> None:
-    """Prints the league table; a peer that is not installed has an empty column that says so."""
+    """Prints the league table. A peer that is not installed has an empty column with a note."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=148)
@@ -93,7 +91,7 @@ def main(quick: bool = False) -> None:
 
 
 def run_ours(row: Primitive, columns: Columns) -> Result:
-    """Graphs of one node, differentiated by backward."""
+    """Runs a row on Values and differentiates it with backward."""
     values, slopes = [], []
     for args in zip(*columns, strict=True):
         xs = [Value(arg) for arg in args]
@@ -239,7 +237,7 @@ ENGINES: dict[str, Callable[[], Run]] = {
 
 
 def installed() -> dict[str, Run | None]:
-    """The engines by name, None for one that is not installed."""
+    """Returns the engines by name, None for one that is not installed."""
     found: dict[str, Run | None] = {}
     for name, runner in ENGINES.items():
         try:
@@ -250,12 +248,12 @@ def installed() -> dict[str, Run | None]:
 
 
 def fixed(row: Primitive) -> list[float]:
-    """The arguments that are settings in other engines, and the same number here."""
+    """Returns the arguments that are settings in other engines, and constant here."""
     return [PARAMETERS[row.name]] if row.name in PARAMETERS else []
 
 
 def transposed(rows: list[list[float]]) -> Columns:
-    """Rows to columns."""
+    """Turns rows into columns."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -263,11 +261,11 @@ def transposed(rows: list[list[float]]) -> Columns:
 
 
 def sample(row: Primitive, n: int, wide: bool = True) -> list[tuple[float, ...]]:
-    """Points of the suite, without the arguments that are settings, at which every engine has a
-    fair chance.
+    """Returns points of the suite that are fair to every engine, without the arguments that are
+    settings.
 
-    Neither at a tie of two arguments of a row with kinks: what the slope is there is a convention,
-    and each has its own.
+    Ties of a row with kinks are left out, because the derivative there is a convention that differs
+    between engines.
     """
     drawn = list(
         dict.fromkeys(
@@ -279,14 +277,14 @@ def sample(row: Primitive, n: int, wide: bool = True) -> list[tuple[float, ...]]
 
 
 def ordinary(true: Any) -> bool:
-    """Whether a true number is 0 or a normal float."""
+    """Returns whether a true number is 0 or a normal float."""
     return true == 0 or (abs(true) >= SMALLEST_NORMAL and abs(true) < 1.797e308)
 
 
 def errors(
     row: Primitive, at: list[tuple[float, ...]], result: Result
 ) -> tuple[list[float], list[float]]:
-    """The errors in ulp of all values, and of all derivatives that are ordinary numbers."""
+    """Returns the errors in ulp of all values, and of all derivatives that are ordinary numbers."""
     values, slopes = result
     truths = [truth_at(row.name, (*args, *fixed(row))) for args in at]
     of_values = [error_in_ulps(got, true) for got, (true, _) in zip(values, truths, strict=True)]
@@ -355,7 +353,7 @@ def league(n: int) -> Table:
 
 def compare(row: Primitive, engines: dict[str, Run | None],
             at: list[tuple[float, ...]]) -> dict[tuple[str, int], list[float]]:
-    """The errors of each engine in values (0) and derivatives (1)."""
+    """Returns the errors of each engine in values (0) and derivatives (1)."""
     measured: dict[tuple[str, int], list[float]] = {}
     for name, run in engines.items():
         result = None if run is None else quietly(run, row, transposed([list(args) for args in at]))
@@ -373,7 +371,7 @@ def quietly(run: Run, row: Primitive, columns: Columns) -> Result | None:
 
 
 def cell(of_kind: list[float]) -> str:
-    """The median and the worst error; red if it is above the contract."""
+    """Returns the median and the worst error as text, red if above the contract."""
     if not of_kind:
         return "-"
     worst = max(of_kind)

@@ -1,10 +1,8 @@
-"""What a node costs: time and memory of building graphs and differentiating them, without
-compilation.
+"""The cost of a node: time and memory for building and differentiating graphs, without compilation.
 
-Five tables: a layer side by side with other engines, the cost of a node from small graphs to large
-ones, chains of a million nodes, what `detect_anomaly` costs, and the time to import the package.
-Inputs are seeded.  The garbage collector is on, as users have it, wherever a table does not say
-otherwise.
+Five tables: a layer compared with other engines, the cost of a node from small graphs to large
+ones, chains of a million nodes, the cost of `detect_anomaly`, and the time to import the package.
+Inputs are seeded. The garbage collector is on, as for users, unless a table says otherwise.
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ def layer(weights: list[list[Any]], inputs: list[Any], biases: list[Any]) -> Any
 
 
 def side_by_side(size: int, rounds: int) -> Table:
-    """A layer built and differentiated by each engine in rotation: A B C A B C ..."""
+    """Builds and differentiates a layer with each engine in rotation: A B C A B C ..."""
     engines: dict[str, type[Any] | None] = {
         "tinygrad_edu": Value,
         "microgpt (equivalent)": MicrogptValue,
@@ -81,7 +79,7 @@ def side_by_side(size: int, rounds: int) -> Table:
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in leaves}
     for _ in range(rounds + 2):
         for name, of_engine in leaves.items():
-            # one engine's cyclic garbage is not to be cleared at the cost of the next one
+            # the cyclic garbage of one engine must not be cleared at the cost of the next
             gc.collect()
             start = perf_counter()
             y = layer(*of_engine)
@@ -203,7 +201,7 @@ def measure_bytes(size: int) -> tuple[float, float]:
 
 
 def scaling(sizes: tuple[int, ...], passes: int) -> Table:
-    """The cost of a node at each size, in fresh processes, with the collector as users have it and
+    """Measures the cost of a node at each size, in new processes, with the garbage collector and
     without it."""
     table = Table(
         title="Cost of a node in layered random graphs of multiply-adds",
@@ -298,7 +296,7 @@ def resident(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
     except (OSError, StopIteration):
-        # its peak may be that of the process which started this one, hence the second choice
+        # the second choice, because this peak may be that of the parent process
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -320,7 +318,7 @@ def halving() -> tuple[float, float, float]:
 
 
 def chains(length: int) -> Table:
-    """Long chains, each in a fresh process, and the short one whose gradient is exactly 1."""
+    """Measures long chains, each in a new process, and a short one whose gradient is exactly 1."""
     data, slope, seconds = halving()
     table = Table(
         title=f"Chains of {length:,} operations, seconds",
@@ -426,11 +424,11 @@ def imports(pairs: int) -> Table:
     return table
 
 
-# ---- measurements in a process of their own ------------------------------------------------------
+# ---- measurements in separate processes ----------------------------------------------------------
 
 
 def fresh(function: str, *arguments: object) -> Any:
-    """What ``function(*arguments)`` of this module returns, run by a new interpreter."""
+    """Returns the result of ``function(*arguments)`` of this module, run by a new interpreter."""
     command = [sys.executable, "-m", "tests.benchmarks.eager", function, json.dumps(arguments)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)

@@ -1,4 +1,5 @@
-"""``python -m tests.benchmarks jit``: the compiled engine beside others, and what a node costs it.
+"""``python -m tests.benchmarks jit``: the compiled engine compared with others, and its cost of a
+node.
 
 The programs are in `races`.  `scaling` is about this engine alone.
 """
@@ -21,8 +22,8 @@ def main(quick: bool = False, only: Sequence[str] = (), out: Path | None = None)
     only    names in `PROGRAMS`; by default all of them, and `scaling` after them
     out     a file to which the bars are written as a picture, too: what `bars.destination` returns
 
-    Ctrl-C ends the measuring.  What was measured by then is shown before KeyboardInterrupt is
-    raised.  Raises TinygradEduError without llvmlite.
+    Ctrl-C ends the measurement. The results so far are shown before KeyboardInterrupt is raised.
+    Raises TinygradEduError without llvmlite.
     """
     if find_spec("llvmlite") is None:
         raise TinygradEduError("what is compared is compiled code, which needs llvmlite: "

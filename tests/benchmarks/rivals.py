@@ -1,4 +1,4 @@
-"""Other scalar engines, to measure side by side with this one."""
+"""Other scalar engines, to be measured with this one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class MicrogptValue:
-    """The Value class of microgpt, written anew for this comparison: + and * alone.
+    """The Value class of microgpt, rewritten for this comparison, with + and * only.
 
     A node has two slots of tuples, its operands and their local derivatives; `backward` sorts the
     graph by recursion.  It accumulates into every node's ``grad``, as the original does.

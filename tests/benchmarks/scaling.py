@@ -1,5 +1,5 @@
-"""This engine alone: what a node costs the tape machine, from small graphs to large ones, and what
-compiling costs.
+"""The cost of a node on the tape machine, from small graphs to large ones, and the cost of
+compiling.
 
 The graphs are the layered random ones of the eager engine's benchmark; each run computes the value
 and all derivatives.

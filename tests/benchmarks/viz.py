@@ -1,5 +1,5 @@
-"""What a picture costs: time and size of DOT, SVG and the explorer's page, the time of recording
-and stepping, and the frames of a browser in which the page is stepped through.
+"""The cost of pictures: time and size of DOT, SVG and the explorer's page, the time of recording
+and stepping, and the frame times of a browser that steps through the page.
 
 The graphs are one sample's loss or outputs of small networks, drawn whole: 41, 342 and 2,649 nodes.
 SVG is made by each layout engine that is installed, the start of its process included.  Every

@@ -1,4 +1,4 @@
-"""The command line, in its own process where the exit status and the streams matter."""
+"""The command line, in a separate process where the exit status and the streams matter."""
 
 import os
 import re
@@ -130,7 +130,7 @@ def test_gpt_trains_on_the_packaged_names_and_invents_some(capsys):
 
 @pytest.fixture
 def two_names(tmp_path):
-    """The start of a command that learns a file of two names."""
+    """Returns the start of a command that trains on a file of two names."""
     path = tmp_path / "names.txt"
     path.write_text("a\nn\n")
     return ["gpt", "--data", str(path), "--engine", "eager"]
@@ -161,7 +161,7 @@ def test_gpt_is_repeatable_and_the_seed_matters(two_names, capsys):
     assert names[0] == names[1] != names[2]
 
 
-def test_gpt_says_which_names_are_too_long_for_it(tmp_path, capsys):
+def test_gpt_reports_names_that_are_too_long(tmp_path, capsys):
     path = tmp_path / "names.txt"
     path.write_text("\n".join("a" * n for n in (3, 15, 16, 40)))
     assert cli.main(["gpt", "--data", str(path), "--steps", "4", "--samples", "1"]) == 0
@@ -179,7 +179,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupted(two_names):
+def test_gpt_reports_progress_and_samples_after_an_interrupt(two_names):
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, *two_names, "--steps", "5000", "--samples", "2"],
         capture_output=True,
@@ -199,7 +199,7 @@ def test_gpt_interrupted_says_how_far_it_came_and_samples_and_ends_as_interrupte
     assert len(done.stdout.split("invented names:\n")[1].splitlines()) == 2
 
 
-def test_gpt_prints_what_a_terminal_would_take_for_a_command_as_text(tmp_path, capsys):
+def test_gpt_escapes_control_characters(tmp_path, capsys):
     path = tmp_path / "names.txt"
     path.write_text("\x1b[31m\nJosé\n")
     assert cli.main(["gpt", "--data", str(path), "--steps", "3"]) == 0
@@ -268,7 +268,7 @@ def test_step_obeys_a_script():
         "(step 8/9) q\n")
 
 
-def test_step_calls_the_result_y_unless_a_variable_is_called_so():
+def test_step_labels_the_result_y_unless_a_variable_has_that_name():
     assert run("step", "x * 2", "x=3", script="").stdout.startswith("y = x * 2: ")
     assert run("step", "y * 2", "y=3", script="").stdout.startswith("v2 = y * 2: ")
     assert run("step", "x", "x=3", script="").stdout.startswith("x: ")
@@ -299,10 +299,10 @@ def test_check_exits_with_1_when_it_fails():
 def test_check_shows_the_graph_when_it_fails():
     done = run("check", "log(x*0)*x", "x=1")
     assert "the graph:\nx = 1\nv2 = x * 0 = 1 × 0 = 0\n" in done.stdout
-    assert done.stdout.endswith("The first number that is inf or nan is v3.\n")
+    assert done.stdout.endswith("The first node that is inf or nan is v3.\n")
 
 
-def test_check_draws_points_where_no_numbers_are_given():
+def test_check_draws_points_for_variables_without_numbers():
     done = run("check", "x**y", "--examples", 50)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
@@ -338,11 +338,11 @@ def test_check_shows_the_simplest_point_where_a_rule_is_wrong(capsys):
             assert cli.main(["check", expression, "--examples", "30"]) == 1
             out = capsys.readouterr().out
             assert out.startswith("FAILED after ")
-            assert f"\nthe derivative of {expression} by x is wrong at x=1.0\n" in out
+            assert f"\nthe derivative of {expression} with respect to x is wrong at x=1.0\n" in out
             assert "   <- WRONG: it is " in out
         assert cli.main(["check", "tanh(x)", "x=0.5"]) == 1
         assert (
-            "<- WRONG: it is 0.5378828427, and differences of tanh say 0.786447733"
+            "<- WRONG: it is 0.5378828427, but differences of tanh give 0.786447733"
             in capsys.readouterr().out
         )
 
@@ -362,8 +362,8 @@ def test_check_of_drawn_points_needs_hypothesis(capsys, monkeypatch):
     (["check", "sqrt(-x*x)"], "only 0 of 40 points (40 not finite); give an interval where the "
                               "function is finite and smooth, "
                               "such as x=0.1..10"),
-    (["check", "x", "x=2..1"], "the interval is 2.0 to 1.0; its ends must be finite and in this "
-                               "order"),
+    (["check", "x", "x=2..1"], "the ends of the interval must be finite and in this order, not "
+                               "2.0 and 1.0"),
     (["check", "x", "x=1..b"], "'b' is not a number; write x=1.5"),
     (["check", "x", "z=1"], "unknown variable 'z': the expression has x"),
     (["check", "x", "--examples", "0"], "--examples"),
@@ -412,7 +412,7 @@ def test_wrong_input_is_one_line_and_exit_status_2(args, message, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["demo", "train"])
-def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
+def test_unwritable_folder_is_reported_in_one_line(command, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("here already")
     done = run(command, "--out", blocked / "sub")
@@ -422,7 +422,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(command, tmp_path):
     assert blocked.read_text() == "here already"
 
 
-def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
+def test_train_reports_divergence_and_keeps_the_history(tmp_path):
     done = run(
         "train",
         "--data",
@@ -447,7 +447,7 @@ def test_a_diverging_run_says_so_and_keeps_its_history(tmp_path):
 GUIDES = sorted(path.stem for path in (ROOT / "tinygrad_edu" / "guides").glob("*.md"))
 
 
-def test_guide_lists_the_guides_with_a_line_each(capsys):
+def test_guide_lists_every_guide_on_one_line(capsys):
     assert cli.main(["guide"]) == 0
     out, err = capsys.readouterr()
     *lines, blank, hint = out.splitlines()
@@ -457,7 +457,7 @@ def test_guide_lists_the_guides_with_a_line_each(capsys):
 
 
 @pytest.mark.parametrize("name", GUIDES)
-def test_guide_prints_the_file_as_it_stands_where_the_output_is_not_a_terminal(name, capsys):
+def test_guide_prints_plain_text_when_the_output_is_not_a_terminal(name, capsys):
     assert cli.main(["guide", name]) == 0
     out, err = capsys.readouterr()
     assert out == (ROOT / "tinygrad_edu" / "guides" / f"{name}.md").read_text(encoding="utf-8")
@@ -465,7 +465,7 @@ def test_guide_prints_the_file_as_it_stands_where_the_output_is_not_a_terminal(n
 
 
 @pytest.mark.parametrize("name", GUIDES)
-def test_guide_lays_the_text_out_on_a_terminal(name, capsys, monkeypatch):
+def test_guide_renders_markdown_on_a_terminal(name, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")
@@ -479,7 +479,7 @@ def test_guide_lays_the_text_out_on_a_terminal(name, capsys, monkeypatch):
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-def test_an_unknown_guide_is_one_line_with_the_names():
+def test_unknown_guide_is_reported_in_one_line_with_the_names():
     done = run("guide", "nothing")
     assert (done.returncode, done.stdout) == (2, "")
     assert (

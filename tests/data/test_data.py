@@ -1,4 +1,4 @@
-"""Generators, the packaged data sets, and what stands between a data set and a training loop."""
+"""Generators, the packaged data sets, and the functions that prepare data for training."""
 
 import copy
 import doctest
@@ -34,7 +34,7 @@ each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def in_a_process(code, path=PACKAGE.parent):
-    """What a fresh interpreter prints; its hash seed differs from process to process."""
+    """Returns what a new interpreter prints; its hash seed is random."""
     environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONHASHSEED": "random"}
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -61,7 +61,7 @@ def test_shapes_and_types(make):
 
 
 @each_maker
-def test_a_seed_gives_the_same_data_and_another_one_others(make):
+def test_data_is_determined_by_the_random_seed(make):
     assert make(20, rng=7) == make(20, rng=7) == make(20, rng=random.Random(7))
     assert make(20, rng=7) != make(20, rng=8)
     rng = random.Random(7)
@@ -69,7 +69,7 @@ def test_a_seed_gives_the_same_data_and_another_one_others(make):
 
 
 @each_maker
-def test_without_rng_the_standard_module_is_used_and_with_one_it_is_not(make):
+def test_generators_use_the_module_random_only_without_rng(make):
     state = random.getstate()
     try:
         random.seed(7)
@@ -126,12 +126,12 @@ def test_moons_lie_on_two_half_circles():
             assert b <= 0.5
     assert sorted(X)[0] == [-1.0, pytest.approx(0, abs=1e-15)]
     assert sorted(X)[-1] == [2.0, pytest.approx(0.5, rel=1e-15, abs=0)]
-    # n = 5: two of the upper moon at t = 0, pi, and three of the lower at t = 0, pi/2, pi
+    # n = 5: two points of the upper moon at t = 0, pi and three of the lower at t = 0, pi/2, pi
     corners = sorted([round(a, 12), round(b, 12)] for a, b in data.moons(5, noise=0, rng=0)[0])
     assert corners == [[-1, 0], [0, 0.5], [1, -0.5], [1, 0], [2, 0.5]]
 
 
-def test_circles_have_the_radii_asked_for():
+def test_circles_have_the_given_radii():
     X, y = data.circles(41, noise=0, factor=0.25, rng=0)
     radii = {-1: 1.0, 1: 0.25}
     assert [math.hypot(*row) for row in X] == pytest.approx(
@@ -152,7 +152,7 @@ def test_xor_of_four_without_noise_is_the_truth_table():
     assert all((a * b < 0) == (label == 1) for (a, b), label in zip(X, y, strict=True))
 
 
-def test_spirals_turn_by_the_angle_asked_for():
+def test_spirals_turn_by_the_given_angle():
     X, y = data.spirals(30, noise=0, classes=3, turns=0.5, rng=0)
     for (a, b), k in zip(X, y, strict=True):
         angle = math.tau * (0.5 * math.hypot(a, b) + k / 3)
@@ -181,11 +181,11 @@ def test_a_line_without_noise_is_exact():
 
 
 @pytest.mark.parametrize("make", [data.moons, data.xor, data.blobs, data.line])
-def test_noise_has_the_standard_deviation_asked_for(make):
+def test_noise_has_the_given_standard_deviation(make):
     def flat(X, y):
         return y if make is data.line else [x for row in X for x in row]
 
-    # Noise only scales, since the same random numbers are drawn in the same order.
+    # The noise is scaled exactly, because the same random numbers are drawn in the same order.
     clean, noisy = flat(*make(2000, noise=0, rng=5)), flat(*make(2000, noise=0.3, rng=5))
     errors = [b - a for a, b in zip(clean, noisy, strict=True)]
     assert statistics.pstdev(errors) == pytest.approx(0.3, rel=0.06, abs=0)
@@ -220,7 +220,7 @@ def test_noise_has_the_standard_deviation_asked_for(make):
     (lambda: data.line(9, slope=math.nan), ValueError, "slope must be finite, not nan"),
     (lambda: data.line(9, noise=-1), ValueError, "noise .* not -1.0"),
 ])
-def test_generator_errors(call, error, message):
+def test_generators_reject_invalid_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -228,7 +228,7 @@ def test_generator_errors(call, error, message):
 # ---- real data -----------------------------------------------------------------------------------
 
 
-def test_iris():
+def test_iris_has_the_published_measurements():
     X, y = dataset = data.iris()
     assert X is dataset.X
     assert y is dataset.y
@@ -242,7 +242,7 @@ def test_iris():
     ]
     assert dataset.class_names == ["setosa", "versicolor", "virginica"]
     assert (X[0], X[149]) == ([5.1, 3.5, 1.4, 0.2], [5.9, 3.0, 5.1, 1.8])
-    # Two flowers in which the widespread copies differ from Fisher's table.
+    # Two flowers in which most copies differ from Fisher's table.
     assert (X[34], X[37]) == ([4.9, 3.1, 1.5, 0.2], [4.9, 3.6, 1.4, 0.1])
     # The means that Fisher gives for each species, table II.
     means = [
@@ -257,11 +257,11 @@ def test_iris():
         [5.936, 2.770, 4.260, 1.326],
         [6.588, 2.974, 5.552, 2.026],
     ]
-    # Petals alone tell the first species from the others by a straight line.
+    # A straight line over the petals separates the first species from the others.
     assert all((row[2] + row[3] < 2.8) == (k == 0) for row, k in zip(X, y, strict=True))
 
 
-def test_a_data_set_is_read_afresh_and_can_be_copied_and_pickled():
+def test_data_set_is_read_again_at_each_call_and_can_be_copied_and_pickled():
     dataset = data.iris()
     dataset.X[0][0] = 99.0
     assert data.iris().X[0][0] == 5.1
@@ -274,7 +274,7 @@ def test_a_data_set_is_read_afresh_and_can_be_copied_and_pickled():
     assert repr(dataset).startswith("<Dataset of 150 samples: features ['sepal_length_cm'")
 
 
-def test_names():
+def test_names_are_the_published_ones():
     names = data.names()
     assert len(names) == 32033
     assert len(set(names)) == 29494
@@ -301,7 +301,7 @@ def test_a_damaged_file_raises_data_error(tmp_path, monkeypatch, name, damage, m
         getattr(data, name.partition(".")[0])()
 
 
-def test_line_ends_do_not_matter(tmp_path):
+def test_files_may_have_any_line_endings(tmp_path):
     shutil.copytree(
         PACKAGE, tmp_path / "tinygrad_edu", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -310,14 +310,17 @@ def test_line_ends_do_not_matter(tmp_path):
         content = file.read_bytes()
         assert old in content
         file.write_bytes(content.replace(old, new))
-    code = "from tinygrad_edu import data; print(len(data.names()), len(data.iris().X), data.iris().class_names)"
+    code = (
+        "from tinygrad_edu import data; "
+        "print(len(data.names()), len(data.iris().X), data.iris().class_names)"
+    )
     assert in_a_process(code, tmp_path) == "32033 150 ['setosa', 'versicolor', 'virginica']\n"
 
 
 # ---- batches and split ---------------------------------------------------------------------------
 
 
-def test_batches_go_once_through_the_data():
+def test_batches_contain_every_sample_once():
     X, y = list("abcdefg"), list(range(7))
     assert list(data.batches(X, y, 3, shuffle=False)) == [
         (["a", "b", "c"], [0, 1, 2]), (["d", "e", "f"], [3, 4, 5]), (["g"], [6])]
@@ -339,7 +342,7 @@ def test_shuffled_batches_hold_every_sample_once_with_its_target(n, size, seed):
     assert sorted(pairs) == [(i, -i) for i in range(n)]
 
 
-def test_every_call_shuffles_anew_unless_it_is_given_a_seed():
+def test_every_call_shuffles_differently_unless_it_is_seeded():
     X = list(range(50))
     rng = random.Random(0)
     assert list(data.batches(X, X, 10, rng=rng)) != list(data.batches(X, X, 10, rng=rng))
@@ -354,7 +357,7 @@ def test_the_full_batch_keeps_the_order_and_draws_no_random_number():
     assert rng.getstate() == state
 
 
-def test_split_puts_a_part_aside():
+def test_split_keeps_the_proportions_of_the_classes():
     X, y = data.iris()
     x_train, y_train, x_test, y_test = data.split(X, y, test=0.2, rng=0)
     assert Counter(y_train) == {0: 40, 1: 40, 2: 40}
@@ -389,7 +392,7 @@ def test_split_of_targets_that_all_differ_is_random():
     assert held_out == {x for (x,) in X}
 
 
-def test_an_unstratified_split_does_not_look_at_the_targets():
+def test_unstratified_split_ignores_the_targets():
     y = [0] * 90 + [1] * 10
     shares = {sum(data.split(y, y, stratify=False, rng=seed)[3]) for seed in range(30)}
     assert len(shares) > 1
@@ -398,28 +401,40 @@ def test_an_unstratified_split_does_not_look_at_the_targets():
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: data.batches([1, 2], [1]), ValueError, "X has 2 samples but y has 1; give one target"),
-    (lambda: data.batches([], []), ValueError, "X and y are empty"),
+    (lambda: data.batches([1, 2], [1]), ValueError, "^batches: X and y must have "
+                                                    "equal lengths, not 2 and 1; give one target"),
+    (lambda: data.batches([], []), ValueError, "^batches: X must not be empty; give at least one "
+                                               "sample$"),
     (lambda: data.batches([1], [1], 0), ValueError, "batches: size must be .* >= 1, not 0"),
     (lambda: data.batches([1], [1], 1.5), TypeError, "batches: size must be .*, not float"),
-    (lambda: data.batches(iter([1]), [1]), TypeError, r"X must be a list, not list_iterator "
-                                                      r".*list\(X\)"),
+    (lambda: data.batches(iter([1]), [1]), TypeError, r"^batches: X must be a list, not "
+                                                      r"list_iterator .*list\(X\)"),
     (lambda: data.batches([1], [1], 1, rng=0.5), TypeError, "rng must be"),
-    (lambda: data.split([1, 2], [1]), ValueError, "X has 2 samples but y has 1"),
+    (lambda: data.split([1, 2], [1]), ValueError, "^split: X and y must have equal "
+                                                  "lengths, not 2 and 1;"),
     (lambda: data.split([1], [1]), ValueError, "split: X must have at least 2 samples, not 1"),
     (lambda: data.split([1, 2], [1, 2], 0), ValueError, "test must be .* not 0.0; usual: 0.2"),
     (lambda: data.split([1, 2], [1, 2], 1), ValueError, "test must be a fraction .* not 1.0"),
-    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"target \d \(\[\d\]\) cannot be compared "
-                                                        r".* stratify=False"),
+    (lambda: data.split([1, 2], [[1], [2]]), TypeError, r"^split: target \d must be a label "
+                                                        r"that can be compared, not \[\d\]; .* "
+                                                        r"stratify=False$"),
     (lambda: data.Standardiser([]), ValueError, "Standardiser: X must have at least one row"),
-    (lambda: data.Standardiser([[1, 2], [3]]), ValueError, "row 1 of X has 1 columns, not 2"),
+    (
+        lambda: data.Standardiser([[1, 2], [3]]),
+        ValueError,
+        "row 1 of X must have 2 columns, not 1;",
+    ),
     (lambda: data.Standardiser([[1], [math.inf]]), ValueError, "column 0 of row 1 of X must be "
                                                                "finite, not inf"),
     (lambda: data.Standardiser([1, 2]), TypeError, r"row 0 of X must be a list of numbers, not int "
                                                    r".*\[\[x\] for x in xs\]"),
-    (lambda: data.Standardiser([[1, 2]])([[1]]), ValueError, "row 0 of X has 1 columns, not 2"),
+    (
+        lambda: data.Standardiser([[1, 2]])([[1]]),
+        ValueError,
+        "row 0 of X must have 2 columns, not 1;",
+    ),
 ])
-def test_handling_errors_come_at_the_call(call, error, message):
+def test_split_and_batches_reject_invalid_arguments_at_the_call(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -427,8 +442,8 @@ def test_handling_errors_come_at_the_call(call, error, message):
 # ---- standardiser --------------------------------------------------------------------------------
 
 
-def test_standardiser_by_hand():
-    # Column 0: mean 3, deviations -2, 0, 0, 2, hence sd sqrt(8 / 4); column 1 is constant.
+def test_standardiser_equals_a_calculation_by_hand():
+    # Column 0: mean 3, deviations -2, 0, 0, 2, so sd = sqrt(8 / 4). Column 1 is constant.
     scale = data.Standardiser([[1, 0.1], [3, 0.1], [3, 0.1], [5, 0.1]])
     assert scale.mean == [3.0, 0.1]
     assert scale.sd == [pytest.approx(math.sqrt(2), rel=1e-15, abs=0), 0.0]
@@ -436,10 +451,11 @@ def test_standardiser_by_hand():
         [0.0, 0.0],
         [pytest.approx(4 / math.sqrt(2), rel=1e-15, abs=0), 2.0],
     ]
+    assert data.Standardizer is data.Standardiser
     assert repr(scale).startswith("<Standardiser of 2 columns: mean=[3.0, 0.1], sd=[1.41421356")
 
 
-def test_standardised_iris_has_mean_0_and_sd_1_and_comes_back():
+def test_standardised_iris_has_mean_0_and_sd_1_and_is_restored():
     X = data.iris().X
     scale = data.Standardiser(X)
     new = scale(X)
@@ -463,8 +479,9 @@ def test_widely_spread_columns_do_not_overflow():
     ]
 
 
-def test_the_names_of_the_package_and_its_examples():
+def test_data_exports_the_documented_names_and_its_examples_run():
     assert sorted(data.__all__) == sorted([
-        *MAKERS, "iris", "names", "batches", "split", "Standardiser", "Dataset"])
+        *MAKERS, "iris", "names", "batches", "split", "Standardiser", "Standardizer",
+        "Dataset"])
     assert all(hasattr(data, name) for name in data.__all__)
     assert doctest.testmod(data) == (0, 4)

@@ -84,7 +84,7 @@ def sample_complaints(X, y):
 
 
 def repeat_complaints(make):
-    """Makes a data set twice, and changes the first one: the second has numbers of its own."""
+    """Makes a data set twice, and changes the first one: the second must not change."""
     first, second = made(make), made(make)
     complaints = [] if first == second else ["made twice, the data differ"]
     before = repr(second)

@@ -1,5 +1,5 @@
-"""detect_anomaly: the first inf or nan raises, forward or backward, and names the operation and the
-line that asked for it."""
+"""detect_anomaly: the first inf or nan, forward or backward, raises an error that names the
+operation and its source line."""
 
 import itertools
 import math as std
@@ -61,7 +61,7 @@ SQUARE_OF = (__file__, square_of.__code__.co_firstlineno + 1, "square_of")
 # ---- forward
 
 
-def test_the_first_infinity_names_the_operation_its_operands_and_the_line():
+def test_error_names_the_operation_its_operands_and_the_line():
     error = caught(logarithm, Value(0.0, "p"))
     assert str(error) == (
         f"log(p=0.0) = -inf is the first inf or nan\n  {__file__}:{LOGARITHM[1]}, in logarithm\n"
@@ -86,11 +86,11 @@ def test_the_first_infinity_names_the_operation_its_operands_and_the_line():
     (lambda x: math.clip(x * 10, 0, 1), "mul(x=1e+308, 10.0) = inf"),
     (lambda x: math.sqrt(-x), "sqrt(-1e+308) = nan"),
 ])
-def test_every_way_of_making_a_node_is_watched(make, message):
+def test_detect_anomaly_checks_every_way_of_creating_a_node(make, message):
     assert str(caught(make, Value(1e308, "x"))).startswith(message)
 
 
-def test_what_is_finite_is_computed_as_ever_bit_for_bit():
+def test_detect_anomaly_leaves_finite_results_unchanged():
     def y(x):
         return (math.sin(x) * x + 3 / x - x**2.5).tanh() + math.hypot(x, 2.0)
 
@@ -107,7 +107,7 @@ def test_what_is_finite_is_computed_as_ever_bit_for_bit():
     ]
 
 
-def test_an_operand_that_was_infinite_from_the_start_is_said_to_be_the_origin():
+def test_error_names_an_operand_that_was_already_infinite():
     assert "it comes from the leaf mask=-inf, an input of the program" in str(
         caught(lambda: Value(-std.inf, "mask") + Value(1.0)))
     assert "it comes from the number inf, an input of the program" in str(
@@ -115,13 +115,13 @@ def test_an_operand_that_was_infinite_from_the_start_is_said_to_be_the_origin():
     )
 
 
-def test_a_leaf_may_be_infinite_and_what_makes_it_finite_may_use_it():
+def test_infinite_leaf_is_accepted_by_operations_with_a_finite_result():
     with detect_anomaly():
         assert math.maximum(Value(-std.inf), Value(2.0)).data == 2.0
         assert (1 / Value(std.inf)).data == 0.0
 
 
-def test_a_call_of_the_package_between_is_not_the_users_line():
+def test_error_shows_the_users_line_and_not_one_of_the_package():
     model = nn.MLP(2, [2, 1], activation="linear", rng=0)
     for parameter in model.parameters():
         parameter.data = 1e200
@@ -132,14 +132,14 @@ def test_a_call_of_the_package_between_is_not_the_users_line():
     assert caught(run).line == (__file__, run.__code__.co_firstlineno + 1, run.__qualname__)
 
 
-def test_without_recording_it_watches_as_well():
+def test_detect_anomaly_works_without_recording():
     with no_grad():
         assert str(caught(math.exp, Value(1000.0))).startswith("exp(1000.0) = inf")
         with detect_anomaly():
             assert topological_order(Value(2.0) * 3.0)[0].op == ""
 
 
-def test_off_again_nothing_raises_and_inside_no_grad_it_stays_on():
+def test_detect_anomaly_ends_with_its_block_and_continues_inside_no_grad():
     x = Value(0.0)
     with detect_anomaly():
         with detect_anomaly():
@@ -154,7 +154,7 @@ def test_off_again_nothing_raises_and_inside_no_grad_it_stays_on():
     assert (1 / x).data == std.inf
 
 
-def test_it_holds_for_its_own_thread_alone():
+def test_detect_anomaly_affects_its_own_thread_only():
     seen = []
     with detect_anomaly():
         thread = threading.Thread(target=lambda: seen.append((1 / Value(0.0)).data))
@@ -163,7 +163,7 @@ def test_it_holds_for_its_own_thread_alone():
     assert seen == [std.inf]
 
 
-def test_a_file_of_the_user_is_not_taken_for_one_of_the_package():
+def test_users_file_is_not_mistaken_for_one_of_the_package():
     # its name begins like the package's
     path = Path(anomaly.__file__).parents[1].with_name("tinygrad_edu_lab") / "mine.py"
     scope = {"math": math}
@@ -171,21 +171,20 @@ def test_a_file_of_the_user_is_not_taken_for_one_of_the_package():
     assert caught(scope["f"], Value(0.0)).line == (str(path), 2, "f")
 
 
-def test_a_context_is_entered_in_the_mode_of_that_moment():
+def test_context_inherits_the_mode_at_entry():
     later = no_grad()
     with detect_anomaly(), later, pytest.raises(NonFiniteError):
         1 / Value(0.0)
 
 
-def test_it_serves_as_a_decorator():
+def test_detect_anomaly_works_as_a_decorator():
     with pytest.raises(NonFiniteError, match=r"log\(0.0\) = -inf"):
         detect_anomaly()(logarithm)(Value(0.0))
 
 
 @pytest.mark.parametrize("name", list(TABLE))
-def test_no_row_lets_an_infinity_pass(name):
-    """For every row and every choice of odd operands: an error if, and only if, the result is not
-    finite."""
+def test_detect_anomaly_raises_for_every_row_exactly_if_the_result_is_nonfinite(name):
+    """Tries every choice of extreme operands: an error if and only if the result is not finite."""
     row = TABLE[name]
     for args in itertools.islice(
         itertools.product([0.0, -1.0, 1e308, 800.0], repeat=row.arity), 40
@@ -202,7 +201,7 @@ def test_no_row_lets_an_infinity_pass(name):
 # ---- backward
 
 
-def test_a_gradient_names_the_operation_and_the_line_that_recorded_it():
+def test_gradient_error_names_the_operation_and_the_line_that_recorded_it():
     x = Value(0.0, "x")
     x.grad = 7.0
     error = caught(lambda: (root_of(x) * 3).backward())
@@ -213,21 +212,21 @@ def test_a_gradient_names_the_operation_and_the_line_that_recorded_it():
         "math.sqrt(x)"
     )
     assert error.line == ROOT_OF
-    assert x.grad == 7.0  # all gradients are as they were
+    assert x.grad == 7.0  # all gradients are unchanged
 
 
 @pytest.mark.parametrize("make", [
     lambda x: x + 1.0, lambda x: 1.0 + x, lambda x: math.clip(x, 0.0, 1.0),
     lambda x: math.clip(-1.0, x, 1.0),
     lambda x: math.clip(2.0, 0.0, x)])
-def test_every_operand_of_an_operation_is_watched(make):
+def test_detect_anomaly_checks_the_gradient_of_every_operand(make):
     x = Value(0.5, "x")
     x.grad = 1e308
     assert "the gradient of x became inf at " in str(caught(make(x).backward, 1e308))
     assert x.grad == 1e308
 
 
-def test_gradients_that_overflow_on_their_way_are_found():
+def test_overflow_of_an_adjoint_is_reported():
     x = Value(1e-200, "x")
     assert (
         "the gradient of x became inf at mul(x=1e-200, 1e+200) = 1.0: local derivative 1e+200 "
@@ -236,7 +235,7 @@ def test_gradients_that_overflow_on_their_way_are_found():
     )
 
 
-def test_gradients_that_add_up_beyond_the_largest_float_are_found():
+def test_overflow_of_a_sum_of_gradients_is_reported():
     x = Value(0.5, "x")
     assert (
         "the gradient of x became inf at mul(x=0.5, 1e+308) = 5e+307: local derivative 1e+308 "
@@ -248,7 +247,7 @@ def test_gradients_that_add_up_beyond_the_largest_float_are_found():
 @pytest.mark.parametrize("make", [
     lambda x: x * 3.0, lambda x: 3.0 + x, lambda x: math.clip(2.0, 0.0, x),
 ])
-def test_a_gradient_that_was_not_finite_before_is_said_to_be_the_origin(make):
+def test_error_names_a_gradient_that_was_already_nonfinite(make):
     x = Value(0.5, "x")
     x.grad = std.inf
     assert (
@@ -273,7 +272,7 @@ def test_operands_without_a_label_are_described():
     )
 
 
-def test_a_graph_recorded_outside_has_no_lines():
+def test_graph_recorded_outside_detect_anomaly_has_no_lines():
     y = root_of(Value(0.0))
     error = caught(y.backward)
     assert error.line is None
@@ -288,14 +287,14 @@ def test_a_graph_recorded_outside_has_no_lines():
     lambda f: gradients(f(x := Value(0.0)), [x]), lambda f: hessian(lambda xs: f(xs[0]))([0.0]),
     lambda f: jvp(f, [0.0], [1.0]), lambda f: grad(grad(f))(0.0),
     lambda f: f(Value(0.0)).backward()])
-def test_every_transform_is_watched(transform):
+def test_detect_anomaly_checks_every_transform(transform):
     caught(transform, root_of)
     with detect_anomaly():
         assert grad(root_of)(0.25) == 1.0
         assert jvp(root_of, [0.25], [2.0]) == (0.5, 2.0)
 
 
-def test_a_tangent_names_its_operation_and_line():
+def test_tangent_error_names_the_operation_and_line():
     error = caught(jvp, root_of, [0.0], [1.0])
     assert str(error).startswith(
         "forward mode: the tangent of sqrt(0.0) = 0.0 is inf; the local derivatives are inf\n"
@@ -306,7 +305,7 @@ def test_a_tangent_names_its_operation_and_line():
 # ---- fit
 
 
-def test_within_it_fit_says_which_step_and_keeps_the_history():
+def test_fit_inside_detect_anomaly_reports_the_step_and_keeps_the_history():
     w = Value(1.0, "w")
     with pytest.raises(NonFiniteError) as error, detect_anomaly():
         fit(
@@ -325,7 +324,7 @@ def test_within_it_fit_says_which_step_and_keeps_the_history():
     assert "No parameter was changed by this step" in str(error.value)
 
 
-def test_fit_explains_and_computes_the_batch_once_more_to_find_the_line():
+def test_fit_computes_the_batch_again_to_find_the_line():
     w = Value(0.0, "w")
     calls = []
 
@@ -343,8 +342,8 @@ def test_fit_explains_and_computes_the_batch_once_more_to_find_the_line():
     assert calls == [1.0, 2.0, 1.0, 2.0]
 
 
-def test_the_line_is_that_of_the_operation_to_blame_and_gradients_stay():
-    """Something else that is not finite, and no part of the loss, has nothing to do with it."""
+def test_fit_reports_the_line_of_the_first_nonfinite_operation_and_keeps_gradients():
+    """Another number that is not finite but not part of the loss must not be named."""
     w = Value(1e200, "w")
 
     def loss(p, t):
@@ -370,10 +369,10 @@ def test_a_model_that_cannot_run_twice_is_explained_without_a_line():
     assert error.value.line is None
 
 
-def test_a_gradient_that_overflows_only_with_what_was_there_before_is_found_too():
+def test_overflow_caused_by_an_accumulated_gradient_is_reported():
     x = Value(1e-10, "x")
     x.grad = 1.7e308
     y = x * 1e308
     caught(y.backward)
     assert x.grad == 1.7e308
-    assert explain_nonfinite(y) is None  # which looks at this graph alone
+    assert explain_nonfinite(y) is None  # it examines this graph only

@@ -1,4 +1,4 @@
-"""explain_nonfinite: the first inf or nan, how it got to the result, and what to do about it."""
+"""explain_nonfinite: the first inf or nan, its path to the result, and the advice."""
 
 import doctest
 import math as std
@@ -17,17 +17,17 @@ def names(explanation):
     return [node.label or node.op for node in explanation.path]
 
 
-def test_the_example_of_the_module_is_true():
+def test_module_examples_run_as_printed():
     assert doctest.testmod(explain).failed == 0
 
 
-def test_the_first_bad_node_in_order_of_execution_is_found_with_its_operation_and_operands():
+def test_explanation_names_the_first_nonfinite_node_in_order_of_execution():
     p, q = Value(0.0, "p"), Value(-1.0, "q")
     first = math.log(q * 1.0)
     y = (first + Value(2.0, "r") / p) * 3
     y.label = "y"
     found = explain_nonfinite(y)
-    assert found.node is first  # also in the order of execution
+    assert found.node is first  # also first in order of execution
     assert found.phase == "forward"
     assert found.operation == "v4 = log(v3)"
     assert found.operands == (("v3", -1.0),)
@@ -42,11 +42,11 @@ def test_the_first_bad_node_in_order_of_execution_is_found_with_its_operation_an
     assert repr(found) == str(found)
 
 
-def test_the_way_goes_through_what_is_not_finite_where_it_can():
+def test_path_prefers_nonfinite_nodes():
     x = Value(0.0, "x")
     bad = 1 / x
     bad.label = "bad"
-    y = 1 / bad + 0 * bad  # one way is finite, the other one is not
+    y = 1 / bad + 0 * bad  # one path is finite, the other is not
     assert names(explain_nonfinite(y)) == ["bad", "mul", "add"]
     finite = 1 / bad + 1
     assert names(explain_nonfinite(finite)) == ["bad", "div", "add"]
@@ -55,7 +55,7 @@ def test_the_way_goes_through_what_is_not_finite_where_it_can():
     )
 
 
-def test_the_shortest_way_is_told():
+def test_explanation_shows_the_shortest_path():
     x = Value(1e200, "x")
     bad = x * x
     long = bad
@@ -70,7 +70,7 @@ def test_finite_graphs_need_no_explanation():
     assert explain_nonfinite(nn.MLP(2, [3, 1], rng=0)([1.0, 2.0])) is None
 
 
-def test_nothing_changes():
+def test_explain_nonfinite_changes_no_data_and_no_gradient():
     x = Value(0.0, "x")
     x.grad = 5.0
     y = math.sqrt(x)
@@ -79,7 +79,7 @@ def test_nothing_changes():
     assert (x.grad, y.grad, y.label) == (5.0, 3.0, "")
 
 
-def test_a_leaf_or_a_number_that_was_not_finite_is_named():
+def test_explanation_names_a_nonfinite_leaf_or_constant():
     text = str(explain_nonfinite(Value(std.nan, "pixel") * 2))
     assert "the leaf pixel = nan" in text
     assert "The leaf is nan in the input; check the data." in text
@@ -127,7 +127,7 @@ def test_gradients_that_add_up_too_large_are_explained():
     )
 
 
-def test_a_root_whose_own_edge_is_bad_has_no_way_to_tell():
+def test_explanation_has_no_path_if_the_edge_of_the_root_is_to_blame():
     x = Value(0.0, "x")
     text = str(explain_nonfinite(math.sqrt(x)))
     assert "The backward pass from" not in text
@@ -154,7 +154,7 @@ def test_a_root_whose_own_edge_is_bad_has_no_way_to_tell():
     (lambda: math.ieee_remainder(Value(1.0, "x"), 0.0),
      "is finite only if abs(y) > 0, but y = 0."),
 ])
-def test_advice_says_what_the_operation_wants_and_what_it_got(make, advice):
+def test_advice_states_the_domain_and_the_operands(make, advice):
     assert advice in explain_nonfinite(make()).advice
 
 
@@ -185,7 +185,7 @@ def test_every_row_is_explained(name):
     assert str(found).count("\n") >= 2
 
 
-def test_a_long_way_is_told_in_part():
+def test_long_path_is_shortened():
     y = Value(1.0, "x")
     for _ in range(1100):
         y = y * 2.0
@@ -197,7 +197,7 @@ def test_a_long_way_is_told_in_part():
     assert lines[-2].startswith("  v1101 = v1100 * 2")
 
 
-def test_the_line_is_known_for_what_was_recorded_while_it_was_watched():
+def test_explanation_has_the_line_of_nodes_recorded_inside_detect_anomaly():
     x = Value(0.0, "x")
     with detect_anomaly():
         y = math.sqrt(x)
@@ -227,7 +227,7 @@ def test_only_a_value_can_be_explained():
 # ---- drawn
 
 
-def test_the_path_is_drawn_with_its_operands_and_what_is_not_finite_is_marked():
+def test_drawing_shows_the_path_with_operands_and_marks_nonfinite_numbers():
     p, w = Value(0.0, "p"), Value(0.0, "w")
     for_others = Value(3.0, "z") * 2
     loss = w * math.log(p) + for_others
@@ -244,7 +244,7 @@ def test_the_path_is_drawn_with_its_operands_and_what_is_not_finite_is_marked():
     assert viz.draw(explain_nonfinite(loss), legend=False, title="t").svg().count("<svg") == 1
 
 
-def test_of_a_long_path_the_ends_are_drawn():
+def test_drawing_of_a_long_path_shows_its_ends():
     y = math.log(Value(0.0, "x"))
     for _ in range(500):
         y = y + 1
@@ -255,5 +255,5 @@ def test_of_a_long_path_the_ends_are_drawn():
     assert len(viz.draw(explain_nonfinite(y), max_nodes=1).records.nodes) == 3
     assert {"log", "x"} <= {node.label or node.op for node in graph.nodes}
     assert graph.nodes[-1].role == "output"
-    with pytest.raises(ValueError, match="max_nodes must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="max_nodes must be a whole number >= 1, not 0"):
         viz.draw(explain_nonfinite(y), max_nodes=0)

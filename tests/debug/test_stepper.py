@@ -1,4 +1,4 @@
-"""Recordings and the stepper: the same numbers as the engine's, in words, in both directions."""
+"""Recordings and the stepper: the engine's numbers as sentences, in both directions."""
 
 import pickle
 import random
@@ -54,7 +54,7 @@ def test_the_sentences_of_a_product():
     ]
 
 
-def test_the_view_says_where_what_changed_and_what_is_next():
+def test_view_shows_position_change_and_next_step():
     stepper = Stepper(record(product())).watch("a").run_to("a")
     assert repr(stepper) == (
         "step 5 of 6, backward\n"
@@ -69,7 +69,7 @@ def test_the_view_says_where_what_changed_and_what_is_next():
     assert repr(stepper.finish()).endswith("nothing, this is the end")
 
 
-def test_an_edge_that_comes_twice_is_two_steps():
+def test_double_edge_is_two_steps():
     a = Value(3.0, "a")
     y = a + a
     y.label = "y"
@@ -81,8 +81,7 @@ def test_an_edge_that_comes_twice_is_two_steps():
 
 
 def golden_sentences():
-    """For every row of the table the sentences of ``y = row(p, q, r)``, as a person has read and
-    approved them."""
+    """Returns for every row of the table the approved sentences of ``y = row(p, q, r)``."""
     sentences, name = {}, ""
     for line in (ROOT / "tests/golden/sentences.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
@@ -109,7 +108,7 @@ def test_the_sentences_of_every_primitive(name):
 
 
 @given(st.integers(0, 10_000))
-def test_the_end_of_a_recording_is_what_backward_gives(seed):
+def test_recording_ends_with_the_gradients_of_backward(seed):
     y = random_graph(seed)
     before = [(node.data, node.grad, node.label) for node in topological_order(y)]
     stepper = Stepper(record(y)).finish()
@@ -152,7 +151,7 @@ def test_run_to_finds_labels_operations_and_phases():
     assert stepper.position == position
 
 
-def test_run_stops_at_breakpoints_and_else_at_the_end():
+def test_run_stops_at_breakpoints_or_at_the_end():
     stepper = Stepper(record(product())).stop_at("a")
     assert stepper.run().step.name == "a"
     assert stepper.run().position == len(stepper.recording)
@@ -163,13 +162,13 @@ def test_run_stops_at_breakpoints_and_else_at_the_end():
         stepper.watch("z")
 
 
-def test_ends_are_quiet_and_positions_are_checked():
+def test_steps_stop_at_the_ends_and_invalid_positions_are_rejected():
     stepper = Stepper(product())
     assert stepper.back().position == 0
     assert stepper.next(100).position == 6
     with pytest.raises(IndexError, match="position must be from 0 to 6"):
         stepper.goto(7)
-    with pytest.raises(ValueError, match="number of steps must be a whole number of at least 0, not -1"):
+    with pytest.raises(ValueError, match=r"^next: count must be a whole number >= 0, not -1$"):
         stepper.next(-1)
     with pytest.raises(ValueError, match="no node is called 'q'"):
         stepper.grad("q")
@@ -177,7 +176,7 @@ def test_ends_are_quiet_and_positions_are_checked():
         record(3)
 
 
-def test_names_are_unique_also_where_labels_are_not():
+def test_names_are_unique_when_labels_are_not():
     a, b = Value(1.0, "a"), Value(2.0, "a")
     y = a * b + 10
     recording = record(y)
@@ -219,7 +218,7 @@ def test_where_has_sentences_with_the_branch_not_taken_as_a_number():
     ]
 
 
-def test_the_naive_order_beside_the_topological_one():
+def test_compare_orders_prints_both_orders_side_by_side():
     assert str(compare_orders(examples.shared_node())) == """\
 topological order                    naive recursive order
 ∂c/∂c = 1                            ∂c/∂c = 1
@@ -239,7 +238,7 @@ complete, and follows each edge once."""
 
 
 def naive_backward(node):
-    """What one writes first."""
+    """Implements the backward pass as naive recursion."""
     for arg, partial in zip(node.args, node.partials):
         if not arg.constant:
             arg.grad += partial * node.grad
@@ -247,7 +246,7 @@ def naive_backward(node):
 
 
 @given(st.integers(0, 10_000))
-def test_the_naive_recording_does_what_the_naive_recursion_does(seed):
+def test_naive_recording_equals_the_naive_recursion(seed):
     y = random_graph(seed, 4)
     stepper = Stepper(record(y, order="naive")).finish()
     comparison = compare_orders(y)
@@ -280,7 +279,7 @@ def test_a_naive_recording_can_be_stepped_both_ways():
     )
 
 
-def test_both_orders_agree_where_no_operation_is_used_twice():
+def test_both_orders_agree_if_no_operation_is_used_twice():
     comparison = compare_orders(examples.lecture_neuron())
     assert comparison.early is comparison.late is None
     assert str(comparison).endswith(
@@ -289,7 +288,7 @@ def test_both_orders_agree_where_no_operation_is_used_twice():
     )
 
 
-def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_same():
+def test_naive_order_is_right_if_only_zeros_are_repeated():
     a = Value(1.0, "a")
     b = a * 0.0
     comparison = compare_orders(b + b)
@@ -300,7 +299,7 @@ def test_an_order_that_passes_on_nothing_but_zeros_too_often_is_right_all_the_sa
     )
 
 
-def test_a_long_comparison_is_cut_and_says_how_much_there_is():
+def test_long_comparison_is_cut_and_counts_its_steps():
     a = Value(1.0, "a")
     for _ in range(TABLE_LINES):
         a = a * 1.5
@@ -310,7 +309,7 @@ def test_a_long_comparison_is_cut_and_says_how_much_there_is():
     assert lines[TABLE_LINES + 2] == ""
 
 
-def test_the_naive_order_of_very_many_paths_is_refused():
+def test_naive_order_rejects_graphs_with_too_many_paths():
     x = Value(1.0, "x")
     for _ in range(1000):
         x = x + x
@@ -323,7 +322,7 @@ def test_the_naive_order_of_very_many_paths_is_refused():
 
 
 @given(st.integers(0, 10_000))
-def test_a_recording_gives_its_graph_back(seed):
+def test_recording_values_rebuild_the_graph(seed):
     y = random_graph(seed)
     y.label = nn.ParameterName("layers.0.y")
     recording = record(y)
@@ -336,20 +335,20 @@ def test_a_recording_gives_its_graph_back(seed):
     assert not set(values) & set(topological_order(y))
 
 
-def test_numbers_are_those_of_the_moment():
+def test_stepper_numbers_are_those_of_the_position():
     stepper = Stepper(record(product()))
     assert stepper.numbers(2) == (None, 0.0)
     assert stepper.finish().numbers(2) == (-6.0, 0.5)
 
 
-def test_a_label_that_several_nodes_share_is_a_target():
+def test_label_shared_by_several_nodes_is_a_target():
     a, b = Value(1.0, "a"), Value(2.0, "a")
     stepper = Stepper(a * b).stop_at("a")
     assert stepper.run().step.name == "a#1"
     assert stepper.run().step.name == "a#2"
 
 
-def test_names_have_nothing_that_a_terminal_could_take_for_a_command():
+def test_names_contain_no_control_characters():
     x = Value(1.0, "\x1b[31mred\n\u202e")
     stepper = Stepper(x * 2).finish()
     assert stepper.step.name == "\\x1b[31mred\\n\\u202e"
@@ -367,7 +366,7 @@ def test_names_are_unique_whatever_the_labels_are(labels):
     assert set(once) <= set(names)
 
 
-def test_an_operation_in_names():
+def test_recording_operation_is_written_in_names():
     recording = record(product())
     assert [recording.operation(i) for i in range(len(recording.nodes))] == [
         "a",
@@ -408,7 +407,7 @@ def test_a_recording_cannot_be_changed():
         recording.nodes = ()
 
 
-def test_wrong_types_are_named():
+def test_stepper_and_record_reject_wrong_types():
     stepper = Stepper(product())
     for position in (1.5, "x", True, None):
         with pytest.raises(
@@ -441,7 +440,7 @@ def test_a_minus_sign_before_a_negative_number_has_brackets():
     assert record(-y)[1].sentence == "v3 = -y = -2"
 
 
-def test_a_recording_of_what_has_one_is_that_one():
+def test_recording_of_returns_an_existing_recording():
     y = product()
     recording = record(y)
     stepper = Stepper(recording).finish()
@@ -454,7 +453,7 @@ def test_a_recording_of_what_has_one_is_that_one():
 LIKE_A_RULE = "a   [b"
 
 
-def test_the_words_of_a_step_are_its_sentence_without_the_rule_whatever_the_names_are():
+def test_words_of_a_step_are_its_sentence_without_the_rule_for_any_names():
     x = Value(2.0, LIKE_A_RULE)
     y = x * x
     y.label = "y"
@@ -467,7 +466,7 @@ def test_the_words_of_a_step_are_its_sentence_without_the_rule_whatever_the_name
 
 
 @given(st.integers(0, 10_000))
-def test_what_flows_along_an_edge_is_what_a_step_adds(seed):
+def test_flow_along_an_edge_equals_what_its_step_adds(seed):
     recording = record(random_graph(seed))
     for step, event in zip(recording, recording.events):
         if event.user is None:
@@ -480,7 +479,7 @@ def test_what_flows_along_an_edge_is_what_a_step_adds(seed):
             )
 
 
-def test_positions_are_those_of_the_names_of_all_nodes_but_constants():
+def test_positions_cover_all_named_nodes_except_constants():
     recording = record(product())
     assert recording.positions == {"a": 0, "b": 1, "d": 2, "y": 4}
     assert pickle.loads(pickle.dumps(recording)).positions == recording.positions
@@ -509,7 +508,7 @@ def test_the_lines_of_a_view_have_kinds():
     assert "\n".join(text for _, text in stepper.lines()) == repr(stepper)
 
 
-def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
+def test_operation_is_found_by_its_symbol():
     a, b = Value(2.0, "a"), Value(-3.0, "b")
     stepper = Stepper(-a - b * a)
     assert stepper.recording.targets() == [
@@ -526,7 +525,7 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
         "forward",
         "backward",
     ]
-    for symbol, name in (("*", "mul"), ("-", "sub")):  # and "-" is not neg, as in drawings
+    for symbol, name in (("*", "mul"), ("-", "sub")):  # "-" is sub and not neg, as in drawings
         steps = range(len(stepper.recording))
         assert [i for i in steps if stepper.recording.matches(i, symbol)] == [
             i for i in steps if stepper.recording.matches(i, name)]
@@ -547,11 +546,11 @@ def test_an_operation_can_be_called_by_its_symbol_as_drawings_do():
     (1 + 1e-12, "1"), (2.9999999999999996, "3"), (9999.9999999999, "10000"), (math.inf, "inf"),
     (math.nan, "nan"),
 ])
-def test_numbers_have_four_digits_and_more_where_they_would_look_like_integers(x, text):
+def test_numbers_have_four_digits_or_more_if_they_would_look_like_integers(x, text):
     assert short_number(x) == text
 
 
-def test_a_factor_that_is_nearly_one_does_not_look_idle():
+def test_factor_close_to_one_is_not_printed_as_one():
     s = Value(1.0, "s")
     y = s * 1.0001
     y.label = "y"

@@ -1,5 +1,5 @@
-"""What `diagnose` finds: every planted illness, whose cure then works, and nothing in trainings
-that are healthy."""
+"""Tests of `diagnose`: it finds every planted fault, its advice works, and it finds nothing in
+healthy runs."""
 
 import math
 import random
@@ -10,7 +10,7 @@ from helpers import inf, nan, state_of
 from tinygrad_edu import History, Value, data, detect_anomaly, diagnose, fit, nn, optim
 from tinygrad_edu import math as tmath
 from tinygrad_edu.diagnosis import curves
-from tinygrad_edu.diagnosis.trials import Problem, chosen, try_rates
+from tinygrad_edu.diagnosis.trials import Problem, choose_samples, try_rates
 from tinygrad_edu.errors import NonFiniteError
 
 X, Y = data.moons(40, rng=0)
@@ -36,7 +36,7 @@ def trained(
     batch_size=None,
     record_every=1,
 ):
-    """The history of a training, also of one that blew up."""
+    """Returns the history of a training run, even if it ended in a NonFiniteError."""
     try:
         return fit(
             model,
@@ -61,7 +61,7 @@ def history_of(losses, rate=0.1, steps_per_epoch=1):
     return history
 
 
-# ---- what is healthy -----------------------------------------------------------------------------
+# ---- healthy runs --------------------------------------------------------------------------------
 
 
 def iris():
@@ -116,7 +116,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("case", HEALTHY)
-def test_healthy_trainings_give_no_finding(case):
+def test_diagnose_finds_nothing_in_healthy_runs(case):
     model, loss, inputs, targets, optimizer, epochs, batch_size = HEALTHY[case]()
     assert diagnose(model, inputs).healthy
     history = trained(
@@ -149,7 +149,7 @@ def test_healthy_trainings_give_no_finding(case):
     assert diagnose(more).healthy, diagnose(more)
 
 
-# ---- what is ill: the loss -----------------------------------------------------------------------
+# ---- findings about the loss ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("make", "activation", "rate", "batch_size"), [
@@ -157,7 +157,7 @@ def test_healthy_trainings_give_no_finding(case):
     (optim.Adam, "relu", 30.0, None), (optim.SGD, "tanh", 1e-5, 10),
     (optim.SGD, "relu", 1e-5, None),
     (optim.Adam, "tanh", 1e-5, None), (optim.Adam, "relu", 1e-5, 10)])
-def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(
+def test_diagnose_suggests_learning_rate_that_trains(
     make, activation, rate, batch_size
 ):
     model = moons_model(activation)
@@ -185,7 +185,7 @@ def test_a_learning_rate_that_is_far_off_is_found_and_the_one_named_trains(
 
 
 @pytest.mark.parametrize("rate", [2.5, 10.0, 1000.0])
-def test_the_growth_of_a_quadratic_loss_gives_its_curvature_away(rate):
+def test_diagnose_estimates_curvature_from_growth_of_quadratic_loss(rate):
     x = Value(1.0, "x")
     # curvature 1
     history = fit(
@@ -198,7 +198,7 @@ def test_the_growth_of_a_quadratic_loss_gives_its_curvature_away(rate):
     assert "estimate" in finding.sentence
 
 
-def test_a_line_that_diverges_is_cured_by_the_estimate():
+def test_estimated_learning_rate_trains_line_that_diverged():
     inputs, targets = data.line(40, rng=0)
     neuron = nn.Neuron(1, "linear", rng=0)
     history = fit(
@@ -218,7 +218,7 @@ def test_a_line_that_diverges_is_cured_by_the_estimate():
     assert diagnose(cured).healthy
 
 
-def test_a_training_that_ended_in_an_error_is_diagnosed_from_its_history():
+def test_diagnose_accepts_history_of_run_that_raised():
     model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
     history = trained(model, optim.SGD(model.parameters(), 10.0), loss=nn.mse)
     assert 0 < len(history) < 30
@@ -233,7 +233,7 @@ def test_a_training_that_ended_in_an_error_is_diagnosed_from_its_history():
     assert cured.loss[-1] < 0.6 < cured.loss[0]
 
 
-def test_a_loss_that_stands_still_is_found_without_a_record_and_how_to_learn_more():
+def test_diagnose_finds_flat_loss_without_record_and_advises_recording():
     finding, = diagnose(history_of([0.7] * 40, rate=1e-5))
     assert (finding.kind, finding.numbers["steps"], finding.numbers["last"]) == (
         "loss stands still",
@@ -245,11 +245,11 @@ def test_a_loss_that_stands_still_is_found_without_a_record_and_how_to_learn_mor
     assert "suggested_rate" not in finding.numbers
 
 
-def test_a_loss_that_no_rate_lowers_is_found_if_the_model_has_learnt_nothing():
+def test_diagnose_advises_restart_if_no_learning_rate_lowers_loss():
     model = nn.MLP(2, [4, 1], rng=0)
     for parameter in model.parameters():
         parameter.data = 0.0
-    # as many of each: the gradient of the output's bias is 0, and all others are, too
+    # equally many targets of each class: the gradient of the output's bias is 0 like all others
     targets = [1, -1] * 20
     history = trained(model, optim.SGD(model.parameters(), 0.1), targets=targets)
     first = diagnose(history).findings[0]
@@ -257,7 +257,7 @@ def test_a_loss_that_no_rate_lowers_is_found_if_the_model_has_learnt_nothing():
     assert "other parameters" in first.advice
 
 
-def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
+def test_diagnose_suggests_half_the_learning_rate_if_loss_oscillates():
     finding, = diagnose(history_of([2.0, 1.0] + [0.7, 0.5] * 30, rate=0.8))
     assert (finding.kind, finding.numbers["suggested_rate"]) == ("loss oscillates", 0.4)
     assert "limit of stability" in finding.sentence
@@ -272,7 +272,7 @@ def test_of_a_loss_at_the_limit_of_stability_half_the_rate_is_named():
     ([1e-6, 1e-4, 0.01], 1, "loss diverges"), ([0.7] * 10, 1, "loss stands still"),
     ([0.7, 0.5] * 30, 1, "loss oscillates"),
 ])
-def test_what_losses_alone_show(losses, steps_per_epoch, kind):
+def test_diagnose_classifies_losses_without_record(losses, steps_per_epoch, kind):
     finding, = diagnose(history_of(losses, steps_per_epoch=steps_per_epoch))
     assert (finding.kind, finding.where) == (kind, "loss")
     assert all(
@@ -286,13 +286,13 @@ def test_what_losses_alone_show(losses, steps_per_epoch, kind):
     [0.0] * 20,
     [1.0, 0.5, 0.2] + [0.1] * 50, [1.0, 0.5] + [0.05, 0.2] * 3,
     [2.0, 1.0, 0.5, 0.49, 0.3] + [0.4, 0.3] * 10 + [0.9, 0.4],
-    [1.0 - 0.01 * k + 0.1 * (-1) ** k for k in range(60)],  # up and down, and on the whole down
+    [1.0 - 0.01 * k + 0.1 * (-1) ** k for k in range(60)],  # alternates but falls
 ])
-def test_losses_that_show_nothing(losses):
+def test_diagnose_finds_nothing_in_inconclusive_losses(losses):
     assert diagnose(history_of(losses)).healthy
 
 
-def test_the_noise_of_single_batches_is_no_divergence():
+def test_diagnose_ignores_noise_of_single_batches():
     rng = random.Random(0)
     of_batches = [rng.expovariate(1.0) for _ in range(50)]
     losses = [loss for _ in range(4) for loss in rng.sample(of_batches, 50)]
@@ -301,16 +301,16 @@ def test_the_noise_of_single_batches_is_no_divergence():
         assert diagnose(history_of(of_batches[:few], steps_per_epoch=50)).healthy
 
 
-def test_growth_is_nan_where_nothing_grew():
+def test_growth_is_nan_if_loss_did_not_grow():
     assert math.isnan(curves.growth(curves.curve_of(history_of([2.0, 1.0]))))
     assert "suggested_rate" not in diagnose(history_of([1.0, inf])).findings[0].numbers
     assert "hundredth" in diagnose(history_of([1.0, inf])).findings[0].advice
 
 
-# ---- what is ill: the model ----------------------------------------------------------------------
+# ---- findings about the model --------------------------------------------------------------------
 
 
-def test_a_dead_layer_is_found_and_its_cure_works():
+def test_diagnose_finds_dead_layer_and_its_advice_works():
     model = nn.MLP(2, [6, 4, 1], "relu", rng=0)
     for neuron in model.layers[0].neurons:
         neuron.b.data = -10.0
@@ -322,11 +322,11 @@ def test_a_dead_layer_is_found_and_its_cure_works():
             dead.numbers["units"],
             dead.numbers["samples"],
         ) == ("layers.0", 6, 6, 40)
-        assert "no gradient" not in kinds(diagnosis)  # it is explained by the dead units
+        assert "no gradient" not in kinds(diagnosis)  # the dead units explain it
     assert "dead units" in kinds(
         diagnose(trained(model, optim.SGD(model.parameters(), 0.1), epochs=5))
     )
-    for activation, init in (("relu", "he"), ("leaky_relu", "he")):  # both that the advice names
+    for activation, init in (("relu", "he"), ("leaky_relu", "he")):  # the advice names both
         assert init in dead.advice
         cured = nn.MLP(2, [6, 4, 1], activation, init=init, rng=0)
         assert diagnose(cured, X, Y, loss=nn.hinge).healthy
@@ -334,7 +334,7 @@ def test_a_dead_layer_is_found_and_its_cure_works():
 
 
 @pytest.mark.parametrize(("dead", "found"), [(4, []), (5, ["dead units"])])
-def test_half_of_a_layer_may_be_dead(dead, found):
+def test_diagnose_reports_dead_units_above_half_of_a_layer(dead, found):
     model = nn.MLP(2, [8, 1], "relu", rng=3)
     for neuron in model.layers[0].neurons:
         neuron.b.data = 5.0
@@ -345,7 +345,7 @@ def test_half_of_a_layer_may_be_dead(dead, found):
     assert f"{dead} dead" in str(diagnosis)
 
 
-def test_saturated_units_are_found_and_their_cure_works():
+def test_diagnose_finds_saturated_units_and_its_advice_works():
     model = nn.MLP(2, [8, 8, 1], "tanh", rng=0)
     for parameter in model.parameters():
         parameter.data *= 50
@@ -357,7 +357,7 @@ def test_saturated_units_are_found_and_their_cure_works():
     assert diagnose(nn.MLP(2, [8, 8, 1], "tanh", init="xavier", rng=0), X, Y, loss=nn.hinge).healthy
 
 
-def test_an_output_at_its_asymptote_is_an_illness_only_where_the_loss_says_so():
+def test_diagnose_reports_saturated_output_only_if_loss_is_high():
     model = nn.MLP(2, [3, 1], "tanh", output="sigmoid", rng=0)
     model.layers[1].neurons[0].b.data = 50.0
     targets = [0] * len(X)
@@ -366,7 +366,7 @@ def test_an_output_at_its_asymptote_is_an_illness_only_where_the_loss_says_so():
     assert diagnose(model, X, [1] * len(X), loss=nn.mse).healthy
 
 
-def test_few_samples_do_not_show_that_units_are_saturated():
+def test_diagnose_reports_saturated_units_only_with_enough_samples():
     model = nn.MLP(2, [4, 1], "tanh", rng=0)
     for parameter in model.parameters():
         parameter.data *= 100
@@ -378,7 +378,7 @@ def deep(activation, init="uniform"):
     return nn.MLP(2, [6] * 12 + [1], activation, init=init, rng=0)
 
 
-def test_a_deep_sigmoid_network_vanishes_and_its_cure_works():
+def test_diagnose_finds_vanishing_gradients_and_its_advice_works():
     model = deep("sigmoid")
     nn.mse(model(X[0]), 1.0).backward()
     for diagnosis in (diagnose(model), diagnose(model, X), diagnose(model, X, Y, loss=nn.mse)):
@@ -397,7 +397,7 @@ def test_a_deep_sigmoid_network_vanishes_and_its_cure_works():
 MOONS = data.moons(60, noise=0.1, rng=0)  # thirty of either class
 
 
-def test_gradients_vanish_also_where_those_of_the_samples_cancel():
+def test_diagnose_finds_vanishing_gradients_if_samples_cancel():
     model = nn.MLP(2, [6] * 10 + [1], "sigmoid", rng=0)
     diagnosis = diagnose(model, *MOONS, loss=nn.hinge)
     assert set(kinds(diagnosis)) == {"vanishing gradient"}
@@ -405,28 +405,28 @@ def test_gradients_vanish_also_where_those_of_the_samples_cancel():
     assert diagnosis.findings[0].numbers["last_rms"] > 0.1
 
 
-def test_gradients_are_judged_by_the_root_mean_square_of_those_of_single_samples():
+def test_problem_computes_rms_of_gradients_of_samples():
     w, b = Value(2.0, "w"), Value(1.0, "b")
     problem = Problem(
         lambda x: w * x + b, lambda p, t: p * t, {"w": w, "b": b}, [3.0, 4.0], [1, -1]
     )
-    assert problem.measured() == (-1.0, [-0.5, 0.0])
-    assert problem.measured_singly() == (-1.0, pytest.approx([math.sqrt(12.5), 1.0]))
+    assert problem.loss_and_gradient() == (-1.0, [-0.5, 0.0])
+    assert problem.loss_and_rms_gradients() == (-1.0, pytest.approx([math.sqrt(12.5), 1.0]))
     assert (w.grad, b.grad) == (0.0, 0.0)
 
 
-def test_the_loss_of_some_samples_may_be_a_plain_number():
+def test_diagnose_accepts_plain_number_as_loss_of_some_samples():
     def hinge(p, t):
-        return max(0, 1 - t * p)  # of which max gives back the 0
+        return max(0, 1 - t * p)  # max may return the plain 0
 
     model = nn.MLP(2, [8, 1], "tanh", init="xavier", rng=1)
     optimizer = optim.SGD(model.parameters(), 0.1)
     assert diagnose(model, X, Y, loss=hinge, optimizer=optimizer).healthy
     w = Value(5.0, "w")
-    assert Problem(lambda x: w * x, hinge, {"w": w}, [1.0], [1]).measured() == (0.0, [0.0])
+    assert Problem(lambda x: w * x, hinge, {"w": w}, [1.0], [1]).loss_and_gradient() == (0.0, [0.0])
 
 
-def test_an_exploding_gradient_is_found_and_its_cure_works():
+def test_diagnose_finds_exploding_gradient_and_its_advice_works():
     model = deep("linear")
     for parameter in model.parameters():
         parameter.data *= 10
@@ -436,7 +436,7 @@ def test_an_exploding_gradient_is_found_and_its_cure_works():
     assert diagnose(deep("linear", "xavier"), X, Y, loss=nn.mse).healthy
 
 
-def test_a_gradient_that_is_not_finite_is_found():
+def test_diagnose_finds_gradient_that_is_not_finite():
     model = nn.MLP(2, [2, 1], rng=0)
     model.layers[0].neurons[1].w[0].grad = nan
     model.layers[0].neurons[1].w[1].grad = model.layers[1].neurons[0].b.grad = 1.0
@@ -459,7 +459,7 @@ class Line(nn.Module):
         return self.slope * x + self.intercept
 
 
-def test_a_parameter_that_the_model_does_not_use_is_found():
+def test_diagnose_finds_unused_parameter():
     line = Line()
     nn.mse(line(2.0), 3.0).backward()
     finding, = diagnose(line)
@@ -486,10 +486,10 @@ def test_a_parameter_that_the_model_does_not_use_is_found():
         loss=nn.mse,
         epochs=99,
     )
-    assert kinds(diagnose(history)) == ["unused parameters"]  # also of a model that has learnt
+    assert kinds(diagnose(history)) == ["unused parameters"]  # although it has learned
 
 
-def test_only_a_few_of_many_unused_parameters_are_named():
+def test_diagnose_names_first_three_of_many_unused_parameters():
     model = nn.Sequential(
         nn.Layer(2, 3, rng=0), lambda h: [h[0].data, h[1].data], nn.Layer(2, 1, "linear", rng=0)
     )
@@ -501,7 +501,7 @@ def test_only_a_few_of_many_unused_parameters_are_named():
     )
 
 
-def test_a_bias_whose_gradient_happens_to_cancel_is_no_finding():
+def test_diagnose_ignores_bias_whose_gradient_cancels():
     model = nn.MLP(1, [2, 1], "tanh", rng=0)
     for x, t in ([1.0], 1), ([-1.0], -1):
         nn.hinge(model(x), t).backward()
@@ -510,12 +510,12 @@ def test_a_bias_whose_gradient_happens_to_cancel_is_no_finding():
     assert diagnose(model, [[1.0], [-1.0]], [1, -1], loss=nn.hinge).healthy
 
 
-def test_no_gradient_at_all_is_found_with_its_possible_reasons():
+def test_diagnose_explains_why_all_gradients_are_zero():
     model = nn.MLP(2, [3, 1], "tanh", rng=0)
     finding, = diagnose(model)
     assert (finding.kind, finding.numbers["parameters"]) == ("no gradient", 13)
     assert "backward" in finding.advice
-    assert diagnose(model, X).healthy  # nobody has asked for gradients
+    assert diagnose(model, X).healthy  # no backward pass has been run
     frozen = diagnose(model, X, Y, loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0)
     assert kinds(frozen) == ["no gradient"]
     assert "derivatives are 0" in frozen.findings[0].advice
@@ -523,7 +523,7 @@ def test_no_gradient_at_all_is_found_with_its_possible_reasons():
     assert kinds(detached) == ["unused parameters", "no gradient"]
 
 
-def test_a_frozen_loss_is_found_in_its_history():
+def test_diagnose_finds_constant_loss_in_history():
     model = moons_model()
     history = trained(
         model, optim.SGD(model.parameters(), 0.1), loss=lambda p, t: tmath.sign(p) * 0.0 + 1.0
@@ -534,27 +534,27 @@ def test_a_frozen_loss_is_found_in_its_history():
 # ---- learning rates tried from the present parameters --------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "kind"), [(100.0, "learning rate too large"), (1e-4, "learning "
-                                                                                       "rate too "
-                                                                                       "small"),
-                                            (0.0, "learning rate too small"), (0.1, None)])
-def test_the_rate_of_an_optimiser_is_tried_before_the_training(rate, kind):
+@pytest.mark.parametrize(("rate", "kind"), [
+    (100.0, "learning rate too large"), (1e-4, "learning rate too small"),
+    (0.0, "learning rate too small"), (0.1, None),
+])
+def test_diagnose_tries_learning_rates_before_training(rate, kind):
     model = moons_model()
     diagnosis = diagnose(model, X, Y, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), rate))
     assert kinds(diagnosis) == ([kind] if kind else [])
-    assert "would do" in str(diagnosis)
+    assert "the best is" in str(diagnosis)
     if kind:
         suggested = diagnosis.findings[0].numbers["suggested_rate"]
         assert trained(model, optim.SGD(model.parameters(), suggested), epochs=100).loss[-1] < 0.3
 
 
-def test_a_schedule_that_begins_small_is_no_finding():
+def test_diagnose_ignores_small_first_learning_rate_of_schedule():
     model = moons_model()
     optimizer = optim.Adam(model.parameters(), optim.warmup(0.1, 10_000))
     assert diagnose(model, X, Y, loss=nn.hinge, optimizer=optimizer).healthy
 
 
-def test_trials_keep_away_from_divergence():
+def test_best_learning_rate_is_far_below_divergence():
     model = moons_model()
     problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
     trials = try_rates(problem, optim.SGD(model.parameters(), 0.1), 0.1)
@@ -563,19 +563,19 @@ def test_trials_keep_away_from_divergence():
     assert trials.losses[trials.best] == min(
         loss for rate, loss in trials.losses.items() if rate < diverging / 3
     )
-    assert trials.before == pytest.approx(problem.few(32).measured()[0])
+    assert trials.before == pytest.approx(problem.reduced(32).loss_and_gradient()[0])
     assert trials.samples == 32
     assert len(trials.losses) <= 30
 
 
-def test_rates_are_looked_for_far_away():
+def test_try_rates_searches_far_from_learning_rate_in_use():
     model = moons_model()
     problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
     for rate in (1e-7, 1e8):
         assert 0.01 < try_rates(problem, optim.SGD(model.parameters(), rate), rate).best < 10
 
 
-def test_where_no_rate_helps_none_is_named():
+def test_diagnose_suggests_no_learning_rate_if_none_helps():
     model = nn.Layer(1, 1, "linear", rng=0)
     diagnosis = diagnose(
         model,
@@ -588,8 +588,8 @@ def test_where_no_rate_helps_none_is_named():
     assert kinds(diagnosis) == ["no gradient"]
 
 
-def test_a_rule_that_raises_has_diverged():
-    class Proud(optim.Optimizer):
+def test_trial_diverges_if_update_rule_raises():
+    class RaisingOptimizer(optim.Optimizer):
         def update(self, data, grad, state, lr, t):
             if lr > 1:
                 raise ZeroDivisionError
@@ -597,11 +597,11 @@ def test_a_rule_that_raises_has_diverged():
 
     model = moons_model()
     problem = Problem(model, nn.hinge, dict(model.named_parameters()), X, Y)
-    trials = try_rates(problem, Proud(model.parameters(), 0.1), 0.1)
+    trials = try_rates(problem, RaisingOptimizer(model.parameters(), 0.1), 0.1)
     assert all((loss == inf) == (rate > 1) for rate, loss in trials.losses.items())
 
 
-def test_what_the_loss_raises_in_a_trial_passes_through():
+def test_diagnose_passes_on_error_of_loss_in_trial():
     def loss(p, t):
         if abs(p.data) > 1e6:
             raise ZeroDivisionError("of the loss")
@@ -612,7 +612,7 @@ def test_what_the_loss_raises_in_a_trial_passes_through():
         diagnose(model, X, Y, loss=loss, optimizer=optim.SGD(model.parameters(), 1e8))
 
 
-def test_no_rate_is_named_that_only_brings_the_model_to_a_constant():
+def test_diagnose_suggests_no_learning_rate_that_only_reaches_constant_prediction():
     model = nn.MLP(2, [3] * 8 + [1], "sigmoid", rng=0)
     before = diagnose(model, *MOONS, loss=nn.hinge, optimizer=optim.SGD(model.parameters(), 0.01))
     assert set(kinds(before)) == {"vanishing gradient"}
@@ -631,7 +631,7 @@ def test_no_rate_is_named_that_only_brings_the_model_to_a_constant():
     assert {finding.kind for finding in others} == {"vanishing gradient"}
 
 
-def test_a_rate_that_only_learns_which_class_is_more_frequent_is_not_named():
+def test_best_learning_rate_is_none_if_only_class_frequency_is_learned():
     few = [i for i in range(60) if MOONS[1][i] == 1 or i % 3 == 0]
     targets = [MOONS[1][i] for i in few]
     assert targets.count(1) > 2 * targets.count(-1)
@@ -644,30 +644,30 @@ def test_a_rate_that_only_learns_which_class_is_more_frequent_is_not_named():
     assert trials.best is None
 
 
-def test_where_all_targets_are_the_same_a_constant_is_what_there_is_to_learn():
+def test_diagnose_accepts_constant_prediction_if_all_targets_are_equal():
     x = Value(1.0, "x")
     finding, = diagnose(lambda _: x, [0] * 3, [0] * 3, loss=nn.mse, optimizer=optim.SGD([x], 1e-4))
     assert finding.kind == "learning rate too small"
 
 
-def test_the_samples_of_trials_have_the_classes_and_the_range_of_the_whole():
+def test_choose_samples_keeps_shares_of_classes_and_ranges():
     classes = [1 if i % 10 == 0 else -1 for i in range(400)]
     for targets in (classes, [[c] for c in classes]):
-        assert [targets[i] for i in chosen(400, 30, targets)].count(targets[0]) == 3
+        assert [targets[i] for i in choose_samples(400, 30, targets)].count(targets[0]) == 3
     numbers = [float(i * 7 % 400) for i in range(400)]
-    assert sorted(numbers[i] // 10 for i in chosen(400, 40, numbers)) == list(range(40))
+    assert sorted(numbers[i] // 10 for i in choose_samples(400, 40, numbers)) == list(range(40))
 
 
 @pytest.mark.parametrize(("parameters", "samples"), [(100, 32), (2000, 25), (50_000, 8)])
-def test_of_large_models_fewer_samples_are_tried(parameters, samples):
+def test_try_rates_uses_fewer_samples_for_large_models(parameters, samples):
     weights = {f"w.{i}": Value(0.0) for i in range(parameters)}
     problem = Problem(lambda x: weights["w.0"] * x[0], nn.hinge, weights, X, Y)
-    # which is out of reach, so that trials end soon
+    # a learning rate so far from the best one that trials end soon
     first = optim.SGD(list(weights.values()), 1e20)
     assert try_rates(problem, first, 1e20).samples == samples
 
 
-# ---- how it is done ------------------------------------------------------------------------------
+# ---- state and samples ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("look", [
@@ -675,7 +675,7 @@ def test_of_large_models_fewer_samples_are_tried(parameters, samples):
     lambda model: diagnose(model, X, Y, loss=nn.hinge,
     optimizer=optim.Adam(model.parameters(), 10.0)),
 ], ids=["gradients", "units", "loss", "trials"])
-def test_everything_is_left_as_it_was(look):
+def test_diagnose_restores_model_and_random_state(look):
     model = nn.Sequential(
         nn.Layer(2, 4, "tanh", rng=0), nn.Dropout(0.5), nn.Layer(4, 1, "linear", rng=0)
     )
@@ -687,7 +687,7 @@ def test_everything_is_left_as_it_was(look):
     assert random.getstate() == numbers
 
 
-def test_the_state_of_the_optimiser_and_the_parameters_after_a_training_stay():
+def test_diagnose_restores_optimiser_and_parameters_after_training():
     model = moons_model()
     optimizer = optim.Adam(model.parameters(), 1e-5)
     history = trained(model, optimizer)
@@ -696,7 +696,7 @@ def test_the_state_of_the_optimiser_and_the_parameters_after_a_training_stay():
     assert (state_of(model), optimizer.state_dict()) == (before, state)
 
 
-def test_a_model_that_raises_is_put_back():
+def test_diagnose_restores_model_if_loss_raises():
     model = nn.MLP(2, [3, 1], "tanh", rng=0)
     calls = []
 
@@ -712,14 +712,14 @@ def test_a_model_that_raises_is_put_back():
     assert state_of(model) == before
 
 
-def test_inputs_that_are_values_keep_their_gradients():
+def test_diagnose_restores_gradients_of_inputs():
     inputs = [[Value(x) for x in row] for row in X]
     inputs[0][0].grad = 7.0
     diagnose(moons_model(), inputs, Y, loss=nn.hinge)
     assert [x.grad for row in inputs for x in row] == [7.0] + [0.0] * 79
 
 
-def test_trials_diverge_quietly_where_anomalies_are_detected():
+def test_trials_diverge_without_error_inside_detect_anomaly():
     model = nn.MLP(2, [8, 8, 1], "linear", rng=0)
     with detect_anomaly():
         diagnosis = diagnose(
@@ -728,14 +728,14 @@ def test_trials_diverge_quietly_where_anomalies_are_detected():
     assert kinds(diagnosis) == ["learning rate too large"]
 
 
-def test_many_samples_are_looked_at_by_a_part_that_is_the_same_every_time():
+def test_diagnose_chooses_same_subset_of_many_samples():
     many, targets = data.moons(400, rng=0)
     assert "for 128 samples" in str(diagnose(moons_model(), many))
-    assert chosen(400, 128) == chosen(400, 128)
-    assert len(set(chosen(400, 128))) == 128
-    chosen_targets = [targets[i] for i in chosen(400, 128)]
+    assert choose_samples(400, 128) == choose_samples(400, 128)
+    assert len(set(choose_samples(400, 128))) == 128
+    chosen_targets = [targets[i] for i in choose_samples(400, 128)]
     assert 40 < chosen_targets.count(1) < 88
-    assert chosen(3, 128) == [0, 1, 2]
+    assert choose_samples(3, 128) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("predict", "loss", "targets", "expected"), [
@@ -748,20 +748,20 @@ def test_many_samples_are_looked_at_by_a_part_that_is_the_same_every_time():
     (lambda x: [Value(x)] * int(1 + x), lambda p, t: p[0] ** 2, [0, 0], None),
     (lambda x: Value(x), lambda p, t: -1 - p * p, [0, 0], None),
 ])
-def test_the_loss_of_a_constant_prediction(predict, loss, targets, expected):
+def test_constant_loss_is_loss_of_best_constant_prediction(predict, loss, targets, expected):
     assert Problem(predict, loss, {}, [0.0, 1.0], targets).constant_loss() == (
         None if expected is None else pytest.approx(expected))
 
 
-def test_a_model_of_another_kind_of_prediction_is_judged_by_the_loss_alone():
+def test_diagnose_rejects_model_whose_predictions_are_dicts():
     w = Value(0.0, "w")
     history = fit(lambda x: {"y": w * x}, lambda p, t: (p["y"] - t) ** 2, [1.0, 2.0], [3.0, 6.0],
                   optimizer=optim.SGD([w], 0.1), epochs=20, record_every=1)
-    with pytest.raises(TypeError, match="no graph to find activations in"):
+    with pytest.raises(TypeError, match="activations: the model must return Values, not"):
         diagnose(history)
 
 
-def test_a_function_is_a_model_with_its_optimiser():
+def test_diagnose_accepts_function_with_optimiser():
     w, b = Value(0.0, "w"), Value(0.0)
     inputs, targets = [1.0, 2.0, 3.0], [2.0, 4.0, 7.0]
     diagnosis = diagnose(
@@ -773,7 +773,7 @@ def test_a_function_is_a_model_with_its_optimiser():
     assert diagnose(lambda x: w * x, optimizer=optim.SGD([w], 0.05)).healthy
 
 
-def test_a_history_whose_training_has_no_optimiser_is_judged_by_loss_and_model():
+def test_diagnose_accepts_history_without_optimiser():
     model = moons_model()
     history = trained(model, optim.SGD(model.parameters(), 1e-5))
     history.training.optimizer = None
@@ -781,18 +781,18 @@ def test_a_history_whose_training_has_no_optimiser_is_judged_by_loss_and_model()
     assert (finding.kind, "suggested_rate" in finding.numbers) == ("loss stands still", False)
 
 
-def test_a_history_that_was_read_from_a_file_is_judged_by_its_loss():
+def test_diagnose_accepts_history_read_from_file():
     model = moons_model()
     history = History.from_json(trained(model, optim.SGD(model.parameters(), 1e-5)).to_json())
     diagnosis = diagnose(history)
     assert kinds(diagnosis) == ["loss stands still"]
-    assert "nothing of the model" in str(diagnosis)
+    assert "not at the model" in str(diagnosis)
 
 
-# ---- what is returned, and errors ----------------------------------------------------------------
+# ---- the result, and errors ----------------------------------------------------------------------
 
 
-def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
+def test_diagnosis_prints_iterates_and_is_true_if_healthy():
     model = nn.MLP(2, [4, 1], "relu", rng=0)
     ill = diagnose(model)
     assert not ill
@@ -809,26 +809,25 @@ def test_a_diagnosis_reads_as_text_iterates_and_is_true_if_healthy():
 
 
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
-    ((3,), {}, TypeError, "the model is 3, which cannot be called"),
-    ((len,), {}, ValueError, "has no parameters to look at"),
+    ((3,), {}, TypeError, "the model must be callable, not 3"),
+    ((len,), {}, ValueError, "diagnose: .* has no parameters; pass a Module that has some, a "),
     ((nn.Dropout(),), {}, ValueError, "has no parameters"),
-    ((History(),), {}, ValueError, "the history has no steps"),
-    ((history_of([1.0]), X), {}, TypeError, r"diagnose\(history\) takes nothing else"),
-    ((Line(),), {"loss": nn.mse}, ValueError, "y and loss need samples"),
-    ((Line(), []), {}, ValueError, "X has no samples"),
-    ((Line(), 3), {}, TypeError, "X must be samples"),
-    ((Line(), [1.0], [2.0]), {}, ValueError, "y needs a loss"),
-    ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError, "1 samples but 2 targets"),
-    ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "1 samples but 0 targets"),
-    ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, r"diagnose\(model, X, y, "
-                                                                         r"loss=..., "
-                                                                         r"optimizer=...\)"),
-    ((Line(), [1.0]), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError, "needs samples, "
-                                                                               "targets and a "
-                                                                               "loss"),
-    ((Line(), [1.0], [1.0]), {"loss": lambda p, t: 0.5}, TypeError, "the loss is 0.5, which "
-                                                                    "depends on no Value"),
+    ((History(),), {}, ValueError, "diagnose: the history has no steps"),
+    ((history_of([1.0]), X), {}, TypeError, "diagnose: a history must be the only argument"),
+    ((Line(),), {"loss": nn.mse}, ValueError, "diagnose: y and loss need samples"),
+    ((Line(), []), {}, ValueError, "diagnose: X has no samples"),
+    ((Line(), 3), {}, TypeError, "diagnose: X must be samples"),
+    ((Line(), [1.0], [2.0]), {}, ValueError, "diagnose: y needs a loss"),
+    ((Line(), [1.0], [2.0, 3.0]), {"loss": nn.mse}, ValueError,
+     "diagnose: y must have one target for each sample, not 2 targets for 1 sample"),
+    ((Line(), [1.0]), {"loss": nn.mse}, ValueError, "not 0 targets for 1 sample"),
+    ((Line(),), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError,
+     r"diagnose\(model, X, y, loss=..., optimizer=...\)"),
+    ((Line(), [1.0]), {"optimizer": optim.SGD([Value(0.0)], 0.1)}, ValueError,
+     "diagnose: optimizer needs samples, targets and a loss"),
+    ((Line(), [1.0], [1.0]), {"loss": lambda p, t: 0.5}, TypeError,
+     r"diagnose: loss must return a Value for at least one sample, .* \(mean 0.5\)"),
 ])
-def test_what_is_missing_or_wrong_is_named(arguments, options, error, message):
+def test_diagnose_rejects_missing_and_wrong_arguments(arguments, options, error, message):
     with pytest.raises(error, match=message):
         diagnose(*arguments, **options)

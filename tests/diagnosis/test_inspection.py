@@ -1,5 +1,4 @@
-"""Gradients and activations layer by layer: what is found in models of known behaviour, which are
-left as they were."""
+"""Tests of gradients and activations by layer, on models of known behaviour."""
 
 import pytest
 from helpers import inf, nan, state_of
@@ -11,12 +10,12 @@ from tinygrad_edu.diagnosis.inspection import activations, gradient_flow, quanti
 @pytest.mark.parametrize("look", [
     lambda model: activations(model, [[1, 2], [2, 1]]), gradient_flow,
 ])
-def test_a_model_is_left_as_it_was(look):
+def test_inspection_restores_model(look):
     model = nn.Sequential(
         nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1), nn.Layer(4, 1, "linear", rng=0)
     )
     model([1.0, 2.0]).backward()
-    model.layers[0].training = False  # modes that differ are put back one by one
+    model.layers[0].training = False  # modes of modules may differ
     before = state_of(model)
     look(model)
     assert state_of(model) == before
@@ -35,7 +34,7 @@ def flow(**gradients):
     )
 
 
-def test_statistics_of_a_layer():
+def test_gradient_flow_computes_layer_statistics():
     layer, = flow(a=[0.0, -3.0, 4.0, nan, 0.0])
     assert (layer.path, layer.count, layer.zeros, layer.nonfinite) == ("a", 5, 2, 1)
     assert layer.rms == 2.5
@@ -53,12 +52,12 @@ def test_statistics_of_a_layer():
     ((1.0, inf), ("fine", "not finite")),
     ((1e308, 1e308), ("exploding", "exploding")), ((5e-324, 1.0), ("vanishing", "fine")),
 ])
-def test_what_is_vanishing_and_what_is_exploding(rms, verdicts):
+def test_gradient_flow_classifies_layers_by_rms(rms, verdicts):
     layers = flow(a=[rms[0]] * 3, b=[rms[1]] * 3)
     assert tuple(layer.verdict for layer in layers) == verdicts
 
 
-def test_gradients_vanish_in_a_deep_sigmoid_network_and_explode_with_large_weights():
+def test_gradient_flow_finds_vanishing_and_exploding_gradients_in_deep_networks():
     X, y = data.moons(10, rng=0)
     deep = nn.MLP(2, [6] * 8 + [1], "sigmoid", rng=0)
     for x, t in zip(X, y):
@@ -73,7 +72,7 @@ def test_gradients_vanish_in_a_deep_sigmoid_network_and_explode_with_large_weigh
     assert gradient_flow(wide)[0].verdict == "exploding"
 
 
-def test_gradients_may_come_from_a_module_a_mapping_or_labelled_parameters():
+def test_gradient_flow_accepts_module_mapping_and_labelled_parameters():
     model = nn.MLP(2, [3, 1], rng=0)
     (model([0.5, -1.0]) + model([2.0, 1.0])).backward()
     expected = gradient_flow(model)
@@ -84,7 +83,7 @@ def test_gradients_may_come_from_a_module_a_mapping_or_labelled_parameters():
 
 
 @pytest.mark.parametrize("nothing", [[], {}, nn.Dropout()])
-def test_no_parameters_are_an_error(nothing):
+def test_gradient_flow_rejects_empty_parameters(nothing):
     with pytest.raises(ValueError, match="no parameters"):
         gradient_flow(nothing)
 
@@ -92,13 +91,13 @@ def test_no_parameters_are_an_error(nothing):
 @pytest.mark.parametrize(("wrong", "named"), [
     (3, r"int \(3\)"), (["w"], r"str \('w'\)"), (None, "NoneType"), ("tanh", r"str \('tanh'\)"),
 ])
-def test_what_has_no_gradients_is_named(wrong, named):
-    with pytest.raises(TypeError, match=f"gradients are taken from a Module, .* not from {named}"):
+def test_gradient_flow_rejects_other_types(wrong, named):
+    with pytest.raises(TypeError, match=f"parameters must be a Module, .* not {named}"):
         gradient_flow(wrong)
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (1 / 3, 2.0)])
-def test_quantiles_are_interpolated(p, expected):
+def test_quantile_interpolates_between_numbers(p, expected):
     assert quantile([1.0, 2.0, 3.0, 4.0], p) == pytest.approx(expected)
     assert quantile([], p) == 0.0
     assert quantile([7.0], p) == 7.0
@@ -107,7 +106,7 @@ def test_quantiles_are_interpolated(p, expected):
 # ---- activations ---------------------------------------------------------------------------------
 
 
-def test_activations_are_the_outputs_of_the_layers():
+def test_activations_equal_outputs_of_layers():
     model = nn.MLP(2, [3, 2, 1], "tanh", rng=0)
     X = [[0.5, -1.0], [2.0, 1.0]]
     layers = activations(model, X)
@@ -123,14 +122,14 @@ def test_activations_are_the_outputs_of_the_layers():
 
 
 @pytest.mark.parametrize("activation", sorted(set(nn.ACTIVATIONS) - {"linear"}))
-def test_every_activation_is_recognised(activation):
+def test_activations_recognise_every_activation_function(activation):
     first, last = activations(nn.MLP(2, [3, 1], activation, rng=0), [[0.5, -1.0]])
     assert all(unit.op for unit in first.units)
     assert len(set(first.outputs)) > 1
     assert [unit.op for unit in last.units] == [""]
 
 
-def test_dead_units_are_those_that_no_sample_reaches():
+def test_unit_is_dead_if_no_sample_activates_it():
     model = nn.MLP(2, [6, 1], rng=0)
     X = [[0.5, -1.0], [2.0, 1.0], [-1.0, 0.0]]
     for neuron in model.layers[0].neurons[:2]:
@@ -142,7 +141,7 @@ def test_dead_units_are_those_that_no_sample_reaches():
     assert last.dead == 0
 
 
-def test_a_linear_unit_with_output_zero_is_not_dead():
+def test_linear_unit_with_zero_output_is_not_dead():
     model = nn.Layer(1, 2, "linear", rng=0)
     for p in model.parameters():
         p.data = 0.0
@@ -156,7 +155,7 @@ def test_a_linear_unit_with_output_zero_is_not_dead():
     ("softsign", 100.0, True),
     ("relu", 100.0, False),
 ])
-def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(
+def test_unit_is_saturated_if_every_sample_is_at_an_asymptote(
     activation, bias, saturated
 ):
     model = nn.MLP(1, [1, 1], activation, rng=0)
@@ -166,7 +165,7 @@ def test_saturated_units_are_those_that_every_sample_drives_to_an_asymptote(
     assert layer.saturation == float(saturated)
 
 
-def test_one_sample_in_the_middle_is_not_saturated():
+def test_unit_is_not_saturated_if_one_sample_is_in_the_middle():
     model = nn.MLP(1, [1, 1], "tanh", rng=0)
     model.layers[0].neurons[0].w[0].data = 10.0
     layer = activations(model, [[-1.0], [1.0], [0.0], [2.0]])[0]
@@ -191,7 +190,7 @@ class Net(nn.Module):
         return self.blocks[1]([h.relu() for h in self.blocks[0](x)])[0]
 
 
-def test_a_layer_of_ones_own_may_be_a_matrix_with_the_activation_outside():
+def test_activations_find_units_of_matrix_layer_with_activation_outside():
     first, last = activations(Net(), [[1.0, 1.0], [2.0, 0.5]])
     assert (first.path, last.path) == ("blocks.0", "blocks.1")
     assert [(unit.op, unit.outputs) for unit in first.units] == [
@@ -214,39 +213,39 @@ class Routed(nn.Module):
         return self.second(self.first(x)) if x[0] > 0 else self.first(self.second(x))
 
 
-def test_graphs_that_differ_from_sample_to_sample_are_told_apart():
+def test_activations_distinguish_graphs_that_differ_between_samples():
     model = Routed()
     layers = {layer.path: layer for layer in activations(model, [[1.0], [-1.0]])}
     assert layers["first"].outputs == (model.first([1.0]).data, model([-1.0]).data)
     assert layers["second"].outputs == (model([1.0]).data, model.second([-1.0]).data)
 
 
-def test_a_neuron_that_runs_twice_is_one_unit():
+def test_neuron_that_runs_twice_is_one_unit():
     shared = nn.Layer(1, 2, "tanh", rng=0)
     layer, = activations(lambda x: [h for xi in x for h in shared([xi])], [[0.5, 1.0]])
     assert len(layer.units) == 2
     assert [len(unit.outputs) for unit in layer.units] == [2, 2]
 
 
-def test_without_modules_the_outputs_are_the_layer():
+def test_activations_return_outputs_as_one_layer_without_modules():
     weight = Value(2.0)
     layer, = activations(lambda x: [weight * x[0], (weight * x[1]).relu()], [[1.0, -1.0]])
     assert (layer.path, layer.outputs, layer.dead) == ("", (2.0, -0.0), 1)
 
 
-def test_activations_are_recorded_also_where_recording_is_off():
+def test_activations_record_graph_inside_no_grad():
     with no_grad():
         layer = activations(nn.MLP(2, [3, 1], rng=0), [[1.0, 1.0]])[0]
     assert [unit.op for unit in layer.units] == ["relu"] * 3
 
 
 @pytest.mark.parametrize("model", [lambda x: 1.0, lambda x: [Value(1.0), 2.0]])
-def test_a_model_without_a_graph_has_no_activations(model):
-    with pytest.raises(TypeError, match="no graph to find activations in"):
+def test_activations_reject_model_that_returns_plain_numbers(model):
+    with pytest.raises(TypeError, match="activations: the model must return Values, not"):
         activations(model, [[1.0]])
 
 
-def test_a_model_that_raises_is_put_back_into_its_mode():
+def test_activations_restore_training_mode_if_model_raises():
     model = nn.Sequential(nn.Layer(2, 4, rng=0), nn.Dropout(0.5, rng=1))
     with pytest.raises(ValueError, match="takes 2 inputs"):
         activations(model, [[1, 2, 3]])
@@ -254,11 +253,12 @@ def test_a_model_that_raises_is_put_back_into_its_mode():
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (([[1, 2]], [[1, 2]]), TypeError, r"the model is \[\[1, 2\]\], which cannot be called; give "
-                                      r"the model first"),
-    ((sum, []), ValueError, "X has no samples"),
-    ((sum, 3), TypeError, r"X must be samples: a list of what the model takes, not int \(3\)"),
+    (([[1, 2]], [[1, 2]]), TypeError,
+     r"the model must be callable, not \[\[1, 2\]\]; pass the model first, then the samples"),
+    ((sum, []), ValueError, "activations: X has no samples; pass at least one"),
+    ((sum, 3), TypeError,
+     r"activations: X must be samples: a list of inputs of the model, not int \(3\)"),
 ])
-def test_what_cannot_be_run_is_named(arguments, error, message):
+def test_activations_reject_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         activations(*arguments)

@@ -1,9 +1,9 @@
 """Every row against truths that do not read the table: mpmath over the whole domain, and the
 complex step.
 
-The contract: value and partials within 4 ulp, 8 for cbrt and pow, 1e-12 for erf, gelu and silu;
-`truths.disagreements` holds rows to it, and is itself held to reporting every wrong rule planted
-here.
+The contract: value and partials within 4 ulp, 8 for cbrt and pow, 1e-12 for erf, gelu and silu.
+`truths.disagreements` checks it; the tests at the end check that it reports every wrong rule
+planted here.
 """
 
 import cmath
@@ -66,7 +66,7 @@ def test_points_reach_every_magnitude_and_both_signs(row):
         sizes = [std.log10(abs(x)) for x in column]
         assert max(sizes) > 300 or max(column) > 0.99 * high
         assert min(sizes) < -290 or low > 0
-        # every power of ten equally often, and as many moderate ones
+        # all powers of ten equally often, and as many moderate numbers
         assert 0.1 < sum(abs(size) <= 4 for size in sizes) / len(sizes) < 0.99
         for end in (low, high):
             if std.isfinite(end) and end != 0:
@@ -85,7 +85,7 @@ def test_every_row_has_an_independent_truth():
     ("ieee_remainder", (2.5 - 2**-51, 1.0)), ("ieee_remainder", (0.15, 0.1)),
     ("ieee_remainder", (1.5, 0.1)),
 ])
-def test_quotients_that_round_to_a_whole_number_belong_to_the_piece_of_the_value(name, args):
+def test_partials_of_rounded_quotients_match_the_piece_of_the_value(name, args):
     # 1.0 / 0.1 rounds to 10.0, but 0.1 as a float is a little more than a tenth: 1.0 % 0.1 is 1.0 -
     # 9 * 0.1.
     assert disagreements(TABLE[name], [args]) == {}
@@ -117,7 +117,7 @@ def test_digits_survive_when_the_difference_of_two_arguments_rounds(distance):
     rng = random.Random(distance)
     args = [(rng.uniform(-1, 1), distance + rng.uniform(-1, 1)) for _ in range(10)]
     assert disagreements(TABLE["logaddexp"], args + [(y, x) for x, y in args]) == {}
-    # y - 1 rounds for small and for negative y; log x makes much of it:
+    # y - 1 is rounded for small and for negative y, and log x magnifies the error:
     assert (
         disagreements(
             TABLE["pow"], [(10.0**distance if distance < 300 else 1e-300, x) for x, _ in args]
@@ -130,12 +130,12 @@ def test_digits_survive_when_the_difference_of_two_arguments_rounds(distance):
 
 
 def differentiate(f, i, args):
-    """d f / d args[i] by central differences, at 60 digits and more until two precisions agree to
-    25 digits.
+    """Returns d f / d args[i] by central differences, with 60 digits or more, until two precisions
+    agree to 25 digits.
 
-    The step is a small part of the argument, so that no singularity is stepped over; where the
-    function hardly changes (cosh near 0, tanh far out) the difference cancels, and only more digits
-    help.  Agreement on 0 counts at the highest precision alone.
+    The step is a small part of the argument, so that it does not cross a singularity. If the
+    function hardly changes (cosh near 0, tanh far out), the difference cancels, and only more
+    digits help. Agreement on 0 counts at the highest precision only.
     """
     x = args[i]
     earlier = None
@@ -155,7 +155,7 @@ def differentiate(f, i, args):
 
 
 def close(x, y, tolerance):
-    """Whether mpmath numbers agree to a relative tolerance, or are both too large or too small for
+    """Returns whether mpmath numbers agree relatively, or are both too large or too small for
     floats."""
     if max(abs(x), abs(y)) < mpf(2) ** -1080 or (
         min(abs(x), abs(y)) > mpf(2) ** 1030 and x * y > 0
@@ -165,8 +165,8 @@ def close(x, y, tolerance):
 
 
 def wrong_slopes(row, arg_tuples):
-    """The arguments, with the number of the partial, at which the truth in closed form is not the
-    slope of its value."""
+    """Returns the arguments and the partial for which the closed form of the truth is not the
+    derivative of its value."""
     return [
         (args, i)
         for args in arg_tuples
@@ -180,21 +180,21 @@ def wrong_slopes(row, arg_tuples):
 
 
 @every_row
-def test_closed_forms_of_the_truth_are_the_slopes_of_its_values(row):
-    # a difference would step over the jumps of a far quotient
+def test_partials_of_the_truth_are_derivatives_of_its_values(row):
+    # a difference would cross the jumps of a large quotient
     wide = points(row, 5, seed=5) if row.name in SMOOTH else []
     moderate = points(row, 8, seed=6, wide=False)
     assert len(moderate) >= 6
     if row.parameters[0] == "condition":
-        # a condition is not a number that could be moved
+        # a condition cannot be varied
         assert truth(row.name, (0.0, 2.0, 3.0)) == (3, (0, 0, 1))
         assert truth(row.name, (1.0, 2.0, 3.0)) == (2, (0, 1, 0))
-    elif row.name != "round_digits":  # which takes whole numbers
+    elif row.name != "round_digits":  # it takes whole numbers
         assert wrong_slopes(row, wide + moderate) == []
 
 
 @every_row
-def test_the_truth_has_all_its_digits(row):
+def test_truth_is_accurate_to_35_digits(row):
     for args in points(row, scaled(ci=20, thorough=200), seed=7):
         value, partials = truth(row.name, args)
         more_value, more_partials = truth(row.name, args, digits=400)
@@ -205,7 +205,7 @@ def test_the_truth_has_all_its_digits(row):
 
 
 @pytest.mark.parametrize("name", ["tanh", "mul", "atan2", "pow"])
-def test_a_wrong_closed_form_is_found(name, monkeypatch):
+def test_wrong_closed_form_is_reported(name, monkeypatch):
     first, *others = truths.SLOPES[name]
     monkeypatch.setitem(
         truths.SLOPES, name, (lambda *args: first(*args) * (1 + mpf(10) ** -15), *others)
@@ -237,7 +237,7 @@ def _gelu_tanh(x):
     return x * _logistic(std.sqrt(8 / std.pi) * (x + 0.044715 * x**3))
 
 
-# Every analytic row, but for erf, erfc and gelu_erf, which cmath does not have.
+# Every analytic row except erf, erfc and gelu_erf, which cmath does not have.
 COMPLEX = {
     **{
         name: getattr(cmath, name)
@@ -280,7 +280,8 @@ COMPLEX = {
     "logaddexp": lambda x, y: cmath.log(cmath.exp(x) + cmath.exp(y)),
     "sigmoid_difference": lambda x, y: _logistic(x - y),
     "hypot": lambda x, y: cmath.sqrt(x * x + y * y),
-    "atan2": lambda y, x: cmath.atan(y / x),  # but for a constant, which the step does not see
+    # up to a constant, which does not affect the derivative
+    "atan2": lambda y, x: cmath.atan(y / x),
     "sech_squared": lambda x: 1 / cmath.cosh(x) ** 2,
     "sigmoid": _logistic,
     "logsigmoid": lambda x: -cmath.log(1 + cmath.exp(-x)),
@@ -292,13 +293,13 @@ COMPLEX = {
 
 
 def complex_step(name, args, i, step=1e-200):
-    """The partial derivative by argument ``i``: Squire and Trapp, 1998."""
+    """Returns the partial derivative with respect to argument ``i``: Squire and Trapp, 1998."""
     return COMPLEX[name](*[complex(arg, step * (i == k)) for k, arg in enumerate(args)]).imag / step
 
 
 @pytest.mark.parametrize("name", list(COMPLEX))
 def test_gradients_agree_with_the_complex_step(name):
-    # Arguments of moderate size: cmath itself loses digits further out.
+    # Arguments of moderate size, because cmath itself loses digits at larger ones.
     for args in points(TABLE[name], 200, seed=4, wide=False):
         xs = [Value(arg) for arg in args]
         TABLE[name](*xs).backward()
@@ -309,7 +310,7 @@ def test_gradients_agree_with_the_complex_step(name):
             )
 
 
-def test_every_analytic_row_is_held_to_the_complex_step():
+def test_every_analytic_row_is_compared_with_the_complex_step():
     assert set(SMOOTH) - set(COMPLEX) == {"erf", "erfc", "gelu_erf", "relu", "leaky_relu", "elu"}
 
 
@@ -321,12 +322,12 @@ def check_points(row):
 
 
 def planted_rules(row, i):
-    """``(kind, rule)``: every way of getting rule ``i`` wrong that is tried."""
+    """Yields ``(kind, rule)`` for every planted mistake in rule ``i``."""
     right = row.partials[i]
     slopes = [truth_at(row.name, args)[1] for args in check_points(row)]
     if all(partials[i] == 0 for partials in slopes):
-        # A derivative that is 0 everywhere has no sign and no scale: it can only be wrong by a
-        # summand.
+        # A derivative that is 0 everywhere has no sign and no scale, so only a summand can make it
+        # wrong.
         yield "plus 1e-6", lambda *args: right(*args) + 1e-6
     else:
         yield "sign", lambda *args: -right(*args)
@@ -386,7 +387,7 @@ def test_the_checker_reports_a_planted_wrong_forward_function(row):
 
 
 def _planted(name, *rules):
-    """What the checker reports of a row with other rules than its own."""
+    """Returns what the checker reports of a row with other rules than its own."""
     row = TABLE[name]
     with replaced(row, "partials", rules):
         return disagreements(row, points(row, 200) + kinks(row))
@@ -397,7 +398,7 @@ def test_rules_that_lose_their_digits_where_the_function_saturates_are_reported(
     assert _planted("sigmoid", lambda x, o: o * (1 - o))
     assert _planted("expm1", lambda x, o: o + 1)
     assert _planted("softplus", lambda x, o: 1 - table.exp(-o))
-    # right wherever x * x is a float: infinity has a reciprocal
+    # right if x * x is a float; the reciprocal of infinity is 0
     assert _planted("atan", lambda x, o: 1 / (1 + x * x)) == {}
     assert _planted("asin", lambda x, o: 1 / table.sqrt(1 - x * x))
 
@@ -421,7 +422,7 @@ def test_a_tie_that_is_given_to_one_side_is_reported(name):
     ("abs", lambda x, o: table.where(x < 0, -1.0, 1.0)),
     ("hardtanh", lambda x, o: table.where(abs(x) > 1, 0.0, 1.0)),
 ])
-def test_another_slope_at_a_kink_is_reported(name, rule):
+def test_wrong_subgradient_at_a_kink_is_reported(name, rule):
     assert {args for args, _ in _planted(name, rule)} <= set(kinks(TABLE[name]))
     assert _planted(name, rule)
 
@@ -434,7 +435,7 @@ def test_conventions_at_kinks_hold_in_backward(row):
         assert [x.grad for x in xs] == [float(partial) for partial in truth_at(row.name, args)[1]]
 
 
-def test_planted_rules_are_taken_out_again():
+def test_planted_rules_are_removed_afterwards():
     row = TABLE["sin"]
     kept = row.partials
     with contextlib.suppress(ZeroDivisionError), replaced(row, "partials", ()):

@@ -1,5 +1,4 @@
-"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and what is said
-when they cannot be."""
+"""Derivatives of graphs and of functions: orders, nesting, products with vectors, and errors."""
 
 import itertools
 import math as std
@@ -79,7 +78,7 @@ def test_derivatives_of_polynomials_are_exact_to_order_5(coefficients, x):
         assert (got.data if isinstance(got, Value) else got) == expected
 
 
-def test_gradients_are_graphs_and_leave_no_trace_in_grad():
+def test_gradients_are_graphs_and_leave_grad_unchanged():
     x, y = Value(2.0, "x"), Value(3.0, "y")
     z = x * x * y + y**3
     gx, gy = gradients(z, [x, y])
@@ -92,27 +91,27 @@ def test_gradients_are_graphs_and_leave_no_trace_in_grad():
     assert x.grad == 2 * 12.0 * 6.0
 
 
-def test_gradients_by_interior_nodes():
+def test_gradients_with_respect_to_interior_nodes():
     x = Value(2.0)
     inner = x * x
     outer = inner * inner * x
     assert [g.data for g in gradients(outer, [inner, x, outer])] == [16.0, 80.0, 1.0]
 
 
-def test_what_to_differentiate_by_may_come_from_a_generator():
+def test_gradients_accepts_a_generator_of_nodes():
     x, y = Value(2.0), Value(3.0)
     assert [g.data for g in gradients(x * y, (v for v in (x, y)))] == [3.0, 2.0]
 
 
-def test_a_derivative_that_is_not_asked_for_is_not_computed():
+def test_gradients_computes_requested_derivatives_only():
     x, w = Value(1e200), Value(1e-200)
     y = (x * w) * 1e200
-    with detect_anomaly():  # it would raise, since the derivative by w overflows
+    with detect_anomaly():  # it would raise, because the derivative with respect to w overflows
         assert gradients(y, [x])[0].data == pytest.approx(1.0, rel=1e-15, abs=0)
         assert grad(lambda v: (v * w) * 1e200)(1e200) == pytest.approx(1.0, rel=1e-15, abs=0)
 
 
-def test_the_gradient_by_an_unreachable_node_is_a_value_of_zero():
+def test_gradient_with_respect_to_an_unreachable_node_is_zero():
     x, stranger = Value(2.0), Value(5.0)
     y = x * x
     later = y * 3
@@ -122,7 +121,7 @@ def test_the_gradient_by_an_unreachable_node_is_a_value_of_zero():
         assert g.args == ()
 
 
-def test_gradients_of_several_roots_are_of_the_seeded_sum():
+def test_gradients_of_several_roots_are_those_of_the_seeded_sum():
     x = Value(2.0)
     assert gradients([x * x, x * 3], [x])[0].data == 7.0
     assert gradients([x * x, x * 3], [x], [10, 1])[0].data == 43.0
@@ -179,7 +178,7 @@ def test_gradients_of_a_stale_graph_raise_and_say_what_to_do():
     assert gradients(y, [x])[0].data == 12.0
 
 
-def test_a_graph_is_stale_also_when_its_value_happens_to_be_the_same():
+def test_graph_is_stale_even_if_its_value_is_unchanged():
     x, zero = Value(2.0, "x"), Value(0.0)
     y = x * zero
     x.data = 3.0
@@ -189,7 +188,7 @@ def test_a_graph_is_stale_also_when_its_value_happens_to_be_the_same():
         gradients(y, [zero])
 
 
-def test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were():
+def test_sum_is_stale_even_if_its_partials_are_unchanged():
     x = Value(2.0, "x")
     y = (x + 1) ** 2
     x.data = 5.0
@@ -199,7 +198,7 @@ def test_a_sum_is_stale_too_although_its_derivatives_are_what_they_were():
         gradients(y, [x])
 
 
-def test_a_stale_part_that_is_not_asked_for_does_not_matter():
+def test_gradients_ignores_a_stale_part_that_is_not_needed():
     x, w = Value(2.0), Value(1.0)
     y = x * x + w * w
     w.data = 7.0
@@ -227,7 +226,7 @@ def polynomial(x, y):
     return x * x * y + 3 * y
 
 
-def test_grad_by_one_argument_or_several():
+def test_grad_with_respect_to_one_argument_or_several():
     assert grad(polynomial)(2.0, 5.0) == 20.0
     assert grad(polynomial, 1)(2.0, 5.0) == 7.0
     assert grad(polynomial, -1)(2.0, 5.0) == 7.0
@@ -239,14 +238,14 @@ def test_grad_by_one_argument_or_several():
     assert value_and_grad(polynomial, [1, 0])(2, 5) == (35.0, (7.0, 20.0))
 
 
-def test_numbers_in_numbers_out_and_values_in_values_out():
+def test_grad_returns_numbers_for_numbers_and_values_for_values():
     assert type(grad(polynomial)(2, 5)) is float
     slope = grad(polynomial)(Value(2.0), 5.0)
     assert isinstance(slope, Value)
     assert slope.data == 20.0
 
 
-def test_other_arguments_reach_the_function_as_they_are():
+def test_grad_passes_other_arguments_unchanged():
     seen = []
 
     def f(x, how):
@@ -258,7 +257,7 @@ def test_other_arguments_reach_the_function_as_they_are():
 
 
 @pytest.mark.parametrize("argnum", [2, -3, [0, 5]])
-def test_an_argnum_that_does_not_exist_is_refused(argnum):
+def test_grad_rejects_an_argnum_that_does_not_exist(argnum):
     bad = argnum if isinstance(argnum, int) else 5
     with pytest.raises(
         IndexError,
@@ -268,12 +267,12 @@ def test_an_argnum_that_does_not_exist_is_refused(argnum):
 
 
 @pytest.mark.parametrize("argnum", [[0, 0], [0, -2]])
-def test_an_argument_chosen_twice_is_refused(argnum):
+def test_grad_rejects_a_repeated_argnum(argnum):
     with pytest.raises(ValueError, match="argnum"):
         grad(polynomial, argnum)(2.0, 5.0)
 
 
-def test_a_function_of_several_outputs_has_no_gradient():
+def test_grad_rejects_a_function_of_several_outputs():
     def twins(x):
         first = x[0] if isinstance(x, list) else x
         return [first, first]
@@ -298,7 +297,7 @@ def test_a_function_must_return_numbers(result):
         grad(broken)(1.0)
 
 
-def test_a_function_of_a_list_is_sent_to_the_right_transform():
+def test_grad_of_a_list_names_the_right_transform():
     with pytest.raises(TypeError, match=r"jacobian\(f\)\(xs\) or hessian"):
         grad(lambda v: v[0] * v[1])([1.0, 2.0])
     for call in (lambda: hessian(lambda v: v[0])(2.0), lambda: jvp(lambda x: x, 1.0, 1.0)):
@@ -325,7 +324,7 @@ def test_a_function_that_changes_its_list_has_the_right_hessian():
     assert hessian(f)([2.0, 3.0]) == [[0.0, 6.0], [6.0, 4.0]]
 
 
-def test_results_of_gradients_are_nodes_of_their_own():
+def test_gradients_returns_new_nodes():
     x, y = Value(2.0), Value(3.0)
     (g,) = gradients(x * y, [x])
     g.data = 100.0
@@ -333,7 +332,7 @@ def test_results_of_gradients_are_nodes_of_their_own():
 
 
 @pytest.mark.parametrize("x", ["1", None, 1j])
-def test_a_function_is_differentiated_at_numbers(x):
+def test_grad_rejects_arguments_that_are_not_numbers(x):
     with pytest.raises(TypeError, match="must be a real number"):
         grad(lambda v: v)(x)
 
@@ -382,7 +381,7 @@ def test_nested_transforms_do_not_confuse_their_variables(f, x, expected):
     assert grad(f)(x) == expected
 
 
-def test_an_outer_value_in_a_function_is_a_constant_to_it_unless_it_is_the_argument():
+def test_closed_over_value_is_a_constant_unless_it_is_the_argument():
     w = Value(3.0)
     assert grad(lambda x: w * x)(2.0) == 3.0
     slope = grad(lambda x: w * x + x * x)(w)  # the w inside is another variable
@@ -471,7 +470,7 @@ def test_a_pullback_may_be_called_many_times_and_is_linear():
     assert pullback([1, 0]) == (3.0, 2.0)
 
 
-def test_a_pullback_refuses_cotangents_that_do_not_match():
+def test_pullback_rejects_cotangents_that_do_not_match():
     def pair(x):
         return [x, x * 2]
 
@@ -490,7 +489,7 @@ def test_a_pullback_refuses_cotangents_that_do_not_match():
         pullback("1")
 
 
-def test_jvp_refuses_tangents_that_do_not_match():
+def test_jvp_rejects_tangents_that_do_not_match():
     with pytest.raises(
         ValueError, match="jvp: 2 primals but 1 tangents; give one tangent for each primal"
     ):
@@ -505,12 +504,12 @@ def test_vjp_and_jvp_by_hand():
     assert (value, pullback(2.0), pullback()) == (35.0, (40.0, 14.0), (20.0, 7.0))
 
 
-def test_infinite_derivatives_pass_as_numbers_in_either_direction():
+def test_infinite_derivatives_propagate_in_both_modes():
     assert jvp(math.sqrt, [0.0], [1.0]) == (0.0, std.inf)
     assert grad(math.sqrt)(0.0) == std.inf
 
 
-def test_vjp_of_values_can_be_differentiated_in_the_cotangent_and_the_primal():
+def test_vjp_is_differentiable_in_the_cotangent_and_the_primal():
     x, v = Value(2.0), Value(5.0)
     value, pullback = vjp(lambda t: t**3, x)
     assert gradients(value, [x])[0].data == 12.0
@@ -519,7 +518,7 @@ def test_vjp_of_values_can_be_differentiated_in_the_cotangent_and_the_primal():
     assert [g.data for g in gradients(out, [x, v])] == [60.0, 12.0]
 
 
-def test_jvp_can_be_differentiated_in_the_tangent_and_in_a_value_of_the_functions_own():
+def test_jvp_is_differentiable_in_the_tangent_and_in_a_closed_over_value():
     w, t = Value(2.0), Value(5.0)
     value, moved = jvp(lambda y: w * y * y, [3.0], [t])  # w y**2 and 2 w y t
     assert (value.data, moved.data) == (18.0, 60.0)
@@ -594,8 +593,10 @@ def test_only_values_can_be_differentiated():
     assert x.grad == 0.0
 
 
-def test_only_values_can_be_put_in_order():
-    with pytest.raises(TypeError, match="each root must be a Value, not list; pass several roots as"):
+def test_topological_order_accepts_values_only():
+    with pytest.raises(
+        TypeError, match="each root must be a Value, not list; pass several roots as"
+    ):
         topological_order([Value(1.0)])
 
 
@@ -607,7 +608,7 @@ def test_only_functions_can_be_differentiated():
             transform()
 
 
-def test_a_seed_that_is_a_value_is_refused_with_the_remedy():
+def test_seed_that_is_a_value_is_rejected_with_a_remedy():
     x = Value(2.0)
     with pytest.raises(
         TypeError, match=r"a seed must be a number, not a Value .*multiply the root by it"
@@ -618,7 +619,7 @@ def test_a_seed_that_is_a_value_is_refused_with_the_remedy():
     assert x.grad == 0.0
 
 
-def test_there_is_one_seed_for_each_root():
+def test_number_of_seeds_must_equal_the_number_of_roots():
     x = Value(1.0)
     with pytest.raises(ValueError, match="2 roots but 1 seeds; give one seed for each root"):
         backward([x, x], [1.0])

@@ -38,7 +38,7 @@ def build(recipe, leaves=3):
 
 
 def serial_free_facts(order):
-    """A graph in numbers: for each node its op, data and the positions of its operands."""
+    """Describes a graph by numbers: each node's op, data and the positions of its operands."""
     place = {node: i for i, node in enumerate(order)}
     return [(node.op, node.label, node.data, [place[arg] for arg in node.args]) for node in order]
 
@@ -84,7 +84,7 @@ def test_order_does_not_depend_on_the_order_of_roots(recipe, data):
     assert orders[0] == orders[1] == orders[2]
 
 
-def test_constants_stand_just_before_their_user():
+def test_constants_come_just_before_their_user():
     x = Value(1.0, "x")
     y = (x * 2) + 3
     assert [node.data for node in topological_order(y)] == [1.0, 2.0, 2.0, 3.0, 5.0]
@@ -94,7 +94,7 @@ def test_constants_stand_just_before_their_user():
 # ---- sweeps
 
 
-def test_backward_twice_adds_to_leaves_and_to_nothing_else():
+def test_backward_twice_adds_to_leaves_only():
     x = Value(3.0)
     square = x * x
     cube = square * x
@@ -116,7 +116,7 @@ def test_power_backward_twice():
     assert x.grad == 54.0
 
 
-def test_interior_nodes_shared_with_an_earlier_graph_start_afresh():
+def test_interior_nodes_shared_with_an_earlier_graph_start_at_zero():
     x = Value(2.0)
     shared = x * x
     (shared * 10).backward()
@@ -132,7 +132,7 @@ def test_a_leaf_as_root_gets_the_seed_and_accumulates():
     assert x.grad == 6.0
 
 
-def test_seeds_scale():
+def test_seeds_scale_the_gradients():
     x = Value(2.0)
     (x * x).backward(-0.5)
     assert x.grad == -2.0
@@ -166,7 +166,7 @@ def test_a_root_that_is_an_ancestor_of_another_root():
     assert x.grad == 112.0
 
 
-def test_no_roots_do_nothing():
+def test_backward_of_no_roots_does_nothing():
     backward([])
     assert gradients([], [Value(1.0)])[0].data == 0.0
 
@@ -183,8 +183,8 @@ def test_diamond_gets_both_contributions_before_it_is_visited():
 
 @given(recipe=recipes)
 def test_backward_agrees_with_forward_differences_in_exact_arithmetic(recipe):
-    # With small whole numbers everything is exact: the sweep is compared with forward accumulation,
-    # bit for bit.
+    # Small whole numbers make everything exact, so the sweep equals forward accumulation bit for
+    # bit.
     nodes = [Value(float(i + 1)) for i in range(3)]
     slopes = [[float(i == j) for j in range(3)] for i in range(3)]
     for kind, i, j in recipe:
@@ -247,7 +247,7 @@ LABELS = st.sampled_from(["", "a", "a b", "ä"])
 
 
 class ParameterName(str):
-    """A label that says more than its text, as a library on top may have it."""
+    """A label with more than its text, as a library on top may define it."""
 
     __slots__ = ("owner",)
 
@@ -315,7 +315,7 @@ def test_two_roots_over_one_leaf_still_share_it(copier):
 
 
 @every_copier
-def test_labels_and_their_classes_survive(copier):
+def test_copies_keep_labels_and_their_classes(copier):
     x = Value(1.0, ParameterName("weight"))
     y = copier(x * x)
     assert y.args[0].label == "weight"
@@ -323,10 +323,10 @@ def test_labels_and_their_classes_survive(copier):
 
 
 @every_copier
-def test_constants_survive_as_constants(copier):
+def test_copies_keep_constants_constant(copier):
     x = Value(2.0)
     for y in (x * 3 + 1, math.where(x > 0, x, 5.0), 2**x):
-        _ = y.args  # makes the constants nodes, which copies must cope with
+        _ = y.args  # turns the constants into nodes, which copies must handle
         twin = copier(y)
         assert [arg.constant for arg in twin.args] == [arg.constant for arg in y.args]
         assert [arg.data for arg in twin.args] == [arg.data for arg in y.args]
@@ -422,7 +422,7 @@ def test_random_graphs_agree_with_a_sweep_written_differently():
         )
         root = nodes[-1]
         root.backward()
-        paths = {root: 1.0}  # sums over edges, users first, by an order found by searching
+        paths = {root: 1.0}  # sums over edges, users first, in an order found by searching
         for node in sorted(
             topological_order(root), key=lambda node: -topological_order(root).index(node)
         ):

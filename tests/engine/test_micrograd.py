@@ -1,9 +1,8 @@
 """Programs written for micrograd, with only their import lines changed.
 
-The programs stand here as text, as in micrograd's repository; each runs twice, on micrograd itself
-and on this package.  The moons demo takes micrograd three minutes, so its losses are kept in
-tests/oracle/micrograd_moons.json; the generator of its data, scikit-learn, is replaced by the data
-it made.
+The programs are here as text, as in micrograd's repository. Each runs twice, on micrograd itself
+and on this package. The moons demo takes micrograd three minutes, so its losses are stored in
+tests/oracle/micrograd_moons.json. The data that scikit-learn generates for it are stored, too.
 """
 
 import json
@@ -113,7 +112,7 @@ def test_a_program_gives_the_same_numbers(program):
     assert ours == pytest.approx(theirs, rel=1e-12)
 
 
-def test_the_readme_prints_what_microgads_readme_says():
+def test_micrograds_readme_example_prints_its_numbers():
     assert run(CHANGED, README)["shown"] == "24.7041 138.8338 645.5773"
 
 

@@ -1,5 +1,4 @@
-"""Every worked edge case and every published worked example, as data in tests/oracle, against the
-engine."""
+"""Every edge case and every published worked example of tests/oracle, against the engine."""
 
 import json
 import math as std
@@ -104,7 +103,7 @@ def within(got, expected, tolerance):
 
 @pytest.mark.parametrize("row", EDGE_CASES,
     ids=[f"{row['op']}-{','.join(row['args'])}-{row.get('consts', '')}" for row in EDGE_CASES])
-def test_edge_case(row):
+def test_edge_case_has_the_documented_value_and_gradient(row):
     constants = {name: number(text) for name, text in row.get("consts", {}).items()}
     xs = [Value(float(text)) for text in row["args"]]
     y = function_of(row["op"], constants)(*xs)
@@ -117,7 +116,7 @@ def test_edge_case(row):
         )
 
 
-def test_every_edge_case_is_tried():
+def test_every_edge_case_is_tested():
     assert len(EDGE_CASES) >= 400
 
 
@@ -125,7 +124,7 @@ def test_every_edge_case_is_tried():
 
 
 def published(example, name):
-    """The printed number: ``(value, half a unit of its last digit)``."""
+    """Returns ``(value, half a unit of its last digit)`` of a printed number."""
     text = WORKED[example]["published"][name]
     digits = len(text.split(".")[1]) if "." in text else 0
     return float(text), 0.5 * 10.0**-digits
@@ -135,8 +134,8 @@ def agrees(example, got):
     """Compares named results with what is printed: equal when rounded to as many digits; whole
     numbers almost exactly.
 
-    Where all digits of a float are printed, both sides carry rounding errors: then 4 ulp, the
-    contract of the engine.
+    If all digits of a float are printed, both sides have rounding errors; the tolerance is then 4
+    ulp, the contract of the engine.
     """
     for name, value in got.items():
         expected, half = published(example, name)
@@ -337,7 +336,7 @@ def test_pytorch_tutorial():
     )
 
 
-def test_every_worked_example_is_tried():
+def test_every_worked_example_is_tested():
     assert set(WORKED) == {
         "baydin2018_table2_3",
         "mazur_2015",

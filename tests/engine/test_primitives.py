@@ -1,7 +1,6 @@
-"""The rows of the table: their fields, their rules on floats and on Values, and rows of one's own.
+"""The rows of the table: their fields, their rules on floats and on Values, and user-defined rows.
 
-How accurate they are is in test_accuracy, what they make of infinities and nan in
-test_special_values.
+Their accuracy is tested in test_accuracy, infinities and nan in test_special_values.
 """
 
 import itertools
@@ -27,7 +26,7 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=list(TABLE))
 
 
 @every_row
-def test_fields_are_filled_in_sensibly(row):
+def test_rows_have_consistent_fields(row):
     assert TABLE[row.name] is row
     assert row.name.isidentifier()
     assert (
@@ -51,7 +50,7 @@ def test_fields_are_filled_in_sensibly(row):
 
 
 @every_row
-def test_special_values_hold(row):
+def test_rows_have_their_documented_special_values(row):
     for args, partials in row.specials.items():
         assert len(args) == len(partials) == row.arity
         out = row.forward(*args)
@@ -103,13 +102,13 @@ def test_pieces_are_constant_between_neighbouring_points_and_change_at_kinks(row
     for args in points(row, 10, wide=False):
         assert same(row.piece(*args), row.piece(*(arg * (1 + 1e-15) for arg in args)))
     for x, *rest in row.specials:
-        # whose special value is a point, not a kink on a line
+        # its special value is a point, not a kink along a line
         if all(map(std.isfinite, (x, *rest))) and row.name != "atan2":
             assert row.piece(x - 1e-6, *rest) != row.piece(x + 1e-6, *rest)
 
 
 CLOSE = 1e-9
-SIDES = {  # arguments on either side of a kink or jump, and at it where that is a piece of its own
+SIDES = {  # arguments on either side of a kink or jump, and at it if that is a separate piece
     "remainder": ((7.9, 2.0), (8.1, 2.0)),
     "floordiv": ((7.9, 2.0), (8.1, 2.0)),
     "fmod": ((7.9, 2.0), (8.1, 2.0)),
@@ -132,12 +131,12 @@ SIDES = {  # arguments on either side of a kink or jump, and at it where that is
 
 
 @pytest.mark.parametrize("name", list(SIDES))
-def test_pieces_tell_the_sides_of_a_kink_and_the_kink_apart(name):
+def test_pieces_distinguish_the_sides_of_a_kink_and_the_kink(name):
     pieces = [TABLE[name].piece(*args) for args in SIDES[name]]
     assert all(p != q for p, q in itertools.combinations(pieces, 2))
 
 
-def test_atan2_has_its_jump_behind_the_origin_alone():
+def test_atan2_jumps_only_on_the_negative_x_axis():
     piece = TABLE["atan2"].piece
     assert piece(-0.1, 1.0) == piece(0.0, 1.0) == piece(0.1, 1.0)
 
@@ -194,7 +193,7 @@ def test_second_derivatives_agree_with_mpmath(name):
         for i, truths in enumerate(second_derivatives(name, args)):
             for j, true in enumerate(truths):
                 got = gradients(first[i], [xs[j]])[0].data
-                if abs(true) < 1e-25:  # mpmath's step leaves a trace of what is exactly 0
+                if abs(true) < 1e-25:  # mpmath's finite step does not give exactly 0
                     assert abs(got) < 1e-25, f"{name}{args}: {got}, not 0"
                 else:
                     assert abs(got - true) <= 1e-9 * abs(true), (
@@ -215,13 +214,13 @@ def test_the_mixed_derivative_of_a_power_follows_its_conventions():
 
 
 @pytest.mark.parametrize("base", [-0.5, -1.0, -2.0])
-def test_a_negative_base_has_no_derivative_by_its_exponent(base):
+def test_power_of_a_negative_base_has_no_derivative_with_respect_to_the_exponent(base):
     y = Value(2.0)
     (base**y).backward()
     assert std.isnan(y.grad)
 
 
-def test_arguments_that_are_left_out_have_the_published_defaults():
+def test_omitted_arguments_have_the_published_defaults():
     assert [table.clip(x) for x in (-3.0, 3.0, std.inf, -std.inf)] == [
         -3.0,
         3.0,
@@ -232,14 +231,14 @@ def test_arguments_that_are_left_out_have_the_published_defaults():
     assert (table.leaky_relu(-3.0), table.elu(-3.0)) == (0.01 * -3.0, std.expm1(-3.0))
 
 
-def test_the_angle_of_the_tiniest_vectors_is_infinitely_steep_and_that_of_none_is_flat():
+def test_atan2_partials_are_infinite_for_tiny_vectors_and_zero_at_the_origin():
     for x, slope in ((1e-310, std.inf), (0.0, 0.0)):
         y = Value(0.0)
         math.atan2(y, x).backward()
         assert y.grad == slope
 
 
-# ---- a row of one's own
+# ---- user-defined rows
 
 
 @pytest.fixture
@@ -255,7 +254,7 @@ def cube_plus():
     del TABLE["cube_plus"]
 
 
-def test_a_new_row_works_everywhere_at_once(cube_plus):
+def test_new_row_works_in_every_part_of_the_engine(cube_plus):
     assert cube_plus(2.0, 5.0) == 13.0
     assert cube_plus(2.0) == 9.0
     x = Value(2.0, "x")
@@ -273,7 +272,7 @@ def test_a_new_row_works_everywhere_at_once(cube_plus):
     assert gradients(slope, [x])[0].data == 12.0
 
 
-def test_a_new_row_can_be_held_to_mpmath(cube_plus, monkeypatch):
+def test_new_row_can_be_compared_with_mpmath(cube_plus, monkeypatch):
     monkeypatch.setitem(SMOOTH, "cube_plus", lambda x, y: x**3 + y)
     monkeypatch.setitem(SLOPES, "cube_plus", (lambda x, y: 3 * x**2, lambda x, y: mpf(1)))
     assert disagreements(cube_plus, points(cube_plus, 20, wide=False)) == {}
@@ -291,7 +290,7 @@ def test_a_removed_row_is_gone_everywhere(cube_plus):
         TABLE["cube_plus"] = kept
 
 
-def test_a_name_that_is_taken_is_refused():
+def test_define_rejects_a_name_that_is_taken():
     kept = TABLE["sin"]
     with pytest.raises(ValueError, match="primitive 'sin' is in the table already"):
         define("sin", std.sin, lambda x, o: 1.0)
@@ -299,7 +298,7 @@ def test_a_name_that_is_taken_is_refused():
 
 
 @pytest.mark.parametrize("name", ["", "two words", "9lives", "a-b"])
-def test_a_name_that_is_no_identifier_is_refused(name):
+def test_define_rejects_a_name_that_is_not_an_identifier(name):
     with pytest.raises(ValueError, match="is not an identifier"):
         define(name, std.sin, lambda x, o: 1.0)
     assert name not in TABLE
@@ -312,13 +311,13 @@ def test_parameters_must_match_the_partials():
 
 
 @pytest.mark.parametrize("args", [(), (1.0, 2.0), (Value(1.0), 2.0), (Value(1.0), Value(2.0))])
-def test_a_wrong_number_of_arguments_is_refused(args):
+def test_primitive_rejects_a_wrong_number_of_arguments(args):
     with pytest.raises(TypeError, match=rf"sin\(x\) was called with {len(args)} arguments"):
         table.sin(*args)
 
 
 @pytest.mark.parametrize("bad", ["1", None, 1j, [1.0]])
-def test_an_argument_that_is_no_number_is_named(bad):
+def test_primitive_names_an_argument_that_is_not_a_number(bad):
     with pytest.raises(
         TypeError, match="argument x of sin must be a real number, not " + type(bad).__name__
     ):
@@ -335,7 +334,7 @@ def test_a_long_argument_is_cut_to_40_characters_in_messages():
             table.sin("a" * length)
 
 
-def test_rows_are_looked_up_by_name_also_through_pickle():
+def test_rows_are_looked_up_and_pickled_by_name():
     import pickle
     assert lookup("tanh") is table.tanh
     assert isinstance(table.tanh, Primitive)
@@ -347,13 +346,13 @@ def test_rows_are_looked_up_by_name_also_through_pickle():
     (lambda x, o: x if x > 0 else 1.0, r"where\(condition, x, y\)"),
     (lambda x, o: x.data, "no attribute 'data'"),
 ])
-def test_a_rule_that_is_not_in_the_language_is_refused_when_it_is_defined(rule, message):
+def test_define_rejects_a_rule_that_cannot_run_on_names(rule, message):
     with pytest.raises(TypeError, match=message):
         table.define("not_in_the_language", lambda x: x * x, rule)
     assert "not_in_the_language" not in table.TABLE
 
 
-def test_a_row_may_be_replaced_when_asked():
+def test_define_replaces_a_row_on_request():
     try:
         table.define("again", lambda x: x, lambda x, o: 1.0)
         with pytest.raises(ValueError, match="replace=True"):

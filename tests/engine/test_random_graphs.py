@@ -1,9 +1,8 @@
 """Random graphs of 1 to 200 nodes against mpmath: values, gradients, gradients of gradients.
 
-The graphs are drawn with a seed, and while they are drawn every node is evaluated in mpmath, so
-that the truth is there when the graph is; the engine is then asked about the finished graph.  Every
-row of the table occurs, as do numbers on either side of an operator, nodes with several users and
-both operands one node.
+The graphs are drawn with a random seed. Every node is evaluated in mpmath while its graph is drawn;
+then the engine computes the finished graph. Every row of the table occurs, and so do numbers on
+either side of an operator, nodes with several users, and operations on the same node twice.
 """
 
 import functools
@@ -22,8 +21,8 @@ from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.testing.expression import Expression
 
 DIGITS = 40
-TINY = 1e-290  # below it floats themselves, or their products, have few digits
-RESOLVED = 1e-60  # what `hessian_times` can tell from 0
+TINY = 1e-290  # below it, floats or their products have few digits
+RESOLVED = 1e-60  # the smallest number that `hessian_times` distinguishes from 0
 GRAPHS = scaled(ci=4_000, thorough=10_000, dev=400)
 SECOND = scaled(ci=500, thorough=10_000, dev=60)
 TOLERANCE = {50: 1e-11, 200: 1e-8}  # relative, for graphs of up to so many nodes
@@ -31,10 +30,10 @@ SECOND_TOLERANCE = 1e-10
 CANCELLED, ROUNDINGS = 1e-5, 16  # see `disagrees`
 
 MAGNITUDE = (1e-3, 1e3)  # of every node
-# how a relative error grows at a node, and up to it, in units of a rounding error
+# how much a relative error may grow at a node, and on the way to it, in rounding errors
 STEEPEST, WORST = 30.0, 2e3
-FLATTEST = 1e-40  # what is left of a change of a leaf, unless nothing
-NEARBY = 2e-3  # how far around a node its piece is the same
+FLATTEST = 1e-40  # the least relative effect of a change of a leaf, unless it is 0
+NEARBY = 2e-3  # the relative distance within which the piece of a node must be the same
 NUMBERS = (0.5, 2.0, 3.0, -1.0, 0.1, 10.0)
 ARITHMETIC = ("add", "sub", "mul", "div")
 MERGERS = ("add", "sub", "mul", "div", "hypot", "logaddexp", "atan2", "maximum")
@@ -57,14 +56,14 @@ OPERATORS = {
 
 @dataclass
 class Graph:
-    """Leaves and operations, as `strategies.Expression` has them, with what mpmath says of the last
-    node."""
+    """Leaves and operations, as in `strategies.Expression`, with the last node computed by
+    mpmath."""
 
     point: tuple[float, ...]
     steps: list
     value: mpf
-    gradient: list  # by each leaf
-    scale: list  # the same sum over paths, of absolute values
+    gradient: list  # with respect to each leaf
+    scale: list  # the sum over paths of the absolute values
     cancels: bool  # whether the adjoint of some node is less than a thousandth of such a sum
 
     @property
@@ -79,7 +78,7 @@ class Graph:
         )
 
     def on(self, xs):
-        """The last node, computed by the engine, through operators where a row has one."""
+        """Computes the last node with the engine, using the operators of rows that have one."""
         nodes = list(xs)
         for row, operands in self.steps:
             args = [nodes[k] if isinstance(k, int) else k for k in operands]
@@ -88,8 +87,8 @@ class Graph:
 
 
 def evaluate(steps, point):
-    """``(value, gradient, scale, cancels)`` at mpmath numbers, in the working precision: the chain
-    rule, backwards."""
+    """Returns ``(value, gradient, scale, cancels)`` at mpmath numbers by a backward sweep in the
+    working precision."""
     values, partials = list(point), []
     for row, operands in steps:
         args = [values[k] if isinstance(k, int) else mpf(k) for k in operands]
@@ -108,8 +107,8 @@ def evaluate(steps, point):
 
 
 def hessian_times(graph, vector):
-    """The derivative of the gradient in a direction, by a central difference that is good to some
-    1e-70."""
+    """Returns the derivative of the gradient in a direction, by a central difference accurate to
+    about 1e-70."""
     with mp.workdps(120):
         step = mpf(10) ** -40
         ahead, behind = (
@@ -122,11 +121,10 @@ def hessian_times(graph, vector):
 
 
 class Builder:
-    """A graph that grows by one operation at a time, as long as no node is extreme and none loses
-    the digits of others.
+    """A graph that grows by one operation at a time. No node may be extreme, and none may lose the
+    digits of others.
 
-    It asks the rows themselves, on floats, which is quick, and decides about nothing but which
-    graphs are drawn.
+    It runs the rows on floats, which is fast, and only decides which graphs are drawn.
     """
 
     def __init__(self, rng, leaves):
@@ -141,7 +139,7 @@ class Builder:
         self.unused = list(range(leaves))
 
     def operand(self, row, i):
-        """A node, preferably one that nobody uses yet, or a number."""
+        """Draws a node, preferably one without a user yet, or a number."""
         rng = self.rng
         if row.parameters[i] == "digits":
             return float(rng.randint(0, 4))
@@ -152,7 +150,7 @@ class Builder:
         return rng.choice(self.unused) if rng.random() < 0.6 else rng.randrange(len(self.values))
 
     def try_row(self, row, operands):
-        """Adds an operation if it fits; whether it did."""
+        """Adds an operation if it is acceptable, and returns whether it was."""
         nodes = [k for k in operands if isinstance(k, int)]
         args = [self.values[k] if isinstance(k, int) else k for k in operands]
         if not nodes or (row.domain and not row.domain(*args)):
@@ -191,7 +189,7 @@ class Builder:
         return any(row.piece(*move) != row.piece(*args) for move in moves)
 
     def _slopes_are_steady(self, row, args, slopes, errors):
-        """Whether no partial derivative is next to one of its zeros, as cos(x) may be."""
+        """Returns whether no partial derivative is close to one of its zeros, as cos(x) may be."""
         for j, error in enumerate(errors):
             if error:
                 moved = [arg * (1 + 1e-6) if i == j else arg for i, arg in enumerate(args)]
@@ -202,8 +200,8 @@ class Builder:
         return True
 
     def grow(self, left):
-        """Adds one operation, such that ``left`` more can bring everything together; whether one
-        was found."""
+        """Adds one operation such that ``left`` more can join all nodes; returns whether one was
+        found."""
         rng = self.rng
         merge = len(self.unused) - 1 > left
         for _ in range(60):
@@ -222,7 +220,7 @@ class Builder:
 
 @functools.cache
 def graph(seed, smallest=1, largest=200):
-    """The same graph for the same seed; every power of two of its size equally likely."""
+    """Returns the graph of a random seed. Its size is spread evenly over the powers of two."""
     rng = random.Random(f"graph {seed}")
     size = round(smallest * (largest / smallest) ** rng.random())
     while True:
@@ -241,12 +239,12 @@ def graph(seed, smallest=1, largest=200):
 
 
 def disagrees(got, true, scale, tolerance, tiny=TINY):
-    """Whether a derivative is wrong: a relative error above ``tolerance``, or, where terms have
-    cancelled, too many roundings.
+    """Returns whether a derivative is wrong: by a relative error above ``tolerance`` or, if terms
+    have cancelled, by too many rounding errors.
 
-    What is less than `CANCELLED` of the sum of absolute values cannot have all digits in any
-    arithmetic of 53 bits: a rounding error of that sum is a larger part of it.  It is held to
-    `ROUNDINGS` of those.
+    A derivative below `CANCELLED` times the sum of absolute values cannot have all its digits in
+    53-bit arithmetic, because one rounding error of that sum is already too large. It may then be
+    wrong by `ROUNDINGS` such errors.
     """
     error = abs(got - true)
     if scale < tiny:
@@ -259,8 +257,8 @@ def disagrees(got, true, scale, tolerance, tiny=TINY):
 
 
 def faults(graphs):
-    """THE CHECKER: a sentence for each value and each gradient that the engine and mpmath disagree
-    about."""
+    """THE CHECKER: yields a sentence for each value and gradient on which the engine and mpmath
+    disagree."""
     for g in graphs:
         xs = [Value(x) for x in g.point]
         y = g.on(xs)
@@ -270,11 +268,12 @@ def faults(graphs):
             yield f"{y.data!r}, not {mp.nstr(g.value, 17)}, is the value of {g}"
         for i, (x, true, scale) in enumerate(zip(xs, g.gradient, g.scale, strict=True)):
             if disagrees(x.grad, true, scale, tolerance):
-                yield f"{x.grad!r}, not {mp.nstr(true, 17)}, is the derivative by x{i} of {g}"
+                yield f"d/dx{i} is {x.grad!r}, not {mp.nstr(true, 17)}, of {g}"
 
 
 def second_order_faults(graphs):
-    """The same for the product of the Hessian with a vector of signs: a gradient of a gradient."""
+    """Yields the same for the product of the Hessian with a vector of signs, a gradient of a
+    gradient."""
     for k, g in enumerate(graphs):
         rng = random.Random(k)
         signs = [rng.choice((1.0, -1.0)) for _ in g.point]
@@ -294,7 +293,7 @@ def second_order_faults(graphs):
 
 
 def absolute_adjoints(root):
-    """The sums over paths of absolute values from ``root`` to each of its nodes."""
+    """Returns for each node the sum over the paths from ``root`` of the absolute values."""
     scales = {root: 1.0}
     for node in reversed(topological_order(root)):
         for arg, partial in zip(node.args, node.partials):
@@ -310,8 +309,7 @@ def test_values_and_gradients_of_random_graphs_agree_with_mpmath():
 
 
 def test_gradients_of_gradients_of_random_graphs_agree_with_mpmath():
-    # A cancelled adjoint is an operand of the gradients' graph that has few digits, whatever is
-    # done with it there.
+    # A cancelled adjoint has few digits, and it is an operand in the graph of the gradients.
     graphs = itertools.islice((g for g in map(graph, itertools.count()) if not g.cancels), SECOND)
     assert list(second_order_faults(graphs)) == []
 
@@ -323,7 +321,7 @@ def test_graphs_of_200_nodes_agree_with_mpmath(seed):
     assert list(faults([big])) == []
 
 
-def test_random_graphs_are_what_they_are_said_to_be():
+def test_random_graphs_vary_in_size_rows_and_operands():
     graphs = list(map(graph, range(400)))
     sizes = [g.size for g in graphs]
     assert min(sizes) == 1
@@ -335,7 +333,7 @@ def test_random_graphs_are_what_they_are_said_to_be():
     assert any(len(ks) == 2 and ks[0] == ks[1] for g in graphs for _, ks in g.steps)
     for g in graphs:
         used = [k for _, ks in g.steps for k in ks if isinstance(k, int)]
-        assert len(set(used)) == g.size - 1  # every node but the last one has a user
+        assert len(set(used)) == g.size - 1  # every node except the last has a user
     shared = [
         g
         for g in graphs
@@ -351,7 +349,7 @@ def test_random_graphs_are_what_they_are_said_to_be():
     assert len(derivatives) > 900
 
 
-def test_graphs_are_the_same_every_time():
+def test_random_graphs_are_repeatable():
     assert str(graph(7)) == str(graph.__wrapped__(7))
     assert graph(7).gradient == graph.__wrapped__(7).gradient
 
@@ -385,7 +383,7 @@ def test_a_rule_that_is_wrong_by_a_millionth_is_found_in_random_graphs(row, i):
 
 @pytest.mark.parametrize("dunder", ["__add__", "__sub__", "__mul__", "__neg__"])
 def test_an_operator_that_is_wrong_by_a_millionth_is_found_in_random_graphs(dunder, monkeypatch):
-    """These are written out: they do not ask their rows."""
+    """These operators are written out and do not use their rows."""
     graphs = list(map(graph, range(PLANTED_IN)))
     right, detour = getattr(Value, dunder), TABLE["identity"]
     monkeypatch.setattr(Value, dunder, lambda x, *y: right(detour(x), *y))
@@ -395,33 +393,34 @@ def test_an_operator_that_is_wrong_by_a_millionth_is_found_in_random_graphs(dund
 
 
 @pytest.mark.parametrize("dunder", ["__add__", "__mul__", "__truediv__"])
-def test_an_edge_that_is_lost_where_both_operands_are_one_node_is_found(dunder, monkeypatch):
+def test_lost_edge_of_a_repeated_operand_is_found(dunder, monkeypatch):
     graphs = list(map(graph, range(PLANTED_IN)))
     right = getattr(Value, dunder)
     monkeypatch.setattr(Value, dunder, lambda x, y: right(x, y.data if x is y else y))
     assert next(faults(graphs), None)
 
 
-def test_a_wrong_second_derivative_alone_is_found():
+def test_planted_wrong_second_derivative_is_found():
     graphs = list(map(graph, range(PLANTED_IN)))
     exp = TABLE["exp"]
-    # As a float it is the right number; as a Value it does not depend on x as it should.
+    # Its value is right, but as a Value it does not depend on x as it should.
     with replaced(exp, "partials", (lambda x, o: float(o) * (1 + (x - float(x)) * (1 + 1e-6)),)):
         assert list(faults(graphs)) == []
         assert next(second_order_faults(graphs), None)
 
 
-def test_a_wrong_value_is_found():
+def test_planted_wrong_value_is_found():
     graphs = list(map(graph, range(50)))
     right = TABLE["tanh"].forward
     with replaced(TABLE["tanh"], "forward", lambda x: right(x) * (1 + 1e-6)):
         assert any("is the value of" in fault for fault in faults(graphs))
 
 
-def test_a_cancelled_derivative_is_held_to_the_roundings_of_its_terms():
+def test_cancelled_derivative_may_have_the_rounding_errors_of_its_terms():
     assert not disagrees(1.0 + 9e-12, 1.0, 1.0, 1e-11)
     assert disagrees(1.0 + 11e-12, 1.0, 1.0, 1e-11)
-    assert not disagrees(1.1e-14, 1e-14, 1.0, 1e-11)  # a tenth wrong, which is nine roundings of 1
+    # wrong by a tenth, which is nine rounding errors of 1
+    assert not disagrees(1.1e-14, 1e-14, 1.0, 1e-11)
     assert disagrees(1.2e-14, 1e-14, 1.0, 1e-11)
     assert disagrees(std.nan, 1.0, 1.0, 1e-11)
     assert disagrees(std.nan, 0.0, 0.0, 1e-11)

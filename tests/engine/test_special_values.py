@@ -1,7 +1,6 @@
 """Special values through every row: zeros, infinities, nan, subnormals, the largest floats.
 
-IEEE 754 all the way: no exception, no complex number, nothing but floats; in every way in which a
-row can be run.
+Every way of running a row follows IEEE 754: it gives floats, and no exception or complex number.
 """
 
 import itertools
@@ -32,15 +31,15 @@ OPERATORS = {
 
 
 def ways(row, args):
-    """``(how, operands, function)``: a row on floats, on Values and on every mixture, by its name
-    and by its operator."""
+    """Yields ``(how, operands, function)``: a row on floats, on Values and on every mixture, called
+    by its name and by its operator."""
     functions = [
         ("row", row),
         *([("operator", OPERATORS[row.name])] if row.name in OPERATORS else []),
     ]
     for how, function in functions:
         for are_values in itertools.product((True, False), repeat=row.arity):
-            if any(are_values) or how == "row":  # an operator on floats alone is CPython's own
+            if any(are_values) or how == "row":  # operators on two floats are CPython's
                 yield (
                     f"{how} of {are_values}",
                     [Value(x) if v else x for x, v in zip(args, are_values)],
@@ -49,7 +48,7 @@ def ways(row, args):
 
 
 def faults(row):
-    """THE CHECKER: a sentence for whatever goes wrong, by the arguments out of `SPECIAL` and the
+    """THE CHECKER: returns a sentence for each failure, with the arguments from `SPECIAL` and the
     way of running the row."""
     found = {}
     for args in itertools.product(SPECIAL, repeat=row.arity):
@@ -70,27 +69,28 @@ def faults(row):
 
 
 def _numbers(y, leaves):
-    """The value, then the gradients after backward, then those that are Values."""
+    """Returns the value, then the gradients after backward, then those that are Values."""
     y.backward()
     return [y.data, *[x.grad for x in leaves], *[slope.data for slope in gradients(y, leaves)]]
 
 
 def _on_floats(row, args, are_values):
     out = row.forward(*args)
-    # Accumulation starts from 0.0 and multiplies by the seed 1.0, neither of which changes a number
-    # but the sign of a zero.
+    # Accumulation starts from 0.0 and multiplies by the seed 1.0. Both change only the sign of a
+    # zero.
     partials = [row.partial_at(i, args, out) for i, is_value in enumerate(are_values) if is_value]
     return [out, *partials, *partials]
 
 
 @every_row
-def test_no_special_arguments_raise_or_leave_the_reals_in_any_way_of_running_a_row(row):
+def test_special_arguments_give_floats_in_every_way_of_running_a_row(row):
     wrong = faults(row)
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(itertools.islice(wrong.values(), 20))
 
 
 def planted(name, field, value):
-    """What the checker reports with another field in a row; no report of it as it is."""
+    """Returns what the checker reports with another field in a row; the row itself has no
+    report."""
     assert faults(TABLE[name]) == {}
     with replaced(TABLE[name], field, value):
         return faults(TABLE[name])
@@ -109,7 +109,7 @@ def test_the_checker_reports_exceptions_in_every_way_of_running_a_row():
     assert any("ValueError" in fault or "OverflowError" in fault for fault in found.values())
 
 
-def test_the_checker_reports_numbers_that_are_no_floats():
+def test_the_checker_reports_results_that_are_not_floats():
     found = planted("pow", "forward", lambda x, y: x**y if x == -1 and y == 1e-200 else 1.0)
     assert {args for args, _ in found} == {(-1.0, 1e-200)}  # a complex number
     found = planted("sign", "forward", lambda x: int(x > 0))
@@ -117,9 +117,9 @@ def test_the_checker_reports_numbers_that_are_no_floats():
     assert len(found) == 2 * 12  # 0.0 and -0.0 are one key
 
 
-def test_the_checker_reports_an_operator_that_is_not_its_row():
+def test_the_checker_reports_an_operator_that_differs_from_its_row():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # whose gradients are right
+        patch.setattr(Value, "__sub__", lambda x, y: x + -y)  # its gradients are right
         patch.setattr(Value, "__mod__", lambda x, y: x - y * (x // y))
         assert faults(TABLE["sub"]) == {}
         assert {how for _, how in faults(TABLE["remainder"])} == {
@@ -185,7 +185,7 @@ NUMPY = {
 
 
 @pytest.mark.parametrize("name", list(NUMPY))
-def test_values_at_special_arguments_are_those_of_numpy(name):
+def test_values_at_special_arguments_equal_those_of_numpy(name):
     row = TABLE[name]
     for args in itertools.product(SPECIAL, repeat=row.arity):
         with np.errstate(all="ignore"):
@@ -193,7 +193,7 @@ def test_values_at_special_arguments_are_those_of_numpy(name):
         got = row.forward(*args)
         close = same(got, expected) or abs(got - expected) <= 4 * std.ulp(expected)
         assert close, f"{name}{args} = {got!r}; numpy has {expected!r}"
-        # whose zero is left open
+        # the sign of its zero is not specified
         if got == 0 and name not in ("sign", "fmax", "fmin", "maximum", "minimum"):
             assert bits(got) == bits(expected), f"{name}{args} = {got!r}; numpy has {expected!r}"
 
@@ -204,7 +204,7 @@ def test_values_at_special_arguments_are_those_of_numpy(name):
 @pytest.mark.parametrize("name", [
     "relu", "leaky_relu", "elu", "abs", "clip", "hardtanh", "softsign",
 ])
-def test_nan_in_is_nan_out_for_rows_with_kinks(name):
+def test_nan_propagates_through_rows_with_kinks(name):
     x = Value(nan)
     y = TABLE[name](x, *((-1.0, 1.0) if name == "clip" else ()))
     y.backward()
@@ -213,7 +213,7 @@ def test_nan_in_is_nan_out_for_rows_with_kinks(name):
 
 
 @pytest.mark.parametrize("name", ["step", "sign", "floor", "ceil", "round", "trunc"])
-def test_nan_in_is_nan_out_for_rows_with_jumps_whose_derivative_stays_0(name):
+def test_nan_propagates_through_rows_with_jumps_whose_derivative_is_0(name):
     x = Value(nan)
     y = TABLE[name](x)
     y.backward()
@@ -223,7 +223,7 @@ def test_nan_in_is_nan_out_for_rows_with_jumps_whose_derivative_stays_0(name):
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
 @pytest.mark.parametrize("args", [(nan, 1.0), (1.0, nan), (nan, nan), (inf, nan), (nan, -inf)])
-def test_nan_wins_every_maximum_and_minimum_on_either_side(name, args):
+def test_maximum_and_minimum_propagate_nan_from_either_side(name, args):
     x, y = map(Value, args)
     z = TABLE[name](x, y)
     z.backward()

@@ -1,5 +1,5 @@
-"""Value: operators on whatever Python and numpy put beside it, constants, text, comparisons,
-no_grad, IEEE 754."""
+"""Value: operators with numbers of Python and numpy, constants, text, comparisons, no_grad, IEEE
+754."""
 
 import math as std
 import operator
@@ -66,7 +66,7 @@ def test_operators_take_numbers_on_either_side(name, other):
 @pytest.mark.parametrize("array", [
     np.array([1.0, 2.0]), np.array([1.0]), np.zeros((2, 2)),
 ], ids=["n", "1", "2x2"])
-def test_operators_refuse_numpy_arrays_on_either_side(name, array):
+def test_operators_reject_numpy_arrays_on_either_side(name, array):
     with pytest.raises(
         TypeError, match=r"unsupported operand|does not support ufuncs|Concatenation operation"
     ):
@@ -79,7 +79,7 @@ def test_operators_refuse_numpy_arrays_on_either_side(name, array):
 
 @every_operator
 @pytest.mark.parametrize("other", ["2", None, 2j, [1.0], {}], ids=repr)
-def test_operators_refuse_what_is_no_number(name, other):
+def test_operators_reject_operands_that_are_not_numbers(name, other):
     with pytest.raises(TypeError):
         OPERATORS[name](other, Value(1.0))
     with pytest.raises(TypeError, match=r"unsupported operand|can't multiply sequence"):
@@ -151,7 +151,7 @@ def test_an_operand_in_every_place_gets_every_contribution(watched):
     assert (y.data, h.grad, x.grad) == (36.0 + 6660.0 + 6.0, 12.0 + 1110.0 + 1.0, 3 * 1123.0)
 
 
-def test_augmented_assignment_rebinds_and_leaves_the_node_alone():
+def test_augmented_assignment_rebinds_the_name_and_keeps_the_node():
     a = Value(1.0)
     b = a
     b += 2
@@ -187,7 +187,7 @@ def test_unary_operators_and_rounding():
 
 
 @given(x=st.floats(-1e6, 1e6), y=st.floats(-1e6, 1e6).filter(lambda y: abs(y) > 1e-6))
-def test_divmod_and_remainder_are_pythons(x, y):
+def test_divmod_and_remainder_agree_with_python(x, y):
     quotient, rest = divmod(Value(x), y)
     assert (quotient.data, rest.data) == divmod(x, y) == ((Value(x) // y).data, (x % Value(y)).data)
     assert tuple(v.data for v in divmod(x, Value(y))) == divmod(x, y)
@@ -258,7 +258,7 @@ def test_a_constant_used_as_an_operand_stays_a_constant():
         assert three.grad == 0.0
 
 
-def test_a_constant_used_as_an_operand_can_be_left_out_of_the_order_as_all_others():
+def test_topological_order_can_leave_out_reused_constants():
     x = Value(2.0)
     three = (x * 3).args[1]
     y = three * x
@@ -270,7 +270,7 @@ def test_a_rule_of_a_constant_operand_is_never_run():
     x = Value(-2.0)
     y = x**3
     y.backward()
-    # the rule by the exponent would give nan
+    # the rule for the exponent would give nan
     assert (y.data, x.grad, y.partials) == (-8.0, 12.0, (12.0, 0.0))
 
 
@@ -289,7 +289,7 @@ def test_data_becomes_a_plain_float(data, expected):
     1j, np.complex128(1 + 2j), np.complex64(1j), "1.0", b"1", None, [1.0], (1.0,), np.array([1.0]),
     object(),
 ], ids=lambda data: type(data).__name__)
-def test_data_that_is_no_real_number_is_refused(data):
+def test_value_rejects_data_that_is_not_a_real_number(data):
     with pytest.raises(
         TypeError,
         match=rf"the data of Value 'w' must be a real number, not {type(data).__name__} \(",
@@ -297,18 +297,18 @@ def test_data_that_is_no_real_number_is_refused(data):
         Value(data, "w")
 
 
-def test_data_of_a_value_without_a_label_is_refused_in_words():
+def test_rejection_describes_a_value_without_a_label():
     with pytest.raises(TypeError, match="the data of a Value must be a real number, not str"):
         Value("1.0")
 
 
-def test_a_value_of_a_value_is_refused_with_the_remedy():
+def test_value_of_a_value_is_rejected_with_a_remedy():
     with pytest.raises(TypeError, match=r"must be a number, not a Value .*y \+ 0"):
         Value(Value(1.0))
 
 
 @pytest.mark.parametrize("huge", [10**400, -(10**400)])
-def test_an_int_too_large_for_a_float_is_refused_with_the_label(huge):
+def test_int_too_large_for_a_float_is_rejected_with_the_label(huge):
     with pytest.raises(
         OverflowError,
         match=f"the data of Value 'w': an int of {huge.bit_length()} bits is too large for a float",
@@ -318,18 +318,18 @@ def test_an_int_too_large_for_a_float_is_refused_with_the_label(huge):
         Value(1.0) * huge
 
 
-def test_a_fraction_too_large_for_a_float_is_refused():
+def test_fraction_too_large_for_a_float_is_rejected():
     with pytest.raises(OverflowError, match="too large for a float"):
         Value(Fraction(10**400))
 
 
 @pytest.mark.parametrize("label", [1, None, 1.5, b"a"])
-def test_a_label_that_is_no_text_is_refused(label):
+def test_label_that_is_not_text_is_rejected(label):
     with pytest.raises(TypeError, match="label must be text, not " + type(label).__name__):
         Value(1.0, label)
 
 
-def test_attributes_cannot_be_made_up():
+def test_unknown_attributes_cannot_be_assigned():
     with pytest.raises(AttributeError):
         Value(1.0).gard = 2.0
 
@@ -386,7 +386,7 @@ def test_comparisons_compare_data(x, y):
 
 
 @pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
-def test_comparison_with_what_is_no_number_raises(compare):
+def test_comparison_rejects_operands_that_are_not_numbers(compare):
     with pytest.raises(TypeError, match="not supported between"):
         compare(Value(1.0), "1")
 
@@ -452,7 +452,7 @@ def test_where_keeps_nan_of_the_other_branch_out_of_the_gradient():
 
 
 @pytest.mark.parametrize("condition", [True, False])
-def test_the_branch_not_taken_is_kept_as_its_number(condition):
+def test_where_keeps_the_other_branch_as_a_constant(condition):
     x, y = Value(3.0), Value(7.0)
     chosen = math.where(condition, x, y)
     assert [arg.data for arg in chosen.args] == [float(condition), 3.0, 7.0]
@@ -524,7 +524,7 @@ def test_no_grad_nests_and_ends_after_an_exception():
     assert (x + 1).args
 
 
-def test_no_grad_holds_for_its_own_thread_alone():
+def test_no_grad_affects_its_own_thread_only():
     inside, checked = threading.Event(), threading.Event()
     seen = {}
 
@@ -550,7 +550,7 @@ def test_no_grad_holds_for_its_own_thread_alone():
     assert all(seen["other"])
 
 
-def test_no_grad_lets_infinite_gradients_pass_as_ever():
+def test_no_grad_permits_infinite_gradients():
     x = Value(0.0)
     y = math.sqrt(x)
     with no_grad():

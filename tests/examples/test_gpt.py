@@ -1,4 +1,4 @@
-"""The GPT: its data, its model, its training and its samples, held to the published program."""
+"""The GPT: its data, model, training and samples, compared with the published program."""
 
 import copy
 import doctest
@@ -30,8 +30,7 @@ def data_of(rows):
 
 @pytest.fixture(scope="module")
 def article():
-    """The program's first lines: generator, names, vocabulary and model, with nothing trained yet.
-    """
+    """Runs the program's first lines: generator, names, vocabulary and untrained model."""
     rng = random.Random(42)
     names = gpt.documents()
     rng.shuffle(names)
@@ -73,7 +72,7 @@ def test_names_after_a_few_steps_are_those_of_the_published_program(article):
     assert names == ["org", "stclyzqwpacspqcw", "ku", "xcggaipbutgx", "zrdg"]
 
 
-def test_the_example_of_the_module_works():
+def test_module_examples_run_as_printed():
     assert doctest.testmod(gpt).failed == 0
 
 
@@ -121,7 +120,7 @@ def test_documents_are_the_lines_that_are_not_blank(tmp_path):
     (b" \n\n\t", "has no names"),
     (b"\xff\xfe\x00", "is not text in UTF-8; save it in that encoding, with one name a line"),
 ])
-def test_a_file_without_names_is_refused(content, message, tmp_path):
+def test_file_without_names_is_rejected(content, message, tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes(content)
     with pytest.raises(DataError) as error:
@@ -152,7 +151,7 @@ def test_a_vocabulary_has_the_characters_in_order_and_a_boundary():
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_what_is_encoded_is_decoded_again(documents):
+def test_decoding_reverses_encoding(documents):
     vocabulary = gpt.Vocabulary(documents)
     for document in documents:
         tokens = vocabulary.encode(document)
@@ -160,7 +159,7 @@ def test_what_is_encoded_is_decoded_again(documents):
         assert vocabulary.decode(tokens) == document
 
 
-def test_what_is_not_in_the_vocabulary_is_named():
+def test_encode_and_decode_name_what_is_not_in_the_vocabulary():
     vocabulary = gpt.Vocabulary(["ab"])
     with pytest.raises(
         ValueError, match=r"^'abca' has the character 'c', which is not in the vocabulary: 'ab'$"
@@ -173,7 +172,7 @@ def test_what_is_not_in_the_vocabulary_is_named():
             vocabulary.decode([0, token])
 
 
-def test_sequences_predict_the_next_token_and_go_round():
+def test_sequences_predict_the_next_token_and_repeat_the_documents():
     vocabulary = gpt.Vocabulary(["ab", "b"])
     X, y = gpt.sequences(["ab", "b"], vocabulary, 3)
     assert X == [[2, 0, 1], [2, 1], [2, 0, 1]]
@@ -186,7 +185,7 @@ def test_sequences_are_cut_to_the_positions_of_the_model():
     assert gpt.sequences(["abba"], vocabulary, 1, block=5) == ([[2, 0, 1, 1, 0]], [[0, 1, 1, 0, 2]])
 
 
-def test_sequences_of_nothing_are_refused():
+def test_sequences_rejects_empty_input():
     with pytest.raises(ValueError, match="sequences: there are no documents; pass at least one"):
         gpt.sequences([], gpt.Vocabulary(["a"]), 3)
 
@@ -209,7 +208,7 @@ def test_logits_depend_on_the_order_of_tokens():
     assert data_of(model([0, 1, 2])[2:]) != data_of(model([1, 0, 2])[2:])
 
 
-def test_reading_token_by_token_is_a_call():
+def test_reading_token_by_token_equals_one_call():
     model = tiny(layers=2)
     past = model.start()
     for token, logits in zip([2, 0, 1, 1], model([2, 0, 1, 1]), strict=True):
@@ -224,7 +223,7 @@ def test_tokens_may_be_any_kind_of_number(tokens):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_derivative_along_a_line_agrees_with_differences(order):
-    """All weights move at once, each at its own speed, as t does."""
+    """All weights move at once along a line with parameter t, each at a different speed."""
     model, rng = tiny(layers=2), random.Random(1)
     tables = [part for part in model.modules() if isinstance(part, (nn.Linear, nn.Embedding))]
     starts = [
@@ -240,7 +239,7 @@ def test_the_derivative_along_a_line_agrees_with_differences(order):
     assert gradcheck(along, [0.0], order)
 
 
-def test_every_layer_takes_part():
+def test_every_layer_has_gradients():
     model = tiny(layers=2)
     gpt.loss(model([2, 0, 1]), [0, 1, 2]).backward()
     silent = [
@@ -248,12 +247,12 @@ def test_every_layer_takes_part():
         for name, p in model.named_parameters()
         if not p.grad and not name.startswith("wpe.weight.3")
     ]
-    # A unit of relu may be off at all positions; nothing else may be.
+    # Only a relu unit may have no gradient, if it is off at all positions.
     assert all(".fc" in name for name in silent)
     assert any(p.grad for p in model.layers[1].fc2.parameters())
 
 
-def test_more_tokens_than_positions_are_refused():
+def test_model_rejects_more_tokens_than_positions():
     model = tiny()
     assert len(model([0, 1, 2, 0])) == 4
     with pytest.raises(
@@ -264,7 +263,7 @@ def test_more_tokens_than_positions_are_refused():
         model([0, 1, 2, 0, 1])
 
 
-def test_tokens_outside_of_the_vocabulary_are_refused():
+def test_model_rejects_tokens_outside_the_vocabulary():
     model = tiny()
     past = model.start()
     for token in (3, -1):
@@ -283,12 +282,12 @@ def test_tokens_outside_of_the_vocabulary_are_refused():
     ({"heads": 3}, "3 heads cannot share a width of 4"),
     ({"block": 0}, "Embedding: count must be a whole number >= 1, not 0"),
 ])
-def test_wrong_sizes_are_refused(changes, message):
+def test_invalid_sizes_are_rejected(changes, message):
     with pytest.raises(ValueError, match=message):
         tiny(**changes)
 
 
-def test_a_checkpoint_brings_a_model_back(tmp_path):
+def test_checkpoint_restores_a_model(tmp_path):
     model, other = tiny(1), tiny(2)
     nn.load(other, nn.save(model, tmp_path / "gpt.json"))
     assert data_of(other([0, 2])) == data_of(model([0, 2]))
@@ -305,11 +304,11 @@ def test_the_loss_is_the_mean_surprise_at_the_target():
     )
 
 
-def test_the_loss_without_any_preference_is_that_of_guessing():
+def test_loss_of_equal_logits_is_that_of_guessing():
     assert gpt.loss([[Value(7.0)] * 27], [3]).data == pytest.approx(math.log(27), rel=1e-15)
 
 
-def test_the_loss_is_finite_where_the_probability_is_not_a_float():
+def test_loss_is_finite_when_the_probability_underflows():
     logits = [Value(0.0), Value(1000.0)]
     loss = gpt.loss([logits], [0])
     loss.backward()
@@ -319,7 +318,7 @@ def test_the_loss_is_finite_where_the_probability_is_not_a_float():
 @pytest.mark.parametrize(("predictions", "targets"), [
     ([], []), ([[Value(1.0)]], []), ([[Value(1.0)]], [0, 0]),
 ])
-def test_the_loss_wants_a_target_for_every_position(predictions, targets):
+def test_loss_requires_a_target_for_every_position(predictions, targets):
     with pytest.raises(
         ValueError, match=f"^loss: {len(predictions)} predictions for {len(targets)} targets"
     ):
@@ -329,9 +328,9 @@ def test_the_loss_wants_a_target_for_every_position(predictions, targets):
 # ---- training and sampling -----------------------------------------------------------------------
 
 
-def test_training_is_the_articles_loop():
-    """Documents in order, round and round; Adam with 0.85, 0.99 and 1e-8; a rate that falls from
-    0.01 to 0 on a line."""
+def test_train_equals_the_loop_of_the_article():
+    """The article takes documents in turn, with Adam(0.85, 0.99, 1e-8) and a learning rate that
+    falls linearly from 0.01 to 0."""
     documents, steps = ["ab", "b", "ba"], 5
     vocabulary = gpt.Vocabulary(documents)
     model, twin = tiny(3), tiny(3)
@@ -359,7 +358,7 @@ def test_training_is_the_articles_loop():
     assert history.learning_rates == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002], rel=1e-12)
 
 
-def test_it_learns_the_only_name_there_is():
+def test_train_learns_a_single_name():
     vocabulary = gpt.Vocabulary(["anna"])
     model = gpt.GPT(len(vocabulary), width=8, heads=2, block=6, rng=0)
     history = gpt.train(model, vocabulary, ["anna"], steps=50)
@@ -368,12 +367,12 @@ def test_it_learns_the_only_name_there_is():
 
 
 @pytest.mark.parametrize("steps", [0, -1])
-def test_training_of_no_steps_is_refused(steps):
+def test_train_rejects_zero_steps(steps):
     with pytest.raises(ValueError, match=f"steps must be a whole number >= 1, not {steps}"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], steps)
 
 
-def test_the_engine_is_passed_on():
+def test_train_passes_on_the_engine():
     with pytest.raises(ValueError, match=r"engine must be .*, not 'warp'"):
         gpt.train(tiny(), gpt.Vocabulary(["ab"]), ["ab"], 1, engine="warp")
     for engine, sentence in (
@@ -386,7 +385,7 @@ def test_the_engine_is_passed_on():
         )
 
 
-def test_the_same_seed_samples_the_same_and_leaves_the_model_alone():
+def test_sample_is_determined_by_the_seed_and_changes_nothing():
     model, vocabulary = tiny(1), gpt.Vocabulary(["ab"])
     state = model.state_dict()
     names = [
@@ -405,7 +404,7 @@ def test_samples_end_when_the_positions_are_used_up():
     assert "" in names
 
 
-def test_a_cold_sample_takes_the_likeliest_token_each_time():
+def test_sample_at_a_low_temperature_chooses_the_likeliest_tokens():
     model, vocabulary = tiny(5), gpt.Vocabulary(["ab"])
     tokens = [2]
     while len(tokens) <= 4:
@@ -419,7 +418,7 @@ def test_a_cold_sample_takes_the_likeliest_token_each_time():
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
-def test_a_temperature_that_is_none_is_refused(temperature):
+def test_sample_rejects_invalid_temperatures(temperature):
     with pytest.raises(
         ValueError,
         match=f"^sample: temperature must be a finite number > 0, such as 0.5, not {temperature}$",

@@ -1,5 +1,5 @@
-"""`jit`: compiled functions give the bits of the eager engine, whichever way they run; and what one
-can do with them."""
+"""`jit`: compiled functions return the bits of the eager engine, however they run; and their
+methods."""
 
 import copy
 import ctypes
@@ -42,8 +42,8 @@ COLUMNS = scaled(ci=20, thorough=300, dev=10)
 
 
 def faults(programs, ways, count=10):
-    """THE CHECKER: a sentence for each call in which a tape has other bits than the eager engine.
-    """
+    """THE CHECKER: yields a sentence for each call in which a tape and the eager engine differ in a
+    bit."""
     for program in programs:
         made, trace = gradient_tape(program, *[f"x{i}" for i in range(len(program.point))])
         runs = {way: WAYS[way](made) for way in ways}
@@ -66,8 +66,8 @@ def test_random_programs_have_the_bits_of_the_eager_engine_on_the_tape(part):
 
 
 def faults_of_calls(programs):
-    """THE CHECKER for compiled functions: the same for calls, gradients, and what is added to the
-    leaves' gradients."""
+    """THE CHECKER for compiled functions: the same for calls, gradients, and what they add to the
+    gradients of leaves."""
     for program in programs:
         f = jit(program)
         for xs in program.inputs(10):
@@ -106,7 +106,7 @@ def test_random_programs_over_columns_have_the_bits_of_the_eager_engine_in_every
             continue
         state, eagerly = program.draws, []
         program.reset()
-        for xs in samples:  # draws go on from sample to sample
+        for xs in samples:  # draws continue from sample to sample
             values = [Value(x) for x in xs]
             y = program(*values)
             y.backward()
@@ -120,7 +120,7 @@ def test_random_programs_over_columns_have_the_bits_of_the_eager_engine_in_every
             assert list(map(bits, column)) == list(map(bits, want)), program.seed
 
 
-def test_random_programs_are_what_they_are_said_to_be():
+def test_random_programs_vary_in_kind_size_and_inputs():
     programs = [RandomProgram(seed) for seed in range(200)]
     kinds = Counter(kind for program in programs for kind in program.kinds)
     assert kinds.keys() == {kind.__name__ for kind in KINDS}
@@ -135,7 +135,7 @@ def test_random_programs_are_what_they_are_said_to_be():
     assert sum(any(numbers[1:]) for numbers in finite) > 0.8 * len(finite)
 
 
-def test_random_programs_are_the_same_every_time():
+def test_random_programs_are_repeatable():
     for seed in (3, 4):
         assert RandomProgram(seed).eagerly(RandomProgram(seed).point) == RandomProgram(
             seed
@@ -143,7 +143,7 @@ def test_random_programs_are_the_same_every_time():
 
 
 def neutral_zero(right):
-    """Lowering that takes 0.0 for the neutral element of addition, as one is tempted to."""
+    """A plausible mistake: lowering that takes 0.0 for the neutral element of addition."""
     def shortcut(self, op, args):
         if op == "add" and self.zero in args:
             return args[1] if args[0] == self.zero else args[0]
@@ -153,7 +153,7 @@ def neutral_zero(right):
 
 
 def every_entry(right):
-    """Adjoints that reach what was not taken, too, times 0."""
+    """A mistake: adjoints reach the entries not taken, too, multiplied by 0."""
     def both(self, x, y):
         return None
 
@@ -188,7 +188,7 @@ def area(x, y):
     return math.sin(x) * y
 
 
-def test_numbers_in_numbers_out():
+def test_jit_returns_numbers_for_numbers():
     f = jit(area)
     for args in (
         (1.0, 2.0),
@@ -201,7 +201,7 @@ def test_numbers_in_numbers_out():
         assert type(f(*args)) is float
 
 
-def test_it_is_a_decorator_with_and_without_options():
+def test_jit_is_a_decorator_with_and_without_options():
     @jit
     def f(x):
         return x * 2
@@ -215,7 +215,7 @@ def test_it_is_a_decorator_with_and_without_options():
     assert jit(area).__wrapped__ is area
 
 
-def test_module_and_function_have_one_name():
+def test_jit_names_the_package_and_the_function():
     import tinygrad_edu.jit as module
 
     assert tinygrad_edu.jit is jit
@@ -251,7 +251,7 @@ NESTED = [  # a function, its arguments, its result
 
 
 @pytest.mark.parametrize(("f", "args", "result"), NESTED)
-def test_lists_tuples_and_dicts_go_in_and_come_out(f, args, result):
+def test_arguments_and_results_may_be_lists_tuples_and_dicts(f, args, result):
     found = jit(f)(*args)
     assert found == result
     assert repr(found) == repr(result)  # types, too
@@ -363,7 +363,7 @@ def nested(depth):
      "<jit area: 0 programs> has no program yet, because it is compiled for the arguments of a "
      "call; call it, or pass arguments"),
 ])
-def test_wrong_uses_say_what_is_wrong(call, kind, message):
+def test_invalid_uses_raise_with_a_reason(call, kind, message):
     with pytest.raises(kind) as error:
         call()
     assert message in str(error.value)
@@ -375,7 +375,7 @@ def test_wrong_uses_say_what_is_wrong(call, kind, message):
 
 
 def counting():
-    """A function, and the list of the arguments that it was traced with."""
+    """Returns a function, and the list of the arguments that it was traced with."""
     runs = []
 
     def f(x, n=2, how="sum"):
@@ -387,8 +387,8 @@ def counting():
 
 
 def programs(runs):
-    """What a function was traced with, once for each program: it runs twice for one, to see whether
-    it does the same."""
+    """Returns what a function was traced with, once for each program. Tracing runs it twice, to see
+    whether it does the same."""
     assert repr(runs[::2]) == repr(runs[1::2])
     return runs[::2]
 
@@ -414,7 +414,7 @@ def test_a_function_is_traced_once_for_each_structure():
     assert repr(f) == "<jit <lambda>: 3 programs>"
 
 
-def test_text_booleans_and_none_are_static_by_themselves():
+def test_text_booleans_and_none_are_always_static():
     f, runs = counting()
     compiled = jit(f)
     assert [
@@ -436,7 +436,7 @@ def test_text_booleans_and_none_are_static_by_themselves():
 
 
 @pytest.mark.parametrize("static", ["n", ["n"], 1, [1], -2, ("n", "how"), [1, "how"], {"n"}])
-def test_static_arguments_decide_about_the_program(static):
+def test_static_arguments_select_the_program(static):
     f, runs = counting()
     compiled = jit(f, static=static)
     assert [
@@ -483,7 +483,7 @@ DIFFERENT = [
 ]
 
 
-def test_static_arguments_that_differ_have_programs_of_their_own_also_where_they_are_equal():
+def test_equal_static_arguments_that_can_be_told_apart_have_separate_programs():
     f = jit(lambda x, n: (x, repr(n)), static="n")
     for _ in range(2):
         assert [f(1.0, n)[1] for n in DIFFERENT] == [*map(repr, DIFFERENT)]
@@ -492,14 +492,14 @@ def test_static_arguments_that_differ_have_programs_of_their_own_also_where_they
     assert [g({key: 1.0}) for key in DIFFERENT] == [[repr(key)] for key in DIFFERENT]
 
 
-def test_nan_as_a_static_argument_is_the_same_every_time():
+def test_nan_as_a_static_argument_is_traced_once():
     f = jit(lambda x, n: x * n[0], static="n")
     for _ in range(3):
         assert std.isnan(f(1.0, (float("nan"),)))
     assert len(f.programs) == 1
 
 
-def test_an_argument_that_is_taken_by_name_alone_may_be_static():
+def test_keyword_only_argument_may_be_static():
     f = jit(lambda x, **options: x * options["n"], static=["n"])
     assert [f(2.0, n=3), f(2.0, n=4)] == [6.0, 8.0]
     assert repr(f.programs[-1]) == "<<lambda>(*, n=4): 2 nodes>"
@@ -553,7 +553,7 @@ def test_a_method_is_compiled_for_each_instance():
     assert one.loss.__name__ == "loss"
 
 
-def test_a_method_may_be_that_of_the_class_above():
+def test_compiled_method_may_call_that_of_the_base_class():
     for model in (Shifted(2.0), jit(Shifted(2.0).loss)):
         loss = model.loss if isinstance(model, Shifted) else model
         assert [loss(3.0), loss(3.0)] == [19.0, 19.0]
@@ -581,13 +581,13 @@ class Packed:
         return x * x
 
 
-def test_instances_without_a_dict_have_compiled_methods_too():
+def test_instances_without_a_dict_may_have_compiled_methods():
     packed = Packed()
     packed.w = 3.0
     assert (packed.twice(2.0), packed.square(3.0), Packed.square(3.0)) == (12.0, 9.0, 9.0)
 
 
-def test_what_is_no_function_stays_what_it_is_in_a_class():
+def test_compiled_callable_that_is_not_a_function_is_not_bound_as_a_method():
     class Layer:
         activation = jit(TABLE["tanh"])
 
@@ -609,7 +609,7 @@ class Holder:
 
 
 def pickled(x):
-    """A copy of ``x`` by way of pickle."""
+    """Returns a copy of ``x`` made by pickle."""
     return pickle.loads(pickle.dumps(x))
 
 
@@ -639,7 +639,7 @@ def test_a_model_with_compiled_functions_can_be_copied_and_pickled(again):
     assert (others[1].w.grad, scale.w.grad) == (9.0, 0.0)
 
 
-def test_a_copied_instance_has_methods_of_its_own():
+def test_copied_instance_has_its_own_compiled_methods():
     scale = Scale(2.0)
     scale.loss(3.0)
     other = copy.copy(scale)
@@ -647,7 +647,7 @@ def test_a_copied_instance_has_methods_of_its_own():
     assert (other.loss(3.0), scale.loss(3.0)) == (45.0, 18.0)
 
 
-def test_a_function_that_has_no_name_of_its_own_is_not_pickled_by_it():
+def test_local_compiled_function_cannot_be_pickled():
     @jit
     def local(x):
         return x
@@ -670,7 +670,7 @@ def logs(xs):
     lambda f: f.hessian([0.0, 2.0]),
     lambda f: f([0, 2]),
     lambda f: f.batch([[1.0, 0.0], 2.0]), lambda f: f.batch_value_and_grad([[1.0, 0.0], 2.0])])
-def test_detect_anomaly_looks_at_every_operation_of_a_compiled_function(call):
+def test_detect_anomaly_checks_every_operation_of_a_compiled_function(call):
     f = jit(logs)
     call(f)
     with (
@@ -684,7 +684,7 @@ def test_detect_anomaly_looks_at_every_operation_of_a_compiled_function(call):
     call(f)
 
 
-def test_detect_anomaly_looks_at_gradients_of_a_compiled_function():
+def test_detect_anomaly_checks_gradients_of_a_compiled_function():
     w = Value(0.0, "w")
     f = jit(lambda x: math.sqrt(w * x))
     with detect_anomaly(), pytest.raises(NonFiniteError, match="backward: the gradient"):
@@ -694,7 +694,7 @@ def test_detect_anomaly_looks_at_gradients_of_a_compiled_function():
         jit(lambda x: math.log(x))(0.0)
 
 
-def test_within_detect_anomaly_the_results_are_the_same():
+def test_detect_anomaly_leaves_compiled_results_unchanged():
     def everything():
         w = Value(0.7, "w")
         f = jit(lambda xs, k: {"y": math.sin(xs[0] * w) * k, "n": 3})
@@ -721,7 +721,7 @@ def test_within_detect_anomaly_the_results_are_the_same():
         assert repr(everything()) == repr(want)
 
 
-def test_the_programs_used_longest_ago_are_forgotten():
+def test_least_recently_used_programs_are_discarded():
     f, runs = counting()
     compiled = jit(f, static="n", cache_size=2)
     for n in (1, 2, 1, 3, 1, 2):
@@ -730,7 +730,7 @@ def test_the_programs_used_longest_ago_are_forgotten():
     assert [*map(repr, compiled.programs)] == ["<f(*, 1): 2 nodes>", "<f(*, 2): 4 nodes>"]
 
 
-def test_what_fails_to_be_traced_leaves_no_program():
+def test_failed_trace_leaves_no_program():
     f = jit(lambda x: x if x > 0 else -x)
     for _ in range(2):
         with pytest.raises(TraceError):
@@ -757,10 +757,10 @@ def test_the_same_function_in_many_threads_is_traced_once():
     assert len(results) == 8
 
 
-# ---- called with Values, and inside of other functions
+# ---- called with Values, and inside other functions
 
 
-def test_called_with_values_it_runs_the_function_so_that_there_is_a_graph():
+def test_call_with_values_runs_eagerly_and_records_a_graph():
     f, x, y = jit(area), Value(1.0, "x"), Value(2.0)
     z = f(x, y)
     assert (type(z), z.op, [arg.op for arg in z.args]) == (Value, "mul", ["sin", ""])
@@ -773,7 +773,7 @@ def test_called_with_values_it_runs_the_function_so_that_there_is_a_graph():
 
 
 @pytest.mark.parametrize("compiled_before", [False, True])
-def test_inside_of_another_compiled_function_it_becomes_part_of_it(compiled_before):
+def test_nested_compiled_function_becomes_part_of_the_outer_one(compiled_before):
     w = Value(2.0, "w")
     inner = jit(lambda x: w * x * x)
     if compiled_before:
@@ -789,7 +789,7 @@ def test_inside_of_another_compiled_function_it_becomes_part_of_it(compiled_befo
 
 
 @pytest.mark.parametrize("compiled_before", [False, True])
-def test_inside_of_another_compiled_function_its_parameters_are_not_frozen_by_a_call_with_numbers(
+def test_nested_call_with_numbers_does_not_freeze_parameters(
     compiled_before,
 ):
     w = Value(2.0, "w")
@@ -800,7 +800,7 @@ def test_inside_of_another_compiled_function_its_parameters_are_not_frozen_by_a_
     try:
         assert outer(3.0) == 30.0
     except TraceError:
-        return  # that is another way not to freeze them
+        return  # an error does not freeze them, either
     w.data = 3.0
     assert outer(3.0) == 45.0
 
@@ -855,7 +855,7 @@ def test_no_gradient_is_added_when_an_index_is_wrong():
     assert w.grad == 4.0
 
 
-def test_dropout_is_drawn_anew_at_every_call_from_the_same_generator():
+def test_dropout_is_drawn_at_every_call_from_the_same_generator():
     rng = random.Random(5)
     dropout = nn.Dropout(0.5, rng=rng)
     f = jit(lambda x, y: math.sumprod(dropout([x, y, x, y]), [1.0, 10.0, 100.0, 1000.0]))
@@ -920,7 +920,7 @@ def test_second_derivatives_of_a_compiled_function_are_compiled():
     assert len(f.programs) == 1
 
 
-def test_second_derivatives_are_by_all_numbers_in_their_order():
+def test_hessian_covers_all_numbers_in_order():
     f = jit(lambda x, d: x * x * d["a"] + d["b"][0] ** 3)
     assert f.hessian(2.0, {"a": 3.0, "b": [1.0]}) == [
         [6.0, 4.0, 0.0],
@@ -935,7 +935,7 @@ def test_second_derivatives_are_by_all_numbers_in_their_order():
 WRONG = (-1.0, 3.0, 0.5, 1e300, inf, -inf, std.nan, -1e-9, 2.0**32)
 
 
-def test_a_wrong_index_raises_in_every_way():
+def test_wrong_index_raises_in_every_kind_of_call():
     f = jit(lambda i: take([1.0, 2.0, 3.0], i))
     for i in WRONG:
         for call in (
@@ -951,8 +951,8 @@ def test_a_wrong_index_raises_in_every_way():
     assert [f(i) for i in range(3)] == [1.0, 2.0, 3.0]
 
 
-def test_a_wrong_index_in_a_branch_that_is_not_taken_is_wrong_all_the_same():
-    """Both branches are computed, as Python computes both arguments of where()."""
+def test_wrong_index_raises_even_in_a_branch_that_is_not_taken():
+    """Both branches are computed, as Python evaluates both arguments of where()."""
     f = jit(lambda i: math.where(i < 3, take([1.0, 2.0, 3.0], i), 0.0))
     with pytest.raises(IndexError):
         f(3.0)
@@ -962,7 +962,7 @@ def test_a_wrong_index_in_a_branch_that_is_not_taken_is_wrong_all_the_same():
 
 
 def price(spot, strike, volatility):
-    """An option, by Black and Scholes, without interest, a year ahead."""
+    """Returns the Black-Scholes price of a call that expires in a year, without interest."""
     d = math.log(spot / strike) / volatility + volatility / 2
 
     def normal(x):
@@ -1041,13 +1041,13 @@ def test_bytes_are_numbers_and_never_read_as_doubles():
         ]
 
 
-def test_booleans_are_ones_and_zeros_in_a_list_as_in_an_array():
+def test_booleans_are_ones_and_zeros_in_lists_and_arrays():
     f = jit(lambda x, y: x + y)
     for column in ([True, False], np.array([True, False]), [1.0, False], [True, 0]):
         assert f.batch(column, 2.0).tolist() == [3.0, 2.0]
 
 
-def test_a_number_that_all_samples_share_may_be_an_array_without_dimensions():
+def test_number_shared_by_all_samples_may_be_a_zero_dimensional_array():
     f = jit(lambda x, k: x * k)
     for k in (np.array(2.0), np.float32(2), 2, Value(2.0)):
         assert f.batch([1.0, 3.0], k).tolist() == [2.0, 6.0]
@@ -1060,7 +1060,7 @@ def test_rows_of_a_buffer_are_columns():
 
 
 def test_a_column_keeps_its_length_while_it_is_in_use():
-    """Another thread, or here a row that is called back, may try to take the memory away."""
+    """Another thread (here, a row that is called back) may try to resize the memory."""
     column, refused = array("d", [1.0] * 64), []
 
     def shrink(x):
@@ -1080,8 +1080,7 @@ def test_a_column_keeps_its_length_while_it_is_in_use():
 
 
 class Nibbled:
-    """A number that makes a column shorter when it is looked at, as another thread could at that
-    moment."""
+    """A number that makes a column shorter when it is read, as another thread could do."""
 
     def __init__(self, column):
         self.column = column
@@ -1091,14 +1090,14 @@ class Nibbled:
         return 2.0
 
 
-def test_a_column_that_becomes_shorter_before_the_samples_are_run_is_as_short_as_it_is_then():
+def test_column_that_shrinks_before_the_run_has_its_new_length():
     column = array("d", [1.0] * 1_000_000)
-    with pytest.raises(BufferError):  # the column is held before the number is looked at
+    with pytest.raises(BufferError):  # the column is held before the number is read
         jit(lambda x, k: x * k).batch(column, Nibbled(column))
     assert jit(lambda k, x: x * k).batch(Nibbled(column), column).tolist() == [2.0]
 
 
-def test_without_draws_no_time_is_spent_on_each_sample():
+def test_programs_without_draws_take_no_time_per_sample_for_them():
     assert batch.drawn([], sys.maxsize) == []
 
 
@@ -1107,7 +1106,7 @@ def test_a_column_that_is_a_buffer_is_only_read():
     before = column.tobytes()
     jit(lambda x: x * 2).batch_value_and_grad(column)
     assert column.tobytes() == before
-    column.append(6.0)  # nothing holds on to its memory
+    column.append(6.0)  # nothing holds its memory
     assert len(column) == 6
 
 
@@ -1139,7 +1138,7 @@ def test_columns_and_single_samples_are_one_program():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_derivatives_by_what_all_samples_share_are_sums(threads):
+def test_derivatives_of_shared_arguments_are_sums_over_samples(threads):
     w, k = Value(0.3, "w"), 0.7
     f = jit(lambda x, k: math.sin(w * x) * k + math.tanh(k * x))
     xs = [random.Random(1).gauss(0, 1) * i for i in range(101)]
@@ -1232,7 +1231,7 @@ def test_batches_of_a_constant_and_of_an_argument():
                                                                              "gradient is of one "
                                                                              "number"),
 ])
-def test_wrong_batches_say_what_is_wrong(call, kind, message):
+def test_invalid_batches_raise_with_a_reason(call, kind, message):
     with pytest.raises(kind) as error:
         call(jit(area))
     assert message in str(error.value)
@@ -1277,7 +1276,7 @@ def test_threads_share_the_samples_of_the_tape_machine_too():
 # ---- text
 
 
-def test_a_program_can_be_shown():
+def test_show_prints_a_program():
     f = jit(area)
     assert f.show(1.0, 2.0) == "inputs  x, y\nt1 = sin(x)\nt2 = t1 * y\nreturn t2"
     assert f.show() == f.tape().text() == f.show(5, 6)
@@ -1299,12 +1298,12 @@ return t2, dx, dy"""
     assert jit(lambda *xs, y: xs[1] * y).show(1.0, 2.0, y=3.0).startswith("inputs  x0, x1, y\n")
 
 
-def test_the_examples_of_the_modules_work():
+def test_module_examples_run_as_printed():
     for module in (tinygrad_edu.jit, function, one_program, structure, batch, backend):
         assert doctest.testmod(sys.modules[module.__name__]).failed == 0
 
 
-def test_it_works_on_anything_that_can_be_called():
+def test_jit_accepts_any_callable():
     model = nn.MLP(2, [2, 1], rng=0)
     assert jit(model)([1.0, 2.0]) == model([1.0, 2.0]).data
     assert jit(model.layers[0].__call__)([1.0, 2.0]) == [
@@ -1316,7 +1315,7 @@ def test_it_works_on_anything_that_can_be_called():
     assert jit(sum)([1.0, 2.0]) == 3.0
 
 
-def test_rows_of_ones_own_are_called_back_from_the_public_functions():
+def test_user_defined_rows_are_called_back_from_the_public_functions():
     calls = []
     row = define("noted", lambda x: calls.append(x) or x * x, lambda x, o: 2 * x)
     try:
@@ -1332,7 +1331,7 @@ def test_rows_of_ones_own_are_called_back_from_the_public_functions():
         del TABLE["noted"]
 
 
-def test_a_function_may_be_compiled_within_no_grad():
+def test_function_may_be_compiled_inside_no_grad():
     f = jit(area)
     with no_grad():
         assert f(1.0, 2.0) == area(1.0, 2.0)
@@ -1345,11 +1344,11 @@ LOOPS = 2_000
 
 
 def works_while(call):
-    """Whether another thread gets to do something while this one calls ``call`` many times, and
-    waits for nothing.
+    """Returns whether another thread can run while this one calls ``call`` many times without
+    waiting.
 
-    The interpreter does not change threads by itself here: another one runs only if this one lets
-    it.
+    The interpreter does not switch threads by itself here, so another one runs only if ``call``
+    releases the interpreter's lock.
     """
     done, go = [], threading.Event()
 
@@ -1392,10 +1391,12 @@ def test_other_threads_run_while_the_tape_machine_does():
     assert works_while(lambda: run([0.5]))
 
 
-def test_code_that_keeps_all_threads_waiting_would_be_noticed():
-    """The same machine code, called by an interface of ctypes that does not let other threads run.
-    """
-    made = straight_line.Scalar(value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x"))
+def test_code_that_blocks_all_threads_is_detected():
+    """The same machine code is called by an interface of ctypes that keeps the interpreter's
+    lock."""
+    made = straight_line.Scalar(
+        value_tape(lambda x: math.total(heavy(x + k) for k in range(5)), "x")
+    )
     run = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(made._compiled.addresses["run"])
     memory, error = array("d", [0.5, 0.0]), ctypes.c_int(0)
     start = memory.buffer_info()[0]
@@ -1407,7 +1408,7 @@ def test_code_that_keeps_all_threads_waiting_would_be_noticed():
 
 
 def everything():
-    """What the functions of this file give, as text; the same with llvmlite and without."""
+    """Returns the results of this file's functions as text, which must not depend on llvmlite."""
     model = nn.MLP(2, [3, 1], rng=0)
     loss = jit(lambda x, y: nn.binary_cross_entropy(model([x, y]), 1.0))
     results = [
@@ -1482,7 +1483,7 @@ print(caught[0].message)
 """
 
 
-def test_an_llvmlite_that_cannot_be_loaded_is_as_good_as_none():
+def test_llvmlite_that_cannot_be_loaded_is_treated_as_missing():
     done = run_python(BROKEN)
     assert (done.returncode, done.stdout) == (
         0,
@@ -1493,7 +1494,7 @@ def test_an_llvmlite_that_cannot_be_loaded_is_as_good_as_none():
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_compiled_functions_work_when_python_ends(before):
+def test_compiled_functions_work_at_interpreter_exit(before):
     done = run_python("""
 import atexit, sys
 from tinygrad_edu import jit, math
@@ -1506,7 +1507,7 @@ if int(sys.argv[1]):
     assert (done.returncode, done.stdout, done.stderr) == (0, "6.0 3.0\n", "")
 
 
-def test_what_compiled_code_leaves_behind_in_the_c_library_does_not_matter():
+def test_error_state_of_the_c_library_does_not_affect_python():
     exp, hypot = jit(math.exp), jit(math.hypot)
     for x, y in itertools.product((2.5, std.nan, inf, -inf, 0.0, 1.7e308), repeat=2):
         want = (

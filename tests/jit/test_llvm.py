@@ -1,5 +1,5 @@
-"""Machine code: every row of the table against its forward function and its derivatives, bit for
-bit, in every way."""
+"""Machine code: every row of the table against its forward function and derivatives, bit for bit,
+in every way of running it."""
 
 import doctest
 import itertools
@@ -29,8 +29,8 @@ EDGES = (*SPECIAL, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-310, 1e-8, 20.0, -40.0, 70
 
 
 def arguments(row, count):
-    """Arguments of a row: all pairs of special numbers, and log-spread and moderate ones, in its
-    domain or not."""
+    """Yields arguments of a row: all pairs of special numbers, and log-spread and moderate ones,
+    inside its domain or not."""
     rng = random.Random(f"{row.name} compiled")
     if row.arity < 3:
         yield from itertools.product(EDGES, repeat=row.arity)
@@ -47,8 +47,8 @@ def tape_of(row):
 
 
 def disagreement(row, run, at):
-    """THE CHECKER: a sentence about the first arguments where ``run`` is not the forward function;
-    None if there are none."""
+    """THE CHECKER: returns a sentence about the first arguments at which ``run`` differs from the
+    forward function, or None."""
     for args in at:
         want, (got,) = row.forward(*args), run(args)
         if bits(want) != bits(got):
@@ -64,15 +64,15 @@ def test_a_row_gives_the_bits_of_its_forward_function(row, way):
 
 
 def run_batch(made, varying, uniform, columns):
-    """The outputs of a tape for columns, in the place of the inputs that are ``varying``."""
+    """Returns the outputs of a tape for columns in place of the ``varying`` inputs."""
     return Batched(made, varying, []).run(
         uniform, [array("d", column) for column in columns], len(columns[0]), 1
     )
 
 
 def disagreement_of_columns(row, at, varying):
-    """THE CHECKER for columns; an operand that is not ``varying`` is that of the first arguments.
-    """
+    """THE CHECKER for columns; an operand that is not ``varying`` is taken from the first
+    arguments."""
     uniform = [x for i, x in enumerate(at[0]) if i not in varying]
     columns = [[args[i] for args in at] for i in varying]
     (results,) = run_batch(tape_of(row), varying, uniform, columns)
@@ -100,7 +100,7 @@ def test_a_column_and_a_number_give_the_bits_of_the_forward_function(row, fixed)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.arity == 2], ids=lambda row: row.name)
-def test_a_row_of_a_number_that_is_known_gives_the_bits_of_its_forward_function(row):
+def test_row_of_a_known_number_gives_the_bits_of_its_forward_function(row):
     trace, results = record_trace(
         lambda x: [[row(x, k) for k in EDGES], [row(k, x) for k in EDGES]],
         ["x"],
@@ -196,14 +196,14 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("row", "field", "wrong"), PLANTED, ids=[row.name for row, *_ in PLANTED])
-def test_machine_code_that_is_wrong_is_noticed(row, field, wrong):
+def test_wrong_machine_code_is_detected(row, field, wrong):
     at = [*arguments(row, 20)]
     with replaced(row, field, wrong):
         assert disagreement(row, straight_line.Scalar(tape_of(row)), at) is not None
         assert disagreement_of_columns(row, at, range(row.arity)) is not None
 
 
-def test_a_tape_machine_that_is_wrong_is_noticed():
+def test_wrong_tape_machine_is_detected():
     with replaced(math.softplus, "expansion", nudged(math.softplus.expansion)), a_new_machine():
         assert (
             disagreement(
@@ -221,7 +221,7 @@ def test_a_tape_machine_that_is_wrong_is_noticed():
 
 @contextmanager
 def a_new_machine():
-    """Within this context the tape machine is compiled anew, and after it again."""
+    """Compiles the tape machine again within this context, and once more after it."""
     machine._machine_code.cache_clear()
     try:
         yield
@@ -229,7 +229,7 @@ def a_new_machine():
         machine._machine_code.cache_clear()
 
 
-def test_an_expansion_that_asks_for_a_truth_is_refused():
+def test_expansion_that_branches_on_a_number_is_rejected():
     branching = replaced(math.relu, "expansion", lambda x: x if x > 0 else 0.0)
     with branching, pytest.raises(
         TypeError,
@@ -238,16 +238,16 @@ def test_an_expansion_that_asks_for_a_truth_is_refused():
         straight_line.Scalar(tape_of(math.relu))
 
 
-def test_a_function_that_the_c_library_has_not_is_an_error_with_its_name():
+def test_function_missing_from_the_c_library_is_named_in_the_error():
     with pytest.raises(TinygradEduError, match="the C library has no function 'no_such_function'"):
         callbacks.library_address("no_such_function")
 
 
-# ---- rows of one's own
+# ---- user-defined rows
 
 
 @contextmanager
-def a_row_of_ones_own(name, *args, **fields):
+def user_defined_row(name, *args, **fields):
     kept = TABLE.get(name)
     try:
         yield define(name, *args, replace=kept is not None, **fields)
@@ -267,14 +267,14 @@ def with_mixed(row):
 
 
 @every_way
-def test_a_row_of_ones_own_is_called_back(way):
+def test_user_defined_row_is_called_back(way):
     calls = []
 
     def forward(x, y, z):
         calls.append((x, y, z))
         return mixed(x, y, z)
 
-    with a_row_of_ones_own(
+    with user_defined_row(
         "mixed", forward, lambda x, y, z, o: 1.0, lambda x, y, z, o: 0.1, lambda x, y, z, o: 2 * z
     ) as row:
         f = with_mixed(row)
@@ -292,8 +292,8 @@ def test_a_row_of_ones_own_is_called_back(way):
             )
 
 
-def test_a_row_of_ones_own_is_called_back_for_every_sample():
-    with a_row_of_ones_own("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
+def test_user_defined_row_is_called_back_for_every_sample():
+    with user_defined_row("mixed", mixed, *[lambda x, y, z, o: 1.0] * 3) as row:
         f = with_mixed(row)
         xs = [k / 7 for k in range(9)]
         (results,) = run_batch(value_tape(f, "x", "y"), [0], [0.5], [xs])
@@ -305,24 +305,24 @@ def refuse(x):
 
 
 @every_way
-def test_an_exception_in_a_row_of_ones_own_reaches_the_caller(way):
-    with a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row:
+def test_exception_in_a_user_defined_row_reaches_the_caller(way):
+    with user_defined_row("refuses", refuse, lambda x, o: 1.0) as row:
         run = WAYS[way](value_tape(lambda x: row(x) + 1.0, "x"))
         with pytest.raises(LookupError, match="no 2"):
             run([2.0])
 
 
-def test_an_exception_in_a_row_of_ones_own_reaches_the_caller_of_a_batch():
+def test_exception_in_a_user_defined_row_reaches_the_caller_of_a_batch():
     with (
-        a_row_of_ones_own("refuses", refuse, lambda x, o: 1.0) as row,
+        user_defined_row("refuses", refuse, lambda x, o: 1.0) as row,
         pytest.raises(LookupError, match="no 2"),
     ):
         run_batch(value_tape(lambda x: row(x) + 1.0, "x"), [0], [], [[2.0] * 5])
 
 
 @every_way
-def test_a_row_that_was_replaced_is_the_new_one(way):
-    with a_row_of_ones_own("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
+def test_replaced_row_is_compiled_as_the_new_one(way):
+    with user_defined_row("sinh", lambda x: x + 0.25, lambda x, o: 3.0) as row:
         made, _ = gradient_tape(row, "x")
         assert WAYS[way](made)([0.5]) == [0.75, 3.0]
     made, _ = gradient_tape(math.sinh, "x")
@@ -330,10 +330,9 @@ def test_a_row_that_was_replaced_is_the_new_one(way):
 
 
 @every_way
-def test_a_row_that_was_replaced_changes_no_other_row(way):
-    """Forward functions call no rows, so that softplus goes on with the exponential function that
-    it had."""
-    with a_row_of_ones_own("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
+def test_replacing_a_row_changes_no_other_row(way):
+    """Forward functions call no rows, so softplus keeps its exponential function."""
+    with user_defined_row("exp", lambda x: 2 * x, lambda x, o: 2.0), a_new_machine():
         assert (
             disagreement(
                 math.softplus, WAYS[way](tape_of(math.softplus)), arguments(math.softplus, 20)
@@ -349,7 +348,7 @@ def test_a_row_that_was_replaced_changes_no_other_row(way):
 @every_way
 def test_products_are_rounded_before_they_are_added(way):
     x = 1 + 2.0**-30
-    assert x * x - (1 + 2.0**-29) == 0.0  # with one rounding in all it is 2**-60
+    assert x * x - (1 + 2.0**-29) == 0.0  # with a single rounding it would be 2**-60
     for f in (
         lambda x, y: x * x - y,
         lambda x, y: x * x + -y,
@@ -376,7 +375,7 @@ def test_products_are_rounded_before_they_are_added(way):
     (lambda x, y: -(x - y), (1.0, 1.0)),
     (lambda x, y: (x + 1.0) + 1.0, (2.0**53, 0.0)),
 ])
-def test_arithmetic_is_carried_out_as_it_is_written(f, xs, way):
+def test_arithmetic_is_not_reordered(f, xs, way):
     assert bits(WAYS[way](value_tape(f, "x", "y"))(xs)[0]) == bits(float(f(*map(Value, xs))))
 
 
@@ -391,7 +390,7 @@ def test_long_programs_are_compiled(way):
 
 
 @every_way
-def test_takes_with_a_wrong_index_are_reported_and_forgotten(way):
+def test_wrong_index_of_a_take_is_reported_once(way):
     run = WAYS[way](value_tape(lambda i, x: math.take([x, 2 * x, 7.0], i), "i", "x"))
     for wrong in (
         -1.0,
@@ -438,7 +437,8 @@ def test_a_wrong_index_is_reported_with_the_number_of_entries():
 
 
 def many(count, entry):
-    """A take of so many entries, which ``entry`` makes of the inputs i, x, and x0, x1, ..."""
+    """Returns a function that takes one of so many entries, made by ``entry`` of x and x0, x1, ...,
+    and the names of its arguments."""
     names = [f"x{k}" for k in range(2 * count)]
     return (lambda i, x, *xs: math.take([entry(k, x, xs) for k in range(count)], i) * x), [
         "i",
@@ -486,14 +486,14 @@ def test_the_entries_of_a_take_may_be_anything(table, count):
 
 
 @pytest.mark.parametrize("table", ["constants", "inputs", "every second input"])
-def test_entries_that_stand_in_memory_take_no_code(table):
+def test_take_of_entries_in_memory_adds_no_code(table):
     few, many_ = [llvm.scalar(value_tape(f, *names)).text().count("\n") for f, names in
                   (many(count, TABLES[table]) for count in (50, 500))]
     assert few == many_
 
 
-def test_a_tape_machine_that_failed_in_a_row_forgets_a_wrong_index_of_the_same_run():
-    with a_row_of_ones_own("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
+def test_tape_machine_forgets_a_wrong_index_when_a_row_raises():
+    with user_defined_row("refuses", lambda x: refuse(x) if x > 1 else x, lambda x, o: 1.0) as row:
         run = machine.Machine(value_tape(lambda i, x: math.take([x, 2 * x], i) + row(x), "i", "x"))
         with pytest.raises(LookupError, match="no 2"):
             run([7.0, 2.0])
@@ -501,7 +501,7 @@ def test_a_tape_machine_that_failed_in_a_row_forgets_a_wrong_index_of_the_same_r
 
 
 def mixture(x, y):
-    """Short instructions of several kinds, in no order."""
+    """Computes with short instructions of several kinds in mixed order."""
     pool, rng = [x, y], random.Random(5)
     for _ in range(3 * machine.WINDOW):
         a, b = pool[-1 - rng.randrange(min(40, len(pool)))], pool[rng.randrange(len(pool))]
@@ -515,7 +515,7 @@ def mixture(x, y):
     return math.total(pool)
 
 
-def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
+def test_tape_machine_groups_instructions_by_operation():
     made = value_tape(mixture, "x", "y")
     order = machine.order(made)
     assert sorted(order) == list(range(len(made))) != order
@@ -529,7 +529,7 @@ def test_the_tape_machine_takes_instructions_in_an_order_of_its_own():
 
 
 @every_way
-def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
+def test_programs_may_return_arguments_constants_and_repeated_results(way):
     trace, results = record_trace(
         lambda x, y: [y, 3.0, x < y, x * y, x * y, -0.0, y], ["x", "y"], lambda values: (values, {})
     )
@@ -539,5 +539,5 @@ def test_programs_may_return_arguments_constants_and_one_thing_twice(way):
     )
 
 
-def test_the_examples_of_the_module_work():
+def test_module_examples_run_as_printed():
     assert doctest.testmod(llvm).failed == 0

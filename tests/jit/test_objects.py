@@ -1,5 +1,4 @@
-"""Machine code on disk: what is found there is used if it can be trusted, and everything works
-without."""
+"""Machine code on disk: it is used if it can be trusted, and everything works without it."""
 
 import ctypes
 import gc
@@ -16,20 +15,19 @@ from tinygrad_edu.jit.running import objects
 
 
 def module(number):
-    """The text of a module with a function ``f`` that returns ``number``."""
+    """Returns the text of a module with a function ``f`` that returns ``number``."""
     return objects.targeted(f"define double @f() {{\n  ret double {float(number)!r}\n}}\n")
 
 
 def result_of(number, **options):
-    """What the function of `module` returns when it is compiled, or read from the cache, and run.
-    """
+    """Compiles the function of `module`, or reads it from the cache, and returns its result."""
     library = objects.loaded(module(number), {}, ["f"], **options)
     return ctypes.CFUNCTYPE(ctypes.c_double)(library["f"])()
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty cache, whose folder does not exist yet."""
+    """Makes an empty cache, whose folder does not exist yet."""
     folder = tmp_path / "deep" / "cache"
     monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(folder))
     return folder
@@ -48,25 +46,26 @@ def age(path):
 
 
 def used(path):
-    """Whether an entry was used since it was aged: its time says so, and it is the same file."""
+    """Returns whether an entry was used since it was aged: its time changed, and it is the same
+    file."""
     return path.stat().st_mtime > LONG_AGO
 
 
 # ---- entries that are used
 
 
-def test_what_was_compiled_is_kept_and_found_again(folder):
+def test_compiled_code_is_stored_and_found_again(folder):
     assert result_of(1.5) == 1.5
     entry = the_entry(folder)
     age(entry)
     before = entry.stat().st_ino
     assert result_of(1.5) == 1.5
     assert used(entry)
-    assert entry.stat().st_ino == before  # read, not written anew
+    assert entry.stat().st_ino == before  # read, not written again
     assert the_entry(folder) == entry
 
 
-def test_a_second_process_finds_it(folder):
+def test_second_process_finds_stored_code(folder):
     result_of(1.5)
     entry = the_entry(folder)
     age(entry)
@@ -78,18 +77,18 @@ def test_a_second_process_finds_it(folder):
     assert the_entry(folder) == entry
 
 
-def test_another_text_and_another_level_are_other_entries(folder):
+def test_entries_depend_on_the_text_and_the_level(folder):
     assert [result_of(1.5), result_of(2.5), result_of(1.5, level=0)] == [1.5, 2.5, 1.5]
     assert len([*folder.iterdir()]) == 3
 
 
-def test_the_folder_and_the_entries_are_the_users_alone(folder):
+def test_folder_and_entries_are_private_to_the_user(folder):
     result_of(1.5)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert the_entry(folder).stat().st_mode & 0o777 == 0o600
 
 
-# ---- entries that are ignored, and written anew
+# ---- entries that are ignored and replaced
 
 DAMAGE = {
     "empty": lambda content: b"",
@@ -108,7 +107,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_entry_is_ignored_and_written_anew(damage, folder):
+def test_damaged_entry_is_ignored_and_replaced(damage, folder):
     result_of(1.5)
     entry = the_entry(folder)
     right = entry.read_bytes()
@@ -117,7 +116,7 @@ def test_a_damaged_entry_is_ignored_and_written_anew(damage, folder):
     assert entry.read_bytes() == right
 
 
-def test_an_entry_of_another_program_is_ignored_and_written_anew(folder):
+def test_entry_of_another_program_is_ignored_and_replaced(folder):
     result_of(1.5)
     entry = the_entry(folder)
     right = entry.read_bytes()
@@ -129,7 +128,7 @@ def test_an_entry_of_another_program_is_ignored_and_written_anew(folder):
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o620, 0o666])
-def test_an_entry_that_others_may_write_to_is_ignored_and_written_anew(mode, folder):
+def test_entry_writable_by_others_is_ignored_and_replaced(mode, folder):
     result_of(1.5)
     entry = the_entry(folder)
     entry.chmod(mode)
@@ -141,7 +140,7 @@ def test_an_entry_that_others_may_write_to_is_ignored_and_written_anew(mode, fol
 
 
 @pytest.mark.parametrize("mode", [0o702, 0o720, 0o777, 0o1777])
-def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder):
+def test_private_subfolder_is_used_if_others_may_write_to_the_folder(mode, folder):
     result_of(1.5)
     entry = the_entry(folder)
     age(entry)
@@ -160,7 +159,7 @@ def test_where_others_may_write_entries_are_in_a_folder_of_our_own(mode, folder)
                                    lambda own, other: own.symlink_to(other),
                                    lambda own, other: own.write_text("a file")],
                          ids=["others may write to it", "a link", "a file"])
-def test_a_folder_of_our_own_that_somebody_else_has_made_is_neither_read_nor_written(
+def test_private_subfolder_of_another_user_is_neither_read_nor_written(
     plant, folder, tmp_path
 ):
     folder.mkdir(parents=True)
@@ -185,7 +184,7 @@ def test_the_folder_may_be_a_link(folder, tmp_path, monkeypatch):
     assert used(the_entry(folder))
 
 
-def test_what_belongs_to_somebody_else_is_neither_read_nor_written(folder, monkeypatch):
+def test_entries_of_another_user_are_neither_read_nor_written(folder, monkeypatch):
     result_of(1.5)
     entry = the_entry(folder)
     age(entry)
@@ -210,7 +209,7 @@ def test_a_folder_in_the_place_of_an_entry_is_ignored(folder):
     lambda entry: entry.symlink_to(entry.with_name("elsewhere")),
     lambda entry: entry.symlink_to(entry),
 ], ids=["a pipe", "a link", "a link to itself"])
-def test_what_is_no_file_is_not_waited_for_and_gives_way_to_one(plant, folder):
+def test_named_pipe_in_place_of_an_entry_is_replaced_without_waiting(plant, folder):
     result_of(1.5)
     entry = the_entry(folder)
     right = entry.read_bytes()
@@ -221,7 +220,7 @@ def test_what_is_no_file_is_not_waited_for_and_gives_way_to_one(plant, folder):
     assert the_entry(folder) == entry
 
 
-def test_a_link_to_a_file_is_replaced_and_the_file_is_left_alone(folder, tmp_path):
+def test_link_to_a_file_is_replaced_and_the_file_is_kept(folder, tmp_path):
     result_of(1.5)
     entry = the_entry(folder)
     elsewhere = tmp_path / "elsewhere"
@@ -235,7 +234,7 @@ def test_a_link_to_a_file_is_replaced_and_the_file_is_left_alone(folder, tmp_pat
 # ---- without a cache
 
 
-def test_everything_works_where_no_folder_can_be_made(tmp_path, monkeypatch):
+def test_compilation_works_if_no_folder_can_be_created(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     for place in (tmp_path / "file", tmp_path / "file" / "cache", Path("/dev/null/cache")):
         monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(place))
@@ -244,10 +243,10 @@ def test_everything_works_where_no_folder_can_be_made(tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == [tmp_path / "file"]
 
 
-def test_everything_works_for_a_user_without_a_home(monkeypatch):
+def test_compilation_works_for_a_user_without_a_home(monkeypatch):
     for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(variable, raising=False)
-    # whom no list of users has, as in many containers
+    # a user without an entry in the list of users, as in many containers
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert result_of(1.5) == 1.5
 
@@ -261,7 +260,7 @@ def test_everything_works_for_a_user_without_a_home(monkeypatch):
     ({"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": "~/mine"}, "/home/ada/mine"),
     ({"HOME": "/home/ada", "TINYGRAD_EDU_CACHE": ""}, "/home/ada/.cache/tinygrad_edu"),
 ])
-def test_the_folder_is_the_one_that_users_expect(environment, folder, monkeypatch):
+def test_folder_follows_the_conventions_of_the_system(environment, folder, monkeypatch):
     for variable in ("TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
@@ -272,7 +271,7 @@ def test_the_folder_is_the_one_that_users_expect(environment, folder, monkeypatc
 # ---- its size
 
 
-def test_the_entries_used_longest_ago_go_first(folder, monkeypatch):
+def test_least_recently_used_entries_are_deleted_first(folder, monkeypatch):
     entries = []
     for number in (1, 2, 3, 4):
         result_of(number)
@@ -314,7 +313,7 @@ def test_threads_compile_at_the_same_time(folder):
     assert len([*folder.iterdir()]) == 8
 
 
-def test_machine_code_lives_as_long_as_it_is_held(folder):
+def test_machine_code_lives_as_long_as_it_is_referenced(folder):
     held = objects.loaded(module(1.5), {}, ["f"])
     for number in range(20):
         objects.loaded(module(number), {}, ["f"])

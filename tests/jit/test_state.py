@@ -1,4 +1,5 @@
-"""What a function can change is found wherever it is, named, and put back: `jit.state`."""
+"""`jit.state`: changes that a function makes to anything it can reach are found, named and
+undone."""
 
 import collections
 import enum
@@ -107,12 +108,12 @@ def late():
         n = 1
 
     if f is None:
-        n = 0  # f has the variable, and it has no value yet
+        n = 0  # a variable of f without a value yet
     return f
 
 
 def on(thing, change, via="attribute"):
-    """A function that changes a thing, which it reaches by one of several ways."""
+    """Returns a function that changes a thing, which it reaches in one of several ways."""
     if via == "closure":
         return lambda: change(thing)
     if via == "partial":
@@ -133,7 +134,7 @@ def deep(n=300):
 
 OUTER, INNER = deep(5_000)
 
-# What holds the state, the change, and its name when a method of an object makes it.
+# What holds the state, the change, and its name if a method of an object makes it.
 CHANGES = {
     "list, entry": (lambda: [1, 2], lambda x: x.__setitem__(0, 5), "Thing.thing"),
     "list, append": (lambda: [1, 2], lambda x: x.append(5), "Thing.thing"),
@@ -221,7 +222,7 @@ CHANGES = {
 
 
 def content(x):
-    """All that can change of a thing, as text."""
+    """Returns everything that can change in a thing, as text."""
     parts = [content(part) for part in x] if isinstance(x, (list, tuple)) else []
     inside = [
         getattr(getattr(x, name, None), "__self__", "") for name in ("function", "__wrapped__")
@@ -242,7 +243,7 @@ def content(x):
 
 @pytest.mark.parametrize("via", ["attribute", "closure", "partial", "default"])
 @pytest.mark.parametrize(("make", "change", "name"), CHANGES.values(), ids=CHANGES)
-def test_what_a_function_changes_is_named_and_put_back(make, change, name, via):
+def test_changes_made_by_a_function_are_named_and_undone(make, change, name, via):
     thing = make()
     f = on(thing, change, via)
     before = content(thing)
@@ -285,7 +286,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize(("f", "name", "read"), ALONE.values(), ids=ALONE)
-def test_variables_are_named_and_put_back_if_asked_for(f, name, read):
+def test_changed_variables_are_named_and_restored_on_request(f, name, read):
     before = read()
     state = State(f)
     f()
@@ -298,7 +299,7 @@ def test_variables_are_named_and_put_back_if_asked_for(f, name, read):
     assert read() == before
 
 
-def test_random_generators_are_put_back_and_told_apart():
+def test_random_generators_are_restored_and_named():
     rng, other = random.Random(1), random.Random(2)
     thing, draw = Thing(rng=rng, other=other), other.random
     state = State(lambda: (thing.rng.random(), draw()))
@@ -313,7 +314,7 @@ def test_random_generators_are_put_back_and_told_apart():
     State(lambda: random.SystemRandom().random()).restore()
 
 
-def test_the_order_of_attributes_is_put_back_since_it_is_that_of_parameters():
+def test_order_of_attributes_is_restored():
     model = nn.MLP(1, [2, 1], rng=0)
     model.w = Value(1.0, "w")
     model.v = Value(2.0, "v")
@@ -346,13 +347,13 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("f", STRANGE, ids=[type(f).__name__ for f in STRANGE])
-def test_anything_can_be_searched(f):
+def test_search_handles_any_object(f):
     state = State(f)
     assert state.changes() == state.draws() == []
     state.restore()
 
 
-def test_libraries_are_left_alone():
+def test_search_skips_libraries():
     library = json.decoder.JSONDecoder()
     state = State(lambda: (library, json.dumps))
     strict, library.strict = library.strict, "changed"
@@ -377,7 +378,7 @@ class Failing:
         return {}[name]
 
 
-def test_nothing_is_written_where_nothing_has_changed():
+def test_restoring_writes_only_what_has_changed():
     masked = np.ma.masked_array([2.0, 3.0], [0, 1])
     thing = Thing(rows=ReadOnly([1, 2]), masked=masked, answering=Answering(), failing=Failing())
     state = State(thing)
@@ -389,8 +390,9 @@ def test_nothing_is_written_where_nothing_has_changed():
     assert jit(lambda x: x * float(thing.masked[0]) + len(thing.rows))(1.0) == 4.0
 
 
-def test_rows_of_a_data_set_are_not_entered():
-    """10,000 rows take as long to search as a few objects: what it holds of them is one list."""
+def test_search_skips_rows_of_a_data_set():
+    """A search of 10,000 rows takes as long as one of a few objects, because it visits a single
+    list."""
     rows = [[float(i), 1.0] for i in range(10_000)]
     small, large = Thing(rows=rows[:10]), Thing(rows=rows)
     assert len(State(large)._objects) <= len(State(small)._objects)
@@ -401,7 +403,7 @@ def test_rows_of_a_data_set_are_not_entered():
     assert len(rows) == 10_000
 
 
-def test_generators_of_numpy_are_put_back():
+def test_generators_of_numpy_are_restored():
     thing = Thing(rng=np.random.default_rng(1), old=np.random.RandomState(2))
     state = State(thing)
     first = thing.rng.random(), thing.old.rand(), np.random.rand()
@@ -410,7 +412,7 @@ def test_generators_of_numpy_are_put_back():
     assert (thing.rng.random(), thing.old.rand(), np.random.rand()) == first
 
 
-def test_what_is_equal_and_plain_is_no_change():
+def test_replacing_plain_data_by_equal_data_is_not_a_change():
     thing = Thing(x=0.1, text="ab", pair=(1, 2.5, "c"), nan=float("nan"), big=10**20)
     state = State(thing)
     thing.x, thing.text, thing.pair, thing.nan = (
@@ -431,8 +433,8 @@ def test_modules_are_found_in_order_each_once():
     assert State(lambda: thing).modules == [*model.modules()]
 
 
-def test_random_changes_are_put_back():
-    """Objects in lists in dicts in objects, some of them shared and in circles."""
+def test_random_changes_are_undone():
+    """Draws objects in lists in dicts in objects, some of them shared or in cycles."""
     for seed in range(scaled(ci=100, thorough=1_000)):
         rng = random.Random(seed)
         things: list = [Thing()]

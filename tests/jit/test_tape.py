@@ -1,5 +1,5 @@
-"""Tapes: what is left out, merged and joined on the way from a trace, with every bit kept; their
-text and their size."""
+"""Tapes: instructions that are removed, merged and joined on the way from a trace, with every bit
+kept; text and size."""
 
 import doctest
 import math as std
@@ -26,7 +26,7 @@ def operations(made):
 
 
 def held_to_floats(f, made, points):
-    """Runs a tape on these arguments and holds it to the function on floats, bit for bit."""
+    """Runs a tape on these arguments and compares it with the function on floats, bit for bit."""
     for xs in points:
         assert bits(made.run(xs)[0]) == bits(float(f(*map(Value, xs)))), xs
 
@@ -37,7 +37,7 @@ PAIRS = [(x, y) for x in EDGES for y in EDGES]
 # ---- what is left out
 
 
-def test_what_no_output_needs_is_left_out():
+def test_instructions_that_no_output_needs_are_removed():
     def f(x, y):
         unused = math.sin(x) * y
         _ = math.exp(unused)
@@ -48,19 +48,19 @@ def test_what_no_output_needs_is_left_out():
     assert list(made.constants) == []
 
 
-def test_what_the_derivatives_do_not_need_is_left_out():
+def test_instructions_that_no_derivative_needs_are_removed():
     made, _ = gradient_tape(lambda x, y: x + math.floor(y), "x", "y")
     assert made.run([1.5, 2.5]) == [3.5, 1.0, 0.0]
     assert operations(made) == ["floor", "add"]
 
 
-def test_equal_instructions_are_one():
+def test_equal_instructions_are_merged():
     made = value_tape(lambda x, y: math.sin(x * y) + math.cos(x * y) * math.sin(x * y), "x", "y")
     assert operations(made) == ["mul", "sin", "cos", DOT]
     assert made.run([0.5, 3.0]) == [std.sin(1.5) + std.cos(1.5) * std.sin(1.5)]
 
 
-def test_sums_and_products_are_equal_the_other_way_round_and_differences_are_not():
+def test_swapped_operands_are_merged_in_sums_and_products_only():
     made = value_tape(
         lambda x, y: math.hypot(x * y, y * x) + math.hypot(x + y, y + x) + math.hypot(x - y, y - x),
         "x",
@@ -79,7 +79,7 @@ def test_sums_and_products_are_equal_the_other_way_round_and_differences_are_not
     ]
 
 
-def test_both_signs_of_zero_are_constants_of_their_own():
+def test_signed_zeros_are_separate_constants():
     made = value_tape(
         lambda x: (
             math.copysign(1.0, math.maximum(x, 0.0)) + math.copysign(1.0, math.maximum(x, -0.0))
@@ -106,7 +106,7 @@ def test_nan_is_one_constant():
     (lambda x: math.where(x > 0, x, x), []),
     (lambda x: math.take([x, 7.0], 0.0), []),
     (lambda x: x * -1.0, ["neg"]),
-    (lambda x: x + 0.0, ["add"]),  # which makes 0.0 of -0.0
+    (lambda x: x + 0.0, ["add"]),  # it turns -0.0 into 0.0
     (lambda x: x - 0.0, ["sub"]),
     (lambda x: x * 0.0, ["mul"]),  # which may be -0.0 or nan
     (lambda x: x - x, ["sub"]),
@@ -115,13 +115,13 @@ def test_nan_is_one_constant():
     (lambda x: x / 1.0, ["div"]),
     (lambda x: math.where(x > 0, 1.0, 0.0) * x, ["less", "where", "mul"]),
 ])
-def test_shortcuts_are_taken_only_where_every_bit_stays(f, left):
+def test_folding_preserves_every_bit(f, left):
     made = value_tape(f, "x")
     assert operations(made) == left
     held_to_floats(f, made, [(x,) for x in EDGES])
 
 
-def test_what_is_known_is_computed_beforehand():
+def test_operations_on_constants_are_computed_in_advance():
     made = value_tape(
         lambda x: x * (math.sin(2.0) + math.take([1.0, 2.0], 1.0)) + math.where(0.0, 1.0, 5.0), "x"
     )
@@ -129,7 +129,7 @@ def test_what_is_known_is_computed_beforehand():
     assert made.run([3.0]) == [3.0 * (std.sin(2.0) + 2.0) + 5.0]
 
 
-def test_a_wrong_index_that_is_known_raises_when_the_program_runs_or_before():
+def test_known_wrong_index_raises_when_the_program_runs_or_before():
     with pytest.raises(IndexError, match=r"take: index 5\.0 of 2 entries"):
         value_tape(lambda x: math.take([x, 7.0], 5.0), "x").run([1.0])
 
@@ -151,7 +151,7 @@ def test_a_wrong_index_is_reported_even_if_nothing_needs_the_entry(f):
                 run([3.0, 5.0])
 
 
-def test_an_index_is_looked_at_once_for_each_number_of_entries():
+def test_index_is_checked_once_for_each_number_of_entries():
     def f(i, j, x):
         unused = [
             math.take([x, 2.0], i),
@@ -166,7 +166,7 @@ def test_an_index_is_looked_at_once_for_each_number_of_entries():
     assert made.run([1.0, 1.0, 7.0]) == [5.0]
 
 
-def test_the_entry_at_an_index_that_is_known_is_it():
+def test_take_at_a_known_index_is_the_entry():
     made = value_tape(lambda x: math.take([x, 7.0, -x], math.where(0.0, x, 0.0)), "x")
     assert made.text() == "inputs  x\nreturn x"
 
@@ -250,7 +250,7 @@ def test_a_layer_is_a_dot_and_an_activation_for_each_neuron():
     (lambda x, y: (lambda s: math.where(x > 0, s, y) + math.where(x < 1, s * 0 + y, y))(x * y),
      (0.5, 2.0)),
 ])
-def test_what_was_not_taken_leaks_no_nan_into_derivatives(f, xs):
+def test_branch_not_taken_leaks_no_nan_into_derivatives(f, xs):
     values = [Value(x) for x in xs]
     f(*values).backward()
     want = [value.grad for value in values]
@@ -283,7 +283,7 @@ def test_any_number_may_be_a_condition(f, condition):
         )
 
 
-def test_derivatives_by_names_and_in_their_order():
+def test_derivatives_come_in_the_order_of_the_names():
     w = Value(0.5, "w")
     trace, root = traced(lambda x, y: w * x * x + y, "x", "y")
     made = gradient.value_and_gradient(trace, root, ["w", "y", "x"])
@@ -296,7 +296,7 @@ def test_the_derivative_of_a_constant_is_zero():
     assert made.run([2.0]) == [3.0, 0.0]
 
 
-def test_nothing_is_differentiated_within_no_grad():
+def test_nothing_is_differentiated_inside_no_grad():
     def f(x):
         with no_grad():
             factor = 2 * x
@@ -329,7 +329,7 @@ def test_tangents_are_those_of_forward_mode():
 # ---- text
 
 
-def test_a_tape_can_be_read_beside_the_graph():
+def test_text_of_a_tape_uses_the_names_of_the_program():
     w, b = Value(0.5, "w"), Value(1.0)
 
     def f(x, y, i):
@@ -355,7 +355,7 @@ t12 = t8 - t11
 return t12"""
 
 
-def test_derivatives_have_their_instructions_too():
+def test_text_of_a_tape_includes_derivatives():
     made, _ = gradient_tape(lambda x, i: math.where(x > 0, math.take([x, 3 * x], i), 7.0), "x", "i")
     assert made.text() == """\
 inputs  x, i
@@ -379,7 +379,7 @@ def test_a_long_text_is_cut():
     assert made.text(2) == "inputs  x\nt1 = exp(x)\nt2 = tan(t1)\n... 2 more\nreturn t4"
 
 
-def test_names_that_occur_twice_are_told_apart():
+def test_repeated_names_are_made_unique():
     w, v = Value(2.0, "w"), Value(3.0, "w")
     made = value_tape(lambda x: w * x + v * x, "x")
     assert made.text() == "inputs  x, w, w_2\nt1 = w * x + w_2 * x\nreturn t1"
@@ -390,7 +390,7 @@ def labelled(x, label):
     return x
 
 
-def test_every_name_in_a_text_is_another_one():
+def test_names_in_a_text_are_unique():
     def f(t1, x, dx):
         return (
             labelled(
@@ -423,7 +423,7 @@ t5 = dx + t3 * t2_2
     ("layers.0.w", "layers.0.w"), ("p['w'][0]", "p['w'][0]"),
     ("  ", "t1"), ("", "t1"), ("\u2028x\r", "x"),
 ])
-def test_a_label_is_on_one_line_and_more_than_a_word_in_brackets(label, shown):
+def test_labels_are_printed_on_one_line_and_bracketed_if_not_one_word(label, shown):
     made = value_tape(lambda y: labelled(math.sin(y), label) * 2, "y")
     assert made.text() == f"inputs  y\n{shown} = sin(y)\nt2 = {shown} * 2\nreturn t2"
     w, name = labelled(Value(2.0), label), shown if shown != "t1" else "unnamed" if label else "p0"
@@ -432,7 +432,7 @@ def test_a_label_is_on_one_line_and_more_than_a_word_in_brackets(label, shown):
     )
 
 
-def test_a_tape_says_what_it_is():
+def test_tape_repr_counts_instructions_nodes_and_bytes():
     assert repr(value_tape(lambda x, y: x * y + y, "x", "y")) == \
         "<Tape of 1 instructions for 2 nodes: 2 inputs, 1 outputs, 50 bytes>"
 
@@ -472,7 +472,7 @@ def test_a_tape_has_at_most_40_bytes_for_a_node(f, arity):
 
 def test_the_entries_of_a_take_count_as_operations():
     assert value_tape(entry, "i").operations == 201
-    # each derivative is chosen, and added to 0
+    # each derivative is chosen, and then added to 0
     assert gradient_tape(entry, "i")[0].operations == 3 * 200 + 1
 
 
@@ -505,7 +505,7 @@ def test_a_tape_can_be_pickled():
             assert list(map(bits, again.run(xs))) == list(map(bits, made.run(xs)))
 
 
-def test_a_rule_that_asks_for_a_truth_is_refused():
+def test_rule_that_branches_on_a_number_is_rejected():
     row = lookup("relu")
     with (
         replaced(row, "partials", (lambda x, o: 1.0 if x > 0 else 0.0,)),
@@ -516,6 +516,6 @@ def test_a_rule_that_asks_for_a_truth_is_refused():
         gradient_tape(row, "x")
 
 
-def test_the_examples_of_the_module_work():
+def test_module_examples_run_as_printed():
     for module in (tape, lowering, gradient, tape_operations):
         assert doctest.testmod(module).failed == 0

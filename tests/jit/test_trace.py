@@ -1,5 +1,5 @@
-"""Tracing: what a function does is written down; where it asks for a number, the error says where
-and what to do instead."""
+"""Tracing: operations of a function become nodes; if it needs a number, the error says where, and
+what to write instead."""
 
 import copy
 import doctest
@@ -41,7 +41,7 @@ LEAVES = itertools.cycle([Value(1.0), Value(2.0)])
 
 
 def traced_by(f):
-    """The trace of a function of numbers x, y, ..., as many as it takes."""
+    """Returns the trace of a function of numbers x, y, ..., as many as it takes."""
     count = sum(
         p.default is p.empty and p.kind is not p.KEYWORD_ONLY
         for p in inspect.signature(f).parameters.values()
@@ -126,7 +126,7 @@ def test_conditions_mix_with_booleans():
     assert value_tape(lambda x: math.where((x > 0) & True, 1.0, 2.0), "x").run([3.0]) == [1.0]
 
 
-def test_a_value_is_itself():
+def test_traced_value_equals_itself_by_identity():
     def f(x, y):
         assert x == x
         assert x in [x, y]
@@ -135,7 +135,7 @@ def test_a_value_is_itself():
     assert traced_by(f)[0].nodes[-1] == ("add", (0.0, 1))
 
 
-def test_the_row_that_take_finds_is_its_entries():
+def test_take_from_rows_takes_each_column():
     assert nodes(lambda i, x: take([[x, 1.0], [2.0, x]], i)[1])[2:] == [
         ("take", (0, 1, 2.0)),
         ("take", (0, 1.0, 1)),
@@ -172,7 +172,7 @@ def test_a_table_without_entries_is_an_index_error():
             f(0.0)
 
 
-def test_what_a_value_has_not_got_can_be_asked_for():
+def test_hasattr_is_false_for_attributes_that_a_value_lacks():
     def f(x):
         assert not any(
             hasattr(x, name)
@@ -183,7 +183,7 @@ def test_what_a_value_has_not_got_can_be_asked_for():
     assert jit(f)(2.0) == 2.0
 
 
-def test_numbers_are_computed_at_once():
+def test_arithmetic_on_plain_numbers_is_not_traced():
     def constant():
         return (
             math.sin(0.5)
@@ -196,12 +196,12 @@ def test_numbers_are_computed_at_once():
     assert trace.nodes[1:] == [("mul", (0, constant()))]
 
 
-def test_leaves_that_the_function_makes_are_numbers():
+def test_leaves_created_by_the_function_are_constants():
     trace, _ = traced_by(lambda x: x * Value(3.0) + (Value(2.0) > 1))
     assert (trace.nodes[1:], trace.parameters) == ([("mul", (0, 3.0)), ("add", (1, 1.0))], [])
 
 
-def test_leaves_that_it_closes_over_are_parameters_in_the_order_of_their_use():
+def test_closed_over_leaves_are_parameters_in_order_of_use():
     a, b = Value(1.0, "a"), Value(2.0)
     trace, _ = traced_by(lambda x: b * x + a * b)
     assert trace.parameters == [b, a]
@@ -219,7 +219,7 @@ def test_labels_name_nodes():
     assert trace.labels == {0: "x", result: "twice"}
 
 
-def test_a_label_that_is_no_word_leaves_messages_on_one_line():
+def test_messages_stay_on_one_line_for_any_label():
     def f(x, y):
         x.label, (twice := y * 2).label = "", "two\nlines"
         return [repr(x), repr(twice), x > 0, float(x + twice)]
@@ -440,9 +440,9 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("the % of text", lambda x, y: x * len("%.3f" % x), NUMBER),  # noqa: UP031
     ("random", lambda x, y: x * random.random(), "draws random numbers", "draw them outside"),
     ("gauss", lambda x, y: x + random.gauss(0, 1), "draws random numbers"),
-    ("a generator of one's own", lambda x, y: x * OWN.random(), "draws random numbers", "draw them "
+    ("a private generator", lambda x, y: x * OWN.random(), "draws random numbers", "draw them "
                                                                                         "outside"),
-    ("noise of a generator of one's own", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
+    ("noise of a private generator", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
     ("counting", lambda x, y: x * next(COUNT), "another program every time: once `x * 0`",
      "count outside"),
     ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program "
@@ -491,14 +491,14 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
 
 
 def line_of(f):
-    """The line that is marked in a function; of a lambda its own."""
+    """Returns the line that is marked in a function, or the line of a lambda."""
     lines, first = inspect.getsourcelines(f)
     return first + next((i for i, line in enumerate(lines) if line.rstrip().endswith("# here")), 0)
 
 
 @pytest.mark.parametrize(
     ("f", "parts"), [pytest.param(f, parts, id=what) for what, f, *parts in CONTROL_FLOW])
-def test_what_asks_for_a_number_raises_with_the_line_and_a_remedy(f, parts):
+def test_use_of_a_missing_number_raises_with_the_line_and_a_remedy(f, parts):
     KEPT.clear()
     traced_by(lambda x: KEPT.append(x) or x)
     before = [(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)], state_of(MODEL)
@@ -515,11 +515,11 @@ def test_what_asks_for_a_number_raises_with_the_line_and_a_remedy(f, parts):
         [(type(leaf), leaf.data, leaf.grad) for leaf in (W, COMPUTED)],
         state_of(MODEL),
     ) == before
-    with pytest.raises(TraceError):  # again: there is no half-made program
+    with pytest.raises(TraceError):  # once more: no unfinished program is left
         jit(f)(1.5, 2.5)
 
 
-def test_a_message_in_full():
+def test_trace_error_has_the_documented_message():
     with pytest.raises(TraceError) as error:
         jit(branch)(1.0, 2.0)
     number = line_of(branch)
@@ -533,7 +533,7 @@ def test_a_message_in_full():
     )
 
 
-def test_the_error_is_one_of_this_package_and_a_type_error():
+def test_trace_error_is_a_type_error_of_this_package():
     assert issubclass(TraceError, GraphError)
     assert issubclass(TraceError, TypeError)
     assert TraceError("").line is None
@@ -643,7 +643,7 @@ def decorated(f):
 
 
 def hidden(leaf):
-    """Functions that ask for the number of a leaf, by the place where it is hidden."""
+    """Returns functions that read the number of a leaf, by the place where it is hidden."""
     in_a_list, in_a_dict, ordered, default = (
         [leaf],
         {"a": (leaf,)},
@@ -730,11 +730,11 @@ def test_a_leaf_that_is_made_while_the_function_runs_is_found_in_a_second_run():
         [jit(f)(1.0) for _ in range(2)]
 
 
-# ---- other threads, and what is left behind
+# ---- other threads, and what remains afterwards
 
 
 def eagerly(model):
-    """Everything that a thread may do with a model."""
+    """Does everything that a thread may do with a model."""
     model.zero_grad()
     y = model([0.5, -1.5])
     y.backward()
@@ -772,8 +772,7 @@ def eagerly(model):
 
 
 def while_tracing(f, work):
-    """The results of ``work`` in another thread, while this one is in the middle of tracing ``f``.
-    """
+    """Returns the results of ``work`` in another thread while this one traces ``f``."""
     results = []
 
     def g(x):
@@ -823,7 +822,7 @@ def test_a_function_may_wait_for_another_thread_that_traces_too():
         )
         thread.start()
         thread.join(60)
-        with pytest.raises(TraceError):  # whose end leaves this one guarded
+        with pytest.raises(TraceError):  # its end leaves this trace guarded
             w.data  # noqa: B018
         return y + w
 
@@ -833,7 +832,7 @@ def test_a_function_may_wait_for_another_thread_that_traces_too():
     assert type(Node.__dict__["data"]) is types.MemberDescriptorType
 
 
-def test_after_an_error_leaves_are_plain_again_and_nothing_is_traced():
+def test_leaves_are_plain_and_tracing_ends_after_an_error():
     model = nn.MLP(2, [2, 1], rng=1)
     before = eagerly(model)
 
@@ -848,7 +847,7 @@ def test_after_an_error_leaves_are_plain_again_and_nothing_is_traced():
         assert eagerly(model) == before
 
 
-def test_an_interrupt_leaves_plain_leaves_behind():
+def test_leaves_are_plain_after_an_interrupt():
     def f(x):
         W * x
         raise KeyboardInterrupt
@@ -884,7 +883,7 @@ def test_traced_values_that_were_kept_have_no_number_afterwards():
     assert repr(value) == "Traced(x * w)"
 
 
-def test_within_no_grad_a_function_is_traced_all_the_same():
+def test_function_is_traced_inside_no_grad():
     f = jit(lambda x: W * x)
     with no_grad():
         assert f(3.0) == 6.0
@@ -900,6 +899,6 @@ def test_names_of_the_arguments_are_those_of_the_trace():
     assert trace.text(trace.operand(result)) == "x[0] * x[1]"
 
 
-def test_the_examples_of_the_module_work():
+def test_module_examples_run_as_printed():
     for module in (trace, tracing):
         assert doctest.testmod(module).failed == 0

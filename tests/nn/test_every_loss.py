@@ -401,7 +401,7 @@ def branching(prediction, target):
     return prediction * target if prediction > 0 else prediction ** 2
 
 
-def test_kind_of_a_loss_is_asked_for():
+def test_missing_kind_of_a_loss_is_reported():
     with pytest.raises(pytest.fail.Exception) as caught:
         kinds_of("huber")
     assert str(caught.value) == (

@@ -40,7 +40,7 @@ def test_parameters_are_found_and_named_wherever_they_are():
     assert all(isinstance(p.label, nn.ParameterName) for p in net.parameters())
 
 
-def test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once():
+def test_existing_label_is_kept_and_a_shared_parameter_counts_once():
     class Tied(nn.Module):
         def __init__(self):
             self.a = Value(1.0, "my weight")
@@ -50,7 +50,7 @@ def test_a_label_of_ones_own_is_kept_and_a_shared_parameter_counts_once():
     assert [(name, p.label) for name, p in tied.named_parameters()] == [("a", "my weight")]
 
 
-def test_parameters_are_labelled_when_they_are_assigned_with_the_longest_path_there_is():
+def test_parameters_are_labelled_on_assignment_with_their_longest_path():
     neuron, model = nn.Neuron(2, rng=0), nn.Module()
     weight, bias = neuron.w[1], neuron.b
     assert (weight.label, bias.label) == ("w.1", "b")
@@ -65,13 +65,13 @@ def test_parameters_are_labelled_when_they_are_assigned_with_the_longest_path_th
     assert type(own.label) is nn.ParameterName
 
 
-def test_results_kept_on_a_module_are_no_parameters():
+def test_results_stored_on_a_module_are_not_parameters():
     model = nn.Neuron(2, rng=0)
     model.last = model([1.0, 2.0])
     assert len(model.parameters()) == 3
 
 
-def test_a_cycle_of_modules_ends():
+def test_search_for_parameters_ends_in_a_cycle_of_modules():
     outer, inner = nn.Module(), nn.Neuron(1, rng=0)
     inner.owner = outer
     outer.inner = inner
@@ -87,7 +87,7 @@ def test_zero_grad_reaches_every_layer():
     assert [p.grad for p in model.parameters()] == [0.0] * len(model.parameters())
 
 
-def test_mlp_draws_microgads_numbers_in_microgads_order():
+def test_mlp_draws_micrograds_numbers_in_its_order():
     random.seed(7)
     model = nn.MLP(2, [2, 1])
     random.seed(7)
@@ -118,7 +118,7 @@ def test_every_activation_trains(activation):
     assert gradcheck(lambda: model([0.3, 0.8]), parameters=model.parameters())
 
 
-def test_an_activation_may_be_a_function_of_ones_own():
+def test_activation_may_be_any_function():
     def shifted(x):
         return x + 10.0
 
@@ -156,7 +156,7 @@ def test_xavier_and_he_have_the_published_spread():
     } == {4.0}
 
 
-def test_normal_has_the_standard_deviation_asked_for_whatever_the_fans():
+def test_normal_has_the_given_standard_deviation_for_any_fans():
     draw = nn.normal(0.08)
     assert [draw(fan_in, 3, random.Random(1)) for fan_in in (2, 20)] == [
         random.Random(1).gauss(0, 0.08)
@@ -184,7 +184,7 @@ def test_dropout_drops_in_training_and_scales_the_rest():
     assert [y.data for y in again] == [y.data for y in ys]
 
 
-def test_dropout_of_nothing_passes_on_what_it_is_given_and_drops_half_by_default():
+def test_dropout_of_0_returns_its_input_and_the_default_is_one_half():
     xs = [Value(3.0)]
     assert nn.Dropout(0.0)(xs) is xs
     assert repr(nn.Dropout()) == "Dropout(0.5)"
@@ -201,7 +201,7 @@ def test_train_and_eval_reach_every_module():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_back(training):
+def test_mode_ends_with_its_block_and_every_module_returns_to_its_own(training):
     model = nn.Sequential(
         nn.Layer(2, 3, rng=0), nn.Dropout(0.5, rng=0), nn.Layer(3, 1, "linear", rng=0)
     )
@@ -225,7 +225,8 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
     (lambda: nn.MLP(2, []), "at least one layer"),
     (lambda: nn.Neuron(2, activation="rely"), "unknown activation 'rely'"),
     (lambda: nn.Neuron(2, init="zero"), "unknown initialiser 'zero'"),
-    (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0$"),
+    (lambda: nn.Dropout(1.0), "^Dropout: p must be a probability >= 0 and < 1, not 1.0; "
+                                "usual: 0.5$"),
     (lambda: nn.Neuron(2, rng=0)([1.0]), "Neuron takes 2 inputs, but was given 1"),
     (lambda: nn.Layer(2, 3, rng=0)([1.0]), "Layer takes 2 inputs, but was given 1"),
     (lambda: nn.hinge(Value(1.0), 0), "target must be -1 or 1, not 0"),
@@ -234,7 +235,7 @@ def test_a_mode_lasts_as_long_as_its_with_block_and_every_module_gets_its_own_ba
     (lambda: nn.cross_entropy([Value(1.0)], 0), "at least two logits"),
     (lambda: nn.mse([Value(1.0)], [1.0, 2.0]), r"must be a list of 1 number, .* not \[1.0, 2.0\]"),
 ])
-def test_bad_input_is_named(make, message):
+def test_invalid_input_is_rejected_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -332,7 +333,7 @@ def model():
     return nn.MLP(2, [3, 1], rng=1)
 
 
-def test_a_checkpoint_brings_back_every_bit(model, tmp_path):
+def test_checkpoint_restores_every_bit(model, tmp_path):
     model.parameters()[0].data = 0.1 + 0.2
     model.parameters()[1].data = std.inf
     nn.save(model, tmp_path / "model.json")
@@ -345,7 +346,7 @@ def test_a_checkpoint_brings_back_every_bit(model, tmp_path):
     assert content["parameters"]["layers.1.neurons.0.b"]["shape"] == []
 
 
-def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path):
+def test_training_continues_from_a_checkpoint_to_the_same_bits(tmp_path):
     def run(steps, model, optimizer):
         for _ in range(steps):
             optimizer.zero_grad()
@@ -374,7 +375,7 @@ def damaged(text):
     yield "text", "hello"
 
 
-def test_a_bad_checkpoint_raises_one_error_and_leaves_the_model_as_it_was(model, tmp_path):
+def test_bad_checkpoint_raises_checkpoint_error_and_changes_nothing(model, tmp_path):
     path = tmp_path / "model.json"
     good = nn.save(model, path).read_text()
     for what, text in damaged(good):
@@ -388,7 +389,7 @@ def test_a_bad_checkpoint_raises_one_error_and_leaves_the_model_as_it_was(model,
 
 
 @given(st.data())
-def test_any_flipped_byte_of_a_checkpoint_is_noticed(draw):
+def test_any_flipped_byte_of_a_checkpoint_is_detected(draw):
     import tempfile
     from pathlib import Path
 
@@ -405,10 +406,10 @@ def test_any_flipped_byte_of_a_checkpoint_is_noticed(draw):
         except CheckpointError:
             assert target.state_dict() == before
         else:
-            assert target.state_dict() == source.state_dict()  # only white space was hit
+            assert target.state_dict() == source.state_dict()  # the flipped byte was white space
 
 
-def test_a_checkpoint_of_another_model_is_refused_by_name(model, tmp_path):
+def test_checkpoint_of_another_model_is_rejected_by_name(model, tmp_path):
     nn.save(nn.MLP(2, [4, 1], rng=0), tmp_path / "other.json")
     before = model.state_dict()
     with pytest.raises(CheckpointError, match=r"layers\.0\.neurons\.3"):
@@ -416,7 +417,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(model, tmp_path):
     assert model.state_dict() == before
 
 
-def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
+def test_mismatch_of_the_optimiser_leaves_the_model_unchanged(model, tmp_path):
     nn.save(model, tmp_path / "c.json", optim.Adam(model.parameters()))
     other = nn.MLP(2, [3, 1], rng=2)
     before = other.state_dict()
@@ -432,7 +433,7 @@ def test_a_misfit_of_the_optimiser_leaves_the_model_as_it_was(model, tmp_path):
     ({"shape": [3], "data": [1.0, 2.0]}, r"w has shape \[3\] but 2 numbers"),
     ({"shape": []}, "data"),
     (1.0, "not subscriptable"), ({"shape": [2], "data": [1.0, "two"]}, "'two' is not a number")])
-def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_right(
+def test_checkpoint_with_a_malformed_entry_is_rejected_despite_a_valid_digest(
     entry, what, tmp_path
 ):
     neuron = nn.Neuron(2, rng=1)
@@ -449,7 +450,7 @@ def test_a_checkpoint_with_a_misshapen_entry_is_refused_although_its_digest_is_r
     assert neuron.state_dict() == before
 
 
-def test_only_a_module_is_saved(tmp_path):
+def test_save_accepts_modules_only(tmp_path):
     with pytest.raises(TypeError, match="save: model must be a Module, not dict"):
         nn.save({}, tmp_path / "n.json")
 
@@ -490,13 +491,13 @@ def test_a_state_that_does_not_fit_changes_nothing(state):
     (lambda state: {"c": 1.0, **{f"w.{i}": 1.0 for i in range(4)}}, "missing: b; not in the model: "
                                                                     "c; build"),
 ])
-def test_what_is_missing_or_foreign_in_a_state_is_named(change, message):
+def test_missing_and_unknown_names_in_a_state_are_reported(change, message):
     neuron = nn.Neuron(4, rng=0)
     with pytest.raises(CheckpointError, match=re.escape(message)):
         neuron.load_state_dict(change(neuron.state_dict()))
 
 
-def test_a_checkpoint_of_lists_in_lists_in_lists_is_refused(tmp_path):
+def test_deeply_nested_checkpoint_is_rejected(tmp_path):
     content = json.loads(nn.save(nn.Neuron(1, rng=0), tmp_path / "n.json").read_text())
     for _ in range(60):
         content["parameters"] = [content["parameters"]]
@@ -530,7 +531,7 @@ def test_a_model_learns_xor():
     lambda m: setattr(m, "w", {1: Value(10.0), 0: Value(11.0)}),
     lambda m: setattr(m, "w", {5: Value(5.0), 7: Value(7.0)}),
 ], ids=["gap", "shared", "out of order", "sparse"])
-def test_whatever_is_saved_can_be_loaded(make, tmp_path):
+def test_load_accepts_whatever_save_writes(make, tmp_path):
     model, other = nn.Module(), nn.Module()
     make(model)
     make(other)
@@ -540,7 +541,7 @@ def test_whatever_is_saved_can_be_loaded(make, tmp_path):
     assert other.state_dict() == model.state_dict()
 
 
-def test_two_parameters_of_one_name_are_refused():
+def test_state_dict_rejects_two_parameters_of_one_name():
     model = nn.Module()
     model.w = {1: Value(1.0), "1": Value(2.0)}
     with pytest.raises(ValueError, match=r"two parameters of Module have the name 'w\.1'"):
@@ -555,7 +556,7 @@ def test_a_state_with_a_number_too_large_changes_nothing():
     assert neuron.state_dict() == before
 
 
-def test_an_optimisers_infinity_is_json_and_comes_back(tmp_path):
+def test_infinite_state_of_an_optimiser_is_saved_and_restored(tmp_path):
     w = nn.Neuron(1, rng=0)
     optimizer = optim.SGD(w.parameters(), lr=0.1, momentum=0.9)
     w.parameters()[0].grad = std.inf
@@ -567,7 +568,7 @@ def test_an_optimisers_infinity_is_json_and_comes_back(tmp_path):
     assert resumed.state == optimizer.state
 
 
-def test_a_checkpoint_follows_a_link_and_keeps_the_files_mode(tmp_path):
+def test_checkpoint_follows_a_link_and_keeps_the_mode_of_the_file(tmp_path):
     real = nn.save(nn.Neuron(1, rng=0), tmp_path / "real.json")
     real.chmod(0o600)
     link = tmp_path / "latest.json"

@@ -33,7 +33,7 @@ def test_the_layer_of_a_parameter(name, layer):
     assert layer_of(name, neurons_among([name])) == layer
 
 
-def test_a_module_with_two_lists_of_parameters_is_no_neuron():
+def test_module_with_two_lists_of_parameters_is_not_a_neuron():
     gain, bias = "block.norms.0.gain.0", "block.norms.0.bias.0"
     assert layer_of(gain, neurons_among([gain])) == "block"
     assert layer_of(gain, neurons_among([gain, bias])) == "block.norms.0"
@@ -43,7 +43,7 @@ def test_a_module_with_two_lists_of_parameters_is_no_neuron():
 
 
 def modules_by_op(*roots):
-    """How many operations of each kind each module has; "" for outside."""
+    """Counts the operations of each kind in each module; "" stands for outside."""
     found: dict[str, dict[str, int]] = {}
     order = topological_order(*roots)
     owner = find_modules(order)
@@ -55,7 +55,7 @@ def modules_by_op(*roots):
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["Values", "floats"])
-def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
+def test_neurons_contain_only_their_sums_and_activations(plain):
     model = nn.MLP(2, [3, 1], rng=0)
     samples = [
         [float(x) if plain else Value(x, f"x{i}") for i, x in enumerate(xs)]
@@ -85,7 +85,7 @@ def test_neurons_have_their_sums_and_activations_and_nothing_else(plain):
     lambda ws: sum((w - 1) ** 2 for w in ws),
     nn.l1, nn.l2,
 ])
-def test_penalties_stay_outside(penalty):
+def test_penalties_belong_to_no_module(penalty):
     model = nn.MLP(2, [3, 1], rng=random.Random(0))
     y = model([1.0, 2.0])
     inside = sum(sum(ops.values()) for path, ops in modules_by_op(y).items() if path)
@@ -104,7 +104,7 @@ def test_activations_belong_to_their_neurons(activation):
     assert [sum(found[f"layers.0.neurons.{i}"].values()) for i in range(2)] == [3, 3]
 
 
-def test_losses_of_logits_stay_outside():
+def test_losses_of_logits_belong_to_no_module():
     model = nn.MLP(2, [3, 1], rng=0)
     loss = nn.binary_cross_entropy(model([1.0, 2.0]), 0.0) + nn.binary_cross_entropy(
         model([3.0, 4.0]), 0.0
@@ -112,7 +112,7 @@ def test_losses_of_logits_stay_outside():
     assert modules_by_op(loss)[""] == {"softplus": 2, "add": 1}
 
 
-def test_a_second_model_with_the_same_names_is_told_apart():
+def test_models_with_the_same_names_are_distinguished():
     first, second = nn.MLP(1, [1], rng=0), nn.MLP(1, [1], rng=1)
     found = modules_by_op(first([1.0]) + second([1.0]))
     assert found == {
@@ -122,7 +122,7 @@ def test_a_second_model_with_the_same_names_is_told_apart():
     }
 
 
-def test_a_sum_over_a_batch_of_one_linear_neuron_is_outside():
+def test_sum_over_a_batch_of_a_linear_neuron_belongs_to_no_module():
     layer = nn.MLP(1, [1], rng=random.Random(0))
     found = modules_by_op(layer([1.0]) + layer([2.0]) + layer([3.0]))
     assert found == {"layers.0.neurons.0": {"mul": 3, "add": 3}, "": {"add": 2}}

@@ -45,7 +45,7 @@ def test_linear_without_bias_has_none():
     assert [y.data for y in layer([0.0, 0.0, 0.0])] == [0.0, 0.0]
 
 
-def test_linear_returns_a_list_also_of_one():
+def test_linear_with_one_output_returns_a_list():
     (y,) = nn.Linear(2, 1, rng=0)([1.0, 2.0])
     assert isinstance(y, Value)
 
@@ -63,7 +63,7 @@ def test_linear_draws_one_list_of_weights_after_the_other():
     assert [b.data for b in layer.bias] == [0.0, 0.0]
 
 
-def test_linear_starts_by_default_so_that_its_outputs_have_the_size_of_its_inputs():
+def test_linear_default_initialisation_preserves_the_scale():
     layer = nn.Linear(50, 50, rng=1)
     limit = std.sqrt(6 / 100)
     weights = [w.data for row in layer.weight for w in row]
@@ -95,7 +95,7 @@ def test_an_embedding_draws_one_row_after_the_other():
 
 
 @pytest.mark.parametrize("index", [3, -1, 0.5, std.nan, std.inf])
-def test_an_embedding_says_which_rows_it_has(index):
+def test_embedding_rejects_a_row_that_does_not_exist(index):
     with pytest.raises(IndexError) as error:
         nn.Embedding(3, 2, rng=0)(index)
     assert (
@@ -123,7 +123,7 @@ def test_rmsnorm_adds_eps_to_the_mean_square():
     assert [x.grad for x in zeros] == pytest.approx([1 / std.sqrt(1e-5), 0.0], rel=1e-15)
 
 
-def test_rmsnorm_has_gains_that_are_1_at_first():
+def test_rmsnorm_gains_start_at_1():
     norm, plain = nn.RMSNorm(2), nn.RMSNorm(2, gain=False)
     assert (len(norm.parameters()), plain.parameters(), plain.gain) == (2, [], None)
     x = [Value(3.0), Value(4.0)]
@@ -136,7 +136,8 @@ def test_rmsnorm_has_gains_that_are_1_at_first():
 
 
 def attention_with_a_mask(module, x):
-    """All positions at once, as matrices: softmax(Q K^T / sqrt(d), masked) V, head by head."""
+    """Computes all positions at once with matrices: softmax(Q K^T / sqrt(d), masked) V, head by
+    head."""
     def linear(layer, rows):
         return rows @ np.array(data_of(layer.weight)).T + (
             0 if layer.bias is None else np.array([b.data for b in layer.bias])
@@ -191,11 +192,11 @@ def test_a_sequence_can_be_continued_position_by_position():
         assert [bits(x.data) for x in mine] == [bits(x.data) for x in whole]
 
 
-def test_attention_of_no_positions_is_nothing():
+def test_attention_of_no_positions_is_empty():
     assert nn.CausalSelfAttention(4, 2, rng=0)([]) == []
 
 
-def test_attention_is_drawn_as_query_key_value_output():
+def test_attention_draws_query_key_value_and_output_in_this_order():
     counter = iter(range(16))
     attention = nn.CausalSelfAttention(
         2, 1, bias=False, init=lambda fan_in, fan_out, rng: float(next(counter))
@@ -208,7 +209,7 @@ def test_attention_is_drawn_as_query_key_value_output():
 
 
 class Mixed(nn.Module):
-    """Every part once, with all its options."""
+    """A model that has every module once, with all options."""
 
     def __init__(self):
         self.embedding = nn.Embedding(3, 4, rng=1)
@@ -253,7 +254,7 @@ def test_checkpoints_hold_matrices(tmp_path):
     assert other.state_dict() == model.state_dict()
 
 
-def test_the_parts_print_as_they_are_made():
+def test_modules_print_as_the_calls_that_make_them():
     assert repr(nn.Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False)"
     assert repr(nn.Embedding(2, 3)) == "Embedding(2, 3)"
     assert repr(nn.RMSNorm(2)) == "RMSNorm(2, eps=1e-05, gain=True)"
@@ -273,7 +274,7 @@ def test_the_parts_print_as_they_are_made():
     (lambda: nn.CausalSelfAttention(4, 3), "3 heads cannot share a width of 4 evenly; choose a "
                                            "number of heads that"),
 ])
-def test_wrong_sizes_are_refused(make, message):
+def test_invalid_sizes_are_rejected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -284,7 +285,7 @@ def test_sizes_must_be_whole_numbers():
 
 
 @pytest.mark.parametrize("part", [nn.Linear(3, 2), nn.RMSNorm(3)], ids=["Linear", "RMSNorm"])
-def test_rows_of_another_width_are_refused(part):
+def test_rows_of_another_width_are_rejected(part):
     with pytest.raises(
         ValueError, match=r"^\w+\(3, .*\) takes a list of 3 numbers or Values, but was given 2$"
     ):
@@ -293,7 +294,7 @@ def test_rows_of_another_width_are_refused(part):
         part(Value(1.0))
 
 
-def test_attention_refuses_rows_of_another_width_and_remembers_nothing_of_them():
+def test_attention_rejects_rows_of_another_width_and_stores_nothing():
     past = []
     with pytest.raises(ValueError, match="takes a list of 4 numbers or Values, but was given 3"):
         nn.CausalSelfAttention(4, 2).attend([1.0, 2.0, 3.0], past)

@@ -2,11 +2,11 @@
 saved states.
 
 tests/oracle/optimisers.json holds ten steps of twenty-one optimisers, as PyTorch 2.13.0 takes them
-in float64.  They are compared bit for bit, which takes two things when they are made:
+in float64.  They are compared bit for bit.  For this, the file is made with
 ATEN_CPU_CAPABILITY=default in the environment, which selects kernels without fused multiply-add,
-and IEEE 754's square root, since the one in PyTorch's binaries is one ulp off in one case out of a
-hundred.  ``as_it_is`` is the last step with that one, and compared to a few ulp.  The script, whose
-output is the file::
+and with the square root of IEEE 754, because the one in PyTorch's binaries is one ulp off in one of
+a hundred cases.  ``as_it_is`` is the last step with PyTorch's square root; it is compared to a few
+ulp.  This script writes the file::
 
     import json, math, random, torch
     random.seed(2026)
@@ -85,8 +85,8 @@ def name_of(case):
 
 
 def run(make, grads=ORACLE["grads"], start=ORACLE["start"]):
-    """The data of all parameters after each step, as text, which tells every bit and lets nan equal
-    nan."""
+    """Returns the data of all parameters after each step as text, which shows every bit, and in
+    which nan equals nan."""
     params = [Value(x) for x in start]
     optimizer = make(params)
     rows = []
@@ -103,7 +103,7 @@ def feed(optimizer, grads):
 
 
 def stepped(make, data, grads):
-    """The data of a single parameter after each step."""
+    """Returns the data of a single parameter after each step."""
     x = Value(data)
     optimizer = make([x])
     result = []
@@ -117,7 +117,7 @@ def stepped(make, data, grads):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_equal_to_pytorch_in_every_bit(case):
+def test_optimisers_equal_pytorch_in_every_bit(case):
     make = getattr(optim, case["optimizer"])
     assert run(lambda params: make(params, **case["options"])) == [
         repr(row) for row in case["data"]
@@ -125,7 +125,7 @@ def test_equal_to_pytorch_in_every_bit(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_equal_to_pytorch_as_it_is_to_a_few_ulp(case):
+def test_optimisers_equal_released_pytorch_to_a_few_ulp(case):
     params = [Value(x) for x in ORACLE["start"]]
     optimizer = getattr(optim, case["optimizer"])(params, **case["options"])
     for grads in ORACLE["grads"]:
@@ -133,13 +133,13 @@ def test_equal_to_pytorch_as_it_is_to_a_few_ulp(case):
     for x, expected, *path in zip(
         [x.data for x in params], case["as_it_is"], ORACLE["start"], *case["data"], strict=True
     ):
-        # Where the path comes from afar to a small number, the error is one of the path.
+        # If the parameter was much larger on its path, the error is relative to the path.
         assert x == pytest.approx(
             expected, rel=0, abs=4 * math.ulp(max(map(abs, path))), nan_ok=True
         )
 
 
-def test_the_comparison_sees_a_wrong_last_digit():
+def test_comparison_reports_a_wrong_last_digit():
     class OtherOrder(optim.Adam):  # the same in exact arithmetic
         def update(self, data, grad, state, lr, t):
             new, (_, mean_square) = super().update(data, grad, state, lr, t)
@@ -225,7 +225,7 @@ def test_adam_against_the_papers_formula_in_fifty_digits(decoupled):
     assert actual == pytest.approx(expected, rel=1e-13, abs=0)
 
 
-def test_defaults_are_those_of_the_documentation():
+def test_defaults_equal_the_documentation():
     w = [Value(1.0)]
     assert repr(optim.SGD(w, 0.1)) == (
         "<SGD of 1 parameter: lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0, steps=0>"
@@ -248,7 +248,7 @@ def test_defaults_are_those_of_the_documentation():
     lambda p: optim.SGD(p, 0.1), lambda p: optim.SGD(p, 0.1, momentum=0.9),
     lambda p: optim.RMSprop(p, 0.05),
     lambda p: optim.Adam(p, 0.1), lambda p: optim.AdamW(p, 0.1, weight_decay=1e-6)])
-def test_each_finds_the_minimum_of_a_bowl(make):
+def test_every_optimiser_finds_the_minimum_of_a_bowl(make):
     a, b = Value(3.0), Value(-2.0)
     optimizer = make([a, b])
     for _ in range(400):
@@ -262,7 +262,7 @@ def test_each_finds_the_minimum_of_a_bowl(make):
 
 
 class Vector:
-    """A list of floats with operators, as a rule needs them."""
+    """A list of floats with the operators that a rule needs."""
 
     def __init__(self, xs):
         self.xs = list(xs)
@@ -294,7 +294,7 @@ def test_the_rule_runs_on_vectors_with_the_same_bits(case):
         assert data.xs == expected
 
 
-def test_the_rule_prints_itself():
+def test_rule_runs_on_names_and_prints_as_a_formula():
     data, _ = optim.SGD([Value(1.0)], 0.1).update(Name("w"), Name("g"), (), Name("lr"), 1)
     assert str(data) == "w - lr * g"
     data, (mean_square,) = optim.RMSprop([Value(1.0)], alpha=0.75, eps=0.5).update(
@@ -314,7 +314,7 @@ def test_a_step_can_be_differentiated():
     assert gradients(new, [lr])[0].data == pytest.approx(-2.0, rel=1e-15, abs=0)
 
 
-def test_an_optimiser_of_your_own_is_a_rule():
+def test_user_defined_optimiser_needs_only_its_rule():
     class SignDescent(optim.Optimizer):
         def update(self, data, grad, state, lr, t):
             return data - lr * table.sign(grad), state
@@ -340,7 +340,7 @@ def test_an_optimiser_of_your_own_is_a_rule():
 
 def test_all_gradients_are_read_before_any_parameter_changes():
     class Follower(Value):
-        """Its gradient is, at any moment, the data of the other parameter."""
+        """A parameter whose gradient is always the data of the other parameter."""
 
         __slots__ = ()
         grad = property(lambda self: first.data, lambda self, grad: None)
@@ -385,7 +385,7 @@ def test_a_rule_that_raises_changes_nothing(error):
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("grad", [math.inf, -math.inf, math.nan])
-def test_a_nonfinite_gradient_spoils_its_own_parameter_alone(make, grad):
+def test_nonfinite_gradient_affects_its_own_parameter_only(make, grad):
     xs, alone = [Value(1.0), Value(2.0)], Value(2.0)
     feed(make(xs, lr=0.1), [grad, 0.5])
     feed(make([alone], lr=0.1), [0.5])
@@ -399,13 +399,13 @@ def test_a_zero_gradient_without_eps_is_nan_as_in_pytorch():
         assert type(stepped(lambda p, make=make: make(p, eps=0.0), 1.0, [0.0])[0]) is float
 
 
-def test_a_rule_that_leaves_the_reals_gives_nan_as_arithmetic_does_everywhere():
+def test_rule_without_a_real_result_gives_nan():
     class Root(optim.Optimizer):
         def update(self, data, grad, state, lr, t):
             return data - grad**0.5, state
 
     assert stepped(lambda p: Root(p, 0.1), 1.0, [4.0]) == [-1.0]
-    # on plain floats, a complex number
+    # a complex number on plain floats
     assert math.isnan(stepped(lambda p: Root(p, 0.1), 1.0, [-4.0])[0])
 
 
@@ -418,12 +418,12 @@ def test_parameters_stay_floats_and_nodes_carry_no_state():
     assert list(optimizer.state) == ["mean", "mean_square"]
 
 
-def test_gradient_descent_without_momentum_remembers_nothing():
+def test_sgd_without_momentum_has_no_state():
     assert optim.SGD([Value(1.0)], 0.1).state == {}
     assert optim.RMSprop([Value(1.0)], 0.1).state == {"mean_square": [0.0]}
 
 
-def test_zero_grad_and_a_generator_of_parameters():
+def test_optimiser_accepts_a_generator_of_parameters():
     xs = [Value(1.0), Value(2.0)]
     optimizer = optim.SGD((x for x in xs), 0.1)
     (xs[0] * xs[1]).backward()
@@ -480,7 +480,7 @@ w = Value(1.0, "w")
     (lambda: optim.clip_grad_value([w, w], 1), ValueError, "is the same as parameter 0"),
     (lambda: optim.clip_grad_value([w], -1), ValueError, "limit must be a number > 0, not -1.0"),
 ])
-def test_errors_name_the_thing_the_value_and_the_remedy(make, error, message):
+def test_errors_state_the_argument_the_value_and_a_remedy(make, error, message):
     with pytest.raises(error, match=message):
         make()
 
@@ -555,7 +555,7 @@ def test_lr_is_the_rate_of_the_next_step():
 
 
 @pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf, None])
-def test_a_schedule_that_returns_nonsense_is_named_and_nothing_moves(rate):
+def test_invalid_rate_of_a_schedule_is_rejected_and_nothing_changes(rate):
     x = Value(1.0)
     optimizer = optim.SGD([x], lambda step: rate)
     x.grad = 1.0
@@ -577,7 +577,7 @@ def test_a_saved_state_resumes_to_the_same_bits(case):
     for grads in ORACLE["grads"][:4]:
         feed(first, grads)
     saved = json.loads(json.dumps(first.state_dict()))
-    for grads in ORACLE["grads"][4:5]:  # what happens after saving must not reach the saved state
+    for grads in ORACLE["grads"][4:5]:  # later steps must not change the saved state
         feed(first, grads)
     resumed = [Value(x) for x in case["data"][3]]
     second = getattr(optim, case["optimizer"])(resumed, **options)
@@ -639,7 +639,7 @@ def test_learning_rates_in_saved_states():
                                                                                "'mean_square' must "
                                                                                "be a real"),
 ])
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, message):
+def test_state_that_does_not_fit_is_rejected_and_changes_nothing(change, message):
     xs = [Value(1.0), Value(2.0)]
     optimizer = optim.Adam(xs)
     feed(optimizer, [0.5, 0.25])
@@ -661,7 +661,7 @@ def test_a_saved_state_shares_nothing_with_the_optimiser():
     assert optimizer.state == {"velocity": [7.0]}
 
 
-def test_copies_and_pickles_of_an_optimiser_go_on_alike_with_parameters_of_their_own():
+def test_copies_and_pickles_of_an_optimiser_continue_alike_with_their_own_parameters():
     x = Value(1.0, "x")
     optimizer = optim.Adam([x], optim.warmup(0.1, 3))
     feed(optimizer, [1.0])
@@ -699,7 +699,7 @@ def test_clip_grad_norm_by_hand():
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
-def test_clip_grad_norm_leaves_a_nonfinite_gradient_and_says_so(bad):
+def test_clip_grad_norm_keeps_a_nonfinite_gradient_and_returns_its_norm(bad):
     norm, grads = clipped(optim.clip_grad_norm, [3.0, bad], 1.0)
     assert repr(norm) == repr(abs(bad))
     assert repr(grads) == repr([3.0, bad])
@@ -709,11 +709,11 @@ def test_clip_grad_norm_leaves_a_nonfinite_gradient_and_says_so(bad):
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8),
     st.floats(1e-3, 1e3),
 )
-def test_a_clipped_gradient_is_as_long_as_asked_and_points_the_same_way(grads, limit):
+def test_clipped_gradient_has_the_given_norm_and_the_same_direction(grads, limit):
     norm, new = clipped(optim.clip_grad_norm, grads, limit)
     exact = sum(Fraction(g) ** 2 for g in grads)
     if exact <= Fraction(limit) ** 2:
-        # At equality up to rounding either answer is right to the last digits.
+        # If both sides are equal up to rounding, either answer is right.
         assert new == grads or new == pytest.approx(grads, rel=1e-14, abs=0)
     else:
         assert math.hypot(*new) == pytest.approx(limit, rel=1e-14, abs=0)
@@ -724,13 +724,13 @@ def test_a_clipped_gradient_is_as_long_as_asked_and_points_the_same_way(grads, l
     assert norm >= 0
 
 
-def test_clip_grad_value():
+def test_clip_grad_value_limits_each_gradient():
     assert clipped(optim.clip_grad_value, [3.0, -4.0, 0.5, -1.0, math.inf, -math.inf], 1) == (
         None, [1.0, -1.0, 0.5, -1.0, 1.0, -1.0])
     assert math.isnan(clipped(optim.clip_grad_value, [math.nan], 1)[1][0])
 
 
-def test_the_names_of_the_module_and_its_examples():
+def test_optim_exports_the_documented_names_and_its_examples_run():
     assert sorted(optim.__all__) == sorted(
         [
             "SGD",
@@ -780,12 +780,12 @@ def test_a_step_with_the_gradients_of_the_step_before_warns_and_names_the_parame
     lambda w: setattr(w, "grad", 0.5 * w.grad),
     lambda w: setattr(w, "grad", w.grad / 2),
 ])
-def test_clipping_does_not_hide_it(clip):
+def test_clipping_does_not_hide_used_gradients(clip):
     with pytest.warns(GradientWarning, match="parameter w"):
         two_steps(after=clip)
 
 
-def test_a_step_that_follows_at_once_warns_too():
+def test_second_step_without_backward_warns():
     w = Value(1.0)
     w.grad = 2.0
     optimizer = optim.Adam([w], lr=0.1)
@@ -799,13 +799,13 @@ def test_a_step_that_follows_at_once_warns_too():
     lambda w, optimizer: setattr(w, "grad", 0), lambda w,
     optimizer: setattr(w, "grad", w.grad * 0)],
     ids=["zero_grad", "by hand", "by hand with an int", "times 0"])
-def test_gradients_set_to_zero_in_any_way_are_fine(zero):
+def test_gradients_set_to_zero_in_any_way_do_not_warn(zero):
     w = two_steps(zero)
     assert float(w.data) == w.data
     assert type(w.data) is float
 
 
-def test_adding_up_several_backward_passes_before_one_step_is_fine():
+def test_several_backward_passes_before_one_step_do_not_warn():
     w = Value(1.0)
     optimizer = optim.SGD([w], lr=0.1)
     for _ in range(3):
@@ -816,7 +816,7 @@ def test_adding_up_several_backward_passes_before_one_step_is_fine():
     assert w.grad == 7.0
 
 
-def test_a_gradient_that_was_used_is_still_a_number_like_any_other():
+def test_used_gradient_behaves_like_a_float():
     w = two_steps(lambda w, optimizer: optimizer.zero_grad())
     assert (w.grad + 1, 1 + w.grad, w.grad + 0.5, w.grad * 2, w.grad / 2) == (
         4.0,
@@ -841,6 +841,6 @@ def test_the_warning_changes_no_number():
     assert json.loads(json.dumps(w.grad)) == 6.0
 
 
-def test_a_schedule_of_ones_own_must_say_its_rate():
+def test_user_defined_schedule_must_return_its_rate():
     with pytest.raises(NotImplementedError):
         optim.Schedule()(0)

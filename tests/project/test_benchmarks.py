@@ -67,7 +67,7 @@ def test_an_unknown_suite_is_one_line_and_status_2(arguments: list[str], wrong: 
      "invalid choice: 'moon' (choose from 'moons', 'gpt', 'rosenbrock', 'ode', 'black-scholes')"),
     (["jit", "--only"], "expected at least one argument"),
     (["jit", "-o", "missing/bars.svg"], "'missing' is not a folder; create it first"),
-    (["jit", "-o", "/proc/bars.svg"], "cannot write"),  # nobody can write there
+    (["jit", "-o", "/proc/bars.svg"], "cannot write"),  # a place that cannot be written to
     (["jit", "-o", "bars.txt"],
      "'.txt' is not a format it can have; use one of .svg, .png, .pdf"),
     (["eager", "--only", "moons"], "only the suite jit takes --only and -o, not eager"),
@@ -144,8 +144,8 @@ def test_jit_prints_its_tables_with_or_without_the_other_engines() -> None:
         assert all(("not installed" in row) == (find_spec(package) is None) for row in rows)
 
 
-# A program in which everything that can go wrong does; contestants run in processes of their own,
-# which import it from here.
+# A program in which everything that can go wrong does. Contestants run in separate processes, which
+# import it from here.
 PLANTED = (
     Contestant(EAGER, lambda problem: lambda: problem),
     Contestant("right", lambda problem: lambda: [x * (1 + 1e-9) for x in problem]),
@@ -165,7 +165,7 @@ PROGRAM = Program(
 )
 
 
-def test_engines_that_disagree_fail_or_are_not_there_are_told() -> None:
+def test_engines_that_disagree_fail_or_are_missing_are_reported() -> None:
     program = """
 from rich.console import Console
 from tests.benchmarks.races.race import race
@@ -206,7 +206,7 @@ show(Console(width=148), race(PROGRAM, quick=True))
 def test_small_numbers_of_a_gradient_are_compared_with_its_largest() -> None:
     assert difference([1e6, 1e-9], [1e6, 0.0]) == pytest.approx(1e-9)
     assert difference([1e6, 2.0], [1e6, 1.0]) == 1.0
-    # of an engine that has done a part of the work
+    # from an engine that has done a part of the work
     assert difference([1.0], [1.0, 2.0, 3.0]) == 0.0
     assert difference([math.inf, 1.0], [math.inf, 1.0]) == 0.0
 
@@ -216,7 +216,7 @@ def contestants(*names: str, needs: str = "tinygrad_edu") -> tuple[Contestant, .
 
 
 def raced(**outcomes: Outcome | None) -> Result:
-    """The result of a race of this engine, which took 2 s and then 4 s, and of others."""
+    """Returns the result of a race between this engine, which took 2 s and then 4 s, and others."""
     everyone = {OURS: Outcome(rounds=[(2.0, 2.0), (4.0, 4.0)], results=[1.0]), **outcomes}
     return Result(
         Program("", "race: to the end", lambda quick: None, contestants(*everyone)),
@@ -226,7 +226,7 @@ def raced(**outcomes: Outcome | None) -> Result:
     )
 
 
-def test_bars_are_of_those_whose_results_agree() -> None:
+def test_bars_show_only_engines_whose_results_agree() -> None:
     result = raced(
         slow=Outcome(rounds=[(20.0, 20.0), (40.0, 40.0)], results=[1.0]),
         fast=Outcome(rounds=[(0.5, 0.5), (1.0, 1.0)], results=[1.0]),
@@ -264,7 +264,7 @@ def test_bars_are_as_long_as_the_logarithms_of_the_factors() -> None:
 
 
 def measured(name: str) -> Result:
-    """What a race of a program may show, with long figures."""
+    """Returns a possible result of a race, with long figures."""
     found = program(name)
     times = {OURS: 0.0123, EAGER: 98.7654}
     outcomes: dict[str, Outcome | None] = {
@@ -318,7 +318,7 @@ def test_no_figure_is_cut_in_a_narrow_terminal(name: str, width: int) -> None:
     assert (width < 80) <= bool(said) <= (width < 150)
 
 
-def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clocks() -> None:
+def test_time_of_compiled_training_is_processor_time_next_to_clock_time() -> None:
     model = nn.MLP(1, [1], rng=0)
 
     def idle_rate(step: int) -> float:
@@ -338,7 +338,7 @@ def test_the_time_of_a_compiled_training_is_the_processors_and_beside_it_the_clo
     assert 0 < cpu < 0.1 < 0.2 <= wall
 
 
-def test_this_engines_row_has_the_clocks_time() -> None:
+def test_row_of_this_engine_has_the_clock_time() -> None:
     moons = program("moons")
     result = race(replace(moons, contestants=moons.contestants[:1]), quick=True)
     assert all(cpu > 0 and 0 < wall < math.inf for cpu, wall in result.finished[OURS].rounds)
@@ -363,7 +363,7 @@ def test_a_program_that_is_named_twice_runs_once(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.count(program("rosenbrock").title) == 1
 
 
-def test_some_programs_alone_are_without_the_cost_of_a_node(
+def test_selected_programs_are_measured_without_the_cost_of_a_node(
         capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jit", "--quick", "--only", "ode", "rosenbrock"]) == 0
     printed = capsys.readouterr().out
@@ -379,8 +379,8 @@ def test_some_programs_alone_are_without_the_cost_of_a_node(
     assert (hint in printed) == bool(peers)
 
 
-@pytest.mark.parametrize("within", [True, False])  # a race, or between two of them
-def test_ctrl_c_shows_what_was_measured_by_then(
+@pytest.mark.parametrize("within", [True, False])  # a race, or the time between two of them
+def test_ctrl_c_shows_what_was_measured_so_far(
         within: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[str] = []
 
@@ -407,7 +407,7 @@ def test_ctrl_c_shows_what_was_measured_by_then(
     assert "Tape machine" not in said.out
 
 
-def test_the_picture_can_fail_to_be_written_with_one_line(
+def test_unwritable_picture_is_reported_in_one_line(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
@@ -450,7 +450,7 @@ def test_factors_are_bars_from_1_on_a_logarithmic_axis() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan, 1e200])
-def test_a_factor_that_has_no_logarithm_to_draw_is_refused(wrong: float) -> None:
+def test_bar_rejects_a_factor_without_a_logarithm(wrong: float) -> None:
     with pytest.raises(ValueError, match=r"the factor of 'a' in 'group' is .*; "
                                          "it must be positive and finite"):
         bars.factors({"group": {"a": wrong}})
@@ -466,7 +466,7 @@ def test_without_a_time_of_this_engine_there_are_no_bars() -> None:
     assert (chart.factors(failed), chart.chart([failed]), chart.chart([])) == ({}, None, None)
 
 
-def test_missing_packages_are_called_as_pip_calls_them() -> None:
+def test_missing_packages_are_named_as_pip_names_them() -> None:
     two = [Program("", "", lambda quick: None, contestants("a", "b", needs="no_such_package")),
            Program("", "", lambda quick: None, contestants("c"))]
     assert chart.missing(two) == ["no_such_package"]

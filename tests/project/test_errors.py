@@ -1,5 +1,5 @@
-"""The exception tree: as drawn in its docstring, catchable by family, and raised as the built-ins
-where it says so."""
+"""The exception tree: it is as drawn in its docstring, and errors can be caught by family or as
+built-in exceptions."""
 
 import inspect
 import re
@@ -19,7 +19,7 @@ CLASSES = {
 
 
 def drawn_tree():
-    """``{name: (base, other base or None)}`` as the module's docstring draws it."""
+    """Returns ``{name: (base, other base or None)}`` as the module's docstring draws it."""
     tree, path = {}, []
     for line in errors.__doc__.splitlines():
         match = re.match(
@@ -33,7 +33,7 @@ def drawn_tree():
     return tree
 
 
-def test_the_tree_is_as_drawn():
+def test_error_classes_form_the_documented_tree():
     tree = drawn_tree()
     assert set(tree) == set(CLASSES)
     assert len(tree) >= 8
@@ -54,7 +54,7 @@ def message_of(text):
     return caught.value
 
 
-def test_one_line_of_an_error_says_where_the_caret_is():
+def test_one_line_of_an_error_names_the_place_of_the_caret():
     assert message_of("2 * foo(3)").args[0].count("\n") == 2
     assert errors.one_line(message_of("2 * foo(3)")).endswith(" at 'foo(3)'")
     assert errors.one_line(message_of("2 *")).endswith(" after '2 *'")
@@ -62,7 +62,7 @@ def test_one_line_of_an_error_says_where_the_caret_is():
     assert errors.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
-def test_a_power_written_as_in_other_languages_is_refused_with_the_remedy():
+def test_power_written_with_a_caret_is_rejected_with_a_remedy():
     assert str(message_of("2 ^ 3")).startswith(
         "^ is not part of the language; a power is written x**y"
     )
@@ -81,7 +81,7 @@ def stale():
     (lambda: parse("x +"), errors.ExpressionError, ValueError),
     (lambda: lookup("nothing"), errors.TinygradEduError, Exception),
 ])
-def test_errors_are_raised_where_the_documentation_says(act, error, builtin):
+def test_errors_are_raised_as_documented(act, error, builtin):
     with pytest.raises(error) as caught:
         act()
     assert isinstance(caught.value, builtin)

@@ -1,5 +1,5 @@
-"""Where files are to be written, that nobody ever finds half of one, and numbers that every JSON
-reader understands."""
+"""Destinations of files, files that are never half written, and numbers that every JSON reader
+understands."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def test_a_destination_gets_the_suffix_of_the_example_unless_it_has_one(home):
     ("~no_such_user_of_this/page.html", FileNotFoundError, "'~no_such_user_of_this' is not a "
                                                            "folder"),
 ])
-def test_a_destination_that_cannot_be_is_refused_before_anything_is_computed(
+def test_invalid_destination_is_rejected_before_anything_is_computed(
     path, error, message, home
 ):
     (home / "file").write_text("")
@@ -66,7 +66,7 @@ def test_a_file_is_replaced_in_one_piece_and_keeps_its_mode(tmp_path):
     ("n" * 300, OSError, "File name too long|name too long"),
     ("missing/file", FileNotFoundError, "is not a folder; create it first"),
 ])
-def test_what_cannot_be_written_is_named_with_a_remedy_and_leaves_nothing(
+def test_failed_write_is_reported_with_a_remedy_and_leaves_no_file(
     path, error, message, tmp_path
 ):
     with pytest.raises(error, match=message):
@@ -74,7 +74,7 @@ def test_what_cannot_be_written_is_named_with_a_remedy_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_older_file_stands_until_the_new_one_is_complete(tmp_path, monkeypatch):
+def test_older_file_is_kept_until_the_new_one_is_complete(tmp_path, monkeypatch):
     path = write_atomically(tmp_path / "text", "old")
 
     def refuse(source, target):
@@ -97,18 +97,18 @@ def test_the_folder_of_a_path_is_checked(tmp_path):
 
 
 @pytest.mark.parametrize("x", [*SPECIAL, 0.1, 1 / 3])
-def test_every_number_goes_through_json_and_comes_back(x):
+def test_every_float_survives_json(x):
     text = json.dumps(to_json(x), allow_nan=False)
     assert bits(from_json(json.loads(text))) == bits(x)
 
 
 @pytest.mark.parametrize("entry", [True, None, "1", "Infinity", [1.0], {}, "NaN"])
-def test_an_entry_that_is_no_number_is_refused(entry):
+def test_entry_that_is_not_a_number_is_rejected(entry):
     with pytest.raises(ValueError, match="is not a number"):
         from_json(entry)
 
 
-def test_a_whole_number_too_large_for_a_float_is_refused():
+def test_whole_number_too_large_for_a_float_is_rejected():
     assert from_json(10**308) == 1e308
     with pytest.raises(ValueError, match="a number of 401 digits is too large"):
         from_json(10**400)

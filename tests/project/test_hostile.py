@@ -1,9 +1,8 @@
-"""What comes from outside: expressions, checkpoints, histories, labels.  None of it may run, hang,
-or do half of something.
+"""Untrusted input: expressions, checkpoints, histories and labels. It must not run, hang, or leave
+anything half done.
 
-Expressions and files: a result or the one error that is documented for them, within a second.
-Labels: shown, and nothing else.  And no text or pickle of a user's is ever run, which the last part
-reads from the source.
+Expressions and files give a result or their documented error within a second. Labels are only
+shown. The last part reads the source to check that no text and no pickle of a user is ever run.
 """
 
 import ast
@@ -32,8 +31,8 @@ LIMIT = 1.0  # seconds
 
 
 class Within:
-    """A ``with`` block that has to be done in time; the processor's time counts, for a busy machine
-    is no fault."""
+    """A ``with`` block with a time limit. Processor time counts, because a busy machine is not a
+    fault."""
 
     def __init__(self, limit=LIMIT):
         self.limit = limit
@@ -42,13 +41,13 @@ class Within:
         self.start = time.process_time()
 
     def __exit__(self, kind, *_):
-        # a refusal has to come in time, too
+        # errors must come in time, too
         if kind is None or not issubclass(kind, AssertionError):
             assert time.process_time() - self.start < self.limit
 
 
 @pytest.mark.parametrize("ending", [lambda: None, lambda: int("refused")])
-def test_what_takes_too_long_is_noticed(ending):
+def test_time_limit_reports_slow_code(ending):
     def busy():
         with Within(0.01):
             end = time.process_time() + 0.011
@@ -134,7 +133,7 @@ TOKENS = ["x", "(", ")", "+", "-", "*", "**", "1", "sin(", ",", "<", "where("]
 OPERATORS = [
     *[" + ", "-", "*", " / ", "//", "%", "**"] * 5, "^", "@", "<", " if ", ":=", " ", ",",
 ]
-nearly = st.recursive(  # what the language has, and here and there what it only nearly has
+nearly = st.recursive(  # parts of the language, and some that are almost parts of it
     st.sampled_from([
         *["x", "y", "1", "2.5", ".5e-3", "pi", "inf"] * 6,
         "z", "x.data", "'x'", "1j", "True", "0777", "\u0665", "9" * 400,
@@ -159,8 +158,7 @@ anything = st.one_of(
 
 
 def outcome(text, variables):
-    """``(result, None)`` or ``(None, error)``; anything else that happens is a failure of the test.
-    """
+    """Returns ``(result, None)`` or ``(None, error)``. Anything else is a failure of the test."""
     with warnings.catch_warnings(record=True) as caught, Within():
         warnings.simplefilter("always")
         try:
@@ -206,7 +204,7 @@ def test_the_variables_of_any_text_are_names_in_it(text):
     assert in_text - called - {"pi", "e", "tau", "inf", "nan"} <= set(names) <= in_text
 
 
-def test_most_nearly_valid_texts_are_read_and_many_are_refused():
+def test_nearly_valid_texts_are_sometimes_read_and_sometimes_rejected():
     read = []
 
     @settings(max_examples=300, database=None, derandomize=True)
@@ -363,14 +361,14 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", list(ATTACKS))
-def test_attacks_are_refused_within_a_second(name):
+def test_attacks_are_rejected_within_a_second(name):
     result, error = outcome(ATTACKS[name], {"x": 1.5, "y": 2.0})
     assert result is None, f"{ATTACKS[name][:40]!r} gave {result}"
     assert len(str(error)) < 600
     assert re.search(r"[a-z]", str(error))
 
 
-# ---- files: what they say, to the last bit, or the documented error; and then nothing has changed
+# ---- files: loaded to the last bit, or the documented error without any change
 
 WRONG = [
     None,
@@ -410,7 +408,7 @@ WRONG = [
 
 
 def nested(depth, rng):
-    """A list in a list in a list, or a dict in a dict."""
+    """Returns a deeply nested list or dict."""
     kind, made = rng.random() < 0.5, 0.5
     for _ in range(depth):
         made = [made] if kind else {"data": made}
@@ -418,7 +416,7 @@ def nested(depth, rng):
 
 
 def places(content):
-    """Every ``(container, key)`` in a JSON tree."""
+    """Yields every ``(container, key)`` in a JSON tree."""
     entries = (
         content.items()
         if isinstance(content, dict)
@@ -432,8 +430,7 @@ def places(content):
 
 
 def change_meaning(text, rng):
-    """Another JSON tree: an entry that is something else, missing, there twice, under another name,
-    deep or shifted."""
+    """Changes a JSON tree: an entry is replaced, removed, doubled, renamed, nested or shifted."""
     content = json.loads(text)
     content.pop("sha256", None)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -457,7 +454,7 @@ def change_meaning(text, rng):
 
 
 def change_text(data, rng):
-    """Other bytes: flipped bits, a piece cut out, doubled, cut off or written over."""
+    """Changes the bytes: flipped bits, a piece cut out, doubled, cut off or overwritten."""
     data = bytearray(data)
     at, size = rng.randrange(len(data)), rng.choice([1, 3, 30])
     kind = rng.randrange(7)
@@ -492,14 +489,13 @@ def change_text(data, rng):
 
 
 def signed(content):
-    """A checkpoint's text with the right digest, so that it is its content which has to be looked
-    at."""
+    """Returns a checkpoint's text with the right digest, so that its content must be checked."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return json.dumps({**content, "sha256": digest})
 
 
 def state_of_all(*things):
-    """The bits of everything that a model's parameters, an optimiser or a history has."""
+    """Returns the bits of everything in a model's parameters, an optimiser or a history."""
 
     def exact(entry):
         if isinstance(entry, dict):
@@ -544,8 +540,7 @@ def numbers(entry):
 
 
 def said(text):
-    """The parameters of a checkpoint as its text has them, by a reader that shares nothing with the
-    package's."""
+    """Reads the parameters from the text of a checkpoint, independently of the package."""
     found = {}
     for name, group in json.loads(text)["parameters"].items():
         entries = group["data"] if isinstance(group["data"], list) else [group["data"]]
@@ -558,7 +553,7 @@ def said(text):
     return found
 
 
-def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_changes_nothing(
+def test_mutated_checkpoints_are_rejected_without_changes_or_loaded_as_written(
     tmp_path,
 ):
     rng, path = random.Random(7), tmp_path / "model.json"
@@ -569,7 +564,7 @@ def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_cha
     for i in range(scaled(400, 5000)):
         try:
             bad = signed(change_meaning(good, rng)).encode() if i % 2 else change_text(good, rng)
-        except RecursionError:  # too deep to be written at all
+        except RecursionError:  # too deep to be saved at all
             bad = (
                 b'{"format": "tinygrad_edu checkpoint", "optimizer": '
                 + b"[" * 500
@@ -592,7 +587,7 @@ def test_mutated_checkpoints_are_refused_or_mean_what_they_say_and_a_refusal_cha
     assert refused > 5 * accepted > 0
 
 
-def test_mutated_histories_are_refused_or_mean_what_they_say():
+def test_mutated_histories_are_rejected_or_loaded_as_written():
     rng, (_, _, history) = random.Random(8), trained(1, 4)
     good = history.to_json()
     before, refused, accepted = state_of_all(history), 0, 0
@@ -631,7 +626,7 @@ def test_mutated_histories_are_refused_or_mean_what_they_say():
     b"\xff\xfe", b"", b"\0" * 100, "[\ud800]".encode("utf-16", "surrogatepass"), b"\xef\xbb\xbf{}",
     b"[" * 1_000_000, b"1" * 1_000_000, b'"' + b"x" * 10_000_000,
 ])
-def test_files_of_another_kind_are_refused_within_a_second(data, tmp_path):
+def test_files_of_another_kind_are_rejected_within_a_second(data, tmp_path):
     path = tmp_path / "file.json"
     path.write_bytes(data)
     model, optimizer, _ = trained(2, 1)
@@ -644,7 +639,7 @@ def test_files_of_another_kind_are_refused_within_a_second(data, tmp_path):
 
 
 @pytest.mark.parametrize("depth", [6, 20, 60, 150, 300, 450, 490, 550, 700, 900])
-def test_files_that_are_nested_deep_anywhere_are_refused(depth, tmp_path):
+def test_deeply_nested_files_are_rejected(depth, tmp_path):
     path, rng = tmp_path / "file.json", random.Random(depth)
     model, optimizer, history = trained(2, 1)
     good, story = nn.save(model, path, optimizer).read_text(), history.to_json()
@@ -801,7 +796,8 @@ def labels(n, seed=0):
 
 
 def as_shown(label):
-    """What a drawing makes of a label, line ends left out: `viz.drawing.dot.escape` says so."""
+    """Returns a label as a drawing shows it, without line breaks, as `viz.drawing.dot.escape`
+    documents."""
     if len(label) > 1000:
         label = f"{label[:1000]}... ({len(label) - 1000:,} more characters)"
     text = label.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").replace("\n", "")
@@ -818,8 +814,8 @@ def as_shown(label):
 
 
 def tree(labels):
-    """A root over a binary tree in which every node has one of the labels; every seventh leaf is a
-    parameter."""
+    """Returns the root of a binary tree in which every node has one of the labels. Every seventh
+    leaf is a parameter."""
     count = (len(labels) + 1) // 2
     row = [
         Value(float(i), nn.ParameterName(label) if i % 7 == 3 else label)
@@ -836,8 +832,8 @@ def tree(labels):
 
 
 class Markup(HTMLParser):
-    """The tags of a page with their attributes, its texts by the tag that they stand in, and what
-    is no element."""
+    """Collects the tags of a page with their attributes, its texts by their tag, and everything
+    else."""
 
     def __init__(self, text):
         super().__init__()
@@ -858,13 +854,13 @@ class Markup(HTMLParser):
 
 
 def shape_of(root):
-    """The elements of a tree of XML and their attributes, without any text of theirs."""
+    """Returns the elements of an XML tree and the names of their attributes, without text."""
     return [(element.tag, tuple(sorted(element.attrib))) for element in root.iter()]
 
 
 def parsed_dot(source):
-    """``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a source.
-    """
+    """Returns ``(names of nodes, edges, names of attributes, label by node)``, as Graphviz reads a
+    source."""
     graph = pygraphviz.AGraph(string=source)
     nodes = graph.nodes()
     attributes = {name for node in nodes for name in node.attr}
@@ -885,7 +881,7 @@ TITLE = "</title></svg><script>alert(1)</script>\\N"
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
-def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(batch):
+def test_hostile_labels_stay_text_in_dot_svg_and_html(batch):
     y, plain = tree(batch), tree(HARMLESS)
     drawing, usual = viz.draw(y, title=TITLE + batch[7]), viz.draw(plain, title="abc")
     names = [node.name for node in drawing.records.nodes]
@@ -917,7 +913,7 @@ def test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing(bat
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "")
-def test_hostile_labels_are_data_of_a_page_and_no_part_of_it(batch):
+def test_hostile_labels_stay_data_in_a_page(batch):
     page, usual = (
         viz.explore(tree(labels), title=title).html
         for labels, title in ((batch, TITLE), (HARMLESS, "abc"))
@@ -948,7 +944,7 @@ def test_hostile_labels_are_text_in_a_saved_page(batch, tmp_path):
     assert Markup(page).others == Markup(usual).others
 
 
-def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
+def test_hostile_module_names_stay_titles_of_frames():
     names = [
         name for name in (label.replace(".", "") for label in labels(80, seed=99)) if name.strip()
     ]
@@ -973,17 +969,17 @@ def test_hostile_names_of_modules_are_titles_of_frames_and_nothing_more():
 @pytest.mark.parametrize(("right", "wrong"), [
     ("\\\\", "\\"), ("&lt;b&gt;", "<b>"), ("&#93;", "]"), ("&amp;", "&"),
 ])
-def test_labels_that_are_not_quite_escaped_are_noticed(right, wrong, monkeypatch):
+def test_checker_reports_labels_that_are_not_fully_escaped(right, wrong, monkeypatch):
     escape = dot.escape
     monkeypatch.setattr(dot, "escape", lambda *args: escape(*args).replace(right, wrong))
     with pytest.raises((AssertionError, ET.ParseError, RenderError)):
-        list(map(test_hostile_labels_go_through_dot_svg_and_html_unchanged_and_do_nothing, BATCHES))
+        list(map(test_hostile_labels_stay_text_in_dot_svg_and_html, BATCHES))
 
 
-def test_data_that_are_not_escaped_are_noticed(monkeypatch):
+def test_checker_reports_data_that_are_not_escaped(monkeypatch):
     monkeypatch.setattr(page, "to_script", lambda data: json.dumps(data, ensure_ascii=False))
     with pytest.raises((AssertionError, UnicodeEncodeError, json.JSONDecodeError)):
-        test_hostile_labels_are_data_of_a_page_and_no_part_of_it(BATCHES[1])
+        test_hostile_labels_stay_data_in_a_page(BATCHES[1])
 
 
 # ---- nothing of a user's is run: read from the source --------------------------------------------
@@ -1015,9 +1011,9 @@ DANGEROUS = {
     "code": {"interact", "InteractiveInterpreter"},
     "pty": {"spawn"},
 }
-RUNS_CODE = {"eval", "exec"}  # of which not even the tests have any, but those that say why
+RUNS_CODE = {"eval", "exec"}  # even tests may not have these, except those that say why
 IN_TESTS = {
-    "test_anomaly.py": "code that claims to stand in a file beside the package",
+    "test_anomaly.py": "code that claims to be in a file next to the package",
     "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under "
                          "either import line",
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",
@@ -1028,19 +1024,18 @@ IN_TESTS = {
 
 
 def dangers(source, names=DANGEROUS):
-    """``(line, name)`` for every mention of what can run text or load foreign objects, under
-    whatever name it was imported.
+    """Returns ``(line, name)`` for every mention of a function that can run text or load foreign
+    objects, under any name.
 
-    A mention is enough, for a function may be passed on.  Also a command line for a shell,
-    everything that is imported from such a module by ``*``, and such a name that is looked up as
-    text.
+    A mention is enough, because a function may be passed on. Shell command lines, ``*`` imports
+    from such modules, and such names looked up as text are reported, too.
     """
     tree = ast.parse(source)
     of_builtins, everywhere = names.get("", set()), set().union(*names.values())
     modules, imported, found = {}, {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            # what `import os.path` gives a name to
+            # `import os.path` binds the name `os`
             tops = [alias.name.partition(".")[0] for alias in node.names]
             modules.update(
                 (alias.asname, alias.name) if alias.asname else (top, top)
@@ -1095,11 +1090,11 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_package_runs_no_text_and_loads_no_foreign_objects(path):
+def test_package_evaluates_no_text_and_unpickles_no_foreign_objects(path):
     assert dangers(path.read_text(encoding="utf-8")) == []
 
 
-def test_tests_run_no_text_either_but_for_a_reason():
+def test_tests_evaluate_text_only_for_a_stated_reason():
     mentions = {
         path.name
         for path in sorted((ROOT / "tests").rglob("*.py"))
@@ -1134,7 +1129,7 @@ def test_tests_run_no_text_either_but_for_a_reason():
                                                             "allow_pickle=True)",
     "import runpy\nrunpy.run_path(p)", "class C:\n    run = exec", "@eval\ndef f(): ...",
 ])
-def test_planted_dangers_are_noticed(source):
+def test_checker_reports_planted_dangers(source):
     assert dangers(source) != []
 
 
@@ -1145,5 +1140,5 @@ def test_planted_dangers_are_noticed(source):
     "nn.load(model, path)", "json.loads(text)",
     "x = 'eval(1)'", "ast.parse(text, mode='eval')",
 ])
-def test_harmless_names_are_no_dangers(source):
+def test_checker_ignores_harmless_names(source):
     assert dangers(source) == []

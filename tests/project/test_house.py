@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: sizes, folders, private names, and words that sound
+"""The house rules that a test can check: sizes, folders, private names, and phrases that sound
 translated."""
 
 import ast
@@ -23,6 +23,11 @@ PACKAGES = {
     for package in ("tinygrad_edu", "viz")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "viz").rglob("*"))
+    if path.suffix in (".js", ".css", ".html")
+}
 every_file = pytest.mark.parametrize(
     "path", list(PACKAGES), ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -32,8 +37,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def levels(node, depth=0):
-    """How many blocks stand inside of one another in a function; an elif is on the level of its if.
-    """
+    """Returns how deep blocks are nested in a function; an elif is on the level of its if."""
     deepest = depth
     for part in ast.iter_child_nodes(node):
         if isinstance(part, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
@@ -43,14 +47,19 @@ def levels(node, depth=0):
     return deepest
 
 
-def oversized(source, max_file=MAX_FILE):
-    """THE CHECKER: a sentence for every line, file, function and expression that is too large."""
+def too_long(source, max_file=MAX_FILE):
+    """A sentence for a file that is too long, and for every line that is."""
     lines = source.splitlines()
     if len(lines) > max_file:
         yield f"the file has {len(lines)} lines; split it by subject, at most {max_file}"
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
             yield f"line {number} has {len(line)} characters; at most {MAX_LINE}"
+
+
+def oversized(source, max_file=MAX_FILE):
+    """THE CHECKER: a sentence for every line, file, function and expression that is too large."""
+    yield from too_long(source, max_file)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, FUNCTIONS):
             docstring = (ast.get_docstring(node) or "").splitlines()
@@ -75,6 +84,17 @@ def test_files_functions_and_lines_are_small(path):
     assert list(oversized(PACKAGES[path], max_file=5_000 if path == TABLE else MAX_FILE)) == []
 
 
+def test_scripts_styles_and_bodies_of_pages_have_short_lines():
+    assert {".js", ".css", ".html"} == {path.suffix for path in PAGES}
+    found = {str(path.relative_to(ROOT)): list(too_long(text)) for path, text in PAGES.items()}
+    assert {path: sentences for path, sentences in found.items() if sentences} == {}
+
+
+@pytest.mark.parametrize("source", ["x()\n" * 501, f"/* {'a' * 95} */\n"])
+def test_a_planted_long_script_is_reported(source):
+    assert len(list(too_long(source))) == 1
+
+
 @pytest.mark.parametrize(("source", "message"), [
     ("x = 1\n" * 501, "501 lines"),
     (f"x = '{'a' * 100}'\n", "line 1 has 106 characters"),
@@ -96,7 +116,7 @@ def test_a_planted_excess_is_reported(source, message):
     "def f():\n    if a:\n        x\n" + "    elif b:\n        x\n" * 9,
     "x = [1 if a else 2, 3 if b else 4]\n",
 ])
-def test_what_is_small_enough_is_not_reported(source):
+def test_small_source_is_not_reported(source):
     assert list(oversized(source)) == []
 
 
@@ -113,8 +133,8 @@ def test_folders_hold_at_most_twelve_files():
     assert len(root) <= MAX_ROOT_MODULES, root
 
 
-def test_an_init_holds_names_and_a_sentence():
-    """Callable modules and lazy names apart, which are functions of an `__init__`."""
+def test_init_files_contain_only_names_and_a_docstring():
+    """Callable modules and lazy names are the exceptions."""
     for path, source in PACKAGES.items():
         if path.name != "__init__.py":
             continue
@@ -125,7 +145,7 @@ def test_an_init_holds_names_and_a_sentence():
 
 
 def private_imports(source, module, is_package=False):
-    """Private names that a file imports from another folder."""
+    """Yields the private names that a file imports from another folder."""
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ImportFrom):
@@ -166,7 +186,7 @@ TRANSLATED = re.compile(
 
 
 def translated(source):
-    """THE CHECKER of words: the phrases of docstrings, comments and texts that nobody says in
+    """THE CHECKER of words: yields phrases in docstrings, comments and texts that are not
     English."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in (
@@ -192,5 +212,8 @@ def test_a_planted_phrase_is_reported(source):
 
 
 def test_plain_words_are_not_reported():
-    source = '"""Returns d y / d x.  There is no node below it; x is not a Value."""\nanew = afresh = 1\n'
+    source = (
+        '"""Returns d y / d x.  There is no node below it; x is not a Value."""\n'
+        "anew = afresh = 1\n"
+    )
     assert list(translated(source)) == []

@@ -1,4 +1,4 @@
-"""What may import what, and what must be documented: read from the source, not from memory."""
+"""Which module may import which, and what must be documented, read from the source."""
 
 import ast
 import json
@@ -8,8 +8,8 @@ import pytest
 from helpers import ROOT, run_python
 
 ENGINE = "tinygrad_edu.engine"
-# Module of the engine: what it may import of the package; what it may import only for type
-# checkers.
+# For each module of the engine: the modules of the package that it may import, and those that it
+# may import only for type checkers.
 MAY_IMPORT = {
     "primitives": ({"errors"}, set()),
     "modes": (set(), set()),
@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
     "__init__": ({"value"}, set()),
 }
-# Folders and modules of the package from the lowest floor up.  Each may import those below it.
-FLOORS = [
+# Folders and modules of the package, from the lowest layer up. Each may import those below it.
+LAYERS = [
     ["errors"],
     ["engine"],
     ["files", "randomness", "math"],
@@ -33,7 +33,7 @@ FLOORS = [
     ["cli", "learn"],
     ["__main__"],
 ]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in folders}
 
 
 def module_name(path):
@@ -52,9 +52,10 @@ every_file = pytest.mark.parametrize(
 
 
 def imports_of(source, module, is_package=False):
-    """``(imported module, how)`` for every import in a source: how is "", "function" or "typing".
+    """Returns ``(imported module, how)`` for every import in a source; how is "", "function" or
+    "typing".
 
-    Imports by name, ``import_module("...")``, count when the name is written out.
+    ``import_module("...")`` counts if the name is a literal.
     """
     package = module if is_package else module.rpartition(".")[0]
     found = []
@@ -107,7 +108,7 @@ def imports_of(source, module, is_package=False):
 
 
 def violations(source, module, is_package=False):
-    """THE CHECKER: a sentence for every import that points the wrong way."""
+    """THE CHECKER: returns a sentence for every import that points the wrong way."""
     found = []
     top, _, rest = module.partition(".")
     for imported, how in imports_of(source, module, is_package):
@@ -124,10 +125,11 @@ def violations(source, module, is_package=False):
                 "starts without it"
             )
         if top == head == "tinygrad_edu" and rest and tail:
-            room, other = rest.partition(".")[0], tail.partition(".")[0]
-            if other in FLOOR_OF and room != other and FLOOR_OF[other] >= FLOOR_OF.get(room, -1):
+            folder, other = rest.partition(".")[0], tail.partition(".")[0]
+            layer = LAYER_OF.get(folder, -1)
+            if other in LAYER_OF and folder != other and LAYER_OF[other] >= layer:
                 found.append(
-                    f"{module} imports {imported}, which stands on a floor above it, or beside it"
+                    f"{module} imports {imported}, which is in the same layer or a higher one"
                 )
         if module == ENGINE or module.startswith(f"{ENGINE}."):
             found += engine_violations(module, imported, how)
@@ -135,7 +137,7 @@ def violations(source, module, is_package=False):
 
 
 def engine_violations(module, imported, how):
-    """The same inside of the engine, where each file may import certain others only."""
+    """Returns the same inside the engine, where each file may import certain others only."""
     head, _, tail = imported.partition(".")
     if head != "tinygrad_edu":
         is_known = head in sys.stdlib_module_names
@@ -148,7 +150,7 @@ def engine_violations(module, imported, how):
     part = tail.removeprefix("engine.").partition(".")[0]
     if part in always or (part in for_types and how == "typing"):
         return []
-    return [f"{module} imports {imported}, which stands above it"]
+    return [f"{module} imports {imported}, which is above it"]
 
 
 @every_file
@@ -156,12 +158,12 @@ def test_imports_point_one_way(path):
     assert violations(SOURCES[path], module_name(path), path.name == "__init__.py") == []
 
 
-def test_every_module_of_the_engine_and_every_room_is_known():
+def test_every_module_of_the_engine_and_every_folder_has_a_rule():
     engine = ROOT / "tinygrad_edu" / "engine"
     assert {path.stem for path in SOURCES if path.parent == engine} == set(MAY_IMPORT)
-    rooms = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
+    folders = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
              if path.is_relative_to(ROOT / "tinygrad_edu")}
-    assert rooms - {"__init__"} <= set(FLOOR_OF)
+    assert folders - {"__init__"} <= set(LAYER_OF)
     assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (
         f"{ENGINE}.value",
         "typing",
@@ -257,7 +259,7 @@ print(sorted({"numpy", "matplotlib", "rich", "viz"} & set(sys.modules)))
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-def test_public_names_exist_and_unknown_ones_are_refused():
+def test_public_names_exist_and_unknown_ones_are_rejected():
     import tinygrad_edu
 
     assert len(set(tinygrad_edu.__all__)) == len(tinygrad_edu.__all__)
@@ -273,10 +275,10 @@ def test_public_names_exist_and_unknown_ones_are_refused():
 
 
 def undocumented(source):
-    """The names of public functions, classes and methods without a docstring; "module" if the file
-    has none.
+    """Returns the names of public functions, classes and methods without a docstring; "module" if
+    the file has none.
 
-    A method may leave its documentation to a class of the same file that it inherits from.
+    A method may inherit its documentation from a base class in the same file.
     """
     tree = ast.parse(source)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

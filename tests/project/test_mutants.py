@@ -1,5 +1,5 @@
-"""The tests tested: mistakes are planted in copies of the package, and the suite has to notice
-every one of them."""
+"""Mutation tests: mistakes are planted in copies of the package, and the suite must catch every
+one."""
 
 import pytest
 from mutants import MUTANTS, ROOT, Mutant, copy_of, run_in_a_copy, run_tests
@@ -15,7 +15,7 @@ SURVIVES = Mutant(
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A copy without any mistake, in which all the tests that the mutants name pass."""
+    """Makes a copy without mistakes, in which all tests named by the mutants pass."""
     root = copy_of(ROOT, tmp_path_factory.mktemp("clean") / "root")
     outcome = run_tests(
         root, tuple(dict.fromkeys(test for mutant in [*MUTANTS, SURVIVES] for test in mutant.tests))
@@ -25,18 +25,18 @@ def clean(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_planted_mistake_is_found(mutant, clean, tmp_path):
+def test_planted_mistake_is_caught(mutant, clean, tmp_path):
     outcome = run_in_a_copy(mutant, clean, tmp_path / "root")
     assert not outcome.passed, f"no test of {mutant.tests} noticed that {mutant.name}"
     assert outcome.failed, outcome.output
 
 
-def test_what_changes_nothing_is_not_found(clean, tmp_path):
+def test_mutant_that_changes_nothing_is_not_caught(clean, tmp_path):
     assert run_in_a_copy(SURVIVES, clean, tmp_path / "root").passed
 
 
 @pytest.mark.parametrize("new", ["raise KeyError\n", "import nothing_of_this_name\n"])
-def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, tmp_path):
+def test_package_that_cannot_be_imported_does_not_count_as_caught(new, clean, tmp_path):
     broken = Mutant(
         "it is broken", "engine/graph.py", "from collections import deque\n", new, SURVIVES.tests
     )
@@ -46,7 +46,7 @@ def test_a_package_that_cannot_be_imported_does_not_count_as_found(new, clean, t
 
 
 @pytest.mark.parametrize("old", ["nowhere in the file", "node"])
-def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path):
+def test_text_to_replace_must_occur_exactly_once(old, clean, tmp_path):
     with pytest.raises(LookupError, match=r"stands \d+ times in engine/graph.py"):
         run_in_a_copy(
             Mutant("it is nowhere", "engine/graph.py", old, "", SURVIVES.tests),
@@ -60,6 +60,6 @@ def test_the_text_to_replace_must_stand_there_exactly_once(old, clean, tmp_path)
         run_in_a_copy(mutant, clean, tmp_path / "root")
 
 
-def test_names_are_unique_sentences():
+def test_names_of_mutants_are_unique_sentences():
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
     assert all(mutant.old != mutant.new and mutant.tests for mutant in MUTANTS)

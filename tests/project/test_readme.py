@@ -1,4 +1,4 @@
-"""README, guides and docstrings say what is true: their examples run, their commands and files
+"""README, guides and docstrings are right: their examples run, and their commands and files
 exist."""
 
 import ast
@@ -39,7 +39,7 @@ MODULES = sorted(
 
 @pytest.fixture
 def _table():
-    """Rows that an example defines are gone afterwards."""
+    """Removes the rows that an example defines."""
     known = set(table.TABLE)
     yield
     for name in set(table.TABLE) - known:
@@ -47,7 +47,7 @@ def _table():
 
 
 @pytest.mark.usefixtures("_table")
-def test_the_tour_runs_as_printed():
+def test_readme_examples_run_as_printed():
     results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert results.attempted >= 30
     assert results.failed == 0
@@ -80,7 +80,7 @@ def test_a_guide_or_page_has_a_title_and_balanced_code_blocks(page):
 
 
 def links_of(page):
-    """The relative links of a page: the file, and the heading in it or ""."""
+    """Yields the relative links of a page: the file, and the heading in it or ""."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" not in link:
@@ -89,7 +89,7 @@ def links_of(page):
 
 
 def anchors_of(page):
-    """The names that GitHub gives to the headings of a page."""
+    """Returns the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -101,7 +101,7 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
     assert broken == []
 
 
-def test_the_readme_has_links_and_a_planted_broken_one_is_noticed(tmp_path):
+def test_readme_has_links_and_a_planted_broken_one_is_detected(tmp_path):
     assert len(list(links_of(ROOT / "README.md"))) > 8
     page = tmp_path / "page.md"
     page.write_text(
@@ -131,15 +131,15 @@ def test_the_readme_shows_commands_and_has_at_most_250_lines():
     assert len(README.splitlines()) <= 250
 
 
-def test_set_up_is_one_command_each():
-    """The continuous integration takes the second one from the README and runs it in a fresh clone.
-    """
+def test_set_up_steps_are_one_command_each():
+    """Continuous integration takes the second command from the README and runs it in a new
+    clone."""
     first, second = re.findall(r"^python3 -m venv \.venv && .*$", README, re.MULTILINE)
     assert first.endswith(' && pip install ".[all]" && tinygrad-edu demo')
     assert second.endswith(' && pip install -e ".[dev]" && python -m pytest -n auto')
 
 
-def test_the_drawing_in_the_readme_is_the_one_that_the_project_makes():
+def test_readme_drawing_is_the_one_that_the_gallery_makes():
     def words(svg):
         return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
 
@@ -147,14 +147,14 @@ def test_the_drawing_in_the_readme_is_the_one_that_the_project_makes():
     assert words(kept) == words(viz.draw(examples.lecture_neuron()).svg())
 
 
-def test_the_public_names_are_there_and_documented():
+def test_public_names_exist_and_are_documented():
     for name in tinygrad_edu.__all__:
         assert getattr(tinygrad_edu, name).__doc__, name
     for name in viz.__all__:
         assert getattr(viz, name).__doc__, name
 
 
-def test_the_version_is_the_changelogs():
+def test_version_equals_that_of_the_changelog():
     assert f"## {tinygrad_edu.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -164,8 +164,10 @@ def test_code_blocks_of_a_page_are_python(page):
         ast.parse(block)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDES["stepping"]], ids=["README", "stepping"])
-def test_a_session_of_the_shell_goes_as_printed(page):
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", GUIDES["stepping"]], ids=["README", "stepping"]
+)
+def test_shell_session_runs_as_printed(page):
     text = page.read_text(encoding="utf-8")
     block = re.search(r"```console\n\$ tinygrad-edu (.*?)\n(.*?)```", text, re.DOTALL)
     commands = re.findall(r"^\(step \d+/\d+\) (.*)$", block[2], re.MULTILINE)

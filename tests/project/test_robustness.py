@@ -1,4 +1,4 @@
-"""Where small engines crash, leak or go wrong: depth, paths, memory, interruptions, threads, other
+"""Cases in which small engines crash, leak or go wrong: depth, paths, memory, interrupts, threads,
 processes."""
 
 import gc
@@ -12,7 +12,7 @@ from helpers import bits, run_python, scaled
 from tinygrad_edu import Value, gradients, math, no_grad, topological_order
 from tinygrad_edu.engine import graph
 
-# ---- a million nodes, each time in a process of its own, which a segmentation fault would end ----
+# ---- a million nodes, in separate processes because of segmentation faults -----------------------
 
 MILLION = """
 import copy, gc, json, pickle, resource, sys, time
@@ -78,9 +78,9 @@ print(json.dumps([report, seconds, peak]))
 """
 
 CHAIN, SUM = "chain", "sum"
-# recursion limits; with the second one, recursion ends in a segmentation fault, or in no memory
+# recursion limits; with the second, recursion would end in a segmentation fault or without memory
 USUAL, NONE = 1000, 10**9
-# each takes half a minute: for every change each shape, and each limit
+# each takes half a minute, so ci has each shape and each limit once
 CASES = [(CHAIN, USUAL), (SUM, NONE)]
 ALL_CASES = [*CASES, (SUM, USUAL), (CHAIN, NONE)]
 
@@ -90,7 +90,7 @@ def of_a_million(kind, n, limit, plant=""):
 
 
 @pytest.mark.parametrize(("kind", "limit"), scaled(CASES, ALL_CASES))
-def test_a_graph_of_a_million_nodes_is_no_different_from_one_of_three(kind, limit):
+def test_graph_of_a_million_nodes_works_like_a_small_one(kind, limit):
     done = of_a_million(kind, 1_000_000, limit)
     assert done.returncode == 0, f"exit status {done.returncode} after: {done.stderr[-2000:]}"
     report = json.loads(done.stdout)[0]
@@ -146,7 +146,7 @@ Value.__deepcopy__ = recursive
 
 
 @pytest.mark.parametrize("name", list(RECURSIVE))
-def test_a_planted_recursion_is_noticed(name):
+def test_planted_recursion_is_detected(name):
     done = of_a_million(CHAIN, 20_000, USUAL, RECURSIVE[name])
     assert done.returncode == 1
     assert "RecursionError" in done.stderr
@@ -154,7 +154,7 @@ def test_a_planted_recursion_is_noticed(name):
     assert steps[-1] == name
 
 
-def test_memory_that_is_not_freed_is_noticed():
+def test_memory_that_is_not_freed_is_detected():
     done = of_a_million(
         CHAIN,
         20_000,
@@ -169,10 +169,9 @@ def test_memory_that_is_not_freed_is_noticed():
 
 
 class Tracer:
-    """Counts the operations of the interpreter within all functions that are called in a ``with``
-    block.
+    """Counts the interpreter's operations in all functions that are called in a ``with`` block.
 
-    At number ``stop`` it presses Ctrl-C.  ``functions`` has the name of the function of each
+    At operation ``stop`` it raises Ctrl-C. ``functions`` has the name of the function of each
     operation.
     """
 
@@ -199,7 +198,7 @@ class Tracer:
 
 
 def operations(f):
-    """How many operations of the interpreter a call of ``f`` takes."""
+    """Returns how many operations of the interpreter a call of ``f`` takes."""
     with Tracer() as tracer:
         f()
     return len(tracer.functions)
@@ -222,16 +221,16 @@ def chain(n):
     return y
 
 
-def test_the_cost_of_a_sweep_is_that_of_the_nodes_not_of_the_paths():
+def test_cost_of_a_sweep_depends_on_nodes_and_not_on_paths():
     x, y = doubled(1000)  # 2**1000 paths
     cost = operations(y.backward)
     assert x.grad == 2.0**1000
     assert gradients(y, [x])[0].data == 2.0**1000
-    assert cost < 2 * operations(chain(1000).backward)  # a sum has two operands, a minus sign one
+    assert cost < 2 * operations(chain(1000).backward)  # add has two operands, neg one
     assert cost < 1.01 * 10 * operations(doubled(100)[1].backward)
 
 
-def test_a_sweep_along_paths_would_be_noticed():
+def test_sweep_along_paths_is_detected():
     def along_paths(node, adjoint=1.0):
         for arg, partial in zip(node.args, node.partials):
             along_paths(arg, partial * adjoint)
@@ -247,7 +246,7 @@ def test_a_sweep_along_paths_would_be_noticed():
 
 
 def tangle():
-    """A root with thirty leaves, each of which is used by several nodes, whose gradients tell every
+    """Returns a root over thirty leaves with several users each. Their gradients distinguish every
     sweep from the next."""
     leaves = [Value(1.0 + i / 32, f"x{i}") for i in range(30)]
     root = leaves[0]
@@ -264,12 +263,11 @@ def tangle():
 
 
 def torn():
-    """``(functions, torn)``: Ctrl-C at 400 operations of a sweep, spread evenly, and at all outside
-    of its two long loops.
+    """Returns ``(functions, torn)`` for Ctrl-C at 400 operations of a sweep, spread evenly, and at
+    all outside its two long loops.
 
-    ``functions`` are those that were interrupted; ``torn`` has the points after which some
-    gradients were old and some were new, and those after which a second attempt gave other
-    gradients.
+    ``functions`` are the interrupted ones. ``torn`` has the points after which some gradients were
+    old and some new, and the points after which a second attempt gave other gradients.
     """
     root = tangle()
     order = topological_order(root)
@@ -314,7 +312,7 @@ def test_ctrl_c_at_any_operation_of_a_sweep_leaves_all_gradients_old_or_all_new(
     assert {"backward", "backpropagate", "_reachable", "assign_grads"} <= set(functions)
 
 
-def test_a_sweep_that_puts_nothing_back_is_noticed(monkeypatch):
+def test_sweep_that_restores_nothing_is_detected(monkeypatch):
     def careless(roots, seeds):
         nodes, _ = graph._reachable(roots)
         nodes.sort(key=graph._serial, reverse=True)
@@ -427,12 +425,12 @@ def trained(how, steps, fault=""):
 @pytest.mark.parametrize("how", ["hand", "fit"])
 def test_training_without_the_garbage_collector_does_not_grow(how):
     grown, garbage = trained(how, 5000)
-    assert grown < 1_000_000  # of fit it is the history that grows: three numbers a step
+    assert grown < 1_000_000  # the history of fit grows by three numbers a step
     assert garbage == 0
 
 
 @pytest.mark.parametrize("how", ["hand", "fit"])
-def test_planted_leaks_are_noticed(how):
+def test_planted_leaks_are_detected(how):
     assert trained(how, 1000, "kept graphs")[0] > 1_000_000
     assert trained(how, 1000, "cycles")[1] >= 1000
 
@@ -448,7 +446,7 @@ def test_a_graph_is_freed_by_reference_counting_alone():
                 y = (y * x + 1).tanh() / 2
             y.backward()
             gradients(y, [x])
-            assert y.args  # constants are made when they are looked at
+            assert y.args  # constants are created when they are read
         del y
         assert gc.collect() == 0
     finally:
@@ -459,7 +457,7 @@ def test_a_graph_is_freed_by_reference_counting_alone():
 
 
 def work(seed, together):
-    """Builds, sweeps and differentiates graphs that only this thread knows; the bits of all
+    """Builds, sweeps and differentiates graphs of this thread only; returns the bits of all
     numbers."""
     found = []
     for i in range(15):
@@ -541,12 +539,12 @@ print(set("abcdefgh"), file=sys.stderr)
 """
 
 
-def test_twenty_processes_with_different_hash_seeds_say_the_same_to_the_last_bit():
+def test_twenty_processes_with_different_hash_seeds_agree_to_the_last_bit():
     done = [run_python(EVERYTHING, hash_seed=seed) for seed in range(20)]
     assert [process.returncode for process in done] == [0] * 20, done[0].stderr
     assert len({process.stdout for process in done}) == 1
     assert len(done[0].stdout) > 20_000
-    # they do hash differently: a set would have been noticed
+    # they do hash differently: a dependence on sets would be detected
     assert len({process.stderr for process in done}) > 10
 
 

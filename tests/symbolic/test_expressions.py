@@ -1,4 +1,5 @@
-"""The reader of expressions: what it reads, what it refuses, how fast, and in which words."""
+"""The reader of expressions: what it accepts, what it rejects, how fast, and with which
+messages."""
 
 import math as std
 
@@ -97,7 +98,7 @@ def test_every_row_can_be_called():
     assert set(table.TABLE) <= set(names)
     assert names == sorted(set(names))
     for name, row in table.TABLE.items():
-        if name != "remainder":  # the standard library's, as in math
+        if name != "remainder":  # constants of the standard library, as in math
             y = parse(f"{name}({', '.join('0.5' for _ in row.parameters)})")
             assert same(y.data, row(*[0.5] * row.arity))
     assert parse("remainder(x, 2)", x=5).data == math.remainder(5.0, 2.0) == 1.0
@@ -127,7 +128,7 @@ def test_expressions_have_the_value_that_python_gives_them(tree):
     assert same(parse(text, x=1.5, y=-0.25).data, expected)
 
 
-# ---- edges of the language; all that is hostile is in test_hostile.py
+# ---- edges of the language; hostile input is in test_hostile.py
 
 
 def test_the_tower_of_powers_is_harmless():
@@ -137,7 +138,7 @@ def test_the_tower_of_powers_is_harmless():
 @pytest.mark.parametrize(("digits", "expected"), [
     ("nan", nan), ("inf", 1.25), ("-inf", 0.0), ("1e300", 1.25),
 ])
-def test_rounding_to_digits_that_are_no_number_of_digits_is_ieee(digits, expected):
+def test_rounding_to_an_invalid_number_of_digits_follows_ieee_754(digits, expected):
     assert same(parse(f"round_digits(1.25, {digits})").data, expected)
 
 
@@ -209,19 +210,19 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("text", list(GOLDEN))
-def test_refusals_name_the_place_and_the_remedy(text):
+def test_errors_name_the_place_and_a_remedy(text):
     with pytest.raises(ExpressionError) as refused:
         parse(text, x=1.0, y=2.0)
     assert str(refused.value) == GOLDEN[text]
 
 
-def test_a_variable_without_a_value_when_none_is_known():
+def test_variable_without_a_value_is_rejected_with_an_example():
     with pytest.raises(ExpressionError) as refused:
         parse("speed * 2")
     assert str(refused.value) == "no value for variable 'speed' in 'speed * 2'; give one: speed=1.5"
 
 
-def test_the_caret_stands_below_the_place_in_long_and_in_foreign_text():
+def test_caret_points_to_the_place_in_long_and_foreign_text():
     long = "x + " * 40 + "y.z" + " + x" * 5
     for text in (long, "λ + β.δ", "  x.y", "é * é * é + x.y"):
         with pytest.raises(ExpressionError) as refused:
@@ -232,7 +233,7 @@ def test_the_caret_stands_below_the_place_in_long_and_in_foreign_text():
         assert line[column:].startswith(place), str(refused.value)
 
 
-def test_the_caret_stands_below_what_python_cannot_read():
+def test_caret_points_to_what_python_cannot_read():
     for text, place in (("x + * 2", "*"), ("2 x", "x"), ("1 + 2)", ")")):
         with pytest.raises(ExpressionError, match="not an expression: ") as refused:
             parse(text, x=1)
@@ -240,7 +241,7 @@ def test_the_caret_stands_below_what_python_cannot_read():
         assert line[caret.index("^"):].startswith(place)
 
 
-def test_the_caret_stands_at_the_end_when_something_is_missing_there():
+def test_caret_points_to_the_end_if_something_is_missing_there():
     with pytest.raises(ExpressionError, match="not an expression: ") as refused:
         parse("x +", x=1)
     _, line, caret = str(refused.value).split("\n")
@@ -254,20 +255,22 @@ def test_a_mistake_in_a_later_line_is_shown_with_the_text():
         assert repr(text) in str(refused.value)
 
 
-def test_refusals_are_value_errors_of_this_package():
+def test_errors_are_value_errors_of_this_package():
     for kind in (TinygradEduError, ValueError):
         with pytest.raises(kind):
             parse("x +")
 
 
 @pytest.mark.parametrize("text", [None, 1, b"x", ["x"]])
-def test_only_text_is_read(text):
-    with pytest.raises(TypeError, match=rf"parse: the expression must be text, not {type(text).__name__}"):
+def test_parse_accepts_text_only(text):
+    with pytest.raises(
+        TypeError, match=rf"parse: the expression must be text, not {type(text).__name__}"
+    ):
         parse(text)
 
 
 @pytest.mark.parametrize("bad", ["1", None, 1j, [1.0]])
-def test_variables_are_numbers(bad):
+def test_parse_rejects_variables_that_are_not_numbers(bad):
     with pytest.raises(
         TypeError, match="variable x must be a real number, not " + type(bad).__name__
     ):

@@ -1,4 +1,4 @@
-"""The text of derivatives: golden lines, brackets, and that every text says what its rule does."""
+"""Formulas of derivatives: golden lines, brackets, and that every formula equals its rule."""
 
 import ast
 import itertools
@@ -54,12 +54,12 @@ def test_the_formula_of_one_argument_alone():
     assert formula("pow", 1) == "d/dy x**y = x ** y * log(x)"
 
 
-def test_an_unknown_row_is_refused():
+def test_unknown_row_is_rejected():
     with pytest.raises(TinygradEduError, match="no primitive 'sinn' in the table"):
         formula("sinn")
 
 
-def test_a_derivative_in_names_of_ones_own():
+def test_derivative_uses_the_given_names():
     assert str(derivative("mul", 0, (Name("w"), Name("input")))) == "input"
     assert str(derivative("tanh", 0, (Name("h"),))) == "square(1 / cosh(h))"
     assert str(derivative("exp", 0, (Name("h"),), Name("out"))) == "out"
@@ -87,12 +87,11 @@ def argument_tuples(row):
 
 
 def contradictions(row):
-    """THE CHECKER: where the text of a rule, read back and evaluated, is another number than the
-    rule run on floats.
+    """THE CHECKER: returns where the text of a rule, read back and evaluated, differs from the rule
+    run on floats.
 
-    Texts give the same number to the last digit, but for rules that name a row with a spelling:
-    such a row exists to keep digits that the expression printed in its place rounds away, at most
-    750 ulp of them, so that 1e-12 is allowed.
+    They agree to the last digit, except for rules that use a row with a spelling. Such a row keeps
+    digits that the expression printed in its place loses, at most 750 ulp, so 1e-12 is allowed.
     """
     found = []
     for i in range(row.arity):
@@ -108,12 +107,12 @@ def contradictions(row):
 
 
 @every_row
-def test_every_text_says_what_its_rule_does_to_the_last_digit(row):
+def test_every_formula_equals_its_rule_to_the_last_digit(row):
     wrong = contradictions(row)
     assert not wrong, "\n".join(wrong[:5])
 
 
-def test_the_checker_reports_a_text_that_says_something_else():
+def test_the_checker_reports_a_formula_that_differs_from_its_rule():
     row = table.log2
     assert contradictions(row) == []
     with replaced(
@@ -125,7 +124,7 @@ def test_the_checker_reports_a_text_that_says_something_else():
 
 
 @pytest.mark.parametrize("number", list(KNOWN_NUMBERS), ids=list(KNOWN_NUMBERS.values()))
-def test_well_known_numbers_are_written_as_formulas_that_give_them_back(number):
+def test_well_known_numbers_are_written_as_formulas_that_evaluate_to_them(number):
     assert parse(str(as_name(number))).data == number
     assert parse(str(2 / as_name(number))).data == 2 / number
     assert parse(str(2 ** as_name(number))).data == 2**number
@@ -162,8 +161,8 @@ def test_rows_with_a_spelling_are_printed_as_the_expression_that_they_compute():
 
 
 def superfluous_brackets(text):
-    """Pairs of brackets around a part of an expression, not of a call, without which it reads the
-    same."""
+    """Returns the pairs of brackets, other than those of calls, that an expression does not
+    need."""
     tree, found, opened = ast.dump(ast.parse(text, mode="eval")), [], []
     for i, char in enumerate(text):
         if char == "(":
@@ -280,7 +279,7 @@ def test_a_number_may_stand_to_the_left_of_a_name(use, text):
     assert str(use(Name("x"))) == text
 
 
-def test_a_language_says_what_it_has_no_meaning_for():
+def test_operand_without_a_meaning_for_an_operation_names_it():
     class Silent(Operand):
         def __repr__(self):
             return "silence"
@@ -293,14 +292,14 @@ def test_a_language_says_what_it_has_no_meaning_for():
         Silent() <= 2  # noqa: B015
 
 
-# ---- the truth of a name
+# ---- names in conditions
 
 
 @pytest.mark.parametrize("use", [
     bool, lambda x: 1 if x > 0 else 2, lambda x: x and 1, lambda x: not x, lambda x: max(x, 0),
     lambda x: 0 < x < 1,
 ])
-def test_the_truth_of_a_name_is_not_known(use):
+def test_truth_of_a_name_raises(use):
     with pytest.raises(
         TypeError,
         match=r"the truth of `.*` is not known.*rules choose with where\(condition, x, y\)",
@@ -308,7 +307,7 @@ def test_the_truth_of_a_name_is_not_known(use):
         use(Name("x"))
 
 
-def test_a_row_with_a_branch_in_its_rule_is_found_out():
+def test_formula_rejects_a_rule_with_a_branch():
     with replaced(table.absolute, "partials", (lambda x, o: 1.0 if x > 0 else -1.0,)), \
             pytest.raises(TypeError, match="the truth of `x > 0` is not known"):
         formula("abs")

@@ -1,4 +1,4 @@
-"""gradcheck: passes what is right, catches what is wrong, says what it cannot tell."""
+"""Tests of gradcheck: it passes right derivatives, and reports wrong and doubtful ones."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tinygrad_edu.engine import table
 from tinygrad_edu.testing import gradcheck
 
 
-def test_a_right_gradient_passes_with_every_entry():
+def test_gradcheck_passes_right_gradients():
     report = gradcheck(lambda x, y: math.sin(x) * y + math.exp(x * y), [0.5, 2.0])
     assert report
     assert [(e.name, e.status) for e in report.entries] == [("x", "ok"), ("y", "ok")]
@@ -16,7 +16,7 @@ def test_a_right_gradient_passes_with_every_entry():
 
 
 @pytest.mark.parametrize("x", [1e-12, 3e-5, 0.3, 1.0, 70.0, 1e8])
-def test_steps_are_relative(x):
+def test_gradcheck_takes_steps_relative_to_argument(x):
     assert gradcheck(lambda x: x**2.5 * 1e-6, [x])
 
 
@@ -32,7 +32,7 @@ def wrong_tanh():
 @pytest.mark.parametrize(("factor", "offset"), [
     (1.000001, 0), (0.999999, 0), (-1, 0), (0, 0), (1, 1e-6), (1.0009, 0),
 ])
-def test_a_planted_wrong_rule_is_caught(wrong_tanh, factor, offset):
+def test_gradcheck_catches_wrong_rule(wrong_tanh, factor, offset):
     wrong_tanh(factor, offset)
     report = gradcheck(lambda x: math.tanh(x), [0.3])
     assert not report
@@ -44,7 +44,7 @@ def test_a_planted_wrong_rule_is_caught(wrong_tanh, factor, offset):
     assert f"{entry.numeric:.16g}" in text
 
 
-def test_a_zero_gradient_of_a_small_slope_is_caught():
+def test_gradcheck_catches_zero_rule_of_small_derivative():
     """torch's gradcheck lets this pass: its tolerance is absolute."""
     flat = table.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0)
     try:
@@ -53,7 +53,7 @@ def test_a_zero_gradient_of_a_small_slope_is_caught():
         del table.TABLE["flat_for_test"]
 
 
-def test_a_wrong_second_derivative_is_caught_by_order_2_alone():
+def test_gradcheck_catches_wrong_second_derivative_with_order_2():
     # The first derivative is right on floats, but its rule hides its dependence on x from Values.
     bad = table.define("bad_for_test", lambda x: x * x * x, lambda x, o: 3 * x * x)
     bad.partials = (lambda x, o: 3.0 * float(x) * float(x),)
@@ -64,7 +64,7 @@ def test_a_wrong_second_derivative_is_caught_by_order_2_alone():
         del table.TABLE["bad_for_test"]
 
 
-def test_order_2_compares_every_pair():
+def test_gradcheck_compares_every_pair_with_order_2():
     report = gradcheck(lambda x, y: math.sin(x) * y * y, [0.5, 2.0], order=2)
     assert report
     assert [e.name for e in report.entries] == ["x, x", "x, y", "y, x", "y, y"]
@@ -75,20 +75,20 @@ def test_order_2_compares_every_pair():
     lambda x: math.clip(x, 0, 1), lambda x: math.floor(x), lambda x: math.sqrt(abs(x)),
     lambda x: math.relu(x * 3) + x,
 ])
-def test_kinks_are_reported_and_not_compared(f):
+def test_gradcheck_reports_kinks_without_comparison(f):
     report = gradcheck(f, [0.0])
     assert [e.status for e in report.entries] == ["kink"]
     assert report.kinks == report.entries
     assert "1 at kinks" in str(report)
 
 
-def test_bounds_of_clip_that_meet_are_a_kink():
+def test_gradcheck_reports_kink_if_bounds_of_clip_meet():
     report = gradcheck(math.clip, [1.0, 2.0, 2.0])
     assert [e.status for e in report.entries] == ["ok", "kink", "kink"]
 
 
-def test_a_quotient_that_overflows_is_a_kink():
-    """Too many jumps lie near by to tell pieces apart."""
+def test_gradcheck_reports_kink_if_quotient_overflows():
+    """There are too many jumps nearby to distinguish pieces."""
     report = gradcheck(math.remainder, [1e137, 1e-189])
     assert {e.status for e in report.entries} == {"kink"}
 
@@ -97,38 +97,38 @@ def test_a_quotient_that_overflows_is_a_kink():
     (max, [1.0, 1.0]), (lambda x, y: sorted([x, y])[0], [1.0, 1.0]),
     (lambda x: 2 * x - 2 if x > 1 else 3 * x - 3, [1.0]),
     (lambda x: x * (x if x > 2 else 2.0), [2.0])])
-def test_a_kink_that_the_program_makes_is_one(f, args):
+def test_gradcheck_reports_kink_of_python_branch(f, args):
     report = gradcheck(f, args)
     assert report
     assert "kink" in {e.status for e in report.entries}
 
 
-def test_a_wrong_derivative_is_no_kink(wrong_tanh):
+def test_gradcheck_reports_mismatch_for_wrong_smooth_derivative(wrong_tanh):
     wrong_tanh(0.5)
     assert [e.status for e in gradcheck(lambda x: math.tanh(x) * 3, [0.3]).entries] == ["mismatch"]
     assert [e.status for e in gradcheck(lambda x: x.data * x, [2.0]).entries] == ["mismatch"]
 
 
-def test_a_kink_near_by_only_makes_the_step_smaller():
+def test_gradcheck_reduces_step_near_kink():
     report = gradcheck(lambda x: math.relu(x) + math.relu(x - 1), [1.0001])
     assert report
     assert report.entries[0].status == "ok"
     assert report.entries[0].step < 1e-4
 
 
-def test_a_python_branch_at_the_point_is_a_kink_too():
+def test_gradcheck_reports_kink_of_branch_at_the_point():
     report = gradcheck(lambda x: x * x if x > 1 else x * 1.0, [1.0])
     assert [e.status for e in report.entries] == ["kink"]
 
 
-def test_an_infinite_derivative_is_no_pass():
+def test_gradcheck_fails_if_derivative_is_infinite():
     report = gradcheck(lambda x: math.log(x * 0.0) * x, [1.0])
     assert not report
     assert report.entries[0].status == "nonfinite"
 
 
 @pytest.mark.parametrize("slope", [math.inf, -math.inf, math.nan])
-def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_mismatch(
+def test_gradcheck_reports_mismatch_if_derivative_of_smooth_function_is_not_finite(
     wrong_tanh, slope
 ):
     wrong_tanh(slope)
@@ -138,9 +138,9 @@ def test_a_derivative_that_is_not_finite_where_the_function_is_smooth_is_a_misma
     assert abs(entry.numeric - 0.7864477329659274) < 1e-10
 
 
-def test_an_infinite_slope_at_the_point_itself_is_no_mismatch():
+def test_gradcheck_reports_nonfinite_if_true_derivative_is_infinite():
     assert [e.status for e in gradcheck(math.cbrt, [0.0]).entries] == ["nonfinite"]
-    # it has none there
+    # there is no second derivative at 0
     assert gradcheck(math.cbrt, [0.0], order=2).entries[0].status in ("ok", "nonfinite")
 
 
@@ -148,13 +148,13 @@ def test_an_infinite_slope_at_the_point_itself_is_no_mismatch():
     lambda x: x * 3, lambda x: math.exp(x) * 1.0, math.sin, lambda x: math.maximum(x, -1.0),
 ])
 @pytest.mark.parametrize("x", [5e-324, -1e-320, 1e-310, 1e-300])
-def test_the_smallest_numbers_can_be_looked_at(f, x):
+def test_gradcheck_accepts_smallest_floats(f, x):
     (entry,) = gradcheck(f, [x]).entries
     assert entry.status in ("ok", "imprecise")
     assert gradcheck(lambda x: x * 3, [x])
 
 
-def test_the_largest_numbers_can_be_looked_at():
+def test_gradcheck_accepts_largest_floats():
     assert gradcheck(lambda x, y: x / 2 + y / 4, [1.5e308, -1.5e308])
     assert (
         gradcheck(table.sigmoid_difference, [1.797e308, 1.797e308]).entries[0].status
@@ -162,19 +162,19 @@ def test_the_largest_numbers_can_be_looked_at():
     )
 
 
-def test_a_result_below_the_normal_numbers_need_not_have_digits():
+def test_gradcheck_allows_lost_digits_of_subnormal_derivatives():
     assert (
         gradcheck(math.atan2, [1.7976931348623157e308, 8.988465674311579e307]).entries[1].status
         == "ok"
     )
 
 
-def test_cancellation_within_a_function_is_not_blamed_on_the_engine():
+def test_gradcheck_passes_functions_with_cancellation():
     assert gradcheck(lambda x: (x + 1e6) - 1e6, [0.3])
     assert gradcheck(lambda x: math.sin(x) ** 2 + math.cos(x) ** 2, [0.3])
 
 
-def test_parameters_are_moved_and_put_back():
+def test_gradcheck_restores_parameters():
     model = nn.MLP(2, [3, 1], activation="tanh", rng=0)
     before = model.state_dict()
     report = gradcheck(lambda: nn.mse(model([0.2, 0.7]), 1.0), parameters=model.parameters())
@@ -192,9 +192,9 @@ def test_parameters_are_moved_and_put_back():
     assert model.state_dict() == before
 
 
-def test_arguments_without_names_are_counted():
+def test_gradcheck_numbers_arguments_without_names():
     class Opaque:
-        """Whose signature cannot be read."""
+        """A callable whose signature cannot be read."""
 
         __signature__ = "none"
 
@@ -208,16 +208,19 @@ def test_arguments_without_names_are_counted():
     ]
 
 
-def test_a_report_of_nothing_is_no_pass():
+def test_gradcheck_fails_if_there_is_nothing_to_compare():
     assert not gradcheck(lambda: Value(1.0) * 2)
 
 
-def test_bad_calls_are_named():
+def test_gradcheck_rejects_wrong_arguments():
     with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
         gradcheck(lambda x: x, [1.0], order=3)
     with pytest.raises(TypeError, match="must return one Value"):
         gradcheck(lambda x: [x], [1.0])
-    with pytest.raises(ValueError, match="2 arguments but 1 names"):
+    with pytest.raises(
+        ValueError,
+        match="gradcheck: names must have one name for each argument, not 1 name for 2 arguments",
+    ):
         gradcheck(lambda x, y: x * y, [1.0, 2.0], names=["x"])
     with pytest.raises(
         TypeError, match=r"parameters must be a list of Values, such as model.parameters\(\), not"
@@ -225,7 +228,7 @@ def test_bad_calls_are_named():
         gradcheck(lambda x: x, [1.0], parameters=Value(1.0))
     with pytest.raises(ValueError, match="rtol must be between 0 and 1, such as 1e-7, not 0"):
         gradcheck(lambda x: x, [1.0], rtol=0)
-    with pytest.raises(TypeError, match="argument 0 of gradcheck must be a real number"):
+    with pytest.raises(TypeError, match="gradcheck: argument 0 must be a real number"):
         gradcheck(lambda x: x, ["1"])
 
 
@@ -233,18 +236,18 @@ def test_bad_calls_are_named():
     (math.sin, 1e4), (math.sin, 1e6), (lambda x: math.sin(1e5 * x), 1.0), (math.tan, 23.5637),
     (lambda x: math.tanh(x - 10000), 10000.5),
 ])
-def test_a_function_that_wiggles_faster_than_the_first_step_passes(f, x):
+def test_gradcheck_passes_functions_that_oscillate_within_first_step(f, x):
     assert gradcheck(f, [x])
 
 
-def test_differences_that_tell_nothing_are_no_pass_and_no_blame():
+def test_gradcheck_reports_imprecise_differences():
     for f, x in ((math.sin, 1e10), (lambda x: (x + 1e16) - 1e16, 1.0)):
         report = gradcheck(f, [x])
         assert not report
         assert report.entries[0].status == "imprecise"
 
 
-def test_a_zero_rule_does_not_hide_behind_a_large_constant():
+def test_gradcheck_catches_zero_rule_next_to_large_constant():
     flat = table.define("flat_for_test", lambda x: 9e-6 * x, lambda x, o: 0.0 * x)
     try:
         assert not gradcheck(lambda x: flat(x) + 1e8, [1.0])
@@ -252,7 +255,7 @@ def test_a_zero_rule_does_not_hide_behind_a_large_constant():
         del table.TABLE["flat_for_test"]
 
 
-def test_only_kinks_is_said_and_random_functions_are_refused():
+def test_gradcheck_reports_only_kinks_and_rejects_random_functions():
     import random
 
     assert "nothing to compare" in str(gradcheck(math.relu, [0.0]))

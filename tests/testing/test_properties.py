@@ -1,5 +1,5 @@
-"""gradient_test: passes what is right, finds planted bugs at the simplest point, passes nothing
-that it could not compare."""
+"""Tests of gradient_test: it passes right derivatives, finds bugs at the simplest point, and
+fails if it could not compare anything."""
 
 import os
 import re
@@ -36,14 +36,14 @@ def bell(x):
 
 
 def failure(test):
-    """The message of a test that must fail, without the notes of hypothesis."""
+    """Returns the message of a test that must fail, without the notes of hypothesis."""
     with pytest.raises(AssertionError) as caught:
         REPEATABLE(test)()
     return str(caught.value)
 
 
 def points(f, order=1, **arguments):
-    """The points that are drawn for ``f``."""
+    """Returns the points that are drawn for ``f``."""
     seen = []
 
     @settings(REPEATABLE, max_examples=500)  # few points are at an edge of the domain
@@ -57,14 +57,14 @@ def points(f, order=1, **arguments):
 
 @pytest.fixture
 def own_row():
-    """Defines rows for the time of a test."""
+    """Yields `define`, and removes the rows that the test defines."""
     before = dict(TABLE)
     yield define
     TABLE.clear()
     TABLE.update(before)
 
 
-# ---- what is right passes
+# ---- right derivatives
 
 test_bell = gradient_test(bell)
 test_sigmoid = gradient_test("sigmoid")
@@ -82,14 +82,14 @@ def test_arguments_by_name_alone(x, *, y):
 
 
 @every_row
-def test_every_row_of_the_table_passes(name):
+def test_gradient_test_passes_for_every_row(name):
     gradients = Property(name, {})
     gradients.run(scaled(ci=25, thorough=2000))
     assert gradients.counts["compared"] >= 10
 
 
 @every_row
-def test_second_derivatives_of_every_row_pass(name):
+def test_gradient_test_passes_for_second_derivatives_of_every_row(name):
     gradients = Property(name, {}, order=2)
     gradients.run(scaled(ci=8, thorough=500))
     assert gradients.counts["compared"] >= 4
@@ -104,26 +104,26 @@ def test_second_derivatives_of_every_row_pass(name):
     lambda x: math.tan(x) + math.floor(x) * x,
     lambda x: (x + 1e6) - 1e6,
 ])
-def test_right_gradients_of_functions_pass(f):
+def test_gradient_test_passes_for_right_functions(f):
     gradients = Property(f, {})
     gradients.run(scaled(ci=100, thorough=5000))
     assert gradients.counts["compared"] == scaled(ci=100, thorough=5000)
     assert gradients.worst < 1
 
 
-# ---- what it makes
+# ---- the test that it makes
 
 
-def test_the_test_is_named_after_the_function_and_documented():
+def test_gradient_test_names_and_documents_test_after_function():
     assert test_bell.__name__ == "test_bell"
     assert test_bell.__module__ == __name__
-    assert test_bell.__doc__ == "The derivatives of bell are what finite differences say."
+    assert test_bell.__doc__ == "Compares the derivatives of bell with finite differences."
     assert gradient_test("tanh").__name__ == gradient_test(table.tanh).__name__ == "test_tanh"
     assert gradient_test(lambda x: x).__name__ == "test_lambda"
     assert gradient_test(x=(1, 2))(bell).__name__ == "test_bell"
 
 
-def test_it_takes_as_many_examples_as_settings_say():
+def test_gradient_test_draws_as_many_examples_as_settings_say():
     calls = []
 
     def counted(x):
@@ -137,10 +137,10 @@ def test_it_takes_as_many_examples_as_settings_say():
     assert len(set(calls)) > 5 * few > 0
 
 
-# ---- where the points come from
+# ---- points
 
 
-def test_arguments_of_a_function_are_moderate_and_of_both_signs():
+def test_points_of_function_are_moderate_with_both_signs():
     xs = [point["x"] for point in points(lambda x: x)]
     assert all(0.01 <= abs(x) <= 30 for x in xs)
     assert min(xs) < -1
@@ -148,7 +148,7 @@ def test_arguments_of_a_function_are_moderate_and_of_both_signs():
     assert min(map(abs, xs)) < 0.1
 
 
-def test_intervals_strategies_and_kept_numbers_are_respected():
+def test_points_respect_intervals_strategies_and_fixed_numbers():
     def f(x, y, z, slope=0.5):
         return x * y * z * slope
 
@@ -159,7 +159,7 @@ def test_intervals_strategies_and_kept_numbers_are_respected():
     assert {tuple(point) for point in points(f, slope=(0, 1))} == {("x", "y", "z", "slope")}
 
 
-def test_a_kept_number_reaches_the_function():
+def test_gradient_test_passes_fixed_number_to_function():
     seen = set()
 
     def f(x, *, power, scale=2.0):
@@ -170,7 +170,7 @@ def test_a_kept_number_reaches_the_function():
     assert seen == {(3.0, 2.0)}
 
 
-def test_rows_are_drawn_from_their_domain_and_from_edges_for_first_derivatives():
+def test_points_of_row_cover_domain_and_edges_for_first_derivatives():
     xs = [point["x"] for point in points("sqrt")]
     assert max(xs) > 1e100
     assert min(x for x in xs if x > 0) < 1e-100
@@ -178,37 +178,37 @@ def test_rows_are_drawn_from_their_domain_and_from_edges_for_first_derivatives()
     assert all(0.01 <= point["x"] <= 30 for point in points("sqrt", order=2))
 
 
-def test_arguments_of_a_row_can_be_given():
+def test_points_of_row_respect_given_arguments():
     for point in points("clip", x=(0, 4), high=3):
         assert list(point) == ["x", "low"]
         assert 0 <= point["x"] <= 4
 
 
-def test_a_row_without_moderate_arguments_is_drawn_from_where_it_is_defined(own_row):
+def test_points_of_row_lie_in_sample_if_none_are_moderate(own_row):
     row = own_row("far", lambda x: math.log(x), lambda x, o: 1 / x, sample=(((1e6, 1e9),),))
     assert [point for point in points(row) if 1e6 <= point["x"] <= 1e9]
     REPEATABLE(gradient_test(row))()
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda: gradient_test(3), TypeError, "takes a function, a row of the table or a row's name, "
-                                          "not 3"),
+    (lambda: gradient_test(3), TypeError,
+     "gradient_test: f must be a function, a row of the table or a row's name, not 3"),
     (lambda: gradient_test("tahn"), TinygradEduError, "no primitive 'tahn'"),
-    (lambda: gradient_test(bell, y=(0, 1)), ValueError, "bell has no argument 'y': it has x"),
-    (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y': it has none"),
-    (lambda: gradient_test(bell, x=(1, 0)), ValueError, "the interval is 1.0 to 0.0; its ends must "
-                                                        "be finite"),
-    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError, r"argument x: \(1, 2, 3\) is no "
-                                                           r"interval; write x=\(low, high\)"),
+    (lambda: gradient_test(bell, y=(0, 1)), ValueError, "bell has no argument 'y'; it has x"),
+    (lambda: gradient_test(lambda: 1.0, y=1), ValueError, "has no argument 'y'; it has none"),
+    (lambda: gradient_test(bell, x=(1, 0)), ValueError,
+     "the ends of the interval must be finite and in this order, not 1.0 and 0.0"),
+    (lambda: gradient_test(bell, x=(1, 2, 3)), ValueError,
+     r"argument x must be an interval, not \(1, 2, 3\); write x=\(low, high\)"),
     (lambda: gradient_test(bell, x="wide"), TypeError, "argument x must be a real number, not str"),
-    (lambda: gradient_test(bell, x=("a", 2)), TypeError, "an end of the interval of x must be a "
-                                                         "real number"),
-    (lambda: gradient_test(lambda *xs: xs[0]), ValueError, "no argument to differentiate; .* "
-                                                           "such as lambda x, y"),
+    (lambda: gradient_test(bell, x=("a", 2)), TypeError,
+     "an end of the interval of x must be a real number"),
+    (lambda: gradient_test(lambda *xs: xs[0]), ValueError,
+     "no argument to differentiate; .* such as lambda x, y"),
     (lambda: gradient_test(bell, x=1), ValueError, "bell has no argument to differentiate"),
     (lambda: gradient_test(bell, order=3)(), ValueError, "order must be 1 or 2, not 3"),
 ])
-def test_wrong_requests_say_what_is_right(call, error, message):
+def test_gradient_test_rejects_wrong_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -216,7 +216,7 @@ def test_wrong_requests_say_what_is_right(call, error, message):
 # ---- planted bugs
 
 
-def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own_row):
+def test_failure_message_shows_numbers_point_and_wrong_operation(own_row):
     own_row("bump", lambda x: math.exp(-x * x), lambda x, o: -2 * x)  # without its factor o
 
     def swish(x, beta):
@@ -224,19 +224,18 @@ def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own
 
     text = failure(gradient_test(swish, x=(-3, 3)))
     lines = text.splitlines()
-    assert lines[0] == "the derivative of swish by x is wrong at x=1.0, beta=1.0"
-    assert lines[1] == "  the engine says   -1.072329488128513"
-    assert lines[2].startswith("  differences say    0.191911629528")
+    assert lines[0] == "the derivative of swish with respect to x is wrong at x=1.0, beta=1.0"
+    assert lines[1] == "  the engine gives  -1.072329488128513"
+    assert lines[2].startswith("  differences give   0.191911629528")
     assert "(error estimate " in lines[2]
     assert ", step 0.1)" in lines[2]
-    assert lines[3] == "  apart by           1.3   (allowed 2e-08)"
-    assert lines[4] == "the graph there, each operation with its local derivatives:"
+    assert lines[3] == "  they differ by     1.3   (allowed 2e-08)"
+    assert lines[4] == "the graph at this point, each operation with its local derivatives:"
     assert lines[5:7] == ["  x = 1", "  beta = 1"]
     assert "  v6 = bump(x) = bump(1) = 0.3679" in lines
     assert (
-        "    ∂v6/∂x = -2 * x = -2   <- WRONG: it is -2, and differences of bump say -0.7357588823"
-        in lines
-    )
+        "    ∂v6/∂x = -2 * x = -2   <- WRONG: it is -2, but differences of bump give -0.7357588823"
+    ) in lines
     assert text.count("WRONG") == 1
 
 
@@ -252,55 +251,63 @@ def test_the_report_has_the_numbers_the_point_and_the_graph_with_the_culprit(own
     (lambda x, o: (1 - o * o) + 0.0 * math.log(x - 2), 1.0),  # nan below 2
     (lambda x, o: (1 - o * o) + 0.0 / math.relu(x), -1.0),
 ])
-def test_a_wrong_rule_is_found_at_the_simplest_point(wrong, at):
+def test_gradient_test_finds_wrong_rule_at_simplest_point(wrong, at):
     with replaced(table.tanh, "partials", (wrong,)):
         message = failure(gradient_test("tanh"))
-        assert message.startswith(f"the derivative of tanh by x is wrong at x={at!r}\n")
+        assert message.startswith(
+            f"the derivative of tanh with respect to x is wrong at x={at!r}\n"
+        )
         assert "<- WRONG" in message
-        assert "differences of tanh say" in message
+        assert "differences of tanh give" in message
 
 
-def test_a_lost_edge_is_found_and_no_operation_blamed(monkeypatch):
+def test_gradient_test_finds_lost_edge_without_marking_operation(monkeypatch):
     record = Value.__mul__
     monkeypatch.setattr(
         Value, "__mul__", lambda x, y: record(x, y.data) if x is y else record(x, y)
     )
     message = failure(gradient_test(lambda x: x * x + 1))
-    assert "the derivative of <lambda> by x is wrong at x=1.0" in message
+    assert "the derivative of <lambda> with respect to x is wrong at x=1.0" in message
     assert "WRONG" not in message
-    assert "Each local derivative is right.  If the whole is wrong, an edge is missing" in message
+    assert (
+        "Each local derivative is right.  If the gradient is still wrong, an edge is missing"
+    ) in message
 
 
-def test_a_stored_derivative_that_is_not_its_rows_is_marked():
+def test_suspects_mark_stored_derivative_that_differs_from_rule():
     x, y = Value(1.0, "x"), Value(3.0, "y")
     product = x * y
     product._dx = 3.001  # as an operator that is written out in `Value` might store it
     assert suspects(product).splitlines()[2:] == [
         "v3 = x * y = 1 × 3 = 3",
-        "  ∂v3/∂x = y = 3.001   <- WRONG: it is 3.001, and differences of mul say 3",
+        "  ∂v3/∂x = y = 3.001   <- WRONG: it is 3.001, but differences of mul give 3",
         "  ∂v3/∂y = x = 1"]
 
 
-def test_a_number_that_left_the_graph_is_found():
+def test_gradient_test_finds_number_that_left_the_graph():
     message = failure(gradient_test(lambda x, y: x * y + float(x) ** 2))
-    assert message.startswith("the derivative of <lambda> by x is wrong at x=1.0, y=1.0")
-    assert "a number may have left the\n  graph, by float(x)" in message
+    assert message.startswith(
+        "the derivative of <lambda> with respect to x is wrong at x=1.0, y=1.0"
+    )
+    assert "a number may have left the graph, by float(x)" in message
 
 
-def test_a_rule_that_hides_from_second_derivatives_is_found_by_order_2(own_row):
+def test_gradient_test_finds_rule_without_second_derivative_with_order_2(own_row):
     row = own_row("cube", lambda x: x * x * x, lambda x, o: 3 * x * x)
     row.partials = (lambda x, o: 3.0 * float(x) * float(x),)
     REPEATABLE(gradient_test(row))()
     message = failure(gradient_test(row, order=2))
-    assert message.startswith("the second derivative of cube by x, x is wrong at x=1.0\n")
+    assert message.startswith(
+        "the second derivative of cube with respect to x, x is wrong at x=1.0\n"
+    )
     assert "  ∂v2/∂x = 3\n" in message  # such a rule has no text
     assert (
-        "its second derivative with respect to x, x is 0   <- WRONG: it is 0, and differences of cube say 6"
-        in message
-    )
+        "its second derivative with respect to x, x is 0   "
+        "<- WRONG: it is 0, but differences of cube give 6"
+    ) in message
 
 
-def test_of_many_wrong_derivatives_a_few_are_shown(own_row):
+def test_failure_message_shows_first_of_many_wrong_derivatives(own_row):
     row = own_row(
         "six",
         lambda a, b, c, d, e, f: a + b + c + d + e + f,
@@ -308,57 +315,58 @@ def test_of_many_wrong_derivatives_a_few_are_shown(own_row):
         parameters="a b c d e f",
     )
     message = failure(gradient_test(row))
-    assert message.count("the derivative of six by") == 4
+    assert message.count("the derivative of six with respect to") == 4
     assert "... and 2 more are wrong\n" in message
 
 
-def test_what_the_user_keeps_is_part_of_the_report():
+def test_failure_message_includes_fixed_arguments():
     message = failure(gradient_test(lambda x, scale: float(x) * x * scale, scale=4))
-    assert message.startswith("the derivative of <lambda> by x is wrong at x=1.0, scale=4.0\n")
+    assert message.startswith(
+        "the derivative of <lambda> with respect to x is wrong at x=1.0, scale=4.0\n"
+    )
 
 
-def test_an_error_of_the_function_itself_is_shown_with_its_point():
+def test_gradient_test_shows_point_of_error_in_function():
     with pytest.raises(
-        TypeError, match=r"gradcheck: <lambda> returned 2\.0; it must return one Value"
+        TypeError, match=r"gradcheck: <lambda> must return one Value, not 2\.0"
     ) as caught:
         REPEATABLE(gradient_test(lambda x: 2.0))()
     assert "'x': 1.0" in "\n".join(caught.value.__notes__)
 
 
-# ---- no empty promises
+# ---- too few compared points
 
 
 @pytest.mark.parametrize(("f", "message"), [
-    (lambda x: math.sqrt(-x * x), r"the derivatives could be compared at only 0 of 40 points \(40 "
-                                  r"not finite\); give an "
-                                  r"interval where the function is finite and smooth, such as "
-                                  r"x=\(0.1, 10\)$"),
+    (lambda x: math.sqrt(-x * x),
+     r"the derivatives could be compared at only 0 of 40 points \(40 not finite\); give an "
+     r"interval where the function is finite and smooth, such as x=\(0.1, 10\)$"),
     (lambda x: math.floor(x * 1e9), r"only 0 of 40 points \(40 at a kink\)"),
     (lambda x: (x + 1e16) - 1e16, r"only 0 of 40 points \(40 too inexact\)"),
-    (lambda x, y: x * math.floor(y * 1e9), r"the derivative with respect to y could be compared at only 0 of 20 "
-                                           r"points \(20 at a kink\); "
-                                           r".* such as y=\(0.1, 10\)$"),
+    (lambda x, y: x * math.floor(y * 1e9),
+     r"the derivative with respect to y could be compared at only 0 of 20 points "
+     r"\(20 at a kink\); .* such as y=\(0.1, 10\)$"),
 ])
-def test_a_test_that_compares_hardly_anything_does_not_pass(f, message):
+def test_gradient_test_fails_if_hardly_any_point_is_compared(f, message):
     test = REPEATABLE(gradient_test(f))
     for _ in range(2):
         with pytest.raises(FailedHealthCheck, match=message):
             test()
 
 
-def test_a_handful_of_points_none_of_which_can_be_compared_does_not_pass():
+def test_property_fails_if_none_of_few_points_is_compared():
     with pytest.raises(FailedHealthCheck, match=r"only 0 of 2 points \(2 not finite\)"):
         Property(math.log, {"x": st.sampled_from([-1.0, -2.0])}).run(20)
 
 
-def test_half_of_the_points_may_be_rejected():
+def test_property_passes_if_half_of_the_points_are_rejected():
     gradients = Property(lambda x: math.log(x), {})
     gradients.run(60)
     assert gradients.counts["compared"] == 60
     assert gradients.counts["not finite"] > 10
 
 
-def test_where_the_largest_difference_was_is_known():
+def test_property_records_point_of_largest_difference():
     gradients = Property(lambda x: math.exp(x), {"x": (1, 2)})
     gradients.run(20)
     assert 0 < gradients.worst < 1
@@ -368,7 +376,7 @@ def test_where_the_largest_difference_was_is_known():
 # ---- the graph as text
 
 
-def test_a_long_graph_and_a_long_rule_are_cut():
+def test_suspects_shorten_long_graph_and_long_rule():
     y = Value(0.5, "x")
     for _ in range(60):
         y = math.gelu_tanh(y) + 1
@@ -379,15 +387,15 @@ def test_a_long_graph_and_a_long_rule_are_cut():
     assert max(map(len, lines)) < 127
 
 
-def test_the_first_number_that_is_not_finite_is_named():
+def test_suspects_name_first_node_that_is_not_finite():
     x = Value(1.0, "x")
     assert (
         suspects(math.log(x * 0.0) * x).splitlines()[-1]
-        == "The first number that is inf or nan is v3."
+        == "The first node that is inf or nan is v3."
     )
 
 
-def test_a_leaf_is_a_graph():
+def test_suspects_accept_leaf():
     assert suspects(Value(2.0, "w")).splitlines()[0] == "w = 2"
 
 
@@ -407,7 +415,7 @@ def run_pytest(folder, *options):
     )
 
 
-def test_the_example_of_the_guide_fails_as_printed(tmp_path):
+def test_guide_example_fails_with_printed_message(tmp_path):
     guide = (ROOT / "tinygrad_edu" / "guides" / "testing.md").read_text(encoding="utf-8")
     section = guide.partition("## At points that the test finds")[2]
     source, output = re.search(r"```python\n(.*?)```.*?```\n(.*?)```", section, re.DOTALL).groups()
@@ -421,7 +429,7 @@ def test_the_example_of_the_guide_fails_as_printed(tmp_path):
     assert shown[1:len(output.splitlines())] == [line.strip() for line in output.splitlines()[1:]]
 
 
-def test_pytest_collects_the_test_and_shows_a_short_failure(tmp_path):
+def test_pytest_collects_test_and_shows_short_failure(tmp_path):
     (tmp_path / "test_mine.py").write_text('''
 from tinygrad_edu import math, testing
 from tinygrad_edu.testing import profiles
@@ -435,7 +443,9 @@ test_parabola = testing.gradient_test(parabola)
 ''')
     done = run_pytest(tmp_path, "--hypothesis-show-statistics")
     assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "E       AssertionError: the derivative of bell by x is wrong at x=1.0" in done.stdout
+    assert (
+        "E       AssertionError: the derivative of bell with respect to x is wrong at x=1.0"
+    ) in done.stdout
     assert "gradcheck.py" not in done.stdout
     assert "def check(" not in done.stdout
     assert "Explanation" not in done.stdout
@@ -444,7 +454,7 @@ test_parabola = testing.gradient_test(parabola)
 
 @pytest.mark.parametrize(("name", "module"), [
     ("gradient_test", "properties"), ("profiles", "profiles"), ("strategies", "strategies")])
-def test_without_hypothesis_the_remedy_is_named(name, module, monkeypatch):
+def test_import_without_hypothesis_names_remedy(name, module, monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, f"tinygrad_edu.testing.{module}", raising=False)
     with pytest.raises(
@@ -453,7 +463,7 @@ def test_without_hypothesis_the_remedy_is_named(name, module, monkeypatch):
         testing.__getattr__(name)
 
 
-def test_another_missing_module_is_not_taken_for_hypothesis(monkeypatch):
+def test_import_error_of_another_module_is_passed_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "tinygrad_edu.testing.profiles", None)
     with pytest.raises(
         ModuleNotFoundError, match=r"import of tinygrad_edu\.testing\.profiles halted"
@@ -461,7 +471,7 @@ def test_another_missing_module_is_not_taken_for_hypothesis(monkeypatch):
         testing.__getattr__("profiles")
 
 
-def test_the_package_gives_what_it_imports_late():
+def test_package_imports_lazy_names():
     assert testing.__getattr__("gradient_test") is gradient_test
     done = run_python("from tinygrad_edu.testing import gradient_test, profiles, strategies\n"
                       "import tinygrad_edu.testing.profiles as p; print(p is profiles)")
@@ -474,7 +484,7 @@ def test_the_package_gives_what_it_imports_late():
 @pytest.mark.parametrize(("environment", "name", "examples"), [
     ({}, "dev", 30), ({"CI": "true"}, "ci", 60),
     ({"HYPOTHESIS_PROFILE": "thorough", "CI": "true"}, "thorough", 2000)])
-def test_the_profile_is_chosen_by_the_environment(environment, name, examples):
+def test_environment_selects_profile(environment, name, examples):
     kept = {
         key: value for key, value in os.environ.items() if key not in ("CI", "HYPOTHESIS_PROFILE")
     }
@@ -495,14 +505,14 @@ def test_the_profile_is_chosen_by_the_environment(environment, name, examples):
 
 @pytest.fixture
 def _profile():
-    """The profile that was loaded is loaded again."""
+    """Loads the profile again that was loaded before the test."""
     before = profiles.scale()
     yield
     profiles.load(before)
 
 
 @pytest.mark.usefixtures("_profile")
-def test_a_profile_can_be_named_and_scales_loops():
+def test_load_selects_named_profile_and_scale_returns_it():
     for name, n in (("dev", 1), ("ci", 2), ("thorough", 3)):
         assert profiles.load(name) == name
         assert profiles.scale() == name
@@ -517,22 +527,23 @@ def test_a_profile_can_be_named_and_scales_loops():
 
 
 @pytest.mark.usefixtures("_profile")
-def test_an_unknown_profile_says_which_there_are():
+def test_load_rejects_unknown_profile():
     with pytest.raises(
-        ValueError, match=r"no hypothesis profile 'fast'; choose one of dev, ci, thorough, in "
+        ValueError,
+        match=r"name must be a hypothesis profile, not 'fast'; pass one of dev, ci, thorough, or ",
     ):
         profiles.load("fast")
 
 
 def at(row, **point):
-    """The property test of a row, run at one point."""
+    """Runs the property test of a row at one point."""
     return settings(phases=[Phase.explicit])(example(point=Point(**point))(gradient_test(row)))()
 
 
 @pytest.mark.parametrize("row", ["pow", "pow_lower"])
-def test_nan_is_a_right_answer_outside_of_the_domain_of_a_row_and_nowhere_else(row):
-    at(row, x=-1.797e308, y=-1.797e308)  # 0 by y on both sides, and o * log(x) is nan
+def test_gradient_test_accepts_nan_only_outside_domain_of_row(row):
+    at(row, x=-1.797e308, y=-1.797e308)  # differences wrt y are 0, and o * log(x) is nan
     rules = TABLE[row].partials
     with replaced(TABLE[row], "partials", (rules[0], lambda x, y, o: math.nan * x)), \
-            pytest.raises(AssertionError, match=r"by y is wrong at x=2\.0, y=3\.0"):
+            pytest.raises(AssertionError, match=r"with respect to y is wrong at x=2\.0, y=3\.0"):
         at(row, x=2.0, y=3.0)

@@ -1,5 +1,5 @@
-"""The strategies: what they draw lies where it should, reaches far, shrinks to something small, and
-finds planted bugs."""
+"""Tests of the strategies: examples lie in the domain, cover every magnitude, shrink to simple ones
+and find planted bugs."""
 
 import doctest
 import math as std
@@ -30,7 +30,7 @@ every_row = pytest.mark.parametrize("row", list(TABLE.values()), ids=list(TABLE)
 
 
 def drawn(strategy, n):
-    """``n`` examples, the same ones every time."""
+    """Returns ``n`` examples, the same examples every time."""
     examples = []
 
     @settings(max_examples=n, phases=[Phase.generate], **REPEATABLE)
@@ -43,7 +43,7 @@ def drawn(strategy, n):
 
 
 def smallest(strategy, condition):
-    """What the examples that satisfy a condition shrink to."""
+    """Returns the example to which those that satisfy a condition shrink."""
     return find(
         strategy,
         condition,
@@ -57,7 +57,7 @@ def ops(f):
 
 @pytest.fixture
 def own_row():
-    """Defines rows for the time of a test."""
+    """Yields `define`, and removes the rows that the test defines."""
     before = dict(TABLE)
     yield define
     TABLE.clear()
@@ -67,7 +67,7 @@ def own_row():
 # ---- arguments
 
 
-def test_floats_reach_over_every_magnitude_with_both_signs_and_can_do_without_special_values():
+def test_floats_for_covers_every_magnitude_and_both_signs():
     plain = drawn(floats_for("sin", special=False), 400)
     assert all(std.isfinite(x) and x != 0 for x in plain)
     assert 0.4 < statistics.fmean(x < 0 for x in plain) < 0.6
@@ -81,24 +81,24 @@ def test_floats_reach_over_every_magnitude_with_both_signs_and_can_do_without_sp
     assert max(powers) > 300
 
 
-def test_the_special_values_are_drawn():
+def test_floats_for_draws_special_values():
     with_special = {repr(x) for x in drawn(floats_for("sin"), 1000)}
     assert {repr(x) for x in SPECIAL} <= with_special
 
 
-def test_the_edges_and_kinks_of_a_row_are_among_the_special_values():
+def test_floats_for_draws_edges_and_kinks_of_row():
     assert 709.0 in drawn(floats_for("exp"), 500)
     assert 0.01 in drawn(floats_for("leaky_relu", "slope"), 500)
     assert set(drawn(arguments_for("pow"), 500)) & set(TABLE["pow"].specials)
 
 
-def test_arguments_may_be_equal():
+def test_arguments_for_draws_equal_arguments():
     x, y = smallest(arguments_for("maximum"), lambda args: args[0] == args[1] > 1000)
     assert x == y
 
 
 @every_row
-def test_what_is_drawn_for_a_row_lies_in_its_domain(row):
+def test_arguments_for_stays_in_domain_of_every_row(row):
     for args in drawn(arguments_for(row, special=False), scaled(ci=12, thorough=500)):
         assert len(args) == row.arity
         assert all(type(x) is float for x in args)
@@ -109,19 +109,19 @@ def test_what_is_drawn_for_a_row_lies_in_its_domain(row):
 
 
 @every_row
-def test_every_argument_of_a_row_can_be_drawn_alone(row):
+def test_floats_for_draws_every_argument_of_every_row(row):
     for i in range(row.arity):
         for x in drawn(floats_for(row, i, special=False), scaled(ci=6, thorough=200)):
             assert any(low <= x <= high for low, high in row.sample[i])
             assert row.arity > 1 or row.domain is None or row.domain(x)
 
 
-def test_an_argument_is_named_or_counted():
+def test_floats_for_accepts_name_or_position():
     for i, name in enumerate(TABLE["clip"].parameters):
         assert drawn(floats_for("clip", name), 20) == drawn(floats_for(TABLE["clip"], i), 20)
 
 
-def test_bounded_intervals_are_drawn_evenly_and_close_to_their_ends():
+def test_floats_for_covers_bounded_intervals_and_their_ends():
     xs = drawn(floats_for("atanh", special=False), 400)
     assert min(1 - abs(x) for x in xs) < 1e-14
     assert min(abs(x) for x in xs) < 1e-250
@@ -132,16 +132,16 @@ def test_bounded_intervals_are_drawn_evenly_and_close_to_their_ends():
     )
 
 
-def test_both_branches_of_where_are_drawn():
+def test_arguments_for_draws_both_branches_of_where():
     assert {args[0] for args in drawn(arguments_for("where", special=False), 30)} == {0.0, 1.0}
 
 
 @given(args=arguments_for("hypot", special=False, smallest=0.5, largest=8))
-def test_magnitudes_can_be_bounded(args):
+def test_arguments_for_respects_bounds_on_magnitude(args):
     assert all(0.5 <= abs(x) <= 8 for x in args)
 
 
-def test_arguments_of_about_the_same_size_are_frequent():
+def test_arguments_for_often_draws_arguments_of_similar_size():
     pairs = drawn(arguments_for("sub", special=False), 100)
     assert sum(0.5 <= x / y <= 2 for x, y in pairs) > 25
 
@@ -159,7 +159,7 @@ def test_arguments_shrink_to_simple_numbers(strategy, condition, expected):
     assert smallest(strategy, condition) == expected
 
 
-def test_where_the_bounds_cut_an_interval_its_nearer_end_is_where_the_digits_are():
+def test_floats_for_stays_in_interval_cut_by_bounds():
     above = Primitive("above", abs, (abs,), sample=(((2.0, std.inf),),))
     assert all(
         3 <= x <= 4 for x in drawn(floats_for(above, special=False, smallest=3, largest=4), 40)
@@ -168,7 +168,7 @@ def test_where_the_bounds_cut_an_interval_its_nearer_end_is_where_the_digits_are
     assert set(drawn(floats_for(single, special=False), 2)) == {2.0}
 
 
-def test_a_row_of_ones_own_is_drawn_from_its_domain(own_row):
+def test_floats_for_stays_in_domain_of_user_defined_row(own_row):
     row = own_row(
         "log_of_square_minus_4",
         lambda x: std.log(x * x - 4),
@@ -180,48 +180,48 @@ def test_a_row_of_ones_own_is_drawn_from_its_domain(own_row):
     assert all(abs(x) > 2 for x in xs)
 
 
-def test_wrong_requests_say_what_there_is():
+def test_strategies_reject_wrong_arguments():
     with pytest.raises(TinygradEduError, match="no primitive 'tahn'"):
         floats_for("tahn")
     with pytest.raises(
-        TypeError, match=r"3 is no row of the table; give a row or its name, such as 'tanh'"
+        TypeError, match=r"primitive must be a row of the table or its name, such as 'tanh', not 3"
     ):
         floats_for(3)
     with pytest.raises(
-        ValueError, match="pow has no argument 2: its arguments are x, y, or 0 to 1"
+        ValueError, match="pow has no argument 2; pass one of x, y, or a position from 0 to 1"
     ):
         floats_for("pow", 2)
     with pytest.raises(ValueError, match="pow has no argument 'z'"):
         floats_for("pow", "z")
     with pytest.raises(
         ValueError,
-        match="smallest and largest are 2 and 1; they must be finite, above 0 and in this order",
+        match="smallest and largest must be finite, above 0 and in this order, not 2 and 1",
     ):
         floats_for("sin", smallest=2, largest=1)
-    with pytest.raises(ValueError, match=r"clip takes no x .*from 2 to 3: its intervals are"):
+    with pytest.raises(ValueError, match=r"clip takes no x .*from 2 to 3; choose bounds"):
         floats_for(
             Primitive("clip", abs, (abs,), sample=(((0.0, 1.0), (5.0, 6.0)),)),
             smallest=2,
             largest=3,
         )
     with pytest.raises(
-        ValueError, match=r"acosh takes no x with a magnitude from 5e-324 to 0.5: its intervals are"
+        ValueError, match=r"acosh takes no x with a magnitude from 5e-324 to 0.5; choose bounds"
     ):
         floats_for("acosh", largest=0.5)
-    with pytest.raises(ValueError, match="size is -1"):
+    with pytest.raises(ValueError, match=r"size must be a number of operations, .*, not -1"):
         expressions(size=-1)
-    with pytest.raises(ValueError, match=r"size is \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"size must be .*, not \(3, 2\)"):
         expressions(size=(3, 2))
-    with pytest.raises(ValueError, match="primitives is empty"):
+    with pytest.raises(ValueError, match="primitives must not be empty"):
         expressions(primitives=[])
     for variables in ("xy", [], 0, ["x", "x"]):
         with pytest.raises(
-            ValueError, match="they must be different names, at least one, or how many"
+            ValueError, match=r"variables must be a list of different names, .* or their"
         ):
             expressions(variables=variables)
 
 
-def test_powers_of_negative_numbers_are_drawn_with_whole_exponents():
+def test_strategies_draw_negative_bases_with_whole_exponents():
     x, y = smallest(
         arguments_for("pow"), lambda args: -8 < args[0] < -1.5 and args[1] not in (0, 1, 2)
     )
@@ -234,7 +234,7 @@ def test_powers_of_negative_numbers_are_drawn_with_whole_exponents():
     assert repr(f) == "<x ** 3 at x=-1.0>"
 
 
-def test_floats_between_two_numbers_are_spread_evenly_and_over_the_powers_of_ten():
+def test_floats_between_draws_evenly_and_over_powers_of_ten():
     xs = drawn(floats_between(0.01, 1000), 300)
     assert all(0.01 <= x <= 1000 for x in xs)
     assert sum(x > 100 for x in xs) > 80
@@ -247,7 +247,7 @@ def test_floats_between_two_numbers_are_spread_evenly_and_over_the_powers_of_ten
     assert smallest(floats_between(-5, 50), lambda x: x > 1.5) == 2.0
     for low, high in ((1, 0), (0, std.inf), (std.nan, 1)):
         with pytest.raises(
-            ValueError, match=r"the interval is .* its ends must be finite and in this order"
+            ValueError, match=r"the ends of the interval must be finite and in this order, not "
         ):
             floats_between(low, high)
 
@@ -256,13 +256,13 @@ def test_floats_between_two_numbers_are_spread_evenly_and_over_the_powers_of_ten
 
 
 @given(f=expressions(size=(0, 30)))
-def test_expressions_are_equal_on_floats_and_values(f):
+def test_expression_gives_same_result_on_floats_and_values(f):
     at = [Value(x, name) for name, x in zip(f.variables, f.point)]
     assert bits(f(*f.point)) == bits(f(*at).data)
 
 
 @given(f=expressions(size=(0, 30)))
-def test_everything_in_an_expression_is_moderate_and_depends_on_a_variable(f):
+def test_expression_nodes_are_moderate_and_depend_on_variable(f):
     root = f(*[Value(x) for x in f.point])
     for node in topological_order(root, constants=False):
         assert 0.01 <= abs(node.data) <= 30
@@ -273,7 +273,7 @@ def test_everything_in_an_expression_is_moderate_and_depends_on_a_variable(f):
 
 
 @given(f=expressions(size=(1, 20)))
-def test_the_text_of_an_expression_is_read_back(f):
+def test_parse_reads_text_of_expression(f):
     known = dict(zip(f.variables, f.point))
     *lines, last = f.text.split("\n")
     for line in lines:
@@ -284,7 +284,7 @@ def test_the_text_of_an_expression_is_read_back(f):
 
 
 @given(data=st.data(), size=st.integers(0, 40))
-def test_an_expression_has_the_size_asked_for_and_every_step_is_used(data, size):
+def test_expression_has_requested_size_and_uses_every_step(data, size):
     f = data.draw(expressions(size=size, variables=["p", "q"]))
     assert len(f.steps) == size
     assert set(f.variables) <= {"p", "q"}
@@ -297,19 +297,19 @@ def test_an_expression_has_the_size_asked_for_and_every_step_is_used(data, size)
 @given(
     f=expressions(size=(1, 12), primitives=[name for name in SMOOTH if not TABLE[name].spelling])
 )
-def test_expressions_run_in_other_arithmetics(f):
+def test_expression_runs_in_other_arithmetic(f):
     with mp.workdps(60):
         true = f.run(lambda row, args: SMOOTH[row.name](*map(mpf, args)), *map(mpf, f.point))
         assert abs(true - f(*f.point)) <= 1e-11 * abs(true)
 
 
-def test_every_row_that_passes_a_gradient_on_takes_part():
+def test_expressions_use_every_row_that_passes_gradients():
     found = {name for f in drawn(expressions(size=30), 80) for name in ops(f)}
     assert found == {name for name, row in TABLE.items() if name not in FLAT and not row.spelling}
     assert found <= set(SMOOTH) | set(PIECEWISE)
 
 
-def test_intermediate_results_are_shared_and_graphs_branch():
+def test_expressions_share_intermediate_results_and_branch():
     fs = drawn(expressions(size=10), 100)
     assert sum("t1 = " in f.text for f in fs) > 20
     deep = [max(map(len, _chains(f))) for f in fs]
@@ -317,7 +317,7 @@ def test_intermediate_results_are_shared_and_graphs_branch():
 
 
 def _chains(f):
-    """For each step the longest way down from it."""
+    """Returns for each step the longest path below it."""
     chains = [()] * len(f.variables)
     for k, (_, operands) in enumerate(f.steps):
         chains.append((*max((chains[i] for i in operands if isinstance(i, int)), key=len), k))
@@ -335,12 +335,12 @@ def test_expressions_shrink_to_few_operations(condition, text):
 
 
 @given(f=expressions(size=(1, 25)))
-def test_the_engine_passes_gradcheck_on_random_expressions(f):
+def test_gradcheck_passes_for_random_expressions(f):
     assert gradcheck(f, f.point)
 
 
 @given(f=scalar_functions(2, size=(1, 6)))
-def test_scalar_functions_have_the_arity_asked_for_and_a_symmetric_hessian(f):
+def test_scalar_functions_have_requested_arity_and_symmetric_hessian(f):
     assert len(f.point) == len(f.variables) == 2
     x, y = (Value(v) for v in f.point)
     dx, dy = gradients(f(x, y), [x, y])
@@ -349,7 +349,7 @@ def test_scalar_functions_have_the_arity_asked_for_and_a_symmetric_hessian(f):
     assert abs(dxy.data - dyx.data) <= 1e-9 * max(1.0, abs(dxx.data), abs(dyy.data), abs(dxy.data))
 
 
-def test_gradcheck_names_the_function_and_its_variables():
+def test_gradcheck_names_expression_and_its_variables():
     f = Expression(("a", "b"), (2.0, 3.0), ((table.mul, (0, 1)), (table.add, (2, 2))))
     assert f.text == "t1 = a * b\nt1 + t1"
     report = gradcheck(f, f.point)
@@ -361,13 +361,13 @@ def test_gradcheck_names_the_function_and_its_variables():
         f(1.0)
 
 
-def test_names_of_intermediates_do_not_collide_with_variables():
+def test_expression_text_avoids_names_of_variables():
     f = Expression(("t1",), (2.0,), ((table.sin, (0,)), (table.mul, (1, 1))))
     assert f.text == "_t1 = sin(t1)\n_t1 * _t1"
 
 
 @given(root=values(size=(0, 12), variables=["a", "b"]))
-def test_values_are_roots_of_labelled_graphs(root):
+def test_values_returns_roots_of_labelled_graphs(root):
     assert isinstance(root, Value)
     labels = [node.label for node in topological_order(root, constants=False) if not node.op]
     assert labels in (["a"], ["b"], ["a", "b"])
@@ -375,12 +375,12 @@ def test_values_are_roots_of_labelled_graphs(root):
 
 
 @given(leaf=leaves(0.5, 4, label="w"))
-def test_leaves_lie_in_their_bounds(leaf):
+def test_leaves_stay_in_bounds(leaf):
     assert (leaf.op, leaf.label) == ("", "w")
     assert 0.5 <= abs(leaf.data) <= 4
 
 
-def test_a_failing_test_shows_the_graph():
+def test_failing_test_shows_graph():
     @settings(max_examples=100, report_multiple_bugs=False, **REPEATABLE)
     @given(values(size=(1, 3), primitives=["add", "sin"]))
     def fails(root):
@@ -396,7 +396,7 @@ def test_a_failing_test_shows_the_graph():
 
 @pytest.mark.parametrize(("name", "wrong"), [
     ("tanh", lambda x, o: (1 - o * o) * 1.000001), ("sqrt", lambda x, o: 0.25 / o)])
-def test_a_wrong_rule_is_found_and_shrinks_to_that_operation(name, wrong):
+def test_expressions_find_wrong_rule_and_shrink_to_its_operation(name, wrong):
     with replaced(TABLE[name], "partials", (wrong,)):
         f = smallest(
             expressions(size=(1, 4), primitives=["add", "sin", name]),
@@ -407,8 +407,8 @@ def test_a_wrong_rule_is_found_and_shrinks_to_that_operation(name, wrong):
         assert smallest(arguments, lambda args: not gradcheck(TABLE[name], args)) == (1.0,)
 
 
-def test_a_lost_edge_is_found(monkeypatch):
-    """An engine that forgets the second edge where both operands are one node."""
+def test_expressions_find_lost_edge(monkeypatch):
+    """The engine forgets the second edge if both operands are the same node."""
     record = Value.__add__
     monkeypatch.setattr(
         Value, "__add__", lambda x, y: record(x, y.data) if x is y else record(x, y)
@@ -416,7 +416,7 @@ def test_a_lost_edge_is_found(monkeypatch):
     assert smallest(expressions(), lambda f: not gradcheck(f, f.point)).text == "x + x"
 
 
-def test_a_bug_in_a_row_of_ones_own_is_found(own_row):
+def test_arguments_for_finds_bug_in_user_defined_row(own_row):
     row = own_row("bump", lambda x: 1 / (1 + x * x), lambda x, o: -2 * x * o)  # it should be o * o
     assert isinstance(row, Primitive)
     arguments = arguments_for(row, special=False, smallest=0.1, largest=10)
@@ -427,11 +427,11 @@ def test_a_bug_in_a_row_of_ones_own_is_found(own_row):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_examples_of_the_module_are_true(own_row):
+def test_module_examples_are_correct(own_row):
     assert doctest.testmod(strategies) == (0, 8)
 
 
-def test_hypothesis_is_imported_only_when_asked_for():
+def test_testing_imports_hypothesis_only_on_demand():
     done = run_python(
         "import sys; from tinygrad_edu import testing; print('hypothesis' in sys.modules)\n"
         "testing.strategies.floats_for; print('hypothesis' in sys.modules)"

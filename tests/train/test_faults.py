@@ -1,5 +1,5 @@
-"""Programs that a compiled engine once trained differently, or spoilt: the eager numbers, or an
-error that names the cause."""
+"""Programs that the compiled engine once trained differently or damaged: it gives the eager
+numbers, or an error that names the cause."""
 
 import copy
 import functools
@@ -56,7 +56,7 @@ class Counting(nn.Module):
 
 
 class Listing(nn.Module):
-    """Keeps outputs in containers that it does not assign."""
+    """Stores outputs in containers without assigning an attribute."""
 
     def __init__(self):
         self.net, self.outputs, self.cache, self.seen = network(), [], {}, set()
@@ -70,7 +70,7 @@ class Listing(nn.Module):
 
 
 class Noisy(nn.Module):
-    """Draws from a generator of its own."""
+    """Draws from its own generator."""
 
     def __init__(self):
         self.net, self.rng = network(), random.Random(4)
@@ -99,7 +99,7 @@ class Namespace(nn.Module):
 
 
 class NumpyNoise(nn.Module):
-    """Draws from a generator of numpy's."""
+    """Draws from a generator of numpy."""
 
     def __init__(self):
         self.net, self.rng = network(), np.random.default_rng(4)
@@ -143,7 +143,7 @@ def with_a_wrapper():
 
 
 class Slotted:
-    """No `Module`, and no dict."""
+    """A class that is not a `Module` and has no dict."""
 
     __slots__ = ("last", "net")
     runs = 0
@@ -223,7 +223,7 @@ def trained(model, engine, **options):
 @pytest.mark.parametrize(
     ("make", "cause"), IMPURE.items(), ids=lambda x: getattr(x, "__name__", "")
 )
-def test_a_model_that_changes_something_is_trained_eagerly_or_refused_by_name(make, cause):
+def test_model_with_side_effects_is_trained_eagerly_or_rejected_by_name(make, cause):
     by_hand = make()
     parameters, optimizer = by_hand.parameters(), optim.Adam(by_hand.parameters(), 0.01)
     random.seed(0)
@@ -248,7 +248,7 @@ def test_a_model_that_changes_something_is_trained_eagerly_or_refused_by_name(ma
     with pytest.raises(TraceError, match='or train with engine="eager"') as error:
         trained(model, "jit")
     assert cause in str(error.value)
-    assert trained(model, None).loss == losses  # it is as it was
+    assert trained(model, None).loss == losses  # it is unchanged
 
 
 def test_a_trace_leaves_no_traced_value_behind():
@@ -314,7 +314,7 @@ class Fading(optim.Optimizer):
 
 
 class OfAttribute(optim.Optimizer):
-    """A rule with a number that is no option."""
+    """A rule with a number that is not an option."""
 
     factor = 1.0
 
@@ -324,7 +324,7 @@ class OfAttribute(optim.Optimizer):
 
 @pytest.mark.parametrize("engine", ["auto", "jit"])
 @pytest.mark.parametrize("epochs", [50, 150])
-def test_numbers_that_follow_the_steps_are_read_at_every_step(engine, epochs):
+def test_numbers_that_depend_on_the_steps_are_read_at_every_step(engine, epochs):
     def run(engine, kind):
         model, optimizers = network(), []
 
@@ -360,7 +360,7 @@ def test_numbers_that_follow_the_steps_are_read_at_every_step(engine, epochs):
         assert type(steps) is int
 
 
-def test_a_branch_on_the_steps_is_refused_by_name():
+def test_branch_on_the_steps_is_rejected_by_name():
     model = network()
     o = optim.SGD(model.parameters(), 0.1)
     with pytest.raises(TraceError, match=r"if, and, .* `optimizer.steps > 10`"):
@@ -369,7 +369,7 @@ def test_a_branch_on_the_steps_is_refused_by_name():
     assert o.steps == 0
 
 
-def test_a_loss_that_counts_its_calls_is_refused_by_name():
+def test_loss_that_counts_its_calls_is_rejected_by_name():
     calls = [0]
 
     def loss(p, t):
@@ -381,7 +381,7 @@ def test_a_loss_that_counts_its_calls_is_refused_by_name():
     assert calls == [0]
 
 
-def test_parameters_taken_from_the_optimizer_are_not_trained_any_more():
+def test_parameters_removed_from_the_optimizer_are_no_longer_trained():
     def run(engine):
         model, made = network(), []
 
@@ -430,7 +430,7 @@ def test_a_penalty_over_some_parameters_is_compiled_once_and_gradients_stay(engi
     assert any(gradients)
 
 
-def test_gradients_stay_when_a_callback_makes_it_compile_again_after_the_last_epoch():
+def test_gradients_stay_if_a_callback_causes_recompilation_after_the_last_epoch():
     def run(engine):
         model = network()
         factor = [1.0]
@@ -473,7 +473,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("factor", STEPS.values(), ids=STEPS)
-def test_what_is_not_arithmetic_on_the_steps_is_refused(factor):
+def test_use_of_the_steps_other_than_arithmetic_is_rejected(factor):
     def run(engine):
         model = network()
         o = optim.SGD(model.parameters(), 0.1)
@@ -486,7 +486,7 @@ def test_what_is_not_arithmetic_on_the_steps_is_refused(factor):
 
 
 class Halving(optim.Optimizer):
-    """A learning rate of its own."""
+    """A rule with its own learning rate."""
 
     @property
     def lr(self):
@@ -498,21 +498,21 @@ class Halving(optim.Optimizer):
 
 
 class ByKind(optim.Optimizer):
-    """A rule that looks at the type of the step, which no trace notices."""
+    """A rule that depends on the type of the step, which tracing cannot detect."""
 
     def update(self, data, grad, state, lr, t):
         return data - (lr if isinstance(t, int) else 0.5 * lr) * grad, state
 
 
 class AtFirst(optim.Optimizer):
-    """A rule with another first step."""
+    """A rule with a different first step."""
 
     def update(self, data, grad, state, lr, t):
         return data - (lr if self.steps == 0 else lr / 2) * grad, state
 
 
 def wrapped_step(parameters, lr):
-    """A step that is wrapped in the optimiser itself, as schedulers do."""
+    """Wraps the step of an optimiser, as schedulers do."""
     made = optim.SGD(parameters, lr)
     step = made.step
 
@@ -549,12 +549,12 @@ def make_halving(parameters):
 
 @pytest.mark.parametrize("engine", ["jit", "auto"])
 @pytest.mark.parametrize("make", OWN.values(), ids=OWN)
-def test_optimizers_of_ones_own_do_what_they_do(make, engine):
+def test_user_defined_optimizers_train_as_without_an_engine(make, engine):
     assert trained(network(), engine, optimizer=make, epochs=150).loss == \
         pytest.approx(trained(network(), None, optimizer=make, epochs=150).loss, rel=1e-9)
 
 
-def test_a_schedule_that_counts_its_calls_is_refused_by_name():
+def test_schedule_that_counts_its_calls_is_rejected_by_name():
     schedules = []
 
     def make(parameters, lr):
@@ -669,7 +669,7 @@ def test_second_derivatives_respect_no_grad(f, point):
         assert jit(f).hessian(point) == [[grad(grad(lambda x: f([x])))(point[0])]]
 
 
-def test_rows_of_a_hessian_share_what_is_drawn():
+def test_rows_of_a_hessian_share_random_draws():
     dropout = nn.Dropout(0.5, rng=1)
 
     def f(xs):
@@ -696,7 +696,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("f", NUMBERS.values(), ids=NUMBERS)
-def test_operators_of_bits_raise_for_numbers(f):
+def test_bitwise_operators_raise_for_numbers(f):
     with pytest.raises(TraceError, match=r"bits of an int|bits of ints|joins conditions") as error:
         jit(f)(3)
     assert error.value.line[0] == __file__
@@ -712,7 +712,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("f", CONDITIONS.values(), ids=CONDITIONS)
-def test_operators_of_bits_join_conditions(f):
+def test_bitwise_operators_join_conditions(f):
     compiled = jit(f)
     for x in (-1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 7.0):
         assert compiled(x) == f(x)

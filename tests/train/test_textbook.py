@@ -1,4 +1,4 @@
-"""Gradient descent as textbooks have it, and the figures of textbooks as graphs."""
+"""Gradient descent as in textbooks, and figures of textbooks as graphs."""
 
 import math
 import random
@@ -17,7 +17,7 @@ def line_data(n, seed):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 37])
-def test_linear_regression_by_full_batches_is_the_textbooks_rule(n):
+def test_full_batch_linear_regression_follows_the_textbook_rule(n):
     """w0 <- w0 + alpha sum(y - h(x)), w1 <- w1 + alpha sum((y - h(x)) x)  (Russell and Norvig, eq.
     19.5)."""
     xs, ys = line_data(n, n)
@@ -38,7 +38,7 @@ def test_linear_regression_by_full_batches_is_the_textbooks_rule(n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 37])
-def test_fit_by_full_batches_is_the_same_rule(n):
+def test_full_batch_fit_follows_the_same_rule(n):
     """fit takes the mean, so the textbook's sum is a learning rate n times as large."""
     xs, ys = line_data(n, n)
     w0, w1 = Value(-0.1, "w0"), Value(0.2, "w1")

@@ -72,7 +72,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("options", [
     {}, {"batch_size": 7, "penalty": lambda net: 1e-3 * nn.l2(net.parameters())},
 ], ids=["full batches", "mini-batches with a penalty"])
-def test_every_optimizer_takes_the_same_steps(optimizer, options):
+def test_every_optimizer_takes_the_same_steps_on_both_engines(optimizer, options):
     assert_the_same(
         trained("jit", optimizer=optimizer, **options),
         trained("eager", optimizer=optimizer, **options),
@@ -85,7 +85,7 @@ def classifier():
     )
 
 
-def test_classes_dropout_metrics_and_clipping():
+def test_classifier_with_dropout_metrics_and_clipping_trains_alike_on_both_engines():
     flowers, species = data.iris()
     options = {
         "make": classifier,
@@ -115,7 +115,7 @@ def test_dropout_draws_a_new_mask_for_every_sample_of_every_step():
 
 
 @pytest.mark.parametrize("loss", [nn.mse, nn.hinge, nn.binary_cross_entropy])
-def test_every_loss_of_scores(loss):
+def test_every_loss_of_scores_trains_alike_on_both_engines(loss):
     targets = [0.0 if y < 0 else 1.0 for y in SIGNS] if loss is nn.binary_cross_entropy else SIGNS
     for activation in ("tanh", "relu", "sigmoid", "gelu", "softplus"):
         options = {
@@ -127,7 +127,7 @@ def test_every_loss_of_scores(loss):
         assert_the_same(trained("jit", **options), trained("eager", **options))
 
 
-def test_samples_of_different_lengths_have_programs_of_their_own():
+def test_samples_of_different_lengths_have_separate_programs():
     class Mean(nn.Module):
         def __init__(self):
             self.w, self.b = Value(0.3), Value(-0.2)
@@ -148,7 +148,7 @@ def test_samples_of_different_lengths_have_programs_of_their_own():
     assert_the_same(trained("jit", **options), trained("eager", **options))
 
 
-def test_a_long_loss_goes_to_the_tape_machine():
+def test_long_loss_runs_on_the_tape_machine():
     class Deep(nn.Module):
         def __init__(self):
             self.w = [Value(0.9), Value(0.01), Value(0.5)]
@@ -202,7 +202,7 @@ def test_leaves_that_are_not_trained_are_read_at_each_step_and_keep_their_data()
     assert compiled[2] == 4.0
 
 
-def test_a_callback_sees_the_parameters_and_what_it_assigns_counts():
+def test_callback_sees_the_parameters_and_its_assignments_take_effect():
     def run(engine):
         net = model()
         optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.5)
@@ -246,7 +246,7 @@ def test_a_callback_sees_the_parameters_and_what_it_assigns_counts():
     )
 
 
-def test_snapshots_of_a_training_are_the_same():
+def test_snapshots_are_the_same_on_both_engines():
     compiled, eager = (
         trained(engine, batch_size=9, record_every=2)[2].training for engine in ("jit", "eager")
     )
@@ -258,7 +258,7 @@ def test_snapshots_of_a_training_are_the_same():
             )
 
 
-def test_a_training_goes_on_from_a_checkpoint_with_either_engine(tmp_path):
+def test_training_continues_from_a_checkpoint_on_either_engine(tmp_path):
     def run(first, second):
         net = model()
         optimizer = optim.Adam(net.parameters(), lr=0.05)
@@ -301,9 +301,8 @@ INTERRUPTED = ("step", "differentiate", "run", "clip")
 
 
 @pytest.mark.parametrize("after", range(0, scaled(40, 400), 8))
-def test_an_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
-    """The profiler's events are moments between two instructions; at one of them Ctrl-C is pressed.
-    """
+def test_interrupt_at_any_moment_of_a_step_leaves_whole_steps(after):
+    """Ctrl-C is raised at one of the profiler's events, which lie between two instructions."""
     import sys
 
     net = model()
@@ -346,7 +345,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
     def interrupted(history=None):
         net = model()
         optimizer = optim.SGD(net.parameters(), lr=optim.cosine(0.1, 4_000_000), momentum=0.9)
-        # again, should a callback of the collector swallow it
+        # again, in case a callback of the collector swallows it
         signal.setitimer(signal.ITIMER_REAL, delay, 5.0)
         return (
             net,
@@ -356,7 +355,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        trained("jit", epochs=2)  # so that the timer goes off in a step rather than in an import
+        trained("jit", epochs=2)  # so that the timer fires in a step rather than in an import
         net, optimizer, history = interrupted()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -389,7 +388,7 @@ def test_an_interrupt_of_many_steps_in_one_call_leaves_whole_steps(delay):
     assert optimizer.state == again.state
 
 
-def test_many_steps_in_one_call_are_those_taken_one_by_one():
+def test_many_steps_in_one_call_equal_single_steps():
     for samples in (23, 20, 3):
         options = {
             "X": X[:samples],
@@ -405,7 +404,7 @@ def test_many_steps_in_one_call_are_those_taken_one_by_one():
         assert_the_same(fast, one_by_one, tolerance=0.0)
 
 
-def test_inf_and_nan_raise_what_the_eager_engine_raises_before_anything_is_spoilt():
+def test_inf_and_nan_raise_the_eager_engines_error_before_anything_changes():
     def run(engine):
         net = model()
         with pytest.raises(NonFiniteError) as caught:
@@ -435,7 +434,7 @@ def test_a_model_with_a_branch_raises_and_auto_trains_it_eagerly():
                     trained("eager", make=Branching, loss=nn.mse, epochs=100), tolerance=0.0)
 
 
-def test_auto_compiles_long_trainings_and_leaves_short_ones_alone(monkeypatch):
+def test_auto_compiles_long_runs_only(monkeypatch):
     from tinygrad_edu.train import compiled as training
 
     made, engine = [], training.Engine
@@ -455,7 +454,7 @@ def test_a_rule_that_cannot_be_traced_runs_on_floats():
     assert_the_same(trained("jit", **rule), trained("eager", **rule))
 
 
-def test_a_target_that_the_loss_refuses_is_refused_by_both_engines():
+def test_target_that_the_loss_rejects_is_rejected_by_both_engines():
     for engine in ("jit", "eager"):
         with pytest.raises(ValueError, match="hinge: the target must be -1 or 1, not 3"):
             trained(engine, y=[1, -1, 3] + [1] * (len(X) - 3))
@@ -463,10 +462,10 @@ def test_a_target_that_the_loss_refuses_is_refused_by_both_engines():
             trained(engine, make=classifier, loss=nn.cross_entropy, X=[[1.0] * 4] * 2, y=[0, 7])
 
 
-def test_wrong_trainings_raise_the_same_errors_with_both_engines():
+def test_invalid_arguments_raise_the_same_errors_on_both_engines():
     stranger = Value(1.0)
     for engine in ("jit", "eager"):
-        with pytest.raises(ValueError, match="depends on none of the optimizer's parameters"):
+        with pytest.raises(ValueError, match="depends on none of the optimiser's parameters"):
             fit(
                 model(),
                 nn.hinge,
@@ -493,7 +492,7 @@ def test_wrong_trainings_raise_the_same_errors_with_both_engines():
 
 
 def smooth():
-    """Without kinks, at which the last bit may decide."""
+    """Makes a model without kinks, at which the last bit may decide."""
     return model(activation="tanh")
 
 
@@ -528,7 +527,7 @@ FROZEN = {
 
 
 @pytest.mark.parametrize(("loss", "message"), FROZEN.values(), ids=FROZEN)
-def test_what_would_be_frozen_raises_and_auto_trains_it_eagerly(loss, message):
+def test_numbers_that_would_be_frozen_raise_and_auto_trains_eagerly(loss, message):
     with pytest.raises(TraceError) as error:
         trained("jit", loss=loss, **LONG)
     assert message in str(error.value)
@@ -537,7 +536,7 @@ def test_what_would_be_frozen_raises_and_auto_trains_it_eagerly(loss, message):
 
 
 class Tempered(nn.Module):
-    """A model with a plain number, and a leaf, beside its parameters."""
+    """A model with a plain number and a leaf besides its parameters."""
 
     def __init__(self):
         self.net, self.temperature = smooth(), 1.0
@@ -561,7 +560,7 @@ def move_the_samples(net, X):
 
 @pytest.mark.parametrize("change", [cool, replace_a_parameter, move_the_samples])
 @pytest.mark.parametrize("engine", ["jit", "auto"])
-def test_what_a_callback_changes_counts_from_then_on(change, engine):
+def test_changes_by_a_callback_take_effect_from_the_next_step(change, engine):
     def run(engine):
         samples, net = [list(x) for x in LONG["X"]], Tempered()
         made = optim.SGD(net.parameters(), lr=0.2)
@@ -577,7 +576,7 @@ def test_what_a_callback_changes_counts_from_then_on(change, engine):
         ).loss
 
     assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
-    assert len({round(x, 9) for x in run(engine)}) > 20  # it does train
+    assert len({round(x, 9) for x in run(engine)}) > 20  # it did train
 
 
 SIGNS_OF_LONG = [2 * y - 1 for y in LONG["y"]]
@@ -606,7 +605,7 @@ def test_a_factor_of_the_penalty_may_change(engine):
 
 
 class Shaken:
-    """Samples that are others each time."""
+    """Samples that change at each access."""
 
     def __init__(self):
         self.rng = random.Random(1)
@@ -618,7 +617,7 @@ class Shaken:
         return [x + self.rng.gauss(0, 0.1) for x in LONG["X"][i]]
 
 
-def test_samples_that_are_others_each_time_are_read_at_every_step():
+def test_samples_that_change_at_each_access_are_read_at_every_step():
     def run(engine):
         net = smooth()
         return fit(
@@ -635,7 +634,7 @@ def test_samples_that_are_others_each_time_are_read_at_every_step():
     assert len({round(x, 4) for x in run("jit")}) > 20
 
 
-def test_values_among_the_samples_are_refused_and_auto_trains_them():
+def test_values_among_the_samples_are_rejected_and_auto_trains_them():
     def run(engine):
         net = smooth()
         rows = [[Value(x) for x in row] for row in LONG["X"]]
@@ -676,7 +675,7 @@ def test_metrics_see_values_and_parameters_as_they_are(engine):
         assert here == pytest.approx(there, rel=1e-9, abs=1e-12)
 
 
-def test_a_later_sample_that_cannot_be_compiled_raises_and_auto_goes_on_eagerly():
+def test_later_sample_that_cannot_be_compiled_raises_and_auto_continues_eagerly():
     def branching(net, x):
         return net(x[:2]) * 2 if len(x) == 3 and net(x[:2]) > 0 else net(x[:2])
 
@@ -699,7 +698,7 @@ def test_a_later_sample_that_cannot_be_compiled_raises_and_auto_goes_on_eagerly(
     assert run("auto") == pytest.approx(run("eager"), rel=1e-9)
 
 
-def test_a_loss_that_machine_code_finds_nan_is_that_of_the_eager_engine():
+def test_auto_uses_the_eager_loss_if_machine_code_gives_nan():
     def masked(p, t):
         return p * 0.0 if t != t else nn.hinge(p, t)
 
@@ -708,15 +707,15 @@ def test_a_loss_that_machine_code_finds_nan_is_that_of_the_eager_engine():
         trained("eager", loss=masked, X=LONG["X"], y=targets, epochs=40)[2].loss
 
 
-def test_without_gradients_every_engine_refuses():
+def test_every_engine_raises_without_gradients():
     for engine in ("eager", "jit", "auto"):
-        with no_grad(), pytest.raises(ValueError, match="none of the optimizer's parameters"):
+        with no_grad(), pytest.raises(ValueError, match="none of the optimiser's parameters"):
             trained(engine)
 
 
-def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypatch):
-    """A recurrent network and sequences of many lengths: to compile for each takes longer than to
-    train."""
+def test_auto_does_not_compile_rare_structures(tmp_path, monkeypatch):
+    """A recurrent network with sequences of many lengths: compiling for each takes longer than
+    training."""
     cell = smooth()
 
     def recurrent(xs):
@@ -746,7 +745,7 @@ def test_auto_compiles_no_structures_that_are_used_too_seldom(tmp_path, monkeypa
 
 
 class Keeping(nn.Module):
-    """A model that keeps what it has computed last."""
+    """A model that stores its last output."""
 
     def __init__(self):
         self.net, self.last = smooth(), None
@@ -756,7 +755,7 @@ class Keeping(nn.Module):
         return self.last
 
 
-def test_a_model_that_keeps_a_value_has_no_traced_one_where_auto_cannot_compile():
+def test_stored_values_are_not_traced_ones_if_auto_cannot_compile():
     net, seen = Keeping(), []
     fit(
         net,
@@ -777,7 +776,7 @@ LATER = [[*x, 0.5] if i % 3 == 1 else x for i, x in enumerate(LONG["X"])]
 
 
 @pytest.mark.parametrize("engine", ["jit", "auto"])
-def test_a_callback_may_change_what_samples_of_one_structure_need(engine):
+def test_callback_may_change_a_number_used_by_one_structure(engine):
     def run(engine):
         net, factor = smooth(), [1.0]
 
@@ -798,7 +797,7 @@ def test_a_callback_may_change_what_samples_of_one_structure_need(engine):
     assert run(engine) == pytest.approx(run("eager"), rel=1e-9)
 
 
-def test_random_numbers_in_one_structure_alone_are_noticed():
+def test_random_numbers_in_one_structure_raise():
     net, rng = smooth(), random.Random(5)
     with pytest.raises(TraceError, match="draws random numbers"):
         fit(

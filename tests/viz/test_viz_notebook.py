@@ -1,5 +1,5 @@
-"""What a notebook shows, by a real IPython: pictures where the front end has them, text in a
-terminal or without an engine."""
+"""What a notebook shows, with a real IPython: pictures in a front end, and text in a terminal or
+without a layout engine."""
 
 import base64
 import gc
@@ -32,14 +32,14 @@ def start(kind):
     settings.HistoryManager.enabled = False
     kind.clear_instance()
     shell = kind.instance(config=settings)
-    shell.restore_sys_module_state()  # of this process the test runner is the main program
+    shell.restore_sys_module_state()  # the main program of this process is the test runner
     register()
     return shell
 
 
 @pytest.fixture(scope="module")
 def notebook():
-    """Formats as the kernel of a notebook does: every MIME type is active."""
+    """Yields a formatter like that of a notebook's kernel: every MIME type is active."""
     shell = start(interactiveshell.InteractiveShell)
     yield shell.display_formatter
     type(shell).clear_instance()
@@ -47,7 +47,7 @@ def notebook():
 
 @pytest.fixture
 def terminal(notebook):
-    """The same shell with what is active in a terminal."""
+    """Yields the same shell with the MIME types that are active in a terminal."""
     before = notebook.active_types
     notebook.active_types = ["text/plain"]
     yield notebook
@@ -56,7 +56,7 @@ def terminal(notebook):
 
 @pytest.fixture
 def no_engine(monkeypatch):
-    """Neither dot nor pygraphviz."""
+    """Hides dot and pygraphviz."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
 
@@ -90,7 +90,7 @@ def bundle(formatter, value):
     return data
 
 
-def test_a_value_is_its_drawing_and_its_repr(notebook):
+def test_value_is_shown_as_its_drawing_and_its_repr(notebook):
     y = lecture_neuron()
     data = bundle(notebook, y)
     assert set(data) == {"text/plain", "image/svg+xml"}
@@ -98,7 +98,7 @@ def test_a_value_is_its_drawing_and_its_repr(notebook):
     assert data["image/svg+xml"] == draw(y).svg()
 
 
-def test_a_stepper_is_the_drawing_of_the_moment_and_the_view(notebook):
+def test_stepper_is_shown_as_the_drawing_and_view_of_its_position(notebook):
     stepper = Stepper(record(lecture_neuron())).run_to("b")
     data = bundle(notebook, stepper)
     assert set(data) == {"text/plain", "text/html"}
@@ -113,7 +113,7 @@ def test_a_stepper_is_the_drawing_of_the_moment_and_the_view(notebook):
     assert "0.5000" in numbers  # what the step changed
 
 
-def test_a_recording_is_its_last_moment_and_a_summary(notebook):
+def test_recording_is_shown_as_its_last_position_and_a_summary(notebook):
     recording = record(lecture_neuron())
     data = bundle(notebook, recording)
     assert (
@@ -128,7 +128,7 @@ def test_a_recording_is_its_last_moment_and_a_summary(notebook):
     ]
 
 
-def test_a_history_is_its_loss_curve_and_its_repr(notebook):
+def test_history_is_shown_as_its_loss_curve_and_its_repr(notebook):
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     data = bundle(notebook, history())
     assert set(data) == {"text/plain", "image/png"}
@@ -137,13 +137,13 @@ def test_a_history_is_its_loss_curve_and_its_repr(notebook):
     assert bundle(notebook, History()) == {"text/plain": "History(no steps)"}
 
 
-def test_a_figure_is_a_picture_also_without_pyplot(notebook):
+def test_figure_is_shown_without_pyplot(notebook):
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     data = bundle(notebook, plots.loss(history()))
     assert data["image/png"][:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_inline_backend_keeps_its_own_way_with_figures(notebook):
+def test_formatter_of_the_inline_backend_is_kept(notebook):
     figure = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`").Figure
     pictures = notebook.formatters["image/png"]
 
@@ -158,7 +158,7 @@ def test_the_inline_backend_keeps_its_own_way_with_figures(notebook):
         pictures.for_type(figure, before)
 
 
-def test_a_drawing_is_itself(notebook):
+def test_drawing_is_shown_as_its_svg_and_repr(notebook):
     drawing = draw(lecture_neuron())
     assert bundle(notebook, drawing) == {
         "image/svg+xml": drawing.svg(),
@@ -166,7 +166,7 @@ def test_a_drawing_is_itself(notebook):
     }
 
 
-def test_an_explanation_is_the_drawn_path_above_the_words(notebook):
+def test_explanation_is_shown_as_the_drawn_path_above_the_text(notebook):
     explanation = explain_nonfinite(math.log(Value(0.0, "p")) + 1)
     data = bundle(notebook, explanation)
     assert set(data) == {"text/plain", "text/html"}
@@ -175,19 +175,19 @@ def test_an_explanation_is_the_drawn_path_above_the_words(notebook):
     assert "-inf" in [text.text for text in page.iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_other_values_are_left_alone(notebook):
+def test_other_objects_are_shown_as_before(notebook):
     assert bundle(notebook, 3.0) == {"text/plain": "3.0"}
     assert bundle(notebook, [Value(1.0)]) == {"text/plain": "[Value(data=1.0, grad=0.0)]"}
 
 
-def test_subclasses_of_value_are_drawn_too(notebook):
+def test_subclasses_of_value_are_drawn(notebook):
     class Special(Value):
         pass
 
     assert "image/svg+xml" in bundle(notebook, Special(1.0))
 
 
-def test_labels_are_data_and_not_markup(notebook):
+def test_labels_are_escaped(notebook):
     hostile = "</pre></svg><script>alert(1)</script>&amp;"
     y = Value(2.0, hostile) * 3
     y.label = hostile
@@ -288,7 +288,7 @@ def test_a_step_in_a_notebook_needs_no_new_layout(notebook, monkeypatch):
     assert after.count("<svg") == 1
 
 
-def test_a_stepper_that_is_gone_takes_its_layout_with_it(notebook):
+def test_layout_is_freed_with_its_stepper(notebook):
     stepper = Stepper(record(lecture_neuron()))
     bundle(notebook, stepper)
     gone = weakref.ref(stepper.recording)
@@ -297,7 +297,7 @@ def test_a_stepper_that_is_gone_takes_its_layout_with_it(notebook):
     assert gone() is None
 
 
-def test_a_large_graph_is_collapsed_and_says_so(notebook):
+def test_large_graph_is_collapsed_with_a_note(notebook):
     model = nn.MLP(2, [16, 16, 1], rng=random.Random(0))
     loss = math.total([nn.mse(model([Value(1.0), Value(-2.0)]), 1.0) for _ in range(4)])
     assert "are collapsed: the" in bundle(notebook, loss)["image/svg+xml"]
@@ -313,10 +313,10 @@ def test_a_very_large_graph_is_text_at_once(notebook):
     assert time.perf_counter() - begun < 3
     assert set(text) == {"text/plain"}
     assert "(no picture: the graph has 100,001 nodes, more than the 50,000" in text["text/plain"]
-    assert "viz.draw(y) shows them" in text["text/plain"]
+    assert "run viz.draw(y)" in text["text/plain"]
     stepper = Stepper(record(large))
-    assert "viz.explore(y) shows them" in bundle(notebook, stepper)["text/plain"]
-    assert "viz.explore(y) shows them" in bundle(notebook, stepper.recording)["text/plain"]
+    assert "run viz.explore(y)" in bundle(notebook, stepper)["text/plain"]
+    assert "run viz.explore(y)" in bundle(notebook, stepper.recording)["text/plain"]
 
 
 # ---- registration
@@ -344,7 +344,7 @@ def test_without_ipython_nothing_is_registered_and_ipython_is_not_imported():
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
-def test_ipython_that_is_only_installed_or_imported_is_left_alone():
+def test_nothing_is_registered_if_ipython_is_not_running():
     done = run_python(
         "import IPython, viz.notebook; viz.notebook.register(); print(IPython.get_ipython())"
     )

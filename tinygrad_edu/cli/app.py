@@ -1,7 +1,8 @@
 """The program ``tinygrad-edu``: reads its arguments, runs one command, reports errors.
 
-An error that the user can correct (a wrong argument, an unknown variable, a folder that cannot be
-written to) prints one line on standard error that says what to do; the exit status is 2.
+An error that the user can correct prints one line on standard error, which says what to do; the
+exit status is 2.  Examples are a wrong argument, an unknown variable, and a folder that cannot be
+written to.
 """
 
 from __future__ import annotations

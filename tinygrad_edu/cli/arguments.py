@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from ..engine.graph import topological_order
@@ -22,6 +22,26 @@ def add_graph(command: argparse.ArgumentParser) -> None:
         "--example",
         help="a worked example instead: "
              "lecture-expression, lecture-neuron, weight-decay, shared-node",
+    )
+
+
+def add_option(
+    command: argparse.ArgumentParser,
+    names: str,
+    default: Any,
+    kind: Callable[[str], Any] = str,
+    what: str = "",
+    choices: Iterable[str] | None = None,
+) -> None:
+    """Adds an option; its help is ``what``, followed by the default.
+
+    names: such as "--seed", or "-o --out" for two spellings.
+    kind: converts the text.
+    """
+    shown = "default: %(default)s"
+    command.add_argument(
+        *names.split(), type=kind, default=default, choices=choices,
+        help=f"{what} ({shown})" if what else shown,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.value import Value
-from .arguments import Commands, positive, ranges_of, tolerance
+from .arguments import Commands, add_option, positive, ranges_of, tolerance
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -123,16 +123,9 @@ def add_command(commands: Commands) -> None:
         metavar="name=number",
         help="a number or an interval, as in x=2 y=0.1..10",
     )
-    command.add_argument(
-        "--examples",
-        type=positive,
-        default=200,
-        help="number of random points (default: %(default)s)",
-    )
+    add_option(command, "--examples", 200, positive, "number of random points")
     command.add_argument(
         "--order", type=int, choices=(1, 2), default=1, help="order of derivatives (default: 1)"
     )
-    command.add_argument(
-        "--rtol", type=tolerance, default=1e-7, help="relative tolerance (default: %(default)s)"
-    )
+    add_option(command, "--rtol", 1e-7, tolerance, "relative tolerance")
     command.set_defaults(run=run_check)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.value import Value
-from .arguments import Commands, positive
+from .arguments import Commands, add_option, positive
 from .output import folder, list_files, live_page, pictures, save_run
 
 
@@ -131,14 +131,9 @@ def add_demo(commands: Commands) -> None:
     command = commands.add_parser(
         "demo", help="train a network on iris, check its gradients, draw its graph"
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("demo-output"),
-        help="folder to write to (default: %(default)s)",
-    )
-    command.add_argument("--epochs", type=positive, default=40, help="default: %(default)s")
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    add_option(command, "--out", Path("demo-output"), Path, "folder to write to")
+    add_option(command, "--epochs", 40, positive)
+    add_option(command, "--seed", 0, int)
     command.set_defaults(run=run_demo)
 
 
@@ -147,13 +142,6 @@ def add_gallery(commands: Commands) -> None:
     command = commands.add_parser(
         "gallery", help="a neuron as drawing, animation and page, and a training run as a page"
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("gallery"),
-        help="folder to write to (default: %(default)s)",
-    )
-    command.add_argument(
-        "--epochs", type=positive, default=40, help="of the training run (default: %(default)s)"
-    )
+    add_option(command, "--out", Path("gallery"), Path, "folder to write to")
+    add_option(command, "--epochs", 40, positive, "of the training run")
     command.set_defaults(run=run_gallery)

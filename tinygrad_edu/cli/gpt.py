@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..debug.text import printable
 from ..errors import counted
-from .arguments import Commands, positive
+from .arguments import Commands, add_option, positive
 
 if TYPE_CHECKING:
     from ..train import History
@@ -53,7 +54,7 @@ def run_gpt(options: argparse.Namespace) -> int:
     _print_course(history, options.steps)
     print("\ninvented names:")
     for i in range(1, options.samples + 1):
-        print(f"{i:4}  {_printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
+        print(f"{i:4}  {printable(gpt.sample(model, vocabulary, rng=rng))}", flush=True)
     if history.interrupted:
         raise KeyboardInterrupt
     return 0
@@ -86,11 +87,6 @@ def _course(losses: Sequence[float]) -> str:
     return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
 
 
-def _printable(text: str) -> str:
-    """Returns ``text`` with unprintable characters, which a terminal could obey, as escapes."""
-    return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
-
-
 def add_command(commands: Commands) -> None:
     """Adds gpt."""
     command = commands.add_parser(
@@ -102,7 +98,7 @@ def add_command(commands: Commands) -> None:
         metavar="FILE",
         help="a text file with one name a line (default: first names)",
     )
-    command.add_argument("--steps", type=positive, default=1000, help="default: %(default)s")
+    add_option(command, "--steps", 1000, positive)
     command.add_argument(
         "--engine",
         choices=("auto", "eager", "jit"),
@@ -110,11 +106,6 @@ def add_command(commands: Commands) -> None:
         help="default: %(default)s, which is jit if llvmlite is installed, else eager; "
              "the names are the same",
     )
-    command.add_argument("--seed", type=int, default=42, help="default: %(default)s")
-    command.add_argument(
-        "--samples",
-        type=positive,
-        default=20,
-        help="how many names to invent (default: %(default)s)",
-    )
+    add_option(command, "--seed", 42, int)
+    add_option(command, "--samples", 20, positive, "how many names to invent")
     command.set_defaults(run=run_gpt)

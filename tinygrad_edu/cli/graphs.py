@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .arguments import Commands, add_graph, graph_of, named_graph, positive
+from .arguments import Commands, add_graph, add_option, graph_of, named_graph, positive
 
 
 def run_draw(options: argparse.Namespace) -> int:
@@ -58,13 +58,8 @@ def add_commands(commands: Commands) -> None:
         "draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10'
     )
     add_graph(command)
-    command.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("graph.svg"),
-        help="picture to write, .svg .png .pdf .dot or .html (default: %(default)s)",
-    )
+    out = "picture to write, .svg .png .pdf .dot or .html"
+    add_option(command, "-o --out", Path("graph.svg"), Path, out)
     command.add_argument(
         "--max-nodes", type=positive, help="collapse the drawing above this number of nodes"
     )
@@ -88,13 +83,7 @@ def _add_pages(commands: Commands) -> None:
         help='write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
     )
     add_graph(command)
-    command.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("graph.html"),
-        help="page to write, .html (default: %(default)s)",
-    )
+    add_option(command, "-o --out", Path("graph.html"), Path, "page to write, .html")
     command.add_argument(
         "--max-nodes", type=positive, help="collapse modules above this number of nodes"
     )
@@ -104,17 +93,7 @@ def _add_pages(commands: Commands) -> None:
         "animate", help='animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
     )
     add_graph(command)
-    command.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("graph.gif"),
-        help="animation to write, .gif .apng or .webp (default: %(default)s)",
-    )
-    command.add_argument(
-        "--milliseconds",
-        type=positive,
-        default=800,
-        help="duration of a step (default: %(default)s)",
-    )
+    out = "animation to write, .gif .apng or .webp"
+    add_option(command, "-o --out", Path("graph.gif"), Path, out)
+    add_option(command, "--milliseconds", 800, positive, "duration of a step")
     command.set_defaults(run=run_animate)

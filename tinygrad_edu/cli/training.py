@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NonFiniteError
-from .arguments import Commands, batch_size, positive, sizes
+from .arguments import Commands, add_option, batch_size, positive, sizes
 from .output import folder, list_files, live_page, save_run
 
 DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
@@ -125,16 +125,12 @@ def add_command(commands: Commands) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     """Adds the arguments for what is trained: data, network and optimiser."""
-    command.add_argument("--data", choices=DATA_SETS, default="moons", help="default: %(default)s")
+    add_option(command, "--data", "moons", choices=DATA_SETS)
     command.add_argument(
         "--layers", type=sizes, default=[16, 16], help="sizes of the hidden layers (default: 16,16)"
     )
-    command.add_argument(
-        "--activation", default="relu", help="of the hidden layers (default: %(default)s)"
-    )
-    command.add_argument(
-        "--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s"
-    )
+    add_option(command, "--activation", "relu", what="of the hidden layers")
+    add_option(command, "--optimizer", "adam", choices=OPTIMIZERS)
     command.add_argument(
         "--lr", type=float, help="learning rate (default: depends on the optimiser)"
     )
@@ -142,32 +138,18 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 def _add_run(command: argparse.ArgumentParser) -> None:
     """Adds the arguments for how it is trained."""
-    command.add_argument("--epochs", type=positive, default=50, help="default: %(default)s")
-    command.add_argument(
-        "--batch-size",
-        type=batch_size,
-        default=16,
-        help="0 for full batches (default: %(default)s)",
-    )
+    add_option(command, "--epochs", 50, positive)
+    add_option(command, "--batch-size", 16, batch_size, "0 for full batches")
     command.add_argument(
         "--l2",
         type=float,
         default=0.0,
         help="factor of the penalty on squared weights (default: 0)",
     )
-    command.add_argument(
-        "--engine",
-        choices=("eager", "jit"),
-        default="eager",
-        help="jit: machine code; needs llvmlite (default: %(default)s)",
-    )
-    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    what = "jit: machine code; needs llvmlite"
+    add_option(command, "--engine", "eager", what=what, choices=("eager", "jit"))
+    add_option(command, "--seed", 0, int)
     command.add_argument(
         "--live", action="store_true", help="also write live.html, a page that plays the run"
     )
-    command.add_argument(
-        "--out",
-        type=Path,
-        default=Path("train-output"),
-        help="folder to write to (default: %(default)s)",
-    )
+    add_option(command, "--out", Path("train-output"), Path, "folder to write to")

@@ -18,12 +18,13 @@ same seed gives the same data in every process.
 """
 
 from .generators import blobs, circles, line, moons, spirals, xor
-from .handling import Standardiser, batches, split
+from .handling import Standardiser, Standardizer, batches, split
 from .real import Dataset, iris, names
 
 __all__ = [
     "Dataset",
     "Standardiser",
+    "Standardizer",
     "batches",
     "blobs",
     "circles",

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import number, short_repr
 
 
-def spread(noise: float, what: str = "noise") -> float:
+def spread(noise: float, what: str) -> float:
     """Returns a standard deviation as a float; raises ValueError unless it is finite and >= 0."""
     noise = number(noise, what)
     if not 0 <= noise < math.inf:
@@ -28,18 +28,24 @@ def finite(x: float, what: str) -> float:
     return x
 
 
-def matched(X: Sequence[Any], y: Sequence[Any]) -> int:
-    """Returns the number of samples in ``X`` and ``y``; raises ValueError if it differs or is 0."""
+def matched(X: Sequence[Any], y: Sequence[Any], user: str) -> int:
+    """Returns the number of samples in ``X`` and ``y``; ``user`` begins the message of an error.
+
+    Raises:
+        TypeError: ``X`` or ``y`` is not a list, a tuple, an array or another sequence.
+        ValueError: ``X`` and ``y`` differ in length, or are empty.
+    """
     for name, values in (("X", X), ("y", y)):
         if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
             raise TypeError(
-                f"{name} must be a list, not {type(values).__name__} ({short_repr(values)}); "
-                f"pass list({name})"
+                f"{user}: {name} must be a list, not {type(values).__name__} "
+                f"({short_repr(values)}); pass list({name})"
             )
     if len(X) != len(y):
         raise ValueError(
-            f"X has {len(X)} samples but y has {len(y)}; give one target for each sample"
+            f"{user}: X and y must have equal lengths, not {len(X)} and {len(y)}; "
+            "give one target for each sample"
         )
     if not len(X):
-        raise ValueError("X and y are empty; give at least one sample")
+        raise ValueError(f"{user}: X must not be empty; give at least one sample")
     return len(X)

@@ -8,7 +8,6 @@ Gaussian noise added to each coordinate (for `line`, to y).  Samples are in rand
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -35,13 +34,12 @@ def moons(
         ValueError: n < 2, the noise is negative, or there are not two labels.
     """
     n = check_int(n, "moons: n", 2, "each moon needs a sample")
-    noise = spread(noise)
-    first, second = _two_labels(labels)
+    first, second = _two_labels("moons", labels)
     upper = [([math.cos(t), math.sin(t)], first) for t in _evenly(n // 2, 0.0, math.pi)]
     lower = [
         ([1 - math.cos(t), 0.5 - math.sin(t)], second) for t in _evenly(n - n // 2, 0.0, math.pi)
     ]
-    return _noisy(upper + lower, noise, generator(rng))
+    return _noisy("moons", upper + lower, noise, rng)
 
 
 def circles(
@@ -64,9 +62,8 @@ def circles(
             labels.
     """
     n = check_int(n, "circles: n", 2, "each circle needs a sample")
-    noise = spread(noise)
-    first, second = _two_labels(labels)
-    factor = finite(factor, "factor")
+    first, second = _two_labels("circles", labels)
+    factor = finite(factor, "circles: factor")
     if not 0 <= factor < 1:
         raise ValueError(
             f"circles: factor must be an inner radius >= 0 and < 1, not {factor!r}; "
@@ -74,7 +71,7 @@ def circles(
         )
     outer = [(_on_circle(i / (n // 2)), first) for i in range(n // 2)]
     inner = [(_on_circle(i / (n - n // 2), factor), second) for i in range(n - n // 2)]
-    return _noisy(outer + inner, noise, generator(rng))
+    return _noisy("circles", outer + inner, noise, rng)
 
 
 def xor(
@@ -91,12 +88,11 @@ def xor(
         ValueError: n < 4, the noise is negative, or there are not two labels.
     """
     n = check_int(n, "xor: n", 4, "each corner needs a sample")
-    noise = spread(noise)
-    first, second = _two_labels(labels)
+    first, second = _two_labels("xor", labels)
     corners = [
         ([-1.0, -1.0], first), ([-1.0, 1.0], second), ([1.0, 1.0], first), ([1.0, -1.0], second),
     ]
-    return _noisy([corners[i % 4] for i in range(n)], noise, generator(rng))
+    return _noisy("xor", [corners[i % 4] for i in range(n)], noise, rng)
 
 
 def spirals(
@@ -112,12 +108,11 @@ def spirals(
     """
     classes = check_int(classes, "spirals: classes", 2)
     n = check_int(n, "spirals: n", classes, "each class needs a sample")
-    noise = spread(noise)
-    turns = finite(turns, "turns")
+    turns = finite(turns, "spirals: turns")
     samples = []
     for k, m in enumerate(_shares(n, classes)):
         samples += [(_on_circle(turns * i / m + k / classes, i / m), k) for i in range(1, m + 1)]
-    return _noisy(samples, noise, generator(rng))
+    return _noisy("spirals", samples, noise, rng)
 
 
 def blobs(
@@ -138,11 +133,10 @@ def blobs(
     """
     points = _centers(centers)
     n = check_int(n, "blobs: n", len(points), "each center needs a sample")
-    noise = spread(noise)
     samples = []
     for k, m in enumerate(_shares(n, len(points))):
         samples += [(points[k], k)] * m
-    return _noisy(samples, noise, generator(rng))
+    return _noisy("blobs", samples, noise, rng)
 
 
 def line(
@@ -162,20 +156,22 @@ def line(
         ValueError: n < 2, the noise is negative, or slope or intercept is not finite.
     """
     n = check_int(n, "line: n", 2, "a line needs two points")
-    noise = spread(noise)
-    slope = finite(slope, "slope")
-    intercept = finite(intercept, "intercept")
+    noise = spread(noise, "line: noise")
+    slope = finite(slope, "line: slope")
+    intercept = finite(intercept, "line: intercept")
     source = generator(rng)
     xs = _evenly(n, -1.0, 1.0)
     return [[x] for x in xs], [slope * x + intercept + source.gauss(0.0, noise) for x in xs]
 
 
 def _noisy(
-    samples: list[tuple[list[float], Label]], noise: float, rng: random.Random
+    user: str, samples: list[tuple[list[float], Label]], noise: float, rng: Rng
 ) -> tuple[Points, list[Label]]:
     """Shuffles the samples in place and returns them with noise added to every coordinate."""
-    rng.shuffle(samples)
-    X = [[x + rng.gauss(0.0, noise) for x in point] for point, _ in samples]
+    noise = spread(noise, f"{user}: noise")
+    source = generator(rng)
+    source.shuffle(samples)
+    X = [[x + source.gauss(0.0, noise) for x in point] for point, _ in samples]
     return X, [label for _, label in samples]
 
 
@@ -197,10 +193,10 @@ def _shares(n: int, classes: int) -> list[int]:
     return [each + 1] * remainder + [each] * (classes - remainder)
 
 
-def _two_labels(labels: Sequence[int]) -> tuple[int, int]:
+def _two_labels(user: str, labels: Sequence[int]) -> tuple[int, int]:
     if not _is_row(labels) or len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(
-            "labels must be two different numbers, such as (-1, 1) or (0, 1), "
+            f"{user}: labels must be two different numbers, such as (-1, 1) or (0, 1), "
             f"not {short_repr(labels)}"
         )
     return labels[0], labels[1]
@@ -213,15 +209,15 @@ def _centers(centers: int | Sequence[Sequence[float]]) -> Points:
     rows = [list(point) if _is_row(point) else [] for point in centers]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
         raise ValueError(
-            "centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
+            "blobs: centers must be points of the same dimension, such as [(0, 0), (2, 1)], "
             f"not {short_repr(centers)}"
         )
     return [
-        [finite(x, f"coordinate {j} of center {i}") for j, x in enumerate(row)]
+        [finite(x, f"blobs: coordinate {j} of center {i}") for j, x in enumerate(row)]
         for i, row in enumerate(rows)
     ]
 
 
 def _is_row(x: object) -> TypeGuard[Sequence[Any]]:
-    """Whether ``x`` is a sequence, but not text."""
+    """Returns whether ``x`` is a sequence, but not text."""
     return isinstance(x, Sequence) and not isinstance(x, str)

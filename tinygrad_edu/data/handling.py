@@ -32,7 +32,7 @@ def batches(
     Raises, when it is called:
         ValueError: X and y differ in length or are empty, or size < 1.
     """
-    n = matched(X, y)
+    n = matched(X, y, "batches")
     if size is not None:
         size = check_int(size, "batches: size", 1, "for one batch of all samples, pass None")
     order = list(range(n))
@@ -69,7 +69,7 @@ def split(
         ValueError: X and y differ in length, there are fewer than 2 samples, or ``test`` is not
             between 0 and 1.
     """
-    n = matched(X, y)
+    n = matched(X, y, "split")
     test = number(test, "test")
     if not 0 < test < 1:
         raise ValueError(
@@ -98,8 +98,8 @@ def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
             groups.setdefault(y[i], []).append(i)
         except TypeError:
             raise TypeError(
-                f"target {i} ({short_repr(y[i])}) cannot be compared with others as a label; "
-                "use numbers or text, or stratify=False"
+                f"split: target {i} must be a label that can be compared, not {short_repr(y[i])}; "
+                "use numbers or text, or pass stratify=False"
             ) from None
     # A class of m samples is due count * m / n of them: quotient and remainder, without rounding.
     due = [divmod(count * len(group), len(order)) for group in groups.values()]
@@ -115,6 +115,8 @@ def _stratified(order: list[int], y: Sequence[Target], count: int) -> set[int]:
 
 class Standardiser:
     """Brings every column to mean 0 and standard deviation 1: ``(x - mean) / sd``.
+
+    `Standardizer` is the same class.
 
     Mean and standard deviation are computed from the rows that it is made with, usually the
     training data::
@@ -169,19 +171,24 @@ class Standardiser:
         return f"<Standardiser of {len(self.mean)} columns: mean={self.mean}, sd={self.sd}>"
 
 
+Standardizer = Standardiser  # the American spelling, as in the names of other libraries
+
+
 def _table(X: Sequence[Sequence[float]], width: int | None = None) -> list[list[float]]:
     rows = []
     for i, row in enumerate(X):
         if not hasattr(row, "__len__"):
             raise TypeError(
-                f"row {i} of X must be a list of numbers, not {type(row).__name__} "
-                f"({short_repr(row)}); a single column is [[x] for x in xs]"
+                f"Standardiser: row {i} of X must be a list of numbers, not {type(row).__name__} "
+                f"({short_repr(row)}); write a single column as [[x] for x in xs]"
             )
         if width is None:
             width = len(row)
         if len(row) != width:
             raise ValueError(
-                f"row {i} of X has {len(row)} columns, not {width}; all rows need the same columns"
+                f"Standardiser: row {i} of X must have {width} columns, not {len(row)}; "
+                "give all rows the same columns"
             )
-        rows.append([finite(x, f"column {j} of row {i} of X") for j, x in enumerate(row)])
+        where = f"of row {i} of X"
+        rows.append([finite(x, f"Standardiser: column {j} {where}") for j, x in enumerate(row)])
     return rows

@@ -255,8 +255,8 @@ def _advice(recording: Recording, bad: int) -> str:
     remedy = _REMEDIES.get(node.op, "")
     here = _numbers(_operands(recording, bad))
     if math.isinf(node.data) and all(arg.data for arg in args):
-        return f"{call} exceeds the largest float, 1.8e308, at {here}.  {remedy}".strip()
-    if (
+        cause = f"exceeds the largest float, 1.8e308, at {here}"
+    elif (
         row.domain is not None
         and not row.domain(*[arg.data for arg in args])
         and (math.isnan(node.data) or node.op != "pow")
@@ -266,8 +266,10 @@ def _advice(recording: Recording, bad: int) -> str:
         ]
         domain = str(row.domain(*map(Name, called)))
         here = _numbers([(name, arg.data) for name, arg in zip(called, args) if name in domain])
-        return f"{call} is finite only if {domain}, but {here}.  {remedy}".strip()
-    return f"{call} is {short_number(node.data)} at {here}.  {remedy}".strip()
+        cause = f"is finite only if {domain}, but {here}"
+    else:
+        cause = f"is {short_number(node.data)} at {here}"
+    return f"{call} {cause}.  {remedy}".strip()
 
 
 def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], ...]:

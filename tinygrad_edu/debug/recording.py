@@ -23,7 +23,7 @@ from ..engine.graph import topological_order
 from ..engine.primitive import lookup
 from ..engine.table import UNARY
 from ..engine.value import Value
-from ..errors import short_repr
+from ..errors import short_repr, some
 from ..symbolic.formulas import Name, as_name, derivative
 from .text import printable, short_number
 
@@ -173,9 +173,8 @@ class Recording(Sequence[Step]):
     def start(self) -> Step:
         """Returns the state before the first step: the leaves and their numbers."""
         leaves = [node for node in self.nodes if not node.op and not node.constant]
-        shown = ", ".join(f"{node.name} = {short_number(node.data)}" for node in leaves[:6])
-        more = f" and {len(leaves) - 6} more" if len(leaves) > 6 else ""
-        return Step(0, "start", "", None, None, f"given: {shown}{more}", "")
+        shown = some([f"{node.name} = {short_number(node.data)}" for node in leaves], 6)
+        return Step(0, "start", "", None, None, f"given: {shown}", "")
 
     def matches(self, index: int, target: str) -> bool:
         """Returns whether the step at ``index`` involves ``target``: the name or label of its node,

@@ -21,9 +21,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..engine.value import Value
-from ..errors import short_repr
+from ..errors import check_int, some
 from .recording import Recording, Step, not_a_graph, record
-from .text import short_number, shortened
+from .text import short_number
+
+MOST_NAMES = 12  # names that a message lists
 
 
 def recording_of(y: Recording | Value | Stepper, caller: str) -> Recording:
@@ -71,11 +73,12 @@ class Stepper:
 
     def next(self, count: int = 1) -> Stepper:
         """Does the next step, or the next ``count`` steps, and stops at the end."""
-        return self.goto(min(self.position + _count(count), len(self.recording)))
+        count = check_int(count, "next: count", 0)
+        return self.goto(min(self.position + count, len(self.recording)))
 
     def back(self, count: int = 1) -> Stepper:
         """Undoes the last step, or the last ``count`` steps, and stops at the start."""
-        return self.goto(max(self.position - _count(count), 0))
+        return self.goto(max(self.position - check_int(count, "back: count", 0), 0))
 
     def goto(self, position: int) -> Stepper:
         """Moves to the state after ``position`` steps.
@@ -84,33 +87,26 @@ class Stepper:
             TypeError: ``position`` is not a whole number.
             IndexError: ``position`` is negative, or larger than the number of steps.
         """
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise TypeError(
-                f"goto: position must be a whole number, not {type(position).__name__} "
-                f"({short_repr(position)})"
-            )
+        position = check_int(position, "goto: position")
         if not 0 <= position <= len(self.recording):
             raise IndexError(
                 f"goto: position must be from 0 to {len(self.recording)}, the number of steps, "
                 f"not {position}"
             )
         events = self.recording.events
-        forward = self.recording.forward
         while self.position < position:
             event = events[self.position]
-            if self.position < forward:
-                self._data[event.node] = event.after
-            else:
-                self._grads[event.node] = event.after
+            self._changed_by(self.position)[event.node] = event.after
             self.position += 1
         while self.position > position:
             self.position -= 1
             event = events[self.position]
-            if self.position < forward:
-                self._data[event.node] = None
-            else:
-                self._grads[event.node] = event.before or 0.0
+            self._changed_by(self.position)[event.node] = event.before
         return self
+
+    def _changed_by(self, index: int) -> list[Any]:
+        """Returns the numbers of which the step at ``index`` changes one: data or gradients."""
+        return self._data if index < self.recording.forward else self._grads
 
     def run_to(self, target: str) -> Stepper:
         """Does steps until one involves ``target``: a name, a label, an operation, "forward" or
@@ -208,26 +204,18 @@ class Stepper:
             if any(self.recording.matches(i, target) for target in targets):
                 return i + 1
         what = " or ".join(map(repr, targets)) or "a breakpoint"
-        known = shortened(self.recording.targets())
+        known = some(self.recording.targets(), MOST_NAMES)
         raise ValueError(f"no later step involves {what}; targets are {known}")
 
     def _position_of(self, name: str) -> int:
         positions = self.recording.positions
         if name in positions:
             return positions[name]
-        raise ValueError(f"no node is called {name!r}; nodes are {shortened(list(positions))}")
+        raise ValueError(f"no node is called {name!r}; nodes are {some(positions, MOST_NAMES)}")
 
     def _check(self, target: str, known: Collection[str]) -> None:
         if target not in known:
             raise ValueError(
                 f"nothing in this recording is called {target!r}; choose from "
-                f"{shortened(list(known))}"
+                f"{some(known, MOST_NAMES)}"
             )
-
-
-def _count(count: Any) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(
-            f"the number of steps must be a whole number of at least 0, not {count!r}"
-        )
-    return count

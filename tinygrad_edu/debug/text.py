@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 DIGITS = 4  # significant digits of a number in a sentence
 MOST_DIGITS = 10  # significant digits of a number that would look like an integer with fewer
@@ -31,9 +30,3 @@ def short_number(x: float | None) -> str:
         longer = [f"{x:.{digits}g}" for digits in range(DIGITS + 1, MOST_DIGITS + 1)]
         text = next((text for text in longer if not float(text).is_integer()), f"{x:.0f}")
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Returns the first twelve names, and how many more there are."""
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return ", ".join(names[:12]) + more

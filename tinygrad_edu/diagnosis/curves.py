@@ -1,18 +1,20 @@
 """Verdicts on the losses of a training run: it diverges, stands still or oscillates.
 
-The growth of a diverging loss determines a curvature.  Along the direction in which a quadratic
-loss is curved by lambda, a step of gradient descent multiplies the distance from the minimum by 1 -
-lr * lambda, and the loss above its minimum by the square of that, r.  If it grows, lr * lambda - 1
-= sqrt(r), and so:
+The growth of a diverging loss determines a curvature.  Take a quadratic loss whose curvature along
+some direction is lambda.  A step of gradient descent multiplies the distance from the minimum by
+1 - lr * lambda, so it multiplies the loss (less its minimum) by r = (1 - lr * lambda)**2.  If the
+loss grows, then lr * lambda - 1 = sqrt(r), and therefore:
 
-    curvature           lambda = (1 + sqrt(r)) / lr
-    largest stable rate      2 / lambda = 2 lr / (1 + sqrt(r))
-    rate that does best      1 / lambda =   lr / (1 + sqrt(r))
+    curvature                        lambda = (1 + sqrt(r)) / lr
+    largest stable learning rate     2 / lambda = 2 lr / (1 + sqrt(r))
+    best learning rate               1 / lambda = lr / (1 + sqrt(r))
 
 (Goodfellow, Bengio and Courville, Deep Learning, 2016, section 4.3.1, equations 4.8 to 4.10; LeCun,
-Bottou, Orr and Müller, Efficient BackProp, 1998, section 5.1.)  It is an estimate: losses of
-networks are quadratic only nearby, other optimisers have other rules, and it is the best rate for
-the steepest direction alone.  Trials are better (`trials`), if there is something to try with.
+Bottou, Orr and Müller, Efficient BackProp, 1998, section 5.1.)
+
+This is an estimate: losses of networks are only locally quadratic, other optimisers have other
+rules, and the learning rate is the best one for the steepest direction only.  Trials (`trials`) are
+more reliable, but they need the model and its samples.
 """
 
 from __future__ import annotations
@@ -24,40 +26,41 @@ from itertools import pairwise
 
 from ..errors import counted
 from ..train import History
-from .findings import Finding, rounded
+from .findings import Finding, rounded_rate
 
-# A training that ends at twice the loss that it began with has diverged, if it is a mean over the
-# samples; a loss of single batches is noisy, and has to rise tenfold.
-DIVERGED = 2.0
-DIVERGED_BATCHES = 10.0
-MAX_RELAPSE = 0.5  # the part of its gain that a loss may lose again without having diverged
+# A run has diverged if its last loss, a mean over all samples, is this many times its first loss.
+DIVERGED_RATIO = 2.0
+# The same for losses of single batches, which are noisy.
+DIVERGED_BATCH_RATIO = 10.0
+MAX_RELAPSE = 0.5  # a run has diverged if it loses again more than this fraction of its gain
 MIN_GAIN = 0.1  # relative fall of the loss; a smaller gain is not examined for a relapse
 MIN_FALL = 0.01  # relative fall of the loss over the whole run; below it the loss stands still
-FEWEST_STEPS = 10  # with fewer steps, nothing can be said to stand still
-# The losses of `nn` are of the order of 1 for a model that knows nothing: log 2 = 0.69, 1, or the
-# variance of the targets.
-NEAR_ZERO = 0.05  # a loss below it is taken for its minimum, if nothing else is known
-EXPLODED = 1e3  # times the first loss: also where all losses are near 0, it has diverged
-CONVERGED = 0.1  # of the first loss
-# Noise goes up and down by turns for 2 of 3 steps; a rate at the limit of stability for every one,
-# and without progress.
-ALTERNATION = 0.9
-SWING = 0.1
-PROGRESS = 0.05
-FEWEST_SWINGS = 20
+MIN_STEPS = 10  # a shorter run is too short to tell that its loss stands still
+# A loss below this is taken to be near its minimum.  Losses of `nn` are of the order of 1 for an
+# untrained model: log 2 = 0.69, 1, or the variance of the targets.
+NEAR_ZERO_LOSS = 0.05
+# A run whose last loss is this many times its first one has diverged, even if both are near 0.
+EXPLODED_RATIO = 1e3
+CONVERGED_RATIO = 0.1  # a run has converged if its last loss is this fraction of its first loss
+# Random losses change direction at 2 of 3 steps.  At the limit of stability the loss changes
+# direction at almost every step, by much, and gets no lower.
+MIN_TURNS = 0.9  # fraction of the steps at which the loss changes direction
+MIN_SWING = 0.1  # mean change of the loss in a step, as a fraction of the loss
+MAX_PROGRESS = 0.05  # relative fall of the loss from the third quarter of the run to the last
+MIN_LEVELS = 20  # levels in the second half of the run; with fewer, turns prove nothing
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of a training run, smoothed enough to be compared.
+    """The losses of a training run, averaged over epochs, so that noise is small.
 
-    levels      the mean loss of every epoch; where there are not two of them, of about ten equal
-                stretches of steps
-    every       how many steps a level is the mean of
-    exact       whether every level is a mean over all samples
-    steps       how many steps there were
-    last_loss   the loss of the last step
-    rate        the learning rate; of a schedule the largest
+    levels: the mean loss of each epoch.  A run with fewer than two epochs is divided into about ten
+        equal stretches of steps instead.
+    every: the number of steps averaged in a level.
+    exact: whether every level is a mean over all samples.
+    steps: the number of steps of the run.
+    last_loss: the loss of the last step.
+    rate: the learning rate; the largest one of a schedule.
     """
 
     levels: tuple[float, ...]
@@ -79,7 +82,8 @@ class Curve:
 
     @property
     def last(self) -> float:
-        """The last level: the median of the last tenth, so one outlier does not decide."""
+        """The level at the end: the median of the last tenth of the levels, so that one outlier
+        does not decide."""
         return statistics.median(self.levels[-max(1, len(self.levels) // 10):])
 
     @property
@@ -97,8 +101,8 @@ def curve_of(history: History) -> Curve:
         every = ends[0]
         exact = True
         tail = losses[ends[-1]:]
-        # it blew up in the last epoch
-        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCHES * abs(levels[-1]):
+        # the loss exploded in the last, unfinished epoch
+        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCH_RATIO * abs(levels[-1]):
             levels.append(sum(tail) / len(tail))
     else:
         every = max(1, len(losses) // 10)
@@ -109,33 +113,34 @@ def curve_of(history: History) -> Curve:
 
 
 def verdict(curve: Curve) -> str:
-    """Returns what the curve shows: a kind of finding, or "" for none."""
+    """Returns the kind of finding that the curve shows, or "" if it shows none."""
     if not math.isfinite(curve.last_loss) or not all(map(math.isfinite, curve.levels)):
         return "loss not finite"
     if min(curve.levels) < 0:
-        return ""  # ratios mean nothing
+        return ""  # ratios of losses have no meaning
     relapsed = (
         curve.fall > MIN_GAIN
         and curve.last > curve.best + MAX_RELAPSE * (curve.first - curve.best)
-        and curve.last > DIVERGED * curve.best
+        and curve.last > DIVERGED_RATIO * curve.best
         and curve.exact
     )
-    limit = DIVERGED if curve.exact else DIVERGED_BATCHES
+    limit = DIVERGED_RATIO if curve.exact else DIVERGED_BATCH_RATIO
     if curve.last > limit * curve.first or relapsed:
-        is_large = curve.last > NEAR_ZERO or curve.last > EXPLODED * curve.first
+        is_large = curve.last > NEAR_ZERO_LOSS or curve.last > EXPLODED_RATIO * curve.first
         return "loss diverges" if is_large else ""
-    if curve.last <= NEAR_ZERO or curve.last <= CONVERGED * curve.first:
+    if curve.last <= NEAR_ZERO_LOSS or curve.last <= CONVERGED_RATIO * curve.first:
         return ""
     if _oscillates(curve):
         return "loss oscillates"
-    if curve.fall < MIN_FALL and curve.steps >= FEWEST_STEPS:
+    if curve.fall < MIN_FALL and curve.steps >= MIN_STEPS:
         return "loss stands still"
     return ""
 
 
 def _oscillates(curve: Curve) -> bool:
+    """Returns whether the loss rises and falls by turns in the second half of the run."""
     half = curve.levels[len(curve.levels) // 2:]
-    if curve.every > 1 or len(half) < FEWEST_SWINGS:
+    if curve.every > 1 or len(half) < MIN_LEVELS:
         return False
     moves = [b - a for a, b in pairwise(half)]
     turns = sum(a * b < 0 for a, b in pairwise(moves))
@@ -143,51 +148,56 @@ def _oscillates(curve: Curve) -> bool:
     early = sum(half[:middle]) / middle
     late = sum(half[middle:]) / (len(half) - middle)
     return (
-        turns >= ALTERNATION * (len(moves) - 1)
-        and late > (1 - PROGRESS) * early
-        and sum(map(abs, moves)) / len(moves) > SWING * (early + late) / 2
+        turns >= MIN_TURNS * (len(moves) - 1)
+        and late > (1 - MAX_PROGRESS) * early
+        and sum(map(abs, moves)) / len(moves) > MIN_SWING * (early + late) / 2
     )
 
 
 def growth(curve: Curve) -> float:
-    """Returns the factor by which the loss grew in one step when it began to rise from its lowest
-    level; nan if it did not rise.
+    """Returns the factor by which the loss grew in each step just after its lowest level; nan if it
+    did not grow.
 
-    Later on it says less: units saturate or die, and the loss is flat; or products of weights make
-    it steeper and steeper.
+    Later growth says less about the curvature at the minimum: the loss becomes flat if units
+    saturate or die, and steeper if weights are multiplied with each other.
     """
     lowest = curve.levels.index(min(curve.levels))
     a, b = (*curve.levels[lowest:lowest + 2], math.nan)[:2]
     return (b / a) ** (1 / curve.every) if a > 0 and b < math.inf else math.nan
 
 
-def looked_at(curve: Curve) -> str:
+def curve_text(curve: Curve) -> str:
     """Returns the curve in words."""
     batches = " in full batches" if curve.exact and curve.every == 1 else ""
     return (
         f"the loss of {counted(curve.steps, 'step')}{batches}: {curve.first:.4g} at first, "
-        f"{curve.best:.4g} at best, {curve.last:.4g} in the end; learning rate {curve.rate:.3g}"
+        f"{curve.best:.4g} at best, {curve.last:.4g} at the end; learning rate {curve.rate:.3g}"
     )
 
 
-UNKNOWN = (
-    "The losses alone do not say whether it is at a minimum, or whether the learning rate is too "
-    "small, or so large that the model broke in the first steps."
+UNKNOWN_CAUSE = (
+    "The losses alone do not say why. The loss may be at a minimum. The learning rate may be too "
+    "small, or so large that the first steps ruined the model."
 )
-RECORD = (
-    "Train again with fit(..., record_every=1): diagnose can then try learning rates, and look "
-    "into the model."
+RECORD_ADVICE = (
+    "Train again with fit(..., record_every=1); diagnose can then try learning rates and examine "
+    "the layers."
 )
-RESTART = "Begin with other parameters (init=, rng=), or change the model or its loss."
-TAME = (
-    "Scale inputs and targets to about 1 (data.Standardiser), start with smaller weights, and "
-    "begin with a hundredth of the learning rate."
+RESTART_ADVICE = "Start again with other parameters (init=, rng=), or change the model or its loss."
+SCALE_ADVICE = (
+    "Scale inputs and targets to about 1 (data.Standardiser), and start again with smaller weights "
+    "and a hundredth of the learning rate."
 )
 
 
-def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str = "") -> Finding:
-    """Returns the finding of that kind about the loss.  ``suggested`` is the learning rate that
-    trials found, ``tried`` the sentence about the trials."""
+def loss_finding(
+    curve: Curve, kind: str, suggested: float | None = None, tried: str = ""
+) -> Finding:
+    """Returns the finding of that kind about the loss.
+
+    suggested: the learning rate that trials found; None if there is none.
+    tried: the sentence about the trials; "" if there were none.
+    """
     numbers = {
         "first": curve.first,
         "best": curve.best,
@@ -197,45 +207,43 @@ def of_curve(curve: Curve, kind: str, suggested: float | None = None, tried: str
     }
     ratio = growth(curve)
     if suggested is not None or tried:
-        advice = RESTART if kind == "loss stands still" else TAME
+        advice = RESTART_ADVICE if kind == "loss stands still" else SCALE_ADVICE
     elif kind == "loss stands still":
-        tried = UNKNOWN
-        advice = RECORD
+        tried = UNKNOWN_CAUSE
+        advice = RECORD_ADVICE
     elif kind == "loss oscillates":
-        suggested = rounded(curve.rate / 2)
+        suggested = rounded_rate(curve.rate / 2)
         tried = (
-            "Under gradient descent that is the limit of stability, 2 / curvature; half of it "
-            "would do best, an estimate."
+            "With gradient descent, the learning rate is then at the limit of stability, "
+            "2 / curvature; half of it is best, as an estimate."
         )
     elif ratio > 1:
         numbers["growth"] = ratio
-        suggested = rounded(curve.rate / (1 + math.sqrt(ratio)))
+        suggested = rounded_rate(curve.rate / (1 + math.sqrt(ratio)))
         tried = (
-            f"It began to grow {ratio:.3g} times a step; under gradient descent the curvature is "
-            f"then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and one over it would do "
-            "best, an estimate."
+            f"At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
+            f"curvature is then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and its inverse "
+            "is an estimate of the best learning rate."
         )
     else:
-        advice = TAME
+        advice = SCALE_ADVICE
     if suggested is not None:
         numbers["suggested_rate"] = suggested
-        advice = f"Begin again with a learning rate of {suggested:g}."
+        advice = f"Start again with a learning rate of {suggested:g}."
     return Finding(kind, "loss", numbers, f"{_sentence(curve, kind)} {tried}".strip(), advice)
 
 
 def _sentence(curve: Curve, kind: str) -> str:
     """Returns the sentence of a finding of that kind."""
     if kind == "loss not finite":
-        what = f"The loss was {curve.first:.4g} at first and is {curve.last_loss:.4g} in the end"
+        what = f"the loss went from {curve.first:.4g} to {curve.last_loss:.4g}"
     elif kind == "loss diverges":
-        what = f"The loss rose from {curve.best:.4g} to {curve.last:.4g}"
+        what = f"the loss rose from {curve.best:.4g} to {curve.last:.4g}"
     elif kind == "loss oscillates":
-        what = (
-            f"The loss goes up and down with every step around {curve.last:.4g} and gets no lower"
-        )
+        what = f"the loss rose and fell by turns around {curve.last:.4g} and got no lower"
     else:
         what = (
-            f"The loss was {curve.first:.4g} at first, {curve.best:.4g} at best, "
-            f"{curve.last:.4g} in the end"
+            f"the loss was {curve.first:.4g} at first, {curve.best:.4g} at best and "
+            f"{curve.last:.4g} at the end"
         )
-    return f"{what}, in {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}."
+    return f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}, {what}."

@@ -1,5 +1,4 @@
-"""`diagnose`: finds out why a model does not learn, with numbers and one sentence of advice for
-each finding.
+"""`diagnose`: finds out why a model does not learn, and says what to change.
 
     >>> from tinygrad_edu import data, fit, nn, optim
     >>> X, y = data.moons(40, rng=0)
@@ -10,11 +9,11 @@ each finding.
     >>> finding.kind, finding.numbers["suggested_rate"]
     ('loss stands still', 1.0)
     >>> print(finding.advice)
-    Begin again with a learning rate of 1.
+    Start again with a learning rate of 1.
 
-It reports what keeps a model from learning: two dead units among sixteen are counted, but become a
-finding only if they are more than half of a layer.  The limits are named constants with their
-reasons in `layers`, `curves` and `trials`.
+Only what keeps a model from learning is a finding.  Two dead units among sixteen are counted, but
+dead units become a finding only if they are more than half of a layer.  The limits are constants in
+`layers`, `curves` and `trials`, with their reasons.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from ..optim import Optimizer
 from ..train import History
 from ..train.snapshots import unique_names
 from . import curves, layers
-from .findings import Diagnosis, Finding, rounded
-from .inspection import activations, check_model, entries
+from .findings import Diagnosis, Finding, rounded_rate
+from .inspection import activations, check_model, entries, samples_of
 from .layers import ModelState
 from .trials import (
     BASELINE_MARGIN,
@@ -39,19 +38,20 @@ from .trials import (
     TRIAL_STEPS,
     Problem,
     Trials,
-    chosen,
-    recorded,
+    choose_samples,
+    recording_model,
     try_rates,
 )
 
-SAMPLES = 128  # the model is run on at most this many
-LEARNED_FRACTION = 0.9  # a model has learned if its inputs explain this part of the loss
-# The relative fall of the loss in a trial; below it the rate is no improvement.
+MAX_SAMPLES = 128  # the model is run on at most this many samples
+LEARNED_FRACTION = 0.9  # a model has learned if its inputs explain this fraction of the loss
+# Relative fall of the loss in a trial; below it the learning rate is not an improvement.
 MIN_IMPROVEMENT = 0.1
-# A rate is better if its trial ends lower than the whole training run by this part of the loss.
+# A learning rate is better if its trial ends lower than the whole run by this fraction of the loss.
 BETTER_FRACTION = 0.25
-MIN_TRAINING_FALL = 0.1  # relative fall of the loss; below it the rate may be too small
-SMALL_RATE_RATIO = 10.0  # a rate is too small if the best rate is this many times larger
+MIN_TRAINING_FALL = 0.1  # relative fall of the loss; below it the learning rate may be too small
+# A learning rate is too small if the best learning rate is this many times larger.
+SMALL_RATE_RATIO = 10.0
 
 
 def diagnose(
@@ -62,113 +62,129 @@ def diagnose(
     loss: Callable[[Any, Any], Any] | None = None,
     optimizer: Optimizer | None = None,
 ) -> Diagnosis:
-    """Finds what keeps a model from learning, and returns it with advice.
+    """Finds what keeps a model from learning, and returns a `Diagnosis` with advice.
 
-    ``diagnose(model)``                        the gradients that the last backward pass left, layer
-                                               by layer: vanishing, exploding, not finite;
-                                               parameters that received none
-    ``diagnose(model, X)``                     also dead and saturated units, and parameters that
-    the model does not use
-    ``diagnose(model, X, y, loss=nn.hinge)``   computes the gradients itself, of the loss of each
-                                               sample, and compares the loss with that of a
-                                               constant prediction
-    the same with ``optimizer=optimizer``      also tries learning rates from the present parameters
-    (`trials.try_rates`)
-    ``diagnose(history)``                      a loss that diverges, stands still, oscillates or is
-                                               not finite.  After ``fit(..., record_every=...)``
-                                               also all of the above at the end of the training, and
-                                               learning rates tried from the parameters that it
-                                               began with
+    What is examined depends on the arguments:
 
-    A model is a `Module`, or any callable together with ``optimizer=``, whose parameters are then
-    looked at.  At most `SAMPLES` samples are used, chosen at random but always the same ones.  The
-    model runs in evaluation mode.  Data, gradients and modes are afterwards what they were, and no
-    random numbers are drawn.  A penalty is not part of the loss.
+    ``diagnose(model)``
+        The gradients that the last backward pass left, layer by layer.  Finds gradients that
+        vanish, explode or are not finite, and parameters without a gradient.
+    ``diagnose(model, X)``
+        Also the outputs of the units.  Finds dead and saturated units, and parameters that the
+        model does not use.
+    ``diagnose(model, X, y, loss=nn.hinge)``
+        The same, with the gradients of the loss of each sample instead of the gradients in
+        ``.grad``.  The loss is compared with the loss of a constant prediction.
+    ``diagnose(model, X, y, loss=nn.hinge, optimizer=optimizer)``
+        Also other learning rates, tried from the present parameters (`trials.try_rates`).
+    ``diagnose(history)``
+        The losses of a training run.  Finds a loss that diverges, stands still, oscillates or is
+        not finite.  After ``fit(..., record_every=...)``, the model at the end of the run is
+        examined too, and other learning rates are tried from the first parameters of the run.
 
-    What is healthy gives no findings; see `Diagnosis` for what is returned.
+    subject: a `Module` or a `History`; or any other callable model, if ``optimizer`` is given: its
+        parameters are then examined.
+    X, y: samples and targets.  At most 128 samples are used, chosen at random but always the same.
+    loss: called as ``loss(prediction, target)`` for one sample.  A penalty is not included.
+    optimizer: the optimiser whose learning rate is compared with others.
 
-    Raises TypeError for a subject that is neither, ValueError for a history without steps, samples
-    without targets, or whatever else is missing.  What the model or the loss raises passes through.
+    The model runs in evaluation mode.  Data, gradients and modes are restored, and the state of
+    the random generators does not change.
+
+    Raises:
+        TypeError: ``subject`` is neither a model nor a history; a history is not the only argument;
+            ``X`` or ``y`` is not iterable; or no loss is a Value.
+        ValueError: the history has no steps, the model has no parameters, ``X`` is empty, ``y`` and
+            ``X`` differ in length, or an argument is missing that another one needs.
+
+    Errors of the model and the loss are passed on unchanged.
     """
     if isinstance(subject, History):
         if any(given is not None for given in (X, y, loss, optimizer)):
             raise TypeError(
-                "diagnose(history) takes nothing else: a history from fit(..., record_every=1) has "
-                "the model, the samples and the loss"
+                "diagnose: a history must be the only argument; a history from "
+                "fit(..., record_every=1) has the model, the samples and the loss"
             )
-        return _of_history(subject)
+        return _diagnose_history(subject)
     check_model(subject)
-    parameters = _parameters(subject, optimizer)
+    parameters = _named_parameters(subject, optimizer)
     if X is None:
         if y is not None or loss is not None:
-            raise ValueError("y and loss need samples: diagnose(model, X, y, loss=nn.hinge)")
-        _check_unused(subject, optimizer)
-        return _of_gradients(subject, parameters)
-    inputs = entries(X, "X", "samples: a list of what the model takes")
-    if not inputs:
-        raise ValueError("X has no samples; give at least one")
+            raise ValueError(
+                "diagnose: y and loss need samples; call diagnose(model, X, y, loss=nn.hinge)"
+            )
+        _check_optimizer_is_used(subject, optimizer)
+        return _diagnose_gradients(subject, parameters)
+    inputs = samples_of(X, "diagnose")
     if loss is None:
         if y is not None:
-            raise ValueError("y needs a loss: diagnose(model, X, y, loss=nn.hinge)")
-        _check_unused(subject, optimizer)
-        return _of_units(subject, parameters, inputs)
-    targets = None if y is None else entries(y, "y", "targets: one for each sample")
-    if targets is None or len(targets) != len(inputs):
+            raise ValueError("diagnose: y needs a loss; call diagnose(model, X, y, loss=nn.hinge)")
+        _check_optimizer_is_used(subject, optimizer)
+        return _diagnose_units(subject, parameters, inputs)
+    targets = [] if y is None else entries(y, "diagnose: y", "targets: one for each sample")
+    if len(targets) != len(inputs):
         raise ValueError(
-            f"{len(inputs)} samples but {len(targets or ())} targets; give one target for each "
-            "sample"
+            "diagnose: y must have one target for each sample, not "
+            f"{counted(len(targets), 'target')} for {counted(len(inputs), 'sample')}"
         )
-    return _of_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
+    return _diagnose_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
 
 
-def _check_unused(model: Any, optimizer: Optimizer | None) -> None:
-    """Raises ValueError if an optimiser was given that would not be used at all."""
+def _check_optimizer_is_used(model: Any, optimizer: Optimizer | None) -> None:
+    """Raises ValueError if an optimiser was passed that is not needed.  Without samples, it is
+    needed only for the parameters of a model that has none of its own."""
     has_own = isinstance(model, Module) and any(True for _ in model.named_parameters())
     if optimizer is not None and has_own:
         raise ValueError(
-            "trying the learning rates of optimizer= needs samples, targets and a loss: "
+            "diagnose: optimizer needs samples, targets and a loss; call "
             "diagnose(model, X, y, loss=..., optimizer=...)"
         )
 
 
-def _parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
+def _named_parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
+    """Returns the parameters of the model by name, or else the parameters of the optimiser.
+
+    Raises ValueError if there are none.
+    """
     named = dict(model.named_parameters()) if isinstance(model, Module) else {}
     if not named and optimizer is not None:
         names = unique_names([str(parameter.label) for parameter in optimizer.params])
         named = dict(zip(names, optimizer.params))
     if not named:
         raise ValueError(
-            f"diagnose: {short_repr(model)} has no parameters to look at; pass a Module that has "
-            "some, a "
+            f"diagnose: {short_repr(model)} has no parameters; pass a Module that has some, a "
             "History, or optimizer= with the parameters of the model"
         )
     return named
 
 
-def _of_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
+def _diagnose_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
+    """Examines the gradients that are in ``.grad``."""
     state = ModelState({name: parameter.grad for name, parameter in parameters.items()})
-    looked = tuple(layers.looked_at(state))
-    return Diagnosis(short_repr(model), looked, tuple(layers.of_gradients(state)))
+    looked = tuple(layers.state_texts(state))
+    return Diagnosis(short_repr(model), looked, tuple(layers.gradient_findings(state)))
 
 
-def _of_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
-    X = [X[i] for i in chosen(len(X), SAMPLES)]
-    with recorded(model):
+def _diagnose_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
+    """Examines the outputs of the units, and the gradients in ``.grad`` if there are any."""
+    X = [X[i] for i in choose_samples(len(X), MAX_SAMPLES)]
+    with recording_model(model):
         unused = layers.unused_parameters(map(model, X), parameters)
     state = ModelState(
         {name: parameter.grad for name, parameter in parameters.items()},
         layers=activations(model, X),
         unused=unused,
     )
-    found = [*layers.of_unused(state, len(parameters)), *layers.of_units(state)]
+    found = [*layers.unused_findings(state), *layers.unit_findings(state)]
     if any(state.gradients.values()):
-        found += layers.of_gradients(state)
-    return Diagnosis(short_repr(model), tuple(layers.looked_at(state)), tuple(found))
+        found += layers.gradient_findings(state)
+    return Diagnosis(short_repr(model), tuple(layers.state_texts(state)), tuple(found))
 
 
 def _model_state(problem: Problem) -> ModelState:
-    value, gradients = problem.measured_singly()
-    with recorded(problem.model):
+    """Measures the loss, the gradients and the outputs of the units."""
+    value, gradients = problem.loss_and_rms_gradients()
+    with recording_model(problem.model):
         unused = layers.unused_parameters(problem.losses(), problem.parameters)
     return ModelState(
         dict(zip(problem.parameters, gradients)),
@@ -182,42 +198,45 @@ def _model_state(problem: Problem) -> ModelState:
 def _model_findings(state: ModelState, has_learned: bool) -> list[Finding]:
     """Returns the findings about the layers.  For a model that has learned, only unused
     parameters are reported."""
-    unused = list(layers.of_unused(state, len(state.gradients)))
+    unused = list(layers.unused_findings(state))
     if has_learned:
         return unused
-    return [*unused, *layers.of_units(state), *layers.of_gradients(state)]
+    return [*unused, *layers.unit_findings(state), *layers.gradient_findings(state)]
 
 
-def _of_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
-    problem = problem.few(SAMPLES)
+def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
+    """Examines a model with its samples and loss, and tries learning rates if there is an
+    optimiser."""
+    problem = problem.reduced(MAX_SAMPLES)
     state = _model_state(problem)
     has_learned = state.explained is not None and state.explained >= LEARNED_FRACTION
-    looked = list(layers.looked_at(state))
+    looked = list(layers.state_texts(state))
     found = _model_findings(state, has_learned)
     if optimizer is not None and not has_learned:
         trials = try_rates(problem, optimizer, optimizer.lr)
         looked.append(_trials_text(trials, "the present parameters"))
-        # a rate that grows may well be small at first
-        scheduled = not isinstance(optimizer.state_dict()["lr"], float)
-        found = [*_of_trials(trials, scheduled), *found]
+        is_scheduled = not isinstance(optimizer.state_dict()["lr"], float)
+        found = [*_trial_findings(trials, is_scheduled), *found]
     return Diagnosis(short_repr(problem.model), tuple(looked), tuple(found))
 
 
-def _of_trials(trials: Trials, scheduled: bool) -> Iterator[Finding]:
-    """Yields a finding if the learning rate in use is too large or too small."""
+def _trial_findings(trials: Trials, is_scheduled: bool) -> Iterator[Finding]:
+    """Yields a finding if the learning rate in use is too large or too small.  The first learning
+    rate of a schedule may be small."""
     rate, best = trials.rate, trials.best
     if best is None or trials.fall(best) < MIN_IMPROVEMENT:
         return
     too_large = best < rate and trials.losses[rate] >= trials.before
     is_slow = trials.fall(rate) < trials.fall(best) / SMALL_RATE_RATIO
-    too_small = best >= SMALL_RATE_RATIO * rate and is_slow and not scheduled
+    too_small = best >= SMALL_RATE_RATIO * rate and is_slow and not is_scheduled
     if too_large or too_small:
-        yield _of_rate(trials, best, _comparison_text(trials))
+        yield _rate_finding(trials, best, _comparison_text(trials))
 
 
-def _of_rate(trials: Trials, best: float, sentence: str) -> Finding:
+def _rate_finding(trials: Trials, best: float, sentence: str) -> Finding:
+    """Returns the finding that the learning rate ``best`` is better than the one in use."""
     kind = "learning rate too large" if best < trials.rate else "learning rate too small"
-    suggested = rounded(best)
+    suggested = rounded_rate(best)
     numbers = {
         "learning_rate": trials.rate,
         "suggested_rate": suggested,
@@ -230,6 +249,7 @@ def _of_rate(trials: Trials, best: float, sentence: str) -> Finding:
 
 
 def _comparison_text(trials: Trials) -> str:
+    """Returns a sentence that compares the learning rate in use with the best one."""
     def outcome(rate: float) -> str:
         after = trials.losses[rate]
         return "makes it diverge" if after == math.inf else f"brings it to {after:.4g}"
@@ -240,17 +260,21 @@ def _comparison_text(trials: Trials) -> str:
         f"{trials.rate:.3g} {outcome(trials.rate)}"
     )
     if best is None:
-        return f"{sentence}. No other brings it clearly below the loss of a constant prediction."
+        return (
+            f"{sentence}. No other learning rate brings it clearly below the loss of a constant "
+            "prediction."
+        )
     if best == trials.rate:
         return f"{sentence}."
-    return f"{sentence}, one of {rounded(best):g} {outcome(best)}."
+    return f"{sentence}; a learning rate of {rounded_rate(best):g} {outcome(best)}."
 
 
 def _trials_text(trials: Trials, start: str) -> str:
+    """Returns a sentence about all trials; ``start`` says from which parameters they started."""
     if trials.best is None:
-        result = "none lowers the loss clearly below that of a constant prediction"
+        result = "none lowers the loss clearly below the loss of a constant prediction"
     else:
-        result = f"{rounded(trials.best):g} would do"
+        result = f"the best is {rounded_rate(trials.best):g}"
     return (
         f"{counted(len(trials.losses), 'learning rate')} from {min(trials.losses):.2g} to "
         f"{max(trials.losses):.2g}, each tried for {TRIAL_STEPS} steps from {start} on "
@@ -258,58 +282,62 @@ def _trials_text(trials: Trials, start: str) -> str:
     )
 
 
-def _of_history(history: History) -> Diagnosis:
+def _diagnose_history(history: History) -> Diagnosis:
+    """Examines the losses of a training run, and the recorded model if there is one."""
     if not history.loss:
         raise ValueError(
-            "the history has no steps, so there is nothing to diagnose; if fit raised "
-            "NonFiniteError in the first step, its message names the operation"
+            "diagnose: the history has no steps; if fit raised NonFiniteError in the first step, "
+            "read its message: it names the operation"
         )
     curve = curves.curve_of(history)
     kind = curves.verdict(curve)
-    subject = f"a training of {counted(curve.steps, 'step')}"
-    looked = [curves.looked_at(curve)]
+    subject = f"a training run of {counted(curve.steps, 'step')}"
+    looked = [curves.curve_text(curve)]
     record = history.training
     if record is None or not record.snapshots:
         looked.append(
-            "nothing of the model, which the history does not have: train with fit(..., "
-            "record_every=1)"
+            "not at the model, because it is not in the history; to record it, train with "
+            "fit(..., record_every=1)"
         )
-        return Diagnosis(subject, tuple(looked), (curves.of_curve(curve, kind),) if kind else ())
+        found = [curves.loss_finding(curve, kind)] if kind else []
+        return Diagnosis(subject, tuple(looked), tuple(found))
     parameters = dict(zip(record.names, record.parameters))
-    problem = Problem(record.model, record.loss, parameters, record.X, record.y).few(SAMPLES)
+    problem = Problem(record.model, record.loss, parameters, record.X, record.y)
+    problem = problem.reduced(MAX_SAMPLES)
     with record.at(record.snapshots[-1], after=True):
         state = _model_state(problem)
     explained = state.explained
     if explained is None:
-        has_learned = curve.last <= curves.CONVERGED * curve.first
+        has_learned = curve.last <= curves.CONVERGED_RATIO * curve.first
     else:
         has_learned = explained >= LEARNED_FRACTION
     found = _model_findings(state, has_learned)
-    looked += [f"after the last step {look}" for look in layers.looked_at(state)]
+    looked += [f"after the last step, {text}" for text in layers.state_texts(state)]
     if has_learned:
         return Diagnosis(subject, tuple(looked), tuple(found))
-    ignorant = explained is not None and explained < BASELINE_MARGIN
+    is_at_baseline = explained is not None and explained < BASELINE_MARGIN
     is_slow = curve.fall < MIN_TRAINING_FALL
-    if record.optimizer is not None and (kind or found or ignorant or is_slow):
+    if record.optimizer is not None and (kind or found or is_at_baseline or is_slow):
         with record.at(record.snapshots[0]):
             trials = try_rates(problem, record.optimizer, curve.rate)
         looked.append(_trials_text(trials, "the first parameters"))
         with record.at(record.snapshots[-1], after=True):
-            end = problem.few(trials.samples).measured()[0]
-        found = [*_of_tried(curve, kind, trials, end, explained), *found]
+            end = problem.reduced(trials.samples).loss_and_gradient()[0]
+        found = [*_run_findings(curve, kind, trials, end, is_at_baseline), *found]
     elif kind:
-        found = [curves.of_curve(curve, kind), *found]
+        found = [curves.loss_finding(curve, kind), *found]
     return Diagnosis(subject, tuple(looked), tuple(found))
 
 
-def _of_tried(
-    curve: curves.Curve, kind: str, trials: Trials, end: float, explained: float | None
+def _run_findings(
+    curve: curves.Curve, kind: str, trials: Trials, end: float, is_at_baseline: bool
 ) -> Iterator[Finding]:
-    """Yields what is wrong with a training run, given what ten steps at other learning rates make
-    of its first parameters.
+    """Yields the finding about the loss or the learning rate of a training run, if there is one.
 
-    ``end`` is the last loss of the run, on the samples of the trials; ``explained`` is the part of
-    the loss that the inputs explain.
+    kind: what the curve shows; "" for nothing.
+    trials: trials of other learning rates from the first parameters of the run.
+    end: the last loss of the run, on the samples of the trials.
+    is_at_baseline: whether the model is no better than a constant prediction.
     """
     best = trials.best
     if best is not None and trials.fall(best) < MIN_IMPROVEMENT:
@@ -317,22 +345,22 @@ def _of_tried(
     margin = MIN_IMPROVEMENT if kind else BETTER_FRACTION
     if kind in ("loss diverges", "loss oscillates", "loss not finite"):
         if best and best < trials.rate:
-            yield curves.of_curve(curve, kind, rounded(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
         else:
-            yield curves.of_curve(curve, kind)
-    elif best and _does_better(curve, trials, best, (1 - margin) * end):
+            yield curves.loss_finding(curve, kind)
+    elif best and _is_better_rate(curve, trials, best, (1 - margin) * end):
         if kind:
-            yield curves.of_curve(curve, kind, rounded(best), _comparison_text(trials))
+            yield curves.loss_finding(curve, kind, rounded_rate(best), _comparison_text(trials))
         else:
-            ended = f"The {curve.steps} steps of the training ended at {end:.4g}."
-            yield _of_rate(trials, best, f"{_comparison_text(trials)} {ended}")
-    elif kind and explained is not None and explained < BASELINE_MARGIN:
-        yield curves.of_curve(curve, kind, None, _comparison_text(trials))
+            ended = f"The training run ended at {end:.4g} after {counted(curve.steps, 'step')}."
+            yield _rate_finding(trials, best, f"{_comparison_text(trials)} {ended}")
+    elif kind and is_at_baseline:
+        yield curves.loss_finding(curve, kind, None, _comparison_text(trials))
 
 
-def _does_better(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
-    """Returns whether the best rate of the trials reached ``limit`` in fewer steps than the run,
-    and is far from the rate in use."""
+def _is_better_rate(curve: curves.Curve, trials: Trials, best: float, limit: float) -> bool:
+    """Returns whether the learning rate ``best`` reached the loss ``limit`` in no more steps than
+    the run had, and is far from the learning rate in use."""
     is_smaller = best * STABILITY_FACTOR <= trials.rate
     is_larger = best >= SMALL_RATE_RATIO * trials.rate and curve.fall < MIN_TRAINING_FALL
     is_lower = curve.steps >= TRIAL_STEPS and trials.losses[best] <= limit

@@ -1,4 +1,4 @@
-"""`Finding` and `Diagnosis`, the result of `diagnose`, and how they are printed."""
+"""The results of `diagnose`: a `Diagnosis`, its `Finding` objects, and their printed form."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ WIDTH = 100  # characters of a printed line
 class Finding:
     """One thing that is wrong.
 
-    kind      of a layer: "dead units", "saturated units", "vanishing gradient", "exploding
-              gradient", "gradient not finite"; of parameters: "unused parameters", "no gradient";
-              of a training run: "loss diverges", "loss not finite", "loss stands still", "loss
-              oscillates"; where a rate was tried from the present parameters:  "learning rate too
-              large", "learning rate too small"
-    where     the path of the layer, the names of parameters, or "loss"
-    numbers   what it rests on, by name; ``suggested_rate`` is the learning rate that would do,
-              where one was found
-    sentence  what is wrong, with these numbers
-    advice    one sentence: what to do about it
+    kind: a short name.
+        For a layer: "dead units", "saturated units", "vanishing gradient", "exploding gradient",
+        "gradient not finite".
+        For parameters: "unused parameters", "no gradient".
+        For a training run: "loss diverges", "loss not finite", "loss stands still", "loss
+        oscillates".
+        For an optimiser: "learning rate too large", "learning rate too small".
+    where: the path of the layer, the names of the parameters, "loss" or "learning rate".
+    numbers: the measurements behind the finding, by name.  ``suggested_rate``, if present, is a
+        better learning rate.
+    sentence: what is wrong, with these numbers.
+    advice: what to do about it, in one sentence.
     """
 
     kind: str
@@ -41,14 +43,14 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What `diagnose` looked at, and what it found.  Iterating over it gives the findings.
+    """The result of `diagnose`: what was examined, and the findings.
 
-    It is true if it is healthy, as the report of `gradcheck` is true if the gradients are right:
-    ``assert diagnose(model)`` holds when nothing was found.  Printed, it is a text to read.
+    It is true if there are no findings: ``assert diagnose(model)``.  Iterating over it yields the
+    findings, and ``print(diagnosis)`` shows them with advice.
 
-    subject     what was diagnosed
-    looked_at   what was looked at, one sentence each, with the numbers
-    findings    what is wrong, the loss first, then layer by layer
+    subject: the model or the training run, in words.
+    looked_at: one text for each thing that was examined, with the numbers.
+    findings: what is wrong, the loss first, then layer by layer.
     """
 
     subject: str
@@ -57,7 +59,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
     def __bool__(self) -> bool:
@@ -79,6 +81,8 @@ class Diagnosis:
 
 
 def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
+    """Returns ``text`` as lines of at most `WIDTH` characters, indented with ``indent``; the first
+    line with ``first``, if given."""
     return textwrap.wrap(
         text,
         WIDTH,
@@ -89,6 +93,7 @@ def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
     )
 
 
-def rounded(x: float) -> float:
-    """Returns a learning rate with the two digits that a trial or an estimate has at best."""
-    return float(f"{x:.1e}")
+def rounded_rate(rate: float) -> float:
+    """Returns a learning rate rounded to two digits, because trials and estimates are no more
+    precise than that."""
+    return float(f"{rate:.1e}")

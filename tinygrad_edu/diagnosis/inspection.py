@@ -1,4 +1,4 @@
-"""What goes on inside a model, layer by layer: the gradients of its parameters, the outputs of its
+"""The inside of a model, layer by layer: the gradients of its parameters and the outputs of its
 units.
 
     >>> from tinygrad_edu import nn
@@ -10,8 +10,8 @@ units.
     >>> [(layer.path, len(layer.units), layer.saturated) for layer in layers]
     [('layers.0', 4, 0), ('layers.1', 4, 0), ('layers.2', 1, 0)]
 
-These are numbers to look at; `diagnose` says which of them are a reason to worry, and `viz.plots`
-draws them.  Nothing here changes a parameter or a gradient.
+`diagnose` decides which of these numbers are a reason to worry, and `viz.plots` draws them.  No
+parameter and no gradient is changed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from ..errors import number, short_repr
 from ..nn.module import Module, mode
 from ..nn.structure import ACTIVATION_ROWS, find_modules, layer_of, layer_path, neurons_among
 
-VANISHING = 1e-3  # of the last layer's rms: see `gradient_flow`
-EXPLODING = 1e3  # times the last layer's rms, or in itself
-SATURATED = 0.99  # of the way to the asymptote of a sigmoid-shaped activation
+VANISHING = 1e-3  # a layer vanishes if its rms is below this fraction of the last layer's rms
+EXPLODING = 1e3  # a layer explodes if its rms is above this, or this many times the last layer's
+# An output is at an asymptote if it is beyond this fraction of the way from the middle to it.
+SATURATED = 0.99
 
-# For an activation with two asymptotes, the number half-way between them, and how far they are.
+# For each activation with two asymptotes, the middle between them and their distance from it.
 _MIDDLE_AND_REACH = {
     "tanh": (0.0, 1.0),
     "softsign": (0.0, 1.0),
@@ -48,13 +49,14 @@ _MIDDLE_AND_REACH = {
 class LayerGradients:
     """The magnitudes of the gradients of one layer's parameters.
 
-    path               the path of the layer, ``layers.0``; "" for parameters of the model itself
-    count              how many parameters it has
-    zeros, nonfinite   how many of their gradients are exactly 0; how many are nan or infinite
-    low, median, high  the 5th, 50th and 95th percentile of the others' magnitudes, 0.0 if there are
-                       none
-    rms                the root of the mean square of all that are finite, zeros included
-    verdict            "fine", "vanishing", "exploding", "zero" or "not finite": see `gradient_flow`
+    path: the path of the layer, such as ``layers.0``; "" for parameters of the model itself.
+    count: the number of parameters.
+    zeros: the number of gradients that are exactly 0.
+    nonfinite: the number of gradients that are inf or nan.
+    low, median, high: the 5th, 50th and 95th percentile of the magnitudes of all other gradients;
+        0.0 if there are none.
+    rms: the root mean square of all finite gradients, zeros included.
+    verdict: "fine", "vanishing", "exploding", "zero" or "not finite"; see `gradient_flow`.
     """
 
     path: str
@@ -71,26 +73,35 @@ class LayerGradients:
 def gradient_flow(
     parameters: Module | Mapping[str, Any] | Iterable[Value],
 ) -> tuple[LayerGradients, ...]:
-    """The gradients that a backward pass left in the parameters, layer by layer, in the order of
-    the parameters.
-
-    ``parameters`` is a `Module`; or a mapping from names to gradients, or to parameters; or
-    labelled parameters.  Layers are found from the names, by `nn.structure.layer_of`.
+    """Returns a `LayerGradients` for each layer, in the order of the parameters, from the gradients
+    that the last backward pass left.
 
         >>> gradients = {"layers.0.neurons.3.w.1": 1.0, "encoder.W.0.5": 1.0, "slope": 1.0}
         >>> [layer.path for layer in gradient_flow(gradients)]
         ['layers.0', 'encoder', '']
 
-    The verdicts compare each layer with the last one that has a gradient, where backpropagation
-    comes from.  A layer is "vanishing" if its rms is below `VANISHING` (1e-3) of that layer's,
-    "exploding" if it is above `EXPLODING` (1e3) of it, or above 1e3 in itself, so that a step at a
-    learning rate of 1e-3 moves its parameters by 1 and more; "zero" if all its gradients are 0,
-    "not finite" if one is nan or infinite.  That gradients which shrink or grow from layer to layer
-    are what makes deep networks hard to train: Bengio, Simard and Frasconi (1994); measured by
-    layer as here:  Glorot and Bengio (2010), section 4.2.  The figures 1e-3 and 1e3 are this
-    function's own convention.
+    parameters: a `Module`, a list of labelled parameters, or a mapping from names to parameters or
+        gradients.  The layer of each parameter is found from its name (`nn.structure.layer_of`).
 
-    Raises ValueError if there are no parameters.
+    The verdict compares the root mean square (rms) of a layer with the rms of the last layer that
+    has a gradient, where backpropagation starts:
+
+        "not finite"    a gradient is inf or nan
+        "zero"          all gradients are 0
+        "exploding"     the rms is above 1e3 (`EXPLODING`), or above 1e3 times the last layer's
+        "vanishing"     the rms is below 1e-3 (`VANISHING`) times the last layer's
+        "fine"          none of these
+
+    If the rms is above 1e3, a step at a learning rate of 1e-3 changes parameters by more than 1.
+
+    Deep networks are hard to train if gradients shrink or grow from layer to layer (Bengio, Simard
+    and Frasconi, 1994).  Glorot and Bengio (2010), section 4.2, measure this layer by layer.  The
+    limits 1e-3 and 1e3 are a convention of this function.
+
+    Raises:
+        TypeError: ``parameters`` is neither a Module, a list of Values nor a mapping to numbers or
+            Values.
+        ValueError: there are no parameters.
     """
     by_layer: dict[str, list[float]] = {}
     named = _named_gradients(parameters)
@@ -99,8 +110,8 @@ def gradient_flow(
         by_layer.setdefault(layer_of(name, neurons), []).append(gradient)
     if not by_layer:
         raise ValueError(
-            "there are no parameters; give a module that has some, or a mapping from names to "
-            "gradients"
+            "gradient_flow: there are no parameters; pass a Module that has some, or a mapping "
+            "from names to gradients"
         )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
@@ -109,6 +120,7 @@ def gradient_flow(
 
 
 def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
+    """Returns the name and the gradient of each parameter."""
     if isinstance(parameters, Module):
         return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
     if isinstance(parameters, Mapping):
@@ -118,20 +130,24 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     for parameter in given:
         if not isinstance(parameter, Value):
             raise TypeError(
-                "gradients are taken from a Module, a list of its parameters, or a mapping from "
-                f"names to gradients, not from {type(parameter).__name__} "
+                "gradient_flow: parameters must be a Module, a list of its parameters, or a "
+                f"mapping from names to gradients, not {type(parameter).__name__} "
                 f"({short_repr(parameter)})"
             )
     return [(str(parameter.label), parameter.grad) for parameter in given]
 
 
 def _gradient_of(name: str, given: Any) -> float:
-    return given.grad if isinstance(given, Value) else number(given, f"the gradient of {name}")
+    """Returns the gradient of an entry of a mapping, which is a parameter or a gradient."""
+    if isinstance(given, Value):
+        return given.grad
+    return number(given, f"gradient_flow: the gradient of {name}")
 
 
 def _layer_gradients(
     path: str, gradients: Sequence[float], rms: float, reference: float
 ) -> LayerGradients:
+    """Returns the statistics of a layer; ``reference`` is the rms of the last layer."""
     sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
     nonfinite = sum(not math.isfinite(g) for g in gradients)
     return LayerGradients(
@@ -148,7 +164,8 @@ def _layer_gradients(
 
 
 def _verdict(nonfinite: int, rms: float, reference: float) -> str:
-    """Classifies a layer by the rms of its gradients, relative to the last layer's."""
+    """Returns the verdict on a layer from the rms of its gradients; ``reference`` is the rms of the
+    last layer."""
     if nonfinite:
         return "not finite"
     if rms == 0:
@@ -161,14 +178,16 @@ def _verdict(nonfinite: int, rms: float, reference: float) -> str:
 
 
 def _rms(numbers: Sequence[float]) -> float:
+    """Returns the root mean square of the finite numbers; 0.0 if there are none."""
     finite = [x for x in numbers if math.isfinite(x)]
     return math.hypot(*finite) / math.sqrt(len(finite)) if finite else 0.0
 
 
 def quantile(ordered: Sequence[float], p: float) -> float:
-    """The ``p``-quantile of numbers in order, interpolated between the two nearest; 0.0 of none."""
+    """Returns the ``p``-quantile of sorted numbers, interpolated between the two nearest; 0.0 if
+    there are none."""
     # Not `statistics.quantiles`: it rejects a single number before Python 3.13, its sums overflow
-    # near the largest float, and its last digits are others.
+    # near the largest float, and its last digits differ.
     if not ordered:
         return 0.0
     position = p * (len(ordered) - 1)
@@ -183,10 +202,12 @@ def quantile(ordered: Sequence[float], p: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One neuron: ``outputs`` over the samples, ``slopes`` of its activation there, and the
-    activation's name as ``op``.
+    """One neuron, run on several samples.
 
-    ``op`` is "" for a linear unit.
+    path: the path of the neuron, such as ``layers.0.neurons.1``.
+    op: the name of its activation; "" for a linear unit.
+    outputs: its output for each sample.
+    slopes: the local derivative of its activation for each sample; 1.0 for a linear unit.
     """
 
     path: str
@@ -196,14 +217,14 @@ class Unit:
 
     @property
     def dead(self) -> bool:
-        """Whether its output and the slope of its activation are 0 for every sample, so that it
-        cannot learn from them."""
+        """Whether its output and the local derivative of its activation are 0 for every sample.  A
+        dead unit cannot learn from these samples."""
         return bool(self.op) and not any(self.outputs) and not any(self.slopes)
 
     @property
     def saturation(self) -> float:
-        """The part of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the way
-        from the middle."""
+        """The fraction of the samples, 0 to 1, that drive it to an asymptote: beyond 0.99 of the
+        way from the middle."""
         if self.op not in _MIDDLE_AND_REACH:
             return 0.0
         middle, reach = _MIDDLE_AND_REACH[self.op]
@@ -217,59 +238,58 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class LayerActivations:
-    """The units of one layer, and how many of them are dead (never active) or saturated on every
-    sample."""
+    """The units of one layer, with counts of dead and saturated units."""
 
     path: str
     units: tuple[Unit, ...]
 
     @property
     def outputs(self) -> tuple[float, ...]:
-        """The outputs of all units for all samples."""
+        """The outputs of all units for all samples, unit by unit."""
         return tuple([o for unit in self.units for o in unit.outputs])
 
     @property
     def saturation(self) -> float:
-        """The part of all outputs, 0 to 1, that is at an asymptote: see `Unit.saturation`."""
+        """The fraction of all outputs, 0 to 1, that are at an asymptote: see `Unit.saturation`."""
         return math.fsum(unit.saturation for unit in self.units) / len(self.units)
 
     @property
     def dead(self) -> int:
-        """How many units are dead."""
+        """The number of dead units."""
         return sum(unit.dead for unit in self.units)
 
     @property
     def saturated(self) -> int:
-        """How many units are saturated on every sample."""
+        """The number of units that are saturated on every sample."""
         return sum(unit.saturated for unit in self.units)
 
 
 def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerActivations, ...]:
-    """The outputs of the units of every layer for the samples ``X``, in order of execution.
+    """Returns the outputs of the units of every layer for the samples ``X``, in order of execution.
 
-    ``model`` is run on each sample, and its units are found in the recorded graph from the names of
-    the parameters (`nn.structure.find_modules`): the nodes of a module that something outside of it
-    uses, and the activation after them, if there is one and nothing else comes between.  A neuron
-    that runs several times for one sample is one unit.  Where there are no modules in the graph,
-    the model's outputs are its one layer.
+    The model runs on each sample, in evaluation mode.  Units are found in the recorded graph by the
+    names of the parameters (`nn.structure.find_modules`).  The output of a unit is a node of a
+    module that is used outside the module, or the activation that is the node's only user.  A
+    neuron that runs several times for one sample is one unit.  If there are no modules in the
+    graph, the outputs of the model are its only layer.
 
-    Raises ValueError if there are no samples, TypeError if ``model`` cannot be called or its
-    outputs are not Values.
+    Raises:
+        TypeError: ``model`` cannot be called, ``X`` is not iterable, or an output of the model is
+            not a Value.
+        ValueError: there are no samples.
     """
     check_model(model)
-    inputs = entries(X, "X", "samples: a list of what the model takes")
-    if not inputs:
-        raise ValueError("X has no samples; give at least one")
+    inputs = samples_of(X, "activations")
     found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
-    shape = None
+    structure = None
     places: list[tuple[str, str, int]] = []
     with mode(model, training=False), recording(True):
         for x in inputs:
             roots = _roots(model(x))
             order = topological_order(*roots, constants=False)
-            new = _shape(order)
-            if new != shape:  # mostly all samples have a graph of the same shape
-                shape = new
+            new = _structure(order)
+            if new != structure:  # usually the graphs of all samples have the same structure
+                structure = new
                 places = _unit_places(order, roots)
             for layer, path, i in places:
                 node = order[i]
@@ -284,25 +304,26 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
 
 
 def _roots(result: Any) -> list[Value]:
+    """Returns the outputs of a model as a list.  Raises TypeError if one is not a Value."""
     roots = list(result) if isinstance(result, (list, tuple)) else [result]
     for root in roots:
         if not isinstance(root, Value):
             raise TypeError(
-                f"the model returned {short_repr(result)}, which has no graph to find activations "
-                "in; give a model that computes with Values"
+                f"activations: the model must return Values, not {short_repr(result)}; compute its "
+                "output with operations on Values"
             )
     return roots
 
 
-def _shape(order: Sequence[Value]) -> list[tuple[str, str, list[int | None]]]:
-    """All of a graph but its numbers."""
+def _structure(order: Sequence[Value]) -> list[tuple[str, str, list[int | None]]]:
+    """Returns everything in a graph except its numbers: operations, labels and edges."""
     position = {node: i for i, node in enumerate(order)}
     return [(node.op, node.label, [position.get(arg) for arg in node.args]) for node in order]
 
 
 def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[str, str, int]]:
-    """``(layer, unit, position in order)`` for the output of every unit in the graph of ``roots``.
-    """
+    """Returns ``(layer, unit, position in order)`` for the output of every unit in the graph of
+    ``roots``."""
     modules = find_modules(order)
     users: dict[Value, list[Value]] = {}
     for node in order:
@@ -315,7 +336,7 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
         path = modules.get(node)
         outside = [user for user in users.get(node, ()) if modules.get(user) != path]
         if path is not None and node.op and (outside or node in roots):
-            # an activation that is no part of the module
+            # the activation may follow outside the module
             after = outside[0] if len(users.get(node, ())) == 1 else node
             is_activation = after.op in ACTIVATION_ROWS and after not in modules
             of_module.setdefault(path, []).append(after if is_activation else node)
@@ -329,12 +350,27 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
     return places
 
 
-# ---- what they are given -------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
+
+
+def samples_of(X: Iterable[Any], function: str) -> list[Any]:
+    """Returns the samples that were passed to ``function`` as ``X``.
+
+    Raises:
+        TypeError: ``X`` is not iterable.
+        ValueError: ``X`` is empty.
+    """
+    samples = entries(X, f"{function}: X", "samples: a list of inputs of the model")
+    if not samples:
+        raise ValueError(f"{function}: X has no samples; pass at least one")
+    return samples
 
 
 def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
-    """What is in ``given``, an argument of that name; TypeError, which says what is ``wanted``, if
-    it is no iterable."""
+    """Returns the entries of ``given``, the argument ``name``.
+
+    Raises TypeError if ``given`` is not iterable; the message says what is ``wanted``.
+    """
     try:
         iterator = iter(given)
     except TypeError:
@@ -345,9 +381,9 @@ def entries(given: Iterable[Any], name: str, wanted: str) -> list[Any]:
 
 
 def check_model(model: Any) -> None:
-    """Raises TypeError unless ``model`` can be called."""
+    """Raises TypeError if ``model`` cannot be called."""
     if not callable(model):
         raise TypeError(
-            f"the model is {short_repr(model)}, which cannot be called; give the model first, then "
-            "the samples"
+            f"the model must be callable, not {short_repr(model)}; pass the model first, then the "
+            "samples"
         )

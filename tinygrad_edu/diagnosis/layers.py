@@ -1,4 +1,4 @@
-"""Findings about the layers: units that cannot learn, gradients that do not arrive."""
+"""Findings about the layers of a model: dead or saturated units, wrong or missing gradients."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from .inspection import (
     gradient_flow,
 )
 
-# A layer of rectifiers whose inputs all have one sign begins with about half of its units dead,
-# because their weights have either sign, and learns nevertheless.  More than half are a finding.
-DEAD = 0.5
-# Trained networks keep their units away from the asymptotes for many samples: in tests, of moons
-# and XOR, at most 0.56 of a layer's outputs were there.  That a layer at its asymptotes stops
-# learning: Glorot and Bengio (2010), section 3.
-SATURATION = 0.8
+# More dead units than this fraction of a layer are a finding.  If all inputs have the same sign,
+# about half of the rectifiers start dead, because weights have either sign; such layers do learn.
+MAX_DEAD_FRACTION = 0.5
+# A larger fraction of outputs at an asymptote is a finding, because a layer at its asymptotes stops
+# learning (Glorot and Bengio, 2010, section 3).  In networks trained on moons and XOR, the fraction
+# was at most 0.56.
+MAX_SATURATION = 0.8
 # With fewer samples, units of a trained network can be at an asymptote for every sample.
 MIN_SAMPLES = 10
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """What is known of a model.
+    """The measurements of a model from which findings are made.
 
-    gradients   the gradient of each parameter by name: its size for single samples
-                (`Problem.measured_singly`), or what `backward` left
-    loss        the mean loss; None if it is not known
-    constant    the loss of a constant prediction (`Problem.constant_loss`); None if it is not known
-    layers      the outputs of the units
-    unused      the names of parameters that the model does not use
+    gradients: the gradient of each parameter by name, as `backward` left it, or its root mean
+        square over the samples (`Problem.loss_and_rms_gradients`).
+    loss: the mean loss; None if it is not known.
+    constant: the loss of the best constant prediction (`Problem.constant_loss`); None if it is not
+        known.
+    layers: the outputs of the units; empty if they are not known.
+    unused: the names of the parameters that the model does not use.
     """
 
     gradients: Mapping[str, float]
@@ -52,8 +53,8 @@ class ModelState:
 
     @property
     def explained(self) -> float | None:
-        """1 - loss / (loss of the best constant prediction).  1 is perfect; 0 or less is no better
-        than a constant."""
+        """1 - loss / (loss of the best constant prediction); None if it is not known.  1 is
+        perfect; 0 or less is no better than a constant."""
         if self.loss is None or self.constant is None or not math.isfinite(self.loss):
             return None
         return 1 - self.loss / self.constant
@@ -65,8 +66,8 @@ class ModelState:
 
 
 def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -> tuple[str, ...]:
-    """Returns the names of the parameters that no graph of the results contains.  A result is a
-    Value, a number or a list of them."""
+    """Returns the names of the parameters that occur in no graph of the results.  A result is a
+    Value, a number, or a list or tuple of Values and numbers."""
     left = {parameter: name for name, parameter in parameters.items()}
     for result in results:
         roots = result if isinstance(result, (list, tuple)) else [result]
@@ -76,14 +77,14 @@ def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -
     return tuple(left.values())
 
 
-def looked_at(state: ModelState) -> Iterator[str]:
-    """Yields one sentence for each thing that was examined."""
+def state_texts(state: ModelState) -> Iterator[str]:
+    """Yields one text for each thing that was examined."""
     flow = gradient_flow(state.gradients)
     source = "left by the last backward pass"
     if state.loss is not None:
-        source = f"of the loss for single samples, on average {state.loss:.4g}"
+        source = f"for the loss of each sample; mean loss {state.loss:.4g}"
     if state.constant is not None:
-        source += f" (of a constant prediction: {state.constant:.4g})"
+        source += f" (best constant prediction: {state.constant:.4g})"
     parameters = counted(len(state.gradients), "parameter")
     yield f"the gradients of {parameters} in {counted(len(flow), 'layer')}, {source}"
     if state.layers:
@@ -92,12 +93,12 @@ def looked_at(state: ModelState) -> Iterator[str]:
         units = sum(len(layer.units) for layer in state.layers)
         yield (
             f"the outputs of {counted(units, 'unit')} for {counted(state.samples, 'sample')}: "
-            f"{dead} dead, {saturated} saturated on every one"
+            f"{dead} dead, {saturated} saturated on every sample"
         )
 
 
-def of_units(state: ModelState) -> Iterator[Finding]:
-    """Yields a finding for each layer most of whose units are dead or saturated."""
+def unit_findings(state: ModelState) -> Iterator[Finding]:
+    """Yields a finding for each layer whose units are mostly dead, or mostly saturated."""
     for i, layer in enumerate(state.layers):
         units = len(layer.units)
         numbers = {
@@ -121,44 +122,45 @@ def of_units(state: ModelState) -> Iterator[Finding]:
             )
         is_last = i == len(state.layers) - 1
         is_known = state.loss is not None or (state.samples >= MIN_SAMPLES and not is_last)
-        if layer.saturation > SATURATION and is_known:
+        if layer.saturation > MAX_SATURATION and is_known:
             yield Finding(
                 "saturated units",
                 layer.path,
                 numbers,
-                f"{100 * layer.saturation:.3g} % of the outputs of {units} units for "
+                f"{100 * layer.saturation:.3g}% of the outputs of {units} units for "
                 f"{counted(state.samples, 'sample')} are beyond {SATURATED} of the way to an "
-                f"asymptote ({layer.saturated} units on every sample), where slope and gradient "
-                "are nearly 0.",
-                'Start with smaller weights (init="xavier"), and scale the inputs with '
+                f"asymptote ({layer.saturated} units on every sample). There the derivative of the "
+                "activation is nearly 0, and so is the gradient.",
+                'Start again with smaller weights (init="xavier"), and scale the inputs with '
                 'data.Standardiser.',
             )
 
 
 def _is_dead(layer: LayerActivations) -> bool:
-    return layer.dead > DEAD * len(layer.units)
+    """Returns whether so many units of the layer are dead that it is a finding."""
+    return layer.dead > MAX_DEAD_FRACTION * len(layer.units)
 
 
-def of_gradients(state: ModelState) -> Iterator[Finding]:
+def gradient_findings(state: ModelState) -> Iterator[Finding]:
     """Yields findings about gradients that are not finite, explode, vanish, or are 0."""
     flow = gradient_flow(state.gradients)
     total = len(state.gradients)
-    # which `of_units` reports, and which explains gradients of 0
-    blocked = any(map(_is_dead, state.layers))
+    # A dead layer explains gradients of 0, and `unit_findings` reports it.
+    is_blocked = any(map(_is_dead, state.layers))
     if all(layer.verdict == "zero" for layer in flow):
-        if not blocked:
-            yield _no_gradient_at_all(state, total)
+        if not is_blocked:
+            yield _no_gradient_finding(state, total)
         return
     reference = next(layer for layer in reversed(flow) if layer.rms or layer.nonfinite)
     for layer in flow:
-        finding = _of_layer(layer, reference)
+        finding = _layer_finding(layer, reference)
         if finding:
             yield finding
-    names = [] if blocked else _without_gradient(state)
+    names = [] if is_blocked else _without_gradient(state)
     if names:
         advice = (
-            "Let __call__ use them in a way that reaches the loss; diagnose(model, X, y, loss=...) "
-            "tells whether they are in its graph."
+            "Use them in __call__ so that the loss depends on them; diagnose(model, X, y, "
+            "loss=...) says whether they are in its graph."
         )
         if state.loss is not None:
             advice = (
@@ -170,13 +172,13 @@ def of_gradients(state: ModelState) -> Iterator[Finding]:
             some(names),
             {"parameters": len(names), "of": total},
             f"{len(names)} of {counted(total, 'parameter')} received no gradient: it is exactly 0 "
-            f"for all of {some(names)}.",
+            f"for {some(names)}.",
             advice,
         )
 
 
 def _without_gradient(state: ModelState) -> list[str]:
-    """Returns the names of parameters that are used, but whose group received no gradient."""
+    """Returns the names of the parameters that are used, but whose group received no gradient."""
     names: list[str] = []
     for group in _groups(state):
         if not any(state.gradients[name] for name in group):
@@ -184,10 +186,11 @@ def _without_gradient(state: ModelState) -> list[str]:
     return names
 
 
-def of_unused(state: ModelState, total: int) -> Iterator[Finding]:
-    """Yields a finding if the model does not use some parameters."""
+def unused_findings(state: ModelState) -> Iterator[Finding]:
+    """Yields a finding if the model does not use some of its parameters."""
     if state.unused:
         n = len(state.unused)
+        total = len(state.gradients)
         yield Finding(
             "unused parameters",
             some(state.unused),
@@ -199,16 +202,16 @@ def of_unused(state: ModelState, total: int) -> Iterator[Finding]:
         )
 
 
-def _no_gradient_at_all(state: ModelState, total: int) -> Finding:
+def _no_gradient_finding(state: ModelState, total: int) -> Finding:
+    """Returns the finding that all gradients are 0."""
     if state.loss is None:
         sentence = (
-            f"The gradients of all {counted(total, 'parameter')} are 0: no backward pass was made "
+            f"The gradients of all {counted(total, 'parameter')} are 0: no backward pass was run "
             "since zero_grad(), or the loss does not depend on them, or every sample is beyond the "
             "margin of a hinge loss."
         )
         advice = (
-            "Call loss.backward() first, or give diagnose the data: "
-            "diagnose(model, X, y, loss=...)."
+            "Call loss.backward() first, or pass the samples: diagnose(model, X, y, loss=...)."
         )
     else:
         sentence = (
@@ -224,7 +227,9 @@ def _no_gradient_at_all(state: ModelState, total: int) -> Finding:
     return Finding("no gradient", "all parameters", numbers, sentence, advice)
 
 
-def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
+def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding | None:
+    """Returns the finding about the gradients of a layer, or None.  ``last`` is the last layer that
+    has a gradient."""
     where = layer.path or "model"
     numbers = {
         "rms": layer.rms,
@@ -233,8 +238,8 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
         "nonfinite": layer.nonfinite,
     }
     compared = (
-        f"The root of the mean square of its gradients is {layer.rms:.2g}, compared with "
-        f"{last.rms:.2g} in the last layer that has any"
+        f"The root mean square of its gradients is {layer.rms:.2g}, compared with {last.rms:.2g} "
+        "in the last layer that has a gradient"
     )
     if layer.verdict == "not finite":
         return Finding(
@@ -242,8 +247,8 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
             where,
             numbers,
             f"{layer.nonfinite} of {counted(layer.count, 'gradient')} are inf or nan.",
-            "Call explain_nonfinite(loss) to find the operation that it began with, or train "
-            "within detect_anomaly().",
+            "Call explain_nonfinite(loss) to find the operation that they came from, or train "
+            "inside detect_anomaly().",
         )
     if layer.verdict == "exploding":
         return Finding(
@@ -252,17 +257,18 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
             numbers,
             f"{compared}: it explodes (above {EXPLODING:g}, or {EXPLODING:g} times the last "
             "layer's).",
-            "Scale inputs and targets to about 1 (data.Standardiser), start with smaller weights "
-            '(init="xavier", for relu "he"), or clip: fit(..., max_norm=1).',
+            "Scale inputs and targets to about 1 (data.Standardiser), start again with smaller "
+            'weights (init="xavier", for relu "he"), or clip the gradients: fit(..., max_norm=1).',
         )
     if layer.verdict == "vanishing":
         return Finding(
             "vanishing gradient",
             where,
             numbers,
-            f"{compared}: it vanishes (below {VANISHING:g} of it), and the layer hardly learns.",
-            'Take relu with init="he" or tanh with init="xavier", not sigmoid, and no more layers '
-            'than needed.',
+            f"{compared}: it vanishes (below {VANISHING:g} times the last layer's), and the layer "
+            "hardly learns.",
+            'Use relu with init="he", or tanh with init="xavier", instead of sigmoid, and no more '
+            "layers than needed.",
         )
     return None
 
@@ -270,10 +276,10 @@ def _of_layer(layer: LayerGradients, last: LayerGradients) -> Finding | None:
 def _groups(state: ModelState) -> Iterable[list[str]]:
     """Returns groups of parameters that can hardly all have a gradient of 0 by chance.
 
-    Single weights have a gradient of 0 in every network of rectifiers, because some are inactive.
-    The gradient of a bias under a hinge loss is a sum of equally many terms of either sign.  So
-    whole layers are grouped.  If it is not known which parameters are in the graph, the attributes
-    of modules other than neurons are groups too, because each may be used or not.
+    A single gradient of 0 is common.  Weights of inactive rectifiers have one, and with a hinge
+    loss the gradient of a bias is a sum of terms of either sign, which may cancel.  Therefore whole
+    layers are grouped.  If it is not known which parameters are in the graph, the attributes of
+    modules other than neurons are groups too, because each may be used or not.
     """
     neurons = neurons_among(state.gradients)
     groups: dict[tuple[str, str], list[str]] = {}

@@ -1,4 +1,7 @@
-"""Measures losses and tries learning rates on a few samples, and restores all data afterwards."""
+"""Trials of learning rates on a few samples, and the measurements of loss and gradient they need.
+
+All data and gradients are restored afterwards.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,30 @@ from ..errors import NonFiniteError
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
 
-TRIAL_SAMPLES = 32
-TRIAL_NUMBERS = 50_000  # samples times parameters; above it fewer samples, but `FEWEST_SAMPLES`
-FEWEST_SAMPLES = 8
-# enough for a rate that is twice too large to show it, at (1 - 4)**2 = 9 times the loss a step
+MAX_TRIAL_SAMPLES = 32
+MIN_TRIAL_SAMPLES = 8
+# Samples times parameters, which limits the time of a trial: large models get fewer samples.
+MAX_TRIAL_WORK = 50_000
+# Steps of a trial.  These are enough for a learning rate of twice the stable limit to diverge,
+# because each step then multiplies the loss by (1 - 4)**2 = 9.
 TRIAL_STEPS = 10
-FACTOR = math.sqrt(10)  # from one rate to the next
-MOST_RATES = 30
-FALLBACK_RATE = 0.01  # where trials begin if the present rate is 0
+RATE_FACTOR = math.sqrt(10)  # ratio of each learning rate to the next smaller one
+MAX_RATES = 30  # learning rates that are tried
+FALLBACK_RATE = 0.01  # the first learning rate of the trials if the one in use is 0
 DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
-# A model is better than a constant prediction if the inputs explain this part of the loss.
+# A model is better than a constant prediction if the inputs explain this fraction of the loss.
 BASELINE_MARGIN = 0.1
-# A stable rate is this many times smaller than the smallest rate that diverges: one `FACTOR`.
+# A stable learning rate is this many times smaller than the smallest one that diverges, which is
+# about one `RATE_FACTOR`.
 STABILITY_FACTOR = 3.0
 
 
-def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
-    """Returns the positions of at most ``most`` of ``count`` samples, chosen at random with a fixed
-    random seed, in order.
+def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) -> list[int]:
+    """Returns the positions of at most ``most`` of ``count`` samples, in order, chosen at random
+    with a fixed random seed.
 
-    Samples at equal distances could all be of one class, where classes take turns.  With
-    ``targets`` every class has its share, as in the whole, and so has every range of numbers.
+    The choice is random because samples at equal distances could all belong to one class.  With
+    ``targets``, every class keeps its share of the samples, and so does every range of numbers.
     """
     if count <= most:
         return list(range(count))
@@ -49,7 +55,7 @@ def chosen(count: int, most: int, targets: Sequence[Any] | None = None) -> list[
 
 
 @contextmanager
-def recorded(model: Any) -> Iterator[None]:
+def recording_model(model: Any) -> Iterator[None]:
     """Sets the model to evaluation mode and records graphs, inside a with block."""
     with mode(model, training=False), recording(True):
         yield
@@ -57,7 +63,7 @@ def recorded(model: Any) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Problem:
-    """A model, a loss, and samples with targets to take its mean over; ``parameters`` by name."""
+    """A model with its parameters by name, and a loss to be averaged over samples and targets."""
 
     model: Callable[[Any], Any]
     loss: Callable[[Any, Any], Any]
@@ -65,40 +71,39 @@ class Problem:
     X: Sequence[Any]
     y: Sequence[Any]
 
-    def few(self, most: int) -> Problem:
+    def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
-        places = chosen(len(self.X), most, self.y)
+        places = choose_samples(len(self.X), most, self.y)
         X = [self.X[i] for i in places]
         y = [self.y[i] for i in places]
         return Problem(self.model, self.loss, self.parameters, X, y)
 
-    def measured(self) -> tuple[float, list[float]]:
+    def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss in evaluation mode, and its derivative with respect to each
         parameter.  ``.grad`` is not changed.
 
-        If a loss is not a Value, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
+        If a loss is a plain number, as ``max(0, 1 - t * p)`` may be, its derivatives are 0.
         """
-        with recorded(self.model):
+        with recording_model(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
         if not isinstance(total, Value):
             return float(total), [0.0] * len(self.parameters)
         return total.data, self._derivatives(total)
 
-    def measured_singly(self) -> tuple[float, list[float]]:
-        """Returns the mean loss, and for each parameter the root mean square of the derivatives of
-        the samples' losses.
+    def loss_and_rms_gradients(self) -> tuple[float, list[float]]:
+        """Returns the mean loss in evaluation mode, and for each parameter the root mean square of
+        the derivatives of the samples' losses.  ``.grad`` is not changed.
 
-        In the derivative of the mean loss, the samples of two classes of equal size may cancel.  A
-        root mean square does not cancel.  Evaluation mode and ``.grad`` as in
-        `measured`.
+        In the derivative of the mean loss, samples of two classes may cancel each other.  In a root
+        mean square they cannot.
 
-        Raises TypeError if the loss of no sample is a Value.
+        Raises TypeError if no loss is a Value.
         """
         total = 0.0
         sizes = [0.0] * len(self.parameters)
         has_graph = False
         share = 1.0 / len(self.X)
-        with recorded(self.model):
+        with recording_model(self.model):
             for loss in self.losses():
                 if isinstance(loss, Value):
                     sizes = list(map(math.hypot, sizes, self._derivatives(loss)))
@@ -106,15 +111,16 @@ class Problem:
                 total += loss.data if isinstance(loss, Value) else loss
         if not has_graph:
             raise TypeError(
-                f"the loss is {total * share!r}, which depends on no Value; the loss function must "
-                "use the prediction"
+                "diagnose: loss must return a Value for at least one sample, not only plain "
+                f"numbers (mean {total * share!r}); compute it from the prediction"
             )
         return total * share, [size * math.sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
+        """Returns the derivative of ``root`` with respect to each parameter."""
         order = topological_order(root, constants=False)
         leaves = dict.fromkeys([node for node in order if not node.op], 0.0)
-        with _kept(leaves, "grad"):
+        with _restoring(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
             root.backward()
@@ -122,27 +128,30 @@ class Problem:
         return [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
 
     def losses(self) -> Iterator[Any]:
-        """The loss of each sample, as its graph is made; to be asked for within `recorded`."""
+        """Yields the loss of each sample, computed when it is requested.  Iterate over it inside
+        `recording_model`."""
         return (self.loss(self.model(x), t) for x, t in zip(self.X, self.y))
 
-    def learns(self, loss: float) -> bool:
-        """Whether the model, whose mean loss is given, is clearly better than a constant
-        prediction, its own mean included.
+    def beats_constant(self, loss: float) -> bool:
+        """Returns whether a mean loss of ``loss`` is clearly lower than the loss of a constant
+        prediction.
 
-        True if that cannot be told: where all targets are the same, a constant may be all there is
-        to learn.
+        Returns True if this is not known.  If all targets are equal, for example, a constant may be
+        all there is to learn.
         """
         constant = self.constant_loss() if len(set(map(repr, self.y))) > 1 else None
         return constant is None or loss <= (1 - BASELINE_MARGIN) * constant
 
     def constant_loss(self) -> float | None:
-        """The mean loss of the best constant prediction among three: 0, the mean prediction, and
-        the mean target.
+        """Returns the mean loss of the best constant prediction: 0, the mean prediction, or the
+        mean target.
 
-        A model that has learned is far below it: 1 - loss / constant loss is how much of the loss
-        the inputs explain.  (For the squared error that is the coefficient of determination.)  None
-        if predictions are not numbers or lists of equally many numbers, or no such loss is positive
-        and finite.
+        The loss of a model that has learned is far lower: 1 - loss / constant_loss is the fraction
+        of the loss that the inputs explain.  (For the squared error, this is the coefficient of
+        determination.)
+
+        Returns None if the predictions are neither numbers nor lists of numbers of equal length, or
+        if no loss is positive and finite.
         """
         with mode(self.model, training=False), no_grad():
             middle = _mean([self.model(x) for x in self.X])
@@ -151,15 +160,15 @@ class Problem:
             zero: Any = [Value(0.0) for _ in middle] if isinstance(middle, list) else Value(0.0)
             constants = [zero, middle]
             target = _mean(self.y)
-            if _shape(target) == _shape(middle):
+            if _length(target) == _length(middle):
                 constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
         return min([loss for loss in losses if 0 < loss < math.inf], default=None)
 
 
 def _mean(entries: Sequence[Any]) -> Any:
-    """The mean of numbers, or of lists of equally many numbers, entry by entry; None of anything
-    else."""
+    """Returns the mean of numbers, or the entry-by-entry mean of lists of equal length; None for
+    anything else."""
     lists = [entry if isinstance(entry, (list, tuple)) else [entry] for entry in entries]
     shapes = {(type(entry) in (list, tuple), len(xs)) for entry, xs in zip(entries, lists)}
     numbers = itertools.chain.from_iterable(lists)
@@ -169,14 +178,16 @@ def _mean(entries: Sequence[Any]) -> Any:
     return means if isinstance(entries[0], (list, tuple)) else means[0]
 
 
-def _shape(mean: Any) -> int | None:
+def _length(mean: Any) -> int | None:
+    """Returns the length of a list, -1 for a number, and None for None."""
     if isinstance(mean, list):
         return len(mean)
     return None if mean is None else -1
 
 
 @contextmanager
-def _kept(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iterator[None]:
+def _restoring(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iterator[None]:
+    """Restores an attribute of all the Values at the end of a with block."""
     before = [getattr(value, attribute) for value in values]
     try:
         yield
@@ -187,14 +198,15 @@ def _kept(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """What became of the loss at several learning rates.
+    """The outcome of trials at several learning rates.
 
-    rate         the rate that is in use
-    before       the loss before the first step
-    losses       for each rate that was tried the loss after the last step; inf if it diverged
-    best         the rate that would do; None if with none the loss falls, and below that of a
-                 constant prediction
-    samples      how many samples the loss is averaged over
+    rate: the learning rate in use.
+    before: the loss before the first step.
+    losses: for each learning rate that was tried, the loss after the last step; inf if the trial
+        diverged.
+    best: the best learning rate; None if no learning rate makes the model better than a constant
+        prediction.
+    samples: the number of samples in the loss.
     """
 
     rate: float
@@ -204,56 +216,58 @@ class Trials:
     samples: int
 
     def fall(self, rate: float) -> float:
-        """Returns the relative fall of the loss in the trial of that learning rate; negative if it
-        rises.
-        """
+        """Returns the relative fall of the loss in the trial of a learning rate; negative if the
+        loss rises."""
         return (self.before - self.losses[rate]) / abs(self.before) if self.before else 0.0
 
 
 def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
-    """From the present parameters, `TRIAL_STEPS` steps of a fresh optimiser of the same kind at
-    ``rate``, and at others.
+    """Tries ``rate`` and other learning rates, and returns the `Trials`.
 
-    Rates are tried upwards by factors of sqrt(10) until one diverges, which is when its loss is not
-    finite or twice what it was; then downwards from ``rate``, until two in a row do no better than
-    the best.  That is a learning-rate range test (Smith, Cyclical learning rates for training
-    neural networks, 2017, section 3.3), but with a fresh start for each rate.  The best rate is the
-    one with the lowest loss after its last step, among those that are at least a factor of 3 below
-    the smallest one that diverges, and that make the model better than a constant by
-    `BASELINE_MARGIN` of the loss.  A loss that falls to the loss of a constant prediction, because
-    one class is more frequent, does not show that the model has begun to learn.
+    Each trial takes `TRIAL_STEPS` steps from the present parameters, with a new optimiser of the
+    same kind.  Learning rates increase by factors of sqrt(10) until one diverges: its loss is not
+    finite, or twice the first loss.  Then they decrease from ``rate`` until two in a row are no
+    better than the best one.  This is a learning-rate range test (Smith, Cyclical learning rates
+    for training neural networks, 2017, section 3.3), except that each learning rate starts from
+    the same parameters.
 
-    The cost: at most `MOST_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its
-    gradient, mostly some 100, over at most `TRIAL_SAMPLES` samples.  All data and gradients are put
-    back.
+    The best learning rate is the one with the lowest loss after its last step, on two conditions:
+
+    - It is at least a factor of 3 below the smallest learning rate that diverges.
+    - The model becomes better than a constant prediction, by `BASELINE_MARGIN` of the loss.  The
+      loss also falls if the model only learns which class is more frequent.
+
+    At most `MAX_RATES` * `TRIAL_STEPS` + 1 = 301 evaluations of the loss and its gradient are
+    needed, usually about 100, on at most `MAX_TRIAL_SAMPLES` samples.  All data and gradients are
+    restored.
     """
-    affordable = min(TRIAL_SAMPLES, TRIAL_NUMBERS // len(problem.parameters))
-    few = problem.few(max(FEWEST_SAMPLES, affordable))
-    start = few.measured()
+    affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
+    few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
+    start = few.loss_and_gradient()
     learning: set[float] = set()
 
     def try_one(lr: float) -> float:
-        with _kept(list(few.parameters.values()), "data"):
+        with _restoring(list(few.parameters.values()), "data"):
             loss = _loss_after(few, optimizer, lr, start)
-            if loss < start[0] and few.learns(loss):
+            if loss < start[0] and few.beats_constant(loss):
                 learning.add(lr)
         return loss
 
     losses = {} if rate else {0.0: start[0]}
     first = lr = rate or FALLBACK_RATE
-    while len(losses) < MOST_RATES // 2 and math.inf not in losses.values():
+    while len(losses) < MAX_RATES // 2 and math.inf not in losses.values():
         losses[lr] = try_one(lr)
-        lr *= FACTOR
-    lr = first / FACTOR
+        lr *= RATE_FACTOR
+    lr = first / RATE_FACTOR
     worse = 0
-    while len(losses) < MOST_RATES and worse < 2:
+    while len(losses) < MAX_RATES and worse < 2:
         lowest = min(losses.values())
         losses[lr] = try_one(lr)
         if losses[lr] < lowest:
             worse = 0
         elif lowest < math.inf:
             worse += 1
-        lr /= FACTOR
+        lr /= RATE_FACTOR
     diverging = [lr for lr, loss in losses.items() if loss == math.inf]
     limit = min(diverging, default=math.inf) / STABILITY_FACTOR
     safe = {lr: losses[lr] for lr in learning if lr <= limit}
@@ -264,10 +278,9 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
 def _loss_after(
     problem: Problem, optimizer: Optimizer, lr: float, start: tuple[float, list[float]]
 ) -> float:
-    """The loss after a trial at the rate ``lr``, where ``start`` is loss and gradient before it;
-    inf if it diverges.
+    """Returns the loss after a trial at the learning rate ``lr``; inf if it diverges.
 
-    The parameters are left as the trial leaves them.
+    ``start`` is the loss and the gradient before the trial.  The parameters are changed.
     """
     parameters = list(problem.parameters.values())
     states: list[State] = [(0.0,) * len(optimizer.state)] * len(parameters)
@@ -279,12 +292,12 @@ def _loss_after(
                 parameter.data, states[i] = optimizer.update(
                     parameter.data, gradient, states[i], lr, t
                 )
-        except ArithmeticError:  # of plain floats in the rule
+        except ArithmeticError:  # plain floats of the update rule overflow or are divided by 0
             return math.inf
         try:
-            loss, gradients = problem.measured()
-        except NonFiniteError:  # within `detect_anomaly`
+            loss, gradients = problem.loss_and_gradient()
+        except NonFiniteError:  # inside `detect_anomaly`
             return math.inf
-        if not loss <= limit:  # nan included
+        if not loss <= limit:  # also if it is nan
             return math.inf
     return loss

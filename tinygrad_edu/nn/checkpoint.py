@@ -141,7 +141,7 @@ def _from_text(entry: str) -> float | str:
 
 
 def _flat(groups: Any, path: object) -> dict[str, float]:
-    """Returns the state of which `_grouped` returned the groups; ``path`` is for the message."""
+    """Returns the state that `_grouped` turned into ``groups``; ``path`` is for the message."""
     state: dict[str, float] = {}
     try:
         for name, group in groups.items():

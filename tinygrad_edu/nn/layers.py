@@ -196,7 +196,9 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p must be a probability >= 0 and < 1, not {p!r}")
+            raise ValueError(
+                f"Dropout: p must be a probability >= 0 and < 1, not {p!r}; usual: 0.5"
+            )
         self.p = p
         # None stands for the module `random`, which cannot be copied
         self._rng = None if rng is None else generator(rng)

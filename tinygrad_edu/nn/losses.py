@@ -44,7 +44,12 @@ def hinge(score: Any, target: float) -> Any:
     Raises:
         ValueError: ``target`` is not -1 or 1.
     """
-    _require(target, lambda t: t in (-1, 1), "hinge: the target must be -1 or 1")
+    _require(
+        target,
+        lambda t: t in (-1, 1),
+        "hinge: the target must be -1 or 1",
+        "; for targets 0 and 1 use binary_cross_entropy",
+    )
     return math.relu(1 - target * score)
 
 
@@ -108,9 +113,9 @@ class _Surprisals(Sequence[Any]):
 
 
 @interpreted
-def _require(x: Any, holds: Callable[[float], bool], message: str) -> None:
+def _require(x: Any, holds: Callable[[float], bool], message: str, remedy: str = "") -> None:
     if not holds(float(x)):
-        raise ValueError(f"{message}, not {x!r}")
+        raise ValueError(f"{message}, not {x!r}{remedy}")
 
 
 def l1(parameters: Iterable[Value]) -> Any:

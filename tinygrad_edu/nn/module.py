@@ -9,14 +9,14 @@ cost in the forward pass.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import repeat
 from typing import Any, TypeVar
 
 from ..engine.value import Value
 from ..errors import CheckpointError, number, some
+from ..optim.parameters import assign_all, temporarily
 
 Self = TypeVar("Self", bound="Module")
 
@@ -125,36 +125,29 @@ class Module:
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
-                raise CheckpointError(f"the state of {name} must be a number, not {entry!r}")
+                raise CheckpointError(
+                    f"load_state_dict: the state of {name} must be a number, not {entry!r}"
+                )
             try:
                 data[name] = number(entry)
             except (TypeError, OverflowError) as error:
-                raise CheckpointError(f"the state of {name}: {error}") from None
+                raise CheckpointError(f"load_state_dict: the state of {name}: {error}") from None
         numbers = [data[name] for name in parameters]
-        deque(map(setattr, parameters.values(), repeat("data"), numbers), maxlen=0)  # all or none
+        assign_all(parameters.values(), repeat("data"), numbers)
 
     def __call__(self, x: Any) -> Any:
         """Returns the output of the module; a subclass defines it."""
         raise TypeError(f"{type(self).__name__} has no __call__; define __call__(self, x)")
 
 
-@contextmanager
-def mode(model: Any, *, training: bool) -> Iterator[None]:
-    """Switches a model to training or evaluation mode for the time of a with block.
+def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
+    """Switches a model to training or evaluation mode inside a ``with`` block.
 
     Afterwards each of its modules is in the mode that it had before.  A ``model`` that is not a
     `Module` has no modes and is left unchanged.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
-    before = [module.training for module in modules]
-    there = map(object.__setattr__, modules, repeat("training"), repeat(training))
-    back = map(object.__setattr__, modules, repeat("training"), before)
-    try:
-        # one call in C, which no signal handler interrupts; the same holds for the way back
-        deque(there, maxlen=0)
-        yield
-    finally:
-        deque(back, maxlen=0)
+    return temporarily(modules, "training", repeat(training), None)
 
 
 def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) -> None:
@@ -166,7 +159,7 @@ def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) ->
         misfits.append(f"not in the model: {some(foreign)}")
     if misfits:
         raise CheckpointError(
-            f"the state does not fit the model: {'; '.join(misfits)}; "
+            f"load_state_dict: the state does not fit the model: {'; '.join(misfits)}; "
             "build the model with the sizes that it was saved with"
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.table import Ieee
 from ..engine.value import Number, Value
-from ..errors import CheckpointError, GradientWarning, counted, number, short_repr
+from ..errors import CheckpointError, GradientWarning, check_int, counted, number, short_repr
 from .parameters import UsedGradient, assign_all, checked_leaves, in_range, read_numbers
 from .schedules import Rate, Schedule
 
@@ -29,6 +29,7 @@ class Optimizer:
     params: any iterable of Values.  The attribute is a tuple.
     lr: a number >= 0, or a schedule: a function from the number of steps done (0 before the first)
         to the learning rate of the next step.  The attribute is the learning rate of the next step.
+        What was passed is the attribute ``schedule``.
     slots: the names of the numbers that the rule stores between steps.
     options: the names of the attributes that must be equal in a saved state.
 
@@ -53,7 +54,7 @@ class Optimizer:
         self.steps: int = 0
         self.state: dict[str, list[float]] = {slot: [0.0] * len(self.params) for slot in slots}
         self._options: tuple[str, ...] = tuple(options)
-        self._lr: Rate = self._checked_rate(lr)
+        self.schedule: Rate = self._checked_rate(lr)
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Returns ``(new data, new state)`` of one parameter: the update rule, a pure function.
@@ -66,6 +67,21 @@ class Optimizer:
             f"{type(self).__name__} has no update rule; "
             "define update(self, data, grad, state, lr, t)"
         )
+
+    def ieee_update(
+        self, data: float, grad: float, state: State, lr: float, t: int
+    ) -> tuple[float, State]:
+        """Returns `update` of floats, by IEEE 754 where Python's floats would raise."""
+        # As in `Primitive.partial_at`: plain floats are fast.  They raise only if both an eps and a
+        # gradient are 0.
+        try:
+            new, slots = self.update(data, grad, state, lr, t)
+            if not isinstance(new, complex):
+                return new, slots
+        except ArithmeticError:
+            pass
+        new, slots = self.update(Ieee(data), Ieee(grad), tuple(map(Ieee, state)), Ieee(lr), t)
+        return float(new), tuple(map(float, slots))
 
     def step(self) -> None:
         """Updates every parameter, using its ``.grad``.
@@ -88,7 +104,7 @@ class Optimizer:
         if self.state:
             states = list(zip(*self.state.values(), strict=True))
         updated = [
-            self._ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
+            self.ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
         columns = zip(*[s for _, s in updated], strict=True)
         state = {slot: list(column) for slot, column in zip(self.state, columns, strict=True)}
@@ -110,11 +126,19 @@ class Optimizer:
             TypeError: the schedule does not return a number.
             ValueError: the schedule returns a number that is negative, inf or nan.
         """
-        return self._rate_at(self.steps)
+        return self.lr_at(self.steps)
 
     @lr.setter
     def lr(self, rate: Rate) -> None:
-        self._lr = self._checked_rate(rate)
+        self.schedule = self._checked_rate(rate)
+
+    def lr_at(self, step: int) -> float:
+        """Returns the learning rate after ``step`` steps; raises as `lr` does."""
+        rate = self.schedule
+        if not callable(rate):
+            return rate
+        what = f"the learning rate that {short_repr(rate)} gives for step {step}"
+        return in_range(rate(step), what)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state from which training continues bit for bit, as a dict for `json`.
@@ -125,11 +149,15 @@ class Optimizer:
         options: the values of the options.
         state: a list for each slot, in the order of the parameters.
         """
+        lr: Any = self.schedule
+        if callable(lr):
+            lr = repr(lr) if isinstance(lr, Schedule) else None
+        options = [(name, getattr(self, name)) for name in self._options]
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
-            "lr": self._lr_record(),
-            "options": self._option_record(),
+            "lr": lr,
+            "options": {name: list(x) if isinstance(x, tuple) else x for name, x in options},
             "state": {slot: list(column) for slot, column in self.state.items()},
         }
 
@@ -143,13 +171,29 @@ class Optimizer:
         Raises:
             CheckpointError: the state does not fit.  Nothing has changed then.
         """
-        lr, steps, state = self._checked_state(d)
-        assign_all([self] * 3, ["_lr", "steps", "state"], [lr, steps, state])
+        name = type(self).__name__
+        if misfit := self._misfit(d):
+            raise CheckpointError(f"{name}: {misfit}")
+        try:
+            lr = self.schedule
+            if not callable(lr) and d["lr"] is not None:
+                lr = self._checked_rate(d["lr"])
+            steps = check_int(d["steps"], f"{name}: steps", 0)
+            state = {
+                slot: [
+                    number(x, f"{name}: entry {i} of slot {slot!r}")
+                    for i, x in enumerate(d["state"][slot])
+                ]
+                for slot in self.state
+            }
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{error}; the state is damaged") from None
+        assign_all([self] * 3, ["schedule", "steps", "state"], [lr, steps, state])
 
     def __repr__(self) -> str:
         options = "".join(f", {name}={getattr(self, name)!r}" for name in self._options)
-        count = counted(len(self.params), "parameter")
-        return f"<{type(self).__name__} of {count}: lr={self._lr!r}{options}, steps={self.steps}>"
+        name = f"{type(self).__name__} of {counted(len(self.params), 'parameter')}"
+        return f"<{name}: lr={self.schedule!r}{options}, steps={self.steps}>"
 
     # ---- helpers
 
@@ -166,27 +210,6 @@ class Optimizer:
                 )
                 return
 
-    def _ieee_update(
-        self, data: float, grad: float, state: State, lr: float, t: int
-    ) -> tuple[float, State]:
-        # As in `Primitive.partial_at`: plain floats are fast.  They raise only if both an eps and a
-        # gradient are 0.
-        try:
-            new, slots = self.update(data, grad, state, lr, t)
-            if not isinstance(new, complex):
-                return new, slots
-        except ArithmeticError:
-            pass
-        new, slots = self.update(Ieee(data), Ieee(grad), tuple(map(Ieee, state)), Ieee(lr), t)
-        return float(new), tuple(map(float, slots))
-
-    def _rate_at(self, step: int) -> float:
-        rate = self._lr
-        if not callable(rate):
-            return rate
-        what = f"the learning rate that {short_repr(rate)} gives for step {step}"
-        return in_range(rate(step), what)
-
     def _checked_rate(self, lr: Rate) -> Rate:
         if callable(lr):
             return lr
@@ -195,80 +218,47 @@ class Optimizer:
     def _option(self, name: str, x: Number, *, usual: str, below: float = math.inf) -> float:
         return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
 
-    def _lr_record(self) -> float | str | None:
-        if isinstance(self._lr, Schedule):
-            return repr(self._lr)
-        return None if callable(self._lr) else self._lr
-
-    def _option_record(self) -> dict[str, Any]:
-        values = [(name, getattr(self, name)) for name in self._options]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
-
-    def _checked_state(self, d: Mapping[str, Any]) -> tuple[Rate, int, dict[str, list[float]]]:
-        name = type(self).__name__
+    def _misfit(self, d: Mapping[str, Any]) -> str:
+        """Returns why the state ``d`` is not one of this optimiser; "" if it may be one."""
         mine = self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
-            raise CheckpointError(
-                f"{name}: a state must be a dict with the keys {sorted(mine)}, "
+            return (
+                f"a state must be a dict with the keys {sorted(mine)}, "
                 f"not {_keys_of(d)}; pass what state_dict() returned"
             )
-        if d["optimizer"] != name:
-            raise CheckpointError(
-                f"{name}: the state must be a state of {name}, not {d['optimizer']!r}; "
+        kind = mine["optimizer"]
+        if d["optimizer"] != kind:
+            return (
+                f"the state must be a state of {kind}, not {d['optimizer']!r}; "
                 "load it into an optimiser of its class"
             )
         if d["options"] != mine["options"]:
-            raise CheckpointError(
-                f"{name}: the state was saved with the options {d['options']!r}, "
+            return (
+                f"the state was saved with the options {d['options']!r}, "
                 f"but this optimiser has {mine['options']!r}; "
                 "make the optimiser with the saved options"
             )
-        steps = d["steps"]
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
-            raise CheckpointError(
-                f"{name}: steps must be a whole number >= 0, not {short_repr(steps)}; "
-                "the state is damaged"
+        lr = d["lr"]
+        if (isinstance(lr, str) or callable(self.schedule)) and lr not in (None, mine["lr"]):
+            return (
+                f"the state was saved with lr={lr}, but this optimiser has lr={self.schedule!r}; "
+                "make the optimiser with the saved lr, or set d['lr'] = None to keep its own"
             )
-        return self._checked_saved_rate(d["lr"]), steps, self._checked_slots(d["state"])
-
-    def _checked_saved_rate(self, saved: Any) -> Rate:
-        if saved is None:
-            return self._lr
-        if isinstance(saved, str) or callable(self._lr):
-            if saved != self._lr_record():
-                raise CheckpointError(
-                    f"{type(self).__name__}: the state was saved with lr={saved}, "
-                    f"but this optimiser has lr={self._lr!r}; "
-                    "make the optimiser with the saved lr, or set d['lr'] = None to keep its own"
+        slots = d["state"]
+        if not isinstance(slots, Mapping) or set(slots) != set(self.state):
+            return (
+                f"the state must have the slots {sorted(self.state)}, "
+                f"not {_keys_of(slots)}; it is damaged"
+            )
+        for slot, column in slots.items():
+            is_list = isinstance(column, (list, tuple))
+            if not is_list or len(column) != len(self.params):
+                shown = f"{len(column)} numbers" if is_list else short_repr(column)
+                return (
+                    f"slot {slot!r} must have one number for each of {len(self.params)} "
+                    f"parameters, not {shown}; the state is of another model"
                 )
-            return self._lr
-        try:
-            return self._checked_rate(saved)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError(f"{error}; the state is damaged") from None
-
-    def _checked_slots(self, saved: Any) -> dict[str, list[float]]:
-        name = type(self).__name__
-        if not isinstance(saved, Mapping) or set(saved) != set(self.state):
-            raise CheckpointError(
-                f"{name}: the state must have the slots {sorted(self.state)}, "
-                f"not {_keys_of(saved)}; it is damaged"
-            )
-        return {slot: self._checked_slot(slot, saved[slot]) for slot in self.state}
-
-    def _checked_slot(self, slot: str, column: Any) -> list[float]:
-        name = type(self).__name__
-        is_list = isinstance(column, (list, tuple))
-        if not is_list or len(column) != len(self.params):
-            shown = f"{len(column)} numbers" if is_list else short_repr(column)
-            raise CheckpointError(
-                f"{name}: slot {slot!r} must have one number for each of {len(self.params)} "
-                f"parameters, not {shown}; the state is of another model"
-            )
-        try:
-            return [number(x, f"entry {i} of slot {slot!r}") for i, x in enumerate(column)]
-        except (TypeError, OverflowError) as error:
-            raise CheckpointError(f"{name}: {error}; the state is damaged") from None
+        return ""
 
 
 def _keys_of(d: Any) -> str:

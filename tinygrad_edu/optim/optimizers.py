@@ -1,8 +1,8 @@
 """Optimisers: SGD with momentum, RMSprop, Adam and AdamW.
 
 Each is one update rule, written with operators and primitives only.  The same rule runs on floats,
-on Values, on names (which prints it) and on vectors, in the same order of operations and therefore
-with the same bits.
+on Values, on names (which prints it) and on vectors.  The order of operations is always the same,
+and so are the bits.
 
 The rules are PyTorch's (torch.optim 2.13, the single-tensor forms), operation by operation.  In
 float64 they agree with PyTorch in every bit, if its kernels neither fuse a multiplication with an

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import repeat
+from typing import Any, TypeVar
 
 from ..engine.value import Value
 from ..errors import number, short_repr
+
+Result = TypeVar("Result")
 
 
 class UsedGradient(float):
@@ -48,6 +53,26 @@ def assign_all(objects: Iterable[Any], names: Iterable[str], values: Iterable[An
     """Sets the attribute ``names[i]`` of ``objects[i]`` to ``values[i]``, for all i or for none."""
     # No bytecode, and therefore no signal handler, runs between the assignments.
     deque(map(setattr, objects, names, values), maxlen=0)
+
+
+@contextmanager
+def temporarily(
+    objects: Sequence[Any], name: str, values: Iterable[Any], result: Result
+) -> Iterator[Result]:
+    """Sets an attribute of all objects inside a ``with`` block, which is given ``result``.
+
+    When the block ends, also by an exception, the attribute is as before.
+    """
+    assign = partial(map, object.__setattr__, objects, repeat(name))
+    there = assign(values)
+    back = assign([getattr(each, name) for each in objects])
+    try:
+        # one call in C, which no signal handler can interrupt
+        deque(there, maxlen=0)
+        yield result
+    finally:
+        # `back` was made before the block, so Ctrl-C cannot come between; one call in C, too
+        deque(back, maxlen=0)
 
 
 def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:

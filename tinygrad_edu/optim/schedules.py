@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from ..engine.numerics import power
 from ..engine.value import Number
@@ -31,72 +33,31 @@ class Schedule:
         raise NotImplementedError
 
 
-class _StepDecay(Schedule):
-    def __init__(self, lr: Number, drop: Number, every: int) -> None:
-        self.lr = in_range(lr, "step_decay: lr")
-        self.drop = in_range(drop, "step_decay: drop", "usual: 0.1")
-        self.every = check_int(every, "step_decay: every", 1)
+@dataclass(frozen=True, eq=False, repr=False)
+class _Planned(Schedule):
+    """A schedule of this module: the call that makes it, as text, and the function of the step."""
+
+    call: str
+    rate: Callable[[int], float]
 
     def _rate(self, step: int) -> float:
-        # IEEE 754: no OverflowError for a drop > 1
-        return self.lr * power(self.drop, step // self.every)
+        return self.rate(step)
 
     def __repr__(self) -> str:
-        return f"step_decay({self.lr!r}, drop={self.drop!r}, every={self.every})"
-
-
-class _Cosine(Schedule):
-    def __init__(self, lr: Number, steps: int, final: Number) -> None:
-        self.lr = in_range(lr, "cosine: lr")
-        self.final = in_range(final, "cosine: final")
-        self.steps = check_int(steps, "cosine: steps", 1)
-
-    def _rate(self, step: int) -> float:
-        if step >= self.steps:
-            return self.final
-        rate = self.final + (self.lr - self.final) * (1 + math.cos(math.pi * step / self.steps)) / 2
-        # rounding may lead beyond an end
-        return min(max(rate, min(self.lr, self.final)), max(self.lr, self.final))
-
-    def __repr__(self) -> str:
-        return f"cosine({self.lr!r}, steps={self.steps}, final={self.final!r})"
-
-
-class _Linear(Schedule):
-    def __init__(self, lr: Number, steps: int, final: Number) -> None:
-        self.lr = in_range(lr, "linear: lr")
-        self.final = in_range(final, "linear: final")
-        self.steps = check_int(steps, "linear: steps", 1)
-
-    def _rate(self, step: int) -> float:
-        if step >= self.steps:
-            return self.final
-        return self.lr - (self.lr - self.final) * step / self.steps
-
-    def __repr__(self) -> str:
-        return f"linear({self.lr!r}, steps={self.steps}, final={self.final!r})"
-
-
-class _Warmup(Schedule):
-    def __init__(self, schedule: Rate, steps: int) -> None:
-        if not callable(schedule):
-            schedule = in_range(schedule, "warmup: the learning rate")
-        self.schedule: Rate = schedule
-        self.steps = check_int(steps, "warmup: steps", 1)
-
-    def _rate(self, step: int) -> float:
-        rate = self.schedule
-        if callable(rate):
-            rate = rate(max(0, step - self.steps))
-        return rate * (step + 1) / self.steps if step < self.steps else rate
-
-    def __repr__(self) -> str:
-        return f"warmup({self.schedule!r}, steps={self.steps})"
+        return self.call
 
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
     """Returns the schedule ``lr * drop ** (step // every)``, constant for ``every`` steps each."""
-    return _StepDecay(lr, drop, every)
+    lr = in_range(lr, "step_decay: lr")
+    drop = in_range(drop, "step_decay: drop", "usual: 0.1")
+    every = check_int(every, "step_decay: every", 1)
+    call = f"step_decay({lr!r}, drop={drop!r}, every={every})"
+    return _Planned(call, partial(_step_decay, lr, drop, every))
+
+
+def _step_decay(lr: float, drop: float, every: int, step: int) -> float:
+    return lr * power(drop, step // every)  # IEEE 754: no OverflowError for a drop > 1
 
 
 def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
@@ -106,7 +67,13 @@ def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
     ``steps`` on.  Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm
     restarts, 2017, equation 5.
     """
-    return _Cosine(lr, steps, final)
+    return _to_final("cosine", _cosine, lr, steps, final)
+
+
+def _cosine(lr: float, steps: int, final: float, step: int) -> float:
+    rate = final + (lr - final) * (1 + math.cos(math.pi * step / steps)) / 2
+    # rounding may lead beyond an end
+    return min(max(rate, min(lr, final)), max(lr, final))
 
 
 def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
@@ -115,7 +82,28 @@ def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
     It is ``lr - (lr - final) * step / steps``, and ``final`` from step ``steps`` on.
     ``linear(1.0, 100, final=0.1)`` is the schedule of micrograd's demo.
     """
-    return _Linear(lr, steps, final)
+    return _to_final("linear", _linear, lr, steps, final)
+
+
+def _linear(lr: float, steps: int, final: float, step: int) -> float:
+    return lr - (lr - final) * step / steps
+
+
+def _to_final(
+    name: str, curve: Callable[..., float], lr: Number, steps: int, final: Number
+) -> Schedule:
+    """Returns the schedule ``name`` that follows ``curve`` and, after it, stays at ``final``."""
+    lr = in_range(lr, f"{name}: lr")
+    final = in_range(final, f"{name}: final")
+    steps = check_int(steps, f"{name}: steps", 1)
+    call = f"{name}({lr!r}, steps={steps}, final={final!r})"
+    return _Planned(call, partial(_until_final, curve, lr, steps, final))
+
+
+def _until_final(
+    curve: Callable[..., float], lr: float, steps: int, final: float, step: int
+) -> float:
+    return curve(lr, steps, final, step) if step < steps else final
 
 
 def warmup(schedule: Rate, steps: int) -> Schedule:
@@ -124,4 +112,12 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     It is ``peak * (step + 1) / steps`` for ``step < steps``, and ``schedule(step - steps)``
     afterwards; the peak is ``schedule(0)``.  ``schedule`` may be a number, for a constant one.
     """
-    return _Warmup(schedule, steps)
+    if not callable(schedule):
+        schedule = in_range(schedule, "warmup: the learning rate")
+    steps = check_int(steps, "warmup: steps", 1)
+    return _Planned(f"warmup({schedule!r}, steps={steps})", partial(_warmup, schedule, steps))
+
+
+def _warmup(schedule: Rate, steps: int, step: int) -> float:
+    rate = schedule(max(0, step - steps)) if callable(schedule) else schedule
+    return rate * (step + 1) / steps if step < steps else rate

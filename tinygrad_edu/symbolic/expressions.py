@@ -25,8 +25,8 @@ from ..engine.primitive import TABLE
 from ..engine.value import Value
 from ..errors import ExpressionError, number
 
-MAX_LENGTH = 10_000
-MAX_DEPTH = 200
+MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
+MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
 CONSTANTS = {"pi": _math.pi, "e": _math.e, "tau": _math.tau, "inf": _math.inf, "nan": _math.nan}
 EXTRA_FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(math, name)
@@ -149,13 +149,9 @@ def names_in(tree: ast.Expression) -> list[str]:
 def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
     """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
     depth."""
-    if (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, (int, float))
-        and not isinstance(node.value, bool)
-    ):
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         try:
-            return float(node.value)
+            return float(node.value)  # type: ignore[arg-type]
         except OverflowError:
             raise _error_at(node, text, "this number is too large for a float") from None
     if isinstance(node, ast.Name):

@@ -1,8 +1,10 @@
-"""Instruments for testing gradients: the engine's, and those of your own functions and primitives.
+"""Tools for testing gradients: of the engine, and of your own functions and primitives.
 
-`gradcheck` compares derivatives at one point.  `gradient_test` makes a property test, which looks
-for the point itself, from the `strategies`, as hard as one of the `profiles` says; these need
-hypothesis, and are imported when they are first asked for.
+`gradcheck` compares derivatives at one point.  `gradient_test` makes a property test, which draws
+the points from `strategies`; the number of points depends on the profile (`profiles`).
+`suspects` finds the operation whose derivative is wrong.
+
+`gradient_test`, `strategies` and `profiles` need hypothesis, which is imported at their first use.
 """
 
 from importlib import import_module as _import_module

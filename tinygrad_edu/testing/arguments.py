@@ -1,7 +1,6 @@
-"""Strategies for single floats and for the arguments of a row, over every power of ten.
+"""Strategies for floats and for the arguments of a row, spread over every power of ten.
 
-`strategies` has the functions that users call; how far and how evenly floats are spread is decided
-in this file.
+The functions that users call are in `strategies`.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ SMALLEST = 5e-324
 LARGEST = sys.float_info.max
 SPECIAL = (1.0, -1.0, 0.0, -0.0, inf, -inf, nan, SMALLEST, -SMALLEST, 1.797e308, -1.797e308,
            1e200, 1e-200)
-MODERATE = (0.01, 30.0)  # the magnitude of every node of an expression
+MODERATE = (0.01, 30.0)  # least and largest magnitude of the nodes of an expression
 
 Row = Primitive | str
-# an interval and what to spread around; None stands for evenly
-_Cut = tuple[float, float, tuple[float | None, ...]]
+# Low end, high end and anchors: the points around which floats are spread.  An anchor of None means
+# that floats are spread evenly.
+_Piece = tuple[float, float, tuple[float | None, ...]]
 
 
 def floats_for(
@@ -38,30 +38,33 @@ def floats_for(
     smallest: float = SMALLEST,
     largest: float = LARGEST,
 ) -> st.SearchStrategy[float]:
-    """Floats that a row takes for one of its arguments, every power of ten equally likely, of both
-    signs.
+    """Returns a strategy for one argument of a row: floats of either sign, every power of ten
+    equally likely.
 
-    primitive   a row of the table, or its name
-    argument    the position or the name of the argument
-    special     also `SPECIAL`, inside the domain or not, the ends of the row's intervals and the
-                arguments in its ``specials``; without it every float is finite, not 0, and inside
-                the intervals of the row's ``sample``
-    smallest, largest   bounds on the magnitude of what is not special; for `gradcheck`, whose
-                differences say little about ``sin(1e300)``, choose moderate ones
+    primitive: a row of the table, or its name.
+    argument: the position or the name of the argument.
 
-    In a bounded interval some floats are drawn evenly, and near an end other than 0 distances from
-    it are spread over the powers of ten.  A row of one argument has its ``domain`` respected too;
-    one of several arguments is asked by `arguments_for` alone, which sees them together.
+    special: whether to draw special values too: `SPECIAL`, the ends of the row's intervals and the
+        arguments in its ``specials``.  They need not lie in the domain.  Without them, every float
+        is finite, not 0, and inside the intervals of the row's ``sample``.
+    smallest, largest: bounds on the magnitude of floats that are not special.  Choose moderate
+        bounds for `gradcheck`, because differences say little about ``sin(1e300)``.
 
-    Raises TinygradEduError if there is no such row; ValueError if it has no such argument, or none
-    within the bounds.
+    In a bounded interval, some floats are drawn evenly.  Near an end other than 0, the distances
+    from the end are spread over the powers of ten.  The ``domain`` of a row is respected if the row
+    has one argument; if it has several, use `arguments_for`.
+
+    Raises:
+        TinygradEduError: there is no such row.
+        TypeError: ``primitive`` is neither a row nor a name.
+        ValueError: the row has no such argument, or no argument within the bounds.
     """
     row = as_row(primitive)
     i = _position(row, argument)
     if row.parameters[i] == "condition":
         plain: st.SearchStrategy[float] = st.sampled_from([1.0, 0.0])
     else:
-        plain = _in_intervals(_within(row, i, smallest, largest))
+        plain = _floats_in(_pieces(row, i, smallest, largest))
     if row.arity == 1 and row.domain:
         plain = plain.filter(row.domain)
     if not special:
@@ -71,12 +74,14 @@ def floats_for(
 
 def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMALLEST,
                   largest: float = LARGEST) -> st.SearchStrategy[tuple[float, ...]]:
-    """Tuples with all arguments of a row: independent ones, and ones of about the same size;
-    options as in `floats_for`.
+    """Returns a strategy for all arguments of a row, as tuples.  Options and errors are the same
+    as for `floats_for`.
 
-    Without ``special`` they satisfy the row's ``domain``; with it some do not, and some are equal
-    or are the row's own ``specials``.  A domain that hardly any float lies in needs intervals in
-    ``sample``, in `primitives.define`.
+    In some tuples the arguments are independent, in others they are of about the same size.
+    Without ``special``, all tuples lie in the row's ``domain``.  With it, some do not, some have
+    equal arguments, and some are the row's ``specials``.
+
+    If hardly any float lies in the domain, pass intervals to `define` as ``sample``.
     """
     row = as_row(primitive)
     plain = _tuples(row, smallest, largest)
@@ -90,76 +95,81 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
     if row.specials:
         edges.append(st.sampled_from(sorted(row.specials, key=repr)))
     if row is TABLE["pow"]:
-        # real, outside of its domain
+        # a negative base and a whole exponent: a real power, although outside the domain
         edges.append(st.tuples(st.floats(-10, -0.1), st.integers(-4, 4).map(float)))
     return _sometimes(plain, st.one_of(*edges))
 
 
 def as_row(primitive: Row) -> Primitive:
-    """Returns the row that is given itself or by its name."""
+    """Returns a row that is given as a row or by its name."""
     if isinstance(primitive, str):
         return lookup(primitive)
     if not isinstance(primitive, Primitive):
         raise TypeError(
-            f"{short_repr(primitive)} is no row of the table; give a row or its name, such as "
-            f"{'tanh'!r}"
+            "primitive must be a row of the table or its name, such as 'tanh', not "
+            f"{short_repr(primitive)}"
         )
     return primitive
 
 
 def _position(row: Primitive, argument: int | str) -> int:
+    """Returns the position of an argument that is given by its position or its name."""
     if argument in row.parameters:
         return row.parameters.index(str(argument))
     if isinstance(argument, int) and 0 <= argument < row.arity:
         return argument
     raise ValueError(
-        f"{row.name} has no argument {argument!r}: its arguments are {', '.join(row.parameters)}, "
-        f"or 0 to {row.arity - 1}"
+        f"floats_for: {row.name} has no argument {argument!r}; pass one of "
+        f"{', '.join(row.parameters)}, or a position from 0 to {row.arity - 1}"
     )
 
 
 def _special_values(row: Primitive, i: int) -> list[float]:
+    """Returns the special values for argument ``i``."""
     ends = [end for interval in row.sample[i] for end in interval]
     own = [args[i] for args in row.specials]
-    # by repr: 0.0 and -0.0 are two
+    # compared by repr, because 0.0 == -0.0
     return list({repr(x): float(x) for x in (*SPECIAL, *ends, *own)}.values())
 
 
 def _check_bounds(smallest: float, largest: float) -> None:
+    """Raises ValueError if the bounds on a magnitude are not finite, not above 0 or not in
+    order."""
     if not 0 < smallest <= largest <= LARGEST:
         raise ValueError(
-            f"smallest and largest are {smallest!r} and {largest!r}; they must be finite, "
-            "above 0 and in this order"
+            "smallest and largest must be finite, above 0 and in this order, not "
+            f"{smallest!r} and {largest!r}"
         )
 
 
-def _within(row: Primitive, i: int, smallest: float, largest: float) -> list[_Cut]:
-    """The argument's intervals cut to the bounds, each on one side of 0, with what its floats are
-    spread around."""
+def _pieces(row: Primitive, i: int, smallest: float, largest: float) -> list[_Piece]:
+    """Returns the intervals of argument ``i``, cut to the bounds and at 0, with their anchors."""
     _check_bounds(smallest, largest)
-    cuts: list[_Cut] = []
+    pieces: list[_Piece] = []
     for low, high in row.sample[i]:
         even = [None] if -inf < low and high < inf else []
-        # mostly: that is where the magnitudes are
+        # three times, because most floats are to be spread around 0
         zero = [0.0] * 3 if low <= 0 <= high else []
         positive = (max(low, smallest), min(high, largest))
         negative = (max(low, -largest), min(high, -smallest))
         for bottom, top in (positive, negative):
             if bottom <= top:
                 ends = [end for end in (low, high) if end and bottom <= end <= top]
-                cuts.append((bottom, top, (*zero, *ends, *even) or (min(bottom, top, key=abs),)))
-    if not cuts:
+                anchors = (*zero, *ends, *even) or (min(bottom, top, key=abs),)
+                pieces.append((bottom, top, anchors))
+    if not pieces:
         raise ValueError(
             f"{row.name} takes no {row.parameters[i]} with a magnitude from {smallest!r} to "
-            f"{largest!r}: its intervals are {row.sample[i]}"
+            f"{largest!r}; choose bounds that overlap its intervals, {row.sample[i]}"
         )
-    return cuts
+    return pieces
 
 
 @st.composite
-def _in_intervals(draw: st.DrawFn, cuts: list[_Cut]) -> float:
+def _floats_in(draw: st.DrawFn, pieces: list[_Piece]) -> float:
+    """Draws a float in one of the pieces, spread around one of its anchors."""
     digits = draw(_DIGITS)
-    low, high, anchors = draw(st.sampled_from(cuts))
+    low, high, anchors = draw(st.sampled_from(pieces))
     anchor = draw(st.sampled_from(anchors))
     if anchor is None:
         return draw(st.floats(low, high))
@@ -174,11 +184,11 @@ def _in_intervals(draw: st.DrawFn, cuts: list[_Cut]) -> float:
     return min(max(anchor + sign * _magnitude(draw, digits, least, min(room, LARGEST)), low), high)
 
 
-# Drawn before the power and in one way: with a branch for small whole numbers, hypothesis takes
-# that most of the time.
+# The digits of a float are drawn before its power of ten, and without a branch for small whole
+# numbers, because hypothesis would take that branch most of the time.
 _DIGITS = st.floats(1, 10, exclude_max=True)
 
-_FACTORS = st.floats(0.5, 2)
+_FACTORS = st.floats(0.5, 2)  # ratio of two arguments of about the same size
 
 _SIGNS = st.sampled_from([1, -1])
 
@@ -186,7 +196,7 @@ _ONE_IN_FIVE = st.integers(0, 4)
 
 
 def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) -> float:
-    """A positive float, every power of ten equally likely."""
+    """Draws a positive float with these digits, every power of ten equally likely."""
     power = draw(st.integers(math.floor(math.log10(smallest)), math.floor(math.log10(largest))))
     return min(max(float(f"{digits!r}e{power}"), smallest), largest)
 
@@ -194,6 +204,7 @@ def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) 
 def _tuples(
     row: Primitive, smallest: float, largest: float
 ) -> st.SearchStrategy[tuple[float, ...]]:
+    """Returns a strategy for all arguments of a row, without special values."""
     strategies = [
         floats_for(row, i, special=False, smallest=smallest, largest=largest)
         for i in range(row.arity)
@@ -212,8 +223,8 @@ def _often_near(
     smallest: float,
     largest: float,
 ) -> tuple[float, ...]:
-    """All of about the same size in half of the cases: that is where functions of several arguments
-    are hard."""
+    """Draws arguments, in half of the cases all of about the same size, because functions of
+    several arguments are difficult there."""
     args = list(draw(columns))
     if draw(st.booleans()):
         for i in range(1, row.arity):
@@ -224,12 +235,14 @@ def _often_near(
 
 
 def _lies_in(x: float, intervals: Iterable[Interval]) -> bool:
+    """Returns whether ``x`` is inside one of the intervals."""
     return any(low < x < high for low, high in intervals)
 
 
 @st.composite
 def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> Any:
-    """``rare`` once in five times; it takes more choices, so that examples shrink to the usual."""
+    """Draws from ``rare`` in one case of five, otherwise from ``usual``.  Examples shrink to
+    ``usual``, which needs fewer choices."""
     drawn = draw(usual)
     return draw(rare) if draw(_ONE_IN_FIVE) == 4 else drawn
 
@@ -238,23 +251,28 @@ def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchSt
 def moderate_floats(
     draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1]
 ) -> float:
-    """Floats of either sign, with a magnitude from ``smallest`` to ``largest``, every power of ten
-    equally likely."""
+    """Draws floats of either sign with a magnitude from ``smallest`` to ``largest``, every power of
+    ten equally likely.
+
+    Raises ValueError if the bounds are not finite, not above 0 or not in order.
+    """
     _check_bounds(smallest, largest)
     digits = draw(_DIGITS)
     return draw(_SIGNS) * _magnitude(draw, digits, smallest, largest)
 
 
 def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
-    """Floats from ``low`` to ``high``, about half of them evenly, half of them every power of ten
-    equally likely.
+    """Returns a strategy for floats from ``low`` to ``high``: some are drawn evenly, some with
+    every power of ten equally likely.
 
-    Of an interval around 0, the powers of ten are those down to a thousandth of its larger end.
-    Raises ValueError unless the ends are finite and in this order.
+    In an interval around 0, the smallest power of ten is a thousandth of the larger end.
+
+    Raises ValueError if the ends are not finite or not in order.
     """
     if not -inf < low <= high < inf:
         raise ValueError(
-            f"the interval is {low!r} to {high!r}; its ends must be finite and in this order"
+            "the ends of the interval must be finite and in this order, not "
+            f"{low!r} and {high!r}"
         )
     least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
     sides = [(sign, top) for sign, top in ((1, high), (-1, -low)) if top > least > 0]
@@ -264,4 +282,5 @@ def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
 
 @st.composite
 def _spread(draw: st.DrawFn, sign: int, smallest: float, largest: float) -> float:
+    """Draws a float of the given sign, every power of ten equally likely."""
     return sign * _magnitude(draw, draw(_DIGITS), smallest, largest)

@@ -1,5 +1,7 @@
-"""`Expression`, a random function with a point, and the `Builder` that grows one operation by
-operation and keeps it well inside its domain."""
+"""`Expression`, a random function with a point, and the `Builder` that makes one.
+
+The builder adds one operation after another and keeps the point well inside the domain.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.primitive import TABLE, Primitive
+from ..errors import counted
 from ..symbolic.formulas import Name, as_name
 from .arguments import MODERATE
 
-CONSTANTS = (1.0, 2.0, 3.0, 0.5, -1.0, 0.1, 10.0)  # numbers in expressions
-# an expression is smooth this far around its point, relative to it: twice the first step of
-# `gradcheck`
-NEARBY = 2e-3
-# the relative change of a node, as a multiple of that of a variable; or it is 0
-STEEPEST = 100.0
-FLATTEST = 1e-4
+CONSTANTS = (1.0, 2.0, 3.0, 0.5, -1.0, 0.1, 10.0)  # constants that occur in expressions
+# Relative distance from the point within which an expression is smooth: twice the first step of
+# `gradcheck`.
+SMOOTH_DISTANCE = 2e-3
+# Bounds on the relative change of a node for a relative change of a variable, unless it is 0.
+MAX_CHANGE_RATIO = 100.0
+MIN_CHANGE_RATIO = 1e-4
 
 Apply = Callable[[Primitive, tuple[Any, ...]], Any]
 
@@ -38,16 +41,16 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, repr=False)
 class Expression:
-    """A function of named variables, made of rows of the table, and a point at which to look at it.
+    """A function of named variables, made of rows of the table, with a point in its domain.
 
-    variables   the names of its arguments
-    point       one float for each: the function and everything in it is finite, moderate and smooth
-                around there
-    steps       its operations in order, each as ``(row, operands)``: an operand is a float, or an
-                int that counts through the variables and then the steps.  The last step is the
-                result; if there is none, the first variable is
+    variables: the names of the arguments.
+    point: a float for each variable.  Near the point, all nodes are finite, moderate and smooth.
+    steps: the operations in order, each as ``(row, operands)``.  An operand is a float, or an int:
+        the index of a variable or, counted on from the variables, of an earlier step.  The last
+        step is the result; without steps it is the first variable.
 
-    It is called with floats, Values or whatever else rows run on, and can be handed to `gradcheck`.
+    Call it with floats, with Values, or with anything else that rows run on; or pass it to
+    `gradcheck`.
     """
 
     variables: tuple[str, ...]
@@ -55,7 +58,7 @@ class Expression:
     steps: tuple[tuple[Primitive, tuple[int | float, ...]], ...]
 
     def __post_init__(self) -> None:
-        # for `gradcheck`, which shows the function's name and those of its arguments
+        # `gradcheck` shows the name of the function and the names of its arguments
         parameters = [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in self.variables
         ]
@@ -63,22 +66,25 @@ class Expression:
         object.__setattr__(self, "__name__", "; ".join(self.text.split("\n")))
 
     def __call__(self, *values: Any) -> Any:
-        """The result at ``values``: a float for floats, the root of a new graph for Values.
+        """Returns the result at ``values``: a float for floats, the root of a new graph for Values.
 
-        Raises TypeError unless there is one value for each variable.
+        Raises TypeError if there is not one value for each variable.
         """
         return self.run(_apply, *values)
 
     def run(self, apply: Apply, *values: Any) -> Any:
-        """The result in any arithmetic: ``apply(row, args)`` is called for each operation in turn.
+        """Returns the result in any arithmetic: ``apply(row, args)`` computes each operation.
 
-        With ``lambda row, args: truth[row.name](*args)`` and mpmath's functions in ``truth`` the
-        result has as many digits as you like.  Numbers in the expression are handed over as floats.
+        Constants of the expression are passed as floats.  With ``lambda row, args:
+        truth[row.name](*args)`` and mpmath's functions in ``truth``, the result has as many digits
+        as you like.
+
+        Raises TypeError if there is not one value for each variable.
         """
         if len(values) != len(self.variables):
             raise TypeError(
-                f"{self!r} takes {len(self.variables)} values, one for each variable, not "
-                f"{len(values)}"
+                f"{self!r} takes {counted(len(self.variables), 'value')}, one for each variable, "
+                f"not {len(values)}"
             )
         results = list(values)
         for row, operands in self.steps:
@@ -88,8 +94,11 @@ class Expression:
 
     @property
     def text(self) -> str:
-        """The formula, one line that `parse` reads; above it, one for each intermediate that is
-        used several times."""
+        """The formula, in lines that `parse` accepts.
+
+        The last line is the result.  Above it is a line for each intermediate result that is used
+        several times, such as ``t1 = a * b``.
+        """
         users = [k for _, operands in self.steps for k in operands if isinstance(k, int)]
         results = [Name(name) for name in self.variables]
         lines: list[str] = []
@@ -113,58 +122,63 @@ class Expression:
         return f"<{'; '.join(self.text.splitlines())} at {at}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What hypothesis and IPython show: the formula, not the fields."""
+        """Prints the formula instead of the fields in hypothesis and IPython."""
         printer.text(repr(self))
 
 
 def _apply(row: Primitive, args: tuple[Any, ...]) -> Any:
-    """A row on its operands, by its operator if it has one and they are not floats: `Value` writes
-    some out."""
+    """Applies a row to operands.  Its Python operator is used, if there is one, for operands other
+    than floats, because `Value` implements some operators without the row."""
     if row.name in _OPERATORS and any(arg.__class__ is not float for arg in args):
         return _OPERATORS[row.name](*args)
     return row(*args)
 
 
 class Builder:
-    """An expression that grows by one operation at a time, evaluated at its point and on both sides
-    of it.
+    """An expression under construction, evaluated at its point and on both sides of it.
 
-    A track is what an operand is at each of these places: at the point first, then with each
-    variable a little lower and a little higher.
+    Each operand has a column of numbers: first at the point, then with each variable a little
+    smaller and a little larger.
     """
 
     def __init__(self, point: list[float], rows: tuple[Primitive, ...]) -> None:
         self.point = point
         self.rows = rows
         self.steps: list[tuple[Primitive, tuple[int | float, ...]]] = []
-        moves = [(j, factor) for j in range(len(point)) for factor in (1 - NEARBY, 1 + NEARBY)]
-        self.tracks = [
+        factors = (1 - SMOOTH_DISTANCE, 1 + SMOOTH_DISTANCE)
+        moves = [(j, factor) for j in range(len(point)) for factor in factors]
+        self.columns = [
             [x, *[x * factor if j == i else x for j, factor in moves]] for i, x in enumerate(point)
         ]
-        # steps that are nobody's operand yet; one of them will be the result
+        # steps that no other step uses yet; one of them will be the result
         self.unused: list[int] = []
 
     @property
-    def pool(self) -> list[int | float]:
-        """What may be an operand, the simplest first."""
-        steps = range(len(self.point), len(self.tracks))
+    def candidates(self) -> list[int | float]:
+        """All possible operands, the simplest first."""
+        steps = range(len(self.point), len(self.columns))
         return [*range(len(self.point)), *reversed(steps), *CONSTANTS]
 
     def extend(self, start: int, picks: list[int], left: int) -> bool:
-        """Adds the first operation that fits, from row ``start`` on, such that ``left`` more can
-        use up what is unused."""
-        pool = self.pool
-        wanted = [pool[pick % len(pool)] for pick in picks]
+        """Adds the first operation that fits, and returns whether there was one.
+
+        start: the index of the row that is tried first.
+        picks: indices of operands among the candidates.
+        left: the number of operations that will follow, which must be able to use all steps that
+            are unused.
+        """
+        candidates = self.candidates
+        wanted = [candidates[pick % len(candidates)] for pick in picks]
         for row in (*self.rows[start:], *self.rows[:start]):
             for operands in self._choices(row, wanted):
                 used = {k for k in operands if isinstance(k, int)}
                 unused = [k for k in self.unused if k not in used]
                 if len(unused) > left or not used:
                     continue
-                track = self._track(row, operands)
-                if track:
-                    self.unused = [*unused, len(self.tracks)]
-                    self.tracks.append(track)
+                column = self._column(row, operands)
+                if column:
+                    self.unused = [*unused, len(self.columns)]
+                    self.columns.append(column)
                     self.steps.append((row, operands))
                     return True
         return False
@@ -172,38 +186,40 @@ class Builder:
     def _choices(
         self, row: Primitive, wanted: list[int | float]
     ) -> Iterator[tuple[int | float, ...]]:
-        """The operands that were drawn, then with one or two of them replaced by steps that are
-        unused, then any."""
+        """Yields the operands that were drawn; then the operands with one or two of them replaced
+        by unused steps; then, for a row of one argument, every possible operand."""
         for newest in (self.unused[:0], self.unused[-1:], self.unused[-2:]):
             yield (*newest[:row.arity], *wanted[len(newest):row.arity])
         if row.arity == 1:
-            yield from ((k,) for k in range(len(self.tracks)))
+            yield from ((k,) for k in range(len(self.columns)))
 
-    def _track(self, row: Primitive, operands: tuple[int | float, ...]) -> list[float] | None:
-        """The operation at all places, or None if it does not fit."""
-        places = len(self.tracks[0])
-        tracks = [self.tracks[k] if isinstance(k, int) else [k] * places for k in operands]
-        args = list(zip(*tracks))
+    def _column(self, row: Primitive, operands: tuple[int | float, ...]) -> list[float] | None:
+        """Returns the column of an operation, or None if the operation does not fit."""
+        size = len(self.columns[0])
+        columns = [self.columns[k] if isinstance(k, int) else [k] * size for k in operands]
+        args = list(zip(*columns))
         inside = row.domain is None or all(row.domain(*numbers) for numbers in args)
-        # x ** 3 and its like are real below 0, too
+        # powers with a constant exponent, such as x ** 3, are real for negative x too
         if not inside and not (row is TABLE["pow"] and operands[1] in CONSTANTS):
             return None
         if row.piece and any(row.piece(*numbers) != row.piece(*args[0]) for numbers in args):
             return None
-        track = [row.forward(*numbers) for numbers in args]
-        x = track[0]
+        column = [row.forward(*numbers) for numbers in args]
+        x = column[0]
         if not MODERATE[0] <= abs(x) <= MODERATE[1]:
             return None
-        changes = {abs(y - x) / (NEARBY * abs(x)) for y in track}
-        if changes == {0.0} or not all(y == 0 or FLATTEST <= y <= STEEPEST for y in changes):
+        ratios = {abs(y - x) / (SMOOTH_DISTANCE * abs(x)) for y in column}
+        if ratios == {0.0}:
             return None
-        return track
+        if not all(ratio == 0 or MIN_CHANGE_RATIO <= ratio <= MAX_CHANGE_RATIO for ratio in ratios):
+            return None
+        return column
 
     def expression(self, variables: tuple[str, ...], keep: bool) -> Expression:
-        """What has been built; without the variables that it does not use, unless they are to
-        ``keep``."""
+        """Returns the finished expression.  Variables that it does not use are left out, unless
+        ``keep`` is true."""
         used = {k for _, operands in self.steps for k in operands if isinstance(k, int)} or {0}
-        kept = [k for k in range(len(self.tracks)) if keep or k >= len(self.point) or k in used]
+        kept = [k for k in range(len(self.columns)) if keep or k >= len(self.point) or k in used]
         new = {k: i for i, k in enumerate(kept)}
         steps = [
             (row, tuple([new[k] if isinstance(k, int) else k for k in operands]))

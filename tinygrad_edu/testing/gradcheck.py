@@ -1,4 +1,4 @@
-"""`gradcheck`: compares the gradients of a function with finite differences, entry by entry.
+"""`gradcheck`: compares the derivatives of a function with finite differences.
 
     >>> from tinygrad_edu import math
     >>> from tinygrad_edu.testing import gradcheck
@@ -6,16 +6,17 @@
     >>> bool(report), len(report.entries)
     (True, 2)
 
-Each derivative is compared with central differences at a step relative to the argument, refined by
-Richardson extrapolation until they agree with each other (Ridders, Advances in Engineering Software
-4 (1982) 75-76), which also gives an estimate of their error.  Where they do not agree with the
-engine, other steps are tried, since a function may wiggle faster than any one of them.
+The differences are central differences, with a step relative to the argument.  Richardson
+extrapolation refines them until they agree with each other, and also gives an estimate of their
+error (Ridders, Advances in Engineering Software 4 (1982) 75-76).  If they do not agree with the
+engine, other steps are tried, because a function may oscillate faster than the first step.
 
-The tolerance is relative: by default 1e-7 of the derivative.  Nothing absolute is added to it
-except the smallest normal float, below which digits are lost, and the rounding error of the
-difference itself, which is bounded from the graph: every operation errs by a unit in its last
-place or so, and its adjoint says how much of that error reaches the result.  If this error bound is
-larger than the tolerance, the entry is reported as "imprecise" and does not count as passed.
+The tolerance is relative: by default 1e-7 of the derivative.  Only two absolute terms are added to
+it.  One is the smallest normal float, below which digits are lost.  The other is a bound on the
+rounding error of the differences, computed from the graph: each operation has an error of about a
+unit in its last place, and its adjoint says how much of this error reaches the result.  If this
+bound is larger than the tolerance, the entry is reported as "imprecise" and does not count as
+passed.
 """
 
 from __future__ import annotations
@@ -32,34 +33,37 @@ from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
 from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
-from ..errors import number, short_repr
+from ..errors import counted, number, short_repr
 
-# the first steps that are tried, relative to the argument; absolute at 0
+# The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
-SMALLEST_STEP = 1e-7  # a kink that is nearer than this is one
-SHRINK = 2.0  # each step is so much smaller than the one before
-MAX_STEPS = 8
-# differences that are this close to each other, as a fraction of them, agree on a number
-STEADY = 1e-3
+SMALLEST_STEP = 1e-7  # a kink that is nearer than this relative step makes the point a kink
+STEP_RATIO = 2.0  # ratio of each step of an extrapolation to the next
+MAX_STEPS = 8  # steps of an extrapolation
+AGREEMENT = 1e-3  # largest relative difference of two numbers that agree with each other
 SMALLEST_NORMAL = 2.0**-1022
 ROUNDING = 4 * 2.0**-53  # an operation's relative error: at most 4 units in the last place
-MOST_SHOWN = 20  # entries of a printed report
+MAX_SHOWN = 20  # entries of a printed report
 
 
 class Entry(NamedTuple):
-    """One derivative that was compared.
+    """One derivative, compared with finite differences.
 
-    name       the argument: ``x``, or for second order ``x, y``
-    analytic   the derivative that the engine computes
-    numeric    the derivative that finite differences give; nan if they cannot be taken
-    step       the first step of the differences, in units of the argument
-    error      the estimated error of ``numeric``
-    allowed    how far apart the two may be: the tolerance plus the rounding error of the
-               differences
-    status     "ok"; "mismatch", also inf or nan where the differences agree on a number; "kink",
-               reported but not compared: a primitive is at, or within the smallest step of, a kink
-               or jump; "imprecise": the differences are too inexact to tell; "nonfinite": a
-               derivative or the function nearby is inf or nan
+    name: the argument, ``x``; for a second derivative the two arguments, ``x, y``.
+    analytic: the derivative that the engine computes.
+    numeric: the derivative that finite differences give; nan if they cannot be taken.
+    step: the first step of the differences, in units of the argument.
+    error: the estimated error of ``numeric``.
+    allowed: the largest difference that is allowed between the two derivatives: the tolerance plus
+        the rounding error of the differences.
+    status: the outcome of the comparison.
+        "ok": the derivatives agree.
+        "mismatch": they do not agree; or ``analytic`` is inf or nan, although the differences agree
+        on a number.
+        "kink": they were not compared, because the function has a kink or jump at this point or
+        closer than the smallest step.
+        "imprecise": the differences are not precise enough for a comparison.
+        "nonfinite": a derivative, or the function near the point, is inf or nan.
     """
 
     name: str
@@ -72,7 +76,7 @@ class Entry(NamedTuple):
 
     @property
     def excess(self) -> float:
-        """The difference of the two numbers, as a fraction of what is allowed."""
+        """The difference between the two derivatives, as a fraction of the allowed difference."""
         if self.analytic == self.numeric:
             return 0.0
         if not self.allowed or not math.isfinite(self.analytic):
@@ -81,8 +85,10 @@ class Entry(NamedTuple):
 
 
 class Report:
-    """The outcome of `gradcheck`: true if every entry that could be compared is ok, and at least
-    one was compared, or there was nothing but kinks to look at."""
+    """The result of `gradcheck`.
+
+    A report is true if it has entries, and the status of each is "ok" or "kink".
+    """
 
     def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
         self.title = title
@@ -104,13 +110,13 @@ class Report:
 
     @property
     def compared(self) -> list[Entry]:
-        """The entries whose differences could be taken and were precise enough."""
+        """The entries whose differences were precise enough for a comparison."""
         return [entry for entry in self.entries if entry.status in ("ok", "mismatch")]
 
     @property
     def worst(self) -> float:
-        """The largest difference among the compared entries, as a fraction of what is allowed;
-        above 1 is a mismatch."""
+        """The largest difference among the compared entries, as a fraction of the allowed
+        difference; above 1 is a mismatch."""
         return max((entry.excess for entry in self.compared), default=0.0)
 
     def __str__(self) -> str:
@@ -123,7 +129,7 @@ class Report:
             f"largest difference {self.worst:.1g} of what is allowed"
         ]
         ordered = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
-        shown = ordered[:MOST_SHOWN]
+        shown = ordered[:MAX_SHOWN]
         width = max([len(entry.name) for entry in shown], default=0)
         for entry in shown:
             lines.append(
@@ -131,8 +137,8 @@ class Report:
                 f"numeric {entry.numeric:<23.16g} error estimate {entry.error:.0e}  "
                 f"step {entry.step:.1e}"
             )
-        if len(ordered) > MOST_SHOWN:
-            lines.append(f"  ... and {len(ordered) - MOST_SHOWN} more")
+        if len(ordered) > MAX_SHOWN:
+            lines.append(f"  ... and {len(ordered) - MAX_SHOWN} more")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -147,22 +153,27 @@ def gradcheck(
     parameters: Sequence[Value] = (),
     names: Sequence[str] | None = None,
 ) -> Report:
-    """Compares the derivatives of ``f(*args)``, with respect to every argument and every parameter,
-    with finite differences.
+    """Compares the derivatives of ``f(*args)`` with finite differences, and returns a `Report`.
 
-    f            takes scalars and returns a scalar; it is called with Values and must be
-                 deterministic
-    args         the numbers at which the derivatives are compared
-    order        1 for first derivatives; 2 for second ones, against differences of the first
-    rtol         the allowed difference, as a fraction of the derivative
-    parameters   leaf Values that ``f`` uses in addition to its arguments, such as
-                 ``model.parameters()``; their data is changed for a moment and restored
-    names        names of the arguments for the report; by default from the signature of ``f``
+    Derivatives are taken with respect to each argument and each parameter.
+
+        >>> assert gradcheck(lambda x, y: x * y**2, [0.5, 2.0])
+
+    f: a function from scalars to a scalar.  It is called with Values and must be deterministic.
+    args: the numbers at which derivatives are compared; a single number for one argument.
+    order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
+        the first.
+
+    rtol: the allowed difference, as a fraction of the derivative.
+    parameters: leaf Values that ``f`` uses in addition to its arguments, such as
+        ``model.parameters()``.  Their data is changed during the comparison, and restored.
+    names: the names of the arguments in the report; by default from the signature of ``f``.
 
     Raises:
-        TypeError: ``f`` does not return one scalar that depends on Values.
-        ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; or ``f`` returns
-            another value when called again.
+        TypeError: ``f`` does not return one Value, an argument is not a number, or ``parameters``
+            is not a list.
+        ValueError: ``order`` is neither 1 nor 2; ``rtol`` is not between 0 and 1; ``names`` does
+            not have one name for each argument; or ``f`` is not deterministic.
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
@@ -181,37 +192,41 @@ def gradcheck(
 
 
 def _first_order(function: _Function, rtol: float) -> list[Entry]:
+    """Compares the first derivatives."""
     return [
-        _entry(function, j, function.names[j], slope.data, function.value, rtol)
-        for j, slope in enumerate(function.slopes())
+        _entry(function, j, function.names[j], derivative.data, function.value, rtol)
+        for j, derivative in enumerate(function.derivatives())
     ]
 
 
 def _second_order(function: _Function, rtol: float) -> list[Entry]:
+    """Compares the second derivatives with differences of the first."""
     entries = []
-    for i, slope in enumerate(function.slopes()):
-        at = partial(function.slope, i)
-        for j, second in enumerate(gradients(slope, function.leaves)):
+    for i, derivative in enumerate(function.derivatives()):
+        at = partial(function.derivative, i)
+        for j, second in enumerate(gradients(derivative, function.leaves)):
             name = f"{function.names[i]}, {function.names[j]}"
-            entries.append(_entry(function, j, name, second.data, at, rtol, slope))
+            entries.append(_entry(function, j, name, second.data, at, rtol, derivative))
     return entries
 
 
 class _Function:
-    """``f`` as a function of its coordinates, the arguments first and then the parameters, one of
-    them moved."""
+    """``f`` as a function of coordinates: its arguments first, then the parameters.
+
+    Its methods evaluate it with one coordinate changed.
+    """
 
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
         self.f = f
         self.parameters = list(parameters)
-        self.args = [number(x, f"argument {i} of gradcheck") for i, x in enumerate(args)]
+        self.args = [number(x, f"gradcheck: argument {i}") for i, x in enumerate(args)]
         self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
         self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
         if names is not None and len(names) != len(self.args):
             raise ValueError(
-                f"gradcheck: {len(self.args)} arguments but {len(names)} names; give one name for "
-                "each"
+                "gradcheck: names must have one name for each argument, not "
+                f"{counted(len(names), 'name')} for {counted(len(self.args), 'argument')}"
             )
         self.names = [*(names or _argument_names(f, len(self.args))),
                       *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
@@ -219,26 +234,29 @@ class _Function:
         again = self._graph()[1].data
         if again != self.root.data and again == again:
             raise ValueError(
-                f"gradcheck: {self.name} gave {self.root.data!r} and then {again!r} for the same "
-                "arguments; it must be deterministic (no dropout, no random numbers)"
+                f"gradcheck: {self.name} must be deterministic, but it returned {self.root.data!r} "
+                f"and then {again!r} for the same arguments; switch off dropout and random numbers"
             )
-        self._slopes: dict[tuple[int, float], list[float]] = {}
+        self._derivatives: dict[tuple[int, float], list[float]] = {}
 
     def _graph(self, j: int = 0, x: float | None = None) -> tuple[list[Value], Value]:
-        with self._moved(j, x) as args:
+        """Returns the leaves and the root of a new graph, with coordinate ``j`` at ``x``."""
+        with self._coordinate(j, x) as args:
             leaves = [Value(value) for value in args]
             root = self.f(*leaves)
         if not isinstance(root, Value):
             raise TypeError(
-                f"gradcheck: {self.name} returned {short_repr(root)}; it must return one Value "
-                "(the standard math module makes plain numbers of Values: use "
-                "`from tinygrad_edu import math`; a branch that returns a number must return "
-                "Value(number))"
+                f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use "
+                "`from tinygrad_edu import math` instead of the standard math module, which "
+                "returns plain numbers, and return Value(number) from a branch that returns a "
+                "number"
             )
         return [*leaves, *self.parameters], root
 
     @contextmanager
-    def _moved(self, j: int, x: float | None) -> Iterator[list[float]]:
+    def _coordinate(self, j: int, x: float | None) -> Iterator[list[float]]:
+        """Sets coordinate ``j`` to ``x`` inside a with block, and yields the arguments.  None
+        changes nothing."""
         args = list(self.args)
         if x is None:
             yield args
@@ -254,29 +272,32 @@ class _Function:
             finally:
                 parameter.data = before
 
-    def slopes(self) -> list[Value]:
+    def derivatives(self) -> list[Value]:
+        """Returns the derivative with respect to each coordinate, as Values."""
         return gradients(self.root, self.leaves)
 
     def value(self, j: int, x: float) -> float:
         """Returns the function with coordinate ``j`` at ``x``."""
-        with no_grad(), self._moved(j, x) as args:
+        with no_grad(), self._coordinate(j, x) as args:
             return float(self.f(*[Value(value) for value in args]))
 
-    def slope(self, i: int, j: int, x: float) -> float:
-        """Returns the derivative along coordinate ``i``, with coordinate ``j`` at ``x``."""
-        if (j, x) not in self._slopes:
-            with self._moved(j, x) as args:
+    def derivative(self, i: int, j: int, x: float) -> float:
+        """Returns the derivative with respect to coordinate ``i``, with coordinate ``j`` at
+        ``x``."""
+        if (j, x) not in self._derivatives:
+            with self._coordinate(j, x) as args:
                 leaves = [Value(value) for value in args]
                 root = self.f(*leaves)
-                self._slopes[j, x] = [g.data for g in gradients(root, [*leaves, *self.parameters])]
-        return self._slopes[j, x][i]
+                found = gradients(root, [*leaves, *self.parameters])
+                self._derivatives[j, x] = [derivative.data for derivative in found]
+        return self._derivatives[j, x][i]
 
     def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Returns the smooth piece that each primitive is on: equal lists mean that no kink lies
-        between.
+        """Returns the smooth piece of each primitive, with coordinate ``j`` at ``x``.  There is no
+        kink between two points with equal lists.
 
-        If a piece is an infinity, such as the quotient of a remainder that overflows, there are too
-        many pieces to tell.
+        An infinite piece, such as a quotient that overflows, is equal to no other, because any
+        number of pieces may lie between the points.
         """
         root = self.root if x is None else self._graph(j, x)[1]
         pieces: list[Any] = []
@@ -299,12 +320,14 @@ def _entry(
     rtol: float,
     root: Value | None = None,
 ) -> Entry:
-    """Compares ``analytic`` with the differences of ``at(j, x)`` in x; ``root`` is the graph that
-    ``at`` evaluates."""
+    """Compares ``analytic`` with finite differences of ``at(j, x)`` in ``x``.
+
+    ``at`` evaluates the graph of ``root``, by default the graph of the function itself.
+    """
     x = function.point[j]
     base = function.pieces(j)
     graph = root or function.root
-    rounding, adjoints = _rounding(graph)
+    rounding, adjoints = _rounding_bound(graph)
     scale = adjoints.get(function.leaves[j], 0.0)
 
     def along(x: float) -> float:
@@ -326,7 +349,7 @@ def _entry(
         if status == "mismatch" and _is_a_kink(along, x, step):
             return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
         tried.append(entry)
-    # no dependence at all, confirmed with every step
+    # the graph does not depend on the coordinate, which every step confirms
     if all(entry.status == "ok" for entry in tried):
         return tried[0]
     if not scale:
@@ -337,8 +360,8 @@ def _entry(
 def _smooth_step(
     function: _Function, j: int, base: list[Any], relative: float
 ) -> tuple[float, bool]:
-    """Returns the first step for coordinate ``j``, made smaller until no kink lies within it, and
-    whether there is such a step.  ``base`` has the pieces at the point itself."""
+    """Returns the first step for coordinate ``j``, reduced until there is no kink within the step,
+    and whether there is such a step.  ``base`` has the pieces at the point itself."""
     x = function.point[j]
     step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
     while relative >= SMALLEST_STEP * 0.99:
@@ -350,6 +373,8 @@ def _smooth_step(
 
 
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
+    """Returns the status of one comparison.  ``is_precise`` says whether the differences are
+    precise enough for it."""
     if not (math.isfinite(analytic) and math.isfinite(numeric)):
         return "nonfinite"
     if abs(analytic - numeric) > allowed:
@@ -358,25 +383,26 @@ def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -
 
 
 def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
-    """Returns the entry with the smallest error, with the status that all entries together show.
-    ``is_finite``: whether the function is finite."""
+    """Returns the entry with the smallest error, with a status that takes all entries into account.
+    ``is_finite`` says whether the function is finite at the point."""
     best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
-    steady = [e for e in tried if abs(e.numeric - best.numeric) <= STEADY * abs(best.numeric)]
+    agreeing = [e for e in tried if abs(e.numeric - best.numeric) <= AGREEMENT * abs(best.numeric)]
     difference = abs(best.analytic - best.numeric)
-    if best.status == "mismatch" and (len(steady) < 2 or difference <= 2 * best.error):
+    if best.status == "mismatch" and (len(agreeing) < 2 or difference <= 2 * best.error):
         # the differences do not even agree with each other
         return best._replace(status="imprecise")
-    agree = best.error <= STEADY * abs(best.numeric) < math.inf
-    if is_finite and not math.isfinite(best.analytic) and agree:
+    is_steady = best.error <= AGREEMENT * abs(best.numeric) < math.inf
+    if is_finite and not math.isfinite(best.analytic) and is_steady:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
 
 def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
-    """Returns whether the derivatives of ``f`` from the left and from the right of ``x`` differ,
-    and each is steady.
+    """Returns whether the one-sided derivatives of ``f`` at ``x`` differ from each other by more
+    than each of them changes with the step.
 
-    The primitives do not know of every kink: a program may choose with ``if`` or ``max``.
+    This finds kinks that are not kinks of a primitive, because a program branches with ``if`` or
+    ``max``.
     """
     there = f(x)
     far_left, left, far_right, right = [
@@ -384,28 +410,29 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
     ]
     largest = max(abs(left), abs(right))
     jump = max([abs(left - far_left), abs(right - far_right)])
-    return math.isfinite(largest) and abs(left - right) > max(STEADY * largest, 20 * jump)
+    return math.isfinite(largest) and abs(left - right) > max(AGREEMENT * largest, 20 * jump)
 
 
 def _ridders(
     f: Callable[[float], float], x: float, step: float, rtol: float
 ) -> tuple[float, float, float]:
-    """Returns the derivative of ``f`` at ``x``, an estimate of its error, and the smallest step.
+    """Returns the derivative of ``f`` at ``x``, an estimate of its error, and the smallest step
+    that it is computed from.
 
-    The tableau holds central differences at shrinking steps in its first column, and in each
-    further column the extrapolation that removes one more even power of the step.
+    The first column of the tableau has central differences with decreasing steps.  Each further
+    column is an extrapolation that removes the next even power of the step from the error.
     """
     best, error, last = math.nan, math.inf, step
     previous: list[float] = []
     for i in range(MAX_STEPS):
-        h = step / SHRINK**i
+        h = step / STEP_RATIO**i
         right = x + h
         left = x - h
-        if not 0 < right - left < math.inf:  # as near the largest number
+        if not 0 < right - left < math.inf:  # near the largest float, or the step is too small
             break
         row = [(f(right) - f(left)) / (right - left)]
         for k in range(1, i + 1):
-            factor = SHRINK ** (2 * k)
+            factor = STEP_RATIO ** (2 * k)
             row.append((factor * row[k - 1] - previous[k - 1]) / (factor - 1))
             estimate = max(abs(row[k] - row[k - 1]), abs(row[k] - previous[k - 1]))
             if estimate <= error:
@@ -418,9 +445,9 @@ def _ridders(
     return best, error, last
 
 
-def _rounding(root: Value) -> tuple[float, dict[Value, float]]:
-    """Returns a bound on the rounding error of evaluating the graph of ``root``, and the adjoints
-    accumulated with absolute values."""
+def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
+    """Returns a bound on the rounding error of ``root``, and the adjoints of its graph, accumulated
+    with absolute values."""
     order = topological_order(root, constants=False)
     adjoints = accumulate([root], [1.0], order, _absolute_edges)
     total = 0.0
@@ -435,6 +462,7 @@ def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
 
 
 def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
+    """Returns names for ``n`` arguments, from the signature of ``f`` if it has as many."""
     if isinstance(f, Primitive):
         return list(f.parameters[:n])
     try:

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: how hard property tests try.
+"""Hypothesis profiles: how many examples property tests try.
 
 ::
 
@@ -7,16 +7,16 @@
     profiles.load()
 
 ======== ======== ==============================================================================
-profile  examples
+profile  examples use
 ======== ======== ==============================================================================
-dev            30 while you work: other ones each time, failures are remembered
-ci             60 the same ones each time, and a failure prints how to repeat it; where CI=true
+dev            30 while you work: new examples each time; failures are remembered
+ci             60 if CI=true: the same examples each time; a failure prints how to repeat it
 thorough     2000 before a release: ``HYPOTHESIS_PROFILE=thorough python -m pytest``
 ======== ======== ==============================================================================
 
-None of them has a deadline, since the time of a graph depends on its size.  ``pytest
---hypothesis-profile=thorough`` does as well as the variable, and ``@settings(max_examples=...)`` of
-a test goes before both.
+No profile has a deadline, because the time of a graph depends on its size.  The option
+``pytest --hypothesis-profile=thorough`` has the same effect as the variable.  In a test,
+``@settings(max_examples=...)`` overrides both.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from hypothesis.errors import InvalidArgument
 _ALL: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
-    # Without the last phase, which lists lines that only failing examples run: those that write the
-    # message, mostly.
+    # The last phase is left out.  It lists the lines that only failing examples run, which are
+    # mostly the lines that write the message.
     "phases": [phase for phase in Phase if phase is not Phase.explain],
 }
 PROFILES: dict[str, settings] = {
@@ -44,10 +44,12 @@ PROFILES: dict[str, settings] = {
 def load(name: str | None = None) -> str:
     """Registers the three profiles, loads one of them and returns its name.
 
-    name   which one; None: what the variable HYPOTHESIS_PROFILE names, else ci where CI=true, else
-           dev.  A profile that you have registered yourself can be named as well
+    name: the profile to load, which may be one that you have registered.  By default it is the
+        value of the environment variable HYPOTHESIS_PROFILE; without that, "ci" if CI=true, else
+        "dev".
 
-    Raises ValueError for a name that is no profile.
+    Raises:
+        ValueError: no profile has this name.
     """
     for known, profile in PROFILES.items():
         settings.register_profile(known, profile)
@@ -57,18 +59,18 @@ def load(name: str | None = None) -> str:
         settings.get_profile(name)
     except InvalidArgument:
         raise ValueError(
-            f"no hypothesis profile {name!r}; choose one of {', '.join(PROFILES)}, in "
-            "HYPOTHESIS_PROFILE or in profiles.load()"
+            f"profiles.load: name must be a hypothesis profile, not {name!r}; pass one of "
+            f"{', '.join(PROFILES)}, or set HYPOTHESIS_PROFILE to it"
         ) from None
     settings.load_profile(name)
     return name
 
 
 def scale() -> str:
-    """The profile that is loaded, for loops of your own: "dev", "ci" or "thorough".
+    """Returns the profile that is loaded, "dev", "ci" or "thorough", to scale loops in tests.
 
-    It is told by the number of examples: of a profile of your own it is the largest one that does
-    not try harder.
+    The profile is recognised by its number of examples.  For a profile that you have registered,
+    the largest of the three that has no more examples is returned.
     """
     examples = settings().max_examples
     chosen = "dev"

@@ -1,5 +1,4 @@
-"""`gradient_test`: a function or a row of your own as a property test of its derivatives, in three
-lines.
+"""`gradient_test`: makes a property test of the derivatives of a function or a row.
 
 ::
 
@@ -10,14 +9,14 @@ lines.
 
     test_bell = testing.gradient_test(bell)
 
-pytest finds ``test_bell``; it can also be called.  It draws points, compares every derivative at
-each of them with finite differences (`gradcheck`), and shrinks a point that fails to the simplest
-one that does.  The message then has both numbers, the step and the estimated error of the
-differences, and the graph, with the operation whose rule is wrong.
+pytest finds ``test_bell``; you can also call it.  The test draws points and compares every
+derivative at each point with finite differences (`gradcheck`).  If a point fails, it shrinks to the
+simplest point that fails.  The message has both numbers, the step and the estimated error of the
+differences, and the graph, in which the operation with the wrong rule is marked.
 
-A point is rejected, and another one drawn, where the function is inf or nan, where it has a kink,
-and where differences are too inexact to tell.  A test that hardly compares anything does not pass:
-it says so, and why.
+A point is rejected and another one is drawn if the function is inf or nan there, if it has a kink
+there, or if the differences are too inexact.  A test that compares hardly any point fails and says
+why.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
 from .gradcheck import Entry, gradcheck
 from .suspects import suspects
 
-# The test fails if this many points were rejected and fewer than MIN_COMPARED compared: that is
-# nearly all of them.
+# The test fails if at least this many points were rejected and fewer than MIN_COMPARED compared,
+# because then nearly all points are rejected.
 MAX_REJECTED = 40
 MIN_COMPARED = 10
-# After this many compared points, a derivative that was compared at no point fails the test.
+# After this many compared points, the test fails if some derivative was never compared.
 MIN_POINTS = 20
-MOST_SHOWN = 4  # wrong derivatives in a message
+MAX_SHOWN = 4  # wrong derivatives in a message
 
 Point = dict[str, float]
 
@@ -60,29 +59,38 @@ def gradient_test(
     rtol: float = 1e-7,
     **arguments: Any,
 ) -> Any:
-    """A hypothesis test of the derivatives of ``f`` by its arguments; its name is ``test_`` and
-    that of ``f``.
+    """Returns a hypothesis test of the derivatives of ``f``, named ``test_`` and the name of ``f``.
 
-    f           takes scalars and returns one; or a row of the table, or a row's name
-    order       1 for first derivatives; 2 for second ones, against differences of the first
-    rtol        how much of a derivative it may differ by
-    arguments   for an argument of ``f`` the interval to draw it from, ``x=(0.1, 10)``; or a
-                hypothesis strategy; or a number, at which it is kept, and is not differentiated.
-                Without: 0.01 to 30, of both signs, and for first derivatives of a row its whole
-                domain; an argument of a function that has a default keeps it
-
-    It is an ordinary test: ``settings(max_examples=1000)(gradient_test(f))`` tries harder, and
-    ``pytest --hypothesis-show-statistics`` says how many points were compared.  As a decorator,
-    with options or without, it makes a test of the function below it::
+    It is also a decorator, with or without options::
 
         @gradient_test(x=(0.1, 10), order=2)
         def test_cube_of_log(x):
             return math.log(x) ** 3
 
-    The test raises AssertionError for a wrong derivative, and hypothesis's FailedHealthCheck if
-    there is hardly a point where it can compare anything.  `gradient_test` itself raises ValueError
-    for an argument that ``f`` does not have, an empty interval, or no argument to differentiate;
-    TypeError for anything else that it cannot draw from.
+    f: a function from scalars to a scalar, a row of the table, or the name of a row.
+    order: 1 for first derivatives; 2 for second derivatives, which are compared with differences of
+        the first.
+    rtol: the allowed difference, as a fraction of the derivative.
+    arguments: how to draw each argument of ``f``, by name.
+        An interval, ``x=(0.1, 10)``, or a hypothesis strategy: the argument is drawn from it.
+        A number: the argument has this value and is not differentiated.
+        By default, an argument of a function keeps its default value if it has one.  All other
+        arguments are drawn with magnitudes from 0.01 to 30 and either sign; first derivatives of a
+        row are also tested in its whole domain.
+
+    The result is an ordinary hypothesis test: ``settings(max_examples=1000)(gradient_test(f))``
+    tests more points, and ``pytest --hypothesis-show-statistics`` says how many were compared.
+
+    Raises:
+        TinygradEduError: there is no row of this name.
+        TypeError: ``f`` is not a function, or an argument is not an interval, a strategy or a
+            number.
+        ValueError: ``f`` has no argument of a given name, an interval is empty, or there is no
+            argument to differentiate.
+
+    The test raises:
+        AssertionError: a derivative is wrong.
+        FailedHealthCheck (of hypothesis): hardly any point can be compared.
     """
     if f is None:
         return partial(gradient_test, order=order, rtol=rtol, **arguments)
@@ -91,26 +99,24 @@ def gradient_test(
     def test(point: Point) -> None:
         gradients.check(point)
 
-    # hypothesis tells tests, and the failures that it remembers, apart by their source and their
-    # signature
-    test.__annotations__["point"] = f"a point of {_identity(gradients.f)}"
+    # hypothesis distinguishes tests, and the failures that it remembers, by source and signature
+    test.__annotations__["point"] = f"a point of {_place(gradients.f)}"
     name = gradients.name.strip("<>")
     test.__name__ = test.__qualname__ = name if name.startswith("test") else f"test_{name}"
     test.__module__ = getattr(f, "__module__", __name__)
-    test.__doc__ = f"The derivatives of {gradients.name} are what finite differences say."
+    test.__doc__ = f"Compares the derivatives of {gradients.name} with finite differences."
     return given(point=gradients.points)(test)
 
 
 class Property:
-    """What `gradient_test` tests: that the derivatives of ``f`` are right at every point that
-    ``points`` draws.
+    """The property that `gradient_test` tests: the derivatives of ``f`` are right at every point.
 
-    name       of ``f``
-    points     the strategy: dicts with a number for each argument
-    counts     of points: "compared", or why they were rejected: "not finite", "at a kink", "too
-               inexact"
-    worst      the largest difference so far, as a fraction of what was allowed
-    worst_at   the point where it was
+    name: the name of ``f``.
+    points: the strategy for points, which are dicts with a number for each argument.
+    counts: the number of points by outcome: "compared", or the reason for which they were rejected,
+        "not finite", "at a kink" or "too inexact".
+    worst: the largest difference so far, as a fraction of the allowed difference.
+    worst_at: the point of this difference.
     """
 
     def __init__(
@@ -128,25 +134,26 @@ class Property:
         else:
             self.name = getattr(self.f, "__name__", type(self.f).__name__)
         self._signature = _signature(self.f, self.name, arguments)
-        self._kept: dict[str, float] = {}
+        self._fixed: dict[str, float] = {}
         given = {}
         for name, x in arguments.items():
             if isinstance(x, (tuple, list, st.SearchStrategy)):
                 given[name] = x
             else:
-                self._kept[name] = number(x, f"argument {name}")
+                self._fixed[name] = number(x, f"argument {name}")
         self.points = self._strategy(given)
         self.counts: Counter[str] = Counter()
         self.worst = 0.0
         self.worst_at = Point()
-        self._entries: dict[str, Counter[str]] = {}
+        self._entry_counts: dict[str, Counter[str]] = {}
 
     def check(self, point: Point) -> None:
-        """Compares every derivative at ``point``.
+        """Compares every derivative at ``point``.  Tells hypothesis to reject the point if nothing
+        can be compared.
 
-        Raises AssertionError, whose message is the whole story, if one is wrong.  Has hypothesis
-        reject the point where nothing can be compared, and raises FailedHealthCheck if that is
-        nearly always so.
+        Raises:
+            AssertionError: a derivative is wrong; the message has everything about it.
+            FailedHealthCheck: nearly all points have been rejected.
         """
         __tracebackhide__ = True
         call = self._function(point)
@@ -169,7 +176,7 @@ class Property:
         event(f"points {outcome}")
         if outcome == "compared":
             for entry in report.entries:
-                counts = self._entries.setdefault(entry.name, Counter())
+                counts = self._entry_counts.setdefault(entry.name, Counter())
                 counts[_REASONS.get(entry.status, "compared")] += 1
             if report.worst > self.worst:
                 self.worst, self.worst_at = report.worst, point
@@ -178,16 +185,16 @@ class Property:
             reject()
 
     def _is_outside(self, point: Point) -> bool:
-        """Whether a row is asked outside of its domain, where nan is a right answer: x ** y by y at
-        a negative x."""
+        """Returns whether ``f`` is a row and ``point`` is outside its domain.  There nan is a right
+        derivative, as for x ** y with respect to y at a negative x."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
         optional = self.f.parameters[len(self.f.parameters) - len(self.f.defaults):]
-        numbers = {**dict(zip(optional, self.f.defaults)), **self._kept, **point}
+        numbers = {**dict(zip(optional, self.f.defaults)), **self._fixed, **point}
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
-        """Checks ``examples`` points, the same ones each time; raises what `check` raises."""
+        """Checks ``examples`` points, the same points each time.  Raises what `check` raises."""
         quiet = settings(
             max_examples=examples,
             derandomize=True,
@@ -205,32 +212,33 @@ class Property:
         try:
             test()
         except Unsatisfiable:
-            raise self._too_few("the derivatives", self.counts, self._names[0]) from None
+            raise self._too_few_error("the derivatives", self.counts, self._names[0]) from None
 
     def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
-        """Dicts with a number for each argument that is differentiated, drawn as ``given`` or from
-        what is known of them."""
+        """Returns the strategy for points: a number for each argument that is differentiated, drawn
+        as ``given``, or else from the default intervals."""
         drawn = {name: _argument(name, x) for name, x in given.items()}
         self._names = [
             name
             for name, parameter in self._signature.parameters.items()
-            if name not in self._kept and (name in given or parameter.default is parameter.empty)
+            if name not in self._fixed and (name in given or parameter.default is parameter.empty)
         ]
         if not self._names:
             raise ValueError(
-                f"{self.name} has no argument to differentiate; gradient_test needs a function "
-                "with named arguments, such as lambda x, y: f([x, y])"
+                f"{self.name} has no argument to differentiate; pass a function with named "
+                "arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
-            return _points_of_row(self.f, self.order, self._kept, drawn)
+            return _points_of_row(self.f, self.order, self._fixed, drawn)
         columns = [drawn[name] if name in drawn else moderate_floats() for name in self._names]
-        # a dict's strategy would shuffle the names
+        # a strategy for dicts would change the order of the names
         return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))
 
     def _function(self, point: Point) -> Callable[..., Any]:
-        """``f`` of positional arguments, those of ``point`` in its order."""
+        """Returns ``f`` as a function of the arguments in ``point``, positional and in its
+        order."""
         def call(*xs: Any) -> Any:
-            given = {**self._kept, **dict(zip(point, xs))}
+            given = {**self._fixed, **dict(zip(point, xs))}
             ordered = {n: given[n] for n in self._signature.parameters if n in given}
             bound = inspect.BoundArguments(self._signature, ordered)
             return self.f(*bound.args, **bound.kwargs)
@@ -239,23 +247,27 @@ class Property:
         return call
 
     def _check_counts(self) -> None:
+        """Raises FailedHealthCheck if too few points could be compared, or a derivative at no
+        point."""
         __tracebackhide__ = True
         compared = self.counts["compared"]
         if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
-            raise self._too_few("the derivatives", self.counts, self._names[0])
+            raise self._too_few_error("the derivatives", self.counts, self._names[0])
         if compared >= MIN_POINTS:
-            for name, counts in self._entries.items():
+            for name, counts in self._entry_counts.items():
                 if not counts["compared"]:
-                    raise self._too_few(
+                    raise self._too_few_error(
                         f"the derivative with respect to {name}", counts, name.partition(",")[0]
                     )
 
-    def _too_few(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
+    def _too_few_error(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
+        """Returns the error that ``what`` could be compared at too few points, and clears the
+        counts, because the test may run again."""
         reasons = ", ".join(
             [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
         )
-        self.counts = Counter()  # the test may be run again
-        self._entries = {}
+        self.counts = Counter()
+        self._entry_counts = {}
         return FailedHealthCheck(
             f"{self.name}: {what} could be compared at only {counts['compared']} of "
             f"{counts.total()} points ({reasons}); give an interval where the function is finite "
@@ -263,15 +275,16 @@ class Property:
         )
 
     def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
-        at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._kept}.items())
+        """Returns the message about wrong derivatives: their numbers, and the graph."""
+        at = ", ".join(f"{name}={x!r}" for name, x in {**point, **self._fixed}.items())
         second = "second " if self.order == 2 else ""
-        what = f"the {second}derivative of {self.name} by"
+        what = f"the {second}derivative of {self.name} with respect to"
         lines = []
-        for entry in wrong[:MOST_SHOWN]:
-            lines += [f"{what} {entry.name} is wrong at {at}", *_numbers(entry)]
-        if len(wrong) > MOST_SHOWN:
-            lines.append(f"... and {len(wrong) - MOST_SHOWN} more are wrong")
-        lines.append("the graph there, each operation with its local derivatives:")
+        for entry in wrong[:MAX_SHOWN]:
+            lines += [f"{what} {entry.name} is wrong at {at}", *_number_lines(entry)]
+        if len(wrong) > MAX_SHOWN:
+            lines.append(f"... and {len(wrong) - MAX_SHOWN} more are wrong")
+        lines.append("the graph at this point, each operation with its local derivatives:")
         lines.append(textwrap.indent(suspects(root, self.order, self.rtol), "  "))
         return "\n".join(lines)
 
@@ -279,28 +292,34 @@ class Property:
 _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
 
 
-def _numbers(entry: Entry) -> list[str]:
-    """Both numbers, one below the other, and how far off either may be."""
+def _number_lines(entry: Entry) -> list[str]:
+    """Returns one line each for the engine's number, the numeric one, and their difference."""
     return [
-        f"  the engine says   {entry.analytic: .16g}",
-        f"  differences say   {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step "
+        f"  the engine gives  {entry.analytic: .16g}",
+        f"  differences give  {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step "
         f"{entry.step:.1g})",
-        f"  apart by           {abs(entry.analytic - entry.numeric):.2g}   (allowed "
+        f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   (allowed "
         f"{entry.allowed:.0e})",
     ]
 
 
-def _identity(f: Callable[..., Any]) -> str:
-    """Where ``f`` is defined: the same in every process, and different for different functions."""
+def _place(f: Callable[..., Any]) -> str:
+    """Returns where ``f`` is defined.  This text is the same in every process and differs between
+    functions."""
     line = getattr(getattr(f, "__code__", None), "co_firstlineno", 0)
     return f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', repr(f))}:{line}"
 
 
 def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> inspect.Signature:
-    """The named arguments of ``f``, among which must be all of ``arguments``."""
+    """Returns the named arguments of ``f``.
+
+    Raises:
+        TypeError: ``f`` is not a function.
+        ValueError: ``f`` does not have one of ``arguments``.
+    """
     if not callable(f):
         raise TypeError(
-            "gradient_test takes a function, a row of the table or a row's name, not "
+            "gradient_test: f must be a function, a row of the table or a row's name, not "
             f"{short_repr(f)}"
         )
     if isinstance(f, Primitive):
@@ -315,34 +334,35 @@ def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
     unknown = [argument for argument in arguments if argument not in signature.parameters]
     if unknown:
         raise ValueError(
-            f"{name} has no argument {unknown[0]!r}: it has "
+            f"{name} has no argument {unknown[0]!r}; it has "
             f"{', '.join(signature.parameters) or 'none'}"
         )
     return signature
 
 
 def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
-    """The strategy that the user gave for an argument, or that of the interval."""
+    """Returns the strategy for an argument that is given as a strategy or an interval."""
     if isinstance(given, st.SearchStrategy):
         return given
     if len(given) != 2:
         raise ValueError(
-            f"argument {name}: {short_repr(given)} is no interval; write {name}=(low, high)"
+            f"argument {name} must be an interval, not {short_repr(given)}; write "
+            f"{name}=(low, high)"
         )
     return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
 
 
-def _points_of_row(row: Primitive, order: int, kept: Mapping[str, float],
+def _points_of_row(row: Primitive, order: int, fixed: Mapping[str, float],
                    drawn: Mapping[str, st.SearchStrategy[float]]) -> st.SearchStrategy[Point]:
-    """Moderate arguments, for which differences are precise; for first derivatives the whole domain
-    and its edges, too."""
+    """Returns the strategy for points of a row: moderate arguments, for which differences are
+    precise, and for first derivatives also the whole domain and its edges."""
     def point(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> Point:
         everything = {**dict(zip(row.parameters, pair[0])), **dict(zip(drawn, pair[1]))}
-        return {name: x for name, x in everything.items() if name not in kept}
+        return {name: x for name, x in everything.items() if name not in fixed}
 
     try:
         args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
         args = args if order == 2 else args | arguments_for(row)
-    except ValueError:  # the row takes no moderate ones
+    except ValueError:  # the row takes no moderate arguments
         args = arguments_for(row)
     return st.tuples(args, st.tuples(*drawn.values())).map(point)

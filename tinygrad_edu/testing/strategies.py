@@ -1,7 +1,7 @@
-"""Hypothesis strategies: arguments of primitives, random graphs and functions, inferred from the
-table.
+"""Hypothesis strategies, inferred from the table: arguments of primitives, random functions and
+graphs.
 
-A property test of a primitive of your own takes three lines::
+A property test of a primitive that you define takes three lines::
 
     >>> from hypothesis import given
     >>> from tinygrad_edu.engine.primitives import define, exp, square
@@ -13,7 +13,7 @@ A property test of a primitive of your own takes three lines::
     ... def test_the_gradient_of_bell(args):
     ...     assert gradcheck(bell, args)
 
-and so does one of every way in which it may be combined with other rows::
+A test of random combinations with other rows takes three lines too::
 
     >>> @given(strategies.expressions(primitives=[bell, "add", "mul", "sin"]))
     ... def test_the_gradient_of_graphs_with_bell(f):
@@ -22,13 +22,16 @@ and so does one of every way in which it may be combined with other rows::
     >>> test_the_gradient_of_bell(), test_the_gradient_of_graphs_with_bell()
     (None, None)
 
-`floats_for` draws one argument of a row and `arguments_for` all of them, over every magnitude that
-a float has.  `expressions` draws functions together with a point well inside their domain, `values`
-the graphs that they build, `scalar_functions` those of a given number of arguments, `leaves` single
-leaves.  What is drawn shrinks: numbers to 1.0 and powers of ten, graphs to fewer operations.
+* `floats_for` draws one argument of a row, of any magnitude.
+* `arguments_for` draws all arguments of a row.
+* `expressions` draws functions, each with a point well inside its domain.
+* `scalar_functions` draws functions of a given number of arguments.
+* `values` draws the roots of graphs, and `leaves` draws leaves.
 
-Nothing here looks at a derivative: a row whose rule is wrong is drawn like any other.  The module
-needs hypothesis, which the package itself does not.
+Examples shrink: numbers to 1.0 and powers of ten, graphs to fewer operations.
+
+No strategy uses a derivative, so a row whose rule is wrong is drawn like any other.  This module
+needs hypothesis; the rest of the package does not.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ __all__ = [
     "values",
 ]
 
-# pass no gradient on
+# rows whose derivative is 0 wherever it exists, which pass on no gradient
 FLAT = {"step", "sign", "floor", "ceil", "round", "round_digits", "trunc", "floordiv"}
 
 Size = int | tuple[int, int]
@@ -68,43 +71,54 @@ Size = int | tuple[int, int]
 
 def expressions(size: Size = (1, 10), variables: Sequence[str] | int = 3,
                 primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Expression]:
-    """Random functions, each an `Expression` with a point well inside its domain.
+    """Returns a strategy for random functions, each an `Expression` with a point well inside its
+    domain.
 
-    size         how many operations, or the least and the most; without any it is a variable
-    variables    their names, or how many; those that a function does not use are left out of it
-    primitives   the rows to draw from, or their names; by default all that pass a gradient on (not
-                 floor and its like) and are not there for another row's rule only.  With rows of
-                 one argument alone graphs are chains
+    size: the number of operations, or the least and the largest number.  A function without
+        operations is a variable.
+    variables: the names of the variables, or their number.  Variables that are not used are left
+        out of the function.
+    primitives: the rows to draw from, or their names.  By default these are all rows except the
+        flat ones, such as floor, and helpers of other rows' rules.  If all rows have one argument,
+        graphs are chains.
 
-    Intermediate results may be used several times.  Every node of the graph has a magnitude from
-    0.01 to 30 and depends on some variable; no kink, jump or pole is nearer than 0.2 % of a
-    variable, and a relative change of one arrives at a node at most 100 times as large and at least
-    1e-4 times, or not at all.  That is found out from the rows' forward functions alone.  An
-    operation that would break it gives way to another one; where none is left, hypothesis draws
-    again.
+    Intermediate results may be used several times.  At the point, and close to it:
 
-    Raises ValueError for a size below 0, no variables or no rows.
+    * Every node has a magnitude from 0.01 to 30, and depends on some variable.
+    * No kink, jump or pole is nearer than 0.2% of a variable.
+    * If a variable changes by some fraction, a node changes by at least 1e-4 and at most 100 times
+      this fraction, or not at all.
+
+    These conditions are tested with the rows' forward functions only.  An operation that violates
+    them is replaced by another one; if there is none, hypothesis draws again.
+
+    Raises:
+        TinygradEduError: there is no row of a given name.
+        TypeError: an entry of ``primitives`` is neither a row nor a name.
+        ValueError: ``size`` is below 0, or there are no variables or no rows.
     """
     return _drawn(*_options(size, variables, primitives), keep=False)
 
 
 def scalar_functions(arity: int = 1, size: Size = (1, 10),
                      primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Expression]:
-    """Random functions of exactly ``arity`` arguments, some of which may not matter; otherwise as
-    `expressions`.
+    """Returns a strategy for random functions of exactly ``arity`` arguments.  Options and
+    errors are the same as for `expressions`, except that a function need not use all arguments.
 
-    ``gradcheck(f, f.point)`` holds for each, as does whatever else is true of functions: that the
-    Hessian is symmetric, that a Jacobian times a vector is a `jvp`.
+    ``gradcheck(f, f.point)`` holds for each function, and so does everything that is true of all
+    smooth functions.  For example, the Hessian is symmetric, and a Jacobian times a vector is a
+    `jvp`.
     """
     return _drawn(*_options(size, arity, primitives), keep=True)
 
 
 def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
            primitives: Iterable[Row] | None = None) -> st.SearchStrategy[Value]:
-    """Roots of random graphs, whose leaves are labelled with the variables' names; options as in
-    `expressions`.
+    """Returns a strategy for the roots of random graphs.  Options and errors are the same as
+    for `expressions`.
 
-    A failing test shows the formula in a note.
+    Leaves are labelled with the names of the variables.  A failing test shows the formula in a
+    note.
     """
     return expressions(size, variables, primitives).map(_root)
 
@@ -113,12 +127,16 @@ def values(size: Size = (1, 10), variables: Sequence[str] | int = 3,
 def leaves(
     draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1], label: str = ""
 ) -> Value:
-    """Leaves of either sign, with a magnitude from ``smallest`` to ``largest``, every power of ten
-    equally likely."""
+    """Draws leaves of either sign with a magnitude from ``smallest`` to ``largest``, every power of
+    ten equally likely.
+
+    Raises ValueError if the bounds are not finite, not above 0 or not in order.
+    """
     return Value(draw(moderate_floats(smallest, largest)), label)
 
 
 def _root(f: Expression) -> Value:
+    """Returns the root of the graph of ``f`` at its point, and adds the formula to the notes."""
     note(f"the graph: {f!r}")
     root: Value = f(*[Value(x, name) for name, x in zip(f.variables, f.point)])
     return root
@@ -127,24 +145,28 @@ def _root(f: Expression) -> Value:
 def _options(
     size: Size, variables: Sequence[str] | int, primitives: Iterable[Row] | None
 ) -> tuple[tuple[int, int], tuple[str, ...], tuple[Primitive, ...]]:
+    """Returns the options of `expressions`, checked: least and largest size, names and rows."""
     least, most = (size, size) if isinstance(size, int) else size
     if not 0 <= least <= most:
         raise ValueError(
-            f"size is {size!r}; it must be a number of operations, or the least and the most, from "
-            "0 on"
+            "size must be a number of operations, at least 0, or the least and the largest, not "
+            f"{size!r}"
         )
     if isinstance(variables, int):
         variables = _default_names(variables)
     if isinstance(variables, str) or not variables or len(set(variables)) < len(variables):
         raise ValueError(
-            f"variables are {variables!r}; they must be different names, at least one, or how many"
+            "variables must be a list of different names, at least one, or their number, not "
+            f"{variables!r}"
         )
     if primitives is None:
         rows = [row for row in TABLE.values() if not row.spelling and row.name not in FLAT]
     else:
         rows = [as_row(primitive) for primitive in primitives]
     if not rows:
-        raise ValueError("primitives is empty; give the rows to draw from, or None for the table")
+        raise ValueError(
+            "primitives must not be empty; pass the rows to draw from, or None for the table"
+        )
     return (least, most), tuple(variables), tuple(rows)
 
 
@@ -163,10 +185,11 @@ def _drawn(
     rows: tuple[Primitive, ...],
     keep: bool,
 ) -> Expression:
+    """Draws an expression; ``keep`` says whether variables that are not used are kept."""
     builder = Builder([draw(moderate_floats()) for _ in variables], rows)
     picks = st.integers(0, len(variables) + size[1] + len(CONSTANTS) - 1)
-    # As many picks for each row, so that another row takes the same operands while an example
-    # shrinks.
+    # Every row gets the same number of picks.  If another row replaces it while an example shrinks,
+    # the operands stay the same.
     operations = draw(
         st.lists(
             st.tuples(st.integers(0, len(rows) - 1), *[picks] * max(row.arity for row in rows)),

@@ -13,7 +13,7 @@ import ctypes
 import math
 import operator
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..jit.structure import Structure, flatten
 from ..optim import Optimizer
 from ..optim.clipping import clipped
 from ..optim.parameters import UsedGradient, assign_all, read_numbers
+from .eager import EagerEngine
 from .loop import StepLoop
 from .penalty import Penalty
 from .rule import Rule, check_optimizer, compiled_rule, counting, is_close
@@ -44,16 +45,12 @@ class Engine:
 
     name = "jit"
 
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        loss: Callable[[Any, Any], Any],
-        X: Sequence[Any],
-        y: Sequence[Any],
-        optimizer: Optimizer,
-        penalty: Callable[[], Any] | None,
-        with_predictions: bool,
-    ) -> None:
+    def __init__(self, eager: EagerEngine, with_predictions: bool) -> None:
+        # The functions below must not refer to ``eager``: tracing watches what they can change.
+        model = eager.model
+        loss = eager.loss
+        optimizer = eager.optimizer
+        penalty: Any = eager.penalty
         self._counter = counter = Value(0.0, "optimizer.steps")
 
         def sample(x: Any, target: Any) -> tuple[Any, Any]:
@@ -61,17 +58,17 @@ class Engine:
                 prediction = model(x)
                 return loss(prediction, target), prediction
 
-        def added() -> Any:
+        def added() -> tuple[Any, None]:
             with counting(optimizer, counter):
-                return penalty() if penalty is not None else 0.0
+                return penalty(), None
 
         check_optimizer(optimizer)
         self._function = sample
         self._added = added
         self._loss = loss
-        self._X = X
-        self._y = y
-        self._is_plain = is_plain(X) and is_plain(y)
+        self._X = eager.X
+        self._y = eager.y
+        self._is_plain = is_plain(eager.X) and is_plain(eager.y)
         self._with_predictions = with_predictions
         self.optimizer = optimizer
         self.trained = tuple(optimizer.params)
@@ -81,24 +78,24 @@ class Engine:
         self._accepted: dict[Any, set[float]] = {}
         self._plan: Plan | None = None
         self._loop: StepLoop | None = None
-        self._rule: Rule | None = None
+        self.rule: Rule | None = None
         self._allocate()
         self._sample(0)
-        self._penalty = Penalty(added, self.trained) if penalty is not None else None
-        if self._penalty is not None:
-            self._reserve(self._penalty.buffer_size)
-        self._rule = self._compiled_rule()
+        self.penalty = Penalty(added, self.trained) if penalty is not None else None
+        if self.penalty is not None:
+            self._reserve(self.penalty.buffer_size)
+        self.rule = self._compiled_rule()
         self.refresh()
 
     def _allocate(self) -> None:
         """Makes the buffers: two for the data, and two for each slot of the state."""
-        self._count = len(self.trained)
-        padded = whole_blocks(self._count)
-        self._blocks = padded // LANES
+        self.count = len(self.trained)
+        padded = whole_blocks(self.count)
+        self.blocks = padded // LANES
         self.totals = AlignedBuffer(1 + padded)  # the loss, and the gradient
-        self._error = AlignedBuffer(2)
-        self._done = AlignedBuffer(1)  # the number of steps; counting a step is what makes it valid
-        self._since = self.optimizer.steps  # steps of the optimiser that are not in `_done`
+        self.error = AlignedBuffer(2)
+        self.done = AlignedBuffer(1)  # the number of steps; counting a step is what makes it valid
+        self.since = self.optimizer.steps  # steps of the optimiser that are not in `done`
         self._reserved = 0  # numbers behind the parameters
         self.data = [AlignedBuffer(padded) for _ in range(2)]
         self.state = [[AlignedBuffer(padded) for _ in self.optimizer.state] for _ in range(2)]
@@ -106,17 +103,17 @@ class Engine:
     # ---- against the eager engine
 
     def agrees(self, indices: Sequence[int], loss: float) -> bool:
-        """Whether both engines have the same loss and gradients for these samples.
+        """Returns whether both engines have the same loss and gradients for these samples.
 
         A batch with random numbers cannot be compared, and counts as equal.
         """
         if self._planned(tuple(indices)).draws or (
-            self._penalty is not None and self._penalty.draws
+            self.penalty is not None and self.penalty.draws
         ):
             return True
         wanted = read_numbers(self.trained, "grad")
         found, _ = self.differentiate(indices)
-        gradient = self.totals.read(1, 1 + self._count)
+        gradient = self.totals.read(1, 1 + self.count)
         size = max(map(abs, wanted), default=0.0)
         return is_close(found, loss, abs(loss)) and all(
             map(is_close, gradient, wanted, repeat(size))
@@ -135,37 +132,29 @@ class Engine:
             self.refresh()  # the buffers then have the gradients of the parameters again
 
     def _verify_penalty(self) -> None:
-        if self._penalty is None or self._penalty.draws:
+        if self.penalty is None or self.penalty.draws:
             return
-        value = float(number(self._added()))
-        found = self._penalty.run(self.data[self._now], self.totals)
-        if not is_close(found, value, abs(value)):
-            raise TraceError(
-                f"the penalty is {value!r}, and compiled {found!r}: it decides by what tracing "
-                f"cannot see, such as isinstance() or text; use math.where, {EAGER}"
-            )
+        found = self.penalty.run(self.data[self.now], self.totals)
+        _check_compiled("penalty", found, self._added())
 
     def _verify_losses(self) -> None:
         if not self._is_plain:
             return
         count = min(len(self._y), MAX_VERIFIED_SAMPLES)
         targets = {repr(self._y[i]): i for i in reversed(range(count))}  # the first of each
+        parameters = self.data[self.now]
         nodes = 0
         for i in sorted(targets.values()):
             plan = Plan((i,), [self._sample(i)])
-            nodes += len(plan.groups[0].loss.trace.nodes)
+            group = plan.groups[0]
+            nodes += len(group.loss.trace.nodes)
             if plan.draws or (i and nodes > MAX_VERIFIED_NODES):
                 return
-            self.totals.write(0, [0.0] * (1 + self._count))
-            plan.groups[0].set(self.data[self._now], 1.0)
-            plan.groups[0].run(self.data[self._now], self.totals, self._error)
-            loss = float(number(self._function(self._X[i], self._y[i])[0]))
-            if not is_close(self.totals[0], loss, abs(loss)):
-                raise TraceError(
-                    f"the loss of sample {i} is {loss!r}, and compiled {self.totals[0]!r}: model "
-                    "or loss decide by what tracing cannot see, such as isinstance() or text; use "
-                    f"math.where, {EAGER}"
-                )
+            self.totals.write(0, [0.0] * (1 + self.count))
+            group.set(parameters, 1.0)
+            group.run(parameters, self.totals, self.error)
+            expected = self._function(self._X[i], self._y[i])
+            _check_compiled(f"loss of sample {i}", self.totals[0], expected)
 
     # ---- samples
 
@@ -215,14 +204,15 @@ class Engine:
             self._reserved = count
             for i, old in enumerate(self.data):
                 self.data[i] = AlignedBuffer(count + LANES)
-                self.data[i].write(0, old.read(0, self._count))
+                self.data[i].write(0, old.read(0, self.count))
             self._connect()
 
     # ---- a step
 
     @property
-    def _now(self) -> int:
-        return int(self._done[0]) % 2
+    def now(self) -> int:
+        """Which of the two copies has the present numbers, 0 or 1."""
+        return int(self.done[0]) % 2
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """Returns the mean loss of some samples, with the penalty, and their predictions.
@@ -231,19 +221,19 @@ class Engine:
         """
         plan = self._planned(tuple(indices))
         self._counter.data = float(self.optimizer.steps)
-        parameters = self.data[self._now]
+        parameters = self.data[self.now]
         added = 0.0
-        if self._penalty is not None:
-            added = self._penalty.run(parameters, self.totals)
+        if self.penalty is not None:
+            added = self.penalty.run(parameters, self.totals)
         else:
-            ctypes.memset(self.totals.address, 0, 8 * (1 + self._count))
+            ctypes.memset(self.totals.address, 0, 8 * (1 + self.count))
         self.totals[0] = 0.0
         predictions: list[Any] = [None] * plan.count
         if plan.draws:
             plan.draw()
         for group in plan.groups:
             group.set(parameters, plan.scale)
-            found = group.run(parameters, self.totals, self._error)
+            found = group.run(parameters, self.totals, self.error)
             if self._with_predictions:
                 for k, prediction in zip(group.members, found):
                     predictions[k] = prediction
@@ -256,13 +246,13 @@ class Engine:
         return self._plan
 
     def is_sound(self, loss: float, first: bool) -> bool:
-        """Whether loss and gradient of `differentiate` are finite.
+        """Returns whether loss and gradient of `differentiate` are finite.
 
         In the first step, the loss must depend on the parameters, too.
         """
         finite = math.isfinite(loss) and (
-            math.isfinite(self._error[1])
-            or all(map(math.isfinite, self.totals.read(0, 1 + self._count)))
+            math.isfinite(self.error[1])
+            or all(map(math.isfinite, self.totals.read(0, 1 + self.count)))
         )
         return finite and (not first or self._depends)
 
@@ -270,32 +260,32 @@ class Engine:
     def _depends(self) -> bool:
         """Whether the losses of the samples so far, or the penalty, use a trained parameter."""
         return any(loss.depends for loss in self._losses.values()) or (
-            self._penalty is not None and self._penalty.depends
+            self.penalty is not None and self.penalty.depends
         )
 
     def clip(self, max_norm: float) -> None:
         """Clips the norm of the gradient, as `optim.clip_grad_norm` does."""
-        gradient = self.totals.read(1, 1 + self._count)
+        gradient = self.totals.read(1, 1 + self.count)
         self.totals.write(1, clipped(gradient, max_norm)[1])
 
     def step(self) -> None:
         """Makes a step of the optimiser."""
-        if self._rule is None:
+        if self.rule is None:
             self.sync()
             self.optimizer.step()
             self.refresh()
             return
-        self._rule.run(self._now, self._blocks, self._error.address)
-        self._done[0] = done = self._done[0] + 1  # now the other copy is valid
-        self.optimizer.steps = self._since + int(done)
+        self.rule.run(self.now, self.blocks, self.error.address)
+        self.done[0] = done = self.done[0] + 1  # now the other copy is valid
+        self.optimizer.steps = self.since + int(done)
 
     def _compiled_rule(self) -> Rule | None:
         return compiled_rule(self.optimizer, self._counter, float(self.trained[0].data))
 
     def _connect(self) -> None:
         """Tells the rule where the buffers are."""
-        if self._rule is not None:
-            self._rule.connect(self.data, self.totals.address + 8, self.state)
+        if self.rule is not None:
+            self.rule.connect(self.data, self.totals.address + 8, self.state)
 
     # ---- Values
 
@@ -304,10 +294,10 @@ class Engine:
 
         A callback may have changed them.
         """
-        if self._rule is not None and not self._rule.is_current():
-            self._rule = self._compiled_rule()
-        now = self._now
-        self._since = self.optimizer.steps - int(self._done[0])
+        if self.rule is not None and not self.rule.is_current():
+            self.rule = self._compiled_rule()
+        now = self.now
+        self.since = self.optimizer.steps - int(self.done[0])
         self._counter.data = float(self.optimizer.steps)
         self.data[now].write(0, read_numbers(self.trained, "data"))
         self.totals.write(1, list(map(float, read_numbers(self.trained, "grad"))))
@@ -316,7 +306,7 @@ class Engine:
         self._connect()
 
     def is_current(self) -> bool:
-        """Whether model, loss, penalty and the list of parameters are as they were compiled.
+        """Returns whether model, loss, penalty and list of parameters are as they were compiled.
 
         Reads the samples again, because they may have changed.
         """
@@ -330,7 +320,7 @@ class Engine:
                 if self._sample(i) != before[i]:
                     self._plan = self._loop = None
             return all(loss.is_current() for loss in self._losses.values()) and \
-                (self._penalty is None or self._penalty.is_current())
+                (self.penalty is None or self.penalty.is_current())
         except TypeError:  # not traceable any more; the error is raised when it is compiled again
             return False
 
@@ -339,14 +329,14 @@ class Engine:
 
         stepped: whether a step was made with these gradients.
         """
-        now = self._now
-        count = self._count
+        now = self.now
+        count = self.count
         optimizer = self.optimizer
         data = self.data[now].read(0, count)
         grads = self.totals.read(1, 1 + count)
         columns = [buffer.read(0, count) for buffer in self.state[now]]
         state = dict(zip(optimizer.state, columns))
-        steps = self._since + int(self._done[0])
+        steps = self.since + int(self.done[0])
         assign_all([*self.trained, *self.trained, optimizer, optimizer],
                    [*["data"] * count, *["grad"] * count, "state", "steps"],
                    [*data, *(map(UsedGradient, grads) if stepped else grads), state, steps])
@@ -367,18 +357,29 @@ class Engine:
         return self._loop.run(count, history, start)
 
     def _can_loop(self, plan: Plan) -> bool:
-        """Whether steps of these samples need nothing from Python in between."""
-        if not self._is_plain or self._rule is None or plan.draws or len(plan.groups) != 1:
+        """Returns whether steps of these samples need nothing from Python in between."""
+        if not self._is_plain or self.rule is None or plan.draws or len(plan.groups) != 1:
             return False
         loss = plan.groups[0].loss
         return (
             loss.batch is not None
             and type(self.optimizer).lr is Optimizer.lr
             and not any(leaf is self._counter for leaf in loss.fixed)
-            and (self._penalty is None or self._penalty.is_plain)
+            and (self.penalty is None or self.penalty.is_plain)
         )
 
     def settle(self, history: Any, start: float) -> None:
         """Adds the steps of an interrupted call to the history."""
         if self._loop is not None:
             self._loop.settle(history, start)
+
+
+def _check_compiled(what: str, found: float, result: tuple[Any, Any]) -> None:
+    """Raises TraceError if a compiled number is not the one that the function itself returns."""
+    expected = float(number(result[0]))
+    if not is_close(found, expected, abs(expected)):
+        raise TraceError(
+            f"the {what} is {expected!r}, and compiled {found!r}: the function branches on "
+            "something that tracing cannot see, such as isinstance() or text; use math.where, "
+            f"{EAGER}"
+        )

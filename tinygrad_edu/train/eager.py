@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..debug.anomaly import keeping_lines
@@ -22,29 +22,19 @@ from ..optim import Optimizer, clip_grad_norm
 from .history import History
 
 
+@dataclass(eq=False, repr=False)
 class EagerEngine:
     """The steps of `fit`, computed with Values.  `compiled.Engine` has the same methods."""
 
+    model: Callable[[Any], Any]
+    loss: Callable[[Any, Any], Any]
+    X: Sequence[Any]
+    y: Sequence[Any]
+    optimizer: Optimizer
+    penalty: Callable[[], Any] | None
+    history: History
+    nodes: int = 0  # in the graph of the first step
     name = "eager"
-
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        loss: Callable[[Any, Any], Any],
-        X: Sequence[Any],
-        y: Sequence[Any],
-        optimizer: Optimizer,
-        penalty: Callable[[], Any] | None,
-        history: History,
-    ) -> None:
-        self.model = model
-        self.loss = loss
-        self.X = X
-        self.y = y
-        self.optimizer = optimizer
-        self.penalty = penalty
-        self.history = history
-        self.nodes = 0  # in the graph of the first step
 
     def differentiate(self, indices: Sequence[int]) -> tuple[float, list[Any]]:
         """Returns the loss of some samples, and their predictions; sets the gradients."""
@@ -78,8 +68,8 @@ class EagerEngine:
             self.nodes = len(order)
             if set(optimizer.params).isdisjoint(order):
                 raise ValueError(
-                    "fit: the loss depends on none of the optimizer's parameters; make the "
-                    "optimizer with the parameters of this model"
+                    "fit: the loss depends on none of the optimiser's parameters; make the "
+                    "optimiser with the parameters of this model"
                 )
         optimizer.zero_grad()
         total.backward()

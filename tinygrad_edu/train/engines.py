@@ -23,7 +23,7 @@ MAX_COUNTED_SAMPLES = 1_000  # samples whose structures are counted
 
 
 def is_worth_compiling(eager: EagerEngine, steps: int, indices: Sequence[int]) -> bool:
-    """Whether so many more steps like the first one take clearly longer than compiling.
+    """Returns whether ``steps`` more steps like the first take clearly longer than compiling.
 
     ``indices`` are the samples of a step.  Nodes are counted and no time is measured, so the same
     run is always made on the same engine.
@@ -59,9 +59,7 @@ def compiled(eager: EagerEngine, with_predictions: bool) -> tuple[Any, str]:
         )
     from .compiled import Engine
 
-    engine = Engine(
-        eager.model, eager.loss, eager.X, eager.y, eager.optimizer, eager.penalty, with_predictions
-    )
+    engine = Engine(eager, with_predictions)
     engine.verify()
     return engine, ""
 
@@ -75,7 +73,7 @@ def compiled_or_eager(eager: EagerEngine, with_predictions: bool) -> tuple[Any, 
 
 
 def agrees(engine: Any, indices: Sequence[int], loss: float) -> bool:
-    """Whether the compiled engine finds what the eager one has just found for these samples."""
+    """Returns whether the compiled engine finds what the eager one has found for these samples."""
     try:
         return bool(engine.agrees(indices, loss))
     except Exception:

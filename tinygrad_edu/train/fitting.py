@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import data
+from ..data.checks import matched
+from ..errors import check_int
 from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
@@ -79,18 +81,18 @@ def fit(
         every multiple of this number, and the last step; fewer in a long run, so that memory
         stays bounded (`snapshots.TrainingRecord`).
     engine: "eager" (the default) runs the model as it is; "jit" compiles it and is often a
-        hundred times as fast; "auto" compiles it after two eager steps, if llvmlite is
-        installed, the run is long, and the second step has the same loss and gradient on both
-        engines.  `History.engine` says what ran.
+        hundred times as fast; "auto" compiles it after two eager steps if llvmlite is
+        installed, the run is long, and both engines have the same loss and gradient in the
+        second step.  `History.engine` says what ran.
 
     Ctrl-C ends the run: ``history.interrupted`` is then True, and the history, its snapshots and
     the parameters are those after the last finished step.
 
     Raises:
-        TypeError: ``model``, ``loss`` or another function cannot be called, or ``loss`` does not
-            return a Value.
+        TypeError: ``model``, ``loss`` or another function cannot be called, a count is not a
+            whole number, or ``loss`` does not return a Value.
         ValueError: ``X`` and ``y`` differ in length or are empty, a number is out of range, or
-            the loss does not depend on the optimizer's parameters.
+            the loss does not depend on the optimiser's parameters.
         NonFiniteError: the loss or a gradient is inf or nan.  Parameters keep their values from
             before the step.  The message has the step, the explanation of `explain_nonfinite`
             and the source line; ``error.history`` has the finished steps.  Inside
@@ -105,8 +107,9 @@ def fit(
     is evaluated exactly at its kink, and with Adam and RMSprop where a gradient is exactly 0.
 
     * TraceError is raised for a function that changes an attribute or a variable when it is
-      called (running means, counters, the last output), that draws random numbers other than by
-      `nn.Dropout`, or that branches on a traced number.
+      called, such as a running mean, a counter or the last output.  It is also raised for a
+      function that draws random numbers other than by `nn.Dropout`, or that branches on a traced
+      number.
     * Computations with ``optimizer.steps`` are repeated at every step, and leaves that are not
       trained are read again: a number that changes often must be one of these.  Other plain
       numbers are read before the first step and after ``on_epoch``.
@@ -115,70 +118,38 @@ def fit(
       at other times are not noticed.
     * Metrics see the parameters and gradients of the step but cannot change them; a learning-rate
       schedule does not see them.  Division by zero gives inf or nan, for plain numbers too.
-      Leaves that the optimizer does not have get no gradient.
+      Leaves that the optimiser does not have get no gradient.
     """
-    _check_arguments(X, y, epochs, batch_size, record_every, engine)
+    if engine not in ("auto", "eager", "jit"):
+        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
+    matched(X, y, "fit")
     _check_functions(model, loss, penalty, on_epoch, optimizer)
+    named = _named_metrics(metrics)
     run = _Run(
-        model=model,
-        loss=loss,
-        X=X,
-        y=y,
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
+        eager=EagerEngine(model, loss, X, y, optimizer, penalty, History(named)),
+        epochs=check_int(epochs, "fit: epochs", 0),
+        batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
         shuffle=shuffle,
-        penalty=penalty,
-        metrics=_named_metrics(metrics),
+        metrics=named,
         engine=engine,
         progress=progress,
         rng=generator(rng),
         max_norm=None if max_norm is None else checked_limit(max_norm, "max_norm"),
         on_epoch=on_epoch,
-        record_every=record_every,
+        record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
     )
-    run.run()
-    if progress and engine == "eager" and run.history.seconds:
-        suggest_compiled(run.history.seconds[-1])
-    return run.history
+    history = run.run()
+    if progress and engine == "eager" and history.seconds:
+        suggest_compiled(history.seconds[-1])
+    return history
 
 
-def _check_arguments(
-    X: Sequence[Any],
-    y: Sequence[Any],
-    epochs: int,
-    batch_size: int | None,
-    record_every: int | None,
-    engine: str,
-) -> None:
-    """Raises ValueError for samples and numbers that `fit` cannot use."""
-    if engine not in ("auto", "eager", "jit"):
-        raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
-    if len(X) != len(y):
-        raise ValueError(
-            f"fit: X and y must have equal lengths, not {len(X)} and {len(y)}; give one target for "
-            "each sample"
-        )
-    if len(X) == 0:
-        raise ValueError("fit: X must not be empty; give at least one sample")
-    if not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"fit: epochs must be a whole number of at least 0, not {epochs!r}")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(
-            f"fit: batch_size must be a whole number of at least 1, not {batch_size!r}; pass None "
-            "for full batches"
-        )
-    if record_every is not None and (
-        not isinstance(record_every, int) or isinstance(record_every, bool) or record_every < 1
-    ):
-        raise ValueError(
-            "fit: record_every must be a whole number of steps, at least 1, not "
-            f"{record_every!r}; pass None for no snapshots"
-        )
+def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
+    return x if x is None else check_int(x, f"fit: {name}", 1, f"pass None for {meaning_of_none}")
 
 
 def _check_functions(model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any) -> None:
-    """Raises TypeError for a function that cannot be called, and for another optimizer."""
+    """Raises TypeError if a function cannot be called, or ``optimizer`` is not an Optimizer."""
     functions = {"model": model, "loss": loss, "penalty": penalty, "on_epoch": on_epoch}
     for name, function in functions.items():
         if not callable(function) and (function is not None or name in ("model", "loss")):
@@ -214,15 +185,10 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
 class _Run:
     """One call of `fit`: its arguments, its history, and the engine that makes the next step."""
 
-    model: Callable[[Any], Any]
-    loss: Callable[[Any, Any], Any]
-    X: Sequence[Any]
-    y: Sequence[Any]
-    optimizer: Optimizer
+    eager: EagerEngine
     epochs: int
     batch_size: int | None
     shuffle: bool
-    penalty: Callable[[], Any] | None
     metrics: dict[str, Metric]
     engine: str
     progress: bool
@@ -232,27 +198,25 @@ class _Run:
     record_every: int | None
 
     def __post_init__(self) -> None:
-        self.history = History(self.metrics)
+        eager = self.eager
+        self.runner: Any = eager
+        self.history = eager.history
+        self.optimizer = optimizer = eager.optimizer
+        self.steps_before = optimizer.steps
+        batches = 1 if self.batch_size is None else -(-len(eager.X) // self.batch_size)
+        self.total_steps = self.epochs * batches
         self.recorder: Recorder | None = None
         if self.record_every is not None:
-            record = TrainingRecord(
-                self.model, self.loss, self.X, self.y, self.optimizer.params, self.record_every,
-                self.optimizer,
+            self.history.training = record = TrainingRecord(
+                eager.model, eager.loss, eager.X, eager.y, optimizer.params, self.record_every,
+                optimizer,
             )
-            self.history.training = record
             self.recorder = Recorder(record)
-        self.eager = EagerEngine(
-            self.model, self.loss, self.X, self.y, self.optimizer, self.penalty, self.history
-        )
-        self.runner: Any = self.eager
-        self.steps_before = self.optimizer.steps
-        batches = 1 if self.batch_size is None else -(-len(self.X) // self.batch_size)
-        self.total_steps = self.epochs * batches
         self.show: Callable[[History], None] = lambda history: None
         self.start = time.perf_counter()
 
-    def run(self) -> None:
-        """Makes all steps.  Ctrl-C ends the run after the last finished step."""
+    def run(self) -> History:
+        """Makes all steps and returns the history.  Ctrl-C ends the run after a finished step."""
         try:
             try:
                 self._run_all()
@@ -265,10 +229,11 @@ class _Run:
             _truncate(self.history, self.optimizer.steps - self.steps_before)
             if self.recorder is not None:
                 self.recorder.settle(len(self.history))
+        return self.history
 
     def _run_all(self) -> None:
         bar = progress_bar(self.progress, self.total_steps, self.epochs)
-        with mode(self.model, training=True), bar as self.show:
+        with mode(self.eager.model, training=True), bar as self.show:
             if self.epochs and self.engine == "jit":
                 self._switch(*engines.compiled(self.eager, bool(self.metrics)))
             else:
@@ -302,7 +267,7 @@ class _Run:
     def _epoch(self) -> None:
         history = self.history
         totals = dict.fromkeys(self.metrics, 0.0)
-        order = range(len(self.X))
+        order = range(len(self.eager.X))
         batches: Iterable[tuple[Sequence[int], Sequence[int]]] = [(order, order)]
         if self.batch_size is not None:
             batches = data.batches(
@@ -311,7 +276,7 @@ class _Run:
         for indices, _ in batches:
             self._step(indices, totals)
         for name, total in totals.items():
-            history.metrics[name].append(total / len(self.X))
+            history.metrics[name].append(total / len(order))
         history.epoch_ends.append(len(history))
         self.show(history)
 
@@ -332,7 +297,7 @@ class _Run:
             self.runner.sync()
             for name, metric in self.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, self.y[i])) for p, i in zip(predictions, indices)
+                    float(metric(p, self.eager.y[i])) for p, i in zip(predictions, indices)
                 )
         if self.max_norm is not None:
             self.runner.clip(self.max_norm)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
 VERSION = 1
+OF_EVERY_STEP = ("loss", "learning_rates", "seconds")  # the lists with one number for each step
 
 
 class History:
@@ -56,20 +58,18 @@ class History:
         """Which engine made how many steps, and why if another one was asked for."""
         if not self._engines:
             return self._read_engine
-        steps: dict[str, int] = {}
+        steps: Counter[str] = Counter()
         reasons: dict[str, str] = {}
         ends = [*[start for start, _, _ in self._engines[1:]], len(self)]
         for (start, name, reason), end in zip(self._engines, ends):
             if reason:
                 reasons[name] = f": {reason}"
-            if made := max(0, min(end, len(self)) - start):
-                steps[name] = steps.get(name, 0) + made
-        most, *others = sorted(steps, key=lambda name: -steps[name]) or [""]
+            steps[name] += max(0, min(end, len(self)) - start)
+        most, *others = [name for name, count in steps.most_common() if count] or [""]
         if not most:
             return ""
-        count = f"{steps[most]:,} of " if others else ""
-        count += "1 step" if len(self) == 1 else f"{len(self):,} steps"
-        parts = [f"{most}, {count}{reasons.get(most, '')}"]
+        share = f"{steps[most]:,} of " if others else ""
+        parts = [f"{most}, {share}{counted(len(self), 'step')}{reasons.get(most, '')}"]
         parts += [f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]
         return "; ".join(parts)
 
@@ -113,9 +113,7 @@ class History:
                 "engine": self.engine,
                 "epoch_ends": self.epoch_ends,
                 "interrupted": self.interrupted,
-                "loss": _encoded(self.loss),
-                "learning_rates": _encoded(self.learning_rates),
-                "seconds": _encoded(self.seconds),
+                **{name: _encoded(getattr(self, name)) for name in OF_EVERY_STEP},
                 "metrics": {name: _encoded(values) for name, values in self.metrics.items()},
             }
         )
@@ -133,9 +131,8 @@ class History:
             history.epoch_ends = content["epoch_ends"]
             history.interrupted = content["interrupted"]
             history._read_engine = content.get("engine", "")
-            history.loss = _decoded(content["loss"])
-            history.seconds = _decoded(content["seconds"])
-            history.learning_rates = _decoded(content["learning_rates"])
+            for name in OF_EVERY_STEP:
+                setattr(history, name, _decoded(content[name]))
             history.metrics = {
                 name: _decoded(values) for name, values in content["metrics"].items()
             }
@@ -148,7 +145,7 @@ class History:
         return history
 
     def _is_consistent(self) -> bool:
-        """Whether the parts, read from a file, have the right types and lengths."""
+        """Returns whether the parts, read from a file, have the right types and lengths."""
         ends = [n for n in self.epoch_ends if type(n) is int and 0 < n <= len(self)]
         return (
             len(self.loss) == len(self.seconds) == len(self.learning_rates)

@@ -19,12 +19,14 @@ from ..jit.running.memory import AlignedBuffer
 from .samples import Plan
 
 # The entries of a plan, 8 bytes each.  A function with the address 0 is not called.
-PLAN = (
-    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "blocks",
-    "tail_columns", "tail_results", "tail_valid", "error", "rule", "uniform", "rule_scratch",
-    "rule_blocks", "gradient_bytes", "scale", "done", "first_step", "parameters0", "parameters1",
-    "reads0", "reads1", "writes0", "writes1",
+POINTERS = (
+    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns",
+    "tail_results", "error", "rule", "uniform", "rule_scratch", "done",
 )
+INTEGERS = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
+DOUBLES = ("scale", "first_step")
+COPIES = ("parameters", "reads", "writes")  # addresses that each of the two copies has
+PLAN = (*POINTERS, *INTEGERS, *DOUBLES, *[f"{name}{copy}" for name in COPIES for copy in (0, 1)])
 _POSITIONS = {name: i for i, name in enumerate(PLAN)}
 
 
@@ -41,14 +43,6 @@ def _load_current(name: str) -> str:
             f"  %{name} = load ptr, ptr %{name}.turn.at")
 
 
-POINTERS = (
-    "penalty", "penalty_out", "batch", "columns", "results", "scratch", "totals", "tail_columns",
-    "tail_results", "error", "rule", "uniform", "rule_scratch", "done",
-)
-INTEGERS = ("blocks", "tail_valid", "rule_blocks", "gradient_bytes")
-DOUBLES = ("scale", "first_step")
-
-
 def _text(lanes: int) -> str:
     """Returns the module of ``steps``."""
     loads = [
@@ -56,7 +50,7 @@ def _text(lanes: int) -> str:
         *[_load(name, "i64") for name in INTEGERS],
         *[_load(name, "double") for name in DOUBLES],
     ]
-    buffers = [_load_current(name) for name in ("parameters", "reads", "writes")]
+    buffers = map(_load_current, COPIES)
     return STEPS.format(loads="\n".join(loads), buffers="\n".join(buffers), lanes=lanes)
 
 
@@ -184,14 +178,11 @@ class StepLoop:
     def _plan(self) -> NativePlan:
         engine = self._engine
         group = self._group
-        error = self._engine._error.address
         group.set(engine.data[0], self._scale)
         group.set(engine.data[1], self._scale)
-        calls = group.calls()
-        whole = next((call for call in calls if call[3] == LANES), (0, 0, 0, 0))
-        tail = next((call for call in calls if call[3] < LANES), (0, 0, 0, 0))
-        rule = engine._rule
-        penalty = engine._penalty
+        whole, tail = group.calls()
+        rule = engine.rule
+        penalty = engine.penalty
         return NativePlan(
             penalty=penalty.address if penalty else 0,
             penalty_out=penalty.out.address if penalty else 0,
@@ -203,16 +194,16 @@ class StepLoop:
             blocks=whole[2],
             tail_columns=tail[0],
             tail_results=tail[1],
-            tail_valid=tail[3],
-            error=error,
+            tail_valid=tail[3] if tail[2] else 0,
+            error=engine.error.address,
             rule=rule.batch.address,
             uniform=rule.uniform.address,
             rule_scratch=rule.scratch.address,
-            rule_blocks=engine._blocks,
-            gradient_bytes=8 * engine._count,
+            rule_blocks=engine.blocks,
+            gradient_bytes=8 * engine.count,
             scale=self._scale,
-            done=engine._done.address,
-            first_step=engine._since,
+            done=engine.done.address,
+            first_step=engine.since,
             parameters0=engine.data[0].address,
             parameters1=engine.data[1].address,
             reads0=rule.columns[0][0],
@@ -224,11 +215,11 @@ class StepLoop:
     def run(self, count: int, history: Any, start: float) -> int:
         """Makes up to ``count`` steps, as `Engine.run_steps` describes."""
         engine = self._engine
-        done = int(self._engine._done[0])
+        done = int(engine.done[0])
         rates: list[float] = []
         try:
             for k in range(min(count, self._next)):
-                rates.append(engine.optimizer._rate_at(engine._since + done + k))
+                rates.append(engine.optimizer.lr_at(engine.since + done + k))
         except Exception:  # raised again when that step is made
             if not rates:
                 return 0
@@ -238,7 +229,7 @@ class StepLoop:
         plan = self._plan()
         made: int = self._run(
             ctypes.addressof(plan),
-            engine._now,
+            engine.now,
             len(rates),
             self._rates.address,
             self._losses.address,
@@ -256,11 +247,11 @@ class StepLoop:
         if self._pending is None:
             return
         done, steps, epochs, rates, began = self._pending
-        made = int(self._engine._done[0]) - done
+        made = int(self._engine.done[0]) - done
         ended = time.perf_counter() - start
         history.loss[steps:] = self._losses.read(0, made)
         history.learning_rates[steps:] = rates[:made]
         history.seconds[steps:] = [began + (ended - began) * (k + 1) / made for k in range(made)]
         history.epoch_ends[epochs:] = range(steps + 1, steps + made + 1)
-        self._engine.optimizer.steps = self._engine._since + done + made
+        self._engine.optimizer.steps = self._engine.since + done + made
         self._pending = None

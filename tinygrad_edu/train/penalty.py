@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from ..engine.value import Value
@@ -12,55 +11,31 @@ from ..jit.running.backend import is_compiled
 from ..jit.running.machine import Machine
 from ..jit.running.memory import AlignedBuffer
 from ..jit.running.straight_line import Scalar
-from ..jit.tape.gradient import Graph
-from ..jit.tracing import record_trace
-from .samples import advising_eager, operands_of, parameter_nodes, untrained_nodes, whole_blocks
+from .samples import Program
 
 
-class Penalty:
-    """The penalty and its gradient, compiled."""
+class Penalty(Program):
+    """The penalty and its gradient, compiled; ``penalty`` returns it in a pair with None."""
 
-    def __init__(self, penalty: Callable[[], Any], trained: Sequence[Value]) -> None:
-        self._record = partial(
-            record_trace, penalty, [], lambda values: ((), {}), unchanged="the penalty"
-        )
-        with advising_eager():
-            trace, result = self._record()
-        self._trace = trace
-        root = trace.operand(result)
-        inner = operands_of(trace)
-        places = parameter_nodes(trace, trained)
-        self.depends = root.__class__ is int and not inner.isdisjoint(places)
-        fixed = untrained_nodes(trace, places)
-        draws = [i for i, (op, _) in enumerate(trace.nodes) if op == "draw"]
-        self._fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
-        self.draws = trace.draws
-        padded = [*places, *[None] * (whole_blocks(len(places)) - len(places))]
-        self._first = len(padded)
-        self.buffer_size = self._first + len(fixed) + len(draws)
-        graph = Graph(trace, [*padded, *fixed, *draws])
-        tape = graph.tape([graph.register(root), *graph.gradient(root, places)])
-        self._trained = trained
+    def __init__(self, penalty: Callable[[], tuple[Any, None]], trained: Sequence[Value]) -> None:
+        super().__init__(penalty, [], lambda values: ((), {}), trained, "the penalty")
+        graph = self.lay_out()
+        self.buffer_size = self.first + len(self.fixed) + self.varying
+        tape = graph.tape([graph.register(self.root), *graph.gradient(self.root, self.places)])
         self._count = len(trained)
         # It runs once a step, not once a sample, so a short compile time matters more than speed.
         self._straight = Scalar(tape, level=0) if is_compiled(tape) else None
         self._machine = None if self._straight else Machine(tape)
         self.out = AlignedBuffer(1 + self._count)
-        self.is_plain = self._straight is not None and not self._fixed and not self.draws
+        self.is_plain = self._straight is not None and not self.fixed and not self.draws
         self.address = self._straight.address if self._straight is not None else 0
-
-    def is_current(self) -> bool:
-        """Whether the penalty still is the compiled program."""
-        trace, _ = self._record(check=False)
-        parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
-        return self._trace.difference(trace) is None
 
     def run(self, parameters: AlignedBuffer, totals: AlignedBuffer) -> float:
         """Returns the penalty, and sets the gradient in ``totals``."""
-        if self._fixed or self.draws:
-            numbers = [float(leaf.data) for leaf in self._fixed]
+        if self.fixed or self.draws:
+            numbers = [float(leaf.data) for leaf in self.fixed]
             numbers += [draw() for draw in self.draws]
-            parameters.write(self._first, numbers)
+            parameters.write(self.first, numbers)
         if self._straight is not None:
             self._straight.fill(parameters.address, self.out.address)
         else:

@@ -28,7 +28,7 @@ from .samples import EAGER, advising_eager, untrained_nodes
 
 
 def is_close(x: float, y: float, size: float) -> bool:
-    """Whether two numbers differ by rounding alone, compared with ``size``.
+    """Returns whether two numbers differ by rounding alone, compared with ``size``.
 
     nan equals nan, and inf equals inf.
     """
@@ -57,14 +57,14 @@ def check_optimizer(optimizer: Optimizer) -> None:
     Raises:
         ValueError: a slot of its state does not have one number for each parameter.
         TraceError: it has its own ``zero_grad``, or its schedule changes something: the compiled
-            engine asks for the rates of many steps at once.
+            engine asks for the learning rates of many steps at once.
     """
     count = len(optimizer.params)
     for slot, column in optimizer.state.items():
         if len(column) != count:
             raise ValueError(
-                f"the optimizer has {count} parameters, but {len(column)} numbers in its slot "
-                f"{slot!r}; make a new optimizer for these parameters"
+                f"the optimiser has {count} parameters, but {len(column)} numbers in its slot "
+                f"{slot!r}; make a new optimiser for these parameters"
             )
     if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
         raise TraceError(
@@ -75,7 +75,7 @@ def check_optimizer(optimizer: Optimizer) -> None:
 
 
 def _check_schedule(optimizer: Optimizer) -> None:
-    schedule = optimizer._lr
+    schedule = optimizer.schedule
     if not callable(schedule) or isinstance(schedule, Schedule):
         return
     state = State(schedule)
@@ -132,7 +132,7 @@ class Rule:
         )
 
     def is_current(self) -> bool:
-        """Whether the optimiser still has the rule that was compiled."""
+        """Returns whether the optimiser still has the rule that was compiled."""
         if has_own_step(self._optimizer):
             return False
         try:
@@ -163,7 +163,7 @@ def compiled_rule(optimizer: Optimizer, counter: Value, data: float) -> Rule | N
 
 
 def has_own_step(optimizer: Optimizer) -> bool:
-    """Whether a step of the optimiser does more than apply its rule."""
+    """Returns whether a step of the optimiser does more than apply its rule."""
     return type(optimizer).step is not Optimizer.step or "step" in vars(optimizer)
 
 
@@ -178,15 +178,15 @@ def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, A
         ["data", "grad", *optimizer.state, "lr", "t"],
         lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
         check,
-        unchanged="the optimizer's rule",
+        unchanged="the optimiser's rule",
     )
 
 
 def _is_right(optimizer: Optimizer, tape: Tape, data: float) -> bool:
-    """Whether a traced rule agrees with the rule itself, for one parameter and some steps."""
+    """Returns whether a traced rule agrees with the rule itself for one parameter at some steps."""
     state = tuple([column[0] for column in optimizer.state.values()])
     for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
-        new, slots = optimizer._ieee_update(data, 0.5, state, optimizer.lr, t)
+        new, slots = optimizer.ieee_update(data, 0.5, state, optimizer.lr, t)
         found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
         if not all(is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
             return False

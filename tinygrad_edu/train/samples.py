@@ -25,11 +25,11 @@ from ..jit.tape.gradient import Graph
 from ..jit.tape.operations import SOURCES
 from ..jit.trace import Trace
 from ..jit.traced import STATIC
-from ..jit.tracing import record_trace
+from ..jit.tracing import Arguments, record_trace
 
 
 def is_plain(samples: Any) -> bool:
-    """Whether samples can be read once and kept: they are a list, a tuple or an array."""
+    """Returns whether samples can be read once and kept: a list, a tuple or an array can."""
     return samples.__class__ in (list, tuple, array) or hasattr(samples, "__array_interface__")
 
 
@@ -68,6 +68,11 @@ def whole_blocks(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
+def nodes_of(trace: Trace, kind: str) -> list[int]:
+    """Returns the nodes of one kind: "input", "parameter" or "draw"."""
+    return [i for i, (op, _) in enumerate(trace.nodes) if op == kind]
+
+
 def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
     """Returns the nodes of the trained parameters; makes nodes of those that are not used."""
     return [int(trace.operand(parameter)) for parameter in trained]
@@ -76,7 +81,7 @@ def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
 def untrained_nodes(trace: Trace, places: Sequence[Any]) -> list[int]:
     """Returns the nodes of the leaves that are used, but not trained."""
     passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
-    return [i for i, (op, _) in enumerate(trace.nodes) if op == "parameter" and i not in passed]
+    return [i for i in nodes_of(trace, "parameter") if i not in passed]
 
 
 def operands_of(trace: Trace) -> set[int]:
@@ -86,15 +91,61 @@ def operands_of(trace: Trace) -> set[int]:
     }
 
 
-class Loss:
+class Program:
+    """A traced loss or penalty, and the layout of its inputs.
+
+    The inputs are the trained parameters, in whole blocks; other leaves, which are read again at
+    each step; and what varies: the numbers of a sample, and random numbers.
+
+    root      the operand that is the loss
+    places    the nodes of the trained parameters
+    depends   whether the loss uses a trained parameter
+    fixed     the other leaves
+    first     the position of the first of them among the inputs
+    draws     the functions that draw the random numbers
+    varying   how many inputs vary
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[Any, Any]],
+        names: Sequence[str],
+        arguments: Arguments,
+        trained: Sequence[Value],
+        what: str,
+    ) -> None:
+        self._record = partial(record_trace, function, names, arguments, unchanged=what)
+        self._trained = trained
+        with advising_eager():
+            self.trace, (loss, self.traced_prediction) = self._record()
+        self.root = self.trace.operand(loss)
+        inner = operands_of(self.trace)
+        self.places = parameter_nodes(self.trace, trained)
+        self.depends = self.root.__class__ is int and not inner.isdisjoint(self.places)
+        self.draws = self.trace.draws
+
+    def lay_out(self, *holes: None) -> Graph:
+        """Returns the graph with its inputs; ``holes`` are inputs before those that vary."""
+        trace = self.trace
+        fixed = untrained_nodes(trace, self.places)
+        self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
+        varying = [*nodes_of(trace, "input"), *nodes_of(trace, "draw")]
+        self.varying = len(varying)
+        self.first = whole_blocks(len(self.places))
+        padding = [None] * (self.first - len(self.places))
+        return Graph(trace, [*self.places, *padding, *fixed, *holes, *varying])
+
+    def is_current(self) -> bool:
+        """Returns whether the function still is the compiled program."""
+        trace, _ = self._record(check=False)
+        parameter_nodes(trace, self._trained)  # makes nodes of unused parameters, as in __init__
+        return self.trace.difference(trace) is None
+
+
+class Loss(Program):
     """The compiled loss of samples of one structure, with its gradient.
 
-    Its inputs are, in this order:
-
-    * the trained parameters, in whole blocks;
-    * other leaves, read again at each step;
-    * the factor 1 / (samples in the batch);
-    * the numbers of the sample, and the random numbers that are drawn for it.
+    The factor 1 / (samples in the batch) is the input before the numbers of the sample.
     """
 
     def __init__(
@@ -105,60 +156,36 @@ class Loss:
         trained: Sequence[Value],
         with_prediction: bool,
     ) -> None:
-        names = [f"x{i}" for i in range(count)]
-        self._record = partial(
-            record_trace,
+        super().__init__(
             sample,
-            names,
+            [f"x{i}" for i in range(count)],
             lambda values: (unflatten(structure, iter(values)), {}),
-            unchanged="the model or the loss",
+            trained,
+            "the model or the loss",
         )
-        self._trained = trained
-        with advising_eager():
-            self.trace, (loss, prediction) = self._record()
-        root = self.trace.operand(loss)
-        inner = operands_of(self.trace)
-        places = parameter_nodes(self.trace, trained)
-        self.depends = root.__class__ is int and not inner.isdisjoint(places)
+        prediction = self.traced_prediction
         returned: list[Any] = []
         self._prediction: Structure = None
         if with_prediction:
             returned, self._prediction = outputs(prediction, self.trace.operand)
-        kinds = [op for op, _ in self.trace.nodes]
-        fixed = untrained_nodes(self.trace, places)
-        self.fixed = [self.trace.parameters[self.trace.nodes[i][1][0]] for i in fixed]
-        self.draws = self.trace.draws
-        varying = [
-            *[i for i, op in enumerate(kinds) if op == "input"],
-            *[i for i, op in enumerate(kinds) if op == "draw"],
-        ]
-        padded = [*places, *[None] * (whole_blocks(len(places)) - len(places))]
-        graph = Graph(self.trace, [*padded, *fixed, None, *varying])
-        self.first = len(padded)  # where the other leaves begin
-        self.scale = self.first + len(fixed)
-        sums = [graph.register(root), *graph.gradient(root, places, seed=self.scale)]
+        graph = self.lay_out(None)
+        self.scale = self.first + len(self.fixed)
+        sums = [graph.register(self.root), *graph.gradient(self.root, self.places, seed=self.scale)]
         tape = graph.tape([*sums, *map(graph.register, returned)])
         self._shape = outputs(prediction, lambda x: x)[1]
-        self.varying = len(varying)
         self.returned = len(returned)
         self.summed = len(sums)
         self.batch: Batch | None = None
         self.machine: Machine | None = None
+        self.buffer_size = self.scale + 1 + self.varying
         if is_compiled(tape):
-            columns = list(range(self.scale + 1, self.scale + 1 + len(varying)))
+            columns = list(range(self.scale + 1, self.buffer_size))
             self.batch = Batch(tape, columns, list(range(len(sums))))
             self.buffer_size = len(self.batch.slots)
             self.scratch = AlignedBuffer(self.batch.scratch)
         else:
             self.machine = Machine(tape)
-            self.buffer_size = self.scale + 1 + len(varying)
             self.outputs = AlignedBuffer(len(tape.outputs))
-
-    def is_current(self) -> bool:
-        """Whether model and loss still are the compiled program."""
-        trace, _ = self._record(check=False)
-        parameter_nodes(trace, self._trained)
-        return self.trace.difference(trace) is None
 
     def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
         """Raises ValueError if the loss rejects this target; a traced loss does not see it."""
@@ -214,17 +241,16 @@ class BatchGroup(Group):
         self._columns.write(self._padded * k, [*column, *padding])
 
     def calls(self) -> list[tuple[int, ...]]:
-        """Returns the calls of the compiled batch.
+        """Returns the calls of the compiled batch: for full blocks, and for the rest.
 
-        Each is the columns, the results, the blocks, and the samples that count in the last block.
+        Each is the columns, the results, the blocks (which may be 0), and the samples that count
+        in the last block.
         """
-        whole = self.blocks if self.valid == LANES else self.blocks - 1
-        calls: list[tuple[int, ...]] = []
-        if whole:
-            calls.append((*map(ctypes.addressof, self.whole), whole, LANES))
-        if self.valid < LANES:
-            calls.append((*map(ctypes.addressof, self.tail), 1, self.valid))
-        return calls
+        rest = int(self.valid < LANES)
+        return [
+            (*map(ctypes.addressof, self.whole), self.blocks - rest, LANES),
+            (*map(ctypes.addressof, self.tail), rest, self.valid),
+        ]
 
     def run(
         self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
@@ -233,17 +259,13 @@ class BatchGroup(Group):
         loss = self.loss
         for j in range(len(loss.draws)):
             self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
+        scratch = loss.scratch.address
         for columns, results, blocks, valid in self.calls():
-            self._batch.run(
-                parameters.address,
-                columns,
-                results,
-                loss.scratch.address,
-                totals.address,
-                blocks,
-                valid,
-                error.address,
-            )
+            if blocks:
+                self._batch.run(
+                    parameters.address, columns, results, scratch, totals.address, blocks, valid,
+                    error.address,
+                )
         self._batch.check(error.address)
         if not loss.returned:
             return []

@@ -19,16 +19,15 @@ The memory of snapshots is bounded, however long the run is.
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from itertools import repeat
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..engine.value import Value
 from ..errors import counted
+from ..optim.parameters import temporarily
 
 if TYPE_CHECKING:
     from ..optim import Optimizer
@@ -54,6 +53,7 @@ class Snapshot:
     after: array[float]
 
 
+@dataclass(eq=False, repr=False)
 class TrainingRecord:
     """The objects that were trained, and snapshots of the run.
 
@@ -80,29 +80,23 @@ class TrainingRecord:
     None in its place.
     """
 
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        loss: Callable[[Any, Any], Any],
-        X: Sequence[Any],
-        y: Sequence[Any],
-        parameters: Iterable[Value],
-        interval: int = 1,
-        optimizer: Optimizer | None = None,
-    ) -> None:
-        self.optimizer = optimizer
-        self.model = model
-        self.loss = loss
-        self.X = X
-        self.y = y
-        self.parameters = tuple(parameters)
+    model: Callable[[Any], Any]
+    loss: Callable[[Any, Any], Any]
+    X: Sequence[Any]
+    y: Sequence[Any]
+    parameters: tuple[Value, ...]
+    interval: int = 1
+    optimizer: Optimizer | None = None
+
+    def __post_init__(self) -> None:
+        self.parameters = tuple(self.parameters)
         self.names = tuple(unique_names([str(parameter.label) for parameter in self.parameters]))
         self.snapshots: list[Snapshot] = []
-        self.interval = interval
 
-    @contextmanager
-    def at(self, snapshot: Snapshot, after: bool = False) -> Iterator[Callable[[Any], Any]]:
-        """Sets the model back to a snapshot inside a ``with`` block, and yields it.
+    def at(
+        self, snapshot: Snapshot, after: bool = False
+    ) -> AbstractContextManager[Callable[[Any], Any]]:
+        """Sets the model back to a snapshot inside a ``with`` block, which is given the model.
 
         The parameters have the data from before the snapshot's update, or from ``after`` it.  When
         the block ends, also by an exception, they have their present data again.  Gradients,
@@ -114,24 +108,17 @@ class TrainingRecord:
             ValueError: it has another number of parameters.
         """
         if not isinstance(snapshot, Snapshot):
-            raise TypeError(f"at() takes a Snapshot, not {type(snapshot).__name__} ({snapshot!r}); "
-                            "give one of history.training.snapshots")
+            raise TypeError(
+                f"at: snapshot must be a Snapshot, not {type(snapshot).__name__} ({snapshot!r}); "
+                "pass one of history.training.snapshots"
+            )
         data = snapshot.after if after else snapshot.before
         if len(data) != len(self.parameters):
             raise ValueError(
-                f"the snapshot has {len(data)} parameters, but this record has "
-                f"{len(self.parameters)}; give one of the snapshots of this record"
+                f"at: snapshot must have {counted(len(self.parameters), 'parameter')}, as this "
+                f"record has, not {len(data)}; pass one of the snapshots of this record"
             )
-        set_data = partial(map, setattr, self.parameters, repeat("data"))
-        there = set_data(data)
-        back = set_data([parameter.data for parameter in self.parameters])
-        try:
-            # one call in C, which no signal handler can interrupt
-            deque(there, maxlen=0)
-            yield self.model
-        finally:
-            # `back` was made before the block, so Ctrl-C cannot come between; one call in C, too
-            deque(back, maxlen=0)
+        return temporarily(self.parameters, "data", data, self.model)
 
     def path(self, *parameters: Value) -> list[tuple[float, ...]]:
         """Returns the data of some parameters before the update of each snapshot, and at the end.
@@ -152,9 +139,7 @@ class TrainingRecord:
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
     def __copy__(self) -> TrainingRecord:
-        twin = TrainingRecord(
-            self.model, self.loss, self.X, self.y, self.parameters, self.interval, self.optimizer
-        )
+        twin = replace(self)
         twin.names = self.names
         twin.snapshots = list(self.snapshots)
         return twin

@@ -105,8 +105,8 @@ def animate(
     """
     target = destination(path, "an animation", FORMATS, "graph.gif")
     made = recording_of(recording, "animate()")
-    _check_number("milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
-    _check_number("scale", scale, 0.1, 20)
+    _check_number("animate: milliseconds", milliseconds, MIN_MILLISECONDS, MAX_MILLISECONDS)
+    _check_number("animate: scale", scale, 0.1, 20)
     fonts()
     scene = Scene(made, collapse, max_nodes)
     positions = [0, *[number for number, hidden in enumerate(scene.hidden, 1) if not hidden]]
@@ -135,10 +135,10 @@ def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
     Raises:
         ValueError: there are too many frames, or too many pixels in all frames together.
     """
-    hint = 'collapse="neurons" or "layers", or a smaller max_nodes, leaves less to show'
+    hint = 'pass collapse="neurons" or "layers", or a smaller max_nodes'
     if frames > MAX_FRAMES:
         raise ValueError(
-            f"the animation would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}"
+            f"animate: the animation would have {frames:,} frames, more than {MAX_FRAMES:,}; {hint}"
         )
     wide, high = scene.frame_size
     zoom = min(scale, MAX_WIDTH / wide, MAX_HEIGHT / high)
@@ -146,9 +146,9 @@ def _width_in_pixels(scene: Scene, scale: float, frames: int) -> int:
     if pixels > MAX_PIXELS:
         smaller = int(100 * zoom * (MAX_PIXELS / pixels) ** 0.5) / 100
         raise ValueError(
-            f"the animation would have {frames:,} frames of {wide * zoom:.0f} x "
+            f"animate: the animation would have {frames:,} frames of {wide * zoom:.0f} x "
             f"{high * zoom:.0f} pixels, more than {MAX_PIXELS:,} pixels in all; "
-            f"scale={smaller:g} makes them smaller, and {hint}"
+            f"pass scale={smaller:g}, or {hint}"
         )
     return max(int(wide * zoom), 1)
 

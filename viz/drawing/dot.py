@@ -93,7 +93,9 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
         # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
     boxes = {node.name for node in graph.nodes if node.role == "module"}
-    large, dense, program = is_large(graph), is_dense(graph), is_program(graph)
+    large = is_large(graph)
+    dense = is_dense(graph)
+    program = is_program(graph)
     frame = {node.name: node.cluster for node in graph.nodes}
     for i, edge in enumerate(graph.edges):
         attributes = _edge_attributes(i, edge, large, dense, dense and edge.target in boxes)

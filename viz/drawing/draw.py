@@ -14,6 +14,7 @@ from tinygrad_edu.jit.tape.tape import Tape
 from .model import MAX_NODES, build, build_path
 from .render import Drawing
 from .tapes import build_jitted, build_tape
+from .text import check_title
 
 
 def draw(
@@ -64,18 +65,16 @@ def draw(
             no module with one of the paths; ``max_nodes`` is less than 1; ``gradient`` is True and
             ``y`` is not a compiled function.
     """
-    if not isinstance(title, str):
-        raise TypeError(
-            f"draw: title must be text, not {type(title).__name__} ({short_repr(title)})"
-        )
+    check_title("draw", title)
     if isinstance(y, Jitted):
         return Drawing(build_jitted(y, gradient, collapse, max_nodes, expand), title, legend)
     if gradient:
-        where = "the drawing of a graph has the gradients that backward() left in it"
+        remedy = "leave gradient out: the drawing of a graph has the gradients of backward()"
         if isinstance(y, Tape):
-            where = "the tape with the derivatives is y.tape(gradient=True)"
+            remedy = "draw the tape with the derivatives, f.tape(gradient=True)"
         raise ValueError(
-            f"gradient=True is for a compiled function, draw(jit(f), gradient=True); {where}"
+            "draw: y must be a compiled function if gradient=True, as in draw(jit(f), "
+            f"gradient=True), not {type(y).__name__}; {remedy}"
         )
     if isinstance(y, Tape):
         return Drawing(build_tape(y, collapse, max_nodes, expand), title, legend)

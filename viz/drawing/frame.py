@@ -24,6 +24,13 @@ from .style import EDGE_LINE, FAINT, FONT, NEGATIVE, POSITIVE, SPOTLIGHT, TEXT
 
 SVG = "{http://www.w3.org/2000/svg}"
 GLOW = "#ffe27a"  # behind the node and the edges of the last step
+# around the number on an edge
+HALO = {
+    "stroke": "white",
+    "stroke-width": "3",
+    "stroke-linejoin": "round",
+    "paint-order": "stroke",
+}
 BAR_BACKGROUND = "#e4e4e4"  # the part of the progress bar that is not filled yet
 MARGIN = 12.0  # points, of the caption
 CAPTION_SIZES = (13.0, 11.5, 10.0, 9.0, 8.0)  # points; long sentences get the smaller ones
@@ -86,14 +93,12 @@ def draw_node(group: ET.Element, look: NodeLook) -> None:
         ]
         for shape in shapes:
             outline = copy.deepcopy(shape)
-            outline.set("stroke", GLOW)
-            outline.set("stroke-width", "13")
-            outline.set("stroke-linejoin", "round")
-            outline.set("fill", GLOW)
+            outline.attrib.update(
+                {"stroke": GLOW, "stroke-width": "13", "stroke-linejoin": "round", "fill": GLOW}
+            )
             outline.attrib.pop("stroke-dasharray", None)
             group.insert(0, outline)
-            shape.set("stroke", SPOTLIGHT)
-            shape.set("stroke-width", "2.5")
+            shape.attrib.update({"stroke": SPOTLIGHT, "stroke-width": "2.5"})
 
 
 def draw_edge(group: ET.Element, look: EdgeLook) -> None:
@@ -102,10 +107,7 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
         if look.faint:
             group.remove(text)  # a derivative that is not computed yet
         else:
-            text.set("stroke", "white")
-            text.set("stroke-width", "3")
-            text.set("stroke-linejoin", "round")
-            text.set("paint-order", "stroke")
+            text.attrib.update(HALO)
     if look.faint:
         group.set("opacity", "0.35")
     path, head = group.find(f"{SVG}path"), group.find(f"{SVG}polygon")
@@ -113,14 +115,11 @@ def draw_edge(group: ET.Element, look: EdgeLook) -> None:
         return
     if look.back or look.width > 1:
         _set_head(path, head, look.back, 6 + 1.5 * look.width)
-    path.set("stroke", look.color)
-    path.set("stroke-width", f"{look.width:.2f}")
-    head.set("stroke", look.color)
-    head.set("fill", look.color)
+    path.attrib.update({"stroke": look.color, "stroke-width": f"{look.width:.2f}"})
+    head.attrib.update({"stroke": look.color, "fill": look.color})
     if look.lit:
         glow = copy.deepcopy(path)
-        glow.set("stroke", GLOW)
-        glow.set("stroke-width", f"{look.width + 9:.2f}")
+        glow.attrib.update({"stroke": GLOW, "stroke-width": f"{look.width + 9:.2f}"})
         glow.attrib.pop("stroke-dasharray", None)
         group.insert(0, glow)
 
@@ -166,7 +165,8 @@ class Caption:
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:
-        self._recording, self._top = recording, height
+        self._recording = recording
+        self._top = height
         self.width = max(width, MIN_WIDTH)
         self.left = (width - self.width) / 2
         self._zoom = max(1.0, self.width / MAX_UNSCALED_WIDTH)
@@ -194,7 +194,7 @@ class Caption:
             said.append(f"because {step.formula}")
             if step.before and short_number(step.before) != short_number(step.after):
                 change = f"from {short_number(step.before)} to {short_number(step.after)}"
-                said.append(f"so that ∂{self._root}/∂{step.name} goes {change}")
+                said.append(f"so ∂{self._root}/∂{step.name} goes {change}")
         return [text[:MAX_PARAGRAPH_LENGTH] for text in said]
 
     def svg(self, position: int) -> str:
@@ -246,7 +246,8 @@ def _fit_lines(
     """Returns the lines and the largest font size in which they fit; in the smallest size, the text
     is cut."""
     lines: list[str] = []
-    size, most = 0.0, 0
+    size = 0.0
+    most = 0
     for points in CAPTION_SIZES:
         size = points * zoom
         lines = [line for text in paragraphs for line in _wrapped(text, width / size)]
@@ -259,23 +260,30 @@ def _fit_lines(
 def _wrapped(text: str, width: float) -> list[str]:
     """Returns ``text`` in lines of at most ``width`` font sizes, broken at spaces, and inside words
     that are longer than a line."""
-    lines, line, used = [], "", 0.0
+    lines = []
+    line = ""
+    used = 0.0
     for word in text.split():
         long = _width(word)
         if line and used + _width(" ") + long > width:
             lines.append(line)
-            line, used = "", 0.0
+            line = ""
+            used = 0.0
         if long > width:
             for character in word:
                 if line and used + _width(character) > width:
                     lines.append(line)
-                    line, used = "", 0.0
-                line, used = line + character, used + _width(character)
+                    line = ""
+                    used = 0.0
+                line += character
+                used += _width(character)
             continue
         if line:
-            line, used = f"{line} {word}", used + _width(" ") + long
+            line = f"{line} {word}"
+            used = used + _width(" ") + long
         else:
-            line, used = word, long
+            line = word
+            used = long
     return [*lines, line]
 
 

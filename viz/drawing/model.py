@@ -249,7 +249,9 @@ class Builder:
 
         Of the edges from one operand to nodes that are left out, only the first is yielded.
         """
-        boxes, kept, into_rest = self.boxes, self.kept, self.into_rest
+        boxes = self.boxes
+        kept = self.kept
+        into_rest = self.into_rest
         for user in self.order:
             # true for nearly all nodes of a very large graph
             if kept is not None and boxes.get(user, user) not in kept:
@@ -309,12 +311,15 @@ class Builder:
 
     def box(self, key: str) -> Node:
         """Returns the record of a collapsed module, or of everything left out."""
-        members, outputs = self.members[key], list(self.outputs[key])
+        members = self.members[key]
+        outputs = list(self.outputs[key])
         operations = sum(bool(node.op) for node in members)
         parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
         data = grad = shows = None
         if key != _REST and len(outputs) == 1:
-            data, grad, shows = outputs[0].data, outputs[0].grad, self.positions[outputs[0]]
+            data = outputs[0].data
+            grad = outputs[0].grad
+            shows = self.positions[outputs[0]]
         around = enclosing(key)
         return Node(
             name=self.names[key],

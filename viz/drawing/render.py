@@ -96,7 +96,9 @@ class Drawing:
     """
 
     def __init__(self, records: Graph, title: str = "", legend: bool = True) -> None:
-        self.records, self.title, self._legend = records, title, legend
+        self.records = records
+        self.title = title
+        self._legend = legend
 
     @cached_property
     def source(self) -> str:

@@ -105,7 +105,13 @@ class Scene:
     @property
     def svg(self) -> str:
         """The annotated SVG text, with the numbers of the end of the recording."""
-        return self._text(self._with_numbers_at(Stepper(self.recording).finish()))
+        root = copy.deepcopy(self._root)
+        looks = self._looks(Stepper(self.recording).finish())
+        for group in root.iter(f"{SVG}g"):
+            look = looks.get(group.get("id", ""))
+            if isinstance(look, NodeLook):
+                draw_node(group, NodeLook(look.data, look.grad))
+        return self._text(root)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -233,22 +239,6 @@ class Scene:
                 group.remove(title)
             if kind == "node":
                 _annotate_node(group, nodes[group.attrib["id"]])
-        return root
-
-    def _with_numbers_at(self, stepper: Stepper) -> ET.Element:
-        """Returns a copy with the numbers at the position of ``stepper``."""
-        root = copy.deepcopy(self._root)
-        shows = {node.name: node.shows for node in self.graph.nodes if node.role != "constant"}
-        for group in root.iter(f"{SVG}g"):
-            position = shows.get(group.get("id", ""))
-            if position is None:
-                continue
-            data, grad = stepper.numbers(position)
-            for text in group.iter(f"{SVG}text"):
-                if text.get("class") == "data":
-                    text.text = UNKNOWN if data is None else number_text(data)
-                elif text.get("class") == "grad":
-                    text.text = number_text(grad)
         return root
 
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tinygrad_edu import Value
-from tinygrad_edu.errors import some
+from tinygrad_edu.errors import check_int, some
 from tinygrad_edu.nn.structure import enclosing
 
 # edges into collapsed neurons; above it, collapsing neurons saves too little space
@@ -20,13 +20,8 @@ MAX_EDGES = 150
 def check_max_nodes(max_nodes: int | None) -> None:
     """Raises TypeError or ValueError if ``max_nodes`` is not None or a whole number of at least 1.
     """
-    if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int)):
-        raise TypeError(
-            f"max_nodes must be a whole number or None, not {type(max_nodes).__name__} "
-            f"({max_nodes!r})"
-        )
-    if max_nodes is not None and max_nodes < 1:
-        raise ValueError(f"max_nodes must be at least 1, not {max_nodes}; pass None for no limit")
+    if max_nodes is not None:
+        check_int(max_nodes, "max_nodes", 1, "pass None for no limit")
 
 
 def choose_boxes(
@@ -145,14 +140,14 @@ def _chosen_paths(
     for path in chosen:
         if not isinstance(path, str):
             raise TypeError(
-                f"{option}: paths of modules must be text, not {type(path).__name__} ({path!r})"
+                f"{option} must be paths of modules as text, not {type(path).__name__} ({path!r})"
             )
         if path not in paths:
             known = some(map(repr, paths), 6)
-            choice = f", or paths out of {known}" if paths else "; it has no modules at all"
-            raise ValueError(
-                f'{option}: no module {path!r} in this graph; choose "neurons", "layers"{choice}'
-            )
+            remedy = f'pass "neurons", "layers", or paths out of {known}'
+            if not paths:
+                remedy = f"leave {option} out, because the graph has no modules"
+            raise ValueError(f"{option} must be modules of the graph, not {path!r}; {remedy}")
     return set(chosen)
 
 

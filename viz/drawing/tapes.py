@@ -183,7 +183,8 @@ def _number(tape: Tape, register: Register) -> float | None:
 
 
 def _needed_for(root: Entry, order: Sequence[Entry]) -> list[Any]:
-    needed, waiting = {root}, [root]
+    needed = {root}
+    waiting = [root]
     while waiting:
         new = set(waiting.pop().args) - needed
         needed |= new
@@ -280,22 +281,17 @@ class _TapeBuilder(Builder):
         self.inputs: Sequence[Any] = self.order[:len(tape.names)]
 
     def node(self, entry: Any) -> Node:
-        is_output = entry in self.roots
-        return Node(
-            name=self.names[entry],
-            role="output" if is_output else entry.role,
+        return replace(
+            super().node(entry),
             label=entry.name,
-            op=entry.op,
-            data=None,
-            grad=None,
-            cluster=self.modules.get(entry, ""),
-            output=is_output,
-            operations=int(bool(entry.op)),
             parameters=int(entry.role == "parameter"),
-            members=(self.positions[entry],),
+            shows=None,
             terms=self._terms(entry) if entry.op else (),
             returned=tuple(self.returned.get(entry, ())),
         )
+
+    def role(self, entry: Any) -> str:
+        return "output" if entry in self.roots else entry.role
 
     def box(self, key: str) -> Node:
         return replace(super().box(key), shows=None)

@@ -55,7 +55,7 @@ def explore(
 
     Raises:
         TypeError: ``y`` is of another type, or an option is unknown.
-        Others: see `explorer.explore` and `training.page.explore_training`.
+        Others: see `explorer.page.explore` and `training.page.explore_training`.
     """
     if not isinstance(y, (Value, Recording, Stepper, History)):
         raise TypeError(
@@ -66,9 +66,9 @@ def explore(
         from .training.page import explore_training
 
         return explore_training(y, path, **options)
-    from . import explorer
+    from .explorer.page import explore as explore_graph
 
-    return explorer.explore(y, path, **options)
+    return explore_graph(y, path, **options)
 
 
 def _remedy(y: object) -> str:

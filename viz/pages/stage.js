@@ -1,24 +1,25 @@
-/* Shared by all interactive pages: a graph's SVG that can be moved and zoomed, its parts, and the light and dark theme.
+/* Shared by all interactive pages: a graph's SVG that can be moved and zoomed, its parts, and the
+   light and dark theme.
 
    const stage = new Stage(element)       // <div class="stage"> with the SVG of page.themed() in it
    stage.fit(); stage.zoom(1.25); stage.show(box, true)
-   const graph = new Parts(stage.svg)     // graph.nodes[3].data is the text with the data of node n3
+   const graph = new Parts(stage.svg)     // graph.nodes[3].data is the text with the data of n3
    setText(graph.nodes[3].data, "0.7071")
    stage.addLayer().append(...)           // a <g> above the drawing, in its coordinates
 
-   Parts of a drawing never move: pan and zoom change the transform of `stage.svg`, the element around the drawing, which
-   replaces the original SVG.  Labels are data: text is set only by `textContent`, and elements are made only by `create` and
-   `createSvg`. */
+   Parts of a drawing never move: pan and zoom change the transform of `stage.svg`, the element
+   around the drawing, which replaces the original SVG.  Labels are data: text is set only by
+   `textContent`, and elements are made only by `create` and `createSvg`. */
 
 const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 
-// ---- elements ---------------------------------------------------------------------------------------------------------
+// ---- elements ----
 
 function byId(id) {
   return document.getElementById(id)
 }
 
-/** An HTML element.  `properties` are attributes, but for text (its text) and on... (its listeners). */
+/** Returns a new HTML element.  `properties` are attributes, text, and listeners (on...). */
 function create(tag, properties = {}, ...inside) {
   return fill(document.createElement(tag), properties, inside)
 }
@@ -37,53 +38,70 @@ function fill(element, properties, inside) {
   return element
 }
 
-/** Sets text without touching the page if it is there already. */
+/** Sets a text; leaves the page alone if the text is the same. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
 
-// ---- numbers ----------------------------------------------------------------------------------------------------------
+// ---- numbers ----
 
-/** The number that Python wrote as text, infinities and nan included. */
+/** Returns the number that Python wrote as text, infinities and nan included. */
 function toNumber(text) {
-  return text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text)
+  const infinities = { inf: Infinity, "-inf": -Infinity }
+  return infinities[text] ?? Number(text)
 }
 
-/** How large a number is, from 0 (1e-4 and below) to 1 (about 500 and above), on a logarithmic scale. */
+/** Returns the size of a number on a logarithmic scale, from 0 (1e-4 and below) to 1 (about 500 and
+    above). */
 function magnitude(x) {
-  return Number.isNaN(x) || x === 0 ? 0 : Math.min(Math.max((Math.log10(Math.abs(x)) + 4) / 6.67, 0), 1)
+  if (Number.isNaN(x)) return 0
+  return Math.min(Math.max((Math.log10(Math.abs(x)) + 4) / 6.67, 0), 1)
 }
 
-/** The width of a line along which this gradient flowed: 1 at 1e-4 and below, 4 at 1, 6 at most. */
+/** Returns the width of an edge for its gradient: 1 at 1e-4 and below, 4 at 1, 6 at most. */
 function flowWidth(x) {
   return 1 + 5 * magnitude(x)
 }
 
 function signName(x) {
-  return x > 0 ? "positive" : x < 0 ? "negative" : Number.isNaN(x) ? "undefined" : "zero"
+  if (Number.isNaN(x)) return "undefined"
+  if (x === 0) return "zero"
+  return x > 0 ? "positive" : "negative"
 }
 
-// ---- the parts of a drawing -------------------------------------------------------------------------------------------
+// ---- the parts of a drawing ----
 
-/** The groups of a drawing by their index: nodes (group, data, grad), edges (group, path) and frames (group, title). */
+/** The groups of a drawing by their index: nodes (group, data, grad), edges (group, path) and
+    frames (group, title). */
 class Parts {
   constructor(svg) {
     this.nodes = Parts.#groups(svg, "node", "n").map((group) => ({
-      group, data: group.querySelector(".data"), grad: group.querySelector(".grad") }))
-    this.edges = Parts.#groups(svg, "edge", "e").map((group) => ({ group, path: group.querySelector("path") }))
-    this.frames = Parts.#groups(svg, "cluster", "c").map((group) => ({ group, title: group.querySelector("text") }))
+      group,
+      data: group.querySelector(".data"),
+      grad: group.querySelector(".grad")
+    }))
+    this.edges = Parts.#groups(svg, "edge", "e").map((group) => ({
+      group,
+      path: group.querySelector("path")
+    }))
+    this.frames = Parts.#groups(svg, "cluster", "c").map((group) => ({
+      group,
+      title: group.querySelector("text")
+    }))
   }
 
   static #groups(svg, name, letter) {
     const groups = []
-    for (const group of svg.querySelectorAll(`g.${name}`)) groups[Number(group.id.slice(letter.length))] = group
+    for (const group of svg.querySelectorAll(`g.${name}`))
+      groups[Number(group.id.slice(letter.length))] = group
     return groups
   }
 }
 
-// ---- pan and zoom -----------------------------------------------------------------------------------------------------
+// ---- pan and zoom ----
 
-/** A drawing that is moved by dragging (one finger), zoomed by the wheel (two fingers), and fitted to its place. */
+/** A drawing that is moved by dragging (one finger), zoomed by the wheel (two fingers), and fitted
+    to its frame. */
 class Stage {
   static PARTS = 60 // in a sheet
   static EDGES = 180 // in a layer
@@ -107,8 +125,12 @@ class Stage {
     const drawing = frame.querySelector("svg")
     const [, , width, height] = drawing.getAttribute("viewBox").split(" ").map(Number)
     this.size = { width, height }
-    this.origin = drawing.querySelector("g.view").getAttribute("transform").match(/translate\(([-\d.]+) ([-\d.]+)\)/)
-      .slice(1).map(Number)
+    this.origin = drawing
+      .querySelector("g.view")
+      .getAttribute("transform")
+      .match(/translate\(([-\d.]+) ([-\d.]+)\)/)
+      .slice(1)
+      .map(Number)
     this.svg = create("div", { class: "sheet" })
     frame.prepend(this.svg)
     this.#split(drawing)
@@ -124,7 +146,8 @@ class Stage {
     }).observe(frame)
     frame.addEventListener("pointerdown", (event) => this.#down(event))
     frame.addEventListener("pointermove", (event) => this.#move(event))
-    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, (event) => this.#up(event))
+    for (const end of ["pointerup", "pointercancel"])
+      frame.addEventListener(end, (event) => this.#up(event))
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false })
   }
 
@@ -138,15 +161,25 @@ class Stage {
     return this.#fitted
   }
 
-  /** Shows the whole drawing, as large as possible, and below the buttons if these would cover it. */
+  /** Shows the whole drawing as large as possible, below the buttons if they would cover it. */
   fit() {
     this.#measure()
     const below = Math.max(...this.buttons.map(({ bottom }) => bottom), 0)
     for (const from of [0, below]) {
-      const width = this.room.width, height = this.room.height - from
-      const scale = Math.min((width - 16) / this.size.width, (height - 16) / this.size.height, Stage.FIT_AT_MOST)
-      this.#go(scale, (width - this.size.width * scale) / 2, from + (height - this.size.height * scale) / 2)
-      if (!this.#underButtons(this.#rectOf({ x: -this.origin[0], y: -this.origin[1], ...this.size }))) break
+      const width = this.room.width
+      const height = this.room.height - from
+      const scale = Math.min(
+        (width - 16) / this.size.width,
+        (height - 16) / this.size.height,
+        Stage.FIT_AT_MOST
+      )
+      this.#go(
+        scale,
+        (width - this.size.width * scale) / 2,
+        from + (height - this.size.height * scale) / 2
+      )
+      const whole = this.#rectOf({ x: -this.origin[0], y: -this.origin[1], ...this.size })
+      if (!this.#underButtons(whole)) break
     }
     this.#fitted = true
   }
@@ -168,17 +201,23 @@ class Stage {
   show(box, near = false) {
     if (this.#fitted && !(near && this.scale < 0.7)) return
     if (near && this.scale < 0.7) this.zoom(1 / this.scale)
-    const { width, height } = this.room, rect = this.#rectOf(box)
+    const { width, height } = this.room
+    const rect = this.#rectOf(box)
     const margin = Math.min(40, width / 8, height / 8)
     const dx = shift(rect.left, rect.right, margin, width - margin)
     let dy = shift(rect.top, rect.bottom, margin, height - margin)
-    const hidden = this.#underButtons({ left: rect.left + dx, right: rect.right + dx, top: rect.top + dy, bottom: rect.bottom + dy })
+    const hidden = this.#underButtons({
+      left: rect.left + dx,
+      right: rect.right + dx,
+      top: rect.top + dy,
+      bottom: rect.bottom + dy
+    })
     if (hidden) dy = hidden.bottom + 8 - rect.top
     if (dx || dy) this.#glide(dx, dy)
   }
 
-  /** Does the same as `show` for a box that changes with every step.  If steps are fast, the drawing moves only twice a
-      second, and at the end. */
+  /** Does the same as `show` for a box that changes with every step.  If steps are fast, the
+      drawing moves only twice a second, and at the end. */
   follow(box) {
     clearTimeout(this.#waiting)
     const wait = this.#shown + Stage.PAUSE - performance.now()
@@ -186,24 +225,32 @@ class Stage {
     else this.#waiting = setTimeout(() => this.show(box), wait)
   }
 
-  /** Returns a new group on top of the drawing, or under its nodes, in its coordinates.  The browser paints it without
-      painting the drawing again. */
+  /** Returns a new group on top of the drawing, or under its nodes, in its coordinates.  The
+      browser paints it without painting the drawing again. */
   addLayer(underNodes = false) {
-    const layer = create("div", { class: "layer" }), group = this.#addSheet(layer)
+    const layer = create("div", { class: "layer" })
+    const group = this.#addSheet(layer)
     this.svg.insertBefore(layer, underNodes ? this.svg.querySelector(".layer:has(.node)") : null)
     return group
   }
 
-  /** Splits a large drawing into sheets of a few parts, each an SVG, in layers: frames, then edges, then nodes.  A browser
-      paints a whole SVG again when a number in it changes, and the rectangle around a line when its colour changes. */
+  /** Splits a large drawing into sheets of a few parts, each an SVG, in layers: frames, then edges,
+      then nodes.  A browser paints a whole SVG again when a number in it changes, and the rectangle
+      around a line when its colour changes. */
   #split(drawing) {
     drawing.remove()
     const parts = [...drawing.querySelector("g.view").children]
-    for (const [name, size] of [["cluster", Infinity], ["edge", Stage.EDGES], ["node", Stage.NODES]]) {
+    for (const [name, size] of [
+      ["cluster", Infinity],
+      ["edge", Stage.EDGES],
+      ["node", Stage.NODES]
+    ]) {
       const own = parts.filter((part) => part.classList.contains(name))
       for (let start = 0; start < own.length; start += size) {
-        const layer = create("div", { class: "layer" }), end = Math.min(start + size, own.length)
-        for (let i = start; i < end; i += Stage.PARTS) this.#addSheet(layer).append(...own.slice(i, Math.min(i + Stage.PARTS, end)))
+        const layer = create("div", { class: "layer" })
+        const end = Math.min(start + size, own.length)
+        for (let i = start; i < end; i += Stage.PARTS)
+          this.#addSheet(layer).append(...own.slice(i, Math.min(i + Stage.PARTS, end)))
         this.svg.append(layer)
       }
     }
@@ -218,19 +265,29 @@ class Stage {
   #measure() {
     const { left, top } = this.frame.getBoundingClientRect()
     this.room = { width: this.frame.clientWidth || 1, height: this.frame.clientHeight || 1 }
-    this.buttons = [...this.frame.querySelectorAll(".zoom")].map((group) => group.getBoundingClientRect())
-      .map((rect) => ({ left: rect.left - left, right: rect.right - left, top: rect.top - top, bottom: rect.bottom - top }))
+    this.buttons = [...this.frame.querySelectorAll(".zoom")]
+      .map((group) => group.getBoundingClientRect())
+      .map((rect) => ({
+        left: rect.left - left,
+        right: rect.right - left,
+        top: rect.top - top,
+        bottom: rect.bottom - top
+      }))
   }
 
-  /** Where a box of the drawing is, in pixels of the frame. */
+  /** Returns a box of the drawing as a rectangle in pixels of the frame. */
   #rectOf({ x, y, width, height }) {
-    const left = this.x + (x + this.origin[0]) * this.scale, top = this.y + (y + this.origin[1]) * this.scale
+    const left = this.x + (x + this.origin[0]) * this.scale
+    const top = this.y + (y + this.origin[1]) * this.scale
     return { left, top, right: left + width * this.scale, bottom: top + height * this.scale }
   }
 
-  /** The buttons in the corner, if they lie over some of a rectangle. */
+  /** Returns the group of buttons that covers part of a rectangle, if there is one. */
   #underButtons({ left, right, top, bottom }) {
-    return this.buttons.find((group) => left < group.right && right > group.left && top < group.bottom && bottom > group.top)
+    return this.buttons.find(
+      (group) =>
+        left < group.right && right > group.left && top < group.bottom && bottom > group.top
+    )
   }
 
   #smallest() {
@@ -247,26 +304,29 @@ class Stage {
     this.#place()
   }
 
-  /** Some of the drawing always stays in sight. */
+  /** Moves the drawing; part of it always stays in sight. */
   #place() {
     const { width, height } = this.room
     const keep = Math.min(60, width / 4, height / 4)
     this.x = Math.min(Math.max(this.x, keep - this.size.width * this.scale), width - keep)
     this.y = Math.min(Math.max(this.y, keep - this.size.height * this.scale), height - keep)
-    this.svg.style.transform = `translate3d(${Math.round(this.x)}px, ${Math.round(this.y)}px, 0) scale(${this.scale})`
+    const [x, y] = [this.x, this.y].map((pixels) => `${Math.round(pixels)}px`)
+    this.svg.style.transform = `translate3d(${x}, ${y}, 0) scale(${this.scale})`
     this.frame.classList.toggle("far", this.scale < Stage.FAR)
     this.frame.classList.toggle("farther", this.scale < Stage.FARTHER)
   }
 
-  /** Glides to what is near; what comes soon after the last move, or from far away, is there at once. */
+  /** Glides a short way; jumps if the way is long or the last move was a moment ago. */
   #glide(dx, dy) {
-    const [x, y, start] = [this.x, this.y, performance.now()]
+    const { x, y } = this
+    const start = performance.now()
     const isFar = Math.abs(dx) > this.room.width || Math.abs(dy) > this.room.height
     const isSoon = start - this.#shown < 2 * Stage.PAUSE
     this.#shown = start
     if (REDUCED_MOTION.matches || isFar || isSoon) return this.pan(dx, dy)
     const frame = (now) => {
-      const t = Math.min(Math.max((now - start) / Stage.GLIDE, 0), 1), done = 1 - (1 - t) ** 3
+      const t = Math.min(Math.max((now - start) / Stage.GLIDE, 0), 1)
+      const done = 1 - (1 - t) ** 3
       this.#go(this.scale, x + dx * done, y + dy * done)
       if (t < 1) this.#moving = requestAnimationFrame(frame)
     }
@@ -291,11 +351,15 @@ class Stage {
     const now = this.#at(event)
     this.#dragged += Math.abs(now.x - before.x) + Math.abs(now.y - before.y)
     if (!this.wasDragged) return void this.#pointers.set(event.pointerId, now)
-    if (!this.frame.hasPointerCapture(event.pointerId)) this.frame.setPointerCapture(event.pointerId)
+    if (!this.frame.hasPointerCapture(event.pointerId))
+      this.frame.setPointerCapture(event.pointerId)
     this.frame.classList.add("moving")
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1]
-    if (other) { // two fingers: what is under each of them stays under it
-      const apart = Math.hypot(now.x - other.x, now.y - other.y) / Math.hypot(before.x - other.x, before.y - other.y)
+    if (other) {
+      // two fingers: each of them keeps the point under it
+      const apart =
+        Math.hypot(now.x - other.x, now.y - other.y) /
+        Math.hypot(before.x - other.x, before.y - other.y)
       if (Number.isFinite(apart) && apart > 0) this.zoom(apart, other.x, other.y)
     } else {
       this.pan(now.x - before.x, now.y - before.y)
@@ -312,26 +376,28 @@ class Stage {
     event.preventDefault()
     clearTimeout(this.#waiting)
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1
-    const speed = event.ctrlKey ? 0.01 : 0.0025 // two fingers on a trackpad come as a wheel with the control key
+    // two fingers on a trackpad come as a wheel with the control key
+    const speed = event.ctrlKey ? 0.01 : 0.0025
     const { x, y } = this.#at(event)
     this.zoom(Math.exp(-Math.min(Math.max(event.deltaY * lines, -100), 100) * speed), x, y)
   }
 }
 
-/** How far to move an interval to have it between two bounds: not at all if it is there, else to the middle, so that what
-    comes next to it is in sight as well; of one that is too long the beginning counts. */
+/** Returns how far an interval must move to lie between two bounds: 0 if it does, else to the
+    middle, where its surroundings are in sight too.  If it is too long, its start moves to the
+    lower bound. */
 function shift(start, end, low, high) {
   if (end - start > high - low) return low - start
   return start < low || end > high ? (low + high - start - end) / 2 : 0
 }
 
-// ---- light and dark ---------------------------------------------------------------------------------------------------
+// ---- light and dark ----
 
 /** Makes a button switch between light and dark, beginning with what the system has. */
 function switchTheme(button) {
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const root = document.documentElement
-  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : dark.matches
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches)
   const show = () => {
     button.textContent = isDark() ? "\u2600" : "\u263e"
     button.setAttribute("aria-label", isDark() ? "light colours" : "dark colours")

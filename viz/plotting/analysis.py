@@ -24,9 +24,9 @@ from operator import index
 from typing import Any
 
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.errors import number, short_repr
+from tinygrad_edu.errors import check_int, number, short_repr
 
-from .ranges import Plane, Range, check_range, check_resolution, drawable, padded_range, spaced
+from .ranges import Plane, Range, check_range, drawable, padded_range, spaced
 from .samples import Samples, equally_many, predict, predicted_class, samples
 
 
@@ -202,7 +202,7 @@ def _grid_points(
     margin: float,
     ranges: Mapping[str, Range] | None,
 ) -> GridPoints:
-    check_resolution(resolution)
+    check_int(resolution, "resolution", 2)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError(
@@ -227,10 +227,14 @@ def _grid_points(
 def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
     if features is None:
         if n < 2:
-            raise ValueError("X has one feature, and a grid varies two; use fitted_curve")
+            raise ValueError(
+                "X must have at least two features for a grid, not 1; use fitted_curve"
+            )
         return 0, 1
     if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
-        raise ValueError(f"features must be two different ones, such as (0, 1), not {features!r}")
+        raise ValueError(
+            f"features must be two different features, such as (0, 1), not {features!r}"
+        )
     i, j = _check_features(features, n)
     return i, j
 
@@ -239,7 +243,7 @@ def _check_features(features: Sequence[int], n: int) -> tuple[int, ...]:
     for feature in features:
         if not hasattr(feature, "__index__") or not 0 <= feature < n:
             raise ValueError(
-                f"there is no feature {feature!r}; the samples have {n}, counted from 0"
+                f"a feature must be a whole number from 0 to {n - 1}, not {feature!r}"
             )
     return tuple(map(index, features))
 
@@ -280,9 +284,10 @@ def loss_surface(
     _check_parameters(p, q)
     if not callable(loss):
         raise TypeError(
-            f"loss must be a function, such as lambda: nn.mse(model(x), y), not {short_repr(loss)}"
+            f"loss_surface: loss must be a function, not {short_repr(loss)}; pass, for example, "
+            "lambda: nn.mse(model(x), y)"
         )
-    check_resolution(resolution)
+    check_int(resolution, "resolution", 2)
     points = [(p.data, q.data), *points_of(path)]
     if ranges is None:
         ends = [padded_range(coordinates, 0.25) for coordinates in zip(*points)]
@@ -306,15 +311,16 @@ def _check_parameters(p: Value, q: Value) -> None:
     for name, parameter in (("p", p), ("q", q)):
         if not isinstance(parameter, Value):
             raise TypeError(
-                f"{name} must be a parameter, a Value, not {type(parameter).__name__} "
-                f"({short_repr(parameter)})"
+                f"loss_surface: {name} must be a parameter, a Value, not "
+                f"{type(parameter).__name__} ({short_repr(parameter)})"
             )
         if parameter.op:
             raise ValueError(
-                f"{name} must be a parameter, not {parameter!r}, the result of an operation"
+                f"loss_surface: {name} must be a parameter, not {parameter!r}, the result of an "
+                "operation"
             )
     if p is q:
-        raise ValueError("p and q are the same parameter; give two different ones")
+        raise ValueError("loss_surface: p and q must be different parameters, not the same")
 
 
 @contextmanager
@@ -334,7 +340,9 @@ def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
     points = []
     for i, point in enumerate(path):
         if not hasattr(point, "__len__") or len(point) != 2:
-            raise ValueError(f"path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}")
+            raise ValueError(
+                f"loss_surface: path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}"
+            )
         x, y = point
         points.append((number(x, f"path[{i}]"), number(y, f"path[{i}]")))
     return points

@@ -151,7 +151,8 @@ def _drawn_samples(
     labels = entries(y, "y", "labels: a number for each sample")
     if len(labels) != len(table.rows):
         raise ValueError(
-            f"{len(table.rows)} samples but {len(labels)} labels; give one label for each sample"
+            f"decision_boundary: y must have {len(table.rows)} labels, one for each sample, not "
+            f"{len(labels)}"
         )
     targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
     kept = [i for i, row in enumerate(table.rows) if all(map(drawable, (*row, targets[i])))]
@@ -166,7 +167,8 @@ def _drawn_samples(
         names = list(map(literal, feature_names))
     if len(names) != table.features:
         raise ValueError(
-            f"feature_names has {len(names)} names for {table.features} features; give one for each"
+            f"decision_boundary: feature_names must have {table.features} names, one for each "
+            f"feature, not {len(names)}"
         )
     return _DrawnSamples(
         inputs=inputs,
@@ -197,7 +199,8 @@ def _classes(drawn: _DrawnSamples, names: Sequence[str] | None) -> _Classes:
         labels = ["-1" if -1 in drawn.targets else "0", "1"]
     if names is not None and len(names) < len(labels):
         raise ValueError(
-            f"class_names has {len(names)} names for {len(labels)} classes; give one for each"
+            f"decision_boundary: class_names must have {len(labels)} names, one for each class, "
+            f"not {len(names)}"
         )
     wrong = [i for i, c in enumerate(of_samples) if predicted_class(drawn.scores[i]) != c]
     shown = names or [f"class {label}" for label in labels]

@@ -22,9 +22,9 @@ from typing import Any
 from tinygrad_edu import Value, gradients
 from tinygrad_edu.diagnosis.inspection import quantile
 from tinygrad_edu.engine.primitive import TABLE, Primitive
-from tinygrad_edu.errors import number, short_repr
+from tinygrad_edu.errors import check_int, number, short_repr
 
-from .ranges import Range, check_range, check_resolution, drawable, spaced
+from .ranges import Range, check_range, drawable, spaced
 
 DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, within the domain
 MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
@@ -68,7 +68,8 @@ def row_of(primitive: Primitive | str) -> Primitive:
         return primitive
     if not isinstance(primitive, str):
         raise TypeError(
-            f"primitive must be a name or a row of the table, not {short_repr(primitive)}"
+            f"primitive must be a name or a row of the table, not {short_repr(primitive)}; pass, "
+            'for example, "tanh"'
         )
     if primitive not in TABLE:
         near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
@@ -100,7 +101,7 @@ def curves(
     Raises ValueError for an unknown name, argument or order, and for an empty range.
     """
     row = row_of(primitive)
-    check_resolution(resolution)
+    check_int(resolution, "resolution", 2)
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, not {order!r}")
     vary, fixed = _arguments(row, vary, at or {})
@@ -146,11 +147,13 @@ def _arguments(
     for name in (vary, *at):
         if name not in row.parameters:
             raise ValueError(
-                f"{row.name} has no argument {name!r}; it has {', '.join(row.parameters)}"
+                f"an argument of {row.name} must be one of {', '.join(row.parameters)}, not "
+                f"{name!r}"
             )
     if vary in at:
         raise ValueError(
-            f"{vary} varies, so it cannot stay at {at[vary]!r}; give `at` for the other arguments"
+            f"at must be for other arguments than {vary}, which varies, not {at[vary]!r}; leave "
+            f"{vary} out"
         )
     given = {name: number(x, f"{name} in at") for name, x in at.items()}
     return vary, {**_default_arguments(row, vary), **preset, **given}

@@ -49,12 +49,12 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
     if ax is not None:
         if not isinstance(ax, Axes):
             raise TypeError(
-                f"ax must be an Axes, such as figure.add_subplot(), not {short_repr(ax)}"
+                f"ax must be an Axes, not {short_repr(ax)}; pass one, such as figure.add_subplot()"
             )
         if not {"left", "right", "top", "bottom"} <= set(ax.spines) or hasattr(ax, "zaxis"):
             raise ValueError(
-                "plots need a horizontal and a vertical axis, but ax is of the type "
-                f"{type(ax).__name__}; give an Axes without a projection, such as "
+                "ax must have a horizontal and a vertical axis, but ax is of the type "
+                f"{type(ax).__name__}; pass an Axes without a projection, such as "
                 "figure.add_subplot()"
             )
         return ax.figure.figure, ax  # an Axes may stand in a SubFigure, whose figure is the whole
@@ -63,7 +63,7 @@ def figure_and_axes(ax: Axes | None, width: float = 7, height: float = 4) -> tup
 
 
 def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) -> None:
-    """Sets the title, and a legend between it and the picture, so that nothing is covered.
+    """Sets the title, and a legend between it and the picture, which covers nothing.
 
     Both are wrapped to the width of the Axes.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.diagnosis import inspection
 from tinygrad_edu.diagnosis.inspection import LayerActivations, LayerGradients
-from tinygrad_edu.errors import counted
+from tinygrad_edu.errors import check_int, counted
 
 from .figures import (
     BLUE,
@@ -17,7 +17,6 @@ from .figures import (
     GREY,
     ORANGE,
     figure_and_axes,
-    is_int,
     literal,
     tint,
     title_and_legend,
@@ -163,8 +162,7 @@ def activation_histograms(
         ValueError: there are no samples, or ``bins`` is not a whole number of at least 1.
         RenderError: matplotlib is not installed.
     """
-    if not is_int(bins) or bins < 1:
-        raise ValueError(f"bins must be a whole number of at least 1, not {bins!r}")
+    check_int(bins, "activation_histograms: bins", 1)
     layers = inspection.activations(model, X)
     shown = [[o for o in layer.outputs if drawable(o) and o] for layer in layers]
     figure, ax = figure_and_axes(ax, 7, max(2.6, 1.3 + 0.75 * len(layers)))

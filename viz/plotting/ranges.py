@@ -53,15 +53,6 @@ def check_range(limits: Range, what: str) -> Range:
     return low, high
 
 
-def check_resolution(resolution: int) -> None:
-    """Raises ValueError unless ``resolution`` is a whole number of at least 2."""
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 2:
-        raise ValueError(
-            "resolution, the number of points along an axis, must be a whole number of at least 2, "
-            f"not {resolution!r}"
-        )
-
-
 def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
     """Counts the numbers in each of the equal bins between ``edges``, which are in order.
 

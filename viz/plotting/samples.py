@@ -45,19 +45,19 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
         return X
     given = entries(X, "X", "samples: rows of numbers, or numbers")
     if not given:
-        raise ValueError("X has no samples; give at least one row of numbers")
+        raise ValueError("X must not be empty; pass at least one row of numbers")
     scalar = not hasattr(given[0], "__len__")
     rows = []
     for i, row in enumerate(given):
         numbers = [row] if scalar else row
         rows.append(tuple([number(entry, f"X[{i}]") for entry in numbers]))
     if not rows[0]:
-        raise ValueError("X[0] has no features; give rows of at least one number")
+        raise ValueError("X[0] must not be empty; pass rows of at least one number")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise ValueError(
-                f"X[{i}] has {len(row)} features, but X[0] has {len(rows[0])}; give rows of the "
-                "same length"
+                f"X[{i}] must have {len(rows[0])} features, as X[0] has, not {len(row)}; pass rows "
+                "of the same length"
             )
     return Samples(tuple(rows), scalar)
 
@@ -88,8 +88,8 @@ def equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     counts = sorted(set(map(len, given)))
     if len(counts) > 1 or not counts[0]:
         raise ValueError(
-            f"the model returned {' or '.join(map(str, counts))} outputs; it must return as many, "
-            "and at least one, for every sample"
+            "the model must return equally many outputs for every sample, at least one, not "
+            f"{' or '.join(map(str, counts))}"
         )
     return given
 
@@ -131,12 +131,12 @@ def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
     allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
     for i, label in enumerate(labels):
         if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
-            wanted = f"classes labelled 0 to {outputs - 1}"
+            wanted = f"a class from 0 to {outputs - 1}"
             if outputs == 1:
-                wanted = "two classes, labelled -1 and 1, or 0 and 1"
+                wanted = "one of two classes, -1 and 1 or 0 and 1"
             raise ValueError(
-                f"y[{i}] is {label!r}, but a model of {counted(outputs, 'output')} "
-                f"separates {wanted}"
+                f"y[{i}] must be {wanted}, not {label!r}, for a model of "
+                f"{counted(outputs, 'output')}"
             )
     if outputs == 1:
         return [int(label > 0) for label in labels]

@@ -1,4 +1,4 @@
-"""What races have shown, as a picture by matplotlib: the same bars as those of `chart`."""
+"""The results of races as a picture by matplotlib, with the same bars as `chart`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What races have shown, as bars: the time of every engine relative to this one's, on a logarithmic
+"""The results of races as bars: the time of every engine relative to this one, on a logarithmic
 scale."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TITLE = f"Time relative to {OURS}: less is better"
 WIDTH = 60  # characters of the longest bar
-DISTRIBUTIONS = {"ddx": "ddx-ad"}  # how pip calls a module, where it is not the module's name
+DISTRIBUTIONS = {"ddx": "ddx-ad"}  # the name of a package in pip, if it differs from the module's
 
 
 def factors(result: Result) -> dict[str, float]:
@@ -99,7 +99,7 @@ class _Bar:
 
 
 def explanation(results: Sequence[Result]) -> str:
-    """What is to be said below the bars."""
+    """Returns the text below the bars."""
     return "\n".join(
         [
             f"To the right of the line: slower than {OURS}; to the left: faster.",
@@ -110,7 +110,7 @@ def explanation(results: Sequence[Result]) -> str:
 
 
 def warning(results: Sequence[Result]) -> str:
-    """What is to be said about numbers that mean nothing; "" if they do mean something."""
+    """Returns a warning about numbers that mean nothing; "" if they are meaningful."""
     return (
         "Sizes were tiny (--quick): the numbers mean nothing."
         if any(result.quick for result in results)
@@ -119,7 +119,8 @@ def warning(results: Sequence[Result]) -> str:
 
 
 def missing(programs: Sequence[Program]) -> list[str]:
-    """The packages that contestants need and that are not installed, as pip calls them."""
+    """Returns the packages, by their names in pip, that contestants need and that are not
+    installed."""
     needs = dict.fromkeys(
         contestant.needs for program in programs for contestant in program.contestants
     )

@@ -1,8 +1,8 @@
 """The character GPT of the microgpt article: 4,192 parameters, Adam, one name a step, 1,000 steps.
 
-Weights, names and their order are the article's, hence its losses.  The others compute all
-positions of a name at once, with a causal mask; the article's program, and this engine, go from
-position to position.
+Weights, names and their order are those of the article, and so are the losses. The other engines
+compute all positions of a name at once with a causal mask; the article's program and this engine go
+from position to position.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
@@ -57,7 +57,8 @@ class GPT:
 
     @property
     def sequences(self) -> list[list[int]]:
-        """The tokens of every name, boundaries included, as far as the model's positions go."""
+        """Returns the tokens of every name with its boundaries, cut to the positions of the
+        model."""
         return [self.vocabulary.encode(name)[:BLOCK + 1] for name in self.names[:STEPS]]
 
 

@@ -2,8 +2,8 @@
 1 neurons.
 
 Points, first weights, loss (hinge, and 1e-4 of the sum of squares of all parameters) and learning
-rates are those of the demo.  The others have all points in one matrix, which is how one works with
-them; micrograd is scalar, and so is this engine.
+rates are those of the demo.  The other engines have all points in one matrix, as is usual for them;
+micrograd and this engine are scalar.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"
@@ -273,8 +273,8 @@ def with_ddx(problem: Moons) -> Callable[[], Any]:
     """ddx-ad, one sample's loss compiled and called on all of them at once, through its buffers;
     the rest is numpy's.
 
-    Its vectors are interpreted, hence scalars.  `max` was faster than `select`, a product with a
-    column of 1/n faster than a mean, and no other option than `points` made it faster.
+    It uses scalars, because vectors are interpreted. `max` was faster than `select`, a product with
+    a column of 1/n was faster than a mean, and no option except `points` made it faster.
     """
     import ddx
     import numpy as np
@@ -320,8 +320,8 @@ PROGRAM = Program(
     problem=moons, work="100 steps",
     first_limit=0.5,
     note="* a part of the work, extrapolated: micrograd one step a round, the eager engine 13.\n"
-         "Every call of `fit` traces anew; the 100 steps are without that, as the others' are "
-         "without compiling.",
+         "`fit` traces the model again at every call; the 100 steps exclude this, as those of the "
+         "others exclude compiling.",
     contestants=(
         Contestant(OURS, compiled, calls=1, tolerance=1e-9),
         Contestant(EAGER, eager, share=lambda problem: SLICE / problem.steps, calls=1),

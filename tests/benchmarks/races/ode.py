@@ -1,8 +1,8 @@
 """An ODE loss: Lotka and Volterra's hares and lynxes, 1,000 steps of explicit Euler, squared error
 at 10 times.
 
-dx/dt = x (a - b y), dy/dt = y (d x - c).  Asked for are the loss and its derivatives by a, b, c and
-d.
+dx/dt = x (a - b y), dy/dt = y (d x - c). Results are the loss and its derivatives with respect to
+a, b, c and d.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, untyped-decorator"

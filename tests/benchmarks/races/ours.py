@@ -1,5 +1,4 @@
-"""This engine's side of the comparisons, compiled and eager: all that they use of it is called
-here."""
+"""This engine's side of the comparisons, compiled and eager. All calls of this engine are here."""
 
 from __future__ import annotations
 
@@ -69,10 +68,10 @@ def training(
     seconds: Callable[[list[float]], float],
     **options: Any,
 ) -> Callable[[], Timed]:
-    """`fit`, compiled, each time from the parameters that the model has now on.
+    """Trains with compiled `fit`, each time from the model's present parameters.
 
-    ``seconds`` makes the time of the work of the ends of all steps: each `fit` traces the model
-    anew, since it may have changed, and what that costs is part of the first call.
+    ``seconds`` computes the time of the work from the ends of all steps. Each `fit` traces the
+    model again, because it may have changed; that cost is part of the first call.
     """
     initial = [p.data for p in model.parameters()]
 

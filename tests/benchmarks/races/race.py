@@ -1,13 +1,13 @@
-"""Programs in several engines, measured side by side: each engine in a process of its own, one
-thread, in rotation.
+"""Programs in several engines, measured in rotation: each engine has a separate process with one
+thread.
 
-All processes of a program stand ready at once and take turns: round 1 of A, of B, of C, round 2 of
-A, ...  A process is bound to one processor (where the system can do that), the same for all, and
-told to use one thread; it starts with no compiled code on disk.  Times are processor time, of all
-threads of the process: on an idle machine that is what the clock says, on a busy one what it would
-say.  The clock's time stands beside it.  Nothing is timed that only prepares the data.
+All processes of a program are started first and then take turns: round 1 of A, of B, of C, round 2
+of A, ... All are bound to the same processor (if the system can do that), are told to use one
+thread, and start without compiled code on disk. Times are processor times of all threads of a
+process: on an idle machine they equal the clock's time, which is shown next to them. Preparing the
+data is not timed.
 
-Ctrl-C ends a race: what was measured by then is its result.
+Ctrl-C ends a race; its result is what was measured so far.
 """
 
 from __future__ import annotations
@@ -371,8 +371,8 @@ def race(program: Program, quick: bool) -> Result:
 
 
 def difference(results: Sequence[float], reference: Sequence[float]) -> float:
-    """The largest relative difference of two lists, as far as both go; inf if one is empty or has
-    no numbers.
+    """Returns the largest relative difference of two lists, up to the shorter length; inf if one is
+    empty or has no numbers.
 
     What is less than a millionth of the largest number of the reference counts as if it were that.
     """

@@ -1,4 +1,4 @@
-"""What a race has shown, as a table for the terminal, with all trouble said beneath it."""
+"""The result of a race as a table for the terminal, with all problems listed below it."""
 
 from __future__ import annotations
 

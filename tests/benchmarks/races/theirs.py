@@ -1,5 +1,4 @@
-"""Other engines' side of the comparisons, as far as programs share it: value and gradient of a
-function at a point.
+"""The part of other engines that programs share: value and gradient of a function at a point.
 
 Both calls go through buffers of numbers, without allocating anything.
 """

@@ -1,5 +1,4 @@
-"""Animations: which frames, for how long, in which pixels; fonts, limits, and files that appear
-whole or not at all."""
+"""Animations: frames, durations, pixels, fonts and limits; a file appears whole or not at all."""
 
 import os
 import random
@@ -38,7 +37,7 @@ def network(samples=1):
 
 
 def frames_of(path):
-    """``(picture, milliseconds)`` of every frame, as a viewer shows them."""
+    """Returns ``(picture, milliseconds)`` of every frame, as a viewer shows them."""
     with Image.open(path) as animation:
         found = []
         for i in range(animation.n_frames):
@@ -50,7 +49,7 @@ def frames_of(path):
 
 @pytest.fixture(scope="module", params=FORMATS)
 def animation(request, tmp_path_factory):
-    """The lecture's neuron in each format."""
+    """Animates the lecture's neuron in each format."""
     return animate(
         record(lecture_neuron()),
         tmp_path_factory.mktemp("animations") / f"neuron{request.param}",
@@ -79,7 +78,7 @@ def test_frames_equal_the_frames_of_the_scene(animation):
             assert difference.getextrema() == (0, 0)
 
 
-def test_nothing_flickers(animation):
+def test_pixels_that_do_not_change_are_equal_in_every_frame(animation):
     pictures = [picture for picture, _ in frames_of(animation)]
     assert {picture.getpixel((1, 1)) for picture in pictures} == {(255, 255, 255)}
     place = 6, 6, 54, 21  # the label of the input x1, whose numbers change below it
@@ -88,7 +87,7 @@ def test_nothing_flickers(animation):
     assert all(picture.crop(place).tobytes() == x1.tobytes() for picture in pictures[:14])
 
 
-def test_it_plays_for_ever_unless_told_to_play_once(animation, tmp_path):
+def test_animation_loops_unless_told_to_play_once(animation, tmp_path):
     with Image.open(animation) as picture:
         assert picture.info["loop"] == 0
     once = animate(small(), tmp_path / f"once{animation.suffix}", loop=False, scale=0.5)
@@ -98,7 +97,7 @@ def test_it_plays_for_ever_unless_told_to_play_once(animation, tmp_path):
 
 
 def blocks_of_gif(content):
-    """``(has a palette of its own, disposal)`` of each frame."""
+    """Returns ``(has its own palette, disposal)`` of each frame."""
     found, disposal = [], 0
     position = 13 + 3 * (2 << (content[10] & 7))
     while content[position] != 0x3B:
@@ -161,7 +160,7 @@ def test_a_single_leaf_is_animated(tmp_path):
     assert frames[0][0].width == 920
 
 
-def test_a_wide_drawing_is_made_to_fit(tmp_path):
+def test_wide_drawing_is_scaled_to_fit(tmp_path):
     x = Value(1.0, "x")
     for _ in range(5):
         x = x.tanh()
@@ -173,7 +172,7 @@ def test_a_wide_drawing_is_made_to_fit(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["y.png", "y.mp4", "y.gif.txt"])
-def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monkeypatch):
+def test_unknown_suffix_is_rejected_before_anything_is_drawn(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")  # no layout engine
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with pytest.raises(ValueError, match=r"\.gif, \.apng, \.webp"):
@@ -181,7 +180,7 @@ def test_another_suffix_is_refused_before_anything_is_drawn(name, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_without_a_suffix_gets_one_and_a_folder_is_refused_before_anything_is_drawn(
+def test_name_without_a_suffix_gets_one_and_a_folder_is_rejected_before_anything_is_drawn(
     tmp_path,
 ):
     assert animate(small(), tmp_path / "animation").name == "animation.gif"
@@ -206,10 +205,10 @@ def test_suffixes_in_capitals_and_the_home_folder_are_understood(tmp_path, monke
     ({"milliseconds": float("nan")}, ValueError, "milliseconds must be from 20 to 60000, not nan"),
     ({"scale": 0}, ValueError, "scale must be from 0.1 to 20, not 0"),
     ({"scale": True}, TypeError, "scale must be a number, not bool"),
-    ({"collapse": "nothing"}, ValueError, "no module 'nothing'"),
-    ({"max_nodes": 0}, ValueError, "max_nodes must be at least 1, not 0"),
+    ({"collapse": "nothing"}, ValueError, "collapse must be modules of the graph, not 'nothing'"),
+    ({"max_nodes": 0}, ValueError, "max_nodes must be a whole number >= 1, not 0"),
 ])
-def test_wrong_options_are_refused(options, error, message, tmp_path):
+def test_animate_rejects_invalid_options(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         animate(small(), tmp_path / "y.gif", **options)
     assert list(tmp_path.iterdir()) == []
@@ -227,17 +226,18 @@ def test_a_missing_folder_is_named(tmp_path):
         animate(small(), tmp_path / "nowhere" / "y.gif")
 
 
-def test_too_many_frames_are_refused_with_a_remedy(tmp_path):
+def test_too_many_frames_are_rejected_with_a_remedy(tmp_path):
     x = Value(1.0, "x")
     for _ in range(501):
         x = x.tanh()
-    with pytest.raises(ValueError, match=r"1,004 frames, more than 1,000; collapse="):
+    with pytest.raises(ValueError, match=r"1,004 frames, more than 1,000; pass collapse="):
         animate(x, tmp_path / "x.gif", max_nodes=None)
 
 
-def test_too_many_pixels_are_refused_with_a_scale_that_works(tmp_path):
+def test_too_many_pixels_are_rejected_with_a_scale_that_works(tmp_path):
     with pytest.raises(
-        ValueError, match=r"more than 150,000,000 pixels in all; scale=0\.\d+ makes them smaller"
+        ValueError,
+        match=r"more than 150,000,000 pixels in all; pass scale=0\.\d+, or pass collapse=",
     ):
         animate(network(samples=3), tmp_path / "x.gif")
 
@@ -265,8 +265,8 @@ def test_without_a_layout_engine_the_error_says_so(tmp_path, monkeypatch):
 
 
 def animate_with_fonts(folder, tmp_path, hidden):
-    """Makes an animation in a process whose system has only the fonts in ``folder``, without the
-    modules ``hidden``."""
+    """Makes an animation in a process that has only the fonts in ``folder`` and not the modules
+    ``hidden``."""
     settings = tmp_path / "fonts.conf"
     settings.write_text('<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
                         f"<dir>{folder}</dir></fontconfig>")
@@ -287,7 +287,7 @@ def animate_with_fonts(folder, tmp_path, hidden):
 
 
 def dark_pixels(path):
-    """How many pixels of the caption's letters there are in the first frame."""
+    """Counts the pixels of the caption's letters in the first frame."""
     picture = frames_of(path)[0][0].convert("L")
     return sum(
         picture.crop((0, picture.height - 40, picture.width, picture.height - 8)).histogram()[:100]
@@ -309,7 +309,7 @@ def test_without_any_font_the_error_says_what_to_install(tmp_path):
 
 
 @linux
-def test_where_the_system_has_no_font_matplotlib_lends_one(tmp_path):
+def test_font_of_matplotlib_is_used_if_the_system_has_none(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     done = animate_with_fonts(tmp_path / "none", tmp_path, [])
     assert done.returncode == 0, done.stderr
@@ -317,7 +317,7 @@ def test_where_the_system_has_no_font_matplotlib_lends_one(tmp_path):
 
 
 @linux
-def test_a_system_with_another_sans_serif_face_writes_with_it(tmp_path):
+def test_another_sans_serif_font_of_the_system_is_used(tmp_path):
     matplotlib = pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     done = animate_with_fonts(
         os.path.join(matplotlib.get_data_path(), "fonts", "ttf"), tmp_path, ["matplotlib"]

@@ -1,4 +1,4 @@
-"""DOT text: what it says, that everything in it is escaped, and that it is the same in every
+"""DOT text: its content, that everything in it is escaped, and that it is the same in every
 process."""
 
 import os
@@ -22,7 +22,7 @@ def lines_of(source):
     return [line.strip() for line in source.splitlines()]
 
 
-def test_golden():
+def test_dot_text_of_a_small_graph_is_as_expected():
     a = Value(3.0, "a")
     y = a + a
     y.label = "y"
@@ -78,12 +78,12 @@ def test_edges_from_constants_are_dashed():
     (float("inf"), "inf", "inf"), (float("-inf"), "-inf", "-inf"), (float("nan"), "nan", "nan"),
     (5e-324, "4.9407e-324", "4.9407e-324"),
 ])
-def test_numbers(x, text, short):
+def test_label_numbers_have_the_expected_digits(x, text, short):
     assert number_text(x) == text
     assert label_number(x) == short
 
 
-def test_escape():
+def test_escape_keeps_text_harmless_and_wraps_long_words():
     assert escape("<b> & \"q\"") == "&lt;b&gt; &amp; &quot;q&quot;"
     assert escape(r"\N") == r"\\N"
     assert escape("a\nb\r\nc\rd") == "a<BR/>b<BR/>c<BR/>d"

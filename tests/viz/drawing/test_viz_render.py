@@ -1,5 +1,5 @@
-"""Pictures: labels come out as typed, files are whole, engines are found or their absence is
-explained."""
+"""Pictures: labels are shown as typed, files are complete, and a missing layout engine is
+reported."""
 
 import itertools
 import math
@@ -63,7 +63,7 @@ LABELS = [
 @pytest.fixture(params=["pygraphviz", pytest.param("dot", marks=pytest.mark.skipif(
     not shutil.which("dot"), reason="Graphviz is not installed"))])
 def engine(request, monkeypatch, tmp_path):
-    """Each engine in turn."""
+    """Selects each layout engine in turn."""
     if request.param == "pygraphviz":
         monkeypatch.setenv("PATH", str(tmp_path))
     return request.param
@@ -78,7 +78,8 @@ def value():
 
 
 def texts(svg, css_class, index):
-    """The lines of text in the group of that class and number, in the order of the picture."""
+    """Returns the lines of text in the group of that class and number, in the order of the
+    picture."""
     groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
     return ["".join(text.itertext()) for text in groups[index].iter(f"{SVG}text")]
 
@@ -132,7 +133,7 @@ def test_clusters_are_in_the_picture(engine):
     ]
 
 
-def test_the_svg_stands_alone_and_is_not_clipped(engine):
+def test_svg_is_self_contained_and_not_clipped(engine):
     svg = draw(value(), title="A <neuron>").svg()
     root = ET.fromstring(svg)
     assert svg.startswith("<svg ")
@@ -154,14 +155,14 @@ def test_the_svg_stands_alone_and_is_not_clipped(engine):
     (".dot", b"digraph"), (".gv", b"digraph"),
     (".html", b"<!DOCTYPE html>"), (".PNG", b"\x89PNG"), ("", b"<svg "),
 ])
-def test_save(suffix, start, engine, tmp_path):
+def test_save_writes_the_format_of_the_suffix(suffix, start, engine, tmp_path):
     saved = draw(value()).save(tmp_path / f"y{suffix}")
     assert saved == tmp_path / f"y{suffix or '.svg'}"
     assert saved.read_bytes().startswith(start)
     assert [p.name for p in tmp_path.iterdir()] == [saved.name]
 
 
-def test_html_needs_nothing_else(tmp_path):
+def test_saved_html_is_self_contained(tmp_path):
     page = draw(value(), title="a & <b>").save(str(tmp_path / "y.html")).read_text(encoding="utf-8")
     assert "<title>a &amp; &lt;b&gt;</title>" in page
     assert "<script" not in page
@@ -178,13 +179,13 @@ def test_saving_over_a_file_replaces_it_and_a_link_is_followed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["y.jpg", "y.svgz", "y.v1"])
-def test_an_unknown_suffix(name, tmp_path):
+def test_save_rejects_an_unknown_suffix(name, tmp_path):
     with pytest.raises(ValueError, match=r"is not a format.*\.svg, \.png, \.pdf"):
         draw(value()).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_where_nothing_can_be_written(tmp_path):
+def test_save_rejects_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(FileNotFoundError, match="create it first"):
@@ -198,7 +199,7 @@ def test_places_where_nothing_can_be_written(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.svg"]
 
 
-def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monkeypatch):
+def test_save_rejects_a_folder_and_an_empty_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pics").mkdir()
     for folder in ("pics", tmp_path / "pics", "."):
@@ -211,7 +212,7 @@ def test_a_folder_without_a_suffix_and_an_empty_name_are_no_files(tmp_path, monk
     assert [p.name for p in tmp_path.iterdir()] == ["pics"]
 
 
-def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+def test_save_expands_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert draw(value()).save("~/y.dot") == tmp_path / "y.dot"
@@ -233,7 +234,7 @@ def demo():
 
 
 def places(svg, css_class):
-    """The first lines of the groups of that class, with the places of their texts: (x, y, line)."""
+    """Returns the first line of each group of that class with its place: (x, y, line)."""
     groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == css_class]
     firsts = [text for g in groups if (text := next(g.iter(f"{SVG}text"), None)) is not None]
     return [
@@ -279,7 +280,7 @@ def test_whole_neurons_are_in_the_order_of_the_index(engine):
     assert neurons == [f"neurons.{i}" for i in (0, 0, 1, 2, 3, 0, 1, 2, 3)]
 
 
-def test_dense_edges_have_their_numbers_in_tooltips_alone(engine):
+def test_dense_edges_have_their_numbers_in_tooltips_only(engine):
     outputs = network(2, [8, 8, 1])
     drawing = draw(outputs, collapse="neurons")
     svg = drawing.svg()
@@ -311,21 +312,21 @@ def test_no_edge_into_a_box_crosses_the_title_of_a_frame(make, engine):
         if "stroke-dasharray" in path.attrib:
             continue
         for (x, y), (title_x, title_y) in itertools.product(points_along(path), titles):
-            # the middle or the beginning of the words, by engine; on the baseline
+            # the middle or the beginning of the words, depending on the engine; on the baseline
             assert not (title_x < x < title_x + 20 and title_y - 8 < y < title_y + 2)
             checked += 1
     assert checked
 
 
 def points_along(path):
-    """101 points on the line between each two control points of a path."""
+    """Yields 101 points between each two control points of a path."""
     numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.get("d"))]
     for (x0, y0), (x1, y1) in itertools.pairwise(zip(numbers[::2], numbers[1::2])):
         for i in range(101):
             yield x0 + (x1 - x0) * i / 100, y0 + (y1 - y0) * i / 100
 
 
-def test_notebooks(engine):
+def test_notebook_shows_svg_and_text(engine):
     drawing = draw(value())
     bundle = drawing._repr_mimebundle_()
     assert bundle["image/svg+xml"] == drawing._repr_svg_() == drawing.svg()
@@ -395,7 +396,7 @@ def test_any_title_gives_a_picture_and_a_page(title, tmp_path):
     )
 
 
-def test_what_is_no_path_is_named():
+def test_save_names_an_argument_that_is_not_a_path():
     for path in (3, None, ["y.svg"]):
         with pytest.raises(TypeError, match=r"a path is text, such as 'graph.svg', not "):
             draw(value()).save(path)

@@ -1,4 +1,4 @@
-"""A scene: nothing moves but numbers, every moment shows the stepper's state, and the sentence fits
+"""A scene: the layout never moves, every frame shows the stepper's state, and the sentence fits
 below the drawing."""
 
 import io
@@ -48,7 +48,7 @@ GRAPHS = [
 
 
 def groups(svg, kind):
-    """The parts of a kind in the order of their ids, by id."""
+    """Returns the parts of a kind by id, in the order of their ids."""
     found = {
         g.get("id"): g
         for g in ET.fromstring(svg).iter(f"{SVG}g")
@@ -70,7 +70,7 @@ def caption(svg):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_every_moment_shows_the_numbers_of_the_stepper(graph):
+def test_every_frame_shows_the_numbers_of_the_stepper(graph):
     recording = record(graph())
     scene, stepper = Scene(recording), Stepper(recording)
     for position in range(len(recording) + 1):
@@ -86,7 +86,7 @@ def test_every_moment_shows_the_numbers_of_the_stepper(graph):
 
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("with_caption", [True, False])
-def test_nothing_moves(graph, with_caption):
+def test_layout_is_the_same_in_every_frame(graph, with_caption):
     recording = record(graph())
     scene, stepper = Scene(recording), Stepper(recording)
 
@@ -116,7 +116,7 @@ def test_nothing_moves(graph, with_caption):
 
 
 @pytest.mark.parametrize("graph", [lecture_expression, neuron_with_constants, small_network])
-def test_a_frame_depends_on_the_position_alone_and_not_on_the_way_there(graph):
+def test_frame_depends_on_the_position_only(graph):
     recording = record(graph())
     scene, stepper, rng = Scene(recording), Stepper(recording), random.Random(1)
     fresh = {}
@@ -131,7 +131,7 @@ def test_a_frame_depends_on_the_position_alone_and_not_on_the_way_there(graph):
         assert frame == fresh[position]
 
 
-def test_the_last_step_glows_and_nothing_else():
+def test_only_the_last_step_is_highlighted():
     recording = record(lecture_neuron())
     scene, stepper = Scene(recording), Stepper(recording)
     for position in range(len(recording) + 1):
@@ -157,7 +157,7 @@ def test_the_last_step_glows_and_nothing_else():
         ]
 
 
-def test_what_is_not_computed_yet_is_faint_and_its_derivatives_are_not_shown():
+def test_nodes_not_computed_yet_are_faint_and_their_derivatives_are_hidden():
     recording = record(lecture_neuron())
     scene = Scene(recording)
     before, after = (scene.frame(Stepper(recording).goto(position)) for position in (4, 5))
@@ -173,7 +173,7 @@ def test_what_is_not_computed_yet_is_faint_and_its_derivatives_are_not_shown():
     assert groups(after, "edge")[into_o].find(f"{SVG}text").text == "0.5"
 
 
-def test_a_gradient_turns_the_head_of_its_edge_round():
+def test_gradient_reverses_the_arrow_of_its_edge():
     recording = record(Value(2.0, "a") * Value(-3.0, "b"))
     scene = Scene(recording)
     edge = f"e{scene.edges[2, 0]}"  # from a, on the left, to the product
@@ -210,7 +210,7 @@ def test_flows_add_up_to_the_gradients():
 @pytest.mark.parametrize(("flow", "width"), [
     (0.0, 1), (float("nan"), 1), (1e-9, 1), (1.0, 4), (-1.0, 4), (1e300, 6), (float("-inf"), 6),
 ])
-def test_how_wide_a_flow_is(flow, width):
+def test_flow_width_grows_with_the_flow_between_two_limits(flow, width):
     assert flow_width(flow) == width
 
 
@@ -240,7 +240,7 @@ def test_names_of_sentences_are_in_the_picture():
     ]
     for node in recording.nodes:
         assert node.name in texts
-    assert Scene(recording).graph.nodes[5].label == ""  # the records say what was typed
+    assert Scene(recording).graph.nodes[5].label == ""  # the records have the text as typed
 
 
 def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():
@@ -253,7 +253,7 @@ def test_the_caption_has_the_sentence_the_rule_and_how_a_sum_grew():
         "on edges: local derivatives; gradients: positive, negative",
     )
     assert lines == ["∂v2/∂a += ∂v2/∂v2 · ∂v2/∂a = 1 × 1 = 1", "because ∂v2/∂a = 1"]
-    assert caption(scene.frame(stepper.goto(4)))[-1] == "so that ∂v2/∂a goes from 1 to 2"
+    assert caption(scene.frame(stepper.goto(4)))[-1] == "so ∂v2/∂a goes from 1 to 2"
     assert caption(scene.frame(stepper.goto(0)))[0::2] == ["step 0 of 4, start", "given: a = 3"]
     assert caption(scene.frame(stepper, caption=False)) == []
 
@@ -315,7 +315,7 @@ def test_a_label_of_two_lines_has_two_lines_in_the_picture():
     assert [text.text for text in node.iter(f"{SVG}text")][:2] == ["two", "lines"]
 
 
-def test_an_endless_label_is_cut_in_the_caption_and_costs_no_time():
+def test_very_long_label_is_cut_in_the_caption():
     recording = record((Value(1.0, "x" * 1_000_000) * 2).tanh())
     scene, stepper = Scene(recording), Stepper(recording).finish()
     begun = time.perf_counter()
@@ -340,7 +340,7 @@ def test_a_frame_of_a_large_scene_takes_milliseconds():
     assert min(times) < 0.03
 
 
-def test_the_naive_order_is_shown_as_it_goes():
+def test_naive_order_is_shown_with_its_own_gradients():
     a = Value(1.0, "a")
     b = a + a
     recording = record(b + b, order="naive")

@@ -1,4 +1,4 @@
-"""Drawings of what jit runs: one node an instruction, frames as those of the graph, the backward
+"""Drawings of compiled programs: one node an instruction, the frames of the graph, the backward
 pass, boxes."""
 
 import doctest
@@ -21,7 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def network(sizes=(3, 1)):
-    """The hinge loss of a network, compiled, and the network."""
+    """Returns the compiled hinge loss of a network, and the network."""
     net = nn.MLP(2, list(sizes), rng=random.Random(0))
     loss = jit(lambda x, y: nn.hinge(net(x), y))
     loss([1.0, 2.0], 1.0)
@@ -51,7 +51,7 @@ def spelled(node):
     return f"{node.label} = {' + '.join(node.terms)}"
 
 
-def test_the_example_of_the_module_is_true():
+def test_module_examples_run_as_printed():
     assert doctest.testmod(tapes).failed == 0
 
 
@@ -124,7 +124,7 @@ def test_x_times_x_has_two_edges():
     assert ends(draw(compiled(lambda x: x * x, 2.0)).records) == [("x", "t1"), ("x", "t1")]
 
 
-def test_each_use_of_a_constant_has_its_own():
+def test_each_use_of_a_constant_has_its_own_node():
     records = draw(compiled(lambda x, y: math.exp(x * 2.5) - math.exp(y * 2.5), 1.0, 2.0)).records
     assert [node.label for node in records.nodes if node.role == "constant"] == ["2.5", "2.5"]
     assert [ends for ends, edge in zip(ends(records), records.edges) if edge.constant] == [
@@ -133,7 +133,7 @@ def test_each_use_of_a_constant_has_its_own():
     ]
 
 
-def test_zero_as_a_summand_one_as_a_factor_and_places_have_no_node():
+def test_trivial_operands_and_indices_have_no_node():
     sums = draw(compiled(lambda x, y, z: x * y + z + 2.0, 1.0, 2.0, 3.0)).records
     assert [spelled(node) for node in instructions(sums)] == ["t1 = z + x·y + 2"]
     assert [node.label for node in sums.nodes if node.role == "constant"] == ["2"]
@@ -171,7 +171,7 @@ def test_results_that_were_given_a_label_have_it():
     ]
 
 
-def test_what_is_returned_is_an_output_and_says_as_what():
+def test_results_are_outputs_with_their_place_in_the_result():
     records = draw(compiled(lambda x, y: {"a": x * 2, "b": [3.0, x, y]}, 1.0, 2.0)).records
     assert [(node.role, node.label, node.returned) for node in records.nodes if node.output] == [
         ("output", "x", ("returned['b'][1]",)), ("output", "y", ("returned['b'][2]",)),
@@ -187,7 +187,7 @@ def test_what_is_returned_is_an_output_and_says_as_what():
         assert [node.returned for node in draw(drawn).records.nodes if node.output] == [names]
 
 
-def test_what_is_read_but_not_used_is_there():
+def test_unused_inputs_are_drawn():
     records = draw(compiled(lambda x, y: x * 2, 1.0, 2.0)).records
     assert [node.label for node in records.nodes if node.role == "input"] == ["x", "y"]
 
@@ -253,7 +253,7 @@ def test_the_backward_pass_through_a_module_has_its_own_frame():
         "t13 = y * t12",
         "dy = 0 + t7·t12",
     ]
-    # derivatives say it by their label
+    # the labels of derivatives say it
     assert [node.label for node in records.nodes if node.returned] == ["t10"]
     assert sum(node.output for node in records.nodes) == 1 + 3 + 13
 
@@ -283,7 +283,7 @@ def test_the_backward_pass_goes_from_the_last_module_to_the_first(activation):
     assert all(order.index(source) < order.index(target) for source, target in into)
 
 
-def test_a_derivative_by_an_argument_is_in_no_frame_of_what_it_happens_to_use():
+def test_derivative_of_an_argument_is_outside_the_frames_that_it_uses():
     net = nn.MLP(1, [1], rng=0)
     records = draw(compiled(lambda x, scale: scale * net([x]), 1.0, 2.0), gradient=True).records
     assert {
@@ -291,13 +291,13 @@ def test_a_derivative_by_an_argument_is_in_no_frame_of_what_it_happens_to_use():
     } == {"dscale": "", "dw.0": "∂layers.0.neurons.0"}
 
 
-def test_derivatives_that_are_equal_or_constant_say_of_what_they_are():
+def test_equal_or_constant_derivatives_name_their_variables():
     records = draw(compiled(lambda x, y, z: x + y, 1.0, 2.0, 3.0), gradient=True).records
     assert [(node.label, node.returned) for node in records.nodes if node.output] == [
         ("t1", ("returned",)), ("1", ("dx", "dy")), ("0", ("dz",))]
 
 
-def test_two_models_of_the_same_names_stay_apart():
+def test_two_models_with_the_same_names_stay_separate():
     first, second = nn.MLP(1, [1], rng=0), nn.MLP(1, [1], rng=1)
     f = compiled(lambda x: first([x]) * second([x]), 1.0)
     records = draw(f, collapse="neurons").records
@@ -324,7 +324,7 @@ def test_modules_are_collapsed_and_expanded_as_in_the_graph():
     assert [node.label for node in one.nodes if node.role == "module"] == ["∂layers.0"]
 
 
-def test_from_a_box_to_an_instruction_leads_one_edge():
+def test_box_and_instruction_are_joined_by_one_edge():
     records = draw(network()[0], gradient=True, collapse="layers").records
     label = {node.name: node.label for node in records.nodes}
     found = {(label[edge.source], label[edge.target]): edge.count for edge in records.edges}
@@ -361,7 +361,7 @@ def test_above_max_nodes_modules_are_collapsed_and_then_the_rest():
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])
 @pytest.mark.parametrize("gradient", [False, True])
-def test_no_more_nodes_are_drawn_than_asked_for(limit, gradient):
+def test_at_most_max_nodes_are_drawn(limit, gradient):
     drawing = draw(network()[0], gradient=gradient, max_nodes=limit)
     assert len(drawing.records.nodes) <= max(limit, 2)
 
@@ -374,14 +374,14 @@ def test_without_a_program_the_error_says_what_to_do():
         draw(jit(lambda x: x))
 
 
-def test_several_numbers_have_no_gradient_to_draw():
+def test_gradient_of_several_numbers_is_rejected():
     with pytest.raises(TypeError, match="a gradient is of one number"):
         draw(compiled(lambda x: [x, x], 1.0), gradient=True)
 
 
 @pytest.mark.parametrize(("make", "remedy"), [
-    (lambda: Value(1.0), "the gradients that backward"), (lambda: [Value(1.0)], "the gradients "
-                                                                                "that backward"),
+    (lambda: Value(1.0), "not Value; leave gradient out: .* the gradients of backward"),
+    (lambda: [Value(1.0)], "not list; leave gradient out: .* the gradients of backward"),
     (lambda: compiled(math.sin, 1.0).tape(), r"tape\(gradient=True\)")])
 def test_only_compiled_functions_have_the_option_gradient(make, remedy):
     with pytest.raises(ValueError, match=remedy):
@@ -389,12 +389,16 @@ def test_only_compiled_functions_have_the_option_gradient(make, remedy):
 
 
 @pytest.mark.parametrize(("options", "error", "words"), [
-    ({"collapse": "neuron"}, ValueError, "no module 'neuron'.*'layers.0'"),
-    ({"max_nodes": 0}, ValueError, "at least 1"),
-    ({"expand": "layers.7"}, ValueError, "expand: no module 'layers.7'"),
+    (
+        {"collapse": "neuron"},
+        ValueError,
+        "collapse must be modules of the graph, not 'neuron'; .*'layers.0'",
+    ),
+    ({"max_nodes": 0}, ValueError, ">= 1, not 0; pass None"),
+    ({"expand": "layers.7"}, ValueError, "expand must be modules of the graph, not 'layers.7'"),
     ({"title": 3}, TypeError, "title must be text"),
 ])
-def test_wrong_options_are_named(options, error, words):
+def test_invalid_options_are_rejected_by_name(options, error, words):
     with pytest.raises(error, match=words):
         draw(network()[0], **options)
 
@@ -403,7 +407,7 @@ def test_wrong_options_are_named(options, error, words):
 
 
 def labels_of(drawing, name):
-    """The words in a node of the DOT text."""
+    """Returns the words in a node of the DOT text."""
     line = next(
         line for line in drawing.source.splitlines() if line.strip().startswith(f"{name} [")
     )
@@ -420,13 +424,13 @@ def test_the_text_of_an_instruction():
     assert "local derivative" not in drawing.source
 
 
-def test_the_legend_explains_what_is_drawn():
+def test_legend_explains_what_is_drawn():
     for lone in (compiled(lambda x: x, 1.0), compiled(lambda x: 3.0, 1.0), Value(2.0, "x")):
         assert "local derivative" not in draw(lone).source
     assert "local derivative" in draw(Value(2.0, "x") * 3).source
 
 
-def test_what_is_in_one_frame_stays_together():
+def test_nodes_of_a_frame_stay_together():
     drawing = draw(network()[0], gradient=True)
     frame = {node.name: node.cluster for node in drawing.records.nodes}
     heavy = re.findall(r"(n\d+) -> (n\d+) \[.*weight=8", drawing.source)
@@ -446,7 +450,7 @@ def test_long_sums_are_shortened_and_say_by_how_much():
         "+ … 17 more … + w.19·xs[19]",
     ]
     assert len(total.terms) == 21
-    assert f"t1 = {' + '.join(total.terms)}" in drawing.svg()  # where the mouse rests on it
+    assert f"t1 = {' + '.join(total.terms)}" in drawing.svg()  # the tooltip of an edge
 
 
 def test_long_expressions_are_cut_between_words():
@@ -530,7 +534,7 @@ def test_a_large_program_is_drawn_in_part():
 
 @pytest.fixture
 def notebook():
-    """Formats as the kernel of a notebook does."""
+    """Yields a formatter like that of a notebook's kernel."""
     interactiveshell = pytest.importorskip(
         "IPython.core.interactiveshell", reason="IPython is not installed"
     )
@@ -542,7 +546,7 @@ def notebook():
     settings.HistoryManager.enabled = False
     interactiveshell.InteractiveShell.clear_instance()
     shell = interactiveshell.InteractiveShell.instance(config=settings)
-    shell.restore_sys_module_state()  # of this process the test runner is the main program
+    shell.restore_sys_module_state()  # the main program of this process is the test runner
     register()
     yield shell.display_formatter
     interactiveshell.InteractiveShell.clear_instance()
@@ -565,6 +569,6 @@ def test_a_notebook_is_not_flooded_with_an_enormous_tape(notebook, monkeypatch):
     data, _ = notebook.format(loss)
     reason = (
         "the tape has 10 instructions, more than the 5 that a notebook draws by itself; "
-        "viz.draw(f) shows them, collapsed"
+        "to see them collapsed, run viz.draw(f)"
     )
     assert data == {"text/plain": f"{loss!r}\n(no picture: {reason})"}

@@ -1,4 +1,4 @@
-"""The explorer: its data and its file, then the page in a real browser."""
+"""The explorer: its data, its file, and the page in a real browser."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from tinygrad_edu.examples import lecture_neuron, shared_node, weight_decay
 from viz.drawing import style
 from viz.drawing.scene import Scene, flow_width
 from viz.drawing.text import label_number, number_text
-from viz.pages.explorer import explore, page_data
+from viz.pages.explorer.page import SCRIPTS, explore, page_data
 from viz.pages.page import Page, content_hash, read
 
 pytest.importorskip("pygraphviz", reason="needs the extra `viz`")
@@ -38,7 +38,7 @@ HOSTILE = [
 
 
 def network(sizes=(3, 1), inputs=(1.0, -2.0)):
-    """The loss of one sample in a small network."""
+    """Returns the loss of one sample in a small network."""
     model = nn.MLP(len(inputs), list(sizes), rng=random.Random(1))
     y = nn.mse(model([Value(x, f"x{i}") for i, x in enumerate(inputs)]), 1.0)
     y.label = "loss"
@@ -46,7 +46,7 @@ def network(sizes=(3, 1), inputs=(1.0, -2.0)):
 
 
 def hostile_graph():
-    """A sum of values whose labels would like to be markup; the first ones name modules."""
+    """Returns a sum of values whose labels look like markup; the first ones name modules."""
     leaves = [
         Value(float(i), nn.ParameterName(f"{label}.w") if i < 3 else label)
         for i, label in enumerate(HOSTILE)
@@ -81,7 +81,7 @@ def test_the_steps_of_the_page_are_those_of_the_recording(graph):
         assert formula == step.formula
 
 
-def test_numbers_are_text_that_python_made():
+def test_numbers_are_formatted_by_python():
     recording = record(lecture_neuron())
     steps = page_data(Scene(recording))["steps"]
     assert steps["text"] == [number_text(event.after) for event in recording.events]
@@ -99,7 +99,7 @@ def test_steps_inside_boxes_are_left_out_and_the_numbers_of_the_others_stay():
     assert data["forward"] == sum(number <= recording.forward for number in data["steps"]["number"])
 
 
-def test_a_large_graph_collapses_and_says_so():
+def test_large_graph_is_collapsed_with_a_note():
     data = data_of(explore(network((8, 8, 1)), max_nodes=100))
     assert len(data["nodes"]) <= 100
     assert "Neurons are collapsed" in data["notes"][0]
@@ -107,7 +107,7 @@ def test_a_large_graph_collapses_and_says_so():
     assert all(node["contents"] for node in data["nodes"] if node["role"] == "module")
 
 
-def test_frames_know_what_is_in_them_and_their_one_output():
+def test_frames_list_their_nodes_and_their_output():
     data = page_data(Scene(record(network()), max_nodes=None))
     frames = {frame["path"]: frame for frame in data["frames"]}
     assert frames["layers.0.neurons.1"]["contents"] == "5 operations, 3 parameters"
@@ -135,7 +135,7 @@ def test_the_naive_order_can_be_explored():
 
 
 class Elements(HTMLParser):
-    """All tags with their attributes, and the texts of scripts and styles."""
+    """Collects all tags with their attributes, and the texts of scripts and styles."""
 
     def __init__(self, text):
         super().__init__()
@@ -158,7 +158,7 @@ class Elements(HTMLParser):
 
 
 @pytest.mark.parametrize("graph", [lecture_neuron, hostile_graph])
-def test_the_policy_allows_the_two_inlined_texts_and_nothing_else(graph):
+def test_policy_allows_only_the_two_inlined_texts(graph):
     elements = Elements(explore(graph(), title=HOSTILE[0]).html)
     policy = next(
         attributes["content"] for tag, attributes in elements.tags if "http-equiv" in attributes
@@ -179,7 +179,7 @@ def test_labels_are_in_the_data_as_typed():
 
 
 def test_scripts_never_make_markup_out_of_text():
-    for name in ("stage.js", "explorer.js"):
+    for name in SCRIPTS:
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new "
             r"Function|DOMParser|fetch\(",
@@ -192,7 +192,7 @@ def test_the_same_graph_gives_the_same_bytes_in_every_process():
     code = """
 import hashlib
 from test_viz_explorer import network
-from viz.pages.explorer import explore
+from viz.pages.explorer.page import explore
 print(hashlib.sha256(explore(network()).html.encode()).hexdigest())
 """
     digests = {run_python(code, hash_seed=seed).stdout for seed in (0, 1)}
@@ -216,7 +216,7 @@ def test_light_colours_are_those_of_drawings():
         assert rule.groups() == (look.fill, look.line)
 
 
-def test_text_can_be_read_on_every_background():
+def test_text_has_enough_contrast_on_every_background():
     css = read("theme.css")
     pairs = dict(re.findall(r"--([\w-]+): (light-dark\(#\w+, #\w+\))", css))
     fills = re.findall(r"--fill: (light-dark\(#\w+, #\w+\))", css)
@@ -240,7 +240,7 @@ def test_text_can_be_read_on_every_background():
 
 
 def contrast(one, other):
-    """As WCAG defines it, 1 to 21."""
+    """Returns the contrast ratio of WCAG, from 1 to 21."""
     def luminance(color):
         parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
         return sum(weight * (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4)
@@ -249,7 +249,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_with_a_path_it_is_written_in_one_piece(tmp_path):
+def test_explore_with_a_path_writes_the_file_in_one_piece(tmp_path):
     path = explore(lecture_neuron(), tmp_path / "o.html")
     assert path == tmp_path / "o.html"
     assert path.read_text(encoding="utf-8") == explore(lecture_neuron()).html
@@ -257,7 +257,7 @@ def test_with_a_path_it_is_written_in_one_piece(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["o.html", "p.html"]
 
 
-def test_without_a_path_it_is_a_page_that_a_notebook_shows():
+def test_explore_without_a_path_returns_a_page_for_notebooks():
     page = explore(lecture_neuron())
     assert isinstance(page, Page)
     assert re.fullmatch(
@@ -268,7 +268,7 @@ def test_without_a_path_it_is_a_page_that_a_notebook_shows():
     assert frame[0][1]["srcdoc"] == page.html
 
 
-def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
+def test_invalid_paths_are_rejected_before_anything_is_computed(tmp_path):
     y = lecture_neuron()
     with pytest.raises(
         ValueError, match=r"'y\.svg': '\.svg' is not a format it can have; use one of \.html, \.htm"
@@ -283,18 +283,20 @@ def test_wrong_places_are_named_before_anything_is_computed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_wrong_arguments_are_named():
+def test_invalid_arguments_are_rejected_by_name():
     with pytest.raises(
         TypeError, match=r"explore\(\) takes a Value, a Recording or a Stepper, not float \(3\.0\)"
     ):
         explore(3.0)
     with pytest.raises(TypeError, match="title must be text, not int"):
         explore(lecture_neuron(), title=3)
-    with pytest.raises(ValueError, match="no module 'x' in this graph"):
+    with pytest.raises(
+        ValueError, match="collapse must be modules of the graph, not 'x'; leave collapse out"
+    ):
         explore(lecture_neuron(), collapse="x")
 
 
-def test_exploring_changes_nothing_of_the_graph():
+def test_exploring_does_not_change_the_graph():
     y = lecture_neuron()
     before = [(node.data, node.grad) for node in [y, *y.args]]
     explore(y)
@@ -325,7 +327,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture
 def browser(driver, request):
-    """The driver; afterwards the console must be empty."""
+    """Yields the driver; afterwards the console must be empty."""
     yield driver
     assert console(driver) == []
 
@@ -343,8 +345,7 @@ def click(driver, selector):
 
 
 def click_at(driver, selector):
-    """A click of the mouse in the middle of the first of the elements, wherever that is on the
-    screen."""
+    """Clicks in the middle of the first of the elements, wherever it is on the screen."""
     from selenium.webdriver.common.action_chains import ActionChains
 
     element = driver.find_element("css selector", selector)
@@ -361,7 +362,7 @@ def text(driver, name):
 
 
 def at(driver):
-    """Which step it is at, by what it says."""
+    """Returns the step that the page says it is at."""
     return int(re.match(r"step ([\d,]+) of", text(driver, "where"))[1].replace(",", ""))
 
 
@@ -370,7 +371,7 @@ NUMBERS = """return Object.fromEntries([...document.querySelectorAll("g.node")].
 
 
 def expected_numbers(scene, stepper):
-    """What every node shows at the moment that the stepper is at."""
+    """Returns what every node shows at the position of the stepper."""
     numbers = {}
     for node in scene.graph.nodes:
         if node.role == "constant":
@@ -391,16 +392,17 @@ def test_the_numbers_at_every_step_are_those_of_the_stepper(browser, pages, name
     total = len(scene.recording)
     shown = browser.execute_script(f"""
         const numbers = () => {{ {NUMBERS} }}, click = (id) => document.getElementById(id).click()
-        const forwards = [[numbers(), document.getElementById("sentence").textContent]], backwards = []
+        const sentence = () => document.getElementById("sentence").textContent
+        const forwards = [[numbers(), sentence()]], backwards = []
         while (!document.getElementById("next").disabled) {{
           click("next")
-          forwards.push([numbers(), document.getElementById("sentence").textContent])
+          forwards.push([numbers(), sentence()])
         }}
         while (!document.getElementById("back").disabled) {{
-          backwards.unshift([numbers(), document.getElementById("sentence").textContent])
+          backwards.unshift([numbers(), sentence()])
           click("back")
         }}
-        return [forwards, [[numbers(), document.getElementById("sentence").textContent], ...backwards]]""")
+        return [forwards, [[numbers(), sentence()], ...backwards]]""")
     for walk in shown:
         assert len(walk) == total + 1
         for position, (numbers, sentence) in enumerate(walk):
@@ -412,7 +414,7 @@ def test_the_numbers_at_every_step_are_those_of_the_stepper(browser, pages, name
         assert browser.execute_script(NUMBERS) == expected_numbers(scene, stepper.goto(position))
 
 
-def test_it_opens_from_disk_without_any_request(browser, pages):
+def test_page_opens_from_disk_without_any_request(browser, pages):
     visit(browser, pages["network"])
     press(browser, "\ue014", " ")
     wait_until(browser, "return location.hash !== ''")
@@ -449,16 +451,17 @@ def test_the_space_key_plays_and_pauses(browser, pages):
     assert text(browser, "play") == "play"
 
 
-def test_keys_mean_nothing_while_one_types(browser, pages):
+def test_keys_are_ignored_while_typing(browser, pages):
     visit(browser, pages["neuron"])
     press(browser, "/", "n", "0", " ", "\ue014")
     assert at(browser) == 0
     assert browser.execute_script("return document.getElementById('query').value") == "n0 "
 
 
-def test_nothing_moves_while_stepping(browser, pages):
+def test_layout_stays_the_same_while_stepping(browser, pages):
     visit(browser, pages["network"])
-    places = """const shapes = [...document.querySelectorAll("g.node > path, g.node > polygon, g.edge > path")]
+    places = """const shapes = [...document.querySelectorAll(
+            "g.node > path, g.node > polygon, g.edge > path")]
         return JSON.stringify(shapes.map((shape) => {
           const { x, y, width, height } = shape.getBoundingClientRect()
           return [x, y, width, height]
@@ -470,7 +473,7 @@ def test_nothing_moves_while_stepping(browser, pages):
         assert browser.execute_script(places) == before
 
 
-def test_what_is_not_computed_is_faint_and_the_step_is_lit(browser, pages):
+def test_nodes_not_computed_are_faint_and_the_step_is_highlighted(browser, pages):
     visit(browser, pages["neuron"])
     ids = "return [...document.querySelectorAll(arguments[0])].map((group) => group.id).sort()"
     assert browser.execute_script(ids, "g.node.todo") == ["n5", "n6", "n7", "n8", "n9"]
@@ -506,7 +509,7 @@ def test_the_adjoint_moves_along_the_edge_unless_motion_is_reduced(browser, page
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_details_show_the_sum_over_users_as_far_as_it_has_come(browser, pages):
+def test_details_show_the_sum_over_users_so_far(browser, pages):
     visit(browser, pages["decay"])
     recording = record(weight_decay())
     name = "H[1]"
@@ -562,8 +565,9 @@ def test_modules_collapse_and_expand_by_a_click(browser, pages):
     visible = """return [...document.querySelectorAll("g.node")]
         .filter((group) => getComputedStyle(group).display !== "none").length"""
     everything = browser.execute_script(visible)
-    frame = browser.execute_script("""return [...document.querySelectorAll(".frame-button")].find((button) =>
-        button.getAttribute("aria-label").includes("layers.0.neurons.1")).dataset.frame""")
+    frame = browser.execute_script("""return [...document.querySelectorAll(".frame-button")].find(
+        (button) => button.getAttribute("aria-label").includes("layers.0.neurons.1"),
+        ).dataset.frame""")
     click_at(browser, f".frame-button[data-frame='{frame}'] rect")
     assert browser.execute_script(visible) == everything - 8
     cover = f".cover[data-frame='{frame}']"
@@ -596,10 +600,11 @@ def test_steps_inside_collapsed_modules_are_stepped_over(browser, pages):
     shown = [number for number, hidden in enumerate(scene.hidden, 1) if not hidden]
     assert len(shown) < len(recording) / 2
     walked = browser.execute_script("""const walked = []
-        const at = () => Number(document.getElementById("where").textContent.match(/step (\\d+)/)[1])
-        while (!document.getElementById("next").disabled) { document.getElementById("next").click(); walked.push(at()) }
+        const button = (id) => document.getElementById(id)
+        const at = () => Number(button("where").textContent.match(/step (\\d+)/)[1])
+        while (!button("next").disabled) { button("next").click(); walked.push(at()) }
         const back = []
-        while (!document.getElementById("back").disabled) { document.getElementById("back").click(); back.unshift(at()) }
+        while (!button("back").disabled) { button("back").click(); back.unshift(at()) }
         return [walked, back]""")
     assert walked[0] == shown
     assert walked[1] == [0, *shown[:-1]]
@@ -678,7 +683,7 @@ def test_hostile_labels_are_shown_as_typed_and_do_nothing(browser, tmp_path):
     assert requests(browser) == [path.as_uri()]
 
 
-def test_light_and_dark(browser, pages):
+def test_theme_button_switches_between_light_and_dark(browser, pages):
     visit(browser, pages["neuron"])
     colors = """return [getComputedStyle(document.body).backgroundColor,
         getComputedStyle(document.querySelector("#n0 text")).fill]"""
@@ -706,21 +711,21 @@ def test_colour_by_gradient(browser, pages):
     assert signs == ["n0"]  # x1, whose gradient is -1.5
 
 
-def test_the_address_keeps_the_step(browser, pages):
+def test_address_keeps_the_step(browser, pages):
     visit(browser, pages["neuron"], "#step=5")
     assert at(browser) == 5
     press(browser, "\ue014")
     wait_until(browser, "return location.hash === '#step=6'")
 
 
-def test_a_stepper_opens_where_it_is(browser, tmp_path):
+def test_page_of_a_stepper_opens_at_its_position(browser, tmp_path):
     visit(
         browser, explore(Stepper(record(lecture_neuron())).run_to("backward"), tmp_path / "o.html")
     )
     assert at(browser) == 6
 
 
-def test_it_fits_a_phone_and_the_help_opens(browser, pages):
+def test_page_fits_a_phone_and_the_help_opens(browser, pages):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": True},
@@ -740,7 +745,8 @@ def test_every_control_has_a_name(browser, pages):
     visit(browser, pages["network"])
     unnamed = browser.execute_script("""
         return [...document.querySelectorAll("button, input, select, [role=button], [tabindex]")]
-        .filter((control) => !(control.textContent.trim() || control.getAttribute("aria-label") || control.labels?.length))
+        .filter((control) => !(control.textContent.trim()
+            || control.getAttribute("aria-label") || control.labels?.length))
         .map((control) => control.outerHTML)""")
     assert unnamed == []
 
@@ -783,7 +789,7 @@ def test_neurons_are_collapsed_rather_than_layers_and_the_page_says_how_to_open_
     assert any(f"of the {data['total']:,} steps" in note for note in data["notes"])
 
 
-def test_the_naive_order_is_called_wrong_where_it_is():
+def test_naive_order_is_called_wrong_if_it_is():
     assert "It is wrong here: step 5 passes a gradient on before it is complete." in data_of(
         explore(record(shared_node(), order="naive")))["notes"][-1]
     assert data_of(explore(shared_node()))["notes"] == []
@@ -800,7 +806,7 @@ def test_the_sum_of_what_flowed_along_an_edge_is_exact():
         assert texts[-1] == label_number(flow)
 
 
-def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser, tmp_path):
+def test_page_of_a_wrong_order_shows_the_first_mistake_and_the_right_gradient(browser, tmp_path):
     visit(browser, explore(record(shared_node(), order="naive"), tmp_path / "naive.html"))
     comparison = compare_orders(shared_node())
     for number in range(len(comparison.naive) + 1):
@@ -824,7 +830,7 @@ def test_a_wrong_order_says_where_it_goes_wrong_and_what_would_be_right(browser,
     assert f"∂c/∂a is {label_number(right)}, here {label_number(naive)}" in text(browser, "notes")
 
 
-def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
+def test_box_says_how_to_open_it(browser, tmp_path):
     y = network()
     visit(browser, explore(y, tmp_path / "boxes.html", collapse="neurons"))
     click_at(browser, "g.node.module text")
@@ -836,7 +842,7 @@ def test_a_box_says_how_to_see_its_inside(browser, tmp_path):
     assert path in {frame["path"] for frame in opened["frames"]}
 
 
-def test_in_a_notebook_the_help_closes_and_the_search_finds(browser, tmp_path):
+def test_help_and_search_work_in_a_notebook(browser, tmp_path):
     frame = tmp_path / "notebook.html"
     frame.write_text(f"<!DOCTYPE html>{explore(lecture_neuron())._repr_html_()}", encoding="utf-8")
     browser.get(frame.as_uri())
@@ -864,7 +870,7 @@ NAMES = """return Object.fromEntries([...document.querySelectorAll("g.node, g.ed
     [group.id, group.getAttribute("aria-label")]))"""
 
 
-def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
+def test_accessible_names_of_nodes_and_edges_follow_every_step(browser, pages):
     visit(browser, pages["neuron"])
     names = browser.execute_script(NAMES)
     assert names["n0"] == "x1, input, data 2.0000, gradient 0.0000"
@@ -881,13 +887,14 @@ def test_names_of_nodes_and_edges_are_true_at_every_step(browser, pages):
     )
 
 
-def test_a_covers_name_has_the_numbers_of_its_output(browser, pages):
+def test_accessible_name_of_a_box_has_the_numbers_of_its_output(browser, pages):
     visit(browser, pages["network"])
     click(browser, "#collapse-neurons")
     press(browser, "\ue010")
     shown, name = (
         browser.execute_script("""const cover = document.querySelector(".cover:has(.data)")
-        return [[...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent), cover.ariaLabel]""")
+        const texts = [...cover.querySelectorAll(".data, .grad")].map((text) => text.textContent)
+        return [texts, cover.ariaLabel]""")
     )
     data, grad = shown[0], shown[1].replace("grad", "gradient")
     assert name.endswith(f", {data}, {grad}: expand")
@@ -941,11 +948,13 @@ def test_a_row_of_the_list_has_the_whole_sentence_as_its_title(browser, pages):
 IN_SIGHT = """const box = arguments[0].getBoundingClientRect()
     const stage = document.getElementById("stage").getBoundingClientRect()
     const zoom = document.querySelector(".zoom").getBoundingClientRect()
-    const inside = box.left >= stage.left && box.right <= stage.right && box.top >= stage.top && box.bottom <= stage.bottom
-    return inside && !(box.right > zoom.left && box.left < zoom.right && box.top < zoom.bottom && box.bottom > zoom.top)"""
+    const inside = box.left >= stage.left && box.right <= stage.right
+        && box.top >= stage.top && box.bottom <= stage.bottom
+    return inside && !(box.right > zoom.left && box.left < zoom.right
+        && box.top < zoom.bottom && box.bottom > zoom.top)"""
 
 
-def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
+def test_shown_node_is_not_behind_the_zoom_buttons(browser, pages):
     try:
         reduced = {"name": "prefers-reduced-motion", "value": "reduce"}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [reduced]})
@@ -955,13 +964,16 @@ def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
             browser.execute_script(
                 """const { left, right, top, bottom } = arguments[0].getBoundingClientRect()
                 const zoom = document.querySelector(".zoom").getBoundingClientRect()
-                const x = zoom.left + 20 - (left + right) / 2, y = zoom.top + 20 - (top + bottom) / 2
+                const x = zoom.left + 20 - (left + right) / 2
+                const y = zoom.top + 20 - (top + bottom) / 2
                 const at = { bubbles: true, pointerId: 1, button: 0, buttons: 1 }
                 const stage = document.getElementById("stage")
                 stage.setPointerCapture = () => {}
-                stage.dispatchEvent(new PointerEvent("pointerdown", { ...at, clientX: 0, clientY: 0 }))
-                stage.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: x, clientY: y }))
-                stage.dispatchEvent(new PointerEvent("pointerup", { ...at, clientX: x, clientY: y }))""",
+                const send = (type, clientX, clientY) =>
+                    stage.dispatchEvent(new PointerEvent(type, { ...at, clientX, clientY }))
+                send("pointerdown", 0, 0)
+                send("pointermove", x, y)
+                send("pointerup", x, y)""",
                 node,
             )
             assert not browser.execute_script(IN_SIGHT, node)
@@ -972,11 +984,12 @@ def test_no_node_that_is_shown_stands_behind_the_zoom_buttons(browser, pages):
 
 
 def focus_through_search(driver, name):
-    """Visits a node by a search for its name, as the reader would."""
+    """Finds a node by a search for its name, as a reader would."""
     node = int(name.removeprefix("n"))
     driver.execute_script(
         """const query = document.getElementById("query")
-        const data = JSON.parse(document.getElementById("data").textContent), { label, name } = data.nodes[arguments[0]]
+        const data = JSON.parse(document.getElementById("data").textContent)
+        const { label, name } = data.nodes[arguments[0]]
         query.value = label || name
         query.dispatchEvent(new Event("input"))
         const enter = () => query.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }))
@@ -990,7 +1003,8 @@ def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(brows
     visit(browser, pages["network"])
     press(browser, *"++++++")
     moves = browser.execute_async_script("""const done = arguments[arguments.length - 1]
-        const sheet = document.querySelector(".sheet"), start = performance.now(), places = new Set()
+        const sheet = document.querySelector(".sheet")
+        const start = performance.now(), places = new Set()
         const frame = () => {
           places.add(sheet.style.transform)
           if (performance.now() - start > 1000) return done(places.size)
@@ -998,21 +1012,24 @@ def test_the_camera_follows_fast_steps_twice_a_second_and_ends_at_the_last(brows
           requestAnimationFrame(frame)
         }
         frame()""")
-    assert 2 <= moves <= 24  # one glide of 250 ms, then a jump each half second
+    assert 2 <= moves <= 24  # one glide of 250 ms, then a jump every half second
     assert wait_until(
         browser, f"return (function () {{ {IN_SIGHT} }})(document.querySelector('g.node.lit'))"
     )
 
 
 def test_a_long_edge_without_gradient_is_not_dotted(browser, tmp_path):
-    """Dots on a line that crosses a large drawing take a browser seconds."""
+    """Drawing a dotted line across a large drawing takes a browser seconds."""
     x = Value(2.0, "x")
     y = x * 1.0
     for _ in range(40):
         y = (y * 1.0).tanh()
     visit(browser, explore((y + x * x) * 0.0, tmp_path / "long.html"))
     press(browser, "\ue010")
-    dashes = browser.execute_script("""return [...document.querySelectorAll("g.edge.zero")].map((group) =>
-        [group.querySelector("path").getTotalLength(), getComputedStyle(group.querySelector("path")).strokeDasharray])""")
+    dashes = browser.execute_script("""
+        const paths = [...document.querySelectorAll("g.edge.zero")]
+            .map((edge) => edge.querySelector("path"))
+        return paths.map((path) =>
+            [path.getTotalLength(), getComputedStyle(path).strokeDasharray])""")
     assert {dash for length, dash in dashes if length > 400} == {"none"}
     assert {dash for length, dash in dashes if length <= 400} == {"1px, 4px"}

@@ -1,4 +1,4 @@
-"""A recorded training as records for a page."""
+"""The records that a page shows of a recorded training run."""
 
 import dataclasses
 import json
@@ -202,16 +202,21 @@ table = [Value(0.3, "t0"), Value(-0.2, "t1")]
 @pytest.mark.parametrize(("history", "why"), [
     (lambda: trained(refusing, nn.hinge, [[0.0, 0.0], [1.0, 0.0]], [1, -1], parameters=table),
      r"the model cannot run between the samples \(LookupError: no row 0.5\)"),
-    (lambda: trained(nn.MLP(2, [1], rng=0), lambda p, t: p * len(t), [[0.0, 0.0], [1.0, 0.0]], ["a", "bc"]),
+    (lambda: trained(
+        nn.MLP(2, [1], rng=0), lambda p, t: p * len(t), [[0.0, 0.0], [1.0, 0.0]], ["a", "bc"]),
      "the targets are not numbers"),
-    (lambda: trained(nn.MLP(2, [3], rng=0), lambda p, t: p[0] * t, [[0.0, 0.0], [1.0, 0.0]], [0.5, 1.5]),
+    (lambda: trained(
+        nn.MLP(2, [3], rng=0), lambda p, t: p[0] * t, [[0.0, 0.0], [1.0, 0.0]], [0.5, 1.5]),
      "the targets do not have as many numbers as the model returns"),
-    (lambda: trained(lambda x: [table[0] * x[0]] * len(x), lambda p, t: p[0], [[1.0], [2.0, 3.0]], [1, 1], parameters=table),
+    (lambda: trained(
+        lambda x: [table[0] * x[0]] * len(x), lambda p, t: p[0], [[1.0], [2.0, 3.0]], [1, 1],
+        parameters=table),
      "the model does not return equally many numbers for every sample"),
-    (lambda: trained(lambda x: table[0] * x[0], nn.hinge, [[1.0], [2.0, 3.0]], [1, -1], parameters=table),
+    (lambda: trained(
+        lambda x: table[0] * x[0], nn.hinge, [[1.0], [2.0, 3.0]], [1, -1], parameters=table),
      "the samples are not rows of equally many numbers"),
 ], ids=["lookup", "text", "counts", "ragged outputs", "ragged samples"])
-def test_without_a_picture_a_note_says_why_and_the_rest_is_there(history, why):
+def test_note_says_why_a_picture_is_missing(history, why):
     live = frames(history())
     assert (live.kind, live.axes, live.xs, live.ys) == ("none", (), (), ())
     assert len(live.notes) == 1
@@ -229,7 +234,7 @@ def test_without_a_picture_a_note_says_why_and_the_rest_is_there(history, why):
     (nn.hinge, (-1, 1), 0.0), (nn.mse, (-1, 1), 0.0), (nn.binary_cross_entropy, (0, 1), 0.0),
     (nn.mse, (0, 1), 0.5), (lambda p, t: abs(p - t), (0, 1), 0.5),
     (lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p), (0, 1), 0.5)])
-def test_scores_are_0_where_the_loss_prefers_neither_class(loss, labels, border):
+def test_scores_are_0_if_the_loss_prefers_neither_class(loss, labels, border):
     model = nn.MLP(2, [1], output="sigmoid", rng=1)
     history = trained(model, loss, *data.xor(8, labels=labels, rng=0), epochs=1)
     live = frames(history, grid=3)
@@ -308,7 +313,7 @@ def test_gradients_are_by_layer():
         assert live.layers == tuple(layer.path for layer in flow)
 
 
-def test_parameters_outside_of_modules_are_a_layer_of_their_own():
+def test_parameters_outside_modules_form_a_separate_layer():
     scale, model = Value(1.0), nn.MLP(2, [2, 1], rng=0)
     live = frames(
         trained(lambda x: model(x) * scale, parameters=[scale, *model.parameters()]), grid=2
@@ -316,7 +321,7 @@ def test_parameters_outside_of_modules_are_a_layer_of_their_own():
     assert live.layers == ("parameters", "layers.0", "layers.1")
 
 
-def test_two_models_of_the_same_names_have_layers_of_their_own():
+def test_two_models_with_the_same_names_have_separate_layers():
     first, second = nn.MLP(2, [2, 1], rng=0), nn.MLP(2, [2, 1], rng=1)
     live = frames(
         trained(
@@ -335,7 +340,7 @@ def dropping():
 
 
 @pytest.mark.parametrize("targets", [Y, [0.1 * t for t in Y]], ids=["boundary", "regression"])
-def test_the_model_is_asked_in_evaluation_mode_and_left_as_it_was(targets):
+def test_model_runs_in_evaluation_mode_and_is_left_unchanged(targets):
     model = nn.Sequential(*dropping())
     history = trained(model, nn.mse, targets=targets)
     model.train()
@@ -347,7 +352,7 @@ def test_the_model_is_asked_in_evaluation_mode_and_left_as_it_was(targets):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_parameters_are_put_back_when_something_raises(error):
+def test_parameters_are_restored_when_something_raises(error):
     history = trained()
     model = history.training.model
     now = model.state_dict()
@@ -373,7 +378,7 @@ def test_parameters_are_put_back_when_something_raises(error):
     assert model.state_dict() == now
 
 
-def test_progress_is_told_after_every_frame():
+def test_progress_is_reported_after_every_frame():
     told = []
     frames(trained(), grid=2, progress=lambda done, of: told.append((done, of)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -410,7 +415,7 @@ w, b = Value(1.0, "w"), Value(0.1, "b")
     lambda x: math.clip(w * x[0] * x[1] + b, -0.2, 0.2),
     lambda x: [w * x[0], b * x[1]][0],
 ], ids=["branch", "float", "where", "unused branch", "constant", "clip", "choice"])
-def test_a_model_with_branches_or_constants_is_seen_as_it_is(model):
+def test_grid_is_right_for_models_with_branches_or_constants(model):
     history = trained(model, parameters=[w, b])
     live = frames(history, grid=6)
     with history.training.at(history.training.snapshots[2]):
@@ -427,16 +432,16 @@ def test_many_samples_are_thinned_evenly():
 # ---- errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"samples": 0}, "samples must be a whole number of at least 1, not 0"),
-    ({"max_frames": 1}, "max_frames must be a whole number of at least 2, not 1"),
-    ({"max_frames": True}, "max_frames must be .*, not True"),
-    ({"grid": 1}, "at least 2, not 1"),
-    ({"features": (0, 2)}, "there is no feature 2; the samples have 2"),
-    ({"features": (1, 1)}, "features must be two different ones"),
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"samples": 0}, ValueError, "frames: samples must be a whole number >= 1, not 0"),
+    ({"max_frames": 1}, ValueError, "frames: max_frames must be a whole number >= 2, not 1"),
+    ({"max_frames": True}, TypeError, r"max_frames must be .*, not bool \(True\)"),
+    ({"grid": 1}, ValueError, "grid must be a whole number >= 2, not 1"),
+    ({"features": (0, 2)}, ValueError, "a feature must be a whole number from 0 to 1, not 2"),
+    ({"features": (1, 1)}, ValueError, "features must be two different features"),
 ])
-def test_bad_options_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_options_are_rejected_by_name(change, error, message):
+    with pytest.raises(error, match=message):
         frames(trained(epochs=1), **change)
 
 
@@ -448,19 +453,24 @@ def test_features_of_a_picture_without_a_plane_are_an_error():
 
 def test_a_history_without_snapshots_says_how_to_get_them():
     with pytest.raises(
-        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
+        ValueError, match=r"must have snapshots; record them with fit\(..., record_every=10\)"
     ):
         frames(trained(record_every=None))
     with pytest.raises(ValueError, match="no step was finished"):
         frames(trained(epochs=0))
-    with pytest.raises(ValueError, match="no snapshots"):
+    with pytest.raises(ValueError, match="must have snapshots"):
         frames(History())
-    with pytest.raises(TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"):
+    with pytest.raises(
+        TypeError, match=r"frames: history must be a History, .*, not list \(\[\]\)"
+    ):
         frames([])
 
 
-def test_importing_it_loads_nothing_heavy():
-    code = "import sys, viz.pages.training.records; print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
+def test_import_loads_no_large_library():
+    code = (
+        "import sys, viz.pages.training.records; "
+        "print(sorted({'matplotlib', 'rich', 'PIL', 'numpy'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

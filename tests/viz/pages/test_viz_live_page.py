@@ -1,5 +1,5 @@
-"""The page of a training: its data are the engine's own numbers, and in a real browser it plays,
-steps and chooses."""
+"""The page of a training run: its data are the engine's numbers, and it plays and steps in a real
+browser."""
 
 import json
 import random
@@ -88,7 +88,7 @@ def data_of(page):
     )
 
 
-def test_the_data_are_those_of_the_training():
+def test_page_has_the_data_of_the_training_run():
     history = moons()
     page = explore_training(history)
     found, live = data_of(page), frames(history)
@@ -103,8 +103,11 @@ def test_the_data_are_those_of_the_training():
 
 
 @pytest.mark.parametrize(("history", "kind", "part"), [
-    (iris, "boundary", "winners"), (line, "fit", "curves"), (regression, "regression", "predictions")])
-def test_other_kinds_of_training(history, kind, part):
+    (iris, "boundary", "winners"),
+    (line, "fit", "curves"),
+    (regression, "regression", "predictions"),
+])
+def test_page_has_the_data_of_every_kind_of_training(history, kind, part):
     found = data_of(explore_training(history()))
     assert found["kind"] == kind
     assert all(part in snapshot for snapshot in found["snapshots"])
@@ -120,10 +123,20 @@ def test_explore_takes_a_history_and_writes_it(tmp_path):
 
 def test_a_history_without_snapshots_says_what_to_do(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no snapshots; record them with fit\(..., record_every=10\)"
+        ValueError, match=r"must have snapshots; record them with fit\(..., record_every=10\)"
     ):
         viz.explore(History(), tmp_path / "y.html")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"title": 3}, TypeError, r"explore: title must be text, not int \(3\)"),
+    ({"samples": 0}, ValueError, "explore: samples must be a whole number >= 1, not 0"),
+    ({"samples": 2.5}, TypeError, r"explore: samples must be a whole number, not float \(2.5\)"),
+])
+def test_explore_rejects_invalid_options(options, error, message):
+    with pytest.raises(error, match=message):
+        viz.explore(moons(6, 2), **options)
 
 
 # ---- in a browser --------------------------------------------------------------------------------
@@ -137,7 +150,7 @@ def driver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The path of a page, and its data."""
+    """Returns the path of a page, and its data."""
     history = moons()
     made = explore_training(history)
     return made.save(tmp_path_factory.mktemp("page") / "moons.html"), data_of(made)
@@ -153,11 +166,12 @@ def where(driver):
 
 def shown_numbers(driver):
     return driver.execute_script("""
+        const text = (node, part) => node.querySelector(part)?.textContent ?? ""
         return [...document.querySelectorAll("#graph g.node")].map((node) =>
-          [node.id, node.querySelector(".data")?.textContent ?? "", node.querySelector(".grad")?.textContent ?? ""])""")
+          [node.id, text(node, ".data"), text(node, ".grad")])""")
 
 
-def test_it_steps_by_button_by_key_and_by_slider(driver, page):
+def test_page_steps_by_button_key_and_slider(driver, page):
     path, found = page
     visit(driver, path)
     steps = [snapshot["step"] for snapshot in found["snapshots"]]
@@ -182,7 +196,8 @@ def test_it_steps_by_button_by_key_and_by_slider(driver, page):
 def test_the_graph_shows_the_numbers_before_and_after_the_update(driver, page):
     path, found = page
     visit(driver, path)
-    boxes = """return [...document.querySelectorAll("#graph g.node :is(path, polygon)")].map((shape) => {
+    boxes = """return [...document.querySelectorAll("#graph g.node :is(path, polygon)")]
+      .map((shape) => {
         const { x, y, width, height } = shape.getBoundingClientRect()
         return [x, y, width, height] })"""
     press(driver, "fit")
@@ -220,7 +235,7 @@ def test_a_click_chooses_a_sample(driver, page):
         assert "chosen" in points[i].get_attribute("class")
 
 
-def test_a_click_on_the_loss_goes_there_and_one_on_a_node_shows_it(driver, page):
+def test_click_on_the_loss_moves_there_and_click_on_a_node_shows_it(driver, page):
     path, found = page
     visit(driver, path)
     plot = driver.find_element("css selector", "#loss svg")
@@ -239,7 +254,7 @@ def test_a_click_on_the_loss_goes_there_and_one_on_a_node_shows_it(driver, page)
     assert driver.find_element("id", "details").text.splitlines()[-1].split() == ["loss", *wanted]
 
 
-def test_it_plays_to_the_end_and_stops(driver, page):
+def test_page_plays_to_the_end_and_stops(driver, page):
     path, _ = page
     visit(driver, path)
     driver.execute_script("const s = document.getElementById('speed'); s.value = '150'")
@@ -251,7 +266,7 @@ def test_it_plays_to_the_end_and_stops(driver, page):
     assert driver.find_element("id", "play").text == "play"
 
 
-def test_every_kind_runs_without_a_word_on_the_console(driver, tmp_path):
+def test_every_kind_runs_without_console_messages(driver, tmp_path):
     for name, history in (("iris", iris()), ("line", line()), ("regression", regression())):
         path = explore_training(history, tmp_path / f"{name}.html")
         visit(driver, path)
@@ -307,7 +322,7 @@ def test_a_click_on_a_sample_without_a_graph_says_so_and_chooses_no_other(driver
     )
 
 
-def test_nodes_are_walked_by_keys(driver, page):
+def test_nodes_are_reached_by_keys(driver, page):
     path, found = page
     visit(driver, path)
     body = driver.find_element("tag name", "body")
@@ -324,12 +339,12 @@ def test_features_have_their_names(tmp_path):
     assert flowers.feature_names[2] in page["caption"]
     assert flowers.feature_names[0] in page["scenes"][0]["names"]
     with pytest.raises(
-        ValueError, match="one name for each of the 4 features of a sample, not 1"
+        ValueError, match="feature_names must have 4 names, one for each feature of a sample, not 1"
     ):
         explore_training(iris(), feature_names=["a"])
 
 
-# ---- trainings that went wrong, and data that are no table of numbers ----------------------------
+# ---- runs that went wrong, and data that are not a table of numbers -----------------------------
 
 
 def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
@@ -354,12 +369,14 @@ def fitted(X, y, model=None, rate=0.01, loss=nn.mse):
     (lambda: fitted([1.0, 2.0], {0: 1.0, 1: 2.0}), "fit"),
     (lambda: fitted([1.0, 2.0], [[1.0], [2.0]], loss=lambda p, t: (p - t[0]) ** 2), "fit"),
     (lambda: fitted([1.0, 2.0], ["one", "two"], loss=lambda p, t: p * p), "none"),
-    (lambda: fitted([1.0, 2.0], [1.0, 2.0], lambda x, w: {"out": x * w}, loss=lambda p, t: p["out"] * t), "none"),
+    (lambda: fitted(
+        [1.0, 2.0], [1.0, 2.0], lambda x, w: {"out": x * w}, loss=lambda p, t: p["out"] * t),
+     "none"),
     (lambda: fitted([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], rate=1e40), "fit"),
     (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 1.5e308), "fit"),
     (lambda: fitted([1.0], [0.0], loss=lambda p, t: p * 5e-324), "fit"),
 ])
-def test_every_history_has_a_page_without_a_word_on_the_console(history, kind, driver, tmp_path):
+def test_every_history_has_a_page_without_console_messages(history, kind, driver, tmp_path):
     page = explore_training(history())
     assert data_of(page)["kind"] == kind
     visit(driver, page.save(tmp_path / "page.html"))
@@ -367,7 +384,7 @@ def test_every_history_has_a_page_without_a_word_on_the_console(history, kind, d
     assert console(driver) == []
 
 
-def test_data_that_were_emptied_since_say_so():
+def test_data_changed_since_training_are_rejected():
     X = [1.0, 2.0]
     history = fitted(X, [1.0, 2.0])
     X.clear()

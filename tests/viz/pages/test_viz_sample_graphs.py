@@ -1,5 +1,5 @@
-"""The graphs of samples during a training: the engine's own numbers, before and after each update,
-kept apart."""
+"""The graphs of samples during a training run: the engine's numbers before and after each
+update."""
 
 import random
 
@@ -102,7 +102,7 @@ def test_both_targets_share_one_drawing_in_which_the_constants_change():
     assert all(texts[0] == str(y[sample]) for sample, texts in shown.items())
 
 
-def test_no_number_is_wider_than_the_room_it_has():
+def test_numbers_fit_their_boxes():
     _, _, _, training = trained()
     graphs = sample_graphs(training, training.snapshots)
     nodes = {node.name: node for node in graphs.scenes[0].graph.nodes}
@@ -115,7 +115,7 @@ def test_no_number_is_wider_than_the_room_it_has():
                     assert len(gradient) <= len(number_text(node.grad))
 
 
-def test_neurons_are_collapsed_where_there_are_too_many_nodes():
+def test_neurons_are_collapsed_if_there_are_too_many_nodes():
     _, _, _, training = trained(hidden=16, samples=4, steps=2)
     scene, = sample_graphs(training, training.snapshots).scenes
     roles = [node.role for node in scene.graph.nodes]
@@ -136,7 +136,7 @@ def test_samples_are_spread_evenly_and_bounded():
     ] == [3, 5]
 
 
-def test_a_graph_whose_form_depends_on_the_sample_has_a_drawing_of_its_own():
+def test_sample_with_a_different_graph_has_its_own_drawing():
     w = Value(0.5, "w")
     history = fit(
         lambda x: w * x if x > 0 else math.tanh(w * x),
@@ -152,7 +152,7 @@ def test_a_graph_whose_form_depends_on_the_sample_has_a_drawing_of_its_own():
     assert len(graphs.scenes) == 2
 
 
-def test_a_graph_whose_form_changes_during_the_training_shows_nan_where_it_is_another():
+def test_graph_that_changes_during_training_shows_nan_where_it_differs():
     w = Value(0.5, "w")
     history = fit(lambda x: w * x if w.data > 0 else math.tanh(w * x), nn.mse, [1.0], [-3.0],
                   optimizer=optim.SGD([w], lr=0.4), epochs=2, record_every=1)
@@ -178,7 +178,7 @@ def test_inputs_that_cannot_be_values_stay_as_they_are():
     ]
 
 
-def test_gradients_of_values_that_are_not_trained_are_right_and_put_back():
+def test_gradients_of_untrained_values_are_right_and_restored():
     w, u = Value(1.0, "w"), Value(2.0, "u")
     product = u * 1.0
     history = fit(
@@ -217,7 +217,7 @@ def test_a_persistent_loss_keeps_its_label():
     assert v.label == ""
 
 
-def test_there_are_no_derivatives_on_edges_since_they_change_with_the_training():
+def test_edges_show_no_derivatives():
     _, _, _, training = trained()
     svg = sample_graphs(training, training.snapshots).scenes[0].svg
     edges = svg.split('class="edge"')[1:]
@@ -225,7 +225,7 @@ def test_there_are_no_derivatives_on_edges_since_they_change_with_the_training()
     assert not any("<text" in edge.split("</g>")[0] for edge in edges)
 
 
-def test_another_form_of_the_same_size_shows_nan_and_not_the_numbers_of_other_nodes():
+def test_different_graph_of_the_same_size_shows_nan():
     w = Value(0.5, "w")
     history = fit(
         lambda x: math.sin(w * x) if w.data > 0 else math.tanh(w * x),

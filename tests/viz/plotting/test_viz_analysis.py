@@ -1,5 +1,4 @@
-"""The numbers behind the plots: what is found in models of known behaviour, and that the models are
-left as they were."""
+"""The numbers behind the plots, for models of known behaviour; the models are left unchanged."""
 
 import json
 import math
@@ -47,11 +46,12 @@ def test_samples_may_be_rows_numbers_or_anything_that_yields_them():
 
 
 @pytest.mark.parametrize(("X", "error", "message"), [
-    ([], ValueError, "no samples"), ([[]], ValueError, "no features"), ([[1, 2], [1]], ValueError, r"X\[1\] has 1 features"),
+    ([], ValueError, "X must not be empty"), ([[]], ValueError, r"X\[0\] must not be empty"),
+    ([[1, 2], [1]], ValueError, r"X\[1\] must have 2 features, as X\[0\] has, not 1"),
     (["ab"], TypeError, r"X\[0\] must be a real number, not str"), ([[1j]], TypeError, "complex"),
     (3, TypeError, r"X must be samples: rows of numbers, or numbers, not int \(3\)"),
 ])
-def test_what_is_no_table_of_numbers_is_named(X, error, message):
+def test_samples_that_are_not_a_table_of_numbers_are_rejected(X, error, message):
     with pytest.raises(error, match=message):
         samples(X)
 
@@ -61,17 +61,17 @@ def test_what_is_no_table_of_numbers_is_named(X, error, message):
     ([nan, inf, 1e300], (-0.5, 0.5)),
     ([0, nan, 10, -inf], (-1.0, 11.0)), ([1e15, 1e15 + 1], (0.5e15, 1.5e15)),
 ])
-def test_a_window_is_around_what_can_be_drawn_and_never_empty(numbers, expected):
+def test_padded_range_contains_drawable_numbers_and_is_never_empty(numbers, expected):
     assert padded_range(numbers) == pytest.approx(expected)
 
 
-def test_spaced_numbers_end_where_they_should():
+def test_spaced_numbers_end_exactly_at_the_limits():
     assert spaced(0.0, 0.3, 4) == pytest.approx((0, 0.1, 0.2, 0.3))
     assert spaced(-0.1, 0.7, 50)[-1] == 0.7
     assert spaced(-0.1, 0.7, 50)[0] == -0.1
 
 
-def test_the_winner_is_the_one_that_accuracy_counts_as_right():
+def test_predicted_class_is_the_one_that_accuracy_counts_as_right():
     rng = random.Random(0)
     for _ in range(200):
         scores = [rng.choice([-1.0, 0.0, 0.5, 2.0]) for _ in range(rng.choice([1, 2, 4]))]
@@ -89,14 +89,16 @@ def test_labels_become_classes():
 
 @pytest.mark.parametrize(("labels", "count"), [
     ([0, 2], 1), ([-1, 0], 1), ([0.5], 1), ([3], 3), ([-1], 2), ([0.5], 2), ([nan], 2)])
-def test_labels_that_do_not_fit_the_outputs_are_errors(labels, count):
-    with pytest.raises(ValueError, match=r"^y\[\d\] is .* separates"):
+def test_labels_that_do_not_fit_the_outputs_are_rejected(labels, count):
+    with pytest.raises(ValueError, match=r"^y\[\d\] must be .* class.*, not .*, for a model of"):
         class_indices(labels, count)
 
 
 @pytest.mark.parametrize("model", [lambda x: [], lambda x: [1.0] * int(x[0])])
 def test_a_model_must_give_as_many_outputs_for_every_sample(model):
-    with pytest.raises(ValueError, match="as many, and at least one"):
+    with pytest.raises(
+        ValueError, match="must return equally many outputs for every sample, at least one"
+    ):
         outputs(model, [[1], [2]])
 
 
@@ -108,19 +110,25 @@ def test_a_model_that_returns_text_is_named():
 @pytest.mark.parametrize("look", [outputs, decision_grid])
 def test_samples_in_the_place_of_the_model_are_named(look):
     with pytest.raises(
-        TypeError, match=r"the model is \[\[1, 2\]\], which cannot be called; give the model first"
+        TypeError, match=r"the model must be callable, not \[\[1, 2\]\]; pass the model first"
     ):
         look([[1, 2]], [[1, 2]])
 
 
 @pytest.mark.parametrize(("given", "numbers"), [
-    (2, (2.0,)), (Value(0.5), (0.5,)), ([Value(0.5), 1], (0.5, 1.0)), ((True,), (1.0,)), ([], ()), (range(2), (0.0, 1.0))])
+    (2, (2.0,)),
+    (Value(0.5), (0.5,)),
+    ([Value(0.5), 1], (0.5, 1.0)),
+    ((True,), (1.0,)),
+    ([], ()),
+    (range(2), (0.0, 1.0)),
+])
 def test_a_number_or_a_list_of_them_becomes_floats(given, numbers):
     assert floats(given, "it") == numbers
 
 
 @pytest.mark.parametrize("given", ["1", None, {1: 2}, [[1.0]], [1, "2"], 10**400])
-def test_what_is_no_number_is_named(given):
+def test_floats_rejects_what_is_not_a_number(given):
     with pytest.raises(NoNumbersError, match=r"^a target"):
         floats(given, "a target")
 
@@ -157,7 +165,7 @@ def test_other_features_stay_at_their_means():
     assert fit.outputs == ((224.0, 264.0),)
 
 
-def test_ranges_of_ones_own_give_several_grids_the_same_points():
+def test_given_ranges_give_several_grids_the_same_points():
     ranges = ((0, 1), (2, 3))
     grids = [
         decision_grid(lambda x: x[0], X, resolution=2, ranges=ranges) for X in ([[5, 5]], [[7, 9]])
@@ -167,8 +175,8 @@ def test_ranges_of_ones_own_give_several_grids_the_same_points():
     assert fitted_curve(lambda x: x, [7], range=(0, 1), resolution=2).outputs == ((0.0, 1.0),)
 
 
-def test_several_models_are_asked_at_the_same_places():
-    # of which one changes what it is given
+def test_several_models_are_evaluated_at_the_same_points():
+    # one of them changes its input
     X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
     grid, curve = (
         grid_points(X, features=(2, 1), resolution=4),
@@ -181,7 +189,7 @@ def test_several_models_are_asked_at_the_same_places():
     assert (curve.axes, curve.fixed) == ((spaced(-0.2, 2.2, 5),), ((0, 2.0), (2, 2.0)))
 
 
-def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
+def test_nonfinite_samples_do_not_affect_the_grid():
     X = [[0, 0], [4, 2]]
     assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(
         sum, X, resolution=3
@@ -190,15 +198,19 @@ def test_samples_that_are_not_finite_do_not_matter_to_the_grid():
         decision_grid(sum, [[nan, 1]])
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"features": (0, 3)}, "no feature 3; the samples have 3"), ({"features": (0, -1)}, "no feature -1"),
-    ({"features": (1, 1)}, "two different ones"), ({"features": "ab"}, "two different ones"),
-    ({"resolution": 1}, "at least 2, not 1"), ({"resolution": 2.5}, "at least 2, not 2.5"),
-    ({"resolution": True}, "at least 2, not True"),
-    ({"ranges": ((0, 0), (0, 1))}, r"ranges\[0\] must be .*, not \(0, 0\)"), ({"ranges": ((0, 1), (0, inf))}, r"ranges\[1\]"),
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"features": (0, 3)}, ValueError, "a feature must be .* from 0 to 2, not 3"),
+    ({"features": (0, -1)}, ValueError, "a feature must be .* from 0 to 2, not -1"),
+    ({"features": (1, 1)}, ValueError, "two different features"),
+    ({"features": "ab"}, ValueError, "two different features"),
+    ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2, not 1"),
+    ({"resolution": 2.5}, TypeError, r"resolution must be a whole number, not float \(2.5\)"),
+    ({"resolution": True}, TypeError, r"resolution must be a whole number, not bool \(True\)"),
+    ({"ranges": ((0, 0), (0, 1))}, ValueError, r"ranges\[0\] must be .*, not \(0, 0\)"),
+    ({"ranges": ((0, 1), (0, inf))}, ValueError, r"ranges\[1\]"),
 ])
-def test_a_grid_that_cannot_be_is_an_error(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_decision_grid_rejects_invalid_options(options, error, message):
+    with pytest.raises(error, match=message):
         decision_grid(sum, [[1, 2, 3]], **options)
 
 
@@ -208,20 +220,21 @@ def test_a_grid_needs_two_features():
 
 
 @pytest.mark.parametrize("look", [
-    lambda model: outputs(model, [[1, 2]]), lambda model: decision_grid(model, [[1, 2]], resolution=3),
+    lambda model: outputs(model, [[1, 2]]),
+    lambda model: decision_grid(model, [[1, 2]], resolution=3),
     lambda model: fitted_curve(model, [[1, 2]], resolution=3),
     lambda model: loss_surface(lambda: model([1, 2]) ** 2, *model.parameters()[:2], resolution=3),
 ], ids=["outputs", "decision_grid", "fitted_curve", "loss_surface"])
 def test_a_model_is_left_as_it_was(look):
     model = with_dropout()
     model([1.0, 2.0]).backward()
-    model.layers[0].training = False  # modes that differ are put back one by one
+    model.layers[0].training = False  # modes that differ are restored one by one
     before = state_of(model)
     look(model)
     assert state_of(model) == before
 
 
-def test_a_model_that_raises_is_put_back_into_its_mode():
+def test_mode_is_restored_if_the_model_raises():
     model = with_dropout()
     with pytest.raises(ValueError, match="takes 2 inputs"):
         outputs(model, [[1, 2, 3]])
@@ -239,9 +252,12 @@ def test_models_run_in_evaluation_mode():
 
 
 @pytest.mark.parametrize(("numbers", "counts"), [
-    ([0.0, 0.4, 0.5, 1.0], [2, 2]), ([1.5, -0.1, nan, inf], [0, 0]), ([], [0, 0]), ([0.9999999999999999], [0, 1]),
+    ([0.0, 0.4, 0.5, 1.0], [2, 2]),
+    ([1.5, -0.1, nan, inf], [0, 0]),
+    ([], [0, 0]),
+    ([0.9999999999999999], [0, 1]),
 ])
-def test_histograms_count_what_is_between_their_ends(numbers, counts):
+def test_histograms_count_numbers_between_their_ends(numbers, counts):
     assert histogram(numbers, (0.0, 0.5, 1.0)) == counts
 
 
@@ -262,7 +278,7 @@ def test_the_ranges_cover_the_path_and_the_current_point():
     assert surface.ys == (-2.25, 5.25)
 
 
-def test_parameters_are_put_back_when_the_loss_raises():
+def test_parameters_are_restored_when_the_loss_raises():
     p, q = Value(3.0), Value(4.0)
     p.grad, q.grad = 0.5, -0.5
     calls = []
@@ -280,10 +296,10 @@ def test_parameters_are_put_back_when_the_loss_raises():
     assert (p.data, q.data, p.grad, q.grad) == (3.0, 4.0, 0.5, -0.5)
 
 
-def test_what_is_no_parameter_is_named():
+def test_loss_surface_names_what_is_not_a_parameter():
     p, q = Value(3.0), Value(4.0)
     for arguments, error, message in [
-        ((lambda: p, p, p), ValueError, "the same parameter"),
+        ((lambda: p, p, p), ValueError, "p and q must be different parameters"),
         ((lambda: p, p, q + 1), ValueError, "the result of an operation"),
         ((lambda: p, 3.0, q), TypeError, "p must be a parameter, a Value, not float"),
         ((p, p, q), TypeError, "loss must be a function"),
@@ -300,7 +316,7 @@ def test_what_is_no_parameter_is_named():
 # ---- no matplotlib -------------------------------------------------------------------------------
 
 
-def test_the_numbers_need_no_matplotlib():
+def test_analysis_needs_no_matplotlib():
     done = run_python("""
 import json, sys
 from tinygrad_edu import nn
@@ -312,6 +328,6 @@ print(json.dumps(sorted({"matplotlib", "numpy", "rich", "PIL"} & set(sys.modules
     assert json.loads(done.stdout) == [], done.stderr
 
 
-def test_what_is_not_drawable_is_what_is_nan_or_enormous():
+def test_nan_and_enormous_numbers_are_not_drawable():
     assert [drawable(x) for x in (0.0, -1e100, 1.1e100, inf, -inf, nan, math.pi)] == [
         True, True, False, False, False, False, True]

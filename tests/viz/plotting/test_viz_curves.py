@@ -1,5 +1,5 @@
 """Primitives over their domain: right numbers, and lines that are interrupted where the function
-is."""
+jumps."""
 
 import math
 
@@ -13,7 +13,8 @@ from viz.plotting.curves import DEFAULT_RANGE, curves, row_of
 
 
 def breaks(curve):
-    """Where ``curve`` is interrupted in its value: the middle of the points on either side."""
+    """Returns where the values of ``curve`` are interrupted: the midpoints between neighbouring
+    points."""
     found, previous = [], None
     for i, (x, y) in enumerate(zip(curve.xs, curve.value)):
         if y == y:
@@ -53,10 +54,13 @@ def test_curves_stay_in_the_domain(name):
 
 
 @pytest.mark.parametrize(("name", "options", "where"), [
-    ("sin", {}, []), ("exp", {}, []), ("relu", {}, [0.0]), ("hardtanh", {}, [-1.0, 1.0]), ("maximum", {}, [2.0]),
+    ("sin", {}, []), ("exp", {}, []), ("relu", {}, [0.0]), ("hardtanh", {}, [-1.0, 1.0]),
+    ("maximum", {}, [2.0]),
     ("floor", {"over": (-1.5, 1.5)}, [-1.0, 0.0, 1.0]), ("round", {"over": (-1, 1)}, [-0.5, 0.5]),
-    ("reciprocal", {}, [0.0]), ("tan", {}, [-4.71, -1.57, 1.57, 4.71]), ("atan2", {}, []), ("atan2", {"at": {"x": -1}}, [0.0]),
-    ("div", {"vary": "y"}, [0.0]), ("remainder", {"over": (0.5, 5)}, [2.0, 4.0]), ("log", {"over": (-1, 1)}, []),
+    ("reciprocal", {}, [0.0]), ("tan", {}, [-4.71, -1.57, 1.57, 4.71]),
+    ("atan2", {}, []), ("atan2", {"at": {"x": -1}}, [0.0]),
+    ("div", {"vary": "y"}, [0.0]), ("remainder", {"over": (0.5, 5)}, [2.0, 4.0]),
+    ("log", {"over": (-1, 1)}, []),
     ("clip", {"vary": "low", "at": {"x": 0.5, "high": 2}}, [0.5, 2.0]),
 ])
 def test_lines_are_interrupted_at_kinks_jumps_and_poles_and_nowhere_else(name, options, where):
@@ -91,7 +95,7 @@ def test_poles_and_rapid_growth_do_not_set_the_height():
     assert curves("mul", at={"y": 1000.0}).height[1] > 1000
 
 
-def test_the_other_arguments_have_readable_values_unless_told():
+def test_other_arguments_have_readable_values_unless_given():
     assert curves("pow").at == (("y", 2.0),)
     assert curves("clip").at == (("low", -1.0), ("high", 1.0))
     assert curves("leaky_relu").at == (("slope", 0.01),)
@@ -107,16 +111,23 @@ def test_a_range_beyond_the_domain_is_empty_there():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"), (("qqqq",), "it has add, sub"),
-    (("pow", {"vary": "z"}), "pow has no argument 'z'; it has x, y"), (("pow", {"at": {"w": 1}}), "pow has no argument 'w'"),
-    (("pow", {"vary": "x", "at": {"x": 1}}), "x varies, so it cannot stay at 1"), (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
-    (("sin", {"at": {"x": 1}}), "x varies"), (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
+    (("tanhh",), "no primitive 'tanhh' in the table; did you mean 'tanh' or"),
+    (("qqqq",), "it has add, sub"),
+    (("pow", {"vary": "z"}), "an argument of pow must be one of x, y, not 'z'"),
+    (("pow", {"at": {"w": 1}}), "an argument of pow must be .*, not 'w'"),
+    (
+        ("pow", {"vary": "x", "at": {"x": 1}}),
+        "at must be for other arguments than x, which varies, not 1",
+    ),
+    (("sin", {"order": 3}), "order must be 1 or 2, not 3"),
+    (("sin", {"at": {"x": 1}}), "than x, which varies"),
+    (("sin", {"over": (1, 1)}), r"over must be .*, not \(1, 1\)"),
     (("sin", {"over": 3}), "over must be .*, not 3"),
-    (("sin", {"over": (0, inf)}), "two finite numbers"), (("sin", {"over": (nan, 1)}), "two finite "
-                                                                                       "numbers"),
-    (("sin", {"resolution": 1}), "at least 2, not 1"),
+    (("sin", {"over": (0, inf)}), "two finite numbers"),
+    (("sin", {"over": (nan, 1)}), "two finite numbers"),
+    (("sin", {"resolution": 1}), "resolution must be a whole number >= 2, not 1"),
 ])
-def test_what_does_not_exist_is_named(arguments, message):
+def test_unknown_primitives_arguments_and_options_are_rejected_by_name(arguments, message):
     name, options = (*arguments, {})[:2]
     with pytest.raises(ValueError, match=message):
         curves(name, **options)
@@ -141,7 +152,7 @@ def own_row():
         del TABLE[name]
 
 
-def test_a_row_of_ones_own_has_curves(own_row):
+def test_user_defined_row_has_curves(own_row):
     row = own_row("cube", lambda x: x**3, lambda x, o: 3 * x * x)
     curve = curves(row, order=2, resolution=3)
     assert curve.value == (-125.0, 0.0, 125.0)
@@ -149,7 +160,7 @@ def test_a_row_of_ones_own_has_curves(own_row):
     assert curve.second == (-30.0, 0.0, 30.0)
 
 
-def test_a_row_of_ones_own_may_raise_or_be_defined_elsewhere(own_row):
+def test_user_defined_row_may_raise_or_have_another_domain(own_row):
     row = own_row("careless", lambda x: math.log(x), lambda x, o: 1 / x)
     assert sum(y == y for y in curves(row, resolution=10).value) == 5
     far = own_row("far", lambda x: x, lambda x, o: 1.0, sample=(((100.0, inf),),))

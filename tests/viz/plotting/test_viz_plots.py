@@ -1,5 +1,4 @@
-"""Plots: what is on the axes, for ordinary models and for extreme ones, and that nothing else is
-changed."""
+"""Plots: what they draw for ordinary and extreme models, and that they change nothing else."""
 
 import builtins
 import math
@@ -48,7 +47,7 @@ def test_an_ordinary_run_has_a_linear_axis_from_zero():
     assert ax.get_ylim()[0] == 0
 
 
-def test_a_run_that_diverged_has_a_logarithmic_axis_without_what_cannot_be_drawn():
+def test_diverged_run_has_a_logarithmic_axis_of_its_finite_losses():
     ax, = axes([2.0, 1e3, 1e99, 1e306, math.inf, math.nan])
     assert ax.get_yscale() == "log"
     low, high = ax.get_ylim()
@@ -65,10 +64,11 @@ def test_a_run_that_diverged_has_a_logarithmic_axis_without_what_cannot_be_drawn
 
 
 @pytest.mark.parametrize(("losses", "scale"), [
-    ([1.0, 1e4], "linear"), ([1.0, 1.01e4], "log"), ([0.0, 1.0, 2.0], "linear"), ([-1.0, 1.0], "linear"),
-    ([math.nan, math.inf], "linear"), ([0.0, 1e-9, 1.0], "log"), ([5e-324, 1e99], "log"), ([5e-324, 1e308], "linear"),
+    ([1.0, 1e4], "linear"), ([1.0, 1.01e4], "log"),
+    ([0.0, 1.0, 2.0], "linear"), ([-1.0, 1.0], "linear"), ([math.nan, math.inf], "linear"),
+    ([0.0, 1e-9, 1.0], "log"), ([5e-324, 1e99], "log"), ([5e-324, 1e308], "linear"),
 ])
-def test_when_the_axis_is_logarithmic(losses, scale):
+def test_axis_is_logarithmic_for_a_wide_range_of_losses(losses, scale):
     assert axes(losses)[0].get_yscale() == scale
 
 
@@ -90,21 +90,21 @@ def test_metrics_are_named_as_typed():
 
 
 def plotted(plot, *args, **kwargs):
-    """The Axes of a plot."""
+    """Returns the Axes of a plot."""
     pytest.importorskip("matplotlib", reason="needs the extra `plots`")
     return plot(*args, **kwargs).axes[0]
 
 
 def drawn(plot, *args, **kwargs):
-    """The Axes of a plot, drawn to the last tick, which takes ten times as long and is where
-    extreme numbers fail."""
+    """Returns the Axes of a plot after drawing all of it. This is ten times as slow, but extreme
+    numbers fail only there."""
     ax = plotted(plot, *args, **kwargs)
     ax.figure.draw_without_rendering()
     return ax
 
 
 def shown(text):
-    """The text that is to be read, of an artist or escaped."""
+    """Returns the text as a reader sees it, of an artist or of an escaped string."""
     return (text if isinstance(text, str) else text.get_text()).replace(r"\$", "$")
 
 
@@ -117,7 +117,7 @@ def legend(ax):
 
 
 def points(ax, label):
-    """The points of the scatter with that label."""
+    """Returns the points of the scatter with that label."""
     found, = [c for c in ax.collections if c.get_label() == label]
     return [tuple(map(float, point)) for point in found.get_offsets()]
 
@@ -128,7 +128,7 @@ def line(ax, label):
 
 
 def xor_model():
-    """x0 * x1, whose boundary is the axes."""
+    """Computes x0 * x1, whose decision boundary is the axes."""
     return lambda x: x[0] * x[1]
 
 
@@ -163,7 +163,7 @@ def test_without_matplotlib_the_error_says_what_to_install(plot, monkeypatch):
 
 
 @every_plot
-def test_a_plot_goes_into_an_axes_of_ones_own_and_leaves_the_others_alone(plot):
+def test_plot_is_drawn_into_the_given_axes_only(plot):
     figure_module = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
     figure = figure_module.Figure(figsize=(10, 4))
     left, right = figure.subplots(1, 2)
@@ -243,7 +243,7 @@ def test_a_history_without_steps_is_an_error():
 
 
 @pytest.mark.parametrize("wrong", [3, [1.0, 0.5], None, "history"])
-def test_a_loss_is_that_of_a_history(wrong):
+def test_loss_rejects_what_is_not_a_history(wrong):
     with pytest.raises(
         TypeError, match=rf"loss: history must be a History, .*, not {type(wrong).__name__} \("
     ):
@@ -251,16 +251,16 @@ def test_a_loss_is_that_of_a_history(wrong):
 
 
 @pytest.mark.parametrize(("plot", "message"), [
-    (lambda: decision_boundary(X, Y, MODEL), r"the model is \[\[1.0, .*, which cannot be called; "
-                                             r"give the model first"),
+    (lambda: decision_boundary(X, Y, MODEL), r"the model must be callable, not \[\[1.0, .*; "
+                                             r"pass the model first"),
     (lambda: decision_boundary(MODEL, MODEL, X), r"X must be samples: rows of numbers, or numbers, "
                                                  r"not MLP \("),
     (lambda: decision_boundary(MODEL, X, MODEL), r"y must be labels: a number for each sample, not "
                                                  r"MLP \("),
-    (lambda: activation_histograms(X, MODEL), r"the model is \[\[1.0, .*, which cannot be called"),
+    (lambda: activation_histograms(X, MODEL), r"the model must be callable, not \[\[1.0, "),
     (lambda: gradient_flow(MODEL, 3), r"X must be samples: .*, not int \(3\)"),
-    (lambda: gradient_flow("tanh"), r"gradients are taken from a Module, .* not from str "
-                                    r"\('tanh'\)"),
+    (lambda: gradient_flow("tanh"), r"gradient_flow: parameters must be a Module, .* not "
+                                    r"str \('tanh'\)"),
 ], ids=["X y model", "model model X", "model X model", "X model", "no samples", "name"])
 def test_arguments_in_the_wrong_place_are_named(plot, message):
     with pytest.raises(TypeError, match=message):
@@ -272,11 +272,12 @@ def test_an_axes_that_has_no_room_for_a_plot_is_named(plot):
     figure = pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`").Figure()
     with pytest.raises(
         ValueError,
-        match="plots need a horizontal and a vertical axis, but ax is of the type PolarAxes; give",
+        match="ax must have a horizontal and a vertical axis, but ax is of the type PolarAxes;",
     ):
         plot(ax=figure.add_subplot(projection="polar"))
     with pytest.raises(
-        TypeError, match=r"ax must be an Axes, such as figure.add_subplot\(\), not <?Figure"
+        TypeError,
+        match=r"ax must be an Axes, not <?Figure.*; pass one, such as figure.add_subplot\(\)",
     ):
         plot(ax=figure)
 
@@ -285,7 +286,7 @@ STRANGE = ["\ud800", "name" * 750, "W" * 3000, "\n" * 3000, "\x00\x1b[0m", "_$" 
 
 
 def named(name):
-    """Plots with that name wherever they show a name of the user's."""
+    """Returns plots that show a given name wherever they show a name of the user."""
     p, q, w = Value(1.0, name), Value(2.0, name), Value(0.5)
     net = nn.Sequential(nn.Layer(2, 2, rng=0))
     setattr(net, name, nn.Layer(2, 1, rng=1))
@@ -301,7 +302,9 @@ def named(name):
 
 
 @pytest.mark.parametrize("k", range(5), ids=list(PLOTS)[:5])
-@pytest.mark.parametrize("name", STRANGE, ids=["surrogate", "long", "wide", "lines", "control", "dollars"])
+@pytest.mark.parametrize(
+    "name", STRANGE, ids=["surrogate", "long", "wide", "lines", "control", "dollars"]
+)
 def test_names_of_any_kind_leave_room_for_the_picture(name, k):
     plot, arguments, options = named(name)[k]
     ax = drawn(plot, *arguments, **options)
@@ -325,7 +328,7 @@ def test_long_names_keep_their_ends_and_what_cannot_be_drawn_is_replaced():
 # ---- decision_boundary ---------------------------------------------------------------------------
 
 
-def test_samples_stand_where_they_are_and_those_on_the_wrong_side_are_ringed():
+def test_samples_are_drawn_in_place_and_misclassified_ones_are_ringed():
     ax = plotted(
         decision_boundary,
         xor_model(),
@@ -356,7 +359,7 @@ def test_classes_differ_in_colour_and_in_shape():
 
 
 def contour_at_zero(ax):
-    """The vertices of the boundary lines."""
+    """Returns the vertices of the boundary lines."""
     found = [c for c in ax.collections if hasattr(c, "levels") and list(c.levels) == [0.0]]
     return [tuple(map(float, v)) for c in found for path in c.get_paths() for v in path.vertices]
 
@@ -395,7 +398,7 @@ def test_other_features_stay_at_their_means_and_the_title_says_so():
         feature_names=iris.feature_names,
         class_names=iris.class_names,
     )
-    text = " ".join(title(ax)[1:]).replace("\u00a0", " ")  # which keeps an equation on one line
+    text = " ".join(title(ax)[1:]).replace("\u00a0", " ")  # it keeps an equation on one line
     assert text.startswith("the other features stay at their means: sepal")
     assert "= 5.84" in text
     assert "= 3.06" in text
@@ -403,7 +406,7 @@ def test_other_features_stay_at_their_means_and_the_title_says_so():
     assert legend(ax)[:3] == iris.class_names
 
 
-def test_a_model_that_never_changes_its_mind_has_no_boundary():
+def test_constant_prediction_has_no_boundary():
     for model in (lambda x: 1.0, lambda x: 0.0, lambda x: [0.0, 0.0], lambda x: [1.0, 0.0, 0.0]):
         assert contour_at_zero(plotted(decision_boundary, model, X, [1, 0, 1], resolution=4)) == []
 
@@ -435,14 +438,16 @@ def test_few_equal_generated_and_extreme_samples_are_drawn(samples, labels):
 
 
 @pytest.mark.parametrize(("arguments", "options", "message"), [
-    (([], []), {}, "no samples"), ((X, Y[:2]), {}, "3 samples but 2 labels"),
-    ((X, [1, 2, 3]), {}, r"y\[1\] is 2.0, but a model of 1"),
-    (([[nan, 1]], [1]), {}, "every sample contains nan"), ((X, Y), {"features": (0, 5)}, "no feature 5"),
-    ((X, Y), {"features": 5}, "no feature 5"), ((X, Y), {"resolution": 0}, "at least 2, not 0"),
-    ((X, Y), {"class_names": ["a"]}, "class_names has 1 names for 2 classes"),
-    ((X, Y), {"feature_names": ["a"]}, "feature_names has 1 names for 2 features"),
+    (([], []), {}, "X must not be empty"), ((X, Y[:2]), {}, "y must have 3 labels, .*, not 2"),
+    ((X, [1, 2, 3]), {}, r"y\[1\] must be one of two classes, .*, not 2.0, for a model of 1"),
+    (([[nan, 1]], [1]), {}, "every sample contains nan"),
+    ((X, Y), {"features": (0, 5)}, "a feature must be .* from 0 to 1, not 5"),
+    ((X, Y), {"features": 5}, "a feature must be .* from 0 to 1, not 5"),
+    ((X, Y), {"resolution": 0}, ">= 2, not 0"),
+    ((X, Y), {"class_names": ["a"]}, "class_names must have 2 names, .*, not 1"),
+    ((X, Y), {"feature_names": ["a"]}, "feature_names must have 2 names, .*, not 1"),
 ])
-def test_what_cannot_be_a_decision_is_named(arguments, options, message):
+def test_decision_boundary_rejects_invalid_arguments(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         decision_boundary(MODEL, *arguments, **options)
 
@@ -527,7 +532,7 @@ def test_every_layer_has_a_row_with_its_percentiles_median_and_rms():
         assert mine == [[layer.low, layer.high], [layer.median], [layer.rms]]
 
 
-def test_layers_that_vanish_explode_or_have_no_gradient_are_called_so():
+def test_layers_that_vanish_explode_or_have_no_gradient_are_labelled():
     ax = plotted(gradient_flow, {"a.w": 1e-6, "b.w": 0.0, "c.w": 1e4, "d.w": nan, "e.w": 1.0})
     assert rows(ax) == [
         ["a", "vanishing"],
@@ -583,7 +588,7 @@ def test_every_layer_has_a_ridge_with_its_counts():
     assert title(ax) == ["Outputs of each layer for 3 samples"]
 
 
-def test_zeros_dead_and_saturated_units_stand_beside_the_layer():
+def test_zeros_dead_and_saturated_units_are_printed_next_to_the_layer():
     model = nn.Sequential(nn.Layer(1, 2, "relu", rng=0), nn.Layer(2, 2, "tanh", rng=0))
     for p in model.parameters():
         p.data = 0.0
@@ -615,8 +620,11 @@ def test_outputs_of_any_size_are_drawn(scale):
 
 
 @pytest.mark.parametrize("bins", [0, 2.5, True, None])
-def test_bins_must_be_a_number_of_them(bins):
-    with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, not .*"):
+def test_bins_must_be_a_positive_whole_number(bins):
+    error = ValueError if bins == 0 else TypeError
+    with pytest.raises(
+        error, match=r"activation_histograms: bins must be a whole number.*, not .*"
+    ):
         activation_histograms(MODEL, X, bins=bins)
 
 
@@ -655,7 +663,7 @@ def test_without_a_path_the_current_point_is_marked():
     )
 
 
-def test_levels_are_logarithmic_where_losses_span_a_wide_range():
+def test_levels_are_logarithmic_if_losses_span_a_wide_range():
     p, q = Value(0.0), Value(0.0)
     wide = levels(
         plotted(
@@ -693,7 +701,8 @@ def test_levels_are_logarithmic_where_losses_span_a_wide_range():
                                                                          "points: nan or beyond "
                                                                          "1e100"),
     (lambda p, q: tmath.log(p - 1) + q, "no loss at 15 of 25 points: nan or beyond 1e100"),
-    (lambda p, q: 1e300 * (p * p + 1), "no loss at 25 of 25 points: nan or beyond 1e100"), (lambda p, q: -1e50 * p, None),
+    (lambda p, q: 1e300 * (p * p + 1), "no loss at 25 of 25 points: nan or beyond 1e100"),
+    (lambda p, q: -1e50 * p, None),
     (lambda p, q: (p - 1) ** 2 + (q - 2) ** 2, None), (lambda p, q: 5, "the loss is 5 everywhere"),
 ])
 def test_losses_of_any_kind_are_drawn(function, note):
@@ -721,7 +730,7 @@ def test_points_of_a_descent_that_diverged_are_left_out():
 
 @pytest.fixture(scope="module")
 def canvas():
-    """One Axes for all primitives: to make one takes longer than to draw into it."""
+    """Returns one Axes for all primitives, because making one takes longer than drawing into it."""
     return (
         pytest.importorskip("matplotlib.figure", reason="needs the extra `plots`")
         .Figure(figsize=(4, 3))
@@ -735,7 +744,7 @@ def test_every_primitive_is_drawn_with_its_formulas(name, canvas):
     ax.clear()
     derivatives(name, order=2, resolution=60, ax=ax)
     assert all(-100 < y < 100 for y in ax.get_ylim())
-    # they take most of the time, and are nothing special in such a range
+    # they take most of the time, and such a range is nothing special for them
     ax.set(xticks=[], yticks=[])
     ax.figure.draw_without_rendering()
     row = TABLE[name]
@@ -760,7 +769,7 @@ def test_the_curves_are_those_of_the_function_and_its_derivatives():
     ]
 
 
-def test_a_function_without_a_value_here_says_so():
+def test_title_says_if_there_is_no_finite_value():
     assert title(plotted(derivatives, "log", over=(-2, -1)))[-1] == "no finite value here"
 
 
@@ -771,7 +780,7 @@ def test_an_unknown_primitive_is_an_error_with_the_nearest_names():
         derivatives("sigmiod")
 
 
-def test_names_that_begin_alike_are_suggested_first():
+def test_names_with_the_same_beginning_are_suggested_first():
     with pytest.raises(
         ValueError, match="no primitive 'gelu' in the table; did you mean 'gelu_erf' or 'gelu_tanh'"
     ):
@@ -781,14 +790,16 @@ def test_names_that_begin_alike_are_suggested_first():
 
 
 @pytest.mark.parametrize(("symbol", "name"), [
-    ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"), ("%", "remainder"), ("//", "floordiv")])
+    ("+", "add"), ("-", "sub"), ("*", "mul"), ("/", "div"), ("**", "pow"),
+    ("%", "remainder"), ("//", "floordiv"),
+])
 def test_an_operator_is_found_by_its_symbol(symbol, name):
     assert title(plotted(derivatives, symbol, resolution=5)) == title(
         plotted(derivatives, name, resolution=5)
     )
 
 
-def test_a_row_of_ones_own_is_drawn():
+def test_user_defined_row_is_drawn():
     row = define(
         "swish_of_mine",
         lambda x, beta: x / (1 + math.exp(-beta * x)),

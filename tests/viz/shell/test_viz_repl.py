@@ -1,5 +1,4 @@
-"""The shell: whole transcripts, hostile input, and a real terminal (a pseudo terminal, where there
-are such)."""
+"""The shell: whole transcripts, hostile input, and a pseudo terminal where the system has one."""
 
 import builtins
 import inspect
@@ -41,20 +40,20 @@ ALL_COMMANDS = [name for names in Shell.groups.values() for name in names]
 
 
 def transcript(y, *commands, color=None):
-    """All that the shell writes for these lines of input."""
+    """Returns everything that the shell writes for these lines of input."""
     out = io.StringIO()
     debug(y, stdin=io.StringIO("".join(f"{line}\n" for line in commands)), stdout=out, color=color)
     return out.getvalue()
 
 
 def answers(y, *commands):
-    """What the shell answers to the last of these lines, without the prompt after it."""
+    """Returns the shell's answer to the last of these lines, without the next prompt."""
     text = transcript(y, *commands)
     return re.split(r"^\(step \d+/\d+\) .*\n", text, flags=re.MULTILINE)[-2].splitlines()
 
 
 def commands_of(text):
-    """The lines of input that a transcript shows."""
+    """Returns the lines of input that a transcript shows."""
     return [line.partition(") ")[2] for line in text.splitlines() if line.startswith("(step ")]
 
 
@@ -251,7 +250,7 @@ def test_the_end_of_the_input_ends_a_session():
     assert transcript(lecture(), *commands) == BACKWARD
 
 
-def test_a_stepper_goes_on_from_where_it_is_and_stays_where_it_was_left():
+def test_debug_continues_at_the_position_of_the_stepper_and_moves_it():
     stepper = Stepper(record(product())).watch("a").next()
     assert transcript(stepper, "n 2", "break b", "q") == (
         "y = a * b: 3 nodes, 1 step forward, 3 backward; h for help\n"
@@ -315,11 +314,11 @@ def test_only_values_recordings_and_steppers_can_be_debugged():
     ("where(a > b, pi, e)", repr(3.141592653589793)),
     ("-inf", "-inf"),
 ])
-def test_numbers_are_those_of_this_moment(expression, answer):
+def test_print_uses_the_numbers_of_the_position(expression, answer):
     assert answers(product(), "until a", f"p {expression}") == [answer]
 
 
-def test_contributions_are_counted_as_they_come():
+def test_contributions_are_counted_so_far():
     y = examples.shared_node()
     assert answers(y, "until a", "p a") == ["a: data 1.0, grad 2.0 after 1 of 2 contributions"]
     assert answers(y, "p b") == [
@@ -329,7 +328,7 @@ def test_contributions_are_counted_as_they_come():
     assert answers(y, "p grad(b) + a") == ["1.0"]
 
 
-def test_names_that_are_no_identifiers_can_be_used():
+def test_names_that_are_not_identifiers_can_be_used():
     labels = [
         "two words",
         "layers.0.w.1",
@@ -398,7 +397,7 @@ def test_orders_explains_the_wrong_order():
     assert "  ∂c/∂a is 4; the naive order gives 6" in answer
 
 
-def test_draw_writes_the_graph_with_the_gradients_of_this_moment(tmp_path, monkeypatch):
+def test_draw_writes_the_graph_with_the_gradients_of_the_position(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     y = product()
     assert answers(y, "until a", "draw y.dot") == ["wrote y.dot"]
@@ -418,7 +417,7 @@ def test_draw_frames_modules(tmp_path):
     assert "subgraph" in (tmp_path / "y.dot").read_text()
 
 
-# ---- what is wrong, in one line
+# ---- errors, in one line
 
 
 @pytest.mark.parametrize(("command", "answer"), [
@@ -481,7 +480,7 @@ def test_draw_frames_modules(tmp_path):
                            "first"),
     ("!ls", "*** '!ls' is not a command"),
 ])
-def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path, monkeypatch):
+def test_errors_are_one_line_and_change_nothing(command, answer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stepper = Stepper(record(product())).goto(2).stop_at("a").watch("b")
     [line] = answers(stepper, command)
@@ -490,18 +489,20 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(command, answer, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_phase_that_has_no_steps_says_so():
+def test_target_phase_without_steps_is_reported():
     assert answers(Value(1.0, "x"), "until forward") == ["*** no step involves forward"]
     assert answers(Value(1.0, "x"), "break forward") == ["breakpoint at forward: no steps"]
 
 
 @pytest.mark.parametrize("command", [
-    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000, "p 1e999 * "
-                                                                                      "0", "p '", 'p """', "p \\",
-    "p a\0b", "\0", "p \u202ea", "until \ud800", "p \u2028", "x" * 100_000, "until " + "x" * 100_000, "goto \0",
-    "draw \0", "draw " + "x" * 5000, "draw " + "x/" * 3000, "p a" + "+a" * 6000, "\x1b[2J", "h " + "(" * 3000, "p 1 2",
-    "p lambda: 0",
-    "p __import__('os')", "p f'{a}'", "p a[0]", "p (a,b)", "p not a", "p a; b", "p \t", "#", "!", "p grad(", "p grad(grad(a))",
+    "p " + "(" * 5000, "p " + "[" * 5000, "p " + "-" * 5000 + "1", "p " + "1" * 6000,
+    "p 1e999 * 0", "p '", 'p """', "p \\",
+    "p a\0b", "\0", "p \u202ea", "until \ud800", "p \u2028",
+    "x" * 100_000, "until " + "x" * 100_000, "goto \0",
+    "draw \0", "draw " + "x" * 5000, "draw " + "x/" * 3000, "p a" + "+a" * 6000,
+    "\x1b[2J", "h " + "(" * 3000, "p 1 2", "p lambda: 0",
+    "p __import__('os')", "p f'{a}'", "p a[0]", "p (a,b)", "p not a", "p a; b", "p \t",
+    "#", "!", "p grad(", "p grad(grad(a))",
 ])
 def test_hostile_input_is_answered_in_one_line(command):
     answer = answers(product(), command)
@@ -543,9 +544,10 @@ LINES = st.builds(
     st.sampled_from([name for name in COMMANDS if name not in ("draw", "quit", "q", "exit")]),
     st.one_of(st.sampled_from(ARGUMENTS), st.text(max_size=12)),
 )
+OTHER_TEXT = st.text(max_size=20).filter(lambda s: s[:2] not in ("dr", "dra"))
 
 
-@given(st.lists(st.one_of(LINES, st.just(""), st.text(max_size=20).filter(lambda s: s[:2] not in ("dr", "dra"))), max_size=15))
+@given(st.lists(st.one_of(LINES, st.just(""), OTHER_TEXT), max_size=15))
 def test_no_line_raises_or_changes_the_graph(lines):
     a, b, c = Value(2.0, "a"), Value(-0.0, "a"), Value(1e300, "two words")
     y = math.tanh(a * b) + c * (a + c) + Value(math.nan, "[red]") * b + 3.0
@@ -558,11 +560,11 @@ def test_no_line_raises_or_changes_the_graph(lines):
     ] == before
     assert "Traceback" not in text
     assert text.replace("\n", "").isprintable()
-    # What a command refuses leaves the position as it was.
+    # A rejected command leaves the position unchanged.
     moments = re.findall(r"^\(step (\d+)/\d+\) .*\n(\*\*\* )?", text, flags=re.MULTILINE)
     for (position, failed), (following, _) in pairwise(moments):
         assert not failed or position == following
-    # And what the stepper shows is what a fresh one shows there.
+    # The stepper shows what a new one shows at its position.
     fresh = Stepper(y).goto(stepper.position)
     fresh.watches = stepper.watches
     assert repr(fresh) == repr(stepper)
@@ -623,9 +625,9 @@ def test_labels_come_out_as_typed_and_cannot_reach_the_terminal():
         assert "stopped at [/]\n" in text
 
 
-@pytest.mark.parametrize("label", ["\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) "
-                                                                                     "q", "  watch:", "EOF",
-                                   "#", "'"])
+@pytest.mark.parametrize("label", [
+    "\n", "\r\n", " ", "\ud800", "\x9b31m", "*** no", "(step 1/9) q", "  watch:", "EOF", "#", "'",
+])
 def test_no_label_breaks_the_view(label):
     y = Value(1.0, label) * Value(2.0, "b")
     for color in (False, True):
@@ -645,7 +647,7 @@ def test_no_label_breaks_the_view(label):
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
@@ -681,7 +683,7 @@ def test_a_label_that_looks_like_a_rule_does_not_end_a_sentence():
     assert "\x1b[36m  watch:   a   [b: data 2, grad 3\x1b[0m\n" in text
 
 
-def test_a_terminal_gets_long_messages_in_lines_that_end_where_words_do(monkeypatch):
+def test_long_messages_are_wrapped_at_words_on_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     terminal = Terminal()
     debug(product(), stdin=io.StringIO("nosuch\n"), stdout=terminal, color=False)
@@ -694,7 +696,7 @@ def test_a_terminal_gets_long_messages_in_lines_that_end_where_words_do(monkeypa
 
 
 class Greeter(CommandLine):
-    """A command line that has nothing to do with graphs."""
+    """A command loop that has nothing to do with graphs."""
 
     groups = {"Say": ("hello",), **CommandLine.groups}  # noqa: RUF012
 
@@ -703,7 +705,7 @@ class Greeter(CommandLine):
         self.put(f"hello {arg}")
 
 
-def test_a_command_line_needs_no_graph():
+def test_command_loop_works_without_a_graph():
     out = io.StringIO()
     Greeter(io.StringIO("he\nhel Ada\nhello Ada\nuntil a\nhelp\nq\n"), out).run()
     text = out.getvalue()
@@ -759,7 +761,7 @@ def test_ctrl_c_works_in_tests_that_run_in_the_background():
     assert run_python(code).stdout.split() == ["True", "True"]
 
 
-def test_a_notebook_is_asked_by_its_own_input(monkeypatch, capsys):
+def test_debug_uses_the_input_of_a_notebook(monkeypatch, capsys):
     lines, prompts = iter(["n", "p y"]), []
 
     def ask(prompt):
@@ -776,7 +778,7 @@ def test_a_notebook_is_asked_by_its_own_input(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
-def test_a_program_without_streams_is_not_stopped(stream, monkeypatch, capsys):
+def test_debug_does_not_fail_without_standard_streams(stream, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     monkeypatch.setattr(sys, stream, None)
     stepper = Stepper(product())
@@ -784,8 +786,10 @@ def test_a_program_without_streams_is_not_stopped(stream, monkeypatch, capsys):
     assert stepper.position == (1 if stream == "stdout" else 0)
 
 
-@pytest.mark.parametrize(("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())])
-def test_streams_may_have_few_letters_or_bytes_that_are_no_text(encoding, sentence):
+@pytest.mark.parametrize(
+    ("encoding", "sentence"), [("ascii", b"dx/dx = 1"), ("utf-8", "∂x/∂x = 1".encode())]
+)
+def test_streams_may_be_ascii_or_contain_invalid_bytes(encoding, sentence):
     stdin = io.TextIOWrapper(io.BytesIO(b"n\n\xff\xfe\n"), encoding)
     stdout = io.TextIOWrapper(io.BytesIO(), encoding)
     debug(Value(1.0, "x"), stdin=stdin, stdout=stdout)
@@ -799,7 +803,7 @@ def test_streams_may_have_few_letters_or_bytes_that_are_no_text(encoding, senten
 
 
 def completions(y, line, monkeypatch, stepper=None):
-    """What `cmd` offers readline for the last word of a line."""
+    """Returns what `cmd` offers readline for the last word of a line."""
     readline = pytest.importorskip("readline")
     shell = Shell(stepper or Stepper(y), io.StringIO(), io.StringIO())
     begin = len(line) - len(re.split("[ \t\n]", line)[-1])
@@ -826,8 +830,9 @@ def completions(y, line, monkeypatch, stepper=None):
     ("p U2[", ["U2[1]", "U2[2]"]),
     ("p 2*tanh(x", ["2*tanh(x1", "2*tanh(x2", "2*tanh(xlogy("]),
     ("p x1 + gra", ["grad("]),
-    ("p lambda * s", ["sum of w**2", "sech_squared(", "sigmoid(", "sigmoid_difference(", "sign(", "silu(", "sin(", "sinh(",
-                      "softplus(", "softsign(", "sqrt(", "square(", "step(", "sub("]),
+    ("p lambda * s", [
+        "sum of w**2", "sech_squared(", "sigmoid(", "sigmoid_difference(", "sign(", "silu(",
+        "sin(", "sinh(", "softplus(", "softsign(", "sqrt(", "square(", "step(", "sub("]),
     ("h g", ["goto"]),
     ("nosuch x", []),
 ])
@@ -835,7 +840,7 @@ def test_completion_knows_names_operations_phases_and_commands(line, expected, m
     assert completions(examples.weight_decay(), line, monkeypatch) == expected
 
 
-def test_completion_of_what_can_be_removed(monkeypatch):
+def test_completion_offers_breakpoints_and_watches_to_remove(monkeypatch):
     stepper = Stepper(lecture()).stop_at("tanh").stop_at("a").watch("b").watch("y")
     assert completions(None, "clear ", monkeypatch, stepper) == ["tanh", "a"]
     assert completions(None, "unwatch ", monkeypatch, stepper) == ["b", "y"]
@@ -845,15 +850,15 @@ def test_completion_of_what_can_be_removed(monkeypatch):
 
 
 class Session:
-    """A program on a pseudo terminal, which is typed at as a person would."""
+    """A program on a pseudo terminal, with input typed as by a person."""
 
     def __init__(self, *args):
         pty, self.termios = pytest.importorskip("pty"), pytest.importorskip("termios")
         pytest.importorskip("readline")
         self.master, self.slave = pty.openpty()
         self.before = self.termios.tcgetattr(self.slave)
-        # A session of its own, and the terminal opened within it: then Ctrl-C sends a signal, as it
-        # does to a person's.
+        # A new session, in which the terminal is opened: then Ctrl-C sends a signal, as on a real
+        # terminal.
         self.process = subprocess.Popen(
             [
                 "sh",
@@ -879,7 +884,7 @@ class Session:
         os.close(self.slave)
 
     def read_until(self, text, seconds=30.0):
-        """What was written since the last call, as far as ``text``."""
+        """Returns what was written since the last call, up to ``text``."""
         end = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < end, f"{text!r} did not come; there is {self.seen!r}"
@@ -895,8 +900,8 @@ class Session:
         os.write(self.master, keys.encode())
 
     def interrupt(self):
-        """Ctrl-C, pressed again where it got lost: Python does not see one that comes while
-        readline draws a letter."""
+        """Presses Ctrl-C, again if it got lost: Python does not see one that arrives while readline
+        draws a letter."""
         end = time.monotonic() + 30
         while self.process.poll() is None and time.monotonic() < end:
             self.type("\x03")
@@ -904,7 +909,7 @@ class Session:
                 self.process.wait(1)
 
     def status(self):
-        """The exit status; the terminal must be as it was before."""
+        """Returns the exit status; the terminal must be as before."""
         status = self.process.wait(30)
         while select.select([self.master], [], [], 0.1)[0]:
             self.seen += os.read(self.master, 4096).decode()
@@ -915,8 +920,12 @@ class Session:
 LECTURE = ("-m", "tinygrad_edu", "step", "tanh(a*b + c)", "a=2", "b=-3", "c=10")
 
 
-@pytest.mark.parametrize("keys", ["\x04", "q\r", "\x03", "p 1 + \x03"], ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"])
-def test_the_terminal_is_left_cleanly(keys):
+@pytest.mark.parametrize(
+    "keys",
+    ["\x04", "q\r", "\x03", "p 1 + \x03"],
+    ids=["ctrl-d", "q", "ctrl-c", "ctrl-c in a line"],
+)
+def test_terminal_is_restored_after_a_session(keys):
     with Session(*LECTURE) as session:
         assert "\x1b[1my = tanh(a * b + c): 6 nodes" in session.read_until("(step 0/9) ")
         session.type("n\r")
@@ -925,9 +934,8 @@ def test_the_terminal_is_left_cleanly(keys):
         session.read_until("(step 2/9) ")
         session.type(letters := keys.rstrip("\x03"))
         if keys.endswith("\x03"):
-            # The terminal throws away letters that nobody has read when Ctrl-C comes.  Readline,
-            # told that there are some, would then wait for others, and not hear of Ctrl-C until
-            # they come.
+            # When Ctrl-C arrives, the terminal discards letters that nobody has read. Readline,
+            # told that there are some, would wait for others and not notice Ctrl-C until they come.
             if letters:
                 session.read_until(letters)
             session.interrupt()
@@ -950,7 +958,7 @@ def test_tab_completes_names_with_blanks_and_signs():
         assert session.status() == 0
 
 
-def test_readline_is_as_it_was_before():
+def test_readline_is_restored():
     code = (
         "import readline; from tinygrad_edu import Value; from viz.shell.repl import debug\n"
         "readline.add_history('mine'); readline.set_completer(print); "

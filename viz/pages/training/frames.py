@@ -23,11 +23,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_edu.diagnosis.inspection import gradient_flow
-from tinygrad_edu.errors import short_repr
+from tinygrad_edu.errors import check_int, short_repr
 from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...plotting.ranges import check_resolution
 from .pictures import Picture, picture_of
 from .records import Frame, Line, RunRecords
 from .rounding import COARSE_DIGITS, evenly, rounded, rounded_row
@@ -72,23 +71,22 @@ def frames(
     replayed, which is faster.
 
     Raises:
-        TypeError: ``history`` is not a `History`.
+        TypeError: ``history`` is not a `History`, or a size is not a whole number.
         ValueError: it has no snapshots, a size is too small, or a feature does not exist.
         Others: what the model raises for its own samples.
     """
     training = _recorded_run(history)
-    for name, size, least in (("samples", samples, 1), ("max_frames", max_frames, 2)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, not {size!r}")
-    check_resolution(grid)
+    check_int(samples, "frames: samples", 1)
+    check_int(max_frames, "frames: max_frames", 2)
+    check_int(grid, "frames: grid", 2)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
         training, snapshots[0], evenly(range(len(training.X)), samples), features, grid
     )
     if features is not None and picture.kind != "boundary":
         raise ValueError(
-            f"features is {features!r}, but the picture of this training run is a "
-            f"{picture.kind!r}, which two features do not span; leave it out"
+            f"frames: features must be None, not {features!r}, because the picture of this "
+            f"training run is a {picture.kind!r}, which two features do not span; leave it out"
         )
     layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
     made: list[Frame] = []
@@ -149,17 +147,18 @@ def _recorded_run(history: History) -> TrainingRecord:
         )
     if history.training is None:
         raise ValueError(
-            "this history has no snapshots; record them with fit(..., record_every=10)"
+            "frames: history must have snapshots; record them with fit(..., record_every=10)"
         )
     if not history.training.snapshots:
         raise ValueError(
-            "this history has no snapshots, because no step was finished; train for at least one "
-            "epoch"
+            "frames: history must have snapshots, but no step was finished; train for at least "
+            "one epoch"
         )
     if not len(history.training.X) or len(history.training.X) != len(history.training.y):
         raise ValueError(
-            f"the training data have changed since: there are {len(history.training.X)} samples "
-            f"and {len(history.training.y)} targets; do not change the lists that fit was given"
+            "frames: the training data have changed since: there are "
+            f"{len(history.training.X)} samples and {len(history.training.y)} targets; do not "
+            "change the lists that fit was given"
         )
     return history.training
 

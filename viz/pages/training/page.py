@@ -9,8 +9,8 @@
     <Page 'training: 6 steps': ... kB; .save("y.html") writes it>
 
 The numbers come from `frames` (the model at each snapshot, and the curves) and `sample_graphs`.
-The looks and the behaviour of the page are in ``training.html``, ``training.css`` and
-``training.js``.
+The looks and the behaviour of the page are in ``training.html``, ``training.css``, ``plot.js``
+and ``training.js``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tinygrad_edu.errors import counted, short_repr
+from tinygrad_edu.errors import check_int, counted
 from tinygrad_edu.train import History
 
 from ...drawing.scene import Scene
-from ...drawing.text import label_number
+from ...drawing.text import check_title, label_number
 from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, page_path, read, themed
 from .frames import frames
@@ -75,15 +75,15 @@ def explore_training(
     progress         whether to show a progress bar, because the model runs many times
 
     Raises:
-        TypeError: ``history`` is not a `History`.
-        ValueError: it has no snapshots, or there are more or fewer names than features.
+        TypeError: ``history`` is not a `History`; ``max_frames`` or ``samples`` is not a whole
+            number.
+        ValueError: it has no snapshots, a number is too small, or there are more or fewer names
+            than features.
         RenderError: there is no layout engine.
         Others: see `Page.save` for ``path``.
     """
-    if not isinstance(title, str):
-        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples must be a whole number of at least 1, not {samples!r}")
+    check_title("explore", title)
+    check_int(samples, "explore: samples", 1)
     target = None if path is None else page_path(path)
     with _progress_bar(progress) as show:
         run = frames(
@@ -116,7 +116,7 @@ def explore_training(
         body,
         page_data(run, graphs, training.X, names),
         styles=["theme.css", "training/training.css"],
-        scripts=["stage.js", "training/training.js"],
+        scripts=["stage.js", "training/plot.js", "training/training.js"],
     )
     page = Page(text, title)
     return page if target is None else page.save(target)
@@ -227,8 +227,8 @@ def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
         return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
     if len(given) != size:
         raise ValueError(
-            f"feature_names must have one name for each of the {size} features of a sample, not "
-            f"{len(given)}"
+            f"explore: feature_names must have {size} names, one for each feature of a sample, "
+            f"not {len(given)}"
         )
     return [str(name) for name in given]
 

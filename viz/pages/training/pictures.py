@@ -73,10 +73,7 @@ class _Boundary(Picture):
         self.table = table
         self.classes = tuple([f"{c:g}" for c in classes])
         self.threshold = _decision_threshold(training.loss, classes) if outputs == 1 else 0.0
-        points = []
-        for i, target in zip(shown, _targets(training, shown)):
-            at = rounded_row([table.rows[i][k] for k in self.features])
-            points.append(Point(i, at, rounded_row(target), classes.index(target[0])))
+        points = _points(training, shown, classes, table.rows, self.features)
         super().__init__(points, outputs)
 
     def frame_fields(self, model: Model) -> dict[str, Any]:
@@ -116,10 +113,7 @@ class _Fit(Picture):
                 f"The picture shows the curves of all {outputs} outputs, but only the targets of "
                 "the first."
             )
-        points = []
-        for i, target in zip(shown, _targets(training, shown)):
-            label = classes.index(target[0]) if classes else -1
-            points.append(Point(i, rounded_row(table.rows[i]), rounded_row(target), label))
+        points = _points(training, shown, classes, table.rows, self.grid.features)
         super().__init__(points, outputs, notes)
 
     def frame_fields(self, model: Model) -> dict[str, Any]:
@@ -143,9 +137,7 @@ class _Regression(Picture):
             notes.append(
                 f"The picture shows only the first of {outputs} outputs, against its target."
             )
-        pairs = zip(shown, _targets(training, shown))
-        points = [Point(i, (), rounded_row(target), -1) for i, target in pairs]
-        super().__init__(points, outputs, notes)
+        super().__init__(_points(training, shown), outputs, notes)
         self.inputs = [training.X[i] for i in shown]
 
     def frame_fields(self, model: Model) -> dict[str, Any]:
@@ -208,6 +200,22 @@ def picture_of(
         if table.features > 1:
             return _Boundary(training, table, shown, classes, size, features, resolution)
         return _Fit(training, table, shown, classes, size)
+
+
+def _points(
+    training: TrainingRecord,
+    shown: Sequence[int],
+    classes: Sequence[float] = (),
+    rows: Sequence[Sequence[float]] = (),
+    features: Sequence[int] = (),
+) -> list[Point]:
+    """Returns the samples in the picture: the features of ``rows`` on its axes, and the classes."""
+    points = []
+    for i, target in zip(shown, _targets(training, shown)):
+        at = rounded_row([rows[i][k] for k in features])
+        label = classes.index(target[0]) if classes else -1
+        points.append(Point(i, at, rounded_row(target), label))
+    return points
 
 
 def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float, ...]]:

@@ -20,6 +20,7 @@ from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 from ...drawing.model import Graph, build
 from ...drawing.scene import Scene
 from ...drawing.text import label_number, number_text
+from .rounding import evenly
 
 MAX_NUMBERS = 250_000  # numbers of all samples together: about 2.5 MB of text in the page
 MAX_SAMPLES = 60
@@ -78,7 +79,7 @@ def sample_graphs(
     max_drawn    largest number of nodes to draw before neurons, and then layers, are collapsed
     progress     called after each sample with the number of samples done and the number of all
 
-    The model runs in evaluation mode.  Inputs that are numbers become Values, so that they have
+    The model runs in evaluation mode.  Inputs that are numbers become Values, to have
     gradients.  Parameters and gradients are restored.
 
     Raises RenderError if there is no layout engine.
@@ -136,8 +137,7 @@ class _Collector:
         if not isinstance(root, Value):
             return []
         numbers = 3 * len(self.snapshots) * len(_drawn(root, self.max_drawn).nodes)
-        wanted = min(most, max(1, MAX_NUMBERS // numbers), len(samples))
-        return [samples[round(i * (len(samples) - 1) / max(wanted - 1, 1))] for i in range(wanted)]
+        return evenly(samples, min(most, max(1, MAX_NUMBERS // numbers)))
 
     def add(self, sample: int) -> None:
         """Adds the numbers of a sample, unless its graph would need more than `MAX_SCENES`."""

@@ -1,127 +1,46 @@
-/* A training run on one page: the model and the curves at one snapshot, and the graph of one sample before and after its update.
+/* A training run on one page: the model and the curves at one snapshot, and the graph of one sample
+   before and after its update.  It needs stage.js and plot.js.
 
-   A snapshot has the parameters and gradients of one step; `state.at` is the index of the one that is shown.  All numbers are
-   computed in Python (see frames.py and page.py) and drawn here.  The order of this file: data, plots, the graph, controls. */
+   A snapshot has the parameters and gradients of one step; `state.at` is the index of the snapshot
+   that is shown.  All numbers are computed in Python (see frames.py and page.py) and drawn here.
+   The order of this file: data, the model, curves, the graph, controls. */
 
 const DATA = JSON.parse(byId("data").textContent)
 const { snapshots, points } = DATA
 const state = { at: 0, sample: 0, after: false, node: -1, timer: 0 }
 
-// ---- plots ------------------------------------------------------------------------------------------------------------
-
-/** A plot with two axes, in an SVG of a fixed size that the page scales. */
-class Plot {
-  static LEFT = 52
-  static TOP = 10
-  static BOTTOM = 30
-
-  constructor(place, width, height, xs, ys, names, { logarithmic = false, right = 12 } = {}) {
-    Object.assign(this, { width, height, xs, ys, logarithmic, right })
-    this.svg = createSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": names.title })
-    const { LEFT, TOP, BOTTOM } = Plot
-    const clip = createSvg("clipPath", { id: `inside-${place.id}` }, createSvg("rect", {
-      x: LEFT, y: TOP, width: width - LEFT - right, height: height - TOP - BOTTOM }))
-    this.back = createSvg("g")
-    this.inside = createSvg("g", { "clip-path": `url(#inside-${place.id})` }) // what must not leave the axes
-    this.front = createSvg("g")
-    this.svg.append(clip, this.inside, this.back, this.front)
-    place.append(this.svg)
-    this.#axes(names)
-  }
-
-  x(value) {
-    const [low, high] = this.xs
-    return Plot.LEFT + (value - low) / (high - low || 1) * (this.width - Plot.LEFT - this.right)
-  }
-
-  y(value) {
-    const scale = this.logarithmic ? Math.log10 : Number
-    const [low, high] = this.ys.map(scale)
-    return this.height - Plot.BOTTOM - (scale(value) - low) / (high - low || 1) * (this.height - Plot.TOP - Plot.BOTTOM)
-  }
-
-  /** Where a mouse event is, in the units of the axes. */
-  at(event) {
-    const box = this.svg.getBoundingClientRect()
-    const x = (event.clientX - box.left) / box.width * this.width, y = (event.clientY - box.top) / box.height * this.height
-    const [low, high] = this.xs, [bottom, top] = this.ys
-    return [low + (x - Plot.LEFT) / (this.width - Plot.LEFT - this.right) * (high - low),
-      bottom + (this.height - Plot.BOTTOM - y) / (this.height - Plot.TOP - Plot.BOTTOM) * (top - bottom)]
-  }
-
-  /** The path through points; what is not finite interrupts it. */
-  path(points) {
-    let text = "", pen = "M"
-    for (const [x, y] of points) {
-      const at = [this.x(x), this.y(y)]
-      if (y === null || !at.every(Number.isFinite)) {
-        pen = "M"
-        continue
-      }
-      const [px, py] = at.map((c) => Math.min(Math.max(c, -1e4), 1e4).toFixed(1)) // SVG has no larger numbers
-      text += `${pen}${px} ${py}`
-      pen = "L"
-    }
-    return text
-  }
-
-  #axes({ x, y }) {
-    const { LEFT, TOP, BOTTOM } = Plot
-    const [right, bottom] = [this.width - this.right, this.height - BOTTOM]
-    this.back.append(createSvg("path", { class: "axis", d: `M${LEFT} ${TOP}V${bottom}H${right}` }))
-    for (const tick of ticks(...this.xs)) {
-      this.back.append(createSvg("text", { class: "tick", x: this.x(tick), y: bottom + 14, "text-anchor": "middle", text: short(tick) }))
-    }
-    for (const tick of this.logarithmic ? powers(...this.ys) : ticks(...this.ys)) {
-      this.back.append(createSvg("path", { class: "axis", d: `M${LEFT} ${this.y(tick)}H${right}`, "stroke-dasharray": "1 4" }),
-        createSvg("text", { class: "tick", x: LEFT - 5, y: this.y(tick) + 4, "text-anchor": "end", text: short(tick) }))
-    }
-    this.back.append(createSvg("text", { class: "tick", x: right, y: this.height - 3, "text-anchor": "end", text: x }),
-      createSvg("text", { class: "tick", x: 4, y: TOP + 4, text: y }))
-  }
-}
-
-/** About five round numbers in an interval. */
-function ticks(low, high) {
-  const rough = (high - low) / 4
-  if (!(rough > 0)) return [low]
-  const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 5, 10].map((k) => k * power).find((k) => k >= rough)
-  const found = []
-  for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i++) found.push(i * step)
-  return found
-}
-
-/** Powers of ten in an interval, at most six of them. */
-function powers(low, high) {
-  const [from, to] = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))]
-  const step = Math.max(1, Math.ceil((to - from) / 5)), found = []
-  for (let i = from; i <= to; i += step) found.push(10 ** i)
-  return found
-}
-
-function short(x) {
-  return x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(0).replace("e+", "e") : String(Number(x.toPrecision(4)))
-}
-
 const NEAR = 16 // how far from a point a click may be, in units of the plot
 
-const SHAPES = [ // of the points of each class, around (0, 0)
-  "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0", "M-3.8 -3.8H3.8V3.8H-3.8Z", "M0 -5L4.6 3.6H-4.6Z",
-  "M0 -5.4L5.4 0L0 5.4L-5.4 0Z", "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z", "M0 5L4.6 -3.6H-4.6Z"]
+// the shape of the points of each class, around (0, 0)
+const SHAPES = [
+  "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0",
+  "M-3.8 -3.8H3.8V3.8H-3.8Z",
+  "M0 -5L4.6 3.6H-4.6Z",
+  "M0 -5.4L5.4 0L0 5.4L-5.4 0Z",
+  "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
+  "M0 5L4.6 -3.6H-4.6Z"
+]
 
-// ---- the model: boundary or fit ---------------------------------------------------------------------------------------
+// ---- the model: boundary or fit ----
 
-const model = new Plot(byId("model"), 560, 480, DATA.x, DATA.y, { x: DATA.names[0], y: DATA.names[1], title: DATA.caption })
+const model = new Plot(byId("model"), 560, 480, DATA.x, DATA.y, {
+  x: DATA.names[0],
+  y: DATA.names[1],
+  title: DATA.caption
+})
 const offered = new Set(DATA.samples.map(({ point }) => point))
-const marks = points.map(({ kind }, i) => createSvg("path", { class: `point k${kind % 6}${offered.has(i) ? " offered" : ""}`,
-  d: SHAPES[kind % 6] }))
+const marks = points.map(({ kind }, i) =>
+  createSvg("path", {
+    class: `point k${kind % 6}${offered.has(i) ? " offered" : ""}`,
+    d: SHAPES[kind % 6]
+  })
+)
 const surface = createSvg("g")
 const lines = createSvg("g")
 model.inside.append(surface, lines)
 model.front.append(...marks)
 
-/** Returns where a point is at this snapshot: the prediction of a regression moves. */
+/** Returns the place of a point at this snapshot; the prediction of a regression moves. */
 function placeOf(i) {
   const { x, y } = points[i]
   return [model.x(x), model.y(y ?? snapshots[state.at].predictions?.[i])]
@@ -131,15 +50,24 @@ function drawModel({ curves, scores, winners, margins }) {
   let paths = []
   if (curves) {
     const several = curves.length > 1 ? "several" : ""
-    paths = curves.map((curve, i) => ({ class: `curve fit ${several} k${i % 6}`, d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y])) }))
+    paths = curves.map((curve, i) => ({
+      class: `curve fit ${several} k${i % 6}`,
+      d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y]))
+    }))
   } else if (scores) {
-    // A score of 1 is as sure as the hinge loss asks for; the class of positive scores is the second one.
-    drawSurface(scores.map((s) => s > 0 ? 1 : 0), scores.map((s) => s === null ? NaN : Math.tanh(Math.abs(s))))
+    // A score of 1 satisfies the hinge loss; a positive score stands for the second class.
+    drawSurface(
+      scores.map((s) => (s > 0 ? 1 : 0)),
+      scores.map((s) => (s === null ? NaN : Math.tanh(Math.abs(s))))
+    )
     paths = [{ class: "boundary", d: zeroLine(scores) }]
   } else if (winners) {
-    drawSurface(winners, margins.map((margin) => margin === null ? NaN : Math.tanh(margin)))
+    drawSurface(
+      winners,
+      margins.map((margin) => (margin === null ? NaN : Math.tanh(margin)))
+    )
   } else if (DATA.kind === "regression") {
-    paths = [{ class: "boundary", d: model.path([[DATA.x[0], DATA.x[0]], [DATA.x[1], DATA.x[1]]]) }]
+    paths = [{ class: "boundary", d: model.path(DATA.x.map((x) => [x, x])) }]
   }
   lines.replaceChildren(...paths.map((path) => createSvg("path", path)))
   marks.forEach((mark, i) => {
@@ -147,47 +75,73 @@ function drawModel({ curves, scores, winners, margins }) {
     const there = Number.isFinite(x) && Number.isFinite(y)
     mark.setAttribute("visibility", there ? "visible" : "hidden")
     const scale = DATA.samples[state.sample]?.point === i ? 1.7 : 1
-    if (there) mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`)
+    if (there)
+      mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`)
   })
 }
 
 const cells = []
 
-/** One rectangle for each cell of the grid, made once; only class and opacity change. */
+/** Draws the cells of the grid.  They are made once; later only class and opacity change. */
 function drawSurface(winners, strengths) {
   const { xs, ys } = DATA.grid
   if (!cells.length) {
-    // Neighbours share an edge to the last digit, or a line of background would show between them.
-    const across = edges(xs.map((x) => model.x(x))), down = edges(ys.map((y) => model.y(y)))
-    ys.forEach((_, row) => xs.forEach((_, column) => cells.push(createSvg("rect", {
-      x: across[column], y: Math.min(down[row], down[row + 1]), width: across[column + 1] - across[column],
-      height: Math.abs(down[row + 1] - down[row]), fill: "var(--k)", "shape-rendering": "crispEdges" }))))
+    // Neighbours share an edge to the last digit; otherwise the background would show between them.
+    const across = edges(xs.map((x) => model.x(x)))
+    const down = edges(ys.map((y) => model.y(y)))
+    ys.forEach((_, row) =>
+      xs.forEach((_, column) =>
+        cells.push(
+          createSvg("rect", {
+            x: across[column],
+            y: Math.min(down[row], down[row + 1]),
+            width: across[column + 1] - across[column],
+            height: Math.abs(down[row + 1] - down[row]),
+            fill: "var(--k)",
+            "shape-rendering": "crispEdges"
+          })
+        )
+      )
+    )
     surface.append(...cells)
   }
   cells.forEach((cell, i) => {
     cell.setAttribute("class", `k${winners[i] % 6}`)
-    cell.setAttribute("fill-opacity", (Number.isFinite(strengths[i]) ? 0.06 + 0.4 * strengths[i] : 0).toFixed(2))
+    cell.setAttribute(
+      "fill-opacity",
+      (Number.isFinite(strengths[i]) ? 0.06 + 0.4 * strengths[i] : 0).toFixed(2)
+    )
   })
 }
 
-/** The borders of the cells around these centres, in whole tenths. */
+/** Returns the borders of the cells around these centres, in whole tenths. */
 function edges(centres) {
   const half = (centres[1] - centres[0]) / 2
-  return [...centres.map((c) => c - half), centres.at(-1) + half].map((c) => Math.round(c * 10) / 10)
+  return [...centres.map((c) => c - half), centres.at(-1) + half].map(
+    (c) => Math.round(c * 10) / 10
+  )
 }
 
-/** Where the score is 0, by marching squares: in each cell of the grid the line between the crossings of its sides. */
+/** Returns the line where the score is 0, by marching squares: in each cell of the grid, the line
+    between the crossings of its sides. */
 function zeroLine(scores) {
   const { xs, ys } = DATA.grid
   const at = (row, column) => scores[row * xs.length + column]
   let text = ""
   for (let row = 0; row + 1 < ys.length; row++) {
     for (let column = 0; column + 1 < xs.length; column++) {
-      const corners = [[row, column], [row, column + 1], [row + 1, column + 1], [row + 1, column]]
+      const corners = [
+        [row, column],
+        [row, column + 1],
+        [row + 1, column + 1],
+        [row + 1, column]
+      ]
       const found = []
       corners.forEach(([r, c], k) => {
-        const [r2, c2] = corners[(k + 1) % 4], a = at(r, c), b = at(r2, c2)
-        if ((a > 0) !== (b > 0) && Number.isFinite(a - b)) {
+        const [r2, c2] = corners[(k + 1) % 4]
+        const a = at(r, c)
+        const b = at(r2, c2)
+        if (a > 0 !== b > 0 && Number.isFinite(a - b)) {
           const t = a / (a - b)
           found.push([xs[c] + (xs[c2] - xs[c]) * t, ys[r] + (ys[r2] - ys[r]) * t])
         }
@@ -201,53 +155,89 @@ function zeroLine(scores) {
 /** Chooses the sample that was clicked, or says that it has no graph on this page. */
 byId("model").addEventListener("click", (event) => {
   const [x, y] = model.at(event)
-  const far = points.map((_, i) => Math.hypot(placeOf(i)[0] - model.x(x), placeOf(i)[1] - model.y(y)))
-  const nearest = far.reduce((best, distance, i) => distance < (far[best] ?? Infinity) ? i : best, -1)
+  const far = points.map((_, i) =>
+    Math.hypot(placeOf(i)[0] - model.x(x), placeOf(i)[1] - model.y(y))
+  )
+  const nearest = far.reduce(
+    (best, distance, i) => (distance < (far[best] ?? Infinity) ? i : best),
+    -1
+  )
   if (nearest < 0 || far[nearest] > NEAR) return
   const sample = DATA.samples.findIndex(({ point }) => point === nearest)
-  setText(byId("said"), sample < 0 ? "This sample has no graph on this page. Click a sample with a dark outline." : "")
+  const absent = "This sample has no graph on this page. Click a sample with a dark outline."
+  setText(byId("said"), sample < 0 ? absent : "")
   if (sample >= 0) chooseSample(sample)
 })
 
-// ---- curves -----------------------------------------------------------------------------------------------------------
+// ---- curves ----
 
 const lastStep = Math.max(...DATA.loss.map(([step]) => step), 2)
-const loss = new Plot(byId("loss"), 560, 232, [1, lastStep], DATA.lossRange, { x: "step", y: "", title: "loss of each step" },
-  { logarithmic: DATA.lossLogarithmic })
+const loss = new Plot(
+  byId("loss"),
+  560,
+  232,
+  [1, lastStep],
+  DATA.lossRange,
+  { x: "step", y: "", title: "loss of each step" },
+  { logarithmic: DATA.lossLogarithmic }
+)
 const lossNow = createSvg("path", { class: "now" })
 loss.front.append(createSvg("path", { class: "curve", d: loss.path(DATA.loss) }), lossNow)
 byId("loss").addEventListener("click", (event) => {
   const [step] = loss.at(event)
   const far = (snapshot) => Math.abs(snapshot.step - step)
-  go(snapshots.reduce((best, snapshot, i) => far(snapshot) < far(snapshots[best]) ? i : best, 0))
+  go(snapshots.reduce((best, snapshot, i) => (far(snapshot) < far(snapshots[best]) ? i : best), 0))
 })
 
-const layers = new Plot(byId("layers"), 560, 232, [1, lastStep], DATA.layerRange,
-  { x: "step", y: "", title: "size of the gradient by layer" }, { logarithmic: true, right: 96 })
+const layers = new Plot(
+  byId("layers"),
+  560,
+  232,
+  [1, lastStep],
+  DATA.layerRange,
+  { x: "step", y: "", title: "size of the gradient by layer" },
+  { logarithmic: true, right: 96 }
+)
 const layerDots = DATA.layers.map((name, i) => {
   const dot = createSvg("circle", { class: "now-dot", r: 3.5 })
-  layers.front.append(createSvg("path", { class: `layer k${i % 6}`, "stroke-dasharray": ["none", "6 3", "2 2", "8 3 2 3"][i % 4],
-    d: layers.path(snapshots.map((snapshot) => [snapshot.step, snapshot.layers[i]])) }), dot)
+  layers.front.append(
+    createSvg("path", {
+      class: `layer k${i % 6}`,
+      "stroke-dasharray": ["none", "6 3", "2 2", "8 3 2 3"][i % 4],
+      d: layers.path(snapshots.map((snapshot) => [snapshot.step, snapshot.layers[i]]))
+    }),
+    dot
+  )
   return dot
 })
 const layersNow = createSvg("path", { class: "now" })
 layers.front.prepend(layersNow)
 placeLayerNames()
 
-/** Each name at the right end of its line, or as near to it as there is room. */
+/** Writes each name at the right end of its line, or as near to the end as there is room. */
 function placeLayerNames() {
-  const ends = DATA.layers.map((name, i) => ({ name, i, y: layers.y(snapshots.at(-1).layers[i]) + 4 }))
-    .filter(({ y }) => Number.isFinite(y)).sort((a, b) => a.y - b.y)
+  const ends = DATA.layers
+    .map((name, i) => ({ name, i, y: layers.y(snapshots.at(-1).layers[i]) + 4 }))
+    .filter(({ y }) => Number.isFinite(y))
+    .sort((a, b) => a.y - b.y)
   const LINE = 13
-  ends.forEach((end, k) => { end.y = Math.max(end.y, k ? ends[k - 1].y + LINE : Plot.TOP + 8) })
+  ends.forEach((end, k) => {
+    end.y = Math.max(end.y, k ? ends[k - 1].y + LINE : Plot.TOP + 8)
+  })
   let free = layers.height - Plot.BOTTOM
   for (const end of ends.reverse()) {
     end.y = Math.min(end.y, free)
     free = end.y - LINE
   }
   for (const { name, i, y } of ends) {
-    layers.front.append(createSvg("text", { class: `layer-name k${i % 6}`, x: layers.width - layers.right + 8, y,
-      text: shortened(name) }))
+    layers.front.append(
+      createSvg("text", {
+        class: `layer-name k${i % 6}`,
+        x: layers.width - layers.right + 8,
+        y,
+        text: shortened(name)
+      })
+    )
   }
 }
 
@@ -259,22 +249,25 @@ function drawNow(plot, mark, step) {
   mark.setAttribute("d", `M${plot.x(step).toFixed(1)} ${Plot.TOP}V${plot.height - Plot.BOTTOM}`)
 }
 
-// ---- the graph of one sample ------------------------------------------------------------------------------------------
+// ---- the graph of one sample ----
 
 const stages = DATA.scenes.map(() => null)
 let shownScene = -1
 
-/** The stage and the parts of a scene; its SVG is taken out of its template when it is first needed. */
+/** Returns the stage and the parts of a scene.  Its SVG leaves its template at the first call. */
 function stageOf(scene) {
   if (!stages[scene]) {
     const place = create("div", { class: "stage" })
     place.append(byId(`scene-${scene}`).content.cloneNode(true))
     byId("graph").append(place)
-    const stage = new Stage(place), parts = new Parts(stage.svg)
+    const stage = new Stage(place)
+    const parts = new Parts(stage.svg)
     stages[scene] = { place, stage, parts }
-    DATA.scenes[scene].shown.forEach((node, i) => parts.nodes[node].group.addEventListener("click", () => {
-      if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
-    }))
+    DATA.scenes[scene].shown.forEach((node, i) =>
+      parts.nodes[node].group.addEventListener("click", () => {
+        if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
+      })
+    )
   }
   return stages[scene]
 }
@@ -292,7 +285,8 @@ function drawGraph() {
   const numbers = sample.numbers[state.at]
   byId("graph").classList.toggle("after", state.after)
   DATA.scenes[sample.scene].shown.forEach((index, i) => {
-    const { data, grad, group } = parts.nodes[index], [before, gradient, after] = numbers[i]
+    const { data, grad, group } = parts.nodes[index]
+    const [before, gradient, after] = numbers[i]
     setText(data, state.after ? after : before)
     data.classList.toggle("changed", before !== after)
     if (grad) setText(grad, gradient)
@@ -304,12 +298,16 @@ function drawGraph() {
 function drawDetails(sample, numbers) {
   const place = byId("details")
   if (state.node < 0) {
-    place.replaceChildren(create("p", { text: "To see the numbers of a node before and after the update, click it or press ] and [." }))
+    const hint =
+      "To see the numbers of a node before and after the update, click it or press ] and [."
+    place.replaceChildren(create("p", { text: hint }))
     return
   }
   const [before, gradient, after] = numbers[state.node]
   const node = DATA.scenes[sample.scene].names[state.node]
-  const head = ["", "before the update", "gradient", "after the update"].map((text) => create("th", { text }))
+  const head = ["", "before the update", "gradient", "after the update"].map((text) =>
+    create("th", { text })
+  )
   const row = [node, before, gradient, after].map((text) => create("td", { text }))
   place.replaceChildren(create("table", {}, create("tr", {}, ...head), create("tr", {}, ...row)))
 }
@@ -331,12 +329,16 @@ function chooseSample(i) {
   draw()
 }
 
-// ---- all of it at one snapshot ----------------------------------------------------------------------------------------
+// ---- all of it at one snapshot ----
 
 function draw() {
-  const snapshot = snapshots[state.at], sample = DATA.samples[state.sample]
+  const snapshot = snapshots[state.at]
+  const sample = DATA.samples[state.sample]
   byId("slider").value = state.at
-  setText(byId("where"), `step ${snapshot.step} of ${DATA.steps}: loss ${snapshot.loss}, learning rate ${snapshot.rate}`)
+  setText(
+    byId("where"),
+    `step ${snapshot.step} of ${DATA.steps}: loss ${snapshot.loss}, learning rate ${snapshot.rate}`
+  )
   byId("slider").setAttribute("aria-valuetext", `step ${snapshot.step}`)
   byId("first").disabled = byId("back").disabled = state.at === 0
   byId("last").disabled = byId("next").disabled = state.at === snapshots.length - 1
@@ -351,14 +353,18 @@ function draw() {
       dot.setAttribute("cy", y)
     }
   })
-  marks.forEach((mark, i) => mark.classList.toggle("chosen", sample !== undefined && i === sample.point))
+  marks.forEach((mark, i) =>
+    mark.classList.toggle("chosen", sample !== undefined && i === sample.point)
+  )
   byId("before").setAttribute("aria-pressed", String(!state.after))
   byId("after").setAttribute("aria-pressed", String(state.after))
   if (sample) {
     setText(byId("sample-name"), sample.text)
-    setText(byId("explained"), state.after
-      ? `After the update of step ${snapshot.step}: the forward pass with the new parameters. The gradients are from before the update.`
-      : `Before the update of step ${snapshot.step}: the forward pass, and the gradients of this sample's own loss.`)
+    const before = "the forward pass, and the gradients of this sample's own loss."
+    const after =
+      "the forward pass with the new parameters. The gradients are from before the update."
+    const when = `${state.after ? "After" : "Before"} the update of step ${snapshot.step}`
+    setText(byId("explained"), `${when}: ${state.after ? after : before}`)
   }
   drawGraph()
 }
@@ -368,20 +374,24 @@ function go(at) {
   draw()
 }
 
-// ---- controls ---------------------------------------------------------------------------------------------------------
+// ---- controls ----
 
 function play(on) {
   clearInterval(state.timer)
   state.timer = 0
   if (on) {
     if (state.at === snapshots.length - 1) go(0)
-    state.timer = setInterval(() => {
-      go(state.at + 1)
-      if (state.at === snapshots.length - 1) play(false)
-    }, Number(byId("speed").value))
+    state.timer = setInterval(
+      () => {
+        go(state.at + 1)
+        if (state.at === snapshots.length - 1) play(false)
+      },
+      Number(byId("speed").value)
+    )
   }
   byId("play").textContent = on ? "pause" : "play"
-  for (const id of ["where", "details"]) byId(id).setAttribute("aria-live", on ? "off" : "polite") // no flood of words
+  // a screen reader would otherwise read every step
+  for (const id of ["where", "details"]) byId(id).setAttribute("aria-live", on ? "off" : "polite")
 }
 
 function stepTo(at) {
@@ -395,17 +405,27 @@ function showAfter(after) {
 }
 
 const COMMANDS = {
-  first: () => stepTo(0), back: () => stepTo(state.at - 1), play: () => play(!state.timer), next: () => stepTo(state.at + 1),
-  last: () => stepTo(snapshots.length - 1), before: () => showAfter(false), after: () => showAfter(true),
-  "previous-sample": () => chooseSample(state.sample - 1), "next-sample": () => chooseSample(state.sample + 1),
-  fit: () => stages[shownScene]?.stage.fit(), larger: () => stages[shownScene]?.stage.zoom(1.3),
-  smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3) }
+  first: () => stepTo(0),
+  back: () => stepTo(state.at - 1),
+  play: () => play(!state.timer),
+  next: () => stepTo(state.at + 1),
+  last: () => stepTo(snapshots.length - 1),
+  before: () => showAfter(false),
+  after: () => showAfter(true),
+  "previous-sample": () => chooseSample(state.sample - 1),
+  "next-sample": () => chooseSample(state.sample + 1),
+  fit: () => stages[shownScene]?.stage.fit(),
+  larger: () => stages[shownScene]?.stage.zoom(1.3),
+  smaller: () => stages[shownScene]?.stage.zoom(1 / 1.3)
+}
 const WALK = { "[": () => walk(-1), "]": () => walk(1) }
 for (const [id, command] of Object.entries(COMMANDS)) byId(id).addEventListener("click", command)
 
 const KEYS = { ArrowLeft: "back", ArrowRight: "next", Home: "first", End: "last", " ": "play" }
 document.addEventListener("keydown", (event) => {
-  const ours = !event.target.closest("input, select, button") || (event.key !== " " && event.target.closest("button"))
+  const ours =
+    !event.target.closest("input, select, button") ||
+    (event.key !== " " && event.target.closest("button"))
   const command = COMMANDS[KEYS[event.key]] ?? WALK[event.key]
   if (command && ours && !event.ctrlKey && !event.metaKey) {
     event.preventDefault()
@@ -416,9 +436,20 @@ byId("slider").max = snapshots.length - 1
 byId("slider").addEventListener("input", () => stepTo(Number(byId("slider").value)))
 byId("speed").addEventListener("change", () => state.timer && play(true))
 setText(byId("model-caption"), DATA.caption)
-DATA.classes.forEach((name, i) => byId("legend").append(create("span", {},
-  createSvg("svg", { viewBox: "-6 -6 12 12", class: `k${i % 6}`, "aria-hidden": "true" }, createSvg("path", { class: "mark", d: SHAPES[i % 6] })),
-  name)))
+DATA.classes.forEach((name, i) =>
+  byId("legend").append(
+    create(
+      "span",
+      {},
+      createSvg(
+        "svg",
+        { viewBox: "-6 -6 12 12", class: `k${i % 6}`, "aria-hidden": "true" },
+        createSvg("path", { class: "mark", d: SHAPES[i % 6] })
+      ),
+      name
+    )
+  )
+)
 byId("notes").append(...DATA.notes.map((text) => create("p", { text })))
 if (DATA.kind === "none") byId("model").hidden = true
 if (!DATA.samples.length) document.querySelector(".sample").hidden = true

@@ -6,8 +6,8 @@
     >>> path = explore(lecture_neuron(), "o.html")            # doctest: +SKIP
 
 This file makes the data of the page: its numbers and sentences, as text.  Its looks are in
-``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in ``stage.js`` and
-``explorer.js``.
+``explorer.html``, ``theme.css`` and ``explorer.css``, its behaviour in `SCRIPTS`; the last of them,
+``explorer.js``, says what each is for.
 """
 
 from __future__ import annotations
@@ -19,49 +19,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import Template
-from typing import Any, overload
+from typing import Any
 
 from tinygrad_edu import Stepper, Value, compare_orders
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.debug.stepper import recording_of
-from tinygrad_edu.errors import short_repr
 from tinygrad_edu.nn.structure import enclosing
 
-from ..drawing.dot import contents, symbol
-from ..drawing.model import Edge, Node, build
-from ..drawing.scene import Scene
-from ..drawing.text import label_number, number_text
-from .page import Page, assemble, page_path, read, themed
+from ...drawing.dot import contents, symbol
+from ...drawing.model import Edge, Node, build
+from ...drawing.scene import Scene
+from ...drawing.text import check_title, label_number, number_text
+from ..page import Page, assemble, page_path, read, themed
 
 # a browser steps through a drawing of this size at 30 frames per second
 MAX_NODES = 2000
 MAX_EDGES = 4000
 LEAVES = ("input", "parameter", "constant")
+STYLES = ("theme.css", "explorer/explorer.css")
+SCRIPTS = (
+    "stage.js",
+    *(
+        f"explorer/{name}.js"
+        for name in ("cursor", "modules", "picture", "details", "lists", "explorer")
+    ),
+)
 COLUMNS = ("number", "node", "text", "exact", "edge", "flow", "flowed", "lead", "rest", "formula")
-
-
-@overload
-def explore(
-    y: Value | Recording | Stepper,
-    path: None = None,
-    *,
-    collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
-    expand: str | Iterable[str] = (),
-    title: str = "",
-) -> Page: ...
-
-
-@overload
-def explore(
-    y: Value | Recording | Stepper,
-    path: str | os.PathLike[str],
-    *,
-    collapse: str | Iterable[str] | None = None,
-    max_nodes: int | None = MAX_NODES,
-    expand: str | Iterable[str] = (),
-    title: str = "",
-) -> Path: ...
 
 
 def explore(
@@ -95,8 +78,7 @@ def explore(
             ``path``.
     """
     recording = recording_of(y, "explore()")
-    if not isinstance(title, str):
-        raise TypeError(f"title must be text, not {type(title).__name__} ({short_repr(title)})")
+    check_title("explore", title)
     target = None if path is None else page_path(path)
     notes = []
     if collapse is None and (collapse := _collapse(recording, max_nodes)):
@@ -106,7 +88,7 @@ def explore(
         )
     scene = Scene(recording, collapse, max_nodes, expand=expand)
     title = title or f"computation graph of {recording.nodes[recording.root].name}"
-    body = Template(read("explorer.html")).substitute(
+    body = Template(read("explorer/explorer.html")).substitute(
         title=html.escape(title), svg=themed(scene.svg)
     )
     data = {
@@ -114,9 +96,7 @@ def explore(
         **page_data(scene, notes),
         "open": y.position if isinstance(y, Stepper) else 0,
     }
-    styles = ["theme.css", "explorer.css"]
-    scripts = ["stage.js", "explorer.js"]
-    page = Page(assemble(title, body, data, styles=styles, scripts=scripts), title)
+    page = Page(assemble(title, body, data, styles=STYLES, scripts=SCRIPTS), title)
     return page if target is None else page.save(target)
 
 
@@ -203,7 +183,7 @@ def _naive_order_notes(
 
 
 def page_data(scene: Scene, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the data that ``explorer.js`` reads.
+    """Returns the data that ``cursor.js`` reads.
 
     A "count" is the number of steps of the page that are done, 0 before the first one.
 

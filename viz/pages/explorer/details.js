@@ -1,0 +1,271 @@
+/* The panel of the explorer about one node, edge or module. */
+
+/** The panel about one thing: the thing under the pointer, else the thing that was clicked, else
+    the node of the last step.  A thing is { kind: "node" | "edge" | "frame", index }. */
+class Details {
+  static MOST = 40 // lines of a sum
+
+  constructor(explorer, panel) {
+    this.explorer = explorer
+    this.cursor = explorer.cursor
+    this.picture = explorer.picture
+    this.panel = panel
+    this.pinned = this.hovered = null
+  }
+
+  pin(thing) {
+    this.#mark("pinned", this.pinned, false)
+    this.pinned = thing
+    this.#mark("pinned", thing, true)
+    this.render()
+  }
+
+  hover(thing) {
+    if (same(thing, this.hovered)) return
+    this.#mark("hovered", this.hovered, false)
+    this.hovered = thing
+    this.#mark("hovered", thing, true)
+    this.render()
+  }
+
+  render() {
+    const thing = this.hovered ?? this.pinned ?? this.#followed()
+    const kept = this.pinned ? "kept; Escape releases it" : "of this step"
+    const mode = this.hovered ? "under the pointer" : kept
+    const at = this.panel.contains(document.activeElement)
+      ? this.#buttons().indexOf(document.activeElement)
+      : -1
+    this.panel.replaceChildren(
+      ...this[`_${thing.kind}`](thing.index, create("span", { class: "mode", text: mode }))
+    )
+    if (at >= 0) this.#buttons()[at]?.focus({ preventScroll: true })
+  }
+
+  #buttons() {
+    return [...this.panel.querySelectorAll("button")]
+  }
+
+  #followed() {
+    const { step } = this.cursor
+    if (step?.node >= 0) return { kind: "node", index: step.node }
+    return { kind: "node", index: data.nodes.findLastIndex(({ role }) => role !== "rest") }
+  }
+
+  #mark(name, thing, on) {
+    const parts = this.picture.parts
+    if (thing?.kind === "node") parts.nodes[thing.index].group.classList.toggle(name, on)
+    if (thing?.kind === "edge") parts.edges[thing.index].group.classList.toggle(name, on)
+  }
+
+  _node(index, mode) {
+    const node = data.nodes[index]
+    const { cursor } = this
+    const about = [
+      node.role,
+      node.op,
+      node.frame >= 0 && `in ${data.frames[node.frame].path}`,
+      node.contents
+    ].filter(Boolean)
+    const content = this.#head(called(node), about, mode)
+    if (node.given || cursor.computation[index])
+      content.push(this.#numbers(cursor.data(index), cursor.grad(index), node.grad))
+    if (node.role === "module") {
+      content.push(
+        hint("This module was collapsed before layout. To see inside it, run:"),
+        create("p", {}, create("code", { text: node.opens }))
+      )
+    }
+    if (node.role === "constant") content.push(hint("No gradient flows to a constant."))
+    const computation = cursor.computation[index]
+    const made =
+      computation && node.role !== "module"
+        ? this.#section("forward step", this.#line(computation, computation.rest))
+        : []
+    const forward = [...made, ...this.#partials(index)]
+    const backward = this.#sum(index)
+    return [
+      ...content,
+      ...(cursor.step?.phase === "backward" ? [...backward, ...forward] : [...forward, ...backward])
+    ]
+  }
+
+  _edge(index, mode) {
+    const edge = data.edges[index]
+    const from = data.nodes[edge.source]
+    const to = data.nodes[edge.target]
+    const about = [
+      edge.constant ? "edge from a constant" : "edge",
+      edge.links > 1 && `stands for ${edge.links} edges`
+    ].filter(Boolean)
+    const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
+    const steps = this.cursor.along[index]
+    if (edge.derivative) {
+      content.push(
+        ...this.#section(
+          "local derivative",
+          create("p", {
+            class: "math",
+            text: steps[0]?.formula || `\u2202${called(to)}/\u2202${called(from)}`
+          }),
+          create(
+            "dl",
+            { class: "numbers" },
+            number("value", { text: edge.derivative[0], exact: edge.derivative[1] })
+          )
+        )
+      )
+    } else if (edge.constant) {
+      content.push(hint("No gradient flows along this edge, because it comes from a constant."))
+    }
+    if (steps.length)
+      content.push(
+        ...this.#section("gradients along this edge", ...this.#lines(steps, (step) => step.rest))
+      )
+    content.push(
+      ...this.#section(
+        "ends of this edge",
+        this.#link(edge.source, "operand"),
+        this.#link(edge.target, "user")
+      )
+    )
+    return content
+  }
+
+  _frame(index, mode) {
+    const frame = data.frames[index]
+    const collapsed = this.picture.modules.coverOf(index) >= 0
+    const content = this.#head(frame.path, ["module", frame.contents], mode)
+    if (frame.output >= 0) {
+      content.push(
+        this.#numbers(this.cursor.data(frame.output), this.cursor.grad(frame.output), true),
+        hint(`Data and gradient of its output, ${called(data.nodes[frame.output])}.`)
+      )
+    }
+    const expand =
+      "Collapsed: steps inside this module are skipped. To expand it, click it or press Enter."
+    const collapse = "To collapse this module, click its title or press Enter."
+    return [...content, hint(collapsed ? expand : collapse)]
+  }
+
+  #head(title, about, mode) {
+    return [
+      create("h2", { text: title }),
+      create("p", { class: "role" }, create("span", { text: about.join(" \u00b7 ") }), mode)
+    ]
+  }
+
+  #numbers(value, gradient, hasGradient) {
+    return create(
+      "dl",
+      { class: "numbers" },
+      number("data", value),
+      ...(hasGradient ? [number("gradient", gradient)] : [])
+    )
+  }
+
+  #section(title, ...inside) {
+    return [create("h3", { text: title }), create("div", { class: "lines" }, ...inside)]
+  }
+
+  /** Returns the local derivatives of a node, one line for each operand. */
+  #partials(index) {
+    const lines = this.picture.operands[index]
+      .filter((edge) => !data.edges[edge].constant)
+      .map((edge) => {
+        const { source, derivative } = data.edges[edge]
+        const formula = this.cursor.along[edge][0]?.formula
+        const known = this.cursor.isComputed(index)
+        const text =
+          formula && data.nodes[index].role !== "module"
+            ? formula
+            : `\u2202${called(data.nodes[index])}/\u2202${called(data.nodes[source])}`
+        const value = derivative && (known ? derivative[0] : "?")
+        return create("button", {
+          class: "math",
+          title: `show the edge from ${called(data.nodes[source])}`,
+          text: value && !text.endsWith(`= ${value}`) ? `${text} = ${value}` : text,
+          onclick: () => this.explorer.enter({ kind: "edge", index: edge })
+        })
+      })
+    return lines.length ? this.#section("local derivatives", ...lines) : []
+  }
+
+  /** Returns the gradient as a sum over the users: a line for each contribution, and a count. */
+  #sum(index) {
+    const steps = this.cursor.contributions[index]
+    if (!steps.length) return []
+    const done = steps.filter((step) => step.index < this.cursor.position).length
+    const { text } = this.cursor.grad(index)
+    const isWrong = done === steps.length && data.nodes[index].right !== null
+    let count = done > 1 ? `all ${done} added` : "complete"
+    if (done < steps.length) count = `so far: ${done} of ${steps.length} added`
+    else if (isWrong) count = `${done} added; the right gradient is ${data.nodes[index].right}`
+    const title = steps.some((step) => step.lead) ? "gradient: sum over its users" : "gradient"
+    const sum = steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]
+    const lead = sum.replace(" += ", "")
+    return [
+      ...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
+      create(
+        "p",
+        { class: "total" },
+        create("span", { class: "math", text: `${lead} = ${text} ` }),
+        create("span", { class: isWrong ? "wrong" : "about", text: count })
+      )
+    ]
+  }
+
+  #lines(steps, textOf) {
+    const next = steps.findIndex((step) => step.index >= this.cursor.position)
+    const from = Math.max(
+      0,
+      Math.min((next < 0 ? steps.length : next) - Details.MOST / 2, steps.length - Details.MOST)
+    )
+    const shown = steps.slice(from, from + Details.MOST)
+    const after = steps.length - from - shown.length
+    return [
+      ...(from ? [create("p", { class: "about", text: `${from} earlier steps` })] : []),
+      ...shown.map((step) => this.#line(step, textOf(step))),
+      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : [])
+    ]
+  }
+
+  /** Returns a line that goes to its step when it is clicked. */
+  #line(step, text) {
+    const done = step.index < this.cursor.position
+    const name = [
+      "math",
+      done ? step.flow && signName(toNumber(step.flow)) : "coming",
+      step === this.cursor.step && "now"
+    ]
+    return create("button", {
+      class: name.filter(Boolean).join(" "),
+      text,
+      onclick: () => this.explorer.goTo(step.index + 1),
+      title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
+    })
+  }
+
+  #link(index, what) {
+    return create("button", {
+      text: `${what}: ${called(data.nodes[index])}`,
+      onclick: () => this.explorer.enter({ kind: "node", index })
+    })
+  }
+}
+
+function hint(text) {
+  return create("p", { class: "hint", text })
+}
+
+function same(one, other) {
+  return one?.kind === other?.kind && one?.index === other?.index
+}
+
+function number(what, { text, exact }) {
+  return create(
+    "div",
+    {},
+    create("dt", { text: what }),
+    create("dd", { text }, create("span", { class: "exact", text: exact }))
+  )
+}

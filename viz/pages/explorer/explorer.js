@@ -1,0 +1,392 @@
+/* The explorer: steps through a recording on its drawing.  Its scripts, in their order:
+
+   stage.js     moves and zooms a drawing (all pages have it)
+   cursor.js    the numbers of every node and edge at a position; does not use the page
+   modules.js   frames that collapse and expand in place
+   picture.js   shows the position in the drawing
+   details.js   the panel about one node, edge or module
+   lists.js     the list of all steps, of which only visible rows are in the page; the search
+   explorer.js  the controls and keys, which use the classes above */
+
+// pixels from the pointer
+const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]
+const ROLE_NAMES = { rest: "nodes that are not drawn", module: "collapsed module" }
+
+class Explorer {
+  #timer = 0
+  #address = 0
+  #pointer = 0
+
+  constructor() {
+    this.stage = new Stage(byId("stage"))
+    this.cursor = new Cursor(data)
+    this.picture = new Picture(data, this.cursor, this.stage)
+    this.details = new Details(this, byId("details"))
+    this.list = new StepList(this, byId("list"), byId("rows"))
+    this.search = new Search(this)
+    this.#describe()
+    this.#listen()
+    this.goTo(this.#fromAddress() ?? this.#positionOf(data.open))
+  }
+
+  get isPlaying() {
+    return this.#timer !== 0
+  }
+
+  // -- moving through the steps
+
+  /** Goes to a position: a number of steps of the page that are done. */
+  goTo(position, { flow = 0 } = {}) {
+    position = Math.min(Math.max(position, 0), this.cursor.steps.length)
+    this.picture.draw(this.cursor.seek(position))
+    this.#say()
+    this.details.render()
+    this.list.reveal()
+    if (byId("follow").checked && !this.stage.isFitted && this.cursor.step?.node >= 0)
+      this.stage.follow(this.picture.boxOf(this.cursor.step.node))
+    this.picture.flow(flow ? this.cursor.step : null, flow)
+    this.#remember()
+  }
+
+  /** Goes to the next visible change; steps inside collapsed modules are skipped. */
+  next(milliseconds = 350) {
+    const { steps } = this.cursor
+    let position = this.cursor.position + 1
+    while (position < steps.length && !this.picture.modules.sees(steps[position - 1])) position += 1
+    this.goTo(position, { flow: milliseconds })
+  }
+
+  back() {
+    let position = this.cursor.position - 1
+    while (position > 0 && !this.picture.modules.sees(this.cursor.steps[position - 1]))
+      position -= 1
+    this.goTo(position)
+  }
+
+  play() {
+    if (this.isPlaying) return this.pause()
+    if (this.cursor.position === this.cursor.steps.length) this.goTo(0)
+    const tick = () => {
+      const interval = 1000 / Number(byId("speed").value)
+      this.next(interval < 150 ? 0 : Math.min(interval * 0.8, 400))
+      if (this.cursor.position < this.cursor.steps.length) this.#timer = setTimeout(tick, interval)
+      else this.pause()
+    }
+    this.#timer = setTimeout(tick, 0)
+    byId("sentence").setAttribute("aria-live", "off")
+    setText(byId("play"), "pause")
+  }
+
+  pause() {
+    clearTimeout(this.#timer)
+    this.#timer = 0
+    byId("sentence").setAttribute("aria-live", "polite")
+    setText(byId("play"), "play")
+  }
+
+  // -- looking at things
+
+  /** Shows a node, an edge (its end) or a module in the drawing, expands the modules around it, and
+      keeps its details. */
+  visit({ kind, index }) {
+    const node = kind === "edge" ? data.edges[index].target : index
+    if (kind === "edge") this.#expandAround(data.nodes[data.edges[index].source].frame)
+    this.#expandAround(kind === "frame" ? data.frames[index].parent : data.nodes[node].frame)
+    this.details.pin({ kind, index })
+    const box = kind === "frame" ? this.picture.modules.boxes[index] : this.picture.boxOf(node)
+    if (box) this.stage.show(box, true)
+  }
+
+  /** Visits a thing from the panel, whose lines then disappear, and gives it the focus. */
+  enter(thing) {
+    const { parts } = this.picture
+    this.visit(thing)
+    parts[thing.kind === "edge" ? "edges" : "nodes"][thing.index].group.focus({
+      preventScroll: true
+    })
+  }
+
+  collapse(frames) {
+    this.picture.collapse(frames)
+    this.details.render()
+    this.list.render(true)
+  }
+
+  toggle(frame) {
+    const { modules } = this.picture
+    const frames = new Set(modules.collapsed)
+    if (!frames.delete(frame)) frames.add(frame)
+    const hadFocus = document.activeElement?.closest(".cover, .frame-button")
+    this.collapse(frames)
+    this.details.hover(null)
+    if (hadFocus) this.picture.elementOfFrame(frame).focus({ preventScroll: true })
+  }
+
+  #expandAround(frame) {
+    const frames = new Set(this.picture.modules.collapsed)
+    const before = frames.size
+    for (; frame >= 0; frame = data.frames[frame].parent) frames.delete(frame)
+    if (frames.size < before) this.collapse(frames)
+  }
+
+  // -- the page around the drawing
+
+  #describe() {
+    fill(
+      this.stage.svg,
+      {
+        role: "group",
+        tabindex: 0,
+        "aria-roledescription": "graph",
+        "aria-label":
+          `${data.title}: ${data.nodes.length} nodes, ${data.edges.length} edges; ` +
+          "the keys ] and [ select the next and the previous node"
+      },
+      []
+    )
+    byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
+    byId("notes").hidden = !data.notes.length
+    byId("modules").hidden = !data.frames.length
+    byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
+    byId("slider").max = this.cursor.steps.length
+    const phases = create(
+      "div",
+      { class: "phases", "aria-hidden": "true" },
+      create("span", { class: "forward" }),
+      create("span", { class: "backward" })
+    )
+    phases.firstChild.style.flexGrow = data.forward
+    phases.lastChild.style.flexGrow = this.cursor.steps.length - data.forward
+    byId("slider").after(phases)
+    const roles = [...new Set(data.nodes.map(({ role }) => role))]
+    byId("legend").replaceChildren(
+      ...roles.map((role) =>
+        create("li", {
+          class: `node ${role}`,
+          text: ROLE_NAMES[role] ?? role
+        })
+      )
+    )
+    switchTheme(byId("theme"))
+  }
+
+  #say() {
+    const { step, position, steps } = this.cursor
+    const sentence = step ? step.lead + step.rest : data.given
+    const hidden =
+      step && !this.picture.modules.sees(step) ? " \u00b7 inside a collapsed module" : ""
+    let phase = step ? step.phase : "start"
+    if (phase === "backward" && data.order === "naive") phase += ", in the naive order"
+    const [done, total] = [step?.number ?? 0, data.total].map((n) => n.toLocaleString("en"))
+    setText(byId("where"), `step ${done} of ${total} \u00b7 ${phase}${hidden}`)
+    setText(byId("sentence"), sentence)
+    byId("sentence").classList.toggle("long", sentence.length > 70)
+    setText(byId("formula"), step?.formula ?? "")
+    setText(byId("warning"), data.marks[step?.number]?.[1] ?? "")
+    const slider = byId("slider")
+    slider.value = position
+    slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
+    for (const id of ["first", "back"]) byId(id).disabled = position === 0
+    for (const id of ["next", "last"]) byId(id).disabled = position === steps.length
+  }
+
+  #listen() {
+    const on = (id, type, listener) => byId(id).addEventListener(type, listener)
+    const click = (id, move) => on(id, "click", this.#paused(move))
+    click("first", () => this.goTo(0))
+    click("back", () => this.back())
+    click("next", () => this.next())
+    click("last", () => this.goTo(Infinity))
+    on("play", "click", () => this.play())
+    const slide = () => this.goTo(Number(byId("slider").value))
+    on("slider", "input", this.#paused(slide))
+    on("zoom-in", "click", () => this.stage.zoom(1.3))
+    on("zoom-out", "click", () => this.stage.zoom(1 / 1.3))
+    on("zoom-fit", "click", () => this.stage.fit())
+    on("colour", "change", () => this.picture.colourBy(byId("colour").value))
+    on("help-button", "click", () => byId("help").showModal())
+    // a form of method="dialog" does nothing in a notebook's frame
+    on("help-close", "click", () => byId("help").close())
+    on("collapse-neurons", "click", () => this.collapse(this.picture.modules.levels().neurons))
+    on("collapse-layers", "click", () => this.collapse(this.picture.modules.levels().layers))
+    on("expand-all", "click", () => this.collapse([]))
+    on("stage", "click", (event) => this.#click(event))
+    on("stage", "pointermove", (event) => this.#hover(event))
+    on("stage", "pointerleave", () => this.details.hover(null))
+    on("stage", "focusin", (event) => this.#focused(event))
+    // details stay when the focus moves from a node to its panel
+    for (const id of ["stage", "details"]) {
+      on(id, "focusout", ({ relatedTarget }) => {
+        if (!byId("details").contains(relatedTarget)) this.details.hover(null)
+      })
+    }
+    addEventListener("hashchange", () => {
+      const position = this.#fromAddress()
+      if (position !== null && position !== this.cursor.position) this.goTo(position)
+    })
+    document.addEventListener("keydown", (event) => this.#key(event))
+  }
+
+  /** Returns a listener that pauses and then moves. */
+  #paused(move) {
+    return () => {
+      this.pause()
+      move()
+    }
+  }
+
+  #key(event) {
+    const { target, key } = event
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return
+    if (target.matches("select, input[type=search]")) return
+    const action = this.#actionFor(key, target)
+    if (!action) return
+    event.preventDefault()
+    action()
+  }
+
+  /** Returns the action of a key, or null if the focused control has its own use for the key. */
+  #actionFor(key, target) {
+    const step = (move) => this.#paused(move)
+    const item = target.closest?.(".node, .edge, .cover, .frame-button")
+    const isSlider = target.matches("input[type=range]")
+    const isControl = target.matches("button, summary, input[type=checkbox]")
+    const activate = item ? () => this.#activate(item) : null
+    const keys = {
+      ArrowRight: isSlider ? null : step(() => this.next()),
+      ArrowLeft: isSlider ? null : step(() => this.back()),
+      ArrowDown: target.id === "list" ? step(() => this.next()) : null,
+      ArrowUp: target.id === "list" ? step(() => this.back()) : null,
+      Home: isSlider ? null : step(() => this.goTo(0)),
+      End: isSlider ? null : step(() => this.goTo(Infinity)),
+      PageDown: isSlider ? null : step(() => this.goTo(this.cursor.position + 10)),
+      PageUp: isSlider ? null : step(() => this.goTo(this.cursor.position - 10)),
+      Enter: activate,
+      " ": activate ?? (isControl ? null : () => this.play()),
+      "+": () => this.stage.zoom(1.3),
+      "=": () => this.stage.zoom(1.3),
+      "-": () => this.stage.zoom(1 / 1.3),
+      0: () => this.stage.fit(),
+      "/": () => byId("query").focus(),
+      "?": () => byId("help").showModal(),
+      "]": () => this.#focusNext(1),
+      "[": () => this.#focusNext(-1),
+      Escape: () => {
+        this.details.hover(null)
+        this.details.pin(null)
+      }
+    }
+    return Object.hasOwn(keys, key) ? keys[key] : null
+  }
+
+  #click(event) {
+    if (this.stage.wasDragged || event.target.closest(".zoom")) return
+    const item = this.#partAt(event.clientX, event.clientY)
+    if (item) this.#activate(item)
+    else this.details.pin(null)
+  }
+
+  /** Keeps or releases the details of a node or an edge; collapses or expands a module. */
+  #activate(element) {
+    const thing = this.#thing(element)
+    if (thing.kind === "frame") this.toggle(thing.index)
+    else this.details.pin(same(thing, this.details.pinned) ? null : thing)
+  }
+
+  #thing(element) {
+    if (element.dataset.frame) return { kind: "frame", index: Number(element.dataset.frame) }
+    return {
+      kind: element.classList.contains("edge") ? "edge" : "node",
+      index: Number(element.id.slice(1))
+    }
+  }
+
+  /** Returns the part under the pointer, or within 4 pixels of it, because edges are thin. */
+  #partAt(x, y) {
+    for (const [dx, dy] of NEARBY) {
+      const part = document
+        .elementFromPoint(x + dx, y + dy)
+        ?.closest(".node, .cover, .frame-button, .edge")
+      if (part && this.stage.frame.contains(part)) return part
+    }
+    return null
+  }
+
+  #hover(event) {
+    if (event.pointerType !== "mouse" || event.buttons) return
+    cancelAnimationFrame(this.#pointer)
+    this.#pointer = requestAnimationFrame(() => {
+      const part = this.#partAt(event.clientX, event.clientY)
+      this.details.hover(part ? this.#thing(part) : null)
+    })
+  }
+
+  /** Moves the focus to another node or module.  The drawing is one stop of the Tab key; inside it,
+      the keys ] and [ move. */
+  #focusNext(by) {
+    const { modules } = this.picture
+    const items = []
+    const seen = new Set()
+    const add = (element) => {
+      if (!seen.has(element)) items.push(element)
+      seen.add(element)
+    }
+    data.nodes.forEach(({ frame }, node) => {
+      const around = []
+      for (let at = frame; at >= 0; at = data.frames[at].parent) around.unshift(at)
+      for (const at of around) add(this.picture.elementOfFrame(at))
+      add(this.picture.elementOf(node))
+    })
+    let active = document.activeElement
+    if (active?.matches(".edge")) {
+      // from an edge to its user, or to its operand
+      const { source, target } = data.edges[this.#thing(active).index]
+      active = this.picture.elementOf(by > 0 ? target : source)
+      by = 0
+    }
+    const first = by > 0 ? 0 : items.length - 1
+    const at = items.indexOf(active)
+    const item = items[at < 0 ? first : (at + by + items.length) % items.length]
+    item.focus({ preventScroll: true })
+    const thing = this.#thing(item)
+    this.stage.show(
+      thing.kind === "node" ? this.picture.boxOf(thing.index) : modules.boxes[thing.index]
+    )
+  }
+
+  #focused(event) {
+    if (
+      event.target.matches(".node, .edge, .cover, .frame-button") &&
+      event.target.matches(":focus-visible")
+    ) {
+      this.details.hover(this.#thing(event.target))
+    }
+  }
+
+  // -- the address contains the step, by its number in the recording
+
+  #positionOf(number) {
+    const { steps } = this.cursor
+    const after = steps.findIndex((step) => step.number > number)
+    return after < 0 ? steps.length : after
+  }
+
+  #fromAddress() {
+    const match = location.hash.match(/^#step=(\d+)$/)
+    return match ? this.#positionOf(Number(match[1])) : null
+  }
+
+  #remember() {
+    clearTimeout(this.#address)
+    this.#address = setTimeout(() => {
+      try {
+        history.replaceState(null, "", `#step=${this.cursor.step?.number ?? 0}`)
+      } catch {
+        /* a page in a frame may have no address of its own */
+      }
+    }, 400)
+  }
+}
+
+new Explorer()
+document.documentElement.dataset.ready = "true"

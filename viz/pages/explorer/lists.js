@@ -1,0 +1,229 @@
+/* The list of all steps, and the search for nodes and modules. */
+
+// ---- the list of steps ----
+
+/** The list of all steps; only the visible rows are in the page. */
+class StepList {
+  static ROW = 28 // pixels
+
+  constructor(explorer, list, rows) {
+    this.explorer = explorer
+    this.list = list
+    this.rows = rows
+    this.count = explorer.cursor.steps.length + 1 // the first row is the start, before any step
+    this.shown = new Map() // the rows that are in the page, by their position
+    // of the visible part; asking the browser at every step would make it lay out the page
+    this.top = this.height = 0
+    rows.style.height = `${this.count * StepList.ROW}px`
+    list.addEventListener("scroll", () => {
+      this.top = list.scrollTop
+      this.render()
+    })
+    rows.addEventListener("click", (event) => {
+      const row = event.target.closest("[data-position]")
+      if (row) explorer.goTo(Number(row.dataset.position))
+    })
+    new ResizeObserver(() => {
+      this.height = list.clientHeight
+      this.reveal()
+    }).observe(list)
+  }
+
+  /** Scrolls to the last step done. */
+  reveal() {
+    const at = this.explorer.cursor.position * StepList.ROW
+    if (at < this.top + StepList.ROW || at > this.top + this.height - 2 * StepList.ROW) {
+      this.top = Math.max(
+        0,
+        Math.min(at - this.height / 2, this.count * StepList.ROW - this.height)
+      )
+      this.list.scrollTop = this.top
+    }
+    this.render()
+  }
+
+  /** Keeps the rows that stay in sight; `remake`: makes all rows again. */
+  render(remake = false) {
+    const { position } = this.explorer.cursor
+    const first = Math.max(Math.floor(this.top / StepList.ROW) - 2, 0)
+    const last = Math.min(Math.ceil((this.top + this.height) / StepList.ROW) + 2, this.count)
+    for (const [at, row] of this.shown) {
+      if (!remake && at >= first && at < last) continue
+      row.remove()
+      this.shown.delete(at)
+    }
+    const top = this.rows.firstChild
+    const kept = top ? Number(top.dataset.position) : last
+    for (let at = first; at < last; at += 1) {
+      if (!this.shown.has(at)) {
+        this.shown.set(at, this.#row(at))
+        this.rows.insertBefore(this.shown.get(at), at < kept ? top : null)
+      }
+      const row = this.shown.get(at)
+      const selected = String(at === position)
+      row.classList.toggle("ahead", at > position)
+      if (row.getAttribute("aria-selected") !== selected)
+        row.setAttribute("aria-selected", selected)
+    }
+    this.list.setAttribute("aria-activedescendant", `row${position}`)
+  }
+
+  #row(position) {
+    const { cursor, picture } = this.explorer
+    const step = cursor.steps[position - 1]
+    const unseen = step && !picture.modules.sees(step)
+    const mark = data.marks[step?.number]
+    const sentence = step ? step.lead + step.rest : data.given
+    const row = create(
+      "div",
+      {
+        role: "option",
+        id: `row${position}`,
+        "data-position": position,
+        class: unseen ? "unseen" : null,
+        "aria-posinset": position + 1,
+        "aria-setsize": this.count,
+        title: unseen ? `${sentence}   (inside a collapsed module)` : sentence
+      },
+      create("span", { class: "number", text: step ? step.number : 0 }),
+      sentence,
+      ...(mark ? [create("span", { class: "mark", text: mark[0] })] : [])
+    )
+    row.style.top = `${position * StepList.ROW}px`
+    return row
+  }
+}
+
+// ---- search ----
+
+/** Finds nodes by label, name or operation, and modules by path; case does not matter. */
+class Search {
+  static MOST = 50 // matches in the list; Enter reaches all
+
+  constructor(explorer) {
+    this.explorer = explorer
+    this.query = byId("query")
+    this.list = byId("matches")
+    this.found = byId("found")
+    this.matches = []
+    this.current = -1
+    this.things = [
+      ...data.frames.map(({ path }, index) => ({
+        kind: "frame",
+        index,
+        title: path,
+        about: "module",
+        keys: [path]
+      })),
+      ...data.nodes.map((node, index) => ({
+        kind: "node",
+        index,
+        title: called(node),
+        about: node.op || node.role,
+        keys: [node.label, node.name, node.op, node.symbol]
+      }))
+    ]
+    for (const thing of this.things)
+      thing.keys = thing.keys.filter(Boolean).map((key) => key.toLowerCase())
+    this.query.addEventListener("input", () => this.update())
+    this.query.addEventListener("focus", () => this.#showList(true))
+    this.query.addEventListener("keydown", (event) => this.#key(event))
+    document.addEventListener("pointerdown", (event) => {
+      if (!event.target.closest("#search")) this.#showList(false)
+    })
+  }
+
+  update() {
+    const text = this.query.value.trim().toLowerCase()
+    this.#mark(false)
+    const exact = []
+    const others = []
+    for (const thing of text ? this.things : []) {
+      if (thing.keys.includes(text)) exact.push(thing)
+      else if (thing.keys.some((key) => key.includes(text))) others.push(thing)
+    }
+    this.matches = [...exact, ...others]
+    this.current = -1
+    this.#mark(true)
+    this.#render()
+    this.#showList(true)
+  }
+
+  go(step) {
+    if (!this.matches.length) return
+    this.current = (this.current + step + this.matches.length) % this.matches.length
+    if (this.current < 0) this.current = this.matches.length - 1
+    const thing = this.matches[this.current]
+    this.explorer.visit(thing)
+    this.#mark(true)
+    this.#render()
+  }
+
+  /** Marks the matches, or the covers that hide them; called again when modules have expanded. */
+  #mark(on) {
+    for (const element of document.querySelectorAll(".match"))
+      element.classList.remove("match", "found")
+    if (!on) return
+    const { picture } = this.explorer
+    this.matches.forEach((thing, i) => {
+      const element =
+        thing.kind === "node" ? picture.elementOf(thing.index) : picture.elementOfFrame(thing.index)
+      element.classList.add("match")
+      if (i === this.current) element.classList.add("found")
+    })
+  }
+
+  #render() {
+    const { matches, current } = this
+    this.found.textContent = this.query.value.trim() && this.#count()
+    const from = Math.max(Math.min(current - 5, matches.length - Search.MOST), 0)
+    const rows = matches.slice(from, from + Search.MOST).map((thing, i) =>
+      create(
+        "li",
+        {},
+        create(
+          "button",
+          {
+            type: "button",
+            "aria-current": String(from + i === current),
+            onclick: () => {
+              this.current = from + i - 1
+              this.go(1)
+            }
+          },
+          create("span", { class: "what", text: thing.title }),
+          create("span", { class: "kind", text: thing.about })
+        )
+      )
+    )
+    if (matches.length > Search.MOST)
+      rows.push(
+        create("li", {
+          class: "more",
+          text: `${matches.length} matches in all; Enter goes to the next one`
+        })
+      )
+    this.list.replaceChildren(...rows)
+  }
+
+  #count() {
+    const { length } = this.matches
+    if (!length) return "no match"
+    if (this.current >= 0) return `${this.current + 1} of ${length}`
+    return length > 1 ? `${length} matches` : "1 match"
+  }
+
+  #showList(shown) {
+    this.list.hidden = !shown || !this.matches.length
+  }
+
+  #key(event) {
+    if (event.key === "Enter") this.go(event.shiftKey ? -1 : 1)
+    if (event.key === "Escape") {
+      this.query.value = ""
+      this.update()
+      this.query.blur()
+      event.stopPropagation()
+    }
+  }
+}

@@ -1,0 +1,193 @@
+/* Modules in the drawing of the explorer: frames that collapse and expand in place. */
+
+/** Frames that collapse in place: a cover replaces the frame and what is inside it. */
+class Modules {
+  #covers = new Map() // by the index of the frame
+
+  constructor(data, parts, layer) {
+    this.data = data
+    this.parts = parts
+    this.layer = layer
+    this.collapsed = new Set()
+    this.boxes = parts.frames.map(({ group }) => group.querySelector("path, polygon").getBBox())
+    this.isInner = data.frames.map(
+      (_, frame) => !data.frames.some(({ parent }) => parent === frame)
+    )
+    data.frames.forEach((_, frame) => this.#addButton(frame))
+  }
+
+  /** Returns the outermost collapsed module around a frame, or -1 if there is none. */
+  coverOf(frame) {
+    let found = -1
+    for (; frame >= 0; frame = this.data.frames[frame].parent)
+      if (this.collapsed.has(frame)) found = frame
+    return found
+  }
+
+  coverOfNode(node) {
+    return this.coverOf(this.data.nodes[node].frame)
+  }
+
+  cover(frame) {
+    return this.#covers.get(frame)
+  }
+
+  get covers() {
+    return [...this.#covers.keys()]
+  }
+
+  /** Returns whether a step changes something visible. */
+  sees(step) {
+    if (step.node >= 0) {
+      const cover = this.coverOfNode(step.node)
+      if (cover < 0 || this.data.frames[cover].output === step.node) return true
+    }
+    return step.edge >= 0 && !this.#isWithin(this.data.edges[step.edge])
+  }
+
+  levels() {
+    return {
+      neurons: this.data.frames.flatMap((_, frame) => (this.isInner[frame] ? [frame] : [])),
+      layers: this.data.frames.flatMap(({ parent }, frame) => (parent < 0 ? [frame] : []))
+    }
+  }
+
+  /** Collapses exactly these frames. */
+  collapse(frames) {
+    this.collapsed = new Set(frames)
+    this.data.nodes.forEach((_, node) =>
+      this.#hide(this.parts.nodes[node], this.coverOfNode(node) >= 0)
+    )
+    this.data.edges.forEach((edge, index) =>
+      this.#hide(this.parts.edges[index], this.#isWithin(edge))
+    )
+    this.data.frames.forEach((_, frame) =>
+      this.#hide(this.parts.frames[frame], this.coverOf(frame) >= 0)
+    )
+    for (const [frame, cover] of this.#covers) {
+      for (const head of cover.heads.splice(0)) head.remove()
+      if (this.coverOf(frame) === frame) continue
+      cover.group.remove()
+      this.#covers.delete(frame)
+    }
+    for (const frame of this.collapsed) {
+      if (this.coverOf(frame) === frame && !this.#covers.has(frame)) this.#addCover(frame)
+    }
+    const heads = [...this.#covers].flatMap(([frame, cover]) => this.#heads(frame, cover))
+    // only after all measuring: changes in between would make the browser lay out the page again
+    for (const [group, head] of heads) group.append(head)
+  }
+
+  #isWithin(edge) {
+    const cover = this.coverOfNode(edge.source)
+    return cover >= 0 && cover === this.coverOfNode(edge.target)
+  }
+
+  #hide(part, hidden) {
+    part?.group.classList.toggle("inside", hidden)
+  }
+
+  /** Turns the title of a frame into a button, with a minus in the corner. */
+  #addButton(frame) {
+    const { group, title } = this.parts.frames[frame]
+    const box = this.boxes[frame]
+    const x = box.x + box.width - 16
+    const y = box.y + 6
+    const button = createSvg(
+      "g",
+      {
+        class: "frame-button",
+        "data-frame": frame,
+        role: "button",
+        tabindex: -1,
+        "aria-expanded": "true",
+        "aria-label": `module ${this.data.frames[frame].path}: collapse`
+      },
+      createSvg("rect", { x: box.x + 3, y: box.y + 2, width: box.width - 6, height: 18, rx: 4 }),
+      createSvg("path", { d: `M${x} ${y + 5}h8` })
+    )
+    button.append(title)
+    group.append(button)
+    this.parts.frames[frame].button = button
+  }
+
+  #addCover(frame) {
+    const { path, contents, output } = this.data.frames[frame]
+    const box = this.boxes[frame]
+    const about = box.height > box.width ? contents.split(", ") : [contents]
+    const rows = [[path, "path"], ...about.map((text) => [text, "about"])]
+    if (output >= 0) rows.push(["", "data"], ["", "grad"])
+    const longest = Math.max(...rows.map(([text]) => text.length), 14)
+    const size = Math.min(
+      Math.max(box.width - 12, 20) / (longest * 0.56),
+      (box.height - 8) / (rows.length * 1.4)
+    )
+    const top = box.y + (box.height - rows.length * size * 1.4) / 2
+    const texts = rows.map(([text, name], row) =>
+      createSvg("text", {
+        class: name,
+        x: box.x + box.width / 2,
+        text,
+        y: top + (row + 1) * size * 1.4 - size * 0.4,
+        "text-anchor": "middle",
+        "font-size": size
+      })
+    )
+    const group = createSvg(
+      "g",
+      {
+        class: "cover",
+        "data-frame": frame,
+        role: "button",
+        tabindex: -1,
+        "aria-expanded": "false"
+      },
+      createSvg("rect", {
+        x: box.x,
+        y: box.y,
+        width: box.width,
+        height: box.height,
+        rx: Math.min(12, box.width / 6)
+      }),
+      ...texts
+    )
+    this.layer.append(group)
+    this.#covers.set(frame, {
+      group,
+      frame,
+      output,
+      heads: [],
+      data: output >= 0 ? texts.at(-2) : null,
+      grad: output >= 0 ? texts.at(-1) : null
+    })
+  }
+
+  /** Returns new heads, at the border of a cover, for the edges whose heads it hides. */
+  #heads(frame, cover) {
+    const { x, y, width, height } = this.boxes[frame]
+    const isInside = (point) =>
+      point.x > x && point.x < x + width && point.y > y && point.y < y + height
+    return this.data.edges.flatMap((edge, index) => {
+      if (this.coverOfNode(edge.target) !== frame || this.coverOfNode(edge.source) === frame)
+        return []
+      const { group, path } = this.parts.edges[index]
+      let outside = 0
+      let inside = path.getTotalLength()
+      if (!isInside(path.getPointAtLength(inside)) || isInside(path.getPointAtLength(0))) return []
+      while (inside - outside > 0.2) {
+        const middle = (inside + outside) / 2
+        if (isInside(path.getPointAtLength(middle))) inside = middle
+        else outside = middle
+      }
+      const tip = path.getPointAtLength(inside)
+      const before = path.getPointAtLength(Math.max(inside - 6, 0))
+      const angle = (Math.atan2(tip.y - before.y, tip.x - before.x) * 180) / Math.PI
+      const head = createSvg("polygon", {
+        points: "0,0 -6,2.1 -6,-2.1",
+        transform: `translate(${tip.x} ${tip.y}) rotate(${angle})`
+      })
+      cover.heads.push(head)
+      return [[group, head]]
+    })
+  }
+}

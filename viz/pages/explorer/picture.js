@@ -1,0 +1,218 @@
+/* The drawing of the explorer at a position.  It needs cursor.js and modules.js. */
+
+/** Draws the position: numbers, nodes not computed yet, the flow of gradients, the last step. */
+class Picture {
+  // the longest edge to be dotted, in units of the drawing; thousands of dots take seconds to draw
+  static DOTTED = 400
+
+  #lit = []
+  #moving = 0
+  #boxes = new Map()
+
+  constructor(data, cursor, stage) {
+    this.data = data
+    this.cursor = cursor
+    this.stage = stage
+    this.colour = "role"
+    this.parts = new Parts(stage.svg)
+    this.operands = data.nodes.map(() => []) // the indices of the edges into each node
+    this.users = data.nodes.map(() => []) // ... and out of it
+    data.edges.forEach(({ source, target }, edge) => {
+      this.operands[target].push(edge)
+      this.users[source].push(edge)
+    })
+    for (const { group } of this.parts.nodes) fill(group, { role: "button", tabindex: -1 }, [])
+    for (const { group } of this.parts.edges) fill(group, { role: "img", tabindex: -1 }, [])
+    const isLong = this.parts.edges.map(({ path }) => path.getTotalLength() > Picture.DOTTED)
+    this.parts.edges.forEach(({ group }, edge) => group.classList.toggle("long", isLong[edge]))
+    this.modules = new Modules(data, this.parts, stage.top)
+    this.beam = stage.addLayer(true)
+    this.dot = createSvg(
+      "g",
+      { class: "flow", visibility: "hidden" },
+      createSvg("circle", { r: 5 }),
+      createSvg("text", { y: -10 })
+    )
+    stage.addLayer().append(this.dot)
+    this.drawAll()
+  }
+
+  drawAll() {
+    this.data.nodes.forEach((_, node) => this.#drawNode(node))
+    this.data.edges.forEach((_, edge) => this.#drawEdge(edge))
+    this.#drawCovers()
+    this.#light()
+  }
+
+  /** Draws what `Cursor.seek` says has changed. */
+  draw({ nodes, edges }) {
+    for (const node of nodes) this.#drawNode(node)
+    for (const edge of edges) this.#drawEdge(edge)
+    this.#drawCovers()
+    this.#light()
+  }
+
+  collapse(frames) {
+    this.modules.collapse(frames)
+    this.#drawCovers()
+    this.#light()
+  }
+
+  colourBy(what) {
+    this.colour = what
+    this.stage.frame.dataset.colour = what
+    this.data.nodes.forEach((_, node) => this.#tint(node))
+  }
+
+  /** Returns the element that stands for a node: its own, or the cover over it. */
+  elementOf(node) {
+    const cover = this.modules.coverOfNode(node)
+    return cover >= 0 ? this.modules.cover(cover).group : this.parts.nodes[node].group
+  }
+
+  elementOfFrame(frame) {
+    const cover = this.modules.coverOf(frame)
+    return cover >= 0 ? this.modules.cover(cover).group : this.parts.frames[frame].button
+  }
+
+  /** Returns the box of a node in the coordinates of the drawing. */
+  boxOf(node) {
+    const cover = this.modules.coverOfNode(node)
+    if (cover >= 0) return this.modules.boxes[cover]
+    if (!this.#boxes.has(node)) this.#boxes.set(node, this.parts.nodes[node].group.getBBox())
+    return this.#boxes.get(node)
+  }
+
+  /** Moves a dot with the adjoint along the edge, from the user to the operand. */
+  flow(step, milliseconds) {
+    cancelAnimationFrame(this.#moving)
+    this.dot.setAttribute("visibility", "hidden")
+    const edge = step && step.edge >= 0 ? this.parts.edges[step.edge] : null
+    if (!edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
+    const length = edge.path.getTotalLength()
+    const start = performance.now()
+    this.dot.lastChild.textContent = step.flow
+    const frame = (now) => {
+      const t = Math.min(Math.max((now - start) / milliseconds, 0), 1)
+      const point = edge.path.getPointAtLength(length * (1 - t * t * (3 - 2 * t)))
+      this.dot.setAttribute(
+        "transform",
+        `translate(${point.x} ${point.y}) scale(${Math.max(1, 0.8 / this.stage.scale)})`
+      )
+      this.dot.setAttribute("visibility", t < 1 ? "visible" : "hidden")
+      if (t < 1) this.#moving = requestAnimationFrame(frame)
+    }
+    frame(start)
+  }
+
+  #drawNode(node) {
+    const { group, data, grad } = this.parts.nodes[node]
+    const { cursor } = this
+    group.classList.toggle("todo", !cursor.isComputed(node))
+    group.classList.toggle("reached", cursor.now.grad[node] !== null)
+    if (data) setText(data, cursor.data(node).text)
+    if (grad) setText(grad, cursor.grad(node).text)
+    group.setAttribute("aria-label", this.#nameOf(node))
+    if (this.colour !== "role") this.#tint(node)
+  }
+
+  /** Returns the text of a node for screen readers. */
+  #nameOf(node) {
+    const { role, op } = this.data.nodes[node]
+    return [called(this.data.nodes[node]), role, op, ...this.#said(node)].filter(Boolean).join(", ")
+  }
+
+  #said(node) {
+    const { text } = this.cursor.data(node)
+    const gradient = this.cursor.grad(node).text
+    return [
+      text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`),
+      gradient && `gradient ${gradient}`
+    ].filter(Boolean)
+  }
+
+  #nameOfEdge(edge) {
+    const { source, target, derivative, constant } = this.data.edges[edge]
+    const step = this.cursor.now.edge[edge]
+    return [
+      constant ? "edge from a constant" : "edge",
+      `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
+      derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`,
+      step && `gradient ${step.flow}`
+    ]
+      .filter(Boolean)
+      .join(", ")
+  }
+
+  #drawEdge(edge) {
+    const { group } = this.parts.edges[edge]
+    const step = this.cursor.now.edge[edge]
+    const classes = group.classList
+    group.setAttribute("aria-label", this.#nameOfEdge(edge))
+    classes.toggle("ahead", this.cursor.position < this.data.edges[edge].since)
+    classes.remove("positive", "negative", "zero", "undefined")
+    if (step) {
+      classes.add(signName(step.flowed))
+      group.style.setProperty("--width", `${flowWidth(step.flowed).toFixed(2)}px`)
+    } else {
+      group.style.removeProperty("--width")
+    }
+  }
+
+  #drawCovers() {
+    for (const frame of this.modules.covers) {
+      const { output, group, data, grad } = this.modules.cover(frame)
+      const { path, contents } = this.data.frames[frame]
+      const name = [`module ${path}`, contents, ...(output < 0 ? [] : this.#said(output))]
+      group.setAttribute("aria-label", `${name.join(", ")}: expand`)
+      if (output < 0) continue
+      group.classList.toggle("todo", !this.cursor.isComputed(output))
+      setText(data, `data ${this.cursor.data(output).text}`)
+      setText(grad, `grad ${this.cursor.grad(output).text}`)
+    }
+  }
+
+  #tint(node) {
+    const { group } = this.parts.nodes[node]
+    const classes = group.classList
+    classes.remove("positive", "negative")
+    group.style.removeProperty("--tint")
+    if (this.colour === "role") return
+    const { exact } = this.cursor[this.colour](node)
+    const x = toNumber(exact)
+    if (Number.isNaN(x) || x === 0) return
+    classes.add(signName(x))
+    group.style.setProperty("--tint", `${(10 + 40 * magnitude(x)).toFixed(1)}%`)
+  }
+
+  #light() {
+    for (const element of this.#lit) element.classList.remove("lit")
+    this.#lit = []
+    const { step } = this.cursor
+    const groups = this.#edgesOf(step).map((edge) => this.parts.edges[edge].group)
+    if (step?.node >= 0) this.#lit.push(this.elementOf(step.node))
+    this.#lit.push(...groups)
+    for (const element of this.#lit) element.classList.add("lit")
+    this.beam.replaceChildren(
+      ...groups.filter(({ classList }) => !classList.contains("inside")).map(Picture.#beamOf)
+    )
+  }
+
+  /** Returns the edges of a step: the edge of its gradient, or all operands of a forward step. */
+  #edgesOf(step) {
+    if (step?.edge >= 0) return [step.edge]
+    return step?.phase === "forward" && step.sets ? this.operands[step.node] : []
+  }
+
+  /** Returns a copy of an edge to glow above it.  Painting the edge itself is slow, because the
+      browser then paints everything around it. */
+  static #beamOf(group) {
+    const beam = createSvg(
+      "g",
+      { class: "beam" },
+      ...[...group.children].map((part) => part.cloneNode(true))
+    )
+    beam.style.setProperty("--width", group.style.getPropertyValue("--width"))
+    return beam
+  }
+}

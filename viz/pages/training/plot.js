@@ -1,0 +1,150 @@
+/* A plot with two axes, for pages.  It needs stage.js. */
+
+/** A plot with two axes, in an SVG of a fixed size that the page scales. */
+class Plot {
+  static LEFT = 52
+  static TOP = 10
+  static BOTTOM = 30
+
+  constructor(place, width, height, xs, ys, names, { logarithmic = false, right = 12 } = {}) {
+    Object.assign(this, { width, height, xs, ys, logarithmic, right })
+    this.svg = createSvg("svg", {
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": names.title
+    })
+    const { LEFT, TOP, BOTTOM } = Plot
+    const clip = createSvg(
+      "clipPath",
+      { id: `inside-${place.id}` },
+      createSvg("rect", {
+        x: LEFT,
+        y: TOP,
+        width: width - LEFT - right,
+        height: height - TOP - BOTTOM
+      })
+    )
+    this.back = createSvg("g")
+    // the parts that are cut off at the axes
+    this.inside = createSvg("g", { "clip-path": `url(#inside-${place.id})` })
+    this.front = createSvg("g")
+    this.svg.append(clip, this.inside, this.back, this.front)
+    place.append(this.svg)
+    this.#axes(names)
+  }
+
+  x(value) {
+    const [low, high] = this.xs
+    return Plot.LEFT + ((value - low) / (high - low || 1)) * (this.width - Plot.LEFT - this.right)
+  }
+
+  y(value) {
+    const scale = this.logarithmic ? Math.log10 : Number
+    const [low, high] = this.ys.map(scale)
+    return (
+      this.height -
+      Plot.BOTTOM -
+      ((scale(value) - low) / (high - low || 1)) * (this.height - Plot.TOP - Plot.BOTTOM)
+    )
+  }
+
+  /** Returns the position of a mouse event in the units of the axes. */
+  at(event) {
+    const box = this.svg.getBoundingClientRect()
+    const x = ((event.clientX - box.left) / box.width) * this.width
+    const y = ((event.clientY - box.top) / box.height) * this.height
+    const [low, high] = this.xs
+    const [bottom, top] = this.ys
+    return [
+      low + ((x - Plot.LEFT) / (this.width - Plot.LEFT - this.right)) * (high - low),
+      bottom +
+        ((this.height - Plot.BOTTOM - y) / (this.height - Plot.TOP - Plot.BOTTOM)) * (top - bottom)
+    ]
+  }
+
+  /** Returns the path through points; a number that is not finite interrupts it. */
+  path(points) {
+    let text = ""
+    let pen = "M"
+    for (const [x, y] of points) {
+      const at = [this.x(x), this.y(y)]
+      if (y === null || !at.every(Number.isFinite)) {
+        pen = "M"
+        continue
+      }
+      // SVG has no larger numbers
+      const [px, py] = at.map((c) => Math.min(Math.max(c, -1e4), 1e4).toFixed(1))
+      text += `${pen}${px} ${py}`
+      pen = "L"
+    }
+    return text
+  }
+
+  #axes({ x, y }) {
+    const { LEFT, TOP, BOTTOM } = Plot
+    const [right, bottom] = [this.width - this.right, this.height - BOTTOM]
+    this.back.append(createSvg("path", { class: "axis", d: `M${LEFT} ${TOP}V${bottom}H${right}` }))
+    for (const tick of ticks(...this.xs)) {
+      this.back.append(
+        createSvg("text", {
+          class: "tick",
+          x: this.x(tick),
+          y: bottom + 14,
+          "text-anchor": "middle",
+          text: short(tick)
+        })
+      )
+    }
+    for (const tick of this.logarithmic ? powers(...this.ys) : ticks(...this.ys)) {
+      this.back.append(
+        createSvg("path", {
+          class: "axis",
+          d: `M${LEFT} ${this.y(tick)}H${right}`,
+          "stroke-dasharray": "1 4"
+        }),
+        createSvg("text", {
+          class: "tick",
+          x: LEFT - 5,
+          y: this.y(tick) + 4,
+          "text-anchor": "end",
+          text: short(tick)
+        })
+      )
+    }
+    this.back.append(
+      createSvg("text", {
+        class: "tick",
+        x: right,
+        y: this.height - 3,
+        "text-anchor": "end",
+        text: x
+      }),
+      createSvg("text", { class: "tick", x: 4, y: TOP + 4, text: y })
+    )
+  }
+}
+
+/** Returns about five round numbers in an interval. */
+function ticks(low, high) {
+  const rough = (high - low) / 4
+  if (!(rough > 0)) return [low]
+  const power = 10 ** Math.floor(Math.log10(rough))
+  const step = [1, 2, 5, 10].map((k) => k * power).find((k) => k >= rough)
+  const found = []
+  for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i++) found.push(i * step)
+  return found
+}
+
+/** Returns powers of ten in an interval, at most six. */
+function powers(low, high) {
+  const [from, to] = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))]
+  const step = Math.max(1, Math.ceil((to - from) / 5))
+  const found = []
+  for (let i = from; i <= to; i += step) found.push(10 ** i)
+  return found
+}
+
+function short(x) {
+  const isPlain = x === 0 || (Math.abs(x) < 1e5 && Math.abs(x) >= 1e-3)
+  return isPlain ? String(Number(x.toPrecision(4))) : x.toExponential(0).replace("e+", "e")
+}
