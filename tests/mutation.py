@@ -1,6 +1,6 @@
 """Mutation testing: makes every small change of a module, one at a time, and runs its tests.
 
-    python tests/mutation.py engine/primitives               # all mutants of a module
+    python tests/mutation.py engine/table               # all mutants of a module
     python tests/mutation.py nn/layers nn/losses --every 3   # a third, the same one every time
 
 It prints each surviving mutant with its line, and counts them. tests/README.md has the figures. The
@@ -18,7 +18,7 @@ What is not changed: docstrings, annotations, `__slots__`, `__repr__`, and the t
 
 76 mutants are left. None has an observable effect:
 
-* engine/primitives: a condition, or a limit that is 0, inf or nan, times 1 + 1e-6 (9); pieces that
+* engine/table: a condition, or a limit that is 0, inf or nan, times 1 + 1e-6 (9); pieces that
   are told apart by another number, order or sign (14); the interval that tests draw from (5);
   special values that are equally right (4); two arguments of a symmetric function (4); two
   precedences that differ as before (2); a limit at arguments for which it is not used (3);
@@ -58,7 +58,7 @@ from mutants import ROOT, SPECIAL, TRUTH, copy_of, run_tests
 # For each module the tests that should fail, the fastest first. A mutant that one group passes goes
 # to the next.
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "engine/primitives": (
+    "engine/table": (
         ("test_primitives.py",),
         ("test_math.py", "test_formula.py", "test_oracle.py", "test_value.py"),
         ("test_special_values.py",),

@@ -15,7 +15,7 @@ MAX_FUNCTION = 60  # lines, without the docstring
 MAX_LEVELS = 4
 MAX_FOLDER = 12
 MAX_ROOT_MODULES = 6
-TABLE = ROOT / "tinygrad_edu" / "engine" / "primitives.py"  # data, which may be longer
+TABLE = ROOT / "tinygrad_edu" / "engine" / "table.py"  # data, which may be longer
 SUFFIXES = (".py", ".js", ".css", ".html")
 
 PACKAGES = {

@@ -3,21 +3,23 @@
 import ast
 import json
 import sys
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from helpers import ROOT, run_python
 
 ENGINE = "tinygrad_edu.engine"
-# For each module of the engine: the modules of the package that it may import, and those that it
-# may import only for type checkers.
+# For each module of the engine: the modules of the package that it may import.
 MAY_IMPORT = {
-    "primitives": ({"errors"}, set()),
-    "modes": (set(), set()),
-    "anomaly": ({"errors"}, {"value"}),
-    "graph": ({"modes", "anomaly", "primitives", "errors"}, {"value"}),
-    "value": ({"graph", "modes", "anomaly", "primitives", "errors"}, set()),
-    "autodiff": ({"graph", "value", "modes", "anomaly", "primitives", "errors"}, set()),
-    "__init__": ({"value"}, set()),
+    "primitive": {"errors"},
+    "interpreter": set(),
+    "numerics": set(),
+    "graph": {"interpreter"},
+    "copies": {"graph"},
+    "value": {"primitive", "graph", "copies", "interpreter", "errors"},
+    "table": {"primitive", "numerics", "errors"},
+    "autodiff": {"primitive", "table", "graph", "value", "interpreter", "errors"},
+    "__init__": {"table", "value"},
 }
 # Folders and modules of the package, from the lowest layer up. Each may import those below it.
 LAYERS = [
@@ -132,11 +134,11 @@ def violations(source, module, is_package=False):
                     f"{module} imports {imported}, which is in the same layer or a higher one"
                 )
         if module == ENGINE or module.startswith(f"{ENGINE}."):
-            found += engine_violations(module, imported, how)
+            found += engine_violations(module, imported)
     return found
 
 
-def engine_violations(module, imported, how):
+def engine_violations(module, imported):
     """Returns the same inside the engine, where each file may import certain others only."""
     head, _, tail = imported.partition(".")
     if head != "tinygrad_edu":
@@ -146,9 +148,8 @@ def engine_violations(module, imported, how):
             if is_known
             else [f"{module} imports {imported}: the engine needs the standard library only"]
         )
-    always, for_types = MAY_IMPORT[module.removeprefix(ENGINE).lstrip(".") or "__init__"]
     part = tail.removeprefix("engine.").partition(".")[0]
-    if part in always or (part in for_types and how == "typing"):
+    if part in MAY_IMPORT[module.removeprefix(ENGINE).lstrip(".") or "__init__"]:
         return []
     return [f"{module} imports {imported}, which is above it"]
 
@@ -164,20 +165,39 @@ def test_every_module_of_the_engine_and_every_folder_has_a_rule():
     folders = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
              if path.is_relative_to(ROOT / "tinygrad_edu")}
     assert folders - {"__init__"} <= set(LAYER_OF)
-    assert imports_of(SOURCES[engine / "graph.py"], f"{ENGINE}.graph")[-1] == (
-        f"{ENGINE}.value",
-        "typing",
-    )
+
+
+def circles(imports):
+    """THE CHECKER: a circle of modules that import each other, or an empty list."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_is_in_an_import_circle():
+    modules = {module_name(path): path for path in SOURCES}
+    imports = {
+        module: {
+            imported
+            for imported, how in imports_of(SOURCES[path], module, path.name == "__init__.py")
+            if how != "function" and imported in modules and imported != module
+        }
+        for module, path in modules.items()
+    }
+    assert circles(imports) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
 
 
 @pytest.mark.parametrize(("module", "source"), [
-    ("tinygrad_edu.engine.primitives", "from .value import Value"),
-    ("tinygrad_edu.engine.primitives", "def f():\n    from .value import Value"),
-    ("tinygrad_edu.engine.primitives", "from . import graph"),
-    ("tinygrad_edu.engine.primitives", "from tinygrad_edu import graph"),
-    ("tinygrad_edu.engine.primitives", "import tinygrad_edu.engine.value"),
-    ("tinygrad_edu.engine.primitives", "import numpy as np"),
-    ("tinygrad_edu.engine.primitives", "if TYPE_CHECKING:\n    from .value import Value"),
+    ("tinygrad_edu.engine.primitive", "from .value import Value"),
+    ("tinygrad_edu.engine.primitive", "def f():\n    from .value import Value"),
+    ("tinygrad_edu.engine.primitive", "from . import graph"),
+    ("tinygrad_edu.engine.primitive", "from tinygrad_edu import graph"),
+    ("tinygrad_edu.engine.primitive", "import tinygrad_edu.engine.value"),
+    ("tinygrad_edu.engine.primitive", "import numpy as np"),
+    ("tinygrad_edu.engine.primitive", "if TYPE_CHECKING:\n    from .value import Value"),
     ("tinygrad_edu.engine.graph", "from .value import Value"),
     ("tinygrad_edu.engine.graph", "def f():\n    from .value import Value"),
     ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import "
@@ -205,14 +225,12 @@ def test_a_planted_import_is_reported(module, source):
 
 
 @pytest.mark.parametrize(("module", "source"), [
-    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    from .value import Value"),
-    ("tinygrad_edu.engine.value", "from . import graph\nfrom . import primitives as p\nfrom "
-                                  "..errors import GraphError"),
+    ("tinygrad_edu.engine.value", "from . import copies, graph\nfrom ..errors import number"),
     ("tinygrad_edu.cli.graphs", "def draw():\n    import viz\n    from rich.console import "
                                 "Console"),
     ("tinygrad_edu.nn.layers", "from .. import math\nfrom ..engine.value import Value\nfrom "
                                ".module import Module"),
-    ("tinygrad_edu.engine.primitives", "import math\nimport collections.abc"),
+    ("tinygrad_edu.engine.primitive", "import math\nimport collections.abc"),
     ("viz.drawing.dot", "import graphviz\nfrom tinygrad_edu import Value"),
 ])
 def test_imports_that_point_the_right_way_are_not_reported(module, source):
@@ -229,7 +247,7 @@ def test_importing_the_package_loads_nothing_heavy():
     done = run_python("import sys, json, tinygrad_edu; print(json.dumps(sorted(sys.modules)))")
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
-    assert {"tinygrad_edu", "tinygrad_edu.engine.primitives"} <= loaded
+    assert {"tinygrad_edu", "tinygrad_edu.engine.primitive"} <= loaded
     heavy = {
         "numpy",
         "matplotlib",
