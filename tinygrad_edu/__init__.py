@@ -12,7 +12,10 @@ Read the source in this order: `engine.primitives` (the table), `engine.value`, 
 tinygrad.
 """
 
+import sys as _sys
 from importlib import import_module as _import_module
+from importlib import util as _util
+from pathlib import Path as _Path
 from typing import TYPE_CHECKING, Any
 
 from . import math
@@ -24,6 +27,8 @@ from .engine.value import Value
 from .math import take
 
 if TYPE_CHECKING:
+    import viz as viz
+
     from . import data, nn, optim, testing
     from .debug.anomaly import detect_anomaly
     from .debug.explain import explain_nonfinite
@@ -63,10 +68,26 @@ def __getattr__(name: str) -> Any:
         value = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
     elif name in ("data", "jit", "nn", "optim", "testing"):
         value = _import_module(f".{name}", __name__)
+    elif name == "viz":
+        value = _own_viz()
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _own_viz() -> Any:
+    """Imports the module ``viz`` beside this package, also where another ``viz`` hides it."""
+    own = _Path(__file__).parents[1] / "viz" / "__init__.py"
+    found = _util.find_spec("viz")
+    if found is not None and found.origin is not None and own.samefile(found.origin):
+        return _import_module("viz")
+    name = f"{__name__}.viz"
+    folder = [str(own.parent)]
+    spec: Any = _util.spec_from_file_location(name, own, submodule_search_locations=folder)
+    _sys.modules[name] = module = _util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def __dir__() -> list[str]:

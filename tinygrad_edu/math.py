@@ -26,13 +26,15 @@ import math as _math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from math import e, inf, isclose, isfinite, isinf, isnan, nan, pi, tau
-from typing import Any
+from typing import Any, TypeVar
 
 from .engine import table as _t
 from .engine.interpreter import interpreted
 from .engine.primitive import TABLE
 from .engine.value import Value
 from .errors import short_repr
+
+T = TypeVar("T", Value, float)  # a number; one Value among the arguments makes the result a Value
 
 absolute = fabs = _t.absolute
 gelu = _t.gelu_erf
@@ -86,28 +88,22 @@ def _numbers_only(name: str) -> Callable[..., Any]:
     return function
 
 
-comb, factorial, frexp, gcd, isqrt, lcm, ldexp, nextafter, perm, ulp = map(
-    _numbers_only,
-    ("comb", "factorial", "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp"),
-)
-
-
-def log(x: Any, base: Any = None) -> Any:
+def log(x: T, base: T | None = None) -> T:
     """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
     return _t.log(x) if base is None else _t.div(_t.log(x), _t.log(base))
 
 
-def floor(x: Any) -> Any:
+def floor(x: T) -> T:
     """Returns the largest whole number <= x: a Value for a Value, an int for a finite number."""
     return _as_int(_t.floor(x))
 
 
-def ceil(x: Any) -> Any:
+def ceil(x: T) -> T:
     """Returns the smallest whole number >= x, of the same type as for `floor`."""
     return _as_int(_t.ceil(x))
 
 
-def trunc(x: Any) -> Any:
+def trunc(x: T) -> T:
     """Returns ``x`` without its fraction, of the same type as for `floor`."""
     return _as_int(_t.trunc(x))
 
@@ -116,14 +112,14 @@ def _as_int(x: Any) -> Any:
     return int(x) if isinstance(x, float) and _math.isfinite(x) else x
 
 
-def modf(x: Any) -> tuple[Any, Any]:
+def modf(x: T) -> tuple[T, T]:
     """Returns ``(fraction, whole)``, both with the sign of ``x``."""
     if isinstance(x, Value):
         return _t.where(isfinite(x), _t.fmod(x, 1.0), _t.copysign(0.0, x)), _t.trunc(x)
     return _math.modf(x)
 
 
-def remainder(x: Any, y: Any) -> Any:
+def remainder(x: T, y: T) -> T:
     """Returns the IEEE 754 remainder x - n y, where n is the whole number nearest to x / y.
 
     The operator ``%`` is another function, the row `remainder` of the table.
@@ -131,17 +127,17 @@ def remainder(x: Any, y: Any) -> Any:
     return _t.ieee_remainder(x, y)
 
 
-def degrees(x: Any) -> Any:
+def degrees(x: T) -> T:
     """Returns the angle ``x``, given in radians, in degrees."""
     return x * (180 / pi)
 
 
-def radians(x: Any) -> Any:
+def radians(x: T) -> T:
     """Returns the angle ``x``, given in degrees, in radians."""
     return x * (pi / 180)
 
 
-def hypot(*coordinates: Any) -> Any:
+def hypot(*coordinates: T) -> T:
     """Returns the Euclidean norm of any number of coordinates, without overflow.
 
     The gradient at the origin is 0.
@@ -153,12 +149,12 @@ def hypot(*coordinates: Any) -> Any:
     return reduce(_t.hypot, coordinates[1:], abs(coordinates[0]))
 
 
-def norm(xs: Iterable[Any]) -> Any:
+def norm(xs: Iterable[T]) -> T:
     """Returns `hypot` of the numbers in ``xs``."""
     return hypot(*xs)
 
 
-def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
+def dist(p: Sequence[T], q: Sequence[T]) -> T:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
     if len(p) != len(q):
         raise ValueError(
@@ -168,14 +164,14 @@ def dist(p: Sequence[Any], q: Sequence[Any]) -> Any:
     return hypot(*(x - y for x, y in zip(p, q)))
 
 
-def prod(xs: Iterable[Any], *, start: Any = 1) -> Any:
+def prod(xs: Iterable[T], *, start: T = 1) -> T:
     """Returns the product of ``start`` and ``xs``, from the left."""
     for x in xs:
         start = start * x
     return start
 
 
-def total(xs: Iterable[Any]) -> Any:
+def total(xs: Iterable[T]) -> T:
     """Returns the sum of ``xs`` from the left, or 0.0 if there are none.
 
     Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
@@ -184,13 +180,13 @@ def total(xs: Iterable[Any]) -> Any:
     return reduce(lambda x, y: x + y, xs) if xs else 0.0
 
 
-def fsum(xs: Iterable[Any]) -> Any:
+def fsum(xs: Iterable[T]) -> T:
     """Returns the sum of ``xs``: exactly rounded for floats, from the left if one is a Value."""
     xs = list(xs)
     return total(xs) if any(isinstance(x, Value) for x in xs) else _math.fsum(xs)
 
 
-def sumprod(xs: Iterable[Any], ys: Iterable[Any]) -> Any:
+def sumprod(xs: Iterable[T], ys: Iterable[T]) -> T:
     """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
     pairs = list(zip(xs, ys, strict=True))
@@ -263,14 +259,14 @@ def _shift(xs: Sequence[Any]) -> float:
     return largest if _math.isfinite(largest) else 0.0
 
 
-def logsumexp(xs: Iterable[Any]) -> Any:
+def logsumexp(xs: Iterable[T]) -> T:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
     xs = list(xs)
     shift = _shift(xs)
     return shift + _t.log(total(_t.exp(x - shift) for x in xs)) if xs else -inf
 
 
-def softmax(xs: Iterable[Any]) -> list[Any]:
+def softmax(xs: Iterable[T]) -> list[T]:
     """Returns the list of exp(x_i) / sum(exp(x_j)), which are positive and sum to 1.
 
     If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
@@ -283,19 +279,19 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     return [_t.div(x, denominator) for x in exponentials]
 
 
-def log_softmax(xs: Iterable[Any]) -> list[Any]:
+def log_softmax(xs: Iterable[T]) -> list[T]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
     xs = list(xs)
     return [log_softmax_at(xs, i) for i in range(len(xs))]
 
 
-def log_softmax_at(xs: Sequence[Any], i: int) -> Any:
+def log_softmax_at(xs: Sequence[T], i: int) -> T:
     """Returns the logarithm of the i-th softmax probability."""
     return -surprisal(xs, i)
 
 
-def surprisal(xs: Sequence[Any], i: int) -> Any:
+def surprisal(xs: Sequence[T], i: int) -> T:
     """Returns -log(softmax(xs)[i]), computed as softplus(logsumexp(the others) - x_i).
 
     This form has no cancellation, and neither has its derivative with respect to x_i,

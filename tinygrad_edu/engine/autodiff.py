@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from math import isfinite
 from operator import index
-from typing import Any
+from typing import Any, ParamSpec
 
 from ..errors import StaleGraphError, number, short_repr
 from .graph import backpropagate, topological_order
@@ -37,6 +37,7 @@ from .primitive import Primitive, lookup
 from .table import Ieee, identity
 from .value import Number, Value
 
+P = ParamSpec("P")
 Edges = Sequence[tuple[Any, Any]]  # operands and local derivatives; None for a constant
 
 __all__ = ["backward", "grad", "gradients", "hessian", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -331,9 +332,10 @@ def jvp(
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnum: int | Sequence[int] = 0
-) -> Callable[..., tuple[Any, Any]]:
-    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.
+    f: Callable[P, Any], argnum: int | Sequence[int] = 0
+) -> Callable[P, tuple[Any, Any]]:
+    """Returns the function ``(*args) -> (f(*args), d f / d args[argnum])``.  Keyword arguments are
+    passed on to ``f``, and nothing is differentiated with respect to them.
 
     f: a function that takes scalars and returns a scalar.
     argnum: the position of the argument; with a list of positions, the derivative is a tuple.
@@ -347,13 +349,14 @@ def value_and_grad(
     argnums = argnum if isinstance(argnum, Sequence) else [argnum]
     chosen = [index(i) for i in argnums]
 
-    def value_and_gradient(*args: Any) -> tuple[Any, Any]:
+    def value_and_gradient(*args: P.args, **kwargs: P.kwargs) -> tuple[Any, Any]:
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
                     f"argnum {i} of {_name_of(f)}: it was called with {len(args)} arguments, "
                     "counted from 0"
                 )
+        primals: tuple[Any, ...] = args
         positions = [i % len(args) for i in chosen]
         if len(set(positions)) < len(positions):
             raise ValueError(
@@ -361,13 +364,13 @@ def value_and_grad(
             )
 
         def of_chosen(*xs: Any) -> Any:
-            full = list(args)
+            full = list(primals)
             for i, x in zip(positions, xs):
                 full[i] = x
-            return f(*full)
+            return f(*full, **kwargs)
 
         of_chosen.__name__ = _name_of(f)
-        value, pullback = vjp(of_chosen, *[args[i] for i in positions])
+        value, pullback = vjp(of_chosen, *[primals[i] for i in positions])
         if isinstance(value, list):
             raise TypeError(
                 f"{_name_of(f)} must return one number for its gradient, not {len(value)}; "
@@ -379,7 +382,7 @@ def value_and_grad(
     return value_and_gradient
 
 
-def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
+def grad(f: Callable[P, Any], argnum: int | Sequence[int] = 0) -> Callable[P, Any]:
     """Returns the derivative of ``f`` with respect to one of its arguments, as a function of the
     same arguments; see `value_and_grad`.
 
@@ -388,7 +391,7 @@ def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[...
         6.0
     """
     both = value_and_grad(f, argnum)
-    return lambda *args: both(*args)[1]
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
 def jacobian(f: Callable[[list[Value]], Any]) -> Callable[[Sequence[Number]], list[list[Any]]]:

@@ -13,8 +13,7 @@ all that backpropagation needs::
     (-3.0, 2.0)
 
 The operators + - * and the minus sign are written out here, for speed, and + and * create their
-nodes in place; every other operation runs its row of the table.  A test compares the operators with
-their rows.
+nodes in place; every other operation runs its row of the table.
 """
 
 from __future__ import annotations
@@ -84,9 +83,8 @@ class Value(graph.Node):
     Every row of one argument is a method: ``x.sin()`` is ``math.sin(x)``.
 
     data: the number, a float.  Assigning a float to a leaf's ``data`` changes later computations.
-    grad: d(root)/d(self) after a backward pass.  Leaves accumulate over passes until it is set to
-        0.0.  A float.  After an optimiser step it is marked as used; the next step warns if
-        `zero_grad` was not called.
+    grad: d(root)/d(self) after a backward pass, a float.  Leaves accumulate over passes until it is
+        set to 0.0; an optimiser's step warns if `zero_grad` was not called.
     label: a name, shown with the node.
     op: the name of the primitive that made the node, or "" for a leaf.
     args: the operands, in order, duplicates kept.
@@ -267,6 +265,8 @@ class Value(graph.Node):
         return self._power(other)
 
     pow = __pow__
+    _prev = property(lambda self: set(self.args))  # for programs that were written for micrograd
+    _op = property(lambda self: self.op)
 
     def __divmod__(self, other: Value | Number) -> tuple[Value, Value]:
         return self // other, self % other

@@ -83,7 +83,7 @@ def _parameters(numbers: list[list[float]], name: str) -> list[list[Value]]:
 
 
 def _dot(xs: list[Value], ws: tuple[Value, ...]) -> Value:
-    return math.total(x * w for x, w in zip(xs, ws))  # type: ignore[no-any-return]
+    return math.total(x * w for x, w in zip(xs, ws))
 
 
 def _labelled(values: list[Value], name: str) -> list[Value]:

@@ -23,8 +23,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from ... import math
 from ...engine.primitive import Operand, Primitive
+from ...engine.table import where
 from .operations import DETACH, DOT, LESS, TAKE, forward, operand_count, ordered
 from .tape import Register, Tape
 
@@ -162,7 +162,7 @@ class Lowering:
         d = Reg(self, self.register(d))
         size = self.emit("abs", (d.register,))
         finite = Reg(self, self.emit(LESS, (size, self.constant(std.inf))))
-        return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
+        return self.register(where(finite, d, row.limits[i](*operands, o, d)))
 
     # ---- from registers to a tape
 
