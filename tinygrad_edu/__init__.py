@@ -7,9 +7,9 @@
     >>> round(a.grad, 6)
     -0.004023
 
-Read the source in this order: `engine.primitives` (the table), `engine.value`, `engine.graph`,
-`engine.autodiff`; then `math` and `symbolic`; then `nn`, `optim` and `train`.  Not affiliated with
-tinygrad.
+Read the source in this order: `engine.primitive`, `engine.value` and `engine.graph`, which are
+reverse mode; `engine.table`, `engine.autodiff`; then `math` and `symbolic`; then `nn`, `optim` and
+`train`.  Not affiliated with tinygrad.
 """
 
 import sys as _sys

@@ -310,8 +310,9 @@ def test_gradients_agree_with_the_complex_step(name):
             )
 
 
-def test_every_analytic_row_is_compared_with_the_complex_step():
-    assert set(SMOOTH) - set(COMPLEX) == {"erf", "erfc", "gelu_erf", "relu", "leaky_relu", "elu"}
+def test_rows_compared_with_the_complex_step_have_a_truth():
+    assert set(COMPLEX) <= set(SMOOTH)
+    assert len(COMPLEX) >= 40
 
 
 # ---- the checker is checked: no wrong rule may pass
