@@ -500,52 +500,42 @@ d/dx erfc(x) = -(2 * rsqrt(pi) * exp(-square(x)))
 @overload
 def log(x: float, base: float | None=None) -> float:
     """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
-    ...
 
 @overload
 def log(x: Number, base: Number | None=None) -> Value:
     """Returns the natural logarithm of ``x``, or the logarithm to ``base``: log(x) / log(base)."""
-    ...
 
 @overload
 def floor(x: float) -> float:
     """Returns the largest whole number <= x: a Value for a Value, an int for a finite number."""
-    ...
 
 @overload
 def floor(x: Number) -> Value:
     """Returns the largest whole number <= x: a Value for a Value, an int for a finite number."""
-    ...
 
 @overload
 def ceil(x: float) -> float:
     """Returns the smallest whole number >= x, of the same type as for `floor`."""
-    ...
 
 @overload
 def ceil(x: Number) -> Value:
     """Returns the smallest whole number >= x, of the same type as for `floor`."""
-    ...
 
 @overload
 def trunc(x: float) -> float:
     """Returns ``x`` without its fraction, of the same type as for `floor`."""
-    ...
 
 @overload
 def trunc(x: Number) -> Value:
     """Returns ``x`` without its fraction, of the same type as for `floor`."""
-    ...
 
 @overload
 def modf(x: float) -> tuple[float, float]:
     """Returns ``(fraction, whole)``, both with the sign of ``x``."""
-    ...
 
 @overload
 def modf(x: Number) -> tuple[Value, Value]:
     """Returns ``(fraction, whole)``, both with the sign of ``x``."""
-    ...
 
 @overload
 def remainder(x: float, y: float) -> float:
@@ -553,7 +543,6 @@ def remainder(x: float, y: float) -> float:
 
     The operator ``%`` is another function, the row `remainder` of the table.
     """
-    ...
 
 @overload
 def remainder(x: Number, y: Number) -> Value:
@@ -561,27 +550,22 @@ def remainder(x: Number, y: Number) -> Value:
 
     The operator ``%`` is another function, the row `remainder` of the table.
     """
-    ...
 
 @overload
 def degrees(x: float) -> float:
     """Returns the angle ``x``, given in radians, in degrees."""
-    ...
 
 @overload
 def degrees(x: Number) -> Value:
     """Returns the angle ``x``, given in radians, in degrees."""
-    ...
 
 @overload
 def radians(x: float) -> float:
     """Returns the angle ``x``, given in degrees, in radians."""
-    ...
 
 @overload
 def radians(x: Number) -> Value:
     """Returns the angle ``x``, given in degrees, in radians."""
-    ...
 
 @overload
 def hypot(*coordinates: float) -> float:
@@ -589,7 +573,6 @@ def hypot(*coordinates: float) -> float:
 
     The gradient at the origin is 0.
     """
-    ...
 
 @overload
 def hypot(*coordinates: Number) -> Value:
@@ -597,37 +580,30 @@ def hypot(*coordinates: Number) -> Value:
 
     The gradient at the origin is 0.
     """
-    ...
 
 @overload
 def norm(xs: Iterable[float]) -> float:
     """Returns `hypot` of the numbers in ``xs``."""
-    ...
 
 @overload
 def norm(xs: Iterable[Number]) -> Value:
     """Returns `hypot` of the numbers in ``xs``."""
-    ...
 
 @overload
 def dist(p: Sequence[float], q: Sequence[float]) -> float:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
-    ...
 
 @overload
 def dist(p: Sequence[Number], q: Sequence[Number]) -> Value:
     """Returns the Euclidean distance of two points; ValueError if their dimensions differ."""
-    ...
 
 @overload
 def prod(xs: Iterable[float], *, start: float=1) -> float:
     """Returns the product of ``start`` and ``xs``, from the left."""
-    ...
 
 @overload
 def prod(xs: Iterable[Number], *, start: Number=1) -> Value:
     """Returns the product of ``start`` and ``xs``, from the left."""
-    ...
 
 @overload
 def total(xs: Iterable[float]) -> float:
@@ -635,7 +611,6 @@ def total(xs: Iterable[float]) -> float:
 
     Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
     """
-    ...
 
 @overload
 def total(xs: Iterable[Number]) -> Value:
@@ -643,29 +618,24 @@ def total(xs: Iterable[Number]) -> Value:
 
     Unlike the built-in `sum`, it does not start with ``0 +``, which would be a node.
     """
-    ...
 
 @overload
 def fsum(xs: Iterable[float]) -> float:
     """Returns the sum of ``xs``: exactly rounded for floats, from the left if one is a Value."""
-    ...
 
 @overload
 def fsum(xs: Iterable[Number]) -> Value:
     """Returns the sum of ``xs``: exactly rounded for floats, from the left if one is a Value."""
-    ...
 
 @overload
 def sumprod(xs: Iterable[float], ys: Iterable[float]) -> float:
     """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
-    ...
 
 @overload
 def sumprod(xs: Iterable[Number], ys: Iterable[Number]) -> Value:
     """Returns the sum of products of two lists, from the left; raises ValueError if their lengths
     differ."""
-    ...
 
 def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Returns ``then()`` if the condition holds, and ``otherwise()`` if not.
@@ -676,7 +646,6 @@ def cond(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
     Only the chosen function is called, unlike in `where`.  While a function is compiled, both are
     called, if the condition is not known, and the program chooses.
     """
-    ...
 
 def take(sequence: Sequence[Any], index: Any) -> Any:
     """Returns ``sequence[index]``, where the index may also be a float, a Value or a traced value.
@@ -689,17 +658,14 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
         TypeError: ``sequence`` is not a sequence.
         IndexError: the index is not a whole number from 0 to ``len(sequence) - 1``.
     """
-    ...
 
 @overload
 def logsumexp(xs: Iterable[float]) -> float:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
-    ...
 
 @overload
 def logsumexp(xs: Iterable[Number]) -> Value:
     """Returns log(sum(exp(x))) without overflow, or -inf for an empty list."""
-    ...
 
 @overload
 def softmax(xs: Iterable[float]) -> list[float]:
@@ -708,7 +674,6 @@ def softmax(xs: Iterable[float]) -> list[float]:
     If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
     `log_softmax` and `nn.cross_entropy` keep their derivatives.
     """
-    ...
 
 @overload
 def softmax(xs: Iterable[Number]) -> list[Value]:
@@ -717,29 +682,24 @@ def softmax(xs: Iterable[Number]) -> list[Value]:
     If a probability p is within 1e-16 of 1, its derivative p (1 - p) is lost to rounding;
     `log_softmax` and `nn.cross_entropy` keep their derivatives.
     """
-    ...
 
 @overload
 def log_softmax(xs: Iterable[float]) -> list[float]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
-    ...
 
 @overload
 def log_softmax(xs: Iterable[Number]) -> list[Value]:
     """Returns the logarithms of `softmax`, as a list, with all digits for probabilities near 0 or
     1."""
-    ...
 
 @overload
 def log_softmax_at(xs: Sequence[float], i: int) -> float:
     """Returns the logarithm of the i-th softmax probability."""
-    ...
 
 @overload
 def log_softmax_at(xs: Sequence[Number], i: int) -> Value:
     """Returns the logarithm of the i-th softmax probability."""
-    ...
 
 @overload
 def surprisal(xs: Sequence[float], i: int) -> float:
@@ -748,7 +708,6 @@ def surprisal(xs: Sequence[float], i: int) -> float:
     This form has no cancellation, and neither has its derivative with respect to x_i,
     softmax_i - 1.
     """
-    ...
 
 @overload
 def surprisal(xs: Sequence[Number], i: int) -> Value:
@@ -757,6 +716,5 @@ def surprisal(xs: Sequence[Number], i: int) -> Value:
     This form has no cancellation, and neither has its derivative with respect to x_i,
     softmax_i - 1.
     """
-    ...
 
 def __getattr__(name: str) -> Primitive: ...  # a row that you define

@@ -565,3 +565,47 @@ def test_no_grad_works_as_a_decorator():
 
     assert predict(Value(3.0)).args == ()
     assert predict(Value(3.0)).data == 9.0
+
+
+# ---- methods
+
+
+@pytest.mark.parametrize("name", [name for name, row in table.TABLE.items() if row.arity == 1])
+def test_every_row_of_one_argument_is_a_method(name):
+    x = Value(0.75)
+    node = getattr(x, name)()
+    same = table.TABLE[name](x)
+    assert (node.op, repr(node.data), repr(node.partials)) == (
+        name,
+        repr(same.data),
+        repr(same.partials),
+    )
+    assert name in dir(x)
+
+
+def test_a_row_that_is_defined_later_becomes_a_method():
+    table.define("doubled_for_test", lambda x: 2 * x, lambda x, o: 2.0)
+    try:
+        assert Value(3.0).doubled_for_test().data == 6.0
+    finally:
+        del table.TABLE["doubled_for_test"]
+    with pytest.raises(AttributeError, match="no attribute 'tanhh'"):
+        Value(3.0).tanhh()
+
+
+def test_item_detach_and_pow():
+    x = Value(3.0, "x")
+    assert (x * 2).item() == 6.0
+    y = x.pow(2) * (x * 2).detach()
+    assert y.data == 54.0
+    y.backward()
+    assert x.grad == 36.0  # 2 * x * 6: nothing flows through the detached node
+    assert (x * 2).detach().args == ()
+
+
+def test_names_of_micrograd_work():
+    x, y = Value(2.0), Value(3.0)
+    product = x * y
+    assert product._prev == {x, y}
+    assert (x * x)._prev == {x}
+    assert product._op == "mul"

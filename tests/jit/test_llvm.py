@@ -17,7 +17,7 @@ from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
 from tinygrad_edu.jit.batch import Batched
-from tinygrad_edu.jit.languages import emitter, llvm
+from tinygrad_edu.jit.languages import emitter, llvm, tape_machine
 from tinygrad_edu.jit.running import callbacks, machine, straight_line
 from tinygrad_edu.jit.tape import gradient
 from tinygrad_edu.jit.tracing import record_trace
@@ -541,3 +541,52 @@ def test_programs_may_return_arguments_constants_and_repeated_results(way):
 
 def test_module_examples_run_as_printed():
     assert doctest.testmod(llvm).failed == 0
+
+
+# ---- rows with an expansion
+
+
+@pytest.fixture
+def cube_row():
+    """A row that a program defines, with an expansion, and one that uses it."""
+    third = define(
+        "third_power_for_test",
+        None,
+        lambda x, o: 3 * math.square(x),
+        expansion=lambda x: x * x * x,
+    )
+    define(
+        "odd_for_test",
+        None,
+        lambda x, o: 1 + third(x) * 0 + math.cos(x),
+        expansion=lambda x: third(x) / third(x) + math.sin(x),
+    )
+    yield TABLE["odd_for_test"]
+    del TABLE["third_power_for_test"], TABLE["odd_for_test"]
+
+
+def test_row_with_an_expansion_is_compiled_without_callbacks(cube_row):
+    made = tape_of(cube_row)
+    assert llvm.scalar(made).rows == []
+    code, _, rows = machine.encoded(gradient.expanded(made, tape_machine.is_case))
+    assert rows == []
+    for run in (straight_line.Scalar(made), machine.Machine(made)):
+        for x in (0.5, -2.0, 0.0, inf):
+            assert bits(run([x])[0]) == bits(cube_row(x))
+
+
+def test_row_without_an_expansion_is_called_back():
+    row = define("called_for_test", lambda x: x * 2, lambda x, o: 2.0)
+    try:
+        assert llvm.scalar(tape_of(row)).rows == ["called_for_test"]
+        assert machine.Machine(tape_of(row))([4.0]) == [8.0]
+    finally:
+        del TABLE["called_for_test"]
+
+
+def test_expansion_that_branches_is_rejected_when_it_is_defined():
+    with pytest.raises(TypeError, match="the expansion of branch_for_test cannot be used: it asks"):
+        define(
+            "branch_for_test", None, lambda x, o: 1.0, expansion=lambda x: x if x > 0 else 0.0
+        )
+    assert "branch_for_test" not in TABLE
