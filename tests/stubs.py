@@ -44,10 +44,9 @@ def row_class(arity, optional):
     for i in [*range(arity), None]:
         parameters = []
         for k in range(arity):
-            if i is None or k < i:
-                kind = "float"
-            else:
-                kind = "Value" if k == i else "Number"
+            kind = "float" if i is None or k < i else "Number"
+            if k == i:
+                kind = "Value"
             # a Value cannot be left out, nor can what stands before it
             is_optional = k >= arity - optional and (i is None or k > i)
             parameters.append(f"{'xyz'[k]}: {kind}{' = ...' * is_optional}")

@@ -42,11 +42,14 @@ gelu = _t.gelu_erf
 _ROWS = {name: row for name, row in TABLE.items() if name not in ("abs", "round")}
 globals().update(_ROWS)
 
+_OF_WHOLE_NUMBERS = (
+    "comb", "factorial", "frexp", "gcd", "isqrt", "lcm", "ldexp", "nextafter", "perm", "ulp",
+)
+
 __all__ = [
-    "absolute", "comb", "cond", "degrees", "dist", "e", "fabs", "factorial", "frexp", "fsum",
-    "gcd", "gelu", "inf", "isclose", "isfinite", "isinf", "isnan", "isqrt", "lcm", "ldexp",
-    "log_softmax", "logsumexp", "modf", "nan", "nextafter", "norm", "perm", "pi", "prod", "radians",
-    "softmax", "sumprod", "take", "tau", "total", "ulp", *_ROWS,
+    "absolute", "cond", "degrees", "dist", "e", "fabs", "fsum", "gelu", "inf", "isclose",
+    "isfinite", "isinf", "isnan", "log_softmax", "logsumexp", "modf", "nan", "norm", "pi", "prod",
+    "radians", "softmax", "sumprod", "take", "tau", "total", *_OF_WHOLE_NUMBERS, *_ROWS,
 ]
 
 

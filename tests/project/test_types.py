@@ -1,4 +1,4 @@
-"""Types that reach the user: a strict program, checked by two type checkers, and the stub of math."""
+"""Types that reach the user: a strict program for two type checkers, and the stub of `math`."""
 
 import re
 import subprocess
