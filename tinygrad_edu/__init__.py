@@ -12,10 +12,7 @@ reverse mode; `engine.table`, `engine.autodiff`; then `math` and `symbolic`; the
 `train`.  Not affiliated with tinygrad.
 """
 
-import sys as _sys
 from importlib import import_module as _import_module
-from importlib import util as _util
-from pathlib import Path as _Path
 from typing import TYPE_CHECKING, Any
 
 from . import math
@@ -78,14 +75,18 @@ def __getattr__(name: str) -> Any:
 
 def _own_viz() -> Any:
     """Imports the module ``viz`` beside this package, also where another ``viz`` hides it."""
-    own = _Path(__file__).parents[1] / "viz" / "__init__.py"
-    found = _util.find_spec("viz")
+    import sys
+    from importlib import util
+    from pathlib import Path
+
+    own = Path(__file__).parents[1] / "viz" / "__init__.py"
+    found = util.find_spec("viz")
     if found is not None and found.origin is not None and own.samefile(found.origin):
         return _import_module("viz")
     name = f"{__name__}.viz"
     folder = [str(own.parent)]
-    spec: Any = _util.spec_from_file_location(name, own, submodule_search_locations=folder)
-    _sys.modules[name] = module = _util.module_from_spec(spec)
+    spec: Any = util.spec_from_file_location(name, own, submodule_search_locations=folder)
+    sys.modules[name] = module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
