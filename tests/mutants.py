@@ -176,7 +176,7 @@ def run_in_a_copy(mutant: Mutant, clean: Path, to: Path) -> Outcome:
 
 NAIVE_RECURSION = """\
     def follow(node: Any) -> None:
-        for arg, partial in zip(node._args, node._partials):
+        for arg, partial in node.edges:
             if partial is not None:
                 arg.grad += partial * node.grad
                 follow(arg)
@@ -190,13 +190,13 @@ NAIVE_RECURSION = """\
 RECURSIVE_SEARCH = """\
     def visit(node: Any) -> None:
         (leaves if node._x is None else operations).append(node)
-        for arg, partial in zip(node._args, node._partials):
+        for arg, partial in node.edges:
             if partial is not None and arg not in seen:
                 seen.add(arg)
                 visit(arg)
 
-    operations: list[Value] = []
-    leaves: list[Value] = []
+    operations = []
+    leaves = []
     for root in waiting:
         visit(root)
     waiting = []
@@ -256,26 +256,26 @@ MUTANTS = [
         ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",),
     ),
     Mutant("the sweep goes in the order in which nodes were found", "engine/graph.py",
-           "operations.sort(key=_serial, reverse=True)", "pass",
+           "operations.sort(key=serial_of, reverse=True)", "pass",
            ("test_graph.py::test_diamond_gets_both_contributions_before_it_is_visited",)),
     Mutant("nodes are found by recursion", "engine/graph.py",
-           "    operations: list[Value] = []\n    leaves: list[Value] = []\n", RECURSIVE_SEARCH,
+           "    operations = []\n    leaves = []\n", RECURSIVE_SEARCH,
            ("test_math.py::test_norms_of_many_values_do_not_recurse",)),
     Mutant("nodes of equal data are taken for one", "engine/graph.py",
-           "    seen: set[Any] = set(waiting)\n", SEEN_BY_DATA,
+           "    seen = set(waiting)\n", SEEN_BY_DATA,
            ("test_value.py::test_an_operand_in_every_place_gets_every_contribution[nullcontext]",)),
     Mutant("Values are equal when their data are", "engine/value.py",
-           "    constant = False\n",
-           "    constant = False\n    __eq__ = lambda x, y: float(x) == float(y)\n"
-           "    __hash__ = lambda x: hash(x.data)\n",
+           "    __array_ufunc__ = None",
+           "    __eq__ = lambda x, y: float(x) == float(y)\n    __array_ufunc__ = None"
+           "\n    __hash__ = lambda x: hash(x.data)\n",
            ("test_value.py::test_equality_and_hash_are_identity",)),
     Mutant("an edge is lost when both operands are one node", "engine/graph.py",
            "if (dy := node._dy) is not None:",
            "if (dy := node._dy) is not None and node._y is not node._x:",
            ("test_value.py::test_an_operand_on_both_sides_makes_two_edges",)),
     Mutant("an edge is lost in gradients() when both operands are one node", "engine/autodiff.py",
-           "for arg, partial in zip(node._args, partials_of(node)):",
-           "for arg, partial in dict(zip(node._args, partials_of(node))).items():",
+           "        for arg, partial in edges_of(node):\n            if partial",
+           "        for arg, partial in dict(edges_of(node)).items():\n            if partial",
            ("test_autodiff.py::test_gradients_are_graphs_and_leave_grad_unchanged",)),
     Mutant("a constant receives a gradient", "engine/graph.py",
            "assign_grads([leaf for leaf in leaves if leaf.constant], repeat(0.0))", "pass",
@@ -334,16 +334,16 @@ MUTANTS = [
            "where(x >= high, 0.0, where(x < high, 1.0, nan))",
            (f"{SPECIAL}[clip]",)),
     Mutant("clip takes its upper bound from below", "engine/table.py",
-           "minimum_of(maximum_of(x, low), high),", "maximum_of(minimum_of(x, high), low),",
+           "minimum(maximum(x, low), high)", "maximum(minimum(x, high), low)",
            (f"{TRUTH}[clip]",)),
     Mutant("0**0 has the derivative nan", "engine/table.py",
            "limits=(lambda x, y, o, d: where(abs(y) <= 0, 0.0, d),",
            "limits=(lambda x, y, o, d: nan,",
            (f"{SPECIAL}[pow]",)),
     Mutant("where lets nan of the branch not taken into the gradient", "engine/value.py",
-           "if primitive is p.where:", "if False:",
+           "if primitive.name == \"where\":", "if False:",
            ("test_value.py::test_where_keeps_nan_of_the_other_branch_out_of_the_gradient",)),
-    Mutant("a zero divisor raises as in Python", "engine/table.py",
+    Mutant("a zero divisor raises as in Python", "engine/numerics.py",
            "return nan if x == 0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)",
            "raise",
            ("test_value.py::test_arithmetic_follows_ieee_754_and_never_raises",)),
@@ -405,7 +405,7 @@ MUTANTS = [
            "return list(_named(self, '', set()))",
            ("test_nn.py::test_existing_label_is_kept_and_a_shared_parameter_counts_once",)),
     Mutant("cross-entropy is computed from the logarithm of the probability", "nn/losses.py",
-           "return math.surprisal(logits, int(target))",
-           "return -math.log(math.softmax(logits)[int(target)])",
+           "return math.surprisal(self.logits, i)",
+           "return -math.log(math.softmax(self.logits)[i])",
            ("test_nn.py::test_cross_entropy_of_a_sure_prediction_keeps_its_digits",)),
 ]

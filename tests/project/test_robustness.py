@@ -315,7 +315,7 @@ def test_ctrl_c_at_any_operation_of_a_sweep_leaves_all_gradients_old_or_all_new(
 def test_sweep_that_restores_nothing_is_detected(monkeypatch):
     def careless(roots, seeds):
         nodes, _ = graph._reachable(roots)
-        nodes.sort(key=graph._serial, reverse=True)
+        nodes.sort(key=graph.serial_of, reverse=True)
         graph.assign_grads(nodes, [0.0] * len(nodes))
         graph._sweep(nodes, roots, seeds)
 

@@ -2,7 +2,7 @@
 
 One row defines a primitive completely::
 
-    tanh = define("tanh", math.tanh, lambda x, o: sech_squared(x), library="tanh")
+    tan = define("tan", guarded(math.tan), lambda x, o: 1 + square(o), library="tan")
 
 It has a name, a forward function on floats, and one rule for each argument: the partial derivative,
 written with operators and other rows only.  The same rule therefore runs
