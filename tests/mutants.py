@@ -309,7 +309,7 @@ MUTANTS = [
          'define("exp", guarded(lambda x: 1.000001 * math.exp(x))'),
     )],
     Mutant("a factor of 1 + 1e-6 in the product that Value writes out", "engine/value.py",
-           "            node._dx = y\n", "            node._dx = 1.000001 * y\n",
+           "            node._dx = other.data\n", "            node._dx = 1.000001 * other.data\n",
            ("test_value.py::"
             "test_operators_equal_their_rows_at_every_pair_of_special_values[mul]",)),
     Mutant("tanh's rule is 1 - tanh**2", "engine/table.py",

@@ -66,29 +66,11 @@ def __getattr__(name: str) -> Any:
     elif name in ("data", "jit", "nn", "optim", "testing"):
         value = _import_module(f".{name}", __name__)
     elif name == "viz":
-        value = _own_viz()
+        value = _import_module(".files", __name__).module_beside("viz")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
-
-
-def _own_viz() -> Any:
-    """Imports the module ``viz`` beside this package, also where another ``viz`` hides it."""
-    import sys
-    from importlib import util
-    from pathlib import Path
-
-    own = Path(__file__).parents[1] / "viz" / "__init__.py"
-    found = util.find_spec("viz")
-    if found is not None and found.origin is not None and own.samefile(found.origin):
-        return _import_module("viz")
-    name = f"{__name__}.viz"
-    folder = [str(own.parent)]
-    spec: Any = util.spec_from_file_location(name, own, submodule_search_locations=folder)
-    sys.modules[name] = module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def __dir__() -> list[str]:

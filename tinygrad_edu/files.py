@@ -1,10 +1,15 @@
-"""Checks of paths, files that are written completely or not at all, and numbers for JSON."""
+"""Checks of paths, files that are written completely or not at all, numbers for JSON, and modules
+next to this package."""
 
 import math
 import os
 import secrets
+import sys
 from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -127,3 +132,17 @@ def nested_deeper_than(levels: int, content: Any) -> bool:
                 below += part
         level = below
     return bool(level)
+
+
+def module_beside(name: str) -> ModuleType:
+    """Imports the module that stands next to this package, also where another one of that name hides
+    it; then under the name of this package and its own."""
+    own = Path(__file__).parents[1] / name / "__init__.py"
+    found = find_spec(name)
+    if found is not None and found.origin is not None and own.samefile(found.origin):
+        return import_module(name)
+    name = f"{__package__}.{name}"
+    spec: Any = spec_from_file_location(name, own, submodule_search_locations=[str(own.parent)])
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -119,7 +119,6 @@ def violations(source, module, is_package=False):
             head == "viz"
             and top == "tinygrad_edu"
             and not (rest.startswith("cli.") and how == "function")
-            and not (not rest and how != "")  # `tinygrad_edu.viz`, imported at its first use
         ):
             found.append(f"{module} imports viz: only the commands of cli may, inside functions")
         if head == "rich" and how == "":

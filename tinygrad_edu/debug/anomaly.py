@@ -93,22 +93,27 @@ class Watch(LineKeeper):
         usual: Callable[..., None],
         operations: Sequence[Any],
         leaves: Sequence[Any],
-        *start: Sequence[Any],
+        roots: Sequence[Any],
+        seeds: Sequence[float],
     ) -> None:
         """Checks the gradients after the usual sweep; runs it again if it has to find a cause."""
         nodes = [*operations, *leaves]
         grads = [node.grad for node in nodes]
-        usual(operations, *start)
+        usual(operations, roots, seeds)
         # a sum in which there was an inf or nan is inf or nan
         if not all(-inf < node.grad < inf for node in nodes):
             assign_grads(nodes, grads)
-            self._find(usual, operations, *start)
+            self._find(usual, operations, roots, seeds)
 
     def _find(
-        self, usual: Callable[..., None], operations: Sequence[Any], *start: Sequence[Any]
+        self,
+        usual: Callable[..., None],
+        operations: Sequence[Any],
+        roots: Sequence[Any],
+        seeds: Sequence[float],
     ) -> None:
         """Runs the sweep node by node, and raises at the first gradient that is inf or nan."""
-        for root, seed in zip(*start):
+        for root, seed in zip(roots, seeds):
             usual((), [root], [seed])
             if not -inf < root.grad < inf:
                 raise _error(
@@ -125,11 +130,14 @@ class Watch(LineKeeper):
                     raise gradient_error(node, arg, partial, node.grad, arg.grad, old)
 
     def flowed(self, node: Value, operand: Any, partial: Any, adjoint: Any, total: Any) -> None:
-        """Checks an adjoint, or the tangent of ``node``."""
+        """Checks an adjoint."""
         if total.__class__ is float and not -inf < total < inf:
-            if operand is None:
-                raise tangent_error(node, total)
             raise gradient_error(node, operand, partial, adjoint, total)
+
+    def tangent(self, node: Value, tangent: Any) -> None:
+        """Checks a tangent."""
+        if not -inf < float(tangent) < inf:
+            raise tangent_error(node, float(tangent))
 
 
 def keeping_lines() -> AbstractContextManager[None]:

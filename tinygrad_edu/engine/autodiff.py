@@ -30,7 +30,7 @@ from math import isfinite
 from operator import index
 from typing import Any, ParamSpec
 
-from ..errors import StaleGraphError, number, short_repr
+from ..errors import StaleGraphError, counted, number, short_repr
 from .graph import backpropagate, topological_order
 from .interpreter import active, current, recording
 from .primitive import Primitive, lookup
@@ -73,7 +73,8 @@ def gradients(
     Raises:
         TypeError: a root or an x is not a Value, or a seed is not a number.
         ValueError: there are more roots than seeds, or more seeds than roots.
-        StaleGraphError: a leaf between ``xs`` and ``y`` got new data after ``y`` was computed.
+        StaleGraphError: data was assigned after ``y`` was computed, and a node between ``xs`` and
+            ``y`` no longer follows from its operands.
     """
     roots, seeds = _roots_and_seeds(y, seeds)
     if isinstance(xs, Value):
@@ -89,7 +90,7 @@ def gradients(
             adjoint = adjoints.get(x, 0.0)
             if not isinstance(adjoint, Value):
                 adjoint = Value(adjoint)
-            elif adjoint in existing:  # a new node: labelling it must not change the graph of y
+            elif adjoint in existing:  # a new node, so that labelling it does not label one of y
                 adjoint = identity(adjoint)
             results.append(adjoint)
         return results
@@ -167,9 +168,9 @@ def _partial_as_graph(
     d = row.partials[i](*args, node)
     partial = float(d)
     if not isfinite(partial):
-        edge = row.limit_at(i, data, node.data, partial)
-        if _is_other_number(edge, partial):
-            partial = d = edge  # at the edge the derivative is a convention, therefore a constant
+        limit = row.limit_at(i, data, node.data, partial)
+        if _is_other_number(limit, partial):
+            partial = d = limit  # a convention, which is not differentiated further
     if _is_other_number(partial, stored):
         raise _stale_error(node, data)
     return d if isinstance(d, Value) else partial
@@ -196,15 +197,15 @@ def _is_other_number(x: float, y: float) -> bool:
 
 # ---- function transforms -------------------------------------------------------------------------
 
-# number of transforms that are running a function around this one
+# how many transforms are nested around the code that runs now
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
 
 
 def _record_call(f: Callable[..., Any], primals: Sequence[Any]) -> tuple[list[Value], Any, bool]:
     """Returns new leaves for ``primals``, ``f`` of the leaves, and whether results become Values.
 
-    A primal that is a Value gets a new node (`identity`).  Its derivative is then separate from
-    other uses of the same Value inside ``f``.
+    A primal that is a Value gets a new node (`identity`), so that its derivative counts the uses of
+    the argument, and not other uses of the same Value inside ``f``.
     """
     if not callable(f):
         raise TypeError(f"f must be a function, not {short_repr(f)}")
@@ -241,19 +242,14 @@ def _pullback(
 ) -> list[Any]:
     """Returns the cotangents of the leaves: Values if ``as_values`` or a cotangent is a Value, else
     numbers."""
-    if as_values or any(isinstance(ct, Value) for ct in cotangents):
-        weighted = outputs
-        if _has_weights(cotangents):
-            with recording(True):
-                weighted = [y * ct for y, ct in zip(outputs, cotangents)]
-        return list(gradients(weighted, leaves))
+    if any(isinstance(ct, Value) for ct in cotangents):
+        with recording(True):
+            return gradients([y * ct for y, ct in zip(outputs, cotangents)], leaves)
     seeds = [number(ct, "a cotangent") for ct in cotangents]
-    adjoints = accumulate(outputs, seeds, leaves, stored_edges)
+    if as_values:
+        return gradients(outputs, leaves, seeds)
+    adjoints = accumulate(outputs, seeds, leaves)
     return [adjoints.get(x, 0.0) for x in leaves]
-
-
-def _has_weights(cotangents: Sequence[Any]) -> bool:
-    return any(isinstance(ct, Value) or ct != 1 for ct in cotangents)
 
 
 def vjp(
@@ -321,7 +317,7 @@ def jvp(
             ]
             tangent_of[node] = tangent = sum(terms[1:], terms[0])
             if active:
-                current().flowed(node, None, None, None, float(tangent))
+                current().tangent(node, tangent)
     values = [y if as_values else y.data for y in outputs]
     output_tangents = [tangent_of.get(y, 0.0) for y in outputs]
     if as_values:
@@ -353,8 +349,8 @@ def value_and_grad(
         for i in chosen:
             if not -len(args) <= i < len(args):
                 raise IndexError(
-                    f"argnum {i} of {_name_of(f)}: it was called with {len(args)} arguments, "
-                    "counted from 0"
+                    f"argnum {i} of {_name_of(f)}: it was called with "
+                    f"{counted(len(args), 'argument')}, counted from 0"
                 )
         primals: tuple[Any, ...] = args
         positions = [i % len(args) for i in chosen]

@@ -6,8 +6,8 @@
     >>> copy.deepcopy(y), pickle.loads(pickle.dumps(y))
     (Value(data=6.0, grad=0.0, op='mul'), Value(data=6.0, grad=0.0, op='mul'))
 
-A copy of a node is a copy of everything that it depends on.  Operands are written down as positions
-in the order of execution, so no node leads into another.
+A deep copy or a pickle of a node contains everything that it depends on.  Operands are written down
+as positions in the order of execution, so saving one node never descends into another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .graph import Node, next_serial, topological_order
 
 
 def blank(cls: type[Node]) -> Any:
-    """Returns a node without a state, for `restore` to fill."""
+    """Returns an uninitialised node, for `fill` to give it a state."""
     return cls.__new__(cls)
 
 
@@ -42,7 +42,7 @@ def restore(nodes: Sequence[Any], states: Sequence[tuple[Any, ...]]) -> None:
     """Gives blank nodes the states from `node_states`, and new serial numbers in their order."""
     for node, (data, grad, label, op, edges) in zip(nodes, states):
         if hasattr(node, "op"):
-            continue  # it has a state: another root of the same pickle has restored it
+            continue  # another root of the same pickle has filled it
         operands = [(nodes[x] if x.__class__ is int else x, partial) for x, partial in edges]
         fill(node, data, grad, label, op, operands)
 
@@ -77,11 +77,12 @@ _in_progress: ContextVar[frozenset[int]] = ContextVar("_in_progress", default=fr
 
 
 class GraphState:
-    """The state that a node pickles: a list of every node of its graph, in order, and their states.
+    """The state that a node pickles: a list of all nodes of its graph in order, and then of their
+    states.
 
-    Each node is saved as a blank, so saving one never descends into another.  The states follow
-    when all nodes are in the pickle's memo.  `pickle` reads the list item by item while it writes;
-    during this time `_in_progress` tells the nodes of this graph to save themselves as blanks.
+    `pickle` draws the items one by one while it writes.  During this time `_in_progress` has the ids
+    of these nodes, so that each saves itself as a blank.  The states follow when all nodes are in the
+    pickle's memo.
     """
 
     def __init__(self, root: Node) -> None:

@@ -2,9 +2,9 @@
 
 Nothing here recurses, so a chain of a million nodes is handled like one of three.
 
-`topological_order` is the only walk over a graph in the whole project.  Every node has a serial
-number, and operands are always older than their users.  Sorting the reachable nodes by serial
-number therefore gives the order of execution; its reverse is the order of backpropagation.
+`_reachable` is the only walk over a graph in the whole project.  Every node has a serial number,
+and operands are always older than their users.  Sorting the reachable nodes by serial number
+therefore gives the order of execution, and its reverse is the order of backpropagation.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ grad_of = attrgetter("grad")
 class Node:
     """The structure of a `Value`: a number, its gradient, and edges to its operands.
 
-    serial: the position in the order of execution: an int, larger than those of all older nodes.
-        A constant has 0.5 less than its user.
+    serial: the position in the order of execution, larger than those of all older nodes: an int,
+        or for a `Constant` 0.5 less than its first user's.
     source: where the program made the node; set inside `detect_anomaly` only.
 
     An edge is an operand and the local derivative with respect to it.
@@ -58,7 +58,8 @@ class Node:
     def edges(self) -> list[tuple[Any, float | None]]:
         """Pairs of an operand and the local derivative with respect to it.
 
-        A constant is a float, or a `Constant` once it has been read, and its derivative is None.
+        A constant is a float, or a `Constant` once `Value.args` was read: then all are nodes.  Its
+        derivative is None here, and 0.0 in `Value.partials`.
         """
         if self._y is None:
             return [] if self._x is None else [(self._x, self._dx)]
@@ -72,7 +73,7 @@ class Node:
         self._rest = tuple(edges[2:])
 
     def forget(self) -> Node:
-        """Makes a new node a leaf, and returns it."""
+        """Drops the edges and the op, so that the node is a leaf, and returns it."""
         self.op = ""
         self._x = self._dx = self._y = self._dy = None
         self._rest = ()
@@ -103,7 +104,7 @@ def topological_order(*roots: N, constants: bool = True) -> list[N]:
     nodes = operations + leaves
     if constants:
         nodes = list(dict.fromkeys(nodes + [arg for node in operations for arg in node.args]))
-    else:  # a constant is among them if it was taken from `args` and computed with
+    else:  # a constant is among them if the user took it from `args` and computed with it
         nodes = [node for node in nodes if not node.constant or node in roots]
     nodes.sort(key=serial_of)
     return nodes
@@ -113,7 +114,7 @@ def _reachable(roots: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Returns the operations and the leaves among the roots and all nodes that they depend on.
 
     The search goes depth first.  A chain of operations, such as a dot product, is then found in one
-    piece, from its latest node to its first: lists that are nearly in order are sorted fast.
+    piece, from its latest node to its first: Python sorts lists fast that are nearly in order.
     """
     waiting = list(dict.fromkeys(roots))
     seen = set(waiting)
@@ -147,8 +148,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     the stored local derivative, to each of its operands.  The order ensures that a node with two
     users has both contributions before it is visited itself.
 
-    If anything interrupts the sweep, such as Ctrl-C or `detect_anomaly`, all gradients get their
-    values from before.
+    If Ctrl-C, `detect_anomaly` or anything else interrupts it, all gradients are restored.
     """
     current().walk("backward()")
     operations, leaves = _reachable(roots)
@@ -156,7 +156,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     nodes = operations + leaves
     before = list(map(grad_of, nodes))
     try:
-        if any(before[:len(operations)]):
+        if any(before[:len(operations)]):  # new graphs have zeros already
             assign_grads(operations, repeat(0.0))
         current().sweep(_sweep, operations, leaves, roots, seeds)
         # constants that the user took from `args` and computed with

@@ -1,11 +1,12 @@
-"""Who else hears of an operation: `no_grad`, and the interface that watching and tracing implement.
+"""Hooks that watch or replace operations on Values, and `no_grad`.
 
     with no_grad():
         y = model(x)  # no graph
 
-The engine computes and records.  An `Interpreter` is told of everything the program does with
-Values, and may do it in another way: `debug.anomaly` watches for inf and nan, and `jit.trace`
-turns operations into a program.  There is at most one, and none by default.
+The engine computes and records.  An `Interpreter` is told of everything that the program does with
+Values, and may do it in another way: `debug.anomaly` watches for inf and nan, and `jit.trace` turns
+operations into a program.  There is one at a time; by default it is the base class, which does the
+usual thing.
 
 Context managers here affect the current thread or task only, and can be nested.  They also decorate
 ordinary functions, but not generators or coroutines: their bodies run after the context has ended.
@@ -25,29 +26,32 @@ _recording: ContextVar[bool] = ContextVar("_recording", default=True)
 is_recording = _recording.get  # returns whether this thread or task records graphs
 
 # One entry for every open context, in any thread.  Reading a ContextVar costs half as much as an
-# operator, so operators check this list first.  An extra entry, left by an interrupt, is harmless.
+# operator, so operators check this list first.  An extra entry, left by an interrupt, only costs
+# time.  It is a list because `append` and `pop` are atomic.
 active: list[None] = []
 
 
 class Interpreter:
-    """What happens with Values besides the usual, which is nothing in this base class.
+    """Methods that are called for everything the program does with Values.
 
-    ``usual`` is the function that does what would happen without an interpreter.
+    Here each does the usual thing, for which it gets the function ``usual``.
+
+    Operators and rows of one argument ask `seen` alone, after the node was made; `apply` is asked
+    before a row runs that was called by its name.
     """
 
-    has_numbers = True  # whether operations compute numbers
+    has_numbers = True  # whether operations compute numbers; False while `jit` traces
 
     def seen(self, node: Any) -> Any:
         """Returns what the program gets for a ``node`` that was just made."""
         return node if is_recording() else node.forget()
 
     def apply(self, primitive: Any, args: tuple[Any, ...]) -> Any:
-        """Returns the result of a row, some of whose ``args`` are Values; None for the usual one.
-        """
+        """Returns the result of a row, some of whose ``args`` are Values, or None to run it."""
         return None
 
     def compare(self, usual: Callable[..., Any], symbol: str, x: Any, y: Any) -> Any:
-        """Returns whether ``x < y``, for the comparison ``symbol``."""
+        """Returns whether ``x < y``, where ``symbol`` is <, <=, > or >=."""
         return usual(x, y)
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -65,24 +69,27 @@ class Interpreter:
         usual: Callable[..., None],
         operations: Sequence[Any],
         leaves: Sequence[Any],
-        *start: Sequence[Any],
+        roots: Sequence[Any],
+        seeds: Sequence[float],
     ) -> None:
-        """Sweeps backwards over ``operations``; ``start`` are the roots and their seeds."""
-        usual(operations, *start)
+        """Sweeps backwards over ``operations``, down to the ``leaves``."""
+        usual(operations, roots, seeds)
 
     def flowed(self, node: Any, operand: Any, partial: Any, adjoint: Any, total: Any) -> None:
-        """Is called when a gradient has flowed from ``node`` to ``operand``, whose adjoint is now
-        ``total``, in a sweep of `autodiff`.  In forward mode, ``operand`` is None and ``total`` the
-        tangent of ``node``."""
+        """Is called in a sweep of `autodiff` when a gradient has flowed from ``node`` to
+        ``operand``, whose adjoint is now ``total``."""
+
+    def tangent(self, node: Any, tangent: Any) -> None:
+        """Is called in forward mode with the tangent of ``node``."""
 
 
-NONE = Interpreter()
-_interpreter: ContextVar[Interpreter] = ContextVar("_interpreter", default=NONE)
+NO_INTERPRETER = Interpreter()
+_interpreter: ContextVar[Interpreter] = ContextVar("_interpreter", default=NO_INTERPRETER)
 current = _interpreter.get  # returns the interpreter of this thread or task
 
 
 @contextmanager
-def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def _temporarily(variable: ContextVar[Any], value: Any) -> Iterator[None]:
     active.append(None)
     before = variable.get()
     try:
@@ -94,20 +101,18 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def using(interpreter: Interpreter) -> AbstractContextManager[None]:
-    """Tells ``interpreter`` of all operations."""
-    return _set(_interpreter, interpreter)
+    """Returns a context in which ``interpreter`` is told of all operations of this thread or task.
+    """
+    return _temporarily(_interpreter, interpreter)
 
 
 def recording(on: bool) -> AbstractContextManager[None]:
     """Switches recording on or off for the current thread or task."""
-    return _set(_recording, on)
+    return _temporarily(_recording, on)
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Switches recording off: results are leaves and cannot be differentiated.
-
-    It affects the current thread or task only.
-    """
+    """Switches recording off: results are leaves and cannot be differentiated."""
     return recording(False)
 
 

@@ -1,4 +1,4 @@
-"""Functions of floats whose digits and edges need care, for the forwards of the table.
+"""Float functions for the table, which keep their digits and follow IEEE 754 at all edges.
 
     >>> math.log1p(-1.0)
     Traceback (most recent call last):
@@ -7,7 +7,8 @@
     >>> guarded(math.log1p, -1.0, -inf)(-1.0)
     -inf
 
-Arithmetic is IEEE 754: a function here returns inf or nan where CPython's `math` would raise.
+They return inf or nan where CPython's `math` would raise.  ``f_of`` is the fast forward of row
+``f``; its expansion in `table` states the same steps for all languages, with the same bits.
 """
 
 import math
@@ -32,7 +33,7 @@ def guarded(
                 return at_pole
             return -at_pole if x == -pole else nan
         except OverflowError:
-            return f(math.copysign(inf, x))
+            return f(math.copysign(inf, x))  # the limit: these functions are monotone or even
 
     return forward
 
@@ -121,8 +122,10 @@ def round_to_digits(x: float, n: float) -> float:
 
 
 def compare(x: float, y: float) -> int:
-    """Returns -1 for x < y, 0 for x = y, 1 for x > y, 2 if one is nan: the piece of a function with
-    a kink at x = y."""
+    """Returns -1 for x < y, 0 for x = y, 1 for x > y, 2 if one is nan.
+
+    This is the piece of a function with a kink at x = y.
+    """
     if x < y:
         return -1
     if x > y:
@@ -154,7 +157,7 @@ def hypot_of(x: float, y: float) -> float:
 
     `math.hypot` uses another method, which compiled code cannot call.
     """
-    if x != x or y != y:  # abs() would report an error that another C function left in errno
+    if x != x or y != y:  # here abs() does not reset errno, so it could report an older error
         return math.hypot(x, y)
     try:
         return abs(complex(x, y))
@@ -163,12 +166,12 @@ def hypot_of(x: float, y: float) -> float:
 
 
 def maximum_of(x: float, y: float) -> float:
-    """Returns the larger one, or nan if either is nan (the built-in depends on the order)."""
+    """Returns the larger number, or nan if either is nan (the built-in depends on the order)."""
     return x if x > y or x != x else y
 
 
 def minimum_of(x: float, y: float) -> float:
-    """Returns the smaller one, or nan if either is nan."""
+    """Returns the smaller number, or nan if either is nan."""
     return x if x < y or x != x else y
 
 

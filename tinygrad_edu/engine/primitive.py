@@ -1,9 +1,9 @@
-"""What a row of the table is, and what a language must offer that rows run in.
+"""What a row of the table is, and what a language must implement so that rows can run in it.
 
 A `Primitive` is one row: a function on floats, and for each argument a rule, the partial derivative
-written with operators and other rows only.  A *language* is a kind of operands: floats, Values (the
-graph), names (text), registers (machine code).  The same rule runs in each of them, because every
-operator of an `Operand` runs its row::
+written with operators and other rows only.  A *language* is a type of operands that rules run on:
+floats, Values (which build a graph), names (which build text), registers (machine code).  The
+operators of `Operand`, the base class of languages, run rows, so the same rule runs in each::
 
     >>> from tinygrad_edu.engine.table import div
     >>> from tinygrad_edu.symbolic.formulas import Name
@@ -13,7 +13,7 @@ operator of an `Operand` runs its row::
     >>> print(rule(Name("x"), Name("y"), Name("o")))
     -(o / y)
 
-The rows themselves stand in `table`.
+The rows themselves are defined in `table`.
 """
 
 from __future__ import annotations
@@ -44,18 +44,17 @@ class Primitive:
     forward: a function from floats to a float.  It returns inf or nan instead of raising; write it
         with this package's `math`, because the standard one raises.
     partials: one rule for each argument, called with the arguments and the output.
-
-    limits: for each argument, ``limit(*args, o, d)``, used where its rule gives d, an inf or nan.
+    limits: for each argument, a rule ``limit(*args, o, d)`` that replaces d where it is inf or nan.
     symbol, precedence, associativity: how an operator is printed.
     parameters: the names of the arguments, by default ``"x y z"``.
     defaults: the values of the last arguments, if they may be omitted.
-    domain: a condition on the arguments, written like a rule: where the value is a finite real.
+    domain: a condition on the arguments, written like a rule: where the result is a finite real.
     sample: for each argument, the intervals from which tests draw it.
     piece: for functions with kinks, the smooth piece that the floats ``args`` lie in (`gradcheck`).
     specials: arguments at an edge or kink, mapped to the partials expected there (for tests).
     spelling: the expression that is printed for a row that computes it more accurately.
-    expansion: ``forward`` as an expression of other rows, with the same bits, for compilers.
-    library: the function or operator of C that has the same bits, such as "exp" or "+".
+    expansion: an expression of other rows with the bits of ``forward``, for compilers.
+    library: the function or operator of C with the bits of ``forward``, such as "exp" or "+".
     note: one line for readers, the last line of `formula`.
     """
 
@@ -106,12 +105,13 @@ class Primitive:
         missing = self.arity - len(args)
         if not 0 < missing <= len(self.defaults):
             raise TypeError(
-                f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments"
+                f"{self.name}({', '.join(self.parameters)}) was called with {len(args)} arguments; "
+                f"it takes {self.arity}"
             )
         return args + self.defaults[len(self.defaults) - missing:]
 
     def _dispatch(self, args: tuple[Any, ...]) -> Any:
-        """Runs the row in the language of the first argument that has one, else on numbers."""
+        """Runs the row in the language of the first argument that has one, else on floats."""
         for arg in args:
             apply = getattr(type(arg), "apply_primitive", None)
             if apply is not None:
@@ -128,8 +128,8 @@ class Primitive:
         """
         try:
             d = self.partials[i](*args, out)
-        except ArithmeticError:
-            d = 0j  # handled like (-8.0) ** 0.5, which is complex
+        except (ArithmeticError, TypeError):
+            d = 0j  # handled like (-8.0) ** 0.5, which is complex, and which rows reject
         if d.__class__ is complex:
             d = self.partials[i](*map(self.at_edges, (*args, out)))
         d = float(d)
@@ -191,7 +191,7 @@ class Operand:
         raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
 
     def compare(self, symbol: str, y: Any) -> Any:
-        """Returns ``self < y`` (``symbol`` is "<", "<=", ">" or ">="), a condition for `where`."""
+        """Returns the condition ``self < y`` for `where`; ``symbol`` is <, <=, > or >=."""
         raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
 
     __add__, __radd__ = _operator("add")

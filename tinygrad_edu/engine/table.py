@@ -1,4 +1,4 @@
-"""THE TABLE: one row for every primitive, from which everything else in the project follows.
+"""THE TABLE: all primitives, one row each.
 
 One row defines a primitive completely::
 
@@ -14,8 +14,9 @@ written with operators and other rows only.  The same rule therefore runs
 
 ``o`` in a rule is the primitive's output.  A rule must not use ``.data``, the standard ``math``
 module, ``if`` or ``==``.  To branch, use `where`.  To test for zero, write ``abs(y) <= 0``, because
-``==`` compares Values by identity; ``x <= y`` after both strict cases means that x and y are equal,
-and neither is nan.  The rule of a constant operand is never run: ``x ** 3`` at x = -2 is
+``==`` compares Values by identity; after ``x > y`` and ``x < y`` have both failed, ``x <= y`` means
+that they are equal, and ``nan`` fails all three.  (A ``piece`` runs on floats only, so it may use
+``if`` and ``==``.)  The rule of a constant operand is never run: ``x ** 3`` at x = -2 is
 differentiated with respect to x without computing ``log(-2)``.
 
 To add a primitive, add a row.  The rows below show every feature; `Primitive` explains the fields.
@@ -99,7 +100,7 @@ Primitive.at_edges = Ieee
 
 
 def on_floats(rule: Rule, *args: float) -> float:
-    """Returns the number of a rule, inf or nan where Python would raise."""
+    """Evaluates a rule on floats; where Python would raise, the result is inf or nan."""
     try:
         result = rule(*args)
     except ArithmeticError:
@@ -125,6 +126,11 @@ class AnyNumber(Operand):
     def compare(self, symbol: str, y: Any) -> "AnyNumber":
         """Returns an operand that stands for any condition."""
         return self
+
+    def __eq__(self, y: object) -> bool:
+        raise TypeError("it compares with ==, which is identity for Values; write abs(x - y) <= 0")
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -154,17 +160,13 @@ def define(
         >>> bump(0.0)
         1.0
 
-    The derivative of the result with respect to argument i is given by rule i,
-    ``rule(*args, o)``, where ``o`` is the output.  Write rules with operators and other rows only:
-    the same rule runs on floats, Values and names.
-
-    name: the ``op`` of the nodes, and the name in `math` and `parse`.
     forward: a function from floats to a float, or None if the ``expansion`` is to compute it.
-    partials: one rule for each argument.
+    partials: one rule for each argument: ``rule(*args, o)`` is the derivative with respect to it,
+        where ``o`` is the output.  Write rules with operators and other rows only.
     replace: whether an existing row of the same name is replaced.
     parameters: the names of the arguments, by default ``"x y z"``.
-    fields: the other fields of `Primitive`.  A row with an ``expansion`` is compiled by `jit`;
-        without one it is called back in Python.
+    fields: the other fields of `Primitive`, which explains them all.  A row with an ``expansion``
+        or a ``library`` is compiled by `jit`; others are called back in Python.
 
     Raises:
         ValueError: ``name`` is taken (and ``replace`` is False) or is not an identifier.
@@ -199,23 +201,20 @@ def define(
 
 
 def _try_rules(row: Primitive) -> None:
-    operands = [AnyNumber() for _ in range(row.arity + 1)]
-    for parameter, rule in zip(row.parameters, row.partials):
-        try:
-            rule(*operands)
-        except (TypeError, AttributeError, ValueError) as error:
-            raise TypeError(
-                f"the rule of {row.name} for {parameter} cannot be used: {error}.  A rule is "
-                f"called with ({', '.join((*row.parameters, 'o'))}), where o is the output; write "
-                "it in operators and rows of the table"
-            ) from None
+    with_output = (*row.parameters, "o")
+    tried = [
+        (f"the rule of {row.name} for {name}", rule, with_output)
+        for name, rule in zip(row.parameters, row.partials)
+    ]
     if row.expansion is not None:
+        tried.append((f"the expansion of {row.name}", row.expansion, row.parameters))
+    for what, rule, parameters in tried:
         try:
-            row.expansion(*operands[1:])
+            rule(*[AnyNumber() for _ in parameters])
         except (TypeError, AttributeError, ValueError) as error:
             raise TypeError(
-                f"the expansion of {row.name} cannot be used: {error}.  It is called with "
-                f"({', '.join(row.parameters)}); write it in operators and rows of the table"
+                f"{what} cannot be used: {error}.  It is called with ({', '.join(parameters)}), "
+                "where o is the output; write it in operators and rows of the table"
             ) from None
 
 
@@ -231,7 +230,7 @@ def difference(x: Any, y: Any) -> tuple[Any, Any]:
     s = x - y
     back = s - x
     lost = (x - (s - back)) - (y + back)
-    return s, where(lost <= lost, lost, 0.0)
+    return s, where(lost <= lost, lost, 0.0)  # nan after an overflow: no error
 
 
 def stable_sigmoid(x: Any) -> Any:
@@ -250,7 +249,7 @@ def corrected_power(x: Any, y: Any) -> Any:
     """Returns x ** (y - 1) with the digits that rounding y - 1 would lose."""
     exponent, lost = difference(y, 1.0)
     result = x ** exponent
-    if lost.__class__ is float and lost == 0:  # the usual case: the exponent is known
+    if lost.__class__ is float and lost == 0:  # the usual case, if the exponent is known
         return result
     corrected = result + result * (lost * log(x))
     return where(
@@ -277,7 +276,7 @@ def stable_logaddexp(x: Any, y: Any) -> Any:
 
 def signs_differ(rest: Any, y: Any) -> Any:
     """Returns whether ``rest`` and ``y`` have opposite signs; y = 0 counts as positive."""
-    return (rest < 0) * (y >= 0) + (rest > 0) * (y < 0) > 0
+    return ((rest < 0) * (y >= 0) + (rest > 0) * (y < 0)) > 0
 
 
 def python_remainder(x: Any, y: Any) -> Any:
@@ -300,12 +299,12 @@ def python_floordiv(x: Any, y: Any) -> Any:
 
 
 def gelu_tanh_argument(x: Any) -> Any:
-    """Returns 2 sqrt(2/pi) (x + 0.044715 x**3), in any language."""
+    """Returns 2 sqrt(2/pi) (x + 0.044715 x**3)."""
     return 2 * SQRT_TWO_OVER_PI * (x + GELU_CUBIC * x * square(x))
 
 
 def gelu_tanh_argument_slope(x: Any) -> Any:
-    """Returns the derivative of `gelu_tanh_argument` with respect to x, in any language."""
+    """Returns the derivative of `gelu_tanh_argument` with respect to x."""
     return 2 * SQRT_TWO_OVER_PI * (1 + 3 * GELU_CUBIC * square(x))
 
 
@@ -443,6 +442,11 @@ square: Primitive = define("square", lambda x: x * x, lambda x, o: 2 * x, expans
 # ---- choices and rounding ------------------------------------------------------------------------
 
 
+def side_of_zero(x: float, *rest: float) -> int:
+    """Returns the piece of a function with a kink at x = 0."""
+    return compare(x, 0.0)
+
+
 def share_if_greater(x: Any, y: Any) -> Any:
     """Returns 1 where x > y, 0 where x < y, one half at a tie, nan at nan."""
     return where(x > y, 1.0, where(x < y, 0.0, where(x <= y, 0.5, nan)))
@@ -466,21 +470,21 @@ where: Primitive = define(
 step = define(
     "step", step_of,
     lambda x, o: 0.0,
-    piece=lambda x: compare(x, 0.0),
+    piece=side_of_zero,
     expansion=lambda x: where(x > 0, 1.0, where(x <= 0, 0.0, x)),
 )
 
 sign = define(
     "sign", sign_of,
     lambda x, o: 0.0,
-    piece=lambda x: compare(x, 0.0),
+    piece=side_of_zero,
     expansion=lambda x: where(x > 0, 1.0, where(x < 0, -1.0, x)),
 )
 
 absolute = define(
     "abs", math.fabs,
     lambda x, o: sign(x),
-    piece=lambda x: compare(x, 0.0),
+    piece=side_of_zero,
     specials={(0.0,): (0.0,)},
     library="fabs",
 )
@@ -554,7 +558,7 @@ copysign: Primitive = define(
     library="copysign",
 )
 
-# In a piece, -0.0 + 0.0 is 0.0: zeros of both signs are one piece.
+# In a piece, + 0.0 turns -0.0 into 0.0, so that both zeros are one piece.
 floor: Primitive = define(
     "floor", rounding(math.floor),
     lambda x, o: 0.0,
@@ -625,7 +629,7 @@ log: Primitive = define(
 )
 
 log1p = define(
-    "log1p", guarded(lambda x: math.log1p(x) if x != -1 else -inf),
+    "log1p", guarded(math.log1p, -1.0, -inf),
     lambda x, o: 1 / (1 + x),
     domain=lambda x: x > -1,
     sample=(((-1.0, inf),),),
@@ -802,7 +806,7 @@ atanh = define(
 relu = define(
     "relu", relu_of,
     lambda x, o: step(x),
-    piece=lambda x: compare(x, 0.0),
+    piece=side_of_zero,
     specials={(0.0,): (0.0,)},
     expansion=lambda x: where(x <= 0, 0.0, x),
 )
@@ -812,7 +816,7 @@ leaky_relu = define(
     lambda x, slope, o: where(x > 0, 1.0, where(x <= 0, slope, nan)),
     lambda x, slope, o: where(x > 0, 0.0, x),
     parameters="x slope", defaults=(0.01,),
-    piece=lambda x, slope: compare(x, 0.0),
+    piece=side_of_zero,
     specials={(0.0, 0.01): (0.01, 0.0)},
     expansion=lambda x, slope: where(x > 0, x, slope * x),
 )
@@ -822,7 +826,7 @@ elu = define(
     lambda x, alpha, o: where(x > 0, 1.0, alpha * exp(x)),
     lambda x, alpha, o: where(x > 0, 0.0, expm1(x)),
     parameters="x alpha", defaults=(1.0,),
-    piece=lambda x, alpha: compare(x, 0.0),
+    piece=side_of_zero,
     specials={(0.0, 1.0): (1.0, 0.0), (0.0, 0.5): (0.5, 0.0)},
     expansion=lambda x, alpha: where(x > 0, x, alpha * expm1(x)),
 )

@@ -5,15 +5,15 @@ its operands, and the derivative of its data with respect to each operand, as a 
 all that backpropagation needs::
 
     >>> a, b = Value(2.0, "a"), Value(-3.0, "b")
-    >>> y = a * b + 10
+    >>> y = a * b
     >>> y.data, y.op, y.partials
-    (4.0, 'add', (1.0, 0.0))
+    (-6.0, 'mul', (-3.0, 2.0))
     >>> y.backward()
     >>> a.grad, b.grad
     (-3.0, 2.0)
 
-The operators + - * and the minus sign are written out here, for speed, and + and * create their
-nodes in place; every other operation runs its row of the table.
+Addition, subtraction, multiplication and negation are written out here, for speed; every other
+operation runs its row of the table.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ next_serial = graph.next_serial
 def _operator(
     name: str,
 ) -> tuple[Callable[[Value, Value | Number], Value], Callable[[Value, Number], Value]]:
-    """Returns the method of a binary operator, which runs a row, and its reflected method."""
+    """Returns a binary operator, which runs a row, and its reflection: `primitive._operator`, but
+    faster, and other operands are left to their own classes."""
 
     def method(self: Value, other: Value | Number) -> Value:
         return _binary(TABLE[name], self, other)
@@ -82,7 +83,7 @@ class Value(graph.Node):
     ``Value(data, label="")`` makes a leaf.  ``data`` may be an int, float, bool or numpy scalar.
     Every row of one argument is a method: ``x.sin()`` is ``math.sin(x)``.
 
-    data: the number, a float.  Assigning a float to a leaf's ``data`` changes later computations.
+    data: the number, a float.  Assigning to a leaf's ``data`` changes later computations only.
     grad: d(root)/d(self) after a backward pass, a float.  Leaves accumulate over passes until it is
         set to 0.0; an optimiser's step warns if `zero_grad` was not called.
     label: a name, shown with the node.
@@ -137,9 +138,9 @@ class Value(graph.Node):
     def backward(self, seed: float = 1.0) -> None:
         """Adds ``seed`` times d(self)/d(leaf) to ``.grad`` of every leaf that this node depends on.
 
-        For every other node, ``.grad`` is set to the adjoint of this call.  Calling it twice
-        therefore doubles the gradients of the leaves only.  If it is interrupted, no gradient
-        has changed.
+        For every other node, ``.grad`` is set to its adjoint, d(self)/d(node) times ``seed``.
+        Calling it twice therefore doubles the gradients of the leaves only.  If it is interrupted,
+        all gradients are restored.
         """
         graph.backpropagate([self], [number(seed, "seed")])
 
@@ -168,7 +169,7 @@ class Value(graph.Node):
         return f"{type(self).__name__}({label}data={self.data!r}, grad={self.grad!r}{op})"
 
     def _number(self, what: str) -> float:
-        """Returns the data for ``what``, of which an interpreter is told."""
+        """Returns the data, after telling the interpreter that ``what`` asked for it."""
         if active:
             current().number_of(self, what)
         return self.data
@@ -232,22 +233,20 @@ class Value(graph.Node):
     def __mul__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
             node: Value = _new(Value)
-            x = self.data
-            y = other.data
-            node.data = x * y
+            node.data = self.data * other.data
             node.grad = 0.0
             node.label = ""
             node.op = "mul"
             node._x = self
-            node._dx = y
+            node._dx = other.data
             node._y = other
-            node._dy = x
+            node._dy = self.data
             node._rest = ()
             node.serial = next_serial()
             return current().seen(node) if active else node
-        if (factor := _data(other)) is None:
+        if (y := _data(other)) is None:
             return NotImplemented
-        return _record("mul", self.data * factor, self, factor, factor)
+        return _record("mul", self.data * y, self, y, y)
 
     def __rmul__(self, other: Number) -> Value:
         if (x := _data(other)) is None:
@@ -295,7 +294,7 @@ class Value(graph.Node):
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Value:
-        """Returns a new node, a row of Values and numbers, which become constants."""
+        """Returns the node for a row applied to ``args``; plain numbers become constants."""
         if active and (result := current().apply(primitive, args)) is not None:
             return result  # type: ignore[no-any-return]
         if len(args) > 1:
@@ -313,7 +312,7 @@ def _add_method(row: Primitive) -> None:
         setattr(Value, row.name, _method(row.name))
 
 
-# A class with `__getattr__` would have slow attributes: a backward pass would take twice as long.
+# One by one, since `__getattr__` would slow all attributes: backward would take twice as long.
 listeners.append(_add_method)
 for _row in TABLE.values():
     _add_method(_row)
@@ -343,9 +342,9 @@ def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
     ]
     data = tuple([arg.data if isinstance(arg, Value) else arg for arg in operands])
     out = primitive.forward(*data)
-    if primitive.name == "where":  # the branch not taken is kept as a number, and so is the test
-        operands[0] = data[0]
-        operands[2 if data[0] else 1] = data[2 if data[0] else 1]
+    if primitive.name == "where":  # only the branch taken stays connected
+        for i in (0, 2 if data[0] else 1):
+            operands[i] = data[i]
     edges = [
         (arg, primitive.partial_at(i, data, out) if isinstance(arg, Value) else None)
         for i, arg in enumerate(operands)
@@ -372,6 +371,7 @@ def _record(
     op: str, data: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None,
     rest: tuple[tuple[Any, float | None], ...] = (),
 ) -> Value:
+    """Makes a node of one or two edges and a ``rest``; a constant's derivative is None."""
     node: Value = _new(Value)
     node.data = data
     node.grad = 0.0
