@@ -135,8 +135,11 @@ def nested_deeper_than(levels: int, content: Any) -> bool:
 
 
 def module_beside(name: str) -> ModuleType:
-    """Imports the module that stands next to this package, also where another one of that name hides
-    it; then under the name of this package and its own."""
+    """Imports the module that stands next to this package.
+
+    If another module of this name hides it, it is imported under the name of this package and its
+    own.
+    """
     own = Path(__file__).parents[1] / name / "__init__.py"
     found = find_spec(name)
     if found is not None and found.origin is not None and own.samefile(found.origin):

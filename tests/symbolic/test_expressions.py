@@ -202,7 +202,9 @@ GOLDEN = {
     "sin(x=1)": "sin() takes plain arguments only\n    sin(x=1)\n    ^",
     "sin()": "sin() needs an argument\n    sin()\n    ^",
     "sin(1, 2)": "sin(x) was called with 2 arguments; it takes 1\n    sin(1, 2)\n    ^",
-    "where(x, 1)": "where(condition, x, y) was called with 2 arguments; it takes 3\n    where(x, 1)\n    ^",
+    "where(x, 1)": (
+        "where(condition, x, y) was called with 2 arguments; it takes 3\n    where(x, 1)\n    ^"
+    ),
     "x if y else 1": "if/else is not part of the language: numbers, names, + - * / // % **, and "
                      "function calls are\n"
     "    x if y else 1\n    ^",

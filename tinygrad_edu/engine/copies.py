@@ -80,9 +80,9 @@ class GraphState:
     """The state that a node pickles: a list of all nodes of its graph in order, and then of their
     states.
 
-    `pickle` draws the items one by one while it writes.  During this time `_in_progress` has the ids
-    of these nodes, so that each saves itself as a blank.  The states follow when all nodes are in the
-    pickle's memo.
+    `pickle` draws the items one by one while it writes.  During this time `_in_progress` has the
+    ids of these nodes, so that each saves itself as a blank.  The states follow when all nodes are
+    in the pickle's memo.
     """
 
     def __init__(self, root: Node) -> None:
