@@ -32,7 +32,7 @@ LAYERS = [
     ["jit"],
     ["train"],
     ["diagnosis", "examples"],
-    ["cli", "learn"],
+    ["cli"],
     ["__main__"],
 ]
 LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in folders}
