@@ -278,7 +278,7 @@ def sample(row: Primitive, n: int, wide: bool = True) -> list[tuple[float, ...]]
 
 def ordinary(true: Any) -> bool:
     """Returns whether a true number is 0 or a normal float."""
-    return true == 0 or (abs(true) >= SMALLEST_NORMAL and abs(true) < 1.797e308)
+    return bool(true == 0 or SMALLEST_NORMAL <= abs(true) < 1.797e308)
 
 
 def errors(

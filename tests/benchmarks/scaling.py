@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 from unittest.mock import patch
@@ -85,13 +87,13 @@ def machine(sizes: tuple[int, ...], rounds: int) -> Table:
         "as the eager engine",
     ):
         table.add_column(heading, justify="right")
-    graphs = []
+    graphs: list[tuple[Layered, bool, int, Machine, array[float], list[float]]] = []
     for size in sizes:
         graph = Layered(size)
         kernel = Machine(graph.tape)
         agrees = graph.agrees(kernel)
         registers = kernel.registers()  # with the inputs of the run before
-        _, (cpu, _) = clocked(lambda kernel=kernel, registers=registers: kernel.run(registers))
+        _, (cpu, _) = clocked(partial(kernel.run, registers))
         calls = 1 if rounds == QUICK_ROUNDS else max(1, math.ceil(LEAST_SECONDS / max(cpu, 1e-7)))
         graphs.append((graph, agrees, calls, kernel, registers, []))
     for _ in range(rounds):
@@ -146,14 +148,14 @@ def straight(quick: bool) -> Table:
     size = LAYER
     while True:
         with nothing_compiled():
-            graph, (everything, _) = clocked(lambda size=size: Layered(size))
+            graph, (everything, _) = clocked(partial(Layered, size))
         operations = graph.tape.operations
         if operations > backend.MAX_STRAIGHT_LINE_OPS:
             break
         times = []
         for _ in range(1 if quick else 3):
             with nothing_compiled():
-                kernel, (cpu, _) = clocked(lambda graph=graph: straight_line.Scalar(graph.tape))
+                kernel, (cpu, _) = clocked(partial(straight_line.Scalar, graph.tape))
             times.append(cpu)
         points.append((operations, min(times)))
         table.add_row(

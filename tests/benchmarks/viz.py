@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -72,7 +73,7 @@ def pictures(graphs: list[list[Value]], runs: int) -> Table:
         table.add_column(column, justify="right")
     for roots in graphs:
         drawing = viz.draw(roots, max_nodes=None)
-        dot_time = timed(lambda roots=roots: viz.draw(roots, max_nodes=None).source, runs)
+        dot_time = timed(partial(dot_text, roots), runs)
         count = len(drawing.records.nodes)
         for name, engine in ENGINES.items():
             if not available(name):
@@ -89,8 +90,8 @@ def pictures(graphs: list[list[Value]], runs: int) -> Table:
                 )
                 continue
             with engine():
-                time = timed(lambda roots=roots: viz.draw(roots, max_nodes=None).svg(), runs)
-                size = len(viz.draw(roots, max_nodes=None).svg().encode())
+                time = timed(partial(svg_text, roots), runs)
+                size = len(svg_text(roots).encode())
             target = TARGETS[count]
             table.add_row(
                 f"{count:,}",
@@ -106,6 +107,16 @@ def pictures(graphs: list[list[Value]], runs: int) -> Table:
     return table
 
 
+def dot_text(roots: list[Value]) -> str:
+    """The DOT text of a drawing of every node."""
+    return viz.draw(roots, max_nodes=None).source
+
+
+def svg_text(roots: list[Value]) -> str:
+    """The SVG of a drawing of every node."""
+    return viz.draw(roots, max_nodes=None).svg()
+
+
 def pages(graphs: list[list[Value]], runs: int) -> Table:
     """The explorer's page of each graph."""
     table = Table(title="A page to step through it", title_justify="left")
@@ -113,7 +124,7 @@ def pages(graphs: list[list[Value]], runs: int) -> Table:
         table.add_column(column, justify="right")
     for roots in graphs:
         recording = record(roots[0])
-        time = timed(lambda roots=roots: page(roots[0]), runs)
+        time = timed(partial(page, roots[0]), runs)
         size = len(page(roots[0]).encode())
         table.add_row(
             f"{len(recording.nodes):,}",

@@ -3,7 +3,8 @@
 A data set is a public function of the package, in any of its modules, that is annotated to return a
 pair (X, y), which is ``tuple[..., ...]`` or a class derived from tuple such as `data.Dataset`, and
 that does not itself take samples, an argument ``X``.  A data set with an argument ``rng`` is
-generated, another one is read from a file.
+generated, another one is read from a file.  A set of texts, such as `data.names`, is a public
+function that is annotated to return ``list[str]`` and requires no argument.
 
 Each checker is a plain function that returns complaints, a list of sentences.  The tests expect no
 complaint for what the package has, and a complaint for each bug that is planted at the end.
@@ -46,9 +47,17 @@ def data_sets(modules):
             if is_pair(signature.return_annotation) and "X" not in signature.parameters}
 
 
+def text_sets(modules):
+    """Returns the sets of texts among the functions of modules, by name."""
+    return {name: make for name, (make, signature) in functions(modules).items()
+            if signature.return_annotation == list[str]
+            and all(p.default is not p.empty for p in signature.parameters.values())}
+
+
 MODULES = [data, *[importlib.import_module(f"{data.__name__}.{module.name}")
                    for module in pkgutil.iter_modules(data.__path__)]]
 DATA_SETS = data_sets(MODULES)
+TEXT_SETS = text_sets(MODULES)
 GENERATED = {name: make for name, make in DATA_SETS.items()
              if "rng" in inspect.signature(make).parameters}
 each_data_set = pytest.mark.parametrize("make", DATA_SETS.values(), ids=DATA_SETS)
@@ -93,6 +102,23 @@ def repeat_complaints(make):
     first[0].pop()
     if repr(second) != before:
         complaints.append("what was made twice has a list in common")
+    return complaints
+
+
+def text_complaints(make):
+    """Makes a set of texts twice, and changes the first one: the second must not change."""
+    first, second = made(make), made(make)
+    complaints = []
+    if type(first) is not list or not first:
+        complaints.append(f"{first!r} is not a list of texts, or it is empty")
+    complaints += [f"text {i} is {text!r}" for i, text in enumerate(first)
+                   if type(text) is not str or not text]
+    if first != second:
+        complaints.append("made twice, the texts differ")
+    before = list(second)
+    first.append("changed")
+    if second != before:
+        complaints.append("what was made twice is one list")
     return complaints
 
 
@@ -176,6 +202,8 @@ def test_finder_finds_generated_and_read_data_sets():
     assert {"moons", "line", "iris"} <= DATA_SETS.keys()
     assert "iris" not in GENERATED
     assert not {"split", "batches", "names"} & DATA_SETS.keys()
+    assert "names" in TEXT_SETS
+    assert not DATA_SETS.keys() & TEXT_SETS.keys()
 
 
 def test_finder_finds_a_data_set_that_is_added_to_a_module():
@@ -184,9 +212,13 @@ def test_finder_finds_a_data_set_that_is_added_to_a_module():
          "def wine() -> Dataset: pass\n"
          "def waves(n: int = 9) -> tuple[list[list[float]], list[float]]: pass\n"
          "def words() -> list[str]: pass\n"
+         "def lines(count: int = 9) -> list[str]: pass\n"
+         "def words_of(path: str) -> list[str]: pass\n"
+         "def _syllables() -> list[str]: pass\n"
          "def scaled(X: list, y: list) -> tuple[list, list]: pass\n"
          "def _private() -> Dataset: pass\n", vars(module))
     assert list(data_sets([module])) == ["wine", "waves"]
+    assert list(text_sets([module])) == ["words", "lines"]
 
 
 @pytest.mark.parametrize("name", functions(MODULES))
@@ -195,10 +227,15 @@ def test_function_of_data_says_what_it_returns(name):
     assert signature.return_annotation is not signature.empty
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", [*DATA_SETS, *TEXT_SETS])
 def test_data_set_is_exported(name):
     assert name in data.__all__
-    assert getattr(data, name) is DATA_SETS[name]
+    assert getattr(data, name) is {**DATA_SETS, **TEXT_SETS}[name]
+
+
+@pytest.mark.parametrize("make", TEXT_SETS.values(), ids=TEXT_SETS)
+def test_set_of_texts_is_the_same_when_it_is_made_again(make):
+    assert text_complaints(make) == []
 
 
 @each_data_set
@@ -301,6 +338,21 @@ def test_repeat_checker_reports_random_and_shared_data():
     assert "made twice, the data differ" in repeat_complaints(unseeded)
     assert repeat_complaints(kept) == ["what was made twice has a list in common"]
     assert repeat_complaints(constant) == []
+
+
+WORDS = ["one", "two"]
+
+
+@pytest.mark.parametrize(("make", "complaints"), [
+    (list, ["[] is not a list of texts, or it is empty"]),
+    (lambda: ["one", ""], ["text 1 is ''"]),
+    (lambda: ["one", 2], ["text 1 is 2"]),
+    (lambda: ["one", str(random.random())], ["made twice, the texts differ"]),
+    (lambda: WORDS, ["what was made twice is one list"]),
+    (lambda: ["one", "two"], []),
+])
+def test_text_checker_reports_each_damage(make, complaints):
+    assert text_complaints(make) == complaints
 
 
 def test_seed_checker_reports_seeds_that_do_not_count():

@@ -1,10 +1,13 @@
-"""Every loss of `tinygrad_edu.nn.losses`, found by its signature.
+"""Every loss of `tinygrad_edu.nn`, in any of its modules, found by its signature.
 
-The public functions of that module are told apart by their signatures alone:
+Public functions are told apart by their signatures alone:
 
     loss      two required arguments, the second called ``target``, not annotated to return a float
     metric    the same, but annotated to return a float, which has no gradient (`nn.accuracy`)
     penalty   one required argument, the parameters (`nn.l2`)
+
+A function of `nn.losses` must be one of the three.  A function of another module must be a loss or
+a metric if it has an argument that is named like one of theirs, such as ``logits``.
 
 Whoever adds a loss adds to KIND_OF which kinds of targets it takes; nothing else is needed here.
 
@@ -12,8 +15,10 @@ Each checker is a plain function that returns complaints, a list of sentences.  
 complaint for what the package has, and a complaint for each bug that is planted at the end.
 """
 
+import importlib
 import inspect
 import math as std
+import pkgutil
 import random
 import types
 from collections.abc import Callable
@@ -86,28 +91,57 @@ def kinds_of(name):
 # ---- what there is
 
 
-def functions(module):
-    """Returns the public functions that the module itself defines, with their signatures."""
-    found = {name: thing for name, thing in vars(module).items() if inspect.isfunction(thing)
-             and not name.startswith("_") and thing.__module__ == module.__name__}
-    return {name: (thing, inspect.signature(thing, eval_str=True)) for name, thing in found.items()}
+def functions(modules):
+    """Returns the public functions that the modules themselves define, with their signatures."""
+    found = {name: thing for module in modules for name, thing in vars(module).items()
+             if inspect.isfunction(thing) and not name.startswith("_")
+             and thing.__module__ == module.__name__}
+    return {name: (thing, signature_of(thing)) for name, thing in found.items()}
+
+
+def signature_of(function):
+    """Returns a signature; its annotations are text if a name is for type checkers only."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        return inspect.signature(function)
 
 
 def sort_of(signature):
     """Returns "loss", "metric" or "penalty", as defined above; "" for another function."""
     required = [p.name for p in signature.parameters.values() if p.default is p.empty]
     if len(required) == 2 and required[1] == "target":
-        return "metric" if signature.return_annotation is float else "loss"
+        return "metric" if signature.return_annotation in (float, "float") else "loss"
     return "penalty" if len(required) == 1 else ""
 
 
-def losses_of(module):
-    """Returns the losses of a module, by name."""
-    return {name: loss for name, (loss, signature) in functions(module).items()
+def losses_of(modules):
+    """Returns the losses of modules, by name."""
+    return {name: loss for name, (loss, signature) in functions(modules).items()
             if sort_of(signature) == "loss"}
 
 
-LOSSES = losses_of(losses)
+ARGUMENTS = {"prediction", "score", "logit", "target"}  # also in the plural
+
+
+def unrecognised(modules, home=losses):
+    """Returns the functions that the finder passes over, although they may be losses, with their
+    signatures: those of ``home`` that have no sort, and those with an argument as of a loss."""
+    found = []
+    for name, (function, signature) in functions(modules).items():
+        is_like_a_loss = any(
+            argument.removesuffix("s") in ARGUMENTS for argument in signature.parameters
+        )
+        sort = sort_of(signature)
+        at_home = function.__module__ == home.__name__
+        if sort not in ("loss", "metric") and (is_like_a_loss or (at_home and not sort)):
+            found.append(f"{name}{signature}")
+    return found
+
+
+MODULES = [nn, *[importlib.import_module(f"{nn.__name__}.{module.name}")
+                 for module in pkgutil.iter_modules(nn.__path__)]]
+LOSSES = losses_of(MODULES)
 each_loss = pytest.mark.parametrize("name", LOSSES)
 
 
@@ -269,22 +303,42 @@ def test_finder_finds_losses_and_neither_metrics_nor_penalties():
     assert not {"accuracy", "l1", "l2"} & LOSSES.keys()
 
 
+def test_finder_looks_into_every_module():
+    assert {"tinygrad_edu.nn", "tinygrad_edu.nn.losses", "tinygrad_edu.nn.layers"} <= {
+        module.__name__ for module in MODULES}
+    assert "xavier" in functions(MODULES)
+
+
 def test_finder_finds_a_loss_that_is_added_to_a_module():
     module = types.ModuleType("added")
     exec("from tinygrad_edu.nn.losses import mse\n"
          "def huber(prediction, target, delta=1.0): pass\n"
          "def error_rate(prediction, target) -> float: pass\n"
+         "def graded(prediction, target: 'Unknown') -> 'float': pass\n"
          "def l4(parameters): pass\n"
          "def _private(prediction, target): pass\n", vars(module))
-    assert list(losses_of(module)) == ["huber"]
+    assert list(losses_of([module])) == ["huber"]
+    assert list(losses_of([losses, module])) == [*losses_of([losses]), "huber"]
 
 
-@pytest.mark.parametrize("name", functions(losses))
-def test_function_among_losses_has_a_signature_that_says_what_it_is(name):
-    _, signature = functions(losses)[name]
-    assert sort_of(signature), (
-        f"{name}{signature} of nn.losses is neither a loss nor a metric, name(prediction, target), "
-        f"nor a penalty, name(parameters); see {HERE}")
+def test_function_that_may_be_a_loss_has_a_signature_that_says_what_it_is():
+    assert unrecognised(MODULES) == [], (
+        "neither a loss nor a metric, name(prediction, target), nor a penalty, name(parameters); "
+        f"see {HERE}")
+
+
+def test_planted_functions_that_may_be_losses_are_reported():
+    module = types.ModuleType("added")
+    exec("def huber(prediction, y): pass\n"
+         "def focal(logits, label, gamma=2.0): pass\n"
+         "def scaled(factor, prediction, target): pass\n"
+         "def gap(a, b): pass\n"
+         "def error_rate(prediction, target) -> float: pass\n"
+         "def l4(parameters): pass\n", vars(module))
+    elsewhere = ["huber(prediction, y)", "focal(logits, label, gamma=2.0)",
+                 "scaled(factor, prediction, target)"]
+    assert unrecognised([module]) == elsewhere
+    assert unrecognised([module], home=module) == [*elsewhere, "gap(a, b)"]
 
 
 @each_loss

@@ -1,7 +1,10 @@
 """Every optimiser and every schedule of `tinygrad_edu.optim`, found by what they are.
 
 An optimiser is a public class of the package, in any of its modules, that derives from `Optimizer`
-and defines `update`.  A schedule is a public function that is annotated to return a `Schedule`.
+and defines `update`, `ieee_update` or `step`.  A schedule is made by a public function that is
+annotated to return a `Schedule`, or by a public class that derives from it.  Every public function
+of `optim.schedules` must make a schedule.
+
 Whoever adds an optimiser adds its published rule to RULES below; nothing else is needed here.
 
 Each checker is a plain function that returns complaints, a list of sentences.  The tests expect no
@@ -16,6 +19,7 @@ import pickle
 import pkgutil
 import random
 import types
+from functools import partial
 
 import pytest
 
@@ -108,16 +112,36 @@ def public(modules):
 
 
 def optimizers(modules):
-    """Returns the public subclasses of `Optimizer` that define the rule."""
+    """Returns the public subclasses of `Optimizer` that define the rule, or what applies it."""
     return {name: thing for name, thing in public(modules).items()
             if inspect.isclass(thing) and issubclass(thing, Optimizer)
-            and thing.update is not Optimizer.update}
+            and any(getattr(thing, method) is not getattr(Optimizer, method)
+                    for method in ("update", "ieee_update", "step"))}
+
+
+def is_schedule(kind):
+    """Whether a class, or an annotation, is `Schedule` or derives from it."""
+    return inspect.isclass(kind) and issubclass(kind, optim.Schedule)
 
 
 def schedule_makers(modules):
-    """Returns the public functions that are annotated to return a `Schedule`."""
-    return {name: thing for name, thing in public(modules).items() if inspect.isfunction(thing)
-            and inspect.signature(thing, eval_str=True).return_annotation is optim.Schedule}
+    """Returns the public functions that are annotated to return a `Schedule`, and its public
+    subclasses."""
+    makers = {}
+    for name, thing in public(modules).items():
+        made = thing
+        if inspect.isfunction(thing):
+            made = inspect.signature(thing, eval_str=True).return_annotation
+        if is_schedule(made) and thing is not optim.Schedule:
+            makers[name] = thing
+    return makers
+
+
+def unrecognised(module):
+    """Returns the public functions of a module that are not annotated to make a schedule."""
+    makers = schedule_makers([module])
+    return [name for name, thing in public([module]).items()
+            if inspect.isfunction(thing) and name not in makers]
 
 
 def is_number(x):
@@ -283,11 +307,23 @@ def test_finders_find_what_is_added_to_a_module():
     exec("from tinygrad_edu import optim\n"
          "class Added(optim.SGD): pass\n"
          "class Abstract(optim.Optimizer): pass\n"
+         "class Stepping(optim.Optimizer):\n    def step(self): pass\n"
+         "class Exact(optim.Optimizer):\n    def ieee_update(self, *arguments): pass\n"
          "class _Private(optim.SGD): pass\n"
+         "class Falling(optim.Schedule): pass\n"
+         "class _Hidden(optim.Schedule): pass\n"
          "def planned() -> optim.Schedule: pass\n"
-         "def clip(x: float) -> float: pass\n", vars(module))
-    assert list(optimizers([module])) == ["Added"]
-    assert list(schedule_makers([module])) == ["planned"]
+         "def falling() -> Falling: pass\n"
+         "def clip(x: float) -> float: pass\n"
+         "def forgotten(lr): pass\n", vars(module))
+    assert list(optimizers([module])) == ["Added", "Exact", "Stepping"]
+    assert list(schedule_makers([module])) == ["Falling", "falling", "planned"]
+    assert unrecognised(module) == ["clip", "forgotten"]
+
+
+def test_every_public_function_of_schedules_makes_a_schedule():
+    assert unrecognised(schedules) == [], (
+        f"annotate what returns a schedule with -> Schedule; see {HERE}")
 
 
 @each_optimizer
@@ -471,8 +507,23 @@ class Unlike(optim.SGD):
         return super().update(data, limited, state, lr, t)
 
 
+class Stepping(optim.Optimizer):
+    """Has no rule, but does in `step` what a rule would do."""
+
+    factor = 1.0
+
+    def step(self):
+        for parameter in self.params:
+            parameter.data -= self.factor * self.lr * parameter.grad
+        self.steps += 1
+
+
+class LongSteps(Stepping):
+    factor = 1 + 2e-14
+
+
 class Falling(optim.Schedule):
-    def __init__(self, lr, steps):
+    def __init__(self, lr: float, steps: int):
         self.lr, self.steps = lr, steps
 
     def _rate(self, step):
@@ -519,6 +570,21 @@ def test_engine_checker_reports_an_optimizer_that_differs():
     assert complaint.startswith("losses: ")
     (complaint,) = engine_complaints(optim.SGD, {"lr": "fast"})
     assert complaint.startswith("engine 'eager' raises TypeError: SGD: lr must be")
+
+
+def test_checkers_take_an_optimizer_that_overrides_step_alone():
+    published = partial(sgd, momentum=0.0, nesterov=False, weight_decay=0.0)
+    assert rule_complaints(Stepping, {"lr": 0.1}, published) == []
+    assert rule_complaints(LongSteps, {"lr": 0.1}, published) != []
+    assert engine_complaints(Stepping, {"lr": 0.1}) == []
+    assert state_complaints(Stepping, {"lr": 0.1}) == []
+
+
+def test_schedule_checkers_take_a_class():
+    base, *others = schedule_arguments(Falling)
+    assert base == {"lr": 0.5, "steps": 6}
+    assert len(others) > 3
+    assert schedule_complaints(Falling(**{**base, "steps": LAST_STEP}), PLANTED) == []
 
 
 def test_state_checker_reports_an_optimizer_with_hidden_state():

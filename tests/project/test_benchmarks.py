@@ -374,8 +374,10 @@ def test_selected_programs_are_measured_without_the_cost_of_a_node(
     assert printed.count(chart.TITLE) == 1
     assert "Tape machine" not in printed
     peers = chart.missing([program("ode"), program("rosenbrock")])
-    hint = (f"Not installed: {', '.join(peers)}.  "
-            'To compare with them: pip install "tinygrad_edu[peers]"\n')
+    hint = (
+        f"Not installed: {', '.join(peers)}.  "
+        'To compare with them: pip install "tinygrad_edu[peers]"\n'
+    )
     assert (hint in printed) == bool(peers)
 
 
@@ -428,8 +430,11 @@ def test_without_llvmlite_there_is_nothing_to_compare(
         capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.benchmarks.jit.find_spec", lambda name: None)
     assert main(["jit", "--quick"]) == 2
-    assert capsys.readouterr() == ("", "benchmarks jit: what is compared is compiled code, which "
-                                   'needs llvmlite: pip install "tinygrad_edu[fast]"\n')
+    assert capsys.readouterr() == (
+        "",
+        "benchmarks jit: what is compared is compiled code, "
+        'which needs llvmlite: pip install "tinygrad_edu[fast]"\n',
+    )
 
 
 def test_factors_are_bars_from_1_on_a_logarithmic_axis() -> None:
@@ -451,8 +456,8 @@ def test_factors_are_bars_from_1_on_a_logarithmic_axis() -> None:
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan, 1e200])
 def test_bar_rejects_a_factor_without_a_logarithm(wrong: float) -> None:
-    with pytest.raises(ValueError, match=r"the factor of 'a' in 'group' is .*; "
-                                         "it must be positive and finite"):
+    message = "the factor of 'a' in 'group' is .*; it must be positive and finite"
+    with pytest.raises(ValueError, match=message):
         bars.factors({"group": {"a": wrong}})
     with pytest.raises(ValueError, match="there are no factors to draw"):
         bars.factors({"group": {}})

@@ -37,8 +37,11 @@ def test_a_destination_gets_the_suffix_of_the_example_unless_it_has_one(home):
     ("~", IsADirectoryError, "it is a folder; name a file in it, such as '.*graph.html'"),
     ("~/missing/page.html", FileNotFoundError, "missing' is not a folder; create it first"),
     ("~/file/page.html", NotADirectoryError, "file' is not a folder; create it first"),
-    ("~no_such_user_of_this/page.html", FileNotFoundError, "'~no_such_user_of_this' is not a "
-                                                           "folder"),
+    (
+        "~no_such_user_of_this/page.html",
+        FileNotFoundError,
+        "'~no_such_user_of_this' is not a folder",
+    ),
 ])
 def test_invalid_destination_is_rejected_before_anything_is_computed(
     path, error, message, home
@@ -60,8 +63,11 @@ def test_a_file_is_replaced_in_one_piece_and_keeps_its_mode(tmp_path):
 
 
 @pytest.mark.parametrize(("path", "error", "message"), [
-    (".", IsADirectoryError, "cannot write '.*': it is a folder; choose a place where you may "
-                             "write"),
+    (
+        ".",
+        IsADirectoryError,
+        "cannot write '.*': it is a folder; choose a place where you may write",
+    ),
     (os.devnull, OSError, "it is a device, not a file"),
     ("n" * 300, OSError, "File name too long|name too long"),
     ("missing/file", FileNotFoundError, "is not a folder; create it first"),

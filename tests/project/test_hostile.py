@@ -1014,8 +1014,7 @@ DANGEROUS = {
 RUNS_CODE = {"eval", "exec"}  # even tests may not have these, except those that say why
 IN_TESTS = {
     "test_anomaly.py": "code that claims to be in a file next to the package",
-    "test_micrograd.py": "runs the programs in micrograd's README as they are printed, under "
-                         "either import line",
+    "test_micrograd.py": "runs the programs of micrograd's README, under either import line",
     "test_optim.py": "a schedule's repr is the call that makes it, which only making it can show",
     "test_every_optimizer.py": "the same of every schedule, and a module with a planted bug",
     "test_every_loss.py": "a module with a planted bug, found as the real ones are",
@@ -1105,40 +1104,57 @@ def test_tests_evaluate_text_only_for_a_stated_reason():
 
 
 @pytest.mark.parametrize("source", [
-    "import os.path\nos.system('x')", "import pickle\ngetattr(pickle, 'loads')",
+    "import os.path\nos.system('x')",
+    "import pickle\ngetattr(pickle, 'loads')",
     "__builtins__.eval('1')",
-    "eval('1')", "exec('x = 1')", "compile('1', '', 'eval')", "__import__('os')", "run = exec",
+    "eval('1')",
+    "exec('x = 1')",
+    "compile('1', '', 'eval')",
+    "__import__('os')",
+    "run = exec",
     "list(map(eval, texts))",
-    "import builtins\nbuiltins.exec('')", "import builtins as b\nb.eval('1')", "from builtins "
-                                                                               "import eval as f\n"
-                                                                               "f('1')",
-    "import pickle\npickle.loads(b'')", "import pickle as p\np.load(file)", "from pickle import "
-                                                                            "load as read\n"
-                                                                            "read(file)",
-    "import pickle\npickle.Unpickler(file)", "from pickle import *", "import marshal\n"
-                                                                     "marshal.loads(b'')",
-    "import shelve\nshelve.open('x')", "import yaml\nyaml.load(text)", "from yaml import load\n"
-                                                                       "load(text)",
-    "import os\nos.system('x')", "import os as o\no.popen('x')", "from os import system as s\n"
-                                                                 "s('x')",
-    "import subprocess\nsubprocess.run('x', shell=True)", "from subprocess import run\nrun('x', "
-                                                          "shell=yes)",
-    "import subprocess\nsubprocess.getoutput('x')", "getattr(builtins, 'eval')('1')",
+    "import builtins\nbuiltins.exec('')",
+    "import builtins as b\nb.eval('1')",
+    "from builtins import eval as f\nf('1')",
+    "import pickle\npickle.loads(b'')",
+    "import pickle as p\np.load(file)",
+    "from pickle import load as read\nread(file)",
+    "import pickle\npickle.Unpickler(file)",
+    "from pickle import *",
+    "import marshal\nmarshal.loads(b'')",
+    "import shelve\nshelve.open('x')",
+    "import yaml\nyaml.load(text)",
+    "from yaml import load\nload(text)",
+    "import os\nos.system('x')",
+    "import os as o\no.popen('x')",
+    "from os import system as s\ns('x')",
+    "import subprocess\nsubprocess.run('x', shell=True)",
+    "from subprocess import run\nrun('x', shell=yes)",
+    "import subprocess\nsubprocess.getoutput('x')",
+    "getattr(builtins, 'eval')('1')",
     "__builtins__['exec']('1')",
-    "def f():\n    import pickle as q\n    return q.loads", "import numpy as np\nnp.load(f, "
-                                                            "allow_pickle=True)",
-    "import runpy\nrunpy.run_path(p)", "class C:\n    run = exec", "@eval\ndef f(): ...",
+    "def f():\n    import pickle as q\n    return q.loads",
+    "import numpy as np\nnp.load(f, allow_pickle=True)",
+    "import runpy\nrunpy.run_path(p)",
+    "class C:\n    run = exec",
+    "@eval\ndef f(): ...",
 ])
 def test_checker_reports_planted_dangers(source):
     assert dangers(source) != []
 
 
 @pytest.mark.parametrize("source", [
-    "model.eval()", "import pickle\npickle.dumps(1)", "def evaluate(): ...",
-    "ast.literal_eval('1')", "re.compile('x')",
-    "import subprocess\nsubprocess.run(['x'], shell=False)", "self.load(path)",
-    "nn.load(model, path)", "json.loads(text)",
-    "x = 'eval(1)'", "ast.parse(text, mode='eval')",
+    "model.eval()",
+    "import pickle\npickle.dumps(1)",
+    "def evaluate(): ...",
+    "ast.literal_eval('1')",
+    "re.compile('x')",
+    "import subprocess\nsubprocess.run(['x'], shell=False)",
+    "self.load(path)",
+    "nn.load(model, path)",
+    "json.loads(text)",
+    "x = 'eval(1)'",
+    "ast.parse(text, mode='eval')",
 ])
 def test_checker_ignores_harmless_names(source):
     assert dangers(source) == []

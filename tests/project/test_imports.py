@@ -32,10 +32,15 @@ LAYERS = [
     ["jit"],
     ["train"],
     ["diagnosis", "examples"],
-    ["cli", "learn"],
+    ["cli"],
     ["__main__"],
 ]
 LAYER_OF = {folder: layer for layer, folders in enumerate(LAYERS) for folder in folders}
+# The same for the folders inside a folder; "" stands for the modules that are in no inner folder.
+INNER_LAYERS = {
+    "tinygrad_edu.jit": [["tape"], ["languages"], ["running"], [""]],
+    "viz": [["drawing", "plotting"], ["pages", "animation", "shell"], [""]],
+}
 
 
 def module_name(path):
@@ -123,8 +128,8 @@ def violations(source, module, is_package=False):
             found.append(f"{module} imports viz: only the commands of cli may, inside functions")
         if head == "rich" and how == "":
             found.append(
-                f"{module} imports rich at the top: only inside functions, so that the engine "
-                "starts without it"
+                f"{module} imports rich at the top: "
+                "only inside functions, so that the engine starts without it"
             )
         if top == head == "tinygrad_edu" and rest and tail:
             folder, other = rest.partition(".")[0], tail.partition(".")[0]
@@ -135,7 +140,26 @@ def violations(source, module, is_package=False):
                 )
         if module == ENGINE or module.startswith(f"{ENGINE}."):
             found += engine_violations(module, imported)
+        for outer, layers in INNER_LAYERS.items():
+            found += inner_violations(module, imported, outer, layers)
     return found
+
+
+def inner_violations(module, imported, outer, layers):
+    """Returns the same inside a folder whose inner folders have layers."""
+    if not all(f"{name}.".startswith(f"{outer}.") for name in (module, imported)):
+        return []
+    layer_of = {folder: layer for layer, folders in enumerate(layers) for folder in folders}
+
+    def inner_folder(name):
+        first = name.removeprefix(outer).lstrip(".").partition(".")[0]
+        return first if first in layer_of else ""
+
+    here = inner_folder(module)
+    there = inner_folder(imported)
+    if here == there or layer_of[there] < layer_of[here]:
+        return []
+    return [f"{module} imports {imported}, which is in the same layer of {outer} or a higher one"]
 
 
 def engine_violations(module, imported):
@@ -164,7 +188,14 @@ def test_every_module_of_the_engine_and_every_folder_has_a_rule():
     assert {path.stem for path in SOURCES if path.parent == engine} == set(MAY_IMPORT)
     folders = {path.relative_to(ROOT / "tinygrad_edu").with_suffix("").parts[0] for path in SOURCES
              if path.is_relative_to(ROOT / "tinygrad_edu")}
-    assert folders - {"__init__"} <= set(LAYER_OF)
+    assert folders - {"__init__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("outer", INNER_LAYERS)
+def test_every_inner_folder_has_a_layer(outer):
+    folder = ROOT.joinpath(*outer.split("."))
+    inner = {path.relative_to(folder).parts[0] for path in SOURCES if folder in path.parents[1:]}
+    assert inner | {""} == {name for layer in INNER_LAYERS[outer] for name in layer}
 
 
 def circles(imports):
@@ -200,8 +231,10 @@ def test_no_module_is_in_an_import_circle():
     ("tinygrad_edu.engine.primitive", "if TYPE_CHECKING:\n    from .value import Value"),
     ("tinygrad_edu.engine.graph", "from .value import Value"),
     ("tinygrad_edu.engine.graph", "def f():\n    from .value import Value"),
-    ("tinygrad_edu.engine.graph", "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import "
-                                  "Value"),
+    (
+        "tinygrad_edu.engine.graph",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    from .value import Value",
+    ),
     ("tinygrad_edu.engine.value", "from .autodiff import grad"),
     ("tinygrad_edu.engine.value", "from . import autodiff, graph"),
     ("tinygrad_edu.engine.autodiff", "from .. import math"),
@@ -219,6 +252,19 @@ def test_no_module_is_in_an_import_circle():
     ("tinygrad_edu.train.fitting", "from rich.progress import Progress"),
     ("tinygrad_edu.nn.module", "import rich"),
     ("viz.shell.repl", "import rich"),
+    ("viz.drawing.draw", "from ..pages.page import Page"),
+    ("viz.drawing.model", "from ..plotting.ranges import spaced"),
+    ("viz.plotting.curves", "def f():\n    from ..drawing.style import FONT"),
+    ("viz.plotting.plots", "from .. import notebook"),
+    ("viz.animation.animate", "from ..pages import page"),
+    ("viz.shell.repl", "from viz.pages.explore import explore"),
+    ("viz.pages.training.page", "from ...notebook import register"),
+    ("viz.pages.page", "import viz"),
+    ("tinygrad_edu.jit.tape.tape", "from ..languages import llvm"),
+    ("tinygrad_edu.jit.tape.lowering", "from ..trace import Trace"),
+    ("tinygrad_edu.jit.languages.llvm", "if TYPE_CHECKING:\n    from ..running import machine"),
+    ("tinygrad_edu.jit.running.backend", "from ..program import Program"),
+    ("tinygrad_edu.jit.running.machine", "from tinygrad_edu import jit"),
 ])
 def test_a_planted_import_is_reported(module, source):
     assert len(violations(source, module)) >= 1
@@ -226,12 +272,21 @@ def test_a_planted_import_is_reported(module, source):
 
 @pytest.mark.parametrize(("module", "source"), [
     ("tinygrad_edu.engine.value", "from . import copies, graph\nfrom ..errors import number"),
-    ("tinygrad_edu.cli.graphs", "def draw():\n    import viz\n    from rich.console import "
-                                "Console"),
-    ("tinygrad_edu.nn.layers", "from .. import math\nfrom ..engine.value import Value\nfrom "
-                               ".module import Module"),
+    (
+        "tinygrad_edu.cli.graphs",
+        "def draw():\n    import viz\n    from rich.console import Console",
+    ),
+    (
+        "tinygrad_edu.nn.layers",
+        "from .. import math\nfrom ..engine.value import Value\nfrom .module import Module",
+    ),
     ("tinygrad_edu.engine.primitive", "import math\nimport collections.abc"),
     ("viz.drawing.dot", "import graphviz\nfrom tinygrad_edu import Value"),
+    ("viz.drawing.scene", "from .frame import SVG\nfrom .model import Graph"),
+    ("viz.pages.training.page", "from ...plotting import ranges\nfrom ..page import Page"),
+    ("viz.notebook", "from .drawing.scene import Scene\nfrom .plotting import plots"),
+    ("tinygrad_edu.jit.running.machine", "from ..languages import llvm\nfrom ..tape import tape"),
+    ("tinygrad_edu.jit.trace", "from .tape.operations import DETACH\nfrom .traced import Traced"),
 ])
 def test_imports_that_point_the_right_way_are_not_reported(module, source):
     assert violations(source, module) == []

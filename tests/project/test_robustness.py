@@ -102,9 +102,9 @@ def test_graph_of_a_million_nodes_works_like_a_small_one(kind, limit):
         "hash": True,
         "draw": [
             300,
-            f"Only the 300 nodes nearest to the output are shown: {hidden} are more than "
-            "max_nodes=300. To see all: "
-            "max_nodes=None; to fold modules: collapse=.",
+            "Only the 300 nodes nearest to the output are shown: "
+            f"{hidden} are more than max_nodes=300. "
+            "To see all: max_nodes=None; to fold modules: collapse=.",
         ],
         "copied": [data, 2 * slope, 2 * slope],
         "original": slope,

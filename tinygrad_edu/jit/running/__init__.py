@@ -1,1 +1,2 @@
-"""Ways to run a tape: straight-line machine code, the tape machine, replay.  And a code cache."""
+"""Ways to run a tape (straight-line code, the tape machine, replay), and the cache of machine
+code."""
