@@ -24,8 +24,6 @@ from .engine.value import Value
 from .math import take
 
 if TYPE_CHECKING:
-    import viz as viz
-
     from . import data, nn, optim, testing
     from .debug.anomaly import detect_anomaly
     from .debug.explain import explain_nonfinite
