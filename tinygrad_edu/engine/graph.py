@@ -19,7 +19,6 @@ from .interpreter import current
 
 next_serial = count().__next__  # returns a new serial number, larger than all before it
 serial_of = attrgetter("serial")
-grad_of = attrgetter("grad")
 
 
 class Node:
@@ -67,9 +66,7 @@ class Node:
 
     @edges.setter
     def edges(self, edges: Sequence[tuple[Any, float | None]]) -> None:
-        first, second = [*edges[:2], (None, None), (None, None)][:2]
-        self._x, self._dx = first
-        self._y, self._dy = second
+        (self._x, self._dx), (self._y, self._dy) = [*edges[:2], (None, None), (None, None)][:2]
         self._rest = tuple(edges[2:])
 
     def forget(self) -> Node:
@@ -154,7 +151,7 @@ def backpropagate(roots: Sequence[Any], seeds: Sequence[float]) -> None:
     operations, leaves = _reachable(roots)
     operations.sort(key=serial_of, reverse=True)
     nodes = operations + leaves
-    before = list(map(grad_of, nodes))
+    before = [node.grad for node in nodes]
     try:
         if any(before[:len(operations)]):  # new graphs have zeros already
             assign_grads(operations, repeat(0.0))

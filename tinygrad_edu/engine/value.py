@@ -66,7 +66,9 @@ def _method(name: str) -> Callable[[Value], Value]:
     """Returns the method that runs a row of one argument."""
 
     def method(self: Value) -> Value:
-        return self.apply_primitive(TABLE[name], (self,))
+        if active or self.__class__ is not Value:
+            return self.apply_primitive(TABLE[name], (self,))
+        return _unary(TABLE[name], self)
 
     method.__name__ = name
     method.__doc__ = f"Returns ``math.{name}`` of this number, a new node."
@@ -297,11 +299,7 @@ class Value(graph.Node):
         """Returns the node for a row applied to ``args``; plain numbers become constants."""
         if active and (result := current().apply(primitive, args)) is not None:
             return result  # type: ignore[no-any-return]
-        if len(args) > 1:
-            return _apply(primitive, args)
-        x = args[0].data
-        out = primitive.forward(x)
-        return _record(primitive.name, out, args[0], primitive.partial_at(0, (x,), out))
+        return _apply(primitive, args) if len(args) > 1 else _unary(primitive, args[0])
 
 
 _new: Any = Value.__new__  # makes a node without the checks of Value()
@@ -332,6 +330,11 @@ class Constant(Value):
 @interpreted
 def _detached(x: Value) -> Value:
     return Value(x.data)
+
+
+def _unary(primitive: Primitive, x: Value) -> Value:
+    out = primitive.forward(x.data)
+    return _record(primitive.name, out, x, primitive.partial_at(0, (x.data,), out))
 
 
 def _apply(primitive: Primitive, args: tuple[Any, ...]) -> Value:
