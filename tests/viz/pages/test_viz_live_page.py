@@ -268,7 +268,7 @@ def test_page_plays_to_the_end_and_stops(driver, page):
 
 def test_every_kind_runs_without_console_messages(driver, tmp_path):
     for name, history in (("iris", iris()), ("line", line()), ("regression", regression())):
-        path = explore_training(history, tmp_path / f"{name}.html")
+        path = viz.explore(history, tmp_path / f"{name}.html")
         visit(driver, path)
         press(driver, "last")
         press(driver, "after")
@@ -294,7 +294,7 @@ def test_labels_and_titles_are_data(driver, tmp_path):
         record_every=1,
         rng=1,
     )
-    path = explore_training(history, tmp_path / "evil.html", title=evil)
+    path = viz.explore(history, tmp_path / "evil.html", title=evil)
     visit(driver, path)
     assert driver.execute_script("return window.hacked") is None
     assert driver.find_element("css selector", "h1").text == evil

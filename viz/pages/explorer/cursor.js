@@ -21,7 +21,7 @@ class Cursor {
     this.edges = data.edges
     this.forward = data.forward
     this.position = 0
-    const { number } = data.steps
+    const { number = [] } = data.steps // a page may have no steps
     this.steps = number.map((_, index) =>
       Object.fromEntries(
         Object.entries(data.steps).map(([field, column]) => [field, column[index]])

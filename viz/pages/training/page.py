@@ -15,23 +15,18 @@ and ``training.js``.
 
 from __future__ import annotations
 
-import html
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
-from string import Template
 from typing import Any
 
 from tinygrad_edu.errors import check_int, counted
 from tinygrad_edu.train import History
 
 from ...drawing.scene import Scene
-from ...drawing.text import check_title, label_number
+from ...drawing.text import label_number
 from ...plotting.training_plots import LOG_RANGE
-from ..page import Page, assemble, page_path, read, themed
+from ..page import Page, assemble, themed
 from .frames import frames
 from .records import Frame, Point, RunRecords
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
@@ -50,7 +45,6 @@ CAPTIONS = {
 
 def explore_training(
     history: History,
-    path: str | os.PathLike[str] | None = None,
     *,
     title: str = "",
     max_frames: int = 30,
@@ -58,9 +52,8 @@ def explore_training(
     feature_names: Sequence[str] | None = None,
     samples: int = MAX_SAMPLES,
     progress: bool = False,
-) -> Page | Path:
-    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded; or
-    writes it to ``path`` and returns the path.
+) -> Page:
+    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded.
 
     At each snapshot it shows the model (decision boundary, fitted curve, or predictions against
     targets), the loss, the size of the gradient by layer, and the graph of one sample before and
@@ -80,51 +73,39 @@ def explore_training(
         ValueError: it has no snapshots, a number is too small, or there are more or fewer names
             than features.
         RenderError: there is no layout engine.
-        Others: see `Page.save` for ``path``.
     """
-    check_title("explore", title)
+    from rich.progress import Progress
+
     check_int(samples, "explore: samples", 1)
-    target = None if path is None else page_path(path)
-    with _progress_bar(progress) as show:
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("running the model", total=1.0)
         run = frames(
             history,
             features=features,
+            feature_names=feature_names,
             max_frames=max_frames,
-            progress=lambda done, of: show(done / of / 2),
+            progress=lambda done, of: bar.update(task, completed=done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
         steps = {frame.step for frame in run.frames}
-        names = _feature_names(training.X, feature_names)
         graphs = sample_graphs(
             training,
             [snapshot for snapshot in training.snapshots if snapshot.step in steps],
             [point.sample for point in run.points],
-            names=names,
+            names=run.names,
             max_samples=samples,
-            progress=lambda done, of: show(0.5 + done / of / 2),
+            progress=lambda done, of: bar.update(task, completed=0.5 + done / of / 2),
         )
     title = title or f"training: {counted(run.steps, 'step')}"
     scenes = "\n".join(
         f'<template id="scene-{i}">{themed(scene.svg)}</template>'
         for i, scene in enumerate(graphs.scenes)
     )
-    body = Template(read("training/training.html")).substitute(
-        title=html.escape(title), scenes=scenes
-    )
-    text = assemble(
-        title,
-        body,
-        page_data(run, graphs, training.X, names),
-        styles=["theme.css", "training/training.css"],
-        scripts=["stage.js", "training/plot.js", "training/training.js"],
-    )
-    page = Page(text, title)
-    return page if target is None else page.save(target)
+    data = page_data(run, graphs, training.X)
+    return assemble("training", title, ["plot", "training"], data, scenes=scenes)
 
 
-def page_data(
-    run: RunRecords, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
-) -> dict[str, Any]:
+def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:
     """Returns the data that ``training.js`` reads.
 
     kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
@@ -142,20 +123,20 @@ def page_data(
     notes                         what is not shown, and why
     """
     index = {point.sample: i for i, point in enumerate(run.points)}
-    losses = [x for x in run.loss.values if x is not None]
+    losses = [x for _, x in run.loss if x is not None]
     sizes = [size for size in _flat([frame.gradients for frame in run.frames]) if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
     return {
         "kind": run.kind,
-        "caption": _caption(run, names),
-        "names": [_axis_label(axis.label, names) for axis in run.axes] or ["", ""],
+        "caption": _caption(run),
+        "names": [axis.label for axis in run.axes] or ["", ""],
         "x": _picture_range(run, 0),
         "y": _picture_range(run, 1),
         "classes": run.classes,
         "points": [_point(run, point) for point in run.points],
         "grid": {"xs": run.xs, "ys": run.ys},
         "steps": run.steps,
-        "loss": list(zip(run.loss.steps, run.loss.values)),
+        "loss": run.loss,
         "lossRange": _axis_range(losses, logarithmic),
         "lossLogarithmic": logarithmic,
         "layers": run.layers,
@@ -221,34 +202,14 @@ def _point(run: RunRecords, point: Point) -> dict[str, Any]:
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
 
-def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
-    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
-    if given is None:
-        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
-    if len(given) != size:
-        raise ValueError(
-            f"explore: feature_names must have {size} names, one for each feature of a sample, "
-            f"not {len(given)}"
-        )
-    return [str(name) for name in given]
-
-
-def _axis_label(label: str, names: Sequence[str]) -> str:
-    """Replaces "feature 2", or "input", by the feature's name; other labels are unchanged."""
-    number = label.removeprefix("feature ")
-    if number.isdecimal():
-        return names[int(number)]
-    return names[0] if label == "input" else label
-
-
-def _caption(run: RunRecords, names: Sequence[str]) -> str:
+def _caption(run: RunRecords) -> str:
     what = CAPTIONS[run.kind]
     if run.kind == "boundary" and run.outputs == 1:
         what += "; the line is the boundary"
     fixed = []
     for i, value in run.fixed:
         mean = 0 if value is None or abs(value) < NEAR_ZERO else value
-        fixed.append(f"{names[i]} at {mean:.3g}")
+        fixed.append(f"{run.names[i]} at {mean:.3g}")
     return f"{what} ({', '.join(fixed)})" if fixed else what
 
 
@@ -298,16 +259,3 @@ def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
 
 def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
     return list(chain(*rows))
-
-
-@contextmanager
-def _progress_bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
-    """Yields a function that takes the fraction of the work done, and shows it if ``wanted``."""
-    if not wanted:
-        yield lambda part: None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as progress:
-        task = progress.add_task("running the model", total=1.0)
-        yield lambda part: progress.update(task, completed=part)

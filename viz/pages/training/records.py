@@ -37,19 +37,6 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A number at all steps, or, for a long training run, the smallest and the largest of every
-    interval.
-
-    steps    counted from 1, in order, including the first and the last step
-    values   the numbers at these steps
-    """
-
-    steps: tuple[int, ...]
-    values: tuple[Number, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """The model before the update of one step, with the loss and the gradients of that step.
 
@@ -81,6 +68,7 @@ class RunRecords:
     """Everything that the page of a training run shows, except the graphs of single samples.
 
     kind            "boundary", "fit", "regression" or "none"; see `frames`
+    names           the names of the features
     axes            the horizontal and the vertical axis; () for "none"
     points          the samples in the picture
     classes         the names of the classes by index; () if the targets are not classes
@@ -88,7 +76,8 @@ class RunRecords:
     xs, ys          the points at which the model was run: the grid of a boundary; of a fit, ``xs``
                     only
     fixed           ``(feature, value)`` for the features that stay at their means
-    loss            the loss over all steps
+    loss            ``(step, loss)`` for all steps, counted from 1; for a long training run, of the
+                    smallest and the largest loss of every interval
     steps           the number of steps
     layers          the names of the layers, in the order of the parameters; "parameters" for
                     parameters outside of modules
@@ -97,6 +86,7 @@ class RunRecords:
     """
 
     kind: str
+    names: tuple[str, ...]
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
     classes: tuple[str, ...]
@@ -104,7 +94,7 @@ class RunRecords:
     xs: tuple[Number, ...]
     ys: tuple[Number, ...]
     fixed: tuple[tuple[int, Number], ...]
-    loss: Line
+    loss: tuple[tuple[int, Number], ...]
     steps: int
     layers: tuple[str, ...]
     frames: tuple[Frame, ...]
