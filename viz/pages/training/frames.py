@@ -28,7 +28,7 @@ from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from .pictures import Picture, picture_of
-from .records import Frame, Number, RunRecords
+from .records import Frame, Number, RunRecords, names_of_features
 from .rounding import COARSE_DIGITS, evenly, rounded
 
 MAX_STEPS = 2000  # points of the loss curve
@@ -82,7 +82,7 @@ def frames(
     check_int(samples, "frames: samples", 1)
     check_int(max_frames, "frames: max_frames", 2)
     check_int(grid, "frames: grid", 2)
-    names = _feature_names(training.X, feature_names)
+    names = names_of_features(training.X, feature_names)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
         training, snapshots[0], evenly(range(len(training.X)), samples), features, grid
@@ -130,18 +130,6 @@ def _frame(
         gradients=rounded([layer.rms for layer in flow], COARSE_DIGITS),
         **fields,
     )
-
-
-def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
-    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
-    if given is None:
-        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
-    if len(given) != size:
-        raise ValueError(
-            f"explore: feature_names must have {size} names, one for each feature of a sample, "
-            f"not {len(given)}"
-        )
-    return [str(name) for name in given]
 
 
 def _notes(training: TrainingRecord, snapshots: int, samples: int) -> list[str]:

@@ -29,6 +29,7 @@ from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, themed
 from .frames import frames
 from .records import Frame, Point, RunRecords
+from .rounding import evenly
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
@@ -87,10 +88,9 @@ def explore_training(
             progress=lambda done, of: bar.update(task, completed=done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
-        steps = {frame.step for frame in run.frames}
         graphs = sample_graphs(
             training,
-            [snapshot for snapshot in training.snapshots if snapshot.step in steps],
+            evenly(training.snapshots, max_frames),
             [point.sample for point in run.points],
             names=run.names,
             max_samples=samples,
@@ -142,7 +142,7 @@ def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[s
         "layers": run.layers,
         "layerRange": _axis_range(sizes, True),
         "snapshots": [_snapshot(run, frame) for frame in run.frames],
-        "scenes": [_scene(scene, shown) for scene, shown in zip(graphs.scenes, graphs.shown)],
+        "scenes": list(map(_scene, graphs.scenes)),
         "samples": [
             {
                 "point": index[graph.sample],
@@ -183,12 +183,10 @@ def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
     return made
 
 
-def _scene(scene: Scene, shown: Sequence[str]) -> dict[str, Any]:
-    positions = [int(name[1:]) for name in shown]
-    return {
-        "shown": positions,
-        "names": [scene.name_of(scene.graph.nodes[i]) for i in positions],
-    }
+def _scene(scene: Scene) -> dict[str, Any]:
+    nodes = enumerate(scene.graph.nodes)
+    names = {i: scene.name_of(node) for i, node in nodes if node.shows is not None}
+    return {"shown": list(names), "names": list(names.values())}
 
 
 def _point(run: RunRecords, point: Point) -> dict[str, Any]:

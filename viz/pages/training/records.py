@@ -6,7 +6,9 @@ as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Number = float | None
 
@@ -99,3 +101,16 @@ class RunRecords:
     layers: tuple[str, ...]
     frames: tuple[Frame, ...]
     notes: tuple[str, ...]
+
+
+def names_of_features(X: Sequence[Any], given: Sequence[str] | None = None) -> list[str]:
+    """Returns the given names of the features of ``X``, or "feature 0" and so on."""
+    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
+    if given is None:
+        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
+    if len(given) != size:
+        raise ValueError(
+            f"explore: feature_names must have {size} names, one for each feature of a sample, "
+            f"not {len(given)}"
+        )
+    return [str(name) for name in given]
