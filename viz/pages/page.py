@@ -178,7 +178,9 @@ def themed(svg: str) -> str:
             group.set("class", f"cluster {('even', 'odd')[CLUSTER_FILLS.index(fill)]}")
     for shape in root.iter():
         if shape.tag == f"{SVG}text":
-            _set_text_class(shape)
+            label = "label" if shape.get("font-weight") else ""
+            if name := _CLASS_OF_FONT_SIZE.get(shape.get("font-size", ""), label):
+                shape.attrib.setdefault("class", name)
         for name in ("stroke", "stroke-width", "font-family", "font-size", "font-weight"):
             shape.attrib.pop(name, None)
         if shape.get("fill") != "none":
@@ -186,11 +188,3 @@ def themed(svg: str) -> str:
         if shape.get("text-anchor") == "start":
             shape.attrib.pop("text-anchor")
     return ET.tostring(root, encoding="unicode").replace(" />", "/>")
-
-
-def _set_text_class(text: ET.Element) -> None:
-    name = _CLASS_OF_FONT_SIZE.get(text.get("font-size", ""))
-    if not name and text.get("font-weight"):
-        name = "label"
-    if name and not text.get("class"):
-        text.set("class", name)

@@ -1,10 +1,8 @@
-/* The data of the explorer, and the numbers of every node and edge at a position.  It needs
-   stage.js; the data come from page.py.
+/* The numbers of every node and edge at a position.  It needs stage.js; the data come from page.py.
 
    Every number is text that Python made.  Here numbers are only compared, for colours and
    widths. */
 
-const data = JSON.parse(byId("data").textContent)
 const NOTHING = { text: "", exact: "" }
 const UNKNOWN = { text: "?", exact: "not computed yet" }
 const ZERO = { text: "0.0000", exact: "no gradient has been added yet" }

@@ -37,7 +37,7 @@ class Explorer {
 
   /** Goes to a position: a number of steps of the page that are done. */
   goTo(position, { flow = 0 } = {}) {
-    position = Math.min(Math.max(position, 0), this.cursor.steps.length)
+    position = clamp(position, 0, this.cursor.steps.length)
     this.picture.draw(this.cursor.seek(position))
     this.#say()
     this.details.render()
@@ -144,7 +144,7 @@ class Explorer {
       },
       []
     )
-    byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
+    showNotes()
     byId("notes").hidden = !data.notes.length
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
@@ -167,7 +167,7 @@ class Explorer {
         })
       )
     )
-    switchTheme(byId("theme"))
+    switchTheme()
   }
 
   #say() {
@@ -186,8 +186,7 @@ class Explorer {
     const slider = byId("slider")
     slider.value = position
     slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
-    for (const id of ["first", "back"]) byId(id).disabled = position === 0
-    for (const id of ["next", "last"]) byId(id).disabled = position === steps.length
+    disableEnds(position, steps.length)
   }
 
   #listen() {

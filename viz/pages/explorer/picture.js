@@ -6,7 +6,7 @@ class Picture {
   static DOTTED = 400
 
   #lit = []
-  #moving = 0
+  #stop = () => {} // ends the flow of the dot
   #boxes = new Map()
 
   constructor(data, cursor, stage) {
@@ -85,24 +85,20 @@ class Picture {
 
   /** Moves a dot with the adjoint along the edge, from the user to the operand. */
   flow(step, milliseconds) {
-    cancelAnimationFrame(this.#moving)
+    this.#stop()
     this.dot.setAttribute("visibility", "hidden")
     const edge = step && step.edge >= 0 ? this.parts.edges[step.edge] : null
     if (!edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
     const length = edge.path.getTotalLength()
-    const start = performance.now()
     this.dot.lastChild.textContent = step.flow
-    const frame = (now) => {
-      const t = Math.min(Math.max((now - start) / milliseconds, 0), 1)
+    this.#stop = animate(milliseconds, (t) => {
       const point = edge.path.getPointAtLength(length * (1 - t * t * (3 - 2 * t)))
       this.dot.setAttribute(
         "transform",
         `translate(${point.x} ${point.y}) scale(${Math.max(1, 0.8 / this.stage.scale)})`
       )
       this.dot.setAttribute("visibility", t < 1 ? "visible" : "hidden")
-      if (t < 1) this.#moving = requestAnimationFrame(frame)
-    }
-    frame(start)
+    })
   }
 
   #drawNode(node) {

@@ -92,7 +92,7 @@ def frames(
             f"frames: features must be None, not {features!r}, because the picture of this "
             f"training run is a {picture.kind!r}, which two features do not span; leave it out"
         )
-    layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
+    layers = gradient_flow(dict.fromkeys(training.names, 0.0))
     made: list[Frame] = []
     for snapshot in snapshots:
         made.append(_frame(history, training, snapshot, picture))
@@ -111,7 +111,7 @@ def frames(
         fixed=tuple([(i, rounded(x)) for i, x in picture.grid.fixed]),
         loss=_loss_line(history.loss),
         steps=len(history),
-        layers=tuple([layer or "parameters" for layer in layers]),
+        layers=tuple([layer.path or "parameters" for layer in layers]),
         frames=tuple(made),
         notes=(*picture.notes, *_notes(training, len(snapshots), samples)),
     )
@@ -151,22 +151,23 @@ def _recorded_run(history: History) -> TrainingRecord:
             "frames: history must be a History, which fit returns, not "
             f"{type(history).__name__} ({short_repr(history)})"
         )
-    if history.training is None:
+    training = history.training
+    if training is None:
         raise ValueError(
             "frames: history must have snapshots; record them with fit(..., record_every=10)"
         )
-    if not history.training.snapshots:
+    if not training.snapshots:
         raise ValueError(
             "frames: history must have snapshots, but no step was finished; train for at least "
             "one epoch"
         )
-    if not len(history.training.X) or len(history.training.X) != len(history.training.y):
+    samples = len(training.X)
+    if not samples or samples != len(training.y):
         raise ValueError(
-            "frames: the training data have changed since: there are "
-            f"{len(history.training.X)} samples and {len(history.training.y)} targets; do not "
-            "change the lists that fit was given"
+            f"frames: the training data have changed since: there are {samples} samples and "
+            f"{len(training.y)} targets; do not change the lists that fit was given"
         )
-    return history.training
+    return training
 
 
 def _loss_line(numbers: Sequence[float]) -> tuple[tuple[int, Number], ...]:

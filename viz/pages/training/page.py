@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from tinygrad_edu.errors import check_int, counted
@@ -28,7 +27,7 @@ from ...drawing.text import label_number
 from ...plotting.training_plots import LOG_RANGE
 from ..page import Page, assemble, themed
 from .frames import frames
-from .records import Frame, Point, RunRecords
+from .records import Axis, Frame, Point, RunRecords
 from .rounding import evenly
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
@@ -108,46 +107,37 @@ def explore_training(
 def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:
     """Returns the data that ``training.js`` reads.
 
-    kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
-                                  names and the ranges of its axes
-    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; the points
-                                  at which the model was run
-    steps, loss                   the number of steps; the curve of the loss, as ``[step, loss]``
+    The fields of `RunRecords`, and:
+
+    caption                       of the picture
+    axes                          ``label, low, high`` of each axis of the picture
+    points                        ``x, y, kind`` of each point
+    frames                        as in `RunRecords`, with the loss and the learning rate as text
     lossRange, lossLogarithmic    the axis of the loss
-    layers, layerRange            the names of the layers, and the axis of their gradients
-    snapshots                     see `_snapshot`
+    layerRange                    the axis of the gradients of the layers
     scenes                        for each drawing, the nodes that have numbers, and their names
     samples                       ``point``, ``scene`` and ``text`` of each, and
                                   ``numbers[snapshot][node]``: data before the update, gradient,
                                   data after it
-    notes                         what is not shown, and why
     """
     index = {point.sample: i for i, point in enumerate(run.points)}
     losses = [x for _, x in run.loss if x is not None]
-    sizes = [size for size in _flat([frame.gradients for frame in run.frames]) if size]
+    sizes = [size for frame in run.frames for size in frame.gradients if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
-    return {
-        "kind": run.kind,
+    return vars(run) | {
         "caption": _caption(run),
-        "names": [axis.label for axis in run.axes] or ["", ""],
-        "x": _picture_range(run, 0),
-        "y": _picture_range(run, 1),
-        "classes": run.classes,
+        "axes": list(map(vars, run.axes or [Axis("", 0.0, 1.0)] * 2)),
         "points": [_point(run, point) for point in run.points],
-        "grid": {"xs": run.xs, "ys": run.ys},
-        "steps": run.steps,
-        "loss": run.loss,
+        "frames": list(map(_frame, run.frames)),
         "lossRange": _axis_range(losses, logarithmic),
         "lossLogarithmic": logarithmic,
-        "layers": run.layers,
         "layerRange": _axis_range(sizes, True),
-        "snapshots": [_snapshot(run, frame) for frame in run.frames],
         "scenes": list(map(_scene, graphs.scenes)),
         "samples": [
             {
                 "point": index[graph.sample],
                 "scene": graph.scene,
-                "text": _sample_name(run, graph.sample, X, index),
+                "text": _sample_name(run, run.points[index[graph.sample]], X[graph.sample]),
                 "numbers": graph.numbers,
             }
             for graph in graphs.graphs
@@ -156,31 +146,12 @@ def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[s
     }
 
 
-def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
-    """Returns one snapshot.
-
-    step, loss, rate      the step; its loss and its learning rate as text
-    layers                the root mean square of each layer's gradient
-    scores                of a boundary with one output, row by row
-    winners, margins      of a boundary with several outputs, row by row
-    curves                of a fit
-    predictions           of a regression
-    """
-    made: dict[str, Any] = {
-        "step": frame.step,
+def _frame(frame: Frame) -> dict[str, Any]:
+    return vars(frame) | {
         "loss": label_number(frame.loss) or "not finite",
-        "rate": label_number(frame.learning_rate),
-        "layers": frame.gradients,
+        "learning_rate": label_number(frame.learning_rate),
+        "predictions": [row[0] for row in frame.predictions],  # the picture shows only the first
     }
-    if frame.winners:
-        made |= {"winners": _flat(frame.winners), "margins": _flat(frame.scores)}
-    elif frame.scores:
-        made["scores"] = _flat(frame.scores)
-    if frame.curves:
-        made["curves"] = frame.curves
-    if frame.predictions:
-        made["predictions"] = [row[0] for row in frame.predictions]
-    return made
 
 
 def _scene(scene: Scene) -> dict[str, Any]:
@@ -221,9 +192,8 @@ def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
     return [f"{have} of {of} samples have a graph (dark outline). For more, pass samples=."]
 
 
-def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
-    point = run.points[index[sample]]
-    entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
+def _sample_name(run: RunRecords, point: Point, x: Any) -> str:
+    entries = x if isinstance(x, (list, tuple)) else [x]
     features = [
         f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:NAMED_FEATURES]
     ]
@@ -232,12 +202,8 @@ def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int
     target = ", ".join(map(label_number, point.target))
     if run.classes and point.label >= 0:
         target = run.classes[point.label]
-    name = f"sample {sample}: ({', '.join(features)})"
+    name = f"sample {point.sample}: ({', '.join(features)})"
     return f"{name}, target {target}" if target else name
-
-
-def _picture_range(run: RunRecords, i: int) -> list[float]:
-    return [run.axes[i].low, run.axes[i].high] if run.axes else [0.0, 1.0]
 
 
 def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
@@ -253,7 +219,3 @@ def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
         last_power = math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)
         return [10.0**first_power, 10.0**last_power]
     return [min(low, 0.0), high + (high - low) * 0.05 or 1.0]
-
-
-def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    return list(chain(*rows))

@@ -13,7 +13,7 @@ from typing import Any
 Number = float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     """An axis of the picture: its label and its range."""
 
@@ -38,7 +38,7 @@ class Point:
     label: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """The model before the update of one step, with the loss and the gradients of that step.
 
@@ -65,7 +65,7 @@ class Frame:
     predictions: tuple[tuple[Number, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunRecords:
     """Everything that the page of a training run shows, except the graphs of single samples.
 

@@ -78,15 +78,23 @@ def sample_graphs(
     The model runs in evaluation mode.  Inputs that are numbers become Values, to have
     gradients.  Parameters and gradients are restored.
 
+    At most `MAX_NUMBERS` numbers are kept.  There are no graphs if the loss is not a Value.
+
     Raises RenderError if there is no layout engine.
     """
     losses = _Losses(training, names or names_of_features(training.X))
+    samples = samples or range(len(training.X))
     layouts: dict[Form, _Layout] = {}
     graphs = []
     try:
         with mode(training.model, training=False):
             losses.try_inputs()
-            chosen = _choice(losses, snapshots, samples or range(len(training.X)), max_samples)
+            root = losses.of(samples[0])
+            if not isinstance(root, Value):
+                return SampleGraphs((), ())
+            numbers_of_sample = 3 * len(snapshots) * _Layout(0, root, ()).size
+            most = min(max_samples, max(1, MAX_NUMBERS // numbers_of_sample))
+            chosen = evenly(samples, most)
             for done, sample in enumerate(chosen, 1):
                 root = losses.of(sample)
                 form = _form(topological_order(root))
@@ -101,18 +109,6 @@ def sample_graphs(
         for node, grad in losses.grads.items():
             node.grad = grad
     return SampleGraphs(tuple([layout.scene() for layout in layouts.values()]), tuple(graphs))
-
-
-def _choice(
-    losses: _Losses, snapshots: Sequence[Snapshot], samples: Sequence[int], most: int
-) -> list[int]:
-    """Returns as many samples as `MAX_NUMBERS` allows, evenly chosen; [] if the loss is not a
-    Value."""
-    root = losses.of(samples[0])
-    if not isinstance(root, Value):
-        return []
-    numbers = 3 * len(snapshots) * _Layout(0, root, ()).size
-    return evenly(samples, min(most, max(1, MAX_NUMBERS // numbers)))
 
 
 @dataclass(eq=False)
