@@ -58,11 +58,7 @@ class Picture:
     def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
         """Yields the axes, whose ranges may depend on the frames made."""
         for feature, xs in zip(self.grid.features, self.grid.axes):
-            yield _axis(names[feature], xs[0], xs[-1])
-
-    def first_targets(self) -> list[Number]:
-        """Returns the first number of each point's target."""
-        return [point.target[0] for point in self.points if point.target]
+            yield Axis(names[feature], rounded(xs[0]), rounded(xs[-1]))
 
 
 class _Boundary(Picture):
@@ -85,8 +81,8 @@ class _Fit(Picture):
 
     def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
         yield from super().axes(names, made)
-        targets = [] if self.outputs > 1 and self.classes else self.first_targets()
-        yield _axis("output", *_vertical_range(targets, [frame.curves for frame in made]))
+        points = () if self.outputs > 1 and self.classes else self.points
+        yield Axis("output", *_vertical_range(points, [frame.curves for frame in made]))
 
 
 class _Regression(Picture):
@@ -97,9 +93,9 @@ class _Regression(Picture):
 
     def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
         first = [[row[:1] for row in frame.predictions] for frame in made]
-        ends = _vertical_range(self.first_targets(), first)
-        yield _axis("target", *ends)
-        yield _axis("prediction", *ends)
+        ends = _vertical_range(self.points, first)
+        yield Axis("target", *ends)
+        yield Axis("prediction", *ends)
 
 
 def picture_of(
@@ -212,15 +208,17 @@ def _margin(scores: Sequence[float]) -> float:
     return first - second
 
 
-def _vertical_range(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
-    """Returns a range that includes the targets and the last frame; it is extended towards the
-    other frames by at most half of its size."""
-    shown = [[x for x in chain(*rows) if x is not None] for rows in made]
-    low, high = padded_range([*[x for x in targets if x is not None], *shown[-1]])
-    lowest, highest = padded_range(chain(*shown))
+def _vertical_range(
+    points: Iterable[Point], made: Sequence[Iterable[Iterable[Number]]]
+) -> Range:
+    """Returns a range that includes the points' first targets and the last frame; it is extended
+    towards the other frames by at most half of its size."""
+    parts = [*made, [point.target[:1] for point in points]]
+    *frames, targets = [[x for x in chain(*rows) if x is not None] for rows in parts]
+    low, high = padded_range([*targets, *frames[-1]])
+    lowest, highest = padded_range(chain(*frames))
     reach = (high - low) / 2
-    return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
-
-
-def _axis(label: str, low: float, high: float) -> Axis:
-    return Axis(label, rounded(low), rounded(high))
+    ends: Range = rounded(
+        (min(low, max(low - reach, lowest)), max(high, min(high + reach, highest)))
+    )
+    return ends
