@@ -68,6 +68,11 @@ function animate(milliseconds, draw) {
   return () => cancelAnimationFrame(request)
 }
 
+/** Returns those of the parts that exist as one text. */
+function joined(parts, separator = ", ") {
+  return parts.filter(Boolean).join(separator)
+}
+
 // ---- numbers ----
 
 function clamp(x, low, high) {

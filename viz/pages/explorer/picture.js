@@ -34,14 +34,7 @@ class Picture {
       createSvg("text", { y: -10 })
     )
     stage.addLayer().append(this.dot)
-    this.drawAll()
-  }
-
-  drawAll() {
-    this.data.nodes.forEach((_, node) => this.#drawNode(node))
-    this.data.edges.forEach((_, edge) => this.#drawEdge(edge))
-    this.#drawCovers()
-    this.#light()
+    this.draw({ nodes: data.nodes.keys(), edges: data.edges.keys() })
   }
 
   /** Draws what `Cursor.seek` says has changed. */
@@ -115,29 +108,27 @@ class Picture {
   /** Returns the text of a node for screen readers. */
   #nameOf(node) {
     const { role, op } = this.data.nodes[node]
-    return [called(this.data.nodes[node]), role, op, ...this.#said(node)].filter(Boolean).join(", ")
+    return joined([called(this.data.nodes[node]), role, op, this.#said(node)])
   }
 
   #said(node) {
     const { text } = this.cursor.data(node)
     const gradient = this.cursor.grad(node).text
-    return [
+    return joined([
       text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`),
       gradient && `gradient ${gradient}`
-    ].filter(Boolean)
+    ])
   }
 
   #nameOfEdge(edge) {
     const { source, target, derivative, constant } = this.data.edges[edge]
     const step = this.cursor.now.edge[edge]
-    return [
+    return joined([
       constant ? "edge from a constant" : "edge",
       `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
       derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`,
       step && `gradient ${step.flow}`
-    ]
-      .filter(Boolean)
-      .join(", ")
+    ])
   }
 
   #drawEdge(edge) {
@@ -159,8 +150,8 @@ class Picture {
     for (const frame of this.modules.covers) {
       const { output, group, data, grad } = this.modules.cover(frame)
       const { path, contents } = this.data.frames[frame]
-      const name = [`module ${path}`, contents, ...(output < 0 ? [] : this.#said(output))]
-      group.setAttribute("aria-label", `${name.join(", ")}: expand`)
+      const name = joined([`module ${path}`, contents, output >= 0 && this.#said(output)])
+      group.setAttribute("aria-label", `${name}: expand`)
       if (output < 0) continue
       group.classList.toggle("todo", !this.cursor.isComputed(output))
       setText(data, `data ${this.cursor.data(output).text}`)
