@@ -12,7 +12,8 @@ from tinygrad_edu.engine.value import Value
 from tinygrad_edu.errors import short_repr
 from tinygrad_edu.train import History
 
-from .page import Page
+from ..drawing.text import check_title
+from .page import Page, page_path
 
 
 @overload
@@ -62,13 +63,17 @@ def explore(
             "explore: y must be a Value, a Recording, a Stepper, or the History of fit(..., "
             f"record_every=k), not {type(y).__name__} ({short_repr(y)}); {_remedy(y)}"
         )
+    check_title("explore", options.get("title", ""))
+    target = None if path is None else page_path(path)
     if isinstance(y, History):
         from .training.page import explore_training
 
-        return explore_training(y, path, **options)
-    from .explorer.page import explore as explore_graph
+        page = explore_training(y, **options)
+    else:
+        from .explorer.page import explore as explore_graph
 
-    return explore_graph(y, path, **options)
+        page = explore_graph(y, **options)
+    return page if target is None else page.save(target)
 
 
 def _remedy(y: object) -> str:

@@ -1,16 +1,13 @@
 """Self-contained HTML files made of a body, scripts, styles and data: the base of all interactive
 pages.
 
-    html = assemble("my graph", body, {"numbers": [1, 2]}, styles=["theme.css"],
-                    scripts=["stage.js"])
-    page = Page(html, "my graph")
+    page = assemble("explorer", "my graph", ["cursor", "explorer"], {"numbers": [1, 2]}, svg=svg)
     page.save("y.html")
 
-`assemble` inlines the files of this folder that ``styles`` and ``scripts`` name.  The scripts
-become one ES module: a script sees what earlier ones define, and no name is global.  A Content
-Security Policy allows these texts by their hashes and nothing else: no other script, no style
-attribute, no request.  The data are JSON in ``<script type="application/json" id="data">``,
-escaped so that no text can end the element.  Text of users in ``body`` must already be escaped.
+`assemble` inlines the files of a folder.  The scripts become one ES module: a script sees what
+earlier ones define, and no name is global.  A Content Security Policy allows these texts by their
+hashes and nothing else: no other script, no style attribute, no request.  The data are JSON in
+``<script type="application/json" id="data">``, escaped so that no text can end the element.
 
 `themed` prepares the SVG of a `Scene`: it replaces colours and fonts by classes, for which
 ``theme.css`` has light and dark colours.
@@ -27,6 +24,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from tinygrad_edu.files import destination, write_atomically
@@ -111,21 +109,30 @@ def page_path(path: str | os.PathLike[str]) -> Path:
     return destination(path, "a page", SUFFIXES, "graph.html")
 
 
-def assemble(
-    title: str, body: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]
-) -> str:
-    """Returns the text of a page (see above); escapes ``title`` and ``data``, but not ``body``."""
-    style = "\n" + "\n".join(map(read, styles))
-    script = "\n" + "\n".join(map(read, scripts))
-    return _PAGE.format(
+def assemble(folder: str, title: str, scripts: Sequence[str], data: Any, **parts: str) -> Page:
+    """Returns the page of a folder, such as "explorer".
+
+    Its body is ``explorer.html`` with ``$title``, and each ``$name`` of ``parts``, filled in; its
+    styles are ``theme.css`` and ``explorer.css``, its scripts ``stage.js`` and the named ones, in
+    this order.  ``title`` and ``data`` are escaped, ``parts`` are not.
+    """
+    body = Template(read(f"{folder}/{folder}.html"))
+    style = _inlined("theme.css", f"{folder}/{folder}.css")
+    script = _inlined("stage.js", *[f"{folder}/{name}.js" for name in scripts])
+    text = _PAGE.format(
         title=html.escape(title),
-        body=body,
+        body=body.substitute(parts, title=html.escape(title)),
         data=to_script(data),
         style=style,
         script=script,
         style_hash=content_hash(style),
         script_hash=content_hash(script),
     )
+    return Page(text, title)
+
+
+def _inlined(*names: str) -> str:
+    return "\n".join(["", *map(read, names)])
 
 
 def read(name: str) -> str:
@@ -158,8 +165,9 @@ def themed(svg: str) -> str:
     root = ET.fromstring(svg)
     for name in ("width", "height", "role", "aria-label"):
         root.attrib.pop(name, None)
-    for title in root.findall(f"{SVG}title"):
-        root.remove(title)
+    for parent in root.iter():
+        for title in parent.findall(f"{SVG}title"):
+            parent.remove(title)
     for group in root.iter(f"{SVG}g"):
         if group.get("class") == "graph":
             group.set("class", "view")
@@ -168,23 +176,15 @@ def themed(svg: str) -> str:
             fills = [shape.get("fill", "") for shape in group]
             fill = next(fill for fill in fills if fill in CLUSTER_FILLS)
             group.set("class", f"cluster {('even', 'odd')[CLUSTER_FILLS.index(fill)]}")
-        for title in group.findall(f"{SVG}title"):
-            group.remove(title)
     for shape in root.iter():
         if shape.tag == f"{SVG}text":
-            _set_text_class(shape)
+            label = "label" if shape.get("font-weight") else ""
+            if name := _CLASS_OF_FONT_SIZE.get(shape.get("font-size", ""), label):
+                shape.attrib.setdefault("class", name)
         for name in ("stroke", "stroke-width", "font-family", "font-size", "font-weight"):
             shape.attrib.pop(name, None)
         if shape.get("fill") != "none":
             shape.attrib.pop("fill", None)
         if shape.get("text-anchor") == "start":
             shape.attrib.pop("text-anchor")
-    return re.sub(r" />", "/>", ET.tostring(root, encoding="unicode"))
-
-
-def _set_text_class(text: ET.Element) -> None:
-    name = _CLASS_OF_FONT_SIZE.get(text.get("font-size", ""))
-    if not name and text.get("font-weight"):
-        name = "label"
-    if name and not text.get("class"):
-        text.set("class", name)
+    return ET.tostring(root, encoding="unicode").replace(" />", "/>")

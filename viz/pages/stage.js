@@ -1,5 +1,5 @@
-/* Shared by all interactive pages: a graph's SVG that can be moved and zoomed, its parts, and the
-   light and dark theme.
+/* Shared by all interactive pages: the data, a graph's SVG that can be moved and zoomed, its parts,
+   and the light and dark theme.
 
    const stage = new Stage(element)       // <div class="stage"> with the SVG of page.themed() in it
    stage.fit(); stage.zoom(1.25); stage.show(box, true)
@@ -11,6 +11,7 @@
    around the drawing, which replaces the original SVG.  Labels are data: text is set only by
    `textContent`, and elements are made only by `create` and `createSvg`. */
 
+const data = JSON.parse(byId("data").textContent)
 const REDUCED_MOTION = matchMedia("(prefers-reduced-motion: reduce)")
 
 // ---- elements ----
@@ -43,7 +44,40 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
 
+/** Shows the notes of a page: what is not shown, and why. */
+function showNotes() {
+  byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
+}
+
+/** Disables the buttons that lead nowhere from a position. */
+function disableEnds(position, last) {
+  for (const id of ["first", "back"]) byId(id).disabled = position === 0
+  for (const id of ["next", "last"]) byId(id).disabled = position === last
+}
+
+/** Calls `draw` in every frame with a number that grows from 0 to 1; returns how to stop it. */
+function animate(milliseconds, draw) {
+  const start = performance.now()
+  let request = 0
+  const frame = (now) => {
+    const t = clamp((now - start) / milliseconds, 0, 1)
+    draw(t)
+    if (t < 1) request = requestAnimationFrame(frame)
+  }
+  frame(start)
+  return () => cancelAnimationFrame(request)
+}
+
+/** Returns those of the parts that exist as one text. */
+function joined(parts, separator = ", ") {
+  return parts.filter(Boolean).join(separator)
+}
+
 // ---- numbers ----
+
+function clamp(x, low, high) {
+  return Math.min(Math.max(x, low), high)
+}
 
 /** Returns the number that Python wrote as text, infinities and nan included. */
 function toNumber(text) {
@@ -55,7 +89,7 @@ function toNumber(text) {
     above). */
 function magnitude(x) {
   if (Number.isNaN(x)) return 0
-  return Math.min(Math.max((Math.log10(Math.abs(x)) + 4) / 6.67, 0), 1)
+  return clamp((Math.log10(Math.abs(x)) + 4) / 6.67, 0, 1)
 }
 
 /** Returns the width of an edge for its gradient: 1 at 1e-4 and below, 4 at 1, 6 at most. */
@@ -75,26 +109,20 @@ function signName(x) {
     frames (group, title). */
 class Parts {
   constructor(svg) {
-    this.nodes = Parts.#groups(svg, "node", "n").map((group) => ({
-      group,
-      data: group.querySelector(".data"),
-      grad: group.querySelector(".grad")
-    }))
-    this.edges = Parts.#groups(svg, "edge", "e").map((group) => ({
-      group,
-      path: group.querySelector("path")
-    }))
-    this.frames = Parts.#groups(svg, "cluster", "c").map((group) => ({
-      group,
-      title: group.querySelector("text")
-    }))
+    this.nodes = Parts.#of(svg, "g.node", { data: ".data", grad: ".grad" })
+    this.edges = Parts.#of(svg, "g.edge", { path: "path" })
+    this.frames = Parts.#of(svg, "g.cluster", { title: "text" })
   }
 
-  static #groups(svg, name, letter) {
-    const groups = []
-    for (const group of svg.querySelectorAll(`g.${name}`))
-      groups[Number(group.id.slice(letter.length))] = group
-    return groups
+  /** Returns the groups by the number in their id, with the element inside that each name has. */
+  static #of(svg, groups, names) {
+    const parts = []
+    for (const group of svg.querySelectorAll(groups)) {
+      const part = { group }
+      for (const [name, inside] of Object.entries(names)) part[name] = group.querySelector(inside)
+      parts[group.id.slice(1)] = part
+    }
+    return parts
   }
 }
 
@@ -116,7 +144,7 @@ class Stage {
   #pointers = new Map() // where each finger or the mouse is
   #dragged = 0 // pixels since the pointer went down
   #fitted = true
-  #moving = 0
+  #stop = () => {} // ends the glide
   #shown = -Infinity // when `show` moved the drawing last
   #waiting = 0 // the timer of `follow`
 
@@ -166,18 +194,12 @@ class Stage {
     this.#measure()
     const below = Math.max(...this.buttons.map(({ bottom }) => bottom), 0)
     for (const from of [0, below]) {
-      const width = this.room.width
-      const height = this.room.height - from
-      const scale = Math.min(
-        (width - 16) / this.size.width,
-        (height - 16) / this.size.height,
-        Stage.FIT_AT_MOST
-      )
-      this.#go(
-        scale,
-        (width - this.size.width * scale) / 2,
-        from + (height - this.size.height * scale) / 2
-      )
+      const width = this.room.width - 16
+      const height = this.room.height - from - 16
+      const scale = Math.min(width / this.size.width, height / this.size.height, Stage.FIT_AT_MOST)
+      const x = 8 + (width - this.size.width * scale) / 2
+      const y = 8 + from + (height - this.size.height * scale) / 2
+      this.#go(scale, x, y)
       const whole = this.#rectOf({ x: -this.origin[0], y: -this.origin[1], ...this.size })
       if (!this.#underButtons(whole)) break
     }
@@ -186,8 +208,9 @@ class Stage {
 
   /** Zooms by a factor; the point at (x, y), in pixels of the frame, stays where it is. */
   zoom(factor, x = this.room.width / 2, y = this.room.height / 2) {
-    const smallest = Math.min(0.05, this.#smallest())
-    const scale = Math.min(Math.max(this.scale * factor, smallest), Stage.LARGEST)
+    const { width, height } = this.room
+    const smallest = Math.min(0.05, width / this.size.width / 2, height / this.size.height / 2)
+    const scale = clamp(this.scale * factor, smallest, Stage.LARGEST)
     const by = scale / this.scale
     this.#go(scale, x + (this.x - x) * by, y + (this.y - y) * by)
   }
@@ -206,12 +229,7 @@ class Stage {
     const margin = Math.min(40, width / 8, height / 8)
     const dx = shift(rect.left, rect.right, margin, width - margin)
     let dy = shift(rect.top, rect.bottom, margin, height - margin)
-    const hidden = this.#underButtons({
-      left: rect.left + dx,
-      right: rect.right + dx,
-      top: rect.top + dy,
-      bottom: rect.bottom + dy
-    })
+    const hidden = this.#underButtons(moved(rect, dx, dy))
     if (hidden) dy = hidden.bottom + 8 - rect.top
     if (dx || dy) this.#glide(dx, dy)
   }
@@ -265,14 +283,9 @@ class Stage {
   #measure() {
     const { left, top } = this.frame.getBoundingClientRect()
     this.room = { width: this.frame.clientWidth || 1, height: this.frame.clientHeight || 1 }
-    this.buttons = [...this.frame.querySelectorAll(".zoom")]
-      .map((group) => group.getBoundingClientRect())
-      .map((rect) => ({
-        left: rect.left - left,
-        right: rect.right - left,
-        top: rect.top - top,
-        bottom: rect.bottom - top
-      }))
+    this.buttons = [...this.frame.querySelectorAll(".zoom")].map((group) =>
+      moved(group.getBoundingClientRect(), -left, -top)
+    )
   }
 
   /** Returns a box of the drawing as a rectangle in pixels of the frame. */
@@ -290,13 +303,8 @@ class Stage {
     )
   }
 
-  #smallest() {
-    const { width, height } = this.room
-    return Math.min(width / this.size.width, height / this.size.height) / 2
-  }
-
   #go(scale, x, y) {
-    cancelAnimationFrame(this.#moving)
+    this.#stop()
     this.scale = scale
     this.x = x
     this.y = y
@@ -308,8 +316,8 @@ class Stage {
   #place() {
     const { width, height } = this.room
     const keep = Math.min(60, width / 4, height / 4)
-    this.x = Math.min(Math.max(this.x, keep - this.size.width * this.scale), width - keep)
-    this.y = Math.min(Math.max(this.y, keep - this.size.height * this.scale), height - keep)
+    this.x = clamp(this.x, keep - this.size.width * this.scale, width - keep)
+    this.y = clamp(this.y, keep - this.size.height * this.scale, height - keep)
     const [x, y] = [this.x, this.y].map((pixels) => `${Math.round(pixels)}px`)
     this.svg.style.transform = `translate3d(${x}, ${y}, 0) scale(${this.scale})`
     this.frame.classList.toggle("far", this.scale < Stage.FAR)
@@ -324,13 +332,10 @@ class Stage {
     const isSoon = start - this.#shown < 2 * Stage.PAUSE
     this.#shown = start
     if (REDUCED_MOTION.matches || isFar || isSoon) return this.pan(dx, dy)
-    const frame = (now) => {
-      const t = Math.min(Math.max((now - start) / Stage.GLIDE, 0), 1)
+    this.#stop = animate(Stage.GLIDE, (t) => {
       const done = 1 - (1 - t) ** 3
       this.#go(this.scale, x + dx * done, y + dy * done)
-      if (t < 1) this.#moving = requestAnimationFrame(frame)
-    }
-    this.#moving = requestAnimationFrame(frame)
+    })
   }
 
   #at(event) {
@@ -379,8 +384,12 @@ class Stage {
     // two fingers on a trackpad come as a wheel with the control key
     const speed = event.ctrlKey ? 0.01 : 0.0025
     const { x, y } = this.#at(event)
-    this.zoom(Math.exp(-Math.min(Math.max(event.deltaY * lines, -100), 100) * speed), x, y)
+    this.zoom(Math.exp(-clamp(event.deltaY * lines, -100, 100) * speed), x, y)
   }
+}
+
+function moved({ left, right, top, bottom }, dx, dy) {
+  return { left: left + dx, right: right + dx, top: top + dy, bottom: bottom + dy }
 }
 
 /** Returns how far an interval must move to lie between two bounds: 0 if it does, else to the
@@ -394,14 +403,14 @@ function shift(start, end, low, high) {
 // ---- light and dark ----
 
 /** Makes a button switch between light and dark, beginning with what the system has. */
-function switchTheme(button) {
+function switchTheme() {
+  const button = byId("theme")
   const dark = matchMedia("(prefers-color-scheme: dark)")
   const root = document.documentElement
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches)
   const show = () => {
     button.textContent = isDark() ? "\u2600" : "\u263e"
-    button.setAttribute("aria-label", isDark() ? "light colours" : "dark colours")
-    button.title = button.getAttribute("aria-label")
+    button.title = button.ariaLabel = isDark() ? "light colours" : "dark colours"
   }
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark"

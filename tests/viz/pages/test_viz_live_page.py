@@ -93,10 +93,10 @@ def test_page_has_the_data_of_the_training_run():
     page = explore_training(history)
     found, live = data_of(page), frames(history)
     assert (found["kind"], found["classes"]) == ("boundary", ["-1", "1"])
-    assert [snapshot["step"] for snapshot in found["snapshots"]] == [1, 2, 4, 6, 8]
+    assert [frame["step"] for frame in found["frames"]] == [1, 2, 4, 6, 8]
     assert [step for step, _ in found["loss"]] == list(range(1, 9))
     assert [x for _, x in found["loss"]] == pytest.approx(history.loss, rel=1e-5)
-    assert found["snapshots"][2]["scores"] == [x for row in live.frames[2].scores for x in row]
+    assert found["frames"][2]["scores"] == list(map(list, live.frames[2].scores))
     assert len(found["samples"]) == 20
     assert found["samples"][4]["text"].startswith("sample 4: (")
     assert page.html == explore_training(history).html
@@ -110,7 +110,7 @@ def test_page_has_the_data_of_the_training_run():
 def test_page_has_the_data_of_every_kind_of_training(history, kind, part):
     found = data_of(explore_training(history()))
     assert found["kind"] == kind
-    assert all(part in snapshot for snapshot in found["snapshots"])
+    assert all(frame[part] for frame in found["frames"])
 
 
 def test_explore_takes_a_history_and_writes_it(tmp_path):
@@ -174,8 +174,8 @@ def shown_numbers(driver):
 def test_page_steps_by_button_key_and_slider(driver, page):
     path, found = page
     visit(driver, path)
-    steps = [snapshot["step"] for snapshot in found["snapshots"]]
-    assert where(driver).startswith(f"step {steps[0]} of 8: loss {found['snapshots'][0]['loss']}")
+    steps = [frame["step"] for frame in found["frames"]]
+    assert where(driver).startswith(f"step {steps[0]} of 8: loss {found['frames'][0]['loss']}")
     press(driver, "next")
     assert where(driver).startswith(f"step {steps[1]} of 8")
     driver.find_element("id", "where").click()
@@ -204,7 +204,7 @@ def test_the_graph_shows_the_numbers_before_and_after_the_update(driver, page):
     still = driver.execute_script(boxes)
     assert len(still) > 10
     for sample in (0, 1):
-        for at in range(len(found["snapshots"])):
+        for at in range(len(found["frames"])):
             for button, column in (("before", 0), ("after", 2)):
                 press(driver, button)
                 numbers = found["samples"][sample]["numbers"][at]
@@ -215,7 +215,7 @@ def test_the_graph_shows_the_numbers_before_and_after_the_update(driver, page):
                         wanted, key=[node for node, _, _ in shown_numbers(driver)].index
                     )
                 ]
-            if at < len(found["snapshots"]) - 1:
+            if at < len(found["frames"]) - 1:
                 press(driver, "next")
         assert driver.execute_script(boxes) == still
         press(driver, "first")
@@ -268,7 +268,7 @@ def test_page_plays_to_the_end_and_stops(driver, page):
 
 def test_every_kind_runs_without_console_messages(driver, tmp_path):
     for name, history in (("iris", iris()), ("line", line()), ("regression", regression())):
-        path = explore_training(history, tmp_path / f"{name}.html")
+        path = viz.explore(history, tmp_path / f"{name}.html")
         visit(driver, path)
         press(driver, "last")
         press(driver, "after")
@@ -294,7 +294,7 @@ def test_labels_and_titles_are_data(driver, tmp_path):
         record_every=1,
         rng=1,
     )
-    path = explore_training(history, tmp_path / "evil.html", title=evil)
+    path = viz.explore(history, tmp_path / "evil.html", title=evil)
     visit(driver, path)
     assert driver.execute_script("return window.hacked") is None
     assert driver.find_element("css selector", "h1").text == evil
@@ -335,7 +335,7 @@ def test_nodes_are_reached_by_keys(driver, page):
 def test_features_have_their_names(tmp_path):
     flowers = data.iris()
     page = data_of(explore_training(iris(), feature_names=flowers.feature_names))
-    assert page["names"] == flowers.feature_names[:2]
+    assert [axis["label"] for axis in page["axes"]] == flowers.feature_names[:2]
     assert flowers.feature_names[2] in page["caption"]
     assert flowers.feature_names[0] in page["scenes"][0]["names"]
     with pytest.raises(

@@ -28,15 +28,17 @@ def trained(hidden=3, samples=12, steps=6, loss=nn.hinge):
     return model, X, y, history.training
 
 
+def shown_nodes(scene):
+    """Returns the drawn nodes that have numbers."""
+    return [node for node in scene.graph.nodes if node.shows is not None]
+
+
 def test_numbers_are_those_of_the_sample_before_and_after_the_update():
     model, X, y, training = trained()
     graphs = sample_graphs(training, training.snapshots)
     assert [graph.sample for graph in graphs.graphs] == list(range(12))
     for graph in (graphs.graphs[0], graphs.graphs[7]):
-        scene, shown = graphs.scenes[graph.scene], graphs.shown[graph.scene]
-        positions = [
-            next(node.shows for node in scene.graph.nodes if node.name == name) for name in shown
-        ]
+        positions = [node.shows for node in shown_nodes(graphs.scenes[graph.scene])]
         for snapshot, rows in zip(training.snapshots, graph.numbers):
             found = {}
             for after in (False, True):
@@ -91,10 +93,11 @@ def test_both_targets_share_one_drawing_in_which_the_constants_change():
     graphs = sample_graphs(training, training.snapshots)
     assert len(graphs.scenes) == 1
     scene = graphs.scenes[0]
-    constants = {node.name for node in scene.graph.nodes if node.role == "constant"}
     shown = {
         graph.sample: [
-            row[0] for name, row in zip(graphs.shown[0], graph.numbers[0]) if name in constants
+            row[0]
+            for node, row in zip(shown_nodes(scene), graph.numbers[0])
+            if node.role == "constant"
         ]
         for graph in graphs.graphs
     }
@@ -105,11 +108,10 @@ def test_both_targets_share_one_drawing_in_which_the_constants_change():
 def test_numbers_fit_their_boxes():
     _, _, _, training = trained()
     graphs = sample_graphs(training, training.snapshots)
-    nodes = {node.name: node for node in graphs.scenes[0].graph.nodes}
+    nodes = shown_nodes(graphs.scenes[0])
     for graph in graphs.graphs:
         for rows in graph.numbers:
-            for name, (before, gradient, after) in zip(graphs.shown[0], rows):
-                node = nodes[name]
+            for node, (before, gradient, after) in zip(nodes, rows):
                 if node.grad is not None:
                     assert max(len(before), len(after)) <= len(number_text(node.data))
                     assert len(gradient) <= len(number_text(node.grad))
@@ -193,8 +195,7 @@ def test_gradients_of_untrained_values_are_right_and_restored():
     u.grad, product.grad = 7.0, 8.0
     graphs = sample_graphs(history.training, history.training.snapshots)
     assert (u.grad, product.grad, u.label) == (7.0, 8.0, "u")
-    at = [node.label for node in graphs.scenes[0].graph.nodes].index("u")
-    column = graphs.shown[0].index(f"n{at}")
+    column = [node.label for node in shown_nodes(graphs.scenes[0])].index("u")
     for graph in graphs.graphs:
         x, target = history.training.X[graph.sample], history.training.y[graph.sample]
         for snapshot, rows in zip(history.training.snapshots, graph.numbers):

@@ -1,10 +1,8 @@
-/* The data of the explorer, and the numbers of every node and edge at a position.  It needs
-   stage.js; the data come from page.py.
+/* The numbers of every node and edge at a position.  It needs stage.js; the data come from page.py.
 
    Every number is text that Python made.  Here numbers are only compared, for colours and
    widths. */
 
-const data = JSON.parse(byId("data").textContent)
 const NOTHING = { text: "", exact: "" }
 const UNKNOWN = { text: "?", exact: "not computed yet" }
 const ZERO = { text: "0.0000", exact: "no gradient has been added yet" }
@@ -21,7 +19,7 @@ class Cursor {
     this.edges = data.edges
     this.forward = data.forward
     this.position = 0
-    const { number } = data.steps
+    const { number = [] } = data.steps // a page may have no steps
     this.steps = number.map((_, index) =>
       Object.fromEntries(
         Object.entries(data.steps).map(([field, column]) => [field, column[index]])

@@ -65,7 +65,7 @@ class Details {
       node.op,
       node.frame >= 0 && `in ${data.frames[node.frame].path}`,
       node.contents
-    ].filter(Boolean)
+    ]
     const content = this.#head(called(node), about, mode)
     if (node.given || cursor.computation[index])
       content.push(this.#numbers(cursor.data(index), cursor.grad(index), node.grad))
@@ -79,7 +79,7 @@ class Details {
     const computation = cursor.computation[index]
     const made =
       computation && node.role !== "module"
-        ? this.#section("forward step", this.#line(computation, computation.rest))
+        ? this.#section("forward step", this.#line(computation))
         : []
     const forward = [...made, ...this.#partials(index)]
     const backward = this.#sum(index)
@@ -96,7 +96,7 @@ class Details {
     const about = [
       edge.constant ? "edge from a constant" : "edge",
       edge.links > 1 && `stands for ${edge.links} edges`
-    ].filter(Boolean)
+    ]
     const content = this.#head(`${called(from)} \u2192 ${called(to)}`, about, mode)
     const steps = this.cursor.along[index]
     if (edge.derivative) {
@@ -119,7 +119,7 @@ class Details {
     }
     if (steps.length)
       content.push(
-        ...this.#section("gradients along this edge", ...this.#lines(steps, (step) => step.rest))
+        ...this.#section("gradients along this edge", ...this.#lines(steps))
       )
     content.push(
       ...this.#section(
@@ -150,7 +150,7 @@ class Details {
   #head(title, about, mode) {
     return [
       create("h2", { text: title }),
-      create("p", { class: "role" }, create("span", { text: about.join(" \u00b7 ") }), mode)
+      create("p", { class: "role" }, create("span", { text: joined(about, " \u00b7 ") }), mode)
     ]
   }
 
@@ -204,7 +204,7 @@ class Details {
     const sum = steps.find((step) => step.lead)?.lead ?? steps[0].rest.split(" = ")[0]
     const lead = sum.replace(" += ", "")
     return [
-      ...this.#section(title, ...this.#lines(steps, (step) => step.rest)),
+      ...this.#section(title, ...this.#lines(steps)),
       create(
         "p",
         { class: "total" },
@@ -214,23 +214,22 @@ class Details {
     ]
   }
 
-  #lines(steps, textOf) {
+  #lines(steps) {
     const next = steps.findIndex((step) => step.index >= this.cursor.position)
-    const from = Math.max(
-      0,
-      Math.min((next < 0 ? steps.length : next) - Details.MOST / 2, steps.length - Details.MOST)
-    )
+    const middle = next < 0 ? steps.length : next
+    const from = Math.max(0, Math.min(middle - Details.MOST / 2, steps.length - Details.MOST))
     const shown = steps.slice(from, from + Details.MOST)
-    const after = steps.length - from - shown.length
+    const others = (count, what) =>
+      count ? [create("p", { class: "about", text: `${count} ${what} steps` })] : []
     return [
-      ...(from ? [create("p", { class: "about", text: `${from} earlier steps` })] : []),
-      ...shown.map((step) => this.#line(step, textOf(step))),
-      ...(after ? [create("p", { class: "about", text: `${after} later steps` })] : [])
+      ...others(from, "earlier"),
+      ...shown.map((step) => this.#line(step)),
+      ...others(steps.length - from - shown.length, "later")
     ]
   }
 
   /** Returns a line that goes to its step when it is clicked. */
-  #line(step, text) {
+  #line(step) {
     const done = step.index < this.cursor.position
     const name = [
       "math",
@@ -238,8 +237,8 @@ class Details {
       step === this.cursor.step && "now"
     ]
     return create("button", {
-      class: name.filter(Boolean).join(" "),
-      text,
+      class: joined(name, " "),
+      text: step.rest,
       onclick: () => this.explorer.goTo(step.index + 1),
       title: `go to step ${step.number}${done ? "" : " (not done yet)"}`
     })

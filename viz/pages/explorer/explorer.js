@@ -13,6 +13,23 @@ const NEARBY = [[0, 0], [0, -4], [0, 4], [-4, 0], [4, 0]]
 const ROLE_NAMES = { rest: "nodes that are not drawn", module: "collapsed module" }
 
 class Explorer {
+  /** What each button does; some keys do the same. */
+  #commands = {
+    first: this.#paused(() => this.goTo(0)),
+    back: this.#paused(() => this.back()),
+    next: this.#paused(() => this.next()),
+    last: this.#paused(() => this.goTo(Infinity)),
+    play: () => this.play(),
+    "zoom-in": () => this.stage.zoom(1.3),
+    "zoom-out": () => this.stage.zoom(1 / 1.3),
+    "zoom-fit": () => this.stage.fit(),
+    "help-button": () => byId("help").showModal(),
+    // a form of method="dialog" does nothing in a notebook's frame
+    "help-close": () => byId("help").close(),
+    "collapse-neurons": () => this.collapse(this.picture.modules.levels().neurons),
+    "collapse-layers": () => this.collapse(this.picture.modules.levels().layers),
+    "expand-all": () => this.collapse([])
+  }
   #timer = 0
   #address = 0
   #pointer = 0
@@ -37,7 +54,7 @@ class Explorer {
 
   /** Goes to a position: a number of steps of the page that are done. */
   goTo(position, { flow = 0 } = {}) {
-    position = Math.min(Math.max(position, 0), this.cursor.steps.length)
+    position = clamp(position, 0, this.cursor.steps.length)
     this.picture.draw(this.cursor.seek(position))
     this.#say()
     this.details.render()
@@ -48,19 +65,20 @@ class Explorer {
     this.#remember()
   }
 
-  /** Goes to the next visible change; steps inside collapsed modules are skipped. */
   next(milliseconds = 350) {
-    const { steps } = this.cursor
-    let position = this.cursor.position + 1
-    while (position < steps.length && !this.picture.modules.sees(steps[position - 1])) position += 1
-    this.goTo(position, { flow: milliseconds })
+    this.goTo(this.#visibleChange(1), { flow: milliseconds })
   }
 
   back() {
-    let position = this.cursor.position - 1
-    while (position > 0 && !this.picture.modules.sees(this.cursor.steps[position - 1]))
-      position -= 1
-    this.goTo(position)
+    this.goTo(this.#visibleChange(-1))
+  }
+
+  /** Returns where the next visible change is; steps inside collapsed modules are skipped. */
+  #visibleChange(by) {
+    const { position, steps } = this.cursor
+    let at = position + by
+    while (at > 0 && at < steps.length && !this.picture.modules.sees(steps[at - 1])) at += by
+    return at
   }
 
   play() {
@@ -144,7 +162,7 @@ class Explorer {
       },
       []
     )
-    byId("notes").replaceChildren(...data.notes.map((text) => create("p", { text })))
+    showNotes()
     byId("notes").hidden = !data.notes.length
     byId("modules").hidden = !data.frames.length
     byId("collapse-neurons").hidden = !data.frames.some(({ parent }) => parent >= 0)
@@ -167,7 +185,7 @@ class Explorer {
         })
       )
     )
-    switchTheme(byId("theme"))
+    switchTheme()
   }
 
   #say() {
@@ -186,30 +204,15 @@ class Explorer {
     const slider = byId("slider")
     slider.value = position
     slider.setAttribute("aria-valuetext", `step ${step?.number ?? 0} of ${data.total}, ${phase}`)
-    for (const id of ["first", "back"]) byId(id).disabled = position === 0
-    for (const id of ["next", "last"]) byId(id).disabled = position === steps.length
+    disableEnds(position, steps.length)
   }
 
   #listen() {
     const on = (id, type, listener) => byId(id).addEventListener(type, listener)
-    const click = (id, move) => on(id, "click", this.#paused(move))
-    click("first", () => this.goTo(0))
-    click("back", () => this.back())
-    click("next", () => this.next())
-    click("last", () => this.goTo(Infinity))
-    on("play", "click", () => this.play())
+    for (const [id, command] of Object.entries(this.#commands)) on(id, "click", command)
     const slide = () => this.goTo(Number(byId("slider").value))
     on("slider", "input", this.#paused(slide))
-    on("zoom-in", "click", () => this.stage.zoom(1.3))
-    on("zoom-out", "click", () => this.stage.zoom(1 / 1.3))
-    on("zoom-fit", "click", () => this.stage.fit())
     on("colour", "change", () => this.picture.colourBy(byId("colour").value))
-    on("help-button", "click", () => byId("help").showModal())
-    // a form of method="dialog" does nothing in a notebook's frame
-    on("help-close", "click", () => byId("help").close())
-    on("collapse-neurons", "click", () => this.collapse(this.picture.modules.levels().neurons))
-    on("collapse-layers", "click", () => this.collapse(this.picture.modules.levels().layers))
-    on("expand-all", "click", () => this.collapse([]))
     on("stage", "click", (event) => this.#click(event))
     on("stage", "pointermove", (event) => this.#hover(event))
     on("stage", "pointerleave", () => this.details.hover(null))
@@ -247,28 +250,24 @@ class Explorer {
 
   /** Returns the action of a key, or null if the focused control has its own use for the key. */
   #actionFor(key, target) {
-    const step = (move) => this.#paused(move)
+    const { first, back, next, last, play, ...others } = this.#commands
     const item = target.closest?.(".node, .edge, .cover, .frame-button")
-    const isSlider = target.matches("input[type=range]")
     const isControl = target.matches("button, summary, input[type=checkbox]")
     const activate = item ? () => this.#activate(item) : null
+    const jump = (by) => this.#paused(() => this.goTo(this.cursor.position + by))
+    const moves = { ArrowRight: next, ArrowLeft: back, Home: first, End: last }
+    const pages = { PageDown: jump(10), PageUp: jump(-10) }
     const keys = {
-      ArrowRight: isSlider ? null : step(() => this.next()),
-      ArrowLeft: isSlider ? null : step(() => this.back()),
-      ArrowDown: target.id === "list" ? step(() => this.next()) : null,
-      ArrowUp: target.id === "list" ? step(() => this.back()) : null,
-      Home: isSlider ? null : step(() => this.goTo(0)),
-      End: isSlider ? null : step(() => this.goTo(Infinity)),
-      PageDown: isSlider ? null : step(() => this.goTo(this.cursor.position + 10)),
-      PageUp: isSlider ? null : step(() => this.goTo(this.cursor.position - 10)),
+      ...(target.matches("input[type=range]") ? {} : { ...moves, ...pages }),
+      ...(target.id === "list" ? { ArrowDown: next, ArrowUp: back } : {}),
       Enter: activate,
-      " ": activate ?? (isControl ? null : () => this.play()),
-      "+": () => this.stage.zoom(1.3),
-      "=": () => this.stage.zoom(1.3),
-      "-": () => this.stage.zoom(1 / 1.3),
-      0: () => this.stage.fit(),
+      " ": activate ?? (isControl ? null : play),
+      "+": others["zoom-in"],
+      "=": others["zoom-in"],
+      "-": others["zoom-out"],
+      0: others["zoom-fit"],
       "/": () => byId("query").focus(),
-      "?": () => byId("help").showModal(),
+      "?": others["help-button"],
       "]": () => this.#focusNext(1),
       "[": () => this.#focusNext(-1),
       Escape: () => {

@@ -55,15 +55,11 @@ class Modules {
   /** Collapses exactly these frames. */
   collapse(frames) {
     this.collapsed = new Set(frames)
-    this.data.nodes.forEach((_, node) =>
-      this.#hide(this.parts.nodes[node], this.coverOfNode(node) >= 0)
-    )
-    this.data.edges.forEach((edge, index) =>
-      this.#hide(this.parts.edges[index], this.#isWithin(edge))
-    )
-    this.data.frames.forEach((_, frame) =>
-      this.#hide(this.parts.frames[frame], this.coverOf(frame) >= 0)
-    )
+    const hide = (parts, isHidden) =>
+      parts.forEach(({ group }, index) => group.classList.toggle("inside", isHidden(index)))
+    hide(this.parts.nodes, (node) => this.coverOfNode(node) >= 0)
+    hide(this.parts.edges, (edge) => this.#isWithin(this.data.edges[edge]))
+    hide(this.parts.frames, (frame) => this.coverOf(frame) >= 0)
     for (const [frame, cover] of this.#covers) {
       for (const head of cover.heads.splice(0)) head.remove()
       if (this.coverOf(frame) === frame) continue
@@ -83,10 +79,6 @@ class Modules {
     return cover >= 0 && cover === this.coverOfNode(edge.target)
   }
 
-  #hide(part, hidden) {
-    part?.group.classList.toggle("inside", hidden)
-  }
-
   /** Turns the title of a frame into a button, with a minus in the corner. */
   #addButton(frame) {
     const { group, title } = this.parts.frames[frame]
@@ -97,10 +89,7 @@ class Modules {
       "g",
       {
         class: "frame-button",
-        "data-frame": frame,
-        role: "button",
-        tabindex: -1,
-        "aria-expanded": "true",
+        ...moduleButton(frame, true),
         "aria-label": `module ${this.data.frames[frame].path}: collapse`
       },
       createSvg("rect", { x: box.x + 3, y: box.y + 2, width: box.width - 6, height: 18, rx: 4 }),
@@ -135,13 +124,7 @@ class Modules {
     )
     const group = createSvg(
       "g",
-      {
-        class: "cover",
-        "data-frame": frame,
-        role: "button",
-        tabindex: -1,
-        "aria-expanded": "false"
-      },
+      { class: "cover", ...moduleButton(frame, false) },
       createSvg("rect", {
         x: box.x,
         y: box.y,
@@ -190,4 +173,8 @@ class Modules {
       return [[group, head]]
     })
   }
+}
+
+function moduleButton(frame, isExpanded) {
+  return { "data-frame": frame, role: "button", tabindex: -1, "aria-expanded": String(isExpanded) }
 }

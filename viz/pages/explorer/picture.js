@@ -6,7 +6,7 @@ class Picture {
   static DOTTED = 400
 
   #lit = []
-  #moving = 0
+  #stop = () => {} // ends the flow of the dot
   #boxes = new Map()
 
   constructor(data, cursor, stage) {
@@ -34,14 +34,7 @@ class Picture {
       createSvg("text", { y: -10 })
     )
     stage.addLayer().append(this.dot)
-    this.drawAll()
-  }
-
-  drawAll() {
-    this.data.nodes.forEach((_, node) => this.#drawNode(node))
-    this.data.edges.forEach((_, edge) => this.#drawEdge(edge))
-    this.#drawCovers()
-    this.#light()
+    this.draw({ nodes: data.nodes.keys(), edges: data.edges.keys() })
   }
 
   /** Draws what `Cursor.seek` says has changed. */
@@ -85,24 +78,20 @@ class Picture {
 
   /** Moves a dot with the adjoint along the edge, from the user to the operand. */
   flow(step, milliseconds) {
-    cancelAnimationFrame(this.#moving)
+    this.#stop()
     this.dot.setAttribute("visibility", "hidden")
     const edge = step && step.edge >= 0 ? this.parts.edges[step.edge] : null
     if (!edge || REDUCED_MOTION.matches || !this.modules.sees(step)) return
     const length = edge.path.getTotalLength()
-    const start = performance.now()
     this.dot.lastChild.textContent = step.flow
-    const frame = (now) => {
-      const t = Math.min(Math.max((now - start) / milliseconds, 0), 1)
+    this.#stop = animate(milliseconds, (t) => {
       const point = edge.path.getPointAtLength(length * (1 - t * t * (3 - 2 * t)))
       this.dot.setAttribute(
         "transform",
         `translate(${point.x} ${point.y}) scale(${Math.max(1, 0.8 / this.stage.scale)})`
       )
       this.dot.setAttribute("visibility", t < 1 ? "visible" : "hidden")
-      if (t < 1) this.#moving = requestAnimationFrame(frame)
-    }
-    frame(start)
+    })
   }
 
   #drawNode(node) {
@@ -119,29 +108,27 @@ class Picture {
   /** Returns the text of a node for screen readers. */
   #nameOf(node) {
     const { role, op } = this.data.nodes[node]
-    return [called(this.data.nodes[node]), role, op, ...this.#said(node)].filter(Boolean).join(", ")
+    return joined([called(this.data.nodes[node]), role, op, this.#said(node)])
   }
 
   #said(node) {
     const { text } = this.cursor.data(node)
     const gradient = this.cursor.grad(node).text
-    return [
+    return joined([
       text && (text === UNKNOWN.text ? UNKNOWN.exact : `data ${text}`),
       gradient && `gradient ${gradient}`
-    ].filter(Boolean)
+    ])
   }
 
   #nameOfEdge(edge) {
     const { source, target, derivative, constant } = this.data.edges[edge]
     const step = this.cursor.now.edge[edge]
-    return [
+    return joined([
       constant ? "edge from a constant" : "edge",
       `${called(this.data.nodes[source])} to ${called(this.data.nodes[target])}`,
       derivative && this.cursor.isComputed(target) && `local derivative ${derivative[0]}`,
       step && `gradient ${step.flow}`
-    ]
-      .filter(Boolean)
-      .join(", ")
+    ])
   }
 
   #drawEdge(edge) {
@@ -163,8 +150,8 @@ class Picture {
     for (const frame of this.modules.covers) {
       const { output, group, data, grad } = this.modules.cover(frame)
       const { path, contents } = this.data.frames[frame]
-      const name = [`module ${path}`, contents, ...(output < 0 ? [] : this.#said(output))]
-      group.setAttribute("aria-label", `${name.join(", ")}: expand`)
+      const name = joined([`module ${path}`, contents, output >= 0 && this.#said(output)])
+      group.setAttribute("aria-label", `${name}: expand`)
       if (output < 0) continue
       group.classList.toggle("todo", !this.cursor.isComputed(output))
       setText(data, `data ${this.cursor.data(output).text}`)

@@ -28,8 +28,8 @@ from tinygrad_edu.train import History
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
 from .pictures import Picture, picture_of
-from .records import Frame, Line, RunRecords
-from .rounding import COARSE_DIGITS, evenly, rounded, rounded_row
+from .records import Frame, Number, RunRecords, names_of_features
+from .rounding import COARSE_DIGITS, evenly, rounded
 
 MAX_STEPS = 2000  # points of the loss curve
 
@@ -42,6 +42,7 @@ def frames(
     samples: int = 500,
     grid: int = 32,
     features: tuple[int, int] | None = None,
+    feature_names: Sequence[str] | None = None,
     max_frames: int = 30,
     progress: Progress | None = None,
 ) -> RunRecords:
@@ -51,6 +52,7 @@ def frames(
     grid         points along each axis of a boundary
     features     the two features that span the picture of a boundary, by default the first two;
                  the others stay at their means
+    feature_names   one for each feature; by default "feature 0" and so on
     max_frames   largest number of snapshots, evenly chosen, including the first and the last
     progress     called after each frame with the number of frames done and the number of all
 
@@ -72,13 +74,15 @@ def frames(
 
     Raises:
         TypeError: ``history`` is not a `History`, or a size is not a whole number.
-        ValueError: it has no snapshots, a size is too small, or a feature does not exist.
+        ValueError: it has no snapshots, a size is too small, a feature does not exist, or there are
+            more or fewer names than features.
         Others: what the model raises for its own samples.
     """
     training = _recorded_run(history)
     check_int(samples, "frames: samples", 1)
     check_int(max_frames, "frames: max_frames", 2)
     check_int(grid, "frames: grid", 2)
+    names = names_of_features(training.X, feature_names)
     snapshots = evenly(training.snapshots, max_frames)
     picture = picture_of(
         training, snapshots[0], evenly(range(len(training.X)), samples), features, grid
@@ -88,24 +92,26 @@ def frames(
             f"frames: features must be None, not {features!r}, because the picture of this "
             f"training run is a {picture.kind!r}, which two features do not span; leave it out"
         )
-    layers = [layer.path for layer in gradient_flow(dict.fromkeys(training.names, 0.0))]
+    layers = gradient_flow(dict.fromkeys(training.names, 0.0))
     made: list[Frame] = []
     for snapshot in snapshots:
         made.append(_frame(history, training, snapshot, picture))
         if progress is not None:
             progress(len(made), len(snapshots))
+    xs, ys = (*picture.grid.axes, (), ())[:2]
     return RunRecords(
         kind=picture.kind,
-        axes=picture.axes(made),
-        points=picture.points,
-        classes=picture.classes,
+        names=tuple(names),
+        axes=tuple(picture.axes(names, made)),
+        points=tuple(picture.points),
+        classes=tuple([f"{c:g}" for c in picture.classes]),
         outputs=picture.outputs,
-        xs=rounded_row(picture.xs),
-        ys=rounded_row(picture.ys),
-        fixed=tuple([(i, rounded(x)) for i, x in picture.fixed]),
+        xs=rounded(xs),
+        ys=rounded(ys),
+        fixed=tuple([(i, rounded(x)) for i, x in picture.grid.fixed]),
         loss=_loss_line(history.loss),
         steps=len(history),
-        layers=tuple([layer or "parameters" for layer in layers]),
+        layers=tuple([layer.path or "parameters" for layer in layers]),
         frames=tuple(made),
         notes=(*picture.notes, *_notes(training, len(snapshots), samples)),
     )
@@ -121,7 +127,7 @@ def _frame(
         step=snapshot.step,
         loss=rounded(history.loss[snapshot.step - 1]),
         learning_rate=rounded(history.learning_rates[snapshot.step - 1]),
-        gradients=rounded_row([layer.rms for layer in flow], COARSE_DIGITS),
+        gradients=rounded([layer.rms for layer in flow], COARSE_DIGITS),
         **fields,
     )
 
@@ -145,25 +151,26 @@ def _recorded_run(history: History) -> TrainingRecord:
             "frames: history must be a History, which fit returns, not "
             f"{type(history).__name__} ({short_repr(history)})"
         )
-    if history.training is None:
+    training = history.training
+    if training is None:
         raise ValueError(
             "frames: history must have snapshots; record them with fit(..., record_every=10)"
         )
-    if not history.training.snapshots:
+    if not training.snapshots:
         raise ValueError(
             "frames: history must have snapshots, but no step was finished; train for at least "
             "one epoch"
         )
-    if not len(history.training.X) or len(history.training.X) != len(history.training.y):
+    samples = len(training.X)
+    if not samples or samples != len(training.y):
         raise ValueError(
-            "frames: the training data have changed since: there are "
-            f"{len(history.training.X)} samples and {len(history.training.y)} targets; do not "
-            "change the lists that fit was given"
+            f"frames: the training data have changed since: there are {samples} samples and "
+            f"{len(training.y)} targets; do not change the lists that fit was given"
         )
-    return history.training
+    return training
 
 
-def _loss_line(numbers: Sequence[float]) -> Line:
+def _loss_line(numbers: Sequence[float]) -> tuple[tuple[int, Number], ...]:
     """Returns the numbers of all steps, or, for more than `MAX_STEPS` steps, the first, the last
     and the extremes of intervals between them."""
     n = len(numbers)
@@ -176,5 +183,4 @@ def _loss_line(numbers: Sequence[float]) -> Line:
             finite = [i for i in stretch if math.isfinite(numbers[i])] or stretch
             kept.add(min(finite, key=numbers.__getitem__))
             kept.add(max(finite, key=numbers.__getitem__))
-    steps = sorted(kept)
-    return Line(tuple([i + 1 for i in steps]), tuple([rounded(numbers[i]) for i in steps]))
+    return tuple([(i + 1, rounded(numbers[i])) for i in sorted(kept)])

@@ -15,25 +15,20 @@ and ``training.js``.
 
 from __future__ import annotations
 
-import html
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
-from string import Template
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu.errors import check_int, counted
 from tinygrad_edu.train import History
 
 from ...drawing.scene import Scene
-from ...drawing.text import check_title, label_number
+from ...drawing.text import label_number
 from ...plotting.training_plots import LOG_RANGE
-from ..page import Page, assemble, page_path, read, themed
+from ..page import Page, assemble, themed
 from .frames import frames
-from .records import Frame, Point, RunRecords
+from .records import Axis, Frame, Point, RunRecords
+from .rounding import evenly
 from .sample_graphs import MAX_SAMPLES, SampleGraphs, sample_graphs
 
 # larger numbers, or smaller ones on a logarithmic axis, are drawn at its end
@@ -50,7 +45,6 @@ CAPTIONS = {
 
 def explore_training(
     history: History,
-    path: str | os.PathLike[str] | None = None,
     *,
     title: str = "",
     max_frames: int = 30,
@@ -58,9 +52,8 @@ def explore_training(
     feature_names: Sequence[str] | None = None,
     samples: int = MAX_SAMPLES,
     progress: bool = False,
-) -> Page | Path:
-    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded; or
-    writes it to ``path`` and returns the path.
+) -> Page:
+    """Returns a `Page` that plays a training run, which ``fit(..., record_every=k)`` recorded.
 
     At each snapshot it shows the model (decision boundary, fitted curve, or predictions against
     targets), the loss, the size of the gradient by layer, and the graph of one sample before and
@@ -80,93 +73,71 @@ def explore_training(
         ValueError: it has no snapshots, a number is too small, or there are more or fewer names
             than features.
         RenderError: there is no layout engine.
-        Others: see `Page.save` for ``path``.
     """
-    check_title("explore", title)
+    from rich.progress import Progress
+
     check_int(samples, "explore: samples", 1)
-    target = None if path is None else page_path(path)
-    with _progress_bar(progress) as show:
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("running the model", total=1.0)
         run = frames(
             history,
             features=features,
+            feature_names=feature_names,
             max_frames=max_frames,
-            progress=lambda done, of: show(done / of / 2),
+            progress=lambda done, of: bar.update(task, completed=done / of / 2),
         )
         training: Any = history.training  # there is one, or frames() had raised
-        steps = {frame.step for frame in run.frames}
-        names = _feature_names(training.X, feature_names)
         graphs = sample_graphs(
             training,
-            [snapshot for snapshot in training.snapshots if snapshot.step in steps],
+            evenly(training.snapshots, max_frames),
             [point.sample for point in run.points],
-            names=names,
+            names=run.names,
             max_samples=samples,
-            progress=lambda done, of: show(0.5 + done / of / 2),
+            progress=lambda done, of: bar.update(task, completed=0.5 + done / of / 2),
         )
     title = title or f"training: {counted(run.steps, 'step')}"
     scenes = "\n".join(
         f'<template id="scene-{i}">{themed(scene.svg)}</template>'
         for i, scene in enumerate(graphs.scenes)
     )
-    body = Template(read("training/training.html")).substitute(
-        title=html.escape(title), scenes=scenes
-    )
-    text = assemble(
-        title,
-        body,
-        page_data(run, graphs, training.X, names),
-        styles=["theme.css", "training/training.css"],
-        scripts=["stage.js", "training/plot.js", "training/training.js"],
-    )
-    page = Page(text, title)
-    return page if target is None else page.save(target)
+    data = page_data(run, graphs, training.X)
+    return assemble("training", title, ["plot", "training"], data, scenes=scenes)
 
 
-def page_data(
-    run: RunRecords, graphs: SampleGraphs, X: Sequence[Any], names: Sequence[str]
-) -> dict[str, Any]:
+def page_data(run: RunRecords, graphs: SampleGraphs, X: Sequence[Any]) -> dict[str, Any]:
     """Returns the data that ``training.js`` reads.
 
-    kind, caption, names, x, y    of the picture: "boundary", "fit", "regression" or "none"; the
-                                  names and the ranges of its axes
-    classes, points, grid         the names of the classes; ``x, y, kind`` of each point; the points
-                                  at which the model was run
-    steps, loss                   the number of steps; the curve of the loss, as ``[step, loss]``
+    The fields of `RunRecords`, and:
+
+    caption                       of the picture
+    axes                          ``label, low, high`` of each axis of the picture
+    points                        ``x, y, kind`` of each point
+    frames                        as in `RunRecords`, with the loss and the learning rate as text
     lossRange, lossLogarithmic    the axis of the loss
-    layers, layerRange            the names of the layers, and the axis of their gradients
-    snapshots                     see `_snapshot`
+    layerRange                    the axis of the gradients of the layers
     scenes                        for each drawing, the nodes that have numbers, and their names
     samples                       ``point``, ``scene`` and ``text`` of each, and
                                   ``numbers[snapshot][node]``: data before the update, gradient,
                                   data after it
-    notes                         what is not shown, and why
     """
     index = {point.sample: i for i, point in enumerate(run.points)}
-    losses = [x for x in run.loss.values if x is not None]
-    sizes = [size for size in _flat([frame.gradients for frame in run.frames]) if size]
+    losses = [x for _, x in run.loss if x is not None]
+    sizes = [size for frame in run.frames for size in frame.gradients if size]
     logarithmic = bool(losses) and min(losses) > 0 and max(losses) / LOG_RANGE > min(losses)
-    return {
-        "kind": run.kind,
-        "caption": _caption(run, names),
-        "names": [_axis_label(axis.label, names) for axis in run.axes] or ["", ""],
-        "x": _picture_range(run, 0),
-        "y": _picture_range(run, 1),
-        "classes": run.classes,
+    return vars(run) | {
+        "caption": _caption(run),
+        "axes": list(map(vars, run.axes or [Axis("", 0.0, 1.0)] * 2)),
         "points": [_point(run, point) for point in run.points],
-        "grid": {"xs": run.xs, "ys": run.ys},
-        "steps": run.steps,
-        "loss": list(zip(run.loss.steps, run.loss.values)),
+        "frames": list(map(_frame, run.frames)),
         "lossRange": _axis_range(losses, logarithmic),
         "lossLogarithmic": logarithmic,
-        "layers": run.layers,
         "layerRange": _axis_range(sizes, True),
-        "snapshots": [_snapshot(run, frame) for frame in run.frames],
-        "scenes": [_scene(scene, shown) for scene, shown in zip(graphs.scenes, graphs.shown)],
+        "scenes": list(map(_scene, graphs.scenes)),
         "samples": [
             {
                 "point": index[graph.sample],
                 "scene": graph.scene,
-                "text": _sample_name(run, graph.sample, X, index),
+                "text": _sample_name(run, run.points[index[graph.sample]], X[graph.sample]),
                 "numbers": graph.numbers,
             }
             for graph in graphs.graphs
@@ -175,39 +146,18 @@ def page_data(
     }
 
 
-def _snapshot(run: RunRecords, frame: Frame) -> dict[str, Any]:
-    """Returns one snapshot.
-
-    step, loss, rate      the step; its loss and its learning rate as text
-    layers                the root mean square of each layer's gradient
-    scores                of a boundary with one output, row by row
-    winners, margins      of a boundary with several outputs, row by row
-    curves                of a fit
-    predictions           of a regression
-    """
-    made: dict[str, Any] = {
-        "step": frame.step,
+def _frame(frame: Frame) -> dict[str, Any]:
+    return vars(frame) | {
         "loss": label_number(frame.loss) or "not finite",
-        "rate": label_number(frame.learning_rate),
-        "layers": frame.gradients,
+        "learning_rate": label_number(frame.learning_rate),
+        "predictions": [row[0] for row in frame.predictions],  # the picture shows only the first
     }
-    if frame.winners:
-        made |= {"winners": _flat(frame.winners), "margins": _flat(frame.scores)}
-    elif frame.scores:
-        made["scores"] = _flat(frame.scores)
-    if frame.curves:
-        made["curves"] = frame.curves
-    if frame.predictions:
-        made["predictions"] = [row[0] for row in frame.predictions]
-    return made
 
 
-def _scene(scene: Scene, shown: Sequence[str]) -> dict[str, Any]:
-    positions = [int(name[1:]) for name in shown]
-    return {
-        "shown": positions,
-        "names": [scene.name_of(scene.graph.nodes[i]) for i in positions],
-    }
+def _scene(scene: Scene) -> dict[str, Any]:
+    nodes = enumerate(scene.graph.nodes)
+    names = {i: scene.name_of(node) for i, node in nodes if node.shows is not None}
+    return {"shown": list(names), "names": list(names.values())}
 
 
 def _point(run: RunRecords, point: Point) -> dict[str, Any]:
@@ -221,34 +171,14 @@ def _point(run: RunRecords, point: Point) -> dict[str, Any]:
     return {"x": x, "y": y, "kind": max(point.label, 0)}
 
 
-def _feature_names(X: Sequence[Any], given: Sequence[str] | None) -> list[str]:
-    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
-    if given is None:
-        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
-    if len(given) != size:
-        raise ValueError(
-            f"explore: feature_names must have {size} names, one for each feature of a sample, "
-            f"not {len(given)}"
-        )
-    return [str(name) for name in given]
-
-
-def _axis_label(label: str, names: Sequence[str]) -> str:
-    """Replaces "feature 2", or "input", by the feature's name; other labels are unchanged."""
-    number = label.removeprefix("feature ")
-    if number.isdecimal():
-        return names[int(number)]
-    return names[0] if label == "input" else label
-
-
-def _caption(run: RunRecords, names: Sequence[str]) -> str:
+def _caption(run: RunRecords) -> str:
     what = CAPTIONS[run.kind]
     if run.kind == "boundary" and run.outputs == 1:
         what += "; the line is the boundary"
     fixed = []
     for i, value in run.fixed:
         mean = 0 if value is None or abs(value) < NEAR_ZERO else value
-        fixed.append(f"{names[i]} at {mean:.3g}")
+        fixed.append(f"{run.names[i]} at {mean:.3g}")
     return f"{what} ({', '.join(fixed)})" if fixed else what
 
 
@@ -262,9 +192,8 @@ def _notes(run: RunRecords, graphs: SampleGraphs) -> list[str]:
     return [f"{have} of {of} samples have a graph (dark outline). For more, pass samples=."]
 
 
-def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int, int]) -> str:
-    point = run.points[index[sample]]
-    entries = list(X[sample]) if isinstance(X[sample], (list, tuple)) else [X[sample]]
+def _sample_name(run: RunRecords, point: Point, x: Any) -> str:
+    entries = x if isinstance(x, (list, tuple)) else [x]
     features = [
         f"{x:.3g}" if isinstance(x, (int, float)) else str(x)[:20] for x in entries[:NAMED_FEATURES]
     ]
@@ -273,12 +202,8 @@ def _sample_name(run: RunRecords, sample: int, X: Sequence[Any], index: dict[int
     target = ", ".join(map(label_number, point.target))
     if run.classes and point.label >= 0:
         target = run.classes[point.label]
-    name = f"sample {sample}: ({', '.join(features)})"
+    name = f"sample {point.sample}: ({', '.join(features)})"
     return f"{name}, target {target}" if target else name
-
-
-def _picture_range(run: RunRecords, i: int) -> list[float]:
-    return [run.axes[i].low, run.axes[i].high] if run.axes else [0.0, 1.0]
 
 
 def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
@@ -294,20 +219,3 @@ def _axis_range(numbers: Sequence[float], logarithmic: bool) -> list[float]:
         last_power = math.ceil(math.log10(max(high, 1 / LARGEST)) + 1e-9)
         return [10.0**first_power, 10.0**last_power]
     return [min(low, 0.0), high + (high - low) * 0.05 or 1.0]
-
-
-def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    return list(chain(*rows))
-
-
-@contextmanager
-def _progress_bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
-    """Yields a function that takes the fraction of the work done, and shows it if ``wanted``."""
-    if not wanted:
-        yield lambda part: None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as progress:
-        task = progress.add_task("running the model", total=1.0)
-        yield lambda part: progress.update(task, completed=part)

@@ -8,146 +8,94 @@ snapshot.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.train.snapshots import Snapshot, TrainingRecord
 
-from ...plotting.analysis import curve_at, curve_points, grid_at, grid_points
+from ...plotting.analysis import GridPoints, curve_at, curve_points, grid_at, grid_points
 from ...plotting.ranges import Range, drawable, padded_range
 from ...plotting.samples import NoNumbersError, Samples, floats, outputs, predict
 from ...plotting.samples import samples as table_of
 from .records import Axis, Frame, Number, Point
 from .replay import Model, probes, replayed
-from .rounding import COARSE_DIGITS, FINE_DIGITS, rounded_row, rounded_rows
+from .rounding import COARSE_DIGITS, rounded
 
 CURVE_POINTS = 100  # points of a fitted curve
+NO_GRID = GridPoints(Samples((), scalar=False), (), (), (), ())
 
 
+@dataclass(frozen=True)
 class Picture:
-    """The picture of kind "none", and the base class of the others."""
+    """The picture of kind "none", and the base class of the others.
 
-    kind = "none"
-    classes: tuple[str, ...] = ()
-    xs: tuple[float, ...] = ()
-    ys: tuple[float, ...] = ()
-    fixed: tuple[tuple[int, float], ...] = ()
+    inputs       the samples in the picture, as the model takes them
+    points       the samples as records
+    outputs      the number of outputs of the model
+    notes        what is not shown, and why
+    classes      the targets that stand for classes; () if the targets are not classes
+    grid         the points at which the model is run, if it is not run on the samples
+    threshold    of a boundary of one output, its score
+    """
 
-    def __init__(self, points: Sequence[Point], outputs: int, notes: Sequence[str] = ()) -> None:
-        self.points = tuple(points)
-        self.outputs = outputs
-        self.notes = tuple(notes)
+    kind: ClassVar[str] = "none"
+
+    inputs: Sequence[Any]
+    points: Sequence[Point]
+    outputs: int
+    notes: Sequence[str]
+    classes: Sequence[float] = ()
+    grid: GridPoints = NO_GRID
+    threshold: float = 0.0
 
     def frame_fields(self, model: Model) -> dict[str, Any]:
         """Runs the model, and returns the fields of a `Frame` that this kind of picture has."""
         return {}
 
-    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        """Returns the axes, whose ranges may depend on the frames made."""
-        return ()
-
-    def first_targets(self) -> list[Number]:
-        """Returns the first number of each point's target."""
-        return [point.target[0] for point in self.points if point.target]
+    def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
+        """Yields the axes, whose ranges may depend on the frames made."""
+        for feature, xs in zip(self.grid.features, self.grid.axes):
+            yield Axis(names[feature], rounded(xs[0]), rounded(xs[-1]))
 
 
 class _Boundary(Picture):
     kind = "boundary"
 
-    def __init__(
-        self,
-        training: TrainingRecord,
-        table: Samples,
-        shown: Sequence[int],
-        classes: Sequence[float],
-        outputs: int,
-        features: tuple[int, int] | None,
-        resolution: int,
-    ) -> None:
-        self.grid = grid_points(table, features=features, resolution=resolution)
-        self.xs, self.ys = self.grid.axes
-        self.fixed = self.grid.fixed
-        self.features = self.grid.features
-        self.table = table
-        self.classes = tuple([f"{c:g}" for c in classes])
-        self.threshold = _decision_threshold(training.loss, classes) if outputs == 1 else 0.0
-        points = _points(training, shown, classes, table.rows, self.features)
-        super().__init__(points, outputs)
-
     def frame_fields(self, model: Model) -> dict[str, Any]:
-        area = grid_at(self.grid, replayed(model, self.table))
+        area = grid_at(self.grid, replayed(model, self.grid.table))
         if self.outputs == 1:
             scores = [[x - self.threshold for x in row] for row in area.outputs[0]]
-            return {"scores": rounded_rows(scores, COARSE_DIGITS)}
+            return {"scores": rounded(scores, COARSE_DIGITS)}
         scores = [list(map(_margin, zip(*rows))) for rows in zip(*area.outputs)]
-        return {"scores": rounded_rows(scores, COARSE_DIGITS), "winners": area.classes()}
-
-    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        i, j = self.features
-        return (
-            _axis(f"feature {i}", self.xs[0], self.xs[-1]),
-            _axis(f"feature {j}", self.ys[0], self.ys[-1]),
-        )
+        return {"scores": rounded(scores, COARSE_DIGITS), "winners": area.classes()}
 
 
 class _Fit(Picture):
     kind = "fit"
 
-    def __init__(
-        self,
-        training: TrainingRecord,
-        table: Samples,
-        shown: Sequence[int],
-        classes: Sequence[float],
-        outputs: int,
-    ) -> None:
-        self.grid = curve_points(table, resolution=CURVE_POINTS)
-        (self.xs,) = self.grid.axes
-        self.table = table
-        self.classes = tuple([f"{c:g}" for c in classes])
-        notes = []
-        if outputs > 1 and not classes:
-            notes.append(
-                f"The picture shows the curves of all {outputs} outputs, but only the targets of "
-                "the first."
-            )
-        points = _points(training, shown, classes, table.rows, self.grid.features)
-        super().__init__(points, outputs, notes)
-
     def frame_fields(self, model: Model) -> dict[str, Any]:
-        fit = curve_at(self.grid, replayed(model, self.table))
-        return {"curves": rounded_rows(fit.outputs)}
+        return {"curves": rounded(curve_at(self.grid, replayed(model, self.grid.table)).outputs)}
 
-    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        targets: list[Number] = []
-        if self.outputs == 1 or not self.classes:
-            targets = self.first_targets()
-        low, high = _vertical_range(targets, [frame.curves for frame in made])
-        return _axis("input", self.xs[0], self.xs[-1]), _axis("output", low, high)
+    def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
+        yield from super().axes(names, made)
+        points = () if self.outputs > 1 and self.classes else self.points
+        yield Axis("output", *_vertical_range(points, [frame.curves for frame in made]))
 
 
 class _Regression(Picture):
     kind = "regression"
 
-    def __init__(self, training: TrainingRecord, shown: Sequence[int], outputs: int) -> None:
-        notes = []
-        if outputs > 1:
-            notes.append(
-                f"The picture shows only the first of {outputs} outputs, against its target."
-            )
-        super().__init__(_points(training, shown), outputs, notes)
-        self.inputs = [training.X[i] for i in shown]
-
     def frame_fields(self, model: Model) -> dict[str, Any]:
-        return {"predictions": rounded_rows(predict(model, self.inputs))}
+        return {"predictions": rounded(predict(model, self.inputs))}
 
-    def axes(self, made: Sequence[Frame]) -> tuple[Axis, ...]:
-        targets = self.first_targets()
+    def axes(self, names: Sequence[str], made: Sequence[Frame]) -> Iterator[Axis]:
         first = [[row[:1] for row in frame.predictions] for frame in made]
-        low, high = _vertical_range(targets, first)
-        return _axis("target", low, high), _axis("prediction", low, high)
+        ends = _vertical_range(self.points, first)
+        yield Axis("target", *ends)
+        yield Axis("prediction", *ends)
 
 
 def picture_of(
@@ -158,37 +106,41 @@ def picture_of(
     resolution: int,
 ) -> Picture:
     """Returns the picture that suits the training run; the model is tried at the first snapshot."""
+    inputs = [training.X[i] for i in shown]
+    size = 0
+
+    def none(why: str) -> Picture:
+        return Picture(inputs, [Point(i, (), (), -1) for i in shown], size, [f"No picture: {why}."])
+
     with training.at(first) as model:
-        size = 0
-
-        def none(why: str) -> Picture:
-            return Picture([Point(i, (), (), -1) for i in shown], size, [f"No picture: {why}."])
-
-        inputs = [training.X[i] for i in shown]
         try:
             given = predict(model, inputs)
         except NoNumbersError:
             return none("the model does not return numbers")
         size = len(given[0])
-
         if set(map(len, given)) != {size}:
             return none("the model does not return equally many numbers for every sample")
         try:
-            targets = _targets(training, range(len(training.y)))
+            targets = [floats(training.y[i], "a target") for i in range(len(training.y))]
         except NoNumbersError:
             return none("the targets are not numbers")
         comparable = {len(target) for target in targets} == {size}
         classes = _classes(targets, size)
-        try:
-            table = table_of(training.X)
-        except (TypeError, ValueError, OverflowError):
-            if classes or not comparable:
-                return none("the samples are not rows of equally many numbers")
-            return _Regression(training, shown, size)
-        if not classes and not comparable:
+        table = _table(training.X)
+
+        def picture(
+            kind: type[Picture], grid: GridPoints = NO_GRID, note: str = "", threshold: float = 0.0
+        ) -> Picture:
+            points = [_point(i, targets[i], classes, grid) for i in shown]
+            return kind(inputs, points, size, [note] if note else [], classes, grid, threshold)
+
+        if comparable and not classes and (table is None or table.features > 1):
+            note = f"The picture shows only the first of {size} outputs, against its target."
+            return picture(_Regression, note=note if size > 1 else "")
+        if table is None:
+            return none("the samples are not rows of equally many numbers")
+        if not comparable and not classes:
             return none("the targets do not have as many numbers as the model returns")
-        if not classes and table.features > 1:
-            return _Regression(training, shown, size)
         try:
             outputs(model, probes(table))
         except Exception as error:  # of any kind: a model may not be made for such inputs
@@ -198,28 +150,30 @@ def picture_of(
         if not any(all(map(drawable, row)) for row in table.rows):
             return none("no sample has numbers that can be drawn")
         if table.features > 1:
-            return _Boundary(training, table, shown, classes, size, features, resolution)
-        return _Fit(training, table, shown, classes, size)
+            grid = grid_points(table, features=features, resolution=resolution)
+            threshold = _decision_threshold(training.loss, classes) if size == 1 else 0.0
+            return picture(_Boundary, grid, threshold=threshold)
+        note = (
+            f"The picture shows the curves of all {size} outputs, but only the targets of the "
+            "first."
+        )
+        grid = curve_points(table, resolution=CURVE_POINTS)
+        return picture(_Fit, grid, note if size > 1 and not classes else "")
 
 
-def _points(
-    training: TrainingRecord,
-    shown: Sequence[int],
-    classes: Sequence[float] = (),
-    rows: Sequence[Sequence[float]] = (),
-    features: Sequence[int] = (),
-) -> list[Point]:
-    """Returns the samples in the picture: the features of ``rows`` on its axes, and the classes."""
-    points = []
-    for i, target in zip(shown, _targets(training, shown)):
-        at = rounded_row([rows[i][k] for k in features])
-        label = classes.index(target[0]) if classes else -1
-        points.append(Point(i, at, rounded_row(target), label))
-    return points
+def _point(
+    sample: int, target: Sequence[float], classes: Sequence[float], grid: GridPoints
+) -> Point:
+    at = rounded([grid.table.rows[sample][k] for k in grid.features])
+    return Point(sample, at, rounded(target), classes.index(target[0]) if classes else -1)
 
 
-def _targets(training: TrainingRecord, shown: Iterable[int]) -> list[tuple[float, ...]]:
-    return [floats(training.y[i], "a target") for i in shown]
+def _table(X: Sequence[Any]) -> Samples | None:
+    """Returns the samples as a table, or None if they are not rows of equally many numbers."""
+    try:
+        return table_of(X)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _classes(targets: Sequence[tuple[float, ...]], size: int) -> tuple[float, ...]:
@@ -254,15 +208,17 @@ def _margin(scores: Sequence[float]) -> float:
     return first - second
 
 
-def _vertical_range(targets: Iterable[Number], made: Sequence[Iterable[Iterable[Number]]]) -> Range:
-    """Returns a range that includes the targets and the last frame; it is extended towards the
-    other frames by at most half of its size."""
-    shown = [[x for x in chain(*rows) if x is not None] for rows in made]
-    low, high = padded_range([*[x for x in targets if x is not None], *shown[-1]])
-    lowest, highest = padded_range(chain(*shown))
+def _vertical_range(
+    points: Iterable[Point], made: Sequence[Iterable[Iterable[Number]]]
+) -> Range:
+    """Returns a range that includes the points' first targets and the last frame; it is extended
+    towards the other frames by at most half of its size."""
+    parts = [*made, [point.target[:1] for point in points]]
+    *frames, targets = [[x for x in chain(*rows) if x is not None] for rows in parts]
+    low, high = padded_range([*targets, *frames[-1]])
+    lowest, highest = padded_range(chain(*frames))
     reach = (high - low) / 2
-    return min(low, max(low - reach, lowest)), max(high, min(high + reach, highest))
-
-
-def _axis(label: str, low: float, high: float) -> Axis:
-    return Axis(label, float(f"{low:.{FINE_DIGITS}g}"), float(f"{high:.{FINE_DIGITS}g}"))
+    ends: Range = rounded(
+        (min(low, max(low - reach, lowest)), max(high, min(high + reach, highest)))
+    )
+    return ends

@@ -2,11 +2,13 @@
 
 /** A plot with two axes, in an SVG of a fixed size that the page scales. */
 class Plot {
+  static WIDTH = 560
   static LEFT = 52
   static TOP = 10
   static BOTTOM = 30
 
-  constructor(place, width, height, xs, ys, names, { logarithmic = false, right = 12 } = {}) {
+  constructor(place, height, xs, ys, names, { logarithmic = false, right = 12 } = {}) {
+    const width = Plot.WIDTH
     Object.assign(this, { width, height, xs, ys, logarithmic, right })
     this.svg = createSvg("svg", {
       viewBox: `0 0 ${width} ${height}`,
@@ -73,7 +75,7 @@ class Plot {
         continue
       }
       // SVG has no larger numbers
-      const [px, py] = at.map((c) => Math.min(Math.max(c, -1e4), 1e4).toFixed(1))
+      const [px, py] = at.map((c) => clamp(c, -1e4, 1e4).toFixed(1))
       text += `${pen}${px} ${py}`
       pen = "L"
     }
@@ -83,44 +85,18 @@ class Plot {
   #axes({ x, y }) {
     const { LEFT, TOP, BOTTOM } = Plot
     const [right, bottom] = [this.width - this.right, this.height - BOTTOM]
-    this.back.append(createSvg("path", { class: "axis", d: `M${LEFT} ${TOP}V${bottom}H${right}` }))
-    for (const tick of ticks(...this.xs)) {
-      this.back.append(
-        createSvg("text", {
-          class: "tick",
-          x: this.x(tick),
-          y: bottom + 14,
-          "text-anchor": "middle",
-          text: short(tick)
-        })
-      )
-    }
+    const line = (d, dashes = null) =>
+      this.back.append(createSvg("path", { class: "axis", d, "stroke-dasharray": dashes }))
+    const label = (x, y, anchor, text) =>
+      this.back.append(createSvg("text", { class: "tick", x, y, "text-anchor": anchor, text }))
+    line(`M${LEFT} ${TOP}V${bottom}H${right}`)
+    for (const tick of ticks(...this.xs)) label(this.x(tick), bottom + 14, "middle", short(tick))
     for (const tick of this.logarithmic ? powers(...this.ys) : ticks(...this.ys)) {
-      this.back.append(
-        createSvg("path", {
-          class: "axis",
-          d: `M${LEFT} ${this.y(tick)}H${right}`,
-          "stroke-dasharray": "1 4"
-        }),
-        createSvg("text", {
-          class: "tick",
-          x: LEFT - 5,
-          y: this.y(tick) + 4,
-          "text-anchor": "end",
-          text: short(tick)
-        })
-      )
+      line(`M${LEFT} ${this.y(tick)}H${right}`, "1 4")
+      label(LEFT - 5, this.y(tick) + 4, "end", short(tick))
     }
-    this.back.append(
-      createSvg("text", {
-        class: "tick",
-        x: right,
-        y: this.height - 3,
-        "text-anchor": "end",
-        text: x
-      }),
-      createSvg("text", { class: "tick", x: 4, y: TOP + 4, text: y })
-    )
+    label(right, this.height - 3, "end", x)
+    label(4, TOP + 4, null, y)
   }
 }
 

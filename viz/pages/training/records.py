@@ -6,12 +6,14 @@ as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Number = float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     """An axis of the picture: its label and its range."""
 
@@ -36,20 +38,7 @@ class Point:
     label: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A number at all steps, or, for a long training run, the smallest and the largest of every
-    interval.
-
-    steps    counted from 1, in order, including the first and the last step
-    values   the numbers at these steps
-    """
-
-    steps: tuple[int, ...]
-    values: tuple[Number, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """The model before the update of one step, with the loss and the gradients of that step.
 
@@ -76,11 +65,12 @@ class Frame:
     predictions: tuple[tuple[Number, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunRecords:
     """Everything that the page of a training run shows, except the graphs of single samples.
 
     kind            "boundary", "fit", "regression" or "none"; see `frames`
+    names           the names of the features
     axes            the horizontal and the vertical axis; () for "none"
     points          the samples in the picture
     classes         the names of the classes by index; () if the targets are not classes
@@ -88,7 +78,8 @@ class RunRecords:
     xs, ys          the points at which the model was run: the grid of a boundary; of a fit, ``xs``
                     only
     fixed           ``(feature, value)`` for the features that stay at their means
-    loss            the loss over all steps
+    loss            ``(step, loss)`` for all steps, counted from 1; for a long training run, of the
+                    smallest and the largest loss of every interval
     steps           the number of steps
     layers          the names of the layers, in the order of the parameters; "parameters" for
                     parameters outside of modules
@@ -97,6 +88,7 @@ class RunRecords:
     """
 
     kind: str
+    names: tuple[str, ...]
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
     classes: tuple[str, ...]
@@ -104,8 +96,21 @@ class RunRecords:
     xs: tuple[Number, ...]
     ys: tuple[Number, ...]
     fixed: tuple[tuple[int, Number], ...]
-    loss: Line
+    loss: tuple[tuple[int, Number], ...]
     steps: int
     layers: tuple[str, ...]
     frames: tuple[Frame, ...]
     notes: tuple[str, ...]
+
+
+def names_of_features(X: Sequence[Any], given: Sequence[str] | None = None) -> list[str]:
+    """Returns the given names of the features of ``X``, or "feature 0" and so on."""
+    size = len(X[0]) if hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict)) else 1
+    if given is None:
+        return [f"feature {i}" for i in range(size)] if size > 1 else ["input"]
+    if len(given) != size:
+        raise ValueError(
+            f"explore: feature_names must have {size} names, one for each feature of a sample, "
+            f"not {len(given)}"
+        )
+    return [str(name) for name in given]

@@ -1,12 +1,12 @@
-/* A training run on one page: the model and the curves at one snapshot, and the graph of one sample
+/* A training run on one page: the model and the curves at one frame, and the graph of one sample
    before and after its update.  It needs stage.js and plot.js.
 
-   A snapshot has the parameters and gradients of one step; `state.at` is the index of the snapshot
-   that is shown.  All numbers are computed in Python (see frames.py and page.py) and drawn here.
-   The order of this file: data, the model, curves, the graph, controls. */
+   A frame has the loss and the gradients of one step, and the model before it; `state.at` is the
+   index of the frame that is shown.  All numbers are computed in Python (see frames.py and page.py)
+   and drawn here.
+   The order of this file: the model, curves, the graph, controls. */
 
-const DATA = JSON.parse(byId("data").textContent)
-const { snapshots, points } = DATA
+const { frames, points, samples } = data
 const state = { at: 0, sample: 0, after: false, node: -1, timer: 0 }
 
 const NEAR = 16 // how far from a point a click may be, in units of the plot
@@ -23,12 +23,13 @@ const SHAPES = [
 
 // ---- the model: boundary or fit ----
 
-const model = new Plot(byId("model"), 560, 480, DATA.x, DATA.y, {
-  x: DATA.names[0],
-  y: DATA.names[1],
-  title: DATA.caption
+const [across, up] = data.axes
+const model = new Plot(byId("model"), 480, [across.low, across.high], [up.low, up.high], {
+  x: across.label,
+  y: up.label,
+  title: data.caption
 })
-const offered = new Set(DATA.samples.map(({ point }) => point))
+const offered = new Set(samples.map(({ point }) => point))
 const marks = points.map(({ kind }, i) =>
   createSvg("path", {
     class: `point k${kind % 6}${offered.has(i) ? " offered" : ""}`,
@@ -40,41 +41,39 @@ const lines = createSvg("g")
 model.inside.append(surface, lines)
 model.front.append(...marks)
 
-/** Returns the place of a point at this snapshot; the prediction of a regression moves. */
+/** Returns the place of a point at this frame; the prediction of a regression moves. */
 function placeOf(i) {
   const { x, y } = points[i]
-  return [model.x(x), model.y(y ?? snapshots[state.at].predictions?.[i])]
+  return [model.x(x), model.y(y ?? frames[state.at].predictions[i])]
 }
 
-function drawModel({ curves, scores, winners, margins }) {
+function drawModel({ curves, scores, winners }) {
   let paths = []
-  if (curves) {
+  const margins = scores.flat()
+  if (data.kind === "fit") {
     const several = curves.length > 1 ? "several" : ""
     paths = curves.map((curve, i) => ({
       class: `curve fit ${several} k${i % 6}`,
-      d: model.path(curve.map((y, k) => [DATA.grid.xs[k], y]))
+      d: model.path(curve.map((y, k) => [data.xs[k], y]))
     }))
-  } else if (scores) {
+  } else if (winners.length) {
+    drawSurface(winners.flat(), margins)
+  } else if (data.kind === "boundary") {
     // A score of 1 satisfies the hinge loss; a positive score stands for the second class.
     drawSurface(
-      scores.map((s) => (s > 0 ? 1 : 0)),
-      scores.map((s) => (s === null ? NaN : Math.tanh(Math.abs(s))))
+      margins.map((score) => Number(score > 0)),
+      margins
     )
     paths = [{ class: "boundary", d: zeroLine(scores) }]
-  } else if (winners) {
-    drawSurface(
-      winners,
-      margins.map((margin) => (margin === null ? NaN : Math.tanh(margin)))
-    )
-  } else if (DATA.kind === "regression") {
-    paths = [{ class: "boundary", d: model.path(DATA.x.map((x) => [x, x])) }]
+  } else if (data.kind === "regression") {
+    paths = [{ class: "boundary", d: model.path(model.xs.map((x) => [x, x])) }]
   }
   lines.replaceChildren(...paths.map((path) => createSvg("path", path)))
   marks.forEach((mark, i) => {
     const [x, y] = placeOf(i)
     const there = Number.isFinite(x) && Number.isFinite(y)
     mark.setAttribute("visibility", there ? "visible" : "hidden")
-    const scale = DATA.samples[state.sample]?.point === i ? 1.7 : 1
+    const scale = samples[state.sample]?.point === i ? 1.7 : 1
     if (there)
       mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale})`)
   })
@@ -83,8 +82,8 @@ function drawModel({ curves, scores, winners, margins }) {
 const cells = []
 
 /** Draws the cells of the grid.  They are made once; later only class and opacity change. */
-function drawSurface(winners, strengths) {
-  const { xs, ys } = DATA.grid
+function drawSurface(winners, margins) {
+  const { xs, ys } = data
   if (!cells.length) {
     // Neighbours share an edge to the last digit; otherwise the background would show between them.
     const across = edges(xs.map((x) => model.x(x)))
@@ -107,10 +106,9 @@ function drawSurface(winners, strengths) {
   }
   cells.forEach((cell, i) => {
     cell.setAttribute("class", `k${winners[i] % 6}`)
-    cell.setAttribute(
-      "fill-opacity",
-      (Number.isFinite(strengths[i]) ? 0.06 + 0.4 * strengths[i] : 0).toFixed(2)
-    )
+    const isKnown = margins[i] !== null
+    const opacity = isKnown ? 0.06 + 0.4 * Math.tanh(Math.abs(margins[i])) : 0
+    cell.setAttribute("fill-opacity", opacity.toFixed(2))
   })
 }
 
@@ -125,8 +123,7 @@ function edges(centres) {
 /** Returns the line where the score is 0, by marching squares: in each cell of the grid, the line
     between the crossings of its sides. */
 function zeroLine(scores) {
-  const { xs, ys } = DATA.grid
-  const at = (row, column) => scores[row * xs.length + column]
+  const { xs, ys } = data
   let text = ""
   for (let row = 0; row + 1 < ys.length; row++) {
     for (let column = 0; column + 1 < xs.length; column++) {
@@ -139,8 +136,8 @@ function zeroLine(scores) {
       const found = []
       corners.forEach(([r, c], k) => {
         const [r2, c2] = corners[(k + 1) % 4]
-        const a = at(r, c)
-        const b = at(r2, c2)
+        const a = scores[r][c]
+        const b = scores[r2][c2]
         if (a > 0 !== b > 0 && Number.isFinite(a - b)) {
           const t = a / (a - b)
           found.push([xs[c] + (xs[c2] - xs[c]) * t, ys[r] + (ys[r2] - ys[r]) * t])
@@ -158,53 +155,52 @@ byId("model").addEventListener("click", (event) => {
   const far = points.map((_, i) =>
     Math.hypot(placeOf(i)[0] - model.x(x), placeOf(i)[1] - model.y(y))
   )
-  const nearest = far.reduce(
-    (best, distance, i) => (distance < (far[best] ?? Infinity) ? i : best),
-    -1
-  )
-  if (nearest < 0 || far[nearest] > NEAR) return
-  const sample = DATA.samples.findIndex(({ point }) => point === nearest)
+  const nearest = smallest(far)
+  if (!(far[nearest] <= NEAR)) return
+  const sample = samples.findIndex(({ point }) => point === nearest)
   const absent = "This sample has no graph on this page. Click a sample with a dark outline."
   setText(byId("said"), sample < 0 ? absent : "")
   if (sample >= 0) chooseSample(sample)
 })
 
+/** Returns the index of the first smallest number; -1 if all are nan. */
+function smallest(numbers) {
+  return numbers.reduce((best, x, i) => (x < (numbers[best] ?? Infinity) ? i : best), -1)
+}
+
 // ---- curves ----
 
-const lastStep = Math.max(...DATA.loss.map(([step]) => step), 2)
+const lastStep = Math.max(...data.loss.map(([step]) => step), 2)
 const loss = new Plot(
   byId("loss"),
-  560,
   232,
   [1, lastStep],
-  DATA.lossRange,
+  data.lossRange,
   { x: "step", y: "", title: "loss of each step" },
-  { logarithmic: DATA.lossLogarithmic }
+  { logarithmic: data.lossLogarithmic }
 )
 const lossNow = createSvg("path", { class: "now" })
-loss.front.append(createSvg("path", { class: "curve", d: loss.path(DATA.loss) }), lossNow)
+loss.front.append(createSvg("path", { class: "curve", d: loss.path(data.loss) }), lossNow)
 byId("loss").addEventListener("click", (event) => {
   const [step] = loss.at(event)
-  const far = (snapshot) => Math.abs(snapshot.step - step)
-  go(snapshots.reduce((best, snapshot, i) => (far(snapshot) < far(snapshots[best]) ? i : best), 0))
+  go(smallest(frames.map((frame) => Math.abs(frame.step - step))))
 })
 
 const layers = new Plot(
   byId("layers"),
-  560,
   232,
   [1, lastStep],
-  DATA.layerRange,
+  data.layerRange,
   { x: "step", y: "", title: "size of the gradient by layer" },
   { logarithmic: true, right: 96 }
 )
-const layerDots = DATA.layers.map((name, i) => {
+const layerDots = data.layers.map((name, i) => {
   const dot = createSvg("circle", { class: "now-dot", r: 3.5 })
   layers.front.append(
     createSvg("path", {
       class: `layer k${i % 6}`,
       "stroke-dasharray": ["none", "6 3", "2 2", "8 3 2 3"][i % 4],
-      d: layers.path(snapshots.map((snapshot) => [snapshot.step, snapshot.layers[i]]))
+      d: layers.path(frames.map(({ step, gradients }) => [step, gradients[i]]))
     }),
     dot
   )
@@ -216,8 +212,8 @@ placeLayerNames()
 
 /** Writes each name at the right end of its line, or as near to the end as there is room. */
 function placeLayerNames() {
-  const ends = DATA.layers
-    .map((name, i) => ({ name, i, y: layers.y(snapshots.at(-1).layers[i]) + 4 }))
+  const ends = data.layers
+    .map((name, i) => ({ name, i, y: layers.y(frames.at(-1).gradients[i]) + 4 }))
     .filter(({ y }) => Number.isFinite(y))
     .sort((a, b) => a.y - b.y)
   const LINE = 13
@@ -251,7 +247,7 @@ function drawNow(plot, mark, step) {
 
 // ---- the graph of one sample ----
 
-const stages = DATA.scenes.map(() => null)
+const stages = data.scenes.map(() => null)
 let shownScene = -1
 
 /** Returns the stage and the parts of a scene.  Its SVG leaves its template at the first call. */
@@ -263,7 +259,7 @@ function stageOf(scene) {
     const stage = new Stage(place)
     const parts = new Parts(stage.svg)
     stages[scene] = { place, stage, parts }
-    DATA.scenes[scene].shown.forEach((node, i) =>
+    data.scenes[scene].shown.forEach((node, i) =>
       parts.nodes[node].group.addEventListener("click", () => {
         if (!stage.wasDragged) chooseNode(state.node === i ? -1 : i)
       })
@@ -273,7 +269,7 @@ function stageOf(scene) {
 }
 
 function drawGraph() {
-  const sample = DATA.samples[state.sample]
+  const sample = samples[state.sample]
   if (!sample) return
   const { place, stage, parts } = stageOf(sample.scene)
   if (shownScene !== sample.scene) {
@@ -284,7 +280,7 @@ function drawGraph() {
   }
   const numbers = sample.numbers[state.at]
   byId("graph").classList.toggle("after", state.after)
-  DATA.scenes[sample.scene].shown.forEach((index, i) => {
+  data.scenes[sample.scene].shown.forEach((index, i) => {
     const { data, grad, group } = parts.nodes[index]
     const [before, gradient, after] = numbers[i]
     setText(data, state.after ? after : before)
@@ -304,7 +300,7 @@ function drawDetails(sample, numbers) {
     return
   }
   const [before, gradient, after] = numbers[state.node]
-  const node = DATA.scenes[sample.scene].names[state.node]
+  const node = data.scenes[sample.scene].names[state.node]
   const head = ["", "before the update", "gradient", "after the update"].map((text) =>
     create("th", { text })
   )
@@ -319,37 +315,35 @@ function chooseNode(i) {
 
 /** Chooses the next, or the previous, node that has numbers, in topological order. */
 function walk(by) {
-  const { shown } = DATA.scenes[shownScene] ?? { shown: [] }
+  const { shown } = data.scenes[shownScene] ?? { shown: [] }
   if (shown.length) chooseNode((state.node + by + shown.length) % shown.length)
 }
 
 function chooseSample(i) {
-  if (!DATA.samples.length) return
-  state.sample = (i + DATA.samples.length) % DATA.samples.length
+  if (!samples.length) return
+  state.sample = (i + samples.length) % samples.length
   draw()
 }
 
-// ---- all of it at one snapshot ----
+// ---- all of it at one frame ----
 
 function draw() {
-  const snapshot = snapshots[state.at]
-  const sample = DATA.samples[state.sample]
+  const frame = frames[state.at]
+  const { step } = frame
+  const sample = samples[state.sample]
   byId("slider").value = state.at
-  setText(
-    byId("where"),
-    `step ${snapshot.step} of ${DATA.steps}: loss ${snapshot.loss}, learning rate ${snapshot.rate}`
-  )
-  byId("slider").setAttribute("aria-valuetext", `step ${snapshot.step}`)
-  byId("first").disabled = byId("back").disabled = state.at === 0
-  byId("last").disabled = byId("next").disabled = state.at === snapshots.length - 1
-  drawModel(snapshot)
-  drawNow(loss, lossNow, snapshot.step)
-  drawNow(layers, layersNow, snapshot.step)
+  const numbers = `loss ${frame.loss}, learning rate ${frame.learning_rate}`
+  setText(byId("where"), `step ${step} of ${data.steps}: ${numbers}`)
+  byId("slider").setAttribute("aria-valuetext", `step ${step}`)
+  disableEnds(state.at, frames.length - 1)
+  drawModel(frame)
+  drawNow(loss, lossNow, step)
+  drawNow(layers, layersNow, step)
   layerDots.forEach((dot, i) => {
-    const y = layers.y(snapshot.layers[i])
+    const y = layers.y(frame.gradients[i])
     dot.setAttribute("visibility", Number.isFinite(y) ? "visible" : "hidden")
     if (Number.isFinite(y)) {
-      dot.setAttribute("cx", layers.x(snapshot.step))
+      dot.setAttribute("cx", layers.x(step))
       dot.setAttribute("cy", y)
     }
   })
@@ -363,14 +357,14 @@ function draw() {
     const before = "the forward pass, and the gradients of this sample's own loss."
     const after =
       "the forward pass with the new parameters. The gradients are from before the update."
-    const when = `${state.after ? "After" : "Before"} the update of step ${snapshot.step}`
+    const when = `${state.after ? "After" : "Before"} the update of step ${step}`
     setText(byId("explained"), `${when}: ${state.after ? after : before}`)
   }
   drawGraph()
 }
 
 function go(at) {
-  state.at = Math.min(Math.max(at, 0), snapshots.length - 1)
+  state.at = clamp(at, 0, frames.length - 1)
   draw()
 }
 
@@ -380,11 +374,11 @@ function play(on) {
   clearInterval(state.timer)
   state.timer = 0
   if (on) {
-    if (state.at === snapshots.length - 1) go(0)
+    if (state.at === frames.length - 1) go(0)
     state.timer = setInterval(
       () => {
         go(state.at + 1)
-        if (state.at === snapshots.length - 1) play(false)
+        if (state.at === frames.length - 1) play(false)
       },
       Number(byId("speed").value)
     )
@@ -409,7 +403,7 @@ const COMMANDS = {
   back: () => stepTo(state.at - 1),
   play: () => play(!state.timer),
   next: () => stepTo(state.at + 1),
-  last: () => stepTo(snapshots.length - 1),
+  last: () => stepTo(frames.length - 1),
   before: () => showAfter(false),
   after: () => showAfter(true),
   "previous-sample": () => chooseSample(state.sample - 1),
@@ -432,11 +426,11 @@ document.addEventListener("keydown", (event) => {
     command()
   }
 })
-byId("slider").max = snapshots.length - 1
+byId("slider").max = frames.length - 1
 byId("slider").addEventListener("input", () => stepTo(Number(byId("slider").value)))
 byId("speed").addEventListener("change", () => state.timer && play(true))
-setText(byId("model-caption"), DATA.caption)
-DATA.classes.forEach((name, i) =>
+setText(byId("model-caption"), data.caption)
+data.classes.forEach((name, i) =>
   byId("legend").append(
     create(
       "span",
@@ -450,9 +444,9 @@ DATA.classes.forEach((name, i) =>
     )
   )
 )
-byId("notes").append(...DATA.notes.map((text) => create("p", { text })))
-if (DATA.kind === "none") byId("model").hidden = true
-if (!DATA.samples.length) document.querySelector(".sample").hidden = true
-switchTheme(byId("theme"))
+showNotes()
+if (data.kind === "none") byId("model").hidden = true
+if (!samples.length) document.querySelector(".sample").hidden = true
+switchTheme()
 draw()
 document.documentElement.dataset.ready = "true"
