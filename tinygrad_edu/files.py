@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .errors import shortened
+
 
 def check_folder_of(path: str | os.PathLike[str]) -> None:
     """Checks that the parent folder of ``path`` exists.
@@ -107,8 +109,7 @@ def from_json(entry: Any) -> float:
     if isinstance(entry, bool) or (
         not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")
     ):
-        shown = repr(entry)
-        raise ValueError(f"{shown if len(shown) <= 60 else shown[:57] + '...'} is not a number")
+        raise ValueError(f"{shortened(repr(entry), 60)} is not a number")
     try:
         return float(entry)
     except OverflowError:

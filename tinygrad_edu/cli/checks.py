@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..engine.value import Value
+from ..errors import shortened
 from .arguments import Commands, add_option, positive, ranges_of, tolerance
 
 
@@ -43,14 +43,13 @@ def run_check(options: argparse.Namespace) -> int:
 def _function_of(expression: str, names: Sequence[str]) -> Any:
     """Returns an expression as a function of its variables."""
     from ..symbolic.expressions import parse
+    from ..testing.functions import signature
 
     def f(*xs: Any) -> Any:
         return parse(expression, dict(zip(names, xs)))
 
-    f.__name__ = expression if len(expression) <= 40 else expression[:37] + "..."
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-    f.__signature__ = signature  # type: ignore[attr-defined]
+    f.__name__ = shortened(expression, 40)
+    f.__signature__ = signature(names)  # type: ignore[attr-defined]
     f(*[1.0] * len(names))  # raises ExpressionError if the text is not an expression
     return f
 
@@ -73,7 +72,7 @@ def _check_property(
     try:
         from hypothesis.errors import FailedHealthCheck
 
-        from ..testing.properties import Property
+        from ..testing.properties import Property, rejections
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("hypothesis"):
             raise
@@ -94,8 +93,8 @@ def _check_property(
         # an interval is written x=0.1..10 on the command line
         text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))
         raise ValueError(text) from None
-    reasons = [f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"]
-    rejected = f"others rejected ({', '.join(reasons)})" if reasons else "none rejected"
+    reasons = rejections(gradients.counts)
+    rejected = f"others rejected ({reasons})" if reasons else "none rejected"
     print(
         f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
         f"{rejected}; tolerance {options.rtol:g} relative"

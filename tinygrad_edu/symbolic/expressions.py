@@ -23,7 +23,7 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, number
+from ..errors import ExpressionError, number, shortened
 
 MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
 MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
@@ -256,4 +256,4 @@ def _pointer(text: str, offset: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    return repr(shortened(text, 60))

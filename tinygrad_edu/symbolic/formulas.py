@@ -106,6 +106,11 @@ def as_name(x: Any) -> Name:
         is_product = " * " in text and not text.startswith("rsqrt")
         return Name(text, MULTIPLICATIVE if is_product else ATOM)
     text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
+    return number_name(text)
+
+
+def number_name(text: str) -> Name:
+    """Returns the text of a number as a `Name`; a minus sign is an operator."""
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
 

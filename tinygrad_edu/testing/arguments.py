@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
 
-from ..engine.primitive import TABLE, Interval, Primitive, lookup
+from ..engine.primitive import TABLE, Primitive, lookup
 from ..errors import short_repr
 
 inf = math.inf
@@ -84,14 +83,21 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
     If hardly any float lies in the domain, pass intervals to `define` as ``sample``.
     """
     row = as_row(primitive)
-    plain = _tuples(row, smallest, largest)
+
+    def columns(special: bool) -> list[st.SearchStrategy[float]]:
+        bounds = {"smallest": smallest, "largest": largest}
+        return [floats_for(row, i, special=special, **bounds) for i in range(row.arity)]
+
+    plain = st.tuples(*columns(special=False))
+    if row.arity > 1 and row.parameters[0] != "condition":
+        plain = _often_near(plain, row, smallest, largest)
     domain = row.domain
     if domain is not None:
         plain = plain.filter(lambda args: bool(domain(*args)))
     if not special:
         return plain
-    columns = [floats_for(row, i, smallest=smallest, largest=largest) for i in range(row.arity)]
-    edges = [st.tuples(*columns), columns[0].map(lambda x: (x,) * row.arity)]
+    anything = columns(special=True)
+    edges = [st.tuples(*anything), anything[0].map(lambda x: (x,) * row.arity)]
     if row.specials:
         edges.append(st.sampled_from(sorted(row.specials, key=repr)))
     if row is TABLE["pow"]:
@@ -201,20 +207,6 @@ def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) 
     return min(max(float(f"{digits!r}e{power}"), smallest), largest)
 
 
-def _tuples(
-    row: Primitive, smallest: float, largest: float
-) -> st.SearchStrategy[tuple[float, ...]]:
-    """Returns a strategy for all arguments of a row, without special values."""
-    strategies = [
-        floats_for(row, i, special=False, smallest=smallest, largest=largest)
-        for i in range(row.arity)
-    ]
-    columns = st.tuples(*strategies)
-    if row.arity == 1 or row.parameters[0] == "condition":
-        return columns
-    return _often_near(columns, row, smallest, largest)
-
-
 @st.composite
 def _often_near(
     draw: st.DrawFn,
@@ -229,14 +221,10 @@ def _often_near(
     if draw(st.booleans()):
         for i in range(1, row.arity):
             near = args[0] * draw(_FACTORS)
-            if smallest <= abs(near) <= largest and _lies_in(near, row.sample[i]):
+            is_inside = any(low < near < high for low, high in row.sample[i])
+            if smallest <= abs(near) <= largest and is_inside:
                 args[i] = near
     return tuple(args)
-
-
-def _lies_in(x: float, intervals: Iterable[Interval]) -> bool:
-    """Returns whether ``x`` is inside one of the intervals."""
-    return any(low < x < high for low, high in intervals)
 
 
 @st.composite

@@ -21,19 +21,20 @@ passed.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from ..engine.autodiff import accumulate, gradients
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
-from ..engine.primitive import TABLE, Primitive
+from ..engine.primitive import TABLE
 from ..engine.value import Value
 from ..errors import counted, number, short_repr
+from .functions import name_of, signature_of
 
 # The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
@@ -84,19 +85,19 @@ class Entry(NamedTuple):
         return abs(self.analytic - self.numeric) / self.allowed
 
 
+@dataclass(eq=False, repr=False)
 class Report:
     """The result of `gradcheck`.
 
     A report is true if it has entries, and the status of each is "ok" or "kink".
     """
 
-    def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
-        self.title = title
-        self.entries = list(entries)
-        self.rtol = rtol
+    title: str
+    entries: list[Entry]
+    rtol: float
 
     def __bool__(self) -> bool:
-        return bool(self.entries) and all(entry.status in ("ok", "kink") for entry in self.entries)
+        return bool(self.entries) and not self.failures
 
     @property
     def failures(self) -> list[Entry]:
@@ -128,7 +129,8 @@ class Report:
             f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, "
             f"largest difference {self.worst:.1g} of what is allowed"
         ]
-        ordered = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
+        ranks = {"kink": 1, "ok": 2}
+        ordered = sorted(self.entries, key=lambda entry: ranks.get(entry.status, 0))
         shown = ordered[:MAX_SHOWN]
         width = max([len(entry.name) for entry in shown], default=0)
         for entry in shown:
@@ -184,30 +186,22 @@ def gradcheck(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
             f"{parameters!r}"
         )
-    point: Any = args if isinstance(args, (list, tuple)) else [args]
+    point = args if isinstance(args, (list, tuple)) else [args]
     function = _Function(f, point, parameters, names)
-    if order == 1:
-        return Report(f"gradcheck of {function.name}", _first_order(function, rtol), rtol)
-    return Report(f"gradcheck of {function.name}, order 2", _second_order(function, rtol), rtol)
-
-
-def _first_order(function: _Function, rtol: float) -> list[Entry]:
-    """Compares the first derivatives."""
-    return [
-        _entry(function, j, function.names[j], derivative.data, function.value, rtol)
-        for j, derivative in enumerate(function.derivatives())
-    ]
-
-
-def _second_order(function: _Function, rtol: float) -> list[Entry]:
-    """Compares the second derivatives with differences of the first."""
+    first = function.derivatives(function.root)
+    title = f"gradcheck of {function.name}"
     entries = []
-    for i, derivative in enumerate(function.derivatives()):
-        at = partial(function.derivative, i)
-        for j, second in enumerate(gradients(derivative, function.leaves)):
+    if order == 1:
+        for j, name in enumerate(function.names):
+            at = partial(function.value, j)
+            entries.append(_entry(function, j, name, first[j].data, at, function.root, rtol))
+        return Report(title, entries, rtol)
+    for i, derivative in enumerate(first):
+        for j, second in enumerate(function.derivatives(derivative)):
             name = f"{function.names[i]}, {function.names[j]}"
-            entries.append(_entry(function, j, name, second.data, at, rtol, derivative))
-    return entries
+            at = partial(function.derivative, i, j)
+            entries.append(_entry(function, j, name, second.data, at, derivative, rtol))
+    return Report(f"{title}, order 2", entries, rtol)
 
 
 class _Function:
@@ -219,96 +213,88 @@ class _Function:
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
         self.f = f
-        self.parameters = list(parameters)
-        self.args = [number(x, f"gradcheck: argument {i}") for i, x in enumerate(args)]
-        self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
-        self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
-        if names is not None and len(names) != len(self.args):
+        self.args = [
+            Value(number(x, f"gradcheck: argument {i}")) for i, x in enumerate(args)
+        ]
+        self.leaves = [*self.args, *parameters]
+        self.name = name_of(f)
+        if names is not None and len(names) != len(args):
             raise ValueError(
                 "gradcheck: names must have one name for each argument, not "
-                f"{counted(len(names), 'name')} for {counted(len(self.args), 'argument')}"
+                f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
             )
-        self.names = [*(names or _argument_names(f, len(self.args))),
-                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
-        self.leaves, self.root = self._graph()
-        again = self._graph()[1].data
+        self.names = [*(names or _argument_names(f, len(args))),
+                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]]
+        self.root = self._checked(f(*self.args))
+        again = self._checked(f(*self.args)).data
         if again != self.root.data and again == again:
             raise ValueError(
                 f"gradcheck: {self.name} must be deterministic, but it returned {self.root.data!r} "
                 f"and then {again!r} for the same arguments; switch off dropout and random numbers"
             )
-        self._derivatives: dict[tuple[int, float], list[float]] = {}
+        self.pieces = _pieces(self.root)
+        self._derivatives: dict[tuple[int, float], list[Value]] = {}
 
-    def _graph(self, j: int = 0, x: float | None = None) -> tuple[list[Value], Value]:
-        """Returns the leaves and the root of a new graph, with coordinate ``j`` at ``x``."""
-        with self._coordinate(j, x) as args:
-            leaves = [Value(value) for value in args]
-            root = self.f(*leaves)
-        if not isinstance(root, Value):
-            raise TypeError(
-                f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use "
-                "`from tinygrad_edu import math` instead of the standard math module, which "
-                "returns plain numbers, and return Value(number) from a branch that returns a "
-                "number"
-            )
-        return [*leaves, *self.parameters], root
+    def _checked(self, root: Any) -> Value:
+        """Returns ``root``; raises TypeError if it is not a Value."""
+        if isinstance(root, Value):
+            return root
+        raise TypeError(
+            f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use `from "
+            "tinygrad_edu import math` instead of the standard math module, which returns plain "
+            "numbers, and return Value(number) from a branch that returns a number"
+        )
 
     @contextmanager
-    def _coordinate(self, j: int, x: float | None) -> Iterator[list[float]]:
-        """Sets coordinate ``j`` to ``x`` inside a with block, and yields the arguments.  None
-        changes nothing."""
-        args = list(self.args)
-        if x is None:
-            yield args
-        elif j < len(args):
-            args[j] = x
-            yield args
-        else:
-            parameter = self.parameters[j - len(args)]
-            before = parameter.data
-            parameter.data = x
-            try:
-                yield args
-            finally:
-                parameter.data = before
+    def _at(self, j: int, x: float) -> Iterator[Any]:
+        """Yields the function with coordinate ``j`` at ``x``, inside a with block."""
+        leaf = self.leaves[j]
+        before = leaf.data
+        leaf.data = x
+        try:
+            yield self.f(*self.args)
+        finally:
+            leaf.data = before
 
-    def derivatives(self) -> list[Value]:
-        """Returns the derivative with respect to each coordinate, as Values."""
-        return gradients(self.root, self.leaves)
+    def derivatives(self, root: Value) -> list[Value]:
+        """Returns the derivative of ``root`` with respect to each coordinate, as Values."""
+        return gradients(root, self.leaves)
 
     def value(self, j: int, x: float) -> float:
         """Returns the function with coordinate ``j`` at ``x``."""
-        with no_grad(), self._coordinate(j, x) as args:
-            return float(self.f(*[Value(value) for value in args]))
+        with no_grad(), self._at(j, x) as root:
+            return float(root)
 
     def derivative(self, i: int, j: int, x: float) -> float:
         """Returns the derivative with respect to coordinate ``i``, with coordinate ``j`` at
         ``x``."""
         if (j, x) not in self._derivatives:
-            with self._coordinate(j, x) as args:
-                leaves = [Value(value) for value in args]
-                root = self.f(*leaves)
-                found = gradients(root, [*leaves, *self.parameters])
-                self._derivatives[j, x] = [derivative.data for derivative in found]
-        return self._derivatives[j, x][i]
+            with self._at(j, x) as root:
+                self._derivatives[j, x] = self.derivatives(root)
+        return self._derivatives[j, x][i].data
 
-    def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Returns the smooth piece of each primitive, with coordinate ``j`` at ``x``.  There is no
-        kink between two points with equal lists.
+    def is_smooth_to(self, j: int, x: float) -> bool:
+        """Returns whether there is no kink between the point and coordinate ``j`` at ``x``."""
+        with self._at(j, x) as root:
+            return _pieces(self._checked(root)) == self.pieces
 
-        An infinite piece, such as a quotient that overflows, is equal to no other, because any
-        number of pieces may lie between the points.
-        """
-        root = self.root if x is None else self._graph(j, x)[1]
-        pieces: list[Any] = []
-        for node in topological_order(root, constants=False):
-            if node.op:
-                rule = TABLE[node.op].piece
-                piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
-                if piece in (math.inf, -math.inf):
-                    piece = object()  # equal to nothing else
-                pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
-        return pieces
+
+def _pieces(root: Value) -> list[Any]:
+    """Returns the smooth piece of each primitive in a graph.  There is no kink between two points
+    with equal lists.
+
+    An infinite piece, such as a quotient that overflows, is equal to no other, because any number
+    of pieces may lie between the points.
+    """
+    pieces: list[Any] = []
+    for node in topological_order(root, constants=False):
+        if node.op:
+            rule = TABLE[node.op].piece
+            piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
+            if piece in (math.inf, -math.inf):
+                piece = object()  # equal to nothing else
+            pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
+    return pieces
 
 
 def _entry(
@@ -316,29 +302,22 @@ def _entry(
     j: int,
     name: str,
     analytic: float,
-    at: Callable[[int, float], float],
+    at: Callable[[float], float],
+    root: Value,
     rtol: float,
-    root: Value | None = None,
 ) -> Entry:
-    """Compares ``analytic`` with finite differences of ``at(j, x)`` in ``x``.
-
-    ``at`` evaluates the graph of ``root``, by default the graph of the function itself.
-    """
-    x = function.point[j]
-    base = function.pieces(j)
-    graph = root or function.root
-    rounding, adjoints = _rounding_bound(graph)
+    """Compares ``analytic`` with finite differences of ``at(x)``, where x is coordinate ``j``.
+    ``at`` evaluates the graph of ``root``."""
+    x = function.leaves[j].data
+    rounding, adjoints = _rounding_bound(root)
     scale = adjoints.get(function.leaves[j], 0.0)
-
-    def along(x: float) -> float:
-        return at(j, x)
-
     tried: list[Entry] = []
     for relative in STEPS:
-        step, is_smooth = _smooth_step(function, j, base, relative)
+        step, is_smooth = _smooth_step(function, j, relative)
+        kink = Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
         if not is_smooth:
-            return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
-        numeric, error, last = _ridders(along, x, step, rtol)
+            return kink
+        numeric, error, last = _ridders(at, x, step, rtol)
         noise = rounding / last
         allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
         is_precise = noise <= rtol * max(scale, abs(numeric)) or not scale
@@ -346,26 +325,24 @@ def _entry(
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
-        if status == "mismatch" and _is_a_kink(along, x, step):
-            return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
+        if status == "mismatch" and _is_a_kink(at, x, step):
+            return kink
         tried.append(entry)
     # the graph does not depend on the coordinate, which every step confirms
     if all(entry.status == "ok" for entry in tried):
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
-    return _best_of(tried, math.isfinite(graph.data), rtol)
+    return _best_of(tried, math.isfinite(root.data), rtol)
 
 
-def _smooth_step(
-    function: _Function, j: int, base: list[Any], relative: float
-) -> tuple[float, bool]:
+def _smooth_step(function: _Function, j: int, relative: float) -> tuple[float, bool]:
     """Returns the first step for coordinate ``j``, reduced until there is no kink within the step,
-    and whether there is such a step.  ``base`` has the pieces at the point itself."""
-    x = function.point[j]
+    and whether there is such a step."""
+    x = function.leaves[j].data
     step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
     while relative >= SMALLEST_STEP * 0.99:
-        if function.pieces(j, x + step) == base == function.pieces(j, x - step):
+        if function.is_smooth_to(j, x + step) and function.is_smooth_to(j, x - step):
             return step, True
         relative /= 10
         step /= 10
@@ -452,7 +429,7 @@ def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
     adjoints = accumulate([root], [1.0], order, _absolute_edges)
     total = 0.0
     for node in reversed(order):
-        if node.edges:
+        if node.op:
             total += adjoints[node] * (abs(node.data) + SMALLEST_NORMAL)
     return (ROUNDING * total if math.isfinite(total) else 0.0), adjoints
 
@@ -463,10 +440,8 @@ def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
 
 def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
     """Returns names for ``n`` arguments, from the signature of ``f`` if it has as many."""
-    if isinstance(f, Primitive):
-        return list(f.parameters[:n])
     try:
-        parameters = list(inspect.signature(f).parameters.values())
+        parameters = list(signature_of(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

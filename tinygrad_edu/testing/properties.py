@@ -37,6 +37,7 @@ from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import number, short_repr
 from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
+from .functions import name_of, signature_of
 from .gradcheck import Entry, gradcheck
 from .suspects import suspects
 
@@ -129,10 +130,7 @@ class Property:
         self.f: Callable[..., Any] = lookup(f) if isinstance(f, str) else f
         self.order = order
         self.rtol = rtol
-        if isinstance(self.f, Primitive):
-            self.name = self.f.name
-        else:
-            self.name = getattr(self.f, "__name__", type(self.f).__name__)
+        self.name = name_of(self.f)
         self._signature = _signature(self.f, self.name, arguments)
         self._fixed: dict[str, float] = {}
         given = {}
@@ -161,11 +159,9 @@ class Property:
             call, list(point.values()), self.order, rtol=self.rtol, names=list(point)
         )
         root = call(*[Value(x, name) for name, x in point.items()])
-        wrong = []
-        for entry in report.entries:
-            is_right_nan = math.isnan(entry.analytic) and self._is_outside(point)
-            if entry.status == "mismatch" and not is_right_nan:
-                wrong.append(entry)
+        wrong = [entry for entry in report.entries if entry.status == "mismatch"]
+        if self._is_outside(point):  # nan is a right derivative, as of (-1)**y with respect to y
+            wrong = [entry for entry in wrong if not math.isnan(entry.analytic)]
         if not math.isfinite(root.data):
             outcome = "not finite"
         elif wrong:
@@ -185,12 +181,11 @@ class Property:
             reject()
 
     def _is_outside(self, point: Point) -> bool:
-        """Returns whether ``f`` is a row and ``point`` is outside its domain.  There nan is a right
-        derivative, as for x ** y with respect to y at a negative x."""
+        """Returns whether ``f`` is a row and ``point`` is outside its domain."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
-        optional = self.f.parameters[len(self.f.parameters) - len(self.f.defaults):]
-        numbers = {**dict(zip(optional, self.f.defaults)), **self._fixed, **point}
+        defaults = dict(zip(self.f.parameters[::-1], self.f.defaults[::-1]))
+        numbers = {**defaults, **self._fixed, **point}
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
@@ -212,7 +207,7 @@ class Property:
         try:
             test()
         except Unsatisfiable:
-            raise self._too_few_error("the derivatives", self.counts, self._names[0]) from None
+            raise self._too_few_error() from None
 
     def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
         """Returns the strategy for points: a number for each argument that is differentiated, drawn
@@ -252,26 +247,24 @@ class Property:
         __tracebackhide__ = True
         compared = self.counts["compared"]
         if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
-            raise self._too_few_error("the derivatives", self.counts, self._names[0])
+            raise self._too_few_error()
         if compared >= MIN_POINTS:
             for name, counts in self._entry_counts.items():
                 if not counts["compared"]:
-                    raise self._too_few_error(
-                        f"the derivative with respect to {name}", counts, name.partition(",")[0]
-                    )
+                    raise self._too_few_error(name)
 
-    def _too_few_error(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
-        """Returns the error that ``what`` could be compared at too few points, and clears the
-        counts, because the test may run again."""
-        reasons = ", ".join(
-            [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
-        )
+    def _too_few_error(self, entry: str = "") -> FailedHealthCheck:
+        """Returns the error that the derivatives, or the one of the name ``entry``, could be
+        compared at too few points.  Clears the counts, because the test may run again."""
+        counts = self._entry_counts[entry] if entry else self.counts
+        what = f"the derivative with respect to {entry}" if entry else "the derivatives"
+        argument = entry.partition(",")[0] or self._names[0]
         self.counts = Counter()
         self._entry_counts = {}
         return FailedHealthCheck(
             f"{self.name}: {what} could be compared at only {counts['compared']} of "
-            f"{counts.total()} points ({reasons}); give an interval where the function is finite "
-            f"and smooth, such as {argument}=(0.1, 10)"
+            f"{counts.total()} points ({rejections(counts)}); give an interval where the function "
+            f"is finite and smooth, such as {argument}=(0.1, 10)"
         )
 
     def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
@@ -287,6 +280,12 @@ class Property:
         lines.append("the graph at this point, each operation with its local derivatives:")
         lines.append(textwrap.indent(suspects(root, self.order, self.rtol), "  "))
         return "\n".join(lines)
+
+
+def rejections(counts: Counter[str]) -> str:
+    """Returns the numbers of rejected points with the reasons, the most frequent reason first."""
+    rejected = [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
+    return ", ".join(rejected)
 
 
 _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
@@ -322,21 +321,15 @@ def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
             "gradient_test: f must be a function, a row of the table or a row's name, not "
             f"{short_repr(f)}"
         )
-    if isinstance(f, Primitive):
-        parameters = [inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters]
-    else:
-        parameters = [
-            parameter
-            for parameter in inspect.signature(f).parameters.values()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
-    signature = inspect.Signature(parameters)
-    unknown = [argument for argument in arguments if argument not in signature.parameters]
-    if unknown:
-        raise ValueError(
-            f"{name} has no argument {unknown[0]!r}; it has "
-            f"{', '.join(signature.parameters) or 'none'}"
-        )
+    signature = inspect.Signature([
+        parameter
+        for parameter in signature_of(f).parameters.values()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ])
+    for argument in arguments:
+        if argument not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
     return signature
 
 

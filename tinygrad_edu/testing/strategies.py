@@ -4,7 +4,7 @@ graphs.
 A property test of a primitive that you define takes three lines::
 
     >>> from hypothesis import given
-    >>> from tinygrad_edu.engine.primitives import define, exp, square
+    >>> from tinygrad_edu.engine.table import define
     >>> from tinygrad_edu.testing import gradcheck, strategies
     >>> from tinygrad_edu import math
     >>> bell = define("bell", lambda x: math.exp(-x * x), lambda x, o: -2 * x * o)
