@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.value import Value
 from ..errors import shortened
-from .arguments import Commands, add_option, positive, ranges_of, tolerance
+from .arguments import Command, argument, option, positive, ranges_of, tolerance
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def run_check(options: argparse.Namespace) -> int:
 def _function_of(expression: str, names: Sequence[str]) -> Any:
     """Returns an expression as a function of its variables."""
     from ..symbolic.expressions import parse
-    from ..testing.functions import signature
+    from ..testing.gradcheck import signature
 
     def f(*xs: Any) -> Any:
         return parse(expression, dict(zip(names, xs)))
@@ -105,26 +105,22 @@ def _check_property(
     return 0
 
 
-def add_command(commands: Commands) -> None:
-    """Adds check."""
-    command = commands.add_parser(
-        "check",
-        help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
-        epilog="If every variable has a number, that point is checked.  Otherwise random points "
-               "are: from the given intervals, else with magnitudes of 0.01 to 30 and either sign.",
-    )
-    command.add_argument(
-        "expression", help="an expression, or the name of a primitive, such as tanh"
-    )
-    command.add_argument(
-        "values",
-        nargs="*",
-        metavar="name=number",
-        help="a number or an interval, as in x=2 y=0.1..10",
-    )
-    add_option(command, "--examples", 200, positive, "number of random points")
-    command.add_argument(
-        "--order", type=int, choices=(1, 2), default=1, help="order of derivatives (default: 1)"
-    )
-    add_option(command, "--rtol", 1e-7, tolerance, "relative tolerance")
-    command.set_defaults(run=run_check)
+CHECK = Command(
+    "check",
+    run_check,
+    'check the gradients of an expression: check "x**y" x=0.1..10 y=3',
+    (
+        argument("expression", help="an expression, or the name of a primitive, such as tanh"),
+        argument(
+            "values",
+            nargs="*",
+            metavar="name=number",
+            help="a number or an interval, as in x=2 y=0.1..10",
+        ),
+        option("--examples", 200, "number of random points", positive),
+        option("--order", 1, "order of derivatives", choices=(1, 2)),
+        option("--rtol", 1e-7, "relative tolerance", tolerance),
+    ),
+    "If every variable has a number, that point is checked.  Otherwise random points are: from the "
+    "given intervals, else with magnitudes of 0.01 to 30 and either sign.",
+)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..debug.text import printable
 from ..errors import counted
-from .arguments import Commands, add_option, positive
+from .arguments import Command, argument, option, positive
 
 if TYPE_CHECKING:
     from ..train import History
@@ -87,25 +87,26 @@ def _course(losses: Sequence[float]) -> str:
     return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
 
 
-def add_command(commands: Commands) -> None:
-    """Adds gpt."""
-    command = commands.add_parser(
-        "gpt", help="train a small GPT on names, one a step, and let it invent some"
-    )
-    command.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="a text file with one name a line (default: first names)",
-    )
-    add_option(command, "--steps", 1000, positive)
-    command.add_argument(
-        "--engine",
-        choices=("auto", "eager", "jit"),
-        default="auto",
-        help="default: %(default)s, which is jit if llvmlite is installed, else eager; "
-             "the names are the same",
-    )
-    add_option(command, "--seed", 42, int)
-    add_option(command, "--samples", 20, positive, "how many names to invent")
-    command.set_defaults(run=run_gpt)
+GPT = Command(
+    "gpt",
+    run_gpt,
+    "train a small GPT on names, one a step, and let it invent some",
+    (
+        argument(
+            "--data",
+            type=Path,
+            metavar="FILE",
+            help="a text file with one name a line (default: first names)",
+        ),
+        option("--steps", 1000, kind=positive),
+        argument(
+            "--engine",
+            choices=("auto", "eager", "jit"),
+            default="auto",
+            help="default: %(default)s, which is jit if llvmlite is installed, else eager; the "
+                 "names are the same",
+        ),
+        option("--seed", 42),
+        option("--samples", 20, "how many names to invent", positive),
+    ),
+)

@@ -79,6 +79,14 @@ def folder(path: Path) -> Path:
     return path
 
 
+def accuracy_text(predictions: Sequence[Any], targets: Sequence[Any], what: str = "") -> str:
+    """Returns the accuracy on the test set in words."""
+    from .. import nn
+
+    correct = sum(map(nn.accuracy, predictions, targets))
+    return f"test accuracy: {correct / len(targets):.1%} ({correct:.0f} of {len(targets)}{what})"
+
+
 def list_files(out: Path, written: Sequence[Path]) -> None:
     """Prints which files were written, with a description of each."""
     print(f"\nwrote to {out}:")

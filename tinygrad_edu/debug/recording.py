@@ -241,7 +241,7 @@ class Recording(Sequence[Step]):
         operand = self.nodes[event.node].name
         node = self.nodes[user]
         local = f"∂{node.name}/∂{operand}"
-        rule = derivative(lookup(node.op), event.operand, self._names(node), Name(node.name))
+        rule = derivative(node.op, event.operand, self._names(node), Name(node.name))
         adjoint = short_number(event.adjoint)
         partial = short_number(self.partial(user, event.operand))
         product = f"{adjoint} × {partial} = {short_number(self.flow(event))}"

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -97,26 +98,29 @@ def curve_of(history: History) -> Curve:
     losses = history.loss
     ends = history.epoch_ends
     if len(ends) >= 2:
-        levels = [sum(losses[start:end]) / (end - start) for start, end in zip([0, *ends], ends)]
+        levels = [_mean(losses[start:end]) for start, end in pairwise([0, *ends])]
         every = ends[0]
         exact = True
         tail = losses[ends[-1]:]
         # the loss exploded in the last, unfinished epoch
-        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCH_RATIO * abs(levels[-1]):
-            levels.append(sum(tail) / len(tail))
+        if tail and not _mean(tail) <= DIVERGED_BATCH_RATIO * abs(levels[-1]):
+            levels.append(_mean(tail))
     else:
         every = max(1, len(losses) // 10)
         exact = ends == [1]
-        stretches = [losses[i:i + every] for i in range(0, len(losses), every)]
-        levels = [sum(stretch) / len(stretch) for stretch in stretches]
+        levels = [_mean(losses[i:i + every]) for i in range(0, len(losses), every)]
     return Curve(tuple(levels), every, exact, len(losses), losses[-1], max(history.learning_rates))
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / len(losses)
 
 
 def verdict(curve: Curve) -> str:
     """Returns the kind of finding that the curve shows, or "" if it shows none."""
     if not math.isfinite(curve.last_loss) or not all(map(math.isfinite, curve.levels)):
         return "loss not finite"
-    if min(curve.levels) < 0:
+    if curve.best < 0:
         return ""  # ratios of losses have no meaning
     relapsed = (
         curve.fall > MIN_GAIN
@@ -145,12 +149,12 @@ def _oscillates(curve: Curve) -> bool:
     moves = [b - a for a, b in pairwise(half)]
     turns = sum(a * b < 0 for a, b in pairwise(moves))
     middle = len(half) // 2
-    early = sum(half[:middle]) / middle
-    late = sum(half[middle:]) / (len(half) - middle)
+    early = _mean(half[:middle])
+    late = _mean(half[middle:])
     return (
         turns >= MIN_TURNS * (len(moves) - 1)
         and late > (1 - MAX_PROGRESS) * early
-        and sum(map(abs, moves)) / len(moves) > MIN_SWING * (early + late) / 2
+        and _mean([*map(abs, moves)]) > MIN_SWING * (early + late) / 2
     )
 
 
@@ -161,8 +165,8 @@ def growth(curve: Curve) -> float:
     Later growth says less about the curvature at the minimum: the loss becomes flat if units
     saturate or die, and steeper if weights are multiplied with each other.
     """
-    lowest = curve.levels.index(min(curve.levels))
-    a, b = (*curve.levels[lowest:lowest + 2], math.nan)[:2]
+    lowest = curve.levels.index(curve.best)
+    a, b = (*curve.levels, math.nan)[lowest:lowest + 2]
     return (b / a) ** (1 / curve.every) if a > 0 and b < math.inf else math.nan
 
 

@@ -17,6 +17,7 @@ parameter and no gradient is changed.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,7 @@ def gradient_flow(
 def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     """Returns the name and the gradient of each parameter."""
     if isinstance(parameters, Module):
-        return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
+        parameters = dict(parameters.named_parameters())
     if isinstance(parameters, Mapping):
         return [(name, _gradient_of(name, x)) for name, x in parameters.items()]
     is_list = isinstance(parameters, Iterable) and not isinstance(parameters, str)
@@ -280,7 +281,7 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     """
     check_model(model)
     inputs = samples_of(X, "activations")
-    found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     structure = None
     places: list[tuple[str, str, int]] = []
     with mode(model, training=False), recording(True):
@@ -294,12 +295,12 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
             for layer, path, i in places:
                 node = order[i]
                 op = node.op if node.op in ACTIVATION_ROWS else ""
-                _, values, slopes = found.setdefault((layer, path), (op, [], []))
-                values.append(node.data)
-                slopes.append(node.partials[0] if op else 1.0)
+                run = (op, node.data, node.partials[0] if op else 1.0)
+                found.setdefault((layer, path), []).append(run)
     layers: dict[str, list[Unit]] = {}
-    for (layer, path), (op, values, slopes) in found.items():
-        layers.setdefault(layer, []).append(Unit(path, op, tuple(values), tuple(slopes)))
+    for (layer, path), runs in found.items():
+        ops, outputs, slopes = zip(*runs)
+        layers.setdefault(layer, []).append(Unit(path, ops[0], outputs, slopes))
     return tuple([LayerActivations(layer, tuple(units)) for layer, units in layers.items()])
 
 
@@ -325,19 +326,19 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
     """Returns ``(layer, unit, position in order)`` for the output of every unit in the graph of
     ``roots``."""
     modules = find_modules(order)
-    users: dict[Value, list[Value]] = {}
+    users: defaultdict[Value, list[Value]] = defaultdict(list)
     for node in order:
         for arg in node.args:
-            users.setdefault(arg, []).append(node)
+            users[arg].append(node)
     leaves = [node for node in modules if not node.op and not node.constant]
     neurons = neurons_among(str(leaf.label) for leaf in leaves)
     of_module: dict[str, list[Value]] = {}
     for node in order:
         path = modules.get(node)
-        outside = [user for user in users.get(node, ()) if modules.get(user) != path]
+        outside = [user for user in users[node] if modules.get(user) != path]
         if path is not None and node.op and (outside or node in roots):
             # the activation may follow outside the module
-            after = outside[0] if len(users.get(node, ())) == 1 else node
+            after = outside[0] if len(users[node]) == 1 else node
             is_activation = after.op in ACTIVATION_ROWS and after not in modules
             of_module.setdefault(path, []).append(after if is_activation else node)
     position = {node: i for i, node in enumerate(order)}

@@ -20,6 +20,7 @@ from .inspection import (
     LayerGradients,
     gradient_flow,
 )
+from .trials import recording_model
 
 # More dead units than this fraction of a layer are a finding.  If all inputs have the same sign,
 # about half of the rectifiers start dead, because weights have either sign; such layers do learn.
@@ -65,15 +66,19 @@ class ModelState:
         return min((len(unit.outputs) for layer in self.layers for unit in layer.units), default=0)
 
 
-def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -> tuple[str, ...]:
-    """Returns the names of the parameters that occur in no graph of the results.  A result is a
-    Value, a number, or a list or tuple of Values and numbers."""
+def unused_parameters(
+    model: Any, results: Iterable[Any], parameters: Mapping[str, Value]
+) -> tuple[str, ...]:
+    """Returns the names of the parameters that occur in no graph of the results, which the model
+    computes when they are requested.  A result is a Value, a number, or a list or tuple of Values
+    and numbers."""
     left = {parameter: name for name, parameter in parameters.items()}
-    for result in results:
-        roots = result if isinstance(result, (list, tuple)) else [result]
-        values = [root for root in roots if isinstance(root, Value)]
-        for node in topological_order(*values, constants=False):
-            left.pop(node, None)
+    with recording_model(model):
+        for result in results:
+            roots = result if isinstance(result, (list, tuple)) else [result]
+            values = [root for root in roots if isinstance(root, Value)]
+            for node in topological_order(*values, constants=False):
+                left.pop(node, None)
     return tuple(left.values())
 
 
@@ -139,6 +144,17 @@ def unit_findings(state: ModelState) -> Iterator[Finding]:
 def _is_dead(layer: LayerActivations) -> bool:
     """Returns whether so many units of the layer are dead that it is a finding."""
     return layer.dead > MAX_DEAD_FRACTION * len(layer.units)
+
+
+def findings(state: ModelState, has_learned: bool = False) -> Iterator[Finding]:
+    """Yields the findings about a model.  For a model that has learned, only unused parameters are
+    reported."""
+    yield from unused_findings(state)
+    if not has_learned:
+        yield from unit_findings(state)
+        # without a loss and a backward pass, the gradients say nothing about the units
+        if any(state.gradients.values()) or state.loss is not None or not state.layers:
+            yield from gradient_findings(state)
 
 
 def gradient_findings(state: ModelState) -> Iterator[Finding]:
@@ -230,47 +246,46 @@ def _no_gradient_finding(state: ModelState, total: int) -> Finding:
 def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding | None:
     """Returns the finding about the gradients of a layer, or None.  ``last`` is the last layer that
     has a gradient."""
-    where = layer.path or "model"
+    if layer.verdict not in _GRADIENT_FINDINGS:
+        return None
+    kind, sentence, advice = _GRADIENT_FINDINGS[layer.verdict]
     numbers = {
         "rms": layer.rms,
         "last_rms": last.rms,
         "parameters": layer.count,
         "nonfinite": layer.nonfinite,
     }
-    compared = (
-        f"The root mean square of its gradients is {layer.rms:.2g}, compared with {last.rms:.2g} "
-        "in the last layer that has a gradient"
-    )
-    if layer.verdict == "not finite":
-        return Finding(
-            "gradient not finite",
-            where,
-            numbers,
-            f"{layer.nonfinite} of {counted(layer.count, 'gradient')} are inf or nan.",
-            "Call explain_nonfinite(loss) to find the operation that they came from, or train "
-            "inside detect_anomaly().",
+    if layer.nonfinite:
+        found = f"{layer.nonfinite} of {counted(layer.count, 'gradient')}"
+    else:
+        found = (
+            f"The root mean square of its gradients is {layer.rms:.2g}, compared with "
+            f"{last.rms:.2g} in the last layer that has a gradient:"
         )
-    if layer.verdict == "exploding":
-        return Finding(
-            "exploding gradient",
-            where,
-            numbers,
-            f"{compared}: it explodes (above {EXPLODING:g}, or {EXPLODING:g} times the last "
-            "layer's).",
-            "Scale inputs and targets to about 1 (data.Standardiser), start again with smaller "
-            'weights (init="xavier", for relu "he"), or clip the gradients: fit(..., max_norm=1).',
-        )
-    if layer.verdict == "vanishing":
-        return Finding(
-            "vanishing gradient",
-            where,
-            numbers,
-            f"{compared}: it vanishes (below {VANISHING:g} times the last layer's), and the layer "
-            "hardly learns.",
-            'Use relu with init="he", or tanh with init="xavier", instead of sigmoid, and no more '
-            "layers than needed.",
-        )
-    return None
+    return Finding(kind, layer.path or "model", numbers, f"{found} {sentence}", advice)
+
+
+# from the verdict on a layer to the kind, the end of the sentence and the advice of the finding
+_GRADIENT_FINDINGS = {
+    "not finite": (
+        "gradient not finite",
+        "are inf or nan.",
+        "Call explain_nonfinite(loss) to find the operation that they came from, or train inside "
+        "detect_anomaly().",
+    ),
+    "exploding": (
+        "exploding gradient",
+        f"it explodes (above {EXPLODING:g}, or {EXPLODING:g} times the last layer's).",
+        "Scale inputs and targets to about 1 (data.Standardiser), start again with smaller weights "
+        '(init="xavier", for relu "he"), or clip the gradients: fit(..., max_norm=1).',
+    ),
+    "vanishing": (
+        "vanishing gradient",
+        f"it vanishes (below {VANISHING:g} times the last layer's), and the layer hardly learns.",
+        'Use relu with init="he", or tanh with init="xavier", instead of sigmoid, and no more '
+        "layers than needed.",
+    ),
+}
 
 
 def _groups(state: ModelState) -> Iterable[list[str]]:

@@ -89,13 +89,14 @@ class Vocabulary:
         Raises:
             ValueError: a character is not in the vocabulary.
         """
-        for character in document:
-            if character not in self._tokens:
-                raise ValueError(
-                    f"{short_repr(document)} has the character {character!r}, which is not in "
-                    f"the vocabulary: {short_repr(''.join(self.characters))}"
-                )
-        return [self.boundary, *[self._tokens[character] for character in document], self.boundary]
+        try:
+            tokens = [self._tokens[character] for character in document]
+        except KeyError as error:
+            raise ValueError(
+                f"{short_repr(document)} has the character {error}, which is not in the "
+                f"vocabulary: {short_repr(''.join(self.characters))}"
+            ) from None
+        return [self.boundary, *tokens, self.boundary]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Returns the text of tokens, without boundaries.

@@ -127,7 +127,7 @@ def derivative(
     out: the name of the output, by default the row written in terms of ``args``.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
-    names = args or tuple(Name(parameter) for parameter in row.parameters)
+    names = args or tuple(map(Name, row.parameters))
     output = Name.apply_primitive(row, names) if out is None else out
     return as_name(row.partials[i](*names, output))
 
@@ -145,13 +145,11 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
         TinygradEduError: the table has no row of this name.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
-    names = [Name(parameter) for parameter in row.parameters]
-    if row.symbol and row.arity == 2:
-        function = row.symbol.join(row.parameters)
-    else:
-        function = Name.apply_primitive(row, tuple(names)).text
+    function = row.symbol.join(row.parameters)
+    if not row.symbol or row.arity != 2:
+        function = Name.apply_primitive(row, tuple(map(Name, row.parameters))).text
     chosen = range(row.arity) if argument is None else [argument]
-    lines = [f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen]
+    lines = [f"d/d{row.parameters[i]} {function} = {derivative(row, i)}" for i in chosen]
     if row.note and argument is None:
         lines.append(f"note: {row.note}")
     return "\n".join(lines)

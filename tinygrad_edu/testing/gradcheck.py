@@ -21,8 +21,9 @@ passed.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,10 +32,9 @@ from typing import Any, NamedTuple
 from ..engine.autodiff import accumulate, gradients
 from ..engine.graph import topological_order
 from ..engine.interpreter import no_grad
-from ..engine.primitive import TABLE
+from ..engine.primitive import TABLE, Primitive
 from ..engine.value import Value
 from ..errors import counted, number, short_repr
-from .functions import name_of, signature_of
 
 # The first steps of the differences, in order of trial, relative to the argument; absolute at 0.
 STEPS = (1e-3, 1e-5, 1e-7, 1e-1)
@@ -186,7 +186,7 @@ def gradcheck(
             "gradcheck: parameters must be a list of Values, such as model.parameters(), not "
             f"{parameters!r}"
         )
-    point = args if isinstance(args, (list, tuple)) else [args]
+    point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = _Function(f, point, parameters, names)
     first = function.derivatives(function.root)
     title = f"gradcheck of {function.name}"
@@ -446,3 +446,22 @@ def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return names[:n] if len(names) >= n else [f"args[{i}]" for i in range(n)]
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Returns the name of a function or a row."""
+    return f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
+
+
+def signature_of(f: Callable[..., Any]) -> inspect.Signature:
+    """Returns the signature of a function or a row.
+
+    Raises TypeError or ValueError if a function has none.
+    """
+    return signature(f.parameters) if isinstance(f, Primitive) else inspect.signature(f)
+
+
+def signature(names: Iterable[str]) -> inspect.Signature:
+    """Returns the signature of a function whose arguments have these names."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return inspect.Signature([inspect.Parameter(name, kind) for name in names])

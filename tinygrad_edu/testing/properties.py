@@ -37,8 +37,7 @@ from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import number, short_repr
 from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
-from .functions import name_of, signature_of
-from .gradcheck import Entry, gradcheck
+from .gradcheck import Entry, gradcheck, name_of, signature_of
 from .suspects import suspects
 
 # The test fails if at least this many points were rejected and fewer than MIN_COMPARED compared,
