@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,26 +64,18 @@ def _print_course(history: History, steps: int) -> None:
     done = len(history)
     if history.interrupted:
         print(
-            f"interrupted after {done} of {steps} steps; "
-            "the names are from the present model"
+            f"interrupted after {done} of {steps} steps; the names are from the present model"
         )
     if done:
+        course = f"{history.loss[0]:.4f} in step 1"
+        recent = history.loss[-100:]
+        if done > len(recent):  # a mean, because single losses are noisy
+            mean = sum(recent) / len(recent)
+            course += f", {mean:.4f} on average over the last {len(recent)} steps"
+        elif done > 1:
+            course += f", {recent[-1]:.4f} in step {done}"
         seconds = history.seconds[-1]
-        print(
-            f"loss {_course(history.loss)}; {seconds:.1f} s, {1000 * seconds / done:.3g} ms a step"
-        )
-
-
-def _course(losses: Sequence[float]) -> str:
-    """Returns the first loss and the mean of the last ones, because single losses are noisy."""
-    first = f"{losses[0]:.4f} in step 1"
-    if len(losses) == 1:
-        return first
-    recent = losses[-100:]
-    if len(losses) == len(recent):
-        return f"{first}, {losses[-1]:.4f} in step {len(losses)}"
-    mean = sum(recent) / len(recent)
-    return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
+        print(f"loss {course}; {seconds:.1f} s, {1000 * seconds / done:.3g} ms a step")
 
 
 GPT = Command(

@@ -95,19 +95,15 @@ class Watch(LineKeeper):
         leaves: Sequence[Any],
         *start: Sequence[Any],
     ) -> None:
-        """Checks the gradients after the usual sweep; runs it again if it has to find a cause."""
+        """Checks the gradients after the usual sweep.  If one is inf or nan, runs the sweep again,
+        node by node, and raises at the first one."""
         nodes = [*operations, *leaves]
         grads = [node.grad for node in nodes]
         usual(operations, *start)
         # a sum in which there was an inf or nan is inf or nan
-        if not all(-inf < node.grad < inf for node in nodes):
-            assign_grads(nodes, grads)
-            self._find(usual, operations, *start)
-
-    def _find(
-        self, usual: Callable[..., None], operations: Sequence[Any], *start: Sequence[Any]
-    ) -> None:
-        """Runs the sweep node by node, and raises at the first gradient that is inf or nan."""
+        if all(-inf < node.grad < inf for node in nodes):
+            return
+        assign_grads(nodes, grads)
         for root, seed in zip(*start):
             usual((), [root], [seed])
             if not -inf < root.grad < inf:

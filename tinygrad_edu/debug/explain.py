@@ -18,12 +18,12 @@ The sentences are those of a `recording.Recording`, for some of its steps.
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite, isinf, isnan
 
 from ..engine.autodiff import accumulate
 from ..engine.graph import topological_order
@@ -160,20 +160,20 @@ def explain_nonfinite(root: Value) -> Explanation | None:
 
 
 def _first_nonfinite(numbers: Sequence[float]) -> int | None:
-    return next((i for i, x in enumerate(numbers) if not math.isfinite(x)), None)
+    return next((i for i, x in enumerate(numbers) if not isfinite(x)), None)
 
 
 def _is_finite(root: Value) -> bool:
     """Returns whether all data and gradients are finite.  Mostly they are, and this check takes a
     tenth of the time of a recording."""
     order = topological_order(root)
-    if not all(math.isfinite(node.data) for node in order):
+    if not all(isfinite(node.data) for node in order):
         return False
     try:
         adjoints = accumulate([root], [1.0], order)
     except NonFiniteError:  # inside `detect_anomaly`
         return False
-    return all(map(math.isfinite, adjoints.values()))
+    return all(map(isfinite, adjoints.values()))
 
 
 # the nodes on the path to the root, the sentences of their steps, and the advice
@@ -183,7 +183,7 @@ Reasons = tuple[list[int], list[str], str]
 def _explain_data(recording: Recording, bad: int) -> Reasons:
     """Explains the data of the node at position ``bad``."""
     nodes = recording.nodes
-    path = _shortest_path_to_root(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
+    path = _shortest_path_to_root(nodes, bad, lambda i: not isfinite(nodes[i].data))
     path = path or _shortest_path_to_root(nodes, bad, lambda i: True)
     steps = {event.node: i for i, event in enumerate(recording.events[:recording.forward])}
     sentences = [recording[steps[i]].words for i in path if i in steps]
@@ -207,7 +207,7 @@ def _explain_gradient(recording: Recording, step: int, user: int) -> Reasons:
     steps = [step, *[arriving[pair] for pair in pairwise(path[1:])]]
     sentences = [recording[i].sentence for i in steps]
     partial = recording.partial(user, event.operand)
-    if not math.isfinite(partial):
+    if not isfinite(partial):
         advice = (
             f"The local derivative of {recording.operation(user)} with respect to "
             f"{nodes[event.node].name} is {short_number(partial)} at "
@@ -215,7 +215,7 @@ def _explain_gradient(recording: Recording, step: int, user: int) -> Reasons:
         )
         return path, sentences, advice.strip()
     grown = f"The sum of the gradients from the users of {nodes[event.node].name} exceeds"
-    if math.isinf(recording.flow(event)):
+    if isinf(recording.flow(event)):
         product = f"{short_number(event.adjoint)} times {short_number(partial)}"
         grown = f"The gradients grew until {product} exceeded"
     advice = f"{grown} the largest float, 1.8e308; scale the inputs or the initial weights down."
@@ -254,12 +254,12 @@ def _advice(recording: Recording, bad: int) -> str:
     call = recording.operation(bad).partition(" = ")[2]
     here = _numbers(_operands(recording, bad))
     cause = f"is {short_number(node.data)} at {here}"
-    if math.isinf(node.data) and all(numbers):
+    if isinf(node.data) and all(numbers):
         cause = f"exceeds the largest float, 1.8e308, at {here}"
     elif (
         row.domain is not None
         and not row.domain(*numbers)
-        and (math.isnan(node.data) or node.op != "pow")
+        and (isnan(node.data) or node.op != "pow")
     ):
         called = [
             parameter if arg.constant else arg.name for parameter, arg in zip(row.parameters, args)

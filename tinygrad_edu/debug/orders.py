@@ -46,12 +46,12 @@ class Comparison(NamedTuple):
         return "\n".join([*self._table(), "", *self._reasons()])
 
     def _table(self) -> Iterator[str]:
-        topological = [step.words for step in self.topological[self.topological.forward:]]
-        naive = [step.words for step in self.naive[self.naive.forward:]]
-        width = max(map(len, ["topological order", *topological]))
+        recordings = (self.topological, self.naive)
+        columns = [[step.words for step in steps[steps.forward:]] for steps in recordings]
+        width = max(map(len, ["topological order", *columns[0]]))
         yield f"{'topological order':<{width}}   naive recursive order"
         marks = {self.early: "   <- too early", self.late: "   <- the rest of it"}
-        rows = list(itertools.zip_longest(topological, naive, fillvalue=""))
+        rows = list(itertools.zip_longest(*columns, fillvalue=""))
         for number, (left, right) in enumerate(rows[:TABLE_LINES], self.naive.forward + 1):
             yield f"{left:<{width}}   {right}{marks.get(number, '')}".rstrip()
         if len(rows) > TABLE_LINES:

@@ -184,7 +184,7 @@ def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosi
     optimiser."""
     problem = problem.reduced(MAX_SAMPLES)
     state = _model_state(problem)
-    has_learned = state.explained is not None and state.explained >= LEARNED_FRACTION
+    has_learned = state.explained >= LEARNED_FRACTION
     looked = [*layers.state_texts(state)]
     found = [*layers.findings(state, has_learned)]
     if optimizer is not None and not has_learned:
@@ -281,15 +281,14 @@ def _diagnose_history(history: History) -> Diagnosis:
     problem = problem.reduced(MAX_SAMPLES)
     with record.at(record.snapshots[-1], after=True):
         state = _model_state(problem)
-    explained = state.explained
-    has_learned = curve.last <= curves.CONVERGED_RATIO * curve.first
-    if explained is not None:
-        has_learned = explained >= LEARNED_FRACTION
+    has_learned = state.explained >= LEARNED_FRACTION
+    if math.isnan(state.explained):
+        has_learned = curve.last <= curves.CONVERGED_RATIO * curve.first
     found = [*layers.findings(state, has_learned)]
     looked += [f"after the last step, {text}" for text in layers.state_texts(state)]
     if has_learned:
         return _diagnosis(subject, looked, found)
-    is_at_baseline = explained is not None and explained < BASELINE_MARGIN
+    is_at_baseline = state.explained < BASELINE_MARGIN
     is_slow = curve.fall < MIN_TRAINING_FALL
     if record.optimizer is not None and (kind or found or is_at_baseline or is_slow):
         with record.at(record.snapshots[0]):

@@ -116,7 +116,21 @@ def gradient_flow(
         )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
-    layers = [_layer_gradients(path, by_layer[path], rms[path], reference) for path in by_layer]
+    layers = []
+    for path, gradients in by_layer.items():
+        sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
+        nonfinite = sum(not math.isfinite(g) for g in gradients)
+        layers.append(LayerGradients(
+            path,
+            len(gradients),
+            zeros=gradients.count(0.0),
+            nonfinite=nonfinite,
+            low=quantile(sizes, 0.05),
+            median=quantile(sizes, 0.5),
+            high=quantile(sizes, 0.95),
+            rms=rms[path],
+            verdict=_verdict(nonfinite, rms[path], reference),
+        ))
     return tuple(layers)
 
 
@@ -125,7 +139,11 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     if isinstance(parameters, Module):
         parameters = dict(parameters.named_parameters())
     if isinstance(parameters, Mapping):
-        return [(name, _gradient_of(name, x)) for name, x in parameters.items()]
+        what = "gradient_flow: the gradient of"
+        return [
+            (name, x.grad if isinstance(x, Value) else number(x, f"{what} {name}"))
+            for name, x in parameters.items()
+        ]
     is_list = isinstance(parameters, Iterable) and not isinstance(parameters, str)
     given = list(parameters) if is_list else [parameters]
     for parameter in given:
@@ -136,32 +154,6 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
                 f"({short_repr(parameter)})"
             )
     return [(str(parameter.label), parameter.grad) for parameter in given]
-
-
-def _gradient_of(name: str, given: Any) -> float:
-    """Returns the gradient of an entry of a mapping, which is a parameter or a gradient."""
-    if isinstance(given, Value):
-        return given.grad
-    return number(given, f"gradient_flow: the gradient of {name}")
-
-
-def _layer_gradients(
-    path: str, gradients: Sequence[float], rms: float, reference: float
-) -> LayerGradients:
-    """Returns the statistics of a layer; ``reference`` is the rms of the last layer."""
-    sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
-    nonfinite = sum(not math.isfinite(g) for g in gradients)
-    return LayerGradients(
-        path,
-        len(gradients),
-        zeros=gradients.count(0.0),
-        nonfinite=nonfinite,
-        low=quantile(sizes, 0.05),
-        median=quantile(sizes, 0.5),
-        high=quantile(sizes, 0.95),
-        rms=rms,
-        verdict=_verdict(nonfinite, rms, reference),
-    )
 
 
 def _verdict(nonfinite: int, rms: float, reference: float) -> str:
@@ -330,8 +322,8 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
     for node in order:
         for arg in node.args:
             users[arg].append(node)
-    leaves = [node for node in modules if not node.op and not node.constant]
-    neurons = neurons_among(str(leaf.label) for leaf in leaves)
+    leaves = [str(node.label) for node in modules if not node.op and not node.constant]
+    neurons = neurons_among(leaves)
     of_module: dict[str, list[Value]] = {}
     for node in order:
         path = modules.get(node)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any
 
 from ..engine.graph import topological_order
@@ -53,11 +53,11 @@ class ModelState:
     unused: Sequence[str] = ()
 
     @property
-    def explained(self) -> float | None:
-        """1 - loss / (loss of the best constant prediction); None if it is not known.  1 is
+    def explained(self) -> float:
+        """1 - loss / (loss of the best constant prediction); nan if it is not known.  1 is
         perfect; 0 or less is no better than a constant."""
-        if self.loss is None or self.constant is None or not math.isfinite(self.loss):
-            return None
+        if self.loss is None or self.constant is None or not isfinite(self.loss):
+            return nan
         return 1 - self.loss / self.constant
 
     @property
@@ -194,9 +194,23 @@ def gradient_findings(state: ModelState) -> Iterator[Finding]:
 
 
 def _without_gradient(state: ModelState) -> list[str]:
-    """Returns the names of the parameters that are used, but whose group received no gradient."""
+    """Returns the names of the parameters that are used, but whose group received no gradient.
+
+    The parameters of a group can hardly all have a gradient of 0 by chance.  A single gradient of 0
+    is common.  Weights of inactive rectifiers have one, and with a hinge loss the gradient of a
+    bias is a sum of terms of either sign, which may cancel.  Therefore whole layers are grouped.
+    If it is not known which parameters are in the graph, the attributes of modules other than
+    neurons are groups too, because each may be used or not.
+    """
+    neurons = neurons_among(state.gradients)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in state.gradients:
+        path = module_path(name)
+        entry = name[len(path) + 1:] if path else name
+        attribute = "" if path in neurons or state.layers else entry.partition(".")[0]
+        groups.setdefault((layer_of(name, neurons), attribute), []).append(name)
     names: list[str] = []
-    for group in _groups(state):
+    for group in groups.values():
         if not any(state.gradients[name] for name in group):
             names += [name for name in group if name not in state.unused]
     return names
@@ -286,21 +300,3 @@ _GRADIENT_FINDINGS = {
         "layers than needed.",
     ),
 }
-
-
-def _groups(state: ModelState) -> Iterable[list[str]]:
-    """Returns groups of parameters that can hardly all have a gradient of 0 by chance.
-
-    A single gradient of 0 is common.  Weights of inactive rectifiers have one, and with a hinge
-    loss the gradient of a bias is a sum of terms of either sign, which may cancel.  Therefore whole
-    layers are grouped.  If it is not known which parameters are in the graph, the attributes of
-    modules other than neurons are groups too, because each may be used or not.
-    """
-    neurons = neurons_among(state.gradients)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in state.gradients:
-        path = module_path(name)
-        entry = name[len(path) + 1:] if path else name
-        attribute = "" if path in neurons or state.layers else entry.partition(".")[0]
-        groups.setdefault((layer_of(name, neurons), attribute), []).append(name)
-    return groups.values()

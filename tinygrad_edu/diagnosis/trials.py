@@ -6,11 +6,11 @@ All data and gradients are restored afterwards.
 from __future__ import annotations
 
 import itertools
-import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import hypot, inf, sqrt
 from typing import Any
 
 from ..engine.graph import topological_order
@@ -27,7 +27,7 @@ MAX_TRIAL_WORK = 50_000
 # Steps of a trial.  These are enough for a learning rate of twice the stable limit to diverge,
 # because each step then multiplies the loss by (1 - 4)**2 = 9.
 TRIAL_STEPS = 10
-RATE_FACTOR = math.sqrt(10)  # ratio of each learning rate to the next smaller one
+RATE_FACTOR = sqrt(10)  # ratio of each learning rate to the next smaller one
 MAX_RATES = 30  # learning rates that are tried
 FALLBACK_RATE = 0.01  # the first learning rate of the trials if the one in use is 0
 DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
@@ -74,9 +74,7 @@ class Problem:
     def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
         places = choose_samples(len(self.X), most, self.y)
-        X = [self.X[i] for i in places]
-        y = [self.y[i] for i in places]
-        return Problem(self.model, self.loss, self.parameters, X, y)
+        return replace(self, X=[self.X[i] for i in places], y=[self.y[i] for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss in evaluation mode, and its derivative with respect to each
@@ -106,15 +104,15 @@ class Problem:
         with recording_model(self.model):
             for loss in self.losses():
                 if isinstance(loss, Value):
-                    sizes = list(map(math.hypot, sizes, self._derivatives(loss)))
+                    sizes = list(map(hypot, sizes, self._derivatives(loss)))
                     has_graph = True
-                total += loss.data if isinstance(loss, Value) else loss
+                total += float(loss)
         if not has_graph:
             raise TypeError(
                 "diagnose: loss must return a Value for at least one sample, not only plain "
                 f"numbers (mean {total * share!r}); compute it from the prediction"
             )
-        return total * share, [size * math.sqrt(share) for size in sizes]
+        return total * share, [size * sqrt(share) for size in sizes]
 
     def _derivatives(self, root: Value) -> list[float]:
         """Returns the derivative of ``root`` with respect to each parameter."""
@@ -163,7 +161,7 @@ class Problem:
             if _length(target) == _length(middle):
                 constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
-        return min([loss for loss in losses if 0 < loss < math.inf], default=None)
+        return min([loss for loss in losses if 0 < loss < inf], default=None)
 
 
 def _mean(entries: Sequence[Any]) -> Any:
@@ -186,13 +184,13 @@ def _length(mean: Any) -> int | None:
 
 
 @contextmanager
-def _restoring(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iterator[None]:
+def _restoring(values: Iterable[Value], attribute: str) -> Iterator[None]:
     """Restores an attribute of all the Values at the end of a with block."""
-    before = [getattr(value, attribute) for value in values]
+    before = [(value, getattr(value, attribute)) for value in values]
     try:
         yield
     finally:
-        for value, x in zip(values, before):
+        for value, x in before:
             setattr(value, attribute, x)
 
 
@@ -244,34 +242,33 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
     few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
     start = few.loss_and_gradient()
+    losses = {} if rate else {0.0: start[0]}
     learning: set[float] = set()
 
-    def try_one(lr: float) -> float:
-        with _restoring(list(few.parameters.values()), "data"):
-            loss = _loss_after(few, optimizer, lr, start)
+    def try_one(lr: float) -> None:
+        with _restoring(few.parameters.values(), "data"):
+            losses[lr] = loss = _loss_after(few, optimizer, lr, start)
             if loss < start[0] and few.beats_constant(loss):
                 learning.add(lr)
-        return loss
 
-    losses = {} if rate else {0.0: start[0]}
     first = lr = rate or FALLBACK_RATE
-    while len(losses) < MAX_RATES // 2 and math.inf not in losses.values():
-        losses[lr] = try_one(lr)
+    while len(losses) < MAX_RATES // 2 and inf not in losses.values():
+        try_one(lr)
         lr *= RATE_FACTOR
     lr = first / RATE_FACTOR
     worse = 0
     while len(losses) < MAX_RATES and worse < 2:
         lowest = min(losses.values())
-        losses[lr] = try_one(lr)
+        try_one(lr)
         if losses[lr] < lowest:
             worse = 0
-        elif lowest < math.inf:
+        elif lowest < inf:
             worse += 1
         lr /= RATE_FACTOR
-    diverging = [lr for lr, loss in losses.items() if loss == math.inf]
-    limit = min(diverging, default=math.inf) / STABILITY_FACTOR
-    safe = {lr: losses[lr] for lr in learning if lr <= limit}
-    best = min(safe, key=safe.__getitem__) if safe else None
+    diverging = [lr for lr, loss in losses.items() if loss == inf]
+    limit = min(diverging, default=inf) / STABILITY_FACTOR
+    safe = [lr for lr in learning if lr <= limit]
+    best = min(safe, key=losses.__getitem__, default=None)
     return Trials(rate, start[0], losses, best, len(few.X))
 
 
@@ -293,11 +290,11 @@ def _loss_after(
                     parameter.data, gradient, states[i], lr, t
                 )
         except ArithmeticError:  # plain floats of the update rule overflow or are divided by 0
-            return math.inf
+            return inf
         try:
             loss, gradients = problem.loss_and_gradient()
         except NonFiniteError:  # inside `detect_anomaly`
-            return math.inf
+            return inf
         if not loss <= limit:  # also if it is nan
-            return math.inf
+            return inf
     return loss

@@ -196,8 +196,6 @@ _DIGITS = st.floats(1, 10, exclude_max=True)
 
 _FACTORS = st.floats(0.5, 2)  # ratio of two arguments of about the same size
 
-_SIGNS = st.sampled_from([1, -1])
-
 _ONE_IN_FIVE = st.integers(0, 4)
 
 
@@ -235,18 +233,16 @@ def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchSt
     return draw(rare) if draw(_ONE_IN_FIVE) == 4 else drawn
 
 
-@st.composite
 def moderate_floats(
-    draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1]
-) -> float:
-    """Draws floats of either sign with a magnitude from ``smallest`` to ``largest``, every power of
-    ten equally likely.
+    smallest: float = MODERATE[0], largest: float = MODERATE[1]
+) -> st.SearchStrategy[float]:
+    """Returns a strategy for floats of either sign with a magnitude from ``smallest`` to
+    ``largest``, every power of ten equally likely.
 
     Raises ValueError if the bounds are not finite, not above 0 or not in order.
     """
     _check_bounds(smallest, largest)
-    digits = draw(_DIGITS)
-    return draw(_SIGNS) * _magnitude(draw, digits, smallest, largest)
+    return _floats_in([(smallest, largest, (0.0,)), (-largest, -smallest, (0.0,))])
 
 
 def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
@@ -259,16 +255,11 @@ def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
     """
     if not -inf < low <= high < inf:
         raise ValueError(
-            "the ends of the interval must be finite and in this order, not "
-            f"{low!r} and {high!r}"
+            f"the ends of the interval must be finite and in this order, not {low!r} and {high!r}"
         )
     least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
-    sides = [(sign, top) for sign, top in ((1, high), (-1, -low)) if top > least > 0]
-    spread = [_spread(sign, least, top) for sign, top in sides]
-    return st.one_of(st.floats(low, high), *spread)
-
-
-@st.composite
-def _spread(draw: st.DrawFn, sign: int, smallest: float, largest: float) -> float:
-    """Draws a float of the given sign, every power of ten equally likely."""
-    return sign * _magnitude(draw, draw(_DIGITS), smallest, largest)
+    pieces: list[_Piece] = [(low, high, (None,))]
+    for bottom, top in ((least, high), (low, -least)):
+        if least > 0 and bottom < top:
+            pieces.append((bottom, top, (0.0,)))
+    return _floats_in(pieces)

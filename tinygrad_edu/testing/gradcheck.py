@@ -22,11 +22,11 @@ passed.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 from ..engine.autodiff import accumulate, gradients
@@ -80,8 +80,8 @@ class Entry(NamedTuple):
         """The difference between the two derivatives, as a fraction of the allowed difference."""
         if self.analytic == self.numeric:
             return 0.0
-        if not self.allowed or not math.isfinite(self.analytic):
-            return math.inf
+        if not self.allowed or not isfinite(self.analytic):
+            return inf
         return abs(self.analytic - self.numeric) / self.allowed
 
 
@@ -291,7 +291,7 @@ def _pieces(root: Value) -> list[Any]:
         if node.op:
             rule = TABLE[node.op].piece
             piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
-            if piece in (math.inf, -math.inf):
+            if piece in (inf, -inf):
                 piece = object()  # equal to nothing else
             pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
     return pieces
@@ -314,7 +314,7 @@ def _entry(
     tried: list[Entry] = []
     for relative in STEPS:
         step, is_smooth = _smooth_step(function, j, relative)
-        kink = Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
+        kink = Entry(name, analytic, nan, step, nan, nan, "kink")
         if not is_smooth:
             return kink
         numeric, error, last = _ridders(at, x, step, rtol)
@@ -333,7 +333,7 @@ def _entry(
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
-    return _best_of(tried, math.isfinite(root.data), rtol)
+    return _best_of(tried, isfinite(root.data), rtol)
 
 
 def _smooth_step(function: _Function, j: int, relative: float) -> tuple[float, bool]:
@@ -352,7 +352,7 @@ def _smooth_step(function: _Function, j: int, relative: float) -> tuple[float, b
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
     """Returns the status of one comparison.  ``is_precise`` says whether the differences are
     precise enough for it."""
-    if not (math.isfinite(analytic) and math.isfinite(numeric)):
+    if not (isfinite(analytic) and isfinite(numeric)):
         return "nonfinite"
     if abs(analytic - numeric) > allowed:
         return "mismatch"
@@ -362,14 +362,14 @@ def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -
 def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
     """Returns the entry with the smallest error, with a status that takes all entries into account.
     ``is_finite`` says whether the function is finite at the point."""
-    best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
+    best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else inf)
     agreeing = [e for e in tried if abs(e.numeric - best.numeric) <= AGREEMENT * abs(best.numeric)]
     difference = abs(best.analytic - best.numeric)
     if best.status == "mismatch" and (len(agreeing) < 2 or difference <= 2 * best.error):
         # the differences do not even agree with each other
         return best._replace(status="imprecise")
-    is_steady = best.error <= AGREEMENT * abs(best.numeric) < math.inf
-    if is_finite and not math.isfinite(best.analytic) and is_steady:
+    is_steady = best.error <= AGREEMENT * abs(best.numeric) < inf
+    if is_finite and not isfinite(best.analytic) and is_steady:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
@@ -387,7 +387,7 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
     ]
     largest = max(abs(left), abs(right))
     jump = max([abs(left - far_left), abs(right - far_right)])
-    return math.isfinite(largest) and abs(left - right) > max(AGREEMENT * largest, 20 * jump)
+    return isfinite(largest) and abs(left - right) > max(AGREEMENT * largest, 20 * jump)
 
 
 def _ridders(
@@ -399,13 +399,13 @@ def _ridders(
     The first column of the tableau has central differences with decreasing steps.  Each further
     column is an extrapolation that removes the next even power of the step from the error.
     """
-    best, error, last = math.nan, math.inf, step
+    best, error, last = nan, inf, step
     previous: list[float] = []
     for i in range(MAX_STEPS):
         h = step / STEP_RATIO**i
         right = x + h
         left = x - h
-        if not 0 < right - left < math.inf:  # near the largest float, or the step is too small
+        if not 0 < right - left < inf:  # near the largest float, or the step is too small
             break
         row = [(f(right) - f(left)) / (right - left)]
         for k in range(1, i + 1):
@@ -414,8 +414,8 @@ def _ridders(
             estimate = max(abs(row[k] - row[k - 1]), abs(row[k] - previous[k - 1]))
             if estimate <= error:
                 best, error, last = row[k], estimate, h
-        if not math.isfinite(row[0]):
-            return row[0], math.inf, h
+        if not isfinite(row[0]):
+            return row[0], inf, h
         if error <= 1e-3 * rtol * abs(best) or (i and abs(row[-1] - previous[-1]) >= 2 * error):
             break
         previous = row
@@ -431,7 +431,7 @@ def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
     for node in reversed(order):
         if node.op:
             total += adjoints[node] * (abs(node.data) + SMALLEST_NORMAL)
-    return (ROUNDING * total if math.isfinite(total) else 0.0), adjoints
+    return (ROUNDING * total if isfinite(total) else 0.0), adjoints
 
 
 def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:

@@ -223,10 +223,26 @@ class Property:
                 "arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
-            return _points_of_row(self.f, self.order, self._fixed, drawn)
+            return self._points_of_row(self.f, drawn)
         columns = [drawn[name] if name in drawn else moderate_floats() for name in self._names]
         # a strategy for dicts would change the order of the names
         return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))
+
+    def _points_of_row(
+        self, row: Primitive, drawn: dict[str, st.SearchStrategy[float]]
+    ) -> st.SearchStrategy[Point]:
+        """Returns the strategy for points of a row: moderate arguments, for which differences are
+        precise, and for first derivatives also the whole domain and its edges."""
+        def point(args: tuple[float, ...], given: Point) -> Point:
+            everything = {**dict(zip(row.parameters, args)), **given}
+            return {name: everything[name] for name in self._names}
+
+        try:
+            args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
+            args = args if self.order == 2 else args | arguments_for(row)
+        except ValueError:  # the row takes no moderate arguments
+            args = arguments_for(row)
+        return st.builds(point, args, st.fixed_dictionaries(drawn))
 
     def _function(self, point: Point) -> Callable[..., Any]:
         """Returns ``f`` as a function of the arguments in ``point``, positional and in its
@@ -342,19 +358,3 @@ def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
             f"{name}=(low, high)"
         )
     return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
-
-
-def _points_of_row(row: Primitive, order: int, fixed: Mapping[str, float],
-                   drawn: Mapping[str, st.SearchStrategy[float]]) -> st.SearchStrategy[Point]:
-    """Returns the strategy for points of a row: moderate arguments, for which differences are
-    precise, and for first derivatives also the whole domain and its edges."""
-    def point(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> Point:
-        everything = {**dict(zip(row.parameters, pair[0])), **dict(zip(drawn, pair[1]))}
-        return {name: x for name, x in everything.items() if name not in fixed}
-
-    try:
-        args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
-        args = args if order == 2 else args | arguments_for(row)
-    except ValueError:  # the row takes no moderate arguments
-        args = arguments_for(row)
-    return st.tuples(args, st.tuples(*drawn.values())).map(point)
