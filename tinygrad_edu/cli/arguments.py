@@ -161,7 +161,7 @@ def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
     if missing:
         additions = " ".join(f"{name}=1.5" for name in missing)
         raise ValueError(f"no value for variable {missing[0]!r}; add {additions}")
-    return {name: values[name] for name in known}
+    return values
 
 
 def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:

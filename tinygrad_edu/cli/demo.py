@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.value import Value
 from .arguments import SEED, Command, option, out_option, positive
-from .output import accuracy_text, folder, list_files, live_page, pictures, save_run
+from .output import accuracy_text, folder, list_files, pictures, save_run
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -116,7 +116,8 @@ def run_gallery(options: argparse.Namespace) -> int:
         progress=True, rng=rng, record_every=1,
     )
     print(history)
-    written.append(live_page(history, out / "moons.html", "two moons, a network 2-8-8-1"))
+    title = "two moons, a network 2-8-8-1"
+    written.append(viz.explore(history, out / "moons.html", title=title, progress=True))
     list_files(out, written)
     return 0
 

@@ -12,15 +12,6 @@ from ..errors import RenderError, one_line
 from ..files import write_atomically
 
 
-def live_page(
-    history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None
-) -> Path:
-    """Writes the page that plays a training run; returns its path."""
-    import viz
-
-    return viz.explore(history, path, title=title, feature_names=feature_names, progress=True)
-
-
 def pictures(root: Any, out: Path) -> list[Path]:
     """Draws the graph of ``root`` with neurons as boxes, and in full; returns the paths.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import NonFiniteError
 from .arguments import SEED, Command, argument, batch_size, option, out_option, positive, sizes
-from .output import accuracy_text, folder, list_files, live_page, save_run
+from .output import accuracy_text, folder, list_files, save_run
 
 DATA_SETS = ("iris", "moons", "circles", "xor", "spirals", "blobs", "line")
 
@@ -65,8 +65,13 @@ def run_train(options: argparse.Namespace) -> int:
     written = save_run(out, model, optimizer, history) if history.loss else []
     print(history)
     if options.live and history.loss:
+        import viz
+
         names = data.iris().feature_names if options.data == "iris" else None
-        written.append(live_page(history, out / "live.html", f"training on {options.data}", names))
+        written.append(viz.explore(
+            history, out / "live.html", title=f"training on {options.data}", feature_names=names,
+            progress=True,
+        ))
     predictions = [model(x) for x in test_inputs]
     if loss is nn.mse:
         total = sum(float(loss(p, t)) for p, t in zip(predictions, test_targets))

@@ -24,7 +24,6 @@ gelu, and no biases.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Any
 from .. import data, math, optim
 from ..engine.interpreter import no_grad
 from ..errors import DataError, check_int, short_repr
+from ..files import FilePath
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -43,7 +43,7 @@ from ..train import History, fit
 # ---- data ----------------------------------------------------------------------------------------
 
 
-def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
+def documents(path: FilePath | None = None) -> list[str]:
     """Returns the lines of a text file that are not blank, stripped; by default the packaged names.
 
     Raises:

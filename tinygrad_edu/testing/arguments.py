@@ -24,6 +24,8 @@ SPECIAL = (1.0, -1.0, 0.0, -0.0, inf, -inf, nan, SMALLEST, -SMALLEST, 1.797e308,
 MODERATE = (0.01, 30.0)  # least and largest magnitude of the nodes of an expression
 
 Row = Primitive | str
+Floats = st.SearchStrategy[float]
+Arguments = st.SearchStrategy[tuple[float, ...]]
 # Low end, high end and anchors: the points around which floats are spread.  An anchor of None means
 # that floats are spread evenly.
 _Piece = tuple[float, float, tuple[float | None, ...]]
@@ -36,7 +38,7 @@ def floats_for(
     special: bool = True,
     smallest: float = SMALLEST,
     largest: float = LARGEST,
-) -> st.SearchStrategy[float]:
+) -> Floats:
     """Returns a strategy for one argument of a row: floats of either sign, every power of ten
     equally likely.
 
@@ -61,7 +63,7 @@ def floats_for(
     row = as_row(primitive)
     i = _position(row, argument)
     if row.parameters[i] == "condition":
-        plain: st.SearchStrategy[float] = st.sampled_from([1.0, 0.0])
+        plain: Floats = st.sampled_from([1.0, 0.0])
     else:
         plain = _floats_in(_pieces(row, i, smallest, largest))
     if row.arity == 1 and row.domain:
@@ -72,7 +74,7 @@ def floats_for(
 
 
 def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMALLEST,
-                  largest: float = LARGEST) -> st.SearchStrategy[tuple[float, ...]]:
+                  largest: float = LARGEST) -> Arguments:
     """Returns a strategy for all arguments of a row, as tuples.  Options and errors are the same
     as for `floats_for`.
 
@@ -84,7 +86,7 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
     """
     row = as_row(primitive)
 
-    def columns(special: bool) -> list[st.SearchStrategy[float]]:
+    def columns(special: bool) -> list[Floats]:
         bounds = {"smallest": smallest, "largest": largest}
         return [floats_for(row, i, special=special, **bounds) for i in range(row.arity)]
 
@@ -208,7 +210,7 @@ def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) 
 @st.composite
 def _often_near(
     draw: st.DrawFn,
-    columns: st.SearchStrategy[tuple[float, ...]],
+    columns: Arguments,
     row: Primitive,
     smallest: float,
     largest: float,
@@ -235,7 +237,7 @@ def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchSt
 
 def moderate_floats(
     smallest: float = MODERATE[0], largest: float = MODERATE[1]
-) -> st.SearchStrategy[float]:
+) -> Floats:
     """Returns a strategy for floats of either sign with a magnitude from ``smallest`` to
     ``largest``, every power of ten equally likely.
 
@@ -245,7 +247,7 @@ def moderate_floats(
     return _floats_in([(smallest, largest, (0.0,)), (-largest, -smallest, (0.0,))])
 
 
-def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
+def floats_between(low: float, high: float) -> Floats:
     """Returns a strategy for floats from ``low`` to ``high``: some are drawn evenly, some with
     every power of ten equally likely.
 

@@ -188,7 +188,7 @@ def gradcheck(
         )
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = _Function(f, point, parameters, names)
-    first = function.derivatives(function.root)
+    first = gradients(function.root, function.leaves)
     title = f"gradcheck of {function.name}"
     entries = []
     if order == 1:
@@ -197,7 +197,7 @@ def gradcheck(
             entries.append(_entry(function, j, name, first[j].data, at, function.root, rtol))
         return Report(title, entries, rtol)
     for i, derivative in enumerate(first):
-        for j, second in enumerate(function.derivatives(derivative)):
+        for j, second in enumerate(gradients(derivative, function.leaves)):
             name = f"{function.names[i]}, {function.names[j]}"
             at = partial(function.derivative, i, j)
             entries.append(_entry(function, j, name, second.data, at, derivative, rtol))
@@ -256,10 +256,6 @@ class _Function:
         finally:
             leaf.data = before
 
-    def derivatives(self, root: Value) -> list[Value]:
-        """Returns the derivative of ``root`` with respect to each coordinate, as Values."""
-        return gradients(root, self.leaves)
-
     def value(self, j: int, x: float) -> float:
         """Returns the function with coordinate ``j`` at ``x``."""
         with no_grad(), self._at(j, x) as root:
@@ -270,10 +266,22 @@ class _Function:
         ``x``."""
         if (j, x) not in self._derivatives:
             with self._at(j, x) as root:
-                self._derivatives[j, x] = self.derivatives(root)
+                self._derivatives[j, x] = gradients(root, self.leaves)
         return self._derivatives[j, x][i].data
 
-    def is_smooth_to(self, j: int, x: float) -> bool:
+    def smooth_step(self, j: int, relative: float) -> tuple[float, bool]:
+        """Returns the first step for coordinate ``j``, reduced until there is no kink within the
+        step, and whether there is such a step."""
+        x = self.leaves[j].data
+        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+        while relative >= SMALLEST_STEP * 0.99:
+            if self._is_smooth_to(j, x + step) and self._is_smooth_to(j, x - step):
+                return step, True
+            relative /= 10
+            step /= 10
+        return step, False
+
+    def _is_smooth_to(self, j: int, x: float) -> bool:
         """Returns whether there is no kink between the point and coordinate ``j`` at ``x``."""
         with self._at(j, x) as root:
             return _pieces(self._checked(root)) == self.pieces
@@ -313,7 +321,7 @@ def _entry(
     scale = adjoints.get(function.leaves[j], 0.0)
     tried: list[Entry] = []
     for relative in STEPS:
-        step, is_smooth = _smooth_step(function, j, relative)
+        step, is_smooth = function.smooth_step(j, relative)
         kink = Entry(name, analytic, nan, step, nan, nan, "kink")
         if not is_smooth:
             return kink
@@ -334,19 +342,6 @@ def _entry(
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
     return _best_of(tried, isfinite(root.data), rtol)
-
-
-def _smooth_step(function: _Function, j: int, relative: float) -> tuple[float, bool]:
-    """Returns the first step for coordinate ``j``, reduced until there is no kink within the step,
-    and whether there is such a step."""
-    x = function.leaves[j].data
-    step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-    while relative >= SMALLEST_STEP * 0.99:
-        if function.is_smooth_to(j, x + step) and function.is_smooth_to(j, x - step):
-            return step, True
-        relative /= 10
-        step /= 10
-    return step, False
 
 
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:

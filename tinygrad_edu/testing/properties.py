@@ -36,7 +36,7 @@ from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import number, short_repr
-from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
+from .arguments import MODERATE, Arguments, Floats, arguments_for, floats_between, moderate_floats
 from .gradcheck import Entry, gradcheck, name_of, signature_of
 from .suspects import suspects
 
@@ -132,13 +132,13 @@ class Property:
         self.name = name_of(self.f)
         self._signature = _signature(self.f, self.name, arguments)
         self._fixed: dict[str, float] = {}
-        given = {}
+        drawn: dict[str, Floats] = {}
         for name, x in arguments.items():
             if isinstance(x, (tuple, list, st.SearchStrategy)):
-                given[name] = x
+                drawn[name] = _argument(name, x)
             else:
                 self._fixed[name] = number(x, f"argument {name}")
-        self.points = self._strategy(given)
+        self.points = self._strategy(drawn)
         self.counts: Counter[str] = Counter()
         self.worst = 0.0
         self.worst_at = Point()
@@ -208,14 +208,13 @@ class Property:
         except Unsatisfiable:
             raise self._too_few_error() from None
 
-    def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points: a number for each argument that is differentiated, drawn
-        as ``given``, or else from the default intervals."""
-        drawn = {name: _argument(name, x) for name, x in given.items()}
+    def _strategy(self, drawn: dict[str, Floats]) -> st.SearchStrategy[Point]:
+        """Returns the strategy for points: a number for each argument that is differentiated, as
+        ``drawn``, or else from the default intervals."""
         self._names = [
             name
             for name, parameter in self._signature.parameters.items()
-            if name not in self._fixed and (name in given or parameter.default is parameter.empty)
+            if name not in self._fixed and (name in drawn or parameter.default is parameter.empty)
         ]
         if not self._names:
             raise ValueError(
@@ -223,26 +222,17 @@ class Property:
                 "arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
-            return self._points_of_row(self.f, drawn)
-        columns = [drawn[name] if name in drawn else moderate_floats() for name in self._names]
-        # a strategy for dicts would change the order of the names
-        return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))
+            others = list(self.f.parameters)
+            numbers = _row_arguments(self.f, self.order)
+        else:
+            others = [name for name in self._names if name not in drawn]
+            numbers = st.tuples(*[moderate_floats() for _ in others])
 
-    def _points_of_row(
-        self, row: Primitive, drawn: dict[str, st.SearchStrategy[float]]
-    ) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points of a row: moderate arguments, for which differences are
-        precise, and for first derivatives also the whole domain and its edges."""
-        def point(args: tuple[float, ...], given: Point) -> Point:
-            everything = {**dict(zip(row.parameters, args)), **given}
+        def point(numbers: tuple[float, ...], given: Point) -> Point:
+            everything = {**dict(zip(others, numbers)), **given}
             return {name: everything[name] for name in self._names}
 
-        try:
-            args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
-            args = args if self.order == 2 else args | arguments_for(row)
-        except ValueError:  # the row takes no moderate arguments
-            args = arguments_for(row)
-        return st.builds(point, args, st.fixed_dictionaries(drawn))
+        return st.builds(point, numbers, st.fixed_dictionaries(drawn))
 
     def _function(self, point: Point) -> Callable[..., Any]:
         """Returns ``f`` as a function of the arguments in ``point``, positional and in its
@@ -289,7 +279,14 @@ class Property:
         what = f"the {second}derivative of {self.name} with respect to"
         lines = []
         for entry in wrong[:MAX_SHOWN]:
-            lines += [f"{what} {entry.name} is wrong at {at}", *_number_lines(entry)]
+            lines += [
+                f"{what} {entry.name} is wrong at {at}",
+                f"  the engine gives  {entry.analytic: .16g}",
+                f"  differences give  {entry.numeric: .16g}   "
+                f"(error estimate {entry.error:.0e}, step {entry.step:.1g})",
+                f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   "
+                f"(allowed {entry.allowed:.0e})",
+            ]
         if len(wrong) > MAX_SHOWN:
             lines.append(f"... and {len(wrong) - MAX_SHOWN} more are wrong")
         lines.append("the graph at this point, each operation with its local derivatives:")
@@ -304,17 +301,6 @@ def rejections(counts: Counter[str]) -> str:
 
 
 _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
-
-
-def _number_lines(entry: Entry) -> list[str]:
-    """Returns one line each for the engine's number, the numeric one, and their difference."""
-    return [
-        f"  the engine gives  {entry.analytic: .16g}",
-        f"  differences give  {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step "
-        f"{entry.step:.1g})",
-        f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   (allowed "
-        f"{entry.allowed:.0e})",
-    ]
 
 
 def _place(f: Callable[..., Any]) -> str:
@@ -348,7 +334,7 @@ def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
     return signature
 
 
-def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
+def _argument(name: str, given: Any) -> Floats:
     """Returns the strategy for an argument that is given as a strategy or an interval."""
     if isinstance(given, st.SearchStrategy):
         return given
@@ -358,3 +344,13 @@ def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
             f"{name}=(low, high)"
         )
     return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
+
+
+def _row_arguments(row: Primitive, order: int) -> Arguments:
+    """Returns the strategy for arguments of a row: moderate ones, for which differences are
+    precise, and for first derivatives also the whole domain and its edges."""
+    try:
+        args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
+    except ValueError:  # the row takes no moderate arguments
+        return arguments_for(row)
+    return args if order == 2 else args | arguments_for(row)
