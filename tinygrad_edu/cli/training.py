@@ -30,9 +30,7 @@ def run_train(options: argparse.Namespace) -> int:
     out = folder(options.out)
     rng = random.Random(options.seed)
     inputs, targets, outputs, loss = _data_set(options.data, rng)
-    inputs, targets, test_inputs, test_targets = data.split(
-        inputs, targets, stratify=options.data != "line", rng=rng
-    )
+    inputs, targets, test_inputs, test_targets = data.split(inputs, targets, rng=rng)
     scale = data.Standardiser(inputs)
     inputs = scale(inputs)
     test_inputs = scale(test_inputs)

@@ -19,7 +19,7 @@ The sentences are those of a `recording.Recording`, for some of its steps.
 from __future__ import annotations
 
 import textwrap
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -227,17 +227,17 @@ def _shortest_path_to_root(
 ) -> list[int]:
     """Returns the positions on the shortest path from a node to the root, over users that are
     ``allowed``; [] if there is no such path."""
-    users: dict[int, list[int]] = {}
+    users: defaultdict[int, list[int]] = defaultdict(list)
     for i, node in enumerate(nodes):
-        for arg in dict.fromkeys(node.args):
-            users.setdefault(arg, []).append(i)
-    came_from: dict[int, int] = {start: start}
-    waiting = deque([start])
-    while waiting and (i := waiting.popleft()) != len(nodes) - 1:
+        for arg in node.args:
+            users[arg].append(i)
+    came_from = {start: start}
+    reached = [start]
+    for i in reached:  # grows, the nearest nodes first
         for user in users[i]:
             if user not in came_from and allowed(user):
                 came_from[user] = i
-                waiting.append(user)
+                reached.append(user)
     path = [len(nodes) - 1]
     if path[0] not in came_from:
         return []

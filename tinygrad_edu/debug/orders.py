@@ -104,15 +104,10 @@ def compare_orders(root: Value) -> Comparison:
     """
     right = record(root)
     naive = record(root, order="naive")
-    # for each node, the edges along which nothing has flowed yet
-    missing: dict[int, set[tuple[int | None, int]]] = {}
-    for event in right.events[right.forward:]:
-        missing.setdefault(event.node, set()).add((event.user, event.operand))
-    early = None
-    for number, event in enumerate(naive.events[naive.forward:], naive.forward + 1):
-        if early is not None and event.node == naive.events[early - 1].user:
-            return Comparison(right, naive, early, number)
-        if early is None and event.user is not None and missing[event.user]:
-            early = number
-        missing[event.node].discard((event.user, event.operand))
+    steps = list(enumerate(naive.events, 1))[naive.forward:]
+    last = {event.node: number for number, event in steps}
+    for early, event in steps:
+        if event.user is not None and last[event.user] > early:
+            late = next(k for k, step in steps if k > early and step.node == event.user)
+            return Comparison(right, naive, early, late)
     return Comparison(right, naive, None, None)
