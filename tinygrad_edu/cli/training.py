@@ -44,14 +44,11 @@ def run_train(options: argparse.Namespace) -> int:
     kind, rate, more = OPTIMIZERS[options.optimizer]
     rate = rate if options.lr is None else options.lr
     optimizer = getattr(optim, kind)(model.parameters(), rate, **more)
-
-    def penalty() -> Any:
-        return options.l2 * nn.l2(model.parameters())
-
     try:
         history = fit(
             model, loss, inputs, targets, optimizer=optimizer, epochs=options.epochs,
-            batch_size=options.batch_size, penalty=penalty if options.l2 else None,
+            batch_size=options.batch_size,
+            penalty=(lambda: options.l2 * nn.l2(model.parameters())) if options.l2 else None,
             metrics=[] if options.data == "line" else [nn.accuracy],
             engine=options.engine, progress=True, rng=rng,
             record_every=1 if options.live else None,

@@ -188,20 +188,24 @@ def gradcheck(
         )
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = _Function(f, point, parameters, names)
-    first = gradients(function.root, function.leaves)
+    graphs: list[tuple[str, Value, Callable[[int, float], float]]] = [
+        ("", function.root, function.value)
+    ]
     title = f"gradcheck of {function.name}"
+    if order == 2:
+        title += ", order 2"
+        first = zip(function.names, gradients(function.root, function.leaves))
+        graphs = [
+            (f"{name}, ", derivative, partial(function.derivative, i))
+            for i, (name, derivative) in enumerate(first)
+        ]
     entries = []
-    if order == 1:
-        for j, name in enumerate(function.names):
-            at = partial(function.value, j)
-            entries.append(_entry(function, j, name, first[j].data, at, function.root, rtol))
-        return Report(title, entries, rtol)
-    for i, derivative in enumerate(first):
-        for j, second in enumerate(gradients(derivative, function.leaves)):
-            name = f"{function.names[i]}, {function.names[j]}"
-            at = partial(function.derivative, i, j)
-            entries.append(_entry(function, j, name, second.data, at, derivative, rtol))
-    return Report(f"{title}, order 2", entries, rtol)
+    for prefix, root, at in graphs:
+        bound = _rounding_bound(root)
+        for j, derivative in enumerate(gradients(root, function.leaves)):
+            name = prefix + function.names[j]
+            entries.append(_entry(function, j, name, derivative.data, partial(at, j), bound, rtol))
+    return Report(title, entries, rtol)
 
 
 class _Function:
@@ -213,9 +217,7 @@ class _Function:
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
         self.f = f
-        self.args = [
-            Value(number(x, f"gradcheck: argument {i}")) for i, x in enumerate(args)
-        ]
+        self.args = [Value(number(x, f"gradcheck: argument {i}")) for i, x in enumerate(args)]
         self.leaves = [*self.args, *parameters]
         self.name = name_of(f)
         if names is not None and len(names) != len(args):
@@ -233,7 +235,7 @@ class _Function:
                 f"and then {again!r} for the same arguments; switch off dropout and random numbers"
             )
         self.pieces = _pieces(self.root)
-        self._derivatives: dict[tuple[int, float], list[Value]] = {}
+        self._derivatives: dict[tuple[int, float], list[float]] = {}
 
     def _checked(self, root: Any) -> Value:
         """Returns ``root``; raises TypeError if it is not a Value."""
@@ -266,8 +268,8 @@ class _Function:
         ``x``."""
         if (j, x) not in self._derivatives:
             with self._at(j, x) as root:
-                self._derivatives[j, x] = gradients(root, self.leaves)
-        return self._derivatives[j, x][i].data
+                self._derivatives[j, x] = [d.data for d in gradients(root, self.leaves)]
+        return self._derivatives[j, x][i]
 
     def smooth_step(self, j: int, relative: float) -> tuple[float, bool]:
         """Returns the first step for coordinate ``j``, reduced until there is no kink within the
@@ -311,13 +313,13 @@ def _entry(
     name: str,
     analytic: float,
     at: Callable[[float], float],
-    root: Value,
+    bound: tuple[float, dict[Value, float]],
     rtol: float,
 ) -> Entry:
     """Compares ``analytic`` with finite differences of ``at(x)``, where x is coordinate ``j``.
-    ``at`` evaluates the graph of ``root``."""
+    ``bound`` is the `_rounding_bound` of the graph that ``at`` evaluates."""
     x = function.leaves[j].data
-    rounding, adjoints = _rounding_bound(root)
+    rounding, adjoints = bound
     scale = adjoints.get(function.leaves[j], 0.0)
     tried: list[Entry] = []
     for relative in STEPS:
@@ -341,7 +343,7 @@ def _entry(
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
-    return _best_of(tried, isfinite(root.data), rtol)
+    return _best_of(tried, isfinite(at(x)), rtol)
 
 
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
