@@ -13,9 +13,10 @@ with it changes the user's graph, and gradients in it start at 0 whatever they w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, overload
 
 from ..engine.copies import blank, fill
@@ -282,8 +283,13 @@ def record(root: Value, order: str = "topological") -> Recording:
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
     events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
-    edges = _topological_edges(nodes) if order == "topological" else _naive_edges(nodes)
-    events += _backward_events(nodes, edges)
+    edges = [_edges_of(i, node) for i, node in enumerate(nodes)]
+    ordered = chain.from_iterable(reversed(edges)) if order == "topological" else _naive(edges)
+    gradients = [0.0] * (len(nodes) - 1) + [1.0]
+    for user, operand, arg, partial in ordered:
+        before = gradients[arg]
+        gradients[arg] = after = before + partial * gradients[user]
+        events.append(Event(arg, user, operand, before, after, gradients[user]))
     return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order)
 
 
@@ -302,42 +308,26 @@ def _names_of_operation(op: str) -> tuple[str, ...]:
     return (op, row.symbol) if row.symbol and row.arity == 2 else (op,)
 
 
-def _backward_events(nodes: Sequence[Node], edges: Iterable[Edge]) -> Iterator[Event]:
-    """Yields the steps of the backward pass that follows ``edges``, from a seed of 1."""
-    gradients = [0.0] * len(nodes)
-    gradients[-1] = 1.0
-    for user, operand, arg, partial in edges:
-        adjoint = gradients[user]
-        before = gradients[arg]
-        gradients[arg] = after = before + partial * adjoint
-        yield Event(arg, user, operand, before, after, adjoint)
+def _edges_of(user: int, node: Node) -> list[Edge]:
+    """Returns the edges along which a node passes on its gradient."""
+    edges = enumerate(zip(node.args, node.partials))
+    return [(user, i, arg, partial) for i, (arg, partial) in edges if partial is not None]
 
 
-def _edges_of(nodes: Sequence[Node], user: int) -> list[Edge]:
-    """Returns the edges along which the node at position ``user`` passes on its gradient."""
-    edges = zip(nodes[user].args, nodes[user].partials)
-    return [(user, i, arg, d) for i, (arg, d) in enumerate(edges) if d is not None]
-
-
-def _topological_edges(nodes: Sequence[Node]) -> Iterator[Edge]:
-    for user in reversed(range(len(nodes))):
-        yield from _edges_of(nodes, user)
-
-
-def _naive_edges(nodes: Sequence[Node]) -> Iterator[Edge]:
-    """Yields the edges of ``def backward(node): for arg in node.args: arg.grad += partial *
-    node.grad; backward(arg)``."""
-    waiting = _edges_of(nodes, len(nodes) - 1)[::-1]
+def _naive(edges: Sequence[list[Edge]]) -> Iterator[Edge]:
+    """Yields the edges of each node in the order of ``def backward(node): for arg in node.args:
+    arg.grad += partial * node.grad; backward(arg)``."""
+    waiting = edges[-1][::-1]
     for _ in range(NAIVE_LIMIT):
         if not waiting:
             return
         edge = waiting.pop()
         yield edge
-        waiting += reversed(_edges_of(nodes, edge[2]))
+        waiting += reversed(edges[edge[2]])
     if waiting:
         raise ValueError(
             f"record: the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
-            f"{len(nodes):,} nodes, because it walks every path; record a smaller graph"
+            f"{len(edges):,} nodes, because it walks every path; record a smaller graph"
         )
 
 

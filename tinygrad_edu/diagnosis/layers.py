@@ -169,9 +169,8 @@ def gradient_findings(state: ModelState) -> Iterator[Finding]:
         return
     reference = next(layer for layer in reversed(flow) if layer.rms or layer.nonfinite)
     for layer in flow:
-        finding = _layer_finding(layer, reference)
-        if finding:
-            yield finding
+        if layer.verdict in _GRADIENT_FINDINGS:
+            yield _layer_finding(layer, reference)
     names = [] if is_blocked else _without_gradient(state)
     if names:
         advice = (
@@ -206,7 +205,7 @@ def _without_gradient(state: ModelState) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for name in state.gradients:
         path = module_path(name)
-        entry = name[len(path) + 1:] if path else name
+        entry = name.removeprefix(f"{path}.")
         attribute = "" if path in neurons or state.layers else entry.partition(".")[0]
         groups.setdefault((layer_of(name, neurons), attribute), []).append(name)
     names: list[str] = []
@@ -257,11 +256,9 @@ def _no_gradient_finding(state: ModelState, total: int) -> Finding:
     return Finding("no gradient", "all parameters", numbers, sentence, advice)
 
 
-def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding | None:
-    """Returns the finding about the gradients of a layer, or None.  ``last`` is the last layer that
-    has a gradient."""
-    if layer.verdict not in _GRADIENT_FINDINGS:
-        return None
+def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding:
+    """Returns the finding about the gradients of a layer.  ``last`` is the last layer that has a
+    gradient."""
     kind, sentence, advice = _GRADIENT_FINDINGS[layer.verdict]
     numbers = {
         "rms": layer.rms,
@@ -269,13 +266,12 @@ def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding | Non
         "parameters": layer.count,
         "nonfinite": layer.nonfinite,
     }
+    found = (
+        f"The root mean square of its gradients is {layer.rms:.2g}, compared with {last.rms:.2g} "
+        "in the last layer that has a gradient:"
+    )
     if layer.nonfinite:
         found = f"{layer.nonfinite} of {counted(layer.count, 'gradient')}"
-    else:
-        found = (
-            f"The root mean square of its gradients is {layer.rms:.2g}, compared with "
-            f"{last.rms:.2g} in the last layer that has a gradient:"
-        )
     return Finding(kind, layer.path or "model", numbers, f"{found} {sentence}", advice)
 
 

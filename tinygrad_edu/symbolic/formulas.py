@@ -70,8 +70,11 @@ class Name(Operand):
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
-            written = _without_defaults(primitive, args)
-            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in written)})")
+            for default in reversed(primitive.defaults):  # which need not be written
+                if args[-1].__class__ is not float or args[-1] != default:
+                    break
+                args = args[:-1]
+            return Name(f"{primitive.name}({', '.join(map(str, map(as_name, args)))})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
@@ -82,17 +85,6 @@ class Name(Operand):
     def compare(self, symbol: str, y: Any) -> Name:
         """Returns the text of a comparison."""
         return _infix(symbol, self, as_name(y), COMPARISON, "none")
-
-
-def _without_defaults(primitive: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Returns ``args`` without the last ones that are equal to the defaults of ``primitive``."""
-    required = primitive.arity - len(primitive.defaults)
-    while len(args) > required:
-        default = primitive.defaults[len(args) - primitive.arity - 1]
-        if args[-1].__class__ is not float or args[-1] != default:
-            break
-        args = args[:-1]
-    return args
 
 
 def as_name(x: Any) -> Name:
