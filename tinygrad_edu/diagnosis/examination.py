@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..engine.graph import topological_order
 from ..engine.value import Value
 from ..errors import counted, short_repr
 from ..nn.module import Module
@@ -30,7 +31,14 @@ from ..train import History
 from ..train.snapshots import unique_names
 from . import curves, layers
 from .findings import Diagnosis, Finding, rounded_rate
-from .inspection import activations, check_model, entries, samples_of
+from .inspection import (
+    activations,
+    check_model,
+    entries,
+    outputs_of,
+    recording_model,
+    samples_of,
+)
 from .layers import ModelState
 from .trials import (
     BASELINE_MARGIN,
@@ -162,21 +170,20 @@ def _state_without_loss(
     if X is None:
         return ModelState(gradients)
     X = [X[i] for i in choose_samples(len(X), MAX_SAMPLES)]
-    unused = layers.unused_parameters(model, map(model, X), parameters)
-    return ModelState(gradients, layers=activations(model, X), unused=unused)
+    unused = {parameter: name for name, parameter in parameters.items()}
+    with recording_model(model):
+        for x in X:
+            for node in topological_order(*outputs_of(model(x)), constants=False):
+                unused.pop(node, None)
+    units = activations(model, X)
+    return ModelState(gradients, layers=units, unused=tuple(unused.values()))
 
 
 def _model_state(problem: Problem) -> ModelState:
     """Measures the loss, the gradients and the outputs of the units."""
-    value, gradients = problem.loss_and_rms_gradients()
-    unused = layers.unused_parameters(problem.model, problem.losses(), problem.parameters)
-    return ModelState(
-        dict(zip(problem.parameters, gradients)),
-        loss=value,
-        constant=problem.constant_loss(),
-        layers=activations(problem.model, problem.X),
-        unused=unused,
-    )
+    loss, gradients, unused = problem.loss_and_rms_gradients()
+    units = activations(problem.model, problem.X)
+    return ModelState(gradients, loss, problem.constant_loss(), units, unused)
 
 
 def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:

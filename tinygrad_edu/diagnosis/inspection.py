@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -276,9 +277,9 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     found: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     structure = None
     places: list[tuple[str, str, int]] = []
-    with mode(model, training=False), recording(True):
+    with recording_model(model):
         for x in inputs:
-            roots = _roots(model(x))
+            roots = outputs_of(model(x))
             order = topological_order(*roots, constants=False)
             new = _structure(order)
             if new != structure:  # usually the graphs of all samples have the same structure
@@ -296,7 +297,14 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     return tuple([LayerActivations(layer, tuple(units)) for layer, units in layers.items()])
 
 
-def _roots(result: Any) -> list[Value]:
+@contextmanager
+def recording_model(model: Any) -> Iterator[None]:
+    """Sets the model to evaluation mode and records graphs, inside a with block."""
+    with mode(model, training=False), recording(True):
+        yield
+
+
+def outputs_of(result: Any) -> list[Value]:
     """Returns the outputs of a model as a list.  Raises TypeError if one is not a Value."""
     roots = list(result) if isinstance(result, (list, tuple)) else [result]
     for root in roots:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Any
 
-from ..engine.graph import topological_order
-from ..engine.value import Value
 from ..errors import counted, some
 from ..nn.structure import layer_of, module_path, neurons_among
 from .findings import Finding
@@ -20,7 +17,6 @@ from .inspection import (
     LayerGradients,
     gradient_flow,
 )
-from .trials import recording_model
 
 # More dead units than this fraction of a layer are a finding.  If all inputs have the same sign,
 # about half of the rectifiers start dead, because weights have either sign; such layers do learn.
@@ -64,22 +60,6 @@ class ModelState:
     def samples(self) -> int:
         """The smallest number of samples on which a unit was run."""
         return min((len(unit.outputs) for layer in self.layers for unit in layer.units), default=0)
-
-
-def unused_parameters(
-    model: Any, results: Iterable[Any], parameters: Mapping[str, Value]
-) -> tuple[str, ...]:
-    """Returns the names of the parameters that occur in no graph of the results, which the model
-    computes when they are requested.  A result is a Value, a number, or a list or tuple of Values
-    and numbers."""
-    left = {parameter: name for name, parameter in parameters.items()}
-    with recording_model(model):
-        for result in results:
-            roots = result if isinstance(result, (list, tuple)) else [result]
-            values = [root for root in roots if isinstance(root, Value)]
-            for node in topological_order(*values, constants=False):
-                left.pop(node, None)
-    return tuple(left.values())
 
 
 def state_texts(state: ModelState) -> Iterator[str]:

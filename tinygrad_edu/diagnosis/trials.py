@@ -14,11 +14,12 @@ from math import hypot, inf, sqrt
 from typing import Any
 
 from ..engine.graph import topological_order
-from ..engine.interpreter import no_grad, recording
+from ..engine.interpreter import no_grad
 from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
+from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
 MIN_TRIAL_SAMPLES = 8
@@ -54,13 +55,6 @@ def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) 
     return sorted(places[(2 * k + 1) * count // (2 * most)] for k in range(most))
 
 
-@contextmanager
-def recording_model(model: Any) -> Iterator[None]:
-    """Sets the model to evaluation mode and records graphs, inside a with block."""
-    with mode(model, training=False), recording(True):
-        yield
-
-
 @dataclass(frozen=True)
 class Problem:
     """A model with its parameters by name, and a loss to be averaged over samples and targets."""
@@ -84,13 +78,13 @@ class Problem:
         """
         with recording_model(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
-        if not isinstance(total, Value):
-            return float(total), [0.0] * len(self.parameters)
-        return total.data, self._derivatives(total)
+        leaves = self._derivatives(total) if isinstance(total, Value) else {}
+        return float(total), [leaves.get(p, 0.0) for p in self.parameters.values()]
 
-    def loss_and_rms_gradients(self) -> tuple[float, list[float]]:
-        """Returns the mean loss in evaluation mode, and for each parameter the root mean square of
-        the derivatives of the samples' losses.  ``.grad`` is not changed.
+    def loss_and_rms_gradients(self) -> tuple[float, dict[str, float], tuple[str, ...]]:
+        """Returns the mean loss in evaluation mode; for each parameter the root mean square of the
+        derivatives of the samples' losses; and the names of the parameters that occur in no graph
+        of a loss.  ``.grad`` is not changed.
 
         In the derivative of the mean loss, samples of two classes may cancel each other.  In a root
         mean square they cannot.
@@ -98,32 +92,38 @@ class Problem:
         Raises TypeError if no loss is a Value.
         """
         total = 0.0
-        sizes = [0.0] * len(self.parameters)
+        sizes = dict.fromkeys(self.parameters, 0.0)
+        unused = dict(self.parameters)
         has_graph = False
         share = 1.0 / len(self.X)
         with recording_model(self.model):
             for loss in self.losses():
+                leaves = {}
                 if isinstance(loss, Value):
-                    sizes = list(map(hypot, sizes, self._derivatives(loss)))
+                    leaves = self._derivatives(loss)
                     has_graph = True
+                for name, parameter in self.parameters.items():
+                    if parameter in leaves:
+                        sizes[name] = hypot(sizes[name], leaves[parameter])
+                        unused.pop(name, None)
                 total += float(loss)
         if not has_graph:
             raise TypeError(
                 "diagnose: loss must return a Value for at least one sample, not only plain "
                 f"numbers (mean {total * share!r}); compute it from the prediction"
             )
-        return total * share, [size * sqrt(share) for size in sizes]
+        rms = {name: size * sqrt(share) for name, size in sizes.items()}
+        return total * share, rms, tuple(unused)
 
-    def _derivatives(self, root: Value) -> list[float]:
-        """Returns the derivative of ``root`` with respect to each parameter."""
+    def _derivatives(self, root: Value) -> dict[Value, float]:
+        """Returns the derivative of ``root`` with respect to each leaf of its graph."""
         order = topological_order(root, constants=False)
-        leaves = dict.fromkeys([node for node in order if not node.op], 0.0)
+        leaves = [node for node in order if not node.op]
         with _restoring(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
             root.backward()
-            leaves = {leaf: leaf.grad for leaf in leaves}
-        return [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
+            return {leaf: leaf.grad for leaf in leaves}
 
     def losses(self) -> Iterator[Any]:
         """Yields the loss of each sample, computed when it is requested.  Iterate over it inside

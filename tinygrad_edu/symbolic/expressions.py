@@ -106,23 +106,19 @@ def read(text: str) -> ast.Expression:
         raise ExpressionError(
             f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
         )
+    stripped = text.strip()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # CPython's hints: "invalid escape sequence"
-            tree = ast.parse(text.strip(), mode="eval")
+            tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        offset = error.offset - 1 if error.offset else len(text.strip())
-        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_quoted(text)}"
+        offset = error.offset - 1 if error.offset else len(stripped)
+        where = _pointer(stripped, offset) if error.lineno == 1 else f" in {_quoted(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(
             f"not an expression: {str(error) or 'nested too deeply'} in {_quoted(text)}"
         ) from None
-    _check_depth(tree, text)
-    return tree
-
-
-def _check_depth(tree: ast.Expression, text: str) -> None:
     level: list[ast.expr] = [tree.body]
     for _ in range(MAX_DEPTH):
         parts = [part for node in level for part in ast.iter_child_nodes(node)]
@@ -131,6 +127,7 @@ def _check_depth(tree: ast.Expression, text: str) -> None:
         raise ExpressionError(
             f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
         )
+    return tree
 
 
 def names_in(tree: ast.Expression) -> list[str]:
