@@ -105,6 +105,7 @@ def compare_orders(root: Value) -> Comparison:
     right = record(root)
     naive = record(root, order="naive")
     steps = list(enumerate(naive.events, 1))[naive.forward:]
+    # for each node, the last step that adds to its gradient
     last = {event.node: number for number, event in steps}
     for early, event in steps:
         if event.user is not None and last[event.user] > early:
