@@ -127,8 +127,13 @@ def number(x: object, what: str = "a number") -> float:
 
 def short_repr(x: object) -> str:
     """Returns `repr` of ``x`` for an error message, cut to 40 characters."""
-    text = repr(x)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return shortened(repr(x), 40)
+
+
+def shortened(text: str, most: int) -> str:
+    """Returns ``text``, or its beginning with three dots if it has more than ``most`` characters.
+    """
+    return text if len(text) <= most else text[:most - 3] + "..."
 
 
 def check_int(x: object, name: str, least: float = -math.inf, remedy: str = "") -> int:

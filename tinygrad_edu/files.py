@@ -10,10 +10,14 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
+
+from .errors import shortened
+
+FilePath: TypeAlias = str | os.PathLike[str]
 
 
-def check_folder_of(path: str | os.PathLike[str]) -> None:
+def check_folder_of(path: FilePath) -> None:
     """Checks that the parent folder of ``path`` exists.
 
     Raises:
@@ -26,9 +30,7 @@ def check_folder_of(path: str | os.PathLike[str]) -> None:
         raise kind(f"cannot write {str(path)!r}: {str(folder)!r} is not a folder; create it first")
 
 
-def destination(
-    path: str | os.PathLike[str], what: str, suffixes: Iterable[str], example: str
-) -> Path:
+def destination(path: FilePath, what: str, suffixes: Iterable[str], example: str) -> Path:
     """Returns the path of a file to write, checked before anything is computed.
 
     path: the file; ``~`` is the user's home.  If it has no suffix, the suffix of ``example`` is
@@ -70,7 +72,7 @@ def destination(
     return target
 
 
-def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
+def write_atomically(path: FilePath, content: str | bytes) -> Path:
     """Writes ``content`` (text as UTF-8) to ``path``, completely or not at all.
 
     Returns ``path``.  A symbolic link is followed.  If writing fails, an old file is unchanged.
@@ -112,8 +114,7 @@ def from_json(entry: Any) -> float:
     if isinstance(entry, bool) or (
         not isinstance(entry, (int, float)) and entry not in ("inf", "-inf", "nan")
     ):
-        shown = repr(entry)
-        raise ValueError(f"{shown if len(shown) <= 60 else shown[:57] + '...'} is not a number")
+        raise ValueError(f"{shortened(repr(entry), 60)} is not a number")
     try:
         return float(entry)
     except OverflowError:

@@ -82,6 +82,20 @@ def test_gradcheck_reports_kinks_without_comparison(f):
     assert "1 at kinks" in str(report)
 
 
+def test_gradcheck_finds_kink_of_parameter_like_kink_of_argument():
+    w = Value(0.0)
+    of_argument, = gradcheck(math.relu, [0.0]).entries
+    of_parameter, = gradcheck(lambda: math.relu(w), parameters=[w]).entries
+    assert (of_parameter.status, of_parameter.step) == ("kink", of_argument.step)
+    assert w.data == 0.0
+
+
+def test_gradcheck_bounds_rounding_error_of_second_derivative_by_its_own_graph():
+    """The first derivative of trunc is the constant 0, which has no rounding error."""
+    entry, = gradcheck(math.trunc, [1.5], order=2).entries
+    assert (entry.status, entry.error) == ("ok", 0.0)
+
+
 def test_gradcheck_reports_kink_if_bounds_of_clip_meet():
     report = gradcheck(math.clip, [1.0, 2.0, 2.0])
     assert [e.status for e in report.entries] == ["ok", "kink", "kink"]

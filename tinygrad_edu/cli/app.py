@@ -53,12 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-edu {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
-
-    demo.add_demo(commands)
-    graphs.add_commands(commands)
-    checks.add_command(commands)
-    training.add_command(commands)
-    gpt.add_command(commands)
-    demo.add_gallery(commands)
-    guides.add_command(commands)
+    for command in (
+        demo.DEMO, *graphs.COMMANDS, checks.CHECK, training.TRAIN, gpt.GPT, demo.GALLERY,
+        guides.GUIDE,
+    ):
+        command.add_to(commands)
     return parser

@@ -1,48 +1,74 @@
-"""Parses arguments of the commands: numbers, sizes, and expressions with their values."""
+"""Commands with their arguments, and how arguments are parsed: numbers, sizes, and expressions with
+their values."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..engine.graph import topological_order
 from ..engine.value import Value
 
-Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # a group of commands is added to it
+Argument = tuple[tuple[str, ...], dict[str, Any]]  # what `add_argument` of a parser takes
 
 
-def add_graph(command: argparse.ArgumentParser) -> None:
-    """Adds the arguments that name a graph: an expression with values, or an example."""
-    command.add_argument("expression", nargs="?", help="the expression; or use --example")
-    command.add_argument(
-        "values", nargs="*", metavar="name=number", help="a value for each variable"
-    )
-    command.add_argument(
+class Command(NamedTuple):
+    """One command: its name, the function that runs it, its help and its arguments."""
+
+    name: str
+    run: Callable[[argparse.Namespace], int]
+    help: str
+    arguments: Sequence[Argument]
+    epilog: str = ""
+
+    def add_to(self, commands: argparse._SubParsersAction[Any]) -> None:
+        """Adds the command to the commands of a parser."""
+        parser = commands.add_parser(self.name, help=self.help, epilog=self.epilog)
+        for names, options in self.arguments:
+            parser.add_argument(*names, **options)
+        parser.set_defaults(run=self.run)
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    """Returns an argument, from what `add_argument` of a parser takes."""
+    return names, options
+
+
+def option(
+    names: str,
+    default: Any,
+    what: str = "",
+    kind: Callable[[str], Any] | None = None,
+    choices: Iterable[Any] | None = None,
+) -> Argument:
+    """Returns an option; its help is ``what``, followed by the default.
+
+    names: such as "--seed", or "-o --out" for two spellings.
+    kind: converts the text, by default to the type of the default.
+    """
+    shown = f"{what} (default: %(default)s)" if what else "default: %(default)s"
+    kind = kind or type(default)
+    return argument(*names.split(), default=default, type=kind, help=shown, choices=choices)
+
+
+def out_option(default: str, what: str = "folder to write to", names: str = "--out") -> Argument:
+    """Returns the option that says which file or folder to write."""
+    return option(names, Path(default), what)
+
+
+# the arguments that name a graph: an expression with values, or an example
+GRAPH = (
+    argument("expression", nargs="?", help="the expression; or use --example"),
+    argument("values", nargs="*", metavar="name=number", help="a value for each variable"),
+    argument(
         "--example",
         help="a worked example instead: "
              "lecture-expression, lecture-neuron, weight-decay, shared-node",
-    )
-
-
-def add_option(
-    command: argparse.ArgumentParser,
-    names: str,
-    default: Any,
-    kind: Callable[[str], Any] = str,
-    what: str = "",
-    choices: Iterable[str] | None = None,
-) -> None:
-    """Adds an option; its help is ``what``, followed by the default.
-
-    names: such as "--seed", or "-o --out" for two spellings.
-    kind: converts the text.
-    """
-    shown = "default: %(default)s"
-    command.add_argument(
-        *names.split(), type=kind, default=default, choices=choices,
-        help=f"{what} ({shown})" if what else shown,
-    )
+    ),
+)
+SEED = option("--seed", 0)
 
 
 def positive(text: str) -> int:
@@ -84,7 +110,7 @@ def named_graph(options: argparse.Namespace) -> Value:
 
 
 def graph_of(options: argparse.Namespace) -> Value:
-    """Returns the root of the graph that the arguments of `add_graph` describe.
+    """Returns the root of the graph that the arguments `GRAPH` describe.
 
     Raises:
         ValueError: the arguments name no graph or two graphs, or the example is unknown.
@@ -135,7 +161,7 @@ def assignments(texts: Sequence[str], expression: str) -> dict[str, float]:
     if missing:
         additions = " ".join(f"{name}=1.5" for name in missing)
         raise ValueError(f"no value for variable {missing[0]!r}; add {additions}")
-    return {name: values[name] for name in known}
+    return values
 
 
 def _named(texts: Sequence[str], known: Sequence[str]) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..engine.value import Value
-from .arguments import Commands, add_option, positive, ranges_of, tolerance
+from ..errors import shortened
+from .arguments import Command, argument, option, positive, ranges_of, tolerance
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -43,14 +43,13 @@ def run_check(options: argparse.Namespace) -> int:
 def _function_of(expression: str, names: Sequence[str]) -> Any:
     """Returns an expression as a function of its variables."""
     from ..symbolic.expressions import parse
+    from ..testing.gradcheck import signature
 
     def f(*xs: Any) -> Any:
         return parse(expression, dict(zip(names, xs)))
 
-    f.__name__ = expression if len(expression) <= 40 else expression[:37] + "..."
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-    f.__signature__ = signature  # type: ignore[attr-defined]
+    f.__name__ = shortened(expression, 40)
+    f.__signature__ = signature(names)  # type: ignore[attr-defined]
     f(*[1.0] * len(names))  # raises ExpressionError if the text is not an expression
     return f
 
@@ -73,7 +72,7 @@ def _check_property(
     try:
         from hypothesis.errors import FailedHealthCheck
 
-        from ..testing.properties import Property
+        from ..testing.properties import Property, rejections
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("hypothesis"):
             raise
@@ -94,8 +93,8 @@ def _check_property(
         # an interval is written x=0.1..10 on the command line
         text = re.sub(r"=\((\S+), (\S+)\)$", r"=\1..\2", str(error))
         raise ValueError(text) from None
-    reasons = [f"{n} {why}" for why, n in gradients.counts.most_common() if why != "compared"]
-    rejected = f"others rejected ({', '.join(reasons)})" if reasons else "none rejected"
+    reasons = rejections(gradients.counts)
+    rejected = f"others rejected ({reasons})" if reasons else "none rejected"
     print(
         f"gradients of {gradients.name}: ok, {gradients.counts['compared']} points compared, "
         f"{rejected}; tolerance {options.rtol:g} relative"
@@ -106,26 +105,22 @@ def _check_property(
     return 0
 
 
-def add_command(commands: Commands) -> None:
-    """Adds check."""
-    command = commands.add_parser(
-        "check",
-        help='check the gradients of an expression: check "x**y" x=0.1..10 y=3',
-        epilog="If every variable has a number, that point is checked.  Otherwise random points "
-               "are: from the given intervals, else with magnitudes of 0.01 to 30 and either sign.",
-    )
-    command.add_argument(
-        "expression", help="an expression, or the name of a primitive, such as tanh"
-    )
-    command.add_argument(
-        "values",
-        nargs="*",
-        metavar="name=number",
-        help="a number or an interval, as in x=2 y=0.1..10",
-    )
-    add_option(command, "--examples", 200, positive, "number of random points")
-    command.add_argument(
-        "--order", type=int, choices=(1, 2), default=1, help="order of derivatives (default: 1)"
-    )
-    add_option(command, "--rtol", 1e-7, tolerance, "relative tolerance")
-    command.set_defaults(run=run_check)
+CHECK = Command(
+    "check",
+    run_check,
+    'check the gradients of an expression: check "x**y" x=0.1..10 y=3',
+    (
+        argument("expression", help="an expression, or the name of a primitive, such as tanh"),
+        argument(
+            "values",
+            nargs="*",
+            metavar="name=number",
+            help="a number or an interval, as in x=2 y=0.1..10",
+        ),
+        option("--examples", 200, "number of random points", positive),
+        option("--order", 1, "order of derivatives", choices=(1, 2)),
+        option("--rtol", 1e-7, "relative tolerance", tolerance),
+    ),
+    "If every variable has a number, that point is checked.  Otherwise random points are: from the "
+    "given intervals, else with magnitudes of 0.01 to 30 and either sign.",
+)

@@ -6,12 +6,11 @@ import argparse
 import random
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ..engine.value import Value
-from .arguments import Commands, add_option, positive
-from .output import folder, list_files, live_page, pictures, save_run
+from .arguments import SEED, Command, option, out_option, positive
+from .output import accuracy_text, folder, list_files, pictures, save_run
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -46,12 +45,8 @@ def run_demo(options: argparse.Namespace) -> int:
         _loss_of_one(model, test_inputs[0], test_targets[0], flowers.feature_names), out
     )
     written += save_run(out, model, optimizer, history)
-    correct = sum(nn.accuracy(model(x), t) for x, t in zip(test_inputs, test_targets))
-    print(
-        f"\ntest accuracy: {correct / len(test_inputs):.1%} "
-        f"({correct:.0f} of {len(test_inputs)} flowers) "
-        f"after {time.perf_counter() - start:.1f} s"
-    )
+    accuracy = accuracy_text([*map(model, test_inputs)], test_targets, " flowers")
+    print(f"\n{accuracy} after {time.perf_counter() - start:.1f} s")
     list_files(out, written)
     graph = next(path for path in reversed(written) if path.name.startswith("graph"))
     print(
@@ -121,27 +116,21 @@ def run_gallery(options: argparse.Namespace) -> int:
         progress=True, rng=rng, record_every=1,
     )
     print(history)
-    written.append(live_page(history, out / "moons.html", "two moons, a network 2-8-8-1"))
+    title = "two moons, a network 2-8-8-1"
+    written.append(viz.explore(history, out / "moons.html", title=title, progress=True))
     list_files(out, written)
     return 0
 
 
-def add_demo(commands: Commands) -> None:
-    """Adds demo."""
-    command = commands.add_parser(
-        "demo", help="train a network on iris, check its gradients, draw its graph"
-    )
-    add_option(command, "--out", Path("demo-output"), Path, "folder to write to")
-    add_option(command, "--epochs", 40, positive)
-    add_option(command, "--seed", 0, int)
-    command.set_defaults(run=run_demo)
-
-
-def add_gallery(commands: Commands) -> None:
-    """Adds gallery."""
-    command = commands.add_parser(
-        "gallery", help="a neuron as drawing, animation and page, and a training run as a page"
-    )
-    add_option(command, "--out", Path("gallery"), Path, "folder to write to")
-    add_option(command, "--epochs", 40, positive, "of the training run")
-    command.set_defaults(run=run_gallery)
+DEMO = Command(
+    "demo",
+    run_demo,
+    "train a network on iris, check its gradients, draw its graph",
+    (out_option("demo-output"), option("--epochs", 40, kind=positive), SEED),
+)
+GALLERY = Command(
+    "gallery",
+    run_gallery,
+    "a neuron as drawing, animation and page, and a training run as a page",
+    (out_option("gallery"), option("--epochs", 40, "of the training run", positive)),
+)

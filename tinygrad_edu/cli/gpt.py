@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..debug.text import printable
 from ..errors import counted
-from .arguments import Commands, add_option, positive
+from .arguments import Command, argument, option, positive
 
 if TYPE_CHECKING:
     from ..train import History
@@ -65,47 +64,40 @@ def _print_course(history: History, steps: int) -> None:
     done = len(history)
     if history.interrupted:
         print(
-            f"interrupted after {done} of {steps} steps; "
-            "the names are from the present model"
+            f"interrupted after {done} of {steps} steps; the names are from the present model"
         )
     if done:
+        course = f"{history.loss[0]:.4f} in step 1"
+        recent = history.loss[-100:]
+        if done > len(recent):  # a mean, because single losses are noisy
+            mean = sum(recent) / len(recent)
+            course += f", {mean:.4f} on average over the last {len(recent)} steps"
+        elif done > 1:
+            course += f", {recent[-1]:.4f} in step {done}"
         seconds = history.seconds[-1]
-        print(
-            f"loss {_course(history.loss)}; {seconds:.1f} s, {1000 * seconds / done:.3g} ms a step"
-        )
+        print(f"loss {course}; {seconds:.1f} s, {1000 * seconds / done:.3g} ms a step")
 
 
-def _course(losses: Sequence[float]) -> str:
-    """Returns the first loss and the mean of the last ones, because single losses are noisy."""
-    first = f"{losses[0]:.4f} in step 1"
-    if len(losses) == 1:
-        return first
-    recent = losses[-100:]
-    if len(losses) == len(recent):
-        return f"{first}, {losses[-1]:.4f} in step {len(losses)}"
-    mean = sum(recent) / len(recent)
-    return f"{first}, {mean:.4f} on average over the last {len(recent)} steps"
-
-
-def add_command(commands: Commands) -> None:
-    """Adds gpt."""
-    command = commands.add_parser(
-        "gpt", help="train a small GPT on names, one a step, and let it invent some"
-    )
-    command.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="a text file with one name a line (default: first names)",
-    )
-    add_option(command, "--steps", 1000, positive)
-    command.add_argument(
-        "--engine",
-        choices=("auto", "eager", "jit"),
-        default="auto",
-        help="default: %(default)s, which is jit if llvmlite is installed, else eager; "
-             "the names are the same",
-    )
-    add_option(command, "--seed", 42, int)
-    add_option(command, "--samples", 20, positive, "how many names to invent")
-    command.set_defaults(run=run_gpt)
+GPT = Command(
+    "gpt",
+    run_gpt,
+    "train a small GPT on names, one a step, and let it invent some",
+    (
+        argument(
+            "--data",
+            type=Path,
+            metavar="FILE",
+            help="a text file with one name a line (default: first names)",
+        ),
+        option("--steps", 1000, kind=positive),
+        argument(
+            "--engine",
+            choices=("auto", "eager", "jit"),
+            default="auto",
+            help="default: %(default)s, which is jit if llvmlite is installed, else eager; the "
+                 "names are the same",
+        ),
+        option("--seed", 42),
+        option("--samples", 20, "how many names to invent", positive),
+    ),
+)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from .arguments import Commands, add_graph, add_option, graph_of, named_graph, positive
+from .arguments import (
+    GRAPH,
+    Argument,
+    Command,
+    argument,
+    graph_of,
+    named_graph,
+    option,
+    out_option,
+    positive,
+)
 
 
 def run_draw(options: argparse.Namespace) -> int:
@@ -52,48 +61,48 @@ def _limit(options: argparse.Namespace) -> dict[str, Any]:
     return {} if options.max_nodes is None else {"max_nodes": options.max_nodes}
 
 
-def add_commands(commands: Commands) -> None:
-    """Adds draw, step, explore and animate."""
-    command = commands.add_parser(
-        "draw", help='draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10'
-    )
-    add_graph(command)
-    out = "picture to write, .svg .png .pdf .dot or .html"
-    add_option(command, "-o --out", Path("graph.svg"), Path, out)
-    command.add_argument(
-        "--max-nodes", type=positive, help="collapse the drawing above this number of nodes"
-    )
-    command.set_defaults(run=run_draw)
+def _max_nodes(what: str) -> Argument:
+    what = f"collapse {what} above this number of nodes"
+    return argument("--max-nodes", type=positive, help=what)
 
-    command = commands.add_parser(
+
+COMMANDS = (
+    Command(
+        "draw",
+        run_draw,
+        'draw the graph of an expression: draw "tanh(a*b + c)" a=2 b=-3 c=10',
+        (
+            *GRAPH,
+            out_option("graph.svg", "picture to write, .svg .png .pdf .dot or .html", "-o --out"),
+            _max_nodes("the drawing"),
+        ),
+    ),
+    Command(
         "step",
-        help='step through an expression as in a debugger: step "tanh(a*b + c)" a=2 b=-3 c=10',
-        epilog="Commands may come from standard input: "
-               "echo 'until a' | tinygrad-edu step \"a*b\" a=2 b=3.  The command h lists them.",
-    )
-    add_graph(command)
-    command.set_defaults(run=run_step)
-    _add_pages(commands)
-
-
-def _add_pages(commands: Commands) -> None:
-    """Adds explore and animate."""
-    command = commands.add_parser(
+        run_step,
+        'step through an expression as in a debugger: step "tanh(a*b + c)" a=2 b=-3 c=10',
+        GRAPH,
+        "Commands may come from standard input: "
+        "echo 'until a' | tinygrad-edu step \"a*b\" a=2 b=3.  The command h lists them.",
+    ),
+    Command(
         "explore",
-        help='write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
-    )
-    add_graph(command)
-    add_option(command, "-o --out", Path("graph.html"), Path, "page to write, .html")
-    command.add_argument(
-        "--max-nodes", type=positive, help="collapse modules above this number of nodes"
-    )
-    command.set_defaults(run=run_explore)
-
-    command = commands.add_parser(
-        "animate", help='animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif'
-    )
-    add_graph(command)
-    out = "animation to write, .gif .apng or .webp"
-    add_option(command, "-o --out", Path("graph.gif"), Path, out)
-    add_option(command, "--milliseconds", 800, positive, "duration of a step")
-    command.set_defaults(run=run_animate)
+        run_explore,
+        'write a page to step through an expression: explore "tanh(a*b + c)" a=2 b=-3 c=10',
+        (
+            *GRAPH,
+            out_option("graph.html", "page to write, .html", "-o --out"),
+            _max_nodes("modules"),
+        ),
+    ),
+    Command(
+        "animate",
+        run_animate,
+        'animate an expression: animate "tanh(a*b + c)" a=2 b=-3 c=10 -o y.gif',
+        (
+            *GRAPH,
+            out_option("graph.gif", "animation to write, .gif .apng or .webp", "-o --out"),
+            option("--milliseconds", 800, "duration of a step", positive),
+        ),
+    ),
+)

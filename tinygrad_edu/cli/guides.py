@@ -6,14 +6,17 @@ import argparse
 import sys
 from importlib import resources
 
-from .arguments import Commands
+from .arguments import Command, argument
 
 
 def run_guide(options: argparse.Namespace) -> int:
     """Lists the guides, or shows one of them."""
     guides = guide_texts()
     if options.name is None:
-        _list_guides(guides)
+        width = max(map(len, guides))
+        for name, text in guides.items():
+            print(f"{name:{width}}  {summary_of(text)}")
+        print("\nTo read one: tinygrad-edu guide NAME")
         return 0
     if options.name not in guides:
         raise ValueError(f"unknown guide {options.name!r}; choose one of {', '.join(guides)}")
@@ -38,13 +41,6 @@ def summary_of(text: str) -> str:
     return rest.strip().partition("\n")[0]
 
 
-def _list_guides(guides: dict[str, str]) -> None:
-    width = max(map(len, guides))
-    for name, text in guides.items():
-        print(f"{name:{width}}  {summary_of(text)}")
-    print("\nTo read one: tinygrad-edu guide NAME")
-
-
 def _show(text: str) -> None:
     """Prints a guide: laid out on a terminal, as it stands anywhere else."""
     if not sys.stdout.isatty():
@@ -56,8 +52,9 @@ def _show(text: str) -> None:
     Console().print(Markdown(text, hyperlinks=False))
 
 
-def add_command(commands: Commands) -> None:
-    """Adds guide."""
-    command = commands.add_parser("guide", help="read a guide: gradients, testing, slides, ...")
-    command.add_argument("name", nargs="?", help="which guide; without a name they are listed")
-    command.set_defaults(run=run_guide)
+GUIDE = Command(
+    "guide",
+    run_guide,
+    "read a guide: gradients, testing, slides, ...",
+    [argument("name", nargs="?", help="which guide; without a name they are listed")],
+)

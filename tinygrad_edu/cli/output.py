@@ -12,15 +12,6 @@ from ..errors import RenderError, one_line
 from ..files import write_atomically
 
 
-def live_page(
-    history: Any, path: Path, title: str, feature_names: Sequence[str] | None = None
-) -> Path:
-    """Writes the page that plays a training run; returns its path."""
-    import viz
-
-    return viz.explore(history, path, title=title, feature_names=feature_names, progress=True)
-
-
 def pictures(root: Any, out: Path) -> list[Path]:
     """Draws the graph of ``root`` with neurons as boxes, and in full; returns the paths.
 
@@ -77,6 +68,14 @@ def folder(path: Path) -> Path:
             f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
         ) from None
     return path
+
+
+def accuracy_text(predictions: Sequence[Any], targets: Sequence[Any], what: str = "") -> str:
+    """Returns the accuracy on the test set in words."""
+    from .. import nn
+
+    correct = sum(map(nn.accuracy, predictions, targets))
+    return f"test accuracy: {correct / len(targets):.1%} ({correct:.0f} of {len(targets)}{what})"
 
 
 def list_files(out: Path, written: Sequence[Path]) -> None:

@@ -96,23 +96,15 @@ class Watch(LineKeeper):
         roots: Sequence[Any],
         seeds: Sequence[float],
     ) -> None:
-        """Checks the gradients after the usual sweep; runs it again if it has to find a cause."""
+        """Checks the gradients after the usual sweep.  If one is inf or nan, runs the sweep again,
+        node by node, and raises at the first one."""
         nodes = [*operations, *leaves]
         grads = [node.grad for node in nodes]
         usual(operations, roots, seeds)
         # a sum in which there was an inf or nan is inf or nan
-        if not all(-inf < node.grad < inf for node in nodes):
-            assign_grads(nodes, grads)
-            self._find(usual, operations, roots, seeds)
-
-    def _find(
-        self,
-        usual: Callable[..., None],
-        operations: Sequence[Any],
-        roots: Sequence[Any],
-        seeds: Sequence[float],
-    ) -> None:
-        """Runs the sweep node by node, and raises at the first gradient that is inf or nan."""
+        if all(-inf < node.grad < inf for node in nodes):
+            return
+        assign_grads(nodes, grads)
         for root, seed in zip(roots, seeds):
             usual((), [root], [seed])
             if not -inf < root.grad < inf:

@@ -18,12 +18,12 @@ The sentences are those of a `recording.Recording`, for some of its steps.
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite, isinf, isnan
 
 from ..engine.autodiff import accumulate
 from ..engine.graph import topological_order
@@ -133,94 +133,93 @@ def explain_nonfinite(root: Value) -> Explanation | None:
         return None
     recording = record(root)
     values = topological_order(root)
-    bad = next((i for i, node in enumerate(recording.nodes) if not math.isfinite(node.data)), None)
+    phase = "forward"
+    bad = _first_nonfinite([node.data for node in recording.nodes])
     if bad is not None:
-        return _explain_data(recording, values, bad)
-    index = next(
-        (i for i, event in enumerate(recording.events) if not math.isfinite(event.after)), None
+        path, sentences, advice = _explain_data(recording, bad)
+    else:
+        phase = "backward"
+        step = _first_nonfinite([event.after for event in recording.events])
+        if step is None:
+            return None
+        event = recording.events[step]
+        bad = event.node if event.user is None else event.user
+        path, sentences, advice = _explain_gradient(recording, step, bad)
+    return Explanation(
+        root,
+        recording.nodes[-1].name,
+        phase,
+        values[path[0]],
+        recording.operation(bad),
+        _operands(recording, bad),
+        tuple([values[i] for i in path]),
+        tuple(sentences),
+        anomaly.line_of(values[bad]),
+        advice,
     )
-    return None if index is None else _explain_gradient(recording, values, index)
+
+
+def _first_nonfinite(numbers: Sequence[float]) -> int | None:
+    return next((i for i, x in enumerate(numbers) if not isfinite(x)), None)
 
 
 def _is_finite(root: Value) -> bool:
     """Returns whether all data and gradients are finite.  Mostly they are, and this check takes a
     tenth of the time of a recording."""
     order = topological_order(root)
-    if not all(math.isfinite(node.data) for node in order):
+    if not all(isfinite(node.data) for node in order):
         return False
     try:
         adjoints = accumulate([root], [1.0], order)
     except NonFiniteError:  # inside `detect_anomaly`
         return False
-    return all(map(math.isfinite, adjoints.values()))
+    return all(map(isfinite, adjoints.values()))
 
 
-def _explain_data(recording: Recording, values: Sequence[Value], bad: int) -> Explanation:
+# the nodes on the path to the root, the sentences of their steps, and the advice
+Reasons = tuple[list[int], list[str], str]
+
+
+def _explain_data(recording: Recording, bad: int) -> Reasons:
+    """Explains the data of the node at position ``bad``."""
     nodes = recording.nodes
-    path = _shortest_path_to_root(nodes, bad, lambda i: not math.isfinite(nodes[i].data))
+    path = _shortest_path_to_root(nodes, bad, lambda i: not isfinite(nodes[i].data))
     path = path or _shortest_path_to_root(nodes, bad, lambda i: True)
-    step_of = {recording.events[i].node: i for i in range(recording.forward)}
+    steps = {event.node: i for i, event in enumerate(recording.events[:recording.forward])}
+    sentences = [recording[steps[i]].words for i in path if i in steps]
+    if nodes[bad].op:
+        return path, sentences, _advice(recording, bad)
     kind = "number" if nodes[bad].constant else "leaf"
-    sentences = [
-        recording[step_of[i]].words if i in step_of else f"the {kind} {_leaf_text(nodes[i])}"
-        for i in path
-    ]
-    advice = (_advice(recording, bad) if nodes[bad].op else
-              f"The {kind} is {short_number(nodes[bad].data)} in the input; check the data.")
-    return _explanation(recording, values, "forward", bad, path, sentences, advice)
+    number = short_number(nodes[bad].data)
+    given = number if nodes[bad].constant else f"{nodes[bad].name} = {number}"
+    advice = f"The {kind} is {number} in the input; check the data."
+    return path, [f"the {kind} {given}", *sentences], advice
 
 
-def _explain_gradient(recording: Recording, values: Sequence[Value], index: int) -> Explanation:
-    event = recording.events[index]
+def _explain_gradient(recording: Recording, step: int, user: int) -> Reasons:
+    """Explains the gradient that changes in a step, along an edge of the node ``user``."""
+    event = recording.events[step]
     nodes = recording.nodes
-    user = event.node if event.user is None else event.user
     path = [event.node, *_shortest_path_to_root(nodes, user, lambda i: True)]
     arriving: dict[tuple[int, int | None], int] = {}
     for i in range(recording.forward, len(recording)):
         arriving.setdefault((recording.events[i].node, recording.events[i].user), i)
-    steps = [index, *[arriving[pair] for pair in pairwise(path[1:])]]
+    steps = [step, *[arriving[pair] for pair in pairwise(path[1:])]]
     sentences = [recording[i].sentence for i in steps]
     partial = recording.partial(user, event.operand)
-    if not math.isfinite(partial):
+    if not isfinite(partial):
         advice = (
             f"The local derivative of {recording.operation(user)} with respect to "
             f"{nodes[event.node].name} is {short_number(partial)} at "
-            f"{_numbers(_operands(recording, user))}.  "
-            f"{_REMEDIES.get(nodes[user].op, '')}"
-        ).strip()
-    else:
-        if math.isinf(recording.flow(event)):
-            product = f"{short_number(event.adjoint)} times {short_number(partial)}"
-            grown = f"The gradients grew until {product} exceeded"
-        else:
-            grown = f"The sum of the gradients from the users of {nodes[event.node].name} exceeds"
-        advice = (
-            f"{grown} the largest float, 1.8e308; scale the inputs or the initial weights down."
+            f"{_numbers(_operands(recording, user))}.  {_REMEDIES.get(nodes[user].op, '')}"
         )
-    return _explanation(recording, values, "backward", user, path, sentences, advice)
-
-
-def _explanation(
-    recording: Recording,
-    values: Sequence[Value],
-    phase: str,
-    operation: int,
-    path: Sequence[int],
-    sentences: Sequence[str],
-    advice: str,
-) -> Explanation:
-    return Explanation(
-        values[-1],
-        recording.nodes[-1].name,
-        phase,
-        values[path[0]],
-        recording.operation(operation),
-        _operands(recording, operation),
-        tuple([values[i] for i in path]),
-        tuple(sentences),
-        anomaly.line_of(values[operation]),
-        advice,
-    )
+        return path, sentences, advice.strip()
+    grown = f"The sum of the gradients from the users of {nodes[event.node].name} exceeds"
+    if isinf(recording.flow(event)):
+        product = f"{short_number(event.adjoint)} times {short_number(partial)}"
+        grown = f"The gradients grew until {product} exceeded"
+    advice = f"{grown} the largest float, 1.8e308; scale the inputs or the initial weights down."
+    return path, sentences, advice
 
 
 def _shortest_path_to_root(
@@ -228,17 +227,17 @@ def _shortest_path_to_root(
 ) -> list[int]:
     """Returns the positions on the shortest path from a node to the root, over users that are
     ``allowed``; [] if there is no such path."""
-    users: dict[int, list[int]] = {}
+    users: defaultdict[int, list[int]] = defaultdict(list)
     for i, node in enumerate(nodes):
-        for arg in dict.fromkeys(node.args):
-            users.setdefault(arg, []).append(i)
-    came_from: dict[int, int] = {start: start}
-    waiting = deque([start])
-    while waiting and (i := waiting.popleft()) != len(nodes) - 1:
+        for arg in node.args:
+            users[arg].append(i)
+    came_from = {start: start}
+    reached = [start]
+    for i in reached:  # grows, the nearest nodes first
         for user in users[i]:
             if user not in came_from and allowed(user):
                 came_from[user] = i
-                waiting.append(user)
+                reached.append(user)
     path = [len(nodes) - 1]
     if path[0] not in came_from:
         return []
@@ -251,25 +250,24 @@ def _advice(recording: Recording, bad: int) -> str:
     node = recording.nodes[bad]
     row = lookup(node.op)
     args = [recording.nodes[arg] for arg in node.args]
+    numbers = [arg.data for arg in args]
     call = recording.operation(bad).partition(" = ")[2]
-    remedy = _REMEDIES.get(node.op, "")
     here = _numbers(_operands(recording, bad))
-    if math.isinf(node.data) and all(arg.data for arg in args):
+    cause = f"is {short_number(node.data)} at {here}"
+    if isinf(node.data) and all(numbers):
         cause = f"exceeds the largest float, 1.8e308, at {here}"
     elif (
         row.domain is not None
-        and not row.domain(*[arg.data for arg in args])
-        and (math.isnan(node.data) or node.op != "pow")
+        and not row.domain(*numbers)
+        and (isnan(node.data) or node.op != "pow")
     ):
         called = [
             parameter if arg.constant else arg.name for parameter, arg in zip(row.parameters, args)
         ]
         domain = str(row.domain(*map(Name, called)))
-        here = _numbers([(name, arg.data) for name, arg in zip(called, args) if name in domain])
+        here = _numbers([pair for pair in zip(called, numbers) if pair[0] in domain])
         cause = f"is finite only if {domain}, but {here}"
-    else:
-        cause = f"is {short_number(node.data)} at {here}"
-    return f"{call} {cause}.  {remedy}".strip()
+    return f"{call} {cause}.  {_REMEDIES.get(node.op, '')}".strip()
 
 
 def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], ...]:
@@ -280,10 +278,6 @@ def _operands(recording: Recording, position: int) -> tuple[tuple[str, float], .
 def _numbers(operands: Sequence[tuple[str, float]]) -> str:
     shown = [f"{name} = {short_number(x)}" for name, x in operands if name != short_number(x)]
     return " and ".join(shown) or "these numbers"
-
-
-def _leaf_text(node: Node) -> str:
-    return short_number(node.data) if node.constant else f"{node.name} = {short_number(node.data)}"
 
 
 def _without_middle(lines: Sequence[str]) -> list[str]:

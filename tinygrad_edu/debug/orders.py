@@ -46,12 +46,12 @@ class Comparison(NamedTuple):
         return "\n".join([*self._table(), "", *self._reasons()])
 
     def _table(self) -> Iterator[str]:
-        topological = [step.words for step in self.topological[self.topological.forward:]]
-        naive = [step.words for step in self.naive[self.naive.forward:]]
-        width = max(map(len, ["topological order", *topological]))
+        recordings = (self.topological, self.naive)
+        columns = [[step.words for step in steps[steps.forward:]] for steps in recordings]
+        width = max(map(len, ["topological order", *columns[0]]))
         yield f"{'topological order':<{width}}   naive recursive order"
         marks = {self.early: "   <- too early", self.late: "   <- the rest of it"}
-        rows = list(itertools.zip_longest(topological, naive, fillvalue=""))
+        rows = list(itertools.zip_longest(*columns, fillvalue=""))
         for number, (left, right) in enumerate(rows[:TABLE_LINES], self.naive.forward + 1):
             yield f"{left:<{width}}   {right}{marks.get(number, '')}".rstrip()
         if len(rows) > TABLE_LINES:
@@ -104,15 +104,11 @@ def compare_orders(root: Value) -> Comparison:
     """
     right = record(root)
     naive = record(root, order="naive")
-    # for each node, the edges along which nothing has flowed yet
-    missing: dict[int, set[tuple[int | None, int]]] = {}
-    for event in right.events[right.forward:]:
-        missing.setdefault(event.node, set()).add((event.user, event.operand))
-    early = None
-    for number, event in enumerate(naive.events[naive.forward:], naive.forward + 1):
-        if early is not None and event.node == naive.events[early - 1].user:
-            return Comparison(right, naive, early, number)
-        if early is None and event.user is not None and missing[event.user]:
-            early = number
-        missing[event.node].discard((event.user, event.operand))
+    steps = list(enumerate(naive.events, 1))[naive.forward:]
+    # for each node, the last step that adds to its gradient
+    last = {event.node: number for number, event in steps}
+    for early, event in steps:
+        if event.user is not None and last[event.user] > early:
+            late = next(k for k, step in steps if k > early and step.node == event.user)
+            return Comparison(right, naive, early, late)
     return Comparison(right, naive, None, None)

@@ -16,18 +16,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, overload
 
 from ..engine.copies import blank, fill
 from ..engine.graph import topological_order
 from ..engine.primitive import lookup
-from ..engine.table import UNARY
 from ..engine.value import Value
 from ..errors import short_repr, some
-from ..symbolic.formulas import Name, as_name, derivative
+from ..symbolic.formulas import Name, as_name, derivative, number_name
 from .text import printable, short_number
 
 NAIVE_LIMIT = 10_000  # steps of a recording in the naive order
+
+Edge = tuple[int, int, int, float]  # position of the user, operand, its position, and the partial
 
 
 class Node(NamedTuple):
@@ -134,16 +136,18 @@ class Recording(Sequence[Step]):
         index = range(len(self))[index]
         event = self.events[index]
         name = self.nodes[event.node].name
-        phase = "backward"
+        phase = self._phase(index)
         formula = ""
-        if index < self.forward:
-            phase = "forward"
+        if phase == "forward":
             words = self._forward_words(event.node)
         elif event.user is None:
             words = f"∂{name}/∂{name} = 1"
         else:
             words, formula = self._backward_words(event, event.user)
         return Step(index + 1, phase, name, event.before, event.after, words, formula)
+
+    def _phase(self, index: int) -> str:
+        return "forward" if index < self.forward else "backward"
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -184,7 +188,7 @@ class Recording(Sequence[Step]):
         """
         event = self.events[index]
         node = self.nodes[event.node]
-        phase = "forward" if index < self.forward else "backward"
+        phase = self._phase(index)
         op = node.op
         if phase == "backward":
             op = "" if event.user is None else self.nodes[event.user].op
@@ -225,7 +229,7 @@ class Recording(Sequence[Step]):
         node = self.nodes[position]
         row = lookup(node.op)
         names = Name.apply_primitive(row, self._names(node)).text
-        operands = [_number_name(self.nodes[arg].data) for arg in node.args]
+        operands = [number_name(short_number(self.nodes[arg].data)) for arg in node.args]
         if row.symbol and row.arity == 1 and operands[0].text.startswith("-"):
             # -(-2) and not --2, which looks like another operator
             operands = [Name(f"({operands[0].text})")]
@@ -238,7 +242,7 @@ class Recording(Sequence[Step]):
         operand = self.nodes[event.node].name
         node = self.nodes[user]
         local = f"∂{node.name}/∂{operand}"
-        rule = derivative(lookup(node.op), event.operand, self._names(node), Name(node.name))
+        rule = derivative(node.op, event.operand, self._names(node), Name(node.name))
         adjoint = short_number(event.adjoint)
         partial = short_number(self.partial(user, event.operand))
         product = f"{adjoint} × {partial} = {short_number(self.flow(event))}"
@@ -271,13 +275,21 @@ def record(root: Value, order: str = "topological") -> Recording:
     position = {node: i for i, node in enumerate(values)}
     nodes = []
     for name, node in zip(_unique_names(values), values):
-        label = node.label if isinstance(node.label, str) else str(node.label)
         args = tuple([position[arg] for arg in node.args])
-        nodes.append(Node(name, label, node.op, node.data, args, _partials(node), node.constant))
+        # a constant may have been taken from another graph
+        partials = tuple([None if arg.constant else partial for arg, partial in node.edges])
+        label = node.label if isinstance(node.label, str) else str(node.label)
+        nodes.append(Node(name, label, node.op, node.data, args, partials, node.constant))
     events = [Event(i, None, 0, None, node.data) for i, node in enumerate(nodes) if node.op]
     forward = len(events)
     events.append(Event(len(nodes) - 1, None, 0, 0.0, 1.0))
-    events += _topological_events(nodes) if order == "topological" else _naive_events(nodes)
+    edges = [_edges_of(i, node) for i, node in enumerate(nodes)]
+    ordered = chain.from_iterable(reversed(edges)) if order == "topological" else _naive(edges)
+    gradients = [0.0] * (len(nodes) - 1) + [1.0]
+    for user, operand, arg, partial in ordered:
+        before = gradients[arg]
+        gradients[arg] = after = before + partial * gradients[user]
+        events.append(Event(arg, user, operand, before, after, gradients[user]))
     return Recording(tuple(nodes), tuple(events), len(nodes) - 1, forward, order)
 
 
@@ -296,70 +308,33 @@ def _names_of_operation(op: str) -> tuple[str, ...]:
     return (op, row.symbol) if row.symbol and row.arity == 2 else (op,)
 
 
-def _partials(node: Value) -> tuple[float | None, ...]:
-    """Returns the local derivatives of ``node``; None for constants, including a constant that was
-    taken from another graph."""
-    partials = tuple([partial for _, partial in node.edges])
-    if None in partials or not node.op:
-        return partials
-    return tuple([None if arg.constant else partial for arg, partial in node.edges])
+def _edges_of(user: int, node: Node) -> list[Edge]:
+    """Returns the edges along which a node passes on its gradient."""
+    edges = enumerate(zip(node.args, node.partials))
+    return [(user, i, arg, partial) for i, (arg, partial) in edges if partial is not None]
 
 
-def _topological_events(nodes: Sequence[Node]) -> Iterator[Event]:
-    gradients = [0.0] * len(nodes)
-    gradients[-1] = 1.0
-    for i in range(len(nodes) - 1, -1, -1):
-        node = nodes[i]
-        adjoint = gradients[i]
-        for operand, (arg, partial) in enumerate(zip(node.args, node.partials)):
-            if partial is not None:
-                before = gradients[arg]
-                gradients[arg] = after = before + partial * adjoint
-                yield Event(arg, i, operand, before, after, adjoint)
-
-
-def _naive_events(nodes: Sequence[Node]) -> Iterator[Event]:
-    """Yields the steps of ``def backward(node): for arg in node.args: arg.grad += partial *
-    node.grad; backward(arg)``."""
-    gradients = [0.0] * len(nodes)
-    gradients[-1] = 1.0
-    stack = [(len(nodes) - 1, 0)]  # calls that are not finished, and the operand that each is at
-    count = 0
-    while stack:
-        i, operand = stack.pop()
-        node = nodes[i]
-        if operand == len(node.args):
-            continue
-        stack.append((i, operand + 1))
-        arg = node.args[operand]
-        partial = node.partials[operand]
-        if partial is None:
-            continue
-        count += 1
-        if count > NAIVE_LIMIT:
-            raise ValueError(
-                f"record: the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
-                f"{len(nodes):,} nodes, because it walks every path; record a smaller graph"
-            )
-        before = gradients[arg]
-        adjoint = gradients[i]
-        gradients[arg] = after = before + partial * adjoint
-        yield Event(arg, i, operand, before, after, adjoint)
-        stack.append((arg, 0))
+def _naive(edges: Sequence[list[Edge]]) -> Iterator[Edge]:
+    """Yields the edges of each node in the order of ``def backward(node): for arg in node.args:
+    arg.grad += partial * node.grad; backward(arg)``."""
+    waiting = edges[-1][::-1]
+    for _ in range(NAIVE_LIMIT):
+        if not waiting:
+            return
+        edge = waiting.pop()
+        yield edge
+        waiting += reversed(edges[edge[2]])
+    if waiting:
+        raise ValueError(
+            f"record: the naive order takes more than {NAIVE_LIMIT:,} steps for this graph of "
+            f"{len(edges):,} nodes, because it walks every path; record a smaller graph"
+        )
 
 
 def _unique_names(order: Sequence[Value]) -> list[str]:
     shown = [printable(str(node.label)) for node in order]
     labels = Counter(shown)
     seen = Counter[str]()
-
-    def numbered(stem: str) -> str:
-        while True:
-            seen[stem] += 1
-            name = f"{stem}#{seen[stem]}"
-            if name not in labels:  # a label can look like a number of this kind
-                return name
-
     names: list[str] = []
     count = 0
     for node, label in zip(order, shown):
@@ -367,14 +342,10 @@ def _unique_names(order: Sequence[Value]) -> list[str]:
             names.append(short_number(node.data))
             continue
         count += 1
-        if label:
-            names.append(label if labels[label] == 1 else numbered(label))
-        else:
-            name = f"v{count}"
-            names.append(numbered(name) if name in labels else name)
+        name = stem = label or f"v{count}"
+        # a label can look like a numbered name
+        while name in labels and (name != label or labels[label] > 1):
+            seen[stem] += 1
+            name = f"{stem}#{seen[stem]}"
+        names.append(name)
     return names
-
-
-def _number_name(x: float) -> Name:
-    text = short_number(x)
-    return Name(text, UNARY) if text.startswith("-") else Name(text)

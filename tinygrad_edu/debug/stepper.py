@@ -94,19 +94,13 @@ class Stepper:
                 f"not {position}"
             )
         events = self.recording.events
-        while self.position < position:
-            event = events[self.position]
-            self._changed_by(self.position)[event.node] = event.after
-            self.position += 1
-        while self.position > position:
-            self.position -= 1
-            event = events[self.position]
-            self._changed_by(self.position)[event.node] = event.before
+        while self.position != position:
+            does = self.position < position  # otherwise it undoes
+            index = self.position if does else self.position - 1
+            numbers: list[Any] = self._data if index < self.recording.forward else self._grads
+            numbers[events[index].node] = events[index].after if does else events[index].before
+            self.position += 1 if does else -1
         return self
-
-    def _changed_by(self, index: int) -> list[Any]:
-        """Returns the numbers of which the step at ``index`` changes one: data or gradients."""
-        return self._data if index < self.recording.forward else self._grads
 
     def run_to(self, target: str) -> Stepper:
         """Does steps until one involves ``target``: a name, a label, an operation, "forward" or

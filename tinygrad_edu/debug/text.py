@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 DIGITS = 4  # significant digits of a number in a sentence
 MOST_DIGITS = 10  # significant digits of a number that would look like an integer with fewer
 
@@ -23,7 +21,7 @@ def short_number(x: float | None) -> str:
     """
     if x is None:
         return "?"
-    if math.isfinite(x) and x == int(x) and abs(x) < 1e6:
+    if abs(x) < 1e6 and x == int(x):
         return str(int(x))
     text = f"{x:.{DIGITS}g}"
     if abs(x) < 10**DIGITS and float(text).is_integer():

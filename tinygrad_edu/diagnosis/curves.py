@@ -19,10 +19,11 @@ more reliable, but they need the model and its samples.
 
 from __future__ import annotations
 
-import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf, isfinite, nan, sqrt
 
 from ..errors import counted
 from ..train import History
@@ -97,26 +98,29 @@ def curve_of(history: History) -> Curve:
     losses = history.loss
     ends = history.epoch_ends
     if len(ends) >= 2:
-        levels = [sum(losses[start:end]) / (end - start) for start, end in zip([0, *ends], ends)]
+        levels = [_mean(losses[start:end]) for start, end in pairwise([0, *ends])]
         every = ends[0]
         exact = True
         tail = losses[ends[-1]:]
         # the loss exploded in the last, unfinished epoch
-        if tail and not sum(tail) / len(tail) <= DIVERGED_BATCH_RATIO * abs(levels[-1]):
-            levels.append(sum(tail) / len(tail))
+        if tail and not _mean(tail) <= DIVERGED_BATCH_RATIO * abs(levels[-1]):
+            levels.append(_mean(tail))
     else:
         every = max(1, len(losses) // 10)
         exact = ends == [1]
-        stretches = [losses[i:i + every] for i in range(0, len(losses), every)]
-        levels = [sum(stretch) / len(stretch) for stretch in stretches]
+        levels = [_mean(losses[i:i + every]) for i in range(0, len(losses), every)]
     return Curve(tuple(levels), every, exact, len(losses), losses[-1], max(history.learning_rates))
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / len(losses)
 
 
 def verdict(curve: Curve) -> str:
     """Returns the kind of finding that the curve shows, or "" if it shows none."""
-    if not math.isfinite(curve.last_loss) or not all(map(math.isfinite, curve.levels)):
+    if not isfinite(curve.last_loss) or not all(map(isfinite, curve.levels)):
         return "loss not finite"
-    if min(curve.levels) < 0:
+    if curve.best < 0:
         return ""  # ratios of losses have no meaning
     relapsed = (
         curve.fall > MIN_GAIN
@@ -145,12 +149,12 @@ def _oscillates(curve: Curve) -> bool:
     moves = [b - a for a, b in pairwise(half)]
     turns = sum(a * b < 0 for a, b in pairwise(moves))
     middle = len(half) // 2
-    early = sum(half[:middle]) / middle
-    late = sum(half[middle:]) / (len(half) - middle)
+    early = _mean(half[:middle])
+    late = _mean(half[middle:])
     return (
         turns >= MIN_TURNS * (len(moves) - 1)
         and late > (1 - MAX_PROGRESS) * early
-        and sum(map(abs, moves)) / len(moves) > MIN_SWING * (early + late) / 2
+        and _mean([*map(abs, moves)]) > MIN_SWING * (early + late) / 2
     )
 
 
@@ -161,9 +165,9 @@ def growth(curve: Curve) -> float:
     Later growth says less about the curvature at the minimum: the loss becomes flat if units
     saturate or die, and steeper if weights are multiplied with each other.
     """
-    lowest = curve.levels.index(min(curve.levels))
-    a, b = (*curve.levels[lowest:lowest + 2], math.nan)[:2]
-    return (b / a) ** (1 / curve.every) if a > 0 and b < math.inf else math.nan
+    lowest = curve.levels.index(curve.best)
+    a, b = (*curve.levels, nan)[lowest:lowest + 2]
+    return (b / a) ** (1 / curve.every) if a > 0 and b < inf else nan
 
 
 def curve_text(curve: Curve) -> str:
@@ -198,6 +202,15 @@ def loss_finding(
     suggested: the learning rate that trials found; None if there is none.
     tried: the sentence about the trials; "" if there were none.
     """
+    sentences = {
+        "loss not finite": f"the loss went from {curve.first:.4g} to {curve.last_loss:.4g}",
+        "loss diverges": f"the loss rose from {curve.best:.4g} to {curve.last:.4g}",
+        "loss oscillates":
+            f"the loss rose and fell by turns around {curve.last:.4g} and got no lower",
+        "loss stands still":
+            f"the loss was {curve.first:.4g} at first, {curve.best:.4g} at best and "
+            f"{curve.last:.4g} at the end",
+    }
     numbers = {
         "first": curve.first,
         "best": curve.best,
@@ -206,8 +219,10 @@ def loss_finding(
         "learning_rate": curve.rate,
     }
     ratio = growth(curve)
+    advice = SCALE_ADVICE
     if suggested is not None or tried:
-        advice = RESTART_ADVICE if kind == "loss stands still" else SCALE_ADVICE
+        if kind == "loss stands still":
+            advice = RESTART_ADVICE
     elif kind == "loss stands still":
         tried = UNKNOWN_CAUSE
         advice = RECORD_ADVICE
@@ -219,31 +234,15 @@ def loss_finding(
         )
     elif ratio > 1:
         numbers["growth"] = ratio
-        suggested = rounded_rate(curve.rate / (1 + math.sqrt(ratio)))
+        suggested = rounded_rate(curve.rate / (1 + sqrt(ratio)))
         tried = (
             f"At first it grew by a factor of {ratio:.3g} in each step. With gradient descent, the "
             f"curvature is then about (1 + sqrt({ratio:.3g})) / {curve.rate:.3g}, and its inverse "
             "is an estimate of the best learning rate."
         )
-    else:
-        advice = SCALE_ADVICE
     if suggested is not None:
         numbers["suggested_rate"] = suggested
         advice = f"Start again with a learning rate of {suggested:g}."
-    return Finding(kind, "loss", numbers, f"{_sentence(curve, kind)} {tried}".strip(), advice)
-
-
-def _sentence(curve: Curve, kind: str) -> str:
-    """Returns the sentence of a finding of that kind."""
-    if kind == "loss not finite":
-        what = f"the loss went from {curve.first:.4g} to {curve.last_loss:.4g}"
-    elif kind == "loss diverges":
-        what = f"the loss rose from {curve.best:.4g} to {curve.last:.4g}"
-    elif kind == "loss oscillates":
-        what = f"the loss rose and fell by turns around {curve.last:.4g} and got no lower"
-    else:
-        what = (
-            f"the loss was {curve.first:.4g} at first, {curve.best:.4g} at best and "
-            f"{curve.last:.4g} at the end"
-        )
-    return f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}, {what}."
+    where = f"In {counted(curve.steps, 'step')} at a learning rate of {curve.rate:.3g}"
+    sentence = f"{where}, {sentences[kind]}. {tried}".strip()
+    return Finding(kind, "loss", numbers, sentence, advice)

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..engine.graph import topological_order
 from ..engine.value import Value
 from ..errors import counted, short_repr
 from ..nn.module import Module
@@ -30,7 +31,14 @@ from ..train import History
 from ..train.snapshots import unique_names
 from . import curves, layers
 from .findings import Diagnosis, Finding, rounded_rate
-from .inspection import activations, check_model, entries, samples_of
+from .inspection import (
+    activations,
+    check_model,
+    entries,
+    outputs_of,
+    recording_model,
+    samples_of,
+)
 from .layers import ModelState
 from .trials import (
     BASELINE_MARGIN,
@@ -39,7 +47,6 @@ from .trials import (
     Problem,
     Trials,
     choose_samples,
-    recording_model,
     try_rates,
 )
 
@@ -108,37 +115,33 @@ def diagnose(
         return _diagnose_history(subject)
     check_model(subject)
     parameters = _named_parameters(subject, optimizer)
-    if X is None:
-        if y is not None or loss is not None:
-            raise ValueError(
-                "diagnose: y and loss need samples; call diagnose(model, X, y, loss=nn.hinge)"
-            )
-        _check_optimizer_is_used(subject, optimizer)
-        return _diagnose_gradients(subject, parameters)
-    inputs = samples_of(X, "diagnose")
-    if loss is None:
-        if y is not None:
-            raise ValueError("diagnose: y needs a loss; call diagnose(model, X, y, loss=nn.hinge)")
-        _check_optimizer_is_used(subject, optimizer)
-        return _diagnose_units(subject, parameters, inputs)
-    targets = [] if y is None else entries(y, "diagnose: y", "targets: one for each sample")
-    if len(targets) != len(inputs):
+    if X is None and (y is not None or loss is not None):
         raise ValueError(
-            "diagnose: y must have one target for each sample, not "
-            f"{counted(len(targets), 'target')} for {counted(len(inputs), 'sample')}"
+            "diagnose: y and loss need samples; call diagnose(model, X, y, loss=nn.hinge)"
         )
-    return _diagnose_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
-
-
-def _check_optimizer_is_used(model: Any, optimizer: Optimizer | None) -> None:
-    """Raises ValueError if an optimiser was passed that is not needed.  Without samples, it is
-    needed only for the parameters of a model that has none of its own."""
-    has_own = isinstance(model, Module) and any(True for _ in model.named_parameters())
-    if optimizer is not None and has_own:
+    inputs = None if X is None else samples_of(X, "diagnose")
+    if loss is not None and inputs is not None:
+        targets = [] if y is None else entries(y, "diagnose: y", "targets: one for each sample")
+        if len(targets) != len(inputs):
+            raise ValueError(
+                "diagnose: y must have one target for each sample, not "
+                f"{counted(len(targets), 'target')} for {counted(len(inputs), 'sample')}"
+            )
+        return _diagnose_problem(Problem(subject, loss, parameters, inputs, targets), optimizer)
+    if y is not None:
+        raise ValueError("diagnose: y needs a loss; call diagnose(model, X, y, loss=nn.hinge)")
+    # without samples, an optimiser gives the parameters of a model that has none of its own
+    if optimizer is not None and isinstance(subject, Module) and [*subject.named_parameters()]:
         raise ValueError(
             "diagnose: optimizer needs samples, targets and a loss; call "
             "diagnose(model, X, y, loss=..., optimizer=...)"
         )
+    state = _state_without_loss(subject, parameters, inputs)
+    return _diagnosis(short_repr(subject), layers.state_texts(state), layers.findings(state))
+
+
+def _diagnosis(subject: str, looked: Iterable[str], found: Iterable[Finding]) -> Diagnosis:
+    return Diagnosis(subject, tuple(looked), tuple(found))
 
 
 def _named_parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Value]:
@@ -158,50 +161,29 @@ def _named_parameters(model: Any, optimizer: Optimizer | None) -> dict[str, Valu
     return named
 
 
-def _diagnose_gradients(model: Any, parameters: Mapping[str, Value]) -> Diagnosis:
-    """Examines the gradients that are in ``.grad``."""
-    state = ModelState({name: parameter.grad for name, parameter in parameters.items()})
-    looked = tuple(layers.state_texts(state))
-    return Diagnosis(short_repr(model), looked, tuple(layers.gradient_findings(state)))
-
-
-def _diagnose_units(model: Any, parameters: Mapping[str, Value], X: Sequence[Any]) -> Diagnosis:
-    """Examines the outputs of the units, and the gradients in ``.grad`` if there are any."""
+def _state_without_loss(
+    model: Any, parameters: Mapping[str, Value], X: Sequence[Any] | None
+) -> ModelState:
+    """Reads the gradients in ``.grad``, and measures the outputs of the units if there are samples.
+    """
+    gradients = {name: parameter.grad for name, parameter in parameters.items()}
+    if X is None:
+        return ModelState(gradients)
     X = [X[i] for i in choose_samples(len(X), MAX_SAMPLES)]
+    unused = {parameter: name for name, parameter in parameters.items()}
     with recording_model(model):
-        unused = layers.unused_parameters(map(model, X), parameters)
-    state = ModelState(
-        {name: parameter.grad for name, parameter in parameters.items()},
-        layers=activations(model, X),
-        unused=unused,
-    )
-    found = [*layers.unused_findings(state), *layers.unit_findings(state)]
-    if any(state.gradients.values()):
-        found += layers.gradient_findings(state)
-    return Diagnosis(short_repr(model), tuple(layers.state_texts(state)), tuple(found))
+        for x in X:
+            for node in topological_order(*outputs_of(model(x)), constants=False):
+                unused.pop(node, None)
+    units = activations(model, X)
+    return ModelState(gradients, layers=units, unused=tuple(unused.values()))
 
 
 def _model_state(problem: Problem) -> ModelState:
     """Measures the loss, the gradients and the outputs of the units."""
-    value, gradients = problem.loss_and_rms_gradients()
-    with recording_model(problem.model):
-        unused = layers.unused_parameters(problem.losses(), problem.parameters)
-    return ModelState(
-        dict(zip(problem.parameters, gradients)),
-        loss=value,
-        constant=problem.constant_loss(),
-        layers=activations(problem.model, problem.X),
-        unused=unused,
-    )
-
-
-def _model_findings(state: ModelState, has_learned: bool) -> list[Finding]:
-    """Returns the findings about the layers.  For a model that has learned, only unused
-    parameters are reported."""
-    unused = list(layers.unused_findings(state))
-    if has_learned:
-        return unused
-    return [*unused, *layers.unit_findings(state), *layers.gradient_findings(state)]
+    loss, gradients, unused = problem.loss_and_rms_gradients()
+    units = activations(problem.model, problem.X)
+    return ModelState(gradients, loss, problem.constant_loss(), units, unused)
 
 
 def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosis:
@@ -209,15 +191,15 @@ def _diagnose_problem(problem: Problem, optimizer: Optimizer | None) -> Diagnosi
     optimiser."""
     problem = problem.reduced(MAX_SAMPLES)
     state = _model_state(problem)
-    has_learned = state.explained is not None and state.explained >= LEARNED_FRACTION
-    looked = list(layers.state_texts(state))
-    found = _model_findings(state, has_learned)
+    has_learned = state.explained >= LEARNED_FRACTION
+    looked = [*layers.state_texts(state)]
+    found = [*layers.findings(state, has_learned)]
     if optimizer is not None and not has_learned:
         trials = try_rates(problem, optimizer, optimizer.lr)
         looked.append(_trials_text(trials, "the present parameters"))
         is_scheduled = not isinstance(optimizer.state_dict()["lr"], float)
         found = [*_trial_findings(trials, is_scheduled), *found]
-    return Diagnosis(short_repr(problem.model), tuple(looked), tuple(found))
+    return _diagnosis(short_repr(problem.model), looked, found)
 
 
 def _trial_findings(trials: Trials, is_scheduled: bool) -> Iterator[Finding]:
@@ -293,29 +275,27 @@ def _diagnose_history(history: History) -> Diagnosis:
     kind = curves.verdict(curve)
     subject = f"a training run of {counted(curve.steps, 'step')}"
     looked = [curves.curve_text(curve)]
+    loss_findings = [curves.loss_finding(curve, kind)] if kind else []
     record = history.training
     if record is None or not record.snapshots:
         looked.append(
             "not at the model, because it is not in the history; to record it, train with "
             "fit(..., record_every=1)"
         )
-        found = [curves.loss_finding(curve, kind)] if kind else []
-        return Diagnosis(subject, tuple(looked), tuple(found))
+        return _diagnosis(subject, looked, loss_findings)
     parameters = dict(zip(record.names, record.parameters))
     problem = Problem(record.model, record.loss, parameters, record.X, record.y)
     problem = problem.reduced(MAX_SAMPLES)
     with record.at(record.snapshots[-1], after=True):
         state = _model_state(problem)
-    explained = state.explained
-    if explained is None:
+    has_learned = state.explained >= LEARNED_FRACTION
+    if math.isnan(state.explained):
         has_learned = curve.last <= curves.CONVERGED_RATIO * curve.first
-    else:
-        has_learned = explained >= LEARNED_FRACTION
-    found = _model_findings(state, has_learned)
+    found = [*layers.findings(state, has_learned)]
     looked += [f"after the last step, {text}" for text in layers.state_texts(state)]
     if has_learned:
-        return Diagnosis(subject, tuple(looked), tuple(found))
-    is_at_baseline = explained is not None and explained < BASELINE_MARGIN
+        return _diagnosis(subject, looked, found)
+    is_at_baseline = state.explained < BASELINE_MARGIN
     is_slow = curve.fall < MIN_TRAINING_FALL
     if record.optimizer is not None and (kind or found or is_at_baseline or is_slow):
         with record.at(record.snapshots[0]):
@@ -323,10 +303,8 @@ def _diagnose_history(history: History) -> Diagnosis:
         looked.append(_trials_text(trials, "the first parameters"))
         with record.at(record.snapshots[-1], after=True):
             end = problem.reduced(trials.samples).loss_and_gradient()[0]
-        found = [*_run_findings(curve, kind, trials, end, is_at_baseline), *found]
-    elif kind:
-        found = [curves.loss_finding(curve, kind), *found]
-    return Diagnosis(subject, tuple(looked), tuple(found))
+        loss_findings = [*_run_findings(curve, kind, trials, end, is_at_baseline)]
+    return _diagnosis(subject, looked, [*loss_findings, *found])
 
 
 def _run_findings(

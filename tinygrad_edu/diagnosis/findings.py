@@ -36,8 +36,8 @@ class Finding:
     advice: str
 
     def __str__(self) -> str:
-        sentence = _wrapped(self.sentence, "  ")
-        advice = _wrapped(f"Advice: {self.advice}", "  ")
+        sentence = _wrapped("  ", self.sentence)
+        advice = _wrapped("  ", f"Advice: {self.advice}")
         return "\n".join([f"{self.kind}: {self.where}", *sentence, *advice])
 
 
@@ -72,7 +72,7 @@ class Diagnosis:
         found = counted(len(self.findings), "finding") if self.findings else "nothing found"
         lines = [f"Diagnosis of {self.subject}: {found}", "looked at:"]
         for look in self.looked_at:
-            lines += _wrapped(look, "    ", first="  - ")
+            lines += _wrapped("  - ", look, "    ")
         for i, finding in enumerate(self.findings, 1):
             lines += ["", *f"{i}. {finding}".split("\n")]
         return "\n".join(lines)
@@ -80,15 +80,11 @@ class Diagnosis:
     __repr__ = __str__
 
 
-def _wrapped(text: str, indent: str, first: str | None = None) -> list[str]:
-    """Returns ``text`` as lines of at most `WIDTH` characters, indented with ``indent``; the first
-    line with ``first``, if given."""
+def _wrapped(start: str, text: str, indent: str = "  ") -> list[str]:
+    """Returns ``text`` as lines of at most `WIDTH` characters: the first one begins with ``start``,
+    the others with ``indent``."""
     return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
     )
 

@@ -17,7 +17,9 @@ parameter and no gradient is changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,16 +117,34 @@ def gradient_flow(
         )
     rms = {path: _rms(gradients) for path, gradients in by_layer.items()}
     reference = next((x for x in reversed(rms.values()) if x > 0), 0.0)
-    layers = [_layer_gradients(path, by_layer[path], rms[path], reference) for path in by_layer]
+    layers = []
+    for path, gradients in by_layer.items():
+        sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
+        nonfinite = sum(not math.isfinite(g) for g in gradients)
+        layers.append(LayerGradients(
+            path,
+            len(gradients),
+            zeros=gradients.count(0.0),
+            nonfinite=nonfinite,
+            low=quantile(sizes, 0.05),
+            median=quantile(sizes, 0.5),
+            high=quantile(sizes, 0.95),
+            rms=rms[path],
+            verdict=_verdict(nonfinite, rms[path], reference),
+        ))
     return tuple(layers)
 
 
 def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
     """Returns the name and the gradient of each parameter."""
     if isinstance(parameters, Module):
-        return [(name, parameter.grad) for name, parameter in parameters.named_parameters()]
+        parameters = dict(parameters.named_parameters())
     if isinstance(parameters, Mapping):
-        return [(name, _gradient_of(name, x)) for name, x in parameters.items()]
+        what = "gradient_flow: the gradient of"
+        return [
+            (name, x.grad if isinstance(x, Value) else number(x, f"{what} {name}"))
+            for name, x in parameters.items()
+        ]
     is_list = isinstance(parameters, Iterable) and not isinstance(parameters, str)
     given = list(parameters) if is_list else [parameters]
     for parameter in given:
@@ -135,32 +155,6 @@ def _named_gradients(parameters: Any) -> list[tuple[str, float]]:
                 f"({short_repr(parameter)})"
             )
     return [(str(parameter.label), parameter.grad) for parameter in given]
-
-
-def _gradient_of(name: str, given: Any) -> float:
-    """Returns the gradient of an entry of a mapping, which is a parameter or a gradient."""
-    if isinstance(given, Value):
-        return given.grad
-    return number(given, f"gradient_flow: the gradient of {name}")
-
-
-def _layer_gradients(
-    path: str, gradients: Sequence[float], rms: float, reference: float
-) -> LayerGradients:
-    """Returns the statistics of a layer; ``reference`` is the rms of the last layer."""
-    sizes = sorted(abs(g) for g in gradients if g and math.isfinite(g))
-    nonfinite = sum(not math.isfinite(g) for g in gradients)
-    return LayerGradients(
-        path,
-        len(gradients),
-        zeros=gradients.count(0.0),
-        nonfinite=nonfinite,
-        low=quantile(sizes, 0.05),
-        median=quantile(sizes, 0.5),
-        high=quantile(sizes, 0.95),
-        rms=rms,
-        verdict=_verdict(nonfinite, rms, reference),
-    )
 
 
 def _verdict(nonfinite: int, rms: float, reference: float) -> str:
@@ -280,12 +274,12 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
     """
     check_model(model)
     inputs = samples_of(X, "activations")
-    found: dict[tuple[str, str], tuple[str, list[float], list[float]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, float, float]]] = {}
     structure = None
     places: list[tuple[str, str, int]] = []
-    with mode(model, training=False), recording(True):
+    with recording_model(model):
         for x in inputs:
-            roots = _roots(model(x))
+            roots = outputs_of(model(x))
             order = topological_order(*roots, constants=False)
             new = _structure(order)
             if new != structure:  # usually the graphs of all samples have the same structure
@@ -294,16 +288,23 @@ def activations(model: Callable[[Any], Any], X: Iterable[Any]) -> tuple[LayerAct
             for layer, path, i in places:
                 node = order[i]
                 op = node.op if node.op in ACTIVATION_ROWS else ""
-                _, values, slopes = found.setdefault((layer, path), (op, [], []))
-                values.append(node.data)
-                slopes.append(node.partials[0] if op else 1.0)
+                run = (op, node.data, node.partials[0] if op else 1.0)
+                found.setdefault((layer, path), []).append(run)
     layers: dict[str, list[Unit]] = {}
-    for (layer, path), (op, values, slopes) in found.items():
-        layers.setdefault(layer, []).append(Unit(path, op, tuple(values), tuple(slopes)))
+    for (layer, path), runs in found.items():
+        ops, outputs, slopes = zip(*runs)
+        layers.setdefault(layer, []).append(Unit(path, ops[0], outputs, slopes))
     return tuple([LayerActivations(layer, tuple(units)) for layer, units in layers.items()])
 
 
-def _roots(result: Any) -> list[Value]:
+@contextmanager
+def recording_model(model: Any) -> Iterator[None]:
+    """Sets the model to evaluation mode and records graphs, inside a with block."""
+    with mode(model, training=False), recording(True):
+        yield
+
+
+def outputs_of(result: Any) -> list[Value]:
     """Returns the outputs of a model as a list.  Raises TypeError if one is not a Value."""
     roots = list(result) if isinstance(result, (list, tuple)) else [result]
     for root in roots:
@@ -325,19 +326,19 @@ def _unit_places(order: Sequence[Value], roots: Sequence[Value]) -> list[tuple[s
     """Returns ``(layer, unit, position in order)`` for the output of every unit in the graph of
     ``roots``."""
     modules = find_modules(order)
-    users: dict[Value, list[Value]] = {}
+    users: defaultdict[Value, list[Value]] = defaultdict(list)
     for node in order:
         for arg in node.args:
-            users.setdefault(arg, []).append(node)
-    leaves = [node for node in modules if not node.op and not node.constant]
-    neurons = neurons_among(str(leaf.label) for leaf in leaves)
+            users[arg].append(node)
+    leaves = [str(node.label) for node in modules if not node.op and not node.constant]
+    neurons = neurons_among(leaves)
     of_module: dict[str, list[Value]] = {}
     for node in order:
         path = modules.get(node)
-        outside = [user for user in users.get(node, ()) if modules.get(user) != path]
+        outside = [user for user in users[node] if modules.get(user) != path]
         if path is not None and node.op and (outside or node in roots):
             # the activation may follow outside the module
-            after = outside[0] if len(users.get(node, ())) == 1 else node
+            after = outside[0] if len(users[node]) == 1 else node
             is_activation = after.op in ACTIVATION_ROWS and after not in modules
             of_module.setdefault(path, []).append(after if is_activation else node)
     position = {node: i for i, node in enumerate(order)}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import isfinite, nan
 
-from ..engine.graph import topological_order
-from ..engine.value import Value
 from ..errors import counted, some
 from ..nn.structure import layer_of, module_path, neurons_among
 from .findings import Finding
@@ -52,29 +49,17 @@ class ModelState:
     unused: Sequence[str] = ()
 
     @property
-    def explained(self) -> float | None:
-        """1 - loss / (loss of the best constant prediction); None if it is not known.  1 is
+    def explained(self) -> float:
+        """1 - loss / (loss of the best constant prediction); nan if it is not known.  1 is
         perfect; 0 or less is no better than a constant."""
-        if self.loss is None or self.constant is None or not math.isfinite(self.loss):
-            return None
+        if self.loss is None or self.constant is None or not isfinite(self.loss):
+            return nan
         return 1 - self.loss / self.constant
 
     @property
     def samples(self) -> int:
         """The smallest number of samples on which a unit was run."""
         return min((len(unit.outputs) for layer in self.layers for unit in layer.units), default=0)
-
-
-def unused_parameters(results: Iterable[Any], parameters: Mapping[str, Value]) -> tuple[str, ...]:
-    """Returns the names of the parameters that occur in no graph of the results.  A result is a
-    Value, a number, or a list or tuple of Values and numbers."""
-    left = {parameter: name for name, parameter in parameters.items()}
-    for result in results:
-        roots = result if isinstance(result, (list, tuple)) else [result]
-        values = [root for root in roots if isinstance(root, Value)]
-        for node in topological_order(*values, constants=False):
-            left.pop(node, None)
-    return tuple(left.values())
 
 
 def state_texts(state: ModelState) -> Iterator[str]:
@@ -141,6 +126,17 @@ def _is_dead(layer: LayerActivations) -> bool:
     return layer.dead > MAX_DEAD_FRACTION * len(layer.units)
 
 
+def findings(state: ModelState, has_learned: bool = False) -> Iterator[Finding]:
+    """Yields the findings about a model.  For a model that has learned, only unused parameters are
+    reported."""
+    yield from unused_findings(state)
+    if not has_learned:
+        yield from unit_findings(state)
+        # without a loss and a backward pass, the gradients say nothing about the units
+        if any(state.gradients.values()) or state.loss is not None or not state.layers:
+            yield from gradient_findings(state)
+
+
 def gradient_findings(state: ModelState) -> Iterator[Finding]:
     """Yields findings about gradients that are not finite, explode, vanish, or are 0."""
     flow = gradient_flow(state.gradients)
@@ -153,9 +149,8 @@ def gradient_findings(state: ModelState) -> Iterator[Finding]:
         return
     reference = next(layer for layer in reversed(flow) if layer.rms or layer.nonfinite)
     for layer in flow:
-        finding = _layer_finding(layer, reference)
-        if finding:
-            yield finding
+        if layer.verdict in _GRADIENT_FINDINGS:
+            yield _layer_finding(layer, reference)
     names = [] if is_blocked else _without_gradient(state)
     if names:
         advice = (
@@ -178,9 +173,23 @@ def gradient_findings(state: ModelState) -> Iterator[Finding]:
 
 
 def _without_gradient(state: ModelState) -> list[str]:
-    """Returns the names of the parameters that are used, but whose group received no gradient."""
+    """Returns the names of the parameters that are used, but whose group received no gradient.
+
+    The parameters of a group can hardly all have a gradient of 0 by chance.  A single gradient of 0
+    is common.  Weights of inactive rectifiers have one, and with a hinge loss the gradient of a
+    bias is a sum of terms of either sign, which may cancel.  Therefore whole layers are grouped.
+    If it is not known which parameters are in the graph, the attributes of modules other than
+    neurons are groups too, because each may be used or not.
+    """
+    neurons = neurons_among(state.gradients)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in state.gradients:
+        path = module_path(name)
+        entry = name.removeprefix(f"{path}.")
+        attribute = "" if path in neurons or state.layers else entry.partition(".")[0]
+        groups.setdefault((layer_of(name, neurons), attribute), []).append(name)
     names: list[str] = []
-    for group in _groups(state):
+    for group in groups.values():
         if not any(state.gradients[name] for name in group):
             names += [name for name in group if name not in state.unused]
     return names
@@ -227,65 +236,43 @@ def _no_gradient_finding(state: ModelState, total: int) -> Finding:
     return Finding("no gradient", "all parameters", numbers, sentence, advice)
 
 
-def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding | None:
-    """Returns the finding about the gradients of a layer, or None.  ``last`` is the last layer that
-    has a gradient."""
-    where = layer.path or "model"
+def _layer_finding(layer: LayerGradients, last: LayerGradients) -> Finding:
+    """Returns the finding about the gradients of a layer.  ``last`` is the last layer that has a
+    gradient."""
+    kind, sentence, advice = _GRADIENT_FINDINGS[layer.verdict]
     numbers = {
         "rms": layer.rms,
         "last_rms": last.rms,
         "parameters": layer.count,
         "nonfinite": layer.nonfinite,
     }
-    compared = (
+    found = (
         f"The root mean square of its gradients is {layer.rms:.2g}, compared with {last.rms:.2g} "
-        "in the last layer that has a gradient"
+        "in the last layer that has a gradient:"
     )
-    if layer.verdict == "not finite":
-        return Finding(
-            "gradient not finite",
-            where,
-            numbers,
-            f"{layer.nonfinite} of {counted(layer.count, 'gradient')} are inf or nan.",
-            "Call explain_nonfinite(loss) to find the operation that they came from, or train "
-            "inside detect_anomaly().",
-        )
-    if layer.verdict == "exploding":
-        return Finding(
-            "exploding gradient",
-            where,
-            numbers,
-            f"{compared}: it explodes (above {EXPLODING:g}, or {EXPLODING:g} times the last "
-            "layer's).",
-            "Scale inputs and targets to about 1 (data.Standardiser), start again with smaller "
-            'weights (init="xavier", for relu "he"), or clip the gradients: fit(..., max_norm=1).',
-        )
-    if layer.verdict == "vanishing":
-        return Finding(
-            "vanishing gradient",
-            where,
-            numbers,
-            f"{compared}: it vanishes (below {VANISHING:g} times the last layer's), and the layer "
-            "hardly learns.",
-            'Use relu with init="he", or tanh with init="xavier", instead of sigmoid, and no more '
-            "layers than needed.",
-        )
-    return None
+    if layer.nonfinite:
+        found = f"{layer.nonfinite} of {counted(layer.count, 'gradient')}"
+    return Finding(kind, layer.path or "model", numbers, f"{found} {sentence}", advice)
 
 
-def _groups(state: ModelState) -> Iterable[list[str]]:
-    """Returns groups of parameters that can hardly all have a gradient of 0 by chance.
-
-    A single gradient of 0 is common.  Weights of inactive rectifiers have one, and with a hinge
-    loss the gradient of a bias is a sum of terms of either sign, which may cancel.  Therefore whole
-    layers are grouped.  If it is not known which parameters are in the graph, the attributes of
-    modules other than neurons are groups too, because each may be used or not.
-    """
-    neurons = neurons_among(state.gradients)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in state.gradients:
-        path = module_path(name)
-        entry = name[len(path) + 1:] if path else name
-        attribute = "" if path in neurons or state.layers else entry.partition(".")[0]
-        groups.setdefault((layer_of(name, neurons), attribute), []).append(name)
-    return groups.values()
+# from the verdict on a layer to the kind, the end of the sentence and the advice of the finding
+_GRADIENT_FINDINGS = {
+    "not finite": (
+        "gradient not finite",
+        "are inf or nan.",
+        "Call explain_nonfinite(loss) to find the operation that they came from, or train inside "
+        "detect_anomaly().",
+    ),
+    "exploding": (
+        "exploding gradient",
+        f"it explodes (above {EXPLODING:g}, or {EXPLODING:g} times the last layer's).",
+        "Scale inputs and targets to about 1 (data.Standardiser), start again with smaller weights "
+        '(init="xavier", for relu "he"), or clip the gradients: fit(..., max_norm=1).',
+    ),
+    "vanishing": (
+        "vanishing gradient",
+        f"it vanishes (below {VANISHING:g} times the last layer's), and the layer hardly learns.",
+        'Use relu with init="he", or tanh with init="xavier", instead of sigmoid, and no more '
+        "layers than needed.",
+    ),
+}

@@ -6,19 +6,20 @@ All data and gradients are restored afterwards.
 from __future__ import annotations
 
 import itertools
-import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import hypot, inf, sqrt
 from typing import Any
 
 from ..engine.graph import topological_order
-from ..engine.interpreter import no_grad, recording
+from ..engine.interpreter import no_grad
 from ..engine.value import Value
 from ..errors import NonFiniteError
 from ..nn.module import mode
 from ..optim.optimizer import Optimizer, State
+from .inspection import recording_model
 
 MAX_TRIAL_SAMPLES = 32
 MIN_TRIAL_SAMPLES = 8
@@ -27,7 +28,7 @@ MAX_TRIAL_WORK = 50_000
 # Steps of a trial.  These are enough for a learning rate of twice the stable limit to diverge,
 # because each step then multiplies the loss by (1 - 4)**2 = 9.
 TRIAL_STEPS = 10
-RATE_FACTOR = math.sqrt(10)  # ratio of each learning rate to the next smaller one
+RATE_FACTOR = sqrt(10)  # ratio of each learning rate to the next smaller one
 MAX_RATES = 30  # learning rates that are tried
 FALLBACK_RATE = 0.01  # the first learning rate of the trials if the one in use is 0
 DIVERGENCE_RATIO = 2.0  # a trial has diverged if its loss is this many times its first loss
@@ -54,13 +55,6 @@ def choose_samples(count: int, most: int, targets: Sequence[Any] | None = None) 
     return sorted(places[(2 * k + 1) * count // (2 * most)] for k in range(most))
 
 
-@contextmanager
-def recording_model(model: Any) -> Iterator[None]:
-    """Sets the model to evaluation mode and records graphs, inside a with block."""
-    with mode(model, training=False), recording(True):
-        yield
-
-
 @dataclass(frozen=True)
 class Problem:
     """A model with its parameters by name, and a loss to be averaged over samples and targets."""
@@ -74,9 +68,7 @@ class Problem:
     def reduced(self, most: int) -> Problem:
         """Returns the same problem with at most ``most`` samples."""
         places = choose_samples(len(self.X), most, self.y)
-        X = [self.X[i] for i in places]
-        y = [self.y[i] for i in places]
-        return Problem(self.model, self.loss, self.parameters, X, y)
+        return replace(self, X=[self.X[i] for i in places], y=[self.y[i] for i in places])
 
     def loss_and_gradient(self) -> tuple[float, list[float]]:
         """Returns the mean loss in evaluation mode, and its derivative with respect to each
@@ -86,13 +78,13 @@ class Problem:
         """
         with recording_model(self.model):
             total = sum(self.losses()) * (1.0 / len(self.X))
-        if not isinstance(total, Value):
-            return float(total), [0.0] * len(self.parameters)
-        return total.data, self._derivatives(total)
+        leaves = self._derivatives(total) if isinstance(total, Value) else {}
+        return float(total), [leaves.get(p, 0.0) for p in self.parameters.values()]
 
-    def loss_and_rms_gradients(self) -> tuple[float, list[float]]:
-        """Returns the mean loss in evaluation mode, and for each parameter the root mean square of
-        the derivatives of the samples' losses.  ``.grad`` is not changed.
+    def loss_and_rms_gradients(self) -> tuple[float, dict[str, float], tuple[str, ...]]:
+        """Returns the mean loss in evaluation mode; for each parameter the root mean square of the
+        derivatives of the samples' losses; and the names of the parameters that occur in no graph
+        of a loss.  ``.grad`` is not changed.
 
         In the derivative of the mean loss, samples of two classes may cancel each other.  In a root
         mean square they cannot.
@@ -100,32 +92,38 @@ class Problem:
         Raises TypeError if no loss is a Value.
         """
         total = 0.0
-        sizes = [0.0] * len(self.parameters)
+        sizes = dict.fromkeys(self.parameters, 0.0)
+        unused = dict(self.parameters)
         has_graph = False
         share = 1.0 / len(self.X)
         with recording_model(self.model):
             for loss in self.losses():
+                leaves = {}
                 if isinstance(loss, Value):
-                    sizes = list(map(math.hypot, sizes, self._derivatives(loss)))
+                    leaves = self._derivatives(loss)
                     has_graph = True
-                total += loss.data if isinstance(loss, Value) else loss
+                for name, parameter in self.parameters.items():
+                    if parameter in leaves:
+                        sizes[name] = hypot(sizes[name], leaves[parameter])
+                        unused.pop(name, None)
+                total += float(loss)
         if not has_graph:
             raise TypeError(
                 "diagnose: loss must return a Value for at least one sample, not only plain "
                 f"numbers (mean {total * share!r}); compute it from the prediction"
             )
-        return total * share, [size * math.sqrt(share) for size in sizes]
+        rms = {name: size * sqrt(share) for name, size in sizes.items()}
+        return total * share, rms, tuple(unused)
 
-    def _derivatives(self, root: Value) -> list[float]:
-        """Returns the derivative of ``root`` with respect to each parameter."""
+    def _derivatives(self, root: Value) -> dict[Value, float]:
+        """Returns the derivative of ``root`` with respect to each leaf of its graph."""
         order = topological_order(root, constants=False)
-        leaves = dict.fromkeys([node for node in order if not node.op], 0.0)
+        leaves = [node for node in order if not node.op]
         with _restoring(leaves, "grad"):
             for leaf in leaves:
                 leaf.grad = 0.0
             root.backward()
-            leaves = {leaf: leaf.grad for leaf in leaves}
-        return [leaves.get(parameter, 0.0) for parameter in self.parameters.values()]
+            return {leaf: leaf.grad for leaf in leaves}
 
     def losses(self) -> Iterator[Any]:
         """Yields the loss of each sample, computed when it is requested.  Iterate over it inside
@@ -163,7 +161,7 @@ class Problem:
             if _length(target) == _length(middle):
                 constants.append(target)
             losses = [sum(float(self.loss(p, t)) for t in self.y) / len(self.y) for p in constants]
-        return min([loss for loss in losses if 0 < loss < math.inf], default=None)
+        return min([loss for loss in losses if 0 < loss < inf], default=None)
 
 
 def _mean(entries: Sequence[Any]) -> Any:
@@ -186,13 +184,13 @@ def _length(mean: Any) -> int | None:
 
 
 @contextmanager
-def _restoring(values: Sequence[Value] | Mapping[Value, Any], attribute: str) -> Iterator[None]:
+def _restoring(values: Iterable[Value], attribute: str) -> Iterator[None]:
     """Restores an attribute of all the Values at the end of a with block."""
-    before = [getattr(value, attribute) for value in values]
+    before = [(value, getattr(value, attribute)) for value in values]
     try:
         yield
     finally:
-        for value, x in zip(values, before):
+        for value, x in before:
             setattr(value, attribute, x)
 
 
@@ -244,34 +242,33 @@ def try_rates(problem: Problem, optimizer: Optimizer, rate: float) -> Trials:
     affordable = min(MAX_TRIAL_SAMPLES, MAX_TRIAL_WORK // len(problem.parameters))
     few = problem.reduced(max(MIN_TRIAL_SAMPLES, affordable))
     start = few.loss_and_gradient()
+    losses = {} if rate else {0.0: start[0]}
     learning: set[float] = set()
 
-    def try_one(lr: float) -> float:
-        with _restoring(list(few.parameters.values()), "data"):
-            loss = _loss_after(few, optimizer, lr, start)
+    def try_one(lr: float) -> None:
+        with _restoring(few.parameters.values(), "data"):
+            losses[lr] = loss = _loss_after(few, optimizer, lr, start)
             if loss < start[0] and few.beats_constant(loss):
                 learning.add(lr)
-        return loss
 
-    losses = {} if rate else {0.0: start[0]}
     first = lr = rate or FALLBACK_RATE
-    while len(losses) < MAX_RATES // 2 and math.inf not in losses.values():
-        losses[lr] = try_one(lr)
+    while len(losses) < MAX_RATES // 2 and inf not in losses.values():
+        try_one(lr)
         lr *= RATE_FACTOR
     lr = first / RATE_FACTOR
     worse = 0
     while len(losses) < MAX_RATES and worse < 2:
         lowest = min(losses.values())
-        losses[lr] = try_one(lr)
+        try_one(lr)
         if losses[lr] < lowest:
             worse = 0
-        elif lowest < math.inf:
+        elif lowest < inf:
             worse += 1
         lr /= RATE_FACTOR
-    diverging = [lr for lr, loss in losses.items() if loss == math.inf]
-    limit = min(diverging, default=math.inf) / STABILITY_FACTOR
-    safe = {lr: losses[lr] for lr in learning if lr <= limit}
-    best = min(safe, key=safe.__getitem__) if safe else None
+    diverging = [lr for lr, loss in losses.items() if loss == inf]
+    limit = min(diverging, default=inf) / STABILITY_FACTOR
+    safe = [lr for lr in learning if lr <= limit]
+    best = min(safe, key=losses.__getitem__, default=None)
     return Trials(rate, start[0], losses, best, len(few.X))
 
 
@@ -293,11 +290,11 @@ def _loss_after(
                     parameter.data, gradient, states[i], lr, t
                 )
         except ArithmeticError:  # plain floats of the update rule overflow or are divided by 0
-            return math.inf
+            return inf
         try:
             loss, gradients = problem.loss_and_gradient()
         except NonFiniteError:  # inside `detect_anomaly`
-            return math.inf
+            return inf
         if not loss <= limit:  # also if it is nan
-            return math.inf
+            return inf
     return loss

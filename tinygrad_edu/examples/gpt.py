@@ -24,7 +24,6 @@ gelu, and no biases.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Any
 from .. import data, math, optim
 from ..engine.interpreter import no_grad
 from ..errors import DataError, check_int, short_repr
+from ..files import FilePath
 from ..nn.init import Initialiser, normal
 from ..nn.module import Module
 from ..nn.transformer import CausalSelfAttention, Embedding, Linear, Past, RMSNorm, Row
@@ -43,7 +43,7 @@ from ..train import History, fit
 # ---- data ----------------------------------------------------------------------------------------
 
 
-def documents(path: str | os.PathLike[str] | None = None) -> list[str]:
+def documents(path: FilePath | None = None) -> list[str]:
     """Returns the lines of a text file that are not blank, stripped; by default the packaged names.
 
     Raises:
@@ -89,13 +89,14 @@ class Vocabulary:
         Raises:
             ValueError: a character is not in the vocabulary.
         """
-        for character in document:
-            if character not in self._tokens:
-                raise ValueError(
-                    f"{short_repr(document)} has the character {character!r}, which is not in "
-                    f"the vocabulary: {short_repr(''.join(self.characters))}"
-                )
-        return [self.boundary, *[self._tokens[character] for character in document], self.boundary]
+        try:
+            tokens = [self._tokens[character] for character in document]
+        except KeyError as error:
+            raise ValueError(
+                f"{short_repr(document)} has the character {error}, which is not in the "
+                f"vocabulary: {short_repr(''.join(self.characters))}"
+            ) from None
+        return [self.boundary, *tokens, self.boundary]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Returns the text of tokens, without boundaries.

@@ -16,6 +16,7 @@ import operator
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from .. import math
 from ..engine.primitive import TABLE
 from ..engine.value import Value
-from ..errors import ExpressionError, number
+from ..errors import ExpressionError, number, shortened
 
 MAX_LENGTH = 10_000  # characters, enough for any formula that a person writes
 MAX_DEPTH = 200  # levels of nesting; `_build` recurses, and Python allows 1,000 nested calls
@@ -73,21 +74,17 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, /, **more: Any)
     given = {**(variables or {}), **more}
     given = {unicodedata.normalize("NFKC", name): value for name, value in given.items()}
     tree = read(text)
-    leaves: dict[str, Any] = {}
+    leaves: dict[str, Any] = dict(CONSTANTS)
     for name in names_in(tree):
-        if name not in given and name in CONSTANTS:
-            leaves[name] = CONSTANTS[name]
-            continue
-        if name not in given:
+        if name in given:
+            x = given[name]
+            leaves[name] = x if isinstance(x, Value) else Value(number(x, f"variable {name}"), name)
+        elif name not in CONSTANTS:
             remedy = f"known: {', '.join(sorted(given))}" if given else f"give one: {name}=1.5"
             raise ExpressionError(
                 f"no value for variable {_quoted(name)} in {_quoted(text)}; {remedy}"
             )
-        value = given[name]
-        if not isinstance(value, Value):
-            value = Value(number(value, f"variable {name}"), name)
-        leaves[name] = value
-    result = _build(tree.body, leaves, text)
+    result = _Builder(text, leaves).build(tree.body)
     if isinstance(result, bool):
         raise ExpressionError(
             f"{_quoted(text)} is a condition, not a number; choose with where(condition, x, y)"
@@ -109,33 +106,28 @@ def read(text: str) -> ast.Expression:
         raise ExpressionError(
             f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
         )
+    stripped = text.strip()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # CPython's hints: "invalid escape sequence"
-            tree = ast.parse(text.strip(), mode="eval")
+            tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        offset = error.offset - 1 if error.offset else len(text.strip())
-        where = _pointer(text.strip(), offset) if error.lineno == 1 else f" in {_quoted(text)}"
+        offset = error.offset - 1 if error.offset else len(stripped)
+        where = _pointer(stripped, offset) if error.lineno == 1 else f" in {_quoted(text)}"
         raise ExpressionError(f"not an expression: {error.msg}{where}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(
             f"not an expression: {str(error) or 'nested too deeply'} in {_quoted(text)}"
         ) from None
-    _check_depth(tree, text)
-    return tree
-
-
-def _check_depth(tree: ast.Expression, text: str) -> None:
     level: list[ast.expr] = [tree.body]
-    depth = 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise ExpressionError(
-                f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
-            )
+    for _ in range(MAX_DEPTH):
         parts = [part for node in level for part in ast.iter_child_nodes(node)]
         level = [part for part in parts if isinstance(part, ast.expr)]
+    if level:
+        raise ExpressionError(
+            f"the expression is nested deeper than {MAX_DEPTH} levels: {_quoted(text)}"
+        )
+    return tree
 
 
 def names_in(tree: ast.Expression) -> list[str]:
@@ -146,73 +138,89 @@ def names_in(tree: ast.Expression) -> list[str]:
     return list(dict.fromkeys(node.id for node in names if id(node) not in called))
 
 
-def _build(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
-    """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
-    depth."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        try:
-            return float(node.value)  # type: ignore[arg-type]
-        except OverflowError:
-            raise _error_at(node, text, "this number is too large for a float") from None
-    if isinstance(node, ast.Name):
-        return leaves[node.id]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        operand = _build_number(node.operand, leaves, text)
-        return -operand if isinstance(node.op, ast.USub) else operand
-    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        left = _build_number(node.left, leaves, text)
-        right = _build_number(node.right, leaves, text)
-        return _BINARY[type(node.op)](left, right)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-        left = _build_number(node.left, leaves, text)
-        right = _build_number(node.comparators[0], leaves, text)
-        return _COMPARE[type(node.ops[0])](left, right)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return _call(node, node.func.id, leaves, text)
-    raise _error_at(
-        node,
-        text,
-        f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
-        "numbers, names, + - * / // % **, and function calls are",
-    )
+@dataclass(frozen=True)
+class _Builder:
+    """Computes the nodes of a syntax tree.
 
+    text: the expression, for messages.
+    leaves: the Value or number of each name.
+    """
 
-def _build_number(node: ast.expr, leaves: Mapping[str, Any], text: str) -> Any:
-    value = _build(node, leaves, text)
-    if isinstance(value, bool):
-        raise _error_at(
+    text: str
+    leaves: Mapping[str, Any]
+
+    def build(self, node: ast.expr) -> Any:
+        """Returns the Value, number or condition of ``node``.  It recurses; `read` has limited the
+        depth."""
+        match node:
+            case ast.Constant(value=int() | float() as x) if not isinstance(x, bool):
+                try:
+                    return float(x)
+                except OverflowError:
+                    raise self.error(node, "this number is too large for a float") from None
+            case ast.Name(id=name):
+                return self.leaves[name]
+            case ast.UnaryOp(op=ast.USub()):
+                return -self.number(node.operand)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self.number(node.operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return _BINARY[type(op)](self.number(left), self.number(right))
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
+                return _COMPARE[type(op)](self.number(left), self.number(right))
+            case ast.Call(func=ast.Name(id=name)):
+                return self.call(node, name)
+        raise self.error(
             node,
-            text,
-            "a condition stands where a number is needed; choose with where(condition, x, y)",
+            f"{_NODE_KINDS.get(type(node), type(node).__name__)} is not part of the language: "
+            "numbers, names, + - * / // % **, and function calls are",
         )
-    return value
 
-
-def _call(node: ast.Call, name: str, leaves: Mapping[str, Any], text: str) -> Any:
-    function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
-    if function is None:
-        near = get_close_matches(name, function_names(), n=3)
-        if near:
-            remedy = f"did you mean {' or '.join(near)}?"
-        else:
-            remedy = (
-                "an expression may call the rows of the table, such as exp, log, sin, tanh, "
-                "relu, maximum, where"
+    def number(self, node: ast.expr) -> Any:
+        """Returns the Value or number of ``node``."""
+        value = self.build(node)
+        if isinstance(value, bool):
+            raise self.error(
+                node,
+                "a condition stands where a number is needed; choose with where(condition, x, y)",
             )
-        raise _error_at(node, text, f"unknown function {_quoted(name)}; {remedy}")
-    if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
-        raise _error_at(node, text, f"{name}() takes plain arguments only")
-    if not node.args:
-        raise _error_at(node, text, f"{name}() needs an argument")
-    args = [_build(arg, leaves, text) for arg in node.args]
-    for i, arg in enumerate(args):
-        if isinstance(arg, bool) and not (name == "where" and i == 0):
-            why = "a condition may only be the first argument of where()"
-            raise _error_at(node.args[i], text, why)
-    try:
-        return function(*args)
-    except TypeError as error:
-        raise _error_at(node, text, str(error)) from None
+        return value
+
+    def call(self, node: ast.Call, name: str) -> Any:
+        """Returns the result of the function ``name``."""
+        function = EXTRA_FUNCTIONS.get(name) or OF_ANY_NUMBER.get(name) or TABLE.get(name)
+        if function is None:
+            near = get_close_matches(name, function_names(), n=3)
+            remedy = (
+                "an expression may call the rows of the table, such as exp, log, sin, tanh, relu, "
+                "maximum, where"
+            )
+            if near:
+                remedy = f"did you mean {' or '.join(near)}?"
+            raise self.error(node, f"unknown function {_quoted(name)}; {remedy}")
+        if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
+            raise self.error(node, f"{name}() takes plain arguments only")
+        if not node.args:
+            raise self.error(node, f"{name}() needs an argument")
+        args = [self.build(arg) for arg in node.args]
+        for i, arg in enumerate(args):
+            if isinstance(arg, bool) and not (name == "where" and i == 0):
+                why = "a condition may only be the first argument of where()"
+                raise self.error(node.args[i], why)
+        try:
+            return function(*args)
+        except TypeError as error:
+            raise self.error(node, str(error)) from None
+
+    def error(self, node: ast.expr, why: str) -> ExpressionError:
+        """Returns an error that points to ``node``."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+            why = "^ is not part of the language; a power is written x**y"
+        text = self.text.strip()
+        before = text.encode()[:node.col_offset]  # `ast` counts bytes
+        offset = len(before.decode(errors="ignore"))
+        place = _pointer(text, offset) if node.lineno == 1 else f": {_quoted(self.text)}"
+        return ExpressionError(why + place)
 
 
 def function_names() -> list[str]:
@@ -239,15 +247,6 @@ _NODE_KINDS: dict[type[ast.expr], str] = {
 }
 
 
-def _error_at(node: ast.expr, text: str, why: str) -> ExpressionError:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
-        why = "^ is not part of the language; a power is written x**y"
-    before = text.strip().encode()[:node.col_offset]  # `ast` counts bytes
-    offset = len(before.decode(errors="ignore"))
-    place = _pointer(text.strip(), offset) if node.lineno == 1 else f": {_quoted(text)}"
-    return ExpressionError(why + place)
-
-
 def _pointer(text: str, offset: int) -> str:
     """Returns the part of the first line around ``offset``, with a caret below it."""
     line = "".join(c if c.isprintable() else " " for c in text.split("\n")[0])
@@ -256,4 +255,4 @@ def _pointer(text: str, offset: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    return repr(shortened(text, 60))

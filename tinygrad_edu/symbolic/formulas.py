@@ -70,8 +70,11 @@ class Name(Operand):
         if primitive.spelling:
             return as_name(primitive.spelling(*map(as_name, args)))
         if not primitive.symbol:
-            written = _without_defaults(primitive, args)
-            return Name(f"{primitive.name}({', '.join(as_name(arg).text for arg in written)})")
+            for default in reversed(primitive.defaults):  # which need not be written
+                if args[-1].__class__ is not float or args[-1] != default:
+                    break
+                args = args[:-1]
+            return Name(f"{primitive.name}({', '.join(map(str, map(as_name, args)))})")
         names = [as_name(arg) for arg in args]
         if primitive.arity == 1:
             return Name(primitive.symbol + _bracketed(names[0], UNARY), UNARY)
@@ -82,17 +85,6 @@ class Name(Operand):
     def compare(self, symbol: str, y: Any) -> Name:
         """Returns the text of a comparison."""
         return _infix(symbol, self, as_name(y), COMPARISON, "none")
-
-
-def _without_defaults(primitive: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Returns ``args`` without the last ones that are equal to the defaults of ``primitive``."""
-    required = primitive.arity - len(primitive.defaults)
-    while len(args) > required:
-        default = primitive.defaults[len(args) - primitive.arity - 1]
-        if args[-1].__class__ is not float or args[-1] != default:
-            break
-        args = args[:-1]
-    return args
 
 
 def as_name(x: Any) -> Name:
@@ -106,6 +98,11 @@ def as_name(x: Any) -> Name:
         is_product = " * " in text and not text.startswith("rsqrt")
         return Name(text, MULTIPLICATIVE if is_product else ATOM)
     text = repr(int(x)) if x.is_integer() and abs(x) < 1e16 and repr(x) != "-0.0" else repr(x)
+    return number_name(text)
+
+
+def number_name(text: str) -> Name:
+    """Returns the text of a number as a `Name`; a minus sign is an operator."""
     return Name(text, UNARY if text.startswith("-") else ATOM)
 
 
@@ -122,7 +119,7 @@ def derivative(
     out: the name of the output, by default the row written in terms of ``args``.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
-    names = args or tuple(Name(parameter) for parameter in row.parameters)
+    names = args or tuple(map(Name, row.parameters))
     output = Name.apply_primitive(row, names) if out is None else out
     return as_name(row.partials[i](*names, output))
 
@@ -140,13 +137,11 @@ def formula(primitive: Primitive | str, argument: int | None = None) -> str:
         TinygradEduError: the table has no row of this name.
     """
     row = primitive if isinstance(primitive, Primitive) else lookup(primitive)
-    names = [Name(parameter) for parameter in row.parameters]
-    if row.symbol and row.arity == 2:
-        function = row.symbol.join(row.parameters)
-    else:
-        function = Name.apply_primitive(row, tuple(names)).text
+    function = row.symbol.join(row.parameters)
+    if not row.symbol or row.arity != 2:
+        function = Name.apply_primitive(row, tuple(map(Name, row.parameters))).text
     chosen = range(row.arity) if argument is None else [argument]
-    lines = [f"d/d{names[i]} {function} = {derivative(row, i)}" for i in chosen]
+    lines = [f"d/d{row.parameters[i]} {function} = {derivative(row, i)}" for i in chosen]
     if row.note and argument is None:
         lines.append(f"note: {row.note}")
     return "\n".join(lines)

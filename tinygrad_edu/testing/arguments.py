@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
 
-from ..engine.primitive import TABLE, Interval, Primitive, lookup
+from ..engine.primitive import TABLE, Primitive, lookup
 from ..errors import short_repr
 
 inf = math.inf
@@ -25,6 +24,8 @@ SPECIAL = (1.0, -1.0, 0.0, -0.0, inf, -inf, nan, SMALLEST, -SMALLEST, 1.797e308,
 MODERATE = (0.01, 30.0)  # least and largest magnitude of the nodes of an expression
 
 Row = Primitive | str
+Floats = st.SearchStrategy[float]
+Arguments = st.SearchStrategy[tuple[float, ...]]
 # Low end, high end and anchors: the points around which floats are spread.  An anchor of None means
 # that floats are spread evenly.
 _Piece = tuple[float, float, tuple[float | None, ...]]
@@ -37,7 +38,7 @@ def floats_for(
     special: bool = True,
     smallest: float = SMALLEST,
     largest: float = LARGEST,
-) -> st.SearchStrategy[float]:
+) -> Floats:
     """Returns a strategy for one argument of a row: floats of either sign, every power of ten
     equally likely.
 
@@ -62,7 +63,7 @@ def floats_for(
     row = as_row(primitive)
     i = _position(row, argument)
     if row.parameters[i] == "condition":
-        plain: st.SearchStrategy[float] = st.sampled_from([1.0, 0.0])
+        plain: Floats = st.sampled_from([1.0, 0.0])
     else:
         plain = _floats_in(_pieces(row, i, smallest, largest))
     if row.arity == 1 and row.domain:
@@ -73,7 +74,7 @@ def floats_for(
 
 
 def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMALLEST,
-                  largest: float = LARGEST) -> st.SearchStrategy[tuple[float, ...]]:
+                  largest: float = LARGEST) -> Arguments:
     """Returns a strategy for all arguments of a row, as tuples.  Options and errors are the same
     as for `floats_for`.
 
@@ -84,14 +85,21 @@ def arguments_for(primitive: Row, *, special: bool = True, smallest: float = SMA
     If hardly any float lies in the domain, pass intervals to `define` as ``sample``.
     """
     row = as_row(primitive)
-    plain = _tuples(row, smallest, largest)
+
+    def columns(special: bool) -> list[Floats]:
+        bounds = {"smallest": smallest, "largest": largest}
+        return [floats_for(row, i, special=special, **bounds) for i in range(row.arity)]
+
+    plain = st.tuples(*columns(special=False))
+    if row.arity > 1 and row.parameters[0] != "condition":
+        plain = _often_near(plain, row, smallest, largest)
     domain = row.domain
     if domain is not None:
         plain = plain.filter(lambda args: bool(domain(*args)))
     if not special:
         return plain
-    columns = [floats_for(row, i, smallest=smallest, largest=largest) for i in range(row.arity)]
-    edges = [st.tuples(*columns), columns[0].map(lambda x: (x,) * row.arity)]
+    anything = columns(special=True)
+    edges = [st.tuples(*anything), anything[0].map(lambda x: (x,) * row.arity)]
     if row.specials:
         edges.append(st.sampled_from(sorted(row.specials, key=repr)))
     if row is TABLE["pow"]:
@@ -190,8 +198,6 @@ _DIGITS = st.floats(1, 10, exclude_max=True)
 
 _FACTORS = st.floats(0.5, 2)  # ratio of two arguments of about the same size
 
-_SIGNS = st.sampled_from([1, -1])
-
 _ONE_IN_FIVE = st.integers(0, 4)
 
 
@@ -201,24 +207,10 @@ def _magnitude(draw: st.DrawFn, digits: float, smallest: float, largest: float) 
     return min(max(float(f"{digits!r}e{power}"), smallest), largest)
 
 
-def _tuples(
-    row: Primitive, smallest: float, largest: float
-) -> st.SearchStrategy[tuple[float, ...]]:
-    """Returns a strategy for all arguments of a row, without special values."""
-    strategies = [
-        floats_for(row, i, special=False, smallest=smallest, largest=largest)
-        for i in range(row.arity)
-    ]
-    columns = st.tuples(*strategies)
-    if row.arity == 1 or row.parameters[0] == "condition":
-        return columns
-    return _often_near(columns, row, smallest, largest)
-
-
 @st.composite
 def _often_near(
     draw: st.DrawFn,
-    columns: st.SearchStrategy[tuple[float, ...]],
+    columns: Arguments,
     row: Primitive,
     smallest: float,
     largest: float,
@@ -229,14 +221,10 @@ def _often_near(
     if draw(st.booleans()):
         for i in range(1, row.arity):
             near = args[0] * draw(_FACTORS)
-            if smallest <= abs(near) <= largest and _lies_in(near, row.sample[i]):
+            is_inside = any(low < near < high for low, high in row.sample[i])
+            if smallest <= abs(near) <= largest and is_inside:
                 args[i] = near
     return tuple(args)
-
-
-def _lies_in(x: float, intervals: Iterable[Interval]) -> bool:
-    """Returns whether ``x`` is inside one of the intervals."""
-    return any(low < x < high for low, high in intervals)
 
 
 @st.composite
@@ -247,21 +235,19 @@ def _sometimes(draw: st.DrawFn, usual: st.SearchStrategy[Any], rare: st.SearchSt
     return draw(rare) if draw(_ONE_IN_FIVE) == 4 else drawn
 
 
-@st.composite
 def moderate_floats(
-    draw: st.DrawFn, smallest: float = MODERATE[0], largest: float = MODERATE[1]
-) -> float:
-    """Draws floats of either sign with a magnitude from ``smallest`` to ``largest``, every power of
-    ten equally likely.
+    smallest: float = MODERATE[0], largest: float = MODERATE[1]
+) -> Floats:
+    """Returns a strategy for floats of either sign with a magnitude from ``smallest`` to
+    ``largest``, every power of ten equally likely.
 
     Raises ValueError if the bounds are not finite, not above 0 or not in order.
     """
     _check_bounds(smallest, largest)
-    digits = draw(_DIGITS)
-    return draw(_SIGNS) * _magnitude(draw, digits, smallest, largest)
+    return _floats_in([(smallest, largest, (0.0,)), (-largest, -smallest, (0.0,))])
 
 
-def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
+def floats_between(low: float, high: float) -> Floats:
     """Returns a strategy for floats from ``low`` to ``high``: some are drawn evenly, some with
     every power of ten equally likely.
 
@@ -271,16 +257,11 @@ def floats_between(low: float, high: float) -> st.SearchStrategy[float]:
     """
     if not -inf < low <= high < inf:
         raise ValueError(
-            "the ends of the interval must be finite and in this order, not "
-            f"{low!r} and {high!r}"
+            f"the ends of the interval must be finite and in this order, not {low!r} and {high!r}"
         )
     least = max(abs(low), abs(high)) / 1000 if low <= 0 <= high else min(abs(low), abs(high))
-    sides = [(sign, top) for sign, top in ((1, high), (-1, -low)) if top > least > 0]
-    spread = [_spread(sign, least, top) for sign, top in sides]
-    return st.one_of(st.floats(low, high), *spread)
-
-
-@st.composite
-def _spread(draw: st.DrawFn, sign: int, smallest: float, largest: float) -> float:
-    """Draws a float of the given sign, every power of ten equally likely."""
-    return sign * _magnitude(draw, draw(_DIGITS), smallest, largest)
+    pieces: list[_Piece] = [(low, high, (None,))]
+    for bottom, top in ((least, high), (low, -least)):
+        if least > 0 and bottom < top:
+            pieces.append((bottom, top, (0.0,)))
+    return _floats_in(pieces)

@@ -5,16 +5,18 @@ The builder adds one operation after another and keeps the point well inside the
 
 from __future__ import annotations
 
-import inspect
 import operator
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from ..engine.primitive import TABLE, Primitive
 from ..errors import counted
 from ..symbolic.formulas import Name, as_name
 from .arguments import MODERATE
+from .gradcheck import name_of, signature
 
 CONSTANTS = (1.0, 2.0, 3.0, 0.5, -1.0, 0.1, 10.0)  # constants that occur in expressions
 # Relative distance from the point within which an expression is smooth: twice the first step of
@@ -25,6 +27,8 @@ MAX_CHANGE_RATIO = 100.0
 MIN_CHANGE_RATIO = 1e-4
 
 Apply = Callable[[Primitive, tuple[Any, ...]], Any]
+Operands = tuple[int | float, ...]
+_OneStep = tuple[Primitive, Operands]
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
@@ -55,15 +59,12 @@ class Expression:
 
     variables: tuple[str, ...]
     point: tuple[float, ...]
-    steps: tuple[tuple[Primitive, tuple[int | float, ...]], ...]
+    steps: tuple[_OneStep, ...]
 
     def __post_init__(self) -> None:
         # `gradcheck` shows the name of the function and the names of its arguments
-        parameters = [
-            inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in self.variables
-        ]
-        object.__setattr__(self, "__signature__", inspect.Signature(parameters))
-        object.__setattr__(self, "__name__", "; ".join(self.text.split("\n")))
+        object.__setattr__(self, "__signature__", signature(self.variables))
+        object.__setattr__(self, "__name__", self.text.replace("\n", "; "))
 
     def __call__(self, *values: Any) -> Any:
         """Returns the result at ``values``: a float for floats, the root of a new graph for Values.
@@ -99,31 +100,38 @@ class Expression:
         The last line is the result.  Above it is a line for each intermediate result that is used
         several times, such as ``t1 = a * b``.
         """
-        users = [k for _, operands in self.steps for k in operands if isinstance(k, int)]
-        results = [Name(name) for name in self.variables]
+        uses = Counter(_indices(self.steps))
+        positions = count(len(self.variables))
         lines: list[str] = []
-        for k, (row, operands) in enumerate(self.steps, start=len(self.variables)):
-            args = [results[i] if isinstance(i, int) else as_name(i) for i in operands]
-            name = Name.apply_primitive(row, tuple(args))
-            if users.count(k) > 1:
-                label = f"t{len(lines) + 1}"
-                while label in self.variables:
-                    label = f"_{label}"
-                lines.append(f"{label} = {name}")
-                name = Name(label)
-            results.append(name)
-        return "\n".join([*lines, str(results[-1] if self.steps else results[0])])
+
+        def apply(row: Primitive, args: tuple[Any, ...]) -> Name:
+            name = Name.apply_primitive(row, tuple(map(as_name, args)))
+            if uses[next(positions)] < 2:
+                return name
+            label = f"t{len(lines) + 1}"
+            while label in self.variables:
+                label = f"_{label}"
+            lines.append(f"{label} = {name}")
+            return Name(label)
+
+        result = self.run(apply, *map(Name, self.variables))
+        return "\n".join([*lines, str(result)])
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
         at = ", ".join(f"{name}={x!r}" for name, x in zip(self.variables, self.point))
-        return f"<{'; '.join(self.text.splitlines())} at {at}>"
+        return f"<{name_of(self)} at {at}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the formula instead of the fields in hypothesis and IPython."""
         printer.text(repr(self))
+
+
+def _indices(steps: Iterable[_OneStep]) -> list[int]:
+    """Returns the operands of the steps that are variables or earlier steps."""
+    return [k for _, operands in steps for k in operands if isinstance(k, int)]
 
 
 def _apply(row: Primitive, args: tuple[Any, ...]) -> Any:
@@ -144,12 +152,12 @@ class Builder:
     def __init__(self, point: list[float], rows: tuple[Primitive, ...]) -> None:
         self.point = point
         self.rows = rows
-        self.steps: list[tuple[Primitive, tuple[int | float, ...]]] = []
-        factors = (1 - SMOOTH_DISTANCE, 1 + SMOOTH_DISTANCE)
-        moves = [(j, factor) for j in range(len(point)) for factor in factors]
-        self.columns = [
-            [x, *[x * factor if j == i else x for j, factor in moves]] for i, x in enumerate(point)
-        ]
+        self.steps: list[_OneStep] = []
+        self.columns = [[x] for x in point]
+        for j in range(len(point)):
+            for factor in (1 - SMOOTH_DISTANCE, 1 + SMOOTH_DISTANCE):
+                for i, x in enumerate(point):
+                    self.columns[i].append(x * factor if i == j else x)
         # steps that no other step uses yet; one of them will be the result
         self.unused: list[int] = []
 
@@ -171,7 +179,7 @@ class Builder:
         wanted = [candidates[pick % len(candidates)] for pick in picks]
         for row in (*self.rows[start:], *self.rows[:start]):
             for operands in self._choices(row, wanted):
-                used = {k for k in operands if isinstance(k, int)}
+                used = set(_indices([(row, operands)]))
                 unused = [k for k in self.unused if k not in used]
                 if len(unused) > left or not used:
                     continue
@@ -183,9 +191,7 @@ class Builder:
                     return True
         return False
 
-    def _choices(
-        self, row: Primitive, wanted: list[int | float]
-    ) -> Iterator[tuple[int | float, ...]]:
+    def _choices(self, row: Primitive, wanted: list[int | float]) -> Iterator[Operands]:
         """Yields the operands that were drawn; then the operands with one or two of them replaced
         by unused steps; then, for a row of one argument, every possible operand."""
         for newest in (self.unused[:0], self.unused[-1:], self.unused[-2:]):
@@ -193,7 +199,7 @@ class Builder:
         if row.arity == 1:
             yield from ((k,) for k in range(len(self.columns)))
 
-    def _column(self, row: Primitive, operands: tuple[int | float, ...]) -> list[float] | None:
+    def _column(self, row: Primitive, operands: Operands) -> list[float] | None:
         """Returns the column of an operation, or None if the operation does not fit."""
         size = len(self.columns[0])
         columns = [self.columns[k] if isinstance(k, int) else [k] * size for k in operands]
@@ -218,7 +224,7 @@ class Builder:
     def expression(self, variables: tuple[str, ...], keep: bool) -> Expression:
         """Returns the finished expression.  Variables that it does not use are left out, unless
         ``keep`` is true."""
-        used = {k for _, operands in self.steps for k in operands if isinstance(k, int)} or {0}
+        used = _indices(self.steps) or [0]
         kept = [k for k in range(len(self.columns)) if keep or k >= len(self.point) or k in used]
         new = {k: i for i, k in enumerate(kept)}
         steps = [

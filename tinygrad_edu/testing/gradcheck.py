@@ -22,10 +22,11 @@ passed.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 from ..engine.autodiff import accumulate, gradients
@@ -79,24 +80,24 @@ class Entry(NamedTuple):
         """The difference between the two derivatives, as a fraction of the allowed difference."""
         if self.analytic == self.numeric:
             return 0.0
-        if not self.allowed or not math.isfinite(self.analytic):
-            return math.inf
+        if not self.allowed or not isfinite(self.analytic):
+            return inf
         return abs(self.analytic - self.numeric) / self.allowed
 
 
+@dataclass(eq=False, repr=False)
 class Report:
     """The result of `gradcheck`.
 
     A report is true if it has entries, and the status of each is "ok" or "kink".
     """
 
-    def __init__(self, title: str, entries: Sequence[Entry], rtol: float) -> None:
-        self.title = title
-        self.entries = list(entries)
-        self.rtol = rtol
+    title: str
+    entries: list[Entry]
+    rtol: float
 
     def __bool__(self) -> bool:
-        return bool(self.entries) and all(entry.status in ("ok", "kink") for entry in self.entries)
+        return bool(self.entries) and not self.failures
 
     @property
     def failures(self) -> list[Entry]:
@@ -128,7 +129,8 @@ class Report:
             f"{len(self.kinks)} at kinks; tolerance {self.rtol:g} relative, "
             f"largest difference {self.worst:.1g} of what is allowed"
         ]
-        ordered = [*self.failures, *self.kinks, *[e for e in self.entries if e.status == "ok"]]
+        ranks = {"kink": 1, "ok": 2}
+        ordered = sorted(self.entries, key=lambda entry: ranks.get(entry.status, 0))
         shown = ordered[:MAX_SHOWN]
         width = max([len(entry.name) for entry in shown], default=0)
         for entry in shown:
@@ -186,28 +188,24 @@ def gradcheck(
         )
     point: Any = args if isinstance(args, (list, tuple)) else [args]
     function = _Function(f, point, parameters, names)
-    if order == 1:
-        return Report(f"gradcheck of {function.name}", _first_order(function, rtol), rtol)
-    return Report(f"gradcheck of {function.name}, order 2", _second_order(function, rtol), rtol)
-
-
-def _first_order(function: _Function, rtol: float) -> list[Entry]:
-    """Compares the first derivatives."""
-    return [
-        _entry(function, j, function.names[j], derivative.data, function.value, rtol)
-        for j, derivative in enumerate(function.derivatives())
+    graphs: list[tuple[str, Value, Callable[[int, float], float]]] = [
+        ("", function.root, function.value)
     ]
-
-
-def _second_order(function: _Function, rtol: float) -> list[Entry]:
-    """Compares the second derivatives with differences of the first."""
+    title = f"gradcheck of {function.name}"
+    if order == 2:
+        title += ", order 2"
+        first = zip(function.names, gradients(function.root, function.leaves))
+        graphs = [
+            (f"{name}, ", derivative, partial(function.derivative, i))
+            for i, (name, derivative) in enumerate(first)
+        ]
     entries = []
-    for i, derivative in enumerate(function.derivatives()):
-        at = partial(function.derivative, i)
-        for j, second in enumerate(gradients(derivative, function.leaves)):
-            name = f"{function.names[i]}, {function.names[j]}"
-            entries.append(_entry(function, j, name, second.data, at, rtol, derivative))
-    return entries
+    for prefix, root, at in graphs:
+        bound = _rounding_bound(root)
+        for j, derivative in enumerate(gradients(root, function.leaves)):
+            name = prefix + function.names[j]
+            entries.append(_entry(function, j, name, derivative.data, partial(at, j), bound, rtol))
+    return Report(title, entries, rtol)
 
 
 class _Function:
@@ -219,96 +217,94 @@ class _Function:
     def __init__(self, f: Callable[..., Any], args: Sequence[float], parameters: Sequence[Value],
                  names: Sequence[str] | None) -> None:
         self.f = f
-        self.parameters = list(parameters)
-        self.args = [number(x, f"gradcheck: argument {i}") for i, x in enumerate(args)]
-        self.point = [*self.args, *[parameter.data for parameter in self.parameters]]
-        self.name = f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
-        if names is not None and len(names) != len(self.args):
+        self.args = [Value(number(x, f"gradcheck: argument {i}")) for i, x in enumerate(args)]
+        self.leaves = [*self.args, *parameters]
+        self.name = name_of(f)
+        if names is not None and len(names) != len(args):
             raise ValueError(
                 "gradcheck: names must have one name for each argument, not "
-                f"{counted(len(names), 'name')} for {counted(len(self.args), 'argument')}"
+                f"{counted(len(names), 'name')} for {counted(len(args), 'argument')}"
             )
-        self.names = [*(names or _argument_names(f, len(self.args))),
-                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(self.parameters)]]
-        self.leaves, self.root = self._graph()
-        again = self._graph()[1].data
+        self.names = [*(names or _argument_names(f, len(args))),
+                      *[str(p.label) or f"parameter {i}" for i, p in enumerate(parameters)]]
+        self.root = self._checked(f(*self.args))
+        again = self._checked(f(*self.args)).data
         if again != self.root.data and again == again:
             raise ValueError(
                 f"gradcheck: {self.name} must be deterministic, but it returned {self.root.data!r} "
                 f"and then {again!r} for the same arguments; switch off dropout and random numbers"
             )
+        self.pieces = _pieces(self.root)
         self._derivatives: dict[tuple[int, float], list[float]] = {}
 
-    def _graph(self, j: int = 0, x: float | None = None) -> tuple[list[Value], Value]:
-        """Returns the leaves and the root of a new graph, with coordinate ``j`` at ``x``."""
-        with self._coordinate(j, x) as args:
-            leaves = [Value(value) for value in args]
-            root = self.f(*leaves)
-        if not isinstance(root, Value):
-            raise TypeError(
-                f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use "
-                "`from tinygrad_edu import math` instead of the standard math module, which "
-                "returns plain numbers, and return Value(number) from a branch that returns a "
-                "number"
-            )
-        return [*leaves, *self.parameters], root
+    def _checked(self, root: Any) -> Value:
+        """Returns ``root``; raises TypeError if it is not a Value."""
+        if isinstance(root, Value):
+            return root
+        raise TypeError(
+            f"gradcheck: {self.name} must return one Value, not {short_repr(root)}; use `from "
+            "tinygrad_edu import math` instead of the standard math module, which returns plain "
+            "numbers, and return Value(number) from a branch that returns a number"
+        )
 
     @contextmanager
-    def _coordinate(self, j: int, x: float | None) -> Iterator[list[float]]:
-        """Sets coordinate ``j`` to ``x`` inside a with block, and yields the arguments.  None
-        changes nothing."""
-        args = list(self.args)
-        if x is None:
-            yield args
-        elif j < len(args):
-            args[j] = x
-            yield args
-        else:
-            parameter = self.parameters[j - len(args)]
-            before = parameter.data
-            parameter.data = x
-            try:
-                yield args
-            finally:
-                parameter.data = before
-
-    def derivatives(self) -> list[Value]:
-        """Returns the derivative with respect to each coordinate, as Values."""
-        return gradients(self.root, self.leaves)
+    def _at(self, j: int, x: float) -> Iterator[Any]:
+        """Yields the function with coordinate ``j`` at ``x``, inside a with block."""
+        leaf = self.leaves[j]
+        before = leaf.data
+        leaf.data = x
+        try:
+            yield self.f(*self.args)
+        finally:
+            leaf.data = before
 
     def value(self, j: int, x: float) -> float:
         """Returns the function with coordinate ``j`` at ``x``."""
-        with no_grad(), self._coordinate(j, x) as args:
-            return float(self.f(*[Value(value) for value in args]))
+        with no_grad(), self._at(j, x) as root:
+            return float(root)
 
     def derivative(self, i: int, j: int, x: float) -> float:
         """Returns the derivative with respect to coordinate ``i``, with coordinate ``j`` at
         ``x``."""
         if (j, x) not in self._derivatives:
-            with self._coordinate(j, x) as args:
-                leaves = [Value(value) for value in args]
-                root = self.f(*leaves)
-                found = gradients(root, [*leaves, *self.parameters])
-                self._derivatives[j, x] = [derivative.data for derivative in found]
+            with self._at(j, x) as root:
+                self._derivatives[j, x] = [d.data for d in gradients(root, self.leaves)]
         return self._derivatives[j, x][i]
 
-    def pieces(self, j: int, x: float | None = None) -> list[Any]:
-        """Returns the smooth piece of each primitive, with coordinate ``j`` at ``x``.  There is no
-        kink between two points with equal lists.
+    def smooth_step(self, j: int, relative: float) -> tuple[float, bool]:
+        """Returns the first step for coordinate ``j``, reduced until there is no kink within the
+        step, and whether there is such a step."""
+        x = self.leaves[j].data
+        step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
+        while relative >= SMALLEST_STEP * 0.99:
+            if self._is_smooth_to(j, x + step) and self._is_smooth_to(j, x - step):
+                return step, True
+            relative /= 10
+            step /= 10
+        return step, False
 
-        An infinite piece, such as a quotient that overflows, is equal to no other, because any
-        number of pieces may lie between the points.
-        """
-        root = self.root if x is None else self._graph(j, x)[1]
-        pieces: list[Any] = []
-        for node in topological_order(root, constants=False):
-            if node.op:
-                rule = TABLE[node.op].piece
-                piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
-                if piece in (math.inf, -math.inf):
-                    piece = object()  # equal to nothing else
-                pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
-        return pieces
+    def _is_smooth_to(self, j: int, x: float) -> bool:
+        """Returns whether there is no kink between the point and coordinate ``j`` at ``x``."""
+        with self._at(j, x) as root:
+            return _pieces(self._checked(root)) == self.pieces
+
+
+def _pieces(root: Value) -> list[Any]:
+    """Returns the smooth piece of each primitive in a graph.  There is no kink between two points
+    with equal lists.
+
+    An infinite piece, such as a quotient that overflows, is equal to no other, because any number
+    of pieces may lie between the points.
+    """
+    pieces: list[Any] = []
+    for node in topological_order(root, constants=False):
+        if node.op:
+            rule = TABLE[node.op].piece
+            piece: Any = rule(*[float(arg) for arg, _ in node.edges]) if rule else None
+            if piece in (inf, -inf):
+                piece = object()  # equal to nothing else
+            pieces.append((node.op, *[slope is None for _, slope in node.edges], piece))
+    return pieces
 
 
 def _entry(
@@ -316,29 +312,22 @@ def _entry(
     j: int,
     name: str,
     analytic: float,
-    at: Callable[[int, float], float],
+    at: Callable[[float], float],
+    bound: tuple[float, dict[Value, float]],
     rtol: float,
-    root: Value | None = None,
 ) -> Entry:
-    """Compares ``analytic`` with finite differences of ``at(j, x)`` in ``x``.
-
-    ``at`` evaluates the graph of ``root``, by default the graph of the function itself.
-    """
-    x = function.point[j]
-    base = function.pieces(j)
-    graph = root or function.root
-    rounding, adjoints = _rounding_bound(graph)
+    """Compares ``analytic`` with finite differences of ``at(x)``, where x is coordinate ``j``.
+    ``bound`` is the `_rounding_bound` of the graph that ``at`` evaluates."""
+    x = function.leaves[j].data
+    rounding, adjoints = bound
     scale = adjoints.get(function.leaves[j], 0.0)
-
-    def along(x: float) -> float:
-        return at(j, x)
-
     tried: list[Entry] = []
     for relative in STEPS:
-        step, is_smooth = _smooth_step(function, j, base, relative)
+        step, is_smooth = function.smooth_step(j, relative)
+        kink = Entry(name, analytic, nan, step, nan, nan, "kink")
         if not is_smooth:
-            return Entry(name, analytic, math.nan, step, math.nan, math.nan, "kink")
-        numeric, error, last = _ridders(along, x, step, rtol)
+            return kink
+        numeric, error, last = _ridders(at, x, step, rtol)
         noise = rounding / last
         allowed = rtol * min(abs(analytic), abs(numeric)) + noise + SMALLEST_NORMAL
         is_precise = noise <= rtol * max(scale, abs(numeric)) or not scale
@@ -346,36 +335,21 @@ def _entry(
         entry = Entry(name, analytic, numeric, step, error + noise, allowed, status)
         if status == "ok" and scale:
             return entry
-        if status == "mismatch" and _is_a_kink(along, x, step):
-            return entry._replace(numeric=math.nan, error=math.nan, allowed=math.nan, status="kink")
+        if status == "mismatch" and _is_a_kink(at, x, step):
+            return kink
         tried.append(entry)
     # the graph does not depend on the coordinate, which every step confirms
     if all(entry.status == "ok" for entry in tried):
         return tried[0]
     if not scale:
         tried = [entry for entry in tried if entry.status != "ok"]
-    return _best_of(tried, math.isfinite(graph.data), rtol)
-
-
-def _smooth_step(
-    function: _Function, j: int, base: list[Any], relative: float
-) -> tuple[float, bool]:
-    """Returns the first step for coordinate ``j``, reduced until there is no kink within the step,
-    and whether there is such a step.  ``base`` has the pieces at the point itself."""
-    x = function.point[j]
-    step = relative * max(abs(x), SMALLEST_NORMAL) if x else relative
-    while relative >= SMALLEST_STEP * 0.99:
-        if function.pieces(j, x + step) == base == function.pieces(j, x - step):
-            return step, True
-        relative /= 10
-        step /= 10
-    return step, False
+    return _best_of(tried, isfinite(at(x)), rtol)
 
 
 def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -> str:
     """Returns the status of one comparison.  ``is_precise`` says whether the differences are
     precise enough for it."""
-    if not (math.isfinite(analytic) and math.isfinite(numeric)):
+    if not (isfinite(analytic) and isfinite(numeric)):
         return "nonfinite"
     if abs(analytic - numeric) > allowed:
         return "mismatch"
@@ -385,14 +359,14 @@ def _status(analytic: float, numeric: float, allowed: float, is_precise: bool) -
 def _best_of(tried: Sequence[Entry], is_finite: bool, rtol: float) -> Entry:
     """Returns the entry with the smallest error, with a status that takes all entries into account.
     ``is_finite`` says whether the function is finite at the point."""
-    best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else math.inf)
+    best = min(tried, key=lambda entry: entry.error if entry.error == entry.error else inf)
     agreeing = [e for e in tried if abs(e.numeric - best.numeric) <= AGREEMENT * abs(best.numeric)]
     difference = abs(best.analytic - best.numeric)
     if best.status == "mismatch" and (len(agreeing) < 2 or difference <= 2 * best.error):
         # the differences do not even agree with each other
         return best._replace(status="imprecise")
-    is_steady = best.error <= AGREEMENT * abs(best.numeric) < math.inf
-    if is_finite and not math.isfinite(best.analytic) and is_steady:
+    is_steady = best.error <= AGREEMENT * abs(best.numeric) < inf
+    if is_finite and not isfinite(best.analytic) and is_steady:
         return best._replace(status="mismatch", allowed=rtol * abs(best.numeric))
     return best
 
@@ -410,7 +384,7 @@ def _is_a_kink(f: Callable[[float], float], x: float, step: float) -> bool:
     ]
     largest = max(abs(left), abs(right))
     jump = max([abs(left - far_left), abs(right - far_right)])
-    return math.isfinite(largest) and abs(left - right) > max(AGREEMENT * largest, 20 * jump)
+    return isfinite(largest) and abs(left - right) > max(AGREEMENT * largest, 20 * jump)
 
 
 def _ridders(
@@ -422,13 +396,13 @@ def _ridders(
     The first column of the tableau has central differences with decreasing steps.  Each further
     column is an extrapolation that removes the next even power of the step from the error.
     """
-    best, error, last = math.nan, math.inf, step
+    best, error, last = nan, inf, step
     previous: list[float] = []
     for i in range(MAX_STEPS):
         h = step / STEP_RATIO**i
         right = x + h
         left = x - h
-        if not 0 < right - left < math.inf:  # near the largest float, or the step is too small
+        if not 0 < right - left < inf:  # near the largest float, or the step is too small
             break
         row = [(f(right) - f(left)) / (right - left)]
         for k in range(1, i + 1):
@@ -437,8 +411,8 @@ def _ridders(
             estimate = max(abs(row[k] - row[k - 1]), abs(row[k] - previous[k - 1]))
             if estimate <= error:
                 best, error, last = row[k], estimate, h
-        if not math.isfinite(row[0]):
-            return row[0], math.inf, h
+        if not isfinite(row[0]):
+            return row[0], inf, h
         if error <= 1e-3 * rtol * abs(best) or (i and abs(row[-1] - previous[-1]) >= 2 * error):
             break
         previous = row
@@ -452,9 +426,9 @@ def _rounding_bound(root: Value) -> tuple[float, dict[Value, float]]:
     adjoints = accumulate([root], [1.0], order, _absolute_edges)
     total = 0.0
     for node in reversed(order):
-        if node.edges:
+        if node.op:
             total += adjoints[node] * (abs(node.data) + SMALLEST_NORMAL)
-    return (ROUNDING * total if math.isfinite(total) else 0.0), adjoints
+    return (ROUNDING * total if isfinite(total) else 0.0), adjoints
 
 
 def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
@@ -463,11 +437,28 @@ def _absolute_edges(node: Value) -> list[tuple[Any, float | None]]:
 
 def _argument_names(f: Callable[..., Any], n: int) -> list[str]:
     """Returns names for ``n`` arguments, from the signature of ``f`` if it has as many."""
-    if isinstance(f, Primitive):
-        return list(f.parameters[:n])
     try:
-        parameters = list(inspect.signature(f).parameters.values())
+        parameters = list(signature_of(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return names[:n] if len(names) >= n else [f"args[{i}]" for i in range(n)]
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Returns the name of a function or a row."""
+    return f.name if isinstance(f, Primitive) else getattr(f, "__name__", type(f).__name__)
+
+
+def signature_of(f: Callable[..., Any]) -> inspect.Signature:
+    """Returns the signature of a function or a row.
+
+    Raises TypeError or ValueError if a function has none.
+    """
+    return signature(f.parameters) if isinstance(f, Primitive) else inspect.signature(f)
+
+
+def signature(names: Iterable[str]) -> inspect.Signature:
+    """Returns the signature of a function whose arguments have these names."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return inspect.Signature([inspect.Parameter(name, kind) for name in names])

@@ -73,8 +73,5 @@ def scale() -> str:
     the largest of the three that has no more examples is returned.
     """
     examples = settings().max_examples
-    chosen = "dev"
-    for name, profile in PROFILES.items():
-        if profile.max_examples <= examples:
-            chosen = name
-    return chosen
+    passed = [name for name, profile in PROFILES.items() if profile.max_examples <= examples]
+    return passed[-1] if passed else "dev"

@@ -36,8 +36,8 @@ from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 from ..engine.primitive import Primitive, lookup
 from ..engine.value import Value
 from ..errors import number, short_repr
-from .arguments import MODERATE, arguments_for, floats_between, moderate_floats
-from .gradcheck import Entry, gradcheck
+from .arguments import MODERATE, Arguments, Floats, arguments_for, floats_between, moderate_floats
+from .gradcheck import Entry, gradcheck, name_of, signature_of
 from .suspects import suspects
 
 # The test fails if at least this many points were rejected and fewer than MIN_COMPARED compared,
@@ -129,19 +129,16 @@ class Property:
         self.f: Callable[..., Any] = lookup(f) if isinstance(f, str) else f
         self.order = order
         self.rtol = rtol
-        if isinstance(self.f, Primitive):
-            self.name = self.f.name
-        else:
-            self.name = getattr(self.f, "__name__", type(self.f).__name__)
+        self.name = name_of(self.f)
         self._signature = _signature(self.f, self.name, arguments)
         self._fixed: dict[str, float] = {}
-        given = {}
+        drawn: dict[str, Floats] = {}
         for name, x in arguments.items():
             if isinstance(x, (tuple, list, st.SearchStrategy)):
-                given[name] = x
+                drawn[name] = _argument(name, x)
             else:
                 self._fixed[name] = number(x, f"argument {name}")
-        self.points = self._strategy(given)
+        self.points = self._strategy(drawn)
         self.counts: Counter[str] = Counter()
         self.worst = 0.0
         self.worst_at = Point()
@@ -161,11 +158,9 @@ class Property:
             call, list(point.values()), self.order, rtol=self.rtol, names=list(point)
         )
         root = call(*[Value(x, name) for name, x in point.items()])
-        wrong = []
-        for entry in report.entries:
-            is_right_nan = math.isnan(entry.analytic) and self._is_outside(point)
-            if entry.status == "mismatch" and not is_right_nan:
-                wrong.append(entry)
+        wrong = [entry for entry in report.entries if entry.status == "mismatch"]
+        if self._is_outside(point):  # nan is a right derivative, as of (-1)**y with respect to y
+            wrong = [entry for entry in wrong if not math.isnan(entry.analytic)]
         if not math.isfinite(root.data):
             outcome = "not finite"
         elif wrong:
@@ -185,12 +180,11 @@ class Property:
             reject()
 
     def _is_outside(self, point: Point) -> bool:
-        """Returns whether ``f`` is a row and ``point`` is outside its domain.  There nan is a right
-        derivative, as for x ** y with respect to y at a negative x."""
+        """Returns whether ``f`` is a row and ``point`` is outside its domain."""
         if not isinstance(self.f, Primitive) or self.f.domain is None:
             return False
-        optional = self.f.parameters[len(self.f.parameters) - len(self.f.defaults):]
-        numbers = {**dict(zip(optional, self.f.defaults)), **self._fixed, **point}
+        defaults = dict(zip(self.f.parameters[::-1], self.f.defaults[::-1]))
+        numbers = {**defaults, **self._fixed, **point}
         return not self.f.domain(*[numbers[name] for name in self.f.parameters])
 
     def run(self, examples: int) -> None:
@@ -212,16 +206,15 @@ class Property:
         try:
             test()
         except Unsatisfiable:
-            raise self._too_few_error("the derivatives", self.counts, self._names[0]) from None
+            raise self._too_few_error() from None
 
-    def _strategy(self, given: Mapping[str, Any]) -> st.SearchStrategy[Point]:
-        """Returns the strategy for points: a number for each argument that is differentiated, drawn
-        as ``given``, or else from the default intervals."""
-        drawn = {name: _argument(name, x) for name, x in given.items()}
+    def _strategy(self, drawn: dict[str, Floats]) -> st.SearchStrategy[Point]:
+        """Returns the strategy for points: a number for each argument that is differentiated, as
+        ``drawn``, or else from the default intervals."""
         self._names = [
             name
             for name, parameter in self._signature.parameters.items()
-            if name not in self._fixed and (name in given or parameter.default is parameter.empty)
+            if name not in self._fixed and (name in drawn or parameter.default is parameter.empty)
         ]
         if not self._names:
             raise ValueError(
@@ -229,10 +222,17 @@ class Property:
                 "arguments, such as lambda x, y: f([x, y])"
             )
         if isinstance(self.f, Primitive):
-            return _points_of_row(self.f, self.order, self._fixed, drawn)
-        columns = [drawn[name] if name in drawn else moderate_floats() for name in self._names]
-        # a strategy for dicts would change the order of the names
-        return st.tuples(*columns).map(lambda xs: dict(zip(self._names, xs)))
+            others = list(self.f.parameters)
+            numbers = _row_arguments(self.f, self.order)
+        else:
+            others = [name for name in self._names if name not in drawn]
+            numbers = st.tuples(*[moderate_floats() for _ in others])
+
+        def point(numbers: tuple[float, ...], given: Point) -> Point:
+            everything = {**dict(zip(others, numbers)), **given}
+            return {name: everything[name] for name in self._names}
+
+        return st.builds(point, numbers, st.fixed_dictionaries(drawn))
 
     def _function(self, point: Point) -> Callable[..., Any]:
         """Returns ``f`` as a function of the arguments in ``point``, positional and in its
@@ -252,26 +252,24 @@ class Property:
         __tracebackhide__ = True
         compared = self.counts["compared"]
         if self.counts.total() - compared >= MAX_REJECTED and compared < MIN_COMPARED:
-            raise self._too_few_error("the derivatives", self.counts, self._names[0])
+            raise self._too_few_error()
         if compared >= MIN_POINTS:
             for name, counts in self._entry_counts.items():
                 if not counts["compared"]:
-                    raise self._too_few_error(
-                        f"the derivative with respect to {name}", counts, name.partition(",")[0]
-                    )
+                    raise self._too_few_error(name)
 
-    def _too_few_error(self, what: str, counts: Counter[str], argument: str) -> FailedHealthCheck:
-        """Returns the error that ``what`` could be compared at too few points, and clears the
-        counts, because the test may run again."""
-        reasons = ", ".join(
-            [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
-        )
+    def _too_few_error(self, entry: str = "") -> FailedHealthCheck:
+        """Returns the error that the derivatives, or the one of the name ``entry``, could be
+        compared at too few points.  Clears the counts, because the test may run again."""
+        counts = self._entry_counts[entry] if entry else self.counts
+        what = f"the derivative with respect to {entry}" if entry else "the derivatives"
+        argument = entry.partition(",")[0] or self._names[0]
         self.counts = Counter()
         self._entry_counts = {}
         return FailedHealthCheck(
             f"{self.name}: {what} could be compared at only {counts['compared']} of "
-            f"{counts.total()} points ({reasons}); give an interval where the function is finite "
-            f"and smooth, such as {argument}=(0.1, 10)"
+            f"{counts.total()} points ({rejections(counts)}); give an interval where the function "
+            f"is finite and smooth, such as {argument}=(0.1, 10)"
         )
 
     def _failure_message(self, point: Point, root: Value, wrong: list[Entry]) -> str:
@@ -281,7 +279,14 @@ class Property:
         what = f"the {second}derivative of {self.name} with respect to"
         lines = []
         for entry in wrong[:MAX_SHOWN]:
-            lines += [f"{what} {entry.name} is wrong at {at}", *_number_lines(entry)]
+            lines += [
+                f"{what} {entry.name} is wrong at {at}",
+                f"  the engine gives  {entry.analytic: .16g}",
+                f"  differences give  {entry.numeric: .16g}   "
+                f"(error estimate {entry.error:.0e}, step {entry.step:.1g})",
+                f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   "
+                f"(allowed {entry.allowed:.0e})",
+            ]
         if len(wrong) > MAX_SHOWN:
             lines.append(f"... and {len(wrong) - MAX_SHOWN} more are wrong")
         lines.append("the graph at this point, each operation with its local derivatives:")
@@ -289,18 +294,13 @@ class Property:
         return "\n".join(lines)
 
 
+def rejections(counts: Counter[str]) -> str:
+    """Returns the numbers of rejected points with the reasons, the most frequent reason first."""
+    rejected = [f"{n} {reason}" for reason, n in counts.most_common() if reason != "compared"]
+    return ", ".join(rejected)
+
+
 _REASONS = {"nonfinite": "not finite", "kink": "at a kink", "imprecise": "too inexact"}
-
-
-def _number_lines(entry: Entry) -> list[str]:
-    """Returns one line each for the engine's number, the numeric one, and their difference."""
-    return [
-        f"  the engine gives  {entry.analytic: .16g}",
-        f"  differences give  {entry.numeric: .16g}   (error estimate {entry.error:.0e}, step "
-        f"{entry.step:.1g})",
-        f"  they differ by     {abs(entry.analytic - entry.numeric):.2g}   (allowed "
-        f"{entry.allowed:.0e})",
-    ]
 
 
 def _place(f: Callable[..., Any]) -> str:
@@ -322,25 +322,19 @@ def _signature(f: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -
             "gradient_test: f must be a function, a row of the table or a row's name, not "
             f"{short_repr(f)}"
         )
-    if isinstance(f, Primitive):
-        parameters = [inspect.Parameter(x, inspect.Parameter.POSITIONAL_ONLY) for x in f.parameters]
-    else:
-        parameters = [
-            parameter
-            for parameter in inspect.signature(f).parameters.values()
-            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
-    signature = inspect.Signature(parameters)
-    unknown = [argument for argument in arguments if argument not in signature.parameters]
-    if unknown:
-        raise ValueError(
-            f"{name} has no argument {unknown[0]!r}; it has "
-            f"{', '.join(signature.parameters) or 'none'}"
-        )
+    signature = inspect.Signature([
+        parameter
+        for parameter in signature_of(f).parameters.values()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ])
+    for argument in arguments:
+        if argument not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            raise ValueError(f"{name} has no argument {argument!r}; it has {known}")
     return signature
 
 
-def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
+def _argument(name: str, given: Any) -> Floats:
     """Returns the strategy for an argument that is given as a strategy or an interval."""
     if isinstance(given, st.SearchStrategy):
         return given
@@ -352,17 +346,11 @@ def _argument(name: str, given: Any) -> st.SearchStrategy[float]:
     return floats_between(*[number(end, f"an end of the interval of {name}") for end in given])
 
 
-def _points_of_row(row: Primitive, order: int, fixed: Mapping[str, float],
-                   drawn: Mapping[str, st.SearchStrategy[float]]) -> st.SearchStrategy[Point]:
-    """Returns the strategy for points of a row: moderate arguments, for which differences are
+def _row_arguments(row: Primitive, order: int) -> Arguments:
+    """Returns the strategy for arguments of a row: moderate ones, for which differences are
     precise, and for first derivatives also the whole domain and its edges."""
-    def point(pair: tuple[tuple[float, ...], tuple[float, ...]]) -> Point:
-        everything = {**dict(zip(row.parameters, pair[0])), **dict(zip(drawn, pair[1]))}
-        return {name: x for name, x in everything.items() if name not in fixed}
-
     try:
         args = arguments_for(row, special=False, smallest=MODERATE[0], largest=MODERATE[1])
-        args = args if order == 2 else args | arguments_for(row)
     except ValueError:  # the row takes no moderate arguments
-        args = arguments_for(row)
-    return st.tuples(args, st.tuples(*drawn.values())).map(point)
+        return arguments_for(row)
+    return args if order == 2 else args | arguments_for(row)

@@ -4,7 +4,7 @@ graphs.
 A property test of a primitive that you define takes three lines::
 
     >>> from hypothesis import given
-    >>> from tinygrad_edu.engine.table import define, exp, square
+    >>> from tinygrad_edu.engine.table import define
     >>> from tinygrad_edu.testing import gradcheck, strategies
     >>> from tinygrad_edu import math
     >>> bell = define("bell", lambda x: math.exp(-x * x), lambda x, o: -2 * x * o)
@@ -153,7 +153,8 @@ def _options(
             f"{size!r}"
         )
     if isinstance(variables, int):
-        variables = _default_names(variables)
+        numbered = [f"x{k + 1}" for k in range(variables)]
+        variables = numbered if variables > 3 else ("x", "y", "z")[:variables]
     if isinstance(variables, str) or not variables or len(set(variables)) < len(variables):
         raise ValueError(
             "variables must be a list of different names, at least one, or their number, not "
@@ -168,13 +169,6 @@ def _options(
             "primitives must not be empty; pass the rows to draw from, or None for the table"
         )
     return (least, most), tuple(variables), tuple(rows)
-
-
-def _default_names(count: int) -> Sequence[str]:
-    """Returns names for ``count`` variables: x, y, z, or x1, x2 and so on."""
-    if count <= 3:
-        return ("x", "y", "z")[:count]
-    return [f"x{k + 1}" for k in range(count)]
 
 
 @st.composite

@@ -5,7 +5,7 @@ It compares each local derivative with finite differences of its primitive.
 
 from __future__ import annotations
 
-import math
+from math import isfinite
 
 from ..debug.recording import Recording, record
 from ..debug.text import short_number
@@ -39,29 +39,29 @@ def suspects(root: Value, order: int = 1, rtol: float = 1e-7) -> str:
     """
     recording = record(root)
     values = topological_order(root)
-    lines = []
-    for node in recording.nodes:
-        if not node.op and not node.constant:
-            lines.append(f"{node.name} = {short_number(node.data)}")
-    edges = {}
-    for k, event in enumerate(recording.events):
-        if event.user is not None:
-            edges[event.user, event.operand] = k
+    lines = [
+        f"{node.name} = {short_number(node.data)}"
+        for node in recording.nodes
+        if not node.op and not node.constant
+    ]
+    steps = {(event.user, event.operand): k for k, event in enumerate(recording.events)}
     all_right = True
     for k in range(min(recording.forward, MAX_OPERATIONS)):
         i = recording.events[k].node
         op = values[i].op
         lines.append(recording[k].words)
-        for operand, entry in enumerate(_local_entries(values[i], 1, rtol)):
-            if (i, operand) in edges:  # constants have no edge
-                rule = _rule_text(recording, edges[i, operand])
-                lines.append(f"  {rule}{_mark(op, entry)}")
-                all_right = all_right and entry.status != "mismatch"
-        for entry in _local_entries(values[i], 2, rtol) if order == 2 else []:
-            if entry.status == "mismatch":
+        args = [arg.data for arg in values[i].args]
+        entries = gradcheck(lookup(op), args, rtol=rtol).entries
+        for operand, (entry, d) in enumerate(zip(entries, values[i].partials)):
+            if (i, operand) in steps:  # constants have no edge
+                mark = _mark(op, _with_analytic(entry, d, rtol))
+                lines.append(f"  {_rule_text(recording, steps[i, operand])}{mark}")
+                all_right = all_right and not mark
+        for entry in gradcheck(lookup(op), args, order, rtol=rtol).entries if order == 2 else []:
+            if mark := _mark(op, entry):
                 lines.append(
                     f"  its second derivative with respect to {entry.name} is "
-                    f"{entry.analytic:.10g}{_mark(op, entry)}"
+                    f"{entry.analytic:.10g}{mark}"
                 )
                 all_right = False
     return "\n".join([*lines, *_conclusion(recording, all_right)])
@@ -73,10 +73,10 @@ def _conclusion(recording: Recording, all_right: bool) -> list[str]:
     if recording.forward > MAX_OPERATIONS:
         return [f"... and {recording.forward - MAX_OPERATIONS} more operations"]
     for node in recording.nodes:
-        if not math.isfinite(node.data):
+        if not isfinite(node.data):
             return [f"The first node that is inf or nan is {node.name}."]
     for node in recording.nodes:
-        if not all(map(math.isfinite, filter(None, node.partials))):
+        if not all(map(isfinite, filter(None, node.partials))):
             return [
                 f"A local derivative of {node.name} is not finite, so every gradient multiplied by "
                 "it is inf or nan."
@@ -89,21 +89,9 @@ def _conclusion(recording: Recording, all_right: bool) -> list[str]:
     ]
 
 
-def _local_entries(node: Value, order: int, rtol: float) -> list[Entry]:
-    """Compares the derivatives of the operation of ``node`` with finite differences at the same
-    operands.  Returns one entry for each operand, or for each pair of operands.
-
-    First derivatives are taken from the node, because they need not come from the rule.
-    """
-    entries = gradcheck(lookup(node.op), [arg.data for arg in node.args], order, rtol=rtol).entries
-    if order == 2:
-        return entries
-    return [_with_analytic(entry, d, rtol) for entry, d in zip(entries, node.partials)]
-
-
 def _with_analytic(entry: Entry, d: float, rtol: float) -> Entry:
-    """Returns ``entry`` with the derivative ``d`` in place of the one from the rule, compared with
-    the same differences."""
+    """Returns ``entry`` with the derivative ``d`` of a node, which need not come from the rule, in
+    place of the one from the rule, compared with the same differences."""
     if entry.status not in ("ok", "mismatch"):
         return entry
     entry = entry._replace(analytic=d, allowed=entry.error + rtol * abs(entry.numeric))
