@@ -93,9 +93,7 @@ def _loss_of_one(model: Any, x: Sequence[float], target: int, names: Sequence[st
 
 def run_gallery(options: argparse.Namespace) -> int:
     """Writes the pictures and pages of the README."""
-    import viz
-
-    from .. import data, nn, optim
+    from .. import data, nn, optim, viz
     from ..examples import lecture_neuron
     from ..train import fit
 

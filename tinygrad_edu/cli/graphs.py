@@ -20,7 +20,7 @@ from .arguments import (
 
 def run_draw(options: argparse.Namespace) -> int:
     """Draws the graph of an expression."""
-    import viz
+    from .. import viz
 
     root = graph_of(options)
     if not options.example:
@@ -32,7 +32,7 @@ def run_draw(options: argparse.Namespace) -> int:
 
 def run_step(options: argparse.Namespace) -> int:
     """Opens the debugger's shell on a graph."""
-    import viz
+    from .. import viz
 
     viz.debug(named_graph(options))
     return 0
@@ -40,7 +40,7 @@ def run_step(options: argparse.Namespace) -> int:
 
 def run_explore(options: argparse.Namespace) -> int:
     """Writes a page to step through a graph."""
-    import viz
+    from .. import viz
 
     path = viz.explore(named_graph(options), options.out, **_limit(options))
     print(f"wrote {path}; open it in a browser")
@@ -49,7 +49,7 @@ def run_explore(options: argparse.Namespace) -> int:
 
 def run_animate(options: argparse.Namespace) -> int:
     """Writes an animation of a graph's forward and backward pass."""
-    import viz
+    from .. import viz
 
     path = viz.animate(named_graph(options), options.out, milliseconds=options.milliseconds)
     print(f"wrote {path}")

@@ -17,7 +17,7 @@ def pictures(root: Any, out: Path) -> list[Path]:
 
     Without a layout engine it prints the reason and writes DOT text instead.
     """
-    import viz
+    from .. import viz
 
     neurons = viz.draw(root, collapse="neurons")
     whole = viz.draw(root, max_nodes=None)
@@ -41,7 +41,7 @@ def save_run(out: Path, model: Any, optimizer: Any, history: Any) -> list[Path]:
         nn.save(model, out / "checkpoint.json", optimizer),
     ]
     try:
-        import viz
+        from .. import viz
 
         figure = viz.plots.loss(history)
     except RenderError as error:

@@ -60,7 +60,7 @@ def run_train(options: argparse.Namespace) -> int:
     written = save_run(out, model, optimizer, history) if history.loss else []
     print(history)
     if options.live and history.loss:
-        import viz
+        from .. import viz
 
         names = data.iris().feature_names if options.data == "iris" else None
         written.append(viz.explore(
