@@ -35,7 +35,7 @@ class Task:
     on_epoch: Callable[[History], Any] | None
     record_every: int | None
     history: History
-    start: float = field(default_factory=time.perf_counter)
+    start: float = field(default_factory=lambda: time.perf_counter())
 
     @property
     def steps(self) -> int:
