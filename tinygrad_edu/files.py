@@ -5,7 +5,7 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -119,6 +119,15 @@ def from_json(entry: Any) -> float:
         return float(entry)
     except OverflowError:
         raise ValueError(f"a number of {len(str(entry))} digits is too large") from None
+
+
+def each_number(content: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Applies ``convert`` to all entries of one type, however deep in lists and dicts."""
+    if isinstance(content, dict):
+        return {name: each_number(entry, kind, convert) for name, entry in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [each_number(entry, kind, convert) for entry in content]
+    return convert(content) if isinstance(content, kind) else content
 
 
 def nested_deeper_than(levels: int, content: Any) -> bool:

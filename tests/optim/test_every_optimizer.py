@@ -483,8 +483,8 @@ class Spoilt(optim.SGD):
 class Undecayed(optim.AdamW):
     """Ignores its weight decay."""
 
-    def update(self, data, grad, state, lr, t):
-        return self._adapt(data, grad, state, lr, t)
+    def _decayed(self, data, grad, lr):
+        return data, grad
 
 
 class Hidden(optim.SGD):

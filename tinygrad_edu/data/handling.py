@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -38,15 +39,9 @@ def batches(
     order = list(range(n))
     if shuffle and size is not None:
         generator(rng).shuffle(order)
-    return _in_batches(X, y, order, n if size is None else size)
-
-
-def _in_batches(
-    X: Sequence[Sample], y: Sequence[Target], order: list[int], size: int
-) -> Iterator[tuple[list[Sample], list[Target]]]:
-    for start in range(0, len(order), size):
-        chosen = order[start:start + size]
-        yield [X[i] for i in chosen], [y[i] for i in chosen]
+    size = n if size is None else size
+    parts = [order[start:start + size] for start in range(0, n, size)]
+    return (([X[i] for i in part], [y[i] for i in part]) for part in parts)
 
 
 def split(
@@ -141,7 +136,7 @@ class Standardiser:
         columns = list(zip(*rows, strict=True))
         # A constant column is recognised first: rounding could make its mean differ from its value.
         self.mean = [
-            column[0] if min(column) == max(column) else math.fsum(column) / len(rows)
+            column[0] if min(column) == max(column) else statistics.fmean(column)
             for column in columns
         ]
         self.sd = [

@@ -14,12 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, short_repr
-from ..files import from_json, nested_deeper_than, to_json, write_atomically
+from ..files import each_number, from_json, nested_deeper_than, to_json, write_atomically
 from .module import Module
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def save(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
         "optimizer": None,
     }
     if optimizer is not None:
-        content["optimizer"] = _each_number(optimizer.state_dict(), float, to_json)
+        content["optimizer"] = each_number(optimizer.state_dict(), float, to_json)
     content["sha256"] = _digest(content)
     return write_atomically(path, json.dumps(content, indent=1) + "\n")
 
@@ -73,7 +72,7 @@ def load(model: Module, path: str | os.PathLike[str], optimizer: Optimizer | Non
     model.load_state_dict(state)
     if optimizer is not None:
         try:
-            optimizer.load_state_dict(_each_number(content["optimizer"], str, _from_text))
+            optimizer.load_state_dict(each_number(content["optimizer"], str, _from_text))
         except BaseException:
             model.load_state_dict(before)
             raise
@@ -125,15 +124,6 @@ def _grouped(state: dict[str, float]) -> dict[str, Any]:
         else:
             groups.update((name, {"shape": [], "data": to_json(state[name])}) for name in names)
     return groups
-
-
-def _each_number(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """Applies ``convert`` to all entries of a type in a state, however deep in lists and dicts."""
-    if isinstance(state, dict):
-        return {name: _each_number(entry, kind, convert) for name, entry in state.items()}
-    if isinstance(state, (list, tuple)):
-        return [_each_number(entry, kind, convert) for entry in state]
-    return convert(state) if isinstance(state, kind) else state
 
 
 def _from_text(entry: str) -> float | str:

@@ -19,6 +19,7 @@ from ..errors import CheckpointError, number, some
 from ..optim.parameters import assign_all, temporarily
 
 Self = TypeVar("Self", bound="Module")
+Part = TypeVar("Part")
 
 
 class ParameterName(str):
@@ -44,7 +45,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        for path, parameter in _named(value, name, set()):
+        for path, parameter in _found(Value, value, name):
             label = parameter.label
             if not label or (isinstance(label, ParameterName) and path.endswith(f".{label}")):
                 parameter.label = ParameterName(path)
@@ -63,7 +64,7 @@ class Module:
         """
         first: dict[Value, str] = {}
         owner: dict[str, Value] = {}
-        for name, parameter in _named(self, "", set()):
+        for name, parameter in _found(Value, self):
             if owner.setdefault(name, parameter) is not parameter:
                 raise ValueError(
                     f"two parameters of {type(self).__name__} have the name {name!r}; "
@@ -75,17 +76,8 @@ class Module:
         return [(name, parameter) for parameter, name in first.items()]
 
     def modules(self) -> Iterator[Module]:
-        """Yields this module and all below it, each once."""
-        seen: set[int] = set()
-        stack: list[Any] = [self]
-        while stack:
-            part = stack.pop()
-            if isinstance(part, Module) and id(part) not in seen:
-                seen.add(id(part))
-                yield part
-            elif isinstance(part, Module):
-                continue
-            stack.extend(reversed([inner for _, inner in _parts(part)]))
+        """Returns this module and all below it, each once."""
+        return iter({id(module): module for _, module in _found(Module, self)}.values())
 
     def zero_grad(self) -> None:
         """Sets the gradient of every parameter to 0."""
@@ -121,7 +113,16 @@ class Module:
                 f"not {type(state).__name__}"
             )
         parameters = dict(self.named_parameters())
-        _check_names(parameters, state)
+        misfits = []
+        if missing := [name for name in parameters if name not in state]:
+            misfits.append(f"missing: {some(missing)}")
+        if foreign := [name for name in state if name not in parameters]:
+            misfits.append(f"not in the model: {some(foreign)}")
+        if misfits:
+            raise CheckpointError(
+                f"load_state_dict: the state does not fit the model: {'; '.join(misfits)}; "
+                "build the model with the sizes that it was saved with"
+            )
         data: dict[str, float] = {}
         for name, entry in state.items():
             if isinstance(entry, (bool, str)):
@@ -150,20 +151,6 @@ def mode(model: Any, *, training: bool) -> AbstractContextManager[None]:
     return temporarily(modules, "training", repeat(training), None)
 
 
-def _check_names(parameters: Mapping[str, Value], state: Mapping[str, float]) -> None:
-    """Raises CheckpointError unless ``state`` has exactly the names of ``parameters``."""
-    misfits = []
-    if missing := [name for name in parameters if name not in state]:
-        misfits.append(f"missing: {some(missing)}")
-    if foreign := [name for name in state if name not in parameters]:
-        misfits.append(f"not in the model: {some(foreign)}")
-    if misfits:
-        raise CheckpointError(
-            f"load_state_dict: the state does not fit the model: {'; '.join(misfits)}; "
-            "build the model with the sizes that it was saved with"
-        )
-
-
 def _parts(container: Any) -> list[tuple[Any, Any]]:
     """Returns what is directly inside a module, list, tuple or dict, by name or position."""
     if isinstance(container, Module):
@@ -173,13 +160,17 @@ def _parts(container: Any) -> list[tuple[Any, Any]]:
     return list(enumerate(container)) if isinstance(container, (list, tuple)) else []
 
 
-def _named(part: Any, path: str, above: set[int]) -> Iterator[tuple[str, Value]]:
-    """Yields the paths and parameters in ``part``, depth first; ``above`` breaks cycles."""
-    if isinstance(part, Value):
-        if not part.op and not part.constant:
-            yield path, part
-    elif id(part) not in above:
-        for name, inner in _parts(part):
-            yield from _named(inner, f"{path}.{name}" if path else str(name), above | {id(part)})
+def _found(
+    kind: type[Part], part: Any, path: str = "", above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Part]]:
+    """Yields the leaves or modules in ``part`` with their paths, depth first.
 
-
+    ``above`` breaks cycles.
+    """
+    if id(part) in above:
+        return
+    is_computed = isinstance(part, Value) and (part.op or part.constant)
+    if isinstance(part, kind) and not is_computed:
+        yield path, part
+    for name, inner in _parts(part):
+        yield from _found(kind, inner, f"{path}.{name}" if path else str(name), above | {id(part)})

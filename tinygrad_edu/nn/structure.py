@@ -138,17 +138,15 @@ class _Claims:
 
     A set of parameters is a whole number, in which each parameter of a module has its own bit.
 
-    bits: each parameter's bit.
     full: all parameters of each module.
     owner: the module of each node that has one.
-    covered: the parameters that occur in each operation that belongs to a module.
+    covered: the parameters that occur in each node that belongs to a module; a parameter's own bit.
     doubtful: operations that may be part of a penalty.
     inputs: nodes that a module takes as its inputs.
     models: the number of models that have a parameter of each name.
     """
 
     def __init__(self) -> None:
-        self.bits: dict[Value, int] = {}
         self.full: dict[str, int] = {}
         self.owner: dict[Value, str] = {}
         self.covered: dict[Value, int] = {}
@@ -166,24 +164,28 @@ class _Claims:
         self.models[node.label] += 1
         if self.models[node.label] > 1:  # another model, whose parameters have the same names
             path = f"model {self.models[node.label]}.{path}"
-        self.bits[node] = self.full.get(path, 0) + 1
-        self.full[path] = self.full.get(path, 0) * 2 + 1
+        before = self.full.get(path, 0)
+        self.covered[node] = before + 1
+        self.full[path] = before * 2 + 1
         self.owner[node] = path
 
     def add_operation(self, node: Value) -> None:
         """Assigns an operation to the module of its operands, if it is a part of it."""
-        path = self._module_of_operands(node)
-        if not path:
+        known = [arg for arg in node.args if arg in self.covered]
+        parameters = [arg for arg in known if not arg.op]
+        paths = {self.owner[arg] for arg in parameters or known}
+        if len(paths) != 1:
             return
-        shares = [self._share(arg, path) for arg in node.args]
-        parameters = sum(arg in self.bits for arg in node.args)
-        parts = [arg for arg, share in zip(node.args, shares) if share and arg not in self.bits]
-        others = [arg for arg, share in zip(node.args, shares) if not share and not arg.constant]
-        total = reduce(or_, shares, 0)
-        some_occur_twice = sum(shares) != total
+        (path,) = paths
+        shares = {arg: self._share(arg, path) for arg in node.args}
+        parts = [arg for arg, share in shares.items() if share and arg.op]
+        others = [arg for arg, share in shares.items() if not share and not arg.constant]
+        given = [shares[arg] for arg in node.args]
+        total = reduce(or_, given)
+        some_occur_twice = sum(given) != total
         if some_occur_twice or (others and not parameters):
             return
-        if not parts and not others and (parameters != 1 or node.op != "mul"):
+        if not parts and not others and (len(parameters) != 1 or node.op != "mul"):
             return
         self.owner[node] = path
         self.covered[node] = total
@@ -192,41 +194,29 @@ class _Claims:
         elif total != self.full[path] and self.doubtful.issuperset(parts):
             self.doubtful.add(node)
 
-    def _module_of_operands(self, node: Value) -> str:
-        """Returns the module of the parameters among the operands, or of the parts if there are no
-        parameters; "" if there is not exactly one module."""
-        if not node.op:
-            return ""
-        paths = {self.owner[arg] for arg in node.args if arg in self.bits}
-        if not paths:
-            paths = {self.owner[arg] for arg in node.args if arg in self.covered}
-        return paths.pop() if len(paths) == 1 else ""
-
     def _share(self, arg: Value, path: str) -> int:
         """Returns the parameters of the module in an operand: itself, or those in a part."""
-        if arg in self.bits:
-            return self.bits[arg]
-        if self.owner.get(arg) == path and self.covered[arg] != self.full[path]:
-            return self.covered[arg]
-        return 0
+        is_part = self.owner.get(arg) == path and (
+            not arg.op or self.covered[arg] != self.full[path]
+        )
+        return self.covered[arg] if is_part else 0
 
     def drop_doubtful(self, order: Sequence[Value]) -> None:
         """Removes the doubtful operations that are not operands of certain ones."""
         for node in reversed(order):
-            if node not in self.covered:
-                continue
             if node in self.doubtful:
                 del self.owner[node]
                 del self.covered[node]
-            else:
+            elif node in self.covered:
                 self.doubtful.difference_update(node.args)
 
     def add_activations(self, order: Sequence[Value]) -> None:
         """Assigns the activation of each complete sum that has no other user."""
-        users: dict[Value, list[Value]] = {}
-        for node, covered in self.covered.items():
-            if covered == self.full[self.owner[node]]:
-                users[node] = []
+        users: dict[Value, list[Value]] = {
+            node: []
+            for node, covered in self.covered.items()
+            if node.op and covered == self.full[self.owner[node]]
+        }
         for node in order:
             for arg in node.args:
                 if arg in users:
@@ -240,5 +230,5 @@ class _Claims:
 
     def add_constants(self) -> None:
         """Assigns the constants among the operands of every assigned operation."""
-        for node in [node for node in self.owner if node.op]:
+        for node in list(self.owner):
             self.owner.update((arg, self.owner[node]) for arg in node.args if arg.constant)

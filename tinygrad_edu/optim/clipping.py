@@ -54,23 +54,13 @@ def clip_grad_value(params: Iterable[Value], limit: Number) -> None:
     leaves = checked_leaves(params, "clip_grad_value")
     bound = checked_limit(limit, "clip_grad_value: limit")
     grads = read_numbers(leaves, "grad")
-    assign_all(leaves, repeat("grad"), [_clipped_to(bound, g) for g in grads])
-
-
-def _clipped_to(bound: float, grad: float) -> float:
-    """Returns ``grad`` clipped to the interval from ``-bound`` to ``bound``; nan stays nan."""
-    if grad > bound:
-        return bound
-    if grad < -bound:
-        return -bound
-    return grad
+    # in this order, min and max keep nan
+    assign_all(leaves, repeat("grad"), [max(min(g, bound), -bound) for g in grads])
 
 
 def checked_limit(x: Number, what: str) -> float:
     """Returns ``x`` as a float; raises TypeError or ValueError unless it is a number > 0."""
     x = number(x, what)
     if not x > 0:
-        raise ValueError(
-            f"{what} must be a number > 0, not {x!r}; pass inf to switch clipping off"
-        )
+        raise ValueError(f"{what} must be a number > 0, not {x!r}; pass inf to switch clipping off")
     return x

@@ -100,9 +100,7 @@ class Optimizer:
         grads = read_numbers(self.params, "grad")
         self._warn_of_used(grads)
         grads = list(map(float, grads))
-        states: list[State] = [()] * len(data)
-        if self.state:
-            states = list(zip(*self.state.values(), strict=True))
+        states = zip(*self.state.values(), strict=True) if self.state else repeat((), len(data))
         updated = [
             self.ieee_update(x, g, s, lr, t) for x, g, s in zip(data, grads, states, strict=True)
         ]
@@ -202,9 +200,9 @@ class Optimizer:
             if grad.__class__ is UsedGradient and grad:
                 name = f"parameter {parameter.label}" if parameter.label else "a parameter"
                 warnings.warn(
-                    "step() was called without zero_grad(): "
-                    f"the gradient of {name}, {grad!r}, still contains the gradient of an earlier "
-                    "step; call zero_grad() before backward()",
+                    f"step() was called without zero_grad(): the gradient of {name}, {grad!r}, "
+                    "still contains the gradient of an earlier step; call zero_grad() before "
+                    "backward()",
                     GradientWarning,
                     stacklevel=3,
                 )
@@ -215,7 +213,7 @@ class Optimizer:
             return lr
         return in_range(lr, f"{type(self).__name__}: lr", "a number such as 0.01, or a schedule")
 
-    def _option(self, name: str, x: Number, *, usual: str, below: float = math.inf) -> float:
+    def _option(self, name: str, x: Number, usual: str, below: float = math.inf) -> float:
         return in_range(x, f"{type(self).__name__}: {name}", f"usual: {usual}", below)
 
     def _misfit(self, d: Mapping[str, Any]) -> str:
@@ -223,20 +221,19 @@ class Optimizer:
         mine = self.state_dict()
         if not isinstance(d, Mapping) or set(d) != set(mine):
             return (
-                f"a state must be a dict with the keys {sorted(mine)}, "
-                f"not {_keys_of(d)}; pass what state_dict() returned"
+                f"a state must be a dict with the keys {sorted(mine)}, not {_keys_of(d)}; "
+                "pass what state_dict() returned"
             )
         kind = mine["optimizer"]
         if d["optimizer"] != kind:
             return (
-                f"the state must be a state of {kind}, not {d['optimizer']!r}; "
-                "load it into an optimiser of its class"
+                f"the state must be a state of {kind}, not {d['optimizer']!r}; load it into an "
+                "optimiser of its class"
             )
         if d["options"] != mine["options"]:
             return (
-                f"the state was saved with the options {d['options']!r}, "
-                f"but this optimiser has {mine['options']!r}; "
-                "make the optimiser with the saved options"
+                f"the state was saved with the options {d['options']!r}, but this optimiser has "
+                f"{mine['options']!r}; make the optimiser with the saved options"
             )
         lr = d["lr"]
         if (isinstance(lr, str) or callable(self.schedule)) and lr not in (None, mine["lr"]):
@@ -247,8 +244,8 @@ class Optimizer:
         slots = d["state"]
         if not isinstance(slots, Mapping) or set(slots) != set(self.state):
             return (
-                f"the state must have the slots {sorted(self.state)}, "
-                f"not {_keys_of(slots)}; it is damaged"
+                f"the state must have the slots {sorted(self.state)}, not {_keys_of(slots)}; it is "
+                "damaged"
             )
         for slot, column in slots.items():
             is_list = isinstance(column, (list, tuple))

@@ -45,9 +45,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: Number = 0.0,
     ) -> None:
-        self.momentum = self._option("momentum", momentum, usual="0 (none) or 0.9")
+        self.momentum = self._option("momentum", momentum, "0 (none) or 0.9")
         self.nesterov = bool(nesterov)
-        self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.0001")
+        self.weight_decay = self._option("weight_decay", weight_decay, "0 (none) or 0.0001")
         if nesterov and not self.momentum:
             raise ValueError(
                 "SGD: momentum must be > 0 with nesterov=True, not 0; pass momentum=0.9"
@@ -97,10 +97,10 @@ class RMSprop(Optimizer):
         momentum: Number = 0.0,
         weight_decay: Number = 0.0,
     ) -> None:
-        self.alpha = self._option("alpha", alpha, usual="0.99", below=1.0)
-        self.eps = self._option("eps", eps, usual="1e-8")
-        self.momentum = self._option("momentum", momentum, usual="0 (none) or 0.9")
-        self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.0001")
+        self.alpha = self._option("alpha", alpha, "0.99", 1.0)
+        self.eps = self._option("eps", eps, "1e-8")
+        self.momentum = self._option("momentum", momentum, "0 (none) or 0.9")
+        self.weight_decay = self._option("weight_decay", weight_decay, "0 (none) or 0.0001")
         super().__init__(
             params,
             lr,
@@ -153,27 +153,28 @@ class Adam(Optimizer):
                 f"not {short_repr(betas)}; usual: (0.9, 0.999)"
             )
         self.betas = (
-            self._option("beta1", betas[0], usual="0.9", below=1.0),
-            self._option("beta2", betas[1], usual="0.999", below=1.0),
+            self._option("beta1", betas[0], "0.9", 1.0),
+            self._option("beta2", betas[1], "0.999", 1.0),
         )
-        self.eps = self._option("eps", eps, usual="1e-8")
-        self.weight_decay = self._option("weight_decay", weight_decay, usual="0 (none) or 0.01")
+        self.eps = self._option("eps", eps, "1e-8")
+        self.weight_decay = self._option("weight_decay", weight_decay, "0 (none) or 0.01")
         super().__init__(
             params, lr, slots=("mean", "mean_square"), options=("betas", "eps", "weight_decay")
         )
 
     def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         """Applies the rule above to one parameter; see `Optimizer.update`."""
-        if self.weight_decay:
-            grad = grad + self.weight_decay * data
-        return self._adapt(data, grad, state, lr, t)
-
-    def _adapt(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
         beta1, beta2 = self.betas
+        if self.weight_decay:
+            data, grad = self._decayed(data, grad, lr)
         mean = _between(state[0], grad, 1 - beta1)
         mean_square = beta2 * state[1] + (1 - beta2) * grad * grad
         scale = sqrt(mean_square) / (1 - beta2**t) ** 0.5 + self.eps
         return data - lr / (1 - beta1**t) * mean / scale, (mean, mean_square)
+
+    def _decayed(self, data: Any, grad: Any, lr: Any) -> tuple[Any, Any]:
+        """Returns data and gradient with weight decay in one of them."""
+        return data, grad + self.weight_decay * data
 
 
 class AdamW(Adam):
@@ -194,11 +195,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def update(self, data: Any, grad: Any, state: State, lr: Any, t: int) -> tuple[Any, State]:
-        """Applies the rule above to one parameter; see `Optimizer.update`."""
-        if self.weight_decay:
-            data = data * (1 - lr * self.weight_decay)
-        return self._adapt(data, grad, state, lr, t)
+    def _decayed(self, data: Any, grad: Any, lr: Any) -> tuple[Any, Any]:
+        return data * (1 - lr * self.weight_decay), grad
 
 
 def _between(x: Any, y: Any, weight: float) -> Any:

@@ -98,30 +98,25 @@ def checked_leaves(params: Iterable[Value], user: str) -> tuple[Value, ...]:
         )
     position: dict[Value, int] = {}
     for i, x in enumerate(leaves):
-        _check_leaf(x, f"{user}: parameter {i}")
+        what = f"{user}: parameter {i}"
+        if not isinstance(x, Value):
+            raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
+        if x.op:
+            raise ValueError(
+                f"{what} must be a leaf, not {x!r}, the result of an operation; pass the leaves it "
+                "depends on"
+            )
+        if x.constant:
+            raise ValueError(
+                f"{what} must not be a constant, {x!r}, which receives no gradient; make it a "
+                "Value before it is used"
+            )
         if x in position:
             raise ValueError(
-                f"{user}: parameter {i}, {x!r}, is the same as parameter {position[x]}; "
-                "pass each parameter once"
+                f"{what}, {x!r}, is the same as parameter {position[x]}; pass each parameter once"
             )
         position[x] = i
     return leaves
-
-
-def _check_leaf(x: Any, what: str) -> None:
-    """Raises TypeError or ValueError unless ``x`` is a leaf that receives a gradient."""
-    if not isinstance(x, Value):
-        raise TypeError(f"{what} must be a Value, not {type(x).__name__} ({short_repr(x)})")
-    if x.op:
-        raise ValueError(
-            f"{what} must be a leaf, not {x!r}, the result of an operation; "
-            "pass the leaves it depends on"
-        )
-    if x.constant:
-        raise ValueError(
-            f"{what} must not be a constant, {x!r}, which receives no gradient; "
-            "make it a Value before it is used"
-        )
 
 
 def in_range(x: Any, what: str, remedy: str = "", below: float = math.inf) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from ..engine.numerics import power
 from ..engine.value import Number
@@ -35,16 +34,18 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Planned(Schedule):
-    """A schedule of this module: the call that makes it, as text, and the function of the step."""
+    """A schedule of this module: the function of the step, and its other arguments."""
 
-    call: str
-    rate: Callable[[int], float]
+    curve: Callable[..., float]  # its name is the name of the schedule, after "_"
+    lr: Rate
+    options: dict[str, float]
 
     def _rate(self, step: int) -> float:
-        return self.rate(step)
+        return self.curve(step, self.lr, **self.options)
 
     def __repr__(self) -> str:
-        return self.call
+        options = "".join(f", {name}={x!r}" for name, x in self.options.items())
+        return f"{self.curve.__name__[1:]}({self.lr!r}{options})"
 
 
 def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
@@ -52,11 +53,10 @@ def step_decay(lr: Number, drop: Number = 0.1, *, every: int) -> Schedule:
     lr = in_range(lr, "step_decay: lr")
     drop = in_range(drop, "step_decay: drop", "usual: 0.1")
     every = check_int(every, "step_decay: every", 1)
-    call = f"step_decay({lr!r}, drop={drop!r}, every={every})"
-    return _Planned(call, partial(_step_decay, lr, drop, every))
+    return _Planned(_step_decay, lr, {"drop": drop, "every": every})
 
 
-def _step_decay(lr: float, drop: float, every: int, step: int) -> float:
+def _step_decay(step: int, lr: float, drop: float, every: int) -> float:
     return lr * power(drop, step // every)  # IEEE 754: no OverflowError for a drop > 1
 
 
@@ -67,10 +67,12 @@ def cosine(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
     ``steps`` on.  Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm
     restarts, 2017, equation 5.
     """
-    return _to_final("cosine", _cosine, lr, steps, final)
+    return _to_final(_cosine, lr, steps, final)
 
 
-def _cosine(lr: float, steps: int, final: float, step: int) -> float:
+def _cosine(step: int, lr: float, steps: int, final: float) -> float:
+    if step >= steps:
+        return final
     rate = final + (lr - final) * (1 + math.cos(math.pi * step / steps)) / 2
     # rounding may lead beyond an end
     return min(max(rate, min(lr, final)), max(lr, final))
@@ -82,28 +84,18 @@ def linear(lr: Number, steps: int, final: Number = 0.0) -> Schedule:
     It is ``lr - (lr - final) * step / steps``, and ``final`` from step ``steps`` on.
     ``linear(1.0, 100, final=0.1)`` is the schedule of micrograd's demo.
     """
-    return _to_final("linear", _linear, lr, steps, final)
+    return _to_final(_linear, lr, steps, final)
 
 
-def _linear(lr: float, steps: int, final: float, step: int) -> float:
-    return lr - (lr - final) * step / steps
+def _linear(step: int, lr: float, steps: int, final: float) -> float:
+    return lr - (lr - final) * step / steps if step < steps else final
 
 
-def _to_final(
-    name: str, curve: Callable[..., float], lr: Number, steps: int, final: Number
-) -> Schedule:
-    """Returns the schedule ``name`` that follows ``curve`` and, after it, stays at ``final``."""
+def _to_final(curve: Callable[..., float], lr: Number, steps: int, final: Number) -> Schedule:
+    name = curve.__name__[1:]
     lr = in_range(lr, f"{name}: lr")
     final = in_range(final, f"{name}: final")
-    steps = check_int(steps, f"{name}: steps", 1)
-    call = f"{name}({lr!r}, steps={steps}, final={final!r})"
-    return _Planned(call, partial(_until_final, curve, lr, steps, final))
-
-
-def _until_final(
-    curve: Callable[..., float], lr: float, steps: int, final: float, step: int
-) -> float:
-    return curve(lr, steps, final, step) if step < steps else final
+    return _Planned(curve, lr, {"steps": check_int(steps, f"{name}: steps", 1), "final": final})
 
 
 def warmup(schedule: Rate, steps: int) -> Schedule:
@@ -114,10 +106,9 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     """
     if not callable(schedule):
         schedule = in_range(schedule, "warmup: the learning rate")
-    steps = check_int(steps, "warmup: steps", 1)
-    return _Planned(f"warmup({schedule!r}, steps={steps})", partial(_warmup, schedule, steps))
+    return _Planned(_warmup, schedule, {"steps": check_int(steps, "warmup: steps", 1)})
 
 
-def _warmup(schedule: Rate, steps: int, step: int) -> float:
+def _warmup(step: int, schedule: Rate, steps: int) -> float:
     rate = schedule(max(0, step - steps)) if callable(schedule) else schedule
     return rate * (step + 1) / steps if step < steps else rate

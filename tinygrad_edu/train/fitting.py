@@ -7,15 +7,12 @@ One step of it is::
     loss.backward()
     optimizer.step()
 
-`EagerEngine` and the compiled `Engine` make such steps; `engines` decides between them.
+`EagerEngine` and the compiled `Engine` make such steps; `Engines` decides between them.
 """
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .. import data
@@ -25,13 +22,11 @@ from ..nn.module import mode
 from ..optim import Optimizer
 from ..optim.clipping import checked_limit
 from ..randomness import Rng, generator
-from . import engines
-from .eager import EagerEngine
+from .engines import Engines
 from .history import History
 from .progress import progress_bar, suggest_compiled
 from .snapshots import Recorder, TrainingRecord
-
-Metric = Callable[[Any, Any], Any]
+from .task import Metric, Task
 
 
 def fit(
@@ -123,13 +118,23 @@ def fit(
     if engine not in ("auto", "eager", "jit"):
         raise ValueError(f"fit: engine must be 'eager', 'jit' or 'auto', not {engine!r}")
     matched(X, y, "fit")
-    _check_functions(model, loss, penalty, on_epoch, optimizer)
+    _check_functions(model=model, loss=loss, penalty=penalty, on_epoch=on_epoch)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: optimizer must be an Optimizer, not {optimizer!r}; pass one of optim, such as "
+            "optim.Adam(model.parameters())"
+        )
     named = _named_metrics(metrics)
-    run = _Run(
-        eager=EagerEngine(model, loss, X, y, optimizer, penalty, History(named)),
+    task = Task(
+        model,
+        loss,
+        X,
+        y,
+        optimizer,
         epochs=check_int(epochs, "fit: epochs", 0),
         batch_size=_positive_or_none(batch_size, "batch_size", "full batches"),
         shuffle=shuffle,
+        penalty=penalty,
         metrics=named,
         engine=engine,
         progress=progress,
@@ -137,28 +142,24 @@ def fit(
         max_norm=None if max_norm is None else checked_limit(max_norm, "max_norm"),
         on_epoch=on_epoch,
         record_every=_positive_or_none(record_every, "record_every", "no snapshots"),
+        history=History(named),
     )
-    history = run.run()
-    if progress and engine == "eager" and history.seconds:
-        suggest_compiled(history.seconds[-1])
-    return history
+    _Run(task).run()
+    if progress and engine == "eager" and task.history.seconds:
+        suggest_compiled(task.history.seconds[-1])
+    return task.history
 
 
 def _positive_or_none(x: int | None, name: str, meaning_of_none: str) -> int | None:
     return x if x is None else check_int(x, f"fit: {name}", 1, f"pass None for {meaning_of_none}")
 
 
-def _check_functions(model: Any, loss: Any, penalty: Any, on_epoch: Any, optimizer: Any) -> None:
-    """Raises TypeError if a function cannot be called, or ``optimizer`` is not an Optimizer."""
-    functions = {"model": model, "loss": loss, "penalty": penalty, "on_epoch": on_epoch}
+def _check_functions(**functions: Any) -> None:
+    """Raises TypeError if one of the arguments cannot be called; two of them may be None."""
     for name, function in functions.items():
-        if not callable(function) and (function is not None or name in ("model", "loss")):
+        is_missing = function is None and name in ("penalty", "on_epoch")
+        if not callable(function) and not is_missing:
             raise TypeError(f"fit: {name} must be a function, not {function!r}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"fit: optimizer must be an Optimizer, not {optimizer!r}; pass one of optim, such as "
-            "optim.Adam(model.parameters())"
-        )
 
 
 def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
@@ -181,99 +182,71 @@ def _named_metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> d
             for i, (name, metric) in enumerate(zip(names, functions), 1)}
 
 
-@dataclass
 class _Run:
-    """One call of `fit`: its arguments, its history, and the engine that makes the next step."""
+    """The loops of `fit`, over the epochs of a task and the steps of an epoch."""
 
-    eager: EagerEngine
-    epochs: int
-    batch_size: int | None
-    shuffle: bool
-    metrics: dict[str, Metric]
-    engine: str
-    progress: bool
-    rng: random.Random
-    max_norm: float | None
-    on_epoch: Callable[[History], Any] | None
-    record_every: int | None
+    show: Callable[[History], None]  # draws the progress bar
 
-    def __post_init__(self) -> None:
-        eager = self.eager
-        self.runner: Any = eager
-        self.history = eager.history
-        self.optimizer = optimizer = eager.optimizer
-        self.steps_before = optimizer.steps
-        batches = 1 if self.batch_size is None else -(-len(eager.X) // self.batch_size)
-        self.total_steps = self.epochs * batches
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.history = task.history
+        self.engines = Engines(task)
         self.recorder: Recorder | None = None
-        if self.record_every is not None:
-            self.history.training = record = TrainingRecord(
-                eager.model, eager.loss, eager.X, eager.y, optimizer.params, self.record_every,
-                optimizer,
+        if task.record_every is not None:
+            self.history.training = TrainingRecord(
+                task.model, task.loss, task.X, task.y, task.optimizer.params, task.record_every,
+                task.optimizer,
             )
-            self.recorder = Recorder(record)
-        self.show: Callable[[History], None] = lambda history: None
-        self.start = time.perf_counter()
+            self.recorder = Recorder(self.history.training)
 
-    def run(self) -> History:
-        """Makes all steps and returns the history.  Ctrl-C ends the run after a finished step."""
+    def run(self) -> None:
+        """Makes all steps.  Ctrl-C ends the run after a finished step."""
+        task = self.task
+        steps_before = task.optimizer.steps
         try:
             try:
-                self._run_all()
+                bar = progress_bar(task.progress, task.steps, task.epochs)
+                with mode(task.model, training=True), bar as self.show:
+                    self.engines.start()
+                    self._run_epochs()
             finally:
-                if self.runner is not self.eager:
-                    self.runner.settle(self.history, self.start)
-                self.runner.sync(stepped=True)
+                self.engines.runner.sync(stepped=True)
         except KeyboardInterrupt:
             self.history.interrupted = True
-            _truncate(self.history, self.optimizer.steps - self.steps_before)
+            self.history._truncate(task.optimizer.steps - steps_before)
             if self.recorder is not None:
                 self.recorder.settle(len(self.history))
-        return self.history
-
-    def _run_all(self) -> None:
-        bar = progress_bar(self.progress, self.total_steps, self.epochs)
-        with mode(self.eager.model, training=True), bar as self.show:
-            if self.epochs and self.engine == "jit":
-                self._switch(*engines.compiled(self.eager, bool(self.metrics)))
-            else:
-                self._switch(self.eager)
-            self._run_epochs()
 
     # a function of its own: CPython 3.13 leaves the jump back of a loop out of a `try` around it
     def _run_epochs(self) -> None:
+        task = self.task
+        history = self.history
         is_unwatched = (
-            self.batch_size is None
-            and not self.metrics
-            and self.max_norm is None
+            task.batch_size is None
+            and not task.metrics
+            and task.max_norm is None
             and self.recorder is None
-            and self.on_epoch is None
+            and task.on_epoch is None
         )
-        while self.history.epochs < self.epochs:
-            if is_unwatched and self._run_compiled_steps():
-                self.show(self.history)
+        while history.epochs < task.epochs:
+            if is_unwatched and self.engines.runner.run_steps(task.epochs - history.epochs):
+                self.show(history)
                 continue
             self._epoch()
-            if self.on_epoch is not None and self._is_ended_by(self.on_epoch):
-                break
-
-    def _run_compiled_steps(self) -> bool:
-        """Makes several steps in one call, if the engine can do that; returns whether it did."""
-        if self.runner is self.eager:
-            return False
-        remaining = self.epochs - self.history.epochs
-        return bool(self.runner.run_steps(remaining, self.history, self.start))
+            if task.on_epoch is not None:
+                self.engines.runner.sync(stepped=True)
+                if task.on_epoch(history):
+                    break
+                self.engines.reread()
 
     def _epoch(self) -> None:
+        task = self.task
         history = self.history
-        totals = dict.fromkeys(self.metrics, 0.0)
-        order = range(len(self.eager.X))
-        batches: Iterable[tuple[Sequence[int], Sequence[int]]] = [(order, order)]
-        if self.batch_size is not None:
-            batches = data.batches(
-                order, order, self.batch_size, shuffle=self.shuffle, rng=self.rng
-            )
-        for indices, _ in batches:
+        totals = dict.fromkeys(task.metrics, 0.0)
+        order = range(len(task.X))
+        for indices, _ in data.batches(
+            order, order, task.batch_size, shuffle=task.shuffle, rng=task.rng
+        ):
             self._step(indices, totals)
         for name, total in totals.items():
             history.metrics[name].append(total / len(order))
@@ -282,89 +255,29 @@ class _Run:
 
     def _step(self, indices: Sequence[int], totals: dict[str, float]) -> None:
         """Makes one step, and adds its metrics to ``totals``."""
+        task = self.task
         history = self.history
-        rate = self.optimizer.lr
-        found = None if self.runner is self.eager else self._differentiate_compiled(indices)
-        # compiled before the model runs, which may keep a result
-        candidate, reason = self._candidate(indices)
-        value, predictions = found or self.eager.differentiate(indices)
-        if candidate is not self.eager and not engines.agrees(candidate, indices, value):
-            candidate = self.eager
-            reason = "in step 1 both engines had different losses or gradients"
-        if reason:
-            self._switch(self.eager, reason)
-        if self.metrics:
-            self.runner.sync()
-            for name, metric in self.metrics.items():
+        rate = task.optimizer.lr
+        value, predictions = self.engines.differentiate(indices)
+        runner = self.engines.runner
+        if task.metrics:
+            runner.sync()
+            for name, metric in task.metrics.items():
                 totals[name] += sum(
-                    float(metric(p, self.eager.y[i])) for p, i in zip(predictions, indices)
+                    float(metric(p, task.y[i])) for p, i in zip(predictions, indices)
                 )
-        if self.max_norm is not None:
-            self.runner.clip(self.max_norm)
+        if task.max_norm is not None:
+            runner.clip(task.max_norm)
         history.loss.append(value)
         history.learning_rates.append(rate)
-        history.seconds.append(time.perf_counter() - self.start)
-        self._update()
-        if candidate is not self.eager:
-            self._switch(self.eager, "before the model was compiled")
-            self._switch(candidate)
-            self.runner.refresh()
-        self.show(history)
-
-    def _differentiate_compiled(self, indices: Sequence[int]) -> tuple[float, list[Any]] | None:
-        """Returns loss and predictions; if the eager engine must find them, None, and switches."""
-        found, reason = engines.differentiate_or_none(
-            self.runner, indices, not self.history.loss, self.engine == "jit"
-        )
-        if found is None:
-            self.runner.sync()
-            self._switch(self.eager, reason)
-        return found
-
-    def _candidate(self, indices: Sequence[int]) -> tuple[Any, str]:
-        """Returns the engine for the steps after this one and, if compiling failed, why."""
-        is_asked = self.engine == "auto" and len(self.history) == 1
-        if is_asked and engines.is_worth_compiling(self.eager, self.total_steps - 2, indices):
-            return engines.compiled_or_eager(self.eager, bool(self.metrics))
-        return self.eager, ""
-
-    def _update(self) -> None:
-        """Lets the optimiser make its step, between the two halves of a snapshot."""
+        history.seconds.append(task.seconds)
         if self.recorder is None:
-            self.runner.step()
-            return
-        self.runner.sync()
-        self.recorder.before_update(len(self.history))
-        self.runner.step()
-        self.runner.sync(stepped=True)
-        self.recorder.after_update()
-
-    def _is_ended_by(self, on_epoch: Callable[[History], Any]) -> bool:
-        """Calls ``on_epoch`` and returns whether it ends the run; if not, reads what it changed."""
-        self.runner.sync(stepped=True)
-        if on_epoch(self.history):
-            return True
-        if self.runner.is_current():
-            self.runner.refresh()
-        elif self.engine == "jit":
-            self._switch(*engines.compiled(self.eager, bool(self.metrics)))
+            runner.step()
         else:
-            self._switch(
-                self.eager,
-                "on_epoch changed the model, the loss or the penalty after epoch "
-                f"{self.history.epochs}",
-            )
-        return False
-
-    def _switch(self, engine: Any, reason: str = "") -> None:
-        """Runs the next steps on this engine."""
-        self.runner = engine
-        self.history._runs_on(engine.name, reason)
-
-
-def _truncate(history: History, steps: int) -> None:
-    """Drops all but the first ``steps`` steps, and the metrics of an unfinished epoch."""
-    for entries in (history.loss, history.learning_rates, history.seconds):
-        del entries[steps:]
-    for values in history.metrics.values():
-        del values[history.epochs:]
+            runner.sync()
+            self.recorder.before_update(len(history))
+            runner.step()
+            runner.sync(stepped=True)
+            self.recorder.after_update()
+        self.engines.end_step()
+        self.show(history)

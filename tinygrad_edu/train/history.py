@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, counted
-from ..files import from_json, to_json, write_atomically
+from ..files import each_number, from_json, to_json, write_atomically
 from .snapshots import TrainingRecord
 
 FORMAT = "tinygrad_edu history"
@@ -60,14 +61,13 @@ class History:
             return self._read_engine
         steps: Counter[str] = Counter()
         reasons: dict[str, str] = {}
-        ends = [*[start for start, _, _ in self._engines[1:]], len(self)]
-        for (start, name, reason), end in zip(self._engines, ends):
+        for (start, name, reason), (end, _, _) in pairwise([*self._engines, (len(self), "", "")]):
             if reason:
                 reasons[name] = f": {reason}"
             steps[name] += max(0, min(end, len(self)) - start)
-        most, *others = [name for name, count in steps.most_common() if count] or [""]
-        if not most:
+        if not steps.total():
             return ""
+        most, *others = [name for name, count in steps.most_common() if count]
         share = f"{steps[most]:,} of " if others else ""
         parts = [f"{most}, {share}{counted(len(self), 'step')}{reasons.get(most, '')}"]
         parts += [f"{name}, {steps[name]:,}{reasons.get(name, '')}" for name in others]
@@ -76,6 +76,13 @@ class History:
     def _runs_on(self, engine: str, reason: str = "") -> None:
         """Notes that the next steps run on this engine, and why."""
         self._engines.append((len(self), engine, reason))
+
+    def _truncate(self, steps: int) -> None:
+        """Drops all but the first ``steps`` steps, and the metrics of an unfinished epoch."""
+        for name in OF_EVERY_STEP:
+            del getattr(self, name)[steps:]
+        for values in self.metrics.values():
+            del values[self.epochs:]
 
     @property
     def epochs(self) -> int:
@@ -106,17 +113,16 @@ class History:
 
     def to_json(self) -> str:
         """Returns the history as JSON; inf and nan, which JSON lacks, are strings in it."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "engine": self.engine,
-                "epoch_ends": self.epoch_ends,
-                "interrupted": self.interrupted,
-                **{name: _encoded(getattr(self, name)) for name in OF_EVERY_STEP},
-                "metrics": {name: _encoded(values) for name, values in self.metrics.items()},
-            }
-        )
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "engine": self.engine,
+            "epoch_ends": self.epoch_ends,
+            "interrupted": self.interrupted,
+            **{name: getattr(self, name) for name in OF_EVERY_STEP},
+            "metrics": self.metrics,
+        }
+        return json.dumps(each_number(content, float, to_json))
 
     @classmethod
     def from_json(cls, text: str) -> History:
@@ -170,10 +176,6 @@ class History:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (DataError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: {error}") from None
-
-
-def _encoded(numbers: Sequence[float]) -> list[float | str]:
-    return [to_json(x) for x in numbers]
 
 
 def _decoded(entries: Any) -> list[float]:

@@ -133,9 +133,8 @@ class TrainingRecord:
                 raise ValueError(
                     f"path: {parameter!r} must be one of the {len(at)} trained parameters: {known}"
                 )
-        data = [snapshot.before for snapshot in self.snapshots] + [
-            snapshot.after for snapshot in self.snapshots[-1:]
-        ]
+        data = [snapshot.before for snapshot in self.snapshots]
+        data += [snapshot.after for snapshot in self.snapshots[-1:]]
         return [tuple([numbers[at[parameter]] for parameter in parameters]) for numbers in data]
 
     def __copy__(self) -> TrainingRecord:

@@ -14,18 +14,21 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from ..engine.value import Value
-from ..jit.languages.emitter import LANES
-from ..jit.running.backend import is_compiled
-from ..jit.running.machine import Machine
-from ..jit.running.memory import AlignedBuffer, pointers
-from ..jit.running.straight_line import Batch
-from ..jit.structure import Structure, flatten, outputs, unflatten
-from ..jit.tape.gradient import Graph
-from ..jit.tape.operations import SOURCES
-from ..jit.trace import Trace
-from ..jit.traced import STATIC
-from ..jit.tracing import Arguments, record_trace
+from ...engine.value import Value
+from ...jit.languages.emitter import LANES
+from ...jit.running.backend import is_compiled
+from ...jit.running.machine import Machine
+from ...jit.running.memory import AlignedBuffer, pointers
+from ...jit.running.straight_line import Batch
+from ...jit.structure import Structure, flatten, outputs, unflatten
+from ...jit.tape.gradient import Graph
+from ...jit.tape.operations import SOURCES
+from ...jit.tape.tape import Tape
+from ...jit.trace import Trace
+from ...jit.traced import STATIC
+from ...jit.tracing import Arguments, record_trace
+from ...optim.parameters import read_numbers
+from .buffers import Buffers, whole_blocks
 
 
 def is_plain(samples: Any) -> bool:
@@ -63,11 +66,6 @@ def advising_eager() -> Iterator[None]:
 EAGER = 'or train with engine="eager"'
 
 
-def whole_blocks(count: int) -> int:
-    """Returns ``count``, rounded up to whole blocks of `LANES` numbers."""
-    return -(-count // LANES) * LANES
-
-
 def nodes_of(trace: Trace, kind: str) -> list[int]:
     """Returns the nodes of one kind: "input", "parameter" or "draw"."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op == kind]
@@ -80,8 +78,8 @@ def parameter_nodes(trace: Trace, trained: Sequence[Value]) -> list[int]:
 
 def untrained_nodes(trace: Trace, places: Sequence[Any]) -> list[int]:
     """Returns the nodes of the leaves that are used, but not trained."""
-    passed = {*range(len(trace.nodes))} - operands_of(trace) | set(places)
-    return [i for i in nodes_of(trace, "parameter") if i not in passed]
+    used = operands_of(trace).difference(places)
+    return [i for i in nodes_of(trace, "parameter") if i in used]
 
 
 def operands_of(trace: Trace) -> set[int]:
@@ -97,13 +95,12 @@ class Program:
     The inputs are the trained parameters, in whole blocks; other leaves, which are read again at
     each step; and what varies: the numbers of a sample, and random numbers.
 
-    root      the operand that is the loss
-    places    the nodes of the trained parameters
-    depends   whether the loss uses a trained parameter
-    fixed     the other leaves
-    first     the position of the first of them among the inputs
-    draws     the functions that draw the random numbers
-    varying   how many inputs vary
+    depends       whether the loss uses a trained parameter
+    fixed         the other leaves
+    first         the position of the first of them among the inputs
+    draws         the functions that draw the random numbers
+    varying       how many inputs vary
+    buffer_size   how many inputs there are
     """
 
     def __init__(
@@ -118,22 +115,31 @@ class Program:
         self._trained = trained
         with advising_eager():
             self.trace, (loss, self.traced_prediction) = self._record()
-        self.root = self.trace.operand(loss)
-        inner = operands_of(self.trace)
-        self.places = parameter_nodes(self.trace, trained)
-        self.depends = self.root.__class__ is int and not inner.isdisjoint(self.places)
-        self.draws = self.trace.draws
-
-    def lay_out(self, *holes: None) -> Graph:
-        """Returns the graph with its inputs; ``holes`` are inputs before those that vary."""
         trace = self.trace
-        fixed = untrained_nodes(trace, self.places)
-        self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in fixed]
+        self._root = trace.operand(loss)
+        inner = operands_of(trace)
+        self._places = parameter_nodes(trace, trained)
+        self.depends = self._root.__class__ is int and not inner.isdisjoint(self._places)
+        self.draws = trace.draws
+        self._fixed = untrained_nodes(trace, self._places)
+        self.fixed = [trace.parameters[trace.nodes[i][1][0]] for i in self._fixed]
+        self.first = whole_blocks(len(trained))
+
+    def tape(self, returned: Sequence[Any] = (), scaled: bool = False) -> Tape:
+        """Returns the tape of the loss, its gradient, and what else is ``returned``.
+
+        If it is ``scaled``, the input before those that vary is a factor of the gradient.
+        """
+        trace = self.trace
         varying = [*nodes_of(trace, "input"), *nodes_of(trace, "draw")]
         self.varying = len(varying)
-        self.first = whole_blocks(len(self.places))
-        padding = [None] * (self.first - len(self.places))
-        return Graph(trace, [*self.places, *padding, *fixed, *holes, *varying])
+        padding = [None] * (self.first - len(self._places))
+        inputs = [*self._places, *padding, *self._fixed, *[None] * scaled, *varying]
+        self.buffer_size = len(inputs)
+        graph = Graph(trace, inputs)
+        seed = self.first + len(self._fixed) if scaled else None
+        gradient = graph.gradient(self._root, self._places, seed)
+        return graph.tape([graph.register(self._root), *gradient, *map(graph.register, returned)])
 
     def is_current(self) -> bool:
         """Returns whether the function still is the compiled program."""
@@ -163,38 +169,44 @@ class Loss(Program):
             trained,
             "the model or the loss",
         )
-        prediction = self.traced_prediction
-        returned: list[Any] = []
-        self._prediction: Structure = None
-        if with_prediction:
-            returned, self._prediction = outputs(prediction, self.trace.operand)
-        graph = self.lay_out(None)
-        self.scale = self.first + len(self.fixed)
-        sums = [graph.register(self.root), *graph.gradient(self.root, self.places, seed=self.scale)]
-        tape = graph.tape([*sums, *map(graph.register, returned)])
-        self._shape = outputs(prediction, lambda x: x)[1]
+        returned, self._prediction = outputs(
+            self.traced_prediction if with_prediction else (), self.trace.operand
+        )
+        tape = self.tape(returned, scaled=True)
+        self._shape = outputs(self.traced_prediction, lambda x: x)[1]
+        # numbers of targets that the loss accepts, for each structure
+        self._accepted: dict[Structure, set[float]] = {}
         self.returned = len(returned)
-        self.summed = len(sums)
+        self.summed = len(tape.outputs) - self.returned
+        self.numbers_at = self.buffer_size - self.varying
         self.batch: Batch | None = None
         self.machine: Machine | None = None
-        self.buffer_size = self.scale + 1 + self.varying
         if is_compiled(tape):
-            columns = list(range(self.scale + 1, self.buffer_size))
-            self.batch = Batch(tape, columns, list(range(len(sums))))
+            columns = list(range(self.numbers_at, self.buffer_size))
+            self.batch = Batch(tape, columns, list(range(self.summed)))
             self.buffer_size = len(self.batch.slots)
             self.scratch = AlignedBuffer(self.batch.scratch)
         else:
             self.machine = Machine(tape)
             self.outputs = AlignedBuffer(len(tape.outputs))
 
-    def check(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
-        """Raises ValueError if the loss rejects this target; a traced loss does not see it."""
+    def accept(self, loss: Callable[[Any, Any], Any], target: Any) -> None:
+        """Raises ValueError if the loss rejects a target; a traced loss does not see it.
+
+        The loss is called only for a target with a new number: the call takes longer than a
+        compiled step, and losses reject single numbers, not combinations.
+        """
+        numbers: list[Any] = []
+        met = self._accepted.setdefault(flatten(target, "target", numbers), set())
+        if numbers and met.issuperset(numbers):
+            return
         try:
             loss(unflatten(self._shape, repeat(1.0)), target)
         except ValueError:
             raise
         except Exception:  # the prediction of ones is not a real one
-            return
+            pass
+        met.update(numbers)
 
     def prediction(self, numbers: Sequence[float]) -> Any:
         """Returns the prediction of one sample, in the structure that the model returns."""
@@ -212,95 +224,93 @@ class Group:
 
     def set(self, parameters: AlignedBuffer, scale: float) -> None:
         """Writes the program's other inputs behind the parameters."""
-        parameters.write(self.loss.first, [*[float(leaf.data) for leaf in self.loss.fixed], scale])
+        parameters.write(self.loss.first, [*read_numbers(self.loss.fixed, "data"), scale])
 
 
 class BatchGroup(Group):
-    """A group for a compiled batch: columns in whole blocks, filled up with the last sample."""
+    """A group for a compiled batch: columns in whole blocks, filled up with the last sample.
+
+    ``calls`` are the calls of the compiled batch, for full blocks, and for the rest.  Each is the
+    columns, the results, the blocks (which may be 0), and the samples that count in the last block.
+    """
 
     def __init__(self, loss: Loss, members: list[int], numbers: list[array[float]]) -> None:
         super().__init__(loss, members, numbers)
-        assert loss.batch is not None
-        self._batch = loss.batch
-        count = len(members)
-        self._padded = padded = whole_blocks(count)
-        self.blocks = padded // LANES
-        self.valid = count - padded + LANES
+        self._padded = padded = whole_blocks(len(members))
         self._columns = AlignedBuffer(padded * loss.varying)
         self._results = AlignedBuffer(padded * loss.returned)
         for k, column in enumerate(zip(*numbers)):
             self._write(k, column)
-        inputs = [self._columns.address + 8 * padded * k for k in range(loss.varying)]
-        results = [self._results.address + 8 * padded * k for k in range(loss.returned)]
-        last = 8 * (padded - LANES)
-        self.whole = pointers(inputs), pointers(results)
-        self.tail = pointers([at + last for at in inputs]), pointers([at + last for at in results])
+        self._pointers: list[Any] = []
+        valid = len(members) - padded + LANES
+        rest = int(valid < LANES)
+        self.calls = [
+            self._call(0, padded // LANES - rest, LANES),
+            self._call(padded - LANES, rest, valid),
+        ]
+
+    def _call(self, start: int, blocks: int, valid: int) -> tuple[int, int, int, int]:
+        addresses = []
+        for buffer, count in (
+            (self._columns, self.loss.varying), (self._results, self.loss.returned),
+        ):
+            at = [buffer.address + 8 * (start + k * self._padded) for k in range(count)]
+            self._pointers.append(pointers(at))
+            addresses.append(ctypes.addressof(self._pointers[-1]))
+        return addresses[0], addresses[1], blocks, valid
 
     def _write(self, k: int, column: Sequence[float]) -> None:
         padding = [column[-1]] * (self._padded - len(column))
         self._columns.write(self._padded * k, [*column, *padding])
 
-    def calls(self) -> list[tuple[int, ...]]:
-        """Returns the calls of the compiled batch: for full blocks, and for the rest.
-
-        Each is the columns, the results, the blocks (which may be 0), and the samples that count
-        in the last block.
-        """
-        rest = int(self.valid < LANES)
-        return [
-            (*map(ctypes.addressof, self.whole), self.blocks - rest, LANES),
-            (*map(ctypes.addressof, self.tail), rest, self.valid),
-        ]
-
-    def run(
-        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
-    ) -> list[Any]:
+    def run(self, buffers: Buffers, scale: float) -> list[Any]:
         """Adds loss and gradient to ``totals``, and returns the predictions."""
         loss = self.loss
-        for j in range(len(loss.draws)):
-            self._write(loss.varying - len(loss.draws) + j, [drawn[j] for drawn in self.drawn])
+        assert loss.batch is not None
+        parameters = buffers.parameters
+        self.set(parameters, scale)
+        if loss.draws:
+            for k, column in enumerate(zip(*self.drawn), loss.varying - len(loss.draws)):
+                self._write(k, column)
+        uniform = parameters.address
         scratch = loss.scratch.address
-        for columns, results, blocks, valid in self.calls():
+        totals = buffers.totals.address
+        error = buffers.error.address
+        for columns, results, blocks, valid in self.calls:
             if blocks:
-                self._batch.run(
-                    parameters.address, columns, results, scratch, totals.address, blocks, valid,
-                    error.address,
-                )
-        self._batch.check(error.address)
+                loss.batch.run(uniform, columns, results, scratch, totals, blocks, valid, error)
+        loss.batch.check(error)
         if not loss.returned:
             return []
         count = len(self.members)
         starts = [self._padded * k for k in range(loss.returned)]
-        return [
-            loss.prediction(numbers)
-            for numbers in zip(*[self._results.read(at, at + count) for at in starts])
-        ]
+        numbers = zip(*[self._results.read(at, at + count) for at in starts])
+        return list(map(loss.prediction, numbers))
 
 
 class MachineGroup(Group):
     """A group for the tape machine."""
 
-    def run(
-        self, parameters: AlignedBuffer, totals: AlignedBuffer, error: AlignedBuffer
-    ) -> list[Any]:
+    def run(self, buffers: Buffers, scale: float) -> list[Any]:
         """Adds loss and gradient to ``totals``, and returns the predictions."""
         loss = self.loss
-        found: list[Any] = []
         machine = loss.machine
         assert machine is not None
+        found: list[Any] = []
+        # the machine adds to its outputs: the loss, the gradient and the prediction, in one buffer
+        count = loss.summed
+        totals = buffers.totals.address
+        parameters = buffers.parameters
+        self.set(parameters, scale)
+        ctypes.memmove(loss.outputs.address, totals, 8 * count)
         for numbers, drawn in zip(self._numbers, self.drawn):
-            parameters.write(loss.scale + 1, [*numbers, *drawn])
-            if not loss.returned:
-                machine.fill(parameters.address, totals.address)
-                continue
-            # the outputs are the loss, the gradient and the prediction, in one buffer
-            count = loss.summed
-            ctypes.memmove(loss.outputs.address, totals.address, 8 * count)
+            parameters.write(loss.numbers_at, [*numbers, *drawn])
             loss.outputs.write(count, [0.0] * loss.returned)
             machine.fill(parameters.address, loss.outputs.address)
-            ctypes.memmove(totals.address, loss.outputs.address, 8 * count)
-            found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
-        error[1] = machine.flags[1]
+            if loss.returned:
+                found.append(loss.prediction(loss.outputs.read(count, count + loss.returned)))
+        ctypes.memmove(totals, loss.outputs.address, 8 * count)
+        buffers.error[1] = machine.flags[1]
         return found
 
 
@@ -311,12 +321,12 @@ class Plan:
         self, indices: tuple[int, ...], samples: Sequence[tuple[Loss, array[float]]]
     ) -> None:
         self.indices = indices
-        self.count = len(indices)
         self.scale = 1.0 / len(indices)
+        self._losses = [loss for loss, _ in samples]
         members: dict[Loss, list[int]] = {}
-        for k, (loss, _) in enumerate(samples):
+        for k, loss in enumerate(self._losses):
             members.setdefault(loss, []).append(k)
-        self.groups: list[Any] = [
+        self.groups: list[BatchGroup | MachineGroup] = [
             (MachineGroup if loss.batch is None else BatchGroup)(
                 loss, at, [samples[k][1] for k in at]
             )
@@ -324,11 +334,17 @@ class Plan:
         ]
         self.draws = any(loss.draws for loss in members)
 
-    def draw(self) -> None:
-        """Draws random numbers in the order of the samples, as the eager engine does."""
-        order = sorted(
-            [(k, group, at) for group in self.groups for at, k in enumerate(group.members)],
-            key=lambda entry: entry[0],
-        )
-        for _, group, at in order:
-            group.drawn[at] = [draw() for draw in group.loss.draws]
+    def run(self, buffers: Buffers) -> list[Any]:
+        """Adds losses and gradients to ``totals``, and returns the predictions.
+
+        A prediction is None if the programs do not return it.
+        """
+        if self.draws:  # in the order of the samples, as the eager engine does
+            drawn = [[draw() for draw in loss.draws] for loss in self._losses]
+            for group in self.groups:
+                group.drawn = [drawn[k] for k in group.members]
+        predictions: list[Any] = [None] * len(self.indices)
+        for group in self.groups:
+            for k, prediction in zip(group.members, group.run(buffers, self.scale)):
+                predictions[k] = prediction
+        return predictions

@@ -6,24 +6,24 @@ makes its steps in Python.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..engine.value import Value
-from ..errors import TraceError
-from ..jit.languages.emitter import LANES
-from ..jit.running.memory import AlignedBuffer, pointers
-from ..jit.running.straight_line import Batch
-from ..jit.state import State
-from ..jit.structure import outputs
-from ..jit.tape.gradient import Graph
-from ..jit.tape.tape import Tape
-from ..jit.trace import Trace
-from ..jit.traced import trace_in_progress
-from ..jit.tracing import check_unchanged, record_trace
-from ..optim import Optimizer, Schedule
+from ...engine.value import Value
+from ...errors import TraceError
+from ...jit.languages.emitter import LANES
+from ...jit.running.memory import AlignedBuffer
+from ...jit.running.straight_line import Batch
+from ...jit.state import State
+from ...jit.structure import outputs
+from ...jit.tape.gradient import Graph
+from ...jit.tape.tape import Tape
+from ...jit.trace import Trace
+from ...jit.traced import trace_in_progress
+from ...jit.tracing import check_unchanged, record_trace
+from ...optim import Optimizer, Schedule
+from .buffers import Buffers
 from .samples import EAGER, advising_eager, untrained_nodes
 
 
@@ -51,6 +51,11 @@ def counting(optimizer: Optimizer, counter: Value) -> Iterator[None]:
         object.__setattr__(optimizer, "steps", steps)
 
 
+def overrides(optimizer: Optimizer, name: str) -> bool:
+    """Returns whether an optimiser has an attribute of its own instead of `Optimizer`'s."""
+    return getattr(type(optimizer), name) is not getattr(Optimizer, name) or name in vars(optimizer)
+
+
 def check_optimizer(optimizer: Optimizer) -> None:
     """Raises an error if the compiled engine cannot step this optimiser.
 
@@ -66,15 +71,11 @@ def check_optimizer(optimizer: Optimizer) -> None:
                 f"the optimiser has {count} parameters, but {len(column)} numbers in its slot "
                 f"{slot!r}; make a new optimiser for these parameters"
             )
-    if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
+    if overrides(optimizer, "zero_grad"):
         raise TraceError(
             f"{type(optimizer).__name__} has a zero_grad() of its own, which machine code does "
             f"not call\n{EAGER.removeprefix('or ')}"
         )
-    _check_schedule(optimizer)
-
-
-def _check_schedule(optimizer: Optimizer) -> None:
     schedule = optimizer.schedule
     if not callable(schedule) or isinstance(schedule, Schedule):
         return
@@ -93,101 +94,80 @@ class Rule:
     batch      the program
     uniform    the buffer of the learning rate and the number of the step
     scratch    the scratch buffer of the program
-    columns    for each of the two copies, the addresses of the pointers to what it reads and to
-               what it writes
     """
 
     def __init__(self, optimizer: Optimizer, counter: Value, trace: Trace, tape: Tape) -> None:
         self._optimizer = optimizer
         self._counter = counter
         self._trace = trace
-        columns = range(2, 4 + len(optimizer.state))
-        self.batch = Batch(tape, list(columns), [])
+        self.batch = Batch(tape, list(range(2, len(tape.names))), [])
         self.uniform = AlignedBuffer(max(2, len(self.batch.slots)))
         self.scratch = AlignedBuffer(self.batch.scratch)
-        self.columns: list[tuple[int, int]] = []
 
-    def connect(
-        self, data: Sequence[AlignedBuffer], gradient: int, state: Sequence[Sequence[AlignedBuffer]]
-    ) -> None:
-        """Sets the buffers: the rule reads one copy and writes the other.
-
-        ``data`` and ``state`` have two copies; ``gradient`` is the address of the gradient.
-        """
-        states = [[buffer.address for buffer in copy] for copy in state]
-        self._reads = [pointers([data[i].address, gradient, *states[i]]) for i in (0, 1)]
-        self._writes = [pointers([data[i].address, *states[i]]) for i in (1, 0)]
-        self.columns = [
-            (ctypes.addressof(reads), ctypes.addressof(writes))
-            for reads, writes in zip(self._reads, self._writes)
-        ]
-
-    def run(self, now: int, blocks: int, error: int) -> None:
-        """Applies the rule: reads copy ``now``, and writes the other one."""
+    def run(self, buffers: Buffers) -> None:
+        """Applies the rule: reads the present copy, and writes the other one."""
         self.uniform[0] = self._optimizer.lr
         self.uniform[1] = float(self._optimizer.steps + 1)
-        reads, writes = self.columns[now]
         self.batch.run(
-            self.uniform.address, reads, writes, self.scratch.address, 0, blocks, LANES, error
+            self.uniform.address, *buffers.columns[buffers.now], self.scratch.address, 0,
+            buffers.blocks, LANES, buffers.error.address,
         )
 
     def is_current(self) -> bool:
         """Returns whether the optimiser still has the rule that was compiled."""
-        if has_own_step(self._optimizer):
-            return False
-        try:
-            trace, _ = _traced(self._optimizer, self._counter, check=False)
-            return self._trace.difference(trace) is None
-        except (TraceError, TypeError, ArithmeticError):
-            return False
+        traced = _traced(self._optimizer, self._counter, check=False)
+        return traced is not None and self._trace.difference(traced[0]) is None
 
 
-def compiled_rule(optimizer: Optimizer, counter: Value, data: float) -> Rule | None:
-    """Returns the compiled rule, or None if it cannot be traced.
+def compiled_rule(optimizer: Optimizer, counter: Value) -> Rule | None:
+    """Returns the compiled rule, or None if it cannot be traced, or differs from the rule itself.
 
-    ``data`` is the number of the first parameter, on which the rule is tried.
+    It is tried on the number of the first parameter.
     """
+    traced = _traced(optimizer, counter, check=True)
+    if traced is None:
+        return None
+    trace, found = traced
     slots = len(optimizer.state)
-    if has_own_step(optimizer):
-        return None
-    try:
-        trace, result = _traced(optimizer, counter, check=True)
-        found, _ = outputs(result, trace.operand)
-    except (TraceError, TypeError, ArithmeticError):
-        return None
     if len(found) != 1 + slots or untrained_nodes(trace, []) or trace.draws:
         return None
-    graph = Graph(trace, [2 + slots, 3 + slots, *range(2 + slots)])
+    graph = Graph(trace, [2 + slots, 3 + slots, 1, 0, *range(2, 2 + slots)])
     tape = graph.tape(list(map(graph.register, found)))
-    return Rule(optimizer, counter, trace, tape) if _is_right(optimizer, tape, data) else None
+    return Rule(optimizer, counter, trace, tape) if _is_right(optimizer, tape) else None
 
 
-def has_own_step(optimizer: Optimizer) -> bool:
-    """Returns whether a step of the optimiser does more than apply its rule."""
-    return type(optimizer).step is not Optimizer.step or "step" in vars(optimizer)
+def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, list[Any]] | None:
+    """Returns the trace of the rule for one parameter, and the operands of its results.
 
+    It is None if the rule cannot be traced, or a step of the optimiser does more than apply it.
+    """
+    if overrides(optimizer, "step"):
+        return None
 
-def _traced(optimizer: Optimizer, counter: Value, check: bool) -> tuple[Trace, Any]:
-    """Returns the trace of the rule for one parameter, and its result."""
     def rule(data: Any, grad: Any, state: Any, lr: Any, t: Any) -> Any:
         with counting(optimizer, counter):
             return optimizer.update(data, grad, state, lr, t)
 
-    return record_trace(
-        rule,
-        ["data", "grad", *optimizer.state, "lr", "t"],
-        lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
-        check,
-        unchanged="the optimiser's rule",
-    )
+    try:
+        trace, result = record_trace(
+            rule,
+            ["data", "grad", *optimizer.state, "lr", "t"],
+            lambda values: ((values[0], values[1], tuple(values[2:-2]), *values[-2:]), {}),
+            check,
+            unchanged="the optimiser's rule",
+        )
+        return trace, outputs(result, trace.operand)[0]
+    except (TraceError, TypeError, ArithmeticError):
+        return None
 
 
-def _is_right(optimizer: Optimizer, tape: Tape, data: float) -> bool:
+def _is_right(optimizer: Optimizer, tape: Tape) -> bool:
     """Returns whether a traced rule agrees with the rule itself for one parameter at some steps."""
+    data = float(optimizer.params[0].data)
     state = tuple([column[0] for column in optimizer.state.values()])
     for t in [optimizer.steps + ahead for ahead in (1, 2, 10, 1_000)]:
         new, slots = optimizer.ieee_update(data, 0.5, state, optimizer.lr, t)
-        found = tape.run([optimizer.lr, float(t), data, 0.5, *state])
+        found = tape.run([optimizer.lr, float(t), 0.5, data, *state])
         if not all(is_close(x, y, abs(y)) for x, y in zip(found, [new, *slots])):
             return False
     return True

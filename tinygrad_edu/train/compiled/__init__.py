@@ -1,0 +1,5 @@
+"""The compiled engine of `fit`."""
+
+from .engine import Engine
+
+__all__ = ["Engine"]
