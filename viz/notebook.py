@@ -23,10 +23,10 @@ from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.jit import Jitted, Tape
 
-from .drawing.model import build, build_path
+from .drawing.draw import draw
+from .drawing.model import build_path
 from .drawing.render import Drawing
 from .drawing.scene import Scene
-from .drawing.tapes import build_jitted, build_tape
 from .plotting import plots
 
 # nodes of a graph, or instructions of a tape; a larger one is drawn only by viz.draw, because it
@@ -73,7 +73,7 @@ def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], B
 
 def _show_value(value: Value) -> Bundle:
     _check_size(len(topological_order(value)), "viz.draw(y)")
-    return {"image/svg+xml": Drawing(build([value])).svg()}
+    return {"image/svg+xml": draw(value).svg()}
 
 
 def _show_stepper(stepper: Stepper) -> Bundle:
@@ -96,14 +96,14 @@ def _show_history(history: History) -> Bundle:
 
 def _show_tape(tape: Tape) -> Bundle:
     _check_size(len(tape), "viz.draw(tape)", "the tape has {:,} instructions")
-    return {"image/svg+xml": Drawing(build_tape(tape)).svg()}
+    return {"image/svg+xml": draw(tape).svg()}
 
 
 def _show_jitted(jitted: Jitted) -> Bundle:
     if not jitted.programs:
         return {}
     _check_size(len(jitted.tape()), "viz.draw(f)", "the tape has {:,} instructions")
-    return {"image/svg+xml": Drawing(build_jitted(jitted)).svg()}
+    return {"image/svg+xml": draw(jitted).svg()}
 
 
 def _show_drawing(drawing: Drawing) -> Bundle:

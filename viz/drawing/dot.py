@@ -33,7 +33,7 @@ from .style import (
     TEXT_SIZE,
     UNDEFINED,
 )
-from .text import LINE_LENGTH, escape, label_number, number_text
+from .text import LINE_LENGTH, escape, label_number, name_in_module, number_text
 
 CYLINDER_RIM = 5  # points, above the label of a parameter
 MAX_EXACT_NODES = 300  # above it the layout is simplified, see `is_large`
@@ -266,10 +266,9 @@ def _legend_cells(graph: Graph) -> Iterator[str]:
 
 def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
     depth = len(enclosing(cluster.path)) - 1
-    name = cluster.path[len(cluster.parent) + 1:] if cluster.parent else cluster.path
     return {
         "id": f"c{i}",
-        "label": f"<{escape(name)}>",
+        "label": f"<{escape(name_in_module(cluster.path))}>",
         "style": "filled,rounded",
         "fillcolor": CLUSTER_FILLS[depth % 2],
         "color": CLUSTER_LINE,
@@ -290,7 +289,7 @@ def _node_attributes(node: Node) -> dict[str, str]:
 
 
 def _is_finite(node: Node) -> bool:
-    return all(number is None or math.isfinite(number) for number in (node.data, node.grad))
+    return all(map(math.isfinite, node.numbers.values()))
 
 
 def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
@@ -312,7 +311,7 @@ def _edge_text(edge: Edge) -> str:
     text = f"{edge.count:,} edges" if merged else label_number(edge.derivative)
     if not edge.parameter:
         return text
-    parameter = shown_label(edge.parameter, True)
+    parameter = name_in_module(edge.parameter)
     return f"{parameter}: {text}" if text else parameter
 
 
@@ -336,15 +335,13 @@ def _node_label(node: Node) -> str:
     if node.terms:
         return _instruction_label(node)
     rows = []
-    label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
-    if label:
+    has_path = node.cluster and node.role in ("parameter", "module")
+    if label := name_in_module(node.label) if has_path else node.label:
         rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
     rows += _returned_rows(node)
     if node.role in ("module", "rest"):
         rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
-    for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is None:
-            continue
+    for what, number in node.numbers.items():
         text = number_text(number)
         if not math.isfinite(number):
             text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
@@ -418,14 +415,6 @@ def contents(node: Node) -> str:
     counts = (node.operations, "operation"), (node.parameters, "parameter")
     parts = [counted(count, what) for count, what in counts if count]
     return ", ".join(parts) or "inputs and constants"
-
-
-def shown_label(label: str, short: bool) -> str:
-    """Returns ``label``, without the path of its module if ``short``: ``neurons.0.w.1`` is ``w.1``
-    inside the frame of ``neurons.0``."""
-    if short and (around := enclosing(label)[-2:-1]):
-        return label[len(around[0]) + 1:]
-    return label
 
 
 # ---- tables -----------------------------------------------------------------------------------

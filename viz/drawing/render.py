@@ -239,10 +239,7 @@ def _node_tooltip_lines(node: Node) -> list[str]:
     lines = [first, *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is not None:
-            lines.append(f"{what} {number!r}")
-    return lines
+    return lines + [f"{what} {number!r}" for what, number in node.numbers.items()]
 
 
 def _printable(text: str, most: int = 200) -> str:
