@@ -28,12 +28,10 @@ from tinygrad_edu.errors import counted
 from tinygrad_edu.nn.module import ParameterName
 from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 
-from .selection import check_max_nodes, choose_boxes, nearest
+from .selection import Place, node_limit, select
 
 MAX_NODES = 300
-# where a node is drawn: the node itself, or a box, which is the path of a module or `_REST`
-Place = Value | str
-_REST = ""  # the box for everything left out
+_REST = ""  # the key of the box for everything left out; boxes of modules have their paths as keys
 Link = tuple[Value, int, Value]  # user, i, user.args[i]
 
 
@@ -136,12 +134,12 @@ def build_path(
         TypeError: ``max_nodes`` is not a whole number or None.
         ValueError: ``max_nodes`` is less than 1.
     """
-    check_max_nodes(max_nodes)
+    limit = node_limit(max_nodes)
     shown: dict[Value, None] = {}
     kept: set[Place] = set()
     for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
         more = kept.union(node.args, [node])
-        if shown and max_nodes is not None and len(more) >= max_nodes:
+        if shown and len(more) >= limit:
             break  # the last place is for the box of all the others
         shown[node] = None
         kept = more
@@ -211,14 +209,10 @@ class Builder:
         expand: str | Iterable[str],
     ) -> Graph:
         """Returns the records of what is drawn with these options; see `build`."""
-        check_max_nodes(max_nodes)
-        self.boxes, size, notes = choose_boxes(
-            self.order, self.modules, collapse, max_nodes, expand
+        self.boxes, self.kept, notes = select(
+            self.roots, self.order, self.modules, collapse, max_nodes, expand
         )
         self.notes += notes
-        if max_nodes is not None and size > max_nodes:
-            limit = max(1, max_nodes - 1)  # 1 place is for all the others
-            self.kept = nearest(self.roots, self.order, self.boxes, limit)
         return self.graph()
 
     def graph(self) -> Graph:

@@ -46,14 +46,14 @@ from .text import name_in_module
 BACKWARD = "∂"
 
 
-def tape_builder(tape: Tape) -> TapeBuilder:
+def tape_builder(tape: Tape) -> Builder:
     """Returns what makes the records of a tape, without modules."""
     order, roots = _entries(tape, {})
     returned = _result_names([0.0] * len(roots) if len(roots) > 1 else 0.0)
     return _builder(tape, order, roots, {}, returned)
 
 
-def jitted_builder(jitted: Jitted, gradient: bool = False) -> TapeBuilder:
+def jitted_builder(jitted: Jitted, gradient: bool = False) -> Builder:
     """Returns what makes the records of the program that ``jitted`` used last.
 
     gradient    whether to take the program that also computes the derivatives
@@ -99,12 +99,12 @@ def _builder(
     roots: Sequence[Any],
     modules: dict[Any, str],
     returned: Sequence[str],
-) -> TapeBuilder:
+) -> Builder:
     for root, name in zip(roots, returned):
         if name:
             root.returned.append(name)
     fused = f"{counted(len(tape), 'instruction')} for {counted(tape.nodes, 'operation')}."
-    return TapeBuilder(roots, order, modules, [fused], tape=tape)
+    return _TapeBuilder(roots, order, modules, [fused], tape=tape)
 
 
 # ---- from registers to what a drawing is made of -------------------------------------------------
@@ -248,7 +248,7 @@ def _result_names(result: Any) -> list[str]:
 
 
 @dataclass(kw_only=True)
-class TapeBuilder(Builder):
+class _TapeBuilder(Builder):
     """Makes the records of entries instead of Values; edges of a tape have no numbers."""
 
     has_numbers = False
