@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from tinygrad_edu import Value
@@ -110,7 +111,7 @@ class Cluster:
     parent: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown
     and why."""
@@ -119,6 +120,16 @@ class Graph:
     edges: tuple[Edge, ...]
     clusters: tuple[Cluster, ...]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        """The nodes by their names."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def boxes(self) -> frozenset[str]:
+        """The names of the collapsed modules."""
+        return frozenset(node.name for node in self.nodes if node.role == "module")
 
 
 def build_path(

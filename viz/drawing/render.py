@@ -202,7 +202,7 @@ class Drawing:
     def _tooltips(self) -> dict[str, str]:
         """Returns the tooltip of each part of the picture, by its id: the numbers with all their
         digits."""
-        nodes = {node.name: node for node in self.records.nodes}
+        nodes = self.records.by_name
         tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
             source = edge.parameter or _display_name(nodes[edge.source])

@@ -227,7 +227,6 @@ class Scene:
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
         root.attrib.pop("style")  # the page decides the size
-        nodes = {node.name: node for node in self.graph.nodes}
         for group in root.iter(f"{SVG}g"):
             kind = group.get("class", "")
             if kind == "graph":
@@ -238,7 +237,7 @@ class Scene:
             for title in group.findall(f"{SVG}title"):
                 group.remove(title)
             if kind == "node":
-                _annotate_node(group, nodes[group.attrib["id"]])
+                _annotate_node(group, self.graph.by_name[group.attrib["id"]])
         return root
 
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
