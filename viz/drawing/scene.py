@@ -31,7 +31,7 @@ from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Event, Recording
 from tinygrad_edu.debug.stepper import recording_of
 
-from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
+from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
@@ -110,7 +110,7 @@ class Scene:
         for group in root.iter(f"{SVG}g"):
             look = looks.get(group.get("id", ""))
             if isinstance(look, NodeLook):
-                draw_node(group, NodeLook(look.data, look.grad))
+                NodeLook(look.data, look.grad).draw(group)
         return self._text(root)
 
     @property
@@ -295,10 +295,7 @@ class Scene:
             return drawn[1]
         if look is not None:
             element = copy.deepcopy(element)
-            if isinstance(look, NodeLook):
-                draw_node(element, look)
-            else:
-                draw_edge(element, look)
+            look.draw(element)
         text = self._text(element).strip().replace(f' xmlns="{SVG[1:-1]}"', "")
         if name:
             self._drawn[name] = look, text
