@@ -12,7 +12,7 @@ import re
 import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from tinygrad_edu.debug.recording import Recording, Step
@@ -262,6 +262,7 @@ def _width(text: str) -> float:
     return 1.15 * sum(map(_letter_width, text))
 
 
+@cache
 def _letter_width(c: str) -> float:
     if c in " .,:;'|!()[]/ijlft":
         return 0.28
