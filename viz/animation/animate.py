@@ -17,7 +17,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
 from itertools import chain
 from operator import sub
 from pathlib import Path
@@ -30,6 +29,7 @@ from tinygrad_edu.errors import RenderError, short_repr
 from tinygrad_edu.files import destination, write_atomically
 
 from ..drawing.model import MAX_NODES
+from ..drawing.render import package_folder
 from ..drawing.scene import Scene
 from ..drawing.style import FONT
 
@@ -224,13 +224,9 @@ def fonts() -> dict[str, Any]:
 def _bundled_fonts() -> list[str]:
     """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
     installed."""
-    try:
-        spec = find_spec("matplotlib")
-    except (ImportError, ValueError):
+    if (package := package_folder("matplotlib")) is None:
         return []
-    if spec is None or not spec.origin:
-        return []
-    folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+    folder = package / "mpl-data" / "fonts" / "ttf"
     files = [folder / "DejaVuSans.ttf", folder / "DejaVuSans-Bold.ttf"]
     return [str(file) for file in files if file.is_file()]
 

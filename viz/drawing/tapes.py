@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math as std
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,8 +73,8 @@ def jitted_builder(jitted: Jitted, gradient: bool = False) -> Builder:
     }
     order, roots = _entries(tape, labels)
     if not gradient:
-        returned = _result_names(program.result([0.0] * len(roots)))
-        return _builder(tape, order, roots, find_modules(order), returned)
+        result = program.result([0.0] * len(roots))
+        return _builder(tape, order, roots, find_modules(order), _result_names(result))
     # The outputs are the value and its derivatives, first those with respect to arguments.
     wanted = [
         leaf for kind in ("input", "parameter") for leaf, (op, _) in zip(order, reads) if op == kind
@@ -223,19 +223,20 @@ def _backward_modules(
             around = goal
         elif entry in goals or len(around) > 1:
             around = {from_backward.get(arg, "") for arg in operands}
-        if path := _innermost_common(around - {""}, layers):
+        if path := _innermost_common(around, layers):
             found[entry] = path
     return found
 
 
-def _innermost_common(paths: set[str], layers: Sequence[str]) -> str:
+def _innermost_common(paths: Iterable[str], layers: Sequence[str]) -> str:
     """Returns the innermost module around all ``paths`` that are in the first of the ``layers``; ""
     if there are no paths."""
-    first = min((layers.index(enclosing(path)[0]) for path in paths), default=-1)
-    chains = [enclosing(path) for path in paths if enclosing(path)[0] == layers[first]]
+    chains = [enclosing(path) for path in paths if path]
     if not chains:
         return ""
-    around_all: list[str] = [level[0] for level in zip(*chains) if len(set(level)) == 1]
+    first = min((chain[0] for chain in chains), key=layers.index)
+    levels = zip(*[chain for chain in chains if chain[0] == first])
+    around_all: list[str] = [level[0] for level in levels if len(set(level)) == 1]
     return around_all[-1]
 
 
