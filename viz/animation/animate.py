@@ -16,6 +16,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from operator import sub
@@ -234,20 +235,19 @@ def _bundled_fonts() -> list[str]:
 # ---- files ---------------------------------------------------------------------------------------
 
 
+@dataclass
 class _Images:
     """The pictures of PNG files, decoded one at a time and again for each loop over them, because
     Pillow reads some of them twice."""
 
-    def __init__(self, pictures: list[bytes], palette: Image | None) -> None:
-        self._pictures = pictures
-        self._palette = palette
+    pictures: list[bytes]
+    palette: Image | None
 
     def __iter__(self) -> Iterator[Image]:
         _, pillow = _libraries()
-        for picture in self._pictures:
-            image = to_image(picture)
-            if self._palette:
-                image = image.quantize(palette=self._palette, dither=pillow.Dither.NONE)
+        for image in map(to_image, self.pictures):
+            if self.palette:
+                image = image.quantize(palette=self.palette, dither=pillow.Dither.NONE)
             yield image
 
 

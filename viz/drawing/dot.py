@@ -96,10 +96,10 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     label_place = _label_place(graph)
     program = is_program(graph)
     bare = graph.boxes if is_dense(graph) else ()
-    frame = {node.name: node.cluster for node in graph.nodes}
     for i, edge in enumerate(graph.edges):
         attributes = _edge_attributes(edge, label_place, edge.target in bare)
-        if program and frame[edge.source] == frame[edge.target] != "":
+        frame = graph.by_name[edge.target].cluster
+        if program and frame and frame == graph.by_name[edge.source].cluster:
             attributes["weight"] = "8"  # keeps the nodes of one frame together
         dot.edge(edge.source, edge.target, id=f"e{i}", **attributes)
     return str(dot.source)

@@ -46,8 +46,9 @@ class Node:
     op          the name of the primitive, "" for leaves and boxes
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
-    operations, parameters, nodes    how many of them it stands for
-    members     the positions of these nodes in the order of execution; () for everything left out
+    operations, parameters    how many of them it stands for
+    members     the positions of all nodes that it stands for, in the order of execution; () for
+                everything left out
     data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
                 only if it stands for a module with one output; they are the output's numbers
     shows       the position of the node whose data and grad it shows; None if it shows no numbers
@@ -63,7 +64,6 @@ class Node:
     output: bool
     operations: int
     parameters: int
-    nodes: int
     members: tuple[int, ...]
     data: float | None = None
     grad: float | None = None
@@ -301,7 +301,6 @@ class Builder:
             output=place in self.root_places,
             operations=sum(bool(node.op) for node in members),
             parameters=sum(map(_is_parameter, members)),
-            nodes=len(members),
             members=() if place == _REST else tuple([self.positions[node] for node in members]),
             data=data,
             grad=grad,

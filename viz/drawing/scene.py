@@ -78,7 +78,6 @@ class Scene:
     ) -> None:
         self.recording = recording_of(recording, "Scene()")
         roots = self.recording.values()[-1:]
-        self._slopes = slopes
         self.graph: Graph = self._with_widest_numbers(
             build(roots, collapse, max_nodes, expand), widest or {}
         )
@@ -96,7 +95,7 @@ class Scene:
             for event in self.recording.events
         ]
         self._completed_at = self._completed()
-        self._root = self._annotated(Drawing(self._named_records(), legend=False).svg())
+        self._root = self._annotated(Drawing(self._named_records(slopes), legend=False).svg())
         # the text of each part as last drawn
         self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 
@@ -160,15 +159,16 @@ class Scene:
             return node.label
         return self.recording.nodes[node.shows].name
 
-    def _completed(self) -> list[int]:
-        """Returns, for each drawn node, the number of the step after which it is computed: for a
-        box, its output, or everything in it if it has several outputs."""
-        done = [0] * len(self.graph.nodes)
-        rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
+    def _completed(self) -> dict[str, int]:
+        """Returns, by the name of each drawn operation, the number of the step after which it is
+        computed: for a box, its output, or everything in it if it has several outputs."""
+        rest = next((node for node in self.graph.nodes if node.role == "rest"), None)
+        done = {}
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
-            i = self.nodes[event.node] if self.nodes[event.node] is not None else rest
-            if i is not None and self.graph.nodes[i].shows in (None, event.node):
-                done[i] = number
+            i = self.nodes[event.node]
+            node = rest if i is None else self.graph.nodes[i]
+            if node and node.shows in (None, event.node):
+                done[node.name] = number
         return done
 
     def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
@@ -191,11 +191,11 @@ class Scene:
     def _caption(self) -> Caption:
         return Caption(self.recording, *self.size)
 
-    def _named_records(self) -> Graph:
+    def _named_records(self, slopes: bool) -> Graph:
         """Returns the records with the names that the sentences use, so that readers find ``v6``
         in the picture."""
         edges = self.graph.edges
-        if not self._slopes:
+        if not slopes:
             edges = tuple([replace(edge, derivative=None, parameter="") for edge in edges])
 
         def named(node: Node) -> Node:
@@ -224,8 +224,7 @@ class Scene:
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
         """Returns how each part is drawn at the position of ``stepper``, by its id."""
         position = stepper.position
-        completed = zip(self.graph.nodes, self._completed_at)
-        waiting = {node.name for node, number in completed if position < number}
+        waiting = {name for name, number in self._completed_at.items() if position < number}
         lit: dict[str, str] = {}
         lit_edges: set[int] = set()
         if position:
