@@ -14,7 +14,7 @@ import base64
 import html
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,10 +23,10 @@ from tinygrad_edu.debug.explain import Explanation
 from tinygrad_edu.debug.recording import Recording
 from tinygrad_edu.jit import Jitted, Tape
 
-from .drawing.model import build, build_path
+from .drawing.draw import draw
+from .drawing.model import build_path
 from .drawing.render import Drawing
 from .drawing.scene import Scene
-from .drawing.tapes import build_jitted, build_tape
 from .plotting import plots
 
 # nodes of a graph, or instructions of a tape; a larger one is drawn only by viz.draw, because it
@@ -73,19 +73,19 @@ def _printer(formatter: Any, show: Callable[[Any], Bundle]) -> Callable[[Any], B
 
 def _show_value(value: Value) -> Bundle:
     _check_size(len(topological_order(value)), "viz.draw(y)")
-    return {"image/svg+xml": Drawing(build([value])).svg()}
+    return {"image/svg+xml": draw(value).svg()}
 
 
 def _show_stepper(stepper: Stepper) -> Bundle:
     if stepper not in _scenes:
         _check_size(len(stepper.recording.nodes), "viz.explore(y)")
         _scenes[stepper] = Scene(stepper.recording)
-    return _picture_of_step(_scenes[stepper], stepper, repr(stepper))
+    return _picture_of_step(_scenes[stepper], stepper, stepper)
 
 
 def _show_recording(recording: Recording) -> Bundle:
     _check_size(len(recording.nodes), "viz.explore(y)")
-    return _picture_of_step(Scene(recording), Stepper(recording).finish(), repr(recording))
+    return _picture_of_step(Scene(recording), Stepper(recording).finish(), recording)
 
 
 def _show_history(history: History) -> Bundle:
@@ -96,25 +96,20 @@ def _show_history(history: History) -> Bundle:
 
 def _show_tape(tape: Tape) -> Bundle:
     _check_size(len(tape), "viz.draw(tape)", "the tape has {:,} instructions")
-    return {"image/svg+xml": Drawing(build_tape(tape)).svg()}
+    return {"image/svg+xml": draw(tape).svg()}
 
 
 def _show_jitted(jitted: Jitted) -> Bundle:
     if not jitted.programs:
         return {}
     _check_size(len(jitted.tape()), "viz.draw(f)", "the tape has {:,} instructions")
-    return {"image/svg+xml": Drawing(build_jitted(jitted)).svg()}
-
-
-def _show_drawing(drawing: Drawing) -> Bundle:
-    return drawing._repr_mimebundle_()
+    return {"image/svg+xml": draw(jitted).svg()}
 
 
 def _show_explanation(explanation: Explanation) -> Bundle:
     records = build_path(explanation.root, explanation.path, "")
     picture = Drawing(records, legend=False).svg()
-    text = "\n".join([str(explanation), *records.notes])
-    return {"text/html": _picture_above_text(picture[picture.index("<svg"):], text)}
+    return _picture_above_text(picture[picture.index("<svg"):], explanation, records.notes)
 
 
 def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") -> None:
@@ -125,16 +120,18 @@ def _check_size(size: int, remedy: str, what: str = "the graph has {:,} nodes") 
         )
 
 
-def _picture_of_step(scene: Scene, stepper: Stepper, text: str) -> Bundle:
+def _picture_of_step(scene: Scene, stepper: Stepper, shown: Stepper | Recording) -> Bundle:
     """Returns the drawing at the position of ``stepper``, on white also in a dark notebook, with
-    ``text`` and the notes below it."""
+    the repr of ``shown`` and the notes below it."""
     style = 'style="max-width: 100%; height: auto; background: white" '
     picture = scene.frame(stepper, caption=False).replace("<svg ", f"<svg {style}", 1)
-    return {"text/html": _picture_above_text(picture, "\n".join([text, *scene.graph.notes]))}
+    return _picture_above_text(picture, shown, scene.graph.notes)
 
 
-def _picture_above_text(picture: str, text: str) -> str:
-    return f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
+def _picture_above_text(picture: str, shown: object, notes: Sequence[str]) -> Bundle:
+    text = html.escape("\n".join([repr(shown), *notes]))
+    content = f'<div>\n{picture}</div>\n<pre style="white-space: pre-wrap">{text}</pre>'
+    return {"text/html": content}
 
 
 def _png(figure: Any) -> bytes:
@@ -148,7 +145,7 @@ _DISPLAYS: dict[type, Callable[[Any], Bundle]] = {
     Stepper: _show_stepper,
     Recording: _show_recording,
     History: _show_history,
-    Drawing: _show_drawing,
+    Drawing: Drawing._repr_mimebundle_,
     Explanation: _show_explanation,
     Tape: _show_tape,
     Jitted: _show_jitted,

@@ -16,8 +16,8 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from itertools import chain
 from operator import sub
 from pathlib import Path
@@ -30,6 +30,7 @@ from tinygrad_edu.errors import RenderError, short_repr
 from tinygrad_edu.files import destination, write_atomically
 
 from ..drawing.model import MAX_NODES
+from ..drawing.render import package_folder
 from ..drawing.scene import Scene
 from ..drawing.style import FONT
 
@@ -224,13 +225,9 @@ def fonts() -> dict[str, Any]:
 def _bundled_fonts() -> list[str]:
     """Returns the files of DejaVu Sans in matplotlib, without importing matplotlib; [] if it is not
     installed."""
-    try:
-        spec = find_spec("matplotlib")
-    except (ImportError, ValueError):
+    if (package := package_folder("matplotlib")) is None:
         return []
-    if spec is None or not spec.origin:
-        return []
-    folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+    folder = package / "mpl-data" / "fonts" / "ttf"
     files = [folder / "DejaVuSans.ttf", folder / "DejaVuSans-Bold.ttf"]
     return [str(file) for file in files if file.is_file()]
 
@@ -238,20 +235,19 @@ def _bundled_fonts() -> list[str]:
 # ---- files ---------------------------------------------------------------------------------------
 
 
+@dataclass
 class _Images:
     """The pictures of PNG files, decoded one at a time and again for each loop over them, because
     Pillow reads some of them twice."""
 
-    def __init__(self, pictures: list[bytes], palette: Image | None) -> None:
-        self._pictures = pictures
-        self._palette = palette
+    pictures: list[bytes]
+    palette: Image | None
 
     def __iter__(self) -> Iterator[Image]:
         _, pillow = _libraries()
-        for picture in self._pictures:
-            image = to_image(picture)
-            if self._palette:
-                image = image.quantize(palette=self._palette, dither=pillow.Dither.NONE)
+        for image in map(to_image, self.pictures):
+            if self.palette:
+                image = image.quantize(palette=self.palette, dither=pillow.Dither.NONE)
             yield image
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from graphviz import Digraph
@@ -33,7 +34,7 @@ from .style import (
     TEXT_SIZE,
     UNDEFINED,
 )
-from .text import LINE_LENGTH, escape, label_number, number_text
+from .text import LINE_LENGTH, escape, label_number, name_in_module, number_text
 
 CYLINDER_RIM = 5  # points, above the label of a parameter
 MAX_EXACT_NODES = 300  # above it the layout is simplified, see `is_large`
@@ -92,16 +93,15 @@ def to_dot(graph: Graph, *, title: str = "", legend: bool = True) -> str:
     for cluster in sorted(graph.clusters, key=lambda cluster: -len(enclosing(cluster.path))):
         # innermost first, because a frame is copied into its parent
         frames[cluster.parent].subgraph(frames[cluster.path])
-    boxes = {node.name for node in graph.nodes if node.role == "module"}
-    large = is_large(graph)
-    dense = is_dense(graph)
+    label_place = _label_place(graph)
     program = is_program(graph)
-    frame = {node.name: node.cluster for node in graph.nodes}
+    bare = graph.boxes if is_dense(graph) else ()
     for i, edge in enumerate(graph.edges):
-        attributes = _edge_attributes(i, edge, large, dense, dense and edge.target in boxes)
-        if program and frame[edge.source] == frame[edge.target] != "":
+        attributes = _edge_attributes(edge, label_place, edge.target in bare)
+        frame = graph.by_name[edge.target].cluster
+        if program and frame and frame == graph.by_name[edge.source].cluster:
             attributes["weight"] = "8"  # keeps the nodes of one frame together
-        dot.edge(edge.source, edge.target, **attributes)
+        dot.edge(edge.source, edge.target, id=f"e{i}", **attributes)
     return str(dot.source)
 
 
@@ -134,54 +134,50 @@ def is_program(graph: Graph) -> bool:
 def is_dense(graph: Graph) -> bool:
     """Returns whether so many edges lead into collapsed modules that numbers on them could not be
     read."""
-    boxes = {node.name for node in graph.nodes if node.role == "module"}
-    edges = [edge for edge in graph.edges if edge.target in boxes]
+    edges = [edge for edge in graph.edges if edge.target in graph.boxes]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
-    return len(edges) > MAX_NUMBERED_EDGES or len(edges) > MAX_EDGES_PER_END * len(ends)
+    return len(edges) > min(MAX_NUMBERED_EDGES, MAX_EDGES_PER_END * len(ends))
 
 
 def columns(graph: Graph) -> list[list[Node]]:
     """Returns the nodes to be drawn one below the other, in this order: the boxes of one frame, and
-    leaves that are used by the same boxes.
+    leaves that are used by the same boxes; then the `_followers` of each of these columns.
 
     Boxes are not a column if an edge leads from one of them to another.
     """
-    nodes = {node.name: node for node in graph.nodes}
-    users: dict[str, dict[str, None]] = {}
+    users: defaultdict[str, set[str]] = defaultdict(set)
     for edge in graph.edges:
-        users.setdefault(edge.source, {})[edge.target] = None
-
-    def only_boxes(names: Iterable[str]) -> bool:
-        return all(nodes[name].role == "module" for name in names)
-
-    groups: dict[tuple[str, ...], list[Node]] = {}
+        users[edge.source].add(edge.target)
+    groups: defaultdict[tuple[str, ...], list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        its_users = users.get(node.name, {})
+        its_users = users[node.name]
         if node.role == "module" and node.cluster:
-            groups.setdefault((node.cluster,), []).append(node)
-        elif node.role in ("input", "constant") and its_users and only_boxes(its_users):
-            groups.setdefault(("", node.cluster, *sorted(its_users)), []).append(node)
+            groups[node.cluster,].append(node)
+        elif node.role in ("input", "constant") and its_users and its_users <= graph.boxes:
+            groups["", node.cluster, *sorted(its_users)].append(node)
     found = []
     for group in groups.values():
         names = {node.name for node in group}
-        if len(group) > 1 and not any(names & users.get(name, {}).keys() for name in names):
+        if len(group) > 1 and not any(names & users[name] for name in names):
             found.append(sorted(group, key=_place_in_column))
-    behind = [_single_users(column, graph, nodes) for column in found]
+    followers = _followers(graph)
+    behind = [[node for box in column for node in followers[box.name]] for column in found]
     return found + [column for column in behind if len(column) > 1]
 
 
-def _single_users(column: list[Node], graph: Graph, nodes: dict[str, Node]) -> list[Node]:
-    """Returns the operations whose only operand is a box of ``column``, in the order of the boxes:
-    for example, the loss of each output."""
-    operands: dict[str, set[str]] = {}
+def _followers(graph: Graph) -> defaultdict[str, list[Node]]:
+    """Returns, for each node, the operations outside of frames that have no other operand: for
+    example, the loss of each output."""
+    operands: defaultdict[str, set[str]] = defaultdict(set)
     for edge in graph.edges:
         if not edge.constant:
-            operands.setdefault(edge.target, set()).add(edge.source)
-    alone: dict[str, list[Node]] = {}
+            operands[edge.target].add(edge.source)
+    followers: defaultdict[str, list[Node]] = defaultdict(list)
     for target, sources in operands.items():
-        if len(sources) == 1 and nodes[target].op and not nodes[target].cluster:
-            alone.setdefault(next(iter(sources)), []).append(nodes[target])
-    return [node for box in column for node in alone.get(box.name, ())]
+        node = graph.by_name[target]
+        if len(sources) == 1 and node.op and not node.cluster:
+            followers[sources.pop()].append(node)
+    return followers
 
 
 def _place_in_column(node: Node) -> tuple[str, int]:
@@ -204,7 +200,6 @@ def _column_edges(nodes: list[Node]) -> Digraph:
 
 def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
     caption = list(_caption_rows(graph, title, legend))
-    boxes = any(node.role == "module" for node in graph.nodes)
     attributes = {
         "rankdir": "LR",
         "fontname": FONT,
@@ -212,7 +207,7 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
         "fontcolor": FAINT,
         "charset": "UTF-8",
         "nodesep": "0.16",
-        "ranksep": "0.8" if boxes else "0.42",
+        "ranksep": "0.8" if graph.boxes else "0.42",
         "pad": "0.15",
         "bgcolor": "white",
     }
@@ -231,17 +226,15 @@ def _graph_attributes(graph: Graph, title: str, legend: bool) -> dict[str, str]:
 
 
 def _caption_rows(graph: Graph, title: str, legend: bool) -> Iterator[str]:
-    notes = list(graph.notes)
-    if legend and is_dense(graph) and not is_program(graph):
-        notes.append(TOOLTIP_NOTE)
     if title:
-        yield _row(_cell(f"<B>{escape(title)}</B>", LARGE, TEXT))
-    for note in notes:
-        yield _row(_cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT))
+        yield _cell(f"<B>{escape(title)}</B>", LARGE, TEXT)
+    hidden = [TOOLTIP_NOTE] if legend and is_dense(graph) and not is_program(graph) else []
+    for note in [*graph.notes, *hidden]:
+        yield _cell(f"<I>{escape(note, 200)}</I>", TEXT_SIZE, TEXT)
     if legend:
-        yield _row(
+        yield (
             '<TD ALIGN="LEFT"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="1">'
-            f"{_row(*_legend_cells(graph))}</TABLE></TD>"
+            f"<TR>{''.join(_legend_cells(graph))}</TR></TABLE></TD>"
         )
 
 
@@ -249,27 +242,21 @@ def _legend_cells(graph: Graph) -> Iterator[str]:
     roles = {node.role for node in graph.nodes}
     for role, style in ROLES.items():
         if role in roles:
-            yield (
-                f'<TD BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1" CELLPADDING="2">'
-                f'<FONT POINT-SIZE="{SMALL}">{style.legend}</FONT></TD>'
-            )
+            look = f'BGCOLOR="{style.fill}" COLOR="{style.line}" BORDER="1"'
+            yield _swatch(style.legend, look)
     if any(node.op == DOT for node in graph.nodes):
         yield _cell(f"{SUM_SYMBOL} a sum of products, as one instruction", SMALL, FAINT)
     if any(edge.derivative is not None for edge in graph.edges):
         yield _cell("number on an edge: local derivative", SMALL, FAINT)
     if not all(map(_is_finite, graph.nodes)):
-        yield (
-            f'<TD COLOR="{UNDEFINED}" BORDER="2" CELLPADDING="2">'
-            f'<FONT POINT-SIZE="{SMALL}">inf or nan</FONT></TD>'
-        )
+        yield _swatch("inf or nan", f'COLOR="{UNDEFINED}" BORDER="2"')
 
 
 def _cluster_attributes(cluster: Cluster, i: int) -> dict[str, str]:
     depth = len(enclosing(cluster.path)) - 1
-    name = cluster.path[len(cluster.parent) + 1:] if cluster.parent else cluster.path
     return {
         "id": f"c{i}",
-        "label": f"<{escape(name)}>",
+        "label": f"<{escape(name_in_module(cluster.path))}>",
         "style": "filled,rounded",
         "fillcolor": CLUSTER_FILLS[depth % 2],
         "color": CLUSTER_LINE,
@@ -290,14 +277,13 @@ def _node_attributes(node: Node) -> dict[str, str]:
 
 
 def _is_finite(node: Node) -> bool:
-    return all(number is None or math.isfinite(number) for number in (node.data, node.grad))
+    return all(map(math.isfinite, node.numbers.values()))
 
 
-def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -> dict[str, str]:
-    attributes = {"id": f"e{i}"}
-    text = "" if bare else _edge_text(edge)
-    if text:
-        attributes[_label_place(large, dense)] = f"<{escape(text)}>"
+def _edge_attributes(edge: Edge, label_place: str, bare: bool) -> dict[str, str]:
+    attributes = {}
+    if not bare and (text := _edge_text(edge)):
+        attributes[label_place] = f"<{escape(text)}>"
     if edge.derivative is not None and not math.isfinite(edge.derivative):
         attributes["fontcolor"] = UNDEFINED
     if bare:  # straight from side to side, so that no edge crosses a box or the title of a frame
@@ -310,21 +296,18 @@ def _edge_attributes(i: int, edge: Edge, large: bool, dense: bool, bare: bool) -
 def _edge_text(edge: Edge) -> str:
     merged = edge.count > 1 and edge.derivative is None
     text = f"{edge.count:,} edges" if merged else label_number(edge.derivative)
-    if not edge.parameter:
-        return text
-    parameter = shown_label(edge.parameter, True)
-    return f"{parameter}: {text}" if text else parameter
+    return ": ".join(filter(None, [name_in_module(edge.parameter), text]))
 
 
-def _label_place(large: bool, dense: bool) -> str:
+def _label_place(graph: Graph) -> str:
     """Returns the attribute for the text of an edge.
 
     A "label" in the middle of an edge takes part in the layout, which costs time and space; the
     other two do not.
     """
-    if large:
+    if is_large(graph):
         return "headlabel"
-    return "xlabel" if dense else "label"
+    return "xlabel" if is_dense(graph) else "label"
 
 
 # ---- the inside of a node ------------------------------------------------------------------------
@@ -334,54 +317,49 @@ def _node_label(node: Node) -> str:
     if node.role == "constant":
         return f"<{escape(label_number(node.data) or node.label)}>"
     if node.terms:
-        return _instruction_label(node)
-    rows = []
-    label = shown_label(node.label, bool(node.cluster) and node.role in ("parameter", "module"))
-    if label:
-        rows.append(f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>')
-    rows += _returned_rows(node)
+        rows = list(_instruction_rows(node))
+        sign = SUM_SYMBOL if node.op == DOT else ""
+    else:
+        rows = list(_rows(node))
+        sign = symbol(node.op)
+    if sign:
+        rows[0] = (
+            f'<TD ROWSPAN="{len(rows)}" CELLPADDING="4">'
+            f'<FONT POINT-SIZE="{LARGE}"><B>{escape(sign)}</B></FONT></TD>{rows[0]}'
+        )
+    if node.role == "parameter":
+        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CYLINDER_RIM}"></TD>')
+    return _table(rows)
+
+
+def _rows(node: Node) -> Iterator[str]:
+    """Yields the label, what is in a box, and the numbers."""
+    has_path = node.cluster and node.role in ("parameter", "module")
+    if label := name_in_module(node.label) if has_path else node.label:
+        yield f'<TD COLSPAN="2"><B>{escape(label)}</B></TD>'
+    yield from _returned_rows(node)
     if node.role in ("module", "rest"):
-        rows.append(_cell(contents(node), SMALL, FAINT, ' COLSPAN="2"'))
-    for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is None:
-            continue
+        yield _cell(contents(node), SMALL, FAINT, ' COLSPAN="2"')
+    for what, number in node.numbers.items():
         text = number_text(number)
         if not math.isfinite(number):
             text = f'<FONT COLOR="{UNDEFINED}"><B>{number}</B></FONT>'
-        rows.append(_cell(what, SMALL, FAINT) + f'<TD ALIGN="RIGHT">{text}</TD>')
-    if node.op:
-        rows[0] = _symbol_cell(symbol(node.op), len(rows)) + rows[0]
-    if node.role == "parameter":
-        rows.insert(0, f'<TD COLSPAN="2" HEIGHT="{CYLINDER_RIM}"></TD>')
-    return _table([_row(row) for row in rows])
+        yield f'{_cell(what, SMALL, FAINT)}<TD ALIGN="RIGHT">{text}</TD>'
 
 
-def _symbol_cell(text: str, rows: int) -> str:
-    return (
-        f'<TD ROWSPAN="{rows}" CELLPADDING="4">'
-        f'<FONT POINT-SIZE="{LARGE}"><B>{escape(text)}</B></FONT></TD>'
-    )
-
-
-def _instruction_label(node: Node) -> str:
-    """Returns an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
+def _instruction_rows(node: Node) -> Iterator[str]:
+    """Yields an instruction as in the tape's text, ``t1 = b + w.0·x[0]``; a long one has several
     lines."""
+    yield from _returned_rows(node)
     first, *more = _term_lines(node.terms)
-    rows = [
-        *_returned_rows(node),
-        f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>',
-        *[f'<TD></TD><TD ALIGN="LEFT">{line}</TD>' for line in more],
-    ]
-    if node.op == DOT:
-        rows[0] = _symbol_cell(SUM_SYMBOL, len(rows)) + rows[0]
-    return _table([_row(row) for row in rows])
+    yield f'<TD ALIGN="LEFT"><B>{escape(node.label)}</B></TD><TD ALIGN="LEFT">= {first}</TD>'
+    for line in more:
+        yield f'<TD></TD><TD ALIGN="LEFT">{line}</TD>'
 
 
-def _returned_rows(node: Node) -> list[str]:
-    return [
-        _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
-        for name in shortened(node.returned)
-    ]
+def _returned_rows(node: Node) -> Iterator[str]:
+    for name in shortened(node.returned):
+        yield _cell(escape(name), TEXT_SIZE, ROLES["output"].line, ' COLSPAN="2"')
 
 
 def symbol(op: str) -> str:
@@ -420,30 +398,18 @@ def contents(node: Node) -> str:
     return ", ".join(parts) or "inputs and constants"
 
 
-def shown_label(label: str, short: bool) -> str:
-    """Returns ``label``, without the path of its module if ``short``: ``neurons.0.w.1`` is ``w.1``
-    inside the frame of ``neurons.0``."""
-    if short and (around := enclosing(label)[-2:-1]):
-        return label[len(around[0]) + 1:]
-    return label
-
-
 # ---- tables -----------------------------------------------------------------------------------
 
 
-def _table(rows: list[str]) -> str:
-    return (
-        '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
-        f'{"".join(rows)}</TABLE>>'
-    )
-
-
-def _row(*cells: str) -> str:
-    return f"<TR>{''.join(cells)}</TR>"
+def _table(rows: Iterable[str]) -> str:
+    lines = "".join([f"<TR>{row}</TR>" for row in rows])
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{lines}</TABLE>>'
 
 
 def _cell(content: str, size: int, color: str, attributes: str = "") -> str:
-    return (
-        f'<TD ALIGN="LEFT"{attributes}>'
-        f'<FONT POINT-SIZE="{size}" COLOR="{color}">{content}</FONT></TD>'
-    )
+    font = f'POINT-SIZE="{size}" COLOR="{color}"'
+    return f'<TD ALIGN="LEFT"{attributes}><FONT {font}>{content}</FONT></TD>'
+
+
+def _swatch(text: str, look: str) -> str:
+    return f'<TD {look} CELLPADDING="2"><FONT POINT-SIZE="{SMALL}">{text}</FONT></TD>'

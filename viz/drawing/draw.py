@@ -13,7 +13,7 @@ from tinygrad_edu.jit.tape.tape import Tape
 
 from .model import MAX_NODES, build, build_path
 from .render import Drawing
-from .tapes import build_jitted, build_tape
+from .tapes import jitted_builder, tape_builder
 from .text import check_title
 
 
@@ -67,7 +67,8 @@ def draw(
     """
     check_title("draw", title)
     if isinstance(y, Jitted):
-        return Drawing(build_jitted(y, gradient, collapse, max_nodes, expand), title, legend)
+        builder = jitted_builder(y, gradient)
+        return Drawing(builder.select(collapse, max_nodes, expand), title, legend)
     if gradient:
         remedy = "leave gradient out: the drawing of a graph has the gradients of backward()"
         if isinstance(y, Tape):
@@ -77,7 +78,7 @@ def draw(
             f"gradient=True), not {type(y).__name__}; {remedy}"
         )
     if isinstance(y, Tape):
-        return Drawing(build_tape(y, collapse, max_nodes, expand), title, legend)
+        return Drawing(tape_builder(y).select(collapse, max_nodes, expand), title, legend)
     if isinstance(y, Explanation):
         note = f"The first inf or nan: {y.sentences[0]}"
         return Drawing(build_path(y.root, y.path, note, max_nodes), title, legend)

@@ -18,19 +18,22 @@ graph do not change them.  `drawing.tapes` makes the same records from the tapes
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine.graph import topological_order
 from tinygrad_edu.errors import counted
 from tinygrad_edu.nn.module import ParameterName
-from tinygrad_edu.nn.structure import enclosing, find_modules
+from tinygrad_edu.nn.structure import enclosing, find_modules, module_path
 
-from .selection import check_max_nodes, choose_boxes, nearest
+from .selection import Place, node_limit, select
 
 MAX_NODES = 300
 _REST = ""  # the key of the box for everything left out; boxes of modules have their paths as keys
+Link = tuple[Value, int, Value]  # user, i, user.args[i]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,13 @@ class Node:
     role        input, parameter, constant, operation, output, module or rest
     label       the label as typed; of a module its path
     op          the name of the primitive, "" for leaves and boxes
-    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
-                only if it stands for a module with one output; they are the output's numbers
     cluster     the path of the innermost cluster around it, "" for none
     output      whether it is, or contains, a root
-    operations, parameters, nodes    how many of them it stands for
-    members     the positions of these nodes in the order of execution; () for everything left out
+    operations, parameters    how many of them it stands for
+    members     the positions of all nodes that it stands for, in the order of execution; () for
+                everything left out
+    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
+                only if it stands for a module with one output; they are the output's numbers
     shows       the position of the node whose data and grad it shows; None if it shows no numbers
     terms       what an instruction of a tape computes, as the terms of a sum; most have one term
     returned    the names under which the program returns it, if its label does not say so
@@ -56,17 +60,22 @@ class Node:
     role: str
     label: str
     op: str
-    data: float | None
-    grad: float | None
     cluster: str
-    output: bool = False
-    operations: int = 0
-    parameters: int = 0
-    nodes: int = 1
-    members: tuple[int, ...] = ()
+    output: bool
+    operations: int
+    parameters: int
+    members: tuple[int, ...]
+    data: float | None = None
+    grad: float | None = None
     shows: int | None = None
     terms: tuple[str, ...] = ()
     returned: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Those of ``data`` and ``grad`` that exist, by name."""
+        numbers = {"data": self.data, "grad": self.grad}
+        return {name: number for name, number in numbers.items() if number is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ class Cluster:
     parent: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """All records of a drawing.  Clusters come after their parents; ``notes`` say what is not shown
     and why."""
@@ -111,6 +120,16 @@ class Graph:
     edges: tuple[Edge, ...]
     clusters: tuple[Cluster, ...]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        """The nodes by their names."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def boxes(self) -> frozenset[str]:
+        """The names of the collapsed modules."""
+        return frozenset(node.name for node in self.nodes if node.role == "module")
 
 
 def build_path(
@@ -126,21 +145,20 @@ def build_path(
         TypeError: ``max_nodes`` is not a whole number or None.
         ValueError: ``max_nodes`` is less than 1.
     """
-    check_max_nodes(max_nodes)
-    shown: list[Value] = []
-    kept: set[Value | str] = set()
+    limit = node_limit(max_nodes)
+    shown: dict[Value, None] = {}
+    kept: set[Place] = set()
     for node in itertools.chain.from_iterable(zip(path, reversed(path))):  # from both ends
         more = kept.union(node.args, [node])
-        if shown and max_nodes is not None and len(more) >= max_nodes:
+        if shown and len(more) >= limit:
             break  # the last place is for the box of all the others
-        shown.append(node)
+        shown[node] = None
         kept = more
-    shown = list(dict.fromkeys(shown))
     notes = [note] if note else []
     if len(shown) < len(path):
         notes.append(f"{len(path) - len(shown):,} nodes in the middle of the path are left out.")
     order = topological_order(root)
-    return Builder([root], order, find_modules(order), {}, kept, notes).graph()
+    return Builder([root], order, find_modules(order), notes, kept=kept).graph()
 
 
 def build(
@@ -165,87 +183,76 @@ def build(
         ValueError: ``max_nodes`` is less than 1; the graph has no module with one of the paths.
     """
     order = topological_order(*roots)
-    return records(Builder, roots, order, find_modules(order), collapse, max_nodes, expand)
+    return Builder(roots, order, find_modules(order)).select(collapse, max_nodes, expand)
 
 
-def records(
-    builder: Callable[..., Builder],
-    roots: Sequence[Value],
-    order: Sequence[Value],
-    modules: dict[Value, str],
-    collapse: str | Iterable[str] | None,
-    max_nodes: int | None,
-    expand: str | Iterable[str],
-) -> Graph:
-    """Returns the records that ``builder`` makes of the nodes in ``order``; options as in `build`.
-
-    builder    a function with the parameters of `Builder`
-    modules    the path of the innermost module of each node that is in a module
-    """
-    check_max_nodes(max_nodes)
-    boxes, size, notes = choose_boxes(order, modules, collapse, max_nodes, expand)
-    if max_nodes is None or size <= max_nodes:
-        return builder(roots, order, modules, boxes, None, notes).graph()
-    kept = nearest(roots, order, boxes, max(1, max_nodes - 1))  # 1 place is for all the others
-    return builder(roots, order, modules, boxes, kept, notes).graph()
-
-
+@dataclass
 class Builder:
-    """Turns nodes and boxes into records, in two passes: first their places, then the records."""
+    """Turns nodes into records, in two passes: first their places, then the records.
 
-    def __init__(
+    roots      the nodes that the drawing is of
+    order      all nodes, in the order of execution
+    modules    the path of the innermost module of each node that is in a module
+    notes      the notes of the graph; `select` adds more
+    boxes      the path of the collapsed module of each node that is in one
+    kept       the places that are drawn; None if all are.  All other nodes are one box
+    """
+
+    has_numbers: ClassVar[bool] = True
+    roots: Sequence[Value]
+    order: Sequence[Value]
+    modules: dict[Value, str]
+    notes: list[str] = field(default_factory=list)
+    boxes: dict[Value, str] = field(default_factory=dict)
+    kept: set[Place] | None = None
+    members: dict[Place, list[Value]] = field(default_factory=dict)
+    outputs: dict[Place, set[Value]] = field(default_factory=dict)
+    root_places: set[Place] = field(default_factory=set)
+    names: dict[Place, str] = field(default_factory=dict)
+    # for operands of nodes that are left out: how many edges lead from them to such nodes
+    into_rest: dict[Value, int] = field(default_factory=dict)
+    positions: dict[Value, int] = field(default_factory=dict)  # of all nodes except those left out
+
+    def select(
         self,
-        roots: Sequence[Value],
-        order: Sequence[Value],
-        modules: dict[Value, str],
-        boxes: dict[Value, str],
-        kept: set[Value | str] | None,
-        notes: Sequence[str],
-    ) -> None:
-        self.roots = dict.fromkeys(roots)
-        self.order = order
-        self.modules = modules
-        self.boxes = boxes
-        self.kept = kept
-        self.notes = tuple(notes)
-        self.members: dict[str, list[Value]] = {}  # of every box that is drawn
-        self.outputs: dict[str, dict[Value, None]] = {}
-        self.names: dict[Value | str, str] = {}
-        # for operands of nodes that are left out: how many edges lead from them to such nodes
-        self.into_rest: dict[Value, int] = {}
-        self.positions: dict[Value, int] = {}  # of all nodes except those left out
-
-    def place(self, node: Value) -> Value | str:
-        """Returns where ``node`` is drawn: the node itself, or the key of a box."""
-        key = self.boxes.get(node, node)
-        return key if self.kept is None or key in self.kept else _REST
+        collapse: str | Iterable[str] | None,
+        max_nodes: int | None,
+        expand: str | Iterable[str],
+    ) -> Graph:
+        """Returns the records of what is drawn with these options; see `build`."""
+        self.boxes, self.kept, notes = select(
+            self.roots, self.order, self.modules, collapse, max_nodes, expand
+        )
+        self.notes += notes
+        return self.graph()
 
     def graph(self) -> Graph:
         """Returns all records."""
         for i, node in enumerate(self.order):
-            key = self.place(node)
-            if key.__class__ is str:
-                self.members.setdefault(key, []).append(node)
-            if key != _REST:
+            place = self.place(node)
+            if place not in self.members:
+                self.members[place] = []
+                self.outputs[place] = set()
+                self.names[place] = f"n{len(self.names)}"
+            self.members[place].append(node)
+            if place != _REST:
                 self.positions[node] = i
-            if key not in self.names:
-                self.names[key] = f"n{len(self.names)}"
-        crossing = list(self.crossing_edges())
-        for key in self.members:
-            self.outputs[key] = {}
-        for _, _, arg in crossing:
-            key = self.place(arg)
-            if isinstance(key, str) and arg.op:
-                self.outputs[key][arg] = None
-        for root in self.roots:
-            if isinstance(key := self.place(root), str):
-                self.outputs[key][root] = None
-        nodes = [self.box(key) if isinstance(key, str) else self.node(key) for key in self.names]
-        edges = tuple(self.edges(crossing))
-        return Graph(tuple(nodes), edges, tuple(_clusters(nodes)), self.notes)
+        self.root_places.update(map(self.place, self.roots))
+        links = list(self.links())
+        for node in [*self.roots, *[arg for _, _, arg in links if arg.op]]:
+            self.outputs[self.place(node)].add(node)
+        nodes = tuple(map(self.node, self.members))
+        paths = dict.fromkeys(path for node in nodes for path in enclosing(node.cluster))
+        clusters = tuple([Cluster(path, module_path(path)) for path in paths])
+        return Graph(nodes, tuple(self.edges(links)), clusters, tuple(self.notes))
 
-    def crossing_edges(self) -> Iterator[tuple[Value, int, Value]]:
-        """Yields ``(user, i, user.args[i])`` for all edges except those inside a box.
+    def place(self, node: Value) -> Place:
+        """Returns where ``node`` is drawn."""
+        place = self.boxes.get(node, node)
+        return place if self.kept is None or place in self.kept else _REST
+
+    def links(self) -> Iterator[Link]:
+        """Yields all edges except those inside a box.
 
         Of the edges from one operand to nodes that are left out, only the first is yielded.
         """
@@ -267,118 +274,104 @@ class Builder:
                 if box is None or boxes.get(arg) != box:
                     yield user, i, arg
 
-    def node(self, node: Value) -> Node:
-        """Returns the record of a node that is drawn by itself."""
-        role = self.role(node)
-        position = self.positions[node]
+    def node(self, place: Place) -> Node:
+        """Returns the record of a node, a collapsed module, or everything left out."""
+        members = self.members[place]
+        if isinstance(place, str):
+            role = "module" if place else "rest"
+            label = place or f"... {counted(len(members), 'more node')}"
+            op = ""
+            cluster = module_path(place)
+        else:
+            role = self.role(place)
+            label = str(place.label)
+            op = place.op
+            cluster = self.modules.get(place, "")
+        data = grad = shows = None
+        if (shown := self.shown(place)) is not None:
+            data = shown.data
+            grad = None if shown.constant else shown.grad
+            shows = self.positions[shown]
         return Node(
-            name=self.names[node],
-            role=role,
-            label=str(node.label),
-            op=node.op,
-            data=node.data,
-            grad=None if node.constant else node.grad,
-            cluster=self.modules.get(node, ""),
-            output=node in self.roots,
-            operations=int(bool(node.op)),
-            parameters=int(role == "parameter"),
-            members=(position,),
-            shows=position,
+            self.names[place],
+            role,
+            label,
+            op,
+            cluster,
+            output=place in self.root_places,
+            operations=sum(bool(node.op) for node in members),
+            parameters=sum(map(_is_parameter, members)),
+            members=() if place == _REST else tuple([self.positions[node] for node in members]),
+            data=data,
+            grad=grad,
+            shows=shows,
         )
+
+    def shown(self, place: Place) -> Value | None:
+        """Returns the node whose numbers are shown at ``place``: of a module, its only output."""
+        if not self.has_numbers:
+            return None
+        if not isinstance(place, str):
+            return place
+        outputs = self.outputs[place]
+        return next(iter(outputs)) if place != _REST and len(outputs) == 1 else None
 
     def role(self, node: Value) -> str:
         """Returns the role of a node that is drawn by itself."""
-        if node in self.roots:
+        if node in self.root_places:
             return "output"
         if node.op:
             return "operation"
         if node.constant:
             return "constant"
-        return "parameter" if isinstance(node.label, ParameterName) else "input"
+        return "parameter" if _is_parameter(node) else "input"
 
-    def derivative(self, user: Value, i: int) -> float | None:
-        """Returns the number on an edge whose operand is not a constant."""
-        return user.partials[i]
+    def edges(self, links: Sequence[Link]) -> Iterator[Edge]:
+        """Yields the records of ``links``.
 
-    def slopes(self) -> dict[str, dict[Value, float]]:
-        """Returns, for each box with one output, the derivatives of the output with respect to the
-        members of the box and their operands."""
-        slopes = {}
-        for key, outputs in self.outputs.items():
-            if key != _REST and len(outputs) == 1:
-                slopes[key] = _slopes(self.members[key], next(iter(outputs)))
-        return slopes
-
-    def box(self, key: str) -> Node:
-        """Returns the record of a collapsed module, or of everything left out."""
-        members = self.members[key]
-        outputs = list(self.outputs[key])
-        operations = sum(bool(node.op) for node in members)
-        parameters = sum(isinstance(node.label, ParameterName) and not node.op for node in members)
-        data = grad = shows = None
-        if key != _REST and len(outputs) == 1:
-            data = outputs[0].data
-            grad = outputs[0].grad
-            shows = self.positions[outputs[0]]
-        around = enclosing(key)
-        return Node(
-            name=self.names[key],
-            role="rest" if key == _REST else "module",
-            label=key if key != _REST else f"... {counted(len(members), 'more node')}",
-            op="",
-            data=data,
-            grad=grad,
-            cluster=around[-2] if len(around) > 1 else "",
-            output=any(root in self.outputs[key] for root in self.roots),
-            operations=operations,
-            parameters=parameters,
-            nodes=len(members),
-            members=() if key == _REST else tuple([self.positions[node] for node in members]),
-            shows=shows,
-        )
-
-    def edges(self, crossing: Sequence[tuple[Value, int, Value]]) -> Iterator[Edge]:
-        """Yields the records of the edges that `crossing_edges` found.
-
-        Edges from one source into one box are merged.
+        Those from one place into one box are one edge.  Without numbers, so are those from one box
+        to one node.
         """
-        merged: dict[tuple[Value | str, str], list[tuple[Value, int, Value]]] = {}
-        for user, i, arg in crossing:
-            if isinstance(target := self.place(user), str):
-                merged.setdefault((self.place(arg), target), []).append((user, i, arg))
-        slopes = self.slopes()
-        for user, i, arg in crossing:
+        slopes = {
+            place: _slopes(members, output)
+            for place, members in self.members.items()
+            if isinstance(place, str) and (output := self.shown(place)) is not None
+        }
+        groups: dict[Any, list[Link]] = {}
+        for user, i, arg in links:
             source, target = self.place(arg), self.place(user)
+            is_merged = isinstance(target, str) or (
+                isinstance(source, str) and not self.has_numbers
+            )
+            key = (source, target) if is_merged else (user, i)
+            groups.setdefault(key, []).append((user, i, arg))
+        for group in groups.values():
+            user, i, arg = group[0]
+            source, target = self.place(arg), self.place(user)
+            args = [arg for _, _, arg in group]
+            is_single = len(set(args) if isinstance(target, str) else args) == 1
             is_hidden = isinstance(source, str) and source != _REST and not arg.op
-            hidden = str(arg.label) if is_hidden else ""
-            if not isinstance(target, str):
-                yield Edge(
-                    self.names[source],
-                    self.names[target],
-                    derivative=None if arg.constant else self.derivative(user, i),
-                    constant=arg.constant,
-                    parameter=hidden,
-                    links=((self.positions[user], i),),
-                )
-            elif links := merged.pop((source, target), None):
-                args = [link[2] for link in links]
-                one_source = len(set(args)) == 1
-                has_slope = one_source and target in slopes
-                count = len(args)
-                ends: list[tuple[int, int]] = []
-                if target == _REST:
-                    count = sum(self.into_rest[arg] for arg in args)
-                else:
-                    ends = [(self.positions[to], operand) for to, operand, _ in links]
-                yield Edge(
-                    self.names[source],
-                    self.names[target],
-                    derivative=slopes[target].get(arg, 0.0) if has_slope else None,
-                    count=count,
-                    constant=arg.constant,
-                    parameter=hidden if one_source else "",
-                    links=tuple(ends),
-                )
+            derivative = None
+            if isinstance(target, str):
+                if is_single and target in slopes:
+                    derivative = slopes[target].get(arg, 0.0)
+            elif self.has_numbers and not arg.constant:
+                derivative = user.partials[i]
+            yield Edge(
+                self.names[source],
+                self.names[target],
+                derivative,
+                count=sum(self.into_rest[arg] for arg in args) if target == _REST else len(args),
+                constant=arg.constant,
+                parameter=str(arg.label) if is_hidden and is_single else "",
+                links=tuple(
+                    [(self.positions[user], i) for user, i, _ in group if target != _REST]
+                ),
+            )
+
+
+def _is_parameter(node: Value) -> bool:
+    return isinstance(node.label, ParameterName) and not node.op
 
 
 def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
@@ -390,14 +383,3 @@ def _slopes(members: Sequence[Value], output: Value) -> dict[Value, float]:
             for arg, partial in zip(node.args, node.partials):
                 slopes[arg] = slopes.get(arg, 0.0) + partial * slopes[node]
     return slopes
-
-
-def _clusters(nodes: Sequence[Node]) -> Iterator[Cluster]:
-    seen = set()
-    for cluster in dict.fromkeys(node.cluster for node in nodes):
-        parent = ""
-        for path in enclosing(cluster):
-            if path not in seen:
-                seen.add(path)
-                yield Cluster(path, parent)
-            parent = path

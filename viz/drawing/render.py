@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,27 +84,28 @@ _GROUP_TITLE = re.compile(
 )
 
 
+@dataclass(eq=False, repr=False)
 class Drawing:
     """A picture of a graph, made by `viz.draw`.  It shows the numbers at the time of that call; the
     layout is computed when it is needed.
 
     records    the nodes, edges and clusters that are drawn (see `drawing.model`)
     title      the text above the picture
+    legend     whether the colours are explained
     source     the DOT text; it needs no layout engine
 
     In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
     what to install.
     """
 
-    def __init__(self, records: Graph, title: str = "", legend: bool = True) -> None:
-        self.records = records
-        self.title = title
-        self._legend = legend
+    records: Graph
+    title: str = ""
+    legend: bool = True
 
     @cached_property
     def source(self) -> str:
         """The DOT text."""
-        return to_dot(self.records, title=self.title, legend=self._legend)
+        return to_dot(self.records, title=self.title, legend=self.legend)
 
     @cached_property
     def _svg(self) -> str:
@@ -142,14 +144,12 @@ class Drawing:
         target = destination(path, "a drawing", FORMATS, "graph.svg")
         return write_atomically(target, self._content(FORMATS[target.suffix.lower()]))
 
-    def _content(self, form: str) -> bytes:
-        if form == "svg":
-            return self.svg().encode()
-        if form == "html":
-            return self.html().encode()
+    def _content(self, form: str) -> str | bytes:
         if form == "dot":
-            return self.source.encode()
-        return run_engine(self.source, form)
+            return self.source
+        if form == "html":
+            return self.html()
+        return self.svg() if form == "svg" else run_engine(self.source, form)
 
     def __repr__(self) -> str:
         title = f" {self.title!r}" if self.title else ""
@@ -159,10 +159,7 @@ class Drawing:
         return f"<Drawing{title}: {nodes}, {edges}, {clusters}>"
 
     def _repr_svg_(self) -> str | None:
-        try:
-            return self.svg()
-        except RenderError:
-            return None
+        return self._repr_mimebundle_().get("image/svg+xml")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
@@ -193,16 +190,15 @@ class Drawing:
 
         def with_title(match: re.Match[str]) -> str:
             start, name = match.groups()
-            if name not in tooltips:
-                return start
-            return f"{start}<title>{html.escape(tooltips[name])}</title>\n"
+            title = f"<title>{html.escape(tooltips[name])}</title>\n" if name in tooltips else ""
+            return f"{start}{title}"
 
         return _GROUP_TITLE.sub(with_title, svg)
 
     def _tooltips(self) -> dict[str, str]:
         """Returns the tooltip of each part of the picture, by its id: the numbers with all their
         digits."""
-        nodes = {node.name: node for node in self.records.nodes}
+        nodes = self.records.by_name
         tooltips = {name: "\n".join(_node_tooltip_lines(node)) for name, node in nodes.items()}
         for i, edge in enumerate(self.records.edges):
             source = edge.parameter or _display_name(nodes[edge.source])
@@ -213,12 +209,8 @@ class Drawing:
 
 
 def _display_name(node: Node) -> str:
-    name = node.label
-    if not name and node.op:
-        name = symbol(node.op)
-    elif not name:
-        name = "constant" if node.role == "constant" else node.name
-    return _printable(name)
+    leaf = "constant" if node.role == "constant" else node.name
+    return _printable(node.label or symbol(node.op) or leaf)
 
 
 def _edge_tooltip(edge: Edge, source: str, target: str) -> str:
@@ -239,10 +231,7 @@ def _node_tooltip_lines(node: Node) -> list[str]:
     lines = [first, *node.returned]
     if node.role in ("module", "rest"):
         lines.append(contents(node))
-    for what, number in (("data", node.data), ("grad", node.grad)):
-        if number is not None:
-            lines.append(f"{what} {number!r}")
-    return lines
+    return lines + [f"{what} {number!r}" for what, number in node.numbers.items()]
 
 
 def _printable(text: str, most: int = 200) -> str:
@@ -263,9 +252,10 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
     if dot := shutil.which("dot"):
         name = "dot"
         command = [dot, f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
-    elif folder := _pygraphviz_folder():
+    elif folder := package_folder("pygraphviz"):
         name = "pygraphviz"
-        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, folder, form, dpi]
+        where = str(folder.parent)
+        command = [sys.executable, "-I", "-S", "-c", _PYGRAPHVIZ, where, form, dpi]
     else:
         raise RenderError(_REMEDIES)
     try:
@@ -291,10 +281,10 @@ def run_engine(source: str, form: str, timeout: float = TIMEOUT) -> bytes:
     return done.stdout
 
 
-def _pygraphviz_folder() -> str | None:
-    """Returns the folder that contains pygraphviz, without importing it, or None."""
+def package_folder(name: str) -> Path | None:
+    """Returns the folder of a package, without importing it; None if it is not installed."""
     try:
-        spec = find_spec("pygraphviz")
+        spec = find_spec(name)
     except (ImportError, ValueError):
         return None
-    return str(Path(spec.origin).parent.parent) if spec and spec.origin else None
+    return Path(spec.origin).parent if spec and spec.origin else None

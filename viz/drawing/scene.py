@@ -22,7 +22,6 @@ import copy
 import html
 import math
 import xml.etree.ElementTree as ET
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -31,7 +30,7 @@ from tinygrad_edu import Stepper, Value
 from tinygrad_edu.debug.recording import Event, Recording
 from tinygrad_edu.debug.stepper import recording_of
 
-from .frame import SVG, Caption, EdgeLook, NodeLook, draw_edge, draw_node
+from .frame import SVG, Caption, EdgeLook, NodeLook
 from .model import MAX_NODES, Graph, Node, build
 from .render import Drawing
 from .style import EDGE_LINE, FAINT, NEGATIVE, POSITIVE, UNDEFINED
@@ -79,26 +78,24 @@ class Scene:
     ) -> None:
         self.recording = recording_of(recording, "Scene()")
         roots = self.recording.values()[-1:]
-        self._slopes = slopes
         self.graph: Graph = self._with_widest_numbers(
             build(roots, collapse, max_nodes, expand), widest or {}
         )
         self.nodes: list[int | None] = [None] * len(self.recording.nodes)
-        self.edges: dict[tuple[int, int], int] = {}
+        self.edges: dict[tuple[int | None, int], int] = {}
         for i, node in enumerate(self.graph.nodes):
             for position in node.members:
                 self.nodes[position] = i
         for i, edge in enumerate(self.graph.edges):
-            self.edges.update(dict.fromkeys(edge.links, i))
+            for link in edge.links:
+                self.edges[link] = i
         shown = {node.shows for node in self.graph.nodes}
         self.hidden = [
-            event.node not in shown
-            and (event.user is None or (event.user, event.operand) not in self.edges)
+            event.node not in shown and (event.user, event.operand) not in self.edges
             for event in self.recording.events
         ]
         self._completed_at = self._completed()
-        self._flow_history = self._flow_sums()
-        self._root = self._annotated(Drawing(self._named_records(), legend=False).svg())
+        self._root = self._annotated(Drawing(self._named_records(slopes), legend=False).svg())
         # the text of each part as last drawn
         self._drawn: dict[str, tuple[NodeLook | EdgeLook | None, str]] = {}
 
@@ -110,8 +107,8 @@ class Scene:
         for group in root.iter(f"{SVG}g"):
             look = looks.get(group.get("id", ""))
             if isinstance(look, NodeLook):
-                draw_node(group, NodeLook(look.data, look.grad))
-        return self._text(root)
+                NodeLook(look.data, look.grad).draw(group)
+        return ET.tostring(root, encoding="unicode")
 
     @property
     def size(self) -> tuple[float, float]:
@@ -134,8 +131,7 @@ class Scene:
         """
         looks = self._looks(stepper)
         group = next(self._root.iter(f"{SVG}g"))
-        elements = [part for part in group if part.tag == f"{SVG}g"]
-        parts = "\n".join([self._part(part, looks.get(part.get("id", ""))) for part in elements])
+        parts = "\n".join([self._part(part, looks) for part in group.findall(f"{SVG}g")])
         width, height = self.frame_size if caption else self.size
         left = self._caption.left if caption else 0.0
         below = self._caption.svg(stepper.position) if caption else ""
@@ -150,26 +146,11 @@ class Scene:
 
     def flows(self, stepper: Stepper) -> dict[int, float]:
         """Returns the sum of the gradients that have flowed so far along each drawn edge."""
-        flows = {}
-        for edge, (positions, sums) in self._flow_history.items():
-            count = bisect_right(positions, stepper.position)
-            if count:
-                flows[edge] = sums[count - 1]
-        return flows
-
-    def _flow_sums(self) -> dict[int, tuple[list[int], list[float]]]:
-        """Returns, for each drawn edge, the numbers of the steps in which a gradient flows along
-        it, and the sums after these steps."""
-        flows: dict[int, tuple[list[int], list[float]]] = {}
-        start = self.recording.forward + 1  # after the seed, which uses no edge
-        for number, event in enumerate(self.recording.events[start:], start + 1):
-            if event.user is None:
-                continue
+        flows: dict[int, float] = {}
+        for event in self.recording.events[self.recording.forward:stepper.position]:
             edge = self.edges.get((event.user, event.operand))
             if edge is not None:
-                positions, sums = flows.setdefault(edge, ([], []))
-                positions.append(number)
-                sums.append((sums[-1] if sums else 0.0) + self.recording.flow(event))
+                flows[edge] = flows.get(edge, 0.0) + self.recording.flow(event)
         return flows
 
     def name_of(self, node: Node) -> str:
@@ -178,24 +159,24 @@ class Scene:
             return node.label
         return self.recording.nodes[node.shows].name
 
-    def _completed(self) -> list[int]:
-        """Returns, for each drawn node, the number of the step after which it is computed: for a
-        box, its output, or everything in it if it has several outputs."""
-        done = [0] * len(self.graph.nodes)
-        rest = next((i for i, node in enumerate(self.graph.nodes) if node.role == "rest"), None)
+    def _completed(self) -> dict[str, int]:
+        """Returns, by the name of each drawn operation, the number of the step after which it is
+        computed: for a box, its output, or everything in it if it has several outputs."""
+        rest = next((node for node in self.graph.nodes if node.role == "rest"), None)
+        done = {}
         for number, event in enumerate(self.recording.events[:self.recording.forward], 1):
-            i = self.nodes[event.node] if self.nodes[event.node] is not None else rest
-            if i is not None and self.graph.nodes[i].shows in (None, event.node):
-                done[i] = number
+            i = self.nodes[event.node]
+            node = rest if i is None else self.graph.nodes[i]
+            if node and node.shows in (None, event.node):
+                done[node.name] = number
         return done
 
     def _with_widest_numbers(self, graph: Graph, given: Mapping[int, tuple[float, float]]) -> Graph:
-        widest: dict[int, float] = {}
+        room: dict[int, tuple[float, float]] = {}
         for event in self.recording.events[self.recording.forward:]:
-            if len(number_text(event.after)) > len(number_text(widest.get(event.node, 0.0))):
-                widest[event.node] = event.after
-        nodes = self.recording.nodes
-        room = {position: (nodes[position].data, grad) for position, grad in widest.items()}
+            start = self.recording.nodes[event.node].data, 0.0
+            data, widest = room.get(event.node, start)
+            room[event.node] = data, max(widest, event.after, key=_text_length)
         room.update(given)
 
         def widened(node: Node) -> Node:
@@ -210,11 +191,11 @@ class Scene:
     def _caption(self) -> Caption:
         return Caption(self.recording, *self.size)
 
-    def _named_records(self) -> Graph:
+    def _named_records(self, slopes: bool) -> Graph:
         """Returns the records with the names that the sentences use, so that readers find ``v6``
         in the picture."""
         edges = self.graph.edges
-        if not self._slopes:
+        if not slopes:
             edges = tuple([replace(edge, derivative=None, parameter="") for edge in edges])
 
         def named(node: Node) -> Node:
@@ -227,9 +208,8 @@ class Scene:
     def _annotated(self, svg: str) -> ET.Element:
         root = ET.fromstring(svg)
         root.attrib.pop("style")  # the page decides the size
-        nodes = {node.name: node for node in self.graph.nodes}
         for group in root.iter(f"{SVG}g"):
-            kind = group.get("class", "")
+            kind = group.get("class")
             if kind == "graph":
                 background = group.find(f"{SVG}polygon")
                 group.remove(background)  # type: ignore[arg-type]  # every picture has one
@@ -238,75 +218,68 @@ class Scene:
             for title in group.findall(f"{SVG}title"):
                 group.remove(title)
             if kind == "node":
-                _annotate_node(group, nodes[group.attrib["id"]])
+                _annotate_node(group, self.graph.by_name[group.attrib["id"]])
         return root
 
     def _looks(self, stepper: Stepper) -> dict[str, NodeLook | EdgeLook]:
         """Returns how each part is drawn at the position of ``stepper``, by its id."""
         position = stepper.position
-        event = self.recording.events[position - 1] if position else None
+        waiting = {name for name, number in self._completed_at.items() if position < number}
+        lit: dict[str, str] = {}
+        lit_edges: set[int] = set()
+        if position:
+            event = self.recording.events[position - 1]
+            lit = self._lit_number(event)
+            lit_edges = self._lit_edges(event)
         looks: dict[str, NodeLook | EdgeLook] = {}
-        for i, node in enumerate(self.graph.nodes):
-            lit = ""
-            if event is not None and self.nodes[event.node] == i:
-                lit = self._changed_number(node, event, position)
+        for node in self.graph.nodes:
             data, grad = (None, 0.0) if node.shows is None else stepper.numbers(node.shows)
             text = UNKNOWN if data is None else number_text(data)
             if node.role == "constant":
                 text = label_number(node.data)
-            faint = position < self._completed_at[i] and not lit
-            looks[f"n{i}"] = NodeLook(text, number_text(grad), faint, lit)
-        completed = zip(self.graph.nodes, self._completed_at)
-        done = {node.name: position >= number for node, number in completed}
+            faint = node.name in waiting and node.name not in lit
+            looks[node.name] = NodeLook(text, number_text(grad), faint, lit.get(node.name, ""))
         flows = self.flows(stepper)
-        lit_edges = self._lit_edges(event)
         for i, edge in enumerate(self.graph.edges):
             color = EDGE_LINE
             width = 2.0 if i in lit_edges else 1.0
             if i in flows:
                 color = _flow_color(flows[i])
                 width = flow_width(flows[i])
-            faint = not done[edge.target] and i not in lit_edges
+            faint = edge.target in waiting and i not in lit_edges
             looks[f"e{i}"] = EdgeLook(faint, color, width, i in flows, i in lit_edges)
         return looks
 
-    def _changed_number(self, node: Node, event: Event, position: int) -> str:
-        """Returns which number of a drawn node the step changed, as in `NodeLook.lit`."""
-        if node.shows != event.node:
-            return "box"
-        return "data" if position <= self.recording.forward else "grad"
+    def _lit_number(self, event: Event) -> dict[str, str]:
+        """Returns the name of the drawn node that the step changed, and which number of it, as in
+        `NodeLook.lit`."""
+        i = self.nodes[event.node]
+        if i is None:
+            return {}
+        node = self.graph.nodes[i]
+        kind = "data" if event.before is None else "grad"
+        return {node.name: kind if node.shows == event.node else "box"}
 
-    def _lit_edges(self, event: Event | None) -> set[int]:
-        if event is None:
-            return set()
-        is_seed = event.user is None and event.before is not None
-        if is_seed:
-            return set()
-        if event.user is not None:
-            links = [(event.user, event.operand)]
-        else:
+    def _lit_edges(self, event: Event) -> set[int]:
+        links: list[tuple[int | None, int]] = [(event.user, event.operand)]
+        if event.before is None:  # a step forward, which uses all operands
             operands = self.recording.nodes[event.node].args
             links = [(event.node, operand) for operand in range(len(operands))]
         return {self.edges[link] for link in links if link in self.edges}
 
-    def _part(self, element: ET.Element, look: NodeLook | EdgeLook | None) -> str:
+    def _part(self, element: ET.Element, looks: dict[str, NodeLook | EdgeLook]) -> str:
         """Returns the SVG text of a part; if its look has not changed, the text is reused."""
-        name = element.get("id", "")
-        if name and (drawn := self._drawn.get(name)) and drawn[0] == look:
-            return drawn[1]
-        if look is not None:
-            element = copy.deepcopy(element)
-            if isinstance(look, NodeLook):
-                draw_node(element, look)
-            else:
-                draw_edge(element, look)
-        text = self._text(element).strip().replace(f' xmlns="{SVG[1:-1]}"', "")
-        if name:
+        name = element.attrib["id"]
+        look = looks.get(name)
+        drawn_look, text = self._drawn.get(name, (None, ""))
+        if not text or drawn_look != look:
+            if look is not None:
+                element = copy.deepcopy(element)
+                look.draw(element)
+            text = ET.tostring(element, encoding="unicode").strip()
+            text = text.replace(f' xmlns="{SVG[1:-1]}"', "")
             self._drawn[name] = look, text
         return text
-
-    def _text(self, root: ET.Element) -> str:
-        return ET.tostring(root, encoding="unicode")
 
 
 def _flow_color(flow: float) -> str:
@@ -326,29 +299,31 @@ def flow_width(flow: float) -> float:
     return min(max(4 + 0.75 * math.log10(min(abs(flow), 1e300)), 1.0), 6.0)
 
 
+def _text_length(x: float) -> int:
+    return len(number_text(x))
+
+
 def _annotate_node(group: ET.Element, node: Node) -> None:
-    """Gives the group of a node, and the texts with its numbers, their classes."""
+    """Gives the group of a node, and the texts with its numbers, their classes.
+
+    Numbers are anchored at their right ends, which keeps their places.
+    """
     group.set("class", f"node {node.role}")
     texts = group.findall(f".//{SVG}text")
     if node.role == "constant":
         texts[-1].set("class", "data")
     elif node.shows is not None:
-        data = texts[-3]
-        grad = texts[-1]
-        _anchor_number(data, "data")
-        _anchor_number(grad, "grad")
-        right_end = max(data.attrib["x"], grad.attrib["x"], key=float)
-        data.set("x", right_end)
-        grad.set("x", right_end)
+        numbers = {"data": texts[-3], "grad": texts[-1]}
+        right_end = max(map(_right_end, numbers.values()))
+        for name, text in numbers.items():
+            text.set("class", name)
+            text.set("x", f"{right_end:.2f}")
+            text.set("text-anchor", "end")
         if node.role != "module" and not node.label:
             texts[-5].set("fill", FAINT)  # a name made for the sentences
             texts[-5].attrib.pop("font-weight", None)
 
 
-def _anchor_number(text: ET.Element, name: str) -> None:
-    """Gives a number its class, and anchors it at its right end, which keeps its place."""
-    size = float(text.attrib["font-size"])
-    width = sum(OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in text.text or "")
-    text.set("class", name)
-    text.set("x", f"{float(text.attrib['x']) + width * size:.2f}")
-    text.set("text-anchor", "end")
+def _right_end(number: ET.Element) -> float:
+    widths = [OTHER_WIDTHS.get(character, DIGIT_WIDTH) for character in number.text or ""]
+    return float(number.attrib["x"]) + sum(widths) * float(number.attrib["font-size"])

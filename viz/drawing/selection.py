@@ -1,118 +1,105 @@
 """What is drawn of a graph: which modules are collapsed into boxes, and which nodes are left out.
 
-`choose_boxes` reads ``collapse=``, ``expand=`` and ``max_nodes=``, and says in words what it
-collapsed by itself; `nearest` keeps the nodes around the roots of a graph that is still too large.
-`model.Builder` then makes the records.
+`select` reads ``collapse=``, ``expand=`` and ``max_nodes=``, and says in words what it collapsed by
+itself.  Of a graph that is still too large, it keeps the nodes around the roots.  `model.Builder`
+then makes the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, dropwhile
+from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.errors import check_int, some
 from tinygrad_edu.nn.structure import enclosing
 
+# where a node is drawn: the node itself, or the key of a box
+Place = Value | str
+
 # edges into collapsed neurons; above it, collapsing neurons saves too little space
 MAX_EDGES = 150
 
 
-def check_max_nodes(max_nodes: int | None) -> None:
-    """Raises TypeError or ValueError if ``max_nodes`` is not None or a whole number of at least 1.
+def node_limit(max_nodes: int | None) -> int:
+    """Returns how many nodes are drawn at most.
+
+    Raises:
+        TypeError: ``max_nodes`` is not a whole number or None.
+        ValueError: ``max_nodes`` is less than 1.
     """
-    if max_nodes is not None:
-        check_int(max_nodes, "max_nodes", 1, "pass None for no limit")
+    if max_nodes is None:
+        return sys.maxsize
+    return check_int(max_nodes, "max_nodes", 1, "pass None for no limit")
 
 
-def choose_boxes(
+def select(
+    roots: Iterable[Value],
     order: Sequence[Value],
     modules: dict[Value, str],
     collapse: str | Iterable[str] | None,
     max_nodes: int | None,
     expand: str | Iterable[str],
-) -> tuple[dict[Value, str], int, list[str]]:
-    """Returns the box of each node that is in a box, how many nodes are then drawn, and notes about
-    it.
+) -> tuple[dict[Value, str], set[Place] | None, list[str]]:
+    """Returns the box of each node that is in a box, the places that are drawn (None for all), and
+    notes about both.
 
     A box is the path of a collapsed module; see `model.build` for the options.
     """
-    paths = _paths_of(modules)
-    with_parts = {outer for path in paths for outer in enclosing(path)[:-1]}
-    levels = {"neurons": [path for path in paths if path not in with_parts],
-              "layers": [path for path in paths if enclosing(path)[0] == path]}
-    collapsed = _chosen_paths("collapse", collapse, paths, levels)
-    expanded = _chosen_paths("expand", expand, paths, levels)
-    opened = {outer for path in expanded for outer in enclosing(path)}
+    limit = node_limit(max_nodes)
+    chains = map(enclosing, dict.fromkeys(modules.values()))
+    around = {path: enclosing(path) for path in chain.from_iterable(chains)}  # outer ones first
+    with_parts = {outer for path in around for outer in around[path][:-1]}
+    levels = {"neurons": [path for path in around if path not in with_parts],
+              "layers": [path for path in around if around[path] == [path]]}
+    collapsed = _chosen_paths("collapse", collapse, around, levels)
+    expanded = _chosen_paths("expand", expand, around, levels)
+    opened = {outer for path in expanded for outer in around[path]}
 
-    def box_of_module(path: str, chosen: set[str]) -> str:
-        around = enclosing(path)
-        if not expanded.isdisjoint(around):
+    def box_of(path: str, chosen: set[str]) -> str:
+        """Returns the outermost chosen module around ``path``; if it must stay open, the outermost
+        module inside it that need not."""
+        if not expanded.isdisjoint(around[path]):
             return ""
-        covered = False
-        # the outermost chosen module; if it must stay open, the outermost module inside it that
-        # need not
-        for outer in around:
-            covered = covered or outer in chosen
-            if covered and outer not in opened:
-                return outer
-        return ""
+        covered = dropwhile(lambda outer: outer not in chosen, around[path])
+        return next((outer for outer in covered if outer not in opened), "")
 
-    def boxes_of(chosen: set[str]) -> dict[Value, str]:
-        box_of = {path: box_of_module(path, chosen) for path in paths}
-        return {node: box for node, path in modules.items() if (box := box_of[path])}
+    def boxes_of(chosen: set[str]) -> tuple[dict[Value, str], int]:
+        """Returns the boxes, and how many nodes are drawn with them."""
+        box_of_path = {path: box_of(path, chosen) for path in around}
+        boxes = {node: box for node, path in modules.items() if (box := box_of_path[path])}
+        return boxes, len(order) - len(boxes) + len(set(boxes.values()))
 
-    def size_with(boxes: dict[Value, str]) -> int:
-        return len(order) - len(boxes) + len(set(boxes.values()))
-
-    boxes = boxes_of(collapsed)
-    full_size = size = size_with(boxes)
-    did = ""
+    boxes, size = boxes_of(collapsed)
+    full_size = size
     joined = 0
-    for level, chosen in levels.items():
-        if max_nodes is None or (size <= max_nodes and joined <= MAX_EDGES):
-            break
-        further = boxes_of(collapsed | set(chosen))
-        if size_with(further) < size:
-            boxes = further
-            size = size_with(further)
-            did = level
-            joined = _edges_into(further)
-    return boxes, size, _notes(did, full_size, size, max_nodes)
-
-
-def _paths_of(modules: dict[Value, str]) -> list[str]:
-    """Returns the paths of the modules of the nodes and of all modules around them, outer ones
-    first."""
-    paths: dict[str, None] = {}
-    for path in dict.fromkeys(modules.values()):
-        paths.update(dict.fromkeys(enclosing(path)))
-    return list(paths)
-
-
-def _notes(collapsed: str, full_size: int, size: int, max_nodes: int | None) -> list[str]:
-    """Returns what the drawing says about its selection.
-
-    collapsed    the level that was collapsed to save space, "neurons" or "layers"; "" for no level
-    full_size    how many nodes there were before
-    size         how many nodes there are now
-    """
     notes = []
-    if collapsed and max_nodes is not None:
-        notes.append(
-            f"{collapsed.capitalize()} are collapsed: the {full_size:,} nodes are more than "
-            f"max_nodes={max_nodes}. To see all: max_nodes={full_size}; to choose: collapse=."
-        )
-    if max_nodes is not None and size > max_nodes:
-        notes.append(
-            f"Only the {max_nodes:,} nodes nearest to the output are shown: {size:,} are more than "
-            f"max_nodes={max_nodes}. To see all: max_nodes=None; to fold modules: collapse=."
-        )
-    return notes
+    for level, chosen in levels.items():
+        if size <= limit and joined <= MAX_EDGES:
+            break
+        further, smaller = boxes_of(collapsed.union(chosen))
+        if smaller < size:
+            boxes = further
+            size = smaller
+            joined = _edges_into(boxes)
+            notes = [
+                f"{level.capitalize()} are collapsed: the {full_size:,} nodes are more than "
+                f"max_nodes={limit}. To see all: max_nodes={full_size}; to choose: collapse=."
+            ]
+    if size <= limit:
+        return boxes, None, notes
+    notes.append(
+        f"Only the {limit:,} nodes nearest to the output are shown: {size:,} are more than "
+        f"max_nodes={limit}. To see all: max_nodes=None; to fold modules: collapse=."
+    )
+    return boxes, _nearest(roots, order, boxes, max(1, limit - 1)), notes
 
 
 def _edges_into(boxes: dict[Value, str]) -> int:
     """Returns how many edges lead into boxes if edges between the same two ends count once."""
-    edges: set[tuple[Value | str, str]] = set()
+    edges: set[tuple[Place, str]] = set()
     for user, box in boxes.items():
         edges.update((boxes.get(arg, arg), box) for arg in user.args if boxes.get(arg) != box)
     return len(edges)
@@ -121,16 +108,14 @@ def _edges_into(boxes: dict[Value, str]) -> int:
 def _chosen_paths(
     option: str,
     wanted: str | Iterable[str] | None,
-    paths: Sequence[str],
+    paths: Collection[str],
     levels: dict[str, list[str]],
 ) -> set[str]:
     """Returns the paths of modules that ``collapse=`` or ``expand=`` asks for."""
     if wanted is None:
         return set()
     if isinstance(wanted, str):
-        if wanted in levels:
-            return set(levels[wanted])
-        wanted = [wanted]
+        wanted = levels.get(wanted, [wanted])
     elif not isinstance(wanted, Iterable):
         raise TypeError(
             f'{option} must be None, "neurons", "layers" or paths of modules, not '
@@ -151,27 +136,22 @@ def _chosen_paths(
     return set(chosen)
 
 
-def nearest(
-    roots: Sequence[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
-) -> set[Value | str]:
+def _nearest(
+    roots: Iterable[Value], order: Sequence[Value], boxes: dict[Value, str], limit: int
+) -> set[Place]:
     """Returns the ``limit`` nodes and boxes that are the fewest edges away from the roots; of
     equally near ones, the later ones."""
-    members: dict[str, list[Value]] = {}
-    for node in order if boxes else ():
-        if node in boxes:
-            members.setdefault(boxes[node], []).append(node)
-    kept: dict[Value | str, None] = {}
-    layer: dict[Value | str, None] = dict.fromkeys(boxes.get(root, root) for root in roots)
+    members: dict[Place, list[Any]] = {}
+    for node, box in boxes.items():
+        members.setdefault(box, []).append(node)
+    kept: set[Place] = set()
+    layer: set[Place] = {boxes.get(root, root) for root in roots}
     while layer and len(kept) < limit:
-        free = limit - len(kept)
-        if len(layer) > free:
+        if len(kept) + len(layer) > limit:
             position = {boxes.get(node, node): i for i, node in enumerate(order)}
             latest = sorted(layer, key=position.__getitem__, reverse=True)
-            layer = dict.fromkeys(latest[:free])
-        kept.update(layer)
-        operands: dict[Value | str, None] = {}
-        for key in layer:
-            for node in members[key] if isinstance(key, str) else [key]:
-                operands.update(dict.fromkeys(boxes.get(arg, arg) for arg in node.args))
-        layer = {key: None for key in operands if key not in kept}
-    return set(kept)
+            layer = set(latest[:limit - len(kept)])
+        kept |= layer
+        nodes = chain.from_iterable(members.get(place, [place]) for place in layer)
+        layer = {boxes.get(arg, arg) for node in nodes for arg in node.args} - kept
+    return kept

@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from tinygrad_edu.errors import short_repr
+from tinygrad_edu.nn.structure import module_path
 
 LINE_LENGTH = 32  # characters of a line of a label
 MAX_LABEL_LENGTH = 1000  # characters
@@ -61,6 +62,12 @@ def label_number(x: float | None) -> str:
 def _short_exponent(text: str) -> str:
     """Returns ``1e-07`` as ``1e-7``, ``1e+20`` as ``1e20``."""
     return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", text)
+
+
+def name_in_module(path: str) -> str:
+    """Returns the name of a parameter or a module inside the module around it: ``w.1`` for
+    ``neurons.0.w.1``."""
+    return path[len(module_path(path)):].removeprefix(".")
 
 
 def escape(text: str, line_length: int = LINE_LENGTH) -> str:
