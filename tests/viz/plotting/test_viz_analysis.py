@@ -185,7 +185,7 @@ def test_several_models_are_evaluated_at_the_same_points():
     for model in models:
         assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)
         assert curve_at(curve, model) == fitted_curve(model, X, feature=1, resolution=5)
-    assert len(grid.points) == 16
+    assert len(grid.points.rows) == 16
     assert (curve.axes, curve.fixed) == ((spaced(-0.2, 2.2, 5),), ((0, 2.0), (2, 2.0)))
 
 
