@@ -264,7 +264,19 @@ def loss_surface(
             number.
         ValueError: ``p`` or ``q`` is not a leaf, both are the same, or ``resolution`` is below 2.
     """
-    _check_parameters(p, q)
+    for name, parameter in (("p", p), ("q", q)):
+        if not isinstance(parameter, Value):
+            raise TypeError(
+                f"loss_surface: {name} must be a parameter, a Value, not "
+                f"{type(parameter).__name__} ({short_repr(parameter)})"
+            )
+        if parameter.op:
+            raise ValueError(
+                f"loss_surface: {name} must be a parameter, not {parameter!r}, the result of an "
+                "operation"
+            )
+    if p is q:
+        raise ValueError("loss_surface: p and q must be different parameters, not the same")
     if not callable(loss):
         raise TypeError(
             f"loss_surface: loss must be a function, not {short_repr(loss)}; pass, for example, "
@@ -283,23 +295,6 @@ def loss_surface(
     with no_grad(), temporarily((p, q), "grad", (p.grad, q.grad), None):
         losses = tuple([tuple([loss_at(x, y) for x in xs]) for y in ys])
     return LossSurface(xs, ys, losses)
-
-
-def _check_parameters(p: Value, q: Value) -> None:
-    """Raises TypeError or ValueError unless ``p`` and ``q`` are two parameters."""
-    for name, parameter in (("p", p), ("q", q)):
-        if not isinstance(parameter, Value):
-            raise TypeError(
-                f"loss_surface: {name} must be a parameter, a Value, not "
-                f"{type(parameter).__name__} ({short_repr(parameter)})"
-            )
-        if parameter.op:
-            raise ValueError(
-                f"loss_surface: {name} must be a parameter, not {parameter!r}, the result of an "
-                "operation"
-            )
-    if p is q:
-        raise ValueError("loss_surface: p and q must be different parameters, not the same")
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:

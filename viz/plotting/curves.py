@@ -196,8 +196,7 @@ def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[f
             here = repr(piece(a))  # as text, in which nan equals nan
             if here == repr(piece(b)):
                 break
-            low = a
-            high = b
+            low, high = a, b
             while high - low > 1e-12 * max(1.0, abs(low)):
                 middle = (low + high) / 2
                 if repr(piece(middle)) == here:
@@ -217,7 +216,7 @@ def _numbers(row: Primitive, args: tuple[float, ...], i: int, order: int) -> lis
         with suppress(ArithmeticError, ValueError):  # a row of a user, not with IEEE 754 results
             y = drawn(row.forward(*args))
     if y != y:
-        return [y] * (row.arity + order)
+        return [y] * (row.arity + order)  # as many as below
     numbers = [y, *[row.partial_at(k, args, y) for k in range(row.arity)]]
     if order == 2:
         leaves = [Value(arg) for arg in args]

@@ -118,8 +118,10 @@ def _gradient_note(layer: LayerGradients) -> str:
 
 
 def _unit_notes(layer: LayerActivations | None) -> list[str]:
-    counts = [(layer.dead, "dead"), (layer.saturated, "saturated")] if layer else []
-    return [f"{n} of {len(layer.units)} units {what}" for n, what in counts if n and layer]
+    if layer is None:
+        return []
+    counts = {"dead": layer.dead, "saturated": layer.saturated}
+    return [f"{n} of {len(layer.units)} units {what}" for what, n in counts.items() if n]
 
 
 def activation_histograms(
@@ -153,13 +155,12 @@ def activation_histograms(
     rows = [(layer.path or "output", _activation_notes(layer)) for layer in layers]
     _label_rows(ax, rows, ridge=True)
     everything = list(chain(*shown))
-    sizes = [max(map(abs, outputs)) for outputs in shown if outputs]
-    low, high = padded_range(everything, 0.05)
-    if sizes and max(sizes) > MAX_SIZE_RATIO * min(sizes):
-        ax.set_xscale("symlog", linthresh=10.0 ** math.ceil(math.log10(min(sizes))))
-        low = 1.2 * min(0.0, *everything)
-        high = 1.2 * max(0.0, *everything)
-    ax.set_xlim(low, high)
+    limits = padded_range(everything, 0.05)
+    sizes = sorted([max(map(abs, outputs)) for outputs in shown if outputs])
+    if sizes and sizes[-1] > MAX_SIZE_RATIO * sizes[0]:
+        ax.set_xscale("symlog", linthresh=10.0 ** math.ceil(math.log10(sizes[0])))
+        limits = (1.2 * min(0.0, *everything), 1.2 * max(0.0, *everything))
+    ax.set_xlim(limits)
     ax.axvline(0.0, color=GREY, linewidth=0.8, zorder=1)
     ax.set_xlabel("output")
     samples = counted(len(layers[0].units[0].outputs), "sample")
@@ -181,13 +182,13 @@ def _draw_histogram(ax: Any, row: int, outputs: Sequence[float], bins: int) -> N
 
 def _activation_notes(layer: LayerActivations) -> list[str]:
     outputs = layer.outputs
-    ops = list(dict.fromkeys(unit.op or "linear" for unit in layer.units))
-    shares = [
-        (outputs.count(0.0) / len(outputs), "zeros"),
-        (layer.saturation, "saturated"),
-        (sum(not drawable(o) for o in outputs) / len(outputs), "not finite"),
-    ]
-    found = [f"{share:.0%} {what}" for share, what in shares if share]
+    ops = dict.fromkeys(unit.op or "linear" for unit in layer.units)
+    shares = {
+        "zeros": outputs.count(0.0) / len(outputs),
+        "saturated": layer.saturation,
+        "not finite": sum(not drawable(o) for o in outputs) / len(outputs),
+    }
+    found = [f"{share:.0%} {what}" for what, share in shares.items() if share]
     return [", ".join([*ops, *found]), *_unit_notes(layer)]
 
 
