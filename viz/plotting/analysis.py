@@ -3,7 +3,7 @@ a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
-    >>> grid = decision_grid(model, [[0.5, -1.0], [2.0, 1.0]], resolution=3)
+    >>> grid = grid_at(grid_points([[0.5, -1.0], [2.0, 1.0]], resolution=3), model)
     >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
     ([0.35, 1.25, 2.15], 1)
 
@@ -62,36 +62,6 @@ class DecisionGrid:
         return tuple([tuple(map(margin_of, zip(*rows))) for rows in zip(*self.outputs)])
 
 
-def decision_grid(
-    model: Model,
-    X: Table,
-    *,
-    features: tuple[int, int] | None = None,
-    resolution: int = 50,
-    margin: float = 0.1,
-    ranges: tuple[Range, Range] | None = None,
-) -> DecisionGrid:
-    """Returns the outputs of ``model`` on a grid of points around the samples ``X``.
-
-    features      the two features that vary, by default the first two; the others stay at their
-                  means over ``X``
-    resolution    points along an axis; the model is called ``resolution`` times ``resolution``
-                  times
-    margin        how far the grid reaches beyond the samples, as a fraction of their span
-    ranges        the ranges of the two features, in place of ``margin``
-
-    Samples that contain nan or inf are ignored.
-
-    Raises:
-        TypeError: an entry of ``X``, or an output of the model, is not a number.
-        ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
-    """
-    return grid_at(
-        grid_points(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
-        model,
-    )
-
-
 def grid_points(
     X: Table,
     *,
@@ -100,12 +70,25 @@ def grid_points(
     margin: float = 0.1,
     ranges: tuple[Range, Range] | None = None,
 ) -> GridPoints:
-    """Returns the points on which `decision_grid` runs a model; it has the same arguments."""
+    """Returns a grid of points around the samples ``X``, on which `grid_at` runs a model.
+
+    features      the two features that vary, by default the first two; the others stay at their
+                  means over ``X``
+    resolution    points along an axis; the grid has ``resolution`` times ``resolution`` points
+    margin        how far the grid reaches beyond the samples, as a fraction of their span
+    ranges        the ranges of the two features, in place of ``margin``
+
+    Samples that contain nan or inf are ignored.
+
+    Raises:
+        TypeError: an entry of ``X`` is not a number.
+        ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
+    """
     table = samples(X)
     if features is None:
         if table.features < 2:
             raise ValueError(
-                "X must have at least two features for a grid, not 1; use fitted_curve"
+                "X must have at least two features for a grid, not 1; use curve_points"
             )
         features = (0, 1)
     pair = tuple(features) if isinstance(features, (list, tuple)) else ()
@@ -118,7 +101,10 @@ def grid_points(
 
 
 def grid_at(points: GridPoints, model: Model) -> DecisionGrid:
-    """Returns the outputs of ``model`` at points that `grid_points` returned."""
+    """Returns the outputs of ``model`` at points that `grid_points` returned.
+
+    Raises what `samples.outputs` raises.
+    """
     xs, ys = points.axes
     i, j = points.features
     # each iterator is read by turns, which makes rows of as many points
@@ -139,25 +125,6 @@ class Fit:
     fixed: tuple[tuple[int, float], ...]
 
 
-def fitted_curve(
-    model: Model,
-    X: Table,
-    *,
-    feature: int = 0,
-    resolution: int = 200,
-    margin: float = 0.1,
-    range: Range | None = None,
-) -> Fit:
-    """Returns the outputs of ``model`` at ``resolution`` points over one feature of the samples.
-
-    The other arguments, and what raises, are as in `decision_grid`.
-    """
-    return curve_at(
-        curve_points(X, feature=feature, resolution=resolution, margin=margin, range=range),
-        model,
-    )
-
-
 def curve_points(
     X: Table,
     *,
@@ -166,12 +133,16 @@ def curve_points(
     margin: float = 0.1,
     range: Range | None = None,
 ) -> GridPoints:
-    """Returns the points on which `fitted_curve` runs a model; it has the same arguments."""
+    """Returns ``resolution`` points over one feature of the samples, on which `curve_at` runs a
+    model.
+
+    The other arguments, and what raises, are as in `grid_points`.
+    """
     return _grid_points(samples(X), (feature,), resolution, margin, {"range": range})
 
 
 def curve_at(points: GridPoints, model: Model) -> Fit:
-    """Returns the outputs of ``model`` at points that `curve_points` returned."""
+    """Returns the outputs of ``model`` at points that `curve_points` returned; see `grid_at`."""
     (xs,) = points.axes
     (feature,) = points.features
     return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
@@ -193,7 +164,7 @@ class GridPoints:
     points: Samples
 
     def outputs(self, model: Model) -> list[tuple[float, ...]]:
-        """Returns each output of ``model`` at all points; raises what `samples.outputs` raises."""
+        """Returns each output of ``model`` at all points."""
         return list(zip(*outputs(model, self.points)))
 
 

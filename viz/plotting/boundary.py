@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
 from tinygrad_edu.errors import number
 
-from .analysis import DecisionGrid, Fit, decision_grid, fitted_curve
+from .analysis import DecisionGrid, Fit, curve_at, curve_points, grid_at, grid_points
 from .figures import (
     BLANK,
     BLUE,
@@ -90,7 +90,8 @@ def decision_boundary(
     over: DecisionGrid | Fit
     if isinstance(features, (tuple, list)):
         size = 50 if resolution is None else resolution
-        over = decision_grid(model, table, features=features, margin=margin, resolution=size)
+        points = grid_points(table, features=features, margin=margin, resolution=size)
+        over = grid_at(points, model)
         classes = _classes(shown, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
         filled = _draw_regions(ax, over, shown.notes)
@@ -102,7 +103,8 @@ def decision_boundary(
         title = f"Decision boundary: {classes.score}"
     else:
         size = 200 if resolution is None else resolution
-        over = fitted_curve(model, table, feature=features, margin=margin, resolution=size)
+        points = curve_points(table, feature=features, margin=margin, resolution=size)
+        over = curve_at(points, model)
         is_regression = len(over.outputs) == 1 and not shown.has_int_labels
         figure, ax = figure_and_axes(ax, 7, 4.5)
         if is_regression:
