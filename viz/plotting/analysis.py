@@ -16,7 +16,7 @@ are in `tinygrad_edu.diagnosis.inspection`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from operator import index
@@ -26,7 +26,7 @@ from tinygrad_edu import Value, no_grad
 from tinygrad_edu.errors import check_int, number, short_repr
 from tinygrad_edu.optim.parameters import temporarily
 
-from .ranges import Plane, Range, axis_points, drawable
+from .ranges import Plane, Range, check_range, drawable, padded_range, spaced
 from .samples import Model, Samples, Table, outputs, predicted_class, samples
 
 
@@ -68,7 +68,6 @@ def grid_points(
     features: tuple[int, int] | None = None,
     resolution: int = 50,
     margin: float = 0.1,
-    ranges: tuple[Range, Range] | None = None,
 ) -> GridPoints:
     """Returns a grid of points around the samples ``X``, on which `grid_at` runs a model.
 
@@ -76,7 +75,6 @@ def grid_points(
                   means over ``X``
     resolution    points along an axis; the grid has ``resolution`` times ``resolution`` points
     margin        how far the grid reaches beyond the samples, as a fraction of their span
-    ranges        the ranges of the two features, in place of ``margin``
 
     Samples that contain nan or inf are ignored.
 
@@ -96,8 +94,7 @@ def grid_points(
         raise ValueError(
             f"features must be two different features, such as (0, 1), not {features!r}"
         )
-    named = {f"ranges[{n}]": ranges and ranges[n] for n in (0, 1)}
-    return _grid_points(table, pair, resolution, margin, named)
+    return _grid_points(table, pair, resolution, margin)
 
 
 def grid_at(points: GridPoints, model: Model) -> DecisionGrid:
@@ -131,14 +128,13 @@ def curve_points(
     feature: int = 0,
     resolution: int = 200,
     margin: float = 0.1,
-    range: Range | None = None,
 ) -> GridPoints:
     """Returns ``resolution`` points over one feature of the samples, on which `curve_at` runs a
     model.
 
     The other arguments, and what raises, are as in `grid_points`.
     """
-    return _grid_points(samples(X), (feature,), resolution, margin, {"range": range})
+    return _grid_points(samples(X), (feature,), resolution, margin)
 
 
 def curve_at(points: GridPoints, model: Model) -> Fit:
@@ -169,13 +165,8 @@ class GridPoints:
 
 
 def _grid_points(
-    table: Samples,
-    features: Sequence[int],
-    resolution: int,
-    margin: float,
-    ranges: Mapping[str, Range | None],
+    table: Samples, features: Sequence[int], resolution: int, margin: float
 ) -> GridPoints:
-    """Returns points over ``ranges``, by their names, or else around the samples."""
     for feature in features:
         if not hasattr(feature, "__index__") or not 0 <= feature < table.features:
             raise ValueError(
@@ -190,10 +181,7 @@ def _grid_points(
         )
     columns = list(zip(*rows))
     means = {k: math.fsum(column) / len(rows) for k, column in enumerate(columns)}
-    axes = tuple([
-        axis_points(limits, name, columns[k], margin, resolution)
-        for k, (name, limits) in zip(features, ranges.items())
-    ])
+    axes = tuple([spaced(*padded_range(columns[k], margin), resolution) for k in features])
     points = [
         tuple({**means, **dict(zip(reversed(features), point))}.values())
         for point in product(*reversed(axes))
@@ -254,10 +242,10 @@ def loss_surface(
             "lambda: nn.mse(model(x), y)"
         )
     check_int(resolution, "resolution", 2)
-    xs, ys = [
-        axis_points(ranges and ranges[n], f"ranges[{n}]", numbers, 0.25, resolution)
-        for n, numbers in enumerate(zip((p.data, q.data), *points_of(path)))
-    ]
+    ends = [padded_range(numbers, 0.25) for numbers in zip((p.data, q.data), *points_of(path))]
+    if ranges is not None:
+        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
+    xs, ys = [spaced(low, high, resolution) for low, high in ends]
 
     def loss_at(x: float, y: float) -> float:
         with temporarily((p, q), "data", (x, y), None):

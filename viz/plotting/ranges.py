@@ -58,14 +58,6 @@ def check_range(limits: Range, what: str) -> Range:
     return low, high
 
 
-def axis_points(
-    limits: Range | None, what: str, numbers: Iterable[float], margin: float, n: int
-) -> tuple[float, ...]:
-    """Returns ``n`` equally spaced points over ``limits``, by default over a `padded_range`."""
-    low, high = padded_range(numbers, margin) if limits is None else check_range(limits, what)
-    return spaced(low, high, n)
-
-
 def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
     """Counts the numbers in each of the equal bins between ``edges``, which are in order.
 

@@ -165,18 +165,6 @@ def test_other_features_stay_at_their_means():
     assert fit.outputs == ((224.0, 264.0),)
 
 
-def test_given_ranges_give_several_grids_the_same_points():
-    ranges = ((0, 1), (2, 3))
-    grids = [
-        grid_at(grid_points(X, resolution=2, ranges=ranges), lambda x: x[0])
-        for X in ([[5, 5]], [[7, 9]])
-    ]
-    assert grids[0] == grids[1]
-    assert (grids[0].xs, grids[0].ys) == ((0.0, 1.0), (2.0, 3.0))
-    curve = curve_points([7], range=(0, 1), resolution=2)
-    assert curve_at(curve, lambda x: x).outputs == ((0.0, 1.0),)
-
-
 def test_several_models_are_evaluated_at_the_same_points():
     # one of them changes its input
     X, models = [[0, 0, 1], [4, 2, 3]], [sum, lambda x: [x[0], x.pop()]]
@@ -207,8 +195,6 @@ def test_nonfinite_samples_do_not_affect_the_grid():
     ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2, not 1"),
     ({"resolution": 2.5}, TypeError, r"resolution must be a whole number, not float \(2.5\)"),
     ({"resolution": True}, TypeError, r"resolution must be a whole number, not bool \(True\)"),
-    ({"ranges": ((0, 0), (0, 1))}, ValueError, r"ranges\[0\] must be .*, not \(0, 0\)"),
-    ({"ranges": ((0, 1), (0, inf))}, ValueError, r"ranges\[1\]"),
 ])
 def test_grid_points_reject_invalid_options(options, error, message):
     with pytest.raises(error, match=message):
@@ -308,6 +294,12 @@ def test_loss_surface_names_what_is_not_a_parameter():
     ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)
+    for ranges, message in [
+        (((0, 0), (0, 1)), r"ranges\[0\] must be .*, not \(0, 0\)"),
+        (((0, 1), (0, inf)), r"ranges\[1\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            loss_surface(lambda: p, p, q, ranges=ranges)
     for path in ([1, 2], [(1, 2, 3)], ["a"]):
         with pytest.raises(ValueError, match=r"path\[0\] must be a pair"):
             loss_surface(lambda: p, p, q, path=path)
