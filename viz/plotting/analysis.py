@@ -148,20 +148,22 @@ def curve_at(points: GridPoints, model: Model) -> Fit:
 class GridPoints:
     """Points around samples, on which models are run.
 
+    table       the samples
     axes        the values of each feature that varies, in order
     features    the features that vary
     fixed       ``(feature, value)`` for all other features, which stay at their means
     points      all combinations, row by row: the first feature varies fastest
     """
 
-    axes: tuple[tuple[float, ...], ...]
+    table: Samples
+    axes: Plane
     features: tuple[int, ...]
     fixed: tuple[tuple[int, float], ...]
-    points: Samples
+    points: Plane
 
     def outputs(self, model: Model) -> list[tuple[float, ...]]:
         """Returns each output of ``model`` at all points."""
-        return list(zip(*outputs(model, self.points)))
+        return list(zip(*outputs(model, Samples(self.points, self.table.scalar))))
 
 
 def _grid_points(
@@ -187,7 +189,7 @@ def _grid_points(
         for point in product(*reversed(axes))
     ]
     fixed = tuple([(k, x) for k, x in means.items() if k not in features])
-    return GridPoints(axes, features, fixed, Samples(tuple(points), table.scalar))
+    return GridPoints(table, axes, features, fixed, tuple(points))
 
 
 @dataclass(frozen=True, slots=True)

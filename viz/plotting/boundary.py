@@ -87,35 +87,33 @@ def decision_boundary(
     if features is None:
         features = (0, 1) if table.features > 1 else 0
     own = ax is None
-    over: DecisionGrid | Fit
     if isinstance(features, (tuple, list)):
         size = 50 if resolution is None else resolution
         points = grid_points(table, features=features, margin=margin, resolution=size)
-        over = grid_at(points, model)
+        grid = grid_at(points, model)
         classes = _classes(shown, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
-        filled = _draw_regions(ax, over, shown.notes)
+        filled = _draw_regions(ax, grid, shown.notes)
         if own and filled is not None:
             figure.colorbar(filled, ax=ax, label="score", ticks=filled.levels[::3], format="%.2g")
-        i, j = over.features
+        i, j = grid.features
         _scatter(ax, shown.columns[i], shown.columns[j], classes)
         ax.set(xlabel=shown.names[i], ylabel=shown.names[j])
         title = f"Decision boundary: {classes.score}"
     else:
         size = 200 if resolution is None else resolution
         points = curve_points(table, feature=features, margin=margin, resolution=size)
-        over = curve_at(points, model)
-        is_regression = len(over.outputs) == 1 and not shown.has_int_labels
+        fit = curve_at(points, model)
         figure, ax = figure_and_axes(ax, 7, 4.5)
-        if is_regression:
-            title = _draw_regression(ax, over, shown)
+        if len(fit.outputs) == 1 and not shown.has_int_labels:
+            title = _draw_regression(ax, fit, shown)
         else:
-            title = _draw_scores(ax, over, shown, _classes(shown, class_names))
-        ax.set_xlabel(shown.names[over.feature])
-    if over.fixed:
-        means = [f"{shown.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in over.fixed[:4]]
-        if len(over.fixed) > 4:
-            means.append(f"{len(over.fixed) - 4} more")
+            title = _draw_scores(ax, fit, shown, _classes(shown, class_names))
+        ax.set_xlabel(shown.names[fit.feature])
+    if points.fixed:
+        means = [f"{shown.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in points.fixed[:4]]
+        if len(points.fixed) > 4:
+            means.append(f"{len(points.fixed) - 4} more")
         shown.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
     title_and_legend(ax, "\n".join([title, *shown.notes]))
     return figure

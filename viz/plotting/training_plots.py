@@ -63,13 +63,13 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
     losses = tuple(map(drawn, history.loss))
     steps = range(1, len(history) + 1)
     ends = history.epoch_ends
-    if len(ends) == len(history):  # a step for each epoch
-        ax.plot(steps, losses, color=BLUE, linewidth=2, label="loss of a step")
-    else:
+    if len(ends) < len(history):
         ax.plot(steps, losses, color=BLUE, linewidth=1, alpha=0.35, label="loss of a step")
         if ends:
             means = [fmean(losses[start:end]) for start, end in zip([0, *ends], ends)]
             ax.plot(ends, means, color=BLUE, linewidth=2, label="mean of an epoch")
+    else:
+        ax.plot(steps, losses, color=BLUE, linewidth=2, label="loss of a step")
     ax.set(xlabel="step", ylabel="loss")
     finite = in_order([losses])
     positive = [x for x in finite if x > 0]

@@ -175,14 +175,14 @@ def test_several_models_are_evaluated_at_the_same_points():
     for model in models:
         assert grid_at(grid, model) == grid_at(grid_points(X, features=(2, 1), resolution=4), model)
         assert curve_at(curve, model) == curve_at(curve_points(X, feature=1, resolution=5), model)
-    assert len(grid.points.rows) == 16
+    assert len(grid.points) == 16
     assert (curve.axes, curve.fixed) == ((spaced(-0.2, 2.2, 5),), ((0, 2.0), (2, 2.0)))
 
 
 def test_nonfinite_samples_do_not_affect_the_grid():
     X = [[0, 0], [4, 2]]
     points = grid_points([*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3)
-    assert points == grid_points(X, resolution=3)
+    assert grid_at(points, sum) == grid_at(grid_points(X, resolution=3), sum)
     with pytest.raises(ValueError, match="every sample in X contains nan or infinity"):
         grid_points([[nan, 1]])
 
