@@ -126,7 +126,9 @@ def class_labels(labels: Sequence[float], outputs: int) -> list[float]:
 
     A model of one output takes labels -1 and 1, or 0 and 1; a model of several takes 0, 1, 2, ...
     """
-    return [-1 if -1 in labels else 0, 1] if outputs == 1 else [*range(outputs)]
+    if outputs == 1:
+        return [-1 if -1 in labels else 0, 1]
+    return [*range(outputs)]
 
 
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
