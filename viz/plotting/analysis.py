@@ -3,7 +3,7 @@ a line, and the loss over two parameters.
 
     >>> from tinygrad_edu import nn
     >>> model = nn.MLP(2, [4, 4, 1], "tanh", rng=1)
-    >>> grid = decision_grid(model, [[0.5, -1.0], [2.0, 1.0]], resolution=3)
+    >>> grid = grid_at(grid_points([[0.5, -1.0], [2.0, 1.0]], resolution=3), model)
     >>> [round(x, 2) for x in grid.xs], len(grid.outputs)
     ([0.35, 1.25, 2.15], 1)
 
@@ -16,8 +16,7 @@ are in `tinygrad_edu.diagnosis.inspection`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from operator import index
@@ -25,9 +24,10 @@ from typing import Any
 
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.errors import check_int, number, short_repr
+from tinygrad_edu.optim.parameters import temporarily
 
 from .ranges import Plane, Range, check_range, drawable, padded_range, spaced
-from .samples import Samples, equally_many, predict, predicted_class, samples
+from .samples import Model, Samples, Table, outputs, predicted_class, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,67 +55,57 @@ class DecisionGrid:
 
         The boundary of class ``k`` is where it is 0.  A single output is returned as it is.
         """
-        if len(self.outputs) == 1:
-            return self.outputs[0]
-        rows = []
-        for outputs_of_row in zip(*self.outputs):
-            points = zip(*outputs_of_row)
-            rows.append(tuple([scores[k] - max(scores[:k] + scores[k + 1:]) for scores in points]))
-        return tuple(rows)
+
+        def margin_of(scores: tuple[float, ...]) -> float:
+            return scores[k] - max(scores[:k] + scores[k + 1:], default=0.0)
+
+        return tuple([tuple(map(margin_of, zip(*rows))) for rows in zip(*self.outputs)])
 
 
-def decision_grid(
-    model: Callable[[Any], Any],
-    X: Samples | Iterable[Any],
+def grid_points(
+    X: Table,
     *,
     features: tuple[int, int] | None = None,
     resolution: int = 50,
     margin: float = 0.1,
-    ranges: tuple[Range, Range] | None = None,
-) -> DecisionGrid:
-    """Returns the outputs of ``model`` on a grid of points around the samples ``X``.
+) -> GridPoints:
+    """Returns a grid of points around the samples ``X``, on which `grid_at` runs a model.
 
     features      the two features that vary, by default the first two; the others stay at their
                   means over ``X``
-    resolution    points along an axis; the model is called ``resolution`` times ``resolution``
-                  times
+    resolution    points along an axis; the grid has ``resolution`` times ``resolution`` points
     margin        how far the grid reaches beyond the samples, as a fraction of their span
-    ranges        the ranges of the two features, in place of ``margin``
 
     Samples that contain nan or inf are ignored.
 
     Raises:
-        TypeError: an entry of ``X``, or an output of the model, is not a number.
+        TypeError: an entry of ``X`` is not a number.
         ValueError: there are no samples, a feature does not exist, or ``resolution`` is below 2.
     """
-    return grid_at(
-        grid_points(X, features=features, resolution=resolution, margin=margin, ranges=ranges),
-        model,
-    )
-
-
-def grid_points(
-    X: Samples | Iterable[Any],
-    *,
-    features: tuple[int, int] | None = None,
-    resolution: int = 50,
-    margin: float = 0.1,
-    ranges: tuple[Range, Range] | None = None,
-) -> GridPoints:
-    """Returns the points on which `decision_grid` runs a model; it has the same arguments."""
     table = samples(X)
-    named = None if ranges is None else {f"ranges[{n}]": ranges[n] for n in (0, 1)}
-    return _grid_points(table, _two_features(features, table.features), resolution, margin, named)
+    if features is None:
+        if table.features < 2:
+            raise ValueError(
+                "X must have at least two features for a grid, not 1; use curve_points"
+            )
+        features = (0, 1)
+    pair = tuple(features) if isinstance(features, (list, tuple)) else ()
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise ValueError(
+            f"features must be two different features, such as (0, 1), not {features!r}"
+        )
+    return _grid_points(table, pair, resolution, margin)
 
 
-def grid_at(points: GridPoints, model: Callable[[Any], Any]) -> DecisionGrid:
-    """Returns the outputs of ``model`` at points that `grid_points` returned."""
+def grid_at(points: GridPoints, model: Model) -> DecisionGrid:
+    """Returns the outputs of ``model`` at points that `grid_points` returned.
+
+    Raises what `samples.outputs` raises.
+    """
     xs, ys = points.axes
     i, j = points.features
-    planes = []
-    for output in points.outputs(model):
-        starts = range(0, len(output), len(xs))
-        planes.append(tuple([output[start : start + len(xs)] for start in starts]))
+    # each iterator is read by turns, which makes rows of as many points
+    planes = [tuple(zip(*[iter(output)] * len(xs))) for output in points.outputs(model)]
     return DecisionGrid(xs, ys, tuple(planes), (i, j), points.fixed)
 
 
@@ -127,47 +117,28 @@ class Fit:
     """
 
     xs: tuple[float, ...]
-    outputs: tuple[tuple[float, ...], ...]
+    outputs: Plane
     feature: int
     fixed: tuple[tuple[int, float], ...]
 
 
-def fitted_curve(
-    model: Callable[[Any], Any],
-    X: Samples | Iterable[Any],
-    *,
-    feature: int = 0,
-    resolution: int = 200,
-    margin: float = 0.1,
-    range: Range | None = None,
-) -> Fit:
-    """Returns the outputs of ``model`` at ``resolution`` points over one feature of the samples.
-
-    The other arguments, and what raises, are as in `decision_grid`.
-    """
-    return curve_at(
-        curve_points(X, feature=feature, resolution=resolution, margin=margin, range=range),
-        model,
-    )
-
-
 def curve_points(
-    X: Samples | Iterable[Any],
+    X: Table,
     *,
     feature: int = 0,
     resolution: int = 200,
     margin: float = 0.1,
-    range: Range | None = None,
 ) -> GridPoints:
-    """Returns the points on which `fitted_curve` runs a model; it has the same arguments."""
-    table = samples(X)
-    features = _check_features((feature,), table.features)
-    named = None if range is None else {"range": range}
-    return _grid_points(table, features, resolution, margin, named)
+    """Returns ``resolution`` points over one feature of the samples, on which `curve_at` runs a
+    model.
+
+    The other arguments, and what raises, are as in `grid_points`.
+    """
+    return _grid_points(samples(X), (feature,), resolution, margin)
 
 
-def curve_at(points: GridPoints, model: Callable[[Any], Any]) -> Fit:
-    """Returns the outputs of ``model`` at points that `curve_points` returned."""
+def curve_at(points: GridPoints, model: Model) -> Fit:
+    """Returns the outputs of ``model`` at points that `curve_points` returned; see `grid_at`."""
     (xs,) = points.axes
     (feature,) = points.features
     return Fit(xs, tuple(points.outputs(model)), feature, points.fixed)
@@ -185,67 +156,40 @@ class GridPoints:
     """
 
     table: Samples
-    axes: tuple[tuple[float, ...], ...]
+    axes: Plane
     features: tuple[int, ...]
     fixed: tuple[tuple[int, float], ...]
     points: Plane
 
-    def outputs(self, model: Callable[[Any], Any]) -> list[tuple[float, ...]]:
-        """Returns each output of ``model`` at all points; raises what `samples.outputs` raises."""
-        return list(zip(*equally_many(predict(model, map(self.table.input, self.points)))))
+    def outputs(self, model: Model) -> list[tuple[float, ...]]:
+        """Returns each output of ``model`` at all points."""
+        return list(zip(*outputs(model, Samples(self.points, self.table.scalar))))
 
 
 def _grid_points(
-    table: Samples,
-    features: tuple[int, ...],
-    resolution: int,
-    margin: float,
-    ranges: Mapping[str, Range] | None,
+    table: Samples, features: Sequence[int], resolution: int, margin: float
 ) -> GridPoints:
+    for feature in features:
+        if not hasattr(feature, "__index__") or not 0 <= feature < table.features:
+            raise ValueError(
+                f"a feature must be a whole number from 0 to {table.features - 1}, not {feature!r}"
+            )
+    features = tuple(map(index, features))
     check_int(resolution, "resolution", 2)
     rows = [row for row in table.rows if all(map(drawable, row))]
     if not rows:
         raise ValueError(
             "every sample in X contains nan or infinity; give at least one of finite numbers"
         )
-    if ranges is None:
-        ends = [padded_range([row[k] for row in rows], margin) for k in features]
-    else:
-        ends = [check_range(limits, name) for name, limits in ranges.items()]
-    axes = tuple([spaced(low, high, resolution) for low, high in ends])
-    mean = [math.fsum(column) / len(rows) for column in zip(*rows)]
-    points = []
-    for point in product(*reversed(axes)):
-        row = mean.copy()
-        for k, x in zip(reversed(features), point):
-            row[k] = x
-        points.append(tuple(row))
-    fixed = tuple([(k, x) for k, x in enumerate(mean) if k not in features])
+    columns = list(zip(*rows))
+    means = {k: math.fsum(column) / len(rows) for k, column in enumerate(columns)}
+    axes = tuple([spaced(*padded_range(columns[k], margin), resolution) for k in features])
+    points = [
+        tuple({**means, **dict(zip(reversed(features), point))}.values())
+        for point in product(*reversed(axes))
+    ]
+    fixed = tuple([(k, x) for k, x in means.items() if k not in features])
     return GridPoints(table, axes, features, fixed, tuple(points))
-
-
-def _two_features(features: tuple[int, int] | None, n: int) -> tuple[int, int]:
-    if features is None:
-        if n < 2:
-            raise ValueError(
-                "X must have at least two features for a grid, not 1; use fitted_curve"
-            )
-        return 0, 1
-    if not isinstance(features, (list, tuple)) or len(features) != 2 or features[0] == features[1]:
-        raise ValueError(
-            f"features must be two different features, such as (0, 1), not {features!r}"
-        )
-    i, j = _check_features(features, n)
-    return i, j
-
-
-def _check_features(features: Sequence[int], n: int) -> tuple[int, ...]:
-    for feature in features:
-        if not hasattr(feature, "__index__") or not 0 <= feature < n:
-            raise ValueError(
-                f"a feature must be a whole number from 0 to {n - 1}, not {feature!r}"
-            )
-    return tuple(map(index, features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,33 +225,6 @@ def loss_surface(
             number.
         ValueError: ``p`` or ``q`` is not a leaf, both are the same, or ``resolution`` is below 2.
     """
-    _check_parameters(p, q)
-    if not callable(loss):
-        raise TypeError(
-            f"loss_surface: loss must be a function, not {short_repr(loss)}; pass, for example, "
-            "lambda: nn.mse(model(x), y)"
-        )
-    check_int(resolution, "resolution", 2)
-    points = [(p.data, q.data), *points_of(path)]
-    if ranges is None:
-        ends = [padded_range(coordinates, 0.25) for coordinates in zip(*points)]
-    else:
-        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
-    xs, ys = [spaced(low, high, resolution) for low, high in ends]
-    losses = []
-    with no_grad(), _restored(p), _restored(q):
-        for y in ys:
-            row = []
-            for x in xs:
-                p.data = x
-                q.data = y
-                row.append(number(loss(), "the loss"))
-            losses.append(tuple(row))
-    return LossSurface(xs, ys, tuple(losses))
-
-
-def _check_parameters(p: Value, q: Value) -> None:
-    """Raises TypeError or ValueError unless ``p`` and ``q`` are two parameters."""
     for name, parameter in (("p", p), ("q", q)):
         if not isinstance(parameter, Value):
             raise TypeError(
@@ -321,18 +238,24 @@ def _check_parameters(p: Value, q: Value) -> None:
             )
     if p is q:
         raise ValueError("loss_surface: p and q must be different parameters, not the same")
+    if not callable(loss):
+        raise TypeError(
+            f"loss_surface: loss must be a function, not {short_repr(loss)}; pass, for example, "
+            "lambda: nn.mse(model(x), y)"
+        )
+    check_int(resolution, "resolution", 2)
+    ends = [padded_range(numbers, 0.25) for numbers in zip((p.data, q.data), *points_of(path))]
+    if ranges is not None:
+        ends = [check_range(ranges[n], f"ranges[{n}]") for n in (0, 1)]
+    xs, ys = [spaced(low, high, resolution) for low, high in ends]
 
+    def loss_at(x: float, y: float) -> float:
+        with temporarily((p, q), "data", (x, y), None):
+            return number(loss(), "the loss")
 
-@contextmanager
-def _restored(parameter: Value) -> Iterator[None]:
-    """Restores the data and the gradient of ``parameter`` at the end."""
-    data = parameter.data
-    grad = parameter.grad
-    try:
-        yield
-    finally:
-        parameter.data = data
-        parameter.grad = grad
+    with no_grad(), temporarily((p, q), "grad", (p.grad, q.grad), None):
+        losses = tuple([tuple([loss_at(x, y) for x in xs]) for y in ys])
+    return LossSurface(xs, ys, losses)
 
 
 def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
@@ -343,6 +266,6 @@ def points_of(path: Iterable[Any]) -> list[tuple[float, float]]:
             raise ValueError(
                 f"loss_surface: path[{i}] must be a pair of numbers (p, q), not {short_repr(point)}"
             )
-        x, y = point
-        points.append((number(x, f"path[{i}]"), number(y, f"path[{i}]")))
+        x, y = [number(part, f"path[{i}]") for part in point]
+        points.append((x, y))
     return points

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from tinygrad_edu.diagnosis.inspection import check_model, entries, quantile
 from tinygrad_edu.errors import number
 
-from .analysis import DecisionGrid, Fit, decision_grid, fitted_curve
+from .analysis import DecisionGrid, Fit, curve_at, curve_points, grid_at, grid_points
 from .figures import (
     BLANK,
     BLUE,
@@ -21,25 +21,27 @@ from .figures import (
     MARKERS,
     ORANGE,
     class_color,
-    drawable_plane,
+    drawn_plane,
     figure_and_axes,
-    is_int,
+    in_order,
     literal,
     marker_size,
     note_blanks,
     tint,
     title_and_legend,
 )
-from .ranges import drawable, spaced
-from .samples import class_indices, outputs, predicted_class, samples
+from .ranges import drawable, drawn, spaced
+from .samples import Model, Samples, class_indices, class_labels, outputs, predicted_class, samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SAMPLE_STYLE: dict[str, Any] = {"edgecolors": "white", "linewidths": 0.6, "zorder": 3}
+
 
 def decision_boundary(
-    model: Callable[[Any], Any],
+    model: Model,
     X: Iterable[Any],
     y: Iterable[Any],
     *,
@@ -80,58 +82,54 @@ def decision_boundary(
             feature does not exist.
         RenderError: matplotlib is not installed.
     """
-    drawn = _drawn_samples(model, X, y, feature_names)
+    shown = _shown_samples(model, X, y, feature_names)
+    table = shown.table
     if features is None:
-        features = (0, 1) if len(drawn.columns) > 1 else 0
+        features = (0, 1) if table.features > 1 else 0
     own = ax is None
     if isinstance(features, (tuple, list)):
         size = 50 if resolution is None else resolution
-        grid = decision_grid(
-            model, drawn.inputs, features=features, margin=margin, resolution=size
-        )
-        classes = _classes(drawn, class_names)
+        points = grid_points(table, features=features, margin=margin, resolution=size)
+        grid = grid_at(points, model)
+        classes = _classes(shown, class_names)
         figure, ax = figure_and_axes(ax, 6.5, 5.4)
-        shown = _draw_regions(ax, grid, drawn.notes)
-        if own and shown is not None:
-            figure.colorbar(shown, ax=ax, label="score", ticks=shown.levels[::3], format="%.2g")
+        filled = _draw_regions(ax, grid, shown.notes)
+        if own and filled is not None:
+            figure.colorbar(filled, ax=ax, label="score", ticks=filled.levels[::3], format="%.2g")
         i, j = grid.features
-        _scatter(ax, drawn.columns[i], drawn.columns[j], classes)
-        ax.set_xlabel(drawn.names[i])
-        ax.set_ylabel(drawn.names[j])
-        title = f"Decision boundary: {_score_text(classes)}"
-        fixed = grid.fixed
+        _scatter(ax, shown.columns[i], shown.columns[j], classes)
+        ax.set(xlabel=shown.names[i], ylabel=shown.names[j])
+        title = f"Decision boundary: {classes.score}"
     else:
         size = 200 if resolution is None else resolution
-        fit = fitted_curve(model, drawn.inputs, feature=features, margin=margin, resolution=size)
-        regression = len(fit.outputs) == 1 and not drawn.has_int_labels
+        points = curve_points(table, feature=features, margin=margin, resolution=size)
+        fit = curve_at(points, model)
         figure, ax = figure_and_axes(ax, 7, 4.5)
-        if regression:
-            title = _draw_regression(ax, fit, drawn)
+        if len(fit.outputs) == 1 and not shown.has_int_labels:
+            title = _draw_regression(ax, fit, shown)
         else:
-            title = _draw_scores(ax, fit, drawn, _classes(drawn, class_names))
-        ax.set_xlabel(drawn.names[fit.feature])
-        fixed = fit.fixed
-    if fixed:
-        means = [f"{drawn.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in fixed[:4]]
-        if len(fixed) > 4:
-            means.append(f"{len(fixed) - 4} more")
-        drawn.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
-    title_and_legend(ax, "\n".join([title, *drawn.notes]))
+            title = _draw_scores(ax, fit, shown, _classes(shown, class_names))
+        ax.set_xlabel(shown.names[fit.feature])
+    if points.fixed:
+        means = [f"{shown.names[k]}\u00a0=\u00a0{x:.3g}" for k, x in points.fixed[:4]]
+        if len(points.fixed) > 4:
+            means.append(f"{len(points.fixed) - 4} more")
+        shown.notes.insert(0, f"the other features stay at their means: {', '.join(means)}")
+    title_and_legend(ax, "\n".join([title, *shown.notes]))
     return figure
 
 
 @dataclass(frozen=True, slots=True)
-class _DrawnSamples:
+class _ShownSamples:
     """The samples that can be drawn, with their targets and the model's outputs.
 
-    inputs            the samples as the model takes them
     columns           the samples by feature
     has_int_labels    whether the targets were given as ints, that is as classes
     names             names of the features
     notes             lines of the title about what is not shown
     """
 
-    inputs: Sequence[Any]
+    table: Samples
     columns: Sequence[Sequence[float]]
     targets: Sequence[float]
     scores: Sequence[Sequence[float]]
@@ -140,45 +138,47 @@ class _DrawnSamples:
     notes: list[str]
 
 
-def _drawn_samples(
-    model: Callable[[Any], Any],
-    X: Iterable[Any],
-    y: Iterable[Any],
-    feature_names: Sequence[str] | None,
-) -> _DrawnSamples:
+def _shown_samples(
+    model: Model, X: Iterable[Any], y: Iterable[Any], feature_names: Sequence[str] | None
+) -> _ShownSamples:
     check_model(model)
     table = samples(X)
     labels = entries(y, "y", "labels: a number for each sample")
-    if len(labels) != len(table.rows):
-        raise ValueError(
-            f"decision_boundary: y must have {len(table.rows)} labels, one for each sample, not "
-            f"{len(labels)}"
-        )
+    _check_count(labels, len(table.rows), "y", "labels, one for each sample")
     targets = [number(label, f"y[{i}]") for i, label in enumerate(labels)]
-    kept = [i for i, row in enumerate(table.rows) if all(map(drawable, (*row, targets[i])))]
+    kept = [
+        (row, target)
+        for row, target in zip(table.rows, targets)
+        if all(map(drawable, (*row, target)))
+    ]
     if not kept:
         raise ValueError(
             "every sample contains nan or infinity; give at least one of finite numbers"
         )
+    if feature_names is None:
+        feature_names = [f"feature {i}" for i in range(table.features)]
+    _check_count(feature_names, table.features, "feature_names", "names, one for each feature")
+    rows, shown_targets = zip(*kept)
+    shown = Samples(rows, table.scalar)
     left = len(labels) - len(kept)
-    inputs = [table.input(table.rows[i]) for i in kept]
-    names = [f"feature {i}" for i in range(table.features)]
-    if feature_names is not None:
-        names = list(map(literal, feature_names))
-    if len(names) != table.features:
-        raise ValueError(
-            f"decision_boundary: feature_names must have {table.features} names, one for each "
-            f"feature, not {len(names)}"
-        )
-    return _DrawnSamples(
-        inputs=inputs,
-        columns=list(zip(*[table.rows[i] for i in kept])),
-        targets=[targets[i] for i in kept],
-        scores=outputs(model, inputs),
-        has_int_labels=all(map(is_int, labels)),
-        names=names,
+    return _ShownSamples(
+        table=shown,
+        columns=list(zip(*rows)),
+        targets=shown_targets,
+        scores=outputs(model, shown),
+        has_int_labels=all(
+            isinstance(label, SupportsIndex) and not isinstance(label, bool) for label in labels
+        ),
+        names=list(map(literal, feature_names)),
         notes=[f"{left} of {len(labels)} samples left out: {BLANK}"] if left else [],
     )
+
+
+def _check_count(given: Sequence[Any], count: int, name: str, what: str) -> None:
+    if len(given) != count:
+        raise ValueError(
+            f"decision_boundary: {name} must have {count} {what}, not {len(given)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,26 +190,23 @@ class _Classes:
     names: Sequence[str]
     wrong: Sequence[int]
 
-
-def _classes(drawn: _DrawnSamples, names: Sequence[str] | None) -> _Classes:
-    size = len(drawn.scores[0])
-    of_samples = class_indices(drawn.targets, size)
-    labels = list(map(str, range(size)))
-    if size == 1:
-        labels = ["-1" if -1 in drawn.targets else "0", "1"]
-    if names is not None and len(names) < len(labels):
-        raise ValueError(
-            f"decision_boundary: class_names must have {len(labels)} names, one for each class, "
-            f"not {len(names)}"
-        )
-    wrong = [i for i, c in enumerate(of_samples) if predicted_class(drawn.scores[i]) != c]
-    shown = names or [f"class {label}" for label in labels]
-    return _Classes(of_samples, list(map(literal, shown)), wrong)
+    @property
+    def score(self) -> str:
+        """How many samples are classified correctly, in words."""
+        count = len(self.of_samples)
+        return f"{count - len(self.wrong)} of {count} samples right"
 
 
-def _score_text(classes: _Classes) -> str:
-    count = len(classes.of_samples)
-    return f"{count - len(classes.wrong)} of {count} samples right"
+def _classes(shown: _ShownSamples, names: Sequence[str] | None) -> _Classes:
+    size = len(shown.scores[0])
+    of_samples = class_indices(shown.targets, size)
+    labels = class_labels(shown.targets, size)
+    if names is None:
+        names = [f"class {label}" for label in labels]
+    # names of more classes are allowed
+    _check_count(names[:len(labels)], len(labels), "class_names", "names, one for each class")
+    wrong = [i for i, c in enumerate(of_samples) if predicted_class(shown.scores[i]) != c]
+    return _Classes(of_samples, list(map(literal, names)), wrong)
 
 
 def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
@@ -217,106 +214,78 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
 
     Returns the contour set for a colour bar, or None if there is none.
     """
-    planes = [drawable_plane(grid.margin(k)) for k in range(len(grid.outputs))]
-    note_blanks(ax, list(chain(*planes[0])), "output", notes)
+    planes = [drawn_plane(grid.margin(k)) for k in range(len(grid.outputs))]
+    note_blanks(ax, planes[0], "output", notes)
     filled = None
     # the first class is drawn last, because ties belong to it
     for k, plane in reversed(list(enumerate(planes))):
-        finite = sorted(z for z in chain(*plane) if z == z)
+        finite = in_order(plane)
         if not finite:
             continue
+        points = (grid.xs, grid.ys, plane)
+        lowest = finite[0]
+        highest = finite[-1]
         if len(planes) == 1:
             from matplotlib.colors import LinearSegmentedColormap
 
             limit = quantile(sorted(map(abs, finite)), 0.9) or 1.0
-            colors = LinearSegmentedColormap.from_list(
-                "scores", [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)]
-            )
+            tints = [tint(BLUE, 0.6), "#ffffff", tint(ORANGE, 0.6)]
+            colors = LinearSegmentedColormap.from_list("scores", tints)
             levels = spaced(-limit, limit, 13)
-            filled = ax.contourf(grid.xs, grid.ys, plane, levels=levels, cmap=colors, extend="both")
-        elif finite[-1] >= 0:
-            ax.contourf(
-                grid.xs,
-                grid.ys,
-                plane,
-                levels=[0, 2 * finite[-1] or 1.0],
-                colors=[tint(class_color(k), 0.35)],
-            )
-        if finite[0] < 0 < finite[-1]:
-            ax.contour(
-                grid.xs, grid.ys, plane, levels=[0.0], colors=DARK, linewidths=1.5, linestyles="-"
-            )
+            filled = ax.contourf(*points, levels=levels, cmap=colors, extend="both")
+        elif highest >= 0:
+            color = tint(class_color(k), 0.35)
+            ax.contourf(*points, levels=[0, 2 * highest or 1.0], colors=[color])
+        if lowest < 0 < highest:
+            ax.contour(*points, levels=[0.0], colors=DARK, linewidths=1.5, linestyles="-")
     return filled
 
 
-def _draw_regression(ax: Any, fit: Fit, drawn: _DrawnSamples) -> str:
+def _draw_regression(ax: Any, fit: Fit, shown: _ShownSamples) -> str:
     """Draws the curve over the samples; returns the title."""
-    curve, = drawable_plane(fit.outputs)
-    note_blanks(ax, curve, "output", drawn.notes)
-    ax.scatter(
-        drawn.columns[fit.feature],
-        drawn.targets,
-        s=marker_size(len(drawn.targets)),
-        color=BLUE,
-        edgecolors="white",
-        linewidths=0.6,
-        zorder=3,
-        label="samples",
-    )
-    ax.plot(fit.xs, curve, color=ORANGE, linewidth=2.2, zorder=4, label="model")
+    plane = drawn_plane(fit.outputs)
+    note_blanks(ax, plane, "output", shown.notes)
+    size = marker_size(len(shown.targets))
+    xs = shown.columns[fit.feature]
+    ax.scatter(xs, shown.targets, s=size, color=BLUE, label="samples", **SAMPLE_STYLE)
+    ax.plot(fit.xs, *plane, color=ORANGE, linewidth=2.2, zorder=4, label="model")
     ax.set_ylabel("target, output")
-    pairs = zip(drawn.scores, drawn.targets)
+    pairs = zip(shown.scores, shown.targets)
     errors = [score - target for (score,), target in pairs if drawable(score)]
     return f"Fit: rms error {math.hypot(*errors) / math.sqrt(len(errors)):.3g}" if errors else "Fit"
 
 
-def _draw_scores(ax: Any, fit: Fit, drawn: _DrawnSamples, classes: _Classes) -> str:
+def _draw_scores(ax: Any, fit: Fit, shown: _ShownSamples, classes: _Classes) -> str:
     """Draws the score with the samples at their labels, or one curve for each class with its
     samples on it; returns the title."""
-    curves = drawable_plane(fit.outputs)
-    note_blanks(ax, list(chain(*curves)), "output", drawn.notes)
-    heights = list(drawn.targets)
+    curves = drawn_plane(fit.outputs)
+    note_blanks(ax, curves, "output", shown.notes)
+    heights = shown.targets
     if len(curves) == 1:
         ax.axhline(0.0, color=GREY, linewidth=0.8)
         ax.plot(fit.xs, curves[0], color=DARK, linewidth=2, label="score")
         for (a, b), (x, y) in zip(pairwise(fit.xs), pairwise(curves[0])):
-            if (x > 0) != (y > 0) and x == x and y == y:
+            if x <= 0 < y or y <= 0 < x:
                 ax.axvline(a + (b - a) * (x / (x - y)), color=DARK, linestyle="--", linewidth=1)
     else:
         for k, curve in enumerate(curves):
             ax.plot(fit.xs, curve, color=class_color(k), linewidth=2)
-        heights = [
-            row[c] if drawable(row[c]) else math.nan
-            for row, c in zip(drawn.scores, classes.of_samples)
-        ]
-    _scatter(ax, drawn.columns[fit.feature], heights, classes)
+        heights = [drawn(row[c]) for row, c in zip(shown.scores, classes.of_samples)]
+    _scatter(ax, shown.columns[fit.feature], heights, classes)
     ax.set_ylabel("score" if len(curves) == 1 else "output for each class")
-    return f"Decision: {_score_text(classes)}"
+    return f"Decision: {classes.score}"
 
 
 def _scatter(ax: Any, xs: Sequence[float], ys: Sequence[float], classes: _Classes) -> None:
+    """Draws the samples of each class, and a ring around misclassified samples."""
+    size = marker_size(len(xs))
+    points = list(zip(xs, ys))
     for k, name in enumerate(classes.names):
-        mine = [i for i, c in enumerate(classes.of_samples) if c == k]
+        mine = [point for point, c in zip(points, classes.of_samples) if c == k]
         if mine:
-            ax.scatter(
-                [xs[i] for i in mine],
-                [ys[i] for i in mine],
-                s=marker_size(len(xs)),
-                color=class_color(k),
-                zorder=3,
-                marker=MARKERS[k % len(MARKERS)],
-                edgecolors="white",
-                linewidths=0.6,
-                label=name,
-            )
+            style = {"color": class_color(k), "marker": MARKERS[k % len(MARKERS)], **SAMPLE_STYLE}
+            ax.scatter(*zip(*mine), s=size, label=name, **style)
     if classes.wrong:
-        ax.scatter(
-            [xs[i] for i in classes.wrong],
-            [ys[i] for i in classes.wrong],
-            s=4 * marker_size(len(xs)),
-            zorder=4,
-            facecolors="none",
-            edgecolors=DARK,
-            linewidths=1.2,
-            label=f"misclassified ({len(classes.wrong)})",
-        )
+        label = f"misclassified ({len(classes.wrong)})"
+        ring = {"facecolors": "none", "edgecolors": DARK, "linewidths": 1.2, "zorder": 4}
+        ax.scatter(*zip(*[points[i] for i in classes.wrong]), s=4 * size, label=label, **ring)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, cycle, pairwise
 from typing import Any
 
 from tinygrad_edu import Value, gradients
@@ -24,7 +25,7 @@ from tinygrad_edu.diagnosis.inspection import quantile
 from tinygrad_edu.engine.primitive import TABLE, Primitive
 from tinygrad_edu.errors import check_int, number, short_repr
 
-from .ranges import Range, check_range, drawable, spaced
+from .ranges import Range, check_range, drawn, spaced
 
 DEFAULT_RANGE = (-5.0, 5.0)  # where the argument varies, within the domain
 MIN_HEIGHT = 6.0  # larger numbers may be cut off, in either direction
@@ -60,9 +61,9 @@ class Curves:
 
 
 def row_of(primitive: Primitive | str) -> Primitive:
-    """Returns the row of that name, or the row itself.
+    """Returns the row of that name or symbol ("-" is subtraction), or the row itself.
 
-    Raises ValueError, with similar names, if the table has no such row.
+    Raises ValueError if the table has no such row, with names that begin so or are similar.
     """
     if isinstance(primitive, Primitive):
         return primitive
@@ -71,13 +72,15 @@ def row_of(primitive: Primitive | str) -> Primitive:
             f"primitive must be a name or a row of the table, not {short_repr(primitive)}; pass, "
             'for example, "tanh"'
         )
-    if primitive not in TABLE:
-        near = difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
-        hint = f"it has {', '.join(TABLE)}"
-        if near:
-            hint = f"did you mean {' or '.join(map(repr, near))}?"
-        raise ValueError(f"no primitive {primitive!r} in the table; {hint}")
-    return TABLE[primitive]
+    for row in TABLE.values():
+        if primitive in (row.name, row.symbol or row.name):
+            return row
+    near = [name for name in TABLE if primitive and name.startswith(primitive)]
+    near = near or difflib.get_close_matches(primitive, TABLE, n=3, cutoff=0.4)
+    hint = f"it has {', '.join(TABLE)}"
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+    raise ValueError(f"no primitive {primitive!r} in the table; {hint}")
 
 
 def curves(
@@ -91,7 +94,7 @@ def curves(
 ) -> Curves:
     """Returns a primitive and its partial derivatives while one of its arguments varies.
 
-    primitive    a row of the table, or its name
+    primitive    a row of the table, its name or its symbol
     vary         the argument that varies, by default the first
     at           values of the other arguments; by default readable ones
     over         the range of the argument; by default the part of `DEFAULT_RANGE` in its domain
@@ -108,7 +111,7 @@ def curves(
     i = row.parameters.index(vary)
 
     def args(x: float) -> tuple[float, ...]:
-        return tuple([x if name == vary else fixed[name] for name in row.parameters])
+        return tuple([fixed.get(name, x) for name in row.parameters])
 
     def piece(x: float) -> Any:
         return row.piece(*args(x)) if row.piece else None
@@ -118,22 +121,19 @@ def curves(
         if xs:
             xs.append(math.nan)
         xs += _with_gaps(spaced(low, high, resolution), piece)
-    value = [_value(row, args(x)) for x in xs]
-    points = [(args(x), y) for x, y in zip(xs, value)]
-    partials = [[_partial(row, k, x, y) for x, y in points] for k in range(row.arity)]
-    second: list[float] = []
-    if order == 2:
-        second = [_second(row, x, i) if y == y else math.nan for x, y in points]
-    height = _readable_height([value, *partials, second])
+    lines = list(zip(*[_numbers(row, args(x), i, order) for x in xs]))
+    height = _readable_height(lines)
+    value, *partials = [tuple(_broken_at_poles(line, height)) for line in lines]
+    second = partials.pop() if order == 2 else ()
     return Curves(
         name=row.name,
         parameters=row.parameters,
         vary=vary,
-        at=tuple([(name, fixed[name]) for name in row.parameters if name != vary]),
+        at=tuple(fixed.items()),
         xs=tuple(xs),
-        value=tuple(_broken_at_poles(value, height)),
-        partials=tuple([tuple(_broken_at_poles(line, height)) for line in partials]),
-        second=tuple(_broken_at_poles(second, height)),
+        value=value,
+        partials=tuple(partials),
+        second=second,
         height=height,
     )
 
@@ -141,7 +141,8 @@ def curves(
 def _arguments(
     row: Primitive, vary: str | None, at: Mapping[str, float]
 ) -> tuple[str, dict[str, float]]:
-    """Returns which argument varies, and numbers for all (also for the one that varies)."""
+    """Returns which argument varies, and numbers for all others: those given, or the row's defaults
+    (1 for infinity) or the next of `DEFAULT_ARGUMENTS`, moved into the domain."""
     chosen, preset = SPECIAL_ROWS.get(row.name, (row.parameters[0], {}))
     vary = vary or next((name for name in (chosen, *row.parameters) if name not in at), chosen)
     for name in (vary, *at):
@@ -155,28 +156,22 @@ def _arguments(
             f"at must be for other arguments than {vary}, which varies, not {at[vary]!r}; leave "
             f"{vary} out"
         )
-    given = {name: number(x, f"{name} in at") for name, x in at.items()}
-    return vary, {**_default_arguments(row, vary), **preset, **given}
+    defaults = {**dict(zip(reversed(row.parameters), reversed(row.defaults))), **preset}
+    others = [(name, ends) for name, ends in zip(row.parameters, row.sample) if name != vary]
+    fixed = {
+        name: _inside(intervals, defaults.get(name, usual))
+        for (name, intervals), usual in zip(others, cycle(DEFAULT_ARGUMENTS))
+    }
+    return vary, {**fixed, **{name: number(x, f"{name} in at") for name, x in at.items()}}
 
 
-def _default_arguments(row: Primitive, vary: str) -> dict[str, float]:
-    """Returns values for the arguments: the row's defaults (1 for infinity), or the next of
-    `DEFAULT_ARGUMENTS`, moved into the domain."""
-    fixed: dict[str, float] = {}
-    defaults = dict(zip(row.parameters[row.arity - len(row.defaults):], row.defaults))
-    for name, intervals in zip(row.parameters, row.sample):
-        others = sum(other != vary for other in fixed)
-        x = defaults.get(name, DEFAULT_ARGUMENTS[others % len(DEFAULT_ARGUMENTS)])
-        x = math.copysign(1.0, x) if math.isinf(x) else x
-        if not any(low <= x <= high for low, high in intervals):
-            low, high = intervals[0]
-            x = _between(low, high)
-        fixed[name] = x
-    return fixed
-
-
-def _between(low: float, high: float) -> float:
-    """Returns a number of the interval, whose ends may be infinite."""
+def _inside(intervals: Sequence[Range], x: float) -> float:
+    """Returns ``x`` (1 for infinity), or a number of the first interval if it is in none."""
+    if math.isinf(x):
+        x = math.copysign(1.0, x)
+    if any(low <= x <= high for low, high in intervals):
+        return x
+    low, high = intervals[0]
     if math.isfinite(high - low):
         return (low + high) / 2
     return low + 1 if math.isfinite(low) else high - 1
@@ -186,9 +181,9 @@ def _intervals(row: Primitive, i: int, over: Range | None) -> list[Range]:
     if over is not None:
         return [check_range(over, "over")]
     low, high = DEFAULT_RANGE
-    common = [(max(low, a), min(high, b)) for a, b in row.sample[i] if max(low, a) < min(high, b)]
-    if common:
-        return common
+    common = [(max(low, a), min(high, b)) for a, b in row.sample[i]]
+    if found := [(a, b) for a, b in common if a < b]:
+        return found
     a, b = row.sample[i][0]  # the domain lies elsewhere
     return [(a, min(b, a + high - low)) if math.isfinite(a) else (b - high + low, b)]
 
@@ -201,8 +196,7 @@ def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[f
             here = repr(piece(a))  # as text, in which nan equals nan
             if here == repr(piece(b)):
                 break
-            low = a
-            high = b
+            low, high = a, b
             while high - low > 1e-12 * max(1.0, abs(low)):
                 middle = (low + high) / 2
                 if repr(piece(middle)) == here:
@@ -214,33 +208,27 @@ def _with_gaps(xs: Sequence[float], piece: Callable[[float], Any]) -> Iterator[f
         yield b
 
 
-def _value(row: Primitive, args: tuple[float, ...]) -> float:
-    if any(map(math.isnan, args)):
-        return math.nan
-    try:
-        return _drawable_or_nan(row.forward(*args))
-    except (ArithmeticError, ValueError):  # a row that a user defined without IEEE 754 results
-        return math.nan
+def _numbers(row: Primitive, args: tuple[float, ...], i: int, order: int) -> list[float]:
+    """Returns the value at ``args``, its partial derivatives and, if ``order`` is 2, the second one
+    with respect to argument ``i``; each is nan if it, or the value, cannot be drawn."""
+    y = math.nan
+    if not any(map(math.isnan, args)):
+        with suppress(ArithmeticError, ValueError):  # a row of a user, not with IEEE 754 results
+            y = drawn(row.forward(*args))
+    if y != y:
+        return [y] * (row.arity + order)  # as many as below
+    numbers = [y, *[row.partial_at(k, args, y) for k in range(row.arity)]]
+    if order == 2:
+        leaves = [Value(arg) for arg in args]
+        slope, = gradients(row(*leaves), [leaves[i]])
+        curvature, = gradients(slope, [leaves[i]])
+        numbers.append(curvature.data)
+    return list(map(drawn, numbers))
 
 
-def _partial(row: Primitive, k: int, args: tuple[float, ...], y: float) -> float:
-    return _drawable_or_nan(row.partial_at(k, args, y)) if y == y else math.nan
-
-
-def _second(row: Primitive, args: tuple[float, ...], i: int) -> float:
-    leaves = [Value(arg) for arg in args]
-    slope, = gradients(row(*leaves), [leaves[i]])
-    curvature, = gradients(slope, [leaves[i]])
-    return _drawable_or_nan(curvature.data)
-
-
-def _drawable_or_nan(y: float) -> float:
-    return y if drawable(y) else math.nan
-
-
-def _readable_height(lines: Sequence[Sequence[float]]) -> Range:
+def _readable_height(lines: Iterable[Iterable[float]]) -> Range:
     """Returns the range of all numbers, cut off where a few are much larger than most."""
-    ys = sorted([y for line in lines for y in line if y == y])
+    ys = sorted([y for y in chain(*lines) if y == y])
     if not ys:
         return -1.0, 1.0
     limit = max(MIN_HEIGHT, 1.2 * quantile(sorted(map(abs, ys)), 0.5))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import cycle, pairwise
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.engine.primitive import TABLE, Primitive
+from tinygrad_edu.engine.primitive import Primitive
 from tinygrad_edu.symbolic.formulas import formula
 
 from .curves import curves, row_of
@@ -21,13 +21,17 @@ from .figures import (
     literal,
     title_and_legend,
 )
-from .ranges import Range, drawable
+from .ranges import Range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_FORMULA_LENGTH = 500  # characters of a formula in a title
+# colours and dashes of the partial derivatives
+STYLES: list[tuple[str, Any]] = [
+    (ORANGE, (0, (5, 1.5))), (GREEN, (0, (2, 1.2))), (PURPLE, (0, (4, 1.2, 1, 1.2)))
+]
 
 
 def derivatives(
@@ -58,59 +62,27 @@ def derivatives(
             ``over`` is empty.
         RenderError: matplotlib is not installed.
     """
-    row = _row_of(primitive)
+    row = row_of(primitive)
     shown = curves(row, vary=vary, at=at, over=over, order=order, resolution=resolution)
     value = formula(row, 0).removeprefix(f"d/d{row.parameters[0]} ").partition(" = ")[0]
     figure, ax = figure_and_axes(ax)
     ax.axhline(0.0, color=GREY, linewidth=0.8)
     ax.plot(
-        shown.xs,
-        shown.value,
-        color=BLUE,
-        linewidth=3,
-        alpha=0.8,
-        solid_capstyle="butt",
+        shown.xs, shown.value, color=BLUE, linewidth=3, alpha=0.8, solid_capstyle="butt",
         label=literal(value),
     )
-    styles = [(ORANGE, (0, (5, 1.5))), (GREEN, (0, (2, 1.2))), (PURPLE, (0, (4, 1.2, 1, 1.2)))]
-    for k, (name, line) in enumerate(zip(shown.parameters, shown.partials)):
-        color, style = styles[k % len(styles)]
-        ax.plot(
-            shown.xs, line, color=color, linewidth=2, linestyle=style, label=literal(f"d/d{name}")
-        )
+    for name, ys, (color, dashes) in zip(shown.parameters, shown.partials, cycle(STYLES)):
+        label = literal(f"d/d{name}")
+        ax.plot(shown.xs, ys, color=color, linewidth=2, linestyle=dashes, label=label)
     if shown.second:
-        ax.plot(
-            shown.xs,
-            shown.second,
-            color=DARK,
-            linewidth=1.3,
-            linestyle=":",
-            label=literal(f"d²/d{shown.vary}²"),
-        )
-    ax.set_ylim(*shown.height)
-    ax.set_xlabel(literal(", ".join([shown.vary, *[f"at {name} = {x:g}" for name, x in shown.at]])))
+        label = literal(f"d²/d{shown.vary}²")
+        ax.plot(shown.xs, shown.second, ":", color=DARK, linewidth=1.3, label=label)
+    axis = ", ".join([shown.vary, *[f"at {name} = {x:g}" for name, x in shown.at]])
+    ax.set(ylim=shown.height, xlabel=literal(axis), axisbelow=True)
     ax.grid(color="#e9e9e9", linewidth=0.8)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
     title = formula(row).splitlines()
-    if not any(drawable(a) and drawable(b) for a, b in pairwise(shown.value)):
+    if not any(a == a and b == b for a, b in pairwise(shown.value)):
         title.append("no finite value here")
     title_and_legend(ax, "\n".join([literal(line, MAX_FORMULA_LENGTH) for line in title]))
     return figure
-
-
-def _row_of(primitive: Primitive | str) -> Primitive:
-    """Returns the row of a name or a symbol; for the beginning of a name, the error suggests the
-    names that begin so."""
-    if isinstance(primitive, str) and primitive and primitive not in TABLE:
-        row = next((row for row in TABLE.values() if row.symbol == primitive), None)
-        if row is not None:
-            return row
-        longer = [name for name in TABLE if name.startswith(primitive)]
-        if longer:
-            raise ValueError(
-                f"no primitive {primitive!r} in the table; did you mean "
-                f"{' or '.join(map(repr, longer))}?"
-            )
-    return row_of(primitive)

@@ -4,14 +4,15 @@ picture."""
 from __future__ import annotations
 
 import math
+import re
 import textwrap
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.errors import RenderError, short_repr
 
-from .ranges import drawable
+from .ranges import Plane, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,77 +69,62 @@ def title_and_legend(ax: Any, title: str, handles: Sequence[Any] | None = None) 
     Both are wrapped to the width of the Axes.
     """
     inches = ax.get_window_extent().width / ax.figure.dpi
-    lines: list[str] = []
-    for text in title.splitlines():
-        lines += textwrap.wrap(text, max(20, int(14 * inches))) or [""]
+    width = max(20, int(14 * inches))
+    lines = chain(*[textwrap.wrap(line, width) or [""] for line in title.splitlines()])
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
     rows = 0
     if handles:
-        labels = [str(handle.get_label()) for handle in handles]
-        columns = _columns(labels, inches)
-        rows = -(-len(labels) // columns)
-        ax.legend(
-            handles,
-            labels,
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1),
-            ncols=columns,
-            frameon=False,
-            fontsize=9,
-        )
+        columns, rows = _layout([len(handle.get_label()) for handle in handles], inches)
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+        ax.legend(handles=handles, ncols=columns, frameon=False, fontsize=9, **place)
     fontsize = 12 if len(title) <= 12.5 * inches else 10
     ax.set_title("\n".join(lines), pad=8 + 18 * rows, fontsize=fontsize)
 
 
-def _columns(labels: Sequence[str], inches: float) -> int:
-    """Returns the largest number of columns in which a legend fits; it is filled by columns."""
-    for columns in range(len(labels), 1, -1):
-        rows = -(-len(labels) // columns)
-        starts = range(0, len(labels), rows)
-        widths = [max(map(len, labels[start : start + rows])) for start in starts]
+def _layout(lengths: Sequence[int], inches: float) -> tuple[int, int]:
+    """Returns the largest number of columns in which a legend of labels of these lengths fits, and
+    its rows; it is filled by columns."""
+    for columns in range(len(lengths), 1, -1):
+        rows = math.ceil(len(lengths) / columns)
+        widths = [max(lengths[start : start + rows]) for start in range(0, len(lengths), rows)]
         if sum(0.058 * width + 0.6 for width in widths) <= inches:
-            return columns
-    return 1
+            return columns, rows
+    return 1, len(lengths)
 
 
-def drawable_plane(plane: Sequence[Sequence[float]]) -> list[list[float]]:
+def drawn_plane(plane: Sequence[Sequence[float]]) -> Plane:
     """Returns ``plane`` with nan in place of numbers that are not `ranges.drawable`."""
-    return [[z if drawable(z) else math.nan for z in row] for row in plane]
+    return tuple([tuple(map(drawn, row)) for row in plane])
 
 
-def note_blanks(ax: Any, numbers: Sequence[float], what: str, notes: list[str]) -> None:
-    """Makes the background grey, and adds a note, if ``numbers`` contain nan."""
-    blank = sum(x != x for x in numbers)
+def note_blanks(ax: Any, plane: Plane, what: str, notes: list[str]) -> None:
+    """Makes the background grey, and adds a note, if ``plane`` contains nan."""
+    numbers = list(chain(*plane))
+    blank = sum(map(math.isnan, numbers))
     if blank:
         ax.set_facecolor("#d9d9d9")
         notes.append(f"no {what} at {blank} of {len(numbers)} points: {BLANK}")
+
+
+def in_order(plane: Iterable[Iterable[float]]) -> list[float]:
+    """Returns the numbers of ``plane`` that are not nan, sorted."""
+    return sorted([z for z in chain(*plane) if z == z])
 
 
 def literal(text: object, longest: int = MAX_NAME_LENGTH) -> str:
     """Returns ``text`` as one line that matplotlib shows literally.
 
     Dollars do not begin formulas, and a leading underscore does not hide a label in the legend.
-    White space becomes a blank, other control characters become U+FFFD, and a text of more than
-    ``longest`` characters loses its middle.
+    White space becomes a blank, other control characters and surrogates become U+FFFD, and a text
+    of more than ``longest`` characters loses its middle.
     """
-    drawn = "".join(map(_drawn_character, str(text)))
-    if len(drawn) > longest:
+    shown = re.sub(r"[\t-\r]", " ", str(text))
+    shown = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", shown)
+    if len(shown) > longest:
         end = longest // 3
-        drawn = f"{drawn[:longest - 3 - end]}...{drawn[-end:]}"
-    escaped = drawn.replace("$", r"\$")
+        shown = f"{shown[:longest - 3 - end]}...{shown[-end:]}"
+    escaped = shown.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
-
-
-def _drawn_character(c: str) -> str:
-    """Replaces white space by a blank, and a control character or a surrogate by U+FFFD."""
-    if c in "\t\n\r\v\f":
-        return " "
-    return "\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c
-
-
-def is_int(x: object) -> bool:
-    """Returns whether the type of ``x`` is an integer type, also of numpy, but not bool."""
-    return not isinstance(x, (bool, float)) and hasattr(x, "__index__")
 
 
 def class_color(k: int) -> str:
@@ -148,8 +134,8 @@ def class_color(k: int) -> str:
 
 def tint(color: str, strength: float) -> str:
     """Returns ``color`` mixed with white; strength 1 is the colour itself."""
-    parts = [int(color[i:i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
+    parts = [round(255 - (255 - part) * strength) for part in bytes.fromhex(color[1:])]
+    return f"#{bytes(parts).hex()}"
 
 
 def marker_size(n: int) -> float:

@@ -19,9 +19,9 @@ def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
 
     ``margin`` times their span is added on either side.
     """
-    drawn = [x for x in numbers if drawable(x)]
-    low = min(drawn, default=0.0)
-    high = max(drawn, default=0.0)
+    shown = list(filter(drawable, numbers)) or [0.0]
+    low = min(shown)
+    high = max(shown)
     is_wide = high - low > 1e-9 * max(abs(low), abs(high))
     pad = margin * (high - low) if is_wide else 0.5 * max(1.0, abs(low))
     return low - pad, high + pad
@@ -30,6 +30,11 @@ def padded_range(numbers: Iterable[float], margin: float = 0.1) -> Range:
 def drawable(x: float) -> bool:
     """Returns whether ``x`` is finite and at most `LARGEST` in magnitude."""
     return -LARGEST <= x <= LARGEST  # false for nan
+
+
+def drawn(x: float) -> float:
+    """Returns ``x`` if it is `drawable`, else nan, which matplotlib leaves out."""
+    return x if drawable(x) else math.nan
 
 
 def spaced(low: float, high: float, n: int) -> tuple[float, ...]:
@@ -46,7 +51,7 @@ def check_range(limits: Range, what: str) -> Range:
         low, high = (number(limit, what) for limit in limits)
     except (TypeError, ValueError):
         low = high = math.nan
-    if not (drawable(low) and drawable(high) and low < high):
+    if not -LARGEST <= low < high <= LARGEST:
         raise ValueError(
             f"{what} must be two finite numbers, the smaller one first, not {short_repr(limits)}"
         )
@@ -59,8 +64,7 @@ def histogram(numbers: Iterable[float], edges: Sequence[float]) -> list[int]:
     The last bin includes both its ends.  Numbers outside, and nan, are not counted.
     """
     counts = [0] * (len(edges) - 1)
-    low = edges[0]
-    high = edges[-1]
+    low, *_, high = edges
     for x in numbers:
         if low <= x <= high:
             counts[min(int((x - low) / (high - low) * len(counts)), len(counts) - 1)] += 1

@@ -34,7 +34,11 @@ class Samples:
         return row[0] if self.scalar else list(row)
 
 
-def samples(X: Samples | Iterable[Any]) -> Samples:
+Model = Callable[[Any], Any]  # called with a sample
+Table = Samples | Iterable[Any]  # what `samples` takes
+
+
+def samples(X: Table) -> Samples:
     """Returns ``X``, rows of numbers or numbers from any iterable, as `Samples`.
 
     Raises:
@@ -49,8 +53,7 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
     scalar = not hasattr(given[0], "__len__")
     rows = []
     for i, row in enumerate(given):
-        numbers = [row] if scalar else row
-        rows.append(tuple([number(entry, f"X[{i}]") for entry in numbers]))
+        rows.append(tuple([number(x, f"X[{i}]") for x in ([row] if scalar else row)]))
     if not rows[0]:
         raise ValueError("X[0] must not be empty; pass rows of at least one number")
     for i, row in enumerate(rows):
@@ -62,7 +65,7 @@ def samples(X: Samples | Iterable[Any]) -> Samples:
     return Samples(tuple(rows), scalar)
 
 
-def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tuple[float, ...]]:
+def outputs(model: Model, X: Table) -> list[tuple[float, ...]]:
     """Returns the outputs of ``model`` for each sample, as a tuple of floats; nothing is recorded.
 
     Raises:
@@ -70,10 +73,17 @@ def outputs(model: Callable[[Any], Any], X: Samples | Iterable[Any]) -> list[tup
         ValueError: the model returns an empty list, or lists of different lengths.
     """
     table = samples(X)
-    return equally_many(predict(model, map(table.input, table.rows)))
+    found = predict(model, map(table.input, table.rows))
+    counts = sorted(set(map(len, found)))
+    if len(counts) > 1 or not counts[0]:
+        raise ValueError(
+            "the model must return equally many outputs for every sample, at least one, not "
+            f"{' or '.join(map(str, counts))}"
+        )
+    return found
 
 
-def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[float, ...]]:
+def predict(model: Model, inputs: Iterable[Any]) -> list[tuple[float, ...]]:
     """Returns the outputs of ``model`` for inputs of any kind; their number may vary.
 
     Raises NoNumbersError if an output is not a number.  What the model itself raises is passed on.
@@ -81,17 +91,6 @@ def predict(model: Callable[[Any], Any], inputs: Iterable[Any]) -> list[tuple[fl
     check_model(model)
     with mode(model, training=False), no_grad():
         return [floats(model(x), "an output of the model") for x in inputs]
-
-
-def equally_many(given: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    """Returns the outputs; raises ValueError if there are none, or their numbers differ."""
-    counts = sorted(set(map(len, given)))
-    if len(counts) > 1 or not counts[0]:
-        raise ValueError(
-            "the model must return equally many outputs for every sample, at least one, not "
-            f"{' or '.join(map(str, counts))}"
-        )
-    return given
 
 
 class NoNumbersError(TypeError):
@@ -122,15 +121,24 @@ def predicted_class(scores: Sequence[float]) -> int:
     return int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
 
 
+def class_labels(labels: Sequence[float], outputs: int) -> list[float]:
+    """Returns the label of each class of a model with so many outputs.
+
+    A model of one output takes labels -1 and 1, or 0 and 1; a model of several takes 0, 1, 2, ...
+    """
+    if outputs == 1:
+        return [-1 if -1 in labels else 0, 1]
+    return [*range(outputs)]
+
+
 def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
     """Returns the class of each label, comparable with `predicted_class`.
 
-    A model of one output takes labels -1 and 1, or 0 and 1; a model of several takes 0, 1, 2, ...
-    Raises ValueError for other labels.
+    Raises ValueError for a label that is not among the `class_labels`.
     """
-    allowed = {-1.0, 0.0, 1.0} if outputs == 1 else set(map(float, range(outputs)))
+    classes = class_labels(labels, outputs)
     for i, label in enumerate(labels):
-        if label not in allowed or (label == 0 and outputs == 1 and -1.0 in labels):
+        if label not in classes:
             wanted = f"a class from 0 to {outputs - 1}"
             if outputs == 1:
                 wanted = "one of two classes, -1 and 1 or 0 and 1"
@@ -138,6 +146,4 @@ def class_indices(labels: Sequence[float], outputs: int) -> list[int]:
                 f"y[{i}] must be {wanted}, not {label!r}, for a model of "
                 f"{counted(outputs, 'output')}"
             )
-    if outputs == 1:
-        return [int(label > 0) for label in labels]
-    return [int(label) for label in labels]
+    return list(map(classes.index, labels))

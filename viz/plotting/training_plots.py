@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, cycle
+from collections.abc import Callable, Iterable
+from itertools import cycle
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
@@ -19,13 +19,14 @@ from .figures import (
     BLUE,
     DARK,
     ORANGE,
-    drawable_plane,
+    drawn_plane,
     figure_and_axes,
+    in_order,
     literal,
     note_blanks,
     title_and_legend,
 )
-from .ranges import LARGEST, Range, drawable, spaced
+from .ranges import LARGEST, Range, drawable, drawn, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 LOG_RANGE = 1e4  # a loss that spans more than this factor is drawn on a logarithmic axis
 SURFACE_LOG_RANGE = 50.0  # the same for colours, which show smaller differences less well
 SURFACE_DECADES = 8  # powers of ten that logarithmic colours cover
+LEVELS = 16  # of a loss surface
 
 
 def loss(history: History, ax: Axes | None = None) -> Figure:
@@ -58,33 +60,23 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
     if not history.loss:
         raise ValueError("loss: the history has no steps; train for at least one step")
     figure, ax = figure_and_axes(ax)
-    losses = [x if drawable(x) else math.nan for x in history.loss]
+    losses = tuple(map(drawn, history.loss))
+    steps = range(1, len(history) + 1)
     ends = history.epoch_ends
-    several = len(ends) < len(history)  # steps an epoch
-    ax.plot(
-        range(1, len(history) + 1),
-        losses,
-        color=BLUE,
-        alpha=0.35 if several else 1,
-        linewidth=1 if several else 2,
-        label="loss of a step",
-    )
-    if several and ends:
-        ax.plot(
-            ends,
-            [_mean(losses[start:end]) for start, end in zip([0, *ends], ends)],
-            color=BLUE,
-            linewidth=2,
-            label="mean of an epoch",
-        )
-    ax.set_xlabel("step")
-    ax.set_ylabel("loss")
-    finite = [x for x in losses if x == x]
+    if len(ends) < len(history):
+        ax.plot(steps, losses, color=BLUE, linewidth=1, alpha=0.35, label="loss of a step")
+        if ends:
+            means = [fmean(losses[start:end]) for start, end in zip([0, *ends], ends)]
+            ax.plot(ends, means, color=BLUE, linewidth=2, label="mean of an epoch")
+    else:
+        ax.plot(steps, losses, color=BLUE, linewidth=2, label="loss of a step")
+    ax.set(xlabel="step", ylabel="loss")
+    finite = in_order([losses])
     positive = [x for x in finite if x > 0]
-    if positive and max(positive) / LOG_RANGE > min(positive):
-        ax.set_ylim(max(min(positive) / 2, 1 / LARGEST), max(positive) * 2)
+    if positive and positive[-1] / LOG_RANGE > positive[0]:
+        ax.set_ylim(max(positive[0] / 2, 1 / LARGEST), positive[-1] * 2)
         ax.set_yscale("log", nonpositive="mask")
-    elif finite and min(finite) >= 0:
+    elif finite and finite[0] >= 0:
         ax.set_ylim(bottom=0)
     lines = list(ax.get_lines())
     if any(history.metrics.values()):
@@ -96,14 +88,11 @@ def loss(history: History, ax: Axes | None = None) -> Figure:
 
 def _draw_metrics(ax: Any, history: History) -> list[Any]:
     """Draws each metric in its own line style, and returns the lines."""
-    lines: list[Any] = []
     for (name, values), style in zip(history.metrics.items(), cycle(["-", "--", ":", "-."])):
-        lines += ax.plot(
-            history.epoch_ends, values, color=ORANGE, linestyle=style, label=literal(name)
-        )
+        ax.plot(history.epoch_ends, values, style, color=ORANGE, label=literal(name))
     ax.set_ylabel(literal(", ".join(history.metrics)), color=ORANGE)
     ax.spines["top"].set_visible(False)
-    return lines
+    return list(ax.get_lines())
 
 
 def loss_surface(
@@ -136,100 +125,63 @@ def loss_surface(
     """
     points = points_of(path)
     surface = analysis.loss_surface(loss, p, q, path=points, ranges=ranges, resolution=resolution)
-    names = [literal(str(parameter.label)) or letter for parameter, letter in ((p, "p"), (q, "q"))]
+    names = [literal(p.label) or "p", literal(q.label) or "q"]
     has_colorbar = ax is None
     figure, ax = figure_and_axes(ax, 6.5, 5)
-    notes = _draw_surface(ax, surface, figure if has_colorbar else None)
-    drawn = [(x, y) for x, y in points if drawable(x) and drawable(y)]
-    if len(drawn) < len(points):
-        notes.append(
-            f"{len(points) - len(drawn)} of {len(points)} points of the path left out: {BLANK}"
+    notes: list[str] = []
+    filled = _draw_surface(ax, surface, notes)
+    if has_colorbar and filled is not None:
+        figure.colorbar(filled, ax=ax, label="loss", ticks=filled.levels[::3], format="%.3g")
+    path = [(x, y) for x, y in points if drawable(x) and drawable(y)]
+    if len(path) < len(points):
+        left = len(points) - len(path)
+        notes.append(f"{left} of {len(points)} points of the path left out: {BLANK}")
+    marks = [("current", (p.data, q.data), "X")]
+    if path:
+        ax.plot(
+            *zip(*path), ".-", color=ORANGE, linewidth=1.8, markersize=5 if len(path) < 100 else 2,
+            zorder=3, label=f"descent, {len(path)} points",
         )
-    if drawn:
-        _draw_descent(ax, drawn)
-    else:
-        _mark(ax, "current", (p.data, q.data), "X")
+        marks = [("start", path[0], "o"), ("end", path[-1], "*")]
+    for label, (x, y), marker in marks:
+        if drawable(x) and drawable(y):
+            ax.plot(
+                x, y, marker, color=ORANGE, markeredgecolor=DARK,
+                markersize=13 if marker == "*" else 9, zorder=4, label=label,
+            )
     ax.set_xlim(surface.xs[0], surface.xs[-1])
     ax.set_ylim(surface.ys[0], surface.ys[-1])
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
+    ax.set(xlabel=names[0], ylabel=names[1])
     title_and_legend(ax, "\n".join([f"Loss over {names[0]} and {names[1]}", *notes]))
     return figure
 
 
-def _draw_surface(
-    ax: Any, surface: analysis.LossSurface, colorbar_in: Figure | None
-) -> list[str]:
-    """Draws the levels, and a colour bar if a Figure is given; returns notes for the title."""
-    losses = drawable_plane(surface.losses)
-    finite = sorted(z for z in chain(*losses) if z == z)
-    notes: list[str] = []
-    note_blanks(ax, list(chain(*losses)), "loss", notes)
+def _draw_surface(ax: Any, surface: analysis.LossSurface, notes: list[str]) -> Any:
+    """Draws the levels, and adds to ``notes``.
+
+    Returns the contour set for a colour bar, or None if there is none.
+    """
+    losses = drawn_plane(surface.losses)
+    note_blanks(ax, losses, "loss", notes)
+    finite = in_order(losses)
     if not finite:
-        return notes
-    lowest = finite[0]
+        return None
+    lowest = low = finite[0]
     highest = finite[-1]
     if lowest == highest:
-        return [*notes, f"the loss is {lowest:.6g} everywhere"]
-    from matplotlib.colors import LogNorm
+        notes.append(f"the loss is {lowest:.6g} everywhere")
+        return None
+    levels = spaced(lowest, highest, LEVELS)
+    norm = None
+    if lowest > 0 and highest / SURFACE_LOG_RANGE > lowest:
+        from matplotlib.colors import LogNorm
 
-    logarithmic = lowest > 0 and highest / SURFACE_LOG_RANGE > lowest
-    low = max(lowest, highest * 10.0**-SURFACE_DECADES) if logarithmic else lowest
-    levels = _levels(low, highest, logarithmic)
-    filled = ax.contourf(
-        surface.xs,
-        surface.ys,
-        losses,
-        levels=levels,
-        cmap="Blues",
-        extend="min" if low > lowest else "neither",
-        norm=LogNorm(low, highest) if logarithmic else None,
-    )
-    ax.contour(
-        surface.xs, surface.ys, losses, levels=levels, colors=DARK, linewidths=0.4, alpha=0.5
-    )
-    if colorbar_in is not None:
-        colorbar_in.colorbar(filled, ax=ax, label="loss", ticks=levels[::3], format="%.3g")
-    return notes
-
-
-def _draw_descent(ax: Any, points: Sequence[tuple[float, float]]) -> None:
-    """Draws the path, and marks its start and its end."""
-    ax.plot(
-        *zip(*points),
-        color=ORANGE,
-        linewidth=1.8,
-        marker=".",
-        markersize=5 if len(points) < 100 else 2,
-        zorder=3,
-        label=f"descent, {len(points)} points",
-    )
-    _mark(ax, "start", points[0], "o")
-    _mark(ax, "end", points[-1], "*")
-
-
-def _mark(ax: Any, label: str, point: tuple[float, float], marker: str) -> None:
-    x, y = point
-    if drawable(x) and drawable(y):
-        ax.plot(
-            [x],
-            [y],
-            marker=marker,
-            color=ORANGE,
-            markeredgecolor=DARK,
-            markersize=13 if marker == "*" else 9,
-            linestyle="none",
-            zorder=4,
-            label=label,
-        )
-
-
-def _levels(low: float, high: float, logarithmic: bool, n: int = 16) -> list[float]:
-    if not logarithmic:
-        return list(spaced(low, high, n))
-    return [low * (high / low) ** (i / (n - 1)) for i in range(n - 1)] + [high]
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    # divided first, because a sum of losses near the largest float is infinite
-    return sum(x / len(numbers) for x in numbers)
+        low = max(lowest, highest * 10.0**-SURFACE_DECADES)
+        shares = spaced(0.0, 1.0, LEVELS)[:-1]
+        levels = (*[low * (highest / low) ** share for share in shares], highest)
+        norm = LogNorm(low, highest)
+    extend = "min" if low > lowest else "neither"
+    points = (surface.xs, surface.ys, losses)
+    filled = ax.contourf(*points, levels=levels, cmap="Blues", extend=extend, norm=norm)
+    ax.contour(*points, levels=levels, colors=DARK, linewidths=0.4, alpha=0.5)
+    return filled

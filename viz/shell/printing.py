@@ -98,11 +98,13 @@ def _evaluate(stepper: Stepper, text: str, names: Mapping[str, int]) -> float:
             return letter(find_name(of, names), gradient=True)
         if word == "grad" and call:
             raise ValueError("grad() takes one name, as in grad(a)")
-        if call and word is not None and not word.isidentifier() and word not in names:
-            raise ValueError(_call_error(word, names))
-        if word is None or (word not in names and call):
+        if word is None:
             return match[0]
         if word not in names:
+            if call and word.isidentifier():
+                return match[0]
+            if call:
+                raise ValueError(_call_error(word, names))
             path, _, last = word.rpartition(".")
             if path in names and last in ("data", "grad"):
                 return letter(path, gradient=last == "grad")

@@ -58,6 +58,7 @@ LIST_AROUND = 5  # steps that `list` shows before and after one
 STYLES = {"position": "cyan", "sentence": "bold", "changed": "", "watch": "cyan", "next": "dim"}
 END_STYLES = {"sentence": "dim", "changed": "bold green"}
 MAX_TITLE_LENGTH = 60  # characters; a longer expression is left out of the first line
+TOO_LONG = Name("?" * (MAX_TITLE_LENGTH + 1))  # in place of such a one: what contains it is longer
 
 
 def debug(
@@ -249,13 +250,15 @@ class Shell(CommandLine):
             f"list takes the number of a step, 0 to {last}, or two of them, not {short_repr(arg)}"
         )
         words = arg.replace(",", " ").split()
-        numbers = [step_number(word, wrong) for word in words] or [position]
-        if len(numbers) > 2:
-            raise ValueError(wrong)
-        if len(numbers) == 1:
-            numbers = [max(numbers[0] - LIST_AROUND, 0), numbers[0] + LIST_AROUND]
-        first = numbers[0]
-        stop = min(numbers[1], last)
+        match [step_number(word, wrong) for word in words] or [position]:
+            case [middle]:
+                first = max(middle - LIST_AROUND, 0)
+                stop = middle + LIST_AROUND
+            case [first, stop]:
+                pass
+            case _:
+                raise ValueError(wrong)
+        stop = min(stop, last)
         if first > stop:
             raise ValueError(f"there are no such steps; this recording has steps 0 to {last}")
         for number in range(first, stop + 1):
@@ -309,14 +312,10 @@ class Shell(CommandLine):
         TARGET is a name, an operation or a phase, as for until.
         Examples: break    break a    break mul
         """
-        if arg:
-            target = find_name(arg, self._targets)
-            if target in self.stepper.breakpoints:
-                raise ValueError(f"{target} is a breakpoint already")
-            self.stepper.stop_at(target)
-        elif not self.stepper.breakpoints:
+        breakpoints = self.stepper.breakpoints
+        if not self._add(arg, breakpoints, self._targets, "a breakpoint"):
             self.put("no breakpoints; break TARGET sets one")
-        for target in self.stepper.breakpoints[-1 if arg else 0:]:
+        for target in breakpoints[-1 if arg else 0:]:
             self.put(f"breakpoint at {target}: {self._steps_about(target) or 'no steps'}")
 
     def do_clear(self, arg: str) -> None:
@@ -331,12 +330,7 @@ class Shell(CommandLine):
 
         Example: w a
         """
-        if arg:
-            name = find_name(arg, self._names)
-            if name in self.stepper.watches:
-                raise ValueError(f"{name} is watched already")
-            self.stepper.watch(name)
-        elif not self.stepper.watches:
+        if not self._add(arg, self.stepper.watches, self._names, "watched"):
             self.put("no watches; w NAME adds one")
         watches = [text for kind, text in self.stepper.lines() if kind == "watch"]
         for line in watches[-1 if arg else 0 :]:
@@ -347,7 +341,7 @@ class Shell(CommandLine):
 
         Example: unwatch a
         """
-        self._remove(arg, self.stepper.watches, "watch")
+        self._remove(arg, self.stepper.watches, "watch", "watches")
 
     # ---- what `cmd` asks for
 
@@ -370,15 +364,6 @@ class Shell(CommandLine):
                 "node of that name"
             )
         super().default(line)
-
-    def preloop(self) -> None:
-        """Makes the first prompt."""
-        self.prompt = f"(step {self.stepper.position}/{len(self.recording)}) "
-
-    def postcmd(self, stop: bool, line: str) -> bool:
-        """Makes the next prompt."""
-        self.preloop()
-        return stop
 
     def completedefault(self, *args: Any) -> list[str]:
         """Returns replacements for the last word; ``args`` are the word, the line, and the word's
@@ -422,14 +407,22 @@ class Shell(CommandLine):
         more = f" and {len(steps) - 8:,} more" if len(steps) > 8 else ""
         return f"steps {', '.join(steps[:8])}{more}"
 
-    def _remove(self, arg: str, things: list[str], what: str) -> None:
+    def _add(self, arg: str, things: list[str], known: Collection[str], what: str) -> bool:
+        """Adds the name that was typed, if one was; returns whether there are things now."""
+        if arg:
+            name = find_name(arg, known)
+            if name in things:
+                raise ValueError(f"{name} is {what} already")
+            things.append(name)
+        return bool(things)
+
+    def _remove(self, arg: str, things: list[str], what: str, plural: str = "") -> None:
         if arg:
             if not things:
                 raise ValueError(f"there is no {what} to remove")
             things.remove(find_name(arg, things))
         else:
             things.clear()
-        plural = "watches" if what == "watch" else "breakpoints"
         self.put(f"{counted(len(things), what, plural)} left")
 
     def _graph(self) -> Value:
@@ -440,12 +433,14 @@ class Shell(CommandLine):
         return values[self.recording.root]
 
     def _show_step(self) -> None:
+        """Writes the lines of the step; the prompt follows, unless Ctrl-C comes before."""
         step = self.stepper.step
         formula = step.sentence.removeprefix(step.words)
         ends = {"sentence": formula, "changed": short_number(step.after)}
         for kind, line in self.stepper.lines():
-            length = len(line) - len(ends.get(kind, ""))
-            self.put((line[:length], STYLES[kind]), (line[length:], END_STYLES.get(kind, "")))
+            end = ends.get(kind, "")
+            self.put((line.removesuffix(end), STYLES[kind]), (end, END_STYLES.get(kind, "")))
+        self.prompt = f"(step {self.stepper.position}/{len(self.recording)}) "
 
 
 def _title(recording: Recording) -> str:
@@ -462,19 +457,14 @@ def _expression(recording: Recording) -> str:
     """Returns the root as an expression of leaves and of nodes used twice, such as
     tanh(a * b + c); "" if it is too long, or the root is a leaf."""
     uses = Counter(chain.from_iterable(node.args for node in recording.nodes))
-    texts: list[Name | None] = []
+    texts: list[Name] = []
     for i, node in enumerate(recording.nodes):
-        known = [text for text in (texts[arg] for arg in node.args) if text is not None]
-        text: Name | None = None
-        if node.constant:
-            text = as_name(node.data)
-        elif not node.op or uses[i] > 1:
-            text = Name(node.name)
-        elif len(known) == len(node.args):
-            text = Name.apply_primitive(lookup(node.op), tuple(known))
-        texts.append(text if text is not None and len(text.text) <= MAX_TITLE_LENGTH else None)
+        text = as_name(node.data) if node.constant else Name(node.name)
+        if node.op and uses[i] < 2:
+            text = Name.apply_primitive(lookup(node.op), tuple([texts[arg] for arg in node.args]))
+        texts.append(text if len(text.text) <= MAX_TITLE_LENGTH else TOO_LONG)
     root = texts[recording.root]
-    return root.text if root is not None and recording.nodes[recording.root].op else ""
+    return root.text if root is not TOO_LONG and recording.nodes[recording.root].op else ""
 
 
 def _parse_count(arg: str, command: str, remedy: str = "") -> int:

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import IO, Any, ClassVar
 
+from tinygrad_edu.debug.text import printable
 from tinygrad_edu.errors import TinygradEduError, one_line
 
 from .words import command_of
@@ -92,8 +93,8 @@ class CommandLine(cmd.Cmd):
 
     def put(self, *parts: Part) -> None:
         """Writes the parts as one line; unprintable characters are escaped: ``\\x1b``."""
-        pairs = [(part, "") if isinstance(part, str) else part for part in parts]
-        pairs = [(self._writable(text), style) for text, style in pairs]
+        styled = [(part, "") if isinstance(part, str) else part for part in parts]
+        pairs = [(self._writable(text), style) for text, style in styled]
         if self._console:
             from rich.text import Text
 
@@ -123,7 +124,7 @@ class CommandLine(cmd.Cmd):
         self.error("interrupted")
 
     def _writable(self, text: str) -> str:
-        text = "".join([c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text])
+        text = "\n".join(map(printable, text.split("\n")))
         encoding = getattr(self.stdout, "encoding", None) or "utf-8"
         try:
             text.encode(encoding)

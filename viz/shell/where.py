@@ -45,17 +45,14 @@ def where(recording: Recording, position: int) -> Iterator[str]:
 
 def _forward_path(recording: Recording, position: int) -> Iterator[str]:
     nodes = recording.nodes
-    first_user: dict[int, int] = {}
-    for i, node in enumerate(nodes):
-        for arg in node.args:
-            first_user.setdefault(arg, i)
+    first_user = {arg: i for i in reversed(range(len(nodes))) for arg in nodes[i].args}
     path = [recording.events[position - 1].node]
     while path[-1] in first_user:
         path.append(first_user[path[-1]])
-    first, *others = [recording.operation(i) for i in path]
-    yield from _shortened([f"> {first}", *(f"  {operation}" for operation in others)])
-    if (count := _count_paths(recording, path[0])) > 1:
-        yield f"  one of {_count_text(count)} paths to {nodes[recording.root].name}"
+    first, *others = map(recording.operation, path)
+    yield from _shortened([f"> {first}", *[f"  {operation}" for operation in others]])
+    if paths := _one_of_paths(recording, path[0]):
+        yield f"  {paths} to {nodes[recording.root].name}"
 
 
 def _backward_path(recording: Recording, position: int) -> Iterator[str]:
@@ -81,8 +78,7 @@ def _backward_path(recording: Recording, position: int) -> Iterator[str]:
     product = short_number(math.prod(factors))
     if 1 < len(factors) <= END_LINES:
         product = f"{' × '.join(map(short_number, factors))} = {product}"
-    if (count := _count_paths(recording, last)) > 1:
-        paths = f"one of {_count_text(count)} paths"
+    if paths := _one_of_paths(recording, last):
         yield f"  {paths}: {product}; ∂{root}/∂{at} is the sum over all of them"
     elif len(edges) > 1:
         yield f"  ∂{root}/∂{at} = {product}"
@@ -103,14 +99,18 @@ def _edges_to(recording: Recording, position: int) -> list[tuple[int, int]]:
     return edges[::-1]
 
 
-def _count_paths(recording: Recording, position: int) -> int:
-    """Returns the number of paths from the root to a node; a double edge counts as two."""
+def _one_of_paths(recording: Recording, position: int) -> str:
+    """Returns how many paths there are from the root to a node, "one of 4 paths"; "" if there is
+    only one.  A double edge counts as two."""
     counts = [0] * len(recording.nodes)
     counts[recording.root] = 1
     for i in range(len(counts) - 1, position, -1):
         for arg in recording.nodes[i].args:
             counts[arg] += counts[i]
-    return counts[position]
+    count = counts[position]
+    if count < 2:
+        return ""
+    return f"one of {count:,} paths" if count < 10**9 else "one of very many paths"
 
 
 def _shortened(lines: list[str]) -> list[str]:
@@ -118,7 +118,3 @@ def _shortened(lines: list[str]) -> list[str]:
         return lines
     left_out = len(lines) - 2 * END_LINES
     return [*lines[:END_LINES], f"  ... {left_out:,} more ...", *lines[-END_LINES:]]
-
-
-def _count_text(count: int) -> str:
-    return f"{count:,}" if count < 10**9 else "very many"

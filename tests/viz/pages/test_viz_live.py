@@ -14,7 +14,7 @@ from tinygrad_edu import Value, data, fit, math, nn, optim
 from tinygrad_edu.diagnosis.inspection import gradient_flow
 from tinygrad_edu.train import History
 from viz.pages.training.frames import MAX_STEPS, frames
-from viz.plotting.analysis import decision_grid
+from viz.plotting.analysis import grid_at, grid_points
 
 X, Y = data.moons(20, rng=0)
 FLOWERS = data.iris()
@@ -66,7 +66,7 @@ def test_two_classes_of_one_output_make_a_boundary():
     assert [point.label for point in live.points] == [int(t > 0) for t in Y]
     for frame, snapshot in zip(live.frames, history.training.snapshots):
         with history.training.at(snapshot) as model:
-            grid = decision_grid(model, X, resolution=5)
+            grid = grid_at(grid_points(X, resolution=5), model)
         assert frame.scores == tuple(tuple(map(rounded, row)) for row in grid.outputs[0])
         assert frame.winners == frame.curves == frame.predictions == ()
 
@@ -79,7 +79,7 @@ def test_several_classes_make_a_boundary_with_winners_and_their_lead():
     assert [axis.label for axis in live.axes] == ["feature 3", "feature 1"]
     assert [feature for feature, _ in live.fixed] == [0, 2]
     with history.training.at(history.training.snapshots[-1]):
-        grid = decision_grid(model, FLOWERS.X[::5], features=(3, 1), resolution=4)
+        grid = grid_at(grid_points(FLOWERS.X[::5], features=(3, 1), resolution=4), model)
     last = live.frames[-1]
     assert last.winners == grid.classes()
     assert last.scores == tuple(
@@ -239,7 +239,7 @@ def test_scores_are_0_if_the_loss_prefers_neither_class(loss, labels, border):
     history = trained(model, loss, *data.xor(8, labels=labels, rng=0), epochs=1)
     live = frames(history, grid=3)
     with history.training.at(history.training.snapshots[0]):
-        grid = decision_grid(model, history.training.X, resolution=3)
+        grid = grid_at(grid_points(history.training.X, resolution=3), model)
     assert live.classes == tuple(map(str, labels))
     assert live.frames[0].scores == tuple(
         tuple(rounded(x - border) for x in row) for row in grid.outputs[0]
@@ -399,7 +399,7 @@ def test_a_network_is_run_far_less_often_than_there_are_points():
     live = frames(history, grid=30, max_frames=2)
     assert model.runs < 200 < 2 * 900
     with history.training.at(history.training.snapshots[0]):
-        grid = decision_grid(model, X, resolution=30)
+        grid = grid_at(grid_points(X, resolution=30), model)
     assert live.frames[0].scores == tuple(tuple(map(rounded, row)) for row in grid.outputs[0])
 
 
@@ -419,7 +419,7 @@ def test_grid_is_right_for_models_with_branches_or_constants(model):
     history = trained(model, parameters=[w, b])
     live = frames(history, grid=6)
     with history.training.at(history.training.snapshots[2]):
-        grid = decision_grid(model, X, resolution=6)
+        grid = grid_at(grid_points(X, resolution=6), model)
     assert live.frames[2].scores == tuple(tuple(map(rounded, row)) for row in grid.outputs[0])
 
 

@@ -11,8 +11,6 @@ from tinygrad_edu import Value, nn
 from viz.plotting.analysis import (
     curve_at,
     curve_points,
-    decision_grid,
-    fitted_curve,
     grid_at,
     grid_points,
     loss_surface,
@@ -107,7 +105,7 @@ def test_a_model_that_returns_text_is_named():
         outputs(lambda x: "0.5", [[1]])
 
 
-@pytest.mark.parametrize("look", [outputs, decision_grid])
+@pytest.mark.parametrize("look", [outputs, lambda model, X: grid_at(grid_points(X), model)])
 def test_samples_in_the_place_of_the_model_are_named(look):
     with pytest.raises(
         TypeError, match=r"the model must be callable, not \[\[1, 2\]\]; pass the model first"
@@ -137,7 +135,8 @@ def test_floats_rejects_what_is_not_a_number(given):
 
 
 def test_a_decision_grid_holds_the_outputs_at_its_points():
-    grid = decision_grid(lambda x: [x[0], 10 * x[1]], [[0, 0], [4, 2]], resolution=5, margin=0.25)
+    points = grid_points([[0, 0], [4, 2]], resolution=5, margin=0.25)
+    grid = grid_at(points, lambda x: [x[0], 10 * x[1]])
     assert grid.xs == (-1.0, 0.5, 2.0, 3.5, 5.0)
     assert grid.ys == (-0.5, 0.25, 1.0, 1.75, 2.5)
     assert grid.outputs[0] == (grid.xs,) * 5
@@ -148,7 +147,7 @@ def test_a_decision_grid_holds_the_outputs_at_its_points():
 
 
 def test_one_output_is_its_own_margin_and_decides_by_its_sign():
-    grid = decision_grid(lambda x: x[0] - 1, [[0, 0], [2, 1]], resolution=3, margin=0.0)
+    grid = grid_at(grid_points([[0, 0], [2, 1]], resolution=3, margin=0.0), lambda x: x[0] - 1)
     assert grid.margin(0) == grid.outputs[0] == ((-1.0, 0.0, 1.0),) * 3
     assert grid.classes() == ((0, 0, 1),) * 3
 
@@ -157,22 +156,13 @@ def test_other_features_stay_at_their_means():
     def model(x):
         return 100 * x[0] + 10 * x[1] + x[2]
 
-    grid = decision_grid(model, [[1, 2, 3], [3, 6, 5]], features=(2, 0), resolution=2, margin=0.0)
+    X = [[1, 2, 3], [3, 6, 5]]
+    grid = grid_at(grid_points(X, features=(2, 0), resolution=2, margin=0.0), model)
     assert grid.fixed == ((1, 4.0),)
     assert grid.outputs[0] == ((143.0, 145.0), (343.0, 345.0))
-    fit = fitted_curve(model, [[1, 2, 3], [3, 6, 5]], feature=1, resolution=2, margin=0.0)
+    fit = curve_at(curve_points(X, feature=1, resolution=2, margin=0.0), model)
     assert fit.fixed == ((0, 2.0), (2, 4.0))
     assert fit.outputs == ((224.0, 264.0),)
-
-
-def test_given_ranges_give_several_grids_the_same_points():
-    ranges = ((0, 1), (2, 3))
-    grids = [
-        decision_grid(lambda x: x[0], X, resolution=2, ranges=ranges) for X in ([[5, 5]], [[7, 9]])
-    ]
-    assert grids[0] == grids[1]
-    assert (grids[0].xs, grids[0].ys) == ((0.0, 1.0), (2.0, 3.0))
-    assert fitted_curve(lambda x: x, [7], range=(0, 1), resolution=2).outputs == ((0.0, 1.0),)
 
 
 def test_several_models_are_evaluated_at_the_same_points():
@@ -183,19 +173,18 @@ def test_several_models_are_evaluated_at_the_same_points():
         curve_points(X, feature=1, resolution=5),
     )
     for model in models:
-        assert grid_at(grid, model) == decision_grid(model, X, features=(2, 1), resolution=4)
-        assert curve_at(curve, model) == fitted_curve(model, X, feature=1, resolution=5)
+        assert grid_at(grid, model) == grid_at(grid_points(X, features=(2, 1), resolution=4), model)
+        assert curve_at(curve, model) == curve_at(curve_points(X, feature=1, resolution=5), model)
     assert len(grid.points) == 16
     assert (curve.axes, curve.fixed) == ((spaced(-0.2, 2.2, 5),), ((0, 2.0), (2, 2.0)))
 
 
 def test_nonfinite_samples_do_not_affect_the_grid():
     X = [[0, 0], [4, 2]]
-    assert decision_grid(sum, [*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3) == decision_grid(
-        sum, X, resolution=3
-    )
+    points = grid_points([*X, [nan, 9], [9, inf], [1e200, 9]], resolution=3)
+    assert grid_at(points, sum) == grid_at(grid_points(X, resolution=3), sum)
     with pytest.raises(ValueError, match="every sample in X contains nan or infinity"):
-        decision_grid(sum, [[nan, 1]])
+        grid_points([[nan, 1]])
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
@@ -206,25 +195,23 @@ def test_nonfinite_samples_do_not_affect_the_grid():
     ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2, not 1"),
     ({"resolution": 2.5}, TypeError, r"resolution must be a whole number, not float \(2.5\)"),
     ({"resolution": True}, TypeError, r"resolution must be a whole number, not bool \(True\)"),
-    ({"ranges": ((0, 0), (0, 1))}, ValueError, r"ranges\[0\] must be .*, not \(0, 0\)"),
-    ({"ranges": ((0, 1), (0, inf))}, ValueError, r"ranges\[1\]"),
 ])
-def test_decision_grid_rejects_invalid_options(options, error, message):
+def test_grid_points_reject_invalid_options(options, error, message):
     with pytest.raises(error, match=message):
-        decision_grid(sum, [[1, 2, 3]], **options)
+        grid_points([[1, 2, 3]], **options)
 
 
 def test_a_grid_needs_two_features():
-    with pytest.raises(ValueError, match="use fitted_curve"):
-        decision_grid(sum, [[1]])
+    with pytest.raises(ValueError, match="use curve_points"):
+        grid_points([[1]])
 
 
 @pytest.mark.parametrize("look", [
     lambda model: outputs(model, [[1, 2]]),
-    lambda model: decision_grid(model, [[1, 2]], resolution=3),
-    lambda model: fitted_curve(model, [[1, 2]], resolution=3),
+    lambda model: grid_at(grid_points([[1, 2]], resolution=3), model),
+    lambda model: curve_at(curve_points([[1, 2]], resolution=3), model),
     lambda model: loss_surface(lambda: model([1, 2]) ** 2, *model.parameters()[:2], resolution=3),
-], ids=["outputs", "decision_grid", "fitted_curve", "loss_surface"])
+], ids=["outputs", "grid_at", "curve_at", "loss_surface"])
 def test_a_model_is_left_as_it_was(look):
     model = with_dropout()
     model([1.0, 2.0]).backward()
@@ -307,6 +294,12 @@ def test_loss_surface_names_what_is_not_a_parameter():
     ]:
         with pytest.raises(error, match=message):
             loss_surface(*arguments)
+    for ranges, message in [
+        (((0, 0), (0, 1)), r"ranges\[0\] must be .*, not \(0, 0\)"),
+        (((0, 1), (0, inf)), r"ranges\[1\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            loss_surface(lambda: p, p, q, ranges=ranges)
     for path in ([1, 2], [(1, 2, 3)], ["a"]):
         with pytest.raises(ValueError, match=r"path\[0\] must be a pair"):
             loss_surface(lambda: p, p, q, path=path)
@@ -322,7 +315,7 @@ import json, sys
 from tinygrad_edu import nn
 from viz.plotting import analysis, curves
 model = nn.MLP(2, [2, 1], rng=0)
-analysis.decision_grid(model, [[1, 2]], resolution=2), curves.curves("tanh")
+analysis.grid_at(analysis.grid_points([[1, 2]], resolution=2), model), curves.curves("tanh")
 print(json.dumps(sorted({"matplotlib", "numpy", "rich", "PIL"} & set(sys.modules))))
 """)
     assert json.loads(done.stdout) == [], done.stderr
