@@ -186,7 +186,8 @@ def nudged(expansion):
 
 
 PLANTED = [
-    *[(row, "library", wrong_library(row)) for row in TABLE.values() if row.library not in ("", "?:")],
+    *[(row, "library", wrong_library(row)) for row in TABLE.values()
+      if row.library not in ("", "?:")],
     *[
         (row, "expansion", nudged(row.expansion))
         for row in TABLE.values()

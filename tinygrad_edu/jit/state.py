@@ -32,6 +32,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..debug.anomaly import owner_of_file
@@ -168,18 +169,19 @@ class State:
 
     def _hold_random_state(self, x: Any, name: str) -> None:
         """Records a random generator of numpy's old kind."""
-        read = functools.partial(x.get_state, legacy=True)
+        read = partial(x.get_state, legacy=True)
         self._generators.append(_whole(read, x.set_state, name))
 
     def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
-        self._hold(_whole(functools.partial(read, x), functools.partial(write, x), name), in_object)
+        self._hold(_whole(partial(read, x), partial(write, x), name), in_object)
 
     def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
         self._follow(enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]")
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        self._hold(Holder(lambda: dict(x), _writer(x), lambda key: f"{name}[{key!r}]"), in_object)
+        holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]")
+        self._hold(holder, in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
@@ -188,14 +190,14 @@ class State:
     def _visit_numpy(self, x: Any, name: str, in_object: bool, numpy: Any) -> None:
         if isinstance(x, numpy.random.Generator):
             bits = x.bit_generator
-            write = functools.partial(setattr, bits, "state")
+            write = partial(setattr, bits, "state")
             self._generators.append(_whole(lambda: bits.state, write, name or "rng"))
         elif isinstance(x, numpy.random.RandomState):
             self._hold_random_state(x, name or "rng")
         elif isinstance(x, numpy.ndarray) and x.flags.writeable:
             plain = x.view(numpy.ndarray)  # of a masked array, its numbers
             if x.dtype.hasobject:
-                write = functools.partial(setattr, plain, "flat")
+                write = partial(setattr, plain, "flat")
                 self._hold(_whole(lambda: tuple(plain.flat), write, name), in_object)
             else:
                 def refill(saved: bytes) -> None:
@@ -206,7 +208,7 @@ class State:
     def _visit_method(self, x: Any, name: str, in_object: bool) -> None:
         self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
 
-    def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
+    def _visit_partial(self, x: partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
         self._follow([(name, part) for part in parts], in_object)
         self._visit_attributes(x, name or "partial")
@@ -233,7 +235,7 @@ class State:
         self._visit_attributes(x, x.__name__)
 
     def _visit_cell(self, variable: str, cell: types.CellType) -> None:
-        self._hold(Holder(lambda: _held(cell), _writer(cell), lambda _: variable), False)
+        self._hold(Holder(lambda: _held(cell), partial(_write, cell), lambda _: variable), False)
 
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
@@ -244,7 +246,7 @@ class State:
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
 
-        holder = Holder(read, _writer(variables), lambda name: f"{prefix}{name}")
+        holder = Holder(read, partial(_write, variables), lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
             # it may be imported inside the function
@@ -273,7 +275,7 @@ class State:
             return {key: entry for key, entry in vars(x).items()
                     if not key.startswith("__") and not hasattr(type(entry), "__get__")}
 
-        self._hold(Holder(read, _writer(x), lambda key: f"{x.__name__}.{key}"), True)
+        self._hold(Holder(read, partial(_write, x), lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
         if isinstance(x, Module):
@@ -290,13 +292,13 @@ class State:
 
         kept = _attribute(x, "__dict__")
         if isinstance(kept, dict):
-            self._hold(Holder(lambda: dict(kept), _writer(kept), name_of), True)
+            self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of), True)
         if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}
                 return {slot: value for slot, value in found.items() if value is not _MISSING}
 
-            self._hold(Holder(read, _writer(x, object), name_of), True)
+            self._hold(Holder(read, partial(_write, x, kind=object), name_of), True)
 
 
 # For each container, the functions that read its contents and fill it again
@@ -316,7 +318,7 @@ VISITS: dict[Any, Callable[..., None]] = {
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
     (types.MethodType, types.BuiltinMethodType): State._visit_method,
-    functools.partial: State._visit_partial,
+    partial: State._visit_partial,
     type(functools.cache(abs)): State._visit_wrapper,
     types.ModuleType: State._visit_module,
     type: State._visit_class,
@@ -353,24 +355,17 @@ def _is_jitted(x: Any) -> bool:
     return any(base.__module__ == f"{__package__}.function" for base in type(x).__mro__)
 
 
-def _writer(x: Any, kind: Any = None) -> Callable[[Any, Any], None]:
-    """Returns a function that sets or deletes an entry of a dict, or an attribute of an object.
+def _write(x: Any, key: Any, value: Any, kind: Any = None) -> None:
+    """Sets or deletes an entry of a dict, or an attribute of another object.
 
     It calls the methods of ``kind``, not those of a class of the user's.
     """
-    if kind is None:
-        kind = next(base for base in (OrderedDict, dict, type, object) if isinstance(x, base))
+    kind = kind or next(base for base in (OrderedDict, dict, type, object) if isinstance(x, base))
     what = "item" if issubclass(kind, dict) else "attr"
-    set_entry = getattr(kind, f"__set{what}__")
-    delete = getattr(kind, f"__del{what}__")
-
-    def write(key: Any, value: Any) -> None:
-        if value is _MISSING:
-            delete(x, key)
-        else:
-            set_entry(x, key, value)
-
-    return write
+    if value is _MISSING:
+        getattr(kind, f"__del{what}__")(x, key)
+    else:
+        getattr(kind, f"__set{what}__")(x, key, value)
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:

@@ -22,6 +22,7 @@ ROWS = {
 }
 # The operations of the machine; their positions are its codes.
 CASES = [DOT, TAKE, "python", MULADD, *sorted([*ROWS, *CONDITIONS, IF_EQUAL])]
+CODES = {op: code for code, op in enumerate(CASES)}
 
 
 def is_case(op: str) -> bool:
@@ -60,16 +61,15 @@ def _case(module: Module, number: int, op: str) -> str:
         return DOT_CASE
     if op == TAKE:
         place = position(block, Code(block, "%take.index"), "%take.most", "%take.entries")
-        return TAKE_CASE.format(check=block.text(), place=place.text)
+        return TAKE_CASE.format(check=block.text(), place=place)
     if op == "python":
         return PYTHON_CASE
     arity = _arity(op)
     operands = []
     for i in range(arity):
-        at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
-        index = block.add(f"load i32, ptr {at.text}")
-        address = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
-        operands.append(block.add(f"load double, ptr {address.text}"))
+        index = block.add(f"load i32, ptr {block.at('%pc', 1 + i, 'i32')}")
+        address = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index}")
+        operands.append(block.load(str(address)))
     if op == MULADD:
         result = block.row(table.add, [operands[0], block.row(table.mul, operands[1:])])
     elif op in ROWS:
@@ -77,7 +77,7 @@ def _case(module: Module, number: int, op: str) -> str:
     else:
         result = block.operand(block.operation(op, operands))
     block.lines += [
-        f"  store double {result.text}, ptr %next",
+        f"  store double {result}, ptr %next",
         f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}",
         "  br label %on",
     ]

@@ -109,6 +109,7 @@ OPERATIONS = {
     # (x,): x as a constant, without derivatives
     DETACH: Operation(1, lambda x: x, lambda x: Name(f"detach({x})")),
 }
+VARIADIC = {name for name, operation in OPERATIONS.items() if operation.arity is None}
 CONDITIONS = {name for name, operation in OPERATIONS.items() if operation.comparison}
 # Operations whose result is one of their operands, and the position of the first one
 CHOICES = {"where": 1, TAKE: 1, IF_EQUAL: 2}
@@ -127,7 +128,7 @@ def forward(op: str) -> Callable[..., float]:
 
 def operand_count(op: str, args: Sequence[Any]) -> int:
     """Returns the number of operands of a ``dot`` or ``take``, without the first; otherwise 1."""
-    return len(args) - 1 if op in (DOT, TAKE) else 1
+    return len(args) - 1 if op in VARIADIC else 1
 
 
 def spelled(op: str, names: list[Name]) -> Name:
