@@ -162,7 +162,7 @@ def every_entry(right):
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
     (lowering.Lowering, "_fold", neutral_zero),
-    (gradient.Graph, "_both", every_entry),
+    (gradient._Sweep, "_both", every_entry),
 ], ids=["a zero", "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))

@@ -21,11 +21,12 @@ from __future__ import annotations
 import math as std
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from ... import math
 from ...engine.primitive import Operand, Primitive
-from .operations import DETACH, DOT, LESS, TAKE, forward, operand_count, ordered
+from .operations import DETACH, DOT, LESS, TAKE, forward, ordered
 from .tape import Register, Tape
 
 
@@ -168,36 +169,29 @@ class Lowering:
 
     def tape(self, outputs: Sequence[Register], labels: dict[Register, str] | None = None) -> Tape:
         """Returns the tape that computes ``outputs``, without the instructions they do not need."""
-        ops, args = self.ops, self.args
         uses = self._uses(outputs)
         if takes := self._required_takes(uses):
             uses = self._uses([*outputs, *takes])
         dots, absorbed = self._chains(uses)
+        inputs = range(len(self.names))
         numbers = [register for register in self.numbers if uses[register]]
-        place = [-1] * len(ops)
-        for i, register in enumerate([*range(len(self.names)), *numbers]):
-            place[register] = i
-        first = len(self.names) + len(numbers)
-        table: dict[str, int] = {}
-        codes = array("H")
-        starts = array("I", [0])
-        operands = array("I")
-        nodes = 0
-        for register in range(len(self.names), len(ops)):
-            if not uses[register] or register in absorbed or register in self.numbers:
-                continue
-            op = DOT if register in dots else ops[register]
-            arguments = dots.get(register, args[register])
-            place[register] = first + len(codes)
-            codes.append(table.setdefault(op, len(table)))
-            operands.extend([place[argument] for argument in arguments])
-            starts.append(len(operands))
-            nodes += operand_count(op, arguments)
-        named = {place[register]: label for register, label in (labels or {}).items()
-                 if place[register] >= 0}
-        constants = array("d", [self.numbers[register] for register in numbers])
-        return Tape(self.names, constants, list(table), codes, starts, operands,
-                    array("I", [place[register] for register in outputs]), nodes, named)
+        kept = [register for register in range(len(inputs), len(self.ops)) if uses[register]
+                and register not in absorbed and register not in self.numbers]
+        instructions = [(DOT, dots[register]) if register in dots
+                        else (self.ops[register], self.args[register]) for register in kept]
+        place = {register: i for i, register in enumerate([*inputs, *numbers, *kept])}
+        codes = {op: i for i, op in enumerate(dict.fromkeys([op for op, _ in instructions]))}
+        return Tape(
+            self.names,
+            array("d", [self.numbers[register] for register in numbers]),
+            list(codes),
+            array("H", [codes[op] for op, _ in instructions]),
+            array("I", accumulate([len(args) for _, args in instructions], initial=0)),
+            array("I", [place[arg] for _, args in instructions for arg in args]),
+            array("I", [place[register] for register in outputs]),
+            {place[register]: label for register, label in (labels or {}).items()
+             if register in place},
+        )
 
     def _uses(self, outputs: Sequence[Register]) -> list[int]:
         """Returns how often each register is used by instructions that the outputs need."""
@@ -231,39 +225,38 @@ class Lowering:
         ops, args = self.ops, self.args
         chains: dict[Register, list[Register]] = {}
         absorbed: set[Register] = set()
+
+        def absorbable(register: Register) -> tuple[Register, ...]:
+            """Returns the factors of a product that nothing else uses."""
+            if ops[register] != "mul" or uses[register] != 1:
+                return ()
+            absorbed.add(register)
+            return args[register]
+
         for register in range(len(self.names), len(ops)):
             if not uses[register] or ops[register] not in ("add", DOT):
                 continue
-            if ops[register] == DOT:
-                start, factors = args[register][0], list(args[register][1:])
-                if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
-                    absorbed.add(start)
-                    factors = [*args[start], *factors]
-                    start = self._used(self.negative_zero, uses)
-            else:
-                start, term = args[register]
+            start, *factors = args[register]
+            is_sum = ops[register] == "add"
+            if is_sum:
+                term = factors[0]
                 if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
                     start, term = term, start
-                if ops[term] == "mul" and uses[term] == 1 and term != start:
-                    factors = [*args[term]]
-                    absorbed.add(term)
-                    if ops[start] == "mul" and uses[start] == 1:
-                        absorbed.add(start)
-                        factors = [*args[start], *factors]
-                        start = self._used(self.negative_zero, uses)
-                elif start in chains and uses[start] == 1 and term != start:
+                factors = [*absorbable(term)]
+                if not factors and start in chains and uses[start] == 1 and term != start:
                     factors = [term, self._used(self.one, uses)]
-                else:
+                if not factors:
                     continue
-            if start in chains and uses[start] == 1 and ops[register] != DOT:
+            if first := absorbable(start):
+                factors = [*first, *factors]
+                start = self._used(self.negative_zero, uses)
+            if is_sum and start in chains and uses[start] == 1:
                 absorbed.add(start)
-                chain = chains.pop(start)
-                chain += factors
+                chains[register] = chains.pop(start)
+                chains[register] += factors
             else:
-                chain = [start, *factors]
-            chains[register] = chain
+                chains[register] = [start, *factors]
         return {register: tuple(chain) for register, chain in chains.items()}, absorbed
-
 
     @staticmethod
     def _used(number: Register, uses: list[int]) -> Register:

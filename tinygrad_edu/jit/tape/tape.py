@@ -28,7 +28,7 @@ from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from itertools import chain, count
+from itertools import chain, count, starmap
 from operator import add, mul
 from typing import Any
 
@@ -51,7 +51,6 @@ class Tape:
     starts: for each instruction, where its operands begin in ``operands``; at last, their end.
     operands: registers.
     outputs: registers.
-    nodes: the number of graph nodes that the instructions stand for; each entry of a take counts.
     labels: names of registers of instructions, for `text`.
     """
 
@@ -62,7 +61,6 @@ class Tape:
     starts: array[int]
     operands: array[int]
     outputs: array[int]
-    nodes: int
     labels: dict[Register, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -89,7 +87,9 @@ class Tape:
 
         Each function of the table and each entry of a take counts as one.
         """
-        return sum(operand_count(op, args) for op, args in self.instructions())
+        return sum(starmap(operand_count, self.instructions()))
+
+    nodes = operations  # as many nodes of a graph do the instructions stand for
 
     @property
     def first(self) -> Register:
