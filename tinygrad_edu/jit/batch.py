@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import number, short_repr
 from .running.backend import Kernel
 from .running.memory import AlignedBuffer, address, column, pointers
-from .structure import NUMBER, StaticValue, Structure, is_named, is_number
+from .structure import NUMBER, StaticValue, Structure, container, is_named, is_number
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -34,9 +34,6 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if is_number(x):
         leaves.append(number(x, f"argument {name}"))
         return NUMBER
-    if isinstance(x, dict):
-        parts = [flatten_columns(part, f"{name}[{key!r}]", leaves) for key, part in x.items()]
-        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
@@ -45,15 +42,12 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "columns of numbers (lists, arrays, buffers), numbers that are the same for all "
             "samples, and lists, tuples and dicts of such"
         )
-    if _is_column(x):
+    if not isinstance(x, dict) and _is_column(x):
         leaves.append(column(x, name))
         return NUMBER
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
-    parts = [flatten_columns(part, f"{name}[{i}]", leaves) for i, part in enumerate(x)]
-    if is_named(x):
-        return type(x), len(x), tuple(parts)
-    return "tuple" if isinstance(x, tuple) else "list", len(x), tuple(parts)
+    return container(x, name, leaves, flatten_columns)
 
 
 def _is_column(x: Any) -> bool:

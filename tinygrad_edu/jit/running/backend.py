@@ -59,7 +59,7 @@ def _warn_once() -> None:
         _has_warned = True
         file, line, _ = source_line(user_location())
         warnings.warn_explicit(
-            f"jit replays in Python, since llvmlite {objects.missing()}; pip install "
+            f"jit replays in Python, since llvmlite {objects.host().missing}; pip install "
             '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits',
             RuntimeWarning,
             file,

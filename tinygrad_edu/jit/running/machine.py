@@ -72,7 +72,7 @@ def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
 @cache
 def _machine_code() -> Compiled:
     """Returns the compiled tape machine; its `tg_python` calls the rows of `running`."""
-    callback = row_callback(lambda number: running.rows[number])  # type: ignore[no-any-return]
+    callback = row_callback(lambda number: running.rows[number])
     return Compiled(machine(), {"machine": 5, "gather": 5}, callback)
 
 
