@@ -334,7 +334,7 @@ def _is_same(x: Any, y: Any) -> bool:
     if isinstance(x, tuple):
         return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_same, x, y)))
     if isinstance(x, dict):
-        return list(x) == list(y) and all(map(_is_same, x.values(), y.values()))
+        return _is_same(tuple(x.items()), tuple(y.items()))
     if isinstance(x, (float, complex)):
         return repr(x) == repr(y)  # as text, nan equals nan, and 0.0 differs from -0.0
     if type(x).__name__ == "ndarray":  # in the state of a generator

@@ -250,19 +250,16 @@ class Trace(Interpreter):
 
     def call_sumprod(self, usual: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
         """Appends a sum of products, as one node."""
-        refs = self._operands([x for pair in pairs for x in pair])
-        if all(ref.__class__ is float for ref in refs):
-            return usual(list(zip(refs[::2], refs[1::2])))
-        return self.value(SUMPROD, tuple(refs))
-
-    def _operands(self, xs: Sequence[Any]) -> list[Ref | float]:
         # the two usual kinds of operands come first, for speed
         operand = self.operand
         known = self._parameter_refs
-        return [
+        refs = [
             x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
-            for x in xs
+            for pair in pairs for x in pair
         ]
+        if all(ref.__class__ is float for ref in refs):
+            return usual(list(zip(refs[::2], refs[1::2])))
+        return self.value(SUMPROD, tuple(refs))
 
     def is_unknown(self, x: Any) -> bool:
         """Returns whether ``x`` is a Value without a number while tracing.

@@ -36,15 +36,13 @@ def is_native(row: Primitive) -> bool:
 # ---- the emitter ---------------------------------------------------------------------------------
 
 
+@dataclass(slots=True, eq=False)
 class Code(Operand):
     """The name of an LLVM value: a scalar, a vector of samples, or a condition (``truth``)."""
 
-    __slots__ = ("block", "text", "truth")
-
-    def __init__(self, block: Block, text: str, truth: bool = False) -> None:
-        self.block = block
-        self.text = text
-        self.truth = truth
+    block: Block
+    text: str
+    truth: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -79,16 +77,15 @@ class Block:
     @property
     def type(self) -> str:
         """The LLVM type of a number."""
-        return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
+        return self.type_of("double")
+
+    def type_of(self, kind: str) -> str:
+        """Returns the LLVM type for one ``kind`` in each lane."""
+        return kind if self.lanes == 1 else f"<{self.lanes} x {kind}>"
 
     def text(self) -> str:
         """Returns the instructions."""
         return "\n".join(self.lines)
-
-    @property
-    def bits(self) -> str:
-        """The LLVM type of a condition."""
-        return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
 
     def add(self, instruction: str, truth: bool = False) -> Code:
         """Adds an instruction and returns its result."""
@@ -137,7 +134,8 @@ class Block:
         if not condition.truth:
             condition = self.compared("une", condition, self.constant(0.0))
         x, y = self.operand(x), self.operand(y)
-        return self.add(f"select {self.bits} {condition}, {self.type} {x}, {self.type} {y}")
+        kind = self.type_of("i1")
+        return self.add(f"select {kind} {condition}, {self.type} {x}, {self.type} {y}")
 
     def operation(self, op: str, args: Sequence[Any]) -> Code:
         """Adds an instruction of a tape, whose operands are Codes, or floats if they are known."""

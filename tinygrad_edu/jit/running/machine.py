@@ -16,7 +16,7 @@ from ..tape.gradient import expanded
 from ..tape.operations import DOT, VARIADIC
 from ..tape.tape import Tape
 from .callbacks import reraise, row_callback, running
-from .compiled import Compiled, TapeRunner
+from .straight_line import Compiled, TapeRunner
 
 WINDOW = 1_024  # instructions that are sorted together; more would spread operands over the cache
 LONG_INSTRUCTION = 8  # mean number of operands from which on sorting does not pay

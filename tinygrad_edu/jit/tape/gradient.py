@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ...engine.primitive import TABLE, lookup
+from ..trace import Trace
 from .lowering import Lowering, Reg
 from .operations import (
     CHOICES,
@@ -35,7 +36,6 @@ from .operations import (
     SOURCES,
     SUMPROD,
     TAKE,
-    LabeledNodes,
 )
 from .tape import Register, Tape, free
 
@@ -45,7 +45,7 @@ MOST_TERMS = 32  # factors that an adjoint collects before it is summed; keeps t
 class Graph:
     """A trace being lowered: the registers of its nodes."""
 
-    def __init__(self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None,
+    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None,
                  keep_detached: bool = False) -> None:
         """``keep_detached``: keeps "detach" as an instruction, so that `tangents` sees it."""
         self.trace = trace
@@ -228,12 +228,12 @@ class _Sweep:
         return depends
 
 
-def sources(trace: LabeledNodes) -> list[int]:
+def sources(trace: Trace) -> list[int]:
     """Returns the nodes that are read at run time: arguments, parameters and draws, in order."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
-def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
+def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
     """Returns the names of the sources of a trace, all different."""
     names: dict[str, None] = {}
     for node in nodes:
@@ -241,14 +241,14 @@ def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
     return list(names)
 
 
-def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
+def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
     """Returns the tape of the results of a function."""
     graph = Graph(trace)
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
 def value_and_gradient(
-    trace: LabeledNodes, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
+    trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
 ) -> Tape:
     """Returns the tape of a scalar ``root`` and its derivatives.
 

@@ -21,23 +21,22 @@ from __future__ import annotations
 import math as std
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from ... import math
 from ...engine.primitive import Operand, Primitive
-from .operations import DETACH, DOT, LESS, TAKE, forward, ordered
+from .operations import DETACH, DOT, TAKE, forward, ordered
 from .tape import Register, Tape
 
 
+@dataclass(slots=True, eq=False)
 class Reg(Operand):
     """A register: the language in which rules of the table become instructions."""
 
-    __slots__ = ("lowering", "register")
-
-    def __init__(self, lowering: Lowering, register: Register) -> None:
-        self.lowering = lowering
-        self.register = register
+    lowering: Lowering
+    register: Register
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
@@ -74,7 +73,7 @@ class Lowering:
 
     def constant(self, x: float) -> Register:
         """Returns the register of a number; 0.0 and -0.0 have different ones, all nans the same."""
-        key = (x, std.copysign(1.0, x)) if x == x else ("nan", 1.0)
+        key = repr(x)
         if key not in self._known:
             self._known[key] = len(self.ops)
             self.numbers[len(self.ops)] = x
@@ -114,11 +113,14 @@ class Lowering:
             return args[0] if args[0] in numbers else None
         if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
-        if op == "mul":
-            other = self._other(args, self.one)
-            return self._negated(args) if other is None else other
-        if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
-            return self._other(args, self.negative_zero)
+        if op in ("add", "mul"):  # 0.0 is not neutral, since 0.0 + -0.0 is 0.0
+            neutral = self.one if op == "mul" else self.negative_zero
+            for x, y in (args, args[::-1]):
+                if x == neutral:
+                    return y
+                if op == "mul" and numbers.get(x) == -1.0:
+                    return self.emit("neg", (y,))
+            return None
         if op == "identity":
             return args[0]
         if op == "neg" and self.ops[args[0]] == "neg":
@@ -127,19 +129,6 @@ class Lowering:
             if args[0] in numbers:
                 return args[1] if numbers[args[0]] else args[2]
             return args[1] if args[1] == args[2] else None
-        return None
-
-    @staticmethod
-    def _other(args: tuple[Register, ...], neutral: Register) -> Register | None:
-        """Returns the operand that is not the neutral element; None if none is neutral."""
-        if neutral not in args:
-            return None
-        return args[1] if args[0] == neutral else args[0]
-
-    def _negated(self, args: tuple[Register, ...]) -> Register | None:
-        for x, y in (args, args[::-1]):
-            if self.numbers.get(x) == -1.0:
-                return self.emit("neg", (y,))
         return None
 
     def sum_of_products(self, start: Register, factors: Sequence[Register]) -> Register:
@@ -155,15 +144,13 @@ class Lowering:
         It is given by the rule of the table, or by the row's limit where the rule gives inf or nan.
         """
         # Python raises where IEEE 754 gives inf or nan, so constants are registers for rules too.
-        operands = [Reg(self, arg) for arg in args]
-        o = Reg(self, out)
-        d = row.partials[i](*operands, o)
+        operands = [Reg(self, arg) for arg in (*args, out)]
+        d = self.register(row.partials[i](*operands))
         if not row.limits:
-            return self.register(d)
-        d = Reg(self, self.register(d))
-        size = self.emit("abs", (d.register,))
-        finite = Reg(self, self.emit(LESS, (size, self.constant(std.inf))))
-        return self.register(math.where(finite, d, row.limits[i](*operands, o, d)))
+            return d
+        partial = Reg(self, d)
+        finite = abs(partial) < std.inf
+        return self.register(math.where(finite, partial, row.limits[i](*operands, partial)))
 
     # ---- from registers to a tape
 
