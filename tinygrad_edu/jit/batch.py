@@ -15,6 +15,7 @@ import ctypes
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -56,23 +57,25 @@ def _is_column(x: Any) -> bool:
     return not is_named(x) and (len(x) == 0 or isinstance(x[0], bool) or is_number(x[0]))
 
 
+@dataclass
 class Batched:
     """A function of numbers for columns, sample by sample: it returns columns, or sums over them.
 
-    run: the function, from the list of its inputs to the list of its outputs.
+    kernel: the function, from the list of its inputs to the list of its outputs.
     count: the number of its outputs.
     varying: the inputs that are columns.
     summed: the outputs that are summed over the samples.
     """
 
-    lanes = 1  # samples in a block
+    kernel: Callable[[list[Any]], Sequence[float]]
+    count: int
+    varying: Sequence[int]
+    summed: Sequence[int]
+    lanes: int = 1  # samples in a block
 
-    def __init__(self, run: Callable[[list[Any]], Sequence[float]], count: int,
-                 varying: Sequence[int], summed: Sequence[int]) -> None:
-        self.kernel = run
-        self.varying = list(varying)
-        self.summed = list(summed)
-        self.columns = [i for i in range(count) if i not in set(summed)]
+    def __post_init__(self) -> None:
+        summed = set(self.summed)
+        self.columns = [i for i in range(self.count) if i not in summed]
 
     def run(self, inputs: Sequence[Any], count: int, threads: int = 1) -> list[Any]:
         """Returns the outputs: an array for each column, a float for each sum.
@@ -111,9 +114,8 @@ class CompiledBatch(Batched):
         from .languages import emitter
         from .running import straight_line
 
-        super().__init__(kernel, len(kernel.tape.outputs), varying, summed)
-        self._batch = straight_line.Batch(kernel.tape, self.varying, self.summed)
-        self.lanes = emitter.LANES
+        super().__init__(kernel, len(kernel.tape.outputs), varying, summed, emitter.LANES)
+        self._batch = straight_line.Batch(kernel.tape, varying, summed)
 
     def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
               ) -> list[float]:

@@ -87,8 +87,7 @@ class Program:
     def _scalar(self) -> Any:
         if self._result != NUMBER:
             raise TypeError(
-                f"{self._name} returns {structure_text(self._result)}; a gradient is of one "
-                "number"
+                f"{self._name} returns {structure_text(self._result)}; a gradient is of one number"
             )
         return self.outputs[0]
 
@@ -102,8 +101,10 @@ class Program:
         """
         if is_watched():
             return self._run_watched(leaves, with_gradient)
-        drawn = [draw() for draw in self.trace.draws]
-        return self._kernel(with_gradient)(self._inputs(leaves, drawn))
+        return self._kernel(with_gradient)(self._inputs(leaves, self._draw()))
+
+    def _draw(self) -> list[float]:
+        return [draw() for draw in self.trace.draws]
 
     def _kernel(self, with_gradient: bool) -> Kernel:
         return self.gradient if with_gradient else self.value
@@ -116,7 +117,7 @@ class Program:
             return hessian([*map(float, leaves)])
         count = len(leaves)
         # what is drawn is the same for all rows
-        inputs = self._inputs(leaves, [draw() for draw in self.trace.draws])
+        inputs = self._inputs(leaves, self._draw())
         return [self.hessian_kernel([*inputs, *[float(i == j) for j in range(count)]])
                 for i in range(count)]
 
@@ -131,7 +132,7 @@ class Program:
             run = functools.partial(self._run_watched, with_gradient=with_gradient)
             columns = [k for k, varies in enumerate(varying) if varies]
             outputs = 1 + len(self._wanted) if with_gradient else len(self.outputs)
-            summed = self._summed(varying) if with_gradient else []
+            summed = self._summed(varying, with_gradient)
             return Batched(run, outputs, columns, summed).run(leaves, count)
         inputs = self._inputs(leaves, drawn(self.trace.draws, count))
         return self.batched(varying, with_gradient).run(inputs, count, threads)
@@ -157,10 +158,10 @@ class Program:
         gradients = [value.grad for value in values]
         return [float(results[0]), *gradients, *[0.0] * len(self.trace.parameters)]
 
-    def _inputs(self, leaves: Sequence[Any], drawn: Sequence[Any]) -> list[Any]:
+    def _inputs(self, leaves: Sequence[Any], draws: Sequence[Any]) -> list[Any]:
         """Returns the inputs of a kernel: arguments, present parameters, and what was drawn."""
         parameters = [leaf.data for leaf in self.trace.parameters]
-        read: dict[str, Sequence[Any]] = {"input": leaves, "parameter": parameters, "draw": drawn}
+        read: dict[str, Sequence[Any]] = {"input": leaves, "parameter": parameters, "draw": draws}
         return [read[op][k] for op, (k,) in self._reads]
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
@@ -168,15 +169,16 @@ class Program:
         if (varying, with_gradient) not in self._batched:
             columns = [i for i, (op, (k,)) in enumerate(self._reads)
                        if op == "draw" or (op == "input" and varying[k])]
-            summed = self._summed(varying) if with_gradient else []
-            self._batched[varying, with_gradient] = batched(
-                self._kernel(with_gradient), columns, summed
-            )
+            summed = self._summed(varying, with_gradient)
+            found = batched(self._kernel(with_gradient), columns, summed)
+            self._batched[varying, with_gradient] = found
         return self._batched[varying, with_gradient]
 
-    def _summed(self, varying: tuple[bool, ...]) -> list[int]:
-        """Returns the outputs of a gradient that are sums: derivatives of shared numbers."""
-        return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
+    def _summed(self, varying: tuple[bool, ...], with_gradient: bool) -> list[int]:
+        """Returns the outputs that are sums: derivatives with respect to shared numbers."""
+        parameters = [False] * len(self.trace.parameters)
+        return [k for k, varies in enumerate((*varying, *parameters), 1)
+                if with_gradient and not varies]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds the derivatives to ``.grad`` of the parameters."""

@@ -176,9 +176,6 @@ class State:
         read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
         self._hold(_whole(partial(read, x), partial(write, x), name), in_object)
 
-    def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
-        self._follow(enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]")
-
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
         holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]")
         self._hold(holder, in_object)
@@ -204,9 +201,6 @@ class State:
                     plain[...] = numpy.frombuffer(saved, plain.dtype).reshape(plain.shape)
 
                 self._hold(_whole(plain.tobytes, refill, name), in_object)
-
-    def _visit_method(self, x: Any, name: str, in_object: bool) -> None:
-        self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
 
     def _visit_partial(self, x: partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
@@ -313,11 +307,15 @@ CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] 
 
 VISITS: dict[Any, Callable[..., None]] = {
     tuple(CONTENTS): State._visit_contents,
-    (tuple, frozenset): State._visit_immutable,
+    (tuple, frozenset): lambda state, x, name, in_object: state._follow(
+        enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]"
+    ),
     dict: State._visit_dict,
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
-    (types.MethodType, types.BuiltinMethodType): State._visit_method,
+    (types.MethodType, types.BuiltinMethodType): lambda state, x, name, in_object: state._follow(
+        [(name, x.__self__), (name, getattr(x, "__func__", None))], in_object
+    ),
     partial: State._visit_partial,
     type(functools.cache(abs)): State._visit_wrapper,
     types.ModuleType: State._visit_module,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from itertools import count
 
@@ -25,6 +26,7 @@ from .emitter import LANES, Block, Code, Module, literal
 SPILL_DISTANCE = 30  # a register that is not used for this many operands is stored to memory
 
 
+@dataclass
 class _Writer:
     """Writes instructions of a tape into a block: one run of it, with its outputs at ``%out``.
 
@@ -37,13 +39,13 @@ class _Writer:
     samples LLVM decides, because its code is faster there.
     """
 
-    def __init__(self, tape: Tape, block: Block, inputs: str, slots: Mapping[int, int],
-                 chosen: Container[int]) -> None:
-        self.tape = tape
-        self.block = block
-        self.inputs = inputs
-        self.slots = slots
-        self.chosen = chosen
+    tape: Tape
+    block: Block
+    inputs: str
+    slots: Mapping[int, int]
+    chosen: Container[int]
+
+    def __post_init__(self) -> None:
         self.now = 0  # operands of all instructions before this one
         self.known: dict[int, tuple[Code, int]] = {}  # registers, and when each became known
         self.memory: dict[int, str] = {}  # addresses of registers that are stored
@@ -54,11 +56,11 @@ class _Writer:
         # where in tables a register is stored
         self.places: defaultdict[int, list[str]] = defaultdict(list)
         self.last_use: dict[int, int] = {}
-        if block.lanes == 1:
-            for (op, args), time in zip(tape.instructions(), tape.starts):
+        if self.block.lanes == 1:
+            for (op, args), time in zip(self.tape.instructions(), self.tape.starts):
                 self.last_use.update(dict.fromkeys(args[:1] if op == TAKE else args, time))
         self.wanted: defaultdict[int, list[int]] = defaultdict(list)  # outputs, by register
-        for i, register in enumerate(tape.outputs):
+        for i, register in enumerate(self.tape.outputs):
             self.wanted[register].append(i)
 
     def load(self, register: int) -> Code:
