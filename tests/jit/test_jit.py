@@ -162,7 +162,7 @@ def every_entry(right):
 
 @pytest.mark.parametrize(("owner", "name", "wrong"), [
     (lowering.Lowering, "_fold", neutral_zero),
-    (gradient.Graph, "_both", every_entry),
+    (gradient._Sweep, "_both", every_entry),
 ], ids=["a zero", "a branch not taken"])
 def test_a_tape_that_is_wrong_is_found_by_random_programs(owner, name, wrong, monkeypatch):
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
@@ -1264,7 +1264,7 @@ def test_threads_share_the_samples_of_the_tape_machine_too():
     try:
         f = jit(lambda x, y: long_program(row(x), y))
         values, (dx, dy) = f.batch_value_and_grad([0.3, 0.4, 0.5, 0.6], 1.7, threads=2)
-        assert f.programs[0].batched((True, False), True)._kernel.kind == "tape machine"
+        assert f.programs[0].batched((True, False), True).kernel.kind == "tape machine"
     finally:
         del TABLE["meeting"]
     singles = [jit(long_program).value_and_grad(x, 1.7) for x in (0.3, 0.4, 0.5, 0.6)]

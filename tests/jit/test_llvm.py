@@ -16,9 +16,10 @@ from tinygrad_edu import Value, math
 from tinygrad_edu.engine.primitive import TABLE
 from tinygrad_edu.engine.table import define
 from tinygrad_edu.errors import TinygradEduError
-from tinygrad_edu.jit.batch import Batched
+from tinygrad_edu.jit.batch import CompiledBatch
 from tinygrad_edu.jit.languages import emitter, llvm, tape_machine
 from tinygrad_edu.jit.running import callbacks, machine, straight_line
+from tinygrad_edu.jit.running.backend import Kernel
 from tinygrad_edu.jit.tape import gradient
 from tinygrad_edu.jit.tracing import record_trace
 
@@ -65,9 +66,10 @@ def test_a_row_gives_the_bits_of_its_forward_function(row, way):
 
 def run_batch(made, varying, uniform, columns):
     """Returns the outputs of a tape for columns in place of the ``varying`` inputs."""
-    return Batched(made, varying, []).run(
-        uniform, [array("d", column) for column in columns], len(columns[0]), 1
-    )
+    shared, moving = iter(uniform), iter(columns)
+    inputs = [array("d", next(moving)) if i in varying else next(shared)
+              for i in range(len(made.names))]
+    return CompiledBatch(Kernel(made), varying, []).run(inputs, len(columns[0]))
 
 
 def disagreement_of_columns(row, at, varying):
@@ -425,13 +427,13 @@ def test_a_wrong_index_is_reported_with_the_number_of_entries():
     inputs, outputs = array("d", [4.5, 1.0]), array("d", [0.0])
     with pytest.raises(IndexError, match=r"^take: index 4\.5 of 3 entries"):
         straight_line.Scalar(made).fill(inputs.buffer_info()[0], outputs.buffer_info()[0])
-    batch = Batched(made, [0], [])
+    batch = CompiledBatch(Kernel(made), [0], [])
     for indices in ([0.0, 1.0, 4.5, 2.0, 0.0], [0.0] * 4 + [3.0], [-1.0]):
         with pytest.raises(
             IndexError, match=r"^take: the index of some sample is wrong: of 3 entries it must be"
         ):
-            batch.run([1.0], [array("d", indices)], len(indices), 1)
-    assert batch.run([5.0], [array("d", [0.0, 1.0, -0.0, 2.0, 0.0])], 5, 1)[0].tolist() == [
+            batch.run([array("d", indices), 1.0], len(indices))
+    assert batch.run([array("d", [0.0, 1.0, -0.0, 2.0, 0.0]), 5.0], 5)[0].tolist() == [
         5.0,
         10.0,
         5.0,

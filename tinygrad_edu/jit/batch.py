@@ -15,14 +15,14 @@ import ctypes
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..errors import number, short_repr
-from .running import backend
+from .running.backend import Kernel
 from .running.memory import AlignedBuffer, address, column, pointers
-from .structure import NUMBER, StaticValue, Structure, is_named, is_number
-from .tape.tape import Tape
+from .structure import NUMBER, StaticValue, Structure, container, is_named, is_number
 
 
 def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
@@ -35,9 +35,6 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
     if is_number(x):
         leaves.append(number(x, f"argument {name}"))
         return NUMBER
-    if isinstance(x, dict):
-        parts = [flatten_columns(part, f"{name}[{key!r}]", leaves) for key, part in x.items()]
-        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
@@ -46,15 +43,12 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
             "columns of numbers (lists, arrays, buffers), numbers that are the same for all "
             "samples, and lists, tuples and dicts of such"
         )
-    if _is_column(x):
+    if not isinstance(x, dict) and _is_column(x):
         leaves.append(column(x, name))
         return NUMBER
     if isinstance(x, memoryview):
         return flatten_columns(x.tolist(), name, leaves)
-    parts = [flatten_columns(part, f"{name}[{i}]", leaves) for i, part in enumerate(x)]
-    if is_named(x):
-        return type(x), len(x), tuple(parts)
-    return "tuple" if isinstance(x, tuple) else "list", len(x), tuple(parts)
+    return container(x, name, leaves, flatten_columns)
 
 
 def _is_column(x: Any) -> bool:
@@ -63,119 +57,102 @@ def _is_column(x: Any) -> bool:
     return not is_named(x) and (len(x) == 0 or isinstance(x[0], bool) or is_number(x[0]))
 
 
+@dataclass
 class Batched:
-    """A tape for columns: its outputs are columns, or sums over the samples.
+    """A function of numbers for columns, sample by sample: it returns columns, or sums over them.
 
-    varying: the inputs of the tape that are columns.
-    summed: the outputs of the tape that are summed over the samples.
+    kernel: the function, from the list of its inputs to the list of its outputs.
+    count: the number of its outputs.
+    varying: the inputs that are columns.
+    summed: the outputs that are summed over the samples.
     """
 
-    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        self.tape = tape
-        self.varying = list(varying)
-        self.summed = list(summed)
-        self._batch: Any = None
-        if backend.is_compiled(tape):
-            from .languages import emitter
-            from .running import straight_line
+    kernel: Callable[[list[Any]], Sequence[float]]
+    count: int
+    varying: Sequence[int]
+    summed: Sequence[int]
+    lanes: int = 1  # samples in a block
 
-            self._batch = straight_line.Batch(tape, self.varying, self.summed)
-            self._lanes = emitter.LANES
-        else:
-            self._kernel = backend.kernel(tape)
-            self._lanes = 1
-        self._columns = [i for i in range(len(tape.outputs)) if i not in set(summed)]
+    def __post_init__(self) -> None:
+        summed = set(self.summed)
+        self.columns = [i for i in range(self.count) if i not in summed]
 
-    def run(
-        self, uniform: Sequence[float], columns: Sequence[Any], count: int, threads: int
-    ) -> list[Any]:
+    def run(self, inputs: Sequence[Any], count: int, threads: int = 1) -> list[Any]:
         """Returns the outputs: an array for each column, a float for each sum.
 
-        ``uniform`` has the inputs that are the same for all samples, ``columns`` the others,
-        buffers of ``count`` doubles, in the order of the tape.
+        ``inputs`` are numbers that are the same for all samples, and buffers of ``count`` doubles.
         """
-        results = [array("d", bytes(8 * count)) for _ in self._columns]
+        results = [array("d", bytes(8 * count)) for _ in self.columns]
         totals = [0.0] * len(self.summed)
         if count:
-            part = self._one_by_one if self._batch is None else self._part
-            work = [partial(part, uniform, columns, results, start, stop)
-                    for start, stop in _parts(count, self._lanes, threads)]
+            work = [partial(self._part, inputs, results, start, stop)
+                    for start, stop in _parts(count, self.lanes, threads)]
             totals = [sum(sums) for sums in zip(*_spread(work))]
-        outputs: list[Any] = [None] * len(self.tape.outputs)
-        for i, result in zip(self._columns, results):
-            outputs[i] = result
-        for i, total in zip(self.summed, totals):
-            outputs[i] = total
-        return outputs
+        found = dict(zip([*self.columns, *self.summed], [*results, *totals]))
+        return [found[i] for i in range(len(found))]
 
-    def _one_by_one(
-        self,
-        uniform: Sequence[float],
-        columns: Sequence[Any],
-        results: Sequence[array[float]],
-        start: int,
-        stop: int,
-    ) -> list[float]:
-        """Does what `_part` does, for a tape that is too long to be compiled."""
-        fixed = iter(uniform)
-        moving = set(self.varying)
-        inputs = [0.0 if i in moving else next(fixed) for i in range(len(self.tape.names))]
+    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
+              ) -> list[float]:
+        """Computes the samples from ``start`` to ``stop`` and returns their sums."""
+        sample = [*inputs]
         totals = [0.0] * len(self.summed)
         for k in range(start, stop):
-            for i, x in zip(self.varying, columns):
-                inputs[i] = x[k]
-            outputs = self._kernel(inputs)
-            for result, i in zip(results, self._columns):
+            for i in self.varying:
+                sample[i] = inputs[i][k]
+            outputs = self.kernel(sample)
+            for result, i in zip(results, self.columns):
                 result[k] = outputs[i]
             for j, i in enumerate(self.summed):
                 totals[j] += outputs[i]
         return totals
 
-    def _part(
-        self,
-        uniform: Sequence[float],
-        columns: Sequence[Any],
-        results: Sequence[array[float]],
-        start: int,
-        stop: int,
-    ) -> list[float]:
-        """Computes the samples from ``start`` to ``stop`` and returns their sums."""
+
+class CompiledBatch(Batched):
+    """A tape for columns, compiled: it runs blocks of samples."""
+
+    def __init__(self, kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> None:
+        from .languages import emitter
+        from .running import straight_line
+
+        super().__init__(kernel, len(kernel.tape.outputs), varying, summed, emitter.LANES)
+        self._batch = straight_line.Batch(kernel.tape, varying, summed)
+
+    def _part(self, inputs: Sequence[Any], results: Sequence[array[float]], start: int, stop: int
+              ) -> list[float]:
         batch = self._batch
-        lanes = self._lanes
+        columns = [inputs[i] for i in self.varying]
         memory = AlignedBuffer(len(batch.slots))
-        memory.write(0, uniform)
+        memory.write(0, [x for i, x in enumerate(inputs) if i not in self.varying])
         scratch = AlignedBuffer(batch.scratch)
         totals = AlignedBuffer(len(self.summed))
         error = AlignedBuffer(2)
 
         def run(inputs: Sequence[int], outputs: Sequence[int], blocks: int, last: int) -> None:
-            places = pointers(inputs), pointers(outputs)
-            batch.run(
-                memory.address,
-                *map(ctypes.addressof, places),
-                scratch.address,
-                totals.address,
-                blocks,
-                last,
-                error.address,
-            )
+            places = [pointers(inputs), pointers(outputs)]
+            batch.run(memory.address, *map(ctypes.addressof, places), scratch.address,
+                      totals.address, blocks, last, error.address)
 
-        whole, rest = divmod(stop - start, lanes)
+        whole, rest = divmod(stop - start, self.lanes)
         if whole:
             run([address(x) + 8 * start for x in columns],
-                [result.buffer_info()[0] + 8 * start for result in results], whole, lanes)
+                [address(result) + 8 * start for result in results], whole, self.lanes)
         if rest:  # a block of the last samples, filled up with copies of the last one
-            last = start + whole * lanes
-            tails = [AlignedBuffer(lanes) for _ in columns]
+            tails = [AlignedBuffer(self.lanes) for _ in columns]
             for tail, x in zip(tails, columns):
-                ctypes.memmove(tail.address, address(x) + 8 * last, 8 * rest)
-                tail.write(rest, [tail[rest - 1]] * (lanes - rest))
-            found = [AlignedBuffer(lanes) for _ in results]
+                tail.write(0, [*x[stop - rest:stop], *[x[stop - 1]] * (self.lanes - rest)])
+            found = [AlignedBuffer(self.lanes) for _ in results]
             run([tail.address for tail in tails], [buffer.address for buffer in found], 1, rest)
             for result, buffer in zip(results, found):
-                result[last:stop] = array("d", buffer.read(0, rest))
+                result[stop - rest:stop] = array("d", buffer.read(0, rest))
         batch.check(error.address)
         return totals.read(0, len(self.summed))
+
+
+def batched(kernel: Kernel, varying: Sequence[int], summed: Sequence[int]) -> Batched:
+    """Returns a kernel for columns; for the arguments see `Batched`."""
+    if kernel.kind == "compiled":
+        return CompiledBatch(kernel, varying, summed)
+    return Batched(kernel, len(kernel.tape.outputs), varying, summed)
 
 
 def _spread(work: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -198,10 +175,8 @@ def _parts(count: int, lanes: int, threads: int) -> list[tuple[int, int]]:
 
 def drawn(draws: Sequence[Callable[[], float]], count: int) -> list[array[float]]:
     """Returns a column for each of the draws, drawn sample by sample."""
-    if not draws:
-        return []
     columns = [array("d", bytes(8 * count)) for _ in draws]
-    for k in range(count):
+    for k in range(count if draws else 0):
         for column_, draw in zip(columns, draws):
             column_[k] = draw()
     return columns

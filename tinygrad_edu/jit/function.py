@@ -90,7 +90,9 @@ class Jitted:
             raise TypeError(f"jit: f must be a function, not {short_repr(f)}")
         self.function = f
         functools.update_wrapper(self, f, updated=())
-        self._signature = _signature(f)
+        self._parameters = _parameters(f)
+        self._positional = [parameter.name for parameter in self._parameters if parameter.kind in
+                            (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
@@ -147,11 +149,10 @@ class Jitted:
         """
         if trace_in_progress() is not None:
             return self.function(*args, **kwargs)
-        leaves: list[Any] = []
-        structure = self._structure(args, kwargs, leaves)
+        structure, leaves = self._structure(args, kwargs)
         if any(isinstance(leaf, Value) for leaf in leaves):
             return self.function(*args, **kwargs)
-        program = self._program(structure, len(args))
+        program = self._program(structure)
         return program.result(program.run(leaves))
 
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
@@ -162,20 +163,16 @@ class Jitted:
         function closes over are added to their ``.grad``, as in `backward`.  Values among the
         arguments count as their numbers.
         """
-        leaves: list[Any] = []
-        structure = self._structure(args, kwargs, leaves)
-        program = self._program(structure, len(args))
-        value, *slopes = program.run(leaves, with_gradient=True)
-        program.accumulate(slopes[len(leaves):])
-        return value, program.restore_structure(slopes)
+        program, leaves = self._for(args, kwargs)
+        return program.differentiated(program.run(leaves, with_gradient=True))
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
         """Returns the matrix of second derivatives of a function that returns one number.
 
         Rows and columns are the numbers among the arguments, in their order.
         """
-        leaves: list[Any] = []
-        return self._program(self._structure(args, kwargs, leaves), len(args)).hessian(leaves)
+        program, leaves = self._for(args, kwargs)
+        return program.hessian(leaves)
 
     # ---- many samples at once
 
@@ -206,17 +203,13 @@ class Jitted:
         `value_and_grad`.
         """
         program, leaves = self._for_columns(columns, named, threads)
-        values, *slopes = program.batch(leaves, threads, with_gradient=True)
-        program.accumulate(slopes[len(leaves):])
-        return values, program.restore_structure(slopes)
+        return program.differentiated(program.batch(leaves, threads, with_gradient=True))
 
     def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
                      ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
         _checked("threads", threads)
-        leaves: list[Any] = []
-        structure = self._structure(columns, named, leaves, take_apart=flatten_columns)
-        return self._program(structure, len(columns)), leaves
+        return self._for(columns, named, flatten_columns)
 
     # ---- looking
 
@@ -234,7 +227,7 @@ class Jitted:
         """Returns the tape of the program that `show` writes as text."""
         self._check_own("gradient", gradient is not False, args)
         if args or kwargs:
-            program = self._program(self._structure(args, kwargs, []), len(args))
+            program, _ = self._for(args, kwargs)
         elif self._cache:
             program = self.programs[-1]
         else:
@@ -242,19 +235,18 @@ class Jitted:
                 f"{self!r} has no program yet, because it is compiled for the arguments of a call; "
                 "call it, or pass arguments"
             )
-        return program.gradient.tape if gradient else program.value.tape
+        return (program.gradient if gradient else program.value).tape
 
     # ---- the cache
 
     def _name_of(self, argument: str | int) -> str:
-        found = self._signature.parameters.values() if self._signature else ()
-        parameters = [parameter.name for parameter in found
+        parameters = [parameter.name for parameter in self._parameters
                       if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
-        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
-        is_position = isinstance(argument, int) and not isinstance(argument, bool)
-        if is_position and -len(parameters) <= argument < len(parameters):  # type: ignore[operator]
-            return parameters[argument]  # type: ignore[index]
-        if isinstance(argument, str) and (any_name or argument in parameters):
+        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in self._parameters)
+        if isinstance(argument, int) and not isinstance(argument, bool):
+            if -len(parameters) <= argument < len(parameters):
+                return parameters[argument]
+        elif isinstance(argument, str) and (any_name or argument in parameters):
             return argument
         known = ", ".join(parameters) or "none"
         raise ValueError(
@@ -264,19 +256,24 @@ class Jitted:
 
     def _check_own(self, option: str, is_given: bool, args: tuple[Any, ...]) -> None:
         """Raises TypeError if ``option`` is also a keyword argument of ``f``."""
-        names = self._signature.parameters if is_given and self._signature else ()
+        names = [parameter.name for parameter in self._parameters if is_given]
         if option in names and option not in self._labels(len(args)):
             raise TypeError(
                 f"{option} is both an option and an argument of {function_name(self.function)}; "
                 "pass the argument by position, or rename it"
             )
 
-    def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any],
-                   take_apart: Callable[..., Structure] = flatten) -> Structure:
-        """Returns the structure of the arguments, static values included.
+    def _for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
+             take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
+        """Returns the program for these arguments, and their numbers."""
+        structure, leaves = self._structure(args, kwargs, take_apart)
+        return self._program(structure), leaves
 
-        Appends their numbers to ``leaves``.
-        """
+    def _structure(self, args: tuple[Any, ...], kwargs: dict[str, Any],
+                   take_apart: Callable[..., Structure] = flatten
+                   ) -> tuple[Structure, list[Any]]:
+        """Returns the structure of the arguments, static values included, and their numbers."""
+        leaves: list[Any] = []
         if (trace := trace_in_progress()) is not None:
             raise trace.derivative(
                 f"a derivative, or a batch, of the compiled function {function_name(self.function)}"
@@ -300,27 +297,26 @@ class Jitted:
                     "text or a number"
                 ) from None
 
-        positional = [part(x, label) for x, label in zip(args, self._labels(len(args)))]
-        named = [(name, part(x, name)) for name, x in kwargs.items()]
-        return tuple(positional), tuple(named)
+        labels = [*self._labels(len(args)), *kwargs]
+        parts = tuple([part(x, label) for x, label in zip((*args, *kwargs.values()), labels)])
+        return (parts, tuple(kwargs)), leaves
 
     def _labels(self, count: int) -> list[str]:
-        found = self._signature.parameters.values() if self._signature else ()
-        names = [parameter.name for parameter in found
-                 if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
-        return names[:count] + [f"x{i}" for i in range(len(names), count)]
+        """Returns the names of the first arguments, which are given by position."""
+        names = self._positional[:count]
+        return names + [f"x{i}" for i in range(len(names), count)]
 
-    def _program(self, structure: Structure, count: int) -> Program:
-        """Returns the program for that structure and the present modes of modules.
-
-        ``count`` of the arguments are positional.
-        """
+    def _program(self, structure: Structure) -> Program:
+        """Returns the program for that structure and the present modes of modules."""
         with self._lock:
             key = self._key(structure)
             if (found := self._cache.get(key)) is not None:
                 self._cache.move_to_end(key)
                 return found
-            program = Program(self.function, self._leaf_names(structure, count), structure)
+            parts, keywords = structure
+            labels = [*self._labels(len(parts) - len(keywords)), *keywords]
+            names = [name for part, label in zip(parts, labels) for name in leaf_names(part, label)]
+            program = Program(self.function, names, structure)
             if program.trace.modules:
                 self._modules[structure] = program.trace.modules
             self._cache[self._key(structure)] = program
@@ -335,22 +331,15 @@ class Jitted:
             return structure, ()
         return structure, tuple(map(_mode_of, self._modules.get(structure, ())))
 
-    def _leaf_names(self, structure: Structure, count: int) -> list[str]:
-        positional, keywords = structure
-        names: list[str] = []
-        for label, part in [*zip(self._labels(count), positional), *keywords]:
-            names += leaf_names(part, label)
-        return names
-
 
 _mode_of = operator.attrgetter("training")
 
 
-def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
+def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
-        return inspect.signature(f)
+        return list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
-        return None
+        return []
 
 
 def _checked(name: str, count: int) -> int:

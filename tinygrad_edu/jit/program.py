@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import functools
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,8 +20,8 @@ from ..debug.anomaly import is_watched
 from ..engine import autodiff, graph
 from ..engine.interpreter import recording
 from ..engine.value import Value
-from .batch import Batched, drawn
-from .running import backend
+from .batch import Batched, batched, drawn
+from .running.backend import Kernel
 from .structure import NUMBER, Structure, outputs, structure_text, unflatten
 from .tape import gradient as tapes
 from .tracing import record_trace
@@ -31,7 +30,7 @@ from .tracing import record_trace
 class Program:
     """One program of a compiled function: for arguments of one structure.
 
-    structure: the structure of the arguments.
+    structure: the structures of all arguments, and the names of the last ones, the keywords.
     trace: the function, operation by operation.
     value, gradient, hessian_kernel: kernels, each compiled when it is first used.
     """
@@ -42,51 +41,53 @@ class Program:
         self.outputs, self._result = outputs(result, self.trace.operand)
         self._function = f
         self._name = function_name(f)
-        self._sources = tapes.sources(self.trace)
-        self._reads_arguments_alone = len(self._sources) == len(names)
+        self._reads = [self.trace.nodes[i] for i in tapes.sources(self.trace)]
+        # with respect to which it is differentiated: the arguments, and then the parameters
+        self._wanted = [i for i in tapes.sources(self.trace) if self.trace.nodes[i][0] != "draw"]
         self._batched: dict[Any, Batched] = {}
 
     def __repr__(self) -> str:
-        positional, keywords = self.structure
-        named = [f"{name}={structure_text(part)}" for name, part in keywords]
-        parts = [*map(structure_text, positional), *named]
+        args, kwargs = self._split(map(structure_text, self.structure[0]))
+        parts = [*args, *[f"{name}={part}" for name, part in kwargs.items()]]
         return f"<{self._name}({', '.join(parts)}): {len(self.trace.nodes)} nodes>"
+
+    def _split(self, parts: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Returns the positional and the keyword arguments among something for each argument."""
+        parts = list(parts)
+        names = self.structure[1]
+        count = len(parts) - len(names)
+        return parts[:count], dict(zip(names, parts[count:]))
 
     def _arguments(self, numbers: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Returns the arguments with these numbers, positional ones and keywords."""
         leaves = iter(numbers)
-        positional, keywords = self.structure
-        args = [unflatten(part, leaves) for part in positional]
-        kwargs = {name: unflatten(part, leaves) for name, part in keywords}
-        return args, kwargs
+        return self._split(unflatten(part, leaves) for part in self.structure[0])
 
     # ---- kernels
 
     @functools.cached_property
-    def value(self) -> backend.Kernel:
+    def value(self) -> Kernel:
         """The kernel of the function."""
-        return backend.kernel(tapes.value(self.trace, self.outputs))
+        return Kernel(tapes.value(self.trace, self.outputs))
 
     @functools.cached_property
-    def gradient(self) -> backend.Kernel:
+    def gradient(self) -> Kernel:
         """The kernel of the function and its gradient: of the arguments, then the parameters."""
-        return backend.kernel(tapes.value_and_gradient(self.trace, self._scalar(), self._wanted))
+        return Kernel(tapes.value_and_gradient(self.trace, self._scalar(), self._wanted))
 
     @functools.cached_property
-    def hessian_kernel(self) -> backend.Kernel:
+    def hessian_kernel(self) -> Kernel:
         """The kernel of a row of the Hessian; it also reads a tangent for each argument."""
-        arguments = list(range(len(self.trace.inputs)))
+        arguments = range(len(self.trace.inputs))  # the first sources
         root = self._scalar()
         gradient = tapes.value_and_gradient(self.trace, root, arguments, keep_detached=True)
         gradient.outputs = gradient.outputs[1:]
-        places = [self._sources.index(i) for i in arguments]
-        return backend.kernel(tapes.tangents(gradient, places))
+        return Kernel(tapes.tangents(gradient, arguments))
 
     def _scalar(self) -> Any:
         if self._result != NUMBER:
             raise TypeError(
-                f"{self._name} returns {structure_text(self._result)}; a gradient is of one "
-                "number"
+                f"{self._name} returns {structure_text(self._result)}; a gradient is of one number"
             )
         return self.outputs[0]
 
@@ -100,7 +101,13 @@ class Program:
         """
         if is_watched():
             return self._run_watched(leaves, with_gradient)
-        return (self.gradient if with_gradient else self.value)(self._inputs(leaves))
+        return self._kernel(with_gradient)(self._inputs(leaves, self._draw()))
+
+    def _draw(self) -> list[float]:
+        return [draw() for draw in self.trace.draws]
+
+    def _kernel(self, with_gradient: bool) -> Kernel:
+        return self.gradient if with_gradient else self.value
 
     def hessian(self, leaves: Sequence[Any]) -> list[list[float]]:
         """Returns the second derivatives with respect to the arguments."""
@@ -109,12 +116,10 @@ class Program:
             hessian = autodiff.hessian(lambda values: self._run_eagerly(values)[0])
             return hessian([*map(float, leaves)])
         count = len(leaves)
-        inputs = self._inputs(leaves)  # what is drawn is the same for all rows
-        rows = []
-        for i in range(count):
-            tangent = [float(i == j) for j in range(count)]
-            rows.append(self.hessian_kernel([*inputs, *tangent]))
-        return rows
+        # what is drawn is the same for all rows
+        inputs = self._inputs(leaves, self._draw())
+        return [self.hessian_kernel([*inputs, *[float(i == j) for j in range(count)]])
+                for i in range(count)]
 
     def batch(self, leaves: Sequence[float | memoryview], threads: int,
               with_gradient: bool = False) -> list[Any]:
@@ -123,16 +128,14 @@ class Program:
         The derivative with respect to a number that all samples share is a sum over them.
         """
         varying, count = _lengths(leaves)
-        if not is_watched() or not count:
-            batched = self.batched(varying, with_gradient)
-            return batched.run(*self.columns(leaves, varying, count), count, threads)
-        samples = []
-        for k in range(count):
-            sample = [leaf[k] if isinstance(leaf, memoryview) else leaf for leaf in leaves]
-            samples.append(self._run_watched(sample, with_gradient))
-        summed = self._summed(varying) if with_gradient else []
-        return [sum(column) if i in summed else array("d", column)
-                for i, column in enumerate(zip(*samples))]
+        if is_watched() and count:
+            run = functools.partial(self._run_watched, with_gradient=with_gradient)
+            columns = [k for k, varies in enumerate(varying) if varies]
+            outputs = 1 + len(self._wanted) if with_gradient else len(self.outputs)
+            summed = self._summed(varying, with_gradient)
+            return Batched(run, outputs, columns, summed).run(leaves, count)
+        inputs = self._inputs(leaves, drawn(self.trace.draws, count))
+        return self.batched(varying, with_gradient).run(inputs, count, threads)
 
     def _run_eagerly(self, values: Sequence[Value]) -> list[Value]:
         """Returns the results of the function itself, not compiled, flat."""
@@ -155,67 +158,27 @@ class Program:
         gradients = [value.grad for value in values]
         return [float(results[0]), *gradients, *[0.0] * len(self.trace.parameters)]
 
-    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """Returns the inputs of a kernel: arguments, present parameters, and new draws."""
-        trace = self.trace
-        if self._reads_arguments_alone:
-            return [*leaves]
-        inputs: list[float] = []
-        for i in self._sources:
-            op, (k,) = trace.nodes[i]
-            if op == "input":
-                leaf = leaves[k]
-                inputs.append(leaf if leaf.__class__ is float else float(leaf))
-            elif op == "parameter":
-                inputs.append(float(trace.parameters[k].data))
-            else:
-                inputs.append(trace.draws[k]())
-        return inputs
+    def _inputs(self, leaves: Sequence[Any], draws: Sequence[Any]) -> list[Any]:
+        """Returns the inputs of a kernel: arguments, present parameters, and what was drawn."""
+        parameters = [leaf.data for leaf in self.trace.parameters]
+        read: dict[str, Sequence[Any]] = {"input": leaves, "parameter": parameters, "draw": draws}
+        return [read[op][k] for op, (k,) in self._reads]
 
     def batched(self, varying: tuple[bool, ...], with_gradient: bool) -> Batched:
         """Returns the program for columns; ``varying`` says which arguments are columns."""
         if (varying, with_gradient) not in self._batched:
-            moving = [k for k, i in enumerate(self._sources) if self._varies(i, varying)]
-            if with_gradient:
-                made = tapes.value_and_gradient(self.trace, self._scalar(), self._wanted)
-                summed = self._summed(varying)
-            else:
-                made = tapes.value(self.trace, self.outputs)
-                summed = []
-            self._batched[varying, with_gradient] = Batched(made, moving, summed)
+            columns = [i for i, (op, (k,)) in enumerate(self._reads)
+                       if op == "draw" or (op == "input" and varying[k])]
+            summed = self._summed(varying, with_gradient)
+            found = batched(self._kernel(with_gradient), columns, summed)
+            self._batched[varying, with_gradient] = found
         return self._batched[varying, with_gradient]
 
-    def columns(self, leaves: Sequence[Any], varying: tuple[bool, ...], count: int
-                ) -> tuple[list[float], list[Any]]:
-        """Returns the inputs that all samples share, and the columns, in the order of the tape."""
-        drawn_ = iter(drawn(self.trace.draws, count))
-        uniform: list[float] = []
-        columns: list[Any] = []
-        for i in self._sources:
-            op, (k,) = self.trace.nodes[i]
-            if op == "parameter":
-                uniform.append(float(self.trace.parameters[k].data))
-            elif op == "draw":
-                columns.append(next(drawn_))
-            elif varying[k]:
-                columns.append(leaves[k])
-            else:
-                uniform.append(leaves[k])
-        return uniform, columns
-
-    def _varies(self, node: int, varying: tuple[bool, ...]) -> bool:
-        op, (k,) = self.trace.nodes[node]
-        return op == "draw" or (op == "input" and varying[k])
-
-    def _summed(self, varying: tuple[bool, ...]) -> list[int]:
-        """Returns the outputs of a gradient that are sums: derivatives of shared numbers."""
-        return [1 + k for k in range(len(self._wanted)) if k >= len(varying) or not varying[k]]
-
-    @property
-    def _wanted(self) -> list[int]:
-        """The nodes of the arguments, and then of the parameters."""
-        parameters = [i for i in self._sources if self.trace.nodes[i][0] == "parameter"]
-        return [*range(len(self.trace.inputs)), *parameters]
+    def _summed(self, varying: tuple[bool, ...], with_gradient: bool) -> list[int]:
+        """Returns the outputs that are sums: derivatives with respect to shared numbers."""
+        parameters = [False] * len(self.trace.parameters)
+        return [k for k, varies in enumerate((*varying, *parameters), 1)
+                if with_gradient and not varies]
 
     def accumulate(self, slopes: Sequence[float]) -> None:
         """Adds the derivatives to ``.grad`` of the parameters."""
@@ -227,19 +190,19 @@ class Program:
         """Returns the numbers in the structure of the function's result."""
         return unflatten(self._result, iter(numbers))
 
-    def restore_structure(self, slopes: Sequence[Any]) -> Any:
-        """Returns derivatives in the structure of the arguments; None for a static argument."""
+    def differentiated(self, outputs: Sequence[Any]) -> tuple[Any, Any]:
+        """Returns the value, and the derivatives in the structure of the arguments.
+
+        For a static argument the derivative is None; those of parameters are accumulated.
+        """
+        value, *slopes = outputs
+        self.accumulate(slopes[len(self.trace.inputs):])
         numbers = iter(slopes)
-        positional, keywords = self.structure
-
-        def restored(part: Structure) -> Any:
-            return None if part[0] == "static" else unflatten(part, numbers)
-
-        shaped = tuple([restored(part) for part in positional])
-        named = {name: restored(part) for name, part in keywords}
-        if named:
-            return shaped, named
-        return shaped[0] if len(shaped) == 1 else shaped
+        args, kwargs = self._split(None if part[0] == "static" else unflatten(part, numbers)
+                                   for part in self.structure[0])
+        if kwargs:
+            return value, (tuple(args), kwargs)
+        return value, args[0] if len(args) == 1 else tuple(args)
 
 
 def _lengths(leaves: Sequence[float | memoryview]) -> tuple[tuple[bool, ...], int]:

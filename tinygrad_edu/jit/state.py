@@ -30,7 +30,9 @@ import sys
 import types
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..debug.anomaly import owner_of_file
@@ -46,58 +48,50 @@ NAMESPACES = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDi
 _MISSING = object()
 
 
-class Entries:
-    """The entries of a dict, or attributes; ``read`` returns them, ``write`` changes one."""
+@dataclass
+class Holder:
+    """Something that can change: ``read`` returns its entries, ``write`` sets or deletes one.
 
-    def __init__(self, read: Callable[[], dict[Any, Any]], write: Callable[[Any, Any], object],
-                 name_of: Callable[[Any], str]) -> None:
-        self.name_of = name_of
-        self.saved = read()
-        self._read = read
-        self._write = write
+    name_of: returns the name of an entry, from its key.
+    """
+
+    read: Callable[[], dict[Any, Any]]
+    write: Callable[[Any, Any], object]
+    name_of: Callable[[Any], str]
+
+    def __post_init__(self) -> None:
+        self.saved = self.read()
 
     def changed(self) -> list[Any]:
         """Returns the keys whose values have changed."""
-        now, saved = self._read(), self.saved
+        now, saved = self.read(), self.saved
         if len(now) == len(saved) and all(map(operator.is_, now.values(), saved.values())) \
                 and all(map(operator.is_, now, saved)):
             return []  # the usual case, fast
         return [key for key in {**saved, **now}
                 if not _is_same(saved.get(key, _MISSING), now.get(key, _MISSING))]
 
-    def changes(self) -> list[str]:
-        """Returns the names of the entries that have changed."""
-        return list(map(self.name_of, self.changed()))
-
     def restore(self) -> None:
         """Puts back the entries that have changed, and their order."""
         for key in self.changed():
-            self._write(key, self.saved.get(key, _MISSING))
-        if set(self.saved) == set(self._read()) and list(self.saved) != list(self._read()):
+            self.write(key, self.saved.get(key, _MISSING))
+        now = self.read()
+        if self.saved.keys() == now.keys() and list(self.saved) != list(now):
             # a module's parameters have the order of its attributes
             for key, x in self.saved.items():
-                self._write(key, _MISSING)
-                self._write(key, x)
+                self.write(key, _MISSING)
+                self.write(key, x)
 
 
-class Whole:
-    """The contents of a list, a set, an array or a random generator, read and written in one piece.
-    """
+def _whole(read: Callable[[], Any], write: Callable[[Any], object], name: str) -> Holder:
+    """Returns the holder of contents that are read and written in one piece, as one entry."""
+    return Holder(lambda: {name: read()}, lambda _, saved: write(saved), str)
 
-    def __init__(self, read: Callable[[], Any], write: Callable[[Any], object], name: str) -> None:
-        self.saved = read()
-        self._read = read
-        self._write = write
-        self._name = name
 
-    def changes(self) -> list[str]:
-        """Returns the name, in a list, if the contents have changed; otherwise an empty list."""
-        return [] if _is_same(self.saved, self._read()) else [self._name]
-
-    def restore(self) -> None:
-        """Puts back the contents, if they have changed."""
-        if self.changes():
-            self._write(self.saved)
+def _names_of(holders: Iterable[Holder]) -> list[str]:
+    """Returns the names of the entries that have changed."""
+    names = [holder.name_of(key) for holder in holders for key in holder.changed()]
+    return list(dict.fromkeys(names))
 
 
 class State:
@@ -109,29 +103,27 @@ class State:
 
     def __init__(self, *roots: Any) -> None:
         self.modules: list[Module] = []
-        self._objects: list[Entries | Whole] = []
-        self._variables: list[Entries | Whole] = []
-        self._generators: list[Whole] = []
+        self._objects: list[Holder] = []
+        self._variables: list[Holder] = []
+        self._generators: list[Holder] = []
         # kept alive, so that no object gets the identity of another
         self._seen: dict[int, Any] = {}
         self._searched: set[tuple[int, frozenset[str]]] = set()  # modules, for certain names
-        self._pending: list[tuple[Any, str, bool]] = [(root, "", False) for root in reversed(roots)]
+        self._pending: list[tuple[Any, str, bool]] = []
+        self._follow([("", root) for root in roots], False)
         while self._pending:
             self._visit(*self._pending.pop())
         self._seen.clear()
         if (numpy := sys.modules.get("numpy")) is not None:
-            self._generators.append(Whole(
-                functools.partial(numpy.random.get_state, legacy=True), numpy.random.set_state,
-                "numpy.random"))
+            self._hold_random_state(numpy.random, "numpy.random")
 
     def changes(self) -> list[str]:
         """Returns the names of what has changed, such as ``"Norm.mean"``, without generators."""
-        found = [*self._objects, *self._variables]
-        return list(dict.fromkeys([name for holder in found for name in holder.changes()]))
+        return _names_of([*self._objects, *self._variables])
 
     def draws(self) -> list[str]:
         """Returns the names of the random generators that have changed."""
-        return [name for holder in self._generators for name in holder.changes()]
+        return _names_of(self._generators)
 
     def restore(self, variables: bool = True) -> None:
         """Puts back objects and random generators.
@@ -148,91 +140,77 @@ class State:
         """Records the contents of ``x``; ``in_object``: whether an object holds it, not a variable.
         """
         kind = type(x)
-        if kind in ATOMS or isinstance(x, Value) or id(x) in self._seen:
+        if isinstance(x, Value) or id(x) in self._seen:
             return
         self._seen[id(x)] = x
+        owner = _owner_of(kind)
         for base, visit in VISITS.items():
             if isinstance(x, base):
                 visit(self, x, name, in_object)
-                if _owner_of(kind) == "user":  # a subclass, which may have attributes
+                if owner == "user":  # a subclass, which may have attributes
                     self._visit_attributes(x, name or kind.__name__)
                 return
-        if (
-            isinstance(x, Module)
-            or _owner_of(kind) in ("user", "us")
-            or _full_name(kind) in NAMESPACES
-        ):
+        is_namespace = f"{kind.__module__}.{kind.__qualname__}" in NAMESPACES
+        if isinstance(x, Module) or owner in ("user", "us") or is_namespace:
             self._visit_object(x, name or kind.__name__)
         elif (numpy := sys.modules.get("numpy")) is not None:
             self._visit_numpy(x, name, in_object, numpy)
 
-    def _follow(self, found: Iterable[tuple[str, Any]], in_object: bool) -> None:
-        self._pending += reversed(
-            [(x, name, in_object) for name, x in found if type(x) not in ATOMS]
-        )
-
-    def _hold(self, holder: Entries | Whole, in_object: bool) -> None:
-        (self._objects if in_object else self._variables).append(holder)
-        if isinstance(holder, Entries):
-            entries = holder.saved.items()
-            is_data = len(holder.saved) > MAX_ROWS
-            self._follow([(holder.name_of(key), x) for key, x in entries
-                          if type(x) not in ATOMS and not (is_data and type(x) in DATA)], in_object)
-
-    def _enter(self, entries: Iterable[Any], count: int, name: str, in_object: bool) -> None:
-        """Follows the entries of a sequence, but not the rows of a data set."""
+    def _follow(self, entries: Iterable[tuple[Any, Any]], in_object: bool, count: int = 0,
+                name_of: Callable[[Any], str] = str) -> None:
+        """Plans visits to the entries, ``count`` of them, but not to plain rows of a data set."""
         passed = ATOMS | DATA if count > MAX_ROWS else ATOMS
-        self._follow([(f"{name}[{i}]", x) for i, x in enumerate(entries) if type(x) not in passed],
-                     in_object)
+        found = [(x, name_of(key), in_object) for key, x in entries if type(x) not in passed]
+        self._pending += reversed(found)
+
+    def _hold(self, holder: Holder, in_object: bool) -> None:
+        (self._objects if in_object else self._variables).append(holder)
+        self._follow(holder.saved.items(), in_object, len(holder.saved), holder.name_of)
+
+    def _hold_random_state(self, x: Any, name: str) -> None:
+        """Records a random generator of numpy's old kind."""
+        read = partial(x.get_state, legacy=True)
+        self._generators.append(_whole(read, x.set_state, name))
 
     def _visit_contents(self, x: Any, name: str, in_object: bool) -> None:
-        kind = next(kind for kind in CONTENTS if isinstance(x, kind))
-        read, write = CONTENTS[kind]
-        self._hold(Whole(functools.partial(read, x), functools.partial(write, x), name), in_object)
-        if kind in (list, set, deque):
-            self._enter(x, len(x), name, in_object)
-
-    def _visit_immutable(self, x: Any, name: str, in_object: bool) -> None:
-        self._enter(x, len(x), name, in_object)
+        read, write = next(found for kind, found in CONTENTS.items() if isinstance(x, kind))
+        self._hold(_whole(partial(read, x), partial(write, x), name), in_object)
 
     def _visit_dict(self, x: dict[Any, Any], name: str, in_object: bool) -> None:
-        self._hold(Entries(lambda: dict(x), functools.partial(_write_entry, x),
-                           lambda key: f"{name}[{key!r}]"), in_object)
+        holder = Holder(lambda: dict(x), partial(_write, x), lambda key: f"{name}[{key!r}]")
+        self._hold(holder, in_object)
 
     def _visit_generator(self, x: random.Random, name: str, _: bool) -> None:
         if not isinstance(x, random.SystemRandom):  # it has no state
-            self._generators.append(Whole(x.getstate, x.setstate, name or "rng"))
+            self._generators.append(_whole(x.getstate, x.setstate, name or "rng"))
 
     def _visit_numpy(self, x: Any, name: str, in_object: bool, numpy: Any) -> None:
         if isinstance(x, numpy.random.Generator):
             bits = x.bit_generator
-            self._generators.append(Whole(
-                lambda: bits.state, functools.partial(setattr, bits, "state"), name or "rng"))
+            write = partial(setattr, bits, "state")
+            self._generators.append(_whole(lambda: bits.state, write, name or "rng"))
         elif isinstance(x, numpy.random.RandomState):
-            self._generators.append(Whole(
-                functools.partial(x.get_state, legacy=True), x.set_state, name or "rng"))
+            self._hold_random_state(x, name or "rng")
         elif isinstance(x, numpy.ndarray) and x.flags.writeable:
             plain = x.view(numpy.ndarray)  # of a masked array, its numbers
             if x.dtype.hasobject:
-                write: Any = functools.partial(setattr, plain, "flat")
-                self._hold(Whole(lambda: tuple(plain.flat), write, name), in_object)
-                self._enter(plain.flat, plain.size, name, in_object)
+                write = partial(setattr, plain, "flat")
+                self._hold(_whole(lambda: tuple(plain.flat), write, name), in_object)
             else:
                 def refill(saved: bytes) -> None:
                     plain[...] = numpy.frombuffer(saved, plain.dtype).reshape(plain.shape)
 
-                self._hold(Whole(plain.tobytes, refill, name), in_object)
+                self._hold(_whole(plain.tobytes, refill, name), in_object)
 
-    def _visit_method(self, x: Any, name: str, in_object: bool) -> None:
-        self._follow([(name, x.__self__), (name, getattr(x, "__func__", None))], in_object)
-
-    def _visit_partial(self, x: functools.partial[Any], name: str, in_object: bool) -> None:
+    def _visit_partial(self, x: partial[Any], name: str, in_object: bool) -> None:
         parts = [x.func, *x.args, *x.keywords.values()]
         self._follow([(name, part) for part in parts], in_object)
         self._visit_attributes(x, name or "partial")
 
     def _visit_wrapper(self, x: Any, name: str, in_object: bool) -> None:
-        self._follow([(name, x.__wrapped__)], in_object)  # of functools.cache
+        """Follows the function that a decorator such as `functools.cache` wraps, if there is one.
+        """
+        self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
 
     def _visit_function(self, x: types.FunctionType, name: str, in_object: bool) -> None:
         owner = owner_of_file(x.__code__.co_filename)
@@ -244,15 +222,14 @@ class State:
         elif owner == "us":  # the user may own what its variables hold
             self._follow([("", _held(cell).get("cell_contents")) for cell in cells], False)
         else:
-            self._follow([(name, getattr(x, "__wrapped__", None))], in_object)
+            self._visit_wrapper(x, name, in_object)
             return
         defaults = (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values())
         self._follow([(f"a default of {x.__name__}", default) for default in defaults], in_object)
         self._visit_attributes(x, x.__name__)
 
     def _visit_cell(self, variable: str, cell: types.CellType) -> None:
-        self._hold(Entries(lambda: _held(cell), functools.partial(_write_attribute, object, cell),
-                           lambda _: variable), False)
+        self._hold(Holder(lambda: _held(cell), partial(_write, cell), lambda _: variable), False)
 
     def _visit_variables(
         self, variables: dict[str, Any], names: frozenset[str], prefix: str
@@ -263,8 +240,7 @@ class State:
         def read() -> dict[str, Any]:
             return {name: variables[name] for name in wanted if name in variables}
 
-        holder = Entries(read, functools.partial(_write_entry, variables),
-                         lambda name: f"{prefix}{name}")
+        holder = Holder(read, partial(_write, variables), lambda name: f"{prefix}{name}")
         self._variables.append(holder)
         for name in wanted:
             # it may be imported inside the function
@@ -293,8 +269,7 @@ class State:
             return {key: entry for key, entry in vars(x).items()
                     if not key.startswith("__") and not hasattr(type(entry), "__get__")}
 
-        self._hold(Entries(read, functools.partial(_write_attribute, type, x),
-                           lambda key: f"{x.__name__}.{key}"), True)
+        self._hold(Holder(read, partial(_write, x), lambda key: f"{x.__name__}.{key}"), True)
 
     def _visit_object(self, x: Any, name: str) -> None:
         if isinstance(x, Module):
@@ -311,58 +286,37 @@ class State:
 
         kept = _attribute(x, "__dict__")
         if isinstance(kept, dict):
-            write = functools.partial(_write_entry, kept)
-            self._hold(Entries(lambda: dict(kept), write, name_of), True)
-        slots = [slot for base in type(x).__mro__ for slot in _slots(base)]
-        if slots:
+            self._hold(Holder(lambda: dict(kept), partial(_write, kept), name_of), True)
+        if slots := [slot for base in type(x).__mro__ for slot in _slots(base)]:
             def read() -> dict[str, Any]:
                 found = {slot: _attribute(x, slot) for slot in slots}
                 return {slot: value for slot, value in found.items() if value is not _MISSING}
 
-            write = functools.partial(_write_attribute, object, x)
-            self._hold(Entries(read, write, name_of), True)
+            self._hold(Holder(read, partial(_write, x, kind=object), name_of), True)
 
 
-def _write_list(x: list[Any], saved: tuple[Any, ...]) -> None:
-    list.__setitem__(x, slice(None), saved)
-
-
-def _write_bytes(x: bytearray, saved: bytes) -> None:
-    x[:] = saved
-
-
-def _write_array(x: array[Any], saved: bytes) -> None:
-    x[:] = array(x.typecode, saved)
-
-
-def _write_set(x: set[Any], saved: frozenset[Any]) -> None:
-    set.clear(x)
-    set.update(x, saved)
-
-
-def _write_deque(x: deque[Any], saved: tuple[Any, ...]) -> None:
-    deque.clear(x)
-    deque.extend(x, saved)
-
-
-# For each container, the functions that read and write its contents
-CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {
-    list: (tuple, _write_list),
-    set: (frozenset, _write_set),
-    deque: (tuple, _write_deque),
-    bytearray: (bytes, _write_bytes),
-    array: (array.tobytes, _write_array),
+# For each container, the functions that read its contents and fill it again
+CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {
+    list: (tuple, list.__init__),
+    set: (frozenset, set.__init__),
+    deque: (tuple, lambda x, saved: deque.__init__(x, saved, x.maxlen)),
+    bytearray: (bytes, lambda x, saved: operator.setitem(x, slice(None), saved)),
+    array: (array.tobytes,
+            lambda x, saved: operator.setitem(x, slice(None), array(x.typecode, saved))),
 }
 
 VISITS: dict[Any, Callable[..., None]] = {
-    list: State._visit_contents,
-    (tuple, frozenset): State._visit_immutable,
+    tuple(CONTENTS): State._visit_contents,
+    (tuple, frozenset): lambda state, x, name, in_object: state._follow(
+        enumerate(x), in_object, len(x), lambda i: f"{name}[{i}]"
+    ),
     dict: State._visit_dict,
-    (set, deque, bytearray, array): State._visit_contents,
     random.Random: State._visit_generator,
     types.FunctionType: State._visit_function,
-    (types.MethodType, types.BuiltinMethodType): State._visit_method,
-    functools.partial: State._visit_partial,
+    (types.MethodType, types.BuiltinMethodType): lambda state, x, name, in_object: state._follow(
+        [(name, x.__self__), (name, getattr(x, "__func__", None))], in_object
+    ),
+    partial: State._visit_partial,
     type(functools.cache(abs)): State._visit_wrapper,
     types.ModuleType: State._visit_module,
     type: State._visit_class,
@@ -378,7 +332,7 @@ def _is_same(x: Any, y: Any) -> bool:
     if isinstance(x, tuple):
         return len(x) == len(y) and (all(map(operator.is_, x, y)) or all(map(_is_same, x, y)))
     if isinstance(x, dict):
-        return list(x) == list(y) and all(map(_is_same, x.values(), y.values()))
+        return _is_same(tuple(x.items()), tuple(y.items()))
     if isinstance(x, (float, complex)):
         return repr(x) == repr(y)  # as text, nan equals nan, and 0.0 differs from -0.0
     if type(x).__name__ == "ndarray":  # in the state of a generator
@@ -399,21 +353,17 @@ def _is_jitted(x: Any) -> bool:
     return any(base.__module__ == f"{__package__}.function" for base in type(x).__mro__)
 
 
-def _write_entry(x: dict[Any, Any], key: Any, value: Any) -> None:
-    """Sets or deletes an entry of a dict, without calling methods of a subclass."""
-    base: Any = OrderedDict if isinstance(x, OrderedDict) else dict
-    if value is _MISSING:
-        base.__delitem__(x, key)
-    else:
-        base.__setitem__(x, key, value)
+def _write(x: Any, key: Any, value: Any, kind: Any = None) -> None:
+    """Sets or deletes an entry of a dict, or an attribute of another object.
 
-
-def _write_attribute(kind: Any, x: Any, name: str, value: Any) -> None:
-    """Sets or deletes an attribute, without calling methods of a class of the user's."""
+    It calls the methods of ``kind``, not those of a class of the user's.
+    """
+    kind = kind or next(base for base in (OrderedDict, dict, type, object) if isinstance(x, base))
+    what = "item" if issubclass(kind, dict) else "attr"
     if value is _MISSING:
-        kind.__delattr__(x, name)
+        getattr(kind, f"__del{what}__")(x, key)
     else:
-        kind.__setattr__(x, name, value)
+        getattr(kind, f"__set{what}__")(x, key, value)
 
 
 def _held(cell: types.CellType) -> dict[str, Any]:
@@ -434,14 +384,8 @@ def _slots(kind: type) -> list[str]:
 @functools.cache
 def _names_in(code: types.CodeType) -> frozenset[str]:
     """Returns the names that a function's code uses, and the functions defined in it."""
-    return frozenset(name for inner in _codes(code) for name in inner.co_names)
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
+    inner = [_names_in(x) for x in code.co_consts if isinstance(x, types.CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def _owner_of(kind: type) -> str:
@@ -454,7 +398,3 @@ def _owner_of_module(module: types.ModuleType | None) -> str:
     if module is None or module.__name__ == "__main__":
         return "user"
     return owner_of_file(file) if (file := getattr(module, "__file__", None)) else "library"
-
-
-def _full_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"

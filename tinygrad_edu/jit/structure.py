@@ -83,24 +83,17 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     if is_number(x):
         leaves.append(x)
         return NUMBER
-    kind = x.__class__
-    if kind is list or kind is tuple:
-        if x and set(map(type, x)) == {float}:  # the usual case, fast
-            leaves += x
-            return kind.__name__, len(x), (NUMBER,) * len(x)
-        return kind.__name__, len(x), _flatten_entries(x, name, leaves)
-    if isinstance(x, dict):
-        for key in x:
-            _check_text(key, name)
-        parts = [flatten(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]
-        return "dict", StaticValue(tuple(x)), tuple(parts)
     if x is None or isinstance(x, (str, bytes, bool)):
         _check_text(x, name)
         return "=", StaticValue(x)
-    if is_named(x):
-        return kind, len(x), _flatten_entries(x, name, leaves)
-    if isinstance(x, (list, tuple)):  # a subclass
-        return flatten(list(x) if isinstance(x, list) else tuple(x), name, leaves)
+    if isinstance(x, dict):
+        for key in x:
+            _check_text(key, name)
+    elif x.__class__ in (list, tuple) and x and set(map(type, x)) == {float}:
+        leaves += x  # the usual case, fast
+        return x.__class__.__name__, len(x), (NUMBER,) * len(x)
+    if isinstance(x, (dict, list, tuple)):
+        return container(x, name, leaves, flatten)
     if hasattr(x, "tolist") and not (hasattr(x, "shape") and x.shape == ()):
         return flatten(x.tolist(), name, leaves)
     wrong = (
@@ -116,8 +109,15 @@ def flatten(x: Any, name: str, leaves: list[Any]) -> Structure:
     )
 
 
-def _flatten_entries(x: Any, name: str, leaves: list[Any]) -> tuple[Structure, ...]:
-    return tuple([flatten(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)])
+def container(x: Any, name: str, leaves: list[Any], take_apart: Callable[..., Structure]
+              ) -> Structure:
+    """Returns the structure of a dict, a list, a tuple or a named tuple."""
+    if isinstance(x, dict):
+        parts = [take_apart(entry, f"{name}[{key!r}]", leaves) for key, entry in x.items()]
+        return "dict", StaticValue(tuple(x)), tuple(parts)
+    parts = [take_apart(entry, f"{name}[{i}]", leaves) for i, entry in enumerate(x)]
+    kind = "tuple" if isinstance(x, tuple) else "list"
+    return type(x) if is_named(x) else kind, len(x), tuple(parts)
 
 
 def _check_text(x: Any, name: str) -> None:

@@ -34,7 +34,7 @@ from ..errors import TraceError, number, short_repr
 from ..nn.module import Module
 from ..symbolic.formulas import Name, as_name
 from .tape.operations import DETACH, OPERATIONS, SOURCES, SUMPROD, TAKE, Node, Ref, ordered, spelled
-from .traced import STATIC, Traced, _new, located_error
+from .traced import STATIC, Traced, located_error
 
 _data = GraphNode.__dict__["data"]  # the slot itself
 
@@ -71,12 +71,9 @@ class Trace(Interpreter):
     def value(self, op: str, args: tuple[Any, ...]) -> Traced:
         """Appends a node and returns its traced value."""
         self.nodes.append((op, args))
-        out = _new(Traced)
         if not is_recording() and op != DETACH:
             self.nodes.append((DETACH, (len(self.nodes) - 1,)))
-        out._index = len(self.nodes) - 1
-        out._trace = self
-        return out  # type: ignore[no-any-return]
+        return Traced(self, len(self.nodes) - 1)
 
     def operand(self, x: Any) -> Ref | float:
         """Returns the operand that stands for ``x``: a node, or a float."""
@@ -94,10 +91,7 @@ class Trace(Interpreter):
 
     def symbol(self, leaf: Value) -> Traced:
         """Returns a traced value for a leaf, which is read at each run of the program."""
-        out = _new(Traced)
-        out._index = self.operand(leaf)
-        out._trace = self
-        return out  # type: ignore[no-any-return]
+        return Traced(self, int(self.operand(leaf)))
 
     def _leaf(self, x: Value) -> Ref | float:
         if x in self._parameter_refs:
@@ -121,11 +115,17 @@ class Trace(Interpreter):
 
     def seen(self, node: Any) -> Any:
         """Appends the operation that made a node."""
-        return self.append(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
+        return self.apply(TABLE[node.op], tuple([arg for arg, _ in node.edges]))
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Appends a row of the table."""
-        return self.append(primitive, args)
+        """Appends a row of the table; if all operands are plain numbers, computes it."""
+        refs = tuple([self.operand(arg) for arg in args])
+        if any(ref.__class__ is int for ref in refs):
+            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
+            is_opposite = is_from_1 and self.is_condition(refs[1])  # of the condition
+            return (self._condition if is_opposite else self.value)(primitive.name, refs)
+        out = primitive.forward(*refs)
+        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
 
     def compare(self, usual: Any, symbol: str, x: Any, y: Any) -> Any:
         """Appends a comparison, a condition, which is 1.0 or 0.0."""
@@ -141,7 +141,7 @@ class Trace(Interpreter):
         op, operands = ordered(symbol, left, right)
         if operands[0] is not left:
             self._turned.add(len(self.nodes))
-        return self._condition(self.value(op, operands))
+        return self._condition(op, operands)
 
     def call(self, usual: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs the method for an interpreted function, ``call_`` and its name, if there is one."""
@@ -150,7 +150,7 @@ class Trace(Interpreter):
 
     def number_of(self, x: Value, what: str) -> None:
         """Raises TraceError if ``x`` has no number while tracing; ``what`` needs one."""
-        if not self.is_known(x):
+        if self.is_unknown(x):
             raise self.trace_error(x, what)
 
     def walk(self, what: str) -> None:
@@ -159,21 +159,10 @@ class Trace(Interpreter):
 
     # ---- operations
 
-    def append(self, primitive: Primitive, args: tuple[Any, ...]) -> Any:
-        """Appends a row of the table; if all operands are plain numbers, computes it."""
-        refs = tuple([self.operand(arg) for arg in args])
-        if any(ref.__class__ is int for ref in refs):
-            made = self.value(primitive.name, refs)
-            is_from_1 = primitive.name == "sub" and refs[0].__class__ is float and refs[0] == 1.0
-            if is_from_1 and self.is_condition(refs[1]):  # the opposite of the condition
-                self._conditions.add(made._index)
-            return made
-        out = primitive.forward(*refs)
-        return Value(out) if any(isinstance(arg, Value) for arg in args) else out
-
-    def _condition(self, x: Traced) -> Traced:
-        self._conditions.add(x._index)
-        return x
+    def _condition(self, op: str, args: tuple[Any, ...]) -> Traced:
+        made = self.value(op, args)
+        self._conditions.add(made._index)
+        return made
 
     def is_condition(self, ref: Ref | float) -> bool:
         """Returns whether a node is a condition: 1.0 if it holds, otherwise 0.0."""
@@ -191,7 +180,7 @@ class Trace(Interpreter):
                     f"write comparisons, as in (x > 0) {symbol} (y > 0); to test whether x is odd, "
                     f"x % 2 > 0; {STATIC}",
                 )
-        return self._condition(self.value("mul" if symbol == "&" else "maximum", (left, right)))
+        return self._condition("mul" if symbol == "&" else "maximum", (left, right))
 
     def call_cond(
         self, usual: Any, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
@@ -261,27 +250,25 @@ class Trace(Interpreter):
 
     def call_sumprod(self, usual: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
         """Appends a sum of products, as one node."""
-        refs = self._operands([x for pair in pairs for x in pair])
+        # the two usual kinds of operands come first, for speed
+        operand = self.operand
+        known = self._parameter_refs
+        refs = [
+            x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
+            for pair in pairs for x in pair
+        ]
         if all(ref.__class__ is float for ref in refs):
             return usual(list(zip(refs[::2], refs[1::2])))
         return self.value(SUMPROD, tuple(refs))
 
-    def _operands(self, xs: Sequence[Any]) -> list[Ref | float]:
-        # the two usual kinds of operands come first, for speed
-        operand = self.operand
-        known = self._parameter_refs
-        return [
-            x._index if x.__class__ is Traced and x._trace is self else known.get(x) or operand(x)
-            for x in xs
-        ]
-
-    def is_known(self, x: Value) -> bool:
-        """Returns whether ``x`` has a number while tracing: it is a leaf made by the function."""
-        return x.__class__ is not Traced and self.operand(x).__class__ is float
-
     def is_unknown(self, x: Any) -> bool:
-        """Returns whether ``x`` is a Value without a number while tracing."""
-        return isinstance(x, Value) and not self.is_known(x)
+        """Returns whether ``x`` is a Value without a number while tracing.
+
+        A leaf that the function made itself has its number.
+        """
+        return isinstance(x, Value) and (
+            x.__class__ is Traced or self.operand(x).__class__ is int
+        )
 
     def call_shift(self, usual: Any, xs: Sequence[Any]) -> Any:
         """Appends the largest of ``xs``, or 0 if it is not finite; it has no derivatives."""
@@ -303,16 +290,14 @@ class Trace(Interpreter):
         """Returns the first node that differs in another run, and how; None if all are equal."""
         # as bytes, nan equals nan, and 0.0 differs from -0.0
         if marshal.dumps(self.nodes, 2) == marshal.dumps(other.nodes, 2):
-            for leaf, other_leaf in zip(self.parameters, other.parameters):
-                if leaf is not other_leaf:
-                    return self._parameter_refs[leaf], "it uses other leaves"
-            return None
+            pairs = zip(self._parameter_refs.items(), other.parameters)
+            return next(((ref, "it uses other leaves") for (leaf, ref), there in pairs
+                         if leaf is not there), None)
         for i, (here, there) in enumerate(zip(self.nodes, other.nodes)):
             if repr(here) != repr(there):
                 return i, f"once `{self.text(i)}`, and once `{other.text(i)}`"
-        count = len(self.nodes)
-        others = len(other.nodes)
-        return min(count, others) - 1, f"once it has {count} nodes, and once {others}"
+        counts = len(self.nodes), len(other.nodes)
+        return min(counts) - 1, "once it has {} nodes, and once {}".format(*counts)
 
     def trace_error(self, x: Value, what: str) -> TraceError:
         """Returns the error for ``what``, which needs the number or the truth of ``x``."""

@@ -7,7 +7,7 @@ compiled program.  A `TraceError` that the function catches is raised again when
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from ..debug.anomaly import CodePosition, SourceLine, line_text, source_line, user_location
 from ..engine.interpreter import current
@@ -60,12 +60,16 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     _index: int
     _trace: Any  # its `Trace`
 
+    def __init__(self, trace: Any, index: int) -> None:
+        self._trace = trace
+        self._index = index
+
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """Appends a node to the trace."""
         trace = _trace("a computation")
         try:
-            return trace.append(primitive, args)
+            return trace.apply(primitive, args)
         except TraceError:
             raise
         except TypeError:
@@ -95,14 +99,12 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
 
     def __invert__(self) -> Any:
         trace = _trace("~")
+        text = trace.text(self._index)
         if not trace.is_condition(self._index):
-            raise located_error(
-                f"~ needs the bits of an int, but `{trace.text(self._index)}` is a float",
-                f"write -x - 1, which is the same number; {STATIC}",
-            )
+            raise located_error(f"~ needs the bits of an int, but `{text}` is a float",
+                                f"write -x - 1, which is the same number; {STATIC}")
         raise located_error(
-            f"~ cannot negate the condition `{trace.text(self._index)}` (`~True` is -2, which is "
-            "true)",
+            f"~ cannot negate the condition `{text}` (`~True` is -2, which is true)",
             "write 1 - condition, or the opposite comparison",
         )
 
@@ -117,9 +119,9 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         raise _trace("a comparison").trace_error(self, "== or != or in")
 
     def __hash__(self) -> int:
-        raise _trace("its number").trace_error(self, "a set or the key of a dict")
+        self._number("a set or the key of a dict")
 
-    def _number(self, what: str) -> float:
+    def _number(self, what: str) -> NoReturn:
         raise _trace("its number").trace_error(self, what)
 
     def backward(self, seed: float = 1.0) -> None:
@@ -147,18 +149,12 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def args(self) -> tuple[Value, ...]:
         """Raises TraceError."""
-        raise located_error(
-            ".args: a traced value has no graph",
-            "call the function itself, uncompiled, to get a graph",
-        )
+        raise _no_graph(".args")
 
     @property
     def partials(self) -> tuple[float, ...]:
         """Raises TraceError."""
-        raise located_error(
-            ".partials: a traced value has no graph",
-            "call the function itself, uncompiled, to get a graph",
-        )
+        raise _no_graph(".partials")
 
     @property
     def op(self) -> str:  # type: ignore[override]
@@ -168,15 +164,14 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
     @property
     def label(self) -> str:
         """The name, which the text of the tape shows."""
-        label: str = self._trace.labels.get(self._index, "")
-        return label
+        return str(self._trace.labels.get(self._index, ""))
 
     @label.setter
     def label(self, label: str) -> None:
         self._trace.labels[self._index] = label
 
     def __index__(self) -> int:
-        raise _trace("its number").trace_error(self, "indexing or range()")
+        self._number("indexing or range()")
 
     def __repr__(self) -> str:
         return f"{TRACED}{self._trace.text(self._index)})"
@@ -194,4 +189,6 @@ class Traced(Operand, Value):  # type: ignore[misc]  # pow() of a Value has a mo
         return self
 
 
-_new: Any = Traced.__new__
+def _no_graph(what: str) -> TraceError:
+    return located_error(f"{what}: a traced value has no graph",
+                         "call the function itself, uncompiled, to get a graph")

@@ -15,18 +15,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ..debug.anomaly import CodePosition, user_location
 from ..engine import value
 from ..engine.graph import Node
 from ..engine.interpreter import recording, using
-from ..engine.value import Value
 from ..errors import TraceError, some
 from .state import State
 from .tape.operations import Ref
 from .trace import Trace
-from .traced import STATIC, Traced, _new, located_error, trace_in_progress
+from .traced import STATIC, Traced, located_error, trace_in_progress
 
 # The traces in progress, in all threads; the guards below are installed while there are any
 _tracing: set[Trace] = set()
@@ -47,33 +47,29 @@ class _Guard:
     def __get__(self, node: Any, owner: Any = None) -> Any:
         if node is None:
             return self.slot
-        trace = trace_in_progress()
-        if trace is not None and sys._getframe(1).f_code.co_filename not in ENGINE:
+        if (trace := _trace_of_user()) is not None:
             trace.number_of(node, f".{self.name}")
         return self.slot.__get__(node)
 
     def __set__(self, node: Any, x: float) -> None:
-        trace = trace_in_progress()
-        if (
-            trace is not None
-            and sys._getframe(1).f_code.co_filename not in ENGINE
-            and trace.operand(node).__class__ is int
-        ):
+        trace = _trace_of_user()
+        if trace is not None and trace.operand(node).__class__ is int:
+            leaf = f"the leaf {node.label}" if node.label else "a leaf"
             raise located_error(
-                f"the function assigns {self.name} to {_called(node)}: this would happen once, "
-                "when it is compiled, and never again",
+                f"the function assigns {self.name} to {leaf}: this would happen once, when it is "
+                "compiled, and never again",
                 "return the number, and assign it outside",
             )
         self.slot.__set__(node, x)
 
 
-ENGINE = {value.__file__}  # its operators read data before they call the tracer
+def _trace_of_user() -> Trace | None:
+    """Returns the trace in progress, unless the engine's operators ask for a number."""
+    in_engine = sys._getframe(2).f_code.co_filename == value.__file__
+    return None if in_engine else trace_in_progress()
+
+
 _guards = [_Guard("data"), _Guard("grad")]
-
-
-def _called(leaf: Value) -> str:
-    return f"the leaf {leaf.label}" if leaf.label else "a leaf"
-
 
 # From the values of the numbers among them to the positional and the keyword arguments
 Arguments = Callable[[list[Any]], tuple[Any, Any]]
@@ -102,13 +98,14 @@ def record_trace(
     """
     args, kwargs = arguments([0.0] * len(names))
     state = State(f, args, kwargs)
+    run = partial(_run, f, names, arguments)
     before = random.getstate()
     try:
-        trace, result = _run(f, names, arguments)
+        trace, result = run()
         if unchanged:
             check_unchanged(state, unchanged)
         if check:
-            _check_again(trace, f, names, arguments, state)
+            _check_again(trace, run, state)
         if unchanged and (drawn := state.draws()):
             raise TraceError(
                 f"{unchanged} draws from the random generator {some(drawn)}, but machine code does "
@@ -131,12 +128,11 @@ def check_unchanged(state: State, what: str) -> None:
         )
 
 
-def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], arguments: Arguments,
-                 state: State) -> None:
-    """Runs ``f`` again, and raises TraceError if the program differs or draws numbers."""
+def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: State) -> None:
+    """Runs the function again, and raises TraceError if the program differs or draws numbers."""
     before = random.getstate()
     try:
-        again, _ = _run(f, names, arguments)
+        again, _ = run()
     except TraceError as error:
         if changed := state.changes():
             error.args = (f"{error}\nthe function changes {some(changed)} when it is called",)
@@ -146,7 +142,7 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
         return
     # without the number that `gauss` keeps for its next call, so that it draws
     random.setstate((*before[:2], None))
-    line, draws = _watched(f, names, arguments, difference[0] if difference else 0)
+    line, draws = _watched(run, difference[0] if difference else 0)
     if draws:  # in this thread; another one may have changed the state of `random`
         raise located_error(
             "the function draws random numbers while it is traced: they would be the same at each "
@@ -162,9 +158,9 @@ def _check_again(trace: Trace, f: Callable[..., Any], names: Sequence[str], argu
 
 
 def _watched(
-    f: Callable[..., Any], names: Sequence[str], arguments: Arguments, node: Ref
+    run: Callable[..., tuple[Trace, Any]], node: Ref
 ) -> tuple[CodePosition, list[CodePosition]]:
-    """Runs ``f`` again; returns the line that makes ``node``, and lines that draw numbers."""
+    """Runs the function again; returns the line of ``node``, and lines that draw numbers."""
     at = user_location()
     draws: list[CodePosition] = []
 
@@ -186,7 +182,7 @@ def _watched(
     profile = sys.getprofile()
     sys.setprofile(watch)
     try:
-        _run(f, names, arguments, Watched)
+        run(Watched)
     finally:
         sys.setprofile(profile)
     return at, draws
@@ -200,13 +196,7 @@ def _run(
 ) -> tuple[Trace, Any]:
     trace = kind(names)
     with _guarded(trace), using(trace), recording(True):
-        values = []
-        for i in range(len(names)):
-            value = _new(Traced)
-            value._index = i
-            value._trace = trace
-            values.append(value)
-        args, kwargs = arguments(values)
+        args, kwargs = arguments([Traced(trace, i) for i in range(len(names))])
         try:
             result = f(*args, **kwargs)
         except Exception:

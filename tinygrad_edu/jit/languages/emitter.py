@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...engine.primitive import Operand, Primitive, lookup
-from ..tape.operations import IF_EQUAL, OPERATIONS
+from ..tape.operations import OPERATIONS
 
 LANES = 4  # samples in a vector: the registers of AVX2; LLVM splits it for other processors
 
 # What LLVM calls the operators and functions of C for which it has an instruction
-INSTRUCTIONS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
+INSTRUCTIONS = {("+", 2): "fadd", ("-", 2): "fsub", ("*", 2): "fmul", ("/", 2): "fdiv",
+                ("-", 1): "fneg"}
 INTRINSICS = {"fabs", "sqrt", "floor", "ceil", "trunc", "rint", "copysign"}
 PREDICATES = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq"}
 
@@ -35,15 +36,16 @@ def is_native(row: Primitive) -> bool:
 # ---- the emitter ---------------------------------------------------------------------------------
 
 
+@dataclass(slots=True, eq=False)
 class Code(Operand):
     """The name of an LLVM value: a scalar, a vector of samples, or a condition (``truth``)."""
 
-    __slots__ = ("block", "text", "truth")
+    block: Block
+    text: str
+    truth: bool = False
 
-    def __init__(self, block: Block, text: str, truth: bool = False) -> None:
-        self.block = block
-        self.text = text
-        self.truth = truth
+    def __str__(self) -> str:
+        return self.text
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Code:
@@ -75,16 +77,15 @@ class Block:
     @property
     def type(self) -> str:
         """The LLVM type of a number."""
-        return "double" if self.lanes == 1 else f"<{self.lanes} x double>"
+        return self.type_of("double")
+
+    def type_of(self, kind: str) -> str:
+        """Returns the LLVM type for one ``kind`` in each lane."""
+        return kind if self.lanes == 1 else f"<{self.lanes} x {kind}>"
 
     def text(self) -> str:
         """Returns the instructions."""
         return "\n".join(self.lines)
-
-    @property
-    def bits(self) -> str:
-        """The LLVM type of a condition."""
-        return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
 
     def add(self, instruction: str, truth: bool = False) -> Code:
         """Adds an instruction and returns its result."""
@@ -98,68 +99,70 @@ class Block:
         self.module.allocations.append(f"  {name} = alloca {self.type}, i32 {count}")
         return name
 
-    def store(self, x: Code | float, at: str) -> None:
-        """Stores a number in memory."""
-        self.lines.append(f"  store {self.type} {self.operand(x).text}, ptr {at}")
+    def at(self, pointer: str, i: Any, kind: str = "double") -> str:
+        """Returns the address of entry ``i`` of an array."""
+        return str(self.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}"))
+
+    def load(self, at: str, align: str = "") -> Code:
+        """Loads a number from memory; ``align`` says that a vector may stand anywhere."""
+        return self.add(f"load {self.type}, ptr {at}{align}")
+
+    def store(self, x: Code | float, at: str, align: str = "") -> None:
+        """Stores a number in memory; ``align`` as in `load`."""
+        self.lines.append(f"  store {self.type} {self.operand(x)}, ptr {at}{align}")
 
     def constant(self, x: float) -> Code:
         """Returns a constant."""
-        return Code(
-            self, literal(x) if self.lanes == 1 else vector([f"double {literal(x)}"] * self.lanes)
-        )
+        number = literal(x)
+        entries = ", ".join([f"double {number}"] * self.lanes)
+        return Code(self, number if self.lanes == 1 else f"<{entries}>")
 
     def operand(self, x: Any) -> Code:
         """Returns an operand: a known number as a constant, a condition as 1.0 or 0.0."""
         if x.__class__ is not Code:
             return self.constant(float(x))
-        return self.where(x, self.constant(1.0), self.constant(0.0)) if x.truth else x
-
-    def condition(self, x: Any) -> Code:
-        """Returns whether a number is not 0; a condition is returned as it is."""
-        return x if x.truth else self.compared("une", x, self.constant(0.0))
+        return self.where(x, 1.0, 0.0) if x.truth else x
 
     def compared(self, predicate: str, x: Code, y: Code) -> Code:
         """Adds a comparison."""
-        return self.add(f"fcmp {predicate} {self.type} {x.text}, {y.text}", truth=True)
+        return self.add(f"fcmp {predicate} {self.type} {x}, {y}", truth=True)
 
-    def where(self, condition: Code, x: Code, y: Code) -> Code:
-        """Adds a choice between two numbers."""
-        return self.add(
-            f"select {self.bits} {self.condition(condition).text}, {self.type} {x.text}, "
-            f"{self.type} {y.text}"
-        )
+    def where(self, condition: Any, x: Any, y: Any) -> Code:
+        """Adds a choice between two numbers; numbers other than 0 count as true."""
+        if condition.__class__ is float:
+            return self.operand(x if condition else y)
+        if not condition.truth:
+            condition = self.compared("une", condition, self.constant(0.0))
+        x, y = self.operand(x), self.operand(y)
+        kind = self.type_of("i1")
+        return self.add(f"select {kind} {condition}, {self.type} {x}, {self.type} {y}")
 
-    def operation(self, op: str, args: list[Any]) -> Code:
+    def operation(self, op: str, args: Sequence[Any]) -> Code:
         """Adds an instruction of a tape, whose operands are Codes, or floats if they are known."""
         if op not in OPERATIONS:
             return self.row(lookup(op), args)
-        x = [self.operand(arg) for arg in args]
-        if op == IF_EQUAL:
-            return self.where(self.compared("oeq", x[0], x[1]), x[2], self.constant(0.0))
-        return self.compared(PREDICATES[OPERATIONS[op].comparison], *x)
+        x = list(map(self.operand, args))
+        if symbol := OPERATIONS[op].comparison:
+            return x[0].compare(symbol, x[1])
+        return self.where(x[0].compare("==", x[1]), x[2], 0.0)  # IF_EQUAL
 
-    def row(self, row: Primitive, args: list[Any]) -> Code:
+    def row(self, row: Primitive, args: Sequence[Any]) -> Code:
         """Adds the instructions of a row; for its operands see `operation`."""
         if row.library == "?:":
-            if args[0].__class__ is float:
-                return self.operand(args[1] if args[0] else args[2])
-            return self.where(args[0], self.operand(args[1]), self.operand(args[2]))
+            return self.where(*args)
         x = [self.operand(arg) for arg in args]
         if row.expansion is not None:
             known = [arg if arg.__class__ is float else code for arg, code in zip(args, x)]
             return self.operand(row.expansion(*known))
         if not row.library:
             return self.called_back(row.name, x)
-        operands = ", ".join(f"{self.type} {arg.text}" for arg in x)
-        if row.library == "-" and len(x) == 1:
-            return self.add(f"fneg {operands}")
-        if row.library in INSTRUCTIONS:
-            instruction = INSTRUCTIONS[row.library]
-            return self.add(f"{instruction} {self.type} {x[0].text}, {x[1].text}")
+        if instruction := INSTRUCTIONS.get((row.library, len(x))):
+            return self.add(f"{instruction} {self.type} {', '.join(map(str, x))}")
         if row.library in INTRINSICS:
             suffix = "f64" if self.lanes == 1 else f"v{self.lanes}f64"
             name = f"llvm.{row.library}.{suffix}"
             function = self.module.declared(name, self.type, len(x))
+            operands = ", ".join(f"{self.type} {arg}" for arg in x)
             return self.add(f"call {self.type} {function}({operands})")
         if row.library == "pow" and args[1].__class__ is float and args[1] == 1:
             return x[0]
@@ -170,7 +173,7 @@ class Block:
         """Adds a call for each sample."""
         lanes = zip(*map(self.split_lanes, args))
         return self.join_lanes(
-            self.add(call(", ".join(f"double {x.text}" for x in lane))) for lane in lanes
+            self.add(call(", ".join(f"double {x}" for x in lane))) for lane in lanes
         )
 
     def split_lanes(self, x: Code) -> Iterator[Code]:
@@ -179,7 +182,7 @@ class Block:
             yield x
         else:
             for lane in range(self.lanes):
-                yield self.add(f"extractelement {self.type} {x.text}, i32 {lane}")
+                yield self.add(f"extractelement {self.type} {x}, i32 {lane}")
 
     def join_lanes(self, numbers: Iterable[Code]) -> Code:
         """Returns a vector of one number for each sample."""
@@ -187,9 +190,8 @@ class Block:
             return next(iter(numbers))
         result = "poison"
         for lane, x in enumerate(numbers):
-            result = self.add(
-                f"insertelement {self.type} {result}, double {x.text}, i32 {lane}"
-            ).text
+            joined = self.add(f"insertelement {self.type} {result}, double {x}, i32 {lane}")
+            result = joined.text
         return Code(self, result)
 
     def called_back(self, op: str, args: list[Code]) -> Code:
@@ -198,8 +200,7 @@ class Block:
 
         def call(lane: str) -> str:
             for i, argument in enumerate(lane.split(", ")):
-                at = self.add(f"getelementptr inbounds double, ptr %arguments, i32 {i}")
-                self.lines.append(f"  store {argument}, ptr {at.text}")
+                self.lines.append(f"  store {argument}, ptr {self.at('%arguments', i)}")
             return f"call double @tg_python(i32 {number}, ptr %arguments)"
 
         return self.each_lane(call, args)
@@ -208,11 +209,6 @@ class Block:
 def literal(x: float) -> str:
     """Returns a number as text that LLVM reads back exactly."""
     return f"0x{struct.unpack('>Q', struct.pack('>d', x))[0]:016X}"
-
-
-def vector(entries: Sequence[str]) -> str:
-    """Returns the text of a constant vector."""
-    return f"<{', '.join(entries)}>"
 
 
 @dataclass

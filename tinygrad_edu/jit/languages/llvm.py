@@ -10,9 +10,12 @@ to be compiled like this.  ``running/straight_line.py`` compiles and calls these
 
 from __future__ import annotations
 
-import math as std
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import count
 
 from ..tape.operations import DOT, TAKE
 from ..tape.tape import Tape
@@ -23,51 +26,26 @@ from .emitter import LANES, Block, Code, Module, literal
 SPILL_DISTANCE = 30  # a register that is not used for this many operands is stored to memory
 
 
-def body(
-    tape: Tape,
-    block: Block,
-    load: Callable[[int], Code],
-    keep: Callable[[int, Code], None],
-    inputs: str,
-    slots: Mapping[int, int],
-    chosen: Callable[[int], bool] = lambda register: True,
-) -> None:
-    """Writes the instructions of a tape into ``block``.
+@dataclass
+class _Writer:
+    """Writes instructions of a tape into a block: one run of it, with its outputs at ``%out``.
 
-    load: returns a register that is not computed here.
-    keep: called with every register that is computed, and its code.
-    inputs: the address from which ``slots`` are counted.
-    slots: positions of the registers that stand in memory, one number for all samples.
-    chosen: which registers are computed here; by default all of them.
+    inputs: the address of registers that stand in memory, one number for all samples.
+    slots: the positions of these registers there.
+    chosen: the registers that are computed here.
 
     A register that is used again much later is stored to memory at once.  LLVM would decide that
     itself, but in a time that grows faster than the length of the program.  In the loop over
     samples LLVM decides, because its code is faster there.
     """
-    writer = _BodyWriter(tape, block, load, inputs, slots, chosen)
-    writer.make_tables()
-    for register, x in writer.computed():
-        keep(register, x)
 
+    tape: Tape
+    block: Block
+    inputs: str
+    slots: Mapping[int, int]
+    chosen: Container[int]
 
-class _BodyWriter:
-    """The state of `body`: which registers are known, and where they stand in memory."""
-
-    def __init__(
-        self,
-        tape: Tape,
-        block: Block,
-        load: Callable[[int], Code],
-        inputs: str,
-        slots: Mapping[int, int],
-        chosen: Callable[[int], bool],
-    ) -> None:
-        self.tape = tape
-        self.block = block
-        self.load = load
-        self.inputs = inputs
-        self.slots = slots
-        self.chosen = chosen
+    def __post_init__(self) -> None:
         self.now = 0  # operands of all instructions before this one
         self.known: dict[int, tuple[Code, int]] = {}  # registers, and when each became known
         self.memory: dict[int, str] = {}  # addresses of registers that are stored
@@ -75,98 +53,85 @@ class _BodyWriter:
         self.loaded: dict[int, Code] = {}
         # by the entries of a take: where they stand, see `_table`
         self.tables: dict[bytes, tuple[str, int, int]] = {}
-        self.places: dict[int, list[tuple[str, int]]] = {}  # where in tables a register is stored
+        # where in tables a register is stored
+        self.places: defaultdict[int, list[str]] = defaultdict(list)
         self.last_use: dict[int, int] = {}
-        times = tape.starts
-        if block.lanes == 1:
-            for i, (op, args) in enumerate(tape.instructions()):
-                used = args[:1] if op == TAKE else args
-                self.last_use.update(dict.fromkeys(used, times[i]))
-        self.ones = {len(tape.names) + i for i, x in enumerate(tape.constants) if x == 1.0}
-        self.negative_zeros = {
-            len(tape.names) + i
-            for i, x in enumerate(tape.constants)
-            if x == 0.0 and std.copysign(1.0, x) < 0
-        }
+        if self.block.lanes == 1:
+            for (op, args), time in zip(self.tape.instructions(), self.tape.starts):
+                self.last_use.update(dict.fromkeys(args[:1] if op == TAKE else args, time))
+        self.wanted: defaultdict[int, list[int]] = defaultdict(list)  # outputs, by register
+        for i, register in enumerate(self.tape.outputs):
+            self.wanted[register].append(i)
 
-    def make_tables(self) -> None:
-        """Puts the entries of every chosen take into memory."""
-        for register, (op, args) in enumerate(self.tape.instructions(), self.tape.first):
-            if op != TAKE or not self.chosen(register):
-                continue
-            entries = args[1:].tobytes()
-            if entries not in self.tables:
+    def load(self, register: int) -> Code:
+        """Loads a register that is not computed here."""
+        return self.block.load(self.block.at(self.inputs, self.slots[register]))
+
+    def keep(self, register: int, x: Code) -> None:
+        """Is called with every register that is computed: writes it where it is an output."""
+        for i in self.wanted.pop(register, ()):
+            self.put(i, x)
+
+    def put(self, i: int, x: Code) -> None:
+        """Writes an output."""
+        self.block.store(x, self.block.at("%out", i))
+
+    def write(self) -> None:
+        """Writes the chosen instructions, after the tables of their takes."""
+        chosen = [(register, *instruction, time) for register, instruction, time
+                  in zip(count(self.tape.first), self.tape.instructions(), self.tape.starts)
+                  if register in self.chosen]
+        for _, op, args, _ in chosen:
+            if op == TAKE and (entries := args[1:].tobytes()) not in self.tables:
                 self.tables[entries] = self._table(args[1:])
-
-    def computed(self) -> Iterator[tuple[int, Code]]:
-        """Writes the chosen instructions, and yields each register with its code."""
-        times = self.tape.starts
-        for i, (op, args) in enumerate(self.tape.instructions()):
-            register = self.tape.first + i
-            if not self.chosen(register):
-                continue
-            self.now = times[i]
+        for register, op, args, time in chosen:
+            self.now = time
             self.loaded.clear()
             x = self._instruction(op, args)
             self._remember(register, x)
-            yield register, x
+            self.keep(register, x)
+
+    def finish(self) -> None:
+        """Writes the outputs that are not computed here."""
+        for register in list(self.wanted):
+            self.keep(register, self.block.operand(self._value(register)))
 
     def _instruction(self, op: str, args: array[int]) -> Code:
-        if op == DOT:
-            return self._dot(args)
+        if op == DOT:  # products must not wait: too many would be known at a time
+            products = (self._joined("mul", map(self._value, term))
+                        for term in self.tape.terms(args))
+            return self.block.operand(self._joined("add", products))
         if op == TAKE:
             index = self.block.operand(self._value(args[0]))
             table = self.tables[args[1:].tobytes()]
             return _taken(self.block, index, len(args) - 1, *table)
         return self.block.operation(op, [self._value(arg) for arg in args])
 
-    def _dot(self, args: array[int]) -> Code:
-        """Writes a sum of products, from left to right; a start of -0.0 is left out."""
-        total = None if args[0] in self.negative_zeros else self._value(args[0])
-        for k in range(1, len(args), 2):
-            term = self._product(args[k], args[k + 1])
-            total = term if total is None else self.block.operation("add", [total, term])
-        assert total is not None
-        return self.block.operand(total)
-
-    def _product(self, x: int, y: int) -> Code | float:
-        if y in self.ones:
-            return self._value(x)
-        if x in self.ones:
-            return self._value(y)
-        return self.block.operation("mul", [self._value(x), self._value(y)])
+    def _joined(self, op: str, terms: Iterable[Code | float]) -> Code | float:
+        return reduce(lambda x, y: self.block.operation(op, [x, y]), terms)
 
     def _value(self, register: int) -> Code | float:
         """Returns a register as an operand, loaded if necessary."""
         if register in self.known:
             found, time = self.known[register]
             if register in self.memory and self.now - time > SPILL_DISTANCE:
-                found = self.block.add(f"load {self.block.type}, ptr {self.memory[register]}")
+                found = self.block.load(self.memory[register])
                 self.known[register] = found, self.now
             return found
-        if register in self.loaded:
-            return self.loaded[register]
-        if self._is_constant(register):
-            return self._constant(register)
-        found = self.load(register)
-        self.loaded[register] = found
-        return found
-
-    def _is_constant(self, register: int) -> bool:
-        return len(self.tape.names) <= register < self.tape.first
-
-    def _constant(self, register: int) -> float:
-        return self.tape.constants[register - len(self.tape.names)]
+        if (number := self.tape.number(register)) is not None:
+            return number
+        if register not in self.loaded:
+            self.loaded[register] = self.load(register)
+        return self.loaded[register]
 
     def _remember(self, register: int, x: Code) -> None:
         """Notes a computed register, and stores it where it is read from memory."""
-        block = self.block
         self.known[register] = x, self.now
         if self.last_use.get(register, 0) - self.now > SPILL_DISTANCE:
-            self.memory[register] = block.allocate()
-            block.store(x, self.memory[register])
-        for address, i in self.places.get(register, ()):
-            block.store(x, _at(block, address, i, block.type).text)
+            self.memory[register] = self.block.allocate()
+            self.block.store(x, self.memory[register])
+        for place in self.places[register]:
+            self.block.store(x, place)
 
     def _table(self, entries: Sequence[int]) -> tuple[str, int, int]:
         """Returns where the entries of a take stand.
@@ -174,28 +139,30 @@ class _BodyWriter:
         That is an address, the distance to the next entry, and the distance to the next sample.
         """
         block = self.block
-        if all(map(self._is_constant, entries)):
-            return block.module.table(list(map(self._constant, entries))), 1, 0
+        numbers = [number for entry in entries if (number := self.tape.number(entry)) is not None]
+        if len(numbers) == len(entries):
+            return block.module.table(numbers), 1, 0
         found = [self.slots.get(entry, -1) for entry in entries]
         step = found[1] - found[0] if len(found) > 1 else 1
         if -1 not in found and found == [found[0] + step * i for i in range(len(found))]:
-            return _at(block, self.inputs, found[0]).text, step, 0
+            return block.at(self.inputs, found[0]), step, 0
         address = block.allocate(len(entries))
         for i, entry in enumerate(entries):
-            if entry >= self.tape.first and self.chosen(entry):
-                self.places.setdefault(entry, []).append((address, i))
+            place = block.at(address, i, block.type)
+            if entry >= self.tape.first and entry in self.chosen:
+                self.places[entry].append(place)
             else:
-                block.store(self._value(entry), _at(block, address, i, block.type).text)
+                block.store(self._value(entry), place)
         return address, block.lanes, 1
 
 
 def _taken(block: Block, index: Code, count: int, table: str, step: int, across: int) -> Code:
-    """Writes the choice of the entry at an index; for the table see `_BodyWriter._table`."""
+    """Writes the choice of the entry at an index; for the table see `_Writer._table`."""
     def entry(lane: int, x: Code) -> Code:
         whole = position(block, x, literal(float(count)), str(count))
-        place = block.add(f"mul i64 {whole.text}, {step}")
-        at = block.add(f"add i64 {place.text}, {lane * across}")
-        return block.add(f"load double, ptr {_at(block, table, at.text).text}")
+        place = block.add(f"mul i64 {whole}, {step}")
+        at = block.add(f"add i64 {place}, {lane * across}")
+        return block.add(f"load double, ptr {block.at(table, at)}")
 
     return block.join_lanes(entry(lane, x) for lane, x in enumerate(block.split_lanes(index)))
 
@@ -206,68 +173,35 @@ def position(block: Block, index: Code, most: str, count: str) -> Code:
     If it is not a whole number from 0 to ``count`` - 1, the integer is 0 and the error is set to
     ``count``.  ``most`` is the same number as a double.
     """
-    low = block.add(f"fcmp oge double {index.text}, 0.0")
-    high = block.add(f"fcmp olt double {index.text}, {most}")
-    inside = block.add(f"and i1 {low.text}, {high.text}")
-    safe = block.add(f"select i1 {inside.text}, double {index.text}, double 0.0")
-    whole = block.add(f"fptosi double {safe.text} to i64")
-    back = block.add(f"sitofp i64 {whole.text} to double")
-    good = block.add(f"fcmp oeq double {back.text}, {index.text}")
+    low = block.add(f"fcmp oge double {index}, 0.0")
+    high = block.add(f"fcmp olt double {index}, {most}")
+    inside = block.add(f"and i1 {low}, {high}")
+    safe = block.add(f"select i1 {inside}, double {index}, double 0.0")
+    whole = block.add(f"fptosi double {safe} to i64")
+    back = block.add(f"sitofp i64 {whole} to double")
+    good = block.add(f"fcmp oeq double {back}, {index}")
     before = block.add("load i32, ptr %error")
-    after = block.add(f"select i1 {good.text}, i32 {before.text}, i32 {count}")
-    block.lines.append(f"  store i32 {after.text}, ptr %error")
+    after = block.add(f"select i1 {good}, i32 {before}, i32 {count}")
+    block.lines.append(f"  store i32 {after}, ptr %error")
     return whole
-
-
-def _positions(registers: Sequence[int]) -> dict[int, list[int]]:
-    """Returns the positions of each register in a sequence."""
-    positions: dict[int, list[int]] = {}
-    for i, register in enumerate(registers):
-        positions.setdefault(register, []).append(i)
-    return positions
-
-
-def _at(block: Block, pointer: str, i: int | str, kind: str = "double") -> Code:
-    """Returns the address of entry ``i`` of an array."""
-    if not i:
-        return Code(block, pointer)
-    return block.add(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {i}")
-
-
-# ---- one run of a tape ---------------------------------------------------------------------------
 
 
 def scalar(tape: Tape) -> Module:
     """Returns the module of ``run(inputs, outputs, error)``, one run of a tape."""
-    module = Module()
-    block = Block(module)
-
-    def load(register: int) -> Code:
-        at = block.add(f"getelementptr inbounds double, ptr %in, i64 {register}")
-        return block.add(f"load double, ptr {at.text}")
-
-    wanted = _positions(tape.outputs)
-
-    def keep(register: int, x: Code) -> None:
-        for i in wanted.pop(register, ()):
-            block.store(x, _at(block, "%out", i).text)
-
+    block = Block(Module())
     slots = {register: register for register in range(len(tape.names))}
-    body(tape, block, load, keep, "%in", slots)
-    for register in list(wanted):
-        if register < len(tape.names):
-            keep(register, load(register))
-        else:
-            keep(register, block.constant(tape.constants[register - len(tape.names)]))
+    writer = _Writer(tape, block, "%in", slots, range(tape.first, tape.first + len(tape)))
+    writer.write()
+    writer.finish()
     lines = [
         "define void @run(ptr noalias readonly %in, ptr noalias %out, ptr noalias %error) {",
-        *module.prologue(),
+        *block.module.prologue(),
         block.text(),
         "  ret void",
         "}",
     ]
-    module.functions.append("\n".join(lines))
-    return module
+    block.module.functions.append("\n".join(lines))
+    return block.module
 
 
 # ---- a loop over samples -------------------------------------------------------------------------
@@ -293,100 +227,77 @@ def batched(
     ``error`` is an int that is set to the number of entries if an index was wrong; 8 bytes later
     stands the sum of ``totals``, which is finite only if all of them are.
     """
-    writer = _BatchWriter(tape, varying, summed)
-    writer.write()
-    return writer.module, writer.slots
-
-
-class _BatchWriter:
-    """The state of `batched`: the code that runs once, and the code of the loop."""
-
-    def __init__(self, tape: Tape, varying: Sequence[int], summed: Sequence[int]) -> None:
-        self.tape = tape
-        self.module = Module()
-        self.once = Block(self.module)
-        self.loop = Block(self.module, LANES)
-        self.columns = {register: i for i, register in enumerate(varying)}
-        self.slots: dict[int, int] = {}
-        for register in range(len(tape.names)):
-            if register not in self.columns:
-                self.slots[register] = len(self.slots)
-        self.vector_registers = set(self.columns)
-        for i, (_, args) in enumerate(tape.instructions()):
-            if self.vector_registers.isdisjoint(args):
-                self.slots[tape.first + i] = len(self.slots)
-            else:
-                self.vector_registers.add(tape.first + i)
-        self.loaded_columns: dict[int, Code] = {}
-        self.wanted = _positions(tape.outputs)
-        self.sums = {output: k for k, output in enumerate(summed)}
-        results = [i for i in range(len(tape.outputs)) if i not in self.sums]
-        self.results = {output: k for k, output in enumerate(results)}
-
-    def write(self) -> None:
-        """Writes the function."""
-        tape = self.tape
-        slots = self.slots
-        body(
-            tape, self.once, self._load_once, self._keep_once, "%uniform", slots,
-            slots.__contains__,
+    vectors = set(varying)
+    uniform = [register for register in range(len(tape.names)) if register not in vectors]
+    for register, (_, args) in enumerate(tape.instructions(), tape.first):
+        if vectors.isdisjoint(args):
+            uniform.append(register)
+        else:
+            vectors.add(register)
+    slots = _positions(uniform)
+    module = Module()
+    once = _OnceWriter(tape, Block(module), "%uniform", slots, slots)
+    once.write()
+    loop = _LoopWriter(tape, Block(module, LANES), "%uniform", slots, vectors)
+    loop.columns = _positions(varying)
+    loop.sums = _positions(summed)
+    loop.results = _positions(i for i in range(len(tape.outputs)) if i not in loop.sums)
+    loop.write()
+    loop.finish()
+    module.functions.append(
+        BATCH.format(
+            prologue="\n".join(module.prologue()),
+            once=once.block.text(),
+            loop=loop.block.text(),
+            lanes=LANES,
+            sums=len(summed),
+            slots=len(slots),
         )
-        body(
-            tape, self.loop, self._load, self._keep, "%uniform", slots,
-            self.vector_registers.__contains__,
-        )
-        for register in list(self.wanted):
-            if len(tape.names) <= register < tape.first:
-                x = self.loop.constant(tape.constants[register - len(tape.names)])
-            else:
-                x = self._load(register)
-            self._keep(register, x)
-        self.module.functions.append(
-            BATCH.format(
-                prologue="\n".join(self.module.prologue()),
-                once=self.once.text(),
-                loop=self.loop.text(),
-                lanes=LANES,
-                sums=len(self.sums),
-                slots=len(slots),
-            )
-        )
+    )
+    return module, slots
 
-    def _load_once(self, register: int) -> Code:
-        address = _at(self.once, "%uniform", self.slots[register])
-        return self.once.add(f"load double, ptr {address.text}")
 
-    def _keep_once(self, register: int, x: Code) -> None:
-        self.once.store(x, _at(self.once, "%uniform", self.slots[register]).text)
+def _positions(entries: Iterable[int]) -> dict[int, int]:
+    return {entry: i for i, entry in enumerate(entries)}
 
-    def _load(self, register: int) -> Code:
-        loop = self.loop
-        if register not in self.columns:
-            at = _at(loop, "%spread", LANES * self.slots[register])
-            return loop.add(f"load {loop.type}, ptr {at.text}, align 32")
-        if register not in self.loaded_columns:
-            at = self._place_in_column("%columns", self.columns[register])
-            x = loop.add(f"load {loop.type}, ptr {at.text}, align 8")
-            self.loaded_columns[register] = x
-        return self.loaded_columns[register]
 
-    def _keep(self, register: int, x: Code) -> None:
-        loop = self.loop
-        for output in self.wanted.pop(register, ()):
-            if output in self.sums:
-                at = _at(loop, "%scratch", LANES * self.sums[output])
-                before = loop.add(f"load {loop.type}, ptr {at.text}, align 32")
-                after = loop.add(f"fadd {loop.type} {before.text}, {x.text}")
-                loop.lines.append(f"  store {loop.type} {after.text}, ptr {at.text}, align 32")
-            else:
-                at = self._place_in_column("%results", self.results[output])
-                loop.lines.append(f"  store {loop.type} {x.text}, ptr {at.text}, align 8")
+class _OnceWriter(_Writer):
+    """Writes what is the same for all samples, before the loop, into its slots."""
 
-    def _place_in_column(self, columns: str, i: int) -> Code:
+    def keep(self, register: int, x: Code) -> None:
+        self.block.store(x, self.block.at(self.inputs, self.slots[register]))
+
+
+class _LoopWriter(_Writer):
+    """Writes the loop, in which a register is a vector of samples.
+
+    columns, results: the positions of the inputs, and of the outputs, that are columns.
+    sums: the positions of the other outputs, which are added up.
+    """
+
+    columns: dict[int, int]
+    results: dict[int, int]
+    sums: dict[int, int]
+
+    def load(self, register: int) -> Code:
+        if register in self.columns:
+            found = self.block.load(self._column("%columns", self.columns[register]), ", align 8")
+            self.known[register] = found, 0
+            return found
+        return self.block.load(self.block.at("%spread", LANES * self.slots[register]))
+
+    def put(self, i: int, x: Code) -> None:
+        if i in self.sums:
+            at = self.block.at("%scratch", LANES * self.sums[i])
+            total = self.block.add(f"fadd {self.block.type} {self.block.load(at)}, {x}")
+            self.block.store(total, at)
+        else:
+            self.block.store(x, self._column("%results", self.results[i]), ", align 8")
+
+    def _column(self, columns: str, i: int) -> str:
         """Returns where this block of samples stands in a column."""
-        loop = self.loop
-        pointer = loop.add(f"load ptr, ptr {_at(loop, columns, i, 'ptr').text}")
-        return loop.add(f"getelementptr inbounds double, ptr {pointer.text}, i64 %offset")
+        column = self.block.add(f"load ptr, ptr {self.block.at(columns, i, 'ptr')}")
+        return self.block.at(str(column), "%offset")
 
 
 BATCH = """define void @batch(ptr noalias %uniform, ptr %columns, ptr %results, \

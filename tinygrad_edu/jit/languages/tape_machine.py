@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...engine import table
 from ...engine.primitive import TABLE, Primitive
 from ..tape.operations import CONDITIONS, DOT, IF_EQUAL, OPERATIONS, TAKE
@@ -22,6 +24,7 @@ ROWS = {
 }
 # The operations of the machine; their positions are its codes.
 CASES = [DOT, TAKE, "python", MULADD, *sorted([*ROWS, *CONDITIONS, IF_EQUAL])]
+CODES = {op: code for code, op in enumerate(CASES)}
 
 
 def is_case(op: str) -> bool:
@@ -41,12 +44,7 @@ def machine() -> Module:
     """
     module = Module()
     cases = [f"case{number}:\n{_case(module, number, op)}" for number, op in enumerate(CASES)]
-    special = {DOT: "%dot.pc", TAKE: "%take.pc", "python": "%python.pc"}
-    froms = {DOT: "dot.done", TAKE: "take.done", "python": "python.done"}
-    phis = ", ".join(
-        f"[ {special.get(op, f'%pc{i}')}, %{froms.get(op, f'case{i}')} ]"
-        for i, op in enumerate(CASES)
-    )
+    phis = ", ".join(f"[ %pc{i}, %done{i} ]" for i in range(len(CASES)))
     switch = " ".join(f"i32 {i}, label %case{i}" for i in range(len(CASES)))
     module.declarations["tg_python"] = "declare double @tg_python(i32, ptr)"
     module.functions.append(MACHINE.format(cases="\n".join(cases), phis=phis, switch=switch))
@@ -56,20 +54,18 @@ def machine() -> Module:
 def _case(module: Module, number: int, op: str) -> str:
     """Returns the instructions of one case."""
     block = Block(module)
-    if op == DOT:
-        return DOT_CASE
     if op == TAKE:
         place = position(block, Code(block, "%take.index"), "%take.most", "%take.entries")
-        return TAKE_CASE.format(check=block.text(), place=place.text)
-    if op == "python":
-        return PYTHON_CASE
-    arity = _arity(op)
+        return TAKE_CASE.format(n=number, check=block.text(), place=place)
+    if op in (DOT, "python"):
+        return (DOT_CASE if op == DOT else PYTHON_CASE).format(n=number)
+    operation: Any = ROWS.get(op) or OPERATIONS.get(op)
+    arity = operation.arity if operation else 3  # of MULADD
     operands = []
     for i in range(arity):
-        at = block.add(f"getelementptr inbounds i32, ptr %pc, i64 {1 + i}")
-        index = block.add(f"load i32, ptr {at.text}")
-        address = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index.text}")
-        operands.append(block.add(f"load double, ptr {address.text}"))
+        index = block.add(f"load i32, ptr {block.at('%pc', 1 + i, 'i32')}")
+        address = block.add(f"getelementptr inbounds double, ptr %registers, i32 {index}")
+        operands.append(block.load(str(address)))
     if op == MULADD:
         result = block.row(table.add, [operands[0], block.row(table.mul, operands[1:])])
     elif op in ROWS:
@@ -77,18 +73,11 @@ def _case(module: Module, number: int, op: str) -> str:
     else:
         result = block.operand(block.operation(op, operands))
     block.lines += [
-        f"  store double {result.text}, ptr %next",
+        f"  store double {result}, ptr %next",
         f"  %pc{number} = getelementptr inbounds i32, ptr %pc, i64 {1 + arity}",
-        "  br label %on",
+        f"  br label %done{number}\ndone{number}:\n  br label %on",
     ]
     return block.text()
-
-
-def _arity(op: str) -> int:
-    """Returns the number of operands of a case."""
-    if op == MULADD:
-        return 3
-    return ROWS[op].arity if op in ROWS else OPERATIONS[op].arity or 0
 
 
 MACHINE = """define void @machine(ptr noalias readonly %code, ptr noalias readonly %end, \
@@ -148,11 +137,11 @@ DOT_CASE = """  %dot.at = getelementptr inbounds i32, ptr %pc, i64 1
   %dot.pairs = getelementptr inbounds i32, ptr %pc, i64 3
   %dot.length = zext i32 %dot.count to i64
   %dot.end = getelementptr inbounds i32, ptr %pc, i64 %dot.length
-  %dot.pc = getelementptr inbounds i32, ptr %dot.end, i64 2
+  %pc{n} = getelementptr inbounds i32, ptr %dot.end, i64 2
   br label %dot.loop
 dot.loop:
-  %dot.p = phi ptr [ %dot.pairs, %case0 ], [ %dot.p1, %dot.loop ]
-  %dot.sum = phi double [ %dot.start, %case0 ], [ %dot.sum1, %dot.loop ]
+  %dot.p = phi ptr [ %dot.pairs, %case{n} ], [ %dot.p1, %dot.loop ]
+  %dot.sum = phi double [ %dot.start, %case{n} ], [ %dot.sum1, %dot.loop ]
   %dot.i = load i32, ptr %dot.p
   %dot.j.at = getelementptr inbounds i32, ptr %dot.p, i64 1
   %dot.j = load i32, ptr %dot.j.at
@@ -163,9 +152,9 @@ dot.loop:
   %dot.xy = fmul double %dot.x, %dot.y
   %dot.sum1 = fadd double %dot.sum, %dot.xy
   %dot.p1 = getelementptr inbounds i32, ptr %dot.p, i64 2
-  %dot.last = icmp eq ptr %dot.p1, %dot.pc
-  br i1 %dot.last, label %dot.done, label %dot.loop
-dot.done:
+  %dot.last = icmp eq ptr %dot.p1, %pc{n}
+  br i1 %dot.last, label %done{n}, label %dot.loop
+done{n}:
   store double %dot.sum1, ptr %next
   br label %on"""
 
@@ -177,7 +166,7 @@ TAKE_CASE = """  %take.at = getelementptr inbounds i32, ptr %pc, i64 1
   %take.index = load double, ptr %take.index.p
   %take.length = zext i32 %take.count to i64
   %take.end = getelementptr inbounds i32, ptr %pc, i64 %take.length
-  %take.pc = getelementptr inbounds i32, ptr %take.end, i64 2
+  %pc{n} = getelementptr inbounds i32, ptr %take.end, i64 2
   %take.entries = sub i32 %take.count, 1
   %take.most = uitofp i32 %take.entries to double
 {check}
@@ -186,8 +175,8 @@ TAKE_CASE = """  %take.at = getelementptr inbounds i32, ptr %pc, i64 1
   %take.entry.i = load i32, ptr %take.entry.at
   %take.entry.p = getelementptr inbounds double, ptr %registers, i32 %take.entry.i
   %take.x = load double, ptr %take.entry.p
-  br label %take.done
-take.done:
+  br label %done{n}
+done{n}:
   store double %take.x, ptr %next
   br label %on"""
 
@@ -197,10 +186,10 @@ PYTHON_CASE = """  %python.row.at = getelementptr inbounds i32, ptr %pc, i64 1
   %python.count = load i32, ptr %python.count.at
   %python.length = zext i32 %python.count to i64
   %python.end = getelementptr inbounds i32, ptr %pc, i64 %python.length
-  %python.pc = getelementptr inbounds i32, ptr %python.end, i64 3
+  %pc{n} = getelementptr inbounds i32, ptr %python.end, i64 3
   br label %python.loop
 python.loop:
-  %python.k = phi i64 [ 0, %case2 ], [ %python.k1, %python.loop ]
+  %python.k = phi i64 [ 0, %case{n} ], [ %python.k1, %python.loop ]
   %python.k3 = add i64 %python.k, 3
   %python.at = getelementptr inbounds i32, ptr %pc, i64 %python.k3
   %python.i = load i32, ptr %python.at
@@ -210,8 +199,8 @@ python.loop:
   store double %python.x, ptr %python.to
   %python.k1 = add i64 %python.k, 1
   %python.last = icmp eq i64 %python.k1, %python.length
-  br i1 %python.last, label %python.done, label %python.loop
-python.done:
+  br i1 %python.last, label %done{n}, label %python.loop
+done{n}:
   %python.result = call double @tg_python(i32 %python.row, ptr %arguments)
   store double %python.result, ptr %next
   br label %on"""

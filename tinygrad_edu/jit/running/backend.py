@@ -5,11 +5,12 @@ All three give the same bits.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from array import array
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
+from ...debug.anomaly import source_line, user_location
 from ..tape.tape import Tape
 from . import objects
 
@@ -17,17 +18,27 @@ MAX_STRAIGHT_LINE_OPS = 10_000  # compile time grows with length; longer tapes a
 
 
 class Kernel:
-    """A tape and a way to run it.  Called with the list of inputs, it returns the outputs.
+    """A tape and the fastest way to run it that this installation has.
+
+    Called with the list of inputs, it returns the outputs; the first call compiles it.
 
     kind    "compiled", "tape machine" or "replayed"
     """
 
-    def __init__(
-        self, tape: Tape, run: Callable[[Sequence[float]], list[float]], kind: str
-    ) -> None:
+    def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        self.kind = kind
-        self._run = run
+        self.kind = "compiled" if is_compiled(tape) else "tape machine"
+        if not objects.available():
+            self.kind = "replayed"
+            _warn_once()
+
+    @cached_property
+    def _run(self) -> Callable[[Sequence[float]], list[float]]:
+        if self.kind == "replayed":
+            return lambda inputs: self.tape.run(array("d", inputs))
+        from . import machine, straight_line
+
+        return (straight_line.Scalar if self.kind == "compiled" else machine.Machine)(self.tape)
 
     def __call__(self, inputs: Sequence[float]) -> list[float]:
         return self._run(inputs)
@@ -37,20 +48,8 @@ class Kernel:
 
 
 def is_compiled(tape: Tape) -> bool:
-    """Whether `kernel` compiles straight-line code for this tape."""
+    """Whether a `Kernel` compiles straight-line code for this tape."""
     return objects.available() and tape.operations <= MAX_STRAIGHT_LINE_OPS
-
-
-def kernel(tape: Tape) -> Kernel:
-    """Returns the fastest kernel for a tape that this installation has."""
-    if not objects.available():
-        _warn_once()
-        return Kernel(tape, lambda inputs: tape.run(array("d", inputs)), "replayed")
-    from . import machine, straight_line
-
-    if is_compiled(tape):
-        return Kernel(tape, straight_line.Scalar(tape), "compiled")
-    return Kernel(tape, machine.Machine(tape), "tape machine")
 
 
 def _warn_once() -> None:
@@ -58,25 +57,14 @@ def _warn_once() -> None:
     global _has_warned
     if not _has_warned:
         _has_warned = True
-        warnings.warn(
-            f"jit replays in Python, since llvmlite {objects.missing()}; pip install "
+        file, line, _ = source_line(user_location())
+        warnings.warn_explicit(
+            f"jit replays in Python, since llvmlite {objects.host().missing}; pip install "
             '"tinygrad_edu[fast]" makes it some hundred times faster, with the same bits',
             RuntimeWarning,
-            stacklevel=_user_stacklevel(),
+            file,
+            line,
         )
-
-
-def _user_stacklevel() -> int:
-    """Returns the ``stacklevel`` of the first frame outside of this package."""
-    frame = sys._getframe(2)
-    level = 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "tinygrad_edu",
-        "functools",
-    ):
-        frame = frame.f_back
-        level += 1
-    return level
 
 
 _has_warned = False

@@ -11,34 +11,31 @@ import ctypes.util
 import math as std
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ...engine.primitive import lookup
+from ...engine.primitive import Primitive
 from ...errors import TinygradEduError
-
-Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))
-
 
 # for each thread: ``rows``, which the tape machine calls back now, and ``error``, what one raised
 running = threading.local()
 
 
-def row_callback(rows: Sequence[str]) -> Any:
-    """Returns `tg_python` for a module that calls these rows by their positions."""
-    functions = [(lookup(op).forward, lookup(op).arity) for op in rows]
-    return Callback(lambda number, arguments: call_row(functions[number], arguments))
+def row_callback(row_of: Callable[[int], Primitive]) -> Any:
+    """Returns `tg_python`, which calls rows by their numbers.
 
+    If a row raises, it returns nan and keeps the error for `reraise`.
+    """
+    def call(number: int, arguments: Any) -> float:
+        row = row_of(number)
+        try:
+            return float(row.forward(*arguments[:row.arity]))
+        except BaseException as error:
+            running.error = error
+            return std.nan
 
-def call_row(row: tuple[Callable[..., float], int], arguments: Any) -> float:
-    """Calls a row; if it raises, returns nan and keeps the error for `reraise`."""
-    f, arity = row
-    try:
-        return float(f(*arguments[:arity]))
-    except BaseException as error:
-        running.error = error
-        return std.nan
+    return ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double))(call)
 
 
 def reraise() -> None:
@@ -62,8 +59,6 @@ def library_address(name: str) -> int:
 @cache
 def _libraries() -> list[Any]:
     """Returns the libraries to search; None stands for the program itself."""
-    names = [None if sys.platform != "win32" else "ucrtbase"]
     mathematics = ctypes.util.find_library("m")
-    if mathematics:
-        names.insert(0, mathematics)
-    return [ctypes.CDLL(name) for name in names]
+    program = None if sys.platform != "win32" else "ucrtbase"
+    return [ctypes.CDLL(name) for name in ([mathematics] if mathematics else []) + [program]]

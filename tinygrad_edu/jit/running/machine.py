@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from ...engine.primitive import lookup
-from ..languages.tape_machine import CASES, MULADD, is_case, machine
+from ..languages.tape_machine import CODES, MULADD, is_case, machine
 from ..tape.gradient import expanded
-from ..tape.operations import DOT, TAKE
+from ..tape.operations import DOT, VARIADIC
 from ..tape.tape import Tape
-from . import objects
-from .callbacks import Callback, call_row, library_address, reraise, running
+from .callbacks import reraise, row_callback, running
+from .straight_line import Compiled, TapeRunner
 
 WINDOW = 1_024  # instructions that are sorted together; more would spread operands over the cache
 LONG_INSTRUCTION = 8  # mean number of operands from which on sorting does not pay
@@ -35,12 +33,9 @@ def order(tape: Tape) -> list[int]:
     if len(tape.operands) >= LONG_INSTRUCTION * count:
         return list(range(count))
     levels = [0] * tape.first
-    shapes: dict[tuple[int, int], int] = {}
+    shapes: dict[tuple[str, int], int] = {}
     keys: list[int] = []
-    starts = tape.starts
-    operands = tape.operands
-    for i, op in enumerate(tape.ops):
-        args = operands[starts[i]:starts[i + 1]]
+    for op, args in tape.instructions():
         level = 1 + max([levels[arg] for arg in args])
         levels.append(level)
         keys.append(level << 32 | shapes.setdefault((op, len(args)), len(shapes)))
@@ -53,86 +48,49 @@ def order(tape: Tape) -> list[int]:
 
 def encoded(tape: Tape) -> tuple[array[int], array[int], list[str]]:
     """Returns the code of a tape, the registers of its outputs, and the rows that it calls back."""
-    codes = {op: i for i, op in enumerate(CASES)}
     code = array("I")
-    rows: list[str] = []
-    table = tape.table
-    ops = tape.ops
-    starts = tape.starts
-    operands = tape.operands
+    rows: dict[str, int] = {}
     places = [*range(tape.first), *[0] * len(tape)]
     for place, i in enumerate(order(tape), tape.first):
         places[tape.first + i] = place
-        op = table[ops[i]]
-        args = operands[starts[i]:starts[i + 1]]
+        op, args = tape.instruction(i)
         if op == DOT and len(args) == 3:
-            code.append(codes[MULADD])
-        elif op in (DOT, TAKE):
-            code.extend((codes[op], len(args)))
-        elif op == "identity":
-            raise AssertionError("identity is lowered to its operand")
+            code.append(CODES[MULADD])
+        elif op in VARIADIC:
+            code.extend((CODES[op], len(args)))
         elif is_case(op):
-            code.append(codes[op])
+            code.append(CODES[op])
         else:
-            if op not in rows:
-                rows.append(op)
-            code.extend((codes["python"], rows.index(op), len(args)))
+            code.extend((CODES["python"], rows.setdefault(op, len(rows)), len(args)))
         code.extend([places[arg] for arg in args])
-    return code, array("I", [places[output] for output in tape.outputs]), rows
+    return code, array("I", [places[output] for output in tape.outputs]), list(rows)
 
 
 # ---- calling it ----------------------------------------------------------------------------------
 
 
 @cache
-def _machine_code() -> dict[str, Any]:
+def _machine_code() -> Compiled:
     """Returns the compiled tape machine; its `tg_python` calls the rows of `running`."""
-    module = machine()
-    addresses = {symbol: library_address(name) for symbol, name in module.imports.items()}
-    addresses["tg_python"] = ctypes.cast(_dispatcher, ctypes.c_void_p).value or 0
-    library = objects.loaded(objects.targeted(module.text()), addresses, ["machine", "gather"])
-    pointers = [ctypes.c_void_p] * 5
-    return {
-        "library": library,
-        "machine": ctypes.CFUNCTYPE(None, *pointers)(library["machine"]),
-        "gather": ctypes.CFUNCTYPE(None, *pointers[:3], ctypes.c_long, ctypes.c_void_p)(
-            library["gather"]
-        ),
-    }
+    callback = row_callback(lambda number: running.rows[number])
+    return Compiled(machine(), {"machine": 5, "gather": 5}, callback)
 
 
-_dispatcher = Callback(lambda number, arguments: call_row(running.rows[number], arguments))
+class Machine(TapeRunner):
+    """A tape for the tape machine.
 
-
-class Machine:
-    """A tape for the tape machine.  Called with the list of its inputs, it returns the outputs."""
+    `fill` adds the outputs to the numbers that are there.
+    """
 
     def __init__(self, tape: Tape) -> None:
-        tape = expanded(tape, is_case)
-        self._code, self._outputs, rows = encoded(tape)
-        self._rows = [(lookup(op).forward, lookup(op).arity) for op in rows]
-        entry = _machine_code()
-        self._machine = entry["machine"]
-        self._gather = entry["gather"]
-        self._library = entry["library"]
-        self._tape = tape
-        start, length = self._code.buffer_info()
-        self._start = start
-        self._end = start + 4 * length
-        self._next = 8 * tape.first
-        self._error = tape.first + len(tape)  # behind the registers
+        self._tape = expanded(tape, is_case)
+        self._code, self._outputs, rows = encoded(self._tape)
+        self._rows = list(map(lookup, rows))
+        self._compiled = _machine_code()
+        self._error = self._tape.first + len(self._tape)  # behind the registers
         # register files that no thread uses now
         self._free: list[array[float]] = []
         self.flags = array("d", [0.0, 0.0])  # of `fill`; the second one is the sum of the outputs
-
-    def __call__(self, inputs: Sequence[float]) -> list[float]:
-        registers = self.registers()
-        registers[:len(inputs)] = array("d", inputs)
-        try:
-            self.run(registers)
-            return [registers[i] for i in self._outputs]
-        finally:
-            self._free.append(registers)
 
     def registers(self) -> array[float]:
         """Returns a register file that has the constants in it."""
@@ -145,24 +103,25 @@ class Machine:
             return registers
 
     def fill(self, inputs: int, outputs: int) -> None:
-        """Runs the tape from memory to memory: adds the outputs to the numbers at an address."""
+        """Runs the tape from memory to memory."""
         registers = self.registers()
         try:
             data, _ = registers.buffer_info()
             ctypes.memmove(data, inputs, 8 * len(self._tape.names))
             self.run(registers)
-            places, count = self._outputs.buffer_info()
-            self._gather(outputs, data, places, count, self.flags.buffer_info()[0])
+            gather = self._compiled.functions["gather"]
+            gather(outputs, data, *self._outputs.buffer_info(), self.flags.buffer_info()[0])
         finally:
             self._free.append(registers)
 
     def run(self, registers: array[float]) -> None:
         """Runs the tape on registers."""
+        start, length = self._code.buffer_info()
         data, _ = registers.buffer_info()
-        arguments = self._start, self._end, data, data + self._next, data + 8 * self._error
+        places = [data, data + 8 * self._tape.first, data + 8 * self._error]
         before = getattr(running, "rows", ())
         running.rows = self._rows
-        self._machine(*arguments)
+        self._compiled.functions["machine"](start, start + 4 * length, *places)
         running.rows = before
         outside = registers[self._error]
         registers[self._error] = 0.0

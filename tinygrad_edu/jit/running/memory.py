@@ -14,24 +14,24 @@ class AlignedBuffer:
     """A zero-initialised buffer of doubles.  ``address`` is its start, a multiple of 64 bytes."""
 
     def __init__(self, count: int) -> None:
-        self._array = array("d", bytes(8 * (count + 8)))
-        start, _ = self._array.buffer_info()
+        numbers = array("d", bytes(8 * (count + 8)))
+        start, _ = numbers.buffer_info()
         self.address = start + -start % 64
-        self._skip = (self.address - start) // 8
+        self._numbers: Any = memoryview(numbers)[(self.address - start) // 8:]
 
     def read(self, start: int, stop: int) -> list[float]:
         """Returns the numbers from ``start`` to ``stop``."""
-        return self._array[self._skip + start:self._skip + stop].tolist()
+        return self._numbers[start:stop].tolist()  # type: ignore[no-any-return]
 
     def write(self, start: int, numbers: Sequence[float]) -> None:
         """Sets the numbers from ``start`` on."""
-        self._array[self._skip + start:self._skip + start + len(numbers)] = array("d", numbers)
+        self._numbers[start:start + len(numbers)] = array("d", numbers)
 
     def __getitem__(self, i: int) -> float:
-        return self._array[self._skip + i]
+        return self._numbers[i]  # type: ignore[no-any-return]
 
     def __setitem__(self, i: int, x: float) -> None:
-        self._array[self._skip + i] = x
+        self._numbers[i] = x
 
 
 def pointers(addresses: Sequence[int]) -> Any:

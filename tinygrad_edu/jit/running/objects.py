@@ -20,8 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
@@ -33,10 +34,11 @@ MAX_CACHE_BYTES = 256 * 2**20  # of the cache on disk; entries used longest ago 
 
 # ---- the compiler's thread -----------------------------------------------------------------------
 
+T = TypeVar("T")
 _thread: ThreadPoolExecutor | None = None
 
 
-def _on_llvm_thread(work: Callable[[], Any]) -> Any:
+def _on_llvm_thread(work: Callable[[], T]) -> T:
     """Calls ``work`` on the thread of LLVM, and returns its result.
 
     The main thread receives Ctrl-C, which must not interrupt llvmlite halfway through a change of
@@ -76,67 +78,54 @@ def _llvm() -> Any:
 
 @dataclass(frozen=True)
 class Host:
-    """The machine that code is compiled for, in LLVM's terms, and the compiler's version."""
+    """The machine that code is compiled for, in LLVM's terms, and the compiler's version.
 
-    triple: str
-    cpu: str
-    features: str
-    version: str
+    missing: why llvmlite cannot be used, such as "is not installed"; the rest is empty then.
+    """
+
+    triple: str = ""
+    cpu: str = ""
+    features: str = ""
+    version: str = ""
+    missing: str = ""
 
 
 @cache
-def _detect_host() -> Host | str:
-    """Returns what code is compiled for, or why llvmlite cannot be used."""
-    def look() -> Host | str:
-        try:
-            llvm = _llvm()
-        except Exception as error:  # a broken installation may raise anything, such as OSError
-            absent = isinstance(error, ModuleNotFoundError) and error.name in (
-                "llvmlite",
-                "llvmlite.binding",
-            )
-            return (
-                "is not installed"
-                if absent
-                else f"cannot be loaded ({type(error).__name__}: {error})"
-            )
-        return Host(
-            str(llvm.get_process_triple()),
-            str(llvm.get_host_cpu_name()),
-            str(llvm.get_host_cpu_features().flatten()),
-            f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
-        )
-
-    found: Host | str = _on_llvm_thread(look)
-    return found
+def host() -> Host:
+    """Returns what code is compiled for."""
+    return _on_llvm_thread(_detect_host)
 
 
-def host() -> Host | None:
-    """Returns what code is compiled for; None without llvmlite."""
-    return found if isinstance(found := _detect_host(), Host) else None
+def _detect_host() -> Host:
+    try:
+        llvm = _llvm()
+    except Exception as error:  # a broken installation may raise anything, such as OSError
+        names = ("llvmlite", "llvmlite.binding")
+        if isinstance(error, ModuleNotFoundError) and error.name in names:
+            return Host(missing="is not installed")
+        return Host(missing=f"cannot be loaded ({type(error).__name__}: {error})")
+    return Host(
+        str(llvm.get_process_triple()),
+        str(llvm.get_host_cpu_name()),
+        str(llvm.get_host_cpu_features().flatten()),
+        f"{import_module('llvmlite').__version__} {llvm.llvm_version_info}",
+    )
 
 
 def available() -> bool:
     """Whether llvmlite is installed and can be loaded."""
-    return host() is not None
-
-
-def missing() -> str:
-    """Returns why llvmlite cannot be used, such as "is not installed"; "" if it can."""
-    return found if isinstance(found := _detect_host(), str) else ""
+    return not host().missing
 
 
 def targeted(text: str) -> str:
     """Returns the text of a module with a first line that names this machine as its target."""
-    machine = host()
-    triple = "" if machine is None else machine.triple
-    return f'target triple = "{triple}"\n{text}'
+    return f'target triple = "{host().triple}"\n{text}'
 
 
 @cache
 def _machine(level: int) -> Any:
     machine = host()
-    if machine is None:
+    if machine.missing:
         raise ImportError('machine code needs llvmlite: pip install "tinygrad_edu[fast]"')
     return (
         _llvm()
@@ -179,24 +168,19 @@ def _place() -> Path:
         return where
 
 
-def _key(text: str, level: int) -> str:
-    return hashlib.sha256(repr((text, level, host())).encode()).hexdigest()
-
-
 def object_code(text: str, level: int = 1) -> bytes:
     """Returns the machine code of a module, from the cache or from the compiler."""
-    key = _key(text, level)
-    code: bytes = _on_llvm_thread(lambda: _object_code(text, level, key))
-    return code
+    key = hashlib.sha256(repr((text, level, host())).encode()).hexdigest()
 
+    def find() -> bytes:
+        path = _place() / f"{key}.o"
+        code = _read(path, key)
+        if code is None:
+            code = _emitted(text, level)
+            _write_entry(path, _sealed(key, code))
+        return code
 
-def _object_code(text: str, level: int, key: str) -> bytes:
-    path = _place() / f"{key}.o"
-    if (kept := _read(path, key)) is not None:
-        return kept
-    code = _emitted(text, level)
-    _write_entry(path, key, code)
-    return code
+    return _on_llvm_thread(find)
 
 
 def _emitted(text: str, level: int) -> bytes:
@@ -216,11 +200,13 @@ def _emitted(text: str, level: int) -> bytes:
     return code
 
 
-def _digest(key: str, code: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + code).digest()
+def _sealed(key: str, code: bytes) -> bytes:
+    """Returns the content of an entry."""
+    return MAGIC + hashlib.sha256(key.encode() + code).digest() + code
 
 
 def _read(path: Path, key: str) -> bytes | None:
+    """Returns the code of an entry; None if there is none that can be trusted."""
     try:
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return None
@@ -228,11 +214,8 @@ def _read(path: Path, key: str) -> bytes | None:
             content = file.read() if _is_ours(os.fstat(file.fileno()), stat.S_ISREG) else b""
     except OSError:
         return None
-    if not content.startswith(MAGIC):
-        return None
-    digest = content[len(MAGIC):len(MAGIC) + 32]
-    code = content[len(MAGIC) + 32:]
-    if _digest(key, code) != digest:
+    code = content[len(_sealed("", b"")):]
+    if content != _sealed(key, code):
         return None
     with suppress(OSError):
         os.utime(path)
@@ -250,28 +233,23 @@ def _is_ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
     )
 
 
-def _write_entry(path: Path, key: str, code: bytes) -> None:
-    try:  # a cache that cannot be written only costs time
+def _write_entry(path: Path, content: bytes) -> None:
+    with suppress(OSError):  # a cache that cannot be written only costs time
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
             return
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             path.unlink()  # removes a link itself; a folder stays
-        write_atomically(path, MAGIC + _digest(key, code) + code)
+        write_atomically(path, content)
         path.chmod(0o600)
         _prune(path.parent)
-    except OSError:
-        return
 
 
 def _prune(where: Path) -> None:
-    ours = [(path, path.stat()) for path in where.glob("[0-9a-f]" * 64 + ".o")]
-    entries = sorted(
-        [(status.st_mtime, status.st_size, path) for path, status in ours], reverse=True
-    )
-    total = 0
-    for _, size, path in entries:
-        total += size
+    """Removes the entries that were used longest ago."""
+    found = [(path.stat(), path) for path in where.glob("[0-9a-f]" * 64 + ".o")]
+    found.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
+    for (_, path), total in zip(found, accumulate(status.st_size for status, _ in found)):
         if total > MAX_CACHE_BYTES:
             path.unlink(missing_ok=True)
 
@@ -284,28 +262,14 @@ def _jit() -> Any:
     return _llvm().create_lljit_compiler(_machine(1))
 
 
-class Library:
-    """A module in memory.  ``library[entry]`` is the address of a function while this object lives.
-    """
-
-    def __init__(self, tracker: Any, entries: Sequence[str]) -> None:
-        self._tracker = tracker
-        self._addresses = {entry: int(tracker[entry]) for entry in entries}
-
-    def __getitem__(self, entry: str) -> int:
-        return self._addresses[entry]
-
-
 MAX_UNUSED_LIBRARIES = 256  # modules that are kept although they are not in use
 # used, and freed, on the thread of LLVM only
-_libraries: OrderedDict[Any, Library] = OrderedDict()
+_libraries: OrderedDict[Any, Any] = OrderedDict()
 _count = iter(range(sys.maxsize))
 
 
-def loaded(
-    text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1
-) -> Library:
-    """Returns a module in memory.
+def loaded(text: str, addresses: Mapping[str, int], entries: Sequence[str], level: int = 1) -> Any:
+    """Returns a module in memory: ``module[entry]`` is the address of a function while it lives.
 
     addresses: the functions that it calls, by name.
     entries: the names of its own functions.
@@ -313,7 +277,7 @@ def loaded(
     code = object_code(text, level)
     key = hashlib.sha256(code).digest(), *sorted(addresses.items())
 
-    def link() -> Library:
+    def link() -> Any:
         if key in _libraries:
             _libraries.move_to_end(key)
             return _libraries[key]
@@ -322,13 +286,10 @@ def loaded(
             builder.import_symbol(symbol, address)
         for entry in entries:
             builder.export_symbol(entry)
-        _libraries[key] = library = Library(
-            builder.link(_jit(), f"tinygrad_edu_{next(_count)}"), entries
-        )
+        _libraries[key] = library = builder.link(_jit(), f"tinygrad_edu_{next(_count)}")
         unused = [old for old in _libraries if sys.getrefcount(_libraries[old]) <= 2]
         for old in unused[:max(0, len(unused) - MAX_UNUSED_LIBRARIES)]:
             del _libraries[old]
         return library
 
-    library: Library = _on_llvm_thread(link)
-    return library
+    return _on_llvm_thread(link)

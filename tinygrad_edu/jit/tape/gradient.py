@@ -16,12 +16,14 @@ bits are the same.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
 from ...engine.primitive import TABLE, lookup
+from ..trace import Trace
 from .lowering import Lowering, Reg
 from .operations import (
     CHOICES,
@@ -34,78 +36,46 @@ from .operations import (
     SOURCES,
     SUMPROD,
     TAKE,
-    LabeledNodes,
 )
 from .tape import Register, Tape, free
 
 MOST_TERMS = 32  # factors that an adjoint collects before it is summed; keeps them in the cache
 
 
-class _Adjoints:
-    """The adjoints of all nodes during the sweep.
-
-    terms: for each node, the factors (x, y, x, y, ...) whose products are summed; None at first.
-    free: for each node, whether the root always reaches it.
-    conditions: for the other nodes, the conditions, one of which must hold.
-    """
-
-    def __init__(self, lowering: Lowering, needed: bytearray) -> None:
-        self._lowering = lowering
-        self._begun: dict[int, Register] = {}  # sums so far
-        self.needed = needed  # for each node, whether it depends on a wanted node
-        self.terms: list[Any] = [None] * len(needed)
-        self.free = bytearray(len(needed))
-        self.conditions: dict[int, set[Register]] = {}
-
-    def flush(self, node: int, is_source: bool) -> None:
-        """Sums the terms of a node so far, while they are still in the processor's cache."""
-        start = self._lowering.zero if is_source else self._lowering.negative_zero
-        self._begun[node] = self.sum(node, start)
-        self.terms[node] = []
-
-    def sum(self, node: int, start: Register) -> Register:
-        """Returns the register of the adjoint of a node."""
-        return self._lowering.sum_of_products(self._begun.get(node, start), self.terms[node] or [])
-
-
 class Graph:
-    """A trace being lowered: the registers of its nodes, and their adjoints."""
+    """A trace being lowered: the registers of its nodes."""
 
-    def __init__(self, trace: LabeledNodes, inputs: Sequence[int | None] | None = None,
+    def __init__(self, trace: Trace, inputs: Sequence[int | None] | None = None,
                  keep_detached: bool = False) -> None:
+        """``keep_detached``: keeps "detach" as an instruction, so that `tangents` sees it."""
         self.trace = trace
-        self._keep_detached = keep_detached  # as an instruction, so that `tangents` sees it
         nodes = sources(trace) if inputs is None else inputs
         self.lowering = lowering = Lowering(_names(trace, nodes))
         place = {node: register for register, node in enumerate(nodes) if node is not None}
         self.registers: list[Register] = []
         for node, (op, args) in enumerate(trace.nodes):
+            operands = () if op in SOURCES else tuple([self.register(arg) for arg in args])
             if op in SOURCES:
                 register = place.get(node, -1)  # -1: nothing uses it
+            elif op == SUMPROD:
+                first = lowering.emit("mul", operands[:2])
+                register = lowering.sum_of_products(first, operands[2:])
+            elif op == DETACH and not keep_detached:
+                register = operands[0]
             else:
-                register = self._lowered(op, [self.register(arg) for arg in args], lowering)
+                register = lowering.emit(op, operands)
             self.registers.append(register)
-
-    def _lowered(self, op: str, args: list[Register], lowering: Lowering) -> Register:
-        if op == SUMPROD:
-            first = lowering.emit("mul", (args[0], args[1]))
-            return lowering.sum_of_products(first, args[2:])
-        if op == DETACH and not self._keep_detached:
-            return args[0]
-        return lowering.emit(op, tuple(args))
 
     def tape(
         self, outputs: Sequence[Register], labels: Mapping[Register, str] = MappingProxyType({})
     ) -> Tape:
         """Returns the tape that computes these registers; labels of the trace are kept."""
-        given = {}
-        for node in self.trace.labels:
-            if self.trace.nodes[node][0] not in SOURCES:
-                given[self.registers[node]] = self.trace.label(node)
+        given = {self.registers[node]: self.trace.label(node) for node in self.trace.labels
+                 if self.trace.nodes[node][0] not in SOURCES}
         given.update(labels)
-        for number in self.lowering.numbers:
-            given.pop(number, None)
-        return self.lowering.tape(outputs, given)
+        numbers = self.lowering.numbers
+        return self.lowering.tape(outputs, {register: label for register, label in given.items()
+                                            if register not in numbers})
 
     def register(self, ref: Any) -> Register:
         """Returns the register of a node or of a number."""
@@ -114,175 +84,156 @@ class Graph:
     def gradient(
         self, root: Any, wanted: Sequence[int], seed: Register | None = None
     ) -> list[Register]:
-        """Returns the registers of d root / d node for the ``wanted`` nodes.
+        """Returns the registers of d root / d node for the ``wanted`` nodes, which are sources.
 
         In the eager graph, the branch that `where` does not take and the entries that `take` does
         not choose are not operands: no gradient flows to them, not even 0 * inf.  Here every node
         has a guard instead, a condition that holds if the root reaches the node; None if the root
         always does.
         """
-        lowering, nodes = self.lowering, self.trace.nodes
+        lowering = self.lowering
         if root.__class__ is float:
             return [lowering.zero] * len(wanted)
-        needed = self._depending(wanted)
-        adjoints = _Adjoints(lowering, needed)
-        terms = adjoints.terms
-        self._deliver(root, (lowering.one if seed is None else seed, lowering.one), None, adjoints)
-        for node in range(len(nodes) - 1, -1, -1):
-            if terms[node] is None or not needed[node]:
+        sweep = _Sweep(self, wanted)
+        sweep.deliver(root, lowering.one if seed is None else seed, lowering.one, None)
+        sweep.run()
+        return list(map(sweep.adjoint, wanted))
+
+
+class _Sweep:
+    """The sweep backwards over a trace, which collects the adjoints of its nodes."""
+
+    def __init__(self, graph: Graph, wanted: Sequence[int]) -> None:
+        self.graph = graph
+        self.lowering = graph.lowering
+        self.emit = graph.lowering.emit
+        self.nodes = graph.trace.nodes
+        self.needed = self._depending(wanted)
+        # for each node, the factors (x, y, x, y, ...) whose products are summed; None at first
+        self.terms: list[Any] = [None] * len(self.nodes)
+        self.begun: dict[int, Register] = {}  # sums so far
+        self.free = bytearray(len(self.nodes))  # for each node, whether the root always reaches it
+        # for the other nodes, the conditions, one of which must hold
+        self.conditions: defaultdict[int, set[Register]] = defaultdict(set)
+
+    def run(self) -> None:
+        """Lets the adjoints flow, from the last node to the first."""
+        emit, zero, one = self.emit, self.lowering.zero, self.lowering.one
+        for node in range(len(self.nodes) - 1, -1, -1):
+            op, args = self.nodes[node]
+            if self.terms[node] is None or not self.needed[node] or op in SOURCES:
                 continue
-            op, args = nodes[node]
-            if op in (*SOURCES, DETACH):
-                continue
-            adjoint = adjoints.sum(node, lowering.negative_zero)
-            guard = None if adjoints.free[node] else self._any(adjoints.conditions[node])
-            if op == SUMPROD and guard is None:
-                self._deliver_products(args, adjoint, adjoints)
-                continue
-            for arg, factors, taken in self._edges(node, op, args, needed, adjoint):
+            adjoint = self.adjoint(node)
+            guard = None if self.free[node] else self._any(self.conditions[node])
+            for arg, x, y, taken in self._edges(node, op, args, adjoint):
                 if taken is None and guard is not None:
-                    product = lowering.emit("mul", factors)
-                    guarded = lowering.emit("where", (guard, product, lowering.zero))
-                    factors = guarded, lowering.one
-                self._deliver(arg, factors, self._both(guard, taken), adjoints)
-        return [adjoints.sum(node, lowering.zero) for node in wanted]
+                    x, y = emit("where", (guard, emit("mul", (x, y)), zero)), one
+                self.deliver(arg, x, y, self._both(guard, taken))
 
-    def _deliver_products(self, args: tuple[Any, ...], adjoint: Register, adjoints: _Adjoints
-                          ) -> None:
-        """Adds terms to the operands of a sum of products, last ones first as in the eager sweep.
-        """
-        terms = adjoints.terms
-        nodes = self.trace.nodes
-        places = [self.register(arg) for arg in args]
-        for i in range(len(args) - 2, -1, -2):
-            for k, other in ((i, i + 1), (i + 1, i)):
-                arg = args[k]
-                if arg.__class__ is not int or not adjoints.needed[arg]:
-                    continue
-                if nodes[arg][0] == TAKE:
-                    self._deliver(arg, (places[other], adjoint), None, adjoints)
-                    continue
-                adjoints.free[arg] = 1
-                if (found := terms[arg]) is None:
-                    terms[arg] = [places[other], adjoint]
-                else:
-                    found += (places[other], adjoint)
-                    if len(found) >= MOST_TERMS:
-                        adjoints.flush(arg, nodes[arg][0] in SOURCES)
+    def adjoint(self, node: int) -> Register:
+        """Returns the register of the sum of a node's terms so far."""
+        lowering = self.lowering
+        is_source = self.nodes[node][0] in SOURCES
+        start = self.begun.get(node, lowering.zero if is_source else lowering.negative_zero)
+        return lowering.sum_of_products(start, self.terms[node] or [])
 
-    def _deliver(self, node: int, term: tuple[Register, Register], guard: Register | None,
-                 adjoints: _Adjoints) -> None:
-        """Adds a term to a node's adjoint.
+    def deliver(self, node: int, x: Register, y: Register, guard: Register | None) -> None:
+        """Adds the term x * y to a node's adjoint.
 
         A term for `take` goes to its entries at once, because the eager graph has no node for it.
         """
-        op, args = self.trace.nodes[node]
+        op, args = self.nodes[node]
         if op == TAKE:
-            self._deliver_entries(args, term, guard, adjoints)
+            self._deliver_entries(args, self.emit("mul", (x, y)), guard)
             return
-        if adjoints.terms[node] is None:
-            adjoints.terms[node] = []
-        adjoints.terms[node] += term
-        if len(adjoints.terms[node]) >= MOST_TERMS:
-            adjoints.flush(node, op in SOURCES)
+        if (terms := self.terms[node]) is None:
+            self.terms[node] = terms = []
+        terms += (x, y)
+        if len(terms) >= MOST_TERMS:  # sums them while they are still in the processor's cache
+            self.begun[node] = self.adjoint(node)
+            self.terms[node] = []
         if guard is None:
-            adjoints.free[node] = 1
+            self.free[node] = 1
         else:
-            adjoints.conditions.setdefault(node, set()).add(guard)
+            self.conditions[node].add(guard)
 
-    def _deliver_entries(self, args: tuple[Any, ...], term: tuple[Register, Register],
-                         guard: Register | None, adjoints: _Adjoints) -> None:
+    def _deliver_entries(self, args: tuple[Any, ...], term: Register, guard: Register | None
+                         ) -> None:
         """Adds the term to the chosen entry of `take`, and 0 to the others."""
-        emit = self.lowering.emit
-        index = self.register(args[0])
-        product = emit("mul", term)
+        index = self.graph.register(args[0])
         for i, entry in enumerate(args[1:]):
-            if entry.__class__ is not int or not adjoints.needed[entry]:
+            if not self._matters(entry):
                 continue
             position = self.lowering.constant(float(i))
-            is_source = self.trace.nodes[entry][0] in SOURCES
-            chosen = None if is_source else emit(EQUAL, (index, position))
-            received = emit(IF_EQUAL, (index, position, product))
+            is_source = self.nodes[entry][0] in SOURCES
+            chosen = None if is_source else self.emit(EQUAL, (index, position))
+            received = self.emit(IF_EQUAL, (index, position, term))
             entry_guard = None if chosen is None else self._both(guard, chosen)
-            self._deliver(entry, (received, self.lowering.one), entry_guard, adjoints)
+            self.deliver(entry, received, self.lowering.one, entry_guard)
 
-    def _truth(self, condition: Register) -> Register:
-        """Returns a condition as 1.0 or 0.0, to be multiplied; any number except 0 holds."""
-        lowering = self.lowering
-        if lowering.ops[condition] in CONDITIONS:
-            return condition
-        return lowering.emit("where", (condition, lowering.one, lowering.zero))
+    def _matters(self, arg: Any) -> bool:
+        return arg.__class__ is int and bool(self.needed[arg])
 
     def _both(self, x: Register | None, y: Register | None) -> Register | None:
         if x is None or y is None:
             return y if x is None else x
-        return self.lowering.emit("mul", (x, y))
+        return self.emit("mul", (x, y))
 
     def _any(self, conditions: set[Register]) -> Register:
-        first, *others = sorted(conditions)
-        for other in others:
-            first = self.lowering.emit("maximum", (first, other))
-        return first
+        return reduce(lambda x, y: self.emit("maximum", (x, y)), sorted(conditions))
 
-    def _edges(self, node: int, op: str, args: tuple[Any, ...], needed: bytearray, adjoint: Register
-               ) -> Iterable[tuple[int, tuple[Register, Register], Register | None]]:
+    def _edges(self, node: int, op: str, args: tuple[Any, ...], adjoint: Register
+               ) -> Iterable[tuple[int, Register, Register, Register | None]]:
         """Yields the operands that matter, with the two factors of the term for each.
 
         The last item is the condition under which it is an operand; None if it always is.
         """
         lowering = self.lowering
-
-        def matters(arg: Any) -> bool:
-            return arg.__class__ is int and bool(needed[arg])
-
+        registers = [self.graph.register(arg) for arg in args]
         if op == SUMPROD:
             # last ones first, as in the eager sweep
-            for x, y in reversed(list(zip(args[::2], args[1::2]))):
-                if matters(x):
-                    yield x, (self.register(y), adjoint), None
-                if matters(y):
-                    yield y, (self.register(x), adjoint), None
+            for i in range(len(args) - 2, -1, -2):
+                for k, other in ((i, i + 1), (i + 1, i)):
+                    if self._matters(args[k]):
+                        yield args[k], registers[other], adjoint, None
+        elif op == "where" and (condition := registers[0]) in lowering.numbers:
+            if self._matters(arg := args[1 if lowering.numbers[condition] else 2]):
+                yield arg, adjoint, lowering.one, None
         elif op == "where":
-            condition = self.register(args[0])
-            if condition in lowering.numbers:
-                if matters(arg := args[1 if lowering.numbers[condition] else 2]):
-                    yield arg, (adjoint, lowering.one), None
-                return
-            holds = self._truth(condition)
-            fails = lowering.emit(EQUAL, (condition, lowering.zero))
-            for arg, taken in ((args[1], holds), (args[2], fails)):
-                if matters(arg):
-                    received = lowering.emit("where", (taken, adjoint, lowering.zero))
-                    yield arg, (received, lowering.one), taken
+            # as 1.0 or 0.0, to be multiplied; any number except 0 holds
+            holds = condition if lowering.ops[condition] in CONDITIONS else \
+                self.emit("where", (condition, lowering.one, lowering.zero))
+            fails = self.emit(EQUAL, (condition, lowering.zero))
+            for arg, taken in zip(args[1:], (holds, fails)):
+                if self._matters(arg):
+                    received = self.emit("where", (taken, adjoint, lowering.zero))
+                    yield arg, received, lowering.one, taken
         elif op not in OPERATIONS:
-            row = TABLE[op]
-            registers = [self.register(arg) for arg in args]
             for i, arg in enumerate(args):
-                if matters(arg):
-                    partial = lowering.partial(row, i, registers, self.registers[node])
-                    yield arg, (partial, adjoint), None
+                if self._matters(arg):
+                    out = self.graph.registers[node]
+                    partial = lowering.partial(TABLE[op], i, registers, out)
+                    yield arg, partial, adjoint, None
 
     def _depending(self, wanted: Sequence[int]) -> bytearray:
         """Returns for each node whether it is a differentiable function of a wanted node."""
-        depends = bytearray(len(self.trace.nodes))
+        depends = bytearray(len(self.nodes))
         for node in wanted:
             depends[node] = 1
-        for node, (op, args) in enumerate(self.trace.nodes):
-            if op in (*SOURCES, DETACH, *CONDITIONS):
-                continue
-            for arg in args[CHOICES.get(op, 0):]:
-                if arg.__class__ is int and depends[arg]:
-                    depends[node] = 1
-                    break
+        constant = {*SOURCES, DETACH, *CONDITIONS}
+        for node, (op, args) in enumerate(self.nodes):
+            if op not in constant:
+                operands = args[CHOICES.get(op, 0):]
+                depends[node] = any(arg.__class__ is int and depends[arg] for arg in operands)
         return depends
 
 
-def sources(trace: LabeledNodes) -> list[int]:
+def sources(trace: Trace) -> list[int]:
     """Returns the nodes that are read at run time: arguments, parameters and draws, in order."""
     return [i for i, (op, _) in enumerate(trace.nodes) if op in SOURCES]
 
 
-def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
+def _names(trace: Trace, nodes: Sequence[int | None]) -> list[str]:
     """Returns the names of the sources of a trace, all different."""
     names: dict[str, None] = {}
     for node in nodes:
@@ -290,14 +241,14 @@ def _names(trace: LabeledNodes, nodes: Sequence[int | None]) -> list[str]:
     return list(names)
 
 
-def value(trace: LabeledNodes, outputs: Sequence[Any]) -> Tape:
+def value(trace: Trace, outputs: Sequence[Any]) -> Tape:
     """Returns the tape of the results of a function."""
     graph = Graph(trace)
     return graph.tape([graph.register(ref) for ref in outputs])
 
 
 def value_and_gradient(
-    trace: LabeledNodes, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
+    trace: Trace, root: Any, wanted: Sequence[int | str], keep_detached: bool = False
 ) -> Tape:
     """Returns the tape of a scalar ``root`` and its derivatives.
 

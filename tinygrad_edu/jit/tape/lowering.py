@@ -21,22 +21,22 @@ from __future__ import annotations
 import math as std
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from ...engine.primitive import Operand, Primitive
 from ...engine.table import where
-from .operations import DETACH, DOT, LESS, TAKE, forward, operand_count, ordered
+from .operations import DETACH, DOT, TAKE, forward, ordered
 from .tape import Register, Tape
 
 
+@dataclass(slots=True, eq=False)
 class Reg(Operand):
     """A register: the language in which rules of the table become instructions."""
 
-    __slots__ = ("lowering", "register")
-
-    def __init__(self, lowering: Lowering, register: Register) -> None:
-        self.lowering = lowering
-        self.register = register
+    lowering: Lowering
+    register: Register
 
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Reg:
@@ -73,7 +73,7 @@ class Lowering:
 
     def constant(self, x: float) -> Register:
         """Returns the register of a number; 0.0 and -0.0 have different ones, all nans the same."""
-        key = (x, std.copysign(1.0, x)) if x == x else ("nan", 1.0)
+        key = repr(x)
         if key not in self._known:
             self._known[key] = len(self.ops)
             self.numbers[len(self.ops)] = x
@@ -113,11 +113,14 @@ class Lowering:
             return args[0] if args[0] in numbers else None
         if all(map(numbers.__contains__, args)):
             return self.constant(float(forward(op)(*[numbers[arg] for arg in args])))
-        if op == "mul":
-            other = self._other(args, self.one)
-            return self._negated(args) if other is None else other
-        if op == "add":  # -0.0 is the neutral element; 0.0 is not, since 0.0 + -0.0 is 0.0
-            return self._other(args, self.negative_zero)
+        if op in ("add", "mul"):  # 0.0 is not neutral, since 0.0 + -0.0 is 0.0
+            neutral = self.one if op == "mul" else self.negative_zero
+            for x, y in (args, args[::-1]):
+                if x == neutral:
+                    return y
+                if op == "mul" and numbers.get(x) == -1.0:
+                    return self.emit("neg", (y,))
+            return None
         if op == "identity":
             return args[0]
         if op == "neg" and self.ops[args[0]] == "neg":
@@ -126,19 +129,6 @@ class Lowering:
             if args[0] in numbers:
                 return args[1] if numbers[args[0]] else args[2]
             return args[1] if args[1] == args[2] else None
-        return None
-
-    @staticmethod
-    def _other(args: tuple[Register, ...], neutral: Register) -> Register | None:
-        """Returns the operand that is not the neutral element; None if none is neutral."""
-        if neutral not in args:
-            return None
-        return args[1] if args[0] == neutral else args[0]
-
-    def _negated(self, args: tuple[Register, ...]) -> Register | None:
-        for x, y in (args, args[::-1]):
-            if self.numbers.get(x) == -1.0:
-                return self.emit("neg", (y,))
         return None
 
     def sum_of_products(self, start: Register, factors: Sequence[Register]) -> Register:
@@ -154,50 +144,41 @@ class Lowering:
         It is given by the rule of the table, or by the row's limit where the rule gives inf or nan.
         """
         # Python raises where IEEE 754 gives inf or nan, so constants are registers for rules too.
-        operands = [Reg(self, arg) for arg in args]
-        o = Reg(self, out)
-        d = row.partials[i](*operands, o)
+        operands = [Reg(self, arg) for arg in (*args, out)]
+        d = self.register(row.partials[i](*operands))
         if not row.limits:
-            return self.register(d)
-        d = Reg(self, self.register(d))
-        size = self.emit("abs", (d.register,))
-        finite = Reg(self, self.emit(LESS, (size, self.constant(std.inf))))
-        return self.register(where(finite, d, row.limits[i](*operands, o, d)))
+            return d
+        partial = Reg(self, d)
+        finite = abs(partial) < std.inf
+        return self.register(where(finite, partial, row.limits[i](*operands, partial)))
 
     # ---- from registers to a tape
 
     def tape(self, outputs: Sequence[Register], labels: dict[Register, str] | None = None) -> Tape:
         """Returns the tape that computes ``outputs``, without the instructions they do not need."""
-        ops, args = self.ops, self.args
         uses = self._uses(outputs)
         if takes := self._required_takes(uses):
             uses = self._uses([*outputs, *takes])
         dots, absorbed = self._chains(uses)
+        inputs = range(len(self.names))
         numbers = [register for register in self.numbers if uses[register]]
-        place = [-1] * len(ops)
-        for i, register in enumerate([*range(len(self.names)), *numbers]):
-            place[register] = i
-        first = len(self.names) + len(numbers)
-        table: dict[str, int] = {}
-        codes = array("H")
-        starts = array("I", [0])
-        operands = array("I")
-        nodes = 0
-        for register in range(len(self.names), len(ops)):
-            if not uses[register] or register in absorbed or register in self.numbers:
-                continue
-            op = DOT if register in dots else ops[register]
-            arguments = dots.get(register, args[register])
-            place[register] = first + len(codes)
-            codes.append(table.setdefault(op, len(table)))
-            operands.extend([place[argument] for argument in arguments])
-            starts.append(len(operands))
-            nodes += operand_count(op, arguments)
-        named = {place[register]: label for register, label in (labels or {}).items()
-                 if place[register] >= 0}
-        constants = array("d", [self.numbers[register] for register in numbers])
-        return Tape(self.names, constants, list(table), codes, starts, operands,
-                    array("I", [place[register] for register in outputs]), nodes, named)
+        kept = [register for register in range(len(inputs), len(self.ops)) if uses[register]
+                and register not in absorbed and register not in self.numbers]
+        instructions = [(DOT, dots[register]) if register in dots
+                        else (self.ops[register], self.args[register]) for register in kept]
+        place = {register: i for i, register in enumerate([*inputs, *numbers, *kept])}
+        codes = {op: i for i, op in enumerate(dict.fromkeys([op for op, _ in instructions]))}
+        return Tape(
+            self.names,
+            array("d", [self.numbers[register] for register in numbers]),
+            list(codes),
+            array("H", [codes[op] for op, _ in instructions]),
+            array("I", accumulate([len(args) for _, args in instructions], initial=0)),
+            array("I", [place[arg] for _, args in instructions for arg in args]),
+            array("I", [place[register] for register in outputs]),
+            {place[register]: label for register, label in (labels or {}).items()
+             if register in place},
+        )
 
     def _uses(self, outputs: Sequence[Register]) -> list[int]:
         """Returns how often each register is used by instructions that the outputs need."""
@@ -231,39 +212,38 @@ class Lowering:
         ops, args = self.ops, self.args
         chains: dict[Register, list[Register]] = {}
         absorbed: set[Register] = set()
+
+        def absorbable(register: Register) -> tuple[Register, ...]:
+            """Returns the factors of a product that nothing else uses."""
+            if ops[register] != "mul" or uses[register] != 1:
+                return ()
+            absorbed.add(register)
+            return args[register]
+
         for register in range(len(self.names), len(ops)):
             if not uses[register] or ops[register] not in ("add", DOT):
                 continue
-            if ops[register] == DOT:
-                start, factors = args[register][0], list(args[register][1:])
-                if ops[start] == "mul" and uses[start] == 1 and start not in absorbed:
-                    absorbed.add(start)
-                    factors = [*args[start], *factors]
-                    start = self._used(self.negative_zero, uses)
-            else:
-                start, term = args[register]
+            start, *factors = args[register]
+            is_sum = ops[register] == "add"
+            if is_sum:
+                term = factors[0]
                 if start not in chains and (term in chains or (ops[start] == "mul" != ops[term])):
                     start, term = term, start
-                if ops[term] == "mul" and uses[term] == 1 and term != start:
-                    factors = [*args[term]]
-                    absorbed.add(term)
-                    if ops[start] == "mul" and uses[start] == 1:
-                        absorbed.add(start)
-                        factors = [*args[start], *factors]
-                        start = self._used(self.negative_zero, uses)
-                elif start in chains and uses[start] == 1 and term != start:
+                factors = [*absorbable(term)]
+                if not factors and start in chains and uses[start] == 1 and term != start:
                     factors = [term, self._used(self.one, uses)]
-                else:
+                if not factors:
                     continue
-            if start in chains and uses[start] == 1 and ops[register] != DOT:
+            if first := absorbable(start):
+                factors = [*first, *factors]
+                start = self._used(self.negative_zero, uses)
+            if is_sum and start in chains and uses[start] == 1:
                 absorbed.add(start)
-                chain = chains.pop(start)
-                chain += factors
+                chains[register] = chains.pop(start)
+                chains[register] += factors
             else:
-                chain = [start, *factors]
-            chains[register] = chain
+                chains[register] = [start, *factors]
         return {register: tuple(chain) for register, chain in chains.items()}, absorbed
-
 
     @staticmethod
     def _used(number: Register, uses: list[int]) -> Register:

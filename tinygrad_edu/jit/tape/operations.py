@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ... import math
 from ...engine.primitive import lookup
@@ -36,16 +36,6 @@ DETACH = "detach"
 DOT = "dot"
 EQUAL = "equal"
 IF_EQUAL = "when"
-
-
-class LabeledNodes(Protocol):
-    """The part of a `Trace` that a tape is made from: its nodes, and labels of some nodes."""
-
-    nodes: list[Node]
-    labels: dict[Ref, str]
-
-    def label(self, ref: Ref) -> str:
-        """Returns the label of a node, or an empty text."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +99,7 @@ OPERATIONS = {
     # (x,): x as a constant, without derivatives
     DETACH: Operation(1, lambda x: x, lambda x: Name(f"detach({x})")),
 }
+VARIADIC = {name for name, operation in OPERATIONS.items() if operation.arity is None}
 CONDITIONS = {name for name, operation in OPERATIONS.items() if operation.comparison}
 # Operations whose result is one of their operands, and the position of the first one
 CHOICES = {"where": 1, TAKE: 1, IF_EQUAL: 2}
@@ -127,7 +118,7 @@ def forward(op: str) -> Callable[..., float]:
 
 def operand_count(op: str, args: Sequence[Any]) -> int:
     """Returns the number of operands of a ``dot`` or ``take``, without the first; otherwise 1."""
-    return len(args) - 1 if op in (DOT, TAKE) else 1
+    return len(args) - 1 if op in VARIADIC else 1
 
 
 def spelled(op: str, names: list[Name]) -> Name:

@@ -24,11 +24,12 @@ derivatives.
 
 from __future__ import annotations
 
-import math as std
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count
+from functools import cached_property, reduce
+from itertools import chain, count, starmap
+from operator import add, mul
 from typing import Any
 
 from ...symbolic.formulas import Name, as_name
@@ -50,7 +51,6 @@ class Tape:
     starts: for each instruction, where its operands begin in ``operands``; at last, their end.
     operands: registers.
     outputs: registers.
-    nodes: the number of graph nodes that the instructions stand for; each entry of a take counts.
     labels: names of registers of instructions, for `text`.
     """
 
@@ -61,10 +61,7 @@ class Tape:
     starts: array[int]
     operands: array[int]
     outputs: array[int]
-    nodes: int
     labels: dict[Register, str] = field(default_factory=dict)
-    _program: list[tuple[Any, Any]] | None = field(default=None, repr=False, compare=False)
-    _called: list[str] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -76,7 +73,7 @@ class Tape:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_program": None, "_called": None}
+        return {name: x for name, x in vars(self).items() if name not in ("_program", "_called")}
 
     @property
     def bytes(self) -> int:
@@ -90,53 +87,57 @@ class Tape:
 
         Each function of the table and each entry of a take counts as one.
         """
-        return sum(operand_count(op, args) for op, args in self.instructions())
+        return sum(starmap(operand_count, self.instructions()))
+
+    nodes = operations  # as many nodes of a graph do the instructions stand for
 
     @property
     def first(self) -> Register:
         """The register of the first instruction."""
         return len(self.names) + len(self.constants)
 
+    def instruction(self, i: int) -> tuple[str, array[int]]:
+        """Returns the operation and the operands of an instruction."""
+        return self.table[self.ops[i]], self.operands[self.starts[i]:self.starts[i + 1]]
+
     def instructions(self) -> Iterable[tuple[str, array[int]]]:
         """Returns the operation and the operands of every instruction, in order."""
-        starts, operands, table = self.starts, self.operands, self.table
-        return ((table[op], operands[starts[i]:starts[i + 1]]) for i, op in enumerate(self.ops))
+        return map(self.instruction, range(len(self)))
+
+    @cached_property
+    def _program(self) -> list[tuple[Any, tuple[Register, ...]]]:
+        return [(None if op == DOT else forward(op), tuple(args))
+                for op, args in self.instructions()]
 
     def run(self, inputs: Sequence[float]) -> list[float]:
         """Returns the outputs for these inputs, computed in Python: the same bits, but slower."""
-        if self._program is None:
-            self._program = [
-                (None if op == DOT else forward(op), tuple(args))
-                for op, args in self.instructions()
-            ]
         registers = [*inputs, *self.constants]
-        append = registers.append
         for f, args in self._program:
-            if f is None:
-                total = registers[args[0]]
+            if f is None:  # without a list of the operands, which costs as much as the sum
                 factors = iter(args)
-                next(factors)
+                result = registers[next(factors)]
                 for i in factors:
-                    total += registers[i] * registers[next(factors)]
-                append(total)
+                    result += registers[i] * registers[next(factors)]
             else:
-                append(f(*[registers[i] for i in args]))
+                result = f(*[registers[i] for i in args])
+            registers.append(result)
         return [registers[i] for i in self.outputs]
 
     # ---- text
 
+    @cached_property
+    def _called(self) -> list[str]:
+        called = [*self.names, *[as_name(x).text for x in self.constants]]
+        taken = set(called)
+        for i in range(len(self)):
+            called.append(free(self.labels.get(self.first + i) or f"t{i + 1}", taken))
+            taken.add(called[-1])
+        return called
+
     def name_of(self, register: Register) -> Name:
         """Returns the name of a register in `text`; every register has a different one."""
-        if self._called is None:
-            called = [*self.names, *[as_name(x).text for x in self.constants]]
-            taken = set(called)
-            for i in range(len(self)):
-                called.append(free(self.labels.get(self.first + i) or f"t{i + 1}", taken))
-                taken.add(called[-1])
-            self._called = called
-        if len(self.names) <= register < self.first:
-            return as_name(self.constants[register - len(self.names)])
-        return Name(self._called[register])
+        number = self.number(register)
+        return Name(self._called[register]) if number is None else as_name(number)
 
     def text(self, most: int = 10_000) -> str:
         """Returns the program as text, one instruction a line, ``most`` of them at most."""
@@ -155,25 +156,28 @@ class Tape:
     def _word(self, register: Register) -> Name:
         """Returns the name of a register for an expression, in brackets if it is not one word."""
         name = self.name_of(register)
-        is_number = len(self.names) <= register < self.first
+        is_number = self.number(register) is not None
         return name if is_number or not set(name.text) & set(" +-*/%<>=,") else Name(f"({name})")
 
-    def _number(self, register: Register) -> float | None:
+    def number(self, register: Register) -> float | None:
         """Returns the number of a constant; None for other registers."""
         is_number = len(self.names) <= register < self.first
         return self.constants[register - len(self.names)] if is_number else None
 
-    def _spelled(self, op: str, args: Sequence[int]) -> Name:
-        names = [self._word(register) for register in args]
+    def terms(self, args: Sequence[Register]) -> list[Sequence[Register]]:
+        """Returns the summands of a ``dot``, of one or two factors, given its operands.
+
+        A start of -0.0 and factors of 1 are left out.
+        """
+        start = [] if str(self.number(args[0])) == "-0.0" else [args[:1]]
+        return start + [args[i:i + 1] if self.number(args[i + 1]) == 1.0 else args[i:i + 2]
+                        for i in range(1, len(args), 2)]
+
+    def _spelled(self, op: str, args: Sequence[Register]) -> Name:
         if op == DOT:
-            numbers = [self._number(register) for register in args]
-            terms = [
-                names[i] if numbers[i + 1] == 1.0 else names[i] * names[i + 1]
-                for i in range(1, len(args), 2)
-            ]
-            starts_at_nothing = numbers[0] == 0.0 and std.copysign(1.0, numbers[0]) < 0
-            return sum(terms[1:], terms[0]) if starts_at_nothing else sum(terms, names[0])
-        return spelled(op, names)
+            products = [reduce(mul, map(self._word, term)) for term in self.terms(args)]
+            return reduce(add, products)
+        return spelled(op, list(map(self._word, args)))
 
 
 def free(name: str, taken: Collection[str]) -> str:
