@@ -91,8 +91,8 @@ class Jitted:
         self.function = f
         functools.update_wrapper(self, f, updated=())
         self._parameters = _parameters(f)
-        self._positional = [parameter.name for parameter in self._parameters if parameter.kind in
-                            (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+        self._positional = [parameter.name for parameter in self._parameters
+                            if parameter.kind <= parameter.POSITIONAL_OR_KEYWORD]
         self._static = {self._name_of(name) for name in static}
         self._cache_size = _checked("cache_size", cache_size)
         self._method: tuple[Jitted, Any] | None = None
@@ -163,7 +163,7 @@ class Jitted:
         function closes over are added to their ``.grad``, as in `backward`.  Values among the
         arguments count as their numbers.
         """
-        program, leaves = self._for(args, kwargs)
+        program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
 
     def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
@@ -171,7 +171,7 @@ class Jitted:
 
         Rows and columns are the numbers among the arguments, in their order.
         """
-        program, leaves = self._for(args, kwargs)
+        program, leaves = self._program_for(args, kwargs)
         return program.hessian(leaves)
 
     # ---- many samples at once
@@ -209,7 +209,7 @@ class Jitted:
                      ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
         _checked("threads", threads)
-        return self._for(columns, named, flatten_columns)
+        return self._program_for(columns, named, flatten_columns)
 
     # ---- looking
 
@@ -227,7 +227,7 @@ class Jitted:
         """Returns the tape of the program that `show` writes as text."""
         self._check_own("gradient", gradient is not False, args)
         if args or kwargs:
-            program, _ = self._for(args, kwargs)
+            program, _ = self._program_for(args, kwargs)
         elif self._cache:
             program = self.programs[-1]
         else:
@@ -263,8 +263,8 @@ class Jitted:
                 "pass the argument by position, or rename it"
             )
 
-    def _for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
-             take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
+    def _program_for(self, args: tuple[Any, ...], kwargs: dict[str, Any],
+                     take_apart: Callable[..., Structure] = flatten) -> tuple[Program, list[Any]]:
         """Returns the program for these arguments, and their numbers."""
         structure, leaves = self._structure(args, kwargs, take_apart)
         return self._program(structure), leaves

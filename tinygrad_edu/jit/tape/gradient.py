@@ -297,18 +297,14 @@ def _tangent(lowering: Lowering, op: str, operands: Sequence[Register],
         fixed = CHOICES[op]
         chosen = [lowering.zero if tangent is None else tangent for tangent in tangents[fixed:]]
         return lowering.emit(op, (*operands[:fixed], *chosen))
-    factors: list[Register] = []
     if op == DOT:
-        others = [lowering.one, *operands[1:]]
-        others[1::2], others[2::2] = others[2::2], others[1::2]  # each factor's partner
-        for tangent, other in zip(tangents, others):
-            if tangent is not None:
-                factors += [tangent, other]
-    else:
-        row = lookup(op)
-        for k, tangent in enumerate(tangents):
-            if tangent is not None:
-                factors += [lowering.partial(row, k, operands, out), tangent]
+        partials = [lowering.one, *operands[1:]]
+        partials[1::2], partials[2::2] = partials[2::2], partials[1::2]  # each factor's partner
+    factors: list[Register] = []
+    for k, tangent in enumerate(tangents):
+        if tangent is not None:
+            partial = partials[k] if op == DOT else lowering.partial(lookup(op), k, operands, out)
+            factors += [partial, tangent]
     return lowering.sum_of_products(lowering.negative_zero, factors)
 
 
@@ -320,11 +316,10 @@ def expanded(tape: Tape, is_known: Callable[[str], bool]) -> Tape:
     lowering = Lowering(tape.names)
     place: list[Register] = [*range(len(tape.names)), *map(lowering.constant, tape.constants)]
     for op, args in tape.instructions():
-        operands = [place[arg] for arg in args]
-        expansion = TABLE[op].expansion if op in rows else None
-        if expansion is None:
-            place.append(lowering.emit(op, tuple(operands)))
-        else:
+        operands = tuple([place[arg] for arg in args])
+        if op in rows and (expansion := TABLE[op].expansion):
             result = expansion(*[Reg(lowering, operand) for operand in operands])
             place.append(lowering.register(result))
+        else:
+            place.append(lowering.emit(op, operands))
     return expanded(lowering.tape([place[register] for register in tape.outputs]), is_known)
