@@ -99,7 +99,7 @@ def _show_tape(tape: Tape) -> Bundle:
     return {"image/svg+xml": draw(tape).svg()}
 
 
-def _show_jitted(jitted: Jitted) -> Bundle:
+def _show_jitted(jitted: Jitted[Any]) -> Bundle:
     if not jitted.programs:
         return {}
     _check_size(len(jitted.tape()), "viz.draw(f)", "the tape has {:,} instructions")

@@ -300,10 +300,10 @@ def nested(depth):
 
 @pytest.mark.parametrize(("call", "kind", "message"), [
     (lambda: jit(3), TypeError, "jit: f must be a function, not 3"),
-    (lambda: jit(area, cache_size=0), ValueError, "cache_size is 0; it must be a whole number of "
-                                                  "at least 1"),
-    (lambda: jit(area, cache_size=True), ValueError, "cache_size is True; it must be a whole "
-                                                     "number of at least 1"),
+    (lambda: jit(area, cache_size=0), ValueError,
+     "jit: cache_size must be a whole number >= 1, not 0"),
+    (lambda: jit(area, cache_size=True), TypeError,
+     "jit: cache_size must be a whole number, not bool"),
     (lambda: jit(area, static=None), ValueError,
      "jit: static must name arguments of area (x, y), not None"),
     (lambda: jit(area, static=1.5), ValueError,
@@ -321,8 +321,8 @@ def nested(depth):
     (lambda: jit(lambda x, gradient: x).show(1.0, gradient=3.0), TypeError,
      "gradient is both an option and an argument of <lambda>; pass the argument by position, or "
      "rename it"),
-    (lambda: jit(area, cache_size=1.5), ValueError, "cache_size is 1.5; it must be a whole number "
-                                                    "of at least 1"),
+    (lambda: jit(area, cache_size=1.5), TypeError,
+     "jit: cache_size must be a whole number, not float"),
     (lambda: jit(area, static="z"), ValueError,
      "jit: static must name arguments of area (x, y), not 'z'"),
     (lambda: jit(area, static=2), ValueError,
@@ -1195,13 +1195,12 @@ def test_batches_of_a_constant_and_of_an_argument():
     (lambda f: f.batch(1.0, 2.0), ValueError,
      "there is no column among the arguments, only numbers; call the function itself for one "
      "sample"),
-    (lambda f: f.batch([1.0], 1.0, threads=0), ValueError, "threads is 0; it must be a whole "
-                                                           "number of at least 1"),
-    (lambda f: f.batch([1.0], 1.0, threads=1.5), ValueError, "threads is 1.5; it must be a whole "
-                                                             "number of at least 1"),
-    (lambda f: f.batch_value_and_grad([1.0], 1.0, threads=True), ValueError, "threads is True; it "
-                                                                             "must be a whole "
-                                                                             "number"),
+    (lambda f: f.batch([1.0], 1.0, threads=0), ValueError,
+     "batch: threads must be a whole number >= 1, not 0"),
+    (lambda f: f.batch([1.0], 1.0, threads=1.5), TypeError,
+     "batch: threads must be a whole number, not float"),
+    (lambda f: f.batch_value_and_grad([1.0], 1.0, threads=True), TypeError,
+     "batch: threads must be a whole number, not bool"),
     (lambda f: f.batch([1.0, "a"], 1.0), TypeError, "column x[1] must be a real number, not str "
                                                     "('a')"),
     (lambda f: f.batch({"w": [1.0, None]}, 1.0), TypeError, "column x['w'][1] must be a real "

@@ -36,6 +36,10 @@ def area(width: float | Value, height: float | Value) -> Value | float:
 
 reveal_type(grad(area))  # (width: float | Value, height: float | Value) -> Any
 reveal_type(value_and_grad(area)(1.0, 2.0))  # tuple[Any, Any]
+compiled = jit(area)
+compiled(1.0, 2.0)
+reveal_type(compiled.value_and_grad(1.0, height=2.0))  # tuple[float, Any]
+compiled("1.0", 2.0)  # error
 grad(area)(1.0, 2.0)
 grad(area)("1.0", 2.0)  # error
 math.sin("x")  # error

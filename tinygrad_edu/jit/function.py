@@ -24,10 +24,10 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Generic, ParamSpec, overload
 
 from ..engine.value import Value
-from ..errors import counted, short_repr
+from ..errors import check_int, counted, short_repr
 from ..nn.module import Module
 from .batch import flatten_columns
 from .program import Program, function_name
@@ -35,13 +35,17 @@ from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
 from .traced import trace_in_progress
 
+P = ParamSpec("P")
+Static = str | int | Iterable[str | int]
 
+
+@overload
+def jit(f: Callable[P, Any], *, static: Static = (), cache_size: int = 64) -> Jitted[P]: ...
+@overload
 def jit(
-    f: Callable[..., Any] | None = None,
-    *,
-    static: str | int | Iterable[str | int] = (),
-    cache_size: int = 64,
-) -> Any:
+    f: None = None, *, static: Static = (), cache_size: int = 64
+) -> Callable[[Callable[P, Any]], Jitted[P]]: ...
+def jit(f: Any = None, *, static: Static = (), cache_size: int = 64) -> Any:
     """Compiles ``f``; returns a `Jitted`.  A decorator too: ``@jit`` or ``@jit(static=["n"])``.
 
     f: a function whose arguments and results are numbers, Values, and nested lists, tuples and
@@ -61,9 +65,9 @@ def jit(
     `Module.eval`) has its own program.
 
     Raises:
-        TypeError: ``f`` is not a function.
-        ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is not
-            a whole number of at least 1.
+        TypeError: ``f`` is not a function, or ``cache_size`` is not a whole number.
+        ValueError: ``static`` names an argument that ``f`` does not have, or ``cache_size`` is
+            below 1.
         TraceError, at the first call: ``f`` needs a number that is known only at run time (a branch
             on a comparison, ==, float(), .data, max(), an index), draws random numbers, or differs
             from run to run.  Use `math.where`, `math.maximum`, `take` or static arguments.
@@ -82,10 +86,10 @@ def jit(
     return Jitted(f, names, cache_size)
 
 
-class Jitted:
+class Jitted(Generic[P]):
     """A compiled function: see `jit`."""
 
-    def __init__(self, f: Callable[..., Any], static: Sequence[str | int], cache_size: int) -> None:
+    def __init__(self, f: Callable[P, Any], static: Sequence[str | int], cache_size: int) -> None:
         if not callable(f):
             raise TypeError(f"jit: f must be a function, not {short_repr(f)}")
         self.function = f
@@ -94,8 +98,8 @@ class Jitted:
         self._positional = [parameter.name for parameter in self._parameters
                             if parameter.kind <= parameter.POSITIONAL_OR_KEYWORD]
         self._static = {self._name_of(name) for name in static}
-        self._cache_size = _checked("cache_size", cache_size)
-        self._method: tuple[Jitted, Any] | None = None
+        self._cache_size = check_int(cache_size, "jit: cache_size", 1)
+        self._method: tuple[Jitted[Any], Any] | None = None
         # by the structure of the arguments, and the modes of the modules
         self._cache: OrderedDict[Any, Program] = OrderedDict()
         # the modules that the program for a structure can reach
@@ -112,7 +116,7 @@ class Jitted:
 
     # ---- as a method, and copied
 
-    def __get__(self, instance: Any, owner: Any = None) -> Jitted:
+    def __get__(self, instance: Any, owner: Any = None) -> Jitted[Any]:
         """Returns the method of ``instance``, which keeps the method and its programs."""
         bind = getattr(self.function, "__get__", None)
         if instance is None or bind is None or (bound := bind(instance, owner)) is self.function:
@@ -141,7 +145,7 @@ class Jitted:
 
     # ---- running
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Returns the result of ``f``, with floats in place of Values.
 
         If an argument is a Value, or another function is being traced, ``f`` itself runs: its
@@ -155,7 +159,7 @@ class Jitted:
         program = self._program(structure)
         return program.result(program.run(leaves))
 
-    def value_and_grad(self, /, *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    def value_and_grad(self, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, Any]:
         """Returns ``(value, gradient)`` of a function that returns one number.
 
         The gradient has the structure of the argument.  For several arguments it is a tuple; with
@@ -166,7 +170,7 @@ class Jitted:
         program, leaves = self._program_for(args, kwargs)
         return program.differentiated(program.run(leaves, with_gradient=True))
 
-    def hessian(self, /, *args: Any, **kwargs: Any) -> list[list[float]]:
+    def hessian(self, /, *args: P.args, **kwargs: P.kwargs) -> list[list[float]]:
         """Returns the matrix of second derivatives of a function that returns one number.
 
         Rows and columns are the numbers among the arguments, in their order.
@@ -208,7 +212,7 @@ class Jitted:
     def _for_columns(self, columns: tuple[Any, ...], named: dict[str, Any], threads: int
                      ) -> tuple[Program, list[Any]]:
         self._check_own("threads", threads != 1, columns)
-        _checked("threads", threads)
+        check_int(threads, "batch: threads", 1)
         return self._program_for(columns, named, flatten_columns)
 
     # ---- looking
@@ -340,9 +344,3 @@ def _parameters(f: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         return []
-
-
-def _checked(name: str, count: int) -> int:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"{name} is {count!r}; it must be a whole number of at least 1")
-    return count

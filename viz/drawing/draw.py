@@ -18,7 +18,7 @@ from .text import check_title
 
 
 def draw(
-    y: Value | Iterable[Value] | Explanation | Jitted | Tape,
+    y: Value | Iterable[Value] | Explanation | Jitted[Any] | Tape,
     *,
     collapse: str | Iterable[str] | None = None,
     max_nodes: int | None = MAX_NODES,

@@ -53,7 +53,7 @@ def tape_builder(tape: Tape) -> Builder:
     return _builder(tape, order, roots, {}, returned)
 
 
-def jitted_builder(jitted: Jitted, gradient: bool = False) -> Builder:
+def jitted_builder(jitted: Jitted[Any], gradient: bool = False) -> Builder:
     """Returns what makes the records of the program that ``jitted`` used last.
 
     gradient    whether to take the program that also computes the derivatives
