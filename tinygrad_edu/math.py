@@ -233,10 +233,10 @@ def take(sequence: Sequence[Any], index: Any) -> Any:
     ):
         raise TypeError(
             f"take: sequence must be a list, a tuple or an array, not {short_repr(sequence)} "
-            f"({type(sequence).__name__}); of a dict, pass one of its values"
+            f"({type(sequence).__name__}); for a dict, pass its values"
         )
     if not len(sequence):
-        raise IndexError("take: the sequence has no entries")
+        raise IndexError("take: the sequence has no entries; give it at least one")
     return _entry(sequence, index)
 
 

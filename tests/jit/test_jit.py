@@ -1215,14 +1215,11 @@ def test_batches_of_a_constant_and_of_an_argument():
                                                             "too large for a float"),
     (lambda f: f.batch([1.0], 10**400), OverflowError, "argument y: an int of 1329 bits is too "
                                                        "large for a float"),
-    (lambda f: f.batch({1.0}, 1.0), TypeError, "argument x is {1.0}, of type set; a batch takes "
-                                               "columns of numbers (lists, "),
-    (lambda f: f.batch([1.0], 1j), TypeError, "argument y is 1j, of type complex; a batch takes "
-                                              "columns of numbers (lists, "),
-    (lambda f: f.batch(object, 1.0), TypeError, "argument x is <class 'object'>, of type type; a "
-                                                "batch takes columns of "
-     "numbers (lists, arrays, buffers), numbers that are the same for all samples, and lists, "
-     "tuples and dicts of such"),
+    (lambda f: f.batch({1.0}, 1.0), TypeError,
+     "batch: argument x must be a column of numbers, a number that is the same for all samples, or "
+     "a list, tuple or dict of them, not set ({1.0}); pass a list or an array"),
+    (lambda f: f.batch([1.0], 1j), TypeError, "batch: argument y must be a column of numbers, "),
+    (lambda f: f.batch(object, 1.0), TypeError, "batch: argument x must be a column of numbers, "),
     (lambda f: jit(lambda x, threads: x * threads).batch([1.0], threads=3.0), TypeError,
      "threads is both an option and an argument of <lambda>; pass the argument by position, or "
      "rename it"),

@@ -284,11 +284,11 @@ def test_operand_without_a_meaning_for_an_operation_names_it():
         def __repr__(self):
             return "silence"
 
-    with pytest.raises(TypeError, match=r"mul has no meaning for \(silence, 2\)"):
+    with pytest.raises(TypeError, match=r"mul is not defined for \(silence, 2\)"):
         Silent() * 2
-    with pytest.raises(TypeError, match=r"sin has no meaning for \(silence,\)"):
+    with pytest.raises(TypeError, match=r"sin is not defined for \(silence,\)"):
         table.sin(Silent())
-    with pytest.raises(TypeError, match="<= has no meaning for silence"):
+    with pytest.raises(TypeError, match="<= is not defined for silence"):
         Silent() <= 2  # noqa: B015
 
 

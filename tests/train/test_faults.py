@@ -196,7 +196,7 @@ IMPURE = {
     Wasteful: "the random generator Wasteful.rng",
     Slotted: "Slotted.last",
     Namespace: "Namespace.seen.n",
-    NumpyNoise: "another program every time",
+    NumpyNoise: "does not do the same at every call",
     Attribute: "Attribute.notes.n",
     with_a_global: "TOTAL",
     with_a_closure: "last",

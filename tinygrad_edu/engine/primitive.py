@@ -188,11 +188,11 @@ class Operand:
     @staticmethod
     def apply_primitive(primitive: Primitive, args: tuple[Any, ...]) -> Any:
         """Runs ``primitive`` on ``args`` in this language."""
-        raise TypeError(f"{primitive.name} has no meaning for {short_repr(args)}")
+        raise TypeError(f"{primitive.name} is not defined for {short_repr(args)}")
 
     def compare(self, symbol: str, y: Any) -> Any:
         """Returns the condition ``self < y`` for `where`; ``symbol`` is <, <=, > or >=."""
-        raise TypeError(f"{symbol} has no meaning for {short_repr(self)}")
+        raise TypeError(f"{symbol} is not defined for {short_repr(self)}")
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("sub")

@@ -39,9 +39,9 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
-            f"argument {name} is {short_repr(x)}, of type {type(x).__name__}; a batch takes "
-            "columns of numbers (lists, arrays, buffers), numbers that are the same for all "
-            "samples, and lists, tuples and dicts of such"
+            f"batch: argument {name} must be a column of numbers, a number that is the same for all "
+            "samples, or a list, tuple or dict of them, "
+            f"not {type(x).__name__} ({short_repr(x)}); pass a list or an array"
         )
     if not isinstance(x, dict) and _is_column(x):
         leaves.append(column(x, name))

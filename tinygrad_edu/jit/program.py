@@ -87,7 +87,8 @@ class Program:
     def _scalar(self) -> Any:
         if self._result != NUMBER:
             raise TypeError(
-                f"{self._name} returns {structure_text(self._result)}; a gradient is of one number"
+                f"{self._name} must return one number for its gradient, not "
+                f"{structure_text(self._result)}"
             )
         return self.outputs[0]
 

@@ -153,8 +153,11 @@ def _check_again(trace: Trace, run: Callable[..., tuple[Trace, Any]], state: Sta
     if difference is not None:
         changed = state.changes()
         because = f", and it changes {some(changed)}" if changed else ""
-        raise located_error(f"the function is another program every time: {difference[1]}{because}",
-                     "draw or count outside of it, and pass the numbers as arguments", line)
+        raise located_error(
+            f"the function does not do the same at every call: {difference[1]}{because}",
+            "draw or count outside of it, and pass the numbers as arguments",
+            line,
+        )
 
 
 def _watched(

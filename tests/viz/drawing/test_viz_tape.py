@@ -375,7 +375,7 @@ def test_without_a_program_the_error_says_what_to_do():
 
 
 def test_gradient_of_several_numbers_is_rejected():
-    with pytest.raises(TypeError, match="a gradient is of one number"):
+    with pytest.raises(TypeError, match="must return one number for its gradient"):
         draw(compiled(lambda x: [x, x], 1.0), gradient=True)
 
 

@@ -105,6 +105,6 @@ class Batch:
         count, flag.value = flag.value, 0
         if count:
             raise IndexError(
-                f"take: the index of some sample is wrong: of {count} entries it must be a whole "
-                f"number, 0 to {count - 1}"
+                f"take: the index of every sample must be a whole number, 0 to {count - 1}, for "
+                f"{count} entries"
             )
