@@ -353,12 +353,12 @@ def nested(depth):
     (lambda: jit(area)(1.0, 10**400), OverflowError, "too large"),
     (lambda: jit(lambda x: {2.0})(1.0), TypeError, "of type set: it must be made of numbers, "
                                                    "lists"),
-    (lambda: jit(lambda x: [x, x]).value_and_grad(1.0), TypeError, "<lambda> returns [*, *]; a "
-                                                                   "gradient is of one number"),
-    (lambda: jit(lambda x: None).value_and_grad(1.0), TypeError, "<lambda> returns None; a "
-                                                                 "gradient is of one number"),
-    (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError, "<lambda> returns {'a': (*,)}; a "
-                                                                 "gradient is of one number"),
+    (lambda: jit(lambda x: [x, x]).value_and_grad(1.0), TypeError,
+     "<lambda> must return one number for its gradient, not [*, *]"),
+    (lambda: jit(lambda x: None).value_and_grad(1.0), TypeError,
+     "<lambda> must return one number for its gradient, not None"),
+    (lambda: jit(lambda x: {"a": (x,)}).hessian(1.0), TypeError,
+     "<lambda> must return one number for its gradient, not {'a': (*,)}"),
     (lambda: jit(area).show(), ValueError,
      "<jit area: 0 programs> has no program yet, because it is compiled for the arguments of a "
      "call; call it, or pass arguments"),

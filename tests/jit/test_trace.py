@@ -445,12 +445,11 @@ CONTROL_FLOW = [  # what it does, the function, parts of the message
     ("noise of a private generator", lambda x, y: x * OWN.gauss(0, 1), "draws random numbers"),
     ("counting", lambda x, y: x * next(COUNT), "does not do the same at every call: once `x * 0`",
      "count outside"),
-    ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)), "another program "
-                                                                                  "every time: "
-                                                                                  "once it has"),
+    ("growing", lambda x, y: GROWING.append(1) or math.total([x] * len(GROWING)),
+     "does not do the same at every call: once it has"),
     ("the clock", lambda x, y: x * time.perf_counter(), "does not do the same at every call"),
-    ("a new leaf every time", lambda x, y: x * next(LEAVES), "does not do the same at every call: it uses "
-                                                             "other leaves"),
+    ("a new leaf every time", lambda x, y: x * next(LEAVES),
+     "does not do the same at every call: it uses other leaves"),
     ("shuffle", lambda x, y: random.shuffle([1, 2, 3]) or x, "draws random numbers"),
     ("a node computed outside", lambda x, y: x * COMPUTED, "computed outside", "pass it as an "
                                                                                "argument"),

@@ -39,8 +39,8 @@ def flatten_columns(x: Any, name: str, leaves: list[Any]) -> Structure:
         return "=", StaticValue(x)
     if not hasattr(x, "__len__") or not hasattr(x, "__getitem__"):
         raise TypeError(
-            f"batch: argument {name} must be a column of numbers, a number that is the same for all "
-            "samples, or a list, tuple or dict of them, "
+            f"batch: argument {name} must be a column of numbers, a number that is the same for "
+            "all samples, or a list, tuple or dict of them, "
             f"not {type(x).__name__} ({short_repr(x)}); pass a list or an array"
         )
     if not isinstance(x, dict) and _is_column(x):

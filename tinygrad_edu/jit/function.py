@@ -24,7 +24,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from ..engine.value import Value
 from ..errors import check_int, counted, short_repr
@@ -34,6 +34,14 @@ from .program import Program, function_name
 from .structure import StaticValue, Structure, flatten, leaf_names
 from .tape.tape import Tape
 from .traced import trace_in_progress
+
+if TYPE_CHECKING:
+    from typing import overload
+else:
+
+    def overload(f: Any) -> None:
+        """Does nothing; the one of `typing` would keep this module alive after others at exit."""
+
 
 P = ParamSpec("P")
 Static = str | int | Iterable[str | int]
