@@ -47,10 +47,10 @@ SCAN_LIMIT = 3000  # steps; longer recordings are not searched for their longest
 class NodeLook(NamedTuple):
     """How a node is drawn after a step.
 
-    data, grad   its numbers as text
-    faint        whether it is not computed yet
-    lit          the number that the last step changed, "data" or "grad"; "box" if it changed a
-                 number of a node inside the box; "" if it changed another node
+    data, grad: its numbers as text.
+    faint: whether it is not computed yet.
+    lit: the number that the last step changed, "data" or "grad"; "box" if it changed a number of a
+        node inside the box; "" if it changed another node.
     """
 
     data: str = ""
@@ -79,10 +79,10 @@ class NodeLook(NamedTuple):
 class EdgeLook(NamedTuple):
     """How an edge is drawn after a step.
 
-    faint          whether its user is not computed yet
-    color, width   of the line; the width in points
-    back           whether its head is at the operand, to which the gradient flows
-    lit            whether the last step used it
+    faint: whether its user is not computed yet.
+    color, width: of the line; the width in points.
+    back: whether its head is at the operand, to which the gradient flows.
+    lit: whether the last step used it.
     """
 
     faint: bool = False
@@ -155,7 +155,7 @@ class Caption:
     """The text below a drawing of ``width`` and ``height`` (points): the step in words, and a
     progress bar.
 
-    left, width, height    of the whole frame, in points; the drawing is centred in it
+    left, width, height: of the whole frame, in points; the drawing is centred in it.
     """
 
     def __init__(self, recording: Recording, width: float, height: float) -> None:

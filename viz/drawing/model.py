@@ -40,20 +40,20 @@ Link = tuple[Value, int, Value]  # user, i, user.args[i]
 class Node:
     """One box of the drawing: a node of the graph, a collapsed module, or everything left out.
 
-    name        n0, n1, ... in order of execution
-    role        input, parameter, constant, operation, output, module or rest
-    label       the label as typed; of a module its path
-    op          the name of the primitive, "" for leaves and boxes
-    cluster     the path of the innermost cluster around it, "" for none
-    output      whether it is, or contains, a root
-    operations, parameters    how many of them it stands for
-    members     the positions of all nodes that it stands for, in the order of execution; () for
-                everything left out
-    data, grad  None if the number does not exist: a constant has no gradient, and a box has numbers
-                only if it stands for a module with one output; they are the output's numbers
-    shows       the position of the node whose data and grad it shows; None if it shows no numbers
-    terms       what an instruction of a tape computes, as the terms of a sum; most have one term
-    returned    the names under which the program returns it, if its label does not say so
+    name: n0, n1, ... in order of execution.
+    role: input, parameter, constant, operation, output, module or rest.
+    label: the label as typed; of a module its path.
+    op: the name of the primitive, "" for leaves and boxes.
+    cluster: the path of the innermost cluster around it, "" for none.
+    output: whether it is, or contains, a root.
+    operations, parameters: how many of them it stands for.
+    members: the positions of all nodes that it stands for, in the order of execution; () for
+        everything left out.
+    data, grad: None if the number does not exist: a constant has no gradient, and a box has numbers
+        only if it stands for a module with one output; they are the output's numbers.
+    shows: the position of the node whose data and grad it shows; None if it shows no numbers.
+    terms: what an instruction of a tape computes, as the terms of a sum; most have one term.
+    returned: the names under which the program returns it, if its label does not say so.
     """
 
     name: str
@@ -82,15 +82,15 @@ class Node:
 class Edge:
     """An arrow from an operand to its user.  ``a + a`` has two of them.
 
-    derivative  the local derivative d(target)/d(source) that the node stored.  For an edge into a
-                collapsed module with one output: the derivative of this output with respect to the
-                source, summed over all paths inside.  None for a constant, because no gradient
-                flows to it.  None also if several edges were merged, and in a tape
-    count       how many edges of the graph this one stands for
-    constant    whether the source is a constant
-    parameter   the label of the parameter that it comes from, if this is hidden in a box
-    links       the edges of the graph that this one stands for: the position of the user in the
-                order of execution, and the index of the operand; () into everything left out
+    derivative: the local derivative d(target)/d(source) that the node stored.  For an edge into a
+        collapsed module with one output: the derivative of this output with respect to the source,
+        summed over all paths inside.  None for a constant, because no gradient flows to it.  None
+        also if several edges were merged, and in a tape.
+    count: how many edges of the graph this one stands for.
+    constant: whether the source is a constant.
+    parameter: the label of the parameter that it comes from, if this is hidden in a box.
+    links: the edges of the graph that this one stands for: the position of the user in the order of
+        execution, and the index of the operand; () into everything left out.
     """
 
     source: str
@@ -169,13 +169,12 @@ def build(
 ) -> Graph:
     """Returns the records of the graph of ``roots``.
 
-    collapse    None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
-                modules
-    max_nodes   how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
-                If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons,
-                layers are collapsed.  If this is not enough, only the nodes nearest to the roots
-                are kept
-    expand      paths of modules to show whole, whatever else is collapsed
+    collapse: None; "neurons", the innermost modules; "layers", the outermost ones; or paths of
+        modules.
+    max_nodes: how many nodes to draw at most; None for no limit.  Above it, neurons are collapsed.
+        If this is not enough, or more than `selection.MAX_EDGES` edges lead to neurons, layers are
+        collapsed.  If this is not enough, only the nodes nearest to the roots are kept.
+    expand: paths of modules to show whole, whatever else is collapsed.
 
     Raises:
         TypeError: ``max_nodes`` is not a whole number or None; ``collapse`` or ``expand`` is not
@@ -190,12 +189,12 @@ def build(
 class Builder:
     """Turns nodes into records, in two passes: first their places, then the records.
 
-    roots      the nodes that the drawing is of
-    order      all nodes, in the order of execution
-    modules    the path of the innermost module of each node that is in a module
-    notes      the notes of the graph; `select` adds more
-    boxes      the path of the collapsed module of each node that is in one
-    kept       the places that are drawn; None if all are.  All other nodes are one box
+    roots: the nodes that the drawing is of.
+    order: all nodes, in the order of execution.
+    modules: the path of the innermost module of each node that is in a module.
+    notes: the notes of the graph; `select` adds more.
+    boxes: the path of the collapsed module of each node that is in one.
+    kept: the places that are drawn; None if all are.  All other nodes are one box.
     """
 
     has_numbers: ClassVar[bool] = True

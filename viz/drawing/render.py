@@ -89,10 +89,10 @@ class Drawing:
     """A picture of a graph, made by `viz.draw`.  It shows the numbers at the time of that call; the
     layout is computed when it is needed.
 
-    records    the nodes, edges and clusters that are drawn (see `drawing.model`)
-    title      the text above the picture
-    legend     whether the colours are explained
-    source     the DOT text; it needs no layout engine
+    records: the nodes, edges and clusters that are drawn (see `drawing.model`).
+    title: the text above the picture.
+    legend: whether the colours are explained.
+    source: the DOT text; it needs no layout engine.
 
     In a notebook it displays itself.  Without a layout engine, the notebook shows a text that says
     what to install.

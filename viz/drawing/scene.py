@@ -48,19 +48,18 @@ ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 class Scene:
     """The drawing of a recording, laid out once.
 
-    recording    the `Recording`
-    graph        the records that are drawn (see `drawing.model`)
-    svg          the annotated SVG text, with the numbers of the end of the recording
-    nodes        for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box
-                 that shows it; None if it is left out
-    edges        the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are
-                 missing
-    hidden       for each step of the recording, whether it changes nothing that is drawn
+    recording: the `Recording`.
+    graph: the records that are drawn (see `drawing.model`).
+    svg: the annotated SVG text, with the numbers of the end of the recording.
+    nodes: for each position in ``recording.nodes``, the index in ``graph.nodes`` of the box that
+        shows it; None if it is left out.
+    edges: the index in ``graph.edges`` of each ``(user, operand)``; edges inside a box are missing.
+    hidden: for each step of the recording, whether it changes nothing that is drawn.
 
-    collapse, max_nodes, expand    as in `viz.draw`
-    widest       data and gradient to leave space for, by position, if wider numbers will be shown
-                 than the recording has
-    slopes       whether the local derivatives are written on the edges
+    collapse, max_nodes, expand: as in `viz.draw`.
+    widest: data and gradient to leave space for, by position, if wider numbers will be shown than
+        the recording has.
+    slopes: whether the local derivatives are written on the edges.
 
     Raises:
         RenderError: no layout engine is installed, or it fails.

@@ -56,7 +56,7 @@ def tape_builder(tape: Tape) -> Builder:
 def jitted_builder(jitted: Jitted, gradient: bool = False) -> Builder:
     """Returns what makes the records of the program that ``jitted`` used last.
 
-    gradient    whether to take the program that also computes the derivatives
+    gradient: whether to take the program that also computes the derivatives.
 
     Raises:
         TypeError: ``gradient`` is True and the function returns more than one number.
@@ -115,12 +115,12 @@ class Entry:
     """An input, a constant or an instruction, with the attributes that `Builder` and `find_modules`
     read from a node of a graph.
 
-    role        input, parameter, constant or operation
-    name        the name in the tape's text
-    label       the label of a parameter's leaf, from which modules are found; "" for others
-    operands    all operands of an instruction
-    args        the operands that are drawn
-    returned    the names under which the program returns it, if its name does not say so
+    role: input, parameter, constant or operation.
+    name: the name in the tape's text.
+    label: the label of a parameter's leaf, from which modules are found; "" for others.
+    operands: all operands of an instruction.
+    args: the operands that are drawn.
+    returned: the names under which the program returns it, if its name does not say so.
     """
 
     role: str

@@ -34,10 +34,10 @@ from .samples import Model, Samples, Table, outputs, predicted_class, samples
 class DecisionGrid:
     """A model's outputs over a rectangle in the plane of two features.
 
-    xs, ys      the values of the first and of the second feature
-    outputs     one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``
-    features    the two features of a sample that vary
-    fixed       ``(feature, value)`` for all other features, which stay at their means
+    xs, ys: the values of the first and of the second feature.
+    outputs: one plane for each output: ``outputs[k][j][i]`` is output k at ``(xs[i], ys[j])``.
+    features: the two features of a sample that vary.
+    fixed: ``(feature, value)`` for all other features, which stay at their means.
     """
 
     xs: tuple[float, ...]
@@ -71,10 +71,10 @@ def grid_points(
 ) -> GridPoints:
     """Returns a grid of points around the samples ``X``, on which `grid_at` runs a model.
 
-    features      the two features that vary, by default the first two; the others stay at their
-                  means over ``X``
-    resolution    points along an axis; the grid has ``resolution`` times ``resolution`` points
-    margin        how far the grid reaches beyond the samples, as a fraction of their span
+    features: the two features that vary, by default the first two; the others stay at their means
+        over ``X``.
+    resolution: points along an axis; the grid has ``resolution`` times ``resolution`` points.
+    margin: how far the grid reaches beyond the samples, as a fraction of their span.
 
     Samples that contain nan or inf are ignored.
 
@@ -148,11 +148,11 @@ def curve_at(points: GridPoints, model: Model) -> Fit:
 class GridPoints:
     """Points around samples, on which models are run.
 
-    table       the samples
-    axes        the values of each feature that varies, in order
-    features    the features that vary
-    fixed       ``(feature, value)`` for all other features, which stay at their means
-    points      all combinations, row by row: the first feature varies fastest
+    table: the samples.
+    axes: the values of each feature that varies, in order.
+    features: the features that vary.
+    fixed: ``(feature, value)`` for all other features, which stay at their means.
+    points: all combinations, row by row: the first feature varies fastest.
     """
 
     table: Samples
@@ -213,12 +213,12 @@ def loss_surface(
 ) -> LossSurface:
     """Returns the loss over two parameters; all others keep their values.
 
-    loss          computes the loss, a Value or a number, from the parameters' current data; it is
-                  called ``resolution`` times ``resolution`` times, without recording
-    p, q          the parameters; their data and gradients are restored, also if ``loss`` raises
-    path          points ``(p, q)`` that the ranges cover, in addition to the current one
-    ranges        the ranges of p and q, in place of ``path``
-    resolution    points along an axis
+    loss: computes the loss, a Value or a number, from the parameters' current data; it is called
+        ``resolution`` times ``resolution`` times, without recording.
+    p, q: the parameters; their data and gradients are restored, also if ``loss`` raises.
+    path: points ``(p, q)`` that the ranges cover, in addition to the current one.
+    ranges: the ranges of p and q, in place of ``path``.
+    resolution: points along an axis.
 
     Raises:
         TypeError: ``p`` or ``q`` is not a Value, ``loss`` cannot be called, or the loss is not a

@@ -62,16 +62,16 @@ def decision_boundary(
     Over one feature: the model's outputs as a curve.  Labels that are ints are classes, as above;
     floats are the targets of a regression.
 
-    features        the two features that vary, or one; by default the first two, or the only one.
-                    All others stay at their means over ``X``, as the title says.  The picture is
-                    a section through the input space: a sample far from it may be classified
-                    correctly although it appears in the region of another class
-    resolution      points along an axis; by default 50 (2,500 calls of the model), or 200 for one
-                    feature
-    margin          how far the picture reaches beyond the samples, as a fraction of their span
-    feature_names   for the axes, such as ``data.iris().feature_names``
-    class_names     for the legend
-    ax              an existing Axes to draw into; by default a new Figure is made
+    features: the two features that vary, or one; by default the first two, or the only one. All
+        others stay at their means over ``X``, as the title says.  The picture is a section through
+        the input space: a sample far from it may be classified correctly although it appears in the
+        region of another class.
+    resolution: points along an axis; by default 50 (2,500 calls of the model), or 200 for one
+        feature.
+    margin: how far the picture reaches beyond the samples, as a fraction of their span.
+    feature_names: for the axes, such as ``data.iris().feature_names``.
+    class_names: for the legend.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     The model runs in evaluation mode, without recording.  Samples that contain nan or inf are left
     out, and outputs that are not finite are blank; the title says so.  Returns the Figure.
@@ -123,10 +123,10 @@ def decision_boundary(
 class _ShownSamples:
     """The samples that can be drawn, with their targets and the model's outputs.
 
-    columns           the samples by feature
-    has_int_labels    whether the targets were given as ints, that is as classes
-    names             names of the features
-    notes             lines of the title about what is not shown
+    columns: the samples by feature.
+    has_int_labels: whether the targets were given as ints, that is as classes.
+    names: names of the features.
+    notes: lines of the title about what is not shown.
     """
 
     table: Samples

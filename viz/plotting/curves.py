@@ -41,12 +41,12 @@ SPECIAL_ROWS: dict[str, tuple[str, dict[str, float]]] = {
 class Curves:
     """A primitive with one argument varying.
 
-    name, parameters   of the row
-    vary, at           the argument that varies; ``(argument, value)`` for all others
-    xs, value          points of the function; nan interrupts the line
-    partials           the derivative with respect to each argument, in order, at the same points
-    second             the second derivative with respect to ``vary``; empty for ``order=1``
-    height             a readable range for the vertical axis; poles reach beyond it
+    name, parameters: of the row.
+    vary, at: the argument that varies; ``(argument, value)`` for all others.
+    xs, value: points of the function; nan interrupts the line.
+    partials: the derivative with respect to each argument, in order, at the same points.
+    second: the second derivative with respect to ``vary``; empty for ``order=1``.
+    height: a readable range for the vertical axis; poles reach beyond it.
     """
 
     name: str
@@ -94,12 +94,12 @@ def curves(
 ) -> Curves:
     """Returns a primitive and its partial derivatives while one of its arguments varies.
 
-    primitive    a row of the table, its name or its symbol
-    vary         the argument that varies, by default the first
-    at           values of the other arguments; by default readable ones
-    over         the range of the argument; by default the part of `DEFAULT_RANGE` in its domain
-    order        2 to include the second derivative with respect to the argument
-    resolution   the number of points, not counting the two sides of kinks
+    primitive: a row of the table, its name or its symbol.
+    vary: the argument that varies, by default the first.
+    at: values of the other arguments; by default readable ones.
+    over: the range of the argument; by default the part of `DEFAULT_RANGE` in its domain.
+    order: 2 to include the second derivative with respect to the argument.
+    resolution: the number of points, not counting the two sides of kinks.
 
     Raises ValueError for an unknown name, argument or order, and for an empty range.
     """

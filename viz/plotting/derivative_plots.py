@@ -46,14 +46,14 @@ def derivatives(
 ) -> Figure:
     """Draws a primitive and its partial derivatives over its domain; the title has their formulas.
 
-    primitive    a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction
-    vary         the argument on the horizontal axis, by default the first
-    at           values of the other arguments, such as ``{"y": 2.0}``, written below the axis; by
-                 default readable ones
-    over         the range of the argument; by default the part of -5 to 5 in its domain
-    order        2 to include the second derivative with respect to the argument
-    resolution   the number of points
-    ax           an existing Axes to draw into; by default a new Figure is made
+    primitive: a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction.
+    vary: the argument on the horizontal axis, by default the first.
+    at: values of the other arguments, such as ``{"y": 2.0}``, written below the axis; by default
+        readable ones.
+    over: the range of the argument; by default the part of -5 to 5 in its domain.
+    order: 2 to include the second derivative with respect to the argument.
+    resolution: the number of points.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Lines are interrupted at jumps, at poles and outside the domain.  Returns the Figure.
 

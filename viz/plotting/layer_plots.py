@@ -52,9 +52,9 @@ def gradient_flow(model: Any, X: Iterable[Any] | None = None, *, ax: Axes | None
     the layer's name.  A layer is vanishing or exploding, as in `inspection.gradient_flow`, if its
     rms is less than 1e-3 or more than 1e3 times the last layer's rms.
 
-    model    a `Module`, or anything else that `inspection.gradient_flow` takes
-    X        samples to run the model on, to count dead and saturated units
-    ax       an existing Axes to draw into; by default a new Figure is made
+    model: a `Module`, or anything else that `inspection.gradient_flow` takes.
+    X: samples to run the model on, to count dead and saturated units.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Returns the Figure.
 
@@ -135,8 +135,8 @@ def activation_histograms(
     every sample).  If layers differ by a factor of more than 50, the axis is linear around 0 and
     logarithmic further out.
 
-    bins     the number of bins of each histogram
-    ax       an existing Axes to draw into; by default a new Figure is made
+    bins: the number of bins of each histogram.
+    ax: an existing Axes to draw into; by default a new Figure is made.
 
     Returns the Figure.
 

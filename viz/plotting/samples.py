@@ -17,8 +17,8 @@ from tinygrad_edu.nn.module import mode
 class Samples:
     """A table of inputs as floats.
 
-    rows      one tuple for each sample, all of the same length
-    scalar    whether the samples were numbers instead of rows; the model then gets numbers too
+    rows: one tuple for each sample, all of the same length.
+    scalar: whether the samples were numbers instead of rows; the model then gets numbers too.
     """
 
     rows: tuple[tuple[float, ...], ...]

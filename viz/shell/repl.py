@@ -72,12 +72,11 @@ def debug(
 
     The command ``h`` lists the commands.  The graph is not changed.
 
-    y         a Value, a Recording or a Stepper; the shell starts at the Stepper's position and
-              moves it
-    stdin     source of the commands, by default the terminal; other sources are repeated in the
-              output
-    stdout    destination of the output, by default the terminal
-    color     whether to use colours; by default on a terminal, unless NO_COLOR is set
+    y: a Value, a Recording or a Stepper; the shell starts at the Stepper's position and moves it.
+    stdin: source of the commands, by default the terminal; other sources are repeated in the
+        output.
+    stdout: destination of the output, by default the terminal.
+    color: whether to use colours; by default on a terminal, unless NO_COLOR is set.
 
     Raises TypeError if ``y`` is something else.
     """
@@ -88,8 +87,8 @@ def debug(
 class Shell(CommandLine):
     """The commands of `debug`: methods ``do_...`` whose docstrings are their help.
 
-    stepper      the `Stepper` that the commands move
-    recording    its recording
+    stepper: the `Stepper` that the commands move.
+    recording: its recording.
     """
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {

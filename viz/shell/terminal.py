@@ -48,16 +48,16 @@ Part = str | tuple[str, str]  # text, or text and its style
 class CommandLine(cmd.Cmd):
     """Reads commands until `quit`, Ctrl-C or the end of the input.
 
-    stdin     source of the commands, by default the terminal, or a notebook's own ``input``
-    stdout    destination of the output, by default the terminal; characters that its encoding
-              does not have are replaced
-    color     whether to use colours; by default on a terminal, unless NO_COLOR is set
+    stdin: source of the commands, by default the terminal, or a notebook's own ``input``.
+    stdout: destination of the output, by default the terminal; characters that its encoding does
+        not have are replaced.
+    color: whether to use colours; by default on a terminal, unless NO_COLOR is set.
 
     A subclass sets:
 
-    groups     the names of its commands, by the headings of `help`
-    aliases    other names of commands
-    about      text that `help` prints below the list
+    groups: the names of its commands, by the headings of `help`.
+    aliases: other names of commands.
+    about: text that `help` prints below the list.
     """
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"Other": ("help", "quit")}
