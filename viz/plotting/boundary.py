@@ -1,5 +1,7 @@
-"""Plots of a model around its samples: regions over two features, or a curve over one.  A part of
-`viz.plots`."""
+"""Plots of a model around its samples: regions over two features, or a curve over one.
+
+They are a part of `viz.plots`.
+"""
 
 from __future__ import annotations
 
@@ -183,8 +185,12 @@ def _check_count(given: Sequence[Any], count: int, name: str, what: str) -> None
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """The class of each sample, the names of all classes, and the positions of misclassified
-    samples."""
+    """The classes of the samples.
+
+    of_samples: the class of each sample.
+    names: the names of all classes.
+    wrong: the positions of misclassified samples.
+    """
 
     of_samples: Sequence[int]
     names: Sequence[str]
@@ -242,7 +248,7 @@ def _draw_regions(ax: Any, grid: DecisionGrid, notes: list[str]) -> Any:
 
 
 def _draw_regression(ax: Any, fit: Fit, shown: _ShownSamples) -> str:
-    """Draws the curve over the samples; returns the title."""
+    """Draws the curve over the samples, and returns the title."""
     plane = drawn_plane(fit.outputs)
     note_blanks(ax, plane, "output", shown.notes)
     size = marker_size(len(shown.targets))
@@ -256,8 +262,10 @@ def _draw_regression(ax: Any, fit: Fit, shown: _ShownSamples) -> str:
 
 
 def _draw_scores(ax: Any, fit: Fit, shown: _ShownSamples, classes: _Classes) -> str:
-    """Draws the score with the samples at their labels, or one curve for each class with its
-    samples on it; returns the title."""
+    """Draws the score, or one curve for each class, and returns the title.
+
+    With the score, samples are at their labels; otherwise they are on the curve of their class.
+    """
     curves = drawn_plane(fit.outputs)
     note_blanks(ax, curves, "output", shown.notes)
     heights = shown.targets

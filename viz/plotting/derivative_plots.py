@@ -1,4 +1,4 @@
-"""Plots of a primitive and its derivatives over its domain.  A part of `viz.plots`."""
+"""Plots of a primitive and its derivatives over its domain: a part of `viz.plots`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def derivatives(
     resolution: int = 400,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws a primitive and its partial derivatives over its domain; the title has their formulas.
+    """Draws a primitive and its partial derivatives over its domain, with their formulas as title.
 
     primitive: a row of the table, its name, or its symbol: "mul" or "*"; "-" is subtraction.
     vary: the argument on the horizontal axis, by default the first.
@@ -71,7 +71,7 @@ def derivatives(
         shown.xs, shown.value, color=BLUE, linewidth=3, alpha=0.8, solid_capstyle="butt",
         label=literal(value),
     )
-    for name, ys, (color, dashes) in zip(shown.parameters, shown.partials, cycle(STYLES)):
+    for name, ys, (color, dashes) in zip(row.parameters, shown.partials, cycle(STYLES)):
         label = literal(f"d/d{name}")
         ax.plot(shown.xs, ys, color=color, linewidth=2, linestyle=dashes, label=label)
     if shown.second:

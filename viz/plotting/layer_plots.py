@@ -1,4 +1,4 @@
-"""Plots of the layers of a model: their gradients, and their outputs.  A part of `viz.plots`."""
+"""Plots of the layers of a model, their gradients and outputs: a part of `viz.plots`."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def activation_histograms(
 
 
 def _draw_histogram(ax: Any, row: int, outputs: Sequence[float], bins: int) -> None:
-    """Draws the histogram of one layer on the line of its row; rows are counted downwards."""
+    """Draws the histogram of one layer on the line of its row, counted downwards."""
     edges = spaced(min(outputs), max(outputs), bins + 1)
     if edges[0] == edges[-1]:
         edges = spaced(*padded_range(outputs), 2 * bins)
@@ -199,8 +199,10 @@ def _label_rows(
     colors: Sequence[str] = (),
     ridge: bool = False,
 ) -> None:
-    """Labels the rows of the vertical axis, paths and notes, from the top down; with ``ridge``,
-    above baselines."""
+    """Labels the rows of the vertical axis with paths and notes, from the top down.
+
+    ridge: whether the rows are baselines, above which their labels stand.
+    """
     labels = ["\n".join([literal(path), *filter(None, notes)]) for path, notes in rows]
     ax.set_yticks([row - 0.35 * ridge for row in range(len(rows))], labels, fontsize=8.5)
     for tick, color in zip(ax.get_yticklabels(), colors):

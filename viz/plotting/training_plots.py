@@ -1,5 +1,7 @@
-"""Plots of a training run: the loss of every step, and the loss over two parameters.  A part of
-`viz.plots`."""
+"""Plots of a training run: the loss of every step, and the loss over two parameters.
+
+They are a part of `viz.plots`.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,7 @@ def loss_surface(
     resolution: int = 40,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the loss over two parameters (all others keep their values), and the path of a descent.
+    """Draws the loss over two parameters, with all others as they are, and the path of a descent.
 
     loss: computes the loss from the parameters' current data: ``lambda: nn.mse(model(x), y)``.
     p, q: the parameters, whose labels name the axes; their data are restored afterwards.
@@ -120,7 +122,9 @@ def loss_surface(
     then cover at most 8 powers of ten.  Losses and points that are not finite are left out, and the
     title says so.  Returns the Figure.
 
-    Raises RenderError if matplotlib is not installed, and what `analysis.loss_surface` raises.
+    Raises:
+        TypeError, ValueError: as in `analysis.loss_surface`.
+        RenderError: matplotlib is not installed.
     """
     points = points_of(path)
     surface = analysis.loss_surface(loss, p, q, path=points, ranges=ranges, resolution=resolution)
